@@ -1,0 +1,120 @@
+//! Whether a token is good: one function, the same for the authority, for a
+//! gateway and for a library inside somebody's API.
+
+use crate::{
+    claims::Claims,
+    time::UnixTime,
+    view::{How, Said, View},
+    wire::{Malformed, Unverified},
+};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+
+/// A token that is good now.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// What it says.
+    pub claims: Arc<Claims>,
+    /// The first moment at which it is good no more, as far as is known now: its
+    /// expiry, or an earlier end that is already set.
+    pub until: UnixTime,
+}
+
+/// Why a token is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It has not the form of a token.
+    #[error("malformed: {0}")]
+    Malformed(#[from] Malformed),
+    /// Its signature is not the named key's.
+    #[error("the signature does not verify")]
+    BadSignature,
+    /// No key of that name is known.
+    #[error("signed by a key that is not known here")]
+    UnknownKey,
+    /// It belongs to a provider that this view says nothing of.
+    #[error("belongs to another provider")]
+    Foreign,
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// It was ended before its time.
+    #[error("ended early")]
+    Ended(How),
+    /// Its channel is suspended.
+    #[error("its channel is suspended")]
+    Suspended,
+}
+
+/// Decides about a token as it came in.
+///
+/// Looks at nothing but its arguments; `signatures` changes the speed and never
+/// the answer.
+///
+/// # Errors
+/// The [`Refused`] reason. Of a token that is both expired and ended it says
+/// expired, so that the answer stays the same once the ending is forgotten.
+pub fn decide(
+    token: &[u8],
+    now: UnixTime,
+    view: &View,
+    signatures: &Signatures,
+) -> Result<Active, Refused> {
+    let claims = match signatures.0.get(token) {
+        Some(claims) => claims,
+        None => check_signature(token, view, signatures)?,
+    };
+    let until = judge(&claims, now, view)?;
+    Ok(Active { claims, until })
+}
+
+/// Decides about claims whose signature is known to be good: until when does the
+/// token live?
+///
+/// # Errors
+/// As [`decide`], without the reasons that a signature can give.
+pub fn judge(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Refused> {
+    // The key is asked for anew each time: a cached signature outlives no key.
+    let key = view.key(claims.key).ok_or(Refused::UnknownKey)?;
+    if view.is_foreign(claims.provider) {
+        return Err(Refused::Foreign);
+    }
+    if now >= claims.expires_at {
+        return Err(Refused::Expired);
+    }
+    if !key.state.good_for(claims.issued_at) {
+        return Err(Refused::Ended(How::SigningKey));
+    }
+    match view.channel(claims.channel).map(|facts| facts.of(claims, now)) {
+        None => Ok(claims.expires_at),
+        Some(Said::Lives(until)) => Ok(until),
+        Some(Said::Ended(how)) => Err(Refused::Ended(how)),
+        Some(Said::Suspended) => Err(Refused::Suspended),
+    }
+}
+
+fn check_signature(
+    token: &[u8],
+    view: &View,
+    signatures: &Signatures,
+) -> Result<Arc<Claims>, Refused> {
+    let unverified = Unverified::parse(token)?;
+    let key = view.key(unverified.key()).ok_or(Refused::UnknownKey)?;
+    let claims = unverified.verify(&key.key).map_err(|_| Refused::BadSignature)?;
+    let claims = Arc::new(claims);
+    signatures.0.insert(token.into(), claims.clone());
+    Ok(claims)
+}
+
+/// Signatures that were checked and found good, by the whole token. What a good
+/// signature says never changes, so an entry needs no invalidation; a bad one is
+/// not remembered, so made-up tokens take no room.
+pub struct Signatures(Cache<Box<[u8]>, Arc<Claims>>);
+
+impl Signatures {
+    /// Room for about `tokens` of them.
+    #[must_use]
+    pub fn new(tokens: usize) -> Self {
+        Self(Cache::new(tokens))
+    }
+}

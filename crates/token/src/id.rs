@@ -1,0 +1,310 @@
+//! Names of things: channels, providers, groups, tokens, keys, serials.
+//!
+//! Each is a type of its own, so that a channel's id cannot stand where a
+//! provider's is wanted. Reading one is strict: nothing is trimmed, folded or
+//! completed.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr, sync::Arc};
+use uuid::Uuid;
+
+/// A string is not of the form that the thing it names has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadName(&'static str);
+
+/// Exactly ten decimal digits, as in all of LINE's samples.
+const TEN_DIGITS: u64 = 10_000_000_000;
+
+fn ten_digits(text: &str, wrong: &'static str) -> Result<u64, BadName> {
+    if text.len() != 10 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(BadName(wrong));
+    }
+    text.parse().map_err(|_| BadName(wrong))
+}
+
+macro_rules! ten_digit_id {
+    ($(#[$doc:meta])* $name:ident, $wrong:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The id with this number, if ten digits can write it.
+            #[must_use]
+            pub fn from_number(number: u64) -> Option<Self> {
+                (number < TEN_DIGITS).then_some(Self(number))
+            }
+
+            /// The id as a number below ten thousand million.
+            #[must_use]
+            pub fn number(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                ten_digits(text, $wrong).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:010}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        as_string!($name);
+    };
+}
+
+/// Serialises a type as the string that it displays as and parses from.
+macro_rules! as_string {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                std::borrow::Cow::<'de, str>::deserialize(from)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+ten_digit_id! {
+    /// A channel: what a token gives access to. Never used again, also after deletion.
+    ChannelId, "a channel id is exactly ten digits"
+}
+ten_digit_id! {
+    /// The organisation that owns channels.
+    ProviderId, "a provider id is exactly ten digits"
+}
+
+/// A team or a set of users within a channel that holds its own tokens:
+/// 1 to 64 of `a-z A-Z 0-9 . _ -`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group(Arc<str>);
+
+impl Group {
+    /// The longest name, in bytes.
+    pub const LONGEST: usize = 64;
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Group {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let fits = (1..=Self::LONGEST).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadName("a group is 1 to 64 of a-z A-Z 0-9 . _ -"))
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+as_string!(Group);
+
+/// A token's own name: 16 random bytes, 22 characters of base64url. It is the
+/// `jti` (RFC 7519, section 4.1.7) and, for v2.1, LINE's `key_id`. Not a secret:
+/// knowing it gives no access.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(pub [u8; 16]);
+
+impl FromStr for TokenId {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let wrong = BadName("a token id is 22 characters of base64url");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
+        bytes.try_into().map(Self).map_err(|_| wrong)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+as_string!(TokenId);
+
+/// The `kid` of one of the authority's own signing keys: the first 8 bytes of
+/// its RFC 7638 thumbprint, so that one name can never mean two keys, also not
+/// after a restore.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SigningKeyId(pub [u8; 8]);
+
+impl FromStr for SigningKeyId {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let wrong = BadName("a signing key's id is 11 characters of base64url");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong)?;
+        bytes.try_into().map(Self).map_err(|_| wrong)
+    }
+}
+
+impl fmt::Display for SigningKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for SigningKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+as_string!(SigningKeyId);
+
+/// The `kid` of a channel's assertion signing key: a UUID, as LINE's console gives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssertionKeyId(pub [u8; 16]);
+
+impl AssertionKeyId {
+    /// A fresh id from random bytes, in the form of a version 4 UUID (RFC 9562).
+    #[must_use]
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        Self(*uuid::Builder::from_random_bytes(bytes).as_uuid().as_bytes())
+    }
+}
+
+impl FromStr for AssertionKeyId {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let id = Uuid::try_parse(text).map(|id| Self(*id.as_bytes()));
+        // One key has one name: other spellings that the parser knows (upper
+        // case, braces, no hyphens) are none.
+        id.ok()
+            .filter(|id| id.to_string() == text)
+            .ok_or(BadName("an assertion key's id is a lower-case UUID"))
+    }
+}
+
+impl fmt::Display for AssertionKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Uuid::from_bytes(self.0), f)
+    }
+}
+
+impl fmt::Debug for AssertionKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+as_string!(AssertionKeyId);
+
+/// A place in a channel's own count. "Older" always means a smaller serial.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Serial(pub u64);
+
+impl Serial {
+    /// The one that comes after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A place in the change log: which life of the store, and how far in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// Begins anew after a restore or a failover with loss; positions of
+    /// different epochs cannot be compared.
+    pub epoch: u64,
+    /// Counts the log's entries within the epoch.
+    pub number: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.number)
+    }
+}
+
+impl FromStr for Position {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let wrong = BadName("a position is two numbers joined by a hyphen");
+        let (epoch, number) = text.split_once('-').ok_or(wrong)?;
+        Ok(Self {
+            epoch: epoch.parse().map_err(|_| wrong)?,
+            number: number.parse().map_err(|_| wrong)?,
+        })
+    }
+}
+
+as_string!(Position);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_id_is_exactly_ten_digits_and_nothing_is_trimmed() {
+        assert_eq!("0123456789".parse::<ChannelId>().unwrap().to_string(), "0123456789");
+        for wrong in ["123456789", "12345678901", " 123456789", "+123456789", "123456789０", ""] {
+            assert!(wrong.parse::<ChannelId>().is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_group_has_1_to_64_of_the_allowed_characters() {
+        assert!("Team-a.1_b".parse::<Group>().is_ok());
+        assert!("x".repeat(64).parse::<Group>().is_ok());
+        for wrong in ["", "a b", "ä", "a/b", &"x".repeat(65)] {
+            assert!(wrong.parse::<Group>().is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn an_assertion_key_id_has_one_spelling() {
+        let id = "536e453c-aa93-4449-8e90-add2608783c6";
+        assert_eq!(id.parse::<AssertionKeyId>().unwrap().to_string(), id);
+        assert!(id.to_uppercase().parse::<AssertionKeyId>().is_err());
+        assert!(id.replace('-', "").parse::<AssertionKeyId>().is_err());
+    }
+}

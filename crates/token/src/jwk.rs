@@ -1,0 +1,193 @@
+//! Which public keys a channel may register to sign its assertions with.
+//!
+//! LINE's rules ("Issue channel access tokens v2.1", generate-json-web-token):
+//! RSA of exactly 2048 bits, `alg` RS256, `use` `sig` or `key_ops` `["verify"]`,
+//! no `kid`; other members are tolerated, since browsers add some. On top of
+//! them: nothing private, and no key that is known to be breakable.
+
+use crate::strict_json;
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse, RSAKeyParameters,
+};
+use std::{fmt, sync::Arc};
+
+/// Why a JWK cannot be registered, and what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadJwk {
+    /// Not one JSON object, or a member stands twice.
+    #[error("the JWK must be one JSON object in which no member stands twice")]
+    NotAnObject,
+    /// A private or symmetric member.
+    #[error("the JWK holds private members: send the public half only, and replace this key pair")]
+    Private,
+    /// The `kid` is given back, not sent.
+    #[error("leave `kid` out: registering the key answers with one")]
+    HasKid,
+    /// Not RSA.
+    #[error("`kty` must be RSA, with `n` and `e` in base64url without padding")]
+    NotRsa,
+    /// Another algorithm, or none named.
+    #[error("`alg` must be RS256")]
+    Algorithm,
+    /// Not, or not only, for verifying.
+    #[error("either `use` must be \"sig\" or `key_ops` must be [\"verify\"]")]
+    Purpose,
+    /// Another size.
+    #[error("the modulus must have exactly 2048 bits")]
+    Size,
+    /// Another exponent than 65537.
+    #[error("the exponent must be 65537 (`e` AQAB)")]
+    Exponent,
+    /// The modulus can be factored; make a new pair with another tool.
+    #[error("this modulus is weak; make a new key pair with a current tool")]
+    Weak,
+}
+
+/// An RSA public key that may verify assertions. Parsed once; cheap to clone.
+#[derive(Clone)]
+pub struct AssertionKey {
+    modulus: Arc<[u8]>,
+    parsed: Arc<ParsedPublicKey>,
+}
+
+/// The only exponent: 65537.
+const EXPONENT: [u8; 3] = [1, 0, 1];
+
+impl AssertionKey {
+    /// Reads and judges a JWK (RFC 7517) as it was sent for registration.
+    ///
+    /// # Errors
+    /// [`BadJwk`] with the first rule that it breaks.
+    pub fn from_jwk(json: &[u8]) -> Result<Self, BadJwk> {
+        let members = strict_json::object(json).map_err(|_| BadJwk::NotAnObject)?;
+        // RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1.
+        const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+        if PRIVATE.iter().any(|&name| members.contains_key(name)) {
+            return Err(BadJwk::Private);
+        }
+        if members.contains_key("kid") {
+            return Err(BadJwk::HasKid);
+        }
+        if members.get("kty").is_none_or(|kty| kty != "RSA") {
+            return Err(BadJwk::NotRsa);
+        }
+        let jwk: Jwk = serde_json::from_value(members.into()).map_err(|_| BadJwk::NotRsa)?;
+        let AlgorithmParameters::RSA(RSAKeyParameters { n, e, .. }) = &jwk.algorithm else {
+            return Err(BadJwk::NotRsa);
+        };
+        if jwk.common.key_algorithm != Some(KeyAlgorithm::RS256) {
+            return Err(BadJwk::Algorithm);
+        }
+        let uses = (&jwk.common.public_key_use, jwk.common.key_operations.as_deref());
+        match uses {
+            (Some(PublicKeyUse::Signature), None | Some([KeyOperations::Verify]))
+            | (None, Some([KeyOperations::Verify])) => {}
+            _ => return Err(BadJwk::Purpose),
+        }
+        let exponent = URL_SAFE_NO_PAD.decode(e).map_err(|_| BadJwk::NotRsa)?;
+        let modulus = URL_SAFE_NO_PAD.decode(n).map_err(|_| BadJwk::NotRsa)?;
+        if exponent != EXPONENT {
+            return Err(BadJwk::Exponent);
+        }
+        // 256 bytes with the top bit set: 2048 bits, and no leading zero.
+        if modulus.len() != 256 || modulus[0] < 0x80 {
+            return Err(BadJwk::Size);
+        }
+        if has_small_factor(&modulus) || is_roca(&modulus) {
+            return Err(BadJwk::Weak);
+        }
+        Self::from_modulus(&modulus).ok_or(BadJwk::Weak)
+    }
+
+    /// The key with this modulus, judged when it was registered.
+    #[must_use]
+    pub fn from_modulus(modulus: &[u8]) -> Option<Self> {
+        let components = RsaPublicKeyComponents { n: modulus, e: &EXPONENT[..] };
+        let der: PublicKeyX509Der<'_> = components.as_der().ok()?;
+        let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).ok()?;
+        Some(Self { modulus: modulus.into(), parsed: Arc::new(parsed) })
+    }
+
+    /// The modulus, big-endian, 256 bytes: all that need be stored.
+    #[must_use]
+    pub fn modulus(&self) -> &[u8] {
+        &self.modulus
+    }
+
+    /// Whether `signature` is this key's over `message` with RSASSA-PKCS1-v1_5
+    /// and SHA-256 (RFC 7518, section 3.3).
+    #[must_use]
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.parsed.verify_sig(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for AssertionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AssertionKey")
+    }
+}
+
+/// The odd primes below 168. The ROCA fingerprint uses exactly these, and a
+/// modulus that one of them divides is none.
+const PRIMES: [u32; 38] = [
+    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+    101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+];
+
+fn remainder(modulus: &[u8], by: u32) -> u32 {
+    modulus.iter().fold(0, |rest, &byte| (rest << 8 | u32::from(byte)) % by)
+}
+
+fn has_small_factor(modulus: &[u8]) -> bool {
+    modulus.last().is_none_or(|last| last % 2 == 0)
+        || PRIMES.iter().any(|&prime| remainder(modulus, prime) == 0)
+}
+
+/// Whether the modulus bears the fingerprint of CVE-2017-15361 (Nemec et al.,
+/// "The Return of Coppersmith's Attack", section 3.3): modulo each of the small
+/// primes it is a power of 65537. An honest modulus does so with a chance of
+/// less than one in 2^27.
+fn is_roca(modulus: &[u8]) -> bool {
+    PRIMES.iter().all(|&prime| {
+        let rest = remainder(modulus, prime);
+        let mut power = 1;
+        loop {
+            if power == rest {
+                return true;
+            }
+            power = power * (65_537 % prime) % prime;
+            if power == 1 {
+                return false;
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two primes of the form k·M + (65537^a mod M), M being the product of the
+    /// first 39 primes, as the broken generator made them, would be 1024 bits
+    /// long. The fingerprint only looks at the remainders, so any number with
+    /// such remainders shows it, and 1 (65537^0) is the smallest.
+    #[test]
+    fn a_modulus_that_is_a_power_of_65537_modulo_every_small_prime_is_roca() {
+        assert!(is_roca(&[1]));
+        assert!(is_roca(&[1, 0, 1]));
+        assert!(!is_roca(&[2]), "2 is no power of 65537 modulo 3 × 11 × …");
+    }
+
+    #[test]
+    fn a_modulus_with_a_small_factor_is_found() {
+        assert!(has_small_factor(&[0x80, 0x02]));
+        assert!(has_small_factor(&[0x03, 0x09]), "777 = 3 × 7 × 37");
+        assert!(!has_small_factor(&[0x03, 0x01]), "769 is prime");
+    }
+}

@@ -1,0 +1,172 @@
+//! The authority's own Ed25519 keys (RFC 8032) and the states that they pass
+//! through.
+
+use crate::{id::SigningKeyId, time::UnixTime};
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
+
+/// What a signing key is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum KeyState {
+    /// Published, not yet used, so that every verifier knows it before it signs.
+    Coming,
+    /// Signs and verifies.
+    Active,
+    /// Verifies only.
+    Retired,
+    /// Verifies only what was issued up to and including `until`. A bound trusts
+    /// the key's own word for when that was: one believed stolen is removed.
+    Bounded {
+        /// The last moment of issue that still counts.
+        until: UnixTime,
+    },
+    /// Nothing that it signed is valid, whatever the serial.
+    Removed,
+}
+
+impl KeyState {
+    /// Whether a token issued at `issued_at` under a key in this state still counts.
+    #[must_use]
+    pub fn good_for(self, issued_at: UnixTime) -> bool {
+        match self {
+            Self::Coming | Self::Active | Self::Retired => true,
+            Self::Bounded { until } => issued_at <= until,
+            Self::Removed => false,
+        }
+    }
+
+    /// The state as a word, as the admin API lists it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Coming => "coming",
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Bounded { .. } => "bounded",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// The public half of a signing key, parsed once. Cheap to clone.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    id: SigningKeyId,
+    public: [u8; 32],
+    parsed: Arc<ParsedPublicKey>,
+}
+
+/// The bytes are no Ed25519 key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an Ed25519 key")]
+pub struct BadKey;
+
+impl VerifyingKey {
+    /// The key with these 32 bytes (RFC 8032, section 5.1.5).
+    ///
+    /// # Errors
+    /// The bytes are no point of the curve.
+    pub fn from_bytes(public: [u8; 32]) -> Result<Self, BadKey> {
+        let parsed = ParsedPublicKey::new(&ED25519, public).map_err(|_| BadKey)?;
+        Ok(Self { id: thumbprint(&public), public, parsed: Arc::new(parsed) })
+    }
+
+    /// The key's `kid`.
+    #[must_use]
+    pub fn id(&self) -> SigningKeyId {
+        self.id
+    }
+
+    /// The 32 public bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.public
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.parsed.verify_sig(message, signature).is_ok()
+    }
+
+    /// The key as a JWK (RFC 8037, section 2).
+    #[must_use]
+    pub fn to_jwk(&self) -> serde_json::Value {
+        serde_json::json!({
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "alg": "EdDSA",
+            "use": "sig",
+            "kid": self.id,
+            "x": URL_SAFE_NO_PAD.encode(self.public),
+        })
+    }
+}
+
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifyingKey({})", self.id)
+    }
+}
+
+/// The head of the RFC 7638 thumbprint of an Ed25519 key.
+fn thumbprint(public: &[u8; 32]) -> SigningKeyId {
+    let x = URL_SAFE_NO_PAD.encode(public);
+    let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest(&SHA256, canonical.as_bytes()).as_ref()[..8]);
+    SigningKeyId(head)
+}
+
+/// A signing key with its private half. Cheap to clone; cannot be printed.
+#[derive(Clone)]
+pub struct SigningKey {
+    pair: Arc<Ed25519KeyPair>,
+    public: VerifyingKey,
+}
+
+impl SigningKey {
+    /// The key grown from 32 secret random bytes (RFC 8032, section 5.1.5).
+    ///
+    /// # Errors
+    /// Never for 32 bytes, unless the library fails.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, BadKey> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| BadKey)?;
+        let mut public = [0; 32];
+        public.copy_from_slice(pair.public_key().as_ref());
+        Ok(Self { pair: Arc::new(pair), public: VerifyingKey::from_bytes(public)? })
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    /// The signature over `message`, 64 bytes. Deterministic: the same message
+    /// always has the same signature.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(self.pair.sign(message).as_ref());
+        bytes
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.public.id)
+    }
+}

@@ -1,0 +1,109 @@
+//! Channel secrets, plain and hashed, as two types that cannot be confused.
+//!
+//! The plain one passes through memory on its way in or out and is wiped behind
+//! itself; the store takes and gives only the hash. Neither can be printed. A
+//! fast hash is enough: a secret is 128 random bits that nobody chose, and no
+//! dictionary holds them (OWASP ASVS 5, 6.5.2).
+
+use aws_lc_rs::digest::{SHA256, digest};
+use std::fmt;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A secret as its owner shows it. Compare it with [`HashedSecret::is_of`].
+#[derive(Clone)]
+pub struct PlainSecret(Zeroizing<String>);
+
+impl PlainSecret {
+    /// What a caller sent; any string may be tried.
+    #[must_use]
+    pub fn from_caller(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// A new channel secret from random bytes: 32 lower-case hex characters, the
+    /// shape of LINE's.
+    #[must_use]
+    pub fn from_random(bytes: [u8; 16]) -> Self {
+        let mut text = String::with_capacity(32);
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+            }
+        }
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the one answer that shows it to its owner.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What may be kept of it.
+    #[must_use]
+    pub fn hash(&self) -> HashedSecret {
+        let hash = digest(&SHA256, self.0.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hash.as_ref());
+        HashedSecret(bytes)
+    }
+}
+
+impl fmt::Debug for PlainSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainSecret")
+    }
+}
+
+/// The SHA-256 of a secret: what the store holds.
+#[derive(Clone, Copy)]
+pub struct HashedSecret([u8; 32]);
+
+impl HashedSecret {
+    /// A hash as the store gave it back.
+    #[must_use]
+    pub fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash, to be stored.
+    #[must_use]
+    pub fn to_stored(&self) -> [u8; 32] {
+        self.0
+    }
+
+    /// Whether this is the hash of `secret`, in a time that tells nothing of
+    /// where the two differ.
+    #[must_use]
+    pub fn is_of(&self, secret: &PlainSecret) -> bool {
+        self.0.ct_eq(&secret.hash().0).into()
+    }
+}
+
+impl fmt::Debug for HashedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashedSecret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_32_hex_characters_and_matches_only_itself() {
+        let secret = PlainSecret::from_random([0xA5; 16]);
+        assert_eq!(secret.reveal(), "a5".repeat(16));
+        assert!(secret.hash().is_of(&secret));
+        let mut other = secret.reveal().to_owned();
+        other.replace_range(31.., "4");
+        assert!(!secret.hash().is_of(&PlainSecret::from_caller(other)));
+    }
+
+    #[test]
+    fn no_secret_can_be_printed() {
+        let secret = PlainSecret::from_random([7; 16]);
+        assert_eq!(format!("{secret:?} {:?}", secret.hash()), "PlainSecret HashedSecret");
+    }
+}

@@ -1,0 +1,292 @@
+//! The two forms in which a token travels, behind one [`Claims`].
+//!
+//! v2.1 and stateless tokens are compact JWS (RFC 7515) with claims after RFC
+//! 9068, which any JWT library can read. Short-lived and long-lived ones are a
+//! prefix that secret scanners know (`tgs_`, `tgl_`) and base64url of a binary
+//! layout with the same facts: 172 characters without a group, the length that
+//! LINE's clients already store.
+//!
+//! Both have exactly one spelling. Whatever differs from it in a single bit, an
+//! unused one of the last character included, is refused.
+
+use crate::{
+    claims::Claims,
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
+    key::{SigningKey, VerifyingKey},
+    law::{Form, Kind, LAW},
+    time::UnixTime,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The longest token or assertion that is read at all, in bytes.
+pub const LONGEST: usize = 8 * 1024;
+
+/// The version of the two layouts below. A stored token remembers it, so that it
+/// can be written again to the letter.
+pub const VERSION: u8 = 1;
+
+/// Writes the token that says `claims`, signed by `key`. The same claims, key
+/// and issuer always give the same token. `issuer` is the authority's public
+/// address; opaque tokens do not carry it.
+///
+/// `claims.key` must be `key`'s own id; the caller took both from the same place.
+#[must_use]
+pub fn write(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
+    debug_assert_eq!(claims.key, key.public().id());
+    match claims.kind.rule().form {
+        Form::Jws => write_jws(claims, issuer, key),
+        Form::Opaque(prefix) => write_opaque(claims, prefix, key),
+    }
+}
+
+/// A token as it came in: well-formed, and nothing more. What it says is not to
+/// be believed, and cannot be read, before [`Unverified::verify`].
+pub struct Unverified<'a> {
+    key: SigningKeyId,
+    message: Cow<'a, [u8]>,
+    signature: [u8; 64],
+    facts: Facts<'a>,
+}
+
+enum Facts<'a> {
+    Jws { payload: &'a [u8] },
+    Opaque { kind: Kind, layout: Vec<u8> },
+}
+
+/// The string has not the form of any token of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It is not even shaped like a JWS or one of our opaque tokens.
+    #[error("not a token of this authority")]
+    OtherShape,
+    /// It has the shape of a JWS, but not of one that we wrote.
+    #[error("not a JWS of this authority")]
+    Jws,
+    /// It has a prefix of ours, but not the layout behind it.
+    #[error("not a whole token")]
+    Opaque,
+}
+
+/// The signature is not that of the key which the token names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not verify")]
+pub struct BadSignature;
+
+impl<'a> Unverified<'a> {
+    /// Reads a token of either form. Costs no cryptography.
+    ///
+    /// # Errors
+    /// [`Malformed`], telling which form it came nearest to.
+    pub fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
+        if token.len() > LONGEST {
+            return Err(Malformed::OtherShape);
+        }
+        for rule in &LAW {
+            if let Form::Opaque(prefix) = rule.form
+                && let Some(body) = token.strip_prefix(prefix.as_bytes())
+            {
+                return parse_opaque(rule.kind, prefix, body).ok_or(Malformed::Opaque);
+            }
+        }
+        if token.iter().filter(|&&b| b == b'.').count() == 2 {
+            return parse_jws(token).ok_or(Malformed::Jws);
+        }
+        Err(Malformed::OtherShape)
+    }
+
+    /// The key that the token claims to be signed by.
+    #[must_use]
+    pub fn key(&self) -> SigningKeyId {
+        self.key
+    }
+
+    /// What the token says, once `key`'s signature over it is checked.
+    ///
+    /// # Errors
+    /// The signature is wrong, or `key` is another than the token names.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<Claims, BadSignature> {
+        if key.id() != self.key || !key.verifies(&self.message, &self.signature) {
+            return Err(BadSignature);
+        }
+        // Behind a good signature of ours stands what we wrote; should it not
+        // read, then some other program signs with our key.
+        match &self.facts {
+            Facts::Jws { payload } => read_jws_payload(payload, self.key),
+            Facts::Opaque { kind, layout } => read_layout(*kind, layout),
+        }
+        .ok_or(BadSignature)
+    }
+}
+
+// ---- compact JWS
+
+/// Claims after RFC 9068, section 2.2, and ours behind them. The order of the
+/// fields is the order on the wire, and part of the form.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload<'a> {
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    sub: ChannelId,
+    client_id: ChannelId,
+    #[serde(borrow)]
+    aud: Cow<'a, str>,
+    iat: UnixTime,
+    exp: UnixTime,
+    jti: TokenId,
+    #[serde(borrow)]
+    scope: Cow<'a, str>,
+    kind: Kind,
+    provider: ProviderId,
+    serial: Serial,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ak: Option<AssertionKeyId>,
+}
+
+/// The header of every JWS of ours, but for the key's name between the two. It
+/// is compared, not interpreted: there is no algorithm to be talked into.
+const HEADER: (&str, &str) = (r#"{"alg":"EdDSA","typ":"at+jwt","kid":""#, r#""}"#);
+
+fn write_jws(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
+    let header = format!("{}{}{}", HEADER.0, claims.key, HEADER.1);
+    let payload = Payload {
+        iss: issuer.into(),
+        sub: claims.channel,
+        client_id: claims.channel,
+        aud: issuer.into(),
+        iat: claims.issued_at,
+        exp: claims.expires_at,
+        jti: claims.id,
+        scope: claims.kind.rule().scope.into(),
+        kind: claims.kind,
+        provider: claims.provider,
+        serial: claims.serial,
+        group: claims.group.clone(),
+        ak: claims.assertion_key,
+    };
+    let payload = serde_json::to_vec(&payload).unwrap_or_default();
+    let mut token = String::with_capacity(640);
+    URL_SAFE_NO_PAD.encode_string(header, &mut token);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+    let signature = key.sign(token.as_bytes());
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    token
+}
+
+fn parse_jws(token: &[u8]) -> Option<Unverified<'_>> {
+    let dot = token.iter().position(|&b| b == b'.')?;
+    let last = token.iter().rposition(|&b| b == b'.')?;
+    let mut header = [0; 80];
+    let length = URL_SAFE_NO_PAD.decode_slice(&token[..dot], &mut header).ok()?;
+    let kid = std::str::from_utf8(&header[..length]).ok()?;
+    let key = kid.strip_prefix(HEADER.0)?.strip_suffix(HEADER.1)?.parse().ok()?;
+    Some(Unverified {
+        key,
+        message: Cow::Borrowed(&token[..last]),
+        signature: exactly_64(&token[last + 1..])?,
+        facts: Facts::Jws { payload: &token[dot + 1..last] },
+    })
+}
+
+fn exactly_64(text: &[u8]) -> Option<[u8; 64]> {
+    let mut signature = [0; 64];
+    // 64 bytes are 86 characters; the decoder wants room for whole quanta.
+    let mut room = [0; 66];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut room).ok()?;
+    (length == 64).then(|| signature.copy_from_slice(&room[..64]))?;
+    Some(signature)
+}
+
+fn read_jws_payload(payload: &[u8], key: SigningKeyId) -> Option<Claims> {
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let payload: Payload<'_> = serde_json::from_slice(&payload).ok()?;
+    (payload.kind.rule().form == Form::Jws).then_some(Claims {
+        id: payload.jti,
+        kind: payload.kind,
+        provider: payload.provider,
+        channel: payload.sub,
+        group: payload.group,
+        assertion_key: payload.ak,
+        serial: payload.serial,
+        issued_at: payload.iat,
+        expires_at: payload.exp,
+        key,
+    })
+}
+
+// ---- opaque
+
+/// Fixed part of the layout: version 1, key 8, provider 8, channel 8, serial 8,
+/// issued 6, expires 6, id 16, and the length of the group that follows, 1.
+/// Numbers are big-endian. The signature, 64 bytes, covers prefix and facts.
+const FIXED: usize = 1 + 8 + 8 + 8 + 8 + 6 + 6 + 16 + 1;
+
+fn write_opaque(claims: &Claims, prefix: &str, key: &SigningKey) -> String {
+    let group = claims.group.as_ref().map_or("", Group::as_str).as_bytes();
+    let mut message = Vec::with_capacity(prefix.len() + FIXED + group.len() + 64);
+    message.extend_from_slice(prefix.as_bytes());
+    message.push(VERSION);
+    message.extend_from_slice(&claims.key.0);
+    message.extend_from_slice(&claims.provider.number().to_be_bytes());
+    message.extend_from_slice(&claims.channel.number().to_be_bytes());
+    message.extend_from_slice(&claims.serial.0.to_be_bytes());
+    message.extend_from_slice(&claims.issued_at.0.to_be_bytes()[2..]);
+    message.extend_from_slice(&claims.expires_at.0.to_be_bytes()[2..]);
+    message.extend_from_slice(&claims.id.0);
+    // A group has at most 64 bytes, so its length fits.
+    message.push(u8::try_from(group.len()).unwrap_or(0));
+    message.extend_from_slice(group);
+    let signature = key.sign(&message);
+    message.extend_from_slice(&signature);
+    let mut token = String::with_capacity(prefix.len() + message.len() * 4 / 3);
+    token.push_str(prefix);
+    URL_SAFE_NO_PAD.encode_string(&message[prefix.len()..], &mut token);
+    token
+}
+
+fn parse_opaque<'a>(kind: Kind, prefix: &str, body: &[u8]) -> Option<Unverified<'a>> {
+    let mut layout = URL_SAFE_NO_PAD.decode(body).ok()?;
+    let signature = layout.split_off(layout.len().checked_sub(64)?).try_into().ok()?;
+    let group = usize::from(*layout.get(FIXED - 1)?);
+    if layout[0] != VERSION || layout.len() != FIXED + group {
+        return None;
+    }
+    let message = [prefix.as_bytes(), &layout].concat();
+    let key = SigningKeyId(layout[1..9].try_into().ok()?);
+    let facts = Facts::Opaque { kind, layout };
+    Some(Unverified { key, message: Cow::Owned(message), signature, facts })
+}
+
+fn read_layout(kind: Kind, layout: &[u8]) -> Option<Claims> {
+    let (fixed, group) = layout.split_at_checked(FIXED)?;
+    let mut rest = &fixed[1..];
+    let mut take = |length: usize| -> &[u8] {
+        let (head, tail) = rest.split_at(length);
+        rest = tail;
+        head
+    };
+    let key = SigningKeyId(take(8).try_into().ok()?);
+    let mut number = |length: usize| take(length).iter().fold(0, |n, &b| n << 8 | u64::from(b));
+    let provider = ProviderId::from_number(number(8))?;
+    let channel = ChannelId::from_number(number(8))?;
+    let serial = Serial(number(8));
+    let issued_at = UnixTime(i64::try_from(number(6)).ok()?);
+    let expires_at = UnixTime(i64::try_from(number(6)).ok()?);
+    let id = TokenId(take(16).try_into().ok()?);
+    let group = match group {
+        [] => None,
+        name => Some(std::str::from_utf8(name).ok()?.parse().ok()?),
+    };
+    let assertion_key = None;
+    #[rustfmt::skip]
+    let claims = Claims {
+        id, kind, provider, channel, group, assertion_key, serial, issued_at, expires_at, key,
+    };
+    Some(claims)
+}
