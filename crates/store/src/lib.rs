@@ -1,1 +1,266 @@
-//! Skeleton.
+//! Where an authority keeps what it must not forget: channels, keys, the facts
+//! of tokens (never a token itself), and the change log.
+//!
+//! [`Store`] speaks the domain: one method is one act is one transaction, and no
+//! caller ever holds one open. So SQLite can put many requests into one commit
+//! and another database can batch and retry, and nobody above can tell. No
+//! answer, a refusal included, leaves a store before the commit of what it read.
+//!
+//! The store knows no protocol, signs nothing, and takes secrets only as hashes.
+
+mod act;
+pub mod sqlite;
+
+pub use act::*;
+
+use async_trait::async_trait;
+use std::sync::Arc;
+use tegata_token::{
+    claims::Claims,
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    law::Kind,
+    policy::{Channel, Grant, GroupSettings, RegisteredKey},
+    refusal::Refusal,
+    secret::HashedSecret,
+    time::UnixTime,
+    view::Entry,
+};
+
+/// Why an act has no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The law, or what was asked for, does not allow it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A name that must be new is taken already; ask again with another.
+    #[error("this id is taken")]
+    Taken,
+    /// Something that it refers to is not there.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It cannot stand beside what is there already.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Whether the act happened is not known, or nothing can be known now.
+    #[error("the store cannot answer: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// The result of an act or a question.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What changed with one commit. A store calls its owner with it after the
+/// commit and before any of the commit's answers, so that whoever sees an answer
+/// sees a server that knows.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    /// Where the log ends now.
+    pub position: Position,
+    /// The entries that the commit appended, in their order.
+    pub entries: Vec<Entry>,
+    /// Channels whose snapshot is no longer what it was.
+    pub channels: Vec<ChannelId>,
+    /// The highest time that the store has written.
+    pub written_at: Option<UnixTime>,
+}
+
+/// Who is told of commits.
+pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
+
+/// A keeper of the authority's state.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ---- Questions. They see only what is committed.
+
+    /// All that a server holds in memory, read at one position.
+    async fn state(&self) -> Result<State>;
+    /// A channel as requests are judged by it; deleted ones are `None`.
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
+    /// Providers, newest first.
+    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// A provider's channels, newest first.
+    async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>>;
+    /// A channel's groups: those with settings, keys or live tokens at `now`.
+    async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>>;
+    /// A channel's stored tokens, newest first.
+    async fn tokens(
+        &self,
+        channel: ChannelId,
+        filter: TokenFilter,
+        page: Page,
+        now: UnixTime,
+    ) -> Result<Vec<(RowId, TokenRow)>>;
+    /// One stored token.
+    async fn token(
+        &self,
+        channel: ChannelId,
+        name: TokenName,
+        now: UnixTime,
+    ) -> Result<Option<TokenRow>>;
+    /// The ids of the channel's live v2.1 tokens, oldest first; of one group only, if given.
+    async fn live_v21(
+        &self,
+        channel: ChannelId,
+        group: Option<Group>,
+        now: UnixTime,
+    ) -> Result<Vec<TokenId>>;
+    /// Audit events, newest first; of one channel only, if given.
+    async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>>;
+    /// The log behind `after`, in order, at most `most` entries; `None` if the log
+    /// no longer reaches back so far, or never did in this epoch.
+    async fn changes(&self, after: Position, most: usize)
+    -> Result<Option<Vec<(Position, Entry)>>>;
+    /// Whether acts can be committed at this moment.
+    async fn is_writable(&self) -> Result<()>;
+
+    // ---- Acts. Each is one transaction; its answer comes after the commit.
+
+    /// Uses a grant: gives the token its place and its row, and ends what the law
+    /// ends for it. `id` is fresh random bytes.
+    async fn issue(
+        &self,
+        grant: Grant,
+        id: TokenId,
+        now: UnixTime,
+        by: Option<By>,
+    ) -> Result<Issued>;
+    /// Takes an assertion of a channel that takes each one once, for a token that
+    /// needs no row. Refused if it was taken before.
+    async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
+    /// Ends tokens.
+    async fn end(&self, channel: ChannelId, ending: Ending, dry_run: bool, by: By)
+    -> Result<Ended>;
+
+    /// A new provider.
+    async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
+    /// A new channel of `provider`.
+    async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
+    /// Changes a channel's settings or state; `Deleted` ends all its tokens for good.
+    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
+    /// Puts a new secret in the place of the current one, which stays good for
+    /// `keep_previous` seconds; with `revoke_tokens` all the channel's tokens end.
+    /// Answers until when the previous one is taken.
+    async fn replace_secret(
+        &self,
+        id: ChannelId,
+        secret: HashedSecret,
+        keep_previous: i64,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Result<UnixTime>;
+    /// Registers an assertion key.
+    async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
+    /// Deletes an assertion key; with `revoke_tokens` what was asked for with it ends.
+    async fn delete_key(
+        &self,
+        channel: ChannelId,
+        key: AssertionKeyId,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Result<Ended>;
+    /// Gives a group settings of its own, or new ones.
+    async fn set_group(
+        &self,
+        channel: ChannelId,
+        group: Group,
+        settings: GroupSettings,
+        by: By,
+    ) -> Result<()>;
+    /// Removes a group: its settings, its keys, its tokens.
+    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended>;
+
+    /// Adds a signing key, or moves keys on through their states.
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended>;
+
+    /// Notes when tokens were last used.
+    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
+    /// Forgets, in the view and the log, what can no longer matter; at most
+    /// `channels` of them at once. Answers how many facts went.
+    async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize>;
+    /// Moves the development clock's offset forward; answers the new offset, in seconds.
+    async fn advance_clock(&self, seconds: i64) -> Result<i64>;
+}
+
+/// A token with its row written: what the signer needs to write it out, now or
+/// in answer to a retry.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// What it says.
+    pub claims: Claims,
+    /// The public address that its JWS form names.
+    pub issuer: Arc<str>,
+    /// Of a reissue: until when the previous token lives.
+    pub previous_until: Option<UnixTime>,
+    /// Whether the row was there already, under the same `Idempotency-Key`.
+    pub again: bool,
+}
+
+/// What a bulk or single ending did.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// How many stored, live tokens it ended (or would have).
+    pub tokens: usize,
+    /// The place of its entry in the log; where it wrote none, of the log's end,
+    /// which is behind the act that did its work before it.
+    pub position: Position,
+}
+
+/// Which stored token.
+#[derive(Debug, Clone, Copy)]
+pub enum TokenName {
+    /// By its own name.
+    Id(TokenId),
+    /// By its place in the channel's count.
+    Serial(Serial),
+}
+
+/// A row's place in a list; the cursor of the next page.
+pub type RowId = i64;
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Only rows before this one.
+    pub before: Option<RowId>,
+    /// At most so many.
+    pub most: usize,
+}
+
+/// Which tokens to list.
+#[derive(Debug, Clone, Default)]
+pub struct TokenFilter {
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// Only of this group.
+    pub group: Option<Group>,
+    /// Only in this state.
+    pub state: Option<TokenState>,
+}
+
+/// A signing key's private half, encrypted by whoever made it. The store cannot
+/// read it.
+#[derive(Clone)]
+pub struct Sealed(pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed")
+    }
+}
+
+/// A signing key as it is kept.
+#[derive(Debug, Clone)]
+pub struct SigningKeyRow {
+    /// Its `kid`.
+    pub id: SigningKeyId,
+    /// Its public half.
+    pub public: [u8; 32],
+    /// Its private half.
+    pub sealed: Sealed,
+    /// What it is good for.
+    pub state: tegata_token::key::KeyState,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it came into its present state.
+    pub changed_at: UnixTime,
+}

@@ -8,11 +8,11 @@
 use crate::{
     id::{AssertionKeyId, ChannelId},
     jwk::AssertionKey,
+    secret::sha256,
     strict_json,
     time::UnixTime,
     wire::LONGEST,
 };
-use aws_lc_rs::digest::{self, SHA256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -211,16 +211,6 @@ impl fmt::Debug for UnverifiedAssertion {
         // An assertion is a credential until it expires.
         write!(f, "UnverifiedAssertion(channel {})", self.channel)
     }
-}
-
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(context.finish().as_ref());
-    bytes
 }
 
 /// A compact JWS (RFC 7515, section 7.1) whose header asks for RS256.

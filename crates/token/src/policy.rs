@@ -13,7 +13,7 @@ use crate::{
     jwk::AssertionKey,
     law::{ChannelType, GROUP_CAP, Kind, LONGEST_DELAY, Law, Life, Proof, WhenFull},
     refusal::Refusal,
-    secret::{HashedSecret, PlainSecret},
+    secret::{HashedSecret, PlainSecret, sha256},
     time::UnixTime,
     view::{ChannelChange, ChannelFacts, Floor, Scope},
 };
@@ -448,10 +448,15 @@ impl Grant {
         self.assertion.as_ref()
     }
 
-    /// The SHA-256 of the caller's `Idempotency-Key`.
+    /// What the caller's `Idempotency-Key` stands for: a digest of the key and of
+    /// its scope, which is kind, group and assertion key; the channel goes beside it.
     #[must_use]
     pub fn idempotency(&self) -> Option<[u8; 32]> {
-        self.request.idempotency
+        let key = self.request.idempotency?;
+        let group = self.group.as_ref().map_or("", Group::as_str);
+        let asked_with = self.assertion.map(|it| it.key.to_string()).unwrap_or_default();
+        let kind = self.kind().rule().name;
+        Some(sha256(&[format!("{kind} {group} {asked_with} ").as_bytes(), &key]))
     }
 
     /// What must be the same in a retry under the same idempotency key, beside

@@ -5,7 +5,7 @@
 //! fast hash is enough: a secret is 128 random bits that nobody chose, and no
 //! dictionary holds them (OWASP ASVS 5, 6.5.2).
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -43,10 +43,7 @@ impl PlainSecret {
     /// What may be kept of it.
     #[must_use]
     pub fn hash(&self) -> HashedSecret {
-        let hash = digest(&SHA256, self.0.as_bytes());
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(hash.as_ref());
-        HashedSecret(bytes)
+        HashedSecret(sha256(&[self.0.as_bytes()]))
     }
 }
 
@@ -79,6 +76,16 @@ impl HashedSecret {
     pub fn is_of(&self, secret: &PlainSecret) -> bool {
         self.0.ct_eq(&secret.hash().0).into()
     }
+}
+
+/// The SHA-256 of the parts, one behind the other.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    bytes
 }
 
 impl fmt::Debug for HashedSecret {

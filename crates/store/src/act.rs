@@ -1,0 +1,218 @@
+//! The things that acts are made of: who does what to which rows.
+
+use crate::SigningKeyRow;
+use serde::{Deserialize, Serialize};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    law::{ChannelType, Kind, Law, WhenFull},
+    policy::{ChannelState, GroupSettings},
+    secret::HashedSecret,
+    time::UnixTime,
+    view::View,
+};
+
+/// Who does something, from where, and when: what the audit row says.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// A name that people know: `administrator`, `channel 1234567890`, `tegata`.
+    pub actor: String,
+    /// The address that it came from, if from the network.
+    pub source: Option<String>,
+    /// Why, if they said.
+    pub reason: Option<String>,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// All that a server holds in memory.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// What was ended early, at the log's end.
+    pub view: View,
+    /// All signing keys, removed ones too.
+    pub signing_keys: Vec<SigningKeyRow>,
+    /// The highest time that the store has written.
+    pub written_at: UnixTime,
+    /// How far the development clock was moved, in seconds.
+    pub clock_offset: i64,
+}
+
+/// The organisation that owns channels.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Its id.
+    pub id: ProviderId,
+    /// What people call it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixTime,
+}
+
+/// A channel to be made.
+#[derive(Debug, Clone)]
+pub struct NewChannel {
+    /// A fresh random id.
+    pub id: ChannelId,
+    /// Whose it will be.
+    pub provider: ProviderId,
+    /// What people will call it.
+    pub name: String,
+    /// Its type.
+    pub channel_type: ChannelType,
+    /// The hash of its secret.
+    pub secret: HashedSecret,
+}
+
+/// Changes of a channel; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelPatch {
+    /// A new name.
+    pub name: Option<String>,
+    /// Another law. Ends nothing by itself.
+    pub law: Option<Law>,
+    /// Suspended, resumed or deleted.
+    pub state: Option<ChannelState>,
+    /// How many live tokens of a kind a group may have.
+    pub group_cap: Option<usize>,
+    /// What the next one does.
+    pub group_when_full: Option<WhenFull>,
+    /// Assertions must be meant for this server.
+    pub own_audience_only: Option<bool>,
+    /// Each assertion is taken once.
+    pub single_use_assertions: Option<bool>,
+}
+
+/// Which of a channel's tokens to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// One stored token.
+    Stored {
+        /// Its place in the channel's count.
+        serial: Serial,
+    },
+    /// One stateless token.
+    Stateless {
+        /// Its id.
+        id: TokenId,
+        /// When it would have expired.
+        expires_at: UnixTime,
+    },
+    /// All of a group.
+    Group(Group),
+    /// All of a kind.
+    Kind(Kind),
+    /// All that was asked for with an assertion key, registered still or not.
+    AssertionKey(AssertionKeyId),
+    /// All.
+    All,
+}
+
+/// How a token's life ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedBy {
+    /// Somebody revoked it, alone or with others.
+    Revoked,
+    /// A newer one took its place under a cap.
+    Evicted,
+    /// It was a long-lived token and was reissued.
+    Reissued,
+}
+
+/// Whether a stored token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenState {
+    /// It does.
+    Active,
+    /// Its time is over.
+    Expired,
+    /// It was ended before its time.
+    Ended,
+}
+
+/// A stored token, as lists show it.
+#[derive(Debug, Clone)]
+pub struct TokenRow {
+    /// Its own name.
+    pub id: TokenId,
+    /// Its place in the channel's count.
+    pub serial: Serial,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its group.
+    pub group: Option<Group>,
+    /// The assertion key that it was asked for with.
+    pub assertion_key: Option<AssertionKeyId>,
+    /// Whether it lives.
+    pub state: TokenState,
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// When it expires, or will be ended by a reissue with delay.
+    pub expires_at: UnixTime,
+    /// When it was last used, as far as has been noted.
+    pub last_used_at: Option<UnixTime>,
+    /// How it ended early, and when.
+    pub ended: Option<(EndedBy, UnixTime)>,
+    /// The token that pushed it out or replaced it.
+    pub ended_for: Option<Serial>,
+}
+
+/// A group, as lists show it.
+#[derive(Debug, Clone)]
+pub struct GroupRow {
+    /// Its name.
+    pub group: Group,
+    /// What it has set for itself.
+    pub settings: GroupSettings,
+    /// How many live stored tokens it has.
+    pub live_tokens: usize,
+    /// How many assertion keys are bound to it.
+    pub assertion_keys: usize,
+}
+
+/// What to do with the authority's signing keys. The states of the others follow
+/// in the same transaction: at any time exactly one key is active.
+#[derive(Debug, Clone)]
+pub enum SigningKeyChange {
+    /// A new key that will sign later; the very first one signs at once.
+    Add(SigningKeyRow),
+    /// The coming key becomes active, the active one retires.
+    Promote(SigningKeyId),
+    /// Nothing that the key signed is valid any more. Should it be the active
+    /// one, the coming key follows it, or else `successor`, a new key.
+    Remove {
+        /// Which.
+        key: SigningKeyId,
+        /// Used only if needed.
+        successor: SigningKeyRow,
+    },
+    /// As `Remove`, of every key that is not removed yet; `successor` signs.
+    RemoveAll {
+        /// The only key from now on.
+        successor: SigningKeyRow,
+    },
+}
+
+/// One audit event.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// Its place.
+    pub id: i64,
+    /// When.
+    pub at: UnixTime,
+    /// Who.
+    pub actor: String,
+    /// From where.
+    pub source: Option<String>,
+    /// What: a noun and a verb, such as `channel.suspend`.
+    pub act: String,
+    /// To whose things.
+    pub provider: Option<ProviderId>,
+    /// To which channel.
+    pub channel: Option<ChannelId>,
+    /// What else there is to say, as a JSON object; never a secret.
+    pub detail: serde_json::Value,
+    /// Where in the log, if the act wrote to it.
+    pub position: Option<Position>,
+}
