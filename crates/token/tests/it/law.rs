@@ -314,11 +314,13 @@ fn a_reissue_leaves_other_kinds_alone() {
 #[test]
 fn reissues_with_a_delay_do_not_pile_up_in_the_view() {
     let mut facts = ChannelFacts::default();
+    let mut now = NOW;
     for serial in 1..=500 {
         // The one before the predecessor came to its delayed end in the meantime.
+        now = now.plus(86_400);
         let living = lives(Kind::LongLived, serial..=serial);
-        let admit = admit(&reissue(60), &living, 0, Serial(serial + 1), NOW).unwrap();
-        facts.apply(&admit.change(&facts, &living, NOW.plus(serial as i64 * 3_600)).unwrap());
+        let admit = admit(&reissue(60), &living, 0, Serial(serial + 1), now).unwrap();
+        facts.apply(&admit.change(&facts, &living, now).unwrap());
         assert!(facts.floors.len() <= 2, "{} floors", facts.floors.len());
     }
 }
