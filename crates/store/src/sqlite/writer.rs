@@ -11,9 +11,9 @@
 //! not be on the disk is only read again by a fresh start.
 
 use super::rows::unavailable;
-use crate::{Committed, Error, OnCommit, Result};
+use crate::{Committed, Error, OnCommit, Result, SigningKeyRow};
 use rusqlite::{Connection, ErrorCode};
-use std::thread::JoinHandle;
+use std::{sync::Arc, thread::JoinHandle};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
@@ -54,7 +54,7 @@ pub(super) struct KeyRow {
 struct Memory {
     head: Position,
     written_at: UnixTime,
-    keys: Vec<KeyRow>,
+    keys: Arc<[KeyRow]>,
     entries: Vec<Entry>,
     channels: Vec<ChannelId>,
     wrote: bool,
@@ -247,6 +247,7 @@ impl Loop {
     fn run_one(&mut self, job: &mut dyn Job) -> Result<()> {
         self.execute("SAVEPOINT act").map_err(unavailable)?;
         let (entries, channels) = (self.memory.entries.len(), self.memory.channels.len());
+        let keys = self.memory.keys.clone();
         let now = job.time().max(self.memory.written_at);
         let mut tx = Tx { conn: &self.conn, now, memory: &mut self.memory };
         if job.run(&mut tx) {
@@ -259,6 +260,7 @@ impl Loop {
             self.execute("ROLLBACK TO act").map_err(unavailable)?;
             self.memory.entries.truncate(entries);
             self.memory.channels.truncate(channels);
+            self.memory.keys = keys;
         }
         self.execute("RELEASE act").map_err(unavailable)
     }
@@ -293,13 +295,10 @@ impl Memory {
             conn.query_row("SELECT epoch, position, written_at FROM authority", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-        let keys = super::rows::signing_keys(conn)?;
-        let keys =
-            keys.into_iter().map(|(number, key)| KeyRow { number, id: key.id, state: key.state });
         Ok(Self {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
-            keys: keys.collect(),
+            keys: read_keys(conn)?,
             entries: Vec::new(),
             channels: Vec::new(),
             wrote: false,
@@ -325,6 +324,12 @@ impl Memory {
     }
 }
 
+fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
+    let keys = super::rows::signing_keys(conn)?;
+    let row = |(number, key): (i64, SigningKeyRow)| KeyRow { number, id: key.id, state: key.state };
+    Ok(keys.into_iter().map(row).collect())
+}
+
 impl Tx<'_> {
     /// Appends an entry to the log.
     pub fn log(&mut self, entry: Entry) {
@@ -343,11 +348,7 @@ impl Tx<'_> {
 
     /// Reads the signing keys again, after a change of them.
     pub fn reread_keys(&mut self) -> Result<()> {
-        let keys = super::rows::signing_keys(self.conn).map_err(unavailable)?;
-        self.memory.keys = keys
-            .into_iter()
-            .map(|(number, key)| KeyRow { number, id: key.id, state: key.state })
-            .collect();
+        self.memory.keys = read_keys(self.conn).map_err(unavailable)?;
         Ok(())
     }
 
