@@ -51,13 +51,15 @@ pub(super) fn issue(
 
     write_row(tx, &grant, &claims, key.number, form).map_err(unavailable)?;
     set_serial(tx, channel, serial).map_err(unavailable)?;
+    let mut previous_until = None;
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
             mark_ended(tx, channel, token.serial, by, Some(serial)).map_err(unavailable)?;
         }
         if let Some((predecessor, from)) = admit.ends_later {
-            end_later(tx, channel, predecessor, from, serial).map_err(unavailable)?;
+            let until = end_later(tx, channel, predecessor, from, serial).map_err(unavailable)?;
+            previous_until = Some(until);
         }
         let state = grant.channel().state;
         let facts = rows::facts(tx.conn, channel, state).map_err(unavailable)?;
@@ -65,7 +67,6 @@ pub(super) fn issue(
             super::end::append(tx, facts, Entry::Channel { channel, change })?;
         }
     }
-    let previous_until = admit.ends_later.map(|(_, until)| until);
     if let Some(by) = by {
         let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
         super::audit(
@@ -280,18 +281,19 @@ pub(super) fn mark_ended(
     ])
 }
 
-/// Sets a later end; one that is set already and comes sooner stays.
+/// Sets a later end, and answers when the token will end: one that was set
+/// already and comes sooner stays.
 fn end_later(
     tx: &Tx<'_>,
     channel: ChannelId,
     serial: Serial,
     from: UnixTime,
     ended_for: Serial,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<UnixTime> {
     let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?3), ?3), ended_for = ?4
-               WHERE channel = ?1 AND serial = ?2 AND ended_at IS NULL";
+               WHERE channel = ?1 AND serial = ?2 RETURNING ends_at";
     tx.conn
         .prepare_cached(sql)?
-        .execute((channel.number(), serial.0, from.0, ended_for.0))
-        .map(drop)
+        .query_row((channel.number(), serial.0, from.0, ended_for.0), |row| row.get(0))
+        .map(UnixTime)
 }
