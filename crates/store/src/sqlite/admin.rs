@@ -4,7 +4,7 @@
 use super::{
     audit,
     end::{append, end_scope, existing},
-    issue::{live, other_groups},
+    issue::{live, mark_ended, other_groups},
     rows::{self, unavailable},
     writer::Tx,
 };
@@ -173,9 +173,9 @@ pub(super) fn change_channel(
 fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
-    let sql = "UPDATE token SET ended_at = ?2, ended_by = ?3
-               WHERE channel = ?1 AND ended_at IS NULL AND expires_at > ?2";
-    write(tx, sql, (id.number(), tx.now.0, rows::word(EndedBy::Revoked)))?;
+    for token in live(tx, id).map_err(unavailable)? {
+        mark_ended(tx, id, token.serial, EndedBy::Revoked, None).map_err(unavailable)?;
+    }
     Ok(())
 }
 
