@@ -277,8 +277,8 @@ fn audit(
                 provider.map(ProviderId::number),
                 channel.map(ChannelId::number),
                 rows::json(&detail),
-                position.epoch,
-                position.number,
+                position.map(|it| it.epoch),
+                position.map(|it| it.number),
             ])
         })
         .map(drop)

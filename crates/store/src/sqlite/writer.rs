@@ -38,6 +38,8 @@ pub(super) struct Tx<'a> {
     pub conn: &'a Connection,
     /// The later of the act's own time and the highest ever written.
     pub now: UnixTime,
+    /// How many entries the acts before it in the batch appended.
+    before: usize,
     memory: &'a mut Memory,
 }
 
@@ -249,7 +251,7 @@ impl Loop {
         let (entries, channels) = (self.memory.entries.len(), self.memory.channels.len());
         let keys = self.memory.keys.clone();
         let now = job.time().max(self.memory.written_at);
-        let mut tx = Tx { conn: &self.conn, now, memory: &mut self.memory };
+        let mut tx = Tx { conn: &self.conn, now, before: entries, memory: &mut self.memory };
         if job.run(&mut tx) {
             self.memory.written_at = now;
             self.memory.wrote = true;
@@ -352,9 +354,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Where the log will be after this act's entries so far.
-    pub fn position(&self) -> Position {
+    /// The place of this act's last entry, if it has appended any so far.
+    pub fn position(&self) -> Option<Position> {
+        let entries = self.memory.entries.len();
         let Position { epoch, number } = self.memory.head;
-        Position { epoch, number: number + self.memory.entries.len() as u64 }
+        (entries > self.before).then(|| Position { epoch, number: number + entries as u64 })
     }
 }
