@@ -147,6 +147,14 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
     }
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
+    // The newest of all, at once, is folded as well.
+    for _ in 0..2 * SINGLES {
+        let token = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+        world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+        tokens.push(token);
+        crate::agree::everything(&world, &tokens, NOW.plus(30)).await;
+    }
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
 }
 
 pub async fn stateless_endings_are_bounded(world: World) {
