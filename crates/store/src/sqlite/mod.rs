@@ -133,7 +133,7 @@ impl SqliteStore {
         let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
         conn.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+             PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
         ))
         .map_err(database)?;
@@ -165,7 +165,7 @@ impl SqliteStore {
     async fn act<T: Send + 'static>(
         &self,
         by: By,
-        act: impl FnOnce(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
+        mut act: impl FnMut(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
     ) -> Result<(T, Position)> {
         self.writer.act(by.at, move |tx| act(tx, &by)).await
     }
@@ -381,12 +381,12 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        let act = move |tx: &mut Tx<'_>| issue::issue(tx, grant, id, &form, by);
+        let act = move |tx: &mut Tx<'_>| issue::issue(tx, &grant, id, &form, by.as_ref());
         self.writer.act(now, act).await.map(|(issued, _)| issued)
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
-        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, grant);
+        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, &grant);
         self.writer.act(now, act).await.map(|(grant, _)| grant)
     }
 
@@ -401,12 +401,12 @@ impl Store for SqliteStore {
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, name, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, &name, by);
         self.act(by, act).await.map(|(provider, _)| provider)
     }
 
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, channel, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, &channel, by);
         self.act(by, act).await.map(|(channel, _)| channel)
     }
 
@@ -477,9 +477,9 @@ impl Store for SqliteStore {
         self.writer
             .act(UnixTime(0), move |tx| {
                 let sql = "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-                           WHERE channel = ?1 AND serial = ?2";
+                           WHERE channel = ?1 AND serial = ?2 AND past = 0";
                 let mut stamp = tx.conn.prepare_cached(sql).map_err(unavailable)?;
-                for (channel, serial, at) in stamps {
+                for &(channel, serial, at) in &stamps {
                     stamp.execute((channel.number(), serial.0, at.0)).map_err(unavailable)?;
                 }
                 Ok(())
