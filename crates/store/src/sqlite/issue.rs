@@ -55,6 +55,7 @@ pub(super) fn issue(
     for &number in &rows.expired {
         mark_past(tx, number).map_err(unavailable)?;
     }
+    let mut previous_until = None;
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
@@ -65,7 +66,8 @@ pub(super) fn issue(
         if let Some((predecessor, from)) = admit.ends_later
             && let Some(number) = rows.number_of(predecessor)
         {
-            end_later(tx, number, from, serial).map_err(unavailable)?;
+            let until = end_later(tx, number, from, serial).map_err(unavailable)?;
+            previous_until = Some(until);
         }
         let state = grant.channel().state;
         let facts = rows::facts(tx.conn, channel, state).map_err(unavailable)?;
@@ -73,7 +75,6 @@ pub(super) fn issue(
             super::end::append(tx, facts, Entry::Channel { channel, change })?;
         }
     }
-    let previous_until = admit.ends_later.map(|(_, until)| until);
     if let Some(by) = by {
         let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
         super::audit(tx, by, "token.issue", Some(grant.channel().provider), Some(channel), detail)?;
@@ -328,9 +329,18 @@ fn mark_past(tx: &Tx<'_>, number: i64) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Sets a later end; one that is set already and comes sooner stays.
-fn end_later(tx: &Tx<'_>, number: i64, from: UnixTime, ended_for: Serial) -> rusqlite::Result<()> {
+/// Sets a later end, and answers when the token will end: one that was set
+/// already and comes sooner stays.
+fn end_later(
+    tx: &Tx<'_>,
+    number: i64,
+    from: UnixTime,
+    ended_for: Serial,
+) -> rusqlite::Result<UnixTime> {
     let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2), ended_for = ?3
-               WHERE number = ?1 AND past = 0";
-    tx.conn.prepare_cached(sql)?.execute((number, from.0, ended_for.0)).map(drop)
+               WHERE number = ?1 RETURNING ends_at";
+    tx.conn
+        .prepare_cached(sql)?
+        .query_row((number, from.0, ended_for.0), |row| row.get(0))
+        .map(UnixTime)
 }

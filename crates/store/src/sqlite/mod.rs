@@ -277,8 +277,8 @@ fn audit(
                 provider.map(ProviderId::number),
                 channel.map(ChannelId::number),
                 rows::json(&detail),
-                position.epoch,
-                position.number,
+                position.map(|it| it.epoch),
+                position.map(|it| it.number),
             ])
         })
         .map(drop)
@@ -464,9 +464,10 @@ impl Store for SqliteStore {
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
-        let now = by.at;
-        let (removed, position) =
-            self.act(by, move |tx, by| admin::change_signing_keys(tx, &change, by)).await?;
+        let act = move |tx: &mut Tx<'_>, by: &By| {
+            admin::change_signing_keys(tx, &change, by).map(|removed| (removed, tx.now))
+        };
+        let ((removed, now), position) = self.act(by, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
         let count =
             move |conn: &mut Connection| read::ended_with(conn, &removed, now).map_err(unavailable);

@@ -118,21 +118,19 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A channel's tokens with their state at `:now`: an early end is told before
-/// expiry, since it is what people ask about. Two halves, since a row is in one
-/// of two indexes.
+/// A channel's tokens with their state at `:now`: the earliest of a token's own end
+/// (at once or delayed) and its signing key's, if that came before it expired. Such
+/// an end is told before expiry, since it is what people ask about. Two halves,
+/// since a row is in one of two indexes.
 const TOKEN: &str = "
-    SELECT * FROM (
-        SELECT t.*, CASE
-            WHEN t.ended_at IS NOT NULL THEN t.ended_by
-            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
-                THEN 'revoked'
-            WHEN t.ends_at <= :now THEN 'reissued' END AS how,
-          CASE
-            WHEN t.ended_at IS NOT NULL THEN t.ended_at
-            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
-                THEN k.changed_at
-            WHEN t.ends_at <= :now THEN t.ends_at END AS ended
+    SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
+        CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
+            WHEN by_key IS NOT NULL THEN 'revoked' END AS how
+    FROM (
+        SELECT t.*,
+            coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
+            CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
+                OR (k.state = 'bounded' AND t.issued_at > k.bound)) THEN k.changed_at END AS by_key
         FROM (SELECT * FROM token WHERE channel = :channel AND past = 0
               UNION ALL
               SELECT * FROM token WHERE channel = :channel AND past = 1) t
@@ -246,7 +244,8 @@ pub(super) fn ended_with(
 ) -> rusqlite::Result<usize> {
     let sql = "SELECT count(*) FROM token t JOIN signing_key k ON k.number = t.signing_key
                WHERE k.id = ?1 AND t.ended_at IS NULL AND t.expires_at > ?2
-                 AND (t.ends_at IS NULL OR t.ends_at > ?2)";
+                 AND (t.ends_at IS NULL OR t.ends_at > ?2)
+                 AND (k.bound IS NULL OR t.issued_at <= k.bound)";
     let mut query = conn.prepare_cached(sql)?;
     let count = |key: &SigningKeyId| query.query_row((key.0, now.0), |row| row.get::<_, usize>(0));
     keys.iter().map(count).sum()

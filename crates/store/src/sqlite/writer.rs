@@ -14,9 +14,9 @@
 //! the disk is only read again by a fresh start.
 
 use super::rows::unavailable;
-use crate::{Committed, Error, OnCommit, Result};
+use crate::{Committed, Error, OnCommit, Result, SigningKeyRow};
 use rusqlite::{Connection, ErrorCode};
-use std::{ops::ControlFlow, thread::JoinHandle};
+use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
@@ -41,6 +41,8 @@ pub(super) struct Tx<'a> {
     pub conn: &'a Connection,
     /// The later of the act's own time and the highest ever written.
     pub now: UnixTime,
+    /// How many entries the acts before it in the batch appended.
+    before: usize,
     memory: &'a mut Memory,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct KeyRow {
 struct Memory {
     head: Position,
     written_at: UnixTime,
-    keys: Vec<KeyRow>,
+    keys: Arc<[KeyRow]>,
     entries: Vec<Entry>,
     channels: Vec<ChannelId>,
     wrote: bool,
@@ -235,7 +237,8 @@ impl Loop {
         for job in batch.iter_mut() {
             let now = job.time().max(self.memory.written_at);
             let changes = self.conn.total_changes();
-            let mut tx = Tx { conn: &self.conn, now, memory: &mut self.memory };
+            let before = self.memory.entries.len();
+            let mut tx = Tx { conn: &self.conn, now, before, memory: &mut self.memory };
             if job.run(&mut tx) {
                 self.memory.written_at = now;
                 self.memory.wrote = true;
@@ -313,13 +316,10 @@ impl Memory {
             conn.query_row("SELECT epoch, position, written_at FROM authority", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-        let keys = super::rows::signing_keys(conn)?;
-        let keys =
-            keys.into_iter().map(|(number, key)| KeyRow { number, id: key.id, state: key.state });
         Ok(Self {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
-            keys: keys.collect(),
+            keys: read_keys(conn)?,
             entries: Vec::new(),
             channels: Vec::new(),
             wrote: false,
@@ -345,6 +345,12 @@ impl Memory {
     }
 }
 
+fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
+    let keys = super::rows::signing_keys(conn)?;
+    let row = |(number, key): (i64, SigningKeyRow)| KeyRow { number, id: key.id, state: key.state };
+    Ok(keys.into_iter().map(row).collect())
+}
+
 impl Tx<'_> {
     /// Appends an entry to the log.
     pub fn log(&mut self, entry: Entry) {
@@ -363,17 +369,14 @@ impl Tx<'_> {
 
     /// Reads the signing keys again, after a change of them.
     pub fn reread_keys(&mut self) -> Result<()> {
-        let keys = super::rows::signing_keys(self.conn).map_err(unavailable)?;
-        self.memory.keys = keys
-            .into_iter()
-            .map(|(number, key)| KeyRow { number, id: key.id, state: key.state })
-            .collect();
+        self.memory.keys = read_keys(self.conn).map_err(unavailable)?;
         Ok(())
     }
 
-    /// Where the log will be after this act's entries so far.
-    pub fn position(&self) -> Position {
+    /// The place of this act's last entry, if it has appended any so far.
+    pub fn position(&self) -> Option<Position> {
+        let entries = self.memory.entries.len();
         let Position { epoch, number } = self.memory.head;
-        Position { epoch, number: number + self.memory.entries.len() as u64 }
+        (entries > self.before).then(|| Position { epoch, number: number + entries as u64 })
     }
 }
