@@ -112,6 +112,9 @@ pub trait Store: Send + Sync + 'static {
     -> Result<Option<Vec<(Position, Entry)>>>;
     /// Whether acts can be committed at this moment.
     async fn is_writable(&self) -> Result<()>;
+    /// Comes back only when the store has given up: no act can succeed any more,
+    /// and whoever serves from it must end.
+    async fn stopped(&self);
 
     // ---- Acts. Each is one transaction; its answer comes after the commit.
 

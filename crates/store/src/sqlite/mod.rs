@@ -1,1 +1,510 @@
-//! SQLite.
+//! The embedded store: one SQLite file, one process.
+//!
+//! WAL with `synchronous=FULL`, so that what was acknowledged survives a power
+//! loss; one writer that puts many acts into one commit; readers on connections
+//! of their own; a lock beside the file that refuses a second process.
+
+mod admin;
+mod end;
+mod issue;
+mod read;
+mod rows;
+mod writer;
+
+use crate::{
+    AuditRow, By, ChannelPatch, Ended, Ending, Error, GroupRow, Issued, NewChannel, OnCommit, Page,
+    Provider, Result, RowId, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+};
+use async_trait::async_trait;
+use rows::unavailable;
+use rusqlite::{Connection, OpenFlags, params};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
+    secret::HashedSecret,
+    time::UnixTime,
+    view::Entry,
+};
+use writer::{Tx, Writer};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Arc<Readers>,
+    form: issue::Form,
+    // Held as long as the store is: dropped last, after the writer has ended.
+    _lock: File,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The public address that tokens name as their issuer.
+    pub issuer: String,
+    /// Whether it is, or shall be, a store for development.
+    pub dev: bool,
+    /// For tests of power loss and of broken disks.
+    #[doc(hidden)]
+    pub faults: Faults,
+}
+
+/// What a test may break.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// The SQLite VFS to open the file with.
+    pub vfs: Option<String>,
+    /// Leave commits in the operating system's hands, to show what that loses.
+    pub synchronous_off: bool,
+}
+
+/// Why a store cannot be opened, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the lock.
+    #[error(
+        "{0} is in use by another process; stop that one first, or give this one a --store of its own"
+    )]
+    Locked(PathBuf),
+    /// Made with `--dev`, opened without.
+    #[error(
+        "{0} was made with --dev and its clock may have been moved; start with --dev, or give another --store"
+    )]
+    MadeForDevelopment(PathBuf),
+    /// Made without `--dev`, opened with it.
+    #[error(
+        "{0} was not made with --dev, which moves clocks; start without --dev, or give another --store"
+    )]
+    NotForDevelopment(PathBuf),
+    /// The file or its folder cannot be used.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// SQLite cannot read or write it.
+    #[error("{0} cannot be opened as a store: {1}")]
+    Database(PathBuf, rusqlite::Error),
+    /// The schema is not one that this version knows.
+    #[error("{0} has a schema that this version does not know; it was written by a newer one: {1}")]
+    Schema(PathBuf, Box<refinery::Error>),
+    /// The SQLite that was linked is too old to be trusted with WAL.
+    #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
+    SqliteTooOld(&'static str),
+    /// It was opened but does not answer.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// The first SQLite without the WAL-reset corruption race.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+impl SqliteStore {
+    /// Opens the store in `path`, making it if it is not there, and bringing its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is left open then.
+    pub fn open(
+        path: &Path,
+        options: Options,
+        on_commit: OnCommit,
+    ) -> std::result::Result<Self, OpenError> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            return Err(OpenError::SqliteTooOld(rusqlite::version()));
+        }
+        let lock = lock(path)?;
+        let database = |error| OpenError::Database(path.to_owned(), error);
+        let readers = Arc::new(Readers {
+            path: path.to_owned(),
+            vfs: options.faults.vfs.clone(),
+            idle: Mutex::default(),
+        });
+        let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
+        let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
+        conn.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
+        ))
+        .map_err(database)?;
+        migrations::migrations::runner()
+            .run(&mut conn)
+            .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
+        let made_for_dev = made_for_dev(&conn, options.dev).map_err(database)?;
+        match (made_for_dev, options.dev) {
+            (true, false) => return Err(OpenError::MadeForDevelopment(path.to_owned())),
+            (false, true) => return Err(OpenError::NotForDevelopment(path.to_owned())),
+            _ => {}
+        }
+        let form = form(&conn, &options.issuer).map_err(database)?;
+        let writer = Writer::start(conn, on_commit)?;
+        Ok(Self { writer, readers, form, _lock: lock })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.with(question))
+            .await
+            .unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
+    }
+
+    /// An act of `by`, at their time.
+    async fn act<T: Send + 'static>(
+        &self,
+        by: By,
+        act: impl FnOnce(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Position)> {
+        self.writer.act(by.at, move |tx| act(tx, &by)).await
+    }
+}
+
+/// Takes the lock beside the file. The file itself is not touched: closing any
+/// handle of it would drop SQLite's own locks (POSIX advisory locks belong to
+/// the process, not to the handle).
+fn lock(path: &Path) -> std::result::Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = |error| OpenError::File(name.clone(), error);
+    let mut open = OpenOptions::new();
+    let lock =
+        open.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(file)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(file(error)),
+    }
+    // Under the lock, and before SQLite opens it: nobody but the owner reads it.
+    let mut open = OpenOptions::new();
+    match open.create_new(true).write(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(OpenError::File(path.to_owned(), error)),
+    }
+    Ok(lock)
+}
+
+/// Whether the store was made with `--dev`; of a new one, `dev` decides.
+fn made_for_dev(conn: &Connection, dev: bool) -> rusqlite::Result<bool> {
+    conn.execute("INSERT OR IGNORE INTO authority (id, epoch, dev) VALUES (1, 1, ?1)", [dev])?;
+    conn.query_row("SELECT dev FROM authority", [], |row| row.get(0))
+}
+
+fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<issue::Form> {
+    let values = params![tegata_token::wire::VERSION, issuer];
+    conn.execute("INSERT OR IGNORE INTO form (version, issuer) VALUES (?1, ?2)", values)?;
+    let sql = "SELECT number FROM form WHERE version = ?1 AND issuer = ?2";
+    let number = conn.query_row(sql, values, |row| row.get(0))?;
+    Ok(issue::Form { number, issuer: issuer.into() })
+}
+
+/// Connections that only read, opened as needed.
+struct Readers {
+    path: PathBuf,
+    vfs: Option<String>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Reading connections that are kept open while nobody asks.
+const IDLE_READERS: usize = 4;
+
+impl Readers {
+    fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let conn = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
+            None => Connection::open_with_flags(&self.path, flags)?,
+        };
+        conn.busy_timeout(Duration::from_secs(5))?;
+        conn.set_prepared_statement_cache_capacity(64);
+        Ok(conn)
+    }
+
+    fn with<T>(&self, question: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut conn = match idle {
+            Some(conn) => conn,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                self.connect(flags).map_err(unavailable)?
+            }
+        };
+        let answer = question(&mut conn);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(conn);
+        }
+        answer
+    }
+}
+
+/// Writes the audit row of an act, in the act's own transaction.
+fn audit(
+    tx: &Tx<'_>,
+    by: &By,
+    act: &str,
+    provider: Option<ProviderId>,
+    channel: Option<ChannelId>,
+    mut detail: serde_json::Value,
+) -> Result<()> {
+    if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
+        members.insert("reason".into(), reason.as_str().into());
+    }
+    let sql =
+        "INSERT INTO audit (at, actor, source, act, provider, channel, detail, epoch, position)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let position = tx.position();
+    tx.conn
+        .prepare_cached(sql)
+        .and_then(|mut insert| {
+            insert.execute(params![
+                tx.now.0,
+                by.actor,
+                by.source,
+                act,
+                provider.map(ProviderId::number),
+                channel.map(ChannelId::number),
+                rows::json(&detail),
+                position.epoch,
+                position.number,
+            ])
+        })
+        .map(drop)
+        .map_err(unavailable)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn state(&self) -> Result<State> {
+        self.read(read::state).await
+    }
+
+    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
+        let found = self
+            .read(move |conn| {
+                // One transaction: row, keys and groups are one snapshot.
+                let tx = conn.transaction().map_err(unavailable)?;
+                rows::channel_by_id(&tx, id).map_err(unavailable)
+            })
+            .await?;
+        Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
+    }
+
+    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>> {
+        self.read(move |conn| read::providers(conn, page).map_err(unavailable)).await
+    }
+
+    async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>> {
+        self.read(move |conn| {
+            if !read::has_provider(conn, provider).map_err(unavailable)? {
+                return Err(Error::NotFound("provider"));
+            }
+            read::channels(conn, provider, page).map_err(unavailable)
+        })
+        .await
+    }
+
+    async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>> {
+        let channel = self.channel(channel).await?.ok_or(Error::NotFound("channel"))?;
+        self.read(move |conn| read::groups(conn, &channel, now).map_err(unavailable)).await
+    }
+
+    async fn tokens(
+        &self,
+        channel: ChannelId,
+        filter: TokenFilter,
+        page: Page,
+        now: UnixTime,
+    ) -> Result<Vec<(RowId, TokenRow)>> {
+        self.read(move |conn| read::tokens(conn, channel, &filter, page, now).map_err(unavailable))
+            .await
+    }
+
+    async fn token(
+        &self,
+        channel: ChannelId,
+        name: TokenName,
+        now: UnixTime,
+    ) -> Result<Option<TokenRow>> {
+        self.read(move |conn| read::token(conn, channel, name, now).map_err(unavailable)).await
+    }
+
+    async fn live_v21(
+        &self,
+        channel: ChannelId,
+        group: Option<Group>,
+        now: UnixTime,
+    ) -> Result<Vec<TokenId>> {
+        self.read(move |conn| {
+            read::live_v21(conn, channel, group.as_ref(), now).map_err(unavailable)
+        })
+        .await
+    }
+
+    async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
+        self.read(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
+    }
+
+    async fn changes(
+        &self,
+        after: Position,
+        most: usize,
+    ) -> Result<Option<Vec<(Position, Entry)>>> {
+        self.read(move |conn| read::changes(conn, after, most).map_err(unavailable)).await
+    }
+
+    async fn is_writable(&self) -> Result<()> {
+        self.writer.act(UnixTime(0), |_| Ok(())).await.map(drop)
+    }
+
+    async fn stopped(&self) {
+        self.writer.stopped().await;
+    }
+
+    async fn issue(
+        &self,
+        grant: Grant,
+        id: TokenId,
+        now: UnixTime,
+        by: Option<By>,
+    ) -> Result<Issued> {
+        let form = self.form.clone();
+        let act = move |tx: &mut Tx<'_>| issue::issue(tx, grant, id, &form, by);
+        self.writer.act(now, act).await.map(|(issued, _)| issued)
+    }
+
+    async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
+        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, grant);
+        self.writer.act(now, act).await.map(|(grant, _)| grant)
+    }
+
+    async fn end(
+        &self,
+        channel: ChannelId,
+        ending: Ending,
+        dry_run: bool,
+        by: By,
+    ) -> Result<Ended> {
+        self.act(by, move |tx, by| end::end(tx, channel, &ending, dry_run, by)).await.map(ended)
+    }
+
+    async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, name, by);
+        self.act(by, act).await.map(|(provider, _)| provider)
+    }
+
+    async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel> {
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, channel, by);
+        self.act(by, act).await.map(|(channel, _)| channel)
+    }
+
+    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel> {
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::change_channel(tx, id, &patch, by);
+        self.act(by, act).await.map(|(channel, _)| channel)
+    }
+
+    async fn replace_secret(
+        &self,
+        id: ChannelId,
+        secret: HashedSecret,
+        keep_previous: i64,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Result<UnixTime> {
+        self.act(by, move |tx, by| {
+            admin::replace_secret(tx, id, secret, keep_previous, revoke_tokens, by)
+        })
+        .await
+        .map(|(until, _)| until)
+    }
+
+    async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::register_key(tx, channel, &key, by);
+        self.act(by, act).await.map(drop)
+    }
+
+    async fn delete_key(
+        &self,
+        channel: ChannelId,
+        key: AssertionKeyId,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Result<Ended> {
+        self.act(by, move |tx, by| admin::delete_key(tx, channel, key, revoke_tokens, by))
+            .await
+            .map(ended)
+    }
+
+    async fn set_group(
+        &self,
+        channel: ChannelId,
+        group: Group,
+        settings: GroupSettings,
+        by: By,
+    ) -> Result<()> {
+        self.act(by, move |tx, by| admin::set_group(tx, channel, &group, &settings, by))
+            .await
+            .map(drop)
+    }
+
+    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended> {
+        self.act(by, move |tx, by| admin::delete_group(tx, channel, &group, by)).await.map(ended)
+    }
+
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
+        let now = by.at;
+        let (removed, position) =
+            self.act(by, move |tx, by| admin::change_signing_keys(tx, &change, by)).await?;
+        // Counted afterwards and beside the writer: there may be millions.
+        let count =
+            move |conn: &mut Connection| read::ended_with(conn, &removed, now).map_err(unavailable);
+        Ok(Ended { tokens: self.read(count).await?, position })
+    }
+
+    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
+        self.writer
+            .act(UnixTime(0), move |tx| {
+                let sql = "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
+                           WHERE channel = ?1 AND serial = ?2";
+                let mut stamp = tx.conn.prepare_cached(sql).map_err(unavailable)?;
+                for (channel, serial, at) in stamps {
+                    stamp.execute((channel.number(), serial.0, at.0)).map_err(unavailable)?;
+                }
+                Ok(())
+            })
+            .await
+            .map(drop)
+    }
+
+    async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
+        self.writer.act(now, move |tx| end::forget(tx, channels)).await.map(|(gone, _)| gone)
+    }
+
+    async fn advance_clock(&self, seconds: i64) -> Result<i64> {
+        let act = move |tx: &mut Tx<'_>| {
+            let sql =
+                "UPDATE authority SET clock_offset = clock_offset + ?1 RETURNING clock_offset";
+            tx.conn
+                .prepare_cached(sql)
+                .and_then(|mut update| update.query_row([seconds], |row| row.get(0)))
+                .map_err(unavailable)
+        };
+        self.writer.act(UnixTime(0), act).await.map(|(offset, _)| offset)
+    }
+}
+
+fn ended((tokens, position): (usize, Position)) -> Ended {
+    Ended { tokens, position }
+}

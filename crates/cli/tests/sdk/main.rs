@@ -1,0 +1,69 @@
+//! The proof that LINE's clients work against Tegata unmodified: its SDKs for
+//! Python and Node.js and the community's for Rust walk every kind of token
+//! through its whole life, against the program that people run.
+//!
+//! Python's and Node's part is in the programs beside this file, in their own
+//! language; `cargo xtask test` installs what they need. Where that is missing
+//! these tests fail: a proof that is skipped proves nothing.
+
+mod rust;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use server::{ADMIN_TOKEN, Server};
+
+#[tokio::test]
+async fn lines_sdk_for_python_walks_every_kind_through_its_life() {
+    walk("python/bin/python", "line_python.py").await;
+}
+
+#[tokio::test]
+async fn lines_sdk_for_node_walks_every_kind_through_its_life() {
+    walk("node/node_modules/.bin/node", "line_node.mjs").await;
+}
+
+/// Runs one of the programs with its interpreter against a server of its own.
+async fn walk(interpreter: &str, program: &str) {
+    let interpreter = part(interpreter);
+    let server = Server::start().await;
+    let output = Command::new(&interpreter)
+        .arg(package().join("tests/sdk").join(program))
+        .env("TEGATA_URL", server.url())
+        .env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)
+        .output()
+        .unwrap_or_else(|error| panic!("run {}: {error}", interpreter.display()));
+    let steps = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{program} ended with {}\n{steps}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let summary: serde_json::Value = steps
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+        .unwrap_or_else(|| panic!("{program} ended without its summary\n{steps}"));
+    assert!(
+        summary["checks"].as_u64() > Some(0),
+        "{program} checked nothing: {summary}"
+    );
+    println!("{summary}");
+}
+
+/// A file among what `cargo xtask test` installs beside the crates.
+fn part(path: &str) -> PathBuf {
+    let path = package().join("../../target/test-parts").join(path);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask test`, which installs LINE's SDKs",
+        path.display(),
+    );
+    path
+}
+
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,400 @@
+//! What people change: providers, channels, their secrets, keys and groups, and
+//! the authority's own signing keys.
+
+use super::{
+    audit,
+    end::{append, end_scope, existing},
+    issue::{live, other_groups},
+    rows::{self, unavailable},
+    writer::Tx,
+};
+use crate::{
+    By, ChannelPatch, EndedBy, Error, NewChannel, Provider, Result, SigningKeyChange, SigningKeyRow,
+};
+use rusqlite::{ErrorCode, params};
+use serde_json::json;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
+    key::{KeyState, VerifyingKey},
+    law::{ASSERTION_KEYS, GROUPS, Law},
+    policy::{Channel, ChannelState, GroupRule, GroupSettings, RegisteredKey, Secret},
+    refusal::Refusal,
+    secret::HashedSecret,
+    time::UnixTime,
+    view::{ChannelChange, Entry, Scope, ViewKey},
+};
+
+/// Runs one statement that changes rows.
+fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
+}
+
+/// As [`write`], where a unique name may be taken already.
+fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::Taken)
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+pub(super) fn create_provider(
+    tx: &mut Tx<'_>,
+    id: ProviderId,
+    name: String,
+    by: &By,
+) -> Result<Provider> {
+    let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
+    insert(tx, sql, (id.number(), &name, tx.now.0))?;
+    audit(tx, by, "provider.create", Some(id), None, json!({ "name": name }))?;
+    Ok(Provider { id, name, created_at: tx.now })
+}
+
+pub(super) fn create_channel(tx: &mut Tx<'_>, new: NewChannel, by: &By) -> Result<Channel> {
+    let sql = "SELECT 1 FROM provider WHERE id = ?1";
+    let known = tx
+        .conn
+        .prepare_cached(sql)
+        .and_then(|mut query| query.exists([new.provider.number()]))
+        .map_err(unavailable)?;
+    if !known {
+        return Err(Error::NotFound("provider"));
+    }
+    let group_rule = GroupRule::default();
+    let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, law, group_cap,
+                   group_when_full, own_audience_only, single_use, secret)
+               VALUES (?1, ?2, ?3, ?4, ?5, 'active', ?6, ?7, ?8, 0, 0, ?9)";
+    let values = params![
+        new.id.number(),
+        new.provider.number(),
+        new.name,
+        rows::word(new.channel_type),
+        tx.now.0,
+        rows::word(Law::default()),
+        group_rule.cap,
+        rows::word(group_rule.when_full),
+        new.secret.to_stored(),
+    ];
+    insert(tx, sql, values)?;
+    insert(tx, "INSERT INTO channel_count VALUES (?1, 0, 0, 1)", [new.id.number()])?;
+    tx.touch(new.id);
+    let detail = json!({ "name": new.name, "type": new.channel_type });
+    audit(tx, by, "channel.create", Some(new.provider), Some(new.id), detail)?;
+    Ok(Channel {
+        id: new.id,
+        provider: new.provider,
+        name: new.name,
+        channel_type: new.channel_type,
+        created_at: tx.now,
+        state: ChannelState::Active,
+        law: Law::default(),
+        group_rule,
+        own_audience_only: false,
+        single_use_assertions: false,
+        secrets: vec![Secret { hash: new.secret, until: None }],
+        assertion_keys: Vec::new(),
+        groups: Default::default(),
+        revision: 1,
+        bulk_serial: Serial(0),
+    })
+}
+
+/// Counts a change of what the channel's requests are judged by.
+fn revise(tx: &mut Tx<'_>, channel: ChannelId) -> Result<()> {
+    let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
+    write(tx, sql, [channel.number()])?;
+    tx.touch(channel);
+    Ok(())
+}
+
+pub(super) fn change_channel(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    patch: &ChannelPatch,
+    by: &By,
+) -> Result<Channel> {
+    let old = existing(tx, id)?;
+    let sql = "UPDATE channel SET name = coalesce(?2, name), law = coalesce(?3, law),
+                   state = coalesce(?4, state), group_cap = coalesce(?5, group_cap),
+                   group_when_full = coalesce(?6, group_when_full),
+                   own_audience_only = coalesce(?7, own_audience_only),
+                   single_use = coalesce(?8, single_use) WHERE id = ?1";
+    let values = params![
+        id.number(),
+        patch.name,
+        patch.law.map(rows::word),
+        patch.state.map(rows::word),
+        patch.group_cap,
+        patch.group_when_full.map(rows::word),
+        patch.own_audience_only,
+        patch.single_use_assertions,
+    ];
+    write(tx, sql, values)?;
+    revise(tx, id)?;
+    let state = patch.state.filter(|&state| state != old.state);
+    if let Some(state) = state {
+        if state == ChannelState::Deleted {
+            empty(tx, id)?;
+        }
+        let facts = rows::facts(tx.conn, id, old.state).map_err(unavailable)?;
+        let change = ChannelChange::State { state };
+        append(tx, facts, Entry::Channel { channel: id, change })?;
+    }
+    let act = match state {
+        Some(ChannelState::Suspended) => "channel.suspend",
+        Some(ChannelState::Active) => "channel.resume",
+        Some(ChannelState::Deleted) => "channel.delete",
+        None => "channel.set",
+    };
+    let mut changed = serde_json::Map::new();
+    let mut note = |name: &str, value: Option<serde_json::Value>| {
+        value.map(|value| changed.insert(name.into(), value))
+    };
+    note("name", patch.name.as_ref().map(|it| json!(it)));
+    note("law", patch.law.map(|it| json!(it)));
+    note("state", patch.state.map(|it| json!(it)));
+    note("group_cap", patch.group_cap.map(|it| json!(it)));
+    note("group_when_full", patch.group_when_full.map(|it| json!(it)));
+    note("own_audience_only", patch.own_audience_only.map(|it| json!(it)));
+    note("single_use_assertions", patch.single_use_assertions.map(|it| json!(it)));
+    audit(tx, by, act, Some(old.provider), Some(id), changed.into())?;
+    rows::channel_by_id(tx.conn, id).map_err(unavailable)?.ok_or(Error::NotFound("channel"))
+}
+
+/// Takes from a channel that is being deleted what it could be used by.
+fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
+    write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
+    write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
+    let sql = "UPDATE token SET ended_at = ?2, ended_by = ?3
+               WHERE channel = ?1 AND ended_at IS NULL AND expires_at > ?2";
+    write(tx, sql, (id.number(), tx.now.0, rows::word(EndedBy::Revoked)))?;
+    Ok(())
+}
+
+pub(super) fn replace_secret(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    secret: HashedSecret,
+    keep_previous: i64,
+    revoke_tokens: bool,
+    by: &By,
+) -> Result<UnixTime> {
+    let channel = existing(tx, id)?;
+    let until = tx.now.plus(keep_previous);
+    let kept = (keep_previous > 0).then_some(until.0);
+    let sql = "UPDATE channel SET
+                   previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
+                   previous_until = ?3, secret = ?2 WHERE id = ?1";
+    write(tx, sql, params![id.number(), secret.to_stored(), kept])?;
+    revise(tx, id)?;
+    let revoked = if revoke_tokens { end_scope(tx, &channel, Scope::Channel)? } else { 0 };
+    let detail = json!({
+        "keep_previous_seconds": keep_previous, "revoke_tokens": revoke_tokens, "revoked": revoked,
+    });
+    audit(tx, by, "channel.rotate-secret", Some(channel.provider), Some(id), detail)?;
+    Ok(until)
+}
+
+pub(super) fn register_key(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    key: &RegisteredKey,
+    by: &By,
+) -> Result<()> {
+    let channel = existing(tx, id)?;
+    let beside = channel.assertion_keys.iter().filter(|it| it.group == key.group).count();
+    if beside >= ASSERTION_KEYS {
+        return Err(Error::Conflict(
+            "there are two assertion keys already; delete the one that is no longer used first",
+        ));
+    }
+    if channel.assertion_keys.iter().any(|it| it.key.modulus() == key.key.modulus()) {
+        return Err(Error::Conflict("this key is registered on the channel already"));
+    }
+    if let Some(group) = &key.group {
+        check_place_for(tx, &channel, group)?;
+    }
+    let sql = "INSERT INTO assertion_key (id, channel, grp, modulus, created_at)
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let group = key.group.as_ref().map(Group::as_str);
+    insert(tx, sql, params![key.id.0, id.number(), group, key.key.modulus(), tx.now.0])?;
+    revise(tx, id)?;
+    let detail = json!({ "kid": key.id, "group": key.group });
+    audit(tx, by, "key.register", Some(channel.provider), Some(id), detail)
+}
+
+fn check_place_for(tx: &Tx<'_>, channel: &Channel, group: &Group) -> Result<()> {
+    let live = live(tx, channel.id).map_err(unavailable)?;
+    if other_groups(channel, &live, group) >= GROUPS {
+        return Err(Refusal::TooManyGroups.into());
+    }
+    Ok(())
+}
+
+pub(super) fn delete_key(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    key: AssertionKeyId,
+    revoke_tokens: bool,
+    by: &By,
+) -> Result<usize> {
+    let channel = existing(tx, id)?;
+    let sql = "DELETE FROM assertion_key WHERE channel = ?1 AND id = ?2";
+    if write(tx, sql, params![id.number(), key.0])? == 0 {
+        return Err(Error::NotFound("assertion key"));
+    }
+    revise(tx, id)?;
+    let scope = Scope::AssertionKey { key };
+    let revoked = if revoke_tokens { end_scope(tx, &channel, scope)? } else { 0 };
+    let detail = json!({ "kid": key, "revoke_tokens": revoke_tokens, "revoked": revoked });
+    audit(tx, by, "key.delete", Some(channel.provider), Some(id), detail)?;
+    Ok(revoked)
+}
+
+pub(super) fn set_group(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    group: &Group,
+    settings: &GroupSettings,
+    by: &By,
+) -> Result<()> {
+    let channel = existing(tx, id)?;
+    if *settings == GroupSettings::default() {
+        let sql = "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2";
+        write(tx, sql, (id.number(), group.as_str()))?;
+    } else {
+        check_place_for(tx, &channel, group)?;
+        let sql = "INSERT OR REPLACE INTO channel_group VALUES (?1, ?2, ?3)";
+        write(tx, sql, (id.number(), group.as_str(), rows::json(settings)))?;
+    }
+    revise(tx, id)?;
+    let detail = json!({ "group": group, "settings": settings });
+    audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)
+}
+
+pub(super) fn delete_group(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    group: &Group,
+    by: &By,
+) -> Result<usize> {
+    let channel = existing(tx, id)?;
+    let named = (id.number(), group.as_str());
+    let settings = write(tx, "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2", named)?;
+    let keys = write(tx, "DELETE FROM assertion_key WHERE channel = ?1 AND grp = ?2", named)?;
+    let revoked = end_scope(tx, &channel, Scope::Group { group: group.clone() })?;
+    if settings + keys > 0 {
+        revise(tx, id)?;
+    }
+    let detail = json!({ "group": group, "keys": keys, "revoked": revoked });
+    audit(tx, by, "group.delete", Some(channel.provider), Some(id), detail)?;
+    Ok(revoked)
+}
+
+// ---- signing keys
+
+pub(super) fn change_signing_keys(
+    tx: &mut Tx<'_>,
+    change: &SigningKeyChange,
+    by: &By,
+) -> Result<Vec<SigningKeyId>> {
+    let in_state = |tx: &Tx<'_>, state: KeyState| {
+        tx.keys().iter().find(|key| key.state == state).map(|key| key.id)
+    };
+    let mut removed = Vec::new();
+    let act = match change {
+        SigningKeyChange::Add(key) => {
+            let state = match in_state(tx, KeyState::Active) {
+                None => KeyState::Active,
+                Some(_) if in_state(tx, KeyState::Coming).is_some() => {
+                    return Err(Error::Conflict(
+                        "a coming signing key is waiting already; it becomes active by itself",
+                    ));
+                }
+                Some(_) => KeyState::Coming,
+            };
+            add_key(tx, key, state)?;
+            "signing-key.rotate"
+        }
+        SigningKeyChange::Promote(key) => {
+            if in_state(tx, KeyState::Coming) != Some(*key) {
+                return Err(Error::NotFound("coming signing key"));
+            }
+            if let Some(active) = in_state(tx, KeyState::Active) {
+                set_state(tx, active, KeyState::Retired)?;
+            }
+            set_state(tx, *key, KeyState::Active)?;
+            "signing-key.promote"
+        }
+        SigningKeyChange::Remove { key, successor } => {
+            let known = tx.keys().iter().find(|it| it.id == *key).copied();
+            let known = known.ok_or(Error::NotFound("signing key"))?;
+            if known.state != KeyState::Removed {
+                remove_key(tx, *key)?;
+                removed.push(*key);
+            }
+            if known.state == KeyState::Active {
+                match in_state(tx, KeyState::Coming) {
+                    Some(coming) => set_state(tx, coming, KeyState::Active)?,
+                    None => add_key(tx, successor, KeyState::Active)?,
+                }
+            }
+            "signing-key.revoke"
+        }
+        SigningKeyChange::RemoveAll { successor } => {
+            let all: Vec<_> = tx.keys().to_vec();
+            for key in all.into_iter().filter(|key| key.state != KeyState::Removed) {
+                remove_key(tx, key.id)?;
+                removed.push(key.id);
+            }
+            add_key(tx, successor, KeyState::Active)?;
+            "signing-key.revoke-all"
+        }
+    };
+    let named = match change {
+        SigningKeyChange::Add(key) => json!({ "kid": key.id }),
+        SigningKeyChange::Promote(key) => json!({ "kid": key }),
+        SigningKeyChange::Remove { .. } | SigningKeyChange::RemoveAll { .. } => {
+            json!({ "removed": removed })
+        }
+    };
+    audit(tx, by, act, None, None, named)?;
+    Ok(removed)
+}
+
+fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {
+    let sql = "INSERT INTO signing_key (id, public, sealed, state, created_at, changed_at)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+    insert(tx, sql, params![key.id.0, key.public, key.sealed.0, state.name(), tx.now.0])?;
+    tx.reread_keys()?;
+    log_key(tx, key.public, state)
+}
+
+fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> Result<()> {
+    let sql = "UPDATE signing_key SET state = ?2, changed_at = ?3 WHERE id = ?1 RETURNING public";
+    let public: Vec<u8> = tx
+        .conn
+        .prepare_cached(sql)
+        .and_then(|mut update| {
+            update.query_row(params![key.0, state.name(), tx.now.0], |row| row.get(0))
+        })
+        .map_err(unavailable)?;
+    tx.reread_keys()?;
+    log_key(tx, rows::bytes(public).map_err(unavailable)?, state)
+}
+
+/// Removes a key, and its private half for good.
+fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
+    write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+    set_state(tx, key, KeyState::Removed)
+}
+
+fn log_key(tx: &mut Tx<'_>, public: [u8; 32], state: KeyState) -> Result<()> {
+    let key = VerifyingKey::from_bytes(public)
+        .map_err(|error| Error::Unavailable(error.to_string().into()))?;
+    tx.log(Entry::SigningKey(ViewKey { key, state }));
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Issuing: cap, eviction, row and log entry in one act.
+
+use super::{
+    rows::{self, unavailable},
+    writer::Tx,
+};
+use crate::{By, EndedBy, Error, Issued, Result};
+use rusqlite::{OptionalExtension, params};
+use std::{collections::BTreeSet, sync::Arc};
+use tegata_token::{
+    claims::Claims,
+    id::{ChannelId, Group, Serial, SigningKeyId, TokenId},
+    key::KeyState,
+    policy::{self, Channel, Grant, Live},
+    refusal::Refusal,
+    time::UnixTime,
+    view::Entry,
+};
+
+/// The public address that new tokens name, and its row.
+#[derive(Debug, Clone)]
+pub(super) struct Form {
+    pub number: i64,
+    pub issuer: Arc<str>,
+}
+
+pub(super) fn issue(
+    tx: &mut Tx<'_>,
+    grant: Grant,
+    id: TokenId,
+    form: &Form,
+    by: Option<By>,
+) -> Result<Issued> {
+    let channel = grant.channel().id;
+    let (count, grant) = current(tx, grant)?;
+    if let Some(issued) = issued_before(tx, &grant)? {
+        return Ok(issued);
+    }
+    take_assertion(tx, &grant)?;
+
+    let live = live(tx, channel).map_err(unavailable)?;
+    let groups = match grant.group() {
+        Some(group) => other_groups(grant.channel(), &live, group),
+        None => 0,
+    };
+    let serial = count.serial.next();
+    let admit = policy::admit(&grant, &live, groups, serial, tx.now)?;
+    let key = tx.keys().iter().find(|key| key.state == KeyState::Active);
+    let key = *key.ok_or_else(|| Error::Unavailable("no signing key is active".into()))?;
+    let claims = grant.claims(id, serial, key.id, tx.now);
+
+    write_row(tx, &grant, &claims, key.number, form).map_err(unavailable)?;
+    set_serial(tx, channel, serial).map_err(unavailable)?;
+    if !admit.ends.is_empty() || admit.ends_later.is_some() {
+        let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
+        for token in &admit.ends {
+            mark_ended(tx, channel, token.serial, by, Some(serial)).map_err(unavailable)?;
+        }
+        if let Some((predecessor, from)) = admit.ends_later {
+            end_later(tx, channel, predecessor, from, serial).map_err(unavailable)?;
+        }
+        let state = grant.channel().state;
+        let facts = rows::facts(tx.conn, channel, state).map_err(unavailable)?;
+        if let Some(change) = admit.change(&facts, &live, tx.now) {
+            super::end::append(tx, facts, Entry::Channel { channel, change })?;
+        }
+    }
+    let previous_until = admit.ends_later.map(|(_, until)| until);
+    if let Some(by) = by {
+        let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
+        super::audit(
+            tx,
+            &by,
+            "token.issue",
+            Some(grant.channel().provider),
+            Some(channel),
+            detail,
+        )?;
+    }
+    Ok(Issued { claims, issuer: form.issuer.clone(), previous_until, again: false })
+}
+
+/// A channel's counters, read under its lock.
+pub(super) struct Count {
+    pub serial: Serial,
+    pub revision: u64,
+}
+
+pub(super) fn count(tx: &Tx<'_>, channel: ChannelId) -> Result<Count> {
+    tx.conn
+        .prepare_cached("SELECT serial, revision FROM channel_count WHERE channel = ?1")
+        .and_then(|mut query| {
+            query
+                .query_row([channel.number()], |row| {
+                    Ok(Count { serial: Serial(row.get(0)?), revision: row.get(1)? })
+                })
+                .optional()
+        })
+        .map_err(unavailable)?
+        .ok_or(Error::Refused(Refusal::UnknownChannel))
+}
+
+pub(super) fn set_serial(tx: &Tx<'_>, channel: ChannelId, serial: Serial) -> rusqlite::Result<()> {
+    tx.conn
+        .prepare_cached("UPDATE channel_count SET serial = ?2 WHERE channel = ?1")?
+        .execute((channel.number(), serial.0))
+        .map(drop)
+}
+
+/// The grant, judged again if its channel is no longer what it was judged by.
+fn current(tx: &Tx<'_>, grant: Grant) -> Result<(Count, Grant)> {
+    let count = count(tx, grant.channel().id)?;
+    if count.revision == grant.channel().revision {
+        return Ok((count, grant));
+    }
+    let channel: Channel = rows::channel_by_id(tx.conn, grant.channel().id)
+        .map_err(unavailable)?
+        .ok_or(Refusal::UnknownChannel)?;
+    let grant = grant.judge_again(Arc::new(channel), tx.now)?;
+    Ok((count, grant))
+}
+
+/// Of channels that take each assertion once: takes it, or refuses.
+fn take_assertion(tx: &Tx<'_>, grant: &Grant) -> Result<()> {
+    let Some(assertion) = grant.assertion() else { return Ok(()) };
+    if !grant.channel().single_use_assertions {
+        return Ok(());
+    }
+    let taken = tx
+        .conn
+        .prepare_cached("INSERT OR IGNORE INTO assertion_used VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| {
+            insert.execute(params![
+                grant.channel().id.number(),
+                assertion.fingerprint,
+                assertion.expires_at.0
+            ])
+        })
+        .map_err(unavailable)?;
+    if taken == 0 { Err(Refusal::AssertionUsed.into()) } else { Ok(()) }
+}
+
+/// As [`take_assertion`], for a token without a row.
+pub(super) fn take_for_stateless(tx: &mut Tx<'_>, grant: Grant) -> Result<Grant> {
+    let (_, grant) = current(tx, grant)?;
+    take_assertion(tx, &grant)?;
+    Ok(grant)
+}
+
+/// What a retry must have the same.
+fn parameters(grant: &Grant) -> String {
+    let (life, delay) = grant.parameters();
+    format!("{life} {delay}")
+}
+
+/// The token that the same `Idempotency-Key` was answered with before, if any.
+fn issued_before(tx: &Tx<'_>, grant: &Grant) -> Result<Option<Issued>> {
+    let Some(idempotency) = grant.idempotency() else { return Ok(None) };
+    let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.ended_at,
+                      t.parameters, k.id AS key, t.signing_key, f.issuer,
+                      (SELECT p.ends_at FROM token p WHERE p.channel = t.channel
+                        AND p.ended_for = t.serial AND p.ended_at IS NULL) AS previous_until
+               FROM token t JOIN signing_key k ON k.number = t.signing_key
+                            JOIN form f ON f.number = t.form
+               WHERE t.channel = ?1 AND t.idempotency = ?2";
+    let found = tx.conn.prepare_cached(sql).and_then(|mut query| {
+        query
+            .query_row((grant.channel().id.number(), idempotency), |row| {
+                let key: i64 = row.get("signing_key")?;
+                let issued_at = UnixTime(row.get("issued_at")?);
+                let expires_at = UnixTime(row.get("expires_at")?);
+                let ends_at = row.get::<_, Option<i64>>("ends_at")?.map_or(expires_at, UnixTime);
+                let ended: Option<i64> = row.get("ended_at")?;
+                let good =
+                    tx.keys().iter().any(|it| it.number == key && it.state.good_for(issued_at));
+                let lives = ended.is_none() && tx.now < ends_at.min(expires_at) && good;
+                let id = rows::token_id(row.get("id")?)?;
+                let key = SigningKeyId(rows::bytes(row.get("key")?)?);
+                let serial = Serial(row.get("serial")?);
+                let claims = Claims { expires_at, ..grant.claims(id, serial, key, issued_at) };
+                let issuer: String = row.get("issuer")?;
+                let previous = row.get::<_, Option<i64>>("previous_until")?.map(UnixTime);
+                let issued =
+                    Issued { claims, issuer: issuer.into(), previous_until: previous, again: true };
+                Ok((row.get::<_, String>("parameters")?, lives, issued))
+            })
+            .optional()
+    });
+    match found.map_err(unavailable)? {
+        None => Ok(None),
+        Some((same, _, _)) if same != parameters(grant) => Err(Refusal::IdempotencyMismatch.into()),
+        Some((_, false, _)) => Err(Refusal::IdempotencyEnded.into()),
+        Some((_, true, issued)) => Ok(Some(issued)),
+    }
+}
+
+/// All of the channel's live stored tokens, oldest first.
+pub(super) fn live(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Vec<Live>> {
+    let sql = "SELECT serial, kind, grp, expires_at, ends_at, signing_key, issued_at
+               FROM token INDEXED BY token_live
+               WHERE channel = ?1 AND expires_at > ?2 AND ended_at IS NULL";
+    let mut query = tx.conn.prepare_cached(sql)?;
+    let mut found = query.query((channel.number(), tx.now.0))?;
+    let mut live = Vec::with_capacity(32);
+    while let Some(row) = found.next()? {
+        let ends_at: Option<i64> = row.get(4)?;
+        let (key, issued_at): (i64, i64) = (row.get(5)?, row.get(6)?);
+        let good = |it: &&super::writer::KeyRow| {
+            it.number == key && it.state.good_for(UnixTime(issued_at))
+        };
+        if ends_at.is_some_and(|at| at <= tx.now.0) || !tx.keys().iter().any(|key| good(&key)) {
+            continue;
+        }
+        live.push(Live {
+            serial: Serial(row.get(0)?),
+            kind: rows::kind(row.get(1)?)?,
+            group: rows::group(row.get(2)?)?,
+            expires_at: UnixTime(row.get(3)?),
+        });
+    }
+    live.sort_by_key(|token| token.serial);
+    Ok(live)
+}
+
+/// How many groups beside `own` take a place: those with live tokens, keys or
+/// settings.
+pub(super) fn other_groups(channel: &Channel, live: &[Live], own: &Group) -> usize {
+    let with_tokens = live.iter().filter_map(|token| token.group.as_ref());
+    let with_keys = channel.assertion_keys.iter().filter_map(|key| key.group.as_ref());
+    let all: BTreeSet<_> = with_tokens.chain(with_keys).chain(channel.groups.keys()).collect();
+    all.into_iter().filter(|&group| group != own).count()
+}
+
+fn write_row(
+    tx: &Tx<'_>,
+    grant: &Grant,
+    claims: &Claims,
+    key: i64,
+    form: &Form,
+) -> rusqlite::Result<()> {
+    let idempotency = grant.idempotency();
+    let sql = "INSERT INTO token (channel, serial, id, kind, grp, assertion_key, signing_key,
+                   form, issued_at, expires_at, idempotency, parameters)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    tx.conn
+        .prepare_cached(sql)?
+        .execute(params![
+            claims.channel.number(),
+            claims.serial.0,
+            claims.id.0,
+            claims.kind.rule().name,
+            claims.group.as_ref().map(|group| group.as_str()),
+            claims.assertion_key.map(|key| key.0),
+            key,
+            form.number,
+            claims.issued_at.0,
+            claims.expires_at.0,
+            idempotency,
+            idempotency.map(|_| parameters(grant)),
+        ])
+        .map(drop)
+}
+
+/// Marks one stored token as ended now. Set once: an end already there stays.
+pub(super) fn mark_ended(
+    tx: &Tx<'_>,
+    channel: ChannelId,
+    serial: Serial,
+    by: EndedBy,
+    ended_for: Option<Serial>,
+) -> rusqlite::Result<usize> {
+    let sql = "UPDATE token SET ended_at = ?3, ended_by = ?4, ended_for = ?5
+               WHERE channel = ?1 AND serial = ?2 AND ended_at IS NULL";
+    tx.conn.prepare_cached(sql)?.execute(params![
+        channel.number(),
+        serial.0,
+        tx.now.0,
+        rows::word(by),
+        ended_for.map(|serial| serial.0),
+    ])
+}
+
+/// Sets a later end; one that is set already and comes sooner stays.
+fn end_later(
+    tx: &Tx<'_>,
+    channel: ChannelId,
+    serial: Serial,
+    from: UnixTime,
+    ended_for: Serial,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?3), ?3), ended_for = ?4
+               WHERE channel = ?1 AND serial = ?2 AND ended_at IS NULL";
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((channel.number(), serial.0, from.0, ended_for.0))
+        .map(drop)
+}

@@ -1,0 +1,308 @@
+//! Questions. Each runs on a connection of its own that only reads, beside the
+//! writer and never behind it.
+
+use super::rows::{self, unavailable};
+use crate::{
+    AuditRow, EndedBy, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
+    TokenName, TokenRow, TokenState,
+};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use std::collections::BTreeMap;
+use tegata_token::{
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    key::VerifyingKey,
+    policy::Channel,
+    time::UnixTime,
+    view::{ChannelFacts, Entry, Providers, View, ViewKey},
+};
+
+/// Everything at one position: the reads stand in one transaction.
+pub(super) fn state(conn: &mut Connection) -> Result<State> {
+    let tx = conn.transaction().map_err(unavailable)?;
+    let (position, written_at, clock_offset) = tx
+        .query_row("SELECT epoch, position, written_at, clock_offset FROM authority", [], |row| {
+            let position = Position { epoch: row.get(0)?, number: row.get(1)? };
+            Ok((position, UnixTime(row.get(2)?), row.get(3)?))
+        })
+        .map_err(unavailable)?;
+    let keys = rows::signing_keys(&tx).map_err(unavailable)?;
+    let signing_keys: Vec<_> = keys.into_iter().map(|(_, key)| key).collect();
+    let view_keys = signing_keys
+        .iter()
+        .map(|row| {
+            let key = VerifyingKey::from_bytes(row.public)
+                .map_err(|error| Error::Unavailable(error.to_string().into()))?;
+            Ok(ViewKey { key, state: row.state })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let channels = all_facts(&tx).map_err(unavailable)?;
+    let view = View::from_state(Providers::All, position, view_keys, channels);
+    Ok(State { view, signing_keys, written_at, clock_offset })
+}
+
+fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelFacts)>> {
+    let sql = "SELECT c.id, c.state, f.facts FROM channel c
+               LEFT JOIN channel_facts f ON f.channel = c.id
+               WHERE f.channel IS NOT NULL OR c.state <> 'active'";
+    let mut query = conn.prepare(sql)?;
+    let found = query.query_map([], |row| {
+        let facts: Option<String> = row.get("facts")?;
+        let facts: ChannelFacts =
+            facts.map_or_else(|| Ok(ChannelFacts::default()), |it| rows::from_json(&it))?;
+        let state = rows::from_word(row.get("state")?)?;
+        Ok((rows::channel_id(row.get("id")?)?, ChannelFacts { state, ..facts }))
+    })?;
+    found.collect()
+}
+
+/// A cursor's and a limit's values; `before` of the first page is beyond all rows.
+fn bounds(page: Page) -> (RowId, usize) {
+    (page.before.unwrap_or(RowId::MAX), page.most)
+}
+
+pub(super) fn providers(conn: &Connection, page: Page) -> rusqlite::Result<Vec<(RowId, Provider)>> {
+    let sql = "SELECT number, id, name, created_at FROM provider
+               WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+    let mut query = conn.prepare_cached(sql)?;
+    let found =
+        query.query_map(bounds(page), |row| Ok((row.get("number")?, rows::provider(row)?)))?;
+    found.collect()
+}
+
+pub(super) fn has_provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM provider WHERE id = ?1")?.exists([id.number()])
+}
+
+pub(super) fn channels(
+    conn: &Connection,
+    provider: ProviderId,
+    page: Page,
+) -> rusqlite::Result<Vec<(RowId, Channel)>> {
+    let (before, most) = bounds(page);
+    let sql = format!(
+        "{} WHERE c.provider = ?1 AND c.number < ?2 AND c.state <> 'deleted'
+         ORDER BY c.number DESC LIMIT ?3",
+        rows::CHANNEL
+    );
+    let mut query = conn.prepare_cached(&sql)?;
+    let found = query.query_map((provider.number(), before, most), |row| {
+        Ok((row.get("number")?, rows::channel(conn, row)?))
+    })?;
+    found.collect()
+}
+
+pub(super) fn groups(
+    conn: &Connection,
+    channel: &Channel,
+    now: UnixTime,
+) -> rusqlite::Result<Vec<GroupRow>> {
+    let new = |group: &Group| GroupRow {
+        group: group.clone(),
+        settings: channel.groups.get(group).cloned().unwrap_or_default(),
+        live_tokens: 0,
+        assertion_keys: 0,
+    };
+    let mut all: BTreeMap<Group, GroupRow> =
+        channel.groups.keys().map(|group| (group.clone(), new(group))).collect();
+    for key in &channel.assertion_keys {
+        if let Some(group) = &key.group {
+            all.entry(group.clone()).or_insert_with(|| new(group)).assertion_keys += 1;
+        }
+    }
+    let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+    // The law keeps this list short.
+    let live = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
+    for group in live.iter().filter_map(|(_, token)| token.group.as_ref()) {
+        all.entry(group.clone()).or_insert_with(|| new(group)).live_tokens += 1;
+    }
+    Ok(all.into_values().collect())
+}
+
+/// A token's row with its state at `:now`: an early end is told before expiry,
+/// since it is what people ask about.
+const TOKEN: &str = "
+    SELECT * FROM (
+        SELECT t.*, CASE
+            WHEN t.ended_at IS NOT NULL THEN t.ended_by
+            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
+                THEN 'revoked'
+            WHEN t.ends_at <= :now THEN 'reissued' END AS how,
+          CASE
+            WHEN t.ended_at IS NOT NULL THEN t.ended_at
+            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
+                THEN k.changed_at
+            WHEN t.ends_at <= :now THEN t.ends_at END AS ended
+        FROM token t JOIN signing_key k ON k.number = t.signing_key
+        WHERE t.channel = :channel
+    )";
+
+const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
+    WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
+
+fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
+    let ended = match row.get::<_, Option<String>>("how")? {
+        Some(how) => {
+            let how: EndedBy = rows::from_word(how)?;
+            Some((how, UnixTime(row.get("ended")?)))
+        }
+        None => None,
+    };
+    let expires_at = UnixTime(row.get("expires_at")?);
+    let ends_at = row.get::<_, Option<i64>>("ends_at")?.map_or(expires_at, UnixTime);
+    let state = match ended {
+        Some(_) => TokenState::Ended,
+        None if expires_at <= now => TokenState::Expired,
+        None => TokenState::Active,
+    };
+    Ok(TokenRow {
+        id: rows::token_id(row.get("id")?)?,
+        serial: Serial(row.get("serial")?),
+        kind: rows::kind(row.get("kind")?)?,
+        group: rows::group(row.get("grp")?)?,
+        assertion_key: rows::assertion_key_id(row.get("assertion_key")?)?,
+        state,
+        issued_at: UnixTime(row.get("issued_at")?),
+        expires_at: expires_at.min(ends_at),
+        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
+        ended,
+        ended_for: row.get::<_, Option<u64>>("ended_for")?.map(Serial),
+    })
+}
+
+pub(super) fn tokens(
+    conn: &Connection,
+    channel: ChannelId,
+    filter: &TokenFilter,
+    page: Page,
+    now: UnixTime,
+) -> rusqlite::Result<Vec<(RowId, TokenRow)>> {
+    let sql = format!(
+        "{TOKEN} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
+            AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
+         ORDER BY serial DESC LIMIT :most"
+    );
+    let (before, most) = bounds(page);
+    let values = named_params! {
+        ":channel": channel.number(),
+        ":now": now.0,
+        ":before": before,
+        ":kind": filter.kind.map(rows::word),
+        ":group": filter.group.as_ref().map(|group| group.as_str()),
+        ":state": filter.state.map(rows::word),
+        ":most": most,
+    };
+    let mut query = conn.prepare_cached(&sql)?;
+    let found = query
+        .query_map(values, |row| Ok((row.get::<_, RowId>("serial")?, token_row(row, now)?)))?;
+    found.collect()
+}
+
+pub(super) fn token(
+    conn: &Connection,
+    channel: ChannelId,
+    name: TokenName,
+    now: UnixTime,
+) -> rusqlite::Result<Option<TokenRow>> {
+    let (id, serial) = match name {
+        TokenName::Id(id) => (Some(id.0), None),
+        TokenName::Serial(serial) => (None, Some(serial.0)),
+    };
+    let sql = match name {
+        TokenName::Id(_) => format!("{TOKEN} WHERE id = :id AND :serial IS NULL"),
+        TokenName::Serial(_) => format!("{TOKEN} WHERE serial = :serial AND :id IS NULL"),
+    };
+    let values = named_params! {
+        ":channel": channel.number(), ":now": now.0, ":id": id, ":serial": serial,
+    };
+    conn.prepare_cached(&sql)?.query_row(values, |row| token_row(row, now)).optional()
+}
+
+pub(super) fn live_v21(
+    conn: &Connection,
+    channel: ChannelId,
+    group: Option<&Group>,
+    now: UnixTime,
+) -> rusqlite::Result<Vec<TokenId>> {
+    let filter = TokenFilter {
+        kind: Some(tegata_token::law::Kind::V21),
+        group: group.cloned(),
+        state: Some(TokenState::Active),
+    };
+    let page = Page { before: None, most: 1000 };
+    let mut ids: Vec<TokenId> =
+        tokens(conn, channel, &filter, page, now)?.into_iter().map(|(_, token)| token.id).collect();
+    ids.reverse();
+    Ok(ids)
+}
+
+/// How many stored tokens lived until a key was removed.
+pub(super) fn ended_with(
+    conn: &Connection,
+    keys: &[SigningKeyId],
+    now: UnixTime,
+) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM token t JOIN signing_key k ON k.number = t.signing_key
+               WHERE k.id = ?1 AND t.ended_at IS NULL AND t.expires_at > ?2
+                 AND (t.ends_at IS NULL OR t.ends_at > ?2)";
+    let mut query = conn.prepare_cached(sql)?;
+    let count = |key: &SigningKeyId| query.query_row((key.0, now.0), |row| row.get::<_, usize>(0));
+    keys.iter().map(count).sum()
+}
+
+pub(super) fn audit(
+    conn: &Connection,
+    channel: Option<ChannelId>,
+    page: Page,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    let (before, most) = bounds(page);
+    let all = "SELECT * FROM audit WHERE id < ?1 AND ?3 IS NULL ORDER BY id DESC LIMIT ?2";
+    let one = "SELECT * FROM audit WHERE id < ?1 AND channel = ?3 ORDER BY id DESC LIMIT ?2";
+    let mut query = conn.prepare_cached(if channel.is_some() { one } else { all })?;
+    let found = query.query_map((before, most, channel.map(ChannelId::number)), |row| {
+        let provider = row.get::<_, Option<u64>>("provider")?.map(rows::provider_id);
+        let channel = row.get::<_, Option<u64>>("channel")?.map(rows::channel_id);
+        let detail: String = row.get("detail")?;
+        let epoch: Option<u64> = row.get("epoch")?;
+        let number: Option<u64> = row.get("position")?;
+        Ok(AuditRow {
+            id: row.get("id")?,
+            at: UnixTime(row.get("at")?),
+            actor: row.get("actor")?,
+            source: row.get("source")?,
+            act: row.get("act")?,
+            provider: provider.transpose()?,
+            channel: channel.transpose()?,
+            detail: rows::from_json(&detail)?,
+            position: epoch.zip(number).map(|(epoch, number)| Position { epoch, number }),
+        })
+    })?;
+    found.collect()
+}
+
+pub(super) fn changes(
+    conn: &mut Connection,
+    after: Position,
+    most: usize,
+) -> rusqlite::Result<Option<Vec<(Position, Entry)>>> {
+    let tx = conn.transaction()?;
+    let (epoch, head): (u64, u64) =
+        tx.query_row("SELECT epoch, position FROM authority", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let first: Option<u64> =
+        tx.query_row("SELECT min(number) FROM change_log", [], |row| row.get(0))?;
+    // An empty log reaches back to its head; one with entries, to before its first.
+    let reaches_to = first.map_or(head, |first| first - 1);
+    if after.epoch != epoch || after.number < reaches_to || after.number > head {
+        return Ok(None);
+    }
+    let sql = "SELECT number, channel, entry FROM change_log
+               WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let mut query = tx.prepare_cached(sql)?;
+    let found = query.query_map((after.number, most), |row| {
+        let body: String = row.get("entry")?;
+        let position = Position { epoch, number: row.get("number")? };
+        Ok((position, rows::entry(row.get("channel")?, &body)?))
+    })?;
+    found.collect::<rusqlite::Result<_>>().map(Some)
+}

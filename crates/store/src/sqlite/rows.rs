@@ -1,0 +1,235 @@
+//! Rows to things and back: the only place that knows how columns are spelt.
+
+use crate::{Error, Provider, Sealed, SigningKeyRow};
+use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
+    jwk::AssertionKey,
+    key::{KeyState, VerifyingKey},
+    law::Kind,
+    policy::{Channel, ChannelState, GroupRule, RegisteredKey, Secret},
+    secret::HashedSecret,
+    time::UnixTime,
+    view::{ChannelChange, ChannelFacts, Entry, ViewKey},
+};
+
+/// Whatever the database says beside an answer: we do not know, and say so.
+pub(super) fn unavailable(error: rusqlite::Error) -> Error {
+    Error::Unavailable(error.to_string().into())
+}
+
+/// A column holds what no writer of ours puts there.
+fn bad<E: Display>(error: E) -> rusqlite::Error {
+    FromSqlError::Other(error.to_string().into()).into()
+}
+
+/// An enum as the word that JSON has for it.
+pub(super) fn word<T: Serialize>(it: T) -> String {
+    match serde_json::to_value(it) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("not a word: {other:?}"),
+    }
+}
+
+pub(super) fn from_word<T: DeserializeOwned>(word: String) -> rusqlite::Result<T> {
+    serde_json::from_value(serde_json::Value::String(word)).map_err(bad)
+}
+
+pub(super) fn json<T: Serialize>(it: &T) -> String {
+    serde_json::to_string(it).unwrap_or_else(|error| unreachable!("plain data: {error}"))
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(bad)
+}
+
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: String) -> rusqlite::Result<T> {
+    text.parse().map_err(bad)
+}
+
+pub(super) fn group(text: Option<String>) -> rusqlite::Result<Option<Group>> {
+    text.map(parsed).transpose()
+}
+
+pub(super) fn bytes<const N: usize>(blob: Vec<u8>) -> rusqlite::Result<[u8; N]> {
+    blob.try_into().map_err(|_| bad("a blob of another length"))
+}
+
+pub(super) fn channel_id(number: u64) -> rusqlite::Result<ChannelId> {
+    ChannelId::from_number(number).ok_or_else(|| bad("a channel id of more than ten digits"))
+}
+
+pub(super) fn provider_id(number: u64) -> rusqlite::Result<ProviderId> {
+    ProviderId::from_number(number).ok_or_else(|| bad("a provider id of more than ten digits"))
+}
+
+pub(super) fn kind(word: String) -> rusqlite::Result<Kind> {
+    parsed(word)
+}
+
+pub(super) fn token_id(blob: Vec<u8>) -> rusqlite::Result<TokenId> {
+    bytes(blob).map(TokenId)
+}
+
+pub(super) fn assertion_key_id(blob: Option<Vec<u8>>) -> rusqlite::Result<Option<AssertionKeyId>> {
+    blob.map(|blob| bytes(blob).map(AssertionKeyId)).transpose()
+}
+
+pub(super) fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
+    Ok(Provider {
+        id: provider_id(row.get("id")?)?,
+        name: row.get("name")?,
+        created_at: UnixTime(row.get("created_at")?),
+    })
+}
+
+/// All signing keys, oldest first, with their row numbers.
+pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<(i64, SigningKeyRow)>> {
+    let sql = "SELECT number, id, public, sealed, state, bound, created_at, changed_at
+               FROM signing_key ORDER BY number";
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map([], |row| {
+        let state = match row.get::<_, String>("state")?.as_str() {
+            "coming" => KeyState::Coming,
+            "active" => KeyState::Active,
+            "retired" => KeyState::Retired,
+            "bounded" => KeyState::Bounded { until: UnixTime(row.get("bound")?) },
+            "removed" => KeyState::Removed,
+            other => return Err(bad(format!("a signing key in state {other}"))),
+        };
+        let key = SigningKeyRow {
+            id: SigningKeyId(bytes(row.get("id")?)?),
+            public: bytes(row.get("public")?)?,
+            sealed: Sealed(row.get("sealed")?),
+            state,
+            created_at: UnixTime(row.get("created_at")?),
+            changed_at: UnixTime(row.get("changed_at")?),
+        };
+        Ok((row.get("number")?, key))
+    })?;
+    rows.collect()
+}
+
+/// The columns of a channel, in the order that [`channel`] reads.
+pub(super) const CHANNEL: &str = "SELECT c.number, c.id, c.provider, c.name, c.type, c.created_at,
+    c.state, c.law, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.secret,
+    c.previous_secret, c.previous_until, n.revision, n.bulk_serial
+    FROM channel c JOIN channel_count n ON n.channel = c.id";
+
+/// A channel's snapshot from one row of [`CHANNEL`], with its keys and groups.
+pub(super) fn channel(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Channel> {
+    let id = channel_id(row.get("id")?)?;
+    let mut secrets = vec![Secret { hash: hash(row.get("secret")?)?, until: None }];
+    if let Some(previous) = row.get::<_, Option<Vec<u8>>>("previous_secret")? {
+        let until = UnixTime(row.get("previous_until")?);
+        secrets.push(Secret { hash: hash(previous)?, until: Some(until) });
+    }
+    Ok(Channel {
+        id,
+        provider: provider_id(row.get("provider")?)?,
+        name: row.get("name")?,
+        channel_type: from_word(row.get("type")?)?,
+        created_at: UnixTime(row.get("created_at")?),
+        state: from_word(row.get("state")?)?,
+        law: from_word(row.get("law")?)?,
+        group_rule: GroupRule {
+            cap: row.get("group_cap")?,
+            when_full: from_word(row.get("group_when_full")?)?,
+        },
+        own_audience_only: row.get("own_audience_only")?,
+        single_use_assertions: row.get("single_use")?,
+        secrets,
+        assertion_keys: assertion_keys(conn, id)?,
+        groups: groups(conn, id)?,
+        revision: row.get("revision")?,
+        bulk_serial: Serial(row.get("bulk_serial")?),
+    })
+}
+
+/// One channel's snapshot, deleted ones included.
+pub(super) fn channel_by_id(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<Channel>> {
+    conn.prepare_cached(&format!("{CHANNEL} WHERE c.id = ?1"))?
+        .query_row([id.number()], |row| channel(conn, row))
+        .optional()
+}
+
+fn hash(blob: Vec<u8>) -> rusqlite::Result<HashedSecret> {
+    bytes(blob).map(HashedSecret::from_stored)
+}
+
+fn assertion_keys(conn: &Connection, id: ChannelId) -> rusqlite::Result<Vec<RegisteredKey>> {
+    let sql = "SELECT id, grp, modulus, created_at FROM assertion_key
+               WHERE channel = ?1 ORDER BY number";
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map([id.number()], |row| {
+        let modulus: Vec<u8> = row.get("modulus")?;
+        Ok(RegisteredKey {
+            id: AssertionKeyId(bytes(row.get("id")?)?),
+            group: group(row.get("grp")?)?,
+            key: AssertionKey::from_modulus(&modulus).ok_or_else(|| bad("not an RSA key"))?,
+            created_at: UnixTime(row.get("created_at")?),
+        })
+    })?;
+    rows.collect()
+}
+
+fn groups(
+    conn: &Connection,
+    id: ChannelId,
+) -> rusqlite::Result<BTreeMap<Group, tegata_token::policy::GroupSettings>> {
+    let sql = "SELECT name, settings FROM channel_group WHERE channel = ?1";
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map([id.number()], |row| {
+        let settings: String = row.get("settings")?;
+        Ok((parsed(row.get("name")?)?, from_json(&settings)?))
+    })?;
+    rows.collect()
+}
+
+/// What the view says of one channel; nothing, if there is no row.
+pub(super) fn facts(
+    conn: &Connection,
+    id: ChannelId,
+    state: ChannelState,
+) -> rusqlite::Result<ChannelFacts> {
+    let text: Option<String> = conn
+        .prepare_cached("SELECT facts FROM channel_facts WHERE channel = ?1")?
+        .query_row([id.number()], |row| row.get(0))
+        .optional()?;
+    let facts = text.map_or_else(|| Ok(ChannelFacts::default()), |text| from_json(&text))?;
+    Ok(ChannelFacts { state, ..facts })
+}
+
+/// The log's spelling of an entry: its channel, if it has one, and its body.
+pub(super) fn log_entry(entry: &Entry) -> (Option<u64>, String) {
+    match entry {
+        Entry::Channel { channel, change } => (Some(channel.number()), json(change)),
+        Entry::SigningKey(it) => {
+            (None, json(&LoggedKey { public: it.key.to_bytes(), state: it.state }))
+        }
+    }
+}
+
+/// And back.
+pub(super) fn entry(channel: Option<u64>, body: &str) -> rusqlite::Result<Entry> {
+    match channel {
+        Some(number) => {
+            let change: ChannelChange = from_json(body)?;
+            Ok(Entry::Channel { channel: channel_id(number)?, change })
+        }
+        None => {
+            let LoggedKey { public, state } = from_json(body)?;
+            let key = VerifyingKey::from_bytes(public).map_err(bad)?;
+            Ok(Entry::SigningKey(ViewKey { key, state }))
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct LoggedKey {
+    public: [u8; 32],
+    #[serde(flatten)]
+    state: KeyState,
+}

@@ -1,0 +1,152 @@
+//! Brings in what the tests need besides Rust: LINE's own SDKs for Python and
+//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`.
+//!
+//! They go to `target/test-parts`, where the tests look for them, through the
+//! ordinary `pip` and `npm` of the machine. What is there already at those
+//! versions is left alone, so that asking again costs nothing.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+/// Where the programs are that run LINE's SDKs.
+#[derive(Debug)]
+pub struct Sdks {
+    /// The interpreter of the virtual environment with `line-bot-sdk`.
+    pub python: PathBuf,
+    /// A Node.js new enough for `@line/bot-sdk`, installed beside it.
+    pub node: PathBuf,
+}
+
+/// Installs the SDKs unless they are there, and says where.
+///
+/// Fails, naming what is missing, where the machine has no Python 3 or no npm,
+/// or a package cannot be had.
+pub fn sdks() -> anyhow::Result<Sdks> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()?;
+    let pins = workspace.join("crates/cli/tests/sdk");
+    let parts = workspace.join("target/test-parts");
+    fs::create_dir_all(&parts)?;
+    // Two runs at once would delete each other's half-made folders.
+    let lock = File::create(parts.join("lock"))?;
+    lock.lock()?;
+
+    let python = parts.join("python");
+    let node = parts.join("node");
+    let sdks = Sdks {
+        python: python.join("bin/python"),
+        node: node.join("node_modules/.bin/node"),
+    };
+    install(
+        &python,
+        &pins,
+        &["requirements.txt"],
+        &sdks.python,
+        install_python,
+    )?;
+    install(
+        &node,
+        &pins,
+        &["package.json", "package-lock.json"],
+        &sdks.node,
+        install_node,
+    )?;
+    Ok(sdks)
+}
+
+/// Makes `into` afresh unless it holds a `program` installed for these very
+/// `pins`. The copies of the pins are its stamp, written last: an installation
+/// that was cut short is not taken for a whole one.
+fn install(
+    into: &Path,
+    folder: &Path,
+    pins: &[&str],
+    program: &Path,
+    steps: fn(&Path, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let stamp = into.join("stamp");
+    let mut wanted = String::new();
+    for pin in pins {
+        let path = folder.join(pin);
+        wanted += &fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    }
+    if program.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    eprintln!("installing the pins of {} into {}", pins[0], into.display());
+    if into.exists() {
+        fs::remove_dir_all(into)?;
+    }
+    fs::create_dir_all(into)?;
+    steps(folder, into)?;
+    ensure!(
+        program.exists(),
+        "{} was not installed: is this platform pinned?",
+        program.display()
+    );
+    fs::write(&stamp, wanted)?;
+    eprintln!("installed {}", into.display());
+    Ok(())
+}
+
+fn install_python(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    let can_make_one = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status()
+        .context("run python3: install Python 3 first")?
+        .success();
+    if !can_make_one {
+        // Debian and Ubuntu keep these two modules in a package of their own.
+        run(Command::new("apt-get").arg("update"))
+            .and_then(|()| run(Command::new("apt-get").args(["install", "--yes", "python3-venv"])))
+            .context("python3 cannot make virtual environments: install its `venv` module")?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(into))?;
+    run(Command::new(into.join("bin/python"))
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--quiet",
+        ])
+        .arg("--requirement")
+        .arg(pins.join("requirements.txt")))
+}
+
+fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    for pin in ["package.json", "package-lock.json"] {
+        fs::copy(pins.join(pin), into.join(pin))?;
+    }
+    // `ci` installs what the lock file says, checked by its hashes; no package
+    // gets to run anything. npm's own Node.js may be older than the SDK wants,
+    // which is an error only when told to be: the pinned one runs the tests.
+    run(Command::new("npm")
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ])
+        .current_dir(into))
+    .context("npm comes with Node.js")
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    eprintln!("  {command:?}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
