@@ -3,7 +3,7 @@
 
 use crate::{
     failure::{BadUsage, Unreachable},
-    files::read_secret,
+    files::admin_token,
 };
 use anyhow::anyhow;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -23,8 +23,9 @@ pub struct Remote {
         default_value = "http://127.0.0.1:8080"
     )]
     url: Url,
-    /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN.
-    #[arg(long, global = true, env = "TEGATA_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
+    /// TEGATA_ADMIN_TOKEN_FILE.
+    #[arg(long, global = true, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
 
@@ -142,16 +143,13 @@ impl Api {
     }
 
     fn token(&self) -> anyhow::Result<String> {
-        match (std::env::var("TEGATA_ADMIN_TOKEN"), &self.token_file) {
-            (Ok(token), _) if !token.is_empty() => Ok(token),
-            (_, Some(file)) => read_secret(file),
-            _ => Err(BadUsage(
-                "no administrator's token: set TEGATA_ADMIN_TOKEN, or TEGATA_ADMIN_TOKEN_FILE to \
-                 the file that `tegata serve` named when it started"
-                    .to_owned(),
-            )
-            .into()),
-        }
+        let missing = || {
+            let advice = "no administrator's token: set TEGATA_ADMIN_TOKEN, or \
+                          TEGATA_ADMIN_TOKEN_FILE to the file that `tegata serve` named when it \
+                          started";
+            BadUsage(advice.to_owned()).into()
+        };
+        admin_token(self.token_file.as_deref())?.ok_or_else(missing)
     }
 
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {

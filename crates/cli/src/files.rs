@@ -5,7 +5,7 @@ use crate::failure::BadUsage;
 use anyhow::Context;
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::Read,
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -20,19 +20,26 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot create {}", path.display()))
 }
 
-/// Writes `text` to a new private file and waits until it is on the disk.
-pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = create_private(path)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// The secret in a file: all of it but the line's end.
 pub fn read_secret(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| BadUsage(format!("cannot read {}: {error}", path.display())))?;
     one_line(&text).map_err(|wrong| BadUsage(format!("{}: {wrong}", path.display())).into())
+}
+
+/// The administrator's token: from the file that a flag names, else from
+/// TEGATA_ADMIN_TOKEN, else from the file that TEGATA_ADMIN_TOKEN_FILE names.
+pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(file) = flag {
+        return read_secret(file).map(Some);
+    }
+    if let Some(token) = set("TEGATA_ADMIN_TOKEN") {
+        let text = token.into_string();
+        let text = text.map_err(|_| BadUsage("TEGATA_ADMIN_TOKEN is not UTF-8".to_owned()))?;
+        return Ok(Some(text));
+    }
+    set("TEGATA_ADMIN_TOKEN_FILE").map(|file| read_secret(Path::new(&file))).transpose()
 }
 
 /// What stands on the command line, or for `-` what comes in on stdin.

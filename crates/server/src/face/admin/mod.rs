@@ -28,11 +28,7 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     routing::{delete, get, patch, post},
 };
-use http::{
-    HeaderValue,
-    header::{AUTHORIZATION, CACHE_CONTROL},
-    request::Parts,
-};
+use http::{header::AUTHORIZATION, request::Parts};
 use std::{net::SocketAddr, sync::Arc};
 use tegata_store::By;
 use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
@@ -67,12 +63,6 @@ pub fn router(authority: Arc<Authority>, admin_token: AdminToken) -> Router {
         .method_not_allowed_fallback(async |_: Administrator| {
             Problem::new(Code::MethodNotAllowed, "this path does not take this method")
         })
-        .layer(axum::middleware::map_response(async |mut response: axum::response::Response| {
-            // Some answers hold a secret, and none is of use to a cache.
-            let no_store = HeaderValue::from_static("no-store");
-            response.headers_mut().insert(CACHE_CONTROL, no_store);
-            response
-        }))
         .with_state(gate)
 }
 

@@ -29,9 +29,7 @@ pub enum Code {
     MethodNotAllowed,
     /// The body is not of a JSON type.
     UnsupportedMediaType,
-    /// The body is longer than is read.
-    BodyTooLarge,
-    /// The body is no JSON object, or ended early.
+    /// The body is no JSON object.
     MalformedBody,
     /// A member or query field that nobody knows.
     UnknownMember,
@@ -70,7 +68,6 @@ impl Code {
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
             }
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::MalformedBody => (StatusCode::BAD_REQUEST, "malformed-body"),
             Self::UnknownMember => (StatusCode::BAD_REQUEST, "unknown-member"),
             Self::RepeatedMember => (StatusCode::BAD_REQUEST, "repeated-member"),

@@ -8,6 +8,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::header::CONTENT_TYPE,
 };
+use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
 use serde::{
     Deserialize, Deserializer,
@@ -52,19 +53,15 @@ enum Value {
     Text(String),
 }
 
-/// The longest body that is read, in bytes.
-const LONGEST_BODY: usize = 64 * 1024;
-
 impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let body = axum::body::to_bytes(request.into_body(), LONGEST_BODY).await;
-        let body = body.map_err(|error| match over_limit(&error) {
-            true => Problem::new(Code::BodyTooLarge, "a body has at most 65536 bytes"),
-            false => Problem::new(Code::MalformedBody, "the body ended early"),
-        })?;
+        // Its length is the door's affair.
+        let body = Bytes::from_request(request, state).await;
+        let body =
+            body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
         if body.is_empty() {
             return Members::new(Object::default())?.into().map(Self);
         }
@@ -83,17 +80,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     essence.eq_ignore_ascii_case("application/json")
-}
-
-fn over_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {

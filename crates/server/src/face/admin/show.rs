@@ -91,7 +91,10 @@ pub fn signing_key(it: &SigningKeyRow) -> Value {
     })
 }
 
+/// An audit event. The reason that somebody gave stands beside what was done.
 pub fn event(it: &AuditRow) -> Value {
+    let mut detail = it.detail.clone();
+    let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
     json!({
         "id": it.id,
         "at": time(it.at),
@@ -100,7 +103,8 @@ pub fn event(it: &AuditRow) -> Value {
         "act": it.act,
         "provider_id": it.provider,
         "channel_id": it.channel,
-        "detail": it.detail,
+        "reason": reason,
+        "detail": detail,
         "position": it.position,
     })
 }
