@@ -179,8 +179,8 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     let mut form = vec![("grant_type", "client_credentials")];
     let proof;
     if let Some(file) = &args.key {
-        let now = jiff::Timestamp::now().as_second();
-        proof = PrivateJwk::read(file)?.assertion(args.channel, args.lifetime, now)?;
+        let key = PrivateJwk::read(file)?;
+        proof = key.assertion(args.channel, args.lifetime, api.now().await)?;
         form.push(("client_assertion_type", ASSERTION_TYPE));
         form.push(("client_assertion", &proof));
     } else if args.kind == Kind::V21 {
