@@ -11,6 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 
+/// Under which heading the help shows what every command takes.
+pub const EVERYWHERE: &str = "Everywhere";
+
 /// Which authority to talk to.
 #[derive(clap::Args)]
 pub struct Remote {
@@ -18,6 +21,7 @@ pub struct Remote {
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         env = "TEGATA_URL",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
@@ -25,7 +29,7 @@ pub struct Remote {
     url: Url,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
     /// TEGATA_ADMIN_TOKEN_FILE.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
 

@@ -8,7 +8,7 @@ use crate::{failure::BadUsage, files::admin_token};
 use anyhow::{Context, anyhow};
 use settings::{Given, LogFormat, StoreAddress};
 use std::{
-    io::Write,
+    io::{IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     pin::pin,
@@ -54,6 +54,10 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
         () = std::future::ready(()) => {}
     }
     let running = serve(settings).await?;
+    tracing::info!(address = %running.address, "serving");
+    if dev {
+        tracing::warn!("serving with --dev: the clock can be moved by anybody on this machine");
+    }
     let mut words = format!("listening on http://{}\n", running.address);
     if dev {
         words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
@@ -83,7 +87,10 @@ fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(directives)
         .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match given.log_format {
         Some(LogFormat::Json) => log.json().flatten_event(true).init(),
         _ => log.init(),
@@ -152,9 +159,14 @@ impl Given {
 /// What to do next, for whoever just started the authority.
 fn first_steps(running: &Running) -> String {
     let url = format!("http://{}", running.address);
-    let mut words = format!("ready when {url}/readyz answers 200\n");
+    let mut words = format!(
+        "LINE's operations are at {url}, the administrators' API at {url}/admin/v1\n\
+         ready when {url}/readyz answers 200\n"
+    );
     match &running.admin_token_file {
         Some(file) => {
+            // As a whole, so that it can be pasted anywhere.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
             words.push_str(&format!(
                 "the administrator's token is in {file}; to be the first administrator:\n  \
