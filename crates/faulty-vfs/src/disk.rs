@@ -38,10 +38,7 @@ struct State {
 
 impl Disk {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            state: Mutex::default(),
-        }
+        Self { folder, state: Mutex::default() }
     }
 
     pub(crate) fn watches(&self, path: &Path) -> bool {
@@ -151,10 +148,7 @@ impl Disk {
         };
         // A failed assertion in a hook must not unwind into C: it fails the sync.
         let tell = |stage| {
-            let call = || {
-                hook.iter()
-                    .for_each(|hook| hook(&SyncPoint { path, stage }))
-            };
+            let call = || hook.iter().for_each(|hook| hook(&SyncPoint { path, stage }));
             catch_unwind(AssertUnwindSafe(call)).map_err(|_| SQLITE_IOERR_FSYNC)
         };
         let code = match tell(SyncStage::Before) {

@@ -34,10 +34,7 @@ impl Shadow {
     /// A file found on disk at its first open; an empty one counts as absent,
     /// which SQLite cannot tell apart.
     pub(crate) fn found(contents: Vec<u8>) -> Self {
-        Self {
-            durable: Some(contents).filter(|bytes| !bytes.is_empty()),
-            ..Self::default()
-        }
+        Self { durable: Some(contents).filter(|bytes| !bytes.is_empty()), ..Self::default() }
     }
 
     pub(crate) fn write(&mut self, at: usize, bytes: &[u8]) {
@@ -62,9 +59,7 @@ impl Shadow {
     /// into being, so that its folder was synchronised with it.
     pub(crate) fn sync(&mut self, covered: Mark) -> bool {
         let created = self.durable.is_none()
-            || self.pending[..self.index(covered)]
-                .iter()
-                .any(|act| matches!(act, Act::Unlink));
+            || self.pending[..self.index(covered)].iter().any(|act| matches!(act, Act::Unlink));
         self.settle(covered);
         self.durable.get_or_insert_default();
         created
@@ -97,11 +92,8 @@ impl Shadow {
         let in_order = chance.below(2) == 0;
         let cut = chance.below(self.pending.len() + 1);
         for (index, act) in self.pending.iter().enumerate() {
-            let fate = if in_order {
-                index.cmp(&cut)
-            } else {
-                [Less, Equal, Greater][chance.below(3)]
-            };
+            let fate =
+                if in_order { index.cmp(&cut) } else { [Less, Equal, Greater][chance.below(3)] };
             match (fate, act) {
                 (Less, act) => apply(&mut image, act),
                 (Equal, Act::Write { at, bytes }) => {

@@ -77,11 +77,7 @@ impl Registration {
         let table = Box::into_raw(Box::new(table));
         // SAFETY: `table` and all that it points to is never freed.
         match unsafe { ffi::sqlite3_vfs_register(table, 0) } {
-            SQLITE_OK => Ok(Self {
-                name,
-                disk: &mount.disk,
-                table,
-            }),
+            SQLITE_OK => Ok(Self { name, disk: &mount.disk, table }),
             code => Err(code),
         }
     }
@@ -197,9 +193,7 @@ unsafe extern "C" fn xOpen(
         real!(file, xClose);
         return code;
     }
-    let seen = sqlite3_file {
-        pMethods: &raw const METHODS,
-    };
+    let seen = sqlite3_file { pMethods: &raw const METHODS };
     let disk = &mount.disk;
     // SAFETY: the allocation begins with room for a `File`, aligned for it.
     unsafe { file.cast::<File>().write(File { seen, disk, path }) };

@@ -65,9 +65,7 @@ fn whole_rows(folder: &Path) -> Result<Vec<i64>, String> {
 }
 
 fn rows(db: &Connection) -> rusqlite::Result<Vec<i64>> {
-    db.prepare("SELECT n FROM t ORDER BY n")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+    db.prepare("SELECT n FROM t ORDER BY n")?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Inserts the rows of `range`, each of about half a page, in one transaction.
@@ -99,8 +97,7 @@ fn acknowledged_rows_are_lost_without_synchronisation() {
         assert_eq!(rows(&db).unwrap().len() as i64, ROWS);
         assert_eq!(live.after_power_loss(), [], "synchronous = {synchronous}");
 
-        db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)")
-            .unwrap();
+        db.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         assert_eq!(live.after_power_loss().len() as i64, ROWS);
     }
 }
@@ -283,9 +280,7 @@ fn a_failure_at_any_call_of_a_commit_leaves_all_or_nothing() {
     for journal in ["WAL", "DELETE", "TRUNCATE"] {
         let once = walk(journal, Fault::nth);
         let lasting = walk(journal, |n| Fault::nth(n).for_ever());
-        let full = walk(journal, |n| {
-            Fault::nth(n).on(&[Call::Write]).with(ffi::SQLITE_FULL)
-        });
+        let full = walk(journal, |n| Fault::nth(n).on(&[Call::Write]).with(ffi::SQLITE_FULL));
         assert!(once > 10 && lasting > 10 && full > 10, "{journal}");
         assert!(full < once, "syncs count too");
     }

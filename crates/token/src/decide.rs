@@ -8,16 +8,40 @@ use crate::{
     wire::{Malformed, Unverified},
 };
 use quick_cache::sync::Cache;
-use std::sync::Arc;
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// A token that is good now.
 #[derive(Debug, Clone)]
 pub struct Active {
     /// What it says.
-    pub claims: Arc<Claims>,
+    pub claims: Arc<Checked>,
     /// The first moment at which it is good no more, as far as is known now: its
     /// expiry, or an earlier end that is already set.
     pub until: UnixTime,
+}
+
+/// Claims whose signature was checked.
+///
+/// With them goes what was last found: in which version of the view's facts
+/// nothing stood against the token. As long as that version is in force there is
+/// nothing to look up again, so a check costs the same however much was ended.
+#[derive(Debug)]
+pub struct Checked {
+    claims: Claims,
+    clear_in: AtomicU64,
+}
+
+impl Deref for Checked {
+    type Target = Claims;
+    fn deref(&self) -> &Claims {
+        &self.claims
+    }
 }
 
 /// Why a token is not good.
@@ -64,7 +88,18 @@ pub fn decide(
         Some(claims) => claims,
         None => check_signature(token, view, signatures)?,
     };
-    let until = judge(&claims, now, view)?;
+    check_key_and_time(&claims, now, view)?;
+    let version = view.version(claims.channel);
+    let until = if claims.clear_in.load(Ordering::Relaxed) == version {
+        claims.expires_at
+    } else {
+        let until = check_endings(&claims, now, view)?;
+        // With no end set before its expiry, the answer no longer hangs on `now`.
+        if until == claims.expires_at {
+            claims.clear_in.store(version, Ordering::Relaxed);
+        }
+        until
+    };
     Ok(Active { claims, until })
 }
 
@@ -74,6 +109,11 @@ pub fn decide(
 /// # Errors
 /// As [`decide`], without the reasons that a signature can give.
 pub fn judge(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Refused> {
+    check_key_and_time(claims, now, view)?;
+    check_endings(claims, now, view)
+}
+
+fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(), Refused> {
     // The key is asked for anew each time: a cached signature outlives no key.
     let key = view.key(claims.key).ok_or(Refused::UnknownKey)?;
     if view.is_foreign(claims.provider) {
@@ -85,6 +125,10 @@ pub fn judge(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Re
     if !key.state.good_for(claims.issued_at) {
         return Err(Refused::Ended(How::SigningKey));
     }
+    Ok(())
+}
+
+fn check_endings(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Refused> {
     match view.channel(claims.channel).map(|facts| facts.of(claims, now)) {
         None => Ok(claims.expires_at),
         Some(Said::Lives(until)) => Ok(until),
@@ -97,11 +141,11 @@ fn check_signature(
     token: &[u8],
     view: &View,
     signatures: &Signatures,
-) -> Result<Arc<Claims>, Refused> {
+) -> Result<Arc<Checked>, Refused> {
     let unverified = Unverified::parse(token)?;
     let key = view.key(unverified.key()).ok_or(Refused::UnknownKey)?;
     let claims = unverified.verify(&key.key).map_err(|_| Refused::BadSignature)?;
-    let claims = Arc::new(claims);
+    let claims = Arc::new(Checked { claims, clear_in: AtomicU64::new(0) });
     signatures.0.insert(token.into(), claims.clone());
     Ok(claims)
 }
@@ -109,7 +153,7 @@ fn check_signature(
 /// Signatures that were checked and found good, by the whole token. What a good
 /// signature says never changes, so an entry needs no invalidation; a bad one is
 /// not remembered, so made-up tokens take no room.
-pub struct Signatures(Cache<Box<[u8]>, Arc<Claims>>);
+pub struct Signatures(Cache<Box<[u8]>, Arc<Checked>>);
 
 impl Signatures {
     /// Room for about `tokens` of them.

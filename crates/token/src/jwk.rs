@@ -184,6 +184,31 @@ mod tests {
         assert!(!is_roca(&[2]), "2 is no power of 65537 modulo 3 × 11 × …");
     }
 
+    /// The modulus that Wycheproof gives for CVE-2017-15361 (C2SP/wycheproof,
+    /// json_web_key_test.json, tcId 7). It has 2049 bits, so a rule of size alone
+    /// would hide that nobody looks for the weakness.
+    const ROCA_2049: &str = "AanFpofbj7KjD4Lf-N2hVMKR7yewSyXhhbirIMTGpfYEhZ_lnt5UoK98DnKIgArXGTu3MaW_HhFw16HGaTDUHqPrId7fe4r11CqRw09yBFuW79V8sYIwHdzCaWflUI6auImYbVfoN9_nD5n8N8SY9DwXw7mwZM9wREPXoDPgOoIWl6q_MPsp7n0zs3Z5ZaiQWOOzl1S9OhwAfSiiOwz6efnXEaxuTEtPd7BjSx7NaFka8Dx9U7YqXy2RFj1O9PjyaDGuRh7YXsX3iMUSP_wSyHQg_c_qHRtKUsNSGCT7OZg0hzm2KphtjnayKJvC64vAbROBR4Ubg6Bxg9IQVZ-QYyE";
+
+    /// The same, less a multiple of the product of [`PRIMES`]: the same remainders
+    /// in exactly 2048 bits.
+    const ROCA_2048: &str = "hSwxsghTvpKFEupgNHg44Q1z5yaZkGVn_b-oBMal9gSFn-We3lSgr3wOcoiACtcZO7cxpb8eEXDXocZpMNQeo-sh3t97ivXUKpHDT3IEW5bv1XyxgjAd3MJpZ-VQjpq4iZhtV-g33-cPmfw3xJj0PBfDubBkz3BEQ9egM-A6ghaXqr8w-ynufTOzdnllqJBY47OXVL06HAB9KKI7DPp5-dcRrG5MS093sGNLHs1oWRrwPH1TtipfLZEWPU70-PJoMa5GHthexfeIxRI__BLIdCD9z-odG0pSw1IYJPs5mDSHObYqmG2OdrIom8Lri8BtE4FHhRuDoHGD0hBVn5BjIQ";
+
+    fn registered(n: &str) -> Result<AssertionKey, BadJwk> {
+        let jwk = serde_json::json!({"kty":"RSA", "alg":"RS256", "use":"sig", "e":"AQAB", "n":n});
+        AssertionKey::from_jwk(jwk.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_roca_modulus_is_found_by_its_fingerprint_whatever_its_size() {
+        for n in [ROCA_2049, ROCA_2048] {
+            let modulus = URL_SAFE_NO_PAD.decode(n).unwrap();
+            assert!(is_roca(&modulus));
+            assert!(!has_small_factor(&modulus), "found for another reason");
+        }
+        assert_eq!(registered(ROCA_2049).unwrap_err(), BadJwk::Size);
+        assert_eq!(registered(ROCA_2048).unwrap_err(), BadJwk::Weak);
+    }
+
     #[test]
     fn a_modulus_with_a_small_factor_is_found() {
         assert!(has_small_factor(&[0x80, 0x02]));

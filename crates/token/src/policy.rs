@@ -235,6 +235,8 @@ pub fn judge(
         key.group.clone()
     });
     let group = match (bound, &request.group) {
+        // One for the whole channel: a floor of a group never means it.
+        _ if request.kind == Kind::LongLived => None,
         (Some(bound), Some(asked)) if bound != *asked => return Err(Refusal::OtherGroupsKey),
         (Some(bound), _) => Some(bound),
         (None, asked) => asked.clone(),
@@ -323,12 +325,14 @@ impl Admit {
         }
         if self.reissue {
             let scope = || Scope::Kind { kind: Kind::LongLived };
-            // Everything before the predecessor ends now, the predecessor later.
+            // Everything before the predecessor ends now, the predecessor later. The
+            // first is said even if nothing is left to end: it takes the place of
+            // older delayed floors, which would else pile up, one for each reissue.
             let below = self.ends_later.map_or(self.serial, |(predecessor, _)| predecessor);
-            let now_floor = (!self.ends.is_empty()).then(|| Floor::set(scope(), below, None, now));
+            let at_once = Floor::set(scope(), below, None, now);
             let later =
                 self.ends_later.map(|(_, from)| Floor::set(scope(), self.serial, Some(from), now));
-            let floors = now_floor.into_iter().chain(later).collect();
+            let floors = [at_once].into_iter().chain(later).collect();
             return Some(ChannelChange::Floor { floors });
         }
         let ends: Vec<_> = self.ends.iter().map(|it| (it.kind, it.serial, it.expires_at)).collect();
@@ -368,7 +372,9 @@ pub fn admit(
         if excess > 0 && rule.when_full == WhenFull::Refuse {
             return Err(Refusal::GroupFull(kind));
         }
-        end_oldest(&mut living, &mut ends, excess, own);
+        if end_oldest(&mut living, &mut ends, excess, own) < excess {
+            return Err(Refusal::GroupFull(kind)); // A cap of 0: there is none to end.
+        }
     }
 
     let reissue = kind == Kind::LongLived && grant.channel.law == Law::Current;

@@ -15,8 +15,12 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Which tokens of a channel a floor is about. A closed list.
@@ -170,9 +174,10 @@ pub struct ChannelFacts {
     /// Floors and folds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub floors: Vec<Floor>,
-    /// Stored tokens that ended by themselves.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub singles: Vec<Single>,
+    /// Stored tokens that ended by themselves: the kind of each, and when it would
+    /// have expired.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub singles: BTreeMap<Serial, (Kind, UnixTime)>,
     /// Stateless tokens that ended by themselves, and when each would have expired.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub stateless: HashMap<TokenId, UnixTime>,
@@ -187,7 +192,7 @@ impl Default for ChannelFacts {
         Self {
             state: ChannelState::Active,
             floors: Vec::new(),
-            singles: Vec::new(),
+            singles: BTreeMap::new(),
             stateless: HashMap::new(),
         }
     }
@@ -214,10 +219,7 @@ impl ChannelFacts {
         }
         let single = match token.kind {
             Kind::Stateless => self.stateless.contains_key(&token.id),
-            kind => {
-                let named = SingleToken::Stored { kind, serial: token.serial };
-                self.singles.iter().any(|it| it.token == named)
-            }
+            _ => self.singles.contains_key(&token.serial),
         };
         if single {
             return Said::Ended(How::Single);
@@ -280,11 +282,8 @@ impl ChannelFacts {
         if new.from.is_none()
             && let Scope::Kind { kind: of } = new.scope
         {
-            self.singles.retain(|it| match it.token {
-                SingleToken::Stored { kind, serial } => {
-                    kind != of || serial >= new.below || new.except.contains(&serial)
-                }
-                SingleToken::Stateless { .. } => true,
+            self.singles.retain(|serial, (kind, _)| {
+                *kind != of || *serial >= new.below || new.except.contains(serial)
             });
         }
         if !said_already {
@@ -297,10 +296,9 @@ impl ChannelFacts {
             SingleToken::Stateless { id } => {
                 self.stateless.insert(id, single.until);
             }
-            SingleToken::Stored { .. } => {
-                if !self.singles.contains(&single) {
-                    self.singles.push(single);
-                }
+            // Stored kinds share one count, so the serial alone is a name.
+            SingleToken::Stored { kind, serial } => {
+                self.singles.insert(serial, (kind, single.until));
             }
         }
     }
@@ -322,7 +320,7 @@ impl ChannelFacts {
             }
             ChannelChange::Forget { expired_by } => {
                 self.floors.retain(|floor| floor.until > *expired_by);
-                self.singles.retain(|single| single.until > *expired_by);
+                self.singles.retain(|_, (_, until)| *until > *expired_by);
                 self.stateless.retain(|_, until| *until > *expired_by);
             }
         }
@@ -332,7 +330,7 @@ impl ChannelFacts {
     #[must_use]
     pub fn first_until(&self) -> Option<UnixTime> {
         let floors = self.floors.iter().map(|floor| floor.until);
-        let singles = self.singles.iter().map(|single| single.until);
+        let singles = self.singles.values().map(|(_, until)| *until);
         floors.chain(singles).chain(self.stateless.values().copied()).min()
     }
 
@@ -350,11 +348,7 @@ impl ChannelFacts {
         next: Serial,
         now: UnixTime,
     ) -> ChannelChange {
-        let held = |of: Kind| {
-            let is =
-                |it: &&Single| matches!(it.token, SingleToken::Stored { kind, .. } if kind == of);
-            self.singles.iter().filter(is).count()
-        };
+        let held = |of: Kind| self.singles.values().filter(|(kind, _)| *kind == of).count();
         let kinds: BTreeSet<Kind> = ends.iter().map(|end| end.0).collect();
         let ending = |of: Kind| ends.iter().filter(move |end| end.0 == of);
         if kinds.iter().all(|&kind| held(kind) + ending(kind).count() <= SINGLES) {
@@ -438,12 +432,59 @@ pub enum Providers {
 pub struct View {
     providers: Arc<Providers>,
     keys: Arc<[ViewKey]>,
-    shards: Arc<[Arc<HashMap<ChannelId, ChannelFacts>>]>,
+    shards: Arc<[Versioned]>,
     position: Position,
 }
 
 /// Channels are spread over this many maps, so that a change copies only one.
 const SHARDS: usize = 1024;
+
+/// A shard and the name of its content: no two contents ever bear the same, in
+/// any view of this process, so "nothing was said against it in version 7" holds
+/// wherever version 7 is met again.
+#[derive(Debug, Clone)]
+struct Versioned {
+    version: u64,
+    shard: Arc<Shard>,
+}
+
+impl Versioned {
+    fn new(shard: Arc<Shard>) -> Self {
+        /// 0 is nobody's.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard }
+    }
+}
+
+/// What is said of some of the channels. Boxed, so that what a look-up walks
+/// over is small and stays near.
+type Shard = HashMap<ChannelId, Box<ChannelFacts>, BuildHasherDefault<ChannelHasher>>;
+
+/// Channel ids are the authority's own random numbers: nobody can choose them to
+/// collide, so one multiplication spreads them well enough.
+#[derive(Default)]
+struct ChannelHasher(u64);
+
+impl Hasher for ChannelHasher {
+    fn write_u64(&mut self, number: u64) {
+        self.0 = spread(number);
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = spread(self.0 ^ u64::from(byte));
+        }
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), with the top
+/// half folded back so that low bits depend on all of the number.
+fn spread(number: u64) -> u64 {
+    let product = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    product ^ product >> 32
+}
 
 impl View {
     /// A view of `providers` at the very beginning of the log.
@@ -452,7 +493,7 @@ impl View {
         Self {
             providers: Arc::new(providers),
             keys: Arc::from([]),
-            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
+            shards: (0..SHARDS).map(|_| Versioned::new(Arc::default())).collect(),
             position: Position::default(),
         }
     }
@@ -465,14 +506,14 @@ impl View {
         keys: Vec<ViewKey>,
         channels: impl IntoIterator<Item = (ChannelId, ChannelFacts)>,
     ) -> Self {
-        let mut shards = vec![HashMap::new(); SHARDS];
+        let mut shards = vec![Shard::default(); SHARDS];
         for (channel, facts) in channels {
-            shards[shard_of(channel)].insert(channel, facts);
+            shards[shard_of(channel)].insert(channel, Box::new(facts));
         }
         Self {
             providers: Arc::new(providers),
             keys: keys.into(),
-            shards: shards.into_iter().map(Arc::new).collect(),
+            shards: shards.into_iter().map(|shard| Versioned::new(Arc::new(shard))).collect(),
             position,
         }
     }
@@ -488,13 +529,14 @@ impl View {
         for entry in entries {
             match entry {
                 Entry::Channel { channel, change } => {
-                    let shards = Arc::make_mut(&mut next.shards);
-                    let shard = Arc::make_mut(&mut shards[shard_of(*channel)]);
+                    let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
+                    let shard = Arc::make_mut(&mut place.shard);
                     let facts = shard.entry(*channel).or_default();
                     facts.apply(change);
                     if facts.is_empty() {
                         shard.remove(channel);
                     }
+                    *place = Versioned::new(place.shard.clone());
                 }
                 Entry::SigningKey(new) => {
                     let id = new.key.id();
@@ -528,13 +570,18 @@ impl View {
     /// What it has to say of a channel, if anything.
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<&ChannelFacts> {
-        self.shards[shard_of(id)].get(&id)
+        self.shards[shard_of(id)].shard.get(&id).map(Box::as_ref)
     }
 
     /// How many channels it has something to say of.
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.shards.iter().map(|shard| shard.len()).sum()
+        self.shards.iter().map(|it| it.shard.len()).sum()
+    }
+
+    /// The name of all that is said of this channel and of those it is kept with.
+    pub(crate) fn version(&self, id: ChannelId) -> u64 {
+        self.shards[shard_of(id)].version
     }
 
     pub(crate) fn is_foreign(&self, provider: ProviderId) -> bool {
@@ -546,7 +593,6 @@ impl View {
 }
 
 fn shard_of(channel: ChannelId) -> usize {
-    // Fibonacci hashing: ids may be given out in a row. The top bits pick.
-    let mixed = channel.number().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 54) as usize % SHARDS
+    // Other bits than the maps themselves use, or each map would fill unevenly.
+    (spread(channel.number()) >> 40) as usize % SHARDS
 }

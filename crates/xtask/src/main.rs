@@ -1,14 +1,29 @@
 //! Tests, benchmarks and checks of the project: `cargo xtask <task>`.
 
+mod bench;
 mod setup;
+mod test;
+mod tidy;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+  setup           install what the tests need beside Rust
+  test [--long]   that, then every check and every test; --long: many more rounds of the same
+  bench [--help]  Tegata's speed beside what the machine allows, as ratios
+  tidy            the rules of the house that no compiler checks
+";
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("setup") => {
-            let sdks = setup::sdks()?;
-            println!("{}\n{}", sdks.python.display(), sdks.node.display());
-            Ok(())
-        }
-        _ => anyhow::bail!("usage: cargo xtask setup"),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["setup"] => setup::sdks().map(drop),
+        ["test"] => test::run(false),
+        ["test", "--long"] => test::run(true),
+        ["bench", ref options @ ..] => bench::run(options),
+        // What `bench` starts beside the authority; of no use to people.
+        ["floor", ref options @ ..] => bench::floor::run(options),
+        ["tidy"] => tidy::run(),
+        _ => anyhow::bail!(USAGE),
     }
 }

@@ -20,14 +20,17 @@ pub struct Sdks {
     pub node: PathBuf,
 }
 
+/// The folder of the workspace that this program was built from.
+pub fn workspace() -> anyhow::Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?)
+}
+
 /// Installs the SDKs unless they are there, and says where.
 ///
 /// Fails, naming what is missing, where the machine has no Python 3 or no npm,
 /// or a package cannot be had.
 pub fn sdks() -> anyhow::Result<Sdks> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()?;
+    let workspace = workspace()?;
     let pins = workspace.join("crates/cli/tests/sdk");
     let parts = workspace.join("target/test-parts");
     fs::create_dir_all(&parts)?;
@@ -37,24 +40,10 @@ pub fn sdks() -> anyhow::Result<Sdks> {
 
     let python = parts.join("python");
     let node = parts.join("node");
-    let sdks = Sdks {
-        python: python.join("bin/python"),
-        node: node.join("node_modules/.bin/node"),
-    };
-    install(
-        &python,
-        &pins,
-        &["requirements.txt"],
-        &sdks.python,
-        install_python,
-    )?;
-    install(
-        &node,
-        &pins,
-        &["package.json", "package-lock.json"],
-        &sdks.node,
-        install_node,
-    )?;
+    let sdks =
+        Sdks { python: python.join("bin/python"), node: node.join("node_modules/.bin/node") };
+    install(&python, &pins, &["requirements.txt"], &sdks.python, install_python)?;
+    install(&node, &pins, &["package.json", "package-lock.json"], &sdks.node, install_node)?;
     Ok(sdks)
 }
 
@@ -83,44 +72,46 @@ fn install(
     }
     fs::create_dir_all(into)?;
     steps(folder, into)?;
-    ensure!(
-        program.exists(),
-        "{} was not installed: is this platform pinned?",
-        program.display()
-    );
+    ensure!(program.exists(), "{} was not installed: is this platform pinned?", program.display());
     fs::write(&stamp, wanted)?;
     eprintln!("installed {}", into.display());
     Ok(())
 }
 
+/// Whether a command can be run and succeeds.
+fn works(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// Installs Debian's packages, where this is a Debian and we may.
+pub fn apt(packages: &[&str]) -> anyhow::Result<()> {
+    run(Command::new("apt-get").arg("update"))
+        .and_then(|()| {
+            run(Command::new("apt-get")
+                .args(["install", "--yes", "--no-install-recommends"])
+                .args(packages)
+                .env("DEBIAN_FRONTEND", "noninteractive"))
+        })
+        .with_context(|| format!("install {} by hand, then try again", packages.join(", ")))
+}
+
 fn install_python(pins: &Path, into: &Path) -> anyhow::Result<()> {
-    let can_make_one = Command::new("python3")
-        .args(["-c", "import ensurepip, venv"])
-        .stderr(Stdio::null())
-        .status()
-        .context("run python3: install Python 3 first")?
-        .success();
-    if !can_make_one {
-        // Debian and Ubuntu keep these two modules in a package of their own.
-        run(Command::new("apt-get").arg("update"))
-            .and_then(|()| run(Command::new("apt-get").args(["install", "--yes", "python3-venv"])))
-            .context("python3 cannot make virtual environments: install its `venv` module")?;
+    // Debian keeps the two modules in a package of their own.
+    if !works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        apt(&["python3", "python3-venv"])?;
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(into))?;
     run(Command::new(into.join("bin/python"))
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--quiet",
-        ])
+        .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"])
         .arg("--requirement")
         .arg(pins.join("requirements.txt")))
 }
 
 fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {
+    if !works(Command::new("npm").arg("--version")) {
+        apt(&["nodejs", "npm"])?;
+    }
     for pin in ["package.json", "package-lock.json"] {
         fs::copy(pins.join(pin), into.join(pin))?;
     }
@@ -128,23 +119,14 @@ fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {
     // gets to run anything. npm's own Node.js may be older than the SDK wants,
     // which is an error only when told to be: the pinned one runs the tests.
     run(Command::new("npm")
-        .args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ])
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(into))
-    .context("npm comes with Node.js")
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
     eprintln!("  {command:?}");
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("run {command:?}"))?;
+    let status =
+        command.stdin(Stdio::null()).status().with_context(|| format!("run {command:?}"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }

@@ -46,10 +46,7 @@ async fn walk(interpreter: &str, program: &str) {
         .last()
         .and_then(|line| serde_json::from_str(line).ok())
         .unwrap_or_else(|| panic!("{program} ended without its summary\n{steps}"));
-    assert!(
-        summary["checks"].as_u64() > Some(0),
-        "{program} checked nothing: {summary}"
-    );
+    assert!(summary["checks"].as_u64() > Some(0), "{program} checked nothing: {summary}");
     println!("{summary}");
 }
 

@@ -29,50 +29,27 @@ async fn a_v2_1_token_is_issued_verified_listed_and_revoked() {
     let walk = Walk::start().await;
     let api = walk.api();
 
-    let issued = walk
-        .issue_v2_1(json!({ "token_exp": 60 }))
-        .await
-        .expect("issued");
-    assert_eq!(
-        (issued.expires_in, issued.token_type.as_str()),
-        (60, "Bearer")
-    );
-    let verified = api
-        .verify_channel_token_by_jwt(&issued.access_token)
-        .await
-        .expect("verified");
+    let issued = walk.issue_v2_1(json!({ "token_exp": 60 })).await.expect("issued");
+    assert_eq!((issued.expires_in, issued.token_type.as_str()), (60, "Bearer"));
+    let verified = api.verify_channel_token_by_jwt(&issued.access_token).await.expect("verified");
     walk.assert_verified(&verified, 60, "profile chat_message.write");
     assert_eq!(walk.key_ids().await, [issued.key_id.as_str()]);
 
     let wrong = walk.revoke_v2_1(WRONG_SECRET, &issued.access_token).await;
     assert_eq!(refused(wrong, 400).await["error"], "invalid_client");
     for _ in 0..2 {
-        walk.revoke_v2_1(&walk.secret, &issued.access_token)
-            .await
-            .expect("revoked");
+        walk.revoke_v2_1(&walk.secret, &issued.access_token).await.expect("revoked");
     }
     let after = api.verify_channel_token_by_jwt(&issued.access_token).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("The access token revoked")
-    );
+    assert_eq!(refused(after, 400).await, invalid_request("The access token revoked"));
     assert!(walk.key_ids().await.is_empty());
 
-    let brief = walk
-        .issue_v2_1(json!({ "token_exp": 60 }))
-        .await
-        .expect("issued");
+    let brief = walk.issue_v2_1(json!({ "token_exp": 60 })).await.expect("issued");
     walk.server.advance(61).await;
     let after = api.verify_channel_token_by_jwt(&brief.access_token).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("The access token expired")
-    );
+    assert_eq!(refused(after, 400).await, invalid_request("The access token expired"));
     let not_jws = api.verify_channel_token_by_jwt("not-a-token").await;
-    assert_eq!(
-        refused(not_jws, 400).await,
-        invalid_request("The access token not JWS")
-    );
+    assert_eq!(refused(not_jws, 400).await, invalid_request("The access token not JWS"));
 }
 
 #[tokio::test]
@@ -89,53 +66,36 @@ async fn the_31st_v2_1_token_is_refused_and_thirty_stay() {
     let full = json!({ "message": "The maximum number of access tokens has already been issued" });
     assert_eq!(refused(walk.issue_v2_1(json!({})).await, 400).await, full);
     for token in &tokens {
-        walk.api()
-            .verify_channel_token_by_jwt(token)
-            .await
-            .expect("still verified");
+        walk.api().verify_channel_token_by_jwt(token).await.expect("still verified");
     }
     key_ids.sort();
     let mut listed = walk.key_ids().await;
     listed.sort();
     assert_eq!(listed, key_ids);
 
-    walk.revoke_v2_1(&walk.secret, &tokens[0])
-        .await
-        .expect("revoked");
-    walk.issue_v2_1(json!({}))
-        .await
-        .expect("the place is free again");
+    walk.revoke_v2_1(&walk.secret, &tokens[0]).await.expect("revoked");
+    walk.issue_v2_1(json!({})).await.expect("the place is free again");
 }
 
 #[tokio::test]
 async fn an_assertion_with_an_unknown_key_or_out_of_time_is_refused() {
     let walk = Walk::start().await;
     let issue = async |assertion: String| {
-        let answer = walk
-            .api()
-            .issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion)
-            .await;
+        let answer = walk.api().issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion).await;
         answer.map(|_| ())
     };
 
-    let unknown = walk.key.sign(
-        "536e453c-aa93-4449-8e90-add2608783c6",
-        &walk.claims(json!({})).await,
-    );
+    let unknown =
+        walk.key.sign("536e453c-aa93-4449-8e90-add2608783c6", &walk.claims(json!({})).await);
     let no_key = json!({ "message": "Cannot find channel key that satisfies the conditions" });
     assert_eq!(refused(issue(unknown).await, 404).await, no_key);
 
-    let expired = walk
-        .assertion(json!({ "exp": walk.server.now().await - 60 }))
-        .await;
+    let expired = walk.assertion(json!({ "exp": walk.server.now().await - 60 })).await;
     let said = json!({ "error": "invalid_client", "error_description": "Invalid exp" });
     assert_eq!(refused(issue(expired).await, 400).await, said);
 
     let forged = Key::generate().sign(&walk.kid, &walk.claims(json!({})).await);
-    assert_eq!(
-        refused(issue(forged).await, 400).await["error"],
-        "invalid_client"
-    );
+    assert_eq!(refused(issue(forged).await, 400).await["error"], "invalid_client");
 }
 
 #[tokio::test]
@@ -160,31 +120,19 @@ async fn a_stateless_token_is_had_by_secret_or_assertion_and_lives_15_minutes() 
     ];
     for token in &issued {
         assert_eq!(token.token_type, "Bearer");
-        assert!(
-            (899..=900).contains(&token.expires_in),
-            "{}",
-            token.expires_in
-        );
-        let verified = api
-            .verify_channel_token_by_jwt(&token.access_token)
-            .await
-            .expect("verified");
+        assert!((899..=900).contains(&token.expires_in), "{}", token.expires_in);
+        let verified =
+            api.verify_channel_token_by_jwt(&token.access_token).await.expect("verified");
         walk.assert_verified(&verified, 900, "profile chat_message.write");
     }
-    assert!(
-        walk.key_ids().await.is_empty(),
-        "stateless tokens are not listed"
-    );
+    assert!(walk.key_ids().await.is_empty(), "stateless tokens are not listed");
     let wrong = refused(by_secret(WRONG_SECRET).await, 400).await;
     assert_eq!(wrong, invalid_request("Invalid 'client_credentials'."));
 
     walk.server.advance(901).await;
     for token in &issued {
         let after = api.verify_channel_token_by_jwt(&token.access_token).await;
-        assert_eq!(
-            refused(after, 400).await,
-            invalid_request("The access token expired")
-        );
+        assert_eq!(refused(after, 400).await, invalid_request("The access token expired"));
     }
 }
 
@@ -195,29 +143,18 @@ async fn a_short_lived_token_is_issued_verified_and_revoked_and_the_31st_ends_th
     let issue = |secret| api.issue_channel_token(GRANT, &walk.id, secret);
 
     let first = issue(&walk.secret).await.expect("issued");
-    assert_eq!(
-        (first.expires_in, first.token_type.as_str()),
-        (MONTH, "Bearer")
-    );
-    let verified = api
-        .verify_channel_token(&first.access_token)
-        .await
-        .expect("verified");
+    assert_eq!((first.expires_in, first.token_type.as_str()), (MONTH, "Bearer"));
+    let verified = api.verify_channel_token(&first.access_token).await.expect("verified");
     walk.assert_verified(&verified, MONTH.into(), "P CM");
     let wrong = refused(issue(WRONG_SECRET).await, 400).await;
     let said = json!({ "error": "invalid_client", "error_description": "invalid client_secret" });
     assert_eq!(wrong, said);
 
     for _ in 0..2 {
-        api.revoke_channel_token(&first.access_token)
-            .await
-            .expect("revoked");
+        api.revoke_channel_token(&first.access_token).await.expect("revoked");
     }
     let after = api.verify_channel_token(&first.access_token).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("access_token invalid")
-    );
+    assert_eq!(refused(after, 400).await, invalid_request("access_token invalid"));
     let misshapen = refused(api.revoke_channel_token("not-a-token").await, 400).await;
     assert_eq!(misshapen, json!({ "error": "invalid_request" }));
 
@@ -226,14 +163,9 @@ async fn a_short_lived_token_is_issued_verified_and_revoked_and_the_31st_ends_th
         tokens.push(issue(&walk.secret).await.expect("issued").access_token);
     }
     let oldest = api.verify_channel_token(&tokens[0]).await;
-    assert_eq!(
-        refused(oldest, 400).await,
-        invalid_request("access_token invalid")
-    );
+    assert_eq!(refused(oldest, 400).await, invalid_request("access_token invalid"));
     for token in &tokens[1..] {
-        api.verify_channel_token(token)
-            .await
-            .expect("still verified");
+        api.verify_channel_token(token).await.expect("still verified");
     }
 }
 
@@ -244,51 +176,27 @@ async fn a_long_lived_token_outlives_an_i32_and_a_reissue_with_a_delay() {
     let issue = async |body: Value| {
         let path = format!("/channels/{}/long-lived-token", walk.id);
         let issued = walk.server.create(&path, body).await;
-        issued["access_token"]
-            .as_str()
-            .expect("an access_token")
-            .to_owned()
+        issued["access_token"].as_str().expect("an access_token").to_owned()
     };
 
     let first = issue(json!({})).await;
     let second = issue(json!({ "delay_seconds": 3600 })).await;
-    let verified = api
-        .verify_channel_token(&first)
-        .await
-        .expect("the first lives for the delay");
+    let verified = api.verify_channel_token(&first).await.expect("the first lives for the delay");
     walk.assert_verified(&verified, 3600, "P CM");
-    let verified = api
-        .verify_channel_token(&second)
-        .await
-        .expect("the second lives");
-    assert!(
-        verified.expires_in > i32::MAX.into(),
-        "{}",
-        verified.expires_in
-    );
+    let verified = api.verify_channel_token(&second).await.expect("the second lives");
+    assert!(verified.expires_in > i32::MAX.into(), "{}", verified.expires_in);
 
     walk.server.advance(3601).await;
     let after = api.verify_channel_token(&first).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("access_token invalid")
-    );
-    api.verify_channel_token(&second)
-        .await
-        .expect("the second lives on");
+    assert_eq!(refused(after, 400).await, invalid_request("access_token invalid"));
+    api.verify_channel_token(&second).await.expect("the second lives on");
 
     let third = issue(json!({})).await;
     let after = api.verify_channel_token(&second).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("access_token invalid")
-    );
+    assert_eq!(refused(after, 400).await, invalid_request("access_token invalid"));
     api.revoke_channel_token(&third).await.expect("revoked");
     let after = api.verify_channel_token(&third).await;
-    assert_eq!(
-        refused(after, 400).await,
-        invalid_request("access_token invalid")
-    );
+    assert_eq!(refused(after, 400).await, invalid_request("access_token invalid"));
 }
 
 /// A server, a channel with an assertion key, and the SDK pointed at it.
@@ -305,24 +213,16 @@ impl Walk {
     async fn start() -> Self {
         let server = Server::start().await;
         let text = |answer: &Value, name: &str| {
-            answer[name]
-                .as_str()
-                .unwrap_or_else(|| panic!("no {name} in {answer}"))
-                .to_owned()
+            answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
         };
-        let provider = server
-            .create("/providers", json!({ "name": "SDK for Rust" }))
-            .await;
+        let provider = server.create("/providers", json!({ "name": "SDK for Rust" })).await;
         let channels = format!("/providers/{}/channels", text(&provider, "provider_id"));
         let body = json!({ "name": "Every kind", "type": "messaging-api" });
         let channel = server.create(&channels, body).await;
         let id = text(&channel, "channel_id");
         let key = Key::generate();
         let registered = server
-            .create(
-                &format!("/channels/{id}/assertion-keys"),
-                json!({ "jwk": key.jwk() }),
-            )
+            .create(&format!("/channels/{id}/assertion-keys"), json!({ "jwk": key.jwk() }))
             .await;
 
         let mut configuration = Configuration::new();
@@ -365,15 +265,11 @@ impl Walk {
         changed: Value,
     ) -> Result<line_channel_access_token::models::IssueChannelAccessTokenResponse, Error> {
         let assertion = self.assertion(changed).await;
-        self.api()
-            .issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion)
-            .await
+        self.api().issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion).await
     }
 
     async fn revoke_v2_1(&self, secret: &str, token: &str) -> Result<(), Error> {
-        self.api()
-            .revoke_channel_token_by_jwt(&self.id, secret, token)
-            .await
+        self.api().revoke_channel_token_by_jwt(&self.id, secret, token).await
     }
 
     async fn key_ids(&self) -> Vec<String> {
@@ -394,10 +290,7 @@ impl Walk {
         assert_eq!(found.client_id, self.id);
         assert_eq!(found.scope.as_deref(), Some(scope));
         let left = found.expires_in;
-        assert!(
-            (lifetime - 30..=lifetime).contains(&left),
-            "{left} of {lifetime} s left"
-        );
+        assert!((lifetime - 30..=lifetime).contains(&left), "{left} of {lifetime} s left");
     }
 }
 
@@ -427,12 +320,7 @@ impl Key {
         let input = format!("{}.{}", text(&header), text(claims));
         let mut signature = vec![0; self.0.public_modulus_len()];
         self.0
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                input.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
             .expect("signed");
         format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
@@ -447,12 +335,7 @@ async fn refused<T: Debug>(answer: Result<T, Error>, status: u16) -> Value {
     match answer {
         Err(Error::Api(refusal)) => {
             let code = refusal.code;
-            let body = refusal
-                .body
-                .collect()
-                .await
-                .expect("a whole body")
-                .to_bytes();
+            let body = refusal.body.collect().await.expect("a whole body").to_bytes();
             let text = String::from_utf8_lossy(&body);
             assert_eq!(code, status, "{text}");
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))

@@ -58,13 +58,7 @@ impl Server {
             .build()
             .expect("an HTTP client");
         // From here on dropping the server ends the process.
-        let mut server = Server {
-            process,
-            said,
-            url: String::new(),
-            http,
-            _home: home,
-        };
+        let mut server = Server { process, said, url: String::new(), http, _home: home };
         server.url = address
             .recv_timeout(PATIENCE)
             .expect("the server says where it listens before it ends");
@@ -88,9 +82,7 @@ impl Server {
     /// The server's time, in seconds since 1970.
     pub(crate) async fn now(&self) -> i64 {
         let clock = json_of(self.http.get(format!("{}/dev/clock", self.url)), 200).await;
-        clock["now_unix"]
-            .as_i64()
-            .expect("now_unix is a whole number")
+        clock["now_unix"].as_i64().expect("now_unix is a whole number")
     }
 
     /// Moves the server's clock forward.

@@ -1,0 +1,11 @@
+//! What the crate promises, as one test binary: the law case by case, the wire
+//! forms bit by bit, assertions rule by rule, vectors of others, and random
+//! histories against a naive model.
+
+//mod assertion;
+mod channel;
+mod law;
+mod signer;
+//mod vectors;
+//mod view;
+//mod wire;
