@@ -175,3 +175,45 @@ async fn stopping_lets_idle_connections_go_at_once() {
     timeout(Duration::from_secs(5), world.stop()).await.unwrap();
     drop(idle);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
+    let mut world = World::new().await;
+    let shop = world.channel("shop").await;
+    let body = form_of(&shop.by_secret());
+    let mut stream = connect(&world).await;
+    let head = format!(
+        "POST /v2/oauth/accessToken HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // That the server asks for the body shows that the request is under way.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"));
+    let address = world.running().address;
+    let finish = async {
+        // Nobody new is let in any more; only then the body goes on its way.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(body.as_bytes()).await.unwrap();
+        read_to_end(stream).await
+    };
+    let (answer, ()) = tokio::join!(finish, world.stop());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("access_token"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_its_connections_a_server_lets_others_wait_until_one_goes() {
+    let world = World::with(|settings| settings.connections = 1).await;
+    let first = connect(&world).await;
+    let mut second = connect(&world).await;
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let waits = timeout(Duration::from_millis(200), second.read(&mut byte)).await;
+    assert!(waits.is_err(), "it was served beside the first");
+    drop(first);
+    assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
+}

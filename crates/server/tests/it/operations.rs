@@ -3,6 +3,10 @@
 use crate::world::World;
 use reqwest::Method;
 use serde_json::json;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_is_alive_and_ready() {
@@ -93,4 +97,79 @@ async fn what_can_no_longer_matter_is_forgotten() {
     assert_eq!(world.authority().view().channels(), 1);
     world.advance(40 * 86_400).await;
     assert_eq!(world.authority().view().channels(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_known_is_503_and_checks_go_on() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.short_lived(&shop, &[]).await.token();
+    // Somebody else holds the database's write lock and does not let go.
+    let other = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (issued, revoked, ready) = tokio::join!(
+        world.short_lived(&shop, &[]),
+        world.revoke_opaque(&token),
+        world.get("/readyz"),
+    );
+    for answer in [issued, revoked, ready] {
+        answer.is(503, r#"{"message":"The service is temporarily unavailable. Try again later."}"#);
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(world.verify_opaque(&token).await.status, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    world.revoke_opaque(&token).await.is(200, "");
+    assert_eq!(world.verify_opaque(&token).await.status, 400);
+    assert_eq!(world.get("/readyz").await.status, 200);
+}
+
+// On one thread, so that the whole server logs to the subscriber set here.
+#[tokio::test]
+async fn the_log_names_paths_and_never_a_credential() {
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("tegata_server=trace,tegata_store=trace")
+        .with_writer(move || to.clone())
+        .with_ansi(false)
+        .finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let short = world.short_lived(&shop, &[]).await.token();
+    let v21 = world.v21(&shop, &[]).await.token();
+    let assertion = shop.assertion(world.now());
+    world.key_ids(&assertion).await;
+    world.verify_jws(&v21).await;
+    world.verify_opaque(&short).await;
+    world.gateway(&v21, "").await;
+    world.revoke_jws(&shop, &v21).await;
+    world.revoke_opaque(&short).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for path in ["/v2/oauth/accessToken", "/oauth2/v2.1/tokens/kid", "/oauth2/v2.1/revoke"] {
+        let line = log.lines().find(|line| line.contains(path)).unwrap();
+        assert!(line.contains("INFO") && line.contains("status=200"), "{line}");
+        assert!(line.contains("request_id=") && line.contains("source=127.0.0.1"), "{line}");
+    }
+    let check = log.lines().find(|line| line.contains("/oauth2/v2.1/verify")).unwrap();
+    assert!(check.contains("DEBUG"), "{check}");
+    for secret in [&shop.secret, &short, &v21, &assertion] {
+        assert!(!log.contains(&**secret), "{log}");
+        let tail = &secret[secret.len() - 20..];
+        assert!(!log.contains(tail), "{log}");
+    }
+    assert!(!log.contains('?'), "a query string: {log}");
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
