@@ -83,9 +83,9 @@ impl Api {
         &self,
         path: &[&str],
         body: &Value,
-        wait: u64,
+        wait: u16,
     ) -> anyhow::Result<Value> {
-        let patience = PATIENCE + Duration::from_secs(wait);
+        let patience = PATIENCE + Duration::from_secs(wait.into());
         self.admin(Method::POST, path, |it| it.timeout(patience).json(body)).await
     }
 
