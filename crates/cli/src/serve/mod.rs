@@ -1,0 +1,148 @@
+//! `tegata serve`: from what the operator set to a running authority, and down
+//! again. What it says to people goes to stdout, the log to stderr.
+
+mod dev;
+mod settings;
+
+use crate::{failure::BadUsage, files::admin_token};
+use anyhow::{Context, bail};
+use settings::{Given, LogFormat, StoreAddress};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+use tegata_server::{
+    config::{AdminToken, Settings},
+    serve::{Running, serve, stop_signal},
+};
+use tegata_token::secret::PlainSecret;
+use tempfile::TempDir;
+use tracing_subscriber::EnvFilter;
+
+/// What `serve` can be told.
+#[derive(clap::Args)]
+pub struct Serve {
+    /// File with settings, each named like its flag with `_` for `-`
+    /// [default: tegata.toml, if there is one].
+    #[arg(long, env = "TEGATA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Serves until it is told to stop, or until the store gives up.
+pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let given = args.given.or_file(args.config.as_deref())?;
+    log_to_stderr(&given)?;
+    let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
+    let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
+    // Kept to the end, and then removed with all that is in it.
+    let folder = given.private_folder()?;
+    let settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
+    let dev = settings.dev;
+    let home = settings.store.parent().unwrap_or(&settings.store).to_owned();
+
+    let running = serve(settings).await?;
+    let mut words = format!("listening on http://{}\n", running.address);
+    if dev {
+        words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
+    } else {
+        words.push_str(&first_steps(&running));
+    }
+    // Nobody reading is no reason not to serve.
+    let _ = std::io::stdout().lock().write_all(words.as_bytes());
+
+    let stopped_by_itself = {
+        let store = running.authority.clone();
+        tokio::select! {
+            signal = stop_signal() => signal.map(|()| false).context("cannot wait for signals"),
+            () = store.store().stopped() => Ok(true),
+        }
+    };
+    running.stop().await;
+    drop(folder);
+    match stopped_by_itself? {
+        true => {
+            bail!("the store has given up, see the log; nothing more can be done until a restart")
+        }
+        false => Ok(()),
+    }
+}
+
+/// Logs go to stderr: stdout is for people.
+fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
+    let directives = given.log.as_deref().unwrap_or("info");
+    let filter = EnvFilter::builder()
+        .parse(directives)
+        .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match given.log_format {
+        Some(LogFormat::Json) => log.json().flatten_event(true).init(),
+        _ => log.init(),
+    }
+    Ok(())
+}
+
+impl Given {
+    fn is_dev(&self) -> bool {
+        self.dev.unwrap_or(false)
+    }
+
+    /// The folder of a development store that nobody gave a place to.
+    fn private_folder(&self) -> anyhow::Result<Option<TempDir>> {
+        if !self.is_dev() || self.store.is_some() {
+            return Ok(None);
+        }
+        // Readable by its owner only: `tempfile` makes it with mode 0700.
+        let folder = tempfile::Builder::new().prefix("tegata-dev-").tempdir();
+        folder.map(Some).context("cannot make a temporary folder")
+    }
+
+    /// What it all means.
+    fn settings(
+        self,
+        folder: Option<&TempDir>,
+        admin_token: Option<&PlainSecret>,
+    ) -> anyhow::Result<Settings> {
+        let dev = self.is_dev();
+        let usual = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let store = match (self.store, folder) {
+            (Some(StoreAddress(file)), _) => file,
+            (None, Some(folder)) => folder.path().join("tegata.db"),
+            (None, None) => "tegata.db".into(),
+        };
+        let admin_token = admin_token.map(AdminToken::new).transpose();
+        let defaults = Settings::new(self.listen.unwrap_or_else(usual), store);
+        Ok(Settings {
+            public_url: self.public_url,
+            admin_token: admin_token.map_err(|error| BadUsage(error.to_string()))?,
+            master_key_file: self.master_key_file,
+            dev,
+            key_promotion_delay: self
+                .key_promotion_delay
+                .map_or(defaults.key_promotion_delay, Duration::from_secs),
+            connections: self.connections.unwrap_or(defaults.connections),
+            ..defaults
+        })
+    }
+}
+
+/// What to do next, for whoever just started the authority.
+fn first_steps(running: &Running) -> String {
+    let url = format!("http://{}", running.address);
+    let mut words = format!("ready when {url}/readyz answers 200\n");
+    match &running.admin_token_file {
+        Some(file) => {
+            let file = file.display();
+            words.push_str(&format!(
+                "the administrator's token is in {file}; to be the first administrator:\n  \
+                 export TEGATA_URL={url} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
+                 tegata provider create 'My company'\n",
+            ));
+        }
+        None => words.push_str("the administrator's token is the one that was set\n"),
+    }
+    words
+}
