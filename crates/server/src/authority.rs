@@ -30,7 +30,7 @@ use tegata_token::{
     jwk::AssertionKey,
     key::KeyState,
     law::{ChannelType, Kind},
-    policy::{self, Channel, IssueRequest, RegisteredKey},
+    policy::{self, Channel, Grant, IssueRequest, RegisteredKey},
     refusal::Refusal,
     secret::PlainSecret,
     time::UnixTime,
@@ -247,31 +247,48 @@ impl Authority {
         self.memory.channels.get(id, || self.store.channel(id)).await
     }
 
-    /// Issues a token. `by` is who asked, where it was a person.
+    /// Issues a token: [`Self::grant`] and [`Self::redeem`] in one. `by` is who
+    /// asked, where it was a person.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
+    /// As theirs.
     pub async fn issue(
         &self,
         request: IssueRequest,
         channel: ChannelId,
         by: Option<By>,
     ) -> Result<Token> {
+        let grant = self.grant(request, channel).await?;
+        self.redeem(grant, by).await
+    }
+
+    /// Judges a request for a token by the channel as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
+    pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
         let channel = self.channel(channel).await?.ok_or(Refusal::UnknownChannel)?;
+        Ok(policy::judge(request, channel, self.audience.clone(), self.now())?)
+    }
+
+    /// Makes a grant into a token.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the channel's count forbids it, or
+    /// [`Error::Unavailable`].
+    pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
         let now = self.now();
-        let grant = policy::judge(request, channel, self.audience.clone(), now)?;
         let id = TokenId(chance::bytes()?);
         if grant.kind().is_stored() {
             let issued = self.store.issue(grant, id, now, by).await?;
-            let life_began = if issued.again { now } else { issued.claims.issued_at };
-            let token = Token {
+            let from = if issued.again { now } else { issued.claims.issued_at };
+            return Ok(Token {
                 text: self.write(&issued.claims, &issued.issuer)?,
-                expires_in: issued.claims.expires_at.since(life_began),
+                expires_in: issued.claims.expires_at.since(from),
                 claims: issued.claims,
                 previous_until: issued.previous_until,
                 again: issued.again,
-            };
-            return Ok(token);
+            });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
         let grant = if single_use { self.store.take_assertion(grant, now).await? } else { grant };

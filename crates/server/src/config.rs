@@ -1,6 +1,7 @@
 //! What an operator can set. Where a setting comes from (flag, environment, file)
 //! is the command line's business.
 
+use crate::limits::Rates;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tegata_token::secret::{HashedSecret, PlainSecret};
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub key_promotion_delay: Duration,
     /// How many connections are served at once.
     pub connections: usize,
+    /// How fast a channel may be issued tokens.
+    pub rates: Rates,
 }
 
 impl Settings {
@@ -39,6 +42,7 @@ impl Settings {
             dev: false,
             key_promotion_delay: JWKS_CACHE,
             connections: 10_000,
+            rates: Rates::default(),
         }
     }
 }

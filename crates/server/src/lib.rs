@@ -7,12 +7,20 @@
 
 pub mod authority;
 pub mod chance;
-pub mod channels;
+mod channels;
 pub mod clock;
 pub mod config;
+mod door;
 pub mod face;
-pub mod keyring;
-pub mod last_used;
+mod form;
+mod jobs;
+mod keyring;
+mod last_used;
+mod limits;
 pub mod master_key;
+mod metrics;
 pub mod private_file;
+mod reply;
 pub mod serve;
+
+pub use limits::Rates;
