@@ -142,10 +142,7 @@ fn row_of(claims: &Claims) -> TokenRow {
 /// rows are marked later, or never.
 fn agreeing(mut row: TokenRow, verdict: Result<UnixTime, Refused>) -> TokenRow {
     match verdict {
-        Ok(until) => {
-            row.state = TokenState::Active;
-            row.expires_at = row.expires_at.min(until);
-        }
+        Ok(_) => row.state = TokenState::Active,
         Err(Refused::Expired) if row.ended.is_none() => row.state = TokenState::Expired,
         Err(Refused::Ended(_)) => row.state = TokenState::Ended,
         Err(_) => {}
