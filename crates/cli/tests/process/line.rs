@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tegata_token::claims::Claims;
 use tegata_token::key::VerifyingKey;
-use tegata_token::law::{Form, Kind};
+use tegata_token::law::Form;
 use tegata_token::wire::Unverified;
 
 use crate::process::Server;

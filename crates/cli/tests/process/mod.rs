@@ -54,11 +54,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one and waits until it says that it is ready.
     pub(crate) async fn start(mut command: Command) -> Self {
-        let mut process = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start tegata");
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start tegata");
         let said = Arc::new(Mutex::new(String::new()));
         let (found, address) = channel();
         follow(process.stdout.take().expect("piped"), &said, found.clone());

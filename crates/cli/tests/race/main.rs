@@ -7,6 +7,7 @@ mod line;
 #[path = "../process/mod.rs"]
 mod process;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
@@ -243,7 +244,22 @@ struct Field {
     provider: String,
     key: Key,
     reader: Reader,
+    figures: RefCell<BTreeMap<&'static str, [usize; 6]>>,
     _home: TempDir,
+}
+
+impl Drop for Field {
+    fn drop(&mut self) {
+        for (name, figures) in self.figures.borrow().iter() {
+            let [races, all, won, overtook, refused, ended] = figures;
+            // Written past the capture: the figures of a test that passes count too.
+            let _ = writeln!(
+                std::io::stderr(),
+                "{name}: {all} requests in {races} races, {won} won ({overtook} overtook), \
+                 {refused} refused, {ended} revocations",
+            );
+        }
+    }
 }
 
 /// How a race ended.
@@ -262,7 +278,14 @@ impl Field {
         let server = Server::start(process::serve(home.path(), &[])).await;
         let provider = line::provider(&server).await;
         let reader = Reader::of(&server).await;
-        Self { server, provider, key: Key::generate(), reader, _home: home }
+        Self {
+            server,
+            provider,
+            key: Key::generate(),
+            reader,
+            figures: RefCell::default(),
+            _home: home,
+        }
     }
 
     fn rounds(&self) -> usize {
@@ -276,7 +299,7 @@ impl Field {
     /// Lets all requests go at once, and sorts the answers. Those that are
     /// neither a token, nor an ending, nor LINE's refusal for want of a place,
     /// fail the test.
-    async fn race(&self, name: &str, requests: Vec<Request>) -> Race {
+    async fn race(&self, name: &'static str, requests: Vec<Request>) -> Race {
         let mut race = Race { tokens: Vec::new(), refused: 0, ended: 0 };
         for answer in together(&self.server, &requests).await {
             match answer.status {
@@ -288,13 +311,12 @@ impl Field {
                 other => panic!("{name}: {other}: {}", answer.text()),
             }
         }
-        let Race { tokens, refused, ended } = &race;
-        let (all, won) = (requests.len(), tokens.len());
-        // Written past the capture: figures are worth seeing of a test that passes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "race for {name}: {all} at once, {won} won, {refused} refused, {ended} revocations",
-        );
+        let serials: Vec<_> = race.tokens.iter().map(|it| self.reader.claims(it).serial).collect();
+        let overtaken = serials.windows(2).filter(|two| two[0] > two[1]).count();
+        let mut figures = self.figures.borrow_mut();
+        let sum = figures.entry(name).or_default();
+        let these = [1, requests.len(), race.tokens.len(), overtaken, race.refused, race.ended];
+        sum.iter_mut().zip(these).for_each(|(sum, figure)| *sum += figure);
         race
     }
 
