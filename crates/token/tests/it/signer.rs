@@ -17,9 +17,9 @@ pub struct Signer {
 }
 
 /// The key pair of the channel in question. Made once per process.
-pub static OWN: LazyLock<Signer> = LazyLock::new(|| Signer::new([0x11; 16]));
+pub static OWN: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xA1; 16]));
 /// A key pair of some other channel.
-pub static OTHER: LazyLock<Signer> = LazyLock::new(|| Signer::new([0x22; 16]));
+pub static OTHER: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xB2; 16]));
 
 impl Signer {
     fn new(id: [u8; 16]) -> Self {
@@ -47,9 +47,7 @@ impl Signer {
     /// RSASSA-PKCS1-v1_5 with SHA-256 over any bytes.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .unwrap();
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
         signature
     }
 
