@@ -7,6 +7,7 @@
 mod assertion;
 mod channel;
 mod law;
+mod model;
 mod signer;
 mod vectors;
 mod view;
