@@ -20,10 +20,11 @@ pub enum Act {
     /// A token is asked for; that the request is judged and that the token is
     /// handed out are two acts, unless `at_once`.
     Ask { replica: usize, channel: usize, want: Want, times: usize, at_once: bool },
-    /// Somebody asks to end one token: found now, committed later unless `at_once`.
-    Revoke { replica: usize, token: usize, at_once: bool },
-    /// What was begun is committed.
-    Commit { nth: usize },
+    /// Somebody asks to end some tokens one by one: found now, committed later
+    /// unless `at_once`.
+    Revoke { replica: usize, token: usize, times: usize, at_once: bool },
+    /// Some of what was begun is committed.
+    Commit { nth: usize, times: usize },
     /// All tokens of a scope end, at once or after a delay.
     EndAll { replica: usize, channel: usize, scope: Which, delay: Option<i64> },
     /// A channel's secret is rotated; the old one is taken for so long yet.
@@ -112,25 +113,31 @@ const GROUPS: [&str; 3] = ["a", "b", "c"];
 const DAY: i64 = 86_400;
 
 /// The history that grows from a seed. Each has a channel and a kind that it is
-/// mostly about, so that caps are reached, and some dangers but not all.
+/// mostly about, so that caps are reached; in some, acts mostly overlap; each has
+/// some dangers but not all.
 pub fn history(seed: u64) -> Vec<Act> {
     let chance = &mut Chance::of(seed);
-    let favourites = (chance.below(3), chance.pick(&KINDS), chance.one_in(2));
+    let favourites = (chance.below(2), chance.pick(&KINDS), chance.one_in(2));
+    let hasty = chance.one_in(2);
     let restores = chance.one_in(3);
     let jumps = chance.one_in(3);
     let deletes = chance.one_in(6);
     let mut acts = Vec::new();
     while acts.len() < 160 {
         let replica = chance.below(2);
+        let at_once = if hasty { !chance.one_in(6) } else { chance.one_in(3) };
         let channel = if chance.one_in(3) { chance.below(3) } else { favourites.0 };
         acts.push(match chance.below(100) {
             0..36 => {
                 let want = want(chance, favourites.1, favourites.2);
                 let times = if chance.one_in(6) { 1 + chance.below(14) } else { 1 };
-                Act::Ask { replica, channel, want, times, at_once: !chance.one_in(4) }
+                Act::Ask { replica, channel, want, times, at_once }
             }
-            36..43 => Act::Commit { nth: chance.below(8) },
-            43..54 => Act::Revoke { replica, token: chance.below(1_000), at_once: !chance.one_in(3) },
+            36..43 => Act::Commit { nth: chance.below(8), times: 1 + chance.below(6) },
+            43..54 => {
+                let times = if chance.one_in(5) { 1 + chance.below(10) } else { 1 };
+                Act::Revoke { replica, token: chance.below(1_000), times, at_once }
+            }
             54..59 => {
                 let delay = chance.one_in(2).then(|| chance.pick(&[2, 60, 3_600, DAY]));
                 Act::EndAll { replica, channel, scope: which(chance), delay }
@@ -156,7 +163,8 @@ pub fn history(seed: u64) -> Vec<Act> {
             87..89 => {
                 use ChannelState::{Active, Deleted, Suspended};
                 let last = if deletes { Deleted } else { Active };
-                Act::Put { replica, channel, state: chance.pick(&[Suspended, Active, Active, last]) }
+                let state = chance.pick(&[Suspended, Active, Active, Active, last]);
+                Act::Put { replica, channel, state }
             }
             89 => Act::Change { channel, law: chance.pick(&[Law::Current, Law::Legacy2020]) },
             90 => {

@@ -138,7 +138,8 @@ impl Authority {
     fn other_groups(&self, channel: ChannelNo, grant: &Grant, live: &[Live]) -> usize {
         let keys = self.channels[channel].channel.assertion_keys.iter();
         let with_place = live.iter().filter_map(|it| it.group.as_ref());
-        let mut groups: Vec<_> = keys.filter_map(|it| it.group.as_ref()).chain(with_place).collect();
+        let mut groups: Vec<_> =
+            keys.filter_map(|it| it.group.as_ref()).chain(with_place).collect();
         groups.retain(|it| Some(*it) != grant.group());
         groups.sort();
         groups.dedup();

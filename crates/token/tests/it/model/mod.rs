@@ -107,7 +107,9 @@ fn every_history_ends_as_the_naive_model_says() {
     for seed in first..first + number("TEGATA_LONG", 250) {
         let acts = history(seed);
         match run_or_panic(&acts, Fault::None) {
-            Ok(this) => this.0.into_iter().for_each(|(what, n)| *seen.0.entry(what).or_default() += n),
+            Ok(this) => {
+                this.0.into_iter().for_each(|(what, n)| *seen.0.entry(what).or_default() += n)
+            }
             Err(_) => {
                 let (acts, wrong) = shrunk(acts, Fault::None);
                 let said: Vec<String> = acts.iter().map(|act| format!("    {act:?}")).collect();

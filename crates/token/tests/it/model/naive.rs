@@ -197,18 +197,24 @@ impl Naive {
         let asker = Asker { epoch, read, now, providers: &[] };
         let has_place = |no: &TokenNo| {
             let token = &self.tokens[*no];
-            let end = self.early_end(*no, epoch, read).unwrap_or(token.expires_at);
             token.channel == channel
                 && token.kind != Kind::Stateless
+                && token.expires_at.plus(grace) > now
                 && !self.epochs[epoch].lost.iter().any(|lost| lost.contains(no))
                 && self.key(token.key, asker).is_some_and(|key| is_good(key, token.issued_at))
-                && end.min(token.expires_at).plus(grace) > now
+                && self.early_end(*no, epoch, read).is_none_or(|end| end.plus(grace) > now)
         };
         (0..self.tokens.len()).filter(has_place).collect()
     }
 
     /// The law: what an issue ends of these, oldest first, or why there is none.
-    pub fn law(&self, places: &[TokenNo], ask: &Ask, set: Settings, now: UnixTime) -> Result<Ends, Refusal> {
+    pub fn law(
+        &self,
+        places: &[TokenNo],
+        ask: &Ask,
+        set: Settings,
+        now: UnixTime,
+    ) -> Result<Ends, Refusal> {
         let mut living: Vec<TokenNo> = places.to_vec();
         let mut ends = Ends::default();
         let of = |no: &TokenNo| &self.tokens[*no];

@@ -166,7 +166,10 @@ fn assertion_key(channel: ChannelNo, place: usize, generation: usize) -> Asserti
 
 fn registered(channel: ChannelNo, place: usize, generation: usize) -> RegisteredKey {
     let group = (place == 1).then(|| channel::group("b"));
-    RegisteredKey { id: assertion_key(channel, place, generation), ..channel::registered(&OWN, group) }
+    RegisteredKey {
+        id: assertion_key(channel, place, generation),
+        ..channel::registered(&OWN, group)
+    }
 }
 
 fn secret_of(channel: ChannelNo, version: u32) -> PlainSecret {
@@ -175,7 +178,12 @@ fn secret_of(channel: ChannelNo, version: u32) -> PlainSecret {
 
 /// An assertion of the key, good for some while. Signing is slow, so they are
 /// kept: the same one serves all histories.
-fn assertion(channel: ChannelId, key: AssertionKeyId, life: i64, now: UnixTime) -> UnverifiedAssertion {
+fn assertion(
+    channel: ChannelId,
+    key: AssertionKeyId,
+    life: i64,
+    now: UnixTime,
+) -> UnverifiedAssertion {
     type Kept = HashMap<(ChannelId, AssertionKeyId, i64, i64), UnverifiedAssertion>;
     static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(Mutex::default);
     let exp = (now.0 / 1_500 + 1) * 1_500 + 60;
@@ -297,18 +305,21 @@ impl World {
                     }
                 }
             }
-            Act::Revoke { replica, token, at_once } => {
-                if let Some(pending) = self.ask_to_end(*replica, *token) {
-                    self.pending.push((self.now, pending));
-                    if *at_once {
-                        self.commit(self.pending.len() - 1)?;
+            Act::Revoke { replica, token, times, at_once } => {
+                for next in 0..*times {
+                    if let Some(pending) = self.ask_to_end(*replica, token + next) {
+                        self.pending.push((self.now, pending));
+                        if *at_once {
+                            self.commit(self.pending.len() - 1)?;
+                        }
                     }
                 }
             }
-            Act::Commit { nth } if !self.pending.is_empty() => {
-                self.commit(nth % self.pending.len())?;
+            Act::Commit { nth, times } => {
+                for _ in 0..(*times).min(self.pending.len()) {
+                    self.commit(nth % self.pending.len())?;
+                }
             }
-            Act::Commit { .. } => {}
             Act::EndAll { replica, channel, scope, delay } => {
                 if let Some(now) = self.time_of(*replica) {
                     let from = delay.map(|delay| now.plus(delay));
@@ -395,7 +406,7 @@ impl World {
         let to = self.authority.log.len().min(checker.read.saturating_add(entries));
         let entries_read = self.authority.feed(checker.read, to, &checker.providers);
         if self.fault == Fault::DelayReplaces {
-            entries_read.iter().for_each(|entry| drop_delayed_floors(&mut checker.view, entry));
+            entries_read.iter().for_each(|entry| drop_delayed_floors(checker, entry));
         }
         let position = Position { epoch: checker.epoch as u64, number: to as u64 };
         checker.view = checker.view.after(entries_read, position);
@@ -480,6 +491,9 @@ impl World {
         let always = UnixTime(i64::MIN);
         let asker = Asker { epoch, read: position, now: always, providers: &providers };
         for no in 0..self.handed.len() {
+            if self.promised.get(&no) == Some(&always) {
+                continue;
+            }
             let end = match self.naive.answer(no, asker) {
                 Answer::Ended => Some(always),
                 _ => self.naive.early_end(no, epoch, position),
@@ -497,13 +511,7 @@ impl World {
         self.wait();
     }
 
-    fn end_all(
-        &mut self,
-        channel: ChannelNo,
-        scope: Scope,
-        from: Option<UnixTime>,
-        now: UnixTime,
-    ) {
+    fn end_all(&mut self, channel: ChannelNo, scope: Scope, from: Option<UnixTime>, now: UnixTime) {
         let entry = self.authority.end_all(channel, scope.clone(), from, now);
         self.note(Some(entry), Event::AllEnded { channel, scope, from });
         self.wait();
@@ -581,7 +589,8 @@ impl World {
     /// The coming key signs, if everybody knows it.
     fn activate(&mut self) {
         let Some(coming) = self.coming() else { return };
-        let knows = |it: &Checker| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
+        let knows =
+            |it: &Checker| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
         if self.checkers.iter().all(knows) {
             let old = self.authority.active_key();
             self.set_key(coming, KeyState::Active);
@@ -911,20 +920,21 @@ impl World {
         let since = self.endings[backup.endings..].to_vec();
         self.naive.epochs.push(epoch);
 
-        let narrowed = if replay {
+        if replay {
             for (entry, event) in since {
                 self.authority.replay(&entry);
                 self.note_no_ending(event);
                 self.seen.one("ending replayed");
             }
-            self.authority.bounds()
+            // Last, so that no bound that was replayed stands in for this one.
+            for (key, state) in self.authority.bounds() {
+                self.note_no_ending(Event::Key { key: key.id(), state });
+                self.authority.set_key(key, state);
+            }
         } else {
-            let keys = self.authority.keys.iter();
-            keys.map(|it| (it.key.clone(), KeyState::Removed)).collect()
-        };
-        for (key, state) in narrowed {
-            self.note_no_ending(Event::Key { key: key.id(), state });
-            self.authority.set_key(key, state);
+            // An ending like others: a later restore replays it.
+            let keys: Vec<_> = self.authority.keys.iter().map(|it| it.key.id()).collect();
+            keys.into_iter().for_each(|key| self.set_key(key, KeyState::Removed));
         }
         self.new_key(KeyState::Active);
         self.pending.clear();
@@ -1040,9 +1050,7 @@ impl World {
     ) -> Result<(), Violation> {
         let epoch = self.authority.epoch;
         let places = self.naive.places(channel, epoch, now, GRACE);
-        let of = |kind: Kind| {
-            places.iter().filter(move |no| self.naive.tokens[**no].kind == kind)
-        };
+        let of = |kind: Kind| places.iter().filter(move |no| self.naive.tokens[**no].kind == kind);
         let (kind, legacy) = (ask.kind, set.law == Law::Legacy2020);
         let (count, most) = match kind {
             Kind::ShortLived | Kind::LongLived if legacy => {
@@ -1070,9 +1078,7 @@ impl World {
         assert_eq!(log, events, "the harness forgot to note an event");
         for row in &self.authority.channels {
             for of in Kind::all() {
-                let is = |it: &SingleToken| {
-                    matches!(it, SingleToken::Stored { kind, .. } if *kind == of)
-                };
+                let is = |it: &SingleToken| matches!(it, SingleToken::Stored { kind, .. } if *kind == of);
                 let singles = row.facts.singles.iter().filter(|it| is(&it.token)).count();
                 ensure!(singles <= SINGLES, "{singles} single endings of {of} are held");
             }
@@ -1088,24 +1094,20 @@ impl World {
 
 /// The fault of a follower that takes a new delayed floor for a replacement of an
 /// earlier one of the same scope.
-fn drop_delayed_floors(view: &mut View, entry: &Entry) {
+fn drop_delayed_floors(checker: &mut Checker, entry: &Entry) {
     let Entry::Channel { channel, change: ChannelChange::Floor { floors } } = entry else { return };
-    let Some(facts) = view.channel(*channel) else { return };
-    let mut facts = facts.clone();
     let replaced = |scope: &Scope| floors.iter().any(|it| it.from.is_some() && it.scope == *scope);
-    facts.floors.retain(|it| it.from.is_none() || !replaced(&it.scope));
-    *view = rebuilt(view, *channel, facts);
-}
-
-fn rebuilt(view: &View, channel: ChannelId, facts: tegata_token::view::ChannelFacts) -> View {
+    let view = &checker.view;
     let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
-    let others = channels.filter(|it| *it != channel);
-    let others = others.filter_map(|it| Some((it, view.channel(it)?.clone())));
-    let channels: Vec<_> = others.chain([(channel, facts)]).collect();
-    View::from_state(
-        Providers::Only(providers().into()),
+    let facts_of = |id: ChannelId| {
+        let mut facts = view.channel(id)?.clone();
+        facts.floors.retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
+        Some((id, facts))
+    };
+    checker.view = View::from_state(
+        Providers::Only(checker.providers.iter().copied().collect()),
         view.position(),
         view.keys().to_vec(),
-        channels,
-    )
+        channels.filter_map(facts_of),
+    );
 }
