@@ -1,0 +1,89 @@
+//! What only the embedded store promises: who may open its file, and who may
+//! read it.
+
+use crate::{
+    place::{Place, Sqlite},
+    world::{ALL, NOW, by},
+};
+use std::os::unix::fs::PermissionsExt;
+use tegata_store::{
+    Store,
+    sqlite::{OpenError, SqliteStore},
+};
+use tegata_token::id::ProviderId;
+
+fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(&place.path(), place.options(false), Box::new(|_| {}))
+}
+
+#[tokio::test]
+async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
+    let place = Sqlite::new();
+    let first = open(&place).unwrap();
+    assert!(matches!(open(&place), Err(OpenError::Locked(path)) if path == place.path()));
+    first.is_writable().await.unwrap();
+    drop(first);
+    open(&place).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_written_by_a_newer_version_is_refused_and_left_alone() {
+    let place = Sqlite::new();
+    drop(open(&place).unwrap());
+    let conn = rusqlite::Connection::open(place.path()).unwrap();
+    let sql = "INSERT INTO refinery_schema_history SELECT 1000, 'later', applied_on, checksum
+               FROM refinery_schema_history LIMIT 1";
+    conn.execute(sql, []).unwrap();
+    drop(conn);
+    let before = std::fs::read(place.path()).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(open(&place), Err(OpenError::Schema(..))));
+    }
+    assert_eq!(std::fs::read(place.path()).unwrap(), before);
+    let conn = rusqlite::Connection::open(place.path()).unwrap();
+    conn.execute("DELETE FROM refinery_schema_history WHERE version = 1000", []).unwrap();
+    drop(conn);
+    open(&place).unwrap();
+}
+
+#[tokio::test]
+async fn another_sqlite_file_or_another_file_is_refused() {
+    let place = Sqlite::new();
+    std::fs::write(place.path(), b"this is no database, but long enough to be looked at").unwrap();
+    assert!(matches!(open(&place), Err(OpenError::Database(..))));
+    let nowhere = Sqlite { folder: tempfile::tempdir().unwrap(), ..Sqlite::new() };
+    std::fs::remove_dir(nowhere.folder.path()).unwrap();
+    assert!(matches!(open(&nowhere), Err(OpenError::File(..))));
+}
+
+#[tokio::test]
+async fn nobody_but_the_owner_can_read_the_files() {
+    let place = Sqlite::new();
+    let store = open(&place).unwrap();
+    let provider = ProviderId::from_number(1).unwrap();
+    store.create_provider(provider, "P".into(), by(NOW)).await.unwrap();
+    store.state().await.unwrap();
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        names.push(file.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["tegata.db", "tegata.db-shm", "tegata.db-wal", "tegata.db.lock"]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_leaves_one_whole_file() {
+    let (place, copy) = (Sqlite::new(), Sqlite::new());
+    let store = open(&place).unwrap();
+    let provider = ProviderId::from_number(1).unwrap();
+    store.create_provider(provider, "P".into(), by(NOW)).await.unwrap();
+    store.state().await.unwrap();
+    drop(store);
+    // Without a log beside it.
+    std::fs::copy(place.path(), copy.path()).unwrap();
+    let providers = open(&copy).unwrap().providers(ALL).await.unwrap();
+    assert_eq!(providers[0].1.id, provider);
+}
