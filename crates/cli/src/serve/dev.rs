@@ -135,10 +135,14 @@ impl Table {
         for (what, line) in lines {
             writeln!(to, "\n# {what}\ncurl -sS {line}")?;
         }
+        // Its assertion must be signed anew, which is more than curl can do. This
+        // program need not be on the PATH.
+        let program = std::env::current_exe()?;
         writeln!(
             to,
-            "\n# issue a v2.1 token\ntegata --url {url} token issue --kind v2.1 --channel {channel} \
+            "\n# issue a v2.1 token\n{} --url {url} token issue --kind v2.1 --channel {channel} \
              --key {}\n",
+            quoted(&program.display().to_string()),
             quoted(&key_file.to_string())
         )?;
         Ok(())
