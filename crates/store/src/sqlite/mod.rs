@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
     secret::HashedSecret,
     time::UnixTime,
@@ -353,6 +353,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
+        self.read(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+    }
+
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
         self.read(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
     }
@@ -469,9 +473,7 @@ impl Store for SqliteStore {
         };
         let ((removed, now), position) = self.act(by, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        let count =
-            move |conn: &mut Connection| read::ended_with(conn, &removed, now).map_err(unavailable);
-        Ok(Ended { tokens: self.read(count).await?, position })
+        Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {

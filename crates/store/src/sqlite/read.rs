@@ -236,8 +236,8 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens lived until a key was removed.
-pub(super) fn ended_with(
+/// How many stored tokens a removal of their keys ends.
+pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
     now: UnixTime,

@@ -1078,8 +1078,7 @@ impl World {
         assert_eq!(log, events, "the harness forgot to note an event");
         for row in &self.authority.channels {
             for of in Kind::all() {
-                let is = |it: &SingleToken| matches!(it, SingleToken::Stored { kind, .. } if *kind == of);
-                let singles = row.facts.singles.iter().filter(|it| is(&it.token)).count();
+                let singles = row.facts.singles.values().filter(|(kind, _)| *kind == of).count();
                 ensure!(singles <= SINGLES, "{singles} single endings of {of} are held");
             }
             let at_once = row.facts.floors.iter().filter(|it| it.from.is_none());
