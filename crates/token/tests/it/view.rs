@@ -344,10 +344,14 @@ prop_compose! {
     }
 }
 
+/// Stored kinds share one count, so a serial is a token of one kind only.
+fn kind_of(serial: u64) -> Kind {
+    [Kind::V21, Kind::ShortLived, Kind::LongLived][(serial % 3) as usize]
+}
+
 fn any_change() -> impl Strategy<Value = ChannelChange> {
-    let kinds = proptest::sample::select(vec![Kind::V21, Kind::ShortLived, Kind::LongLived]);
-    let stored = (kinds, 0..40_u64)
-        .prop_map(|(kind, serial)| SingleToken::Stored { kind, serial: Serial(serial) });
+    let stored =
+        (0..40_u64).prop_map(|it| SingleToken::Stored { kind: kind_of(it), serial: Serial(it) });
     let stateless = (0..40_u8).prop_map(|it| SingleToken::Stateless { id: TokenId([it; 16]) });
     let one =
         prop_oneof![stored, stateless].prop_map(|token| Single { token, until: NOW.plus(100) });
@@ -401,8 +405,8 @@ proptest! {
         let twice = after(changes.iter().flat_map(|it| [it.clone(), it.clone()]));
         let again = after(changes.iter().chain(&changes).cloned());
         let views = [once, twice, again].map(|facts| view_of(&facts));
-        for kind in Kind::all() {
-            for (serial, of) in (0..40).zip([None, Some("a"), Some("b")].into_iter().cycle()) {
+        for (serial, of) in (0..40).zip([None, Some("a"), Some("b"), None].into_iter().cycle()) {
+            for kind in [kind_of(serial), Kind::Stateless] {
                 let token = token(kind, serial, of);
                 let expected = plainly(&changes, &token, now);
                 for view in &views {

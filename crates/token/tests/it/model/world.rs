@@ -29,7 +29,7 @@ use tegata_token::{
     refusal::Refusal,
     secret::PlainSecret,
     time::UnixTime,
-    view::{ChannelChange, Entry, Providers, SINGLES, Scope, SingleToken, View},
+    view::{ChannelChange, Entry, Providers, SINGLES, Scope, View},
     wire::write,
 };
 
