@@ -67,3 +67,61 @@ impl Channels {
         self.drops[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tegata_token::{
+        id::{ProviderId, Serial},
+        law::{ChannelType, Law},
+        policy::ChannelState,
+        time::UnixTime,
+    };
+    use tokio::sync::oneshot;
+
+    fn channel(revision: u64) -> Channel {
+        Channel {
+            id: ChannelId::from_number(7).unwrap(),
+            provider: ProviderId::from_number(1).unwrap(),
+            name: String::new(),
+            channel_type: ChannelType::MessagingApi,
+            created_at: UnixTime(0),
+            state: ChannelState::Active,
+            law: Law::Current,
+            group_rule: Default::default(),
+            own_audience_only: false,
+            single_use_assertions: false,
+            secrets: Vec::new(),
+            assertion_keys: Vec::new(),
+            groups: Default::default(),
+            revision,
+            bulk_serial: Serial(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_commit_is_not_kept_after_it() {
+        let channels = Channels::new(10);
+        let id = channel(0).id;
+        let (begun, has_begun) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel();
+        let slow = channels.get(id, async || {
+            begun.send(()).unwrap();
+            may_go_on.await.unwrap();
+            Ok(Some(channel(1)))
+        });
+        let commit = async {
+            has_begun.await.unwrap();
+            channels.drop(id);
+            go_on.send(()).unwrap();
+        };
+        let (read, ()) = tokio::join!(slow, commit);
+        assert_eq!(read.unwrap().unwrap().revision, 1, "to whoever asked it was current");
+        let next = channels.get(id, async || Ok(Some(channel(2)))).await;
+        assert_eq!(next.unwrap().unwrap().revision, 2);
+        let kept = channels.get(id, async || unreachable!("it is in memory")).await;
+        assert_eq!(kept.unwrap().unwrap().revision, 2);
+        channels.drop(id);
+        assert!(channels.get(id, async || Ok(None)).await.unwrap().is_none());
+    }
+}

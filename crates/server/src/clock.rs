@@ -64,9 +64,10 @@ impl Clock {
         self.highest.fetch_max(time.0, Relaxed);
     }
 
-    /// Moves the development clock: it shows the wall clock plus `seconds`.
+    /// Moves the development clock: it shows the wall clock plus `seconds`. It only
+    /// moves forward, so of two moves that cross the farther one holds.
     pub fn set_offset(&self, seconds: i64) {
-        self.offset.store(seconds, Relaxed);
+        self.offset.fetch_max(seconds, Relaxed);
     }
 
     /// Time that no one can set, for time-outs and measurements.
@@ -124,8 +125,10 @@ mod tests {
         clock.set_offset(1_000);
         let moved = clock.now();
         assert!(moved.since(before) >= 1_000);
-        clock.set_offset(0);
+        clock.set_offset(500);
         assert!(clock.now() >= moved);
+        clock.set_offset(2_000);
+        assert!(clock.now().since(before) >= 2_000);
     }
 
     #[test]

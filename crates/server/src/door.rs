@@ -329,3 +329,21 @@ async fn without_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> 
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_in_its_work_it_comes() {
+        let good = without_panic(async { 7 }).await;
+        assert!(matches!(good, Ok(7)));
+        let at_once = without_panic(async { panic!("at once") }).await;
+        assert!(matches!(at_once, Err::<(), _>(Panicked)));
+        let later = without_panic(async {
+            tokio::task::yield_now().await;
+            panic!("later");
+        });
+        assert!(matches!(later.await, Err::<(), _>(Panicked)));
+    }
+}

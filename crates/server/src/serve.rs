@@ -105,9 +105,16 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     });
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
     let door = door::serve(app.clone(), listener, settings.connections, stop.clone());
+    let (store_of, stop_too) = (authority.clone(), stop.clone());
     let work = tokio::spawn(async move {
         let jobs = tokio::spawn(jobs::run_until(app, drained.clone()));
-        door.await;
+        tokio::select! {
+            () = door => {}
+            () = store_of.store().stopped() => {
+                tracing::error!("the store has given up; so does the server");
+                stop_too.cancel();
+            }
+        }
         // Only now, so that the last stamps of use are taken along.
         drained.cancel();
         let _ = jobs.await;
@@ -116,6 +123,12 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
 }
 
 impl Running {
+    /// Comes back only when the store has given up, and the server with it: start
+    /// again, and see what is there.
+    pub async fn failed(&self) {
+        self.authority.store().stopped().await;
+    }
+
     /// Lets nobody new in, sees the requests that are under way to their end, for
     /// at most ten seconds, and stops.
     pub async fn stop(self) {
