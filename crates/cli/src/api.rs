@@ -11,6 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 
+/// Under which heading the help shows what every command takes.
+pub const EVERYWHERE: &str = "Everywhere";
+
 /// Which authority to talk to.
 #[derive(clap::Args)]
 pub struct Remote {
@@ -18,6 +21,7 @@ pub struct Remote {
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         env = "TEGATA_URL",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
@@ -25,7 +29,7 @@ pub struct Remote {
     url: Url,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
     /// TEGATA_ADMIN_TOKEN_FILE.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
 
@@ -79,9 +83,9 @@ impl Api {
         &self,
         path: &[&str],
         body: &Value,
-        wait: u64,
+        wait: u16,
     ) -> anyhow::Result<Value> {
-        let patience = PATIENCE + Duration::from_secs(wait);
+        let patience = PATIENCE + Duration::from_secs(wait.into());
         self.admin(Method::POST, path, |it| it.timeout(patience).json(body)).await
     }
 
@@ -119,6 +123,14 @@ impl Api {
     /// `GET` of one of LINE's operations.
     pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
         self.answer(self.http.get(self.at(path.split('/'))).query(query)).await
+    }
+
+    /// The time by which the authority judges, in seconds since 1970: that of a
+    /// development server, whose clock may have been moved, or else this machine's.
+    pub async fn now(&self) -> i64 {
+        let development = self.ask("dev/clock", &[]).await;
+        let moved = development.ok().and_then(|clock| clock["now_unix"].as_i64());
+        moved.unwrap_or_else(|| jiff::Timestamp::now().as_second())
     }
 
     async fn admin(

@@ -87,8 +87,7 @@ pub struct RotateSecret {
     /// The channel's id.
     channel: ChannelId,
     /// For how many seconds the present secret stays good beside the new one.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(i64).range(0..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     keep_previous: i64,
     /// End all the channel's tokens, too.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! What a command prints: plain aligned text for people, or the API's own JSON.
 
+use crate::api::EVERYWHERE;
 use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{Write, stdout};
@@ -8,7 +9,8 @@ use std::io::{Write, stdout};
 #[derive(clap::Args)]
 pub struct Output {
     /// In which form to print; JSON is what the API answered.
-    #[arg(long = "output", short = 'o', global = true, value_enum, default_value = "table")]
+    #[arg(long = "output", short = 'o', global = true, help_heading = EVERYWHERE,
+          value_enum, default_value = "table")]
     form: Form,
 }
 

@@ -30,7 +30,10 @@ pub async fn prepare(
     let authority = &*running.authority;
     let only_one = Page { before: None, most: 1 };
     if !authority.store().providers(only_one).await?.is_empty() {
-        words.push_str("this store was prepared before; its secrets were shown then\n");
+        words.push_str(
+            "this store was prepared before and its secrets were shown then; a new one comes \
+             from `tegata channel rotate-secret`\n",
+        );
         return Ok(words);
     }
     let admin_token = match (admin_token, &running.admin_token_file) {
@@ -120,7 +123,7 @@ impl Table {
             (
                 "make a long-lived token",
                 format!(
-                    "-X POST {url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
+                    "{url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
                      -d '{{\"delay_seconds\":0}}'"
                 ),
             ),

@@ -5,16 +5,18 @@ mod dev;
 mod settings;
 
 use crate::{failure::BadUsage, files::admin_token};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use settings::{Given, LogFormat, StoreAddress};
 use std::{
-    io::Write,
+    io::{IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    pin::pin,
     time::Duration,
 };
 use tegata_server::{
-    config::{AdminToken, Settings},
+    Rates,
+    config::{AdminToken, JWKS_CACHE, Settings},
     serve::{Running, serve, stop_signal},
 };
 use tegata_token::secret::PlainSecret;
@@ -44,7 +46,18 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     let dev = settings.dev;
     let home = settings.store.parent().unwrap_or(&settings.store).to_owned();
 
+    let mut stop_signal = pin!(stop_signal());
+    tokio::select! {
+        biased;
+        // Polled once, so that from here on a signal stops us in good order.
+        signal = &mut stop_signal => return Ok(signal?),
+        () = std::future::ready(()) => {}
+    }
     let running = serve(settings).await?;
+    tracing::info!(address = %running.address, "serving");
+    if dev {
+        tracing::warn!("serving with --dev: the clock can be moved by anybody on this machine");
+    }
     let mut words = format!("listening on http://{}\n", running.address);
     if dev {
         words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
@@ -54,21 +67,15 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     // Nobody reading is no reason not to serve.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
 
-    let stopped_by_itself = {
-        let store = running.authority.clone();
-        tokio::select! {
-            signal = stop_signal() => signal.map(|()| false).context("cannot wait for signals"),
-            () = store.store().stopped() => Ok(true),
+    let ended = tokio::select! {
+        signal = stop_signal => signal.context("cannot wait for signals"),
+        () = running.failed() => {
+            Err(anyhow!("the store has given up; see the log for the reason, then start again"))
         }
     };
     running.stop().await;
     drop(folder);
-    match stopped_by_itself? {
-        true => {
-            bail!("the store has given up, see the log; nothing more can be done until a restart")
-        }
-        false => Ok(()),
-    }
+    ended
 }
 
 /// Logs go to stderr: stdout is for people.
@@ -77,7 +84,10 @@ fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(directives)
         .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match given.log_format {
         Some(LogFormat::Json) => log.json().flatten_event(true).init(),
         _ => log.init(),
@@ -107,24 +117,38 @@ impl Given {
         admin_token: Option<&PlainSecret>,
     ) -> anyhow::Result<Settings> {
         let dev = self.is_dev();
-        let usual = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let store = match (self.store, folder) {
             (Some(StoreAddress(file)), _) => file,
             (None, Some(folder)) => folder.path().join("tegata.db"),
             (None, None) => "tegata.db".into(),
         };
+        let wrong = |what: &str| BadUsage(what.to_owned());
         let admin_token = admin_token.map(AdminToken::new).transpose();
-        let defaults = Settings::new(self.listen.unwrap_or_else(usual), store);
+        let admin_token = admin_token.map_err(|error| wrong(&error.to_string()))?;
+        if let Some(url) = &self.public_url
+            && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            return Err(wrong("public_url: an address such as https://tegata.example.com").into());
+        }
+        let delay = self.key_promotion_delay.map(Duration::from_secs);
+        if delay.is_some_and(|delay| delay < JWKS_CACHE) {
+            let least = JWKS_CACHE.as_secs();
+            return Err(wrong(&format!("key_promotion_delay: at least {least} seconds")).into());
+        }
+        let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
         Ok(Settings {
             public_url: self.public_url,
-            admin_token: admin_token.map_err(|error| BadUsage(error.to_string()))?,
+            admin_token,
             master_key_file: self.master_key_file,
             dev,
-            key_promotion_delay: self
-                .key_promotion_delay
-                .map_or(defaults.key_promotion_delay, Duration::from_secs),
-            connections: self.connections.unwrap_or(defaults.connections),
-            ..defaults
+            key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
+            connections: self.connections.unwrap_or(usual.connections),
+            rates: Rates {
+                short_lived: self.issue_rate_short_lived.unwrap_or(usual.rates.short_lived),
+                other: self.issue_rate.unwrap_or(usual.rates.other),
+            },
+            ..usual
         })
     }
 }
@@ -132,9 +156,14 @@ impl Given {
 /// What to do next, for whoever just started the authority.
 fn first_steps(running: &Running) -> String {
     let url = format!("http://{}", running.address);
-    let mut words = format!("ready when {url}/readyz answers 200\n");
+    let mut words = format!(
+        "LINE's operations are at {url}, the administrators' API at {url}/admin/v1\n\
+         ready when {url}/readyz answers 200\n"
+    );
     match &running.admin_token_file {
         Some(file) => {
+            // As a whole, so that it can be pasted anywhere.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
             words.push_str(&format!(
                 "the administrator's token is in {file}; to be the first administrator:\n  \

@@ -35,12 +35,20 @@ pub struct Given {
     #[arg(long, env = "TEGATA_DEV", value_name = "BOOL", num_args = 0..=1,
           require_equals = true, default_missing_value = "true")]
     pub dev: Option<bool>,
-    /// How long a new signing key is published before it signs [default: 900].
+    /// How long a new signing key is published before it signs; at least as long
+    /// as the JWKS may be cached [default: 900].
     #[arg(long, env = "TEGATA_KEY_PROMOTION_DELAY", value_name = "SECONDS")]
     pub key_promotion_delay: Option<u64>,
     /// How many connections are served at once [default: 10000].
     #[arg(long, env = "TEGATA_CONNECTIONS", value_name = "N")]
     pub connections: Option<usize>,
+    /// How many short-lived tokens a channel may be issued in a second [default: 370].
+    #[arg(long, env = "TEGATA_ISSUE_RATE_SHORT_LIVED", value_name = "N")]
+    pub issue_rate_short_lived: Option<u32>,
+    /// How many tokens of each other kind a channel may be issued in a second
+    /// [default: 2000].
+    #[arg(long, env = "TEGATA_ISSUE_RATE", value_name = "N")]
+    pub issue_rate: Option<u32>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
     /// [default: info].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
@@ -112,6 +120,8 @@ impl Given {
             dev: self.dev.or(other.dev),
             key_promotion_delay: self.key_promotion_delay.or(other.key_promotion_delay),
             connections: self.connections.or(other.connections),
+            issue_rate_short_lived: self.issue_rate_short_lived.or(other.issue_rate_short_lived),
+            issue_rate: self.issue_rate.or(other.issue_rate),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }

@@ -1,7 +1,7 @@
 //! `tegata serve`: what it prints, which files it leaves, what it refuses, and
 //! how it ends.
 
-use crate::program::{Done, Home, Server, finish, mode};
+use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -138,6 +138,39 @@ fn a_setting_that_is_wrong_is_named() {
 }
 
 #[test]
+fn a_store_that_cannot_write_any_more_ends_the_server() {
+    let home = Home::new();
+    // No file may grow beyond 512 KiB: to the server, a disk that fails.
+    let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" serve --listen 127.0.0.1:0";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_tegata")]).current_dir(home.path(""));
+    let server = Server::start(shell.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+    let ask = |server: &Server, words: &[&str]| {
+        let mut command = home.tegata(words);
+        command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN);
+        finish(&mut command)
+    };
+    let mut made = 0;
+    let refused = loop {
+        let done = ask(&server, &["provider", "create", "Company"]);
+        if done.code != 0 || made == 500 {
+            break done;
+        }
+        made += 1;
+    };
+    // Refused, or cut off: in any case not told that it is done.
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert_eq!(server.end().code(), Some(1));
+
+    // On a disk that works it serves again, and has all that it answered for.
+    let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+    let list = ask(&server, &["provider", "list", "--limit", "1000"]).expect(0);
+    let kept = list.lines().count() - 1;
+    assert!(kept == made || kept == made + 1, "{made} were answered for, {kept} are there");
+}
+
+#[test]
 fn the_log_can_be_read_by_programs() {
     let home = Home::new();
     let mut command = home.tegata(&["serve", "--dev", "--listen", "127.0.0.1:0"]);
@@ -146,7 +179,7 @@ fn the_log_can_be_read_by_programs() {
     let log = server.log();
     assert!(server.stop().success());
     let log = log.join().unwrap();
-    assert!(!log.is_empty());
+    assert!(log.contains("--dev"), "it must say what it is: {log}");
     for line in log.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }

@@ -3,7 +3,10 @@
 //! An unknown member may be a misspelt one that matters, so each is refused with
 //! its name; so is a repeated one, since readers differ in which of the two holds.
 
-use crate::face::admin::problem::{Code, Problem};
+use crate::{
+    face::admin::problem::{Code, Problem},
+    form,
+};
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::header::CONTENT_TYPE,
@@ -88,7 +91,9 @@ impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or("").as_bytes();
         let mut object = Object::default();
-        for (name, text) in form_urlencoded::parse(query) {
+        let pairs = form::pairs(query);
+        let pairs = pairs.map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))?;
+        for (name, text) in pairs {
             object.add(name.into_owned(), Value::Text(text.into_owned()));
         }
         Members::new(object)?.into().map(Self)
