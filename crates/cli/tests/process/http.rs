@@ -93,8 +93,13 @@ impl Connection {
         self.answer().await
     }
 
+    /// Whether the server said that it answers nothing more here.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.closing {
+        if self.is_closing() {
             return Err(io::Error::new(io::ErrorKind::NotConnected, "the server said goodbye"));
         }
         self.stream.write_all(bytes).await

@@ -66,6 +66,12 @@ impl Channel {
         })
     }
 
+    pub(crate) fn issue_stateless(&self, with: With<'_>) -> Request {
+        issue("/oauth2/v3/token", with, |form| {
+            form.append_pair("client_id", &self.id).append_pair("client_secret", &self.secret);
+        })
+    }
+
     /// Without `delay_seconds` in the body where it is 0, its default.
     pub(crate) fn reissue_long_lived(&self, delay: u32) -> Request {
         let path = format!("/channels/{}/long-lived-token", self.id);

@@ -38,6 +38,8 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
         .args(["--listen", "127.0.0.1:0"])
         .args(arguments)
         .env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)
+        // Not each request: what it said is shown when a test fails.
+        .env("TEGATA_LOG", "warn")
         .env("TMPDIR", home)
         .current_dir(home)
         .stdin(Stdio::null());
@@ -46,7 +48,8 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
 
 /// A running server; dropping it ends it.
 pub(crate) struct Server {
-    process: Child,
+    /// For tests that end it in ways of their own.
+    pub(crate) process: Child,
     said: Arc<Mutex<String>>,
     address: SocketAddr,
 }

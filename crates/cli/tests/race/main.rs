@@ -61,6 +61,19 @@ async fn of_a_crowd_for_short_lived_exactly_the_newest_thirty_live() {
 }
 
 #[tokio::test]
+async fn of_a_crowd_for_stateless_tokens_all_win_and_none_is_listed() {
+    let field = Field::open().await;
+    for _ in 0..field.rounds() {
+        let channel = field.channel().await;
+        let requests = (0..CROWD).map(|_| channel.issue_stateless(With::default()));
+        let race = field.race("stateless", requests.collect()).await;
+        assert_eq!((race.tokens.len(), race.refused), (CROWD, 0));
+        assert_eq!(field.good(&race.tokens).await, race.tokens);
+        assert!(channel.rows(&field.server).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn of_a_crowd_of_reissues_only_the_last_long_lived_token_lives() {
     let field = Field::open().await;
     for _ in 0..field.rounds() {
