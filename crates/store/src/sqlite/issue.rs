@@ -159,14 +159,15 @@ fn issued_before(tx: &Tx<'_>, grant: &Grant) -> Result<Option<Issued>> {
     let Some(idempotency) = grant.idempotency() else { return Ok(None) };
     let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.ended_at,
                       t.parameters, k.id AS key, t.signing_key, f.issuer,
-                      (SELECT p.ends_at FROM token p WHERE p.channel = t.channel
-                        AND p.ended_for = t.serial AND p.ended_at IS NULL) AS previous_until
+                      (SELECT p.ends_at FROM token p INDEXED BY token_live
+                        WHERE p.channel = t.channel AND p.expires_at > ?3
+                          AND p.ended_for = t.serial AND p.ended_at IS NULL) AS previous_until
                FROM token t JOIN signing_key k ON k.number = t.signing_key
                             JOIN form f ON f.number = t.form
                WHERE t.channel = ?1 AND t.idempotency = ?2";
     let found = tx.conn.prepare_cached(sql).and_then(|mut query| {
         query
-            .query_row((grant.channel().id.number(), idempotency), |row| {
+            .query_row((grant.channel().id.number(), idempotency, tx.now.0), |row| {
                 let key: i64 = row.get("signing_key")?;
                 let issued_at = UnixTime(row.get("issued_at")?);
                 let expires_at = UnixTime(row.get("expires_at")?);

@@ -6,7 +6,7 @@ use crate::{
     AuditRow, EndedBy, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
 };
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::collections::BTreeMap;
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
@@ -121,7 +121,13 @@ pub(super) fn groups(
 /// A token's row with its state at `:now`: the earliest of its own end (at once
 /// or delayed) and its signing key's, if that came before it expired. Such an end
 /// is told before expiry, since it is what people ask about.
-const TOKEN: &str = "
+///
+/// A macro, so that what lives can be asked for by the index of what lives: a
+/// channel's history grows without end, and the law keeps its living few.
+macro_rules! token {
+    ($table:literal, $and:literal) => {
+        concat!(
+            "
     SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
         CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
             WHEN by_key IS NOT NULL THEN 'revoked' END AS how
@@ -130,9 +136,22 @@ const TOKEN: &str = "
             coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
             CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
                 OR (k.state = 'bounded' AND t.issued_at > k.bound)) THEN k.changed_at END AS by_key
-        FROM token t JOIN signing_key k ON k.number = t.signing_key
-        WHERE t.channel = :channel
-    )";
+        FROM ",
+            $table,
+            " JOIN signing_key k ON k.number = t.signing_key
+        WHERE t.channel = :channel ",
+            $and,
+            "
+    )"
+        )
+    };
+}
+
+/// All of a channel's tokens.
+const TOKEN: &str = token!("token t", "");
+/// Those that live, and a few whose end has come but stands in no row of theirs.
+const LIVE_TOKEN: &str =
+    token!("token t INDEXED BY token_live", "AND t.expires_at > :now AND t.ended_at IS NULL");
 
 const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
     WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
@@ -174,8 +193,9 @@ pub(super) fn tokens(
     page: Page,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<(RowId, TokenRow)>> {
+    let rows = if filter.state == Some(TokenState::Active) { LIVE_TOKEN } else { TOKEN };
     let sql = format!(
-        "{TOKEN} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
+        "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
          ORDER BY serial DESC LIMIT :most"
     );
@@ -201,18 +221,20 @@ pub(super) fn token(
     name: TokenName,
     now: UnixTime,
 ) -> rusqlite::Result<Option<TokenRow>> {
-    let (id, serial) = match name {
-        TokenName::Id(id) => (Some(id.0), None),
-        TokenName::Serial(serial) => (None, Some(serial.0)),
+    let one = |rows: &str, named: &str, name: &dyn ToSql| {
+        let values = named_params! { ":channel": channel.number(), ":now": now.0, ":name": name };
+        conn.prepare_cached(&format!("{rows} WHERE {named} = :name"))?
+            .query_row(values, |row| token_row(row, now))
+            .optional()
     };
-    let sql = match name {
-        TokenName::Id(_) => format!("{TOKEN} WHERE id = :id AND :serial IS NULL"),
-        TokenName::Serial(_) => format!("{TOKEN} WHERE serial = :serial AND :id IS NULL"),
-    };
-    let values = named_params! {
-        ":channel": channel.number(), ":now": now.0, ":id": id, ":serial": serial,
-    };
-    conn.prepare_cached(&sql)?.query_row(values, |row| token_row(row, now)).optional()
+    match name {
+        TokenName::Serial(serial) => one(TOKEN, "serial", &serial.0),
+        // No index has the ids. It is nearly always a living one that is asked for.
+        TokenName::Id(id) => match one(LIVE_TOKEN, "id", &id.0)? {
+            Some(row) => Ok(Some(row)),
+            None => one(TOKEN, "id", &id.0),
+        },
+    }
 }
 
 pub(super) fn live_v21(
