@@ -118,40 +118,33 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A token's row with its state at `:now`: the earliest of its own end (at once
-/// or delayed) and its signing key's, if that came before it expired. Such an end
-/// is told before expiry, since it is what people ask about.
+/// A channel's token rows with their state at `:now`: of each the earliest of its
+/// own end (at once or delayed) and its signing key's, if that came before it
+/// expired. Such an end is told before expiry, since it is what people ask about.
 ///
-/// A macro, so that what lives can be asked for by the index of what lives: a
-/// channel's history grows without end, and the law keeps its living few.
-macro_rules! token {
-    ($table:literal, $and:literal) => {
-        concat!(
-            "
-    SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
-        CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
-            WHEN by_key IS NOT NULL THEN 'revoked' END AS how
-    FROM (
-        SELECT t.*,
-            coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
-            CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
-                OR (k.state = 'bounded' AND t.issued_at > k.bound)) THEN k.changed_at END AS by_key
-        FROM ",
-            $table,
-            " JOIN signing_key k ON k.number = t.signing_key
-        WHERE t.channel = :channel ",
-            $and,
-            "
-    )"
-        )
+/// With `only_living` those that live, and a few whose delayed end has come, by
+/// the index of what lives: a channel's history grows without end, and the law
+/// keeps its living few.
+fn token_rows(only_living: bool) -> String {
+    let (table, and) = match only_living {
+        true => ("token t INDEXED BY token_live", "AND t.expires_at > :now AND t.ended_at IS NULL"),
+        false => ("token t", ""),
     };
+    format!(
+        "SELECT * FROM (
+            SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
+                CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
+                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how
+            FROM (
+                SELECT t.*,
+                    coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
+                    CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
+                        OR (k.state = 'bounded' AND t.issued_at > k.bound))
+                        THEN k.changed_at END AS by_key
+                FROM {table} JOIN signing_key k ON k.number = t.signing_key
+                WHERE t.channel = :channel {and}))"
+    )
 }
-
-/// All of a channel's tokens.
-const TOKEN: &str = token!("token t", "");
-/// Those that live, and a few whose end has come but stands in no row of theirs.
-const LIVE_TOKEN: &str =
-    token!("token t INDEXED BY token_live", "AND t.expires_at > :now AND t.ended_at IS NULL");
 
 const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
     WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
@@ -193,7 +186,7 @@ pub(super) fn tokens(
     page: Page,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<(RowId, TokenRow)>> {
-    let rows = if filter.state == Some(TokenState::Active) { LIVE_TOKEN } else { TOKEN };
+    let rows = token_rows(filter.state == Some(TokenState::Active));
     let sql = format!(
         "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
@@ -221,18 +214,18 @@ pub(super) fn token(
     name: TokenName,
     now: UnixTime,
 ) -> rusqlite::Result<Option<TokenRow>> {
-    let one = |rows: &str, named: &str, name: &dyn ToSql| {
+    let one = |only_living, named: &str, name: &dyn ToSql| {
         let values = named_params! { ":channel": channel.number(), ":now": now.0, ":name": name };
-        conn.prepare_cached(&format!("{rows} WHERE {named} = :name"))?
+        conn.prepare_cached(&format!("{} WHERE {named} = :name", token_rows(only_living)))?
             .query_row(values, |row| token_row(row, now))
             .optional()
     };
     match name {
-        TokenName::Serial(serial) => one(TOKEN, "serial", &serial.0),
+        TokenName::Serial(serial) => one(false, "serial", &serial.0),
         // No index has the ids. It is nearly always a living one that is asked for.
-        TokenName::Id(id) => match one(LIVE_TOKEN, "id", &id.0)? {
+        TokenName::Id(id) => match one(true, "id", &id.0)? {
             Some(row) => Ok(Some(row)),
-            None => one(TOKEN, "id", &id.0),
+            None => one(false, "id", &id.0),
         },
     }
 }
