@@ -52,6 +52,9 @@ pub(super) fn issue(
     write_row(tx, &grant, &claims, key.number, form).map_err(unavailable)?;
     set_serial(tx, channel, serial).map_err(unavailable)?;
     let mut previous_until = None;
+    if admit.reissue {
+        settle_delayed(tx, channel).map_err(unavailable)?;
+    }
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
@@ -280,6 +283,17 @@ pub(super) fn mark_ended(
         rows::word(by),
         ended_for.map(|serial| serial.0),
     ])
+}
+
+/// Writes into their rows the delayed ends that have come, so that the index of
+/// what lives does not grow with each reissue: these tokens expire in a century.
+fn settle_delayed(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<()> {
+    let sql = "UPDATE token INDEXED BY token_live SET ended_at = ends_at, ended_by = ?3
+               WHERE channel = ?1 AND expires_at > ?2 AND ended_at IS NULL AND ends_at <= ?2";
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((channel.number(), tx.now.0, rows::word(EndedBy::Reissued)))
+        .map(drop)
 }
 
 /// Sets a later end, and answers when the token will end: one that was set

@@ -3,14 +3,14 @@
 
 use crate::{
     place::{Place, Sqlite},
-    world::{ALL, NOW, by},
+    world::{ALL, Ask, NOW, World, by},
 };
 use std::os::unix::fs::PermissionsExt;
 use tegata_store::{
-    Store,
+    EndedBy, Store,
     sqlite::{OpenError, SqliteStore},
 };
-use tegata_token::id::ProviderId;
+use tegata_token::{id::ProviderId, law::Kind};
 
 fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(&place.path(), place.options(false), Box::new(|_| {}))
@@ -86,4 +86,25 @@ async fn a_store_that_was_closed_leaves_one_whole_file() {
     std::fs::copy(place.path(), copy.path()).unwrap();
     let providers = open(&copy).unwrap().providers(ALL).await.unwrap();
     assert_eq!(providers[0].1.id, provider);
+}
+
+#[tokio::test]
+async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for n in 0..20 {
+        let at = NOW.plus(100 * n);
+        let ask = Ask::new(Kind::LongLived).delay(60).at(at);
+        tokens.push(world.ask(&shop, ask).await.unwrap().claims);
+        crate::agree::everything(&world, &tokens, at).await;
+    }
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT count(*) FROM token WHERE ended_at IS NULL";
+    let indexed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexed, 2);
+    let first = world.row(&shop, tokens[0].serial, NOW.plus(2000)).await;
+    assert_eq!(first.ended, Some((EndedBy::Reissued, NOW.plus(160))));
 }
