@@ -57,6 +57,14 @@ async fn another_sqlite_file_or_another_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_system_without_shared_memory_is_refused() {
+    // SQLite's own VFS that locks nothing and shares nothing.
+    let mut place = Sqlite::new();
+    place.faults.vfs = Some("unix-none".into());
+    assert!(matches!(open(&place), Err(OpenError::NoWal(path)) if path == place.path()));
+}
+
+#[tokio::test]
 async fn nobody_but_the_owner_can_read_the_files() {
     let place = Sqlite::new();
     let store = open(&place).unwrap();
