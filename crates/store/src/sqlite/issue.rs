@@ -56,6 +56,9 @@ pub(super) fn issue(
         mark_past(tx, number).map_err(unavailable)?;
     }
     let mut previous_until = None;
+    if admit.reissue {
+        settle_delayed(tx, channel).map_err(unavailable)?;
+    }
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
@@ -326,6 +329,17 @@ fn mark_past(tx: &Tx<'_>, number: i64) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached("UPDATE token SET past = 1 WHERE number = ?1")?
         .execute([number])
+        .map(drop)
+}
+
+/// Writes into their rows the delayed ends that have come, so that the index of
+/// what lives does not grow with each reissue: these tokens expire in a century.
+fn settle_delayed(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<()> {
+    let sql = "UPDATE token INDEXED BY token_live SET ended_at = ends_at, ended_by = ?3
+               WHERE channel = ?1 AND expires_at > ?2 AND ended_at IS NULL AND ends_at <= ?2";
+    tx.conn
+        .prepare_cached(sql)?
+        .execute((channel.number(), tx.now.0, rows::word(EndedBy::Reissued)))
         .map(drop)
 }
 

@@ -94,6 +94,11 @@ pub enum OpenError {
     /// SQLite cannot read or write it.
     #[error("{0} cannot be opened as a store: {1}")]
     Database(PathBuf, rusqlite::Error),
+    /// The file system cannot share memory between connections.
+    #[error(
+        "{0} is on a file system that SQLite cannot keep a write-ahead log on; put --store on a local disk"
+    )]
+    NoWal(PathBuf),
     /// The schema is not one that this version knows.
     #[error("{0} has a schema that this version does not know; it was written by a newer one: {1}")]
     Schema(PathBuf, Box<refinery::Error>),
@@ -130,9 +135,15 @@ impl SqliteStore {
             idle: Mutex::default(),
         });
         let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
+        // Where there can be no shared memory SQLite keeps its old journal, and says no more.
+        let set = "PRAGMA journal_mode = WAL";
+        let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
+        if journal != "wal" {
+            return Err(OpenError::NoWal(path.to_owned()));
+        }
         let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
         conn.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
+            "PRAGMA synchronous = {synchronous};
              PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
         ))

@@ -6,7 +6,7 @@ use crate::{
     AuditRow, EndedBy, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
 };
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::collections::BTreeMap;
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
@@ -118,24 +118,39 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A channel's tokens with their state at `:now`: the earliest of a token's own end
-/// (at once or delayed) and its signing key's, if that came before it expired. Such
-/// an end is told before expiry, since it is what people ask about. Two halves,
-/// since a row is in one of two indexes.
-const TOKEN: &str = "
-    SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
-        CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
-            WHEN by_key IS NOT NULL THEN 'revoked' END AS how
-    FROM (
-        SELECT t.*,
-            coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
-            CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
-                OR (k.state = 'bounded' AND t.issued_at > k.bound)) THEN k.changed_at END AS by_key
-        FROM (SELECT * FROM token WHERE channel = :channel AND past = 0
-              UNION ALL
-              SELECT * FROM token WHERE channel = :channel AND past = 1) t
-        JOIN signing_key k ON k.number = t.signing_key
-    )";
+/// A channel's token rows with their state at `:now`: of each the earliest of its
+/// own end (at once or delayed) and its signing key's, if that came before it
+/// expired. Such an end is told before expiry, since it is what people ask about.
+///
+/// With `only_living` those that live, and a few whose delayed end has come, by
+/// the index of what lives: a channel's history grows without end, and the law
+/// keeps its living few.
+fn token_rows(only_living: bool) -> String {
+    // A row is in one of two indexes; both halves are asked for by name.
+    let table = match only_living {
+        true => {
+            "(SELECT * FROM token INDEXED BY token_live
+              WHERE channel = :channel AND past = 0 AND expires_at > :now)"
+        }
+        false => {
+            "(SELECT * FROM token WHERE channel = :channel AND past = 0
+              UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
+        }
+    };
+    format!(
+        "SELECT * FROM (
+            SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
+                CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
+                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how
+            FROM (
+                SELECT t.*,
+                    coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
+                    CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
+                        OR (k.state = 'bounded' AND t.issued_at > k.bound))
+                        THEN k.changed_at END AS by_key
+                FROM {table} t JOIN signing_key k ON k.number = t.signing_key))"
+    )
+}
 
 const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
     WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
@@ -177,8 +192,9 @@ pub(super) fn tokens(
     page: Page,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<(RowId, TokenRow)>> {
+    let rows = token_rows(filter.state == Some(TokenState::Active));
     let sql = format!(
-        "{TOKEN} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
+        "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
          ORDER BY serial DESC LIMIT :most"
     );
@@ -204,18 +220,20 @@ pub(super) fn token(
     name: TokenName,
     now: UnixTime,
 ) -> rusqlite::Result<Option<TokenRow>> {
-    let (id, serial) = match name {
-        TokenName::Id(id) => (Some(id.0), None),
-        TokenName::Serial(serial) => (None, Some(serial.0)),
+    let one = |only_living, named: &str, name: &dyn ToSql| {
+        let values = named_params! { ":channel": channel.number(), ":now": now.0, ":name": name };
+        conn.prepare_cached(&format!("{} WHERE {named} = :name", token_rows(only_living)))?
+            .query_row(values, |row| token_row(row, now))
+            .optional()
     };
-    let sql = match name {
-        TokenName::Id(_) => format!("{TOKEN} WHERE id = :id AND :serial IS NULL"),
-        TokenName::Serial(_) => format!("{TOKEN} WHERE serial = :serial AND :id IS NULL"),
-    };
-    let values = named_params! {
-        ":channel": channel.number(), ":now": now.0, ":id": id, ":serial": serial,
-    };
-    conn.prepare_cached(&sql)?.query_row(values, |row| token_row(row, now)).optional()
+    match name {
+        TokenName::Serial(serial) => one(false, "serial", &serial.0),
+        // No index has the ids. It is nearly always a living one that is asked for.
+        TokenName::Id(id) => match one(true, "id", &id.0)? {
+            Some(row) => Ok(Some(row)),
+            None => one(false, "id", &id.0),
+        },
+    }
 }
 
 pub(super) fn live_v21(

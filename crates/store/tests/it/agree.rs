@@ -2,7 +2,7 @@
 //! view is read from, the log and what the owner was told say the same?
 
 use crate::world::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tegata_store::{Store, TokenRow, TokenState};
 use tegata_token::{
     claims::Claims,
@@ -66,11 +66,8 @@ pub async fn everything(world: &World, tokens: &[Claims], now: UnixTime) {
     let channels = || tokens.iter().map(|token| token.channel);
     views(&state.view, &world.told.heard().view, channels());
     let mut rows = BTreeMap::new();
-    for channel in channels() {
-        if !rows.contains_key(&channel) {
-            let all = world.rows_of(channel, Default::default(), now).await;
-            rows.insert(channel, all);
-        }
+    for channel in channels().collect::<BTreeSet<_>>() {
+        rows.insert(channel, world.rows_of(channel, Default::default(), now).await);
     }
     for token in tokens {
         let rows = &rows[&token.channel];

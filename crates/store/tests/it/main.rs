@@ -7,8 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 mod agree;
+mod broken_disk;
+mod cap_race;
 mod conformance;
+mod disk;
 mod place;
+mod power_loss;
 mod signer;
 mod sqlite_file;
 mod world;

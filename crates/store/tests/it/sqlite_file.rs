@@ -3,14 +3,14 @@
 
 use crate::{
     place::{Place, Sqlite},
-    world::{ALL, NOW, by},
+    world::{ALL, Ask, NOW, World, by},
 };
 use std::os::unix::fs::PermissionsExt;
 use tegata_store::{
-    Store,
+    EndedBy, Store,
     sqlite::{OpenError, SqliteStore},
 };
-use tegata_token::id::ProviderId;
+use tegata_token::{id::ProviderId, law::Kind};
 
 fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(&place.path(), place.options(false), Box::new(|_| {}))
@@ -57,6 +57,14 @@ async fn another_sqlite_file_or_another_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_system_without_shared_memory_is_refused() {
+    // SQLite's own VFS that locks nothing and shares nothing.
+    let mut place = Sqlite::new();
+    place.faults.vfs = Some("unix-none".into());
+    assert!(matches!(open(&place), Err(OpenError::NoWal(path)) if path == place.path()));
+}
+
+#[tokio::test]
 async fn nobody_but_the_owner_can_read_the_files() {
     let place = Sqlite::new();
     let store = open(&place).unwrap();
@@ -86,4 +94,25 @@ async fn a_store_that_was_closed_leaves_one_whole_file() {
     std::fs::copy(place.path(), copy.path()).unwrap();
     let providers = open(&copy).unwrap().providers(ALL).await.unwrap();
     assert_eq!(providers[0].1.id, provider);
+}
+
+#[tokio::test]
+async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for n in 0..20 {
+        let at = NOW.plus(100 * n);
+        let ask = Ask::new(Kind::LongLived).delay(60).at(at);
+        tokens.push(world.ask(&shop, ask).await.unwrap().claims);
+        crate::agree::everything(&world, &tokens, at).await;
+    }
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT count(*) FROM token WHERE ended_at IS NULL";
+    let indexed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexed, 2);
+    let first = world.row(&shop, tokens[0].serial, NOW.plus(2000)).await;
+    assert_eq!(first.ended, Some((EndedBy::Reissued, NOW.plus(160))));
 }

@@ -4,11 +4,15 @@
 use crate::{place::Place, signer::SIGNERS};
 use serde_json::json;
 use std::{
+    future::poll_fn,
     ops::Deref,
+    pin::{Pin, pin},
     sync::{
         Arc, LazyLock, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    task::Poll,
 };
 use tegata_store::{
     By, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result, RowId,
@@ -25,6 +29,10 @@ use tegata_token::{
     time::UnixTime,
     view::{Providers, View},
 };
+use tokio::sync::oneshot;
+
+/// An act under way.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// When the cases begin.
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -82,7 +90,16 @@ pub struct Ask {
 }
 
 /// Follows the commits as a server does, and checks that they are told in order.
-pub struct Told(Mutex<Heard>);
+pub struct Told {
+    heard: Mutex<Heard>,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// Holds the writer, which tells of a commit, until the other end is dropped.
+struct Hold {
+    entered: oneshot::Sender<()>,
+    leave: mpsc::Receiver<()>,
+}
 
 /// What the follower heard.
 pub struct Heard {
@@ -129,12 +146,9 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T>) -> Refusal {
 impl Told {
     /// Who begins to follow at the very beginning.
     pub fn new() -> Arc<Self> {
-        Self::from(View::new(Providers::All))
-    }
-
-    /// Who begins to follow with this view.
-    pub fn from(view: View) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Heard { view, commits: Vec::new(), written_at: UnixTime(0) })))
+        let view = View::new(Providers::All);
+        let heard = Heard { view, commits: Vec::new(), written_at: UnixTime(0) };
+        Arc::new(Self { heard: Mutex::new(heard), hold: Mutex::default() })
     }
 
     /// To be called by a store.
@@ -145,7 +159,7 @@ impl Told {
 
     /// What was heard up to now.
     pub fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.0.lock().unwrap()
+        self.heard.lock().unwrap()
     }
 
     fn hear(&self, commit: &Committed) {
@@ -160,6 +174,11 @@ impl Told {
             heard.written_at = at;
         }
         heard.commits.push(commit.clone());
+        drop(heard);
+        if let Some(hold) = self.hold.lock().unwrap().take() {
+            hold.entered.send(()).unwrap();
+            let _ = hold.leave.recv();
+        }
     }
 }
 
@@ -276,6 +295,40 @@ impl World {
     pub async fn take(&self, grant: Grant, at: UnixTime) -> Result<Issued> {
         let id = TokenId(u128::from(self.fresh()).to_be_bytes());
         self.issue(grant, id, at, None).await
+    }
+
+    /// Runs acts in one commit: they wait together while the writer is held in
+    /// the commit before. With all of them waiting, `ready` is called. An act
+    /// must be the store's own, not one that reads before it acts.
+    pub async fn together<'a, T>(
+        &'a self,
+        acts: impl IntoIterator<Item = BoxFuture<'a, T>>,
+        ready: impl FnOnce(),
+    ) -> Vec<T> {
+        let (entered, enters) = oneshot::channel();
+        let (leave, leaves) = mpsc::channel();
+        *self.told.hold.lock().unwrap() = Some(Hold { entered, leave: leaves });
+        let mut first = pin!(self.is_writable());
+        tokio::select! {
+            held = enters => held.unwrap(),
+            _ = &mut first => panic!("the writer was not held"),
+        }
+        let mut acts: Vec<_> = acts.into_iter().collect();
+        poll_fn(|context| {
+            for act in &mut acts {
+                assert!(act.as_mut().poll(context).is_pending(), "it did not wait");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        ready();
+        drop(leave);
+        first.await.unwrap();
+        let mut answers = Vec::new();
+        for act in acts {
+            answers.push(act.await);
+        }
+        answers
     }
 
     /// Judges and issues.

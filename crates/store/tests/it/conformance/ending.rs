@@ -53,8 +53,9 @@ async fn full(world: &World) -> Full {
 }
 
 pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world: World) {
+    type Which = fn(&Full) -> Ending;
     type Ends = fn(&Claims, AssertionKeyId) -> bool;
-    let cases: [(fn(&Full) -> Ending, Ends); 9] = [
+    let cases: [(Which, Ends); 9] = [
         (|it| Ending::Stored { serial: it.stored[1].serial }, |it, _| it.serial == Serial(2)),
         (|it| Ending::Stored { serial: it.stored[7].serial }, |it, _| it.serial == Serial(8)),
         (|_| Ending::Group(group("a")), |it, _| it.group == Some(group("a"))),
