@@ -294,6 +294,22 @@ fn a_fold_is_held_as_long_as_what_it_folded() {
 }
 
 #[test]
+fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
+    let until = |below, from, until| {
+        let floor = Floor::set(Scope::Channel, Serial(below), from, NOW);
+        ChannelChange::Floor { floors: vec![Floor { until: NOW.plus(until), ..floor }] }
+    };
+    for [first, second] in [
+        [until(10, None, 100), until(20, None, 50)],
+        [until(20, None, 50), until(10, None, 100)],
+        [until(10, Some(NOW.plus(9)), 100), until(20, None, 50)],
+    ] {
+        let facts = after([first, second]);
+        assert_eq!((facts.floors.len(), facts.first_until()), (1, Some(NOW.plus(100))));
+    }
+}
+
+#[test]
 fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
     let view = View::new(Providers::All);
     let entry = |change| Entry::Channel { channel: id(), change };

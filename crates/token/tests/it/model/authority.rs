@@ -271,7 +271,9 @@ impl Authority {
                     let of = Arc::make_mut(&mut row.channel);
                     for serial in serials(change) {
                         row.serial = row.serial.max(serial);
-                        of.bulk_serial = of.bulk_serial.max(serial);
+                        if self.fault != Fault::BulkSerialRewinds {
+                            of.bulk_serial = of.bulk_serial.max(serial);
+                        }
                     }
                 }
                 match change {

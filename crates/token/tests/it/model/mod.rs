@@ -47,6 +47,11 @@ enum Fault {
     RepeatAnswersAtOnce,
     /// After a restore the serials begin where the backup left them.
     CounterRewinds,
+    /// After a restore the serials are raised, but not the place of the last bulk
+    /// ending, which stateless tokens carry.
+    BulkSerialRewinds,
+    /// A recovery bounds the keys first, and then replays a looser bound.
+    BoundsBeforeReplay,
     /// A stored issue is committed as it was judged, whatever changed since.
     NotJudgedAgain,
 }
@@ -146,7 +151,7 @@ const MUST_HAPPEN: [&str; 17] = [
 
 /// A fault must be found by the same checks, within this many histories.
 fn is_found(fault: Fault) {
-    const HISTORIES: u64 = 200;
+    const HISTORIES: u64 = 1_000;
     let found = (1..=HISTORIES).find_map(|seed| Some((seed, run(&history(seed), fault).err()?)));
     let Some((seed, wrong)) = found else { panic!("{fault:?} was not found") };
     println!("{fault:?}: seed {seed}, {} acts: {}", wrong.acts, wrong.what);
@@ -185,6 +190,16 @@ fn a_repeated_revoke_that_answers_at_once_is_found() {
 #[test]
 fn a_counter_that_rewinds_with_a_restore_is_found() {
     is_found(Fault::CounterRewinds);
+}
+
+#[test]
+fn a_bulk_serial_that_rewinds_with_a_restore_is_found() {
+    is_found(Fault::BulkSerialRewinds);
+}
+
+#[test]
+fn a_bound_that_a_replay_loosens_is_found() {
+    is_found(Fault::BoundsBeforeReplay);
 }
 
 #[test]

@@ -219,15 +219,16 @@ impl World {
         self.naive.epochs.push(epoch);
 
         if replay {
+            if self.fault == Fault::BoundsBeforeReplay {
+                self.bound_keys();
+            }
             for (entry, event) in since {
                 self.authority.replay(&entry);
                 self.note_no_ending(event);
                 self.seen.one("ending replayed");
             }
-            // Last, so that no bound that was replayed stands in for this one.
-            for (key, state) in self.authority.bounds() {
-                self.note_no_ending(Event::Key { key: key.id(), state });
-                self.authority.set_key(key, state);
+            if self.fault != Fault::BoundsBeforeReplay {
+                self.bound_keys();
             }
         } else {
             // An ending like others: a later restore replays it.
@@ -239,5 +240,12 @@ impl World {
         self.waiting.clear();
         (0..2).for_each(|replica| self.take_snapshot(replica));
         self.seen.one(if replay { "restored with replay" } else { "restored without" });
+    }
+    /// The old keys are good for no more than the store surely knew of.
+    fn bound_keys(&mut self) {
+        for (key, state) in self.authority.bounds() {
+            self.note_no_ending(Event::Key { key: key.id(), state });
+            self.authority.set_key(key, state);
+        }
     }
 }
