@@ -52,13 +52,10 @@ pub(super) fn issue(
     take_assertion(tx, &grant)?;
     write_row(tx, &grant, &claims, key.number, form).map_err(unavailable)?;
     set_serial(tx, channel, serial).map_err(unavailable)?;
-    for &number in &rows.expired {
+    for &number in &rows.over {
         mark_past(tx, number).map_err(unavailable)?;
     }
     let mut previous_until = None;
-    if admit.reissue {
-        settle_delayed(tx, channel).map_err(unavailable)?;
-    }
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
@@ -216,7 +213,7 @@ pub(super) struct Rows {
     /// The row of each, in the same order.
     pub numbers: Vec<i64>,
     /// Rows whose time is over; a few of them, to be marked by whoever writes.
-    expired: Vec<i64>,
+    over: Vec<i64>,
 }
 
 /// Rows that an issue marks as past, at the most; since it adds one, they go
@@ -238,21 +235,21 @@ pub(super) fn rows_of(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Rows>
     let mut query = tx.conn.prepare_cached(sql)?;
     let mut found = query.query([channel.number()])?;
     let mut rows =
-        Rows { live: Vec::with_capacity(32), numbers: Vec::with_capacity(32), expired: Vec::new() };
+        Rows { live: Vec::with_capacity(32), numbers: Vec::with_capacity(32), over: Vec::new() };
     while let Some(row) = found.next()? {
         let number = row.get(0)?;
         let expires_at = UnixTime(row.get(4)?);
-        if expires_at <= tx.now {
-            if rows.expired.len() < MARKED_AT_ONCE {
-                rows.expired.push(number);
+        let ends_at = row.get::<_, Option<i64>>(5)?.map_or(expires_at, UnixTime);
+        if expires_at.min(ends_at) <= tx.now {
+            if rows.over.len() < MARKED_AT_ONCE {
+                rows.over.push(number);
             }
             continue;
         }
-        let ends_at: Option<i64> = row.get(5)?;
         let (key, issued_at): (i64, i64) = (row.get(6)?, row.get(7)?);
         let good =
             |it: &super::writer::KeyRow| it.number == key && it.state.good_for(UnixTime(issued_at));
-        if ends_at.is_some_and(|at| at <= tx.now.0) || !tx.keys().iter().any(good) {
+        if !tx.keys().iter().any(good) {
             continue;
         }
         let serial = Serial(row.get(1)?);
@@ -324,23 +321,13 @@ pub(super) fn mark_ended(
     tx.conn.prepare_cached(sql)?.execute((number, tx.now.0, rows::word(by), ended_for)).map(drop)
 }
 
-/// Marks a row whose token has expired.
+/// Marks a row whose time is over; a delayed end that has come is written into it.
 fn mark_past(tx: &Tx<'_>, number: i64) -> rusqlite::Result<()> {
-    tx.conn
-        .prepare_cached("UPDATE token SET past = 1 WHERE number = ?1")?
-        .execute([number])
-        .map(drop)
-}
-
-/// Writes into their rows the delayed ends that have come, so that the index of
-/// what lives does not grow with each reissue: these tokens expire in a century.
-fn settle_delayed(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<()> {
-    let sql = "UPDATE token INDEXED BY token_live SET ended_at = ends_at, ended_by = ?3
-               WHERE channel = ?1 AND expires_at > ?2 AND ended_at IS NULL AND ends_at <= ?2";
-    tx.conn
-        .prepare_cached(sql)?
-        .execute((channel.number(), tx.now.0, rows::word(EndedBy::Reissued)))
-        .map(drop)
+    let sql = "UPDATE token SET past = 1,
+                   ended_at = CASE WHEN ends_at < expires_at THEN ends_at END,
+                   ended_by = CASE WHEN ends_at < expires_at THEN ?2 END
+               WHERE number = ?1 AND past = 0";
+    tx.conn.prepare_cached(sql)?.execute((number, rows::word(EndedBy::Reissued))).map(drop)
 }
 
 /// Sets a later end, and answers when the token will end: one that was set

@@ -128,10 +128,7 @@ pub(super) fn groups(
 fn token_rows(only_living: bool) -> String {
     // A row is in one of two indexes; both halves are asked for by name.
     let table = match only_living {
-        true => {
-            "(SELECT * FROM token INDEXED BY token_live
-              WHERE channel = :channel AND past = 0 AND expires_at > :now)"
-        }
+        true => "(SELECT * FROM token WHERE channel = :channel AND past = 0 AND expires_at > :now)",
         false => {
             "(SELECT * FROM token WHERE channel = :channel AND past = 0
               UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
