@@ -125,13 +125,17 @@ fn end_stateless(tx: &mut Tx<'_>, channel: &Channel, id: TokenId, until: UnixTim
     }
     // Those whose token has expired meanwhile only wait to be forgotten.
     let held = facts.stateless.values().filter(|&&until| until > tx.now).count();
-    if held >= STATELESS_ENDINGS {
+    if held >= STATELESS_ENDINGS || facts.stateless.len() >= STATELESS_HELD {
         return Err(Refusal::TooManyStatelessEndings.into());
     }
     let tokens = vec![Single { token: SingleToken::Stateless { id }, until }];
     let change = ChannelChange::Ended { tokens };
     append(tx, facts, Entry::Channel { channel: channel.id, change })
 }
+
+/// So many are held at the most, with those that expired and are not forgotten
+/// yet: each further ending writes them all.
+const STATELESS_HELD: usize = 10 * STATELESS_ENDINGS;
 
 /// The rows of live stored tokens that a scope is about.
 fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<i64>> {

@@ -3,14 +3,20 @@
 
 use crate::{
     place::{Place, Sqlite},
-    world::{ALL, Ask, NOW, World, by},
+    world::{ALL, Ask, NOW, World, by, refusal},
 };
 use std::os::unix::fs::PermissionsExt;
 use tegata_store::{
-    EndedBy, Store,
+    EndedBy, Ending, Store,
     sqlite::{OpenError, SqliteStore},
 };
-use tegata_token::{id::ProviderId, law::Kind};
+use tegata_token::{
+    id::{ProviderId, TokenId},
+    law::Kind,
+    refusal::Refusal,
+    time::DAY,
+    view::ChannelFacts,
+};
 
 fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(&place.path(), place.options(false), Box::new(|_| {}))
@@ -115,4 +121,33 @@ async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
     assert_eq!(indexed, 2);
     let first = world.row(&shop, tokens[0].serial, NOW.plus(2000)).await;
     assert_eq!(first.ended, Some((EndedBy::Reissued, NOW.plus(160))));
+}
+
+#[tokio::test]
+async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let mut world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    world.close();
+    // As ten quarters of an hour of a thousand endings each would leave them, less one.
+    let id = |n: u64| TokenId(u128::from(n).to_be_bytes());
+    let held = (1..10_000).map(|n| (id(n), NOW)).collect();
+    let facts = ChannelFacts { stateless: held, ..ChannelFacts::default() };
+    let facts = serde_json::to_string(&facts).unwrap();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let sql = "INSERT INTO channel_facts VALUES (?1, ?2, ?3)";
+    conn.execute(sql, (shop.id.number(), facts, NOW.0)).unwrap();
+    drop(conn);
+    world.reopen().await;
+
+    let at = NOW.plus(DAY);
+    let end = |n| {
+        let ending = Ending::Stateless { id: id(n), expires_at: at.plus(900) };
+        world.end(shop.id, ending, false, by(at))
+    };
+    end(10_000).await.unwrap();
+    assert_eq!(refusal(end(10_001).await), Refusal::TooManyStatelessEndings);
+    assert_eq!(world.forget(1, at).await.unwrap(), 9_999);
+    end(10_001).await.unwrap();
 }

@@ -156,12 +156,8 @@ pub async fn stateless_endings_are_bounded(world: World) {
         expires_at,
     };
     let end = |n, expires_at, at| world.end(shop.id, ending(n, expires_at), false, by(at));
-    let mut waiting = Vec::new();
     for n in 0..STATELESS_ENDINGS {
-        waiting.push(end(n, NOW.plus(900), NOW));
-    }
-    for ended in waiting {
-        ended.await.unwrap();
+        end(n, NOW.plus(900), NOW).await.unwrap();
     }
     let held =
         || async { world.state().await.unwrap().view.channel(shop.id).unwrap().stateless.len() };

@@ -110,6 +110,8 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
         let _ = leaves.lock().unwrap().recv();
     };
     let store: Arc<dyn Store> = place.open(false, Box::new(on_commit)).await.unwrap().into();
+    // Dropped before the store, should the test fail: the store waits for its writer.
+    let leave = leave;
     let provider = ProviderId::from_number(1).unwrap();
     let nowhere = ChannelId::from_number(1).unwrap();
     for refused in [false, true] {
