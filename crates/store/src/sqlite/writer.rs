@@ -295,14 +295,11 @@ impl Loop {
 
     /// Tells the owner, before anybody else hears of the commit.
     fn publish(&mut self) {
-        if !self.memory.wrote {
-            return;
-        }
         let committed = Committed {
             position: self.memory.head,
             entries: std::mem::take(&mut self.memory.entries),
             channels: std::mem::take(&mut self.memory.channels),
-            written_at: Some(self.memory.written_at),
+            written_at: self.memory.wrote.then_some(self.memory.written_at),
         };
         self.memory.wrote = false;
         (self.on_commit)(&committed);
