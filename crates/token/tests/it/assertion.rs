@@ -148,6 +148,9 @@ fn it_is_8192_bytes_long_at_the_most() {
     assert!((8_189..=8_192).contains(&longest.len()) && too_long.len() > 8_192);
     taken(check(&longest));
     refused(check(&too_long), BadAssertion::TooLong);
+    // To the byte: what is read at all is refused for what it is.
+    refused(check(&"a".repeat(8_192)), BadAssertion::Shape);
+    refused(check(&"a".repeat(8_193)), BadAssertion::TooLong);
 }
 
 // ---- header

@@ -6,6 +6,7 @@
 
 mod assertion;
 mod channel;
+mod jwk;
 mod law;
 mod model;
 mod signer;

@@ -234,6 +234,28 @@ fn a_signed_header_in_any_other_words_is_refused() {
     }
 }
 
+#[test]
+fn a_token_that_names_another_key_than_signed_it_is_refused() {
+    for claims in samples() {
+        let token = written(&claims);
+        let other = OTHER_KEY.public().id();
+        let renamed = match claims.kind.rule().form {
+            Form::Jws => {
+                let (header, payload) = parts_of(&token[..token.rfind('.').unwrap()]);
+                signed_jws(&header.replace(&claims.key.to_string(), &other.to_string()), &payload)
+            }
+            Form::Opaque(prefix) => {
+                let mut layout = URL_SAFE_NO_PAD.decode(&token[prefix.len()..]).unwrap();
+                layout.truncate(layout.len() - 64);
+                layout[1..9].copy_from_slice(&other.0);
+                let signature = KEY.sign(&[prefix.as_bytes(), &layout].concat());
+                format!("{prefix}{}", base64url([&layout[..], &signature].concat()))
+            }
+        };
+        assert_eq!(read(renamed.as_bytes()), None, "{}", claims.kind);
+    }
+}
+
 /// Should another program sign with our key, its words are still not ours.
 #[test]
 fn a_signed_payload_that_is_not_ours_is_refused() {

@@ -276,9 +276,10 @@ impl Authority {
                         }
                     }
                 }
+                let deleted = self.channels[no].channel.state == ChannelState::Deleted;
                 match change {
                     ChannelChange::State { state } => {
-                        self.set_state(no, *state);
+                        self.set_state(no, if deleted { ChannelState::Deleted } else { *state });
                     }
                     _ => {
                         self.change(no, change.clone());

@@ -177,11 +177,15 @@ impl Naive {
 
     fn state(&self, channel: ChannelNo, asker: Asker<'_>) -> ChannelState {
         let read = &self.epochs[asker.epoch].events[..asker.read];
-        let last = read.iter().rev().find_map(|event| match event {
+        let states = read.iter().filter_map(|event| match event {
             Event::State { channel: it, state } if *it == channel => Some(*state),
             _ => None,
         });
-        last.unwrap_or(ChannelState::Active)
+        // Deletion is for good, whatever a replay says afterwards.
+        states.fold(ChannelState::Active, |before, state| match before {
+            ChannelState::Deleted => before,
+            _ => state,
+        })
     }
 
     /// The stored tokens of a channel that have a place in its count at a time,
