@@ -1,4 +1,4 @@
-//! A disk that fails to synchronise, once: what the process then says is either
+//! A disk that fails to synchronise, for a moment or from then on: what the process then says is either
 //! true or "unknown", it goes, and after the next start all it ever acknowledged
 //! stands. `strace` makes the system call fail; `cargo xtask test` installs it.
 
@@ -23,9 +23,15 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
         ledger.turn_the_page(&server, CHANNELS).await;
         drop(server);
         // The thread that writes synchronises once for each commit, and each
-        // thread's calls are counted apart.
-        let which = 1 + chance.below(60);
-        server = Server::start(failing(home.path(), which)).await;
+        // thread's calls are counted apart. The first few are those of the start.
+        let first = 10 + chance.below(60);
+        // Once is not enough: that may meet a checkpoint, which may fail without
+        // harm. The call after it is then a commit's.
+        let when = match chance.percent(50) {
+            true => format!("{first}+"),
+            false => format!("{first}..{}", first + 1),
+        };
+        server = Server::start(failing(home.path(), &when)).await;
         ledger.trouble = Trouble::DiskFails;
         let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
         // The clients end once the server takes nobody in any more.
@@ -44,8 +50,8 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
     assert!(unknown >= rounds, "{unknown} acts of unknown outcome are too few to tell");
 }
 
-/// The server, in whose writing thread synchronising fails at the `which`-th time.
-fn failing(home: &Path, which: usize) -> Command {
+/// The server, in whose writing thread synchronising fails `when` strace is told.
+fn failing(home: &Path, when: &str) -> Command {
     let plain = serve(home, &[]);
     let mut command = Command::new("strace");
     let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
@@ -54,7 +60,7 @@ fn failing(home: &Path, which: usize) -> Command {
         // The process that we started, and will kill, becomes the server itself.
         .args(["--daemonize", "--follow-forks", "--seccomp-bpf", "--output=/dev/null"])
         .args(["--trace=fsync,fdatasync", "--signal=none"])
-        .arg(format!("--inject=fsync,fdatasync:error=EIO:when={which}"))
+        .arg(format!("--inject=fsync,fdatasync:error=EIO:when={when}"))
         .arg(plain.get_program())
         .args(plain.get_args())
         .current_dir(home)

@@ -91,7 +91,7 @@ impl Server {
         answer.json()
     }
 
-    async fn ready(&self) {
+    async fn ready(&mut self) {
         let pause = Duration::from_millis(20);
         let request = Request::new("GET", "/readyz", &[], "");
         for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
@@ -100,6 +100,8 @@ impl Server {
             {
                 return;
             }
+            let ended = self.process.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "the server ended before it was ready: {ended:?}");
             tokio::time::sleep(pause).await;
         }
         panic!("the server did not become ready");
