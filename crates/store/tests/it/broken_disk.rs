@@ -5,16 +5,17 @@ use crate::{
     agree, disk,
     place::{Place, Sqlite},
     rounds,
-    world::{Ask, BoxFuture, NOW, Shop, World, by, group, signing_key},
+    world::{ALL, Ask, BoxFuture, NOW, Shop, World, by, group, signing_key},
 };
 use faulty_vfs::{Call, Fault, FaultyVfs};
 use rusqlite::{Connection, OpenFlags, ffi};
 use std::time::Duration;
 use tegata_store::{
-    ChannelPatch, Ending, Error, Result, SigningKeyChange, Store, TokenState, sqlite::Faults,
+    ChannelPatch, Ending, Error, Result, SigningKeyChange, Store, TokenFilter, TokenName,
+    TokenState, sqlite::Faults,
 };
 use tegata_token::{
-    id::{ChannelId, Position, TokenId},
+    id::{ChannelId, Position, Serial, TokenId},
     law::Kind,
     policy::GroupSettings,
     secret::PlainSecret,
@@ -254,6 +255,75 @@ async fn a_checkpoint_that_fails_at_any_call_loses_nothing() {
     assert!(failed > 4);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_fails_is_an_answer_that_is_missing_never_a_wrong_one() {
+    let mut live = Live::new().await;
+    let (shop, serial) = (live.shop.clone(), Serial(3));
+    let id = live.world.row(&shop, serial, NOW).await.id;
+    macro_rules! ask {
+        ($world:expr) => {{
+            let world = $world;
+            let begin = Position { epoch: 1, number: 0 };
+            [
+                format!("{:?}", world.channel(shop.id).await),
+                format!("{:?}", world.token(shop.id, TokenName::Id(id), NOW).await),
+                format!("{:?}", world.live_v21(live.other.id, None, NOW).await),
+                format!("{:?}", world.tokens(shop.id, TokenFilter::default(), ALL, NOW).await),
+                format!("{:?}", world.groups(shop.id, NOW).await),
+                format!("{:?}", world.changes(begin, 100).await),
+                format!("{:?}", world.state().await.map(|state| state.view.position())),
+                format!("{:?}", world.audit(None, ALL).await),
+            ]
+        }};
+    }
+    let right = ask!(&live.world);
+    let mut missing = 0;
+    for n in which_of(60) {
+        // Nothing is in memory yet, so each question reads.
+        live.world.reopen().await;
+        live.vfs.inject(Fault::nth(n).on(&[Call::Read]).for_ever());
+        let found = ask!(&live.world);
+        live.vfs.heal();
+        for (found, right) in found.iter().zip(&right) {
+            let unknown = found.starts_with("Err(Unavailable");
+            assert!(unknown || found == right, "{found} where {right} is right");
+            missing += usize::from(unknown);
+        }
+        assert_eq!(ask!(&live.world), right, "well again");
+    }
+    println!("{missing} answers were missing");
+    assert!(missing > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_that_cannot_read_does_nothing() {
+    let (mut failed, mut done) = (0, 0);
+    for n in which_of(40) {
+        let mut live = Live::new().await;
+        live.world.close();
+        live.world.reopen().await;
+        let (_, tokens) = live.head_after_power_loss().await;
+        let acts = live.acts().await;
+        let fault = Fault::nth(n).on(&[Call::Read]);
+        let answers = live.world.together(acts, || live.vfs.inject(fault)).await;
+        live.vfs.heal();
+        for answer in &answers {
+            let known = matches!(answer, Ok(()) | Err(Error::NotFound("channel")));
+            assert!(known || matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+            *if known { &mut done } else { &mut failed } += 1;
+        }
+        // What was told, what is in the rows and what is on the disk are the same,
+        // and of the three issues those are there that were acknowledged.
+        let issued = answers[..3].iter().filter(|answer| answer.is_ok()).count();
+        let head = memory_agrees(&live).await;
+        assert_eq!(live.head_after_power_loss().await, (head, tokens + issued));
+        let (done, _) = live.strike(Fault::nth(u64::MAX)).await;
+        assert!(done, "the store goes on");
+    }
+    println!("{failed} acts could not read, {done} of the same batches could");
+    assert!(failed > 0 && done > 0);
+}
+
 /// A world on a healthy disk, whose channel `marked` a trigger can be set on.
 async fn marked() -> (World, Connection, Shop, Shop) {
     let place = Sqlite::new();
@@ -291,7 +361,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         let before = (
             world.state().await.unwrap().view,
             format!("{:?}", world.rows(&marked, NOW).await),
-            world.audit(Some(marked.id), crate::world::ALL).await.unwrap().len(),
+            world.audit(Some(marked.id), ALL).await.unwrap().len(),
         );
         let id = |world: &World| TokenId(u128::from(world.fresh()).to_be_bytes());
         let (first, second) = (id(&world), id(&world));
@@ -329,7 +399,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         if v21 && reissue {
             assert_eq!(before.1, format!("{:?}", world.rows(&marked, NOW).await), "{on}");
             assert_eq!(before.0.channel(marked.id), state.view.channel(marked.id));
-            let audited = world.audit(Some(marked.id), crate::world::ALL).await.unwrap();
+            let audited = world.audit(Some(marked.id), ALL).await.unwrap();
             assert_eq!(audited.len(), before.2);
         }
         // The serial that it would have had is the next one's, and the assertion
@@ -386,7 +456,7 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         agree::views(&before.view, &world.told.heard().view, [shop.id, marked.id]);
         assert_eq!(before.written_at, after.written_at);
         assert_eq!(disk::tokens(&conn).unwrap(), tokens);
-        assert_eq!(world.providers(crate::world::ALL).await.unwrap().len(), 1);
+        assert_eq!(world.providers(ALL).await.unwrap().len(), 1);
 
         // The store goes on, and its memory with it: key, time and log.
         conn.execute_batch("DROP TRIGGER boom").unwrap();

@@ -112,6 +112,7 @@ cases! {
         changes_gives_what_was_told
         a_reader_of_another_epoch_or_beyond_the_log_is_sent_away
         the_owner_is_told_before_anybody_has_an_answer
+        an_act_is_done_even_if_nobody_waits_for_its_answer
         an_ending_names_the_place_of_its_entry
         forget_drops_what_cannot_matter_and_nothing_else
         forget_drops_old_entries_of_the_log

@@ -148,6 +148,21 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
     tasks.join_all().await;
 }
 
+pub async fn an_act_is_done_even_if_nobody_waits_for_its_answer(world: World) {
+    let shop = world.shop().await;
+    let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+    let gone = world.end(shop.id, Ending::Stored { serial }, false, by(NOW));
+    let begun = tokio::select! {
+        biased;
+        _ = gone => false,
+        () = std::future::ready(()) => true,
+    };
+    assert!(begun);
+    // The next act comes after it.
+    world.is_writable().await.unwrap();
+    assert!(world.living(&shop, Kind::V21, NOW).await.is_empty());
+}
+
 pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     let shop = world.shop().await;
     let mut serials = Vec::new();
