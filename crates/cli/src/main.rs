@@ -1,2 +1,146 @@
-//! Skeleton.
-fn main() {}
+//! The `tegata` command: noun, then verb, as people say them.
+//!
+//! Each noun is a module that holds its verbs' arguments and what they do; the
+//! one `match` below is the whole map. Commands other than `serve` talk to a
+//! running authority and know nothing but its HTTP interface.
+
+mod api;
+mod audit;
+mod channel;
+mod failure;
+mod files;
+mod group;
+mod key;
+mod output;
+mod private_jwk;
+mod provider;
+mod serve;
+mod signing_key;
+mod token;
+
+use crate::{api::Remote, output::Output};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A self-hosted authority for channel access tokens.
+#[derive(Parser)]
+#[command(name = "tegata", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 authority not reachable.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the authority.
+    Serve(Box<serve::Serve>),
+    /// The organisations that own channels.
+    #[command(subcommand)]
+    Provider(provider::Verb),
+    /// What tokens give access to.
+    #[command(subcommand)]
+    Channel(channel::Verb),
+    /// A channel's assertion signing keys.
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Teams within a channel that hold tokens of their own.
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// Channel access tokens.
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// The authority's own signing keys.
+    #[command(subcommand)]
+    SigningKey(signing_key::Verb),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
+    failure::exit_code(runtime.and_then(|runtime| runtime.block_on(run(cli))))
+}
+
+async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
+    let api = || remote.connect();
+    match command {
+        Command::Serve(args) => serve::run(*args, remote.admin_token_file).await,
+
+        Command::Provider(provider::Verb::Create(args)) => {
+            provider::create(&api()?, &out, args).await
+        }
+        Command::Provider(provider::Verb::List(page)) => provider::list(&api()?, &out, page).await,
+
+        Command::Channel(channel::Verb::Create(args)) => channel::create(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::List(args)) => channel::list(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::Show(args)) => channel::show(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::Suspend(args)) => {
+            channel::suspend(&api()?, &out, args).await
+        }
+        Command::Channel(channel::Verb::Resume(args)) => channel::resume(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::Set(args)) => channel::set(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::RotateSecret(args)) => {
+            channel::rotate_secret(&api()?, &out, args).await
+        }
+        Command::Channel(channel::Verb::Delete(args)) => channel::delete(&api()?, &out, args).await,
+
+        Command::Key(key::Verb::Generate(args)) => key::generate(&api()?, &out, args).await,
+        Command::Key(key::Verb::Register(args)) => key::register(&api()?, &out, args).await,
+        Command::Key(key::Verb::List(args)) => key::list(&api()?, &out, args).await,
+        Command::Key(key::Verb::Delete(args)) => key::delete(&api()?, &out, args).await,
+
+        Command::Group(group::Verb::List(args)) => group::list(&api()?, &out, args).await,
+        Command::Group(group::Verb::Set(args)) => group::set(&api()?, &out, args).await,
+        Command::Group(group::Verb::Delete(args)) => group::delete(&api()?, &out, args).await,
+
+        Command::Token(token::Verb::Issue(args)) => token::issue(&api()?, &out, args).await,
+        Command::Token(token::Verb::Verify(args)) => token::verify(&api()?, &out, args).await,
+        Command::Token(token::Verb::List(args)) => token::list(&api()?, &out, args).await,
+        Command::Token(token::Verb::Show(args)) => token::show(&api()?, &out, args).await,
+        Command::Token(token::Verb::Explain(args)) => token::explain(&api()?, &out, args).await,
+        Command::Token(token::Verb::Revoke(args)) => token::revoke(&api()?, &out, args).await,
+        Command::Token(token::Verb::Reissue(args)) => token::reissue(&api()?, &out, args).await,
+
+        Command::SigningKey(signing_key::Verb::List(page)) => {
+            signing_key::list(&api()?, &out, page).await
+        }
+        Command::SigningKey(signing_key::Verb::Rotate) => signing_key::rotate(&api()?, &out).await,
+        Command::SigningKey(signing_key::Verb::Revoke(args)) => {
+            signing_key::revoke(&api()?, &out, args).await
+        }
+
+        Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
+
+        Command::Completions { shell } => out.text(&completions(shell)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tegata", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,26 @@
-//! Skeleton.
+//! The authority of channel access tokens as a server: its memory, its signer,
+//! its HTTP faces and its jobs.
+//!
+//! A request comes in at the [`door`], a face reads it and asks the
+//! [`authority`], the authority judges by the pure rules of `tegata-token` and
+//! acts through the store. The rules are not here, and neither is any SQL.
+
+pub mod authority;
+pub mod chance;
+mod channels;
+pub mod clock;
+pub mod config;
+mod door;
+pub mod face;
+mod form;
+mod jobs;
+mod keyring;
+mod last_used;
+mod limits;
+pub mod master_key;
+mod metrics;
+pub mod private_file;
+mod reply;
+pub mod serve;
+
+pub use limits::Rates;

@@ -1,5 +1,6 @@
 //! Tests, benchmarks and checks of the project: `cargo xtask <task>`.
 
+mod bench;
 mod setup;
 mod test;
 mod tidy;
@@ -8,6 +9,7 @@ const USAGE: &str = "usage: cargo xtask <task>
 
   setup           install what the tests need beside Rust
   test [--long]   that, then every check and every test; --long: many more rounds of the same
+  bench [--help]  Tegata's speed beside what the machine allows, as ratios
   tidy            the rules of the house that no compiler checks
 ";
 
@@ -18,6 +20,9 @@ fn main() -> anyhow::Result<()> {
         ["setup"] => setup::sdks().map(drop),
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
+        ["bench", ref options @ ..] => bench::run(options),
+        // What `bench` starts beside the authority; of no use to people.
+        ["floor", ref options @ ..] => bench::floor::run(options),
         ["tidy"] => tidy::run(),
         _ => anyhow::bail!(USAGE),
     }

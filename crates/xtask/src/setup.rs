@@ -78,6 +78,14 @@ fn install(
     Ok(())
 }
 
+/// Installs the programs that tests run besides the SDKs: `strace`, which makes a
+/// disk fail.
+///
+/// Fails, naming what is missing, where they cannot be had.
+pub fn tools() -> anyhow::Result<()> {
+    if works(Command::new("strace").arg("--version")) { Ok(()) } else { apt(&["strace"]) }
+}
+
 /// Whether a command can be run and succeeds.
 fn works(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -6,6 +6,8 @@
 //! language; `cargo xtask test` installs what they need. Where that is missing
 //! these tests fail: a proof that is skipped proves nothing.
 
+#[path = "../process/mod.rs"]
+mod process;
 mod rust;
 mod server;
 

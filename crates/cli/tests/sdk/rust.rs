@@ -5,11 +5,6 @@
 
 use std::fmt::Debug;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http_body_util::BodyExt as _;
 use line_channel_access_token::apis::client::APIClient;
 use line_channel_access_token::apis::configuration::Configuration;
@@ -17,6 +12,7 @@ use line_channel_access_token::apis::{ChannelAccessTokenApi, Error};
 use line_channel_access_token::models::VerifyChannelAccessTokenResponse;
 use serde_json::{Value, json};
 
+use crate::process::key::Key;
 use crate::server::Server;
 
 const GRANT: &str = "client_credentials";
@@ -291,38 +287,6 @@ impl Walk {
         assert_eq!(found.scope.as_deref(), Some(scope));
         let left = found.expires_in;
         assert!((lifetime - 30..=lifetime).contains(&left), "{left} of {lifetime} s left");
-    }
-}
-
-/// An RSA key pair that signs assertions.
-struct Key(RsaKeyPair);
-
-impl Key {
-    fn generate() -> Self {
-        Key(RsaKeyPair::generate(KeySize::Rsa2048).expect("a key"))
-    }
-
-    fn jwk(&self) -> Value {
-        let public = self.0.public_key();
-        let text = |octets: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(octets);
-        json!({
-            "kty": "RSA",
-            "alg": "RS256",
-            "use": "sig",
-            "n": text(public.modulus().big_endian_without_leading_zero()),
-            "e": text(public.exponent().big_endian_without_leading_zero()),
-        })
-    }
-
-    fn sign(&self, kid: &str, claims: &Value) -> String {
-        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": kid });
-        let text = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
-        let input = format!("{}.{}", text(&header), text(claims));
-        let mut signature = vec![0; self.0.public_modulus_len()];
-        self.0
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
-            .expect("signed");
-        format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 }
 

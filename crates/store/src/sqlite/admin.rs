@@ -4,7 +4,7 @@
 use super::{
     audit,
     end::{append, end_scope, existing},
-    issue::{live, mark_ended, other_groups},
+    issue::{live, mark_ended, other_groups, rows_of},
     rows::{self, unavailable},
     writer::Tx,
 };
@@ -44,16 +44,16 @@ fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
 pub(super) fn create_provider(
     tx: &mut Tx<'_>,
     id: ProviderId,
-    name: String,
+    name: &str,
     by: &By,
 ) -> Result<Provider> {
     let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
-    insert(tx, sql, (id.number(), &name, tx.now.0))?;
+    insert(tx, sql, (id.number(), name, tx.now.0))?;
     audit(tx, by, "provider.create", Some(id), None, json!({ "name": name }))?;
-    Ok(Provider { id, name, created_at: tx.now })
+    Ok(Provider { id, name: name.to_owned(), created_at: tx.now })
 }
 
-pub(super) fn create_channel(tx: &mut Tx<'_>, new: NewChannel, by: &By) -> Result<Channel> {
+pub(super) fn create_channel(tx: &mut Tx<'_>, new: &NewChannel, by: &By) -> Result<Channel> {
     let sql = "SELECT 1 FROM provider WHERE id = ?1";
     let known = tx
         .conn
@@ -86,7 +86,7 @@ pub(super) fn create_channel(tx: &mut Tx<'_>, new: NewChannel, by: &By) -> Resul
     Ok(Channel {
         id: new.id,
         provider: new.provider,
-        name: new.name,
+        name: new.name.clone(),
         channel_type: new.channel_type,
         created_at: tx.now,
         state: ChannelState::Active,
@@ -173,8 +173,8 @@ pub(super) fn change_channel(
 fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
-    for token in live(tx, id).map_err(unavailable)? {
-        mark_ended(tx, id, token.serial, EndedBy::Revoked, None).map_err(unavailable)?;
+    for number in rows_of(tx, id).map_err(unavailable)?.numbers {
+        mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
     secret::HashedSecret,
     time::UnixTime,
@@ -144,7 +144,7 @@ impl SqliteStore {
         let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
         conn.execute_batch(&format!(
             "PRAGMA synchronous = {synchronous};
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+             PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
         ))
         .map_err(database)?;
@@ -176,7 +176,7 @@ impl SqliteStore {
     async fn act<T: Send + 'static>(
         &self,
         by: By,
-        act: impl FnOnce(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
+        mut act: impl FnMut(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
     ) -> Result<(T, Position)> {
         self.writer.act(by.at, move |tx| act(tx, &by)).await
     }
@@ -364,6 +364,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
+        self.read(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+    }
+
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
         self.read(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
     }
@@ -392,12 +396,12 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        let act = move |tx: &mut Tx<'_>| issue::issue(tx, grant, id, &form, by);
+        let act = move |tx: &mut Tx<'_>| issue::issue(tx, &grant, id, &form, by.as_ref());
         self.writer.act(now, act).await.map(|(issued, _)| issued)
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
-        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, grant);
+        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, &grant);
         self.writer.act(now, act).await.map(|(grant, _)| grant)
     }
 
@@ -412,12 +416,12 @@ impl Store for SqliteStore {
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, name, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, &name, by);
         self.act(by, act).await.map(|(provider, _)| provider)
     }
 
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, channel, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, &channel, by);
         self.act(by, act).await.map(|(channel, _)| channel)
     }
 
@@ -480,18 +484,16 @@ impl Store for SqliteStore {
         };
         let ((removed, now), position) = self.act(by, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        let count =
-            move |conn: &mut Connection| read::ended_with(conn, &removed, now).map_err(unavailable);
-        Ok(Ended { tokens: self.read(count).await?, position })
+        Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
         self.writer
             .act(UnixTime(0), move |tx| {
                 let sql = "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-                           WHERE channel = ?1 AND serial = ?2";
+                           WHERE channel = ?1 AND serial = ?2 AND past = 0";
                 let mut stamp = tx.conn.prepare_cached(sql).map_err(unavailable)?;
-                for (channel, serial, at) in stamps {
+                for &(channel, serial, at) in &stamps {
                     stamp.execute((channel.number(), serial.0, at.0)).map_err(unavailable)?;
                 }
                 Ok(())

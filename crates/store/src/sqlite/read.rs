@@ -126,9 +126,13 @@ pub(super) fn groups(
 /// the index of what lives: a channel's history grows without end, and the law
 /// keeps its living few.
 fn token_rows(only_living: bool) -> String {
-    let (table, and) = match only_living {
-        true => ("token t INDEXED BY token_live", "AND t.expires_at > :now AND t.ended_at IS NULL"),
-        false => ("token t", ""),
+    // A row is in one of two indexes; both halves are asked for by name.
+    let table = match only_living {
+        true => "(SELECT * FROM token WHERE channel = :channel AND past = 0 AND expires_at > :now)",
+        false => {
+            "(SELECT * FROM token WHERE channel = :channel AND past = 0
+              UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
+        }
     };
     format!(
         "SELECT * FROM (
@@ -141,8 +145,7 @@ fn token_rows(only_living: bool) -> String {
                     CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
                         OR (k.state = 'bounded' AND t.issued_at > k.bound))
                         THEN k.changed_at END AS by_key
-                FROM {table} JOIN signing_key k ON k.number = t.signing_key
-                WHERE t.channel = :channel {and}))"
+                FROM {table} t JOIN signing_key k ON k.number = t.signing_key))"
     )
 }
 
@@ -167,7 +170,7 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
     Ok(TokenRow {
         id: rows::token_id(row.get("id")?)?,
         serial: Serial(row.get("serial")?),
-        kind: rows::kind(row.get("kind")?)?,
+        kind: rows::kind(row.get_ref("kind")?.as_str()?)?,
         group: rows::group(row.get("grp")?)?,
         assertion_key: rows::assertion_key_id(row.get("assertion_key")?)?,
         state,
@@ -248,8 +251,8 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens lived until a key was removed.
-pub(super) fn ended_with(
+/// How many stored tokens a removal of their keys ends.
+pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
     now: UnixTime,

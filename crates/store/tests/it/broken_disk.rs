@@ -389,7 +389,9 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         assert_eq!((fails(1), fails(3)), (v21, reissue), "{on}: {answers:?}");
         assert!([0, 2, 4].iter().all(|&n| answers[n].is_ok()), "{on}: {answers:?}");
         let commits = world.told.heard().commits.len() - told;
-        assert_eq!(commits, 2, "one to hold the writer, one that all of them shared");
+        // One to hold the writer; then one that they share, if those who failed had
+        // written nothing yet, or else each had one of its own.
+        assert!((2..=1 + answers.len()).contains(&commits), "{on}: {commits} commits");
         assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 1);
 
         let state = world.state().await.unwrap();

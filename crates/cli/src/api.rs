@@ -1,0 +1,228 @@
+//! The way to a running authority: where it is, who asks, and what its answers
+//! mean for somebody at a terminal.
+
+use crate::{
+    failure::{BadUsage, Unreachable},
+    files::admin_token,
+};
+use anyhow::anyhow;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Serialize;
+use serde_json::Value;
+use std::{path::PathBuf, time::Duration};
+
+/// Under which heading the help shows what every command takes.
+pub const EVERYWHERE: &str = "Everywhere";
+
+/// Which authority to talk to.
+#[derive(clap::Args)]
+pub struct Remote {
+    /// Where the authority listens.
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        env = "TEGATA_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: Url,
+    /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
+    /// TEGATA_ADMIN_TOKEN_FILE.
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+/// Which page of a list.
+#[derive(clap::Args, Serialize)]
+pub struct Page {
+    /// Go on behind this cursor, which the page before gave.
+    #[arg(long, value_name = "CURSOR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many rows.
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u16>,
+}
+
+/// How long an answer may take beyond what was asked to be waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Remote {
+    /// A client of the authority. Opens no connection yet.
+    pub fn connect(&self) -> anyhow::Result<Api> {
+        if self.url.cannot_be_a_base() || !matches!(self.url.scheme(), "http" | "https") {
+            return Err(BadUsage(format!("--url: {} is no http address", self.url)).into());
+        }
+        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        Ok(Api { http, url: self.url.clone(), token_file: self.admin_token_file.clone() })
+    }
+}
+
+/// A client of one authority.
+pub struct Api {
+    http: reqwest::Client,
+    url: Url,
+    token_file: Option<PathBuf>,
+}
+
+impl Api {
+    /// `GET` of an admin path, such as `["channels", id]`, with query `query`.
+    pub async fn get(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
+        self.admin(Method::GET, path, |it| it.query(query)).await
+    }
+
+    /// `POST` to an admin path.
+    pub async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.admin(Method::POST, path, |it| it.json(body)).await
+    }
+
+    /// `POST` to an admin path whose answer may take up to `wait` seconds longer.
+    pub async fn post_and_wait(
+        &self,
+        path: &[&str],
+        body: &Value,
+        wait: u16,
+    ) -> anyhow::Result<Value> {
+        let patience = PATIENCE + Duration::from_secs(wait.into());
+        self.admin(Method::POST, path, |it| it.timeout(patience).json(body)).await
+    }
+
+    /// `POST` to an admin path, with an `Idempotency-Key`.
+    pub async fn post_once(
+        &self,
+        path: &[&str],
+        body: &Value,
+        key: Option<&str>,
+    ) -> anyhow::Result<Value> {
+        self.admin(Method::POST, path, |it| with_key(it, key).json(body)).await
+    }
+
+    /// `PATCH` of an admin path.
+    pub async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.admin(Method::PATCH, path, |it| it.json(body)).await
+    }
+
+    /// `DELETE` of an admin path, with query `query`.
+    pub async fn delete(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
+        self.admin(Method::DELETE, path, |it| it.query(query)).await
+    }
+
+    /// `POST` of a form to one of LINE's operations.
+    pub async fn form(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        key: Option<&str>,
+    ) -> anyhow::Result<Value> {
+        let request = self.http.post(self.at(path.split('/'))).form(form);
+        self.answer(with_key(request, key)).await
+    }
+
+    /// `GET` of one of LINE's operations.
+    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        self.answer(self.http.get(self.at(path.split('/'))).query(query)).await
+    }
+
+    /// The time by which the authority judges, in seconds since 1970: that of a
+    /// development server, whose clock may have been moved, or else this machine's.
+    pub async fn now(&self) -> i64 {
+        let development = self.ask("dev/clock", &[]).await;
+        let moved = development.ok().and_then(|clock| clock["now_unix"].as_i64());
+        moved.unwrap_or_else(|| jiff::Timestamp::now().as_second())
+    }
+
+    async fn admin(
+        &self,
+        method: Method,
+        path: &[&str],
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> anyhow::Result<Value> {
+        let url = self.at(["admin", "v1"].iter().chain(path).copied());
+        let request = self.http.request(method, url).bearer_auth(self.token()?);
+        self.answer(with(request)).await
+    }
+
+    /// Each part becomes one segment, whatever characters it holds.
+    fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.url.clone();
+        // An address that can be a base was checked for in `connect`.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn token(&self) -> anyhow::Result<String> {
+        let missing = || {
+            let advice = "no administrator's token: set TEGATA_ADMIN_TOKEN, or \
+                          TEGATA_ADMIN_TOKEN_FILE to the file that `tegata serve` named when it \
+                          started";
+            BadUsage(advice.to_owned()).into()
+        };
+        admin_token(self.token_file.as_deref())?.ok_or_else(missing)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        if status.is_success() {
+            return match body.as_ref() {
+                b"" => Ok(Value::Null),
+                body => serde_json::from_slice(body)
+                    .map_err(|_| anyhow!("{} does not answer like a tegata server", self.url)),
+            };
+        }
+        let mut said = serde_json::from_slice(&body).ok().and_then(|it| reason(&it));
+        if status == StatusCode::UNAUTHORIZED {
+            let hint = "check TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE";
+            said = Some(said.map_or_else(|| hint.to_owned(), |said| format!("{said}; {hint}")));
+        }
+        let said = said.unwrap_or_else(|| format!("{} answered {status}", self.url));
+        Err(match retry_after {
+            Some(seconds) => anyhow!("{said}; try again in {seconds} s"),
+            None => anyhow!(said),
+        })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
+        // Without its address: a query may hold a token.
+        let error = anyhow::Error::from(error.without_url());
+        Unreachable(format!(
+            "no answer from {} ({error:#}); is `tegata serve` running there? \
+             Name another address with --url or TEGATA_URL",
+            self.url
+        ))
+        .into()
+    }
+}
+
+fn with_key(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
+    match key {
+        Some(key) => request.header("Idempotency-Key", key),
+        None => request,
+    }
+}
+
+fn retry_after(response: &Response) -> Option<String> {
+    Some(response.headers().get("Retry-After")?.to_str().ok()?.to_owned())
+}
+
+/// Why, in each of the three dialects that the authority speaks: problem+json
+/// (RFC 9457), OAuth's errors (RFC 6749) and LINE's `message`.
+fn reason(body: &Value) -> Option<String> {
+    let text = |name: &str| body[name].as_str();
+    match (text("detail"), text("code")) {
+        (Some(detail), Some(code)) => return Some(format!("{detail} ({code})")),
+        (Some(detail), None) => return Some(detail.to_owned()),
+        _ => {}
+    }
+    match (text("error_description"), text("error")) {
+        (Some(description), Some(error)) => Some(format!("{description} ({error})")),
+        (None, Some(error)) => Some(error.to_owned()),
+        _ => text("message").map(str::to_owned),
+    }
+}

@@ -1,0 +1,180 @@
+//! `tegata channel`: what tokens give access to.
+
+use crate::{
+    api::{Api, Page},
+    failure::BadUsage,
+    output::Output,
+};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tegata_token::id::{ChannelId, ProviderId};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Make a channel; prints its secret, this once.
+    Create(Create),
+    /// List a provider's channels, newest first.
+    List(List),
+    /// Show a channel.
+    Show(Which),
+    /// Stop all use of a channel until it is resumed; its tokens stay.
+    Suspend(Which),
+    /// Take a suspended channel back into use.
+    Resume(Which),
+    /// Change a channel's name or rules.
+    Set(Set),
+    /// Give a channel a new secret; prints it, this once.
+    RotateSecret(RotateSecret),
+    /// Delete a channel and all its tokens, for good.
+    Delete(Delete),
+}
+
+#[derive(Args)]
+pub struct Which {
+    /// The channel's id.
+    channel: ChannelId,
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// Whose it will be.
+    #[arg(long, value_name = "ID")]
+    provider: ProviderId,
+    /// Its type, which decides what kinds of token it may have.
+    #[arg(long = "type", default_value = "messaging-api", value_parser = TYPES)]
+    channel_type: String,
+    /// What people will call it.
+    name: String,
+}
+
+const TYPES: [&str; 3] = ["messaging-api", "line-login", "mini-app"];
+
+#[derive(Args)]
+pub struct List {
+    /// Whose channels.
+    #[arg(long, value_name = "ID")]
+    provider: ProviderId,
+    #[command(flatten)]
+    page: Page,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// The channel's id.
+    channel: ChannelId,
+    /// What people will call it.
+    #[arg(long)]
+    name: Option<String>,
+    /// By which law its tokens are counted.
+    #[arg(long, value_parser = ["current", "legacy-2020"])]
+    law: Option<String>,
+    /// How many live tokens of a kind a group may have.
+    #[arg(long, value_name = "N")]
+    group_cap: Option<u32>,
+    /// What the next token of a full group does.
+    #[arg(long, value_parser = ["end-oldest", "refuse"])]
+    group_when_full: Option<String>,
+    /// Whether assertions must be meant for this server, not for LINE.
+    #[arg(long, value_name = "BOOL")]
+    own_audience_only: Option<bool>,
+    /// Whether each assertion is taken once.
+    #[arg(long, value_name = "BOOL")]
+    single_use_assertions: Option<bool>,
+}
+
+#[derive(Args)]
+pub struct RotateSecret {
+    /// The channel's id.
+    channel: ChannelId,
+    /// For how many seconds the present secret stays good beside the new one.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    keep_previous: i64,
+    /// End all the channel's tokens, too.
+    #[arg(long)]
+    revoke_tokens: bool,
+    /// Change nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// The channel's id.
+    channel: ChannelId,
+    /// Delete nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What a channel's table begins with.
+const FIRST: [&str; 6] = ["channel_id", "channel_secret", "name", "type", "state", "provider_id"];
+
+pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
+    let path = ["providers", &args.provider.to_string(), "channels"];
+    let body = json!({ "name": args.name, "type": args.channel_type });
+    out.thing(&api.post(&path, &body).await?, &FIRST)
+}
+
+pub async fn list(api: &Api, out: &Output, List { provider, page }: List) -> anyhow::Result<()> {
+    let answer = api.get(&["providers", &provider.to_string(), "channels"], &page).await?;
+    out.list(&answer, "channels", &["channel_id", "name", "type", "state", "created_at"])
+}
+
+pub async fn show(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
+    out.thing(&api.get(&["channels", &channel.to_string()], &()).await?, &FIRST)
+}
+
+pub async fn suspend(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
+    patch(api, out, channel, &json!({ "state": "suspended" })).await
+}
+
+pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
+    patch(api, out, channel, &json!({ "state": "active" })).await
+}
+
+pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
+    let changes: Map<String, Value> = [
+        ("name", args.name.map(Value::from)),
+        ("law", args.law.map(Value::from)),
+        ("group_cap", args.group_cap.map(Value::from)),
+        ("group_when_full", args.group_when_full.map(Value::from)),
+        ("own_audience_only", args.own_audience_only.map(Value::from)),
+        ("single_use_assertions", args.single_use_assertions.map(Value::from)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect();
+    if changes.is_empty() {
+        return Err(BadUsage("nothing to set; see `tegata channel set --help`".to_owned()).into());
+    }
+    patch(api, out, args.channel, &changes.into()).await
+}
+
+async fn patch(api: &Api, out: &Output, id: ChannelId, body: &Value) -> anyhow::Result<()> {
+    out.thing(&api.patch(&["channels", &id.to_string()], body).await?, &FIRST)
+}
+
+pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyhow::Result<()> {
+    let id = args.channel.to_string();
+    if args.dry_run {
+        let tokens = if args.revoke_tokens { would_end_all(api, &id).await? } else { json!(0) };
+        return out.thing(&json!({ "would_revoke": tokens }), &[]);
+    }
+    let body =
+        json!({ "keep_previous_seconds": args.keep_previous, "revoke_tokens": args.revoke_tokens });
+    out.thing(&api.post(&["channels", &id, "secret"], &body).await?, &["channel_secret"])
+}
+
+pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let id = args.channel.to_string();
+    if args.dry_run {
+        return out.thing(&json!({ "would_revoke": would_end_all(api, &id).await? }), &[]);
+    }
+    api.delete(&["channels", &id], &()).await?;
+    out.done(&format!("channel {id} is deleted"))
+}
+
+async fn would_end_all(api: &Api, channel: &str) -> anyhow::Result<Value> {
+    let body = json!({ "all": true, "dry_run": true });
+    Ok(api.post(&["channels", channel, "revocations"], &body).await?["revoked"].take())
+}

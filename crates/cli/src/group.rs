@@ -1,0 +1,98 @@
+//! `tegata group`: teams within a channel that hold tokens of their own. A group
+//! comes into being with its first token or key; here it gets rules of its own.
+
+use crate::{api::Api, failure::BadUsage, output::Output};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tegata_token::id::{ChannelId, Group};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// List a channel's groups.
+    List(List),
+    /// Give a group rules of its own.
+    Set(Set),
+    /// Delete a group: its rules, its keys, and its tokens.
+    Delete(Delete),
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Whose groups.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// Whose group.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// The group's name.
+    group: Group,
+    /// How many live tokens of a kind it may have; `channel` for the channel's rule.
+    #[arg(long, value_name = "N")]
+    cap: Option<String>,
+    /// What the next token does when it has them; `channel` for the channel's rule.
+    #[arg(long, value_parser = ["end-oldest", "refuse", "channel"])]
+    when_full: Option<String>,
+    /// Whom to tell of what concerns it; an empty one takes it away.
+    #[arg(long)]
+    contact: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// Whose group.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// The group's name.
+    group: Group,
+    /// Delete nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn list(api: &Api, out: &Output, List { channel }: List) -> anyhow::Result<()> {
+    let answer = api.get(&["channels", &channel.to_string(), "groups"], &()).await?;
+    let columns = ["group", "live_tokens", "assertion_keys", "cap", "when_full", "contact"];
+    out.list(&answer, "groups", &columns)
+}
+
+pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
+    let mut changes = Map::new();
+    if let Some(cap) = args.cap {
+        let cap = match cap.as_str() {
+            "channel" => Value::Null,
+            number => match number.parse::<u32>() {
+                Ok(number) => number.into(),
+                Err(_) => return Err(BadUsage("--cap: a number, or `channel`".to_owned()).into()),
+            },
+        };
+        changes.insert("cap".to_owned(), cap);
+    }
+    if let Some(when_full) = args.when_full {
+        let rule = if when_full == "channel" { Value::Null } else { when_full.into() };
+        changes.insert("when_full".to_owned(), rule);
+    }
+    if let Some(contact) = args.contact {
+        let contact = if contact.is_empty() { Value::Null } else { contact.into() };
+        changes.insert("contact".to_owned(), contact);
+    }
+    if changes.is_empty() {
+        return Err(BadUsage("nothing to set; see `tegata group set --help`".to_owned()).into());
+    }
+    let path = ["channels", &args.channel.to_string(), "groups", args.group.as_str()];
+    out.thing(&api.patch(&path, &changes.into()).await?, &["group"])
+}
+
+pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let (channel, group) = (args.channel.to_string(), args.group);
+    if args.dry_run {
+        let body = json!({ "group": group, "dry_run": true });
+        let answer = api.post(&["channels", &channel, "revocations"], &body).await?;
+        return out.thing(&json!({ "would_revoke": answer["revoked"] }), &[]);
+    }
+    api.delete(&["channels", &channel, "groups", group.as_str()], &()).await?;
+    out.done(&format!("group {group} of channel {channel} is deleted"))
+}

@@ -1,0 +1,154 @@
+//! `tegata key`: the RSA keys with which a channel signs assertions. The private
+//! half never leaves the machine that it was made on.
+
+use crate::{
+    api::Api, failure::BadUsage, files::create_private, output::Output, private_jwk::PrivateJwk,
+};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+};
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Make a key pair, write the private half to a file, and register the public half.
+    Generate(Generate),
+    /// Register the public half of a key pair that you made yourself.
+    Register(Register),
+    /// List a channel's registered keys.
+    List(List),
+    /// Delete a registered key; nothing can be asked for with it any more.
+    Delete(Delete),
+}
+
+#[derive(Args)]
+pub struct Generate {
+    /// For which channel.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// Bind the key to a group: tokens asked for with it belong to that group.
+    #[arg(long)]
+    group: Option<Group>,
+    /// Where to write the private key; readable by you only, and never over a
+    /// file that is there [default: CHANNEL.private.jwk.json].
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Register {
+    /// For which channel.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// Bind the key to a group: tokens asked for with it belong to that group.
+    #[arg(long)]
+    group: Option<Group>,
+    /// File with the public JWK, or `-` for stdin.
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Whose keys.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// Whose key.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// The key's `kid`.
+    kid: AssertionKeyId,
+    /// End all tokens that were asked for with it, too.
+    #[arg(long)]
+    revoke_tokens: bool,
+    /// Delete nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result<()> {
+    let path = args.file.unwrap_or_else(|| format!("{}.private.jwk.json", args.channel).into());
+    // The place is taken first: a key must not be registered and then lost.
+    let mut file = create_private(&path)?;
+    let key = PrivateJwk::generate()?;
+    let registered = post_key(api, args.channel, key.public(), args.group).await;
+    let kid = match registered {
+        Ok(registered) => registered["kid"].as_str().unwrap_or_default().to_owned(),
+        Err(error) => {
+            std::fs::remove_file(&path).ok();
+            return Err(error);
+        }
+    };
+    file.write_all(key.to_json(&kid).as_bytes()).and_then(|()| file.sync_all()).with_context(
+        || {
+            format!(
+                "the key is registered as {kid}, but {} could not be written; take it back with \
+                 `tegata key delete --channel {} {kid}`",
+                path.display(),
+                args.channel
+            )
+        },
+    )?;
+    out.thing(&json!({ "kid": kid, "private_key_file": path }), &["kid"])
+}
+
+pub async fn register(api: &Api, out: &Output, args: Register) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let read = if args.file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(&args.file).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    let name = args.file.display();
+    read.map_err(|error| BadUsage(format!("cannot read {name}: {error}")))?;
+    let jwk: Value = serde_json::from_str(&text)
+        .map_err(|error| BadUsage(format!("{name} is not JSON: {error}")))?;
+    // Refused by the authority as well; but what is private had better not travel.
+    if jwk.get("d").is_some() {
+        let advice = "it holds a private key; register the public half only";
+        return Err(BadUsage(format!("{name}: {advice}")).into());
+    }
+    let registered = post_key(api, args.channel, jwk, args.group).await?;
+    out.thing(&registered, &["kid"])
+}
+
+async fn post_key(
+    api: &Api,
+    channel: ChannelId,
+    jwk: Value,
+    group: Option<Group>,
+) -> anyhow::Result<Value> {
+    let mut body = json!({ "jwk": jwk });
+    if let Some(group) = group {
+        body["group"] = json!(group);
+    }
+    api.post(&["channels", &channel.to_string(), "assertion-keys"], &body).await
+}
+
+pub async fn list(api: &Api, out: &Output, List { channel }: List) -> anyhow::Result<()> {
+    let answer = api.get(&["channels", &channel.to_string(), "assertion-keys"], &()).await?;
+    out.list(&answer, "assertion_keys", &["kid", "group", "created_at"])
+}
+
+pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let (channel, kid) = (args.channel.to_string(), args.kid.to_string());
+    if args.dry_run {
+        let mut tokens = json!(0);
+        if args.revoke_tokens {
+            let body = json!({ "assertion_key": kid, "dry_run": true });
+            tokens =
+                api.post(&["channels", &channel, "revocations"], &body).await?["revoked"].take();
+        }
+        return out.thing(&json!({ "would_revoke": tokens }), &[]);
+    }
+    let query = [("revoke_tokens", args.revoke_tokens)];
+    api.delete(&["channels", &channel, "assertion-keys", &kid], &query).await?;
+    out.done(&format!("key {kid} of channel {channel} is deleted"))
+}

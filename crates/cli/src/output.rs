@@ -1,0 +1,136 @@
+//! What a command prints: plain aligned text for people, or the API's own JSON.
+
+use crate::api::EVERYWHERE;
+use clap::ValueEnum;
+use serde_json::Value;
+use std::io::{Write, stdout};
+
+/// In which form to print.
+#[derive(clap::Args)]
+pub struct Output {
+    /// In which form to print; JSON is what the API answered.
+    #[arg(long = "output", short = 'o', global = true, help_heading = EVERYWHERE,
+          value_enum, default_value = "table")]
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+}
+
+impl Output {
+    /// Prints one thing: its members, one a line, `first` before all others.
+    pub fn thing(&self, thing: &Value, first: &[&str]) -> anyhow::Result<()> {
+        match self.form {
+            Form::Json => self.json(thing),
+            Form::Table => self.text(&members(thing, first)),
+        }
+    }
+
+    /// Prints a list as the API answers it: the rows under `name`, of which the
+    /// table shows `columns`, and the cursor of the next page.
+    pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
+        if self.form == Form::Json {
+            return self.json(answer);
+        }
+        let rows = answer[name].as_array().map_or(&[][..], Vec::as_slice);
+        let head = columns.iter().map(|it| it.replace('_', " ").to_uppercase()).collect();
+        let cells = |row: &Value| columns.iter().map(|&column| plain(&row[column])).collect();
+        let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
+        self.text(&aligned(&table))?;
+        // Not part of the table, so that whoever cuts columns out of it is not fooled.
+        if let Some(next) = answer["next"].as_str() {
+            eprintln!("there are more: --after {next}");
+        }
+        Ok(())
+    }
+
+    /// Prints that something is done that has no answer to show.
+    pub fn done(&self, what: &str) -> anyhow::Result<()> {
+        match self.form {
+            Form::Json => Ok(()),
+            Form::Table => self.text(&format!("{what}\n")),
+        }
+    }
+
+    /// Prints text as it is.
+    pub fn text(&self, text: &str) -> anyhow::Result<()> {
+        let mut out = stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    fn json(&self, value: &Value) -> anyhow::Result<()> {
+        self.text(&format!("{value:#}\n"))
+    }
+}
+
+fn members(thing: &Value, first: &[&str]) -> String {
+    let mut all = Vec::new();
+    flatten("", thing, &mut all);
+    let place = |name: &str| first.iter().position(|it| *it == name).unwrap_or(first.len());
+    all.sort_by_key(|(name, _)| place(name));
+    let rows: Vec<_> = all.into_iter().map(|(name, text)| vec![name, text]).collect();
+    aligned(&rows)
+}
+
+/// Members of members come out as `outer.inner`.
+fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            for (inner, value) in members {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{dot}{inner}"), value, all);
+            }
+        }
+        other => all.push((name.to_owned(), plain(other))),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Columns as wide as their widest cell, two blanks between them, none at the end.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [vec!["A".to_owned(), "B".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
+        assert_eq!(aligned(&rows), "A    B\näöü  x\n");
+    }
+
+    #[test]
+    fn a_thing_shows_its_members_the_wanted_ones_first_and_absent_ones_as_a_dash() {
+        let thing = json!({ "a": null, "receipt": { "complete": true, "verifiers": [] }, "z": 1 });
+        let shown = members(&thing, &["z"]);
+        assert_eq!(
+            shown,
+            "z                  1\na                  -\nreceipt.complete   true\nreceipt.verifiers  -\n"
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! `tegata provider`: the organisations that own channels.
+
+use crate::{
+    api::{Api, Page},
+    output::Output,
+};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Make a provider.
+    Create(Create),
+    /// List providers, newest first.
+    List(Page),
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// What people will call it.
+    name: String,
+}
+
+pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow::Result<()> {
+    let made = api.post(&["providers"], &json!({ "name": name })).await?;
+    out.thing(&made, &["provider_id", "name"])
+}
+
+pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
+    let answer = api.get(&["providers"], &page).await?;
+    out.list(&answer, "providers", &["provider_id", "name", "created_at"])
+}

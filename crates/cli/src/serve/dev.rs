@@ -1,0 +1,155 @@
+//! What `serve --dev` lays out on the table: a channel with all its credentials,
+//! and lines to paste. Each line stands alone and works as it is.
+
+use crate::{files::create_private, private_jwk::PrivateJwk};
+use anyhow::Context;
+use std::{
+    fmt::{Display, Write as _},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+use tegata_server::{authority::Authority, private_file, serve::Running};
+use tegata_store::Page;
+use tegata_token::{
+    id::ChannelId,
+    jwk::AssertionKey,
+    law::{ChannelType, Kind},
+    policy::{Credential, IssueRequest},
+    secret::PlainSecret,
+};
+
+/// Makes provider, channel, assertion key and tokens in a new store, and says
+/// what there is. Key files go into `home`.
+pub async fn prepare(
+    running: &Running,
+    admin_token: Option<&PlainSecret>,
+    home: &Path,
+) -> anyhow::Result<String> {
+    let mut words =
+        "this is a development server: its clock can be moved; never use it for real\n".to_owned();
+    let authority = &*running.authority;
+    let only_one = Page { before: None, most: 1 };
+    if !authority.store().providers(only_one).await?.is_empty() {
+        words.push_str(
+            "this store was prepared before and its secrets were shown then; a new one comes \
+             from `tegata channel rotate-secret`\n",
+        );
+        return Ok(words);
+    }
+    let admin_token = match (admin_token, &running.admin_token_file) {
+        (Some(token), _) => token.reveal().to_owned(),
+        (None, Some(file)) => {
+            let token = private_file::read(file)?.context("the administrator's token is gone")?;
+            token.as_str().to_owned()
+        }
+        (None, None) => String::new(),
+    };
+    let table = Table::lay(authority, home).await?;
+    table.write(&mut words, &format!("http://{}", running.address), &admin_token)?;
+    Ok(words)
+}
+
+/// All that there is to try out with.
+struct Table {
+    channel: ChannelId,
+    secret: PlainSecret,
+    kid: String,
+    key_file: PathBuf,
+    to_verify: String,
+    to_revoke: String,
+}
+
+impl Table {
+    async fn lay(authority: &Authority, home: &Path) -> anyhow::Result<Self> {
+        let by = || authority.by("tegata", None, Some("serve --dev".to_owned()));
+        let provider = authority.create_provider("Development", by()).await?;
+        let made = authority
+            .create_channel(provider.id, "Development bot", ChannelType::MessagingApi, by())
+            .await?;
+        let (channel, secret) = (made.0.id, made.1);
+        let (kid, key_file) = {
+            let key = PrivateJwk::generate()?;
+            let public = AssertionKey::from_jwk(key.public().to_string().as_bytes())?;
+            let kid = authority.register_key(channel, public, None, by()).await?.to_string();
+            let file = home.join(format!("{channel}.private.jwk.json"));
+            create_private(&file)?.write_all(key.to_json(&kid).as_bytes())?;
+            (kid, file)
+        };
+        let token = async || {
+            let credential = Credential::Secret(secret.clone());
+            let kind = Kind::ShortLived;
+            let request = IssueRequest { kind, credential, group: None, idempotency: None };
+            Ok::<_, anyhow::Error>(
+                authority.issue(request, channel, None).await?.reveal().to_owned(),
+            )
+        };
+        let (to_verify, to_revoke) = (token().await?, token().await?);
+        Ok(Self { channel, secret, kid, key_file, to_verify, to_revoke })
+    }
+
+    fn write(&self, to: &mut String, url: &str, admin_token: &str) -> anyhow::Result<()> {
+        let Self { channel, kid, to_verify, to_revoke, .. } = self;
+        let secret = self.secret.reveal();
+        let key_file = self.key_file.display();
+        let credentials: [(&str, &dyn Display); 5] = [
+            ("channel id", channel),
+            ("channel secret", &secret),
+            ("assertion key id", kid),
+            ("private assertion key", &key_file),
+            ("administrator's token", &admin_token),
+        ];
+        to.push('\n');
+        for (name, value) in credentials {
+            writeln!(to, "{name:<22} {value}")?;
+        }
+        let admin = format!("-H {}", quoted(&format!("Authorization: Bearer {admin_token}")));
+        let json = "-H 'Content-Type: application/json'";
+        let proof = format!(
+            "-d grant_type=client_credentials -d client_id={channel} -d client_secret={secret}"
+        );
+        let lines = [
+            ("issue a stateless token", format!("{url}/oauth2/v3/token {proof}")),
+            ("issue a short-lived token", format!("{url}/v2/oauth/accessToken {proof}")),
+            ("verify a token", format!("{url}/v2/oauth/verify -d access_token={to_verify}")),
+            (
+                "ask as a gateway would",
+                format!("-i {url}/gateway/verify -H 'Authorization: Bearer {to_verify}'"),
+            ),
+            (
+                "list the channel's tokens",
+                format!("{url}/admin/v1/channels/{channel}/tokens {admin}"),
+            ),
+            ("revoke a token", format!("{url}/v2/oauth/revoke -d access_token={to_revoke}")),
+            (
+                "make a long-lived token",
+                format!(
+                    "{url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
+                     -d '{{\"delay_seconds\":0}}'"
+                ),
+            ),
+            (
+                "move the clock on by an hour",
+                format!("{url}/dev/clock {json} -d '{{\"advance_seconds\":3600}}'"),
+            ),
+        ];
+        for (what, line) in lines {
+            writeln!(to, "\n# {what}\ncurl -sS {line}")?;
+        }
+        // Its assertion must be signed anew, which is more than curl can do. This
+        // program need not be on the PATH.
+        let program = std::env::current_exe()?;
+        writeln!(
+            to,
+            "\n# issue a v2.1 token\n{} --url {url} token issue --kind v2.1 --channel {channel} \
+             --key {}\n",
+            quoted(&program.display().to_string()),
+            quoted(&key_file.to_string())
+        )?;
+        Ok(())
+    }
+}
+
+/// One word to a shell, whatever it holds.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

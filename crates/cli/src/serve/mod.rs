@@ -1,0 +1,177 @@
+//! `tegata serve`: from what the operator set to a running authority, and down
+//! again. What it says to people goes to stdout, the log to stderr.
+
+mod dev;
+mod settings;
+
+use crate::{failure::BadUsage, files::admin_token};
+use anyhow::{Context, anyhow};
+use settings::{Given, LogFormat, StoreAddress};
+use std::{
+    io::{IsTerminal, Write},
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    pin::pin,
+    time::Duration,
+};
+use tegata_server::{
+    Rates,
+    config::{AdminToken, JWKS_CACHE, Settings},
+    serve::{Running, serve, stop_signal},
+};
+use tegata_token::secret::PlainSecret;
+use tempfile::TempDir;
+use tracing_subscriber::EnvFilter;
+
+/// What `serve` can be told.
+#[derive(clap::Args)]
+pub struct Serve {
+    /// File with settings, each named like its flag with `_` for `-`
+    /// [default: tegata.toml, if there is one].
+    #[arg(long, env = "TEGATA_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// Serves until it is told to stop, or until the store gives up.
+pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
+    let given = args.given.or_file(args.config.as_deref())?;
+    log_to_stderr(&given)?;
+    let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
+    let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
+    // Kept to the end, and then removed with all that is in it.
+    let folder = given.private_folder()?;
+    let settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
+    let dev = settings.dev;
+    let home = settings.store.parent().unwrap_or(&settings.store).to_owned();
+
+    let mut stop_signal = pin!(stop_signal());
+    tokio::select! {
+        biased;
+        // Polled once, so that from here on a signal stops us in good order.
+        signal = &mut stop_signal => return Ok(signal?),
+        () = std::future::ready(()) => {}
+    }
+    let running = serve(settings).await?;
+    tracing::info!(address = %running.address, "serving");
+    if dev {
+        tracing::warn!("serving with --dev: the clock can be moved by anybody on this machine");
+    }
+    let mut words = format!("listening on http://{}\n", running.address);
+    if dev {
+        words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
+    } else {
+        words.push_str(&first_steps(&running));
+    }
+    // Nobody reading is no reason not to serve.
+    let _ = std::io::stdout().lock().write_all(words.as_bytes());
+
+    let ended = tokio::select! {
+        signal = stop_signal => signal.context("cannot wait for signals"),
+        () = running.failed() => {
+            Err(anyhow!("the store has given up; see the log for the reason, then start again"))
+        }
+    };
+    running.stop().await;
+    drop(folder);
+    ended
+}
+
+/// Logs go to stderr: stdout is for people.
+fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
+    let directives = given.log.as_deref().unwrap_or("info");
+    let filter = EnvFilter::builder()
+        .parse(directives)
+        .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match given.log_format {
+        Some(LogFormat::Json) => log.json().flatten_event(true).init(),
+        _ => log.init(),
+    }
+    Ok(())
+}
+
+impl Given {
+    fn is_dev(&self) -> bool {
+        self.dev.unwrap_or(false)
+    }
+
+    /// The folder of a development store that nobody gave a place to.
+    fn private_folder(&self) -> anyhow::Result<Option<TempDir>> {
+        if !self.is_dev() || self.store.is_some() {
+            return Ok(None);
+        }
+        // Readable by its owner only: `tempfile` makes it with mode 0700.
+        let folder = tempfile::Builder::new().prefix("tegata-dev-").tempdir();
+        folder.map(Some).context("cannot make a temporary folder")
+    }
+
+    /// What it all means.
+    fn settings(
+        self,
+        folder: Option<&TempDir>,
+        admin_token: Option<&PlainSecret>,
+    ) -> anyhow::Result<Settings> {
+        let dev = self.is_dev();
+        let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let store = match (self.store, folder) {
+            (Some(StoreAddress(file)), _) => file,
+            (None, Some(folder)) => folder.path().join("tegata.db"),
+            (None, None) => "tegata.db".into(),
+        };
+        let wrong = |what: &str| BadUsage(what.to_owned());
+        let admin_token = admin_token.map(AdminToken::new).transpose();
+        let admin_token = admin_token.map_err(|error| wrong(&error.to_string()))?;
+        if let Some(url) = &self.public_url
+            && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            return Err(wrong("public_url: an address such as https://tegata.example.com").into());
+        }
+        let delay = self.key_promotion_delay.map(Duration::from_secs);
+        if delay.is_some_and(|delay| delay < JWKS_CACHE) {
+            let least = JWKS_CACHE.as_secs();
+            return Err(wrong(&format!("key_promotion_delay: at least {least} seconds")).into());
+        }
+        let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
+        Ok(Settings {
+            public_url: self.public_url,
+            admin_token,
+            master_key_file: self.master_key_file,
+            dev,
+            key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
+            connections: self.connections.unwrap_or(usual.connections),
+            rates: Rates {
+                short_lived: self.issue_rate_short_lived.unwrap_or(usual.rates.short_lived),
+                other: self.issue_rate.unwrap_or(usual.rates.other),
+            },
+            ..usual
+        })
+    }
+}
+
+/// What to do next, for whoever just started the authority.
+fn first_steps(running: &Running) -> String {
+    let url = format!("http://{}", running.address);
+    let mut words = format!(
+        "LINE's operations are at {url}, the administrators' API at {url}/admin/v1\n\
+         ready when {url}/readyz answers 200\n"
+    );
+    match &running.admin_token_file {
+        Some(file) => {
+            // As a whole, so that it can be pasted anywhere.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            let file = file.display();
+            words.push_str(&format!(
+                "the administrator's token is in {file}; to be the first administrator:\n  \
+                 export TEGATA_URL={url} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
+                 tegata provider create 'My company'\n",
+            ));
+        }
+        None => words.push_str("the administrator's token is the one that was set\n"),
+    }
+    words
+}

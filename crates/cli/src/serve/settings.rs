@@ -1,0 +1,166 @@
+//! Where the settings of `serve` come from: flags, the environment, and a file,
+//! in this order. One struct is read from all three, so that no setting can be
+//! missing from one of them.
+
+use crate::failure::BadUsage;
+use clap::ValueEnum;
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// What an operator set somewhere; what is `None` has its default.
+#[derive(clap::Args, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Given {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, env = "TEGATA_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Where to keep what must not be lost [default: sqlite:tegata.db].
+    #[arg(long, env = "TEGATA_STORE", value_name = "sqlite:FILE")]
+    pub store: Option<StoreAddress>,
+    /// The address that clients know this server by [default: the listener's].
+    #[arg(long, env = "TEGATA_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// File with the key that seals the signing keys; made if it is not there
+    /// [default: beside the store].
+    #[arg(long, env = "TEGATA_MASTER_KEY_FILE", value_name = "FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// A flag of every command; here it names the token to accept.
+    #[arg(skip)]
+    pub admin_token_file: Option<PathBuf>,
+    /// For trying out: loopback only, a clock that can be moved, a channel made.
+    #[arg(long, env = "TEGATA_DEV", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    pub dev: Option<bool>,
+    /// How long a new signing key is published before it signs; at least as long
+    /// as the JWKS may be cached [default: 900].
+    #[arg(long, env = "TEGATA_KEY_PROMOTION_DELAY", value_name = "SECONDS")]
+    pub key_promotion_delay: Option<u64>,
+    /// How many connections are served at once [default: 10000].
+    #[arg(long, env = "TEGATA_CONNECTIONS", value_name = "N")]
+    pub connections: Option<usize>,
+    /// How many short-lived tokens a channel may be issued in a second [default: 370].
+    #[arg(long, env = "TEGATA_ISSUE_RATE_SHORT_LIVED", value_name = "N")]
+    pub issue_rate_short_lived: Option<u32>,
+    /// How many tokens of each other kind a channel may be issued in a second
+    /// [default: 2000].
+    #[arg(long, env = "TEGATA_ISSUE_RATE", value_name = "N")]
+    pub issue_rate: Option<u32>,
+    /// What to log: a level, or directives such as `info,tegata_server=debug`
+    /// [default: info].
+    #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
+    pub log: Option<String>,
+    /// In which form to log, to stderr [default: text].
+    #[arg(long, env = "TEGATA_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// Where the store is, as a URL says it.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StoreAddress(pub PathBuf);
+
+impl FromStr for StoreAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", file)) if !file.is_empty() => Ok(Self(file.into())),
+            Some(("postgres" | "postgresql", _)) => {
+                Err("this version keeps its store in SQLite only: sqlite:FILE".to_owned())
+            }
+            _ => Err("write it as sqlite:FILE".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for StoreAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The file that is read if it is there and no other is named.
+const USUAL_FILE: &str = "tegata.toml";
+
+impl Given {
+    /// These settings, and what `file` (or else `tegata.toml`, if there is one)
+    /// says where they say nothing.
+    pub fn or_file(self, file: Option<&Path>) -> anyhow::Result<Self> {
+        let usual = Path::new(USUAL_FILE);
+        let Some(file) = file.or_else(|| usual.exists().then_some(usual)) else { return Ok(self) };
+        let wrong = |what: String| BadUsage(format!("{}: {what}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let given = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        Ok(self.or(given))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            store: self.store.or(other.store),
+            public_url: self.public_url.or(other.public_url),
+            master_key_file: self.master_key_file.or(other.master_key_file),
+            admin_token_file: self.admin_token_file.or(other.admin_token_file),
+            dev: self.dev.or(other.dev),
+            key_promotion_delay: self.key_promotion_delay.or(other.key_promotion_delay),
+            connections: self.connections.or(other.connections),
+            issue_rate_short_lived: self.issue_rate_short_lived.or(other.issue_rate_short_lived),
+            issue_rate: self.issue_rate.or(other.issue_rate),
+            log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> anyhow::Result<Given> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it.toml");
+        std::fs::write(&path, text).unwrap();
+        let given = Given { connections: Some(7), ..Given::default() };
+        given.or_file(Some(&path))
+    }
+
+    #[test]
+    fn the_file_says_only_what_nobody_said_before() {
+        let given =
+            file("connections = 1\nlisten = \"127.0.0.1:9\"\nstore = \"sqlite:a.db\"").unwrap();
+        assert_eq!(given.connections, Some(7));
+        assert_eq!(given.listen.unwrap().port(), 9);
+        assert_eq!(given.store.unwrap().0, Path::new("a.db"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_beside_those_that_are_known() {
+        let error = file("listn = \"127.0.0.1:9\"").err().unwrap();
+        assert!(error.downcast_ref::<BadUsage>().is_some());
+        let error = error.to_string();
+        assert!(error.contains("`listn`") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_and_a_missing_file_are_errors() {
+        assert!(file("listen = 8080").is_err());
+        assert!(file("store = \"postgres://x\"").is_err());
+        assert!(Given::default().or_file(Some(Path::new("/no/such.toml"))).is_err());
+    }
+}

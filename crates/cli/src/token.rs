@@ -1,0 +1,299 @@
+//! `tegata token`: issue, check, list, explain and end channel access tokens.
+//!
+//! Issuing and verifying go through LINE's own operations, as any program would;
+//! the rest is the administrator's.
+
+use crate::{
+    api::{Api, Page},
+    failure::BadUsage,
+    files::{or_stdin, read_secret},
+    output::Output,
+    private_jwk::PrivateJwk,
+};
+use clap::{ArgGroup, Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
+    law::Kind,
+};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Issue a token, with the channel's secret or an assertion key; prints it, this once.
+    Issue(Issue),
+    /// Ask whether a token is good; exit code 1 if it is not.
+    Verify(Token),
+    /// List a channel's stored tokens, newest first.
+    List(List),
+    /// Show a stored token.
+    Show(Show),
+    /// Say what a token is, and why it is good or not.
+    Explain(Token),
+    /// End tokens: one, or all of a channel, group, kind, key, provider, or everything.
+    Revoke(Box<Revoke>),
+    /// Give a channel a new long-lived token; prints it, this once.
+    Reissue(Reissue),
+}
+
+#[derive(Args)]
+pub struct Token {
+    /// The token, or `-` for stdin, which keeps it out of the shell's history.
+    token: String,
+}
+
+#[derive(Args)]
+pub struct Issue {
+    /// For which channel.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// Which kind: stateless, short-lived or v2.1 (for long-lived see `reissue`).
+    #[arg(long, default_value = "stateless")]
+    kind: Kind,
+    /// File with the channel's secret; or set TEGATA_CHANNEL_SECRET.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    secret_file: Option<PathBuf>,
+    /// File with the private assertion key, as `tegata key generate` wrote it.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// For which group.
+    #[arg(long)]
+    group: Option<Group>,
+    /// How long a v2.1 token shall live.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    lifetime: i64,
+    /// Ask again with the same one and get the same token.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Whose tokens.
+    #[arg(long, value_name = "ID")]
+    #[serde(skip)]
+    channel: ChannelId,
+    /// Only of this kind.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    /// Only of this group.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
+    /// Only in this state.
+    #[arg(long, value_parser = ["active", "expired", "ended"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// Whose token.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// The token's id (not the token).
+    token_id: TokenId,
+}
+
+/// Which tokens to end: exactly one of these, most of them within a channel.
+#[derive(Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub struct Revoke {
+    /// The token, or `-` for stdin.
+    #[arg(group = "what")]
+    token: Option<String>,
+    /// The channel whose tokens to end; needed for all but TOKEN, --provider and --everything.
+    #[arg(long, value_name = "ID")]
+    channel: Option<ChannelId>,
+    /// The stored token of this id.
+    #[arg(long, group = "what", value_name = "ID", requires = "channel")]
+    token_id: Option<TokenId>,
+    /// All tokens of a group.
+    #[arg(long, group = "what", requires = "channel")]
+    group: Option<Group>,
+    /// All tokens of a kind.
+    #[arg(long, group = "what", requires = "channel")]
+    kind: Option<Kind>,
+    /// All tokens asked for with an assertion key.
+    #[arg(long, group = "what", value_name = "KID", requires = "channel")]
+    assertion_key: Option<AssertionKeyId>,
+    /// All tokens of the channel.
+    #[arg(long, group = "what", requires = "channel")]
+    all: bool,
+    /// All tokens of all channels of a provider.
+    #[arg(long, group = "what", value_name = "ID", conflicts_with = "channel")]
+    provider: Option<ProviderId>,
+    /// All tokens there are: removes every signing key and makes a new one.
+    #[arg(long, group = "what", conflicts_with = "channel")]
+    everything: bool,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+/// How an ending is told, and waited for.
+#[derive(Args)]
+pub struct Telling {
+    /// Why, for the audit.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Wait up to so many seconds until every verifier knows.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u16,
+    /// End nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
+pub struct Reissue {
+    /// For which channel.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// For how many seconds the present token lives on.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    delay: i64,
+    /// Ask again with the same one and get the same token.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
+    let path = match args.kind {
+        Kind::Stateless => "oauth2/v3/token",
+        Kind::ShortLived => "v2/oauth/accessToken",
+        Kind::V21 => "oauth2/v2.1/token",
+        Kind::LongLived => {
+            let advice = "an administrator makes long-lived tokens: `tegata token reissue`";
+            return Err(BadUsage(advice.to_owned()).into());
+        }
+    };
+    let channel = args.channel.to_string();
+    let mut form = vec![("grant_type", "client_credentials")];
+    let proof;
+    if let Some(file) = &args.key {
+        let key = PrivateJwk::read(file)?;
+        proof = key.assertion(args.channel, args.lifetime, api.now().await)?;
+        form.push(("client_assertion_type", ASSERTION_TYPE));
+        form.push(("client_assertion", &proof));
+    } else if args.kind == Kind::V21 {
+        let advice = "v2.1 tokens are had with an assertion key: name its file with --key, or \
+                      make one with `tegata key generate`";
+        return Err(BadUsage(advice.to_owned()).into());
+    } else {
+        proof = secret(args.secret_file)?;
+        form.push(("client_id", &channel));
+        form.push(("client_secret", &proof));
+    }
+    if let Some(group) = &args.group {
+        form.push(("group", group.as_str()));
+    }
+    let issued = api.form(path, &form, args.idempotency_key.as_deref()).await?;
+    out.thing(&issued, &["access_token", "token_type", "expires_in"])
+}
+
+/// RFC 7523, section 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
+    match (file, std::env::var("TEGATA_CHANNEL_SECRET")) {
+        (Some(file), _) => read_secret(&file),
+        (None, Ok(secret)) if !secret.is_empty() => Ok(secret),
+        _ => {
+            let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds \
+                          it with --secret-file";
+            Err(BadUsage(advice.to_owned()).into())
+        }
+    }
+}
+
+pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
+    let token = or_stdin(token)?;
+    // LINE has one operation for JWS tokens and another for opaque ones.
+    let is_jws = token.bytes().filter(|&b| b == b'.').count() == 2;
+    let field = [("access_token", token.as_str())];
+    let verified = match is_jws {
+        true => api.ask("oauth2/v2.1/verify", &field).await?,
+        false => api.form("v2/oauth/verify", &field, None).await?,
+    };
+    out.thing(&verified, &["client_id", "expires_in"])
+}
+
+/// What a token's table begins with.
+const FIRST: [&str; 6] = ["channel_id", "token_id", "kind", "state", "why", "group"];
+
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let answer = api.get(&["channels", &args.channel.to_string(), "tokens"], &args).await?;
+    let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "ended_by"];
+    out.list(&answer, "tokens", &columns)
+}
+
+pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
+    let path = ["channels", &args.channel.to_string(), "tokens", &args.token_id.to_string()];
+    out.thing(&api.get(&path, &()).await?, &FIRST)
+}
+
+pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
+    let body = json!({ "access_token": or_stdin(token)? });
+    out.thing(&api.post(&["explain"], &body).await?, &FIRST)
+}
+
+pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Result<()> {
+    let channel = args.channel.map(|it| it.to_string());
+    let path = match &channel {
+        Some(channel) => vec!["channels", channel, "revocations"],
+        None => vec!["revocations"],
+    };
+    let telling = args.telling;
+    // clap saw to it that exactly one of them is there.
+    let what = if let Some(token) = args.token {
+        json!({ "access_token": or_stdin(token)? })
+    } else if let Some(id) = args.token_id {
+        json!({ "token_id": id })
+    } else if let Some(group) = args.group {
+        json!({ "group": group })
+    } else if let Some(kind) = args.kind {
+        json!({ "kind": kind })
+    } else if let Some(key) = args.assertion_key {
+        json!({ "assertion_key": key })
+    } else if let Some(provider) = args.provider {
+        json!({ "provider_id": provider })
+    } else {
+        json!({ "all": true })
+    };
+    telling.revoke(api, out, &path, what).await
+}
+
+impl Telling {
+    /// Asks for the ending that `what` names, and shows what it did.
+    pub async fn revoke(
+        self,
+        api: &Api,
+        out: &Output,
+        path: &[&str],
+        mut what: Value,
+    ) -> anyhow::Result<()> {
+        if let Some(reason) = self.reason {
+            what["reason"] = reason.into();
+        }
+        if self.wait > 0 {
+            what["wait_seconds"] = self.wait.into();
+        }
+        if self.dry_run {
+            what["dry_run"] = true.into();
+        }
+        let answer = api.post_and_wait(path, &what, self.wait).await?;
+        out.thing(&answer, &["revoked", "position"])
+    }
+}
+
+pub async fn reissue(api: &Api, out: &Output, args: Reissue) -> anyhow::Result<()> {
+    let path = ["channels", &args.channel.to_string(), "long-lived-token"];
+    let body = json!({ "delay_seconds": args.delay });
+    let issued = api.post_once(&path, &body, args.idempotency_key.as_deref()).await?;
+    out.thing(&issued, &["access_token", "token_type", "token_id", "previous_valid_until"])
+}

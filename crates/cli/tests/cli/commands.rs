@@ -1,0 +1,191 @@
+//! Commands against a running server.
+
+use crate::program::{ADMIN_TOKEN, Desk, Home, finish, finish_with, mode};
+use serde_json::{Value, json};
+
+#[test]
+fn a_token_is_issued_verified_explained_and_revoked() {
+    let desk = Desk::new();
+    let (channel, secret) = desk.channel();
+    let issue = ["token", "issue", "--channel", &channel, "--kind", "short-lived", "-o", "json"];
+    let issued = finish(desk.command(&issue).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+    let issued: Value = serde_json::from_str(&issued).unwrap();
+    let token = issued["access_token"].as_str().unwrap();
+    assert!(token.starts_with("tgs_"));
+
+    let verified = finish_with(&mut desk.command(&["token", "verify", "-"]), token).expect(0);
+    assert!(verified.contains(&channel), "{verified}");
+    let explained = desk.json(&["token", "explain", token]);
+    assert_eq!(
+        (&explained["state"], &explained["kind"]),
+        (&json!("active"), &json!("short-lived"))
+    );
+    let id = explained["token_id"].as_str().unwrap();
+    let shown = desk.run(&["token", "show", "--channel", &channel, id]).expect(0);
+    assert!(shown.starts_with("token_id "), "{shown}");
+
+    let list = desk.run(&["token", "list", "--channel", &channel]).expect(0);
+    let mut rows = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(rows.next().unwrap()[..4], ["TOKEN", "ID", "KIND", "GROUP"]);
+    assert_eq!(rows.next().unwrap()[..4], [id, "short-lived", "-", "active"]);
+
+    let revoke = ["token", "revoke", "--channel", &channel, "--token-id", id, "--reason", "leaked"];
+    let dry = desk.json(&[&revoke[..], &["--dry-run"]].concat());
+    assert_eq!(dry["revoked"], 1);
+    desk.run(&["token", "verify", token]).expect(0);
+    assert_eq!(desk.json(&revoke)["revoked"], 1);
+    desk.run(&["token", "verify", token]).expect_error(1, "invalid");
+    let audit = desk.run(&["audit", "list", "--channel", &channel, "--limit", "1"]);
+    assert!(audit.err.contains("there are more: --after "), "{}", audit.err);
+    let audit = audit.expect(0);
+    assert!(audit.contains("token.revoke") && audit.contains("leaked"), "{audit}");
+}
+
+#[test]
+fn a_generated_key_is_its_owners_alone_and_asks_for_tokens() {
+    let desk = Desk::new();
+    let (channel, secret) = desk.channel();
+    let generate = ["key", "generate", "--channel", &channel, "--file", "shop.json"];
+    let kid = desk.json(&generate)["kid"].as_str().unwrap().to_owned();
+    let file = desk.home.path("shop.json");
+    assert_eq!(mode(&file), 0o600);
+    let written = std::fs::read(&file).unwrap();
+    desk.run(&generate).expect_error(1, "shop.json");
+    assert_eq!(std::fs::read(&file).unwrap(), written, "it was written over");
+    let listed = desk.json(&["key", "list", "--channel", &channel]);
+    assert_eq!(listed["assertion_keys"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["assertion_keys"][0]["kid"], json!(kid));
+
+    let issue = ["token", "issue", "--channel", &channel, "--key", "shop.json"];
+    let v21 = desk.json(&[&issue[..], &["--kind", "v2.1", "--lifetime", "60"]].concat());
+    assert_eq!(v21["expires_in"], 60);
+    let token = v21["access_token"].as_str().unwrap();
+    desk.run(&["token", "verify", token]).expect(0);
+    desk.json(&issue);
+    desk.run(&["token", "issue", "--channel", &channel, "--kind", "v2.1"])
+        .expect_error(2, "tegata key generate");
+
+    let secret = desk.home.file("secret", &format!("{secret}\n"));
+    let secret = ["--secret-file", secret.to_str().unwrap()];
+    let issue = ["token", "issue", "--channel", &channel];
+    let stateless = desk.json(&[&issue[..], &secret].concat());
+    assert_eq!(stateless["expires_in"], 900);
+
+    let delete = ["key", "delete", "--channel", &channel, &kid, "--revoke-tokens"];
+    let dry = desk.json(&[&delete[..], &["--dry-run"]].concat());
+    assert_eq!(dry, json!({ "would_revoke": 1 }));
+    desk.run(&delete).expect(0);
+    desk.run(&["token", "verify", token]).expect_error(1, "revoked");
+}
+
+#[test]
+fn a_key_that_was_not_registered_leaves_no_file() {
+    let desk = Desk::new();
+    let generate = ["key", "generate", "--channel", "1234567890"];
+    desk.run(&generate).expect_error(1, "not-found");
+    assert!(!desk.home.path("1234567890.private.jwk.json").exists());
+}
+
+#[test]
+fn only_the_public_half_of_a_key_is_sent() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let (other, _) = desk.channel();
+    desk.json(&["key", "generate", "--channel", &channel, "--file", "a.json"]);
+    let register = ["key", "register", "--channel", &other, "--group", "kitchen"];
+    desk.run(&[&register[..], &["a.json"]].concat()).expect_error(2, "public half only");
+    let text = std::fs::read_to_string(desk.home.path("a.json")).unwrap();
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let public = json!({
+        "kty": "RSA", "alg": "RS256", "use": "sig", "n": whole["n"], "e": whole["e"],
+    });
+    let mut command = desk.command(&[&register[..], &["-"]].concat());
+    finish_with(&mut command, &public.to_string()).expect(0);
+    let listed = desk.json(&["key", "list", "--channel", &other]);
+    assert_eq!(listed["assertion_keys"][0]["group"], "kitchen");
+}
+
+#[test]
+fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
+    let desk = Desk::new();
+    let (channel, secret) = desk.channel();
+    let set = desk.json(&["channel", "set", &channel, "--group-cap", "1", "--name", "店"]);
+    assert_eq!((&set["group_cap"], &set["name"]), (&json!(1), &json!("店")));
+    desk.run(&["channel", "set", &channel]).expect_error(2, "nothing to set");
+    assert_eq!(desk.json(&["channel", "suspend", &channel])["state"], "suspended");
+    let issue = ["token", "issue", "--channel", &channel, "--group", "kitchen"];
+    let refused = finish(desk.command(&issue).env("TEGATA_CHANNEL_SECRET", &secret));
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert_eq!(desk.json(&["channel", "resume", &channel])["state"], "active");
+
+    let of = ["--channel", &channel, "kitchen"];
+    let set = desk.json(&[&["group", "set"], &of[..], &["--cap", "3"]].concat());
+    assert_eq!(set["cap"], 3);
+    let set = desk.json(&[&["group", "set"], &of[..], &["--cap", "channel"]].concat());
+    assert_eq!(set["cap"], json!(null));
+    let issue = [&issue[..], &["--kind", "short-lived"]].concat();
+    finish(desk.command(&issue).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+    let list = desk.run(&["group", "list", "--channel", &channel]).expect(0);
+    assert!(list.lines().nth(1).unwrap().starts_with("kitchen "), "{list}");
+    let dry = desk.json(&[&["group", "delete"], &of[..], &["--dry-run"]].concat());
+    assert_eq!(dry, json!({ "would_revoke": 1 }));
+    desk.run(&[&["group", "delete"], &of[..]].concat()).expect(0);
+
+    let new = desk.json(&["channel", "rotate-secret", &channel, "--keep-previous", "60"]);
+    assert_ne!(new["channel_secret"], json!(secret));
+    assert!(new["previous_valid_until"].is_string());
+    desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
+    desk.run(&["channel", "show", &channel]).expect(0);
+    desk.run(&["channel", "delete", &channel]).expect(0);
+    desk.run(&["channel", "show", &channel]).expect_error(1, "not-found");
+}
+
+#[test]
+fn signing_keys_rotate_and_everything_can_be_ended() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let made = desk.json(&["token", "reissue", "--channel", &channel]);
+    let token = made["access_token"].as_str().unwrap();
+    assert_eq!(desk.json(&["signing-key", "rotate"])["state"], "coming");
+    let keys = desk.json(&["signing-key", "list"]);
+    let active = keys["signing_keys"].as_array().unwrap();
+    let active = active.iter().find(|key| key["state"] == "active").unwrap()["kid"].clone();
+    desk.run(&["signing-key", "revoke", active.as_str().unwrap()]).expect(0);
+    desk.run(&["token", "verify", token]).expect_error(1, "");
+    desk.json(&["token", "reissue", "--channel", &channel]);
+    let dry = desk.json(&["token", "revoke", "--everything", "--dry-run"]);
+    assert_eq!(dry["revoked"], 1, "the others ended with their key: {dry}");
+}
+
+#[test]
+fn the_exit_code_tells_refused_from_misused_from_unreachable() {
+    let desk = Desk::new();
+    desk.run(&["channel", "show", "1234567890"]).expect_error(1, "not-found");
+    desk.run(&["channel", "show", "123"]).expect_error(2, "exactly ten digits");
+    desk.run(&["channel", "paint"]).expect_error(2, "paint");
+    desk.run(&["token", "revoke"]).expect_error(2, "--everything");
+    desk.run(&["token", "revoke", "--all"]).expect_error(2, "--channel");
+    desk.run(&["token", "revoke", "tok", "--channel", "1234567890", "--all"])
+        .expect_error(2, "--all");
+    let nobody = ["--url", "http://127.0.0.1:1", "provider", "list"];
+    desk.run(&nobody).expect_error(3, "tegata serve");
+    let mut wrong = desk.command(&["provider", "list"]);
+    finish(wrong.env("TEGATA_ADMIN_TOKEN", "wrong")).expect_error(1, "TEGATA_ADMIN_TOKEN");
+    let mut none = desk.command(&["provider", "list"]);
+    finish(none.env_remove("TEGATA_ADMIN_TOKEN")).expect_error(2, "TEGATA_ADMIN_TOKEN_FILE");
+
+    let file = desk.home.file("token", &format!("{ADMIN_TOKEN}\n"));
+    let mut by_file = desk.command(&["provider", "list"]);
+    by_file.env_remove("TEGATA_ADMIN_TOKEN").env("TEGATA_ADMIN_TOKEN_FILE", &file);
+    finish(&mut by_file).expect(0);
+    let mut by_flag = desk.command(&["provider", "list", "--admin-token-file", "token"]);
+    finish(by_flag.env("TEGATA_ADMIN_TOKEN", "wrong")).expect(0);
+}
+
+#[test]
+fn completions_and_help_need_no_server() {
+    let home = Home::new();
+    assert!(home.run(&["completions", "bash"]).expect(0).contains("tegata"));
+    let help = home.run(&["token", "revoke", "--help"]).expect(0);
+    assert!(help.contains("--dry-run"), "{help}");
+}

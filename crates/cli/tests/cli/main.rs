@@ -1,0 +1,8 @@
+//! The `tegata` program as people use it: started, asked, told to stop. What it
+//! prints, which files it leaves, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod commands;
+mod program;
+mod serving;

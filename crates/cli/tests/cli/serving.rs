@@ -1,0 +1,205 @@
+//! `tegata serve`: what it prints, which files it leaves, what it refuses, and
+//! how it ends.
+
+use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+#[test]
+fn the_first_line_says_where_it_listens_and_sigterm_ends_it_well() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    assert!(server.said()[0].starts_with("listening on http://127.0.0.1:"), "{:?}", server.said());
+    assert!(!server.url.ends_with(":0"));
+    assert!(server.stop().success());
+}
+
+#[test]
+fn a_first_start_leaves_private_files_and_says_how_to_become_an_administrator() {
+    let home = Home::new();
+    let mut server = home.serve(&[]);
+    let line = server.line(|line| line.contains("TEGATA_ADMIN_TOKEN_FILE="));
+    let file = line.split_once("TEGATA_ADMIN_TOKEN_FILE=").unwrap().1.to_owned();
+    assert_eq!(mode(&home.path(&file)), 0o600);
+    assert_eq!(mode(&home.path("tegata.db")), 0o600);
+    // As the printed lines say.
+    let export = line.trim();
+    let program = env!("CARGO_BIN_EXE_tegata");
+    let create = format!("{export}\n'{program}' provider create 'My company'");
+    sh(&home, &create).expect(0);
+    let token = std::fs::read_to_string(home.path(&file)).unwrap();
+    assert!(server.stop().success());
+
+    let mut again = home.serve(&[]);
+    again.line(|line| line.contains("TEGATA_ADMIN_TOKEN_FILE="));
+    assert_eq!(std::fs::read_to_string(home.path(&file)).unwrap(), token);
+    let list = format!("export TEGATA_URL={} TEGATA_ADMIN_TOKEN_FILE={file}", again.url);
+    let list = sh(&home, &format!("{list}\n'{program}' provider list")).expect(0);
+    assert!(list.contains("My company"), "{list}");
+}
+
+#[test]
+fn a_second_process_on_the_same_store_is_refused() {
+    let home = Home::new();
+    let _server = home.serve(&[]);
+    let second = home.run(&["serve", "--listen", "127.0.0.1:0"]);
+    second.expect_error(1, "in use by another process");
+}
+
+#[test]
+fn dev_opens_only_a_store_of_its_own_kind() {
+    let home = Home::new();
+    assert!(home.serve(&["--store", "sqlite:real.db"]).stop().success());
+    let dev = home.run(&["serve", "--dev", "--listen", "127.0.0.1:0", "--store", "sqlite:real.db"]);
+    dev.expect_error(1, "not made with --dev");
+    assert!(home.serve(&["--dev", "--store", "sqlite:dev.db"]).stop().success());
+    assert!(home.serve(&["--dev", "--store", "sqlite:dev.db"]).stop().success());
+    let real = home.run(&["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:dev.db"]);
+    real.expect_error(1, "made with --dev");
+}
+
+#[test]
+fn dev_listens_on_loopback_only_and_leaves_nothing_behind() {
+    let home = Home::new();
+    home.run(&["serve", "--dev", "--listen", "0.0.0.0:0"]).expect_error(1, "loopback");
+    let before = entries(&home.path(""));
+    let server = home.serve(&["--dev"]);
+    assert_ne!(entries(&home.path("")), before);
+    assert!(server.stop().success());
+    assert_eq!(entries(&home.path("")), before);
+}
+
+#[test]
+fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
+    let home = Home::new();
+    let mut server = home.serve(&["--dev"]);
+    server.line(|line| line.starts_with("tegata "));
+    let said = server.said().to_vec();
+    let key_file = said.iter().find(|line| line.starts_with("private assertion key")).unwrap();
+    let key_file = key_file.rsplit(' ').next().unwrap();
+    assert_eq!(mode(Path::new(key_file)), 0o600);
+    let mut pasted = 0;
+    for (what, line) in said.iter().zip(&said[1..]) {
+        let Some(what) = what.strip_prefix("# ") else { continue };
+        let answer = sh(&home, line);
+        let expected = match what {
+            "issue a stateless token" => r#""expires_in":900"#,
+            "issue a short-lived token" => r#""expires_in":2592000"#,
+            "verify a token" => r#""expires_in":"#,
+            "ask as a gateway would" => "200 OK",
+            "list the channel's tokens" => r#""tokens":["#,
+            "revoke a token" => "",
+            "make a long-lived token" => r#""access_token":"tgl_"#,
+            "move the clock on by an hour" => r#""now_unix":"#,
+            "issue a v2.1 token" => "access_token",
+            other => panic!("an unknown line: {other}"),
+        };
+        assert!(answer.out.contains(expected), "{what}: {answer:?}");
+        assert!(!answer.out.contains("error"), "{what}: {answer:?}");
+        answer.expect(0);
+        pasted += 1;
+    }
+    assert_eq!(pasted, 9);
+}
+
+#[test]
+fn settings_come_from_flag_environment_and_file_in_this_order() {
+    let home = Home::new();
+    home.file("tegata.toml", "listen = \"127.0.0.1:0\"\nstore = \"sqlite:of-file.db\"\n");
+    let start = |words: &[&str], variable: Option<&str>| {
+        let mut command = home.tegata(words);
+        if let Some(store) = variable {
+            command.env("TEGATA_STORE", store);
+        }
+        assert!(Server::start(&mut command).stop().success());
+    };
+    start(&["serve"], None);
+    assert!(home.path("of-file.db").exists() && !home.path("tegata.db").exists());
+    start(&["serve"], Some("sqlite:of-variable.db"));
+    assert!(home.path("of-variable.db").exists());
+    start(&["serve", "--store", "sqlite:of-flag.db"], Some("sqlite:unused.db"));
+    assert!(home.path("of-flag.db").exists() && !home.path("unused.db").exists());
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_named() {
+    let home = Home::new();
+    let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
+    home.file("typo.toml", "listn = \"127.0.0.1:8080\"\n");
+    serve(&["--config", "typo.toml"]).expect_error(2, "`listn`");
+    serve(&["--config", "none.toml"]).expect_error(2, "none.toml");
+    serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "SQLite");
+    serve(&["--log", "a=b=c"]).expect_error(2, "--log");
+    let mut short = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+    finish(short.env("TEGATA_ADMIN_TOKEN", "short")).expect_error(2, "32 characters");
+    assert_eq!(entries(&home.path("")), ["typo.toml"]);
+}
+
+#[test]
+fn a_store_that_cannot_write_any_more_ends_the_server() {
+    let home = Home::new();
+    // No file may grow beyond 512 KiB: to the server, a disk that fails.
+    let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" serve --listen 127.0.0.1:0";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_tegata")]).current_dir(home.path(""));
+    let server = Server::start(shell.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+    let ask = |server: &Server, words: &[&str]| {
+        let mut command = home.tegata(words);
+        command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN);
+        finish(&mut command)
+    };
+    let mut made = 0;
+    let refused = loop {
+        let done = ask(&server, &["provider", "create", "Company"]);
+        if done.code != 0 || made == 500 {
+            break done;
+        }
+        made += 1;
+    };
+    // Refused, or cut off: in any case not told that it is done.
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert_eq!(server.end().code(), Some(1));
+
+    // On a disk that works it serves again, and has all that it answered for.
+    let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+    let list = ask(&server, &["provider", "list", "--limit", "1000"]).expect(0);
+    let kept = list.lines().count() - 1;
+    assert!(kept == made || kept == made + 1, "{made} were answered for, {kept} are there");
+}
+
+#[test]
+fn the_log_can_be_read_by_programs() {
+    let home = Home::new();
+    let mut command = home.tegata(&["serve", "--dev", "--listen", "127.0.0.1:0"]);
+    command.env("TEGATA_LOG_FORMAT", "json").env("TEGATA_LOG", "debug");
+    let mut server = Server::start(&mut command);
+    let log = server.log();
+    assert!(server.stop().success());
+    let log = log.join().unwrap();
+    assert!(log.contains("--dev"), "it must say what it is: {log}");
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+/// Runs a script in a shell that knows nothing but where programs are.
+fn sh(home: &Home, script: &str) -> Done {
+    let programs = Path::new(env!("CARGO_BIN_EXE_tegata")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).env_clear().env("PATH", path);
+    finish(shell.current_dir(home.path("")).stdin(Stdio::null()))
+}
+
+/// The names in a folder, sorted.
+fn entries(folder: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().file_name().into_string().unwrap()
+    };
+    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(name).collect();
+    names.sort();
+    names
+}

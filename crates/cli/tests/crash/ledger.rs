@@ -1,0 +1,521 @@
+//! What the clients asked for and what they were answered, and what must hold
+//! for it, whatever happens to the server.
+//!
+//! Every act has the moment before it was sent and, unless it was cut off, the
+//! moment after its answer was read. One that ended before another began came
+//! before it; two that overlap may have come either way; one without an answer
+//! may have happened or not, until the next check settles it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::json;
+use tegata_token::claims::Claims;
+use tegata_token::id::Serial;
+use tegata_token::law::Kind;
+
+use crate::chance::Chance;
+use crate::line::{self, Channel, FULL, Reader, With};
+use crate::process::Server;
+use crate::process::http::{Answer, Request};
+use crate::process::key::Key;
+
+/// A place in the order of what the clients saw.
+type Moment = u64;
+
+/// The groups of every mixed channel.
+const GROUPS: [&str; 3] = ["blue", "green", "red"];
+
+/// All that was asked and answered.
+pub(crate) struct Ledger {
+    pub(crate) key: Key,
+    pub(crate) channels: Vec<Books>,
+    /// The channels from here on are in use.
+    pub(crate) in_use: usize,
+    pub(crate) tokens: Vec<Token>,
+    /// Of this round.
+    pub(crate) endings: Vec<Ending>,
+    /// Issues of this round that were never answered.
+    pub(crate) unanswered: Vec<Unanswered>,
+    /// Channels that the clients made.
+    pub(crate) made: Vec<String>,
+    pub(crate) figures: Figures,
+    /// Nobody begins anything any more.
+    pub(crate) over: bool,
+    /// What is being done to the server.
+    pub(crate) trouble: Trouble,
+    provider: String,
+    reader: Reader,
+    now: Moment,
+}
+
+/// What is being done to a server, and so what may become of an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing: it comes.
+    None,
+    /// It is being ended: it may stay away.
+    Ended,
+    /// Its disk fails: it may stay away, or say that the outcome is unknown.
+    DiskFails,
+}
+
+/// How many acts of which sort.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) acknowledged: BTreeMap<&'static str, usize>,
+    pub(crate) in_flight: BTreeMap<&'static str, usize>,
+    pub(crate) refused: usize,
+    pub(crate) checks: usize,
+    /// Unanswered issues that the next start showed to have happened.
+    pub(crate) happened: usize,
+}
+
+/// What is known of one channel.
+pub(crate) struct Books {
+    pub(crate) channel: Channel,
+    pub(crate) use_: Use,
+    /// The newest long-lived token, as far as is known.
+    pub(crate) current: Option<String>,
+    /// Tokens that nobody was handed, found in a list before.
+    pub(crate) strangers: HashSet<String>,
+    /// All tokens of it, by their ids.
+    pub(crate) held: HashMap<String, usize>,
+    assertion: String,
+    /// Held tokens that nobody has asked to end yet.
+    revocable: Vec<usize>,
+    reissuing: bool,
+    serials: HashMap<Serial, usize>,
+    highest: Serial,
+}
+
+/// What a channel is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Short-lived tokens only, always at the cap, and nothing ever revoked.
+    FullOfShortLived,
+    /// v2.1 tokens, always around the cap.
+    FullOfV21,
+    /// Everything.
+    Mixed,
+}
+
+/// A token that a client was handed.
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) claims: Claims,
+    pub(crate) channel: usize,
+    /// Handed out since the last check.
+    pub(crate) fresh: bool,
+    /// Whether it was good at the last check.
+    pub(crate) good: bool,
+    pub(crate) idempotency: Option<String>,
+    asked: Moment,
+    answered: Moment,
+}
+
+/// An issue that was never answered.
+pub(crate) struct Unanswered {
+    pub(crate) channel: usize,
+    pub(crate) kind: Kind,
+    pub(crate) group: Option<&'static str>,
+    pub(crate) idempotency: Option<String>,
+    above: Serial,
+}
+
+/// An act that ends tokens.
+pub(crate) struct Ending {
+    pub(crate) channel: usize,
+    pub(crate) scope: Scope,
+    asked: Moment,
+    answered: Option<Moment>,
+}
+
+/// Which of a channel's tokens.
+#[derive(Debug, Clone)]
+pub(crate) enum Scope {
+    Token(usize),
+    Group(&'static str),
+    Kind(Kind),
+    All,
+    /// The long-lived ones but these two: the new one, and the predecessor that
+    /// is left a delay.
+    LongLivedBut {
+        new: Option<String>,
+        spared: Option<String>,
+    },
+}
+
+/// What a check must find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    Ended,
+    /// Only because of this ending, which was never answered.
+    AsEnding(usize),
+    Either,
+}
+
+/// Something that a client is about to ask.
+pub(crate) struct Act {
+    channel: usize,
+    asked: Moment,
+    /// Serials up to this one were handed out before.
+    above: Serial,
+    what: What,
+}
+
+enum What {
+    Issue { kind: Kind, group: Option<&'static str>, idempotency: Option<String> },
+    Reissue { delay: u32, spared: Option<String> },
+    End(Scope),
+    Create,
+}
+
+impl Ledger {
+    pub(crate) async fn open(server: &Server) -> Self {
+        Self {
+            key: Key::generate(),
+            channels: Vec::new(),
+            in_use: 0,
+            tokens: Vec::new(),
+            endings: Vec::new(),
+            unanswered: Vec::new(),
+            made: Vec::new(),
+            figures: Figures::default(),
+            over: false,
+            trouble: Trouble::None,
+            provider: line::provider(server).await,
+            reader: Reader::of(server).await,
+            now: 0,
+        }
+    }
+
+    /// Leaves the channels so far alone, and goes on with new ones: so their lists
+    /// stay short, however long the test.
+    pub(crate) async fn turn_the_page(&mut self, server: &Server, channels: usize) {
+        self.in_use = self.channels.len();
+        for number in 0..channels {
+            let channel = self.new_channel(server).await;
+            let assertion = channel.assertion(&self.key, 0);
+            let use_ = match number {
+                0 => Use::FullOfShortLived,
+                1 => Use::FullOfV21,
+                _ => Use::Mixed,
+            };
+            self.channels.push(Books {
+                channel,
+                use_,
+                current: None,
+                strangers: HashSet::new(),
+                held: HashMap::new(),
+                assertion,
+                revocable: Vec::new(),
+                reissuing: false,
+                serials: HashMap::new(),
+                highest: Serial(0),
+            });
+        }
+    }
+
+    /// A channel beside those in use.
+    pub(crate) async fn new_channel(&self, server: &Server) -> Channel {
+        Channel::create(server, &self.provider, &self.key).await
+    }
+
+    /// What a client shall do next, if anything.
+    pub(crate) fn begin(&mut self, chance: &mut Chance) -> Option<(Act, Request)> {
+        if self.over {
+            return None;
+        }
+        let (full_of_short_lived, full_of_v21) = (self.in_use, self.in_use + 1);
+        let mixed = self.channels.len() - self.in_use - 2;
+        let channel = match chance.below(100) {
+            0..20 => full_of_short_lived,
+            20..40 => full_of_v21,
+            _ => self.in_use + 2 + chance.below(mixed),
+        };
+        let asked = self.tick();
+        let books = &mut self.channels[channel];
+        let mut what = books.choose(chance);
+        if let What::Issue { kind, idempotency, .. } = &mut what
+            && *kind != Kind::Stateless
+            && chance.percent(25)
+        {
+            *idempotency = Some(format!("once-{asked}"));
+        }
+        let act = Act { channel, asked, above: books.highest, what };
+        let request = self.request(&act);
+        Some((act, request))
+    }
+
+    fn request(&self, act: &Act) -> Request {
+        let books = &self.channels[act.channel];
+        match &act.what {
+            What::Issue { kind, group, idempotency } => {
+                books.issue(*kind, *group, idempotency.as_deref())
+            }
+            What::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
+            What::End(Scope::Token(token)) => books.channel.revoke(&self.tokens[*token].text),
+            What::End(Scope::Group(group)) => books.channel.revocation(&json!({ "group": group })),
+            What::End(Scope::Kind(kind)) => books.channel.revocation(&json!({ "kind": kind })),
+            What::End(_) => books.channel.revocation(&json!({ "all": true })),
+            What::Create => {
+                let body = json!({ "name": "Made under load", "type": "mini-app" });
+                let path = format!("/providers/{}/channels", self.provider);
+                Request::admin("POST", &path, Some(&body))
+            }
+        }
+    }
+
+    /// Enters what became of an act: whether it was sent whole, and its answer,
+    /// unless that was cut off.
+    pub(crate) fn end(&mut self, act: Act, sent: bool, answer: Option<&Answer>) {
+        let answered = self.tick();
+        let unknown = |answer: &&Answer| answer.status == 503 && self.trouble == Trouble::DiskFails;
+        let name = act.what.name();
+        let Some(answer) = answer.filter(|answer| !unknown(answer)) else {
+            assert!(self.trouble != Trouble::None, "{name} was cut off, and nothing was done");
+            if sent {
+                *self.figures.in_flight.entry(name).or_default() += 1;
+            }
+            self.enter_unanswered(act);
+            return;
+        };
+        let acknowledged = match &act.what {
+            What::Issue { .. } | What::End(Scope::Token(_)) => answer.status == 200,
+            _ => answer.status == 201,
+        };
+        if !acknowledged {
+            let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
+            // Short-lived ones are refused where all places are another group's.
+            let full = full
+                && matches!(act.what, What::Issue { .. })
+                && self.channels[act.channel].use_ != Use::FullOfShortLived;
+            assert!(full || answer.status == 429, "{name}: {}: {}", answer.status, answer.text());
+            self.figures.refused += 1;
+            return;
+        }
+        *self.figures.acknowledged.entry(name).or_default() += 1;
+        let Act { channel, asked, above, what } = act;
+        match what {
+            What::Issue { idempotency, .. } => {
+                self.hold(channel, answer, [asked, answered], above, idempotency);
+            }
+            What::Reissue { spared, .. } => {
+                let id = self.hold(channel, answer, [asked, answered], above, None);
+                let new = Some(id);
+                self.channels[channel].current.clone_from(&new);
+                self.channels[channel].reissuing = false;
+                let scope = Scope::LongLivedBut { new, spared };
+                self.endings.push(Ending { channel, scope, asked, answered: Some(answered) });
+            }
+            What::End(scope) => {
+                self.endings.push(Ending { channel, scope, asked, answered: Some(answered) });
+            }
+            What::Create => {
+                let id = answer.json()["channel_id"].as_str().expect("a channel id").to_owned();
+                self.made.push(id);
+            }
+        }
+    }
+
+    fn enter_unanswered(&mut self, act: Act) {
+        let Act { channel, asked, above, what } = act;
+        match what {
+            What::Issue { kind, group, idempotency } => {
+                self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
+            }
+            What::Reissue { spared, .. } => {
+                let (kind, group, idempotency) = (Kind::LongLived, None, None);
+                self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
+                let scope = Scope::LongLivedBut { new: None, spared };
+                self.endings.push(Ending { channel, scope, asked, answered: None });
+            }
+            What::End(scope) => {
+                self.endings.push(Ending { channel, scope, asked, answered: None });
+            }
+            What::Create => {}
+        }
+    }
+
+    /// Enters a token that was handed out; answers its id.
+    fn hold(
+        &mut self,
+        channel: usize,
+        answer: &Answer,
+        [asked, answered]: [Moment; 2],
+        above: Serial,
+        idempotency: Option<String>,
+    ) -> String {
+        let text = line::token_in(answer);
+        let claims = self.reader.claims(&text);
+        let id = claims.id.to_string();
+        let books = &mut self.channels[channel];
+        let number = self.tokens.len();
+        if claims.kind.is_stored() {
+            let serial = claims.serial;
+            assert!(serial > above, "{id} has {serial:?}, but {above:?} was there before it");
+            let other = books.serials.insert(serial, number);
+            assert!(other.is_none(), "{id} has {serial:?}, and so has another");
+            books.highest = books.highest.max(serial);
+        }
+        books.held.insert(id.clone(), number);
+        if claims.kind != Kind::LongLived {
+            books.revocable.push(number);
+        }
+        let token =
+            Token { text, claims, channel, fresh: true, good: true, idempotency, asked, answered };
+        self.tokens.push(token);
+        id
+    }
+
+    /// Enters that an issue which was never answered was asked for again, with the
+    /// same `Idempotency-Key`, and is answered now.
+    pub(crate) fn hold_after_all(&mut self, act: Unanswered, answer: &Answer) {
+        let moments = [self.tick(), self.tick()];
+        self.hold(act.channel, answer, moments, act.above, act.idempotency);
+    }
+
+    /// What a check of a token must find, of what was asked since the last check.
+    /// `settled`: what was not answered did not happen.
+    pub(crate) fn verdict(&self, number: usize, evictable: bool, settled: bool) -> Verdict {
+        let token = &self.tokens[number];
+        if !token.fresh && !token.good {
+            return Verdict::Ended;
+        }
+        let mut verdict = if evictable { Verdict::Either } else { Verdict::Good };
+        let endings = self.endings.iter().enumerate();
+        for (at, ending) in endings.filter(|(_, it)| self.covers(it, number)) {
+            let before = !token.fresh || token.answered < ending.asked;
+            let after = ending.answered.is_some_and(|answered| answered < token.asked);
+            verdict = match (ending.answered, verdict) {
+                _ if after => verdict,
+                (Some(_), _) if before => return Verdict::Ended,
+                (None, _) if settled => verdict,
+                (None, Verdict::Good) if before => Verdict::AsEnding(at),
+                _ => Verdict::Either,
+            };
+        }
+        verdict
+    }
+
+    fn covers(&self, ending: &Ending, number: usize) -> bool {
+        let token = &self.tokens[number];
+        let is = |id: &Option<String>| id.as_ref().is_some_and(|id| *id == token.id());
+        ending.channel == token.channel
+            && match &ending.scope {
+                Scope::Token(other) => *other == number,
+                Scope::Group(group) => token.group() == Some(group),
+                Scope::Kind(kind) => *kind == token.claims.kind,
+                Scope::All => true,
+                Scope::LongLivedBut { new, spared } => {
+                    token.claims.kind == Kind::LongLived && !is(new) && !is(spared)
+                }
+            }
+    }
+
+    /// Enters what a check found, once all of it was held against the verdicts.
+    pub(crate) fn settle(&mut self, found: &[(usize, bool)]) {
+        for &(number, good) in found {
+            let token = &mut self.tokens[number];
+            (token.fresh, token.good) = (false, good);
+        }
+        self.endings.clear();
+        self.unanswered.clear();
+        for books in &mut self.channels[self.in_use..] {
+            books.reissuing = false;
+            let tokens = &self.tokens;
+            let revocable = books.held.values().copied();
+            let revocable = revocable
+                .filter(|&it| tokens[it].good && tokens[it].claims.kind != Kind::LongLived);
+            books.revocable = revocable.collect();
+            // Not in the order of a hash map: the same seed makes the same choices.
+            books.revocable.sort_unstable();
+        }
+    }
+
+    fn tick(&mut self) -> Moment {
+        self.now += 1;
+        self.now
+    }
+}
+
+impl Books {
+    pub(crate) fn issue(
+        &self,
+        kind: Kind,
+        group: Option<&str>,
+        idempotency: Option<&str>,
+    ) -> Request {
+        let with = With { group, idempotency };
+        match kind {
+            Kind::V21 => Channel::issue_v21(&self.assertion, with),
+            Kind::Stateless => self.channel.issue_stateless(with),
+            _ => self.channel.issue_short_lived(with),
+        }
+    }
+
+    fn choose(&mut self, chance: &mut Chance) -> What {
+        let issue = |kind, group| What::Issue { kind, group, idempotency: None };
+        match self.use_ {
+            Use::FullOfShortLived => issue(Kind::ShortLived, None),
+            Use::FullOfV21 if chance.percent(55) => issue(Kind::V21, None),
+            Use::FullOfV21 => self.end_one(chance).unwrap_or_else(|| issue(Kind::V21, None)),
+            Use::Mixed => {
+                let group = chance.percent(40).then(|| chance.of(&GROUPS));
+                match chance.below(100) {
+                    0..20 => issue(Kind::ShortLived, group),
+                    20..42 => issue(Kind::V21, group),
+                    42..56 => issue(Kind::Stateless, group),
+                    56..80 => self.end_one(chance).unwrap_or_else(|| issue(Kind::Stateless, group)),
+                    80..90 if !self.reissuing => {
+                        self.reissuing = true;
+                        let delay = chance.of(&[0, 0, 3600]);
+                        let spared = self.current.clone().filter(|_| delay > 0);
+                        What::Reissue { delay, spared }
+                    }
+                    80..90 => issue(Kind::ShortLived, group),
+                    90..94 => What::End(Scope::Group(chance.of(&GROUPS))),
+                    94..97 => {
+                        let kinds = [Kind::V21, Kind::ShortLived, Kind::Stateless, Kind::LongLived];
+                        What::End(Scope::Kind(chance.of(&kinds)))
+                    }
+                    97 => What::End(Scope::All),
+                    _ => What::Create,
+                }
+            }
+        }
+    }
+
+    fn end_one(&mut self, chance: &mut Chance) -> Option<What> {
+        if self.revocable.is_empty() {
+            return None;
+        }
+        let at = chance.below(self.revocable.len());
+        Some(What::End(Scope::Token(self.revocable.swap_remove(at))))
+    }
+}
+
+impl Token {
+    pub(crate) fn id(&self) -> String {
+        self.claims.id.to_string()
+    }
+
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.claims.group.as_ref().map(|group| group.as_str())
+    }
+}
+
+impl What {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Issue { kind, .. } => kind.rule().name,
+            Self::Reissue { .. } => "long-lived",
+            Self::End(Scope::Token(_)) => "revocation of one",
+            Self::End(Scope::Group(_)) => "of a group",
+            Self::End(Scope::Kind(_)) => "of a kind",
+            Self::End(_) => "of all",
+            Self::Create => "new channel",
+        }
+    }
+}

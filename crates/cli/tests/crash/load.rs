@@ -1,0 +1,70 @@
+//! Clients that never rest: each asks, reads the answer, enters it, asks again.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+
+use crate::chance::Chance;
+use crate::ledger::{Ledger, Trouble};
+use crate::process::http::Connection;
+
+/// The clients of one server, until it or they end.
+pub(crate) struct Load {
+    ledger: Arc<Mutex<Ledger>>,
+    clients: JoinSet<()>,
+}
+
+impl Load {
+    pub(crate) fn start(
+        address: SocketAddr,
+        ledger: Ledger,
+        clients: usize,
+        chance: &mut Chance,
+    ) -> Self {
+        let ledger = Arc::new(Mutex::new(ledger));
+        let clients = (0..clients).map(|_| client(address, ledger.clone(), chance.fork()));
+        Self { clients: clients.collect(), ledger }
+    }
+
+    /// What has been entered so far.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.ledger.lock().expect("no client has failed"))
+    }
+
+    /// Waits until all clients have ended, each after its last answer, or when the
+    /// server was gone.
+    pub(crate) async fn join(mut self) -> Ledger {
+        while let Some(ended) = self.clients.join_next().await {
+            if let Err(panic) = ended {
+                std::panic::resume_unwind(panic.into_panic());
+            }
+        }
+        let ledger = Arc::into_inner(self.ledger).expect("all clients have ended");
+        ledger.into_inner().expect("no client has failed")
+    }
+}
+
+async fn client(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, mut chance: Chance) {
+    let enter = || ledger.lock().expect("no other client has failed");
+    let mut kept = None;
+    loop {
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => match Connection::open(address).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    assert!(enter().trouble != Trouble::None, "cannot connect: {error}");
+                    return;
+                }
+            },
+        };
+        let Some((act, request)) = enter().begin(&mut chance) else { return };
+        let sent = connection.send(request.bytes()).await.is_ok();
+        let answer = if sent { connection.answer().await.ok() } else { None };
+        enter().end(act, sent, answer.as_ref());
+        if answer.is_some() && !connection.is_closing() {
+            kept = Some(connection);
+        }
+    }
+}

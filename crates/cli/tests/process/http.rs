@@ -1,0 +1,141 @@
+//! HTTP/1.1 as far as the tests need it: requests as bytes, so that a test can
+//! hold back the last one, and answers with their length given. A client of a
+//! library would hide when a request was sent and whether its answer was whole,
+//! which is just what tests of races and crashes must know.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::ADMIN_TOKEN;
+
+/// One request, written out.
+pub(crate) struct Request(String);
+
+impl Request {
+    /// `headers` as `(name, value)`; the body's length is added.
+    pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: tegata\r\n");
+        for (name, value) in headers {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        if method != "GET" {
+            let _ = write!(text, "content-length: {}\r\n", body.len());
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        Self(text)
+    }
+
+    /// An administrator's; `path` is what follows `/admin/v1`.
+    pub(crate) fn admin(method: &str, path: &str, body: Option<&Value>) -> Self {
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        let path = format!("/admin/v1{path}");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        Self::new(method, &path, &headers, &body)
+    }
+
+    /// What goes over the wire.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// One answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.text()))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+/// A connection that is kept for the next request.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    closing: bool,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::new(), closing: false })
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn ask(&mut self, request: &Request) -> io::Result<Answer> {
+        self.send(request.bytes()).await?;
+        self.answer().await
+    }
+
+    /// Whether the server said that it answers nothing more here.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_closing() {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the server said goodbye"));
+        }
+        self.stream.write_all(bytes).await
+    }
+
+    /// Reads one answer to its end; an answer that breaks off is an error.
+    pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at;
+            }
+            self.more().await?;
+        };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+        self.buffer.drain(..end + 4);
+        let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let status = head.get(9..12).and_then(|digits| digits.parse().ok());
+        let mut answer =
+            Answer { status: status.ok_or_else(|| bad("no status"))?, head, body: Vec::new() };
+        if answer.status == 100 {
+            return Ok(answer);
+        }
+        let length = answer.header("content-length").and_then(|length| length.parse().ok());
+        let length: usize = length.ok_or_else(|| bad("no content-length"))?;
+        self.closing = answer.header("connection").is_some_and(|it| it == "close");
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        answer.body = self.buffer.drain(..length).collect();
+        Ok(answer)
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}

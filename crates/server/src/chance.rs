@@ -1,0 +1,73 @@
+//! The one place that draws random bytes.
+//!
+//! Names and secrets come straight from the generator. Request ids, of which
+//! every answer carries one, come from a thread's buffer: they must be distinct,
+//! not secret.
+
+#![expect(clippy::disallowed_methods, reason = "this is the source that the lint sends others to")]
+
+use std::cell::RefCell;
+use tegata_store::Error;
+use uuid::Uuid;
+
+/// Fresh random bytes, fit for secrets.
+///
+/// # Errors
+/// [`Error::Unavailable`], should the machine have none to give.
+pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Error::Unavailable("no random bytes to be had".into())),
+    }
+}
+
+/// A number below `bound`, each as likely as the others.
+///
+/// # Errors
+/// As [`bytes`].
+pub fn below(bound: u64) -> Result<u64, Error> {
+    // 128 bits over a bound of 64 leave a bias that nobody can measure.
+    let wide = u128::from_le_bytes(bytes()?);
+    Ok(u64::try_from(wide % u128::from(bound.max(1))).unwrap_or(0))
+}
+
+/// A UUID (RFC 9562, version 4) for one answer.
+#[must_use]
+pub fn request_id() -> Uuid {
+    thread_local! {
+        static BUFFER: RefCell<(Vec<u8>, usize)> = RefCell::new((vec![0; 4096], 4096));
+    }
+    BUFFER.with_borrow_mut(|(buffer, used)| {
+        if *used + 16 > buffer.len() {
+            // Without random bytes ids would repeat: a nuisance in logs, no more.
+            if aws_lc_rs::rand::fill(buffer).is_err() {
+                return Uuid::nil();
+            }
+            *used = 0;
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&buffer[*used..*used + 16]);
+        *used += 16;
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn request_ids_do_not_repeat_across_refills() {
+        let ids: HashSet<_> = (0..1_000).map(|_| request_id()).collect();
+        assert_eq!(ids.len(), 1_000);
+        assert!(ids.iter().all(|id| id.get_version_num() == 4));
+    }
+
+    #[test]
+    fn numbers_stay_below_their_bound_and_reach_it() {
+        let drawn: HashSet<_> = (0..500).map(|_| below(3).unwrap()).collect();
+        assert_eq!(drawn, HashSet::from([0, 1, 2]));
+    }
+}

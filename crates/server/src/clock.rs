@@ -1,0 +1,152 @@
+//! The one place that reads the machine's clocks.
+//!
+//! Everything else takes time as an argument, so that tests and `--dev` can move
+//! it. What the law counts in is the wall clock plus the development offset, held
+//! so that it never steps back: not within a process, and not behind what the
+//! store has written. What waits and measures is the steady clock.
+
+#![expect(clippy::disallowed_methods, reason = "this is the clock that the lint sends others to")]
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tegata_token::time::{DAY, UnixTime};
+
+/// Wall time that never runs backwards, and steady time.
+pub struct Clock {
+    offset: AtomicI64,
+    highest: AtomicI64,
+    drift: Mutex<Drift>,
+}
+
+/// How the wall clock stands to the steady one, and when that last changed.
+struct Drift {
+    started: Instant,
+    /// What the wall clock showed more than the steady clock, in seconds.
+    wall_ahead: i64,
+    jumped: Option<Instant>,
+}
+
+/// The wall clock may be slewed by this much between two looks, in seconds,
+/// without counting as a jump.
+const SLEW: i64 = 2;
+
+/// For this long after a jump, nothing is forgotten.
+const DISTRUST: Duration = Duration::from_secs(DAY.unsigned_abs());
+
+impl Clock {
+    /// A clock that shows the machine's time.
+    #[must_use]
+    pub fn new() -> Self {
+        let started = Instant::now();
+        let drift = Drift { started, wall_ahead: wall(), jumped: None };
+        Self { offset: AtomicI64::new(0), highest: AtomicI64::new(0), drift: Mutex::new(drift) }
+    }
+
+    /// The time that the law counts in.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        let shown = wall() + self.offset.load(Relaxed);
+        let highest = self.highest.load(Relaxed);
+        // Mostly the same second as before: the read-modify-write is the exception.
+        if shown <= highest {
+            return UnixTime(highest);
+        }
+        UnixTime(self.highest.fetch_max(shown, Relaxed).max(shown))
+    }
+
+    /// Never shows less than `time` from now on: the store has written it.
+    pub fn has_seen(&self, time: UnixTime) {
+        self.highest.fetch_max(time.0, Relaxed);
+    }
+
+    /// Moves the development clock: it shows the wall clock plus `seconds`. It only
+    /// moves forward, so of two moves that cross the farther one holds.
+    pub fn set_offset(&self, seconds: i64) {
+        self.offset.fetch_max(seconds, Relaxed);
+    }
+
+    /// Time that no one can set, for time-outs and measurements.
+    #[must_use]
+    pub fn steady(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Whether, within the last day of running, the wall clock jumped against the
+    /// steady one. Compares them on each call; jumps between two calls that undo
+    /// each other are not seen. Moving the development clock is no jump.
+    pub fn jumped_recently(&self) -> bool {
+        let mut drift = self.drift.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        drift.look(Instant::now(), wall())
+    }
+}
+
+impl Drift {
+    fn look(&mut self, steady: Instant, wall: i64) -> bool {
+        let running = i64::try_from(steady.duration_since(self.started).as_secs()).unwrap_or(0);
+        let ahead = wall - running;
+        if (ahead - self.wall_ahead).abs() > SLEW {
+            tracing::warn!(
+                seconds = ahead - self.wall_ahead,
+                "the wall clock jumped; nothing is forgotten for a day of running"
+            );
+            self.jumped = Some(steady);
+        }
+        self.wall_ahead = ahead;
+        self.jumped.is_some_and(|at| steady.duration_since(at) < DISTRUST)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn wall() -> i64 {
+    // A clock before 1970 is as good as none: the time that the store has
+    // written holds.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_moves_with_the_offset_and_never_back() {
+        let clock = Clock::new();
+        let before = clock.now();
+        clock.set_offset(1_000);
+        let moved = clock.now();
+        assert!(moved.since(before) >= 1_000);
+        clock.set_offset(500);
+        assert!(clock.now() >= moved);
+        clock.set_offset(2_000);
+        assert!(clock.now().since(before) >= 2_000);
+    }
+
+    #[test]
+    fn time_never_lies_before_what_was_written() {
+        let clock = Clock::new();
+        let far = clock.now().plus(50_000);
+        clock.has_seen(far);
+        assert_eq!(clock.now(), far);
+    }
+
+    #[test]
+    fn a_jump_is_distrusted_for_a_day_and_a_slew_is_not() {
+        let started = Instant::now();
+        let after = |seconds| started + Duration::from_secs(seconds);
+        let mut drift = Drift { started, wall_ahead: 5_000, jumped: None };
+        assert!(!drift.look(after(60), 5_061), "one second in a minute is a slew");
+        assert!(drift.look(after(120), 5_120 - 3_600), "an hour back is a jump");
+        assert!(drift.look(after(120 + 86_000), 5_120 - 3_600 + 86_000));
+        assert!(!drift.look(after(120 + 86_400), 5_120 - 3_600 + 86_400));
+    }
+}

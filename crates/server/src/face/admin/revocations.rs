@@ -1,0 +1,242 @@
+//! Ending tokens: one, or all of a scope. Each call says exactly one thing to
+//! end, and its receipt says whether every verifier knows.
+
+use crate::{
+    authority::ending_of,
+    face::admin::{
+        Administrator,
+        problem::{Code, Problem},
+        read::{Body, FromMembers, Ids, Members, invalid},
+        tokens,
+    },
+};
+use axum::Json;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tegata_store::{By, Ended, Ending, Error, Page, RowId};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    key::KeyState,
+    law::Kind,
+};
+
+/// What to end within a channel.
+pub enum OfChannel {
+    Token(String),
+    Stored(TokenId),
+    Group(Group),
+    Kind(Kind),
+    AssertionKey(AssertionKeyId),
+    All,
+}
+
+/// What to end anywhere.
+pub enum OfAll {
+    Token(String),
+    Provider(ProviderId),
+    SigningKey(SigningKeyId),
+    All,
+}
+
+/// An ending as it was asked for.
+pub struct Asked<T> {
+    what: T,
+    reason: Option<String>,
+    dry_run: bool,
+}
+
+const TOKEN: &str = "a token, a text";
+
+impl FromMembers for OfChannel {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let token = members.take("access_token", TOKEN)?;
+        let stored = members.take("token_id", "the id of a stored token")?;
+        let group = members.take("group", super::groups::NAME)?;
+        let kind = members.take("kind", tokens::KIND)?;
+        let key = members.take("assertion_key", "the `kid` of an assertion key")?;
+        exactly_one([
+            ("access_token", token.map(Self::Token)),
+            ("token_id", stored.map(Self::Stored)),
+            ("group", group.map(Self::Group)),
+            ("kind", kind.map(Self::Kind)),
+            ("assertion_key", key.map(Self::AssertionKey)),
+            ("all", all(members)?.map(|()| Self::All)),
+        ])
+    }
+}
+
+impl FromMembers for OfAll {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let token = members.take("access_token", TOKEN)?;
+        let provider = members.take("provider_id", "the id of a provider")?;
+        let key = members.take("signing_key", "the `kid` of a signing key")?;
+        exactly_one([
+            ("access_token", token.map(Self::Token)),
+            ("provider_id", provider.map(Self::Provider)),
+            ("signing_key", key.map(Self::SigningKey)),
+            ("all", all(members)?.map(|()| Self::All)),
+        ])
+    }
+}
+
+/// `"all": true`; false would mean nothing, and is more likely a mistake.
+fn all(members: &mut Members) -> Result<Option<()>, Problem> {
+    match members.take("all", "true")? {
+        None => Ok(None),
+        Some(true) => Ok(Some(())),
+        Some(false) => Err(invalid("all", "true, or left out")),
+    }
+}
+
+fn exactly_one<T, const N: usize>(given: [(&str, Option<T>); N]) -> Result<T, Problem> {
+    let names = given.each_ref().map(|(name, _)| *name).join(", ");
+    let mut given = given.into_iter().filter_map(|(_, it)| it);
+    match (given.next(), given.next()) {
+        (Some(it), None) => Ok(it),
+        (None, _) => {
+            Err(Problem::new(Code::MissingMember, format!("say what to end, by one of {names}")))
+        }
+        (Some(_), Some(_)) => {
+            Err(Problem::new(Code::InvalidMember, format!("give exactly one of {names}")))
+        }
+    }
+}
+
+impl<T: FromMembers> FromMembers for Asked<T> {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let reason = members.line("reason", 500)?;
+        // Nobody has to be waited for yet: see `receipt`.
+        members.whole("wait_seconds", 0..=60)?;
+        let dry_run = members.flag("dry_run")?;
+        Ok(Self { what: T::from_members(members)?, reason, dry_run })
+    }
+}
+
+pub async fn of_channel(
+    who: Administrator,
+    Ids(channel): Ids<ChannelId>,
+    Body(asked): Body<Asked<OfChannel>>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    who.channel(channel).await?;
+    let ending = match asked.what {
+        OfChannel::Token(token) => {
+            let claims = tokens::read(&who, &token)?;
+            if claims.channel != channel {
+                let detail = "this token is another channel's";
+                return Err(Problem::new(Code::NotFound, detail));
+            }
+            ending_of(&claims)
+        }
+        OfChannel::Stored(id) => {
+            Ending::Stored { serial: tokens::find(&who, channel, id).await?.serial }
+        }
+        OfChannel::Group(group) => Ending::Group(group),
+        OfChannel::Kind(kind) => Ending::Kind(kind),
+        OfChannel::AssertionKey(key) => Ending::AssertionKey(key),
+        OfChannel::All => Ending::All,
+    };
+    let by = who.by(asked.reason);
+    let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
+    Ok(receipt(ended, asked.dry_run))
+}
+
+pub async fn of_all(
+    who: Administrator,
+    Body(asked): Body<Asked<OfAll>>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let Asked { what, reason, dry_run } = asked;
+    let by = who.by(reason);
+    let ended = match what {
+        OfAll::Token(token) => {
+            let claims = tokens::read(&who, &token)?;
+            who.authority.end(claims.channel, ending_of(&claims), dry_run, by).await?
+        }
+        OfAll::Provider(provider) => {
+            let channels = channels_of(&who, provider).await?;
+            end_all(&who, channels, dry_run, by).await?
+        }
+        OfAll::SigningKey(key) if dry_run => under_keys(&who, Some(key)).await?,
+        OfAll::SigningKey(key) => who.authority.remove_signing_key(Some(key), by).await?,
+        OfAll::All if dry_run => under_keys(&who, None).await?,
+        OfAll::All => who.authority.remove_signing_key(None, by).await?,
+    };
+    Ok(receipt(ended, dry_run))
+}
+
+/// What the removal of a signing key, or of all of them, would end.
+async fn under_keys(who: &Administrator, key: Option<SigningKeyId>) -> Result<Ended, Problem> {
+    let view = who.authority.view();
+    let good = view.keys().iter().filter(|it| it.state != KeyState::Removed);
+    let keys: Vec<SigningKeyId> = good.map(|it| it.key.id()).collect();
+    let keys = match key {
+        // A key that is removed already ends nothing more.
+        Some(key) if view.key(key).is_some() => keys.into_iter().filter(|&it| it == key).collect(),
+        Some(_) => return Err(Error::NotFound("signing key").into()),
+        None => keys,
+    };
+    let tokens = who.authority.store().signed_by(keys, who.authority.now()).await?;
+    Ok(Ended { tokens, position: view.position() })
+}
+
+/// Ends all tokens of these channels, one channel after the other in the order of
+/// their ids. If it breaks off, what was ended stays so, and asking again ends
+/// the rest.
+async fn end_all(
+    who: &Administrator,
+    mut channels: Vec<ChannelId>,
+    dry_run: bool,
+    by: By,
+) -> Result<Ended, Problem> {
+    channels.sort_unstable();
+    let mut sum = Ended { tokens: 0, position: who.authority.view().position() };
+    for channel in channels {
+        match who.authority.end(channel, Ending::All, dry_run, by.clone()).await {
+            Ok(ended) => {
+                sum.tokens += ended.tokens;
+                sum.position = sum.position.max(ended.position);
+            }
+            // Deleted meanwhile, which ended all its tokens.
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(sum)
+}
+
+/// How many rows to read at once.
+const MOST: usize = 1_000;
+
+async fn channels_of(who: &Administrator, of: ProviderId) -> Result<Vec<ChannelId>, Problem> {
+    let store = who.authority.store();
+    let channels = every(|page| store.channels(of, page)).await?;
+    Ok(channels.into_iter().map(|channel| channel.id).collect())
+}
+
+/// All rows of a list.
+async fn every<T, F>(read: impl Fn(Page) -> F) -> Result<Vec<T>, Problem>
+where
+    F: Future<Output = tegata_store::Result<Vec<(RowId, T)>>>,
+{
+    let (mut all, mut before) = (Vec::new(), None);
+    loop {
+        let rows = read(Page { before, most: MOST }).await?;
+        let full = rows.len() == MOST;
+        before = rows.last().map(|(id, _)| *id).filter(|_| full);
+        all.extend(rows.into_iter().map(|(_, row)| row));
+        if before.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The authority is the only verifier so far, and it knew before it answered.
+fn receipt(ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    let position: Position = ended.position;
+    let answer = json!({
+        "revoked": ended.tokens,
+        "position": position,
+        "receipt": { "complete": true, "verifiers": [] },
+    });
+    (status, Json(answer))
+}

@@ -1,0 +1,204 @@
+//! Tokens as an administrator sees them: their facts, never the tokens
+//! themselves, but for a new long-lived one, once.
+
+use crate::face::admin::{
+    Administrator,
+    problem::{Code, Problem},
+    read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
+    show,
+};
+use axum::Json;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tegata_store::{EndedBy, TokenFilter, TokenName, TokenRow, TokenState};
+use tegata_token::{
+    claims::Claims,
+    decide::{self, Refused},
+    id::{ChannelId, TokenId},
+    law::{Kind, LONGEST_DELAY},
+    policy::{Credential, IssueRequest},
+    time::UnixTime,
+    view::How,
+};
+
+pub struct Reissue {
+    delay: i64,
+}
+
+impl FromMembers for Reissue {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { delay: members.whole("delay_seconds", 0..=LONGEST_DELAY)?.unwrap_or(0) })
+    }
+}
+
+pub async fn reissue(
+    who: Administrator,
+    Ids(channel): Ids<ChannelId>,
+    IdempotencyKey(idempotency): IdempotencyKey,
+    Body(Reissue { delay }): Body<Reissue>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let credential = Credential::Administrator { delay };
+    let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
+    let issued = who.authority.issue(request, channel, Some(who.by(None))).await?;
+    let answer = json!({
+        "access_token": issued.reveal(),
+        "token_type": "Bearer",
+        "token_id": issued.claims.id,
+        "previous_valid_until": issued.previous_until.and_then(show::time),
+    });
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+pub struct Wanted {
+    filter: TokenFilter,
+    part: Part,
+}
+
+/// What a kind's name must be.
+pub const KIND: &str = "one of v2.1, stateless, short-lived, long-lived";
+
+impl FromMembers for Wanted {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let filter = TokenFilter {
+            kind: members.take("kind", KIND)?,
+            group: members.take("group", super::groups::NAME)?,
+            state: members.take("state", "one of active, expired, ended")?,
+        };
+        Ok(Self { filter, part: Part::from_members(members)? })
+    }
+}
+
+pub async fn list(
+    who: Administrator,
+    Ids(channel): Ids<ChannelId>,
+    Query(Wanted { filter, part }): Query<Wanted>,
+) -> Result<Json<Value>, Problem> {
+    who.channel(channel).await?;
+    let (store, now) = (who.authority.store(), who.authority.now());
+    let (rows, next) = part.split(store.tokens(channel, filter, part.page(), now).await?);
+    Ok(Json(show::list("tokens", rows.iter().map(show::token).collect(), next)))
+}
+
+pub async fn show(
+    who: Administrator,
+    Ids((channel, token)): Ids<(ChannelId, TokenId)>,
+    Query(()): Query<()>,
+) -> Result<Json<Value>, Problem> {
+    let (store, now) = (who.authority.store(), who.authority.now());
+    let row = store.token(channel, TokenName::Id(token), now).await?;
+    let row = row.ok_or_else(|| Problem::not_found("such token on this channel"))?;
+    Ok(Json(show::token(&row)))
+}
+
+/// A token that somebody shows.
+pub struct Shown {
+    token: String,
+}
+
+impl FromMembers for Shown {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { token: members.need("access_token", "a token, a text")? })
+    }
+}
+
+pub async fn explain(
+    who: Administrator,
+    Body(Shown { token }): Body<Shown>,
+) -> Result<Json<Value>, Problem> {
+    let authority = &who.authority;
+    let claims = authority.read(token.as_bytes())?;
+    let now = authority.now();
+    let verdict = decide::judge(&claims, now, &authority.view());
+    let row = match claims.kind.is_stored() {
+        true => authority.store().token(claims.channel, TokenName::Id(claims.id), now).await?,
+        false => None,
+    };
+    let row = row.unwrap_or_else(|| row_of(&claims));
+    let row = agreeing(row, verdict);
+    let mut answer = show::token(&row);
+    answer["channel_id"] = json!(claims.channel);
+    answer["why"] = why(&claims, &row, verdict).into();
+    Ok(Json(answer))
+}
+
+/// What is known of a token that has no row, or has none any more.
+fn row_of(claims: &Claims) -> TokenRow {
+    TokenRow {
+        id: claims.id,
+        serial: claims.serial,
+        kind: claims.kind,
+        group: claims.group.clone(),
+        assertion_key: claims.assertion_key,
+        state: TokenState::Active,
+        issued_at: claims.issued_at,
+        expires_at: claims.expires_at,
+        last_used_at: None,
+        ended: None,
+        ended_for: None,
+    }
+}
+
+/// The row with the state that a check would find: the view is what counts, and
+/// rows are marked later, or never.
+fn agreeing(mut row: TokenRow, verdict: Result<UnixTime, Refused>) -> TokenRow {
+    match verdict {
+        Ok(_) => row.state = TokenState::Active,
+        Err(Refused::Expired) if row.ended.is_none() => row.state = TokenState::Expired,
+        Err(Refused::Ended(_)) => row.state = TokenState::Ended,
+        Err(_) => {}
+    }
+    row
+}
+
+fn why(claims: &Claims, row: &TokenRow, verdict: Result<UnixTime, Refused>) -> String {
+    let at = |time| show::time(time).unwrap_or_else(|| "an unknown time".to_owned());
+    let ended_at = row.ended.map_or_else(String::new, |(_, time)| format!(" at {}", at(time)));
+    match verdict {
+        Ok(until) if until < claims.expires_at => format!(
+            "It is good until {}: a newer token replaced it and left it this delay.",
+            at(until)
+        ),
+        Ok(_) if claims.kind == Kind::LongLived => {
+            "It is good until it is revoked or reissued.".to_owned()
+        }
+        Ok(until) => format!("It is good until {}.", at(until)),
+        Err(Refused::Expired) => match row.ended {
+            Some(_) => format!("It was ended{ended_at}, and would have expired by now."),
+            None => format!("It expired at {}.", at(claims.expires_at)),
+        },
+        Err(Refused::Suspended) => {
+            "Its channel is suspended; while it is, no token of it is good.".to_owned()
+        }
+        Err(Refused::Ended(How::SigningKey)) => {
+            format!("The signing key {} that signed it was removed.", claims.key)
+        }
+        Err(Refused::Ended(How::Channel)) => "Its channel was deleted.".to_owned(),
+        Err(Refused::Ended(how)) => match (row.ended.map(|(by, _)| by), how) {
+            (Some(EndedBy::Evicted), _) => format!(
+                "It was the oldest when a newer token needed its place, and was ended{ended_at}."
+            ),
+            (Some(EndedBy::Reissued), _) => {
+                format!("A newer long-lived token replaced it, and it was ended{ended_at}.")
+            }
+            (_, How::Floor) => format!("It was revoked{ended_at}, together with others."),
+            _ => format!("It was revoked{ended_at}."),
+        },
+        Err(other) => format!("It is not good here: {other}."),
+    }
+}
+
+/// The claims of a token of ours, for whoever wants it ended.
+pub fn read(who: &Administrator, token: &str) -> Result<Claims, Problem> {
+    Ok(who.authority.read(token.as_bytes())?)
+}
+
+/// A stored token by its id.
+pub async fn find(
+    who: &Administrator,
+    channel: ChannelId,
+    token: TokenId,
+) -> Result<TokenRow, Problem> {
+    let now = who.authority.now();
+    let row = who.authority.store().token(channel, TokenName::Id(token), now).await?;
+    row.ok_or_else(|| Problem::new(Code::NotFound, "there is no such token on this channel"))
+}

@@ -1,0 +1,171 @@
+//! The three operations that issue a token.
+
+use super::{
+    Peer,
+    dialect::{Shown, Wrong, ok},
+    fields,
+};
+use crate::{authority::Token, face::App, form::Form, limits::TooFast, reply::Reply};
+use axum::extract::{ConnectInfo, State};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Serialize;
+use std::sync::Arc;
+use tegata_token::{
+    id::ChannelId,
+    law::Kind,
+    policy::{Credential, IssueRequest},
+};
+
+/// `POST /oauth2/v2.1/token`
+pub async fn v21(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let assertion = fields::assertion(&form)?;
+    let asked = Asked {
+        channel: assertion.channel(),
+        kind: Kind::V21,
+        credential: Credential::Assertion(assertion),
+        shown: Shown::Assertion,
+    };
+    let token = asked.issue(&app, &form, &headers, peer).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        access_token: &'a str,
+        token_type: &'a str,
+        expires_in: i64,
+        key_id: String,
+    }
+    Ok(ok(&Answer {
+        access_token: token.reveal(),
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+        key_id: token.claims.id.to_string(),
+    }))
+}
+
+/// `POST /oauth2/v3/token`
+pub async fn stateless(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let kind = Kind::Stateless;
+    let by_secret = form.get("client_secret").is_some();
+    let by_assertion = form.get("client_assertion").is_some();
+    let asked = match (by_secret, by_assertion) {
+        (true, true) => return Err(Wrong::BothCredentials),
+        (false, true) => {
+            let assertion = fields::assertion(&form)?;
+            let channel = assertion.channel();
+            if form.get("client_id").is_some_and(|id| id != channel.to_string()) {
+                return Err(Wrong::OtherClient);
+            }
+            let credential = Credential::Assertion(assertion);
+            Asked { channel, kind, credential, shown: Shown::Assertion }
+        }
+        (_, false) => {
+            let shown = Shown::StatelessSecret;
+            let (channel, secret) = fields::secret(&form, shown)?;
+            Asked { channel, kind, credential: Credential::Secret(secret), shown }
+        }
+    };
+    let token = asked.issue(&app, &form, &headers, peer).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        token_type: &'a str,
+        access_token: &'a str,
+        expires_in: i64,
+    }
+    Ok(ok(&Answer {
+        token_type: "Bearer",
+        access_token: token.reveal(),
+        expires_in: token.expires_in,
+    }))
+}
+
+/// `POST /v2/oauth/accessToken`
+pub async fn short_lived(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let (channel, secret) = fields::secret(&form, Shown::Secret)?;
+    let asked = Asked {
+        channel,
+        kind: Kind::ShortLived,
+        credential: Credential::Secret(secret),
+        shown: Shown::Secret,
+    };
+    let token = asked.issue(&app, &form, &headers, peer).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        access_token: &'a str,
+        expires_in: i64,
+        token_type: &'a str,
+    }
+    Ok(ok(&Answer {
+        access_token: token.reveal(),
+        expires_in: token.expires_in,
+        token_type: "Bearer",
+    }))
+}
+
+/// A request for a token, as far as the three operations are alike.
+struct Asked {
+    channel: ChannelId,
+    kind: Kind,
+    credential: Credential,
+    shown: Shown,
+}
+
+impl Asked {
+    async fn issue(
+        self,
+        app: &App,
+        form: &Form<'_>,
+        headers: &HeaderMap,
+        ConnectInfo(peer): Peer,
+    ) -> Result<Token, Wrong> {
+        let request = IssueRequest {
+            kind: self.kind,
+            credential: self.credential,
+            group: fields::group(form)?,
+            idempotency: fields::idempotency(headers)?,
+        };
+        let counts = app.metrics.issues(self.kind);
+        let clock = app.authority.clock();
+        let began = clock.steady();
+        let (channel, shown, from) = (self.channel, self.shown, peer.ip());
+        let wrong = |error| Wrong::judged(app, error, shown, from, channel);
+        let issued = async {
+            let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
+            // Behind the proof, so that nobody empties another's bucket.
+            let taken = app.limits.issue(channel, self.kind, began);
+            taken.map_err(|TooFast(seconds)| Wrong::TooFast(seconds))?;
+            app.authority.redeem(grant, None).await.map_err(wrong)
+        };
+        let issued = issued.await;
+        match &issued {
+            Ok(token) if token.again => counts.again.inc(),
+            Ok(_) => {
+                counts.seconds.observe(clock.steady().duration_since(began).as_secs_f64());
+                counts.issued.inc()
+            }
+            Err(Wrong::Unavailable(_)) => counts.unavailable.inc(),
+            Err(_) => counts.refused.inc(),
+        };
+        issued
+    }
+}

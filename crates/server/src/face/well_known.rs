@@ -1,0 +1,32 @@
+//! What other programs find by themselves: the public keys (RFC 7517), with which
+//! any JWT library checks the signature of a token in JWS form.
+
+use super::App;
+use crate::{
+    config::JWKS_CACHE,
+    reply::{self, Reply},
+};
+use axum::{Router, extract::State, routing::get};
+use http::{HeaderValue, StatusCode, header};
+use std::sync::Arc;
+use tegata_token::key::KeyState;
+
+/// `/.well-known/jwks.json`.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/.well-known/jwks.json", get(async |State(app): State<Arc<App>>| jwks(&app)))
+}
+
+fn jwks(app: &App) -> Reply {
+    let view = app.authority.view();
+    // A bounded key is left out: no library that reads this list knows of bounds.
+    let listed = |state| matches!(state, KeyState::Coming | KeyState::Active | KeyState::Retired);
+    let keys = view.keys().iter().filter(|it| listed(it.state)).map(|it| it.key.to_jwk());
+    let body = serde_json::json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
+    let mut reply = reply::typed(StatusCode::OK, "application/jwk-set+json", body);
+    let cache = format!("public, max-age={}", JWKS_CACHE.as_secs());
+    if let Ok(cache) = HeaderValue::from_str(&cache) {
+        reply.headers_mut().insert(header::CACHE_CONTROL, cache);
+    }
+    reply
+}

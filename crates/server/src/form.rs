@@ -1,0 +1,164 @@
+//! Fields of forms and query strings (`application/x-www-form-urlencoded`), read
+//! strictly: a field that stands twice, or bytes that are no text, refuse the
+//! whole. An empty field counts as absent; fields that nobody asks for are ignored.
+
+use http::{HeaderMap, header};
+use std::borrow::Cow;
+
+/// The fields of one request.
+pub struct Form<'a>(Vec<Pair<'a>>);
+
+/// A field's name and value.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// What is wrong with a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadForm {
+    /// A field stands twice.
+    #[error("a parameter is repeated")]
+    Repeated,
+    /// A `%` without two hex digits behind it, or bytes that are no UTF-8.
+    #[error("a parameter is not percent-encoded UTF-8")]
+    Encoding,
+    /// The body says that it is something else.
+    #[error("the body must be application/x-www-form-urlencoded")]
+    MediaType,
+}
+
+impl<'a> Form<'a> {
+    /// Reads a query string or a body.
+    ///
+    /// # Errors
+    /// [`BadForm::Repeated`] or [`BadForm::Encoding`].
+    pub fn parse(text: &'a [u8]) -> Result<Self, BadForm> {
+        let mut fields = pairs(text)?;
+        // Sorted rather than compared each with each: a body has room for many.
+        fields.sort_unstable();
+        if fields.windows(2).any(|two| two[0].0 == two[1].0) {
+            return Err(BadForm::Repeated);
+        }
+        Ok(Self(fields))
+    }
+
+    /// Reads a body whose headers are these.
+    ///
+    /// # Errors
+    /// [`BadForm`].
+    pub fn of_body(headers: &HeaderMap, body: &'a [u8]) -> Result<Self, BadForm> {
+        if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+            let essence = content_type.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
+            if !essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+                return Err(BadForm::MediaType);
+            }
+        }
+        Self::parse(body)
+    }
+
+    /// A field that is there and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(field, _)| field == name)?;
+        Some(value).filter(|value| !value.is_empty()).map(AsRef::as_ref)
+    }
+}
+
+/// All fields in their order, repeated ones too.
+///
+/// # Errors
+/// [`BadForm::Encoding`].
+pub fn pairs(text: &[u8]) -> Result<Vec<Pair<'_>>, BadForm> {
+    // Tokens, ids and secrets have nothing to decode, and a check is little more
+    // than reading its form: such text is only cut up.
+    let decodes = |byte: u8| (byte == b'%') | (byte == b'+') | (byte >= 0x80);
+    let encoded = text.iter().fold(false, |any, byte| any | decodes(*byte));
+    match std::str::from_utf8(text) {
+        Ok(plain) if !encoded => Ok(cut(plain)),
+        _ => decode(text),
+    }
+}
+
+fn cut(plain: &str) -> Vec<Pair<'_>> {
+    let fields = plain.split('&').filter(|field| !field.is_empty());
+    fields.map(|field| field.split_once('=').unwrap_or((field, ""))).map(borrowed).collect()
+}
+
+fn borrowed<'a>((name, value): (&'a str, &'a str)) -> Pair<'a> {
+    (name.into(), value.into())
+}
+
+fn decode(text: &[u8]) -> Result<Vec<Pair<'_>>, BadForm> {
+    let escapes = text.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+    for (at, _) in escapes {
+        let digits = text.get(at + 1..at + 3).ok_or(BadForm::Encoding)?;
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(BadForm::Encoding);
+        }
+    }
+    let fields: Vec<_> = form_urlencoded::parse(text).collect();
+    // The parser puts this character where bytes were no UTF-8; nobody sends it
+    // as part of a name, a secret or a token.
+    let torn = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+    if fields.iter().any(|(name, value)| torn(name) || torn(value)) {
+        return Err(BadForm::Encoding);
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_field_is_absent_and_an_unknown_one_ignored() {
+        let form = Form::parse(b"a=1&b=&c&x=%20y+z").unwrap();
+        assert_eq!(form.get("a"), Some("1"));
+        assert_eq!((form.get("b"), form.get("c"), form.get("d")), (None, None, None));
+        assert_eq!(form.get("x"), Some(" y z"));
+    }
+
+    #[test]
+    fn a_repeated_field_is_refused_known_or_not_empty_or_not() {
+        for text in ["a=1&a=1", "b=&a=1&b=", "x&x", "a=1&%61=2"] {
+            assert_eq!(Form::parse(text.as_bytes()).err(), Some(BadForm::Repeated), "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_cut_as_the_decoder_cuts_it() {
+        for text in ["", "a", "=", "a=", "=b", "a=b", "a=b=c", "&&a=b&&", "a&b=&=c&d==", "a=b&"] {
+            assert_eq!(cut(text), decode(text.as_bytes()).unwrap(), "{text}");
+            assert_eq!(cut(text), pairs(text.as_bytes()).unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused() {
+        for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "%c3=1"] {
+            assert_eq!(Form::parse(text.as_bytes()).err(), Some(BadForm::Encoding), "{text}");
+        }
+        assert_eq!(Form::parse(b"a=\xff").err(), Some(BadForm::Encoding));
+    }
+
+    #[test]
+    fn only_a_form_is_read_as_one() {
+        let with = |text: &'static str| {
+            HeaderMap::from_iter([(header::CONTENT_TYPE, http::HeaderValue::from_static(text))])
+        };
+        for good in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-urlencoded ; charset=utf-8",
+        ] {
+            assert!(Form::of_body(&with(good), b"a=1").is_ok(), "{good}");
+        }
+        for bad in ["application/json", "", "text/plain"] {
+            assert_eq!(Form::of_body(&with(bad), b"a=1").err(), Some(BadForm::MediaType), "{bad}");
+        }
+        assert!(Form::of_body(&HeaderMap::new(), b"a=1").is_ok());
+    }
+
+    #[test]
+    fn a_body_full_of_fields_is_read_in_reasonable_time() {
+        let body: String = (0..15_000).map(|n| format!("{n:x}&")).collect();
+        assert!(Form::parse(body.as_bytes()).is_ok());
+    }
+}

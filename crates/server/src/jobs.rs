@@ -1,0 +1,74 @@
+//! What the server does by itself from time to time: it takes stamps of use to
+//! the store, forgets what can no longer matter, and lets a new signing key sign
+//! once it has been published long enough.
+
+use crate::face::App;
+use std::{sync::Arc, time::Duration};
+use tegata_token::key::KeyState;
+use tokio_util::sync::CancellationToken;
+
+/// How often.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// So many channels are tidied up in one transaction.
+const BATCH: usize = 100;
+
+/// Runs the jobs every minute until `stop`, and the stamps a last time then.
+pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => run(&app).await,
+            () = stop.cancelled() => break,
+        }
+    }
+    flush(&app).await;
+}
+
+/// Runs what is due. A job that fails is tried again a minute later.
+pub async fn run(app: &App) {
+    flush(app).await;
+    if let Err(error) = promote(app).await {
+        tracing::warn!(%error, "the coming signing key was not promoted");
+    }
+    if let Err(error) = forget(app).await {
+        tracing::warn!(%error, "nothing was forgotten");
+    }
+}
+
+async fn flush(app: &App) {
+    if let Err(error) = app.authority.flush_last_used().await {
+        tracing::warn!(%error, "stamps of use were lost");
+    }
+}
+
+async fn promote(app: &App) -> tegata_store::Result<()> {
+    let view = app.authority.view();
+    if !view.keys().iter().any(|it| it.state == KeyState::Coming) {
+        return Ok(());
+    }
+    let now = app.authority.now();
+    let published = i64::try_from(app.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
+    let rows = app.authority.signing_keys().await?;
+    let due = |row: &&tegata_store::SigningKeyRow| {
+        row.state == KeyState::Coming && now.since(row.changed_at) >= published
+    };
+    if let Some(row) = rows.iter().find(due) {
+        let by = app.authority.by("tegata", None, None);
+        app.authority.promote_signing_key(row.id, by).await?;
+        tracing::info!(key = %row.id, "a new signing key signs");
+    }
+    Ok(())
+}
+
+async fn forget(app: &App) -> tegata_store::Result<()> {
+    // A clock that jumped may be wrong now, and what is forgotten stays forgotten.
+    if app.authority.clock().jumped_recently() {
+        return Ok(());
+    }
+    while app.authority.store().forget(BATCH, app.authority.now()).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}

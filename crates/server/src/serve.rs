@@ -1,0 +1,177 @@
+//! From settings to a running server, and down again.
+
+use crate::{
+    authority::{self, Authority, Memory},
+    chance,
+    config::{AdminToken, Settings},
+    door,
+    face::App,
+    jobs,
+    limits::Limits,
+    metrics::Metrics,
+    private_file,
+};
+use std::{
+    fmt::Write,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tegata_store::sqlite::{OpenError, Options, SqliteStore};
+use tegata_token::secret::PlainSecret;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// A server that runs.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The authority that it serves.
+    pub authority: Arc<Authority>,
+    /// The file that holds the administrator's token, where none was set.
+    pub admin_token_file: Option<PathBuf>,
+    stop: CancellationToken,
+    work: JoinHandle<()>,
+}
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody can be let in there.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// `--dev` is for one machine.
+    #[error("--dev listens on loopback only, not on {0}")]
+    DevInTheOpen(SocketAddr),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The file of the administrator's token.
+    #[error("the administrator's token: {0}")]
+    AdminToken(#[from] private_file::Error),
+    /// What that file holds is no token.
+    #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
+    BadAdminToken(PathBuf),
+    /// The authority cannot begin.
+    #[error(transparent)]
+    Start(#[from] authority::StartError),
+}
+
+/// Opens the store, makes what a first start needs, and serves.
+///
+/// # Errors
+/// [`Error`]; nothing is left running then.
+pub async fn serve(settings: Settings) -> Result<Running, Error> {
+    if settings.dev && !settings.listen.ip().is_loopback() {
+        return Err(Error::DevInTheOpen(settings.listen));
+    }
+    // First of all, since the address names the issuer. Whoever connects before
+    // the store is open waits.
+    let listen = |error| Error::Listen { address: settings.listen, error };
+    let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let public_url = settings.public_url.unwrap_or_else(|| format!("http://{address}"));
+    let issuer = public_url.trim_end_matches('/').to_owned();
+
+    let memory = Memory::new();
+    let options = Options { issuer: issuer.clone(), dev: settings.dev, ..Options::default() };
+    let store = SqliteStore::open(&settings.store, options, memory.on_commit())?;
+    let master_key =
+        settings.master_key_file.unwrap_or_else(|| beside(&settings.store, "master.key"));
+    let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
+    let authority = Arc::new(authority);
+    let (admin_token, admin_token_file) = match settings.admin_token {
+        Some(token) => (token, None),
+        None => {
+            let path = beside(&master_key, "admin.token");
+            (token_in(&path)?, Some(path))
+        }
+    };
+
+    let app = Arc::new(App {
+        metrics: Metrics::new(),
+        limits: Limits::new(settings.rates, authority.clock().steady()),
+        dev: settings.dev,
+        admin_token,
+        key_promotion_delay: settings.key_promotion_delay,
+        authority: authority.clone(),
+    });
+    let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let door = door::serve(app.clone(), listener, settings.connections, stop.clone());
+    let (store_of, stop_too) = (authority.clone(), stop.clone());
+    let work = tokio::spawn(async move {
+        let jobs = tokio::spawn(jobs::run_until(app, drained.clone()));
+        tokio::select! {
+            () = door => {}
+            () = store_of.store().stopped() => {
+                tracing::error!("the store has given up; so does the server");
+                stop_too.cancel();
+            }
+        }
+        // Only now, so that the last stamps of use are taken along.
+        drained.cancel();
+        let _ = jobs.await;
+    });
+    Ok(Running { address, authority, admin_token_file, stop, work })
+}
+
+impl Running {
+    /// Comes back only when the store has given up, and the server with it: start
+    /// again, and see what is there.
+    pub async fn failed(&self) {
+        self.authority.store().stopped().await;
+    }
+
+    /// Lets nobody new in, sees the requests that are under way to their end, for
+    /// at most ten seconds, and stops.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A panic in there was reported as it happened.
+        let _ = self.work.await;
+    }
+}
+
+/// Waits for the system's wish to stop: SIGTERM or SIGINT.
+///
+/// # Errors
+/// The system takes no handlers.
+pub async fn stop_signal() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, name: &str) -> PathBuf {
+    file.with_file_name(name)
+}
+
+/// The administrator's token in a file that is made at the first start.
+fn token_in(path: &Path) -> Result<AdminToken, Error> {
+    let text = match private_file::read(path)? {
+        Some(text) => text,
+        None => {
+            let random =
+                Zeroizing::new(chance::bytes::<32>().map_err(authority::StartError::from)?);
+            let mut text = Zeroizing::new(String::with_capacity(80));
+            text.push_str("tga_");
+            // Writing to a string does not fail.
+            random.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap_or_default());
+            private_file::create(path, &text)?;
+            text
+        }
+    };
+    let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
+    token.map_err(|_| Error::BadAdminToken(path.to_owned()))
+}

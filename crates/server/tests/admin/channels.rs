@@ -1,0 +1,157 @@
+//! Providers, channels, secrets, groups, and what the audit keeps of them.
+
+use crate::world::{PEER, World};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_channel_shows_its_secret_once_and_its_settings_always() {
+    let world = World::new().await;
+    let provider = world.provider("Company").await;
+    let body = json!({ "name": "shop", "type": "messaging-api" });
+    let path = format!("/providers/{provider}/channels");
+    let made = world.post(&path, body).await.expect(201);
+    assert_eq!(made["channel_secret"].as_str().unwrap().len(), 32);
+    let created_at = made["created_at"].as_str().unwrap();
+    created_at.parse::<jiff::Timestamp>().unwrap();
+
+    let id = made["channel_id"].as_str().unwrap();
+    assert_eq!(id.len(), 10);
+    let shown = world.get(&format!("/channels/{id}")).await.expect(200);
+    assert_eq!(
+        shown,
+        json!({
+            "channel_id": id, "provider_id": provider, "name": "shop", "type": "messaging-api",
+            "state": "active", "law": "current", "group_cap": 2, "group_when_full": "end-oldest",
+            "own_audience_only": false, "single_use_assertions": false, "created_at": created_at,
+        })
+    );
+    let list = world.get(&path).await.expect(200);
+    assert_eq!(list, json!({ "channels": [shown], "next": null }));
+    let wrong = json!({ "name": "a", "type": "bot" });
+    world.post(&path, wrong).await.expect_problem(400, "invalid-member");
+}
+
+#[tokio::test]
+async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let changes = json!({
+        "name": "店", "law": "legacy-2020", "state": "suspended", "group_cap": 5,
+        "group_when_full": "refuse", "own_audience_only": true, "single_use_assertions": true,
+    });
+    let changed = world.patch(&shop.at(""), changes.clone()).await.expect(200);
+    for (name, value) in changes.as_object().unwrap() {
+        assert_eq!(&changed[name], value, "{name}");
+    }
+    assert_eq!(world.get(&shop.at("")).await.expect(200), changed);
+    let same = world.patch(&shop.at(""), json!({})).await.expect(200);
+    assert_eq!(same, changed);
+    for wrong in [
+        json!({ "state": "deleted" }),
+        json!({ "law": "2019" }),
+        json!({ "group_cap": 0 }),
+        json!({ "group_cap": 31 }),
+        json!({ "group_cap": 2.5 }),
+        json!({ "group_when_full": "end" }),
+        json!({ "own_audience_only": "true" }),
+    ] {
+        world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
+    }
+    world.patch(&shop.at(""), json!({ "type": "x" })).await.expect_problem(400, "unknown-member");
+}
+
+#[tokio::test]
+async fn a_deleted_channel_is_gone_with_its_tokens() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    assert_eq!(world.delete(&shop.at("")).await.expect(204), Value::Null);
+    world.get(&shop.at("")).await.expect_problem(404, "not-found");
+    world.delete(&shop.at("")).await.expect_problem(404, "not-found");
+    let list = world.get(&format!("/providers/{}/channels", shop.provider)).await.expect(200);
+    assert_eq!(list["channels"], json!([]));
+    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    assert_eq!(
+        (&told["state"], &told["why"]),
+        (&json!("ended"), &json!("Its channel was deleted."))
+    );
+}
+
+#[tokio::test]
+async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tokens() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    let made = world.post(&shop.at("/secret"), json!({})).await.expect(201);
+    assert_ne!(made["channel_secret"], json!(shop.secret));
+    assert_eq!(made["previous_valid_until"], json!(null));
+    assert_eq!(world.state(&token).await, "active");
+
+    let how = json!({ "keep_previous_seconds": 86_400, "revoke_tokens": true });
+    let made = world.post(&shop.at("/secret"), how).await.expect(201);
+    assert!(made["previous_valid_until"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(world.state(&token).await, "ended");
+
+    let too_long = json!({ "keep_previous_seconds": 86_401 });
+    world.post(&shop.at("/secret"), too_long).await.expect_problem(400, "invalid-member");
+}
+
+#[tokio::test]
+async fn a_group_gets_rules_of_its_own_and_goes_with_its_tokens() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, Some("kitchen")).await;
+    let other = world.short_lived(&shop, Some("bar")).await;
+    let rules = json!({ "cap": 3, "when_full": "refuse", "contact": "chef@example.com" });
+    let set = world.patch(&shop.at("/groups/kitchen"), rules).await.expect(200);
+    let kitchen = json!({
+        "group": "kitchen", "cap": 3, "when_full": "refuse", "contact": "chef@example.com",
+        "live_tokens": 1, "assertion_keys": 0,
+    });
+    assert_eq!(set, kitchen);
+    let listed = world.get(&shop.at("/groups")).await.expect(200);
+    assert_eq!(listed["groups"].as_array().unwrap().len(), 2);
+    assert!(listed["groups"].as_array().unwrap().contains(&kitchen));
+
+    let reset = json!({ "cap": null });
+    let set = world.patch(&shop.at("/groups/kitchen"), reset).await.expect(200);
+    assert_eq!((&set["cap"], &set["when_full"]), (&json!(null), &json!("refuse")));
+    let wrong = world.patch(&shop.at("/groups/kitchen"), json!({ "cap": 0 })).await;
+    wrong.expect_problem(400, "invalid-member");
+
+    world.delete(&shop.at("/groups/kitchen")).await.expect(204);
+    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&other).await, "active");
+    let listed = world.get(&shop.at("/groups")).await.expect(200);
+    assert_eq!(listed["groups"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_audit_tells_who_did_what_from_where_and_why() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let other = world.channel_of(&shop.provider, "line-login").await;
+    world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
+    let why = json!({ "all": true, "reason": "leaked" });
+    world.post(&shop.at("/revocations"), why).await.expect(201);
+    world.patch(&other.at(""), json!({ "name": "b" })).await.expect(200);
+
+    let path = format!("/audit?channel={}", shop.id);
+    let events = world.get(&path).await.expect(200)["events"].take();
+    let acts: Vec<_> = events.as_array().unwrap().iter().map(|it| &it["act"]).collect();
+    assert_eq!(acts, ["token.revoke", "channel.suspend", "channel.create"]);
+    let revoked = &events[0];
+    assert_eq!(revoked["actor"], "administrator");
+    assert_eq!(revoked["source"], PEER);
+    assert_eq!(revoked["reason"], "leaked");
+    assert_eq!(revoked["channel_id"], json!(shop.id));
+    assert_eq!(revoked["provider_id"], json!(shop.provider));
+    revoked["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+
+    let first = world.get("/audit?limit=1").await.expect(200);
+    assert_eq!(first["events"][0]["act"], "channel.set");
+    let next = first["next"].as_str().unwrap();
+    let second = world.get(&format!("/audit?limit=1&after={next}")).await.expect(200);
+    assert_eq!(second["events"][0]["act"], "token.revoke");
+    world.get("/audit?channel=1").await.expect_problem(400, "invalid-member");
+}

@@ -1,0 +1,11 @@
+//! The administrators' API, asked as a client would ask it: each test has an
+//! authority of its own on a store in a temporary folder.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod channels;
+mod keys;
+mod reading;
+mod revocations;
+mod tokens;
+mod world;

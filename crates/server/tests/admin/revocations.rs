@@ -1,0 +1,133 @@
+//! Ending tokens by every selector that there is.
+
+use crate::world::World;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn each_selector_ends_what_it_names_and_nothing_else() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let (key, kid) = world.key(&shop, None).await;
+    let plain = world.short_lived(&shop, None).await;
+    let kitchen = world.short_lived(&shop, Some("kitchen")).await;
+    let v21 = world.v21(&shop, &key, &kid).await;
+    let (long_lived, long_lived_id) = world.long_lived(&shop, 0).await;
+    let stateless = world.stateless(&shop).await;
+
+    let revoke = async |what: Value, count: u64| {
+        let mut dry = what.clone();
+        dry["dry_run"] = true.into();
+        let told = world.post(&shop.at("/revocations"), dry).await.expect(200);
+        assert_eq!(told["revoked"], count, "dry run of {what}");
+        let done = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
+        assert_eq!(done["revoked"], count, "{what}");
+        assert!(done["position"].is_string());
+        assert_eq!(done["receipt"], json!({ "complete": true, "verifiers": [] }));
+        let again = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
+        assert_eq!(again["revoked"], 0, "{what} again");
+    };
+    revoke(json!({ "access_token": stateless, "wait_seconds": 5 }), 0).await;
+    assert_eq!(world.state(&stateless).await, "ended");
+    revoke(json!({ "token_id": long_lived_id, "reason": "old" }), 1).await;
+    assert_eq!(world.state(&long_lived).await, "ended");
+    revoke(json!({ "group": "kitchen" }), 1).await;
+    assert_eq!(world.state(&kitchen).await, "ended");
+    assert_eq!(world.state(&plain).await, "active");
+    revoke(json!({ "assertion_key": kid }), 1).await;
+    assert_eq!(world.state(&v21).await, "ended");
+    revoke(json!({ "kind": "short-lived" }), 1).await;
+    assert_eq!(world.state(&plain).await, "ended");
+    world.short_lived(&shop, None).await;
+    world.v21(&shop, &key, &kid).await;
+    revoke(json!({ "all": true }), 2).await;
+}
+
+#[tokio::test]
+async fn exactly_one_selector_is_taken_and_no_dry_run_ends_anything() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    let path = shop.at("/revocations");
+    world.post(&path, json!({})).await.expect_problem(400, "missing-member");
+    for wrong in [
+        json!({ "all": true, "group": "a" }),
+        json!({ "all": false }),
+        json!({ "all": "true" }),
+        json!({ "kind": "v2" }),
+        json!({ "all": true, "wait_seconds": 61 }),
+        json!({ "all": true, "dry_run": null }),
+        json!({ "all": true, "reason": "a\u{0}b" }),
+    ] {
+        world.post(&path, wrong).await.expect_problem(400, "invalid-member");
+    }
+    let typo = json!({ "all": true, "dryrun": true });
+    world.post(&path, typo).await.expect_problem(400, "unknown-member");
+    let none = json!({ "token_id": "AAAAAAAAAAAAAAAAAAAAAA" });
+    world.post(&path, none).await.expect_problem(404, "not-found");
+    world.post(&path, json!({ "all": true, "dry_run": true })).await.expect(200);
+    assert_eq!(world.state(&token).await, "active");
+}
+
+#[tokio::test]
+async fn a_token_of_another_channel_is_left_alone() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let other = world.channel_of(&shop.provider, "messaging-api").await;
+    let token = world.short_lived(&other, None).await;
+    let one = json!({ "access_token": token });
+    world.post(&shop.at("/revocations"), one.clone()).await.expect_problem(404, "not-found");
+    assert_eq!(world.state(&token).await, "active");
+    assert_eq!(world.post("/revocations", one).await.expect(201)["revoked"], 1);
+    assert_eq!(world.state(&token).await, "ended");
+    let nonsense = json!({ "access_token": "nonsense" });
+    world.post("/revocations", nonsense).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_provider_ends_with_all_its_channels_and_no_other() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let second = world.channel_of(&shop.provider, "line-login").await;
+    let foreign = world.channel().await;
+    let mine = [world.short_lived(&shop, None).await, world.stateless(&second).await];
+    let theirs = world.short_lived(&foreign, None).await;
+    let what = json!({ "provider_id": shop.provider, "dry_run": true });
+    assert_eq!(world.post("/revocations", what).await.expect(200)["revoked"], 1);
+    assert_eq!(world.state(&mine[0]).await, "active");
+    let what = json!({ "provider_id": shop.provider });
+    assert_eq!(world.post("/revocations", what).await.expect(201)["revoked"], 1);
+    for token in &mine {
+        assert_eq!(world.state(token).await, "ended");
+    }
+    assert_eq!(world.state(&theirs).await, "active");
+    let unknown = json!({ "provider_id": "1234567890" });
+    world.post("/revocations", unknown).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everything() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    let keys = world.get("/signing-keys").await.expect(200);
+    let kid = keys["signing_keys"][0]["kid"].clone();
+    let dry = json!({ "signing_key": kid, "dry_run": true });
+    assert_eq!(world.post("/revocations", dry).await.expect(200)["revoked"], 1);
+    assert_eq!(world.state(&token).await, "active");
+    let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
+    assert_eq!(done["revoked"], 1);
+    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    assert_eq!((&told["state"], &told["ended_by"]), (&json!("ended"), &json!("revoked")));
+    assert!(told["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
+
+    let next = world.short_lived(&shop, None).await;
+    let dry = json!({ "all": true, "dry_run": true });
+    assert_eq!(world.post("/revocations", dry).await.expect(200)["revoked"], 1);
+    assert_eq!(world.state(&next).await, "active");
+    world.post("/revocations", json!({ "all": true, "reason": "stolen" })).await.expect(201);
+    assert_eq!(world.state(&next).await, "ended");
+    let last = world.short_lived(&shop, None).await;
+    assert_eq!(world.state(&last).await, "active");
+    let unknown = json!({ "signing_key": "AAAAAAAAAAA" });
+    world.post("/revocations", unknown).await.expect_problem(404, "not-found");
+}

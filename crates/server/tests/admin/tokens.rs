@@ -1,0 +1,161 @@
+//! Tokens as an administrator sees them, and the long-lived one that they make.
+
+use crate::world::{ADMIN_TOKEN, World};
+use http::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let made = world.post(&shop.at("/long-lived-token"), json!({})).await.expect(201);
+    let first = made["access_token"].as_str().unwrap();
+    assert!(first.starts_with("tgl_"));
+    assert_eq!(made["token_type"], "Bearer");
+    assert_eq!(made["previous_valid_until"], json!(null));
+
+    let delayed = json!({ "delay_seconds": 3_600 });
+    let again = world.post(&shop.at("/long-lived-token"), delayed).await.expect(201);
+    let until = again["previous_valid_until"].as_str().unwrap();
+    let told = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    assert_eq!((&told["state"], &told["expires_at"]), (&json!("active"), &json!(until)));
+    assert!(told["why"].as_str().unwrap().contains(until));
+
+    world.authority.advance_clock(3_601).await.unwrap();
+    let told = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    assert_eq!((&told["state"], &told["ended_by"]), (&json!("ended"), &json!("reissued")));
+    let too_long = json!({ "delay_seconds": 86_401 });
+    let refused = world.post(&shop.at("/long-lived-token"), too_long).await;
+    refused.expect_problem(400, "invalid-member");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_gives_the_same_token_again() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let ask = async |key: &str, delay: i64| {
+        let body = json!({ "delay_seconds": delay }).to_string();
+        let mut request = world.request(Method::POST, &shop.at("/long-lived-token"), body);
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        world.send(request).await
+    };
+    let first = ask("one", 0).await.expect(201);
+    assert_eq!(ask("one", 0).await.expect(201)["access_token"], first["access_token"]);
+    ask("one", 60).await.expect_problem(422, "idempotency-key-reused");
+    let second = ask("two", 0).await.expect(201);
+    assert_ne!(second["access_token"], first["access_token"]);
+    ask("one", 0).await.expect_problem(409, "idempotency-key-ended");
+    ask(&"x".repeat(256), 0).await.expect_problem(400, "invalid-member");
+}
+
+#[tokio::test]
+async fn a_long_lived_token_needs_the_right_channel() {
+    let world = World::new().await;
+    let provider = world.provider("Company").await;
+    let login = world.channel_of(&provider, "line-login").await;
+    let refused = world.post(&login.at("/long-lived-token"), json!({})).await;
+    refused.expect_problem(409, "kind-not-for-channel");
+    let shop = world.channel_of(&provider, "messaging-api").await;
+    world.patch(&shop.at(""), json!({ "law": "legacy-2020" })).await.expect(200);
+    let delayed = json!({ "delay_seconds": 60 });
+    world.post(&shop.at("/long-lived-token"), delayed).await.expect_problem(409, "conflict");
+    world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
+    let refused = world.post(&shop.at("/long-lived-token"), json!({})).await;
+    refused.expect_problem(409, "channel-suspended");
+}
+
+#[tokio::test]
+async fn tokens_are_listed_by_kind_group_and_state() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    world.short_lived(&shop, None).await;
+    world.short_lived(&shop, Some("kitchen")).await;
+    let (_, long_lived) = world.long_lived(&shop, 0).await;
+    let (key, kid) = world.key(&shop, None).await;
+    world.v21(&shop, &key, &kid).await;
+    world.stateless(&shop).await;
+
+    let list = async |query: &str| -> Vec<Value> {
+        let page = world.get(&shop.at(&format!("/tokens{query}"))).await.expect(200);
+        page["tokens"].as_array().unwrap().clone()
+    };
+    let all = list("").await;
+    let kinds: Vec<_> = all.iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["v2.1", "long-lived", "short-lived", "short-lived"]);
+    let names: Vec<_> = all[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = [
+        "token_id",
+        "kind",
+        "group",
+        "key_id",
+        "state",
+        "issued_at",
+        "expires_at",
+        "last_used_at",
+        "ended_by",
+        "ended_at",
+    ];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    assert_eq!(all[0]["key_id"], all[0]["token_id"]);
+    assert_eq!(all[1]["key_id"], json!(null));
+
+    assert_eq!(list("?kind=long-lived").await[0]["token_id"], json!(long_lived));
+    assert_eq!(list("?group=kitchen").await.len(), 1);
+    assert_eq!(list("?kind=stateless").await.len(), 0);
+    world.authority.advance_clock(3_601).await.unwrap();
+    assert_eq!(list("?state=expired").await[0]["kind"], "v2.1");
+    assert_eq!(list("?state=active").await.len(), 3);
+    let one = world.get(&shop.at(&format!("/tokens/{long_lived}"))).await.expect(200);
+    assert_eq!(one["kind"], "long-lived");
+    for wrong in ["?kind=v2", "?state=live", "?group=a%20b"] {
+        let refused = world.get(&shop.at(&format!("/tokens{wrong}"))).await;
+        refused.expect_problem(400, "invalid-member");
+    }
+    let none = world.get(&shop.at("/tokens/AAAAAAAAAAAAAAAAAAAAAA")).await;
+    none.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn every_token_can_be_explained() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let explain = async |token: &str| {
+        let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+        assert_eq!(told["channel_id"], json!(shop.id));
+        let why = told["why"].as_str().unwrap().to_owned();
+        (told["state"].as_str().unwrap().to_owned(), why)
+    };
+    let stateless = world.stateless(&shop).await;
+    let (state, why) = explain(&stateless).await;
+    assert_eq!(state, "active");
+    assert!(why.starts_with("It is good until "), "{why}");
+
+    let oldest = world.short_lived(&shop, Some("kitchen")).await;
+    for _ in 0..2 {
+        world.short_lived(&shop, Some("kitchen")).await;
+    }
+    let (state, why) = explain(&oldest).await;
+    assert_eq!(state, "ended");
+    assert!(why.starts_with("It was the oldest when a newer token needed its place"), "{why}");
+
+    world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
+    assert!(explain(&stateless).await.1.starts_with("Its channel is suspended"));
+    world.patch(&shop.at(""), json!({ "state": "active" })).await.expect(200);
+
+    let one = json!({ "access_token": stateless });
+    world.post("/revocations", one).await.expect(201);
+    let (state, why) = explain(&stateless).await;
+    assert_eq!((state.as_str(), why.as_str()), ("ended", "It was revoked."));
+
+    world.authority.advance_clock(901).await.unwrap();
+    let (state, why) = explain(&stateless).await;
+    assert_eq!(state, "expired");
+    assert!(why.starts_with("It expired at "), "{why}");
+
+    for wrong in ["", "nonsense", ADMIN_TOKEN, &oldest[..oldest.len() - 1]] {
+        let refused = world.post("/explain", json!({ "access_token": wrong })).await;
+        refused.expect_problem(404, "not-found");
+    }
+    world.post("/explain", json!({})).await.expect_problem(400, "missing-member");
+}

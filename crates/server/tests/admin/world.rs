@@ -1,0 +1,231 @@
+//! An authority on a real store, its admin API, and ways to come by tokens.
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa::{KeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_SHA256},
+};
+use axum::{Router, body::Body, extract::ConnectInfo};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::{net::SocketAddr, sync::Arc};
+use tegata_server::{
+    authority::{Authority, Memory},
+    config::AdminToken,
+    face::admin,
+};
+use tegata_store::sqlite::{Options, SqliteStore};
+use tegata_token::{
+    assertion::UnverifiedAssertion,
+    law::Kind,
+    policy::{Credential, IssueRequest},
+    secret::PlainSecret,
+};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+pub const ADMIN_TOKEN: &str = "an administrator's token, for tests";
+
+/// Where all requests come from, as far as the API can tell.
+pub const PEER: &str = "192.0.2.7";
+
+pub struct World {
+    pub authority: Arc<Authority>,
+    router: Router,
+    _folder: TempDir,
+}
+
+/// A channel with its secret.
+pub struct Shop {
+    pub id: String,
+    pub provider: String,
+    pub secret: String,
+}
+
+impl Shop {
+    /// A path below the channel.
+    pub fn at(&self, path: &str) -> String {
+        format!("/channels/{}{path}", self.id)
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body, of an answer that must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// Checks that it is a problem of that status and code; gives its detail.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) -> String {
+        assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.body);
+        assert_eq!(self.content_type, "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        self.body["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::new();
+        let issuer = "http://tegata.test";
+        let options = Options { issuer: issuer.to_owned(), dev: true, ..Options::default() };
+        let path = folder.path().join("tegata.db");
+        let store = SqliteStore::open(&path, options, memory.on_commit()).unwrap();
+        let master_key = folder.path().join("master.key");
+        let authority = Authority::start(Arc::new(store), memory, &master_key, issuer);
+        let authority = Arc::new(authority.await.unwrap());
+        let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
+        let router = admin::router(authority.clone(), token);
+        Self { authority, router, _folder: folder }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let content_type = parts.headers.get("content-type");
+        let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status: parts.status.as_u16(), content_type, body }
+    }
+
+    /// A request as an administrator sends it.
+    pub fn request(&self, method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
+        let peer: SocketAddr = format!("{PEER}:5555").parse().unwrap();
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
+            .header("content-type", "application/json")
+            .extension(ConnectInfo(peer))
+            .body(body.into())
+            .unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path, "")).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl ToString) -> Answer {
+        self.send(self.request(Method::POST, path, body.to_string())).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path, body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path, "")).await
+    }
+
+    pub async fn provider(&self, name: &str) -> String {
+        let made = self.post("/providers", json!({ "name": name })).await.expect(201);
+        made["provider_id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn channel(&self) -> Shop {
+        let provider = self.provider("Company").await;
+        self.channel_of(&provider, "messaging-api").await
+    }
+
+    pub async fn channel_of(&self, provider: &str, channel_type: &str) -> Shop {
+        let body = json!({ "name": "shop", "type": channel_type });
+        let made = self.post(&format!("/providers/{provider}/channels"), body).await.expect(201);
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        Shop {
+            id: text("channel_id"),
+            provider: provider.to_owned(),
+            secret: text("channel_secret"),
+        }
+    }
+
+    pub async fn short_lived(&self, shop: &Shop, group: Option<&str>) -> String {
+        self.by_secret(shop, Kind::ShortLived, group).await
+    }
+
+    pub async fn stateless(&self, shop: &Shop) -> String {
+        self.by_secret(shop, Kind::Stateless, None).await
+    }
+
+    async fn by_secret(&self, shop: &Shop, kind: Kind, group: Option<&str>) -> String {
+        let credential = Credential::Secret(PlainSecret::from_caller(shop.secret.clone()));
+        self.issue(shop, kind, credential, group).await
+    }
+
+    async fn issue(
+        &self,
+        shop: &Shop,
+        kind: Kind,
+        credential: Credential,
+        group: Option<&str>,
+    ) -> String {
+        let group = group.map(|it| it.parse().unwrap());
+        let request = IssueRequest { kind, credential, group, idempotency: None };
+        let issued = self.authority.issue(request, shop.id.parse().unwrap(), None).await.unwrap();
+        issued.reveal().to_owned()
+    }
+
+    pub async fn long_lived(&self, shop: &Shop, delay: i64) -> (String, String) {
+        let body = json!({ "delay_seconds": delay });
+        let made = self.post(&shop.at("/long-lived-token"), body).await.expect(201);
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("access_token"), text("token_id"))
+    }
+
+    /// A v2.1 token asked for with `key`, which is registered as `kid`.
+    pub async fn v21(&self, shop: &Shop, key: &KeyPair, kid: &str) -> String {
+        let now = self.authority.now().0;
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": kid });
+        let claims = json!({
+            "iss": shop.id, "sub": shop.id, "aud": "https://api.line.me/",
+            "exp": now + 60, "token_exp": 3_600,
+        });
+        let part = |it: Value| URL_SAFE_NO_PAD.encode(it.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let mut signature = vec![0; key.public_modulus_len()];
+        let random = SystemRandom::new();
+        key.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
+        let jwt = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let assertion = UnverifiedAssertion::parse(&jwt).unwrap();
+        self.issue(shop, Kind::V21, Credential::Assertion(assertion), None).await
+    }
+
+    /// Registers a new key, for a group if one is named.
+    pub async fn key(&self, shop: &Shop, group: Option<&str>) -> (KeyPair, String) {
+        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let mut body = json!({ "jwk": public_jwk(&key) });
+        if let Some(group) = group {
+            body["group"] = group.into();
+        }
+        let made = self.post(&shop.at("/assertion-keys"), body).await.expect(201);
+        (key, made["kid"].as_str().unwrap().to_owned())
+    }
+
+    /// How the store calls a token's state.
+    pub async fn state(&self, token: &str) -> String {
+        let told = self.post("/explain", json!({ "access_token": token })).await.expect(200);
+        told["state"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn public_jwk(key: &KeyPair) -> Value {
+    let number = |it: &[u8]| URL_SAFE_NO_PAD.encode(it);
+    let public = key.public_key();
+    let n = number(public.modulus().big_endian_without_leading_zero());
+    json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "e": "AQAB", "n": n })
+}

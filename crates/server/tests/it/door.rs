@@ -1,0 +1,220 @@
+//! What holds for every request, and what the HTTP layer keeps out.
+
+use crate::world::{World, form_of};
+use reqwest::Method;
+use std::{collections::HashSet, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+async fn connect(world: &World) -> TcpStream {
+    TcpStream::connect(world.running().address).await.unwrap()
+}
+
+/// All that comes until the server hangs up.
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut all = Vec::new();
+    // A reset is a way of hanging up, too.
+    let _ = timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await.unwrap();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_a_request_id_of_its_own_and_is_not_kept() {
+    let world = World::new().await;
+    let mut seen = HashSet::new();
+    for path in
+        ["/oauth2/v2.1/verify?access_token=x", "/gateway/verify", "/v2/oauth/verify", "/nowhere"]
+    {
+        let answer = world.get(path).await;
+        let id = answer.header("x-line-request-id").to_owned();
+        assert_eq!(uuid::Uuid::try_parse(&id).unwrap().get_version_num(), 4);
+        assert!(seen.insert(id));
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("cache-control"), "max-age=0, no-cache, no-store");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_paths_methods_and_media_types_have_json_bodies() {
+    let world = World::new().await;
+    world.get("/nowhere").await.is(404, r#"{"message":"Not found"}"#);
+    world.get("/oauth2/v2.1/verify/").await.is(404, r#"{"message":"Not found"}"#);
+    for (method, path, allow) in [
+        (Method::GET, "/oauth2/v2.1/token", "POST"),
+        (Method::GET, "/v2/oauth/verify", "POST"),
+        (Method::POST, "/oauth2/v2.1/verify", "GET,HEAD"),
+        (Method::DELETE, "/gateway/verify", "GET,HEAD"),
+        (Method::POST, "/readyz", "GET,HEAD"),
+    ] {
+        let answer = world.send(method, path, &[], String::new()).await;
+        answer.is(405, r#"{"message":"Method not allowed"}"#);
+        assert_eq!(answer.header("allow"), allow, "{path}");
+    }
+    for path in
+        ["/v2/oauth/accessToken", "/v2/oauth/verify", "/v2/oauth/revoke", "/oauth2/v3/token"]
+    {
+        let headers = [("content-type", "application/json")];
+        let answer = world.send(Method::POST, path, &headers, "{}".into()).await;
+        answer.is(415, r#"{"message":"the body must be application/x-www-form-urlencoded"}"#);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_64_kib_is_413_with_json_and_one_of_64_kib_is_read() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let fields = form_of(&shop.by_secret());
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let padded = |length: usize| format!("{fields}&x={}", "x".repeat(length - fields.len() - 3));
+    let send = async |body| world.send(Method::POST, "/v2/oauth/accessToken", &form, body).await;
+    send(padded(65_536)).await.token();
+    for length in [65_537, 500_000] {
+        let refused = send(padded(length)).await;
+        refused.is(413, r#"{"message":"the body is longer than 65536 bytes"}"#);
+    }
+    let verify = world.send(Method::POST, "/v2/oauth/verify", &form, padded(65_537)).await;
+    assert_eq!(verify.status, 413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_chunks_is_counted_as_it_comes() {
+    let world = World::new().await;
+    let mut stream = connect(&world).await;
+    let head = "POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    for _ in 0..3 {
+        stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let answer = read_to_end(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains(r#"{"message":"#), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_parsed_up_to_64_kib_and_the_server_lives_on() {
+    let world = World::new().await;
+    // A token of 60,000 characters is the face's to refuse, in JSON.
+    let long = world.verify_jws(&"x".repeat(60_000)).await;
+    long.is(400, r#"{"error":"invalid_request","error_description":"The access token not JWS"}"#);
+    assert_eq!(world.gateway(&"x".repeat(60_000), "").await.status, 400);
+    let mut stream = connect(&world).await;
+    let head = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(70_000));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let answer = read_to_end(stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_on_the_wire_ends_its_connection_and_nothing_else() {
+    let world = World::new().await;
+    for junk in [
+        &b"\x16\x03\x01\x02\x00"[..],
+        b"GET\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\njunk-junk-junk",
+    ] {
+        let mut stream = connect(&world).await;
+        stream.write_all(junk).await.unwrap();
+        stream.shutdown().await.unwrap();
+        read_to_end(stream).await;
+    }
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+// The sole test that waits out real time limits: all kinds of slowness at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
+    let world = World::new().await;
+    let beginnings = [
+        "",
+        "G",
+        "GET /livez HTTP/1.1\r\nhost: x\r\n",
+        "GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nho",
+        "POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nacc",
+    ];
+    let mut cut_off = tokio::task::JoinSet::new();
+    for beginning in beginnings {
+        let mut stream = connect(&world).await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        cut_off.spawn(async move {
+            (beginning, timeout(Duration::from_secs(12), read_to_end(stream)).await)
+        });
+    }
+    assert_eq!(world.get("/livez").await.status, 200);
+    while let Some(ended) = cut_off.join_next().await {
+        let (beginning, answer) = ended.unwrap();
+        let answer = answer.unwrap_or_else(|_| panic!("{beginning:?} was not cut off"));
+        if beginning.starts_with("POST") {
+            assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+            assert!(answer.contains(r#"{"message":"#), "{answer}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_spoken_to_those_who_begin_with_it() {
+    let world = World::new().await;
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let answer = http.get(world.url("/livez")).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    assert_eq!(answer.status(), 200);
+    let answer = http.get(world.url("/gateway/verify")).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_lets_idle_connections_go_at_once() {
+    let mut world = World::new().await;
+    world.get("/livez").await;
+    let idle = connect(&world).await;
+    timeout(Duration::from_secs(5), world.stop()).await.unwrap();
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
+    let mut world = World::new().await;
+    let shop = world.channel("shop").await;
+    let body = form_of(&shop.by_secret());
+    let mut stream = connect(&world).await;
+    let head = format!(
+        "POST /v2/oauth/accessToken HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // That the server asks for the body shows that the request is under way.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"));
+    let address = world.running().address;
+    let finish = async {
+        // Nobody new is let in any more; only then the body goes on its way.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(body.as_bytes()).await.unwrap();
+        read_to_end(stream).await
+    };
+    let (answer, ()) = tokio::join!(finish, world.stop());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("access_token"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_its_connections_a_server_lets_others_wait_until_one_goes() {
+    let world = World::with(|settings| settings.connections = 1).await;
+    let first = connect(&world).await;
+    let mut second = connect(&world).await;
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let waits = timeout(Duration::from_millis(200), second.read(&mut byte)).await;
+    assert!(waits.is_err(), "it was served beside the first");
+    drop(first);
+    assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
+}

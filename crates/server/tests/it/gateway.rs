@@ -1,0 +1,103 @@
+//! `/gateway/verify`.
+
+use crate::world::World;
+use tegata_token::policy::ChannelState;
+
+const BAD: &str = r#"{"message":"Authentication failed. Confirm that the access token in the authorization header is valid."}"#;
+const HOW: &str = r#"{"message":"Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_of_any_kind_is_told_of_in_headers() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let v21 = world.v21(&shop, &[]).await;
+    let stateless = world.stateless(&shop, &[("group", "team")]).await;
+    let short = world.short_lived(&shop, &[]).await;
+    for (issued, kind, group) in
+        [(&v21, "v2.1", ""), (&stateless, "stateless", "team"), (&short, "short-lived", "")]
+    {
+        let told = world.gateway(&issued.token(), "").await;
+        told.is(200, "");
+        assert_eq!(told.header("x-tegata-channel"), shop.id.to_string());
+        assert_eq!(told.header("x-tegata-kind"), kind);
+        assert_eq!(told.header("x-tegata-group"), group);
+        assert_eq!(told.header("x-tegata-token-id").len(), 22);
+        let left: i64 = told.header("x-tegata-expires-in").parse().unwrap();
+        let life = issued.json()["expires_in"].as_i64().unwrap();
+        assert!((life - 5..=life).contains(&left));
+    }
+    let id = world.gateway(&v21.token(), "").await;
+    assert_eq!(id.header("x-tegata-token-id"), v21.json()["key_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_else_is_401_with_a_challenge() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.short_lived(&shop, &[]).await.token();
+    let bearer = format!("Bearer {token}");
+    let no_space = format!("Bearer{token}");
+    let basic = format!("Basic {token}");
+    let cases: [(&[(&str, &str)], &str); 8] = [
+        (&[], HOW),
+        (&[("authorization", "")], HOW),
+        (&[("authorization", "Bearer")], HOW),
+        (&[("authorization", "Bearer ")], HOW),
+        (&[("authorization", &no_space)], HOW),
+        (&[("authorization", &basic)], HOW),
+        (&[("authorization", &bearer), ("authorization", &bearer)], HOW),
+        (&[("authorization", "Bearer junk")], BAD),
+    ];
+    for (headers, body) in cases {
+        let answer = world.get_with("/gateway/verify", headers).await;
+        answer.is(401, body);
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#);
+        assert_eq!(answer.header("x-tegata-channel"), "");
+    }
+    let lower = format!("bearer {token}");
+    let headers = [("authorization", lower.as_str())];
+    assert_eq!(world.get_with("/gateway/verify", &headers).await.status, 200);
+    world.set_state(&shop, ChannelState::Suspended).await;
+    world.gateway(&token, "").await.is(401, BAD);
+    world.set_state(&shop, ChannelState::Active).await;
+    world.revoke_opaque(&token).await.is(200, "");
+    world.gateway(&token, "").await.is(401, BAD);
+    assert_eq!(world.gateway(&"x".repeat(8_193), "").await.status, 400);
+    world.gateway(&"x".repeat(8_192), "").await.is(401, BAD);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_narrows_what_is_let_through_and_must_be_understood() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let id = shop.id;
+    let token = world.short_lived(&shop, &[("group", "a")]).await.token();
+    let plain = world.stateless(&shop, &[]).await.token();
+    let through = [
+        "?".to_owned(),
+        "?kind=short-lived".into(),
+        "?kind=v2.1&kind=short-lived".into(),
+        format!("?channel={id}"),
+        format!("?channel=0000000000&channel={id}&group=b&group=a&kind=short-lived"),
+    ];
+    for query in through {
+        assert_eq!(world.gateway(&token, &query).await.status, 200, "{query}");
+    }
+    let kept_out = [
+        "?kind=stateless".to_owned(),
+        "?channel=0000000000".into(),
+        "?group=b".into(),
+        format!("?channel={id}&group=b"),
+    ];
+    for query in kept_out {
+        world.gateway(&token, &query).await.is(403, r#"{"message":"Access Denied"}"#);
+    }
+    assert_eq!(world.gateway(&plain, "?group=a").await.status, 403);
+    for query in
+        ["?chanel=1", "?kind=", "?kind=short_lived", "?channel=1", "?group=a%20b", "?group=%ff"]
+    {
+        assert_eq!(world.gateway(&token, query).await.status, 400, "{query}");
+    }
+    // Who may pass is asked last: a bad token is never told of the door.
+    assert_eq!(world.gateway("junk", "?kind=v2.1").await.status, 401);
+}

@@ -1,0 +1,116 @@
+//! Groups: tokens of their own, two at most, and nobody's issue ends another's.
+
+use crate::world::{Answer, Channel, World, by_assertion};
+use serde_json::json;
+use tegata_token::policy::GroupSettings;
+
+const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
+
+async fn live(world: &World, tokens: &[String]) -> Vec<bool> {
+    let mut live = Vec::new();
+    for token in tokens {
+        live.push(world.verify_opaque(token).await.status == 200);
+    }
+    live
+}
+
+async fn of_group(world: &World, shop: &Channel, group: &str) -> Answer {
+    world.short_lived(shop, &[("group", group)]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_third_token_ends_its_first_and_no_other_groups() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let plain = world.short_lived(&shop, &[]).await.token();
+    let b = of_group(&world, &shop, "b").await.token();
+    let mut a = Vec::new();
+    for _ in 0..3 {
+        a.push(of_group(&world, &shop, "a").await.token());
+    }
+    assert_eq!(live(&world, &a).await, [false, true, true]);
+    assert_eq!(live(&world, &[plain, b]).await, [true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_full_channel_a_group_without_tokens_is_refused_and_nothing_ends() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let mut tokens = Vec::new();
+    for group in 0..15 {
+        for _ in 0..2 {
+            tokens.push(of_group(&world, &shop, &format!("g{group}")).await.token());
+        }
+    }
+    of_group(&world, &shop, "new").await.is(400, FULL);
+    world.short_lived(&shop, &[]).await.is(400, FULL);
+    assert!(live(&world, &tokens).await.iter().all(|live| *live));
+    of_group(&world, &shop, "g7").await.token();
+    let live = live(&world, &tokens).await;
+    let ended: Vec<_> = (0..30).filter(|&at| !live[at]).collect();
+    assert_eq!(ended, [14], "the first of g7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_asked_for_with_a_groups_key_are_that_groups() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let assertion = world.assertion_of_group(&shop, "team").await;
+    let fields = by_assertion(&assertion);
+    for path in ["/oauth2/v2.1/token", "/oauth2/v3/token"] {
+        let token = world.post(path, &fields).await.token();
+        let told = world.gateway(&token, "").await;
+        assert_eq!(told.header("x-tegata-group"), "team");
+        let same = [&fields[..], &[("group", "team")]].concat();
+        world.post(path, &same).await.token();
+        let other = [&fields[..], &[("group", "other")]].concat();
+        let refused = world.post(path, &other).await;
+        assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_has_a_hundred_groups_at_most_and_a_deleted_one_frees_its_place() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let v21 = async |group: &str| world.v21(&shop, &[("group", group)]).await;
+    let store = world.authority().store();
+    let contact = GroupSettings { contact: Some("team@example".into()), ..Default::default() };
+    for group in 0..100 {
+        let group = format!("k{group}").parse().unwrap();
+        store.set_group(shop.id, group, contact.clone(), world.by()).await.unwrap();
+    }
+    let refused = v21("one-more").await;
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")));
+    v21("k5").await.token();
+    store.delete_group(shop.id, "k99".parse().unwrap(), world.by()).await.unwrap();
+    v21("one-more").await.token();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_a_group_ends_all_its_kinds_and_nothing_else() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let mine = [("group", "a")];
+    let (v21, stateless, short) = (
+        world.v21(&shop, &mine).await.token(),
+        world.stateless(&shop, &mine).await.token(),
+        world.short_lived(&shop, &mine).await.token(),
+    );
+    let others = [
+        world.v21(&shop, &[]).await.token(),
+        world.stateless(&shop, &[("group", "b")]).await.token(),
+    ];
+    let ending = tegata_store::Ending::Group("a".parse().unwrap());
+    let ended = world.authority().end(shop.id, ending, false, world.by()).await.unwrap();
+    assert_eq!(ended.tokens, 2);
+    assert_eq!(world.verify_jws(&v21).await.status, 400);
+    assert_eq!(world.verify_jws(&stateless).await.status, 400);
+    assert_eq!(world.verify_opaque(&short).await.status, 400);
+    for other in &others {
+        assert_eq!(world.verify_jws(other).await.status, 200);
+    }
+    // The group lives on, and what it is issued now is good.
+    let again = world.stateless(&shop, &mine).await.token();
+    assert_eq!(world.verify_jws(&again).await.status, 200);
+}

@@ -1,0 +1,238 @@
+//! The two checks and the list of key ids.
+
+use crate::world::{Answer, World, by_assertion};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use reqwest::Method;
+use serde_json::json;
+
+const NOT_JWS: &str =
+    r#"{"error":"invalid_request","error_description":"The access token not JWS"}"#;
+const MALFORMED: &str =
+    r#"{"error":"invalid_request","error_description":"The access token malformed"}"#;
+const REVOKED: &str =
+    r#"{"error":"invalid_request","error_description":"The access token revoked"}"#;
+const EXPIRED: &str =
+    r#"{"error":"invalid_request","error_description":"The access token expired"}"#;
+const INVALID: &str = r#"{"error":"invalid_request","error_description":"access_token invalid"}"#;
+const BAD_FORMAT: &str =
+    r#"{"error":"invalid_request","error_description":"access_token in invalid format"}"#;
+const MISSING: &str =
+    r#"{"error":"invalid_request","error_description":"some parameters missed or invalid"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_is_told_of_in_lines_order() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let told = |answer: Answer, life: i64, scope: &str| {
+        let left = answer.json()["expires_in"].as_i64().unwrap();
+        assert!((life - 5..=life).contains(&left), "{left}");
+        let id = shop.id;
+        answer.is_ok_but_for(
+            &[],
+            &format!(r#"{{"client_id":"{id}","expires_in":{left},"scope":"{scope}"}}"#),
+        );
+    };
+    let jws = "profile chat_message.write";
+    let v21 = world.v21(&shop, &[]).await.token();
+    let stateless = world.stateless(&shop, &[]).await.token();
+    let short = world.short_lived(&shop, &[]).await.token();
+    told(world.verify_jws(&v21).await, 2_592_000, jws);
+    told(world.verify_jws(&stateless).await, 900, jws);
+    told(world.verify_opaque(&short).await, 2_592_000, "P CM");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_lived_token_has_a_century_which_no_i32_holds() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = long_lived(&world, &shop, 0).await;
+    let left = world.verify_opaque(&token).await.json()["expires_in"].as_i64().unwrap();
+    assert!((3_155_759_990..=3_155_760_000).contains(&left), "{left}");
+    // Reissued with a delay, the first one says when it will end.
+    let second = long_lived(&world, &shop, 3_600).await;
+    let left = world.verify_opaque(&token).await.json()["expires_in"].as_i64().unwrap();
+    assert!((3_590..=3_600).contains(&left), "{left}");
+    world.advance(3_600).await;
+    world.verify_opaque(&token).await.is(400, INVALID);
+    assert_eq!(world.verify_opaque(&second).await.status, 200);
+}
+
+async fn long_lived(world: &World, shop: &crate::world::Channel, delay: i64) -> String {
+    let request = tegata_token::policy::IssueRequest {
+        kind: tegata_token::law::Kind::LongLived,
+        credential: tegata_token::policy::Credential::Administrator { delay },
+        group: None,
+        idempotency: None,
+    };
+    let issued = world.authority().issue(request, shop.id, Some(world.by())).await.unwrap();
+    assert_eq!(issued.reveal().len(), 172);
+    issued.reveal().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_form_is_a_wrong_format() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let short = world.short_lived(&shop, &[]).await.token();
+    world.verify_jws(&short).await.is(400, NOT_JWS);
+    for jws in [world.v21(&shop, &[]).await.token(), world.stateless(&shop, &[]).await.token()] {
+        world.verify_opaque(&jws).await.is(400, BAD_FORMAT);
+    }
+    world.advance(2_592_000).await;
+    world.verify_jws(&short).await.is(400, NOT_JWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_token_is_told_so() {
+    let world = World::new().await;
+    for junk in ["junk", "tgs_", "tgs_AAAA", "a.b", "a.b.c.d", &"x".repeat(9_000), "ü"] {
+        world.verify_jws(junk).await.is(400, NOT_JWS);
+        world.verify_opaque(junk).await.is(400, BAD_FORMAT);
+    }
+    let foreign = "eyJhbGciOiJIUzI1NiJ9.eyJmb28iOjF9.c2ln";
+    for broken in ["a.b.c", "..", foreign] {
+        world.verify_jws(broken).await.is(400, MALFORMED);
+        world.verify_opaque(broken).await.is(400, BAD_FORMAT);
+    }
+    world.get("/oauth2/v2.1/verify").await.is(400, MISSING);
+    world.get("/oauth2/v2.1/verify?access_token=").await.is(400, MISSING);
+    world.post("/v2/oauth/verify", &[]).await.is(400, MISSING);
+    world.post("/v2/oauth/verify", &[("accessToken", "x")]).await.is(400, MISSING);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_change_of_a_token_makes_it_invalid() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let jws = world.v21(&shop, &[]).await.token();
+    let short = world.short_lived(&shop, &[("group", "ab")]).await.token();
+    for (token, is_jws) in [(&jws, true), (&short, false)] {
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            // The neighbour in the alphabet differs in the last bit, which in the
+            // last character of a part is an unused one.
+            changed[at] = match changed[at] {
+                b'.' => b'A',
+                b'A'..=b'Y' | b'a'..=b'y' | b'0'..=b'8' => changed[at] + 1,
+                _ => b'a',
+            };
+            if changed == token.as_bytes() {
+                continue;
+            }
+            let changed = String::from_utf8(changed).unwrap();
+            let authority = world.authority();
+            assert!(authority.check(changed.as_bytes()).is_err(), "{at} of {token}: {changed}");
+        }
+        let longer = format!("{token}A");
+        let answer = if is_jws {
+            world.verify_jws(&longer).await
+        } else {
+            world.verify_opaque(&longer).await
+        };
+        assert_eq!(answer.status, 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_expired_from_its_last_second_on_ended_or_not() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let stateless = world.stateless(&shop, &[]).await.token();
+    let ended = world.stateless(&shop, &[]).await.token();
+    world.revoke_jws(&shop, &ended).await.is(200, "");
+    world.verify_jws(&ended).await.is(400, REVOKED);
+    world.advance(890).await;
+    assert_eq!(world.verify_jws(&stateless).await.status, 200);
+    world.advance(10).await;
+    world.verify_jws(&stateless).await.is(400, EXPIRED);
+    world.verify_jws(&ended).await.is(400, EXPIRED);
+    let short = world.short_lived(&shop, &[]).await.token();
+    world.advance(2_592_000).await;
+    world.verify_opaque(&short).await.is(400, INVALID);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_a_suspended_channel_read_as_ended() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let jws = world.v21(&shop, &[]).await.token();
+    let short = world.short_lived(&shop, &[]).await.token();
+    world.set_state(&shop, tegata_token::policy::ChannelState::Suspended).await;
+    world.verify_jws(&jws).await.is(400, REVOKED);
+    world.verify_opaque(&short).await.is(400, INVALID);
+    world.set_state(&shop, tegata_token::policy::ChannelState::Deleted).await;
+    world.verify_jws(&jws).await.is(400, REVOKED);
+    assert_eq!(world.short_lived(&shop, &[]).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_with_any_content_type_is_read_by_its_query() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.stateless(&shop, &[]).await.token();
+    let path = format!("/oauth2/v2.1/verify?access_token={token}");
+    for content_type in ["application/x-www-form-urlencoded", "application/json", "nonsense"] {
+        let headers = [("content-type", content_type)];
+        assert_eq!(world.get_with(&path, &headers).await.status, 200);
+    }
+    let head = world.send(Method::HEAD, &path, &[], String::new()).await;
+    head.is(200, "");
+    let twice = world.get(&format!("{path}&access_token={token}")).await;
+    twice.is(400, r#"{"error":"invalid_request","error_description":"a parameter is repeated"}"#);
+    let torn = world.get("/oauth2/v2.1/verify?access_token=%zz").await;
+    torn.is(
+        400,
+        r#"{"error":"invalid_request","error_description":"a parameter is not percent-encoded UTF-8"}"#,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_names_a_key_of_nobody_is_invalid() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let short = world.short_lived(&shop, &[]).await.token();
+    let mut other = URL_SAFE_NO_PAD.decode(&short[4..]).unwrap();
+    other[1] ^= 1;
+    let other = format!("tgs_{}", URL_SAFE_NO_PAD.encode(other));
+    world.verify_opaque(&other).await.is(400, INVALID);
+}
+
+// ---- key ids
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_ids_are_those_of_the_live_v21_tokens_oldest_first() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let assertion = shop.assertion(world.now());
+    world.key_ids(&assertion).await.is(200, r#"{"kids":[]}"#);
+    let mut ids = Vec::new();
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        let issued = world.v21(&shop, &[]).await;
+        ids.push(issued.json()["key_id"].clone());
+        tokens.push(issued.token());
+    }
+    world.short_lived(&shop, &[]).await.token();
+    assert_eq!(world.key_ids(&assertion).await.json(), json!({ "kids": ids }));
+    world.revoke_jws(&shop, &tokens[1]).await.is(200, "");
+    ids.remove(1);
+    assert_eq!(world.key_ids(&assertion).await.json(), json!({ "kids": ids }));
+    world.advance(30 * 60).await;
+    world
+        .key_ids(&assertion)
+        .await
+        .is(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_key_lists_that_groups_ids_and_the_channels_key_all() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let of_team = world.assertion_of_group(&shop, "team").await;
+    let team = world.post("/oauth2/v2.1/token", &by_assertion(&of_team)).await;
+    let at_large = world.v21(&shop, &[]).await;
+    let (team, at_large) = (team.json()["key_id"].clone(), at_large.json()["key_id"].clone());
+    assert_eq!(world.key_ids(&of_team).await.json(), json!({ "kids": [team] }));
+    let all = shop.assertion(world.now());
+    assert_eq!(world.key_ids(&all).await.json(), json!({ "kids": [team, at_large] }));
+}

@@ -1,0 +1,17 @@
+//! The server over real HTTP, on the real store in a temporary file.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod assertions;
+
+mod door;
+mod gateway;
+mod groups;
+mod line_check;
+mod line_issue;
+mod line_revoke;
+mod operations;
+mod races;
+mod signing_keys;
+mod start;
+mod world;

@@ -1,0 +1,80 @@
+//! Many at once, and what must hold all the same.
+
+use crate::world::World;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+use tegata_token::secret::PlainSecret;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn forty_at_once_leave_thirty_v21_tokens() {
+    let world = Arc::new(World::new().await);
+    let shop = Arc::new(world.channel("shop").await);
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (world, shop) = (world.clone(), shop.clone());
+        asked.spawn(async move { world.v21(&shop, &[]).await.status });
+    }
+    let statuses = asked.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 30, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 10, "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_check_after_the_200_of_a_revocation_lets_the_token_through() {
+    let world = Arc::new(World::new().await);
+    let shop = world.channel("shop").await;
+    for round in 0..20 {
+        let token = world.short_lived(&shop, &[]).await.token();
+        let revoked = Arc::new(AtomicBool::new(false));
+        let mut checkers = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let (world, token, revoked) = (world.clone(), token.clone(), revoked.clone());
+            checkers.spawn(async move {
+                loop {
+                    let after = revoked.load(Relaxed);
+                    let good = world.verify_opaque(&token).await.status == 200;
+                    assert!(!(after && good), "round {round}: it was let through");
+                    if after {
+                        return;
+                    }
+                }
+            });
+        }
+        world.revoke_opaque(&token).await.is(200, "");
+        revoked.store(true, Relaxed);
+        checkers.join_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_request_after_a_new_secret_takes_the_old_one_however_many_fill_the_cache() {
+    let world = Arc::new(World::new().await);
+    let shop = world.channel("shop").await;
+    let mut current = PlainSecret::from_caller(shop.secret);
+    for round in 0..50 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let (world, stop, id) = (world.clone(), stop.clone(), shop.id);
+            // The change drops the snapshot, and these read it in all the while.
+            asking.spawn(async move {
+                while !stop.load(Relaxed) {
+                    world.authority().channel(id).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        let authority = world.authority();
+        let (new, _) = authority.replace_secret(shop.id, 0, false, world.by()).await.unwrap();
+        for _ in 0..10 {
+            assert!(authority.check_secret(shop.id, &current).await.is_err(), "round {round}");
+            assert!(authority.check_secret(shop.id, &new).await.is_ok(), "round {round}");
+            tokio::task::yield_now().await;
+        }
+        current = new;
+        stop.store(true, Relaxed);
+        asking.join_all().await;
+    }
+}

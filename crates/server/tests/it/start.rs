@@ -1,0 +1,82 @@
+//! Starting: what is made the first time, and what is refused later.
+
+use crate::world::World;
+use std::{fs, os::unix::fs::PermissionsExt};
+use tegata_server::{config::Settings, serve::serve};
+
+fn settings(folder: &std::path::Path) -> Settings {
+    Settings::new(([127, 0, 0, 1], 0).into(), folder.join("tegata.db"))
+}
+
+async fn refused(settings: Settings) -> String {
+    match serve(settings).await {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_makes_keys_that_only_their_owner_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = serve(settings(folder.path())).await.unwrap();
+    let token_file = running.admin_token_file.clone().unwrap();
+    for file in [&token_file, &folder.path().join("master.key")] {
+        let mode = fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+    let token = fs::read_to_string(&token_file).unwrap();
+    running.stop().await;
+    let running = serve(settings(folder.path())).await.unwrap();
+    assert_eq!(fs::read_to_string(&token_file).unwrap(), token);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_good_over_a_restart_and_the_master_key_must_be_the_same() {
+    let mut world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.v21(&shop, &[]).await.token();
+    world.restart().await;
+    assert_eq!(world.verify_jws(&token).await.status, 200);
+    world.stop().await;
+
+    let folder = world.folder.path();
+    let mut again = settings(folder);
+    again.dev = true;
+    let key = folder.join("master.key");
+    let aside = folder.join("aside");
+    fs::rename(&key, &aside).unwrap();
+    let error = refused(again.clone()).await;
+    assert!(error.contains("bring the file back"), "{error}");
+    assert!(!key.exists(), "a lost key must not be made anew");
+    fs::write(&key, "ab".repeat(32)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let error = refused(again.clone()).await;
+    assert!(error.contains("not the master key"), "{error}");
+    fs::rename(&aside, &key).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = refused(again.clone()).await;
+    assert!(error.contains("chmod 600"), "{error}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    serve(again).await.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_do_not_share_a_store_and_dev_stays_at_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = serve(settings(folder.path())).await.unwrap();
+    let error = refused(settings(folder.path())).await;
+    assert!(error.contains("in use"), "{error}");
+    let mut taken = settings(folder.path());
+    taken.listen = running.address;
+    let error = refused(taken).await;
+    assert!(error.contains("cannot listen"), "{error}");
+    running.stop().await;
+    let mut dev = settings(folder.path());
+    dev.dev = true;
+    let error = refused(dev.clone()).await;
+    assert!(error.contains("--dev"), "{error}");
+    dev.listen = ([0, 0, 0, 0], 0).into();
+    let error = refused(dev).await;
+    assert!(error.contains("loopback"), "{error}");
+}

@@ -1,0 +1,240 @@
+//! The program under test, and what its administrator does to it.
+//!
+//! Knows the outside contract only (flags, addresses, JSON), never a crate of
+//! the authority: any binary that keeps the contract can be measured.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::assertions::Signer;
+use super::process::{Running, on_core};
+use super::wire::{Wire, form, request};
+use super::{SERVER_CORE, spread, stopwatch};
+
+/// An administrator's token, for one run on loopback.
+const ADMIN: &str = "benchmark-administrator-0123456789abcdef";
+/// Connections for setting things up; enough for commits to be shared.
+const CALLERS: usize = 32;
+
+/// A channel with its credentials.
+#[derive(Clone)]
+pub(super) struct Channel {
+    pub(super) id: String,
+    pub(super) secret: String,
+    /// The name under which the signer's key is registered on it.
+    pub(super) kid: String,
+}
+
+/// A running `tegata serve` with default settings, on a core of its own.
+pub(super) struct Authority {
+    pub(super) address: SocketAddr,
+    process: Running,
+    log: PathBuf,
+}
+
+impl Authority {
+    /// Starts it on a new SQLite store in `folder` and waits until it is ready.
+    pub(super) fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let log = folder.join("authority.log");
+        let out = File::create(&log)?;
+        let process = Running::start(
+            on_core(SERVER_CORE, program)
+                .arg("serve")
+                .args(["--listen", &address.to_string()])
+                .args(["--store", &format!("sqlite:{}", folder.join("tegata.db").display())])
+                .env("TEGATA_ADMIN_TOKEN", ADMIN)
+                .current_dir(folder)
+                .stdout(out.try_clone()?)
+                .stderr(out),
+        )?;
+        let mut authority = Self { address, process, log };
+        match authority.wait_until_ready() {
+            Ok(()) => Ok(authority),
+            Err(why) => Err(authority.explain(&why)),
+        }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The error with the end of the authority's log after it.
+    pub(super) fn explain(&self, why: &anyhow::Error) -> anyhow::Error {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines[lines.len().saturating_sub(15)..].join("\n");
+        anyhow!("{why:#}\nThe authority's log ends with:\n{last}")
+    }
+
+    /// A new provider with `count` channels, `signer`'s key registered on each.
+    pub(super) fn channels(&self, count: usize, signer: &Signer) -> anyhow::Result<Vec<Channel>> {
+        let mut wire = Wire::open(self.address)?;
+        let provider =
+            self.admin(&mut wire, "POST", "/providers", &json!({"name": "Benchmark"}))?;
+        let provider = text(&provider, "provider_id")?;
+        let key = json!({"jwk": signer.jwk()});
+        let numbers: Vec<usize> = (0..count).collect();
+        spread(
+            CALLERS,
+            &numbers,
+            || Wire::open(self.address),
+            |wire, number| {
+                let wanted = json!({"name": format!("Channel {number}"), "type": "messaging-api"});
+                let channel =
+                    self.admin(wire, "POST", &format!("/providers/{provider}/channels"), &wanted)?;
+                let id = text(&channel, "channel_id")?;
+                let kid =
+                    self.admin(wire, "POST", &format!("/channels/{id}/assertion-keys"), &key)?;
+                Ok(Channel {
+                    secret: text(&channel, "channel_secret")?,
+                    kid: text(&kid, "kid")?,
+                    id,
+                })
+            },
+        )
+    }
+
+    /// How many active v2.1 tokens each of the channels has, by the admin API.
+    pub(super) fn stored(&self, channels: &[Channel]) -> anyhow::Result<Vec<usize>> {
+        spread(
+            CALLERS,
+            channels,
+            || Wire::open(self.address),
+            |wire, channel| {
+                let list = format!("/channels/{}/tokens?kind=v2.1&state=active", channel.id);
+                let mut page = self.admin(wire, "GET", &list, &Value::Null)?;
+                let mut count = 0;
+                loop {
+                    count += page["tokens"].as_array().context("a list without tokens")?.len();
+                    let Some(next) = page["next"].as_str() else {
+                        return Ok(count);
+                    };
+                    page =
+                        self.admin(wire, "GET", &format!("{list}&after={next}"), &Value::Null)?;
+                }
+            },
+        )
+    }
+
+    /// One token for each request, in their order; see [`Asked`].
+    pub(super) fn tokens(&self, asked: &[Asked]) -> anyhow::Result<Vec<String>> {
+        spread(
+            CALLERS,
+            asked,
+            || Wire::open(self.address),
+            |wire, asked| {
+                let answer = wire.send(&asked.request(self.address))?.json();
+                text(&answer.with_context(|| format!("asking for {asked:?}"))?, "access_token")
+            },
+        )
+    }
+
+    fn admin(
+        &self,
+        wire: &mut Wire,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let bearer = format!("Bearer {ADMIN}");
+        let mut headers = vec![("Authorization", bearer.as_str())];
+        let mut text = String::new();
+        if method != "GET" {
+            headers.push(("Content-Type", "application/json"));
+            text = body.to_string();
+        }
+        let path = format!("/admin/v1{path}");
+        let answer = wire.send(&request(self.address, method, &path, &headers, &text))?;
+        answer.json().with_context(|| format!("{method} {path}"))
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let began = stopwatch();
+        while began.elapsed() < Duration::from_secs(20) {
+            if let Some(status) = self.process.child().try_wait()? {
+                bail!("it ended with {status}");
+            }
+            let question = request(self.address, "GET", "/readyz", &[], "");
+            let answer = Wire::open(self.address).and_then(|mut wire| wire.send(&question));
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("it was not ready within 20 s")
+    }
+}
+
+/// One request for a token, by any of LINE's operations that issue.
+pub(super) enum Asked {
+    /// v2.1, with the assertion.
+    ByAssertion(String),
+    /// Stateless, with id and secret.
+    Stateless(Channel),
+    /// Short-lived, with id and secret.
+    ShortLived(Channel),
+}
+
+impl Asked {
+    pub(super) fn request(&self, to: SocketAddr) -> Vec<u8> {
+        match self {
+            Self::ByAssertion(assertion) => form(
+                to,
+                "/oauth2/v2.1/token",
+                &[
+                    ("grant_type", "client_credentials"),
+                    (
+                        "client_assertion_type",
+                        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                    ),
+                    ("client_assertion", assertion),
+                ],
+            ),
+            Self::Stateless(channel) => by_secret(to, "/oauth2/v3/token", channel),
+            Self::ShortLived(channel) => by_secret(to, "/v2/oauth/accessToken", channel),
+        }
+    }
+}
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ByAssertion(_) => "a v2.1 token",
+            Self::Stateless(_) => "a stateless token",
+            Self::ShortLived(_) => "a short-lived token",
+        })
+    }
+}
+
+fn by_secret(to: SocketAddr, path: &str, channel: &Channel) -> Vec<u8> {
+    form(
+        to,
+        path,
+        &[
+            ("grant_type", "client_credentials"),
+            ("client_id", &channel.id),
+            ("client_secret", &channel.secret),
+        ],
+    )
+}
+
+fn text(value: &Value, member: &str) -> anyhow::Result<String> {
+    Ok(value[member].as_str().with_context(|| format!("no {member} in {value}"))?.to_owned())
+}
+
+/// A loopback address that was free a moment ago. Its port has five digits as
+/// the floor's has, so that requests to either have the same length.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        if address.port() >= 10_000 {
+            return Ok(address);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The scenes in which decisions are measured, built from the token crate.
+//!
+//! The one place of the benchmark that names `tegata_token`: everything else
+//! knows HTTP, files and times.
+
+use super::{Scene, Spec};
+use anyhow::Context as _;
+use std::sync::Arc;
+use tegata_token::{
+    claims::Claims,
+    decide::{Signatures, decide},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey},
+    law::Kind,
+    time::UnixTime,
+    view::{
+        ChannelChange, ChannelFacts, Floor, Providers, Scope, Single, SingleToken, View, ViewKey,
+    },
+    wire,
+};
+
+const ISSUER: &str = "https://tokens.example.com";
+const NOW: UnixTime = UnixTime(1_764_000_000);
+const ISSUED_AT: UnixTime = UnixTime(NOW.0 - 3_600);
+
+/// The scene of the spec.
+pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
+    let key = SigningKey::from_seed(&[7; 32])?;
+    let per_channel = spec.issued / spec.channels;
+    let token = |n: u64| {
+        let channel = n % spec.channels;
+        let claims = Claims {
+            id: TokenId(u128::from(n).to_be_bytes()),
+            kind: Kind::V21,
+            provider: ProviderId::from_number(1_000_000_000).context("ten digits")?,
+            channel: id(channel)?,
+            group: None,
+            assertion_key: Some(AssertionKeyId([9; 16])),
+            // Above the endings of its channel, as far apart as they were issued.
+            serial: Serial(ENDED_SERIALS + per_channel + n / spec.channels),
+            issued_at: ISSUED_AT,
+            expires_at: ISSUED_AT.plus(86_400),
+            key: key.public().id(),
+        };
+        Ok(wire::write(&claims, ISSUER, &key).into_bytes())
+    };
+    let stride = spec.issued / spec.in_use as u64;
+    let tokens = (0..spec.in_use as u64)
+        .map(|n| token(n * stride.max(1) + n % spec.channels))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let signed = tokens[0].iter().rposition(|&byte| byte == b'.').context("a JWS")?;
+
+    let facts = channel_facts(spec.ended / spec.channels)?;
+    let channels = if spec.ended == 0 { 0 } else { spec.channels };
+    let said = (0..channels).map(|n| Ok((id(n)?, facts.clone())));
+    let keys = vec![ViewKey { key: key.public().clone(), state: KeyState::Active }];
+    let said = said.collect::<anyhow::Result<Vec<_>>>()?;
+    let view = View::from_state(Providers::All, Position::default(), keys, said);
+    let view = Arc::new(view);
+
+    let kept = Signatures::new(2 * spec.in_use);
+    let warm_view = view.clone();
+    let warm = move |token: &[u8]| decide(token, NOW, &warm_view, &kept).is_ok();
+    let cold = move |token: &[u8]| {
+        // Room for one: the tokens come in turn, so each finds another's.
+        thread_local! { static NONE: Signatures = Signatures::new(1); }
+        NONE.with(|none| decide(token, NOW, &view, none).is_ok())
+    };
+    Ok(Scene { tokens, signed, warm: Box::new(warm), cold: Box::new(cold) })
+}
+
+fn id(n: u64) -> anyhow::Result<ChannelId> {
+    // Spread over the ten digits, as random ids are.
+    ChannelId::from_number(n * 89_989 % 10_000_000_000).context("ten digits")
+}
+
+/// Serials that the endings of a channel are about; the tokens in use lie above.
+const ENDED_SERIALS: u64 = 64;
+
+/// So many facts of the sorts that a busy channel gathers: evictions and
+/// revocations of both kinds, a group's floor, an assertion key's floor.
+fn channel_facts(count: u64) -> anyhow::Result<ChannelFacts> {
+    let mut facts = ChannelFacts::default();
+    let until = NOW.plus(86_400);
+    let floors = [
+        Scope::Group { group: "blue".parse::<Group>()? },
+        Scope::AssertionKey { key: AssertionKeyId([8; 16]) },
+    ];
+    let floors: Vec<Floor> = floors
+        .into_iter()
+        .take(usize::try_from(count)?)
+        .map(|scope| Floor::set(scope, Serial(ENDED_SERIALS), None, ISSUED_AT))
+        .collect();
+    let singles = (floors.len() as u64..count).map(|n| {
+        let kind = if n % 2 == 0 { Kind::V21 } else { Kind::ShortLived };
+        Single { token: SingleToken::Stored { kind, serial: Serial(1 + n) }, until }
+    });
+    facts.apply(&ChannelChange::Ended { tokens: singles.collect() });
+    if !floors.is_empty() {
+        facts.apply(&ChannelChange::Floor { floors });
+    }
+    Ok(facts)
+}

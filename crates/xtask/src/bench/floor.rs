@@ -1,0 +1,212 @@
+//! What the machine can do without Tegata, each in a process of its own so that
+//! it can be pinned to the core that the authority has.
+//!
+//! Hidden behind `xtask floor`: `answers FILE` is a bare axum server of given
+//! answers, `crypto` and `commits` measure for some seconds, `decide` is the
+//! in-process benchmark. The latter three print one line of JSON.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{
+    Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::process::{Running, on_core};
+use super::wire::Answer;
+use super::{SERVER_CORE, decide, stopwatch};
+
+/// Runs one floor in this process.
+pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
+    match args {
+        ["answers", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
+        ["crypto", seconds] => print(&crypto(seconds.parse()?)?),
+        ["commits", folder, seconds] => print(&commits(Path::new(folder), seconds.parse()?)?),
+        ["decide", rounds] => print(&decide::measure(rounds.parse()?)?),
+        _ => bail!("no floor is called {args:?}"),
+    }
+}
+
+/// Runs one of the measuring floors on the server's core and waits for its line.
+pub(super) fn ask(args: &[&str]) -> anyhow::Result<Value> {
+    let out = on_core(SERVER_CORE, std::env::current_exe()?).arg("floor").args(args).output()?;
+    let why = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "{}", why.trim());
+    Ok(serde_json::from_slice(&out.stdout)?)
+}
+
+/// A path and what is answered there.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) answer: Answer,
+}
+
+/// A bare axum server on the server's core.
+pub(super) struct Bare {
+    pub(super) address: SocketAddr,
+    process: Running,
+}
+
+impl Bare {
+    pub(super) fn start(routes: &[Route], folder: &Path) -> anyhow::Result<Self> {
+        let routes: Vec<Value> = routes
+            .iter()
+            .map(|route| {
+                json!({
+                    "method": route.method, "path": route.path, "status": route.answer.status,
+                    "headers": route.answer.headers, "body": route.answer.body,
+                })
+            })
+            .collect();
+        let file = folder.join("answers.json");
+        std::fs::write(&file, Value::from(routes).to_string())?;
+        let mut process = Running::start(
+            on_core(SERVER_CORE, std::env::current_exe()?)
+                .args(["floor", "answers"])
+                .arg(file)
+                .stdout(Stdio::piped()),
+        )?;
+        let mut line = String::new();
+        let out = process.child().stdout.take().context("no output to read")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let address = line.trim().parse().context("the bare server gave no address")?;
+        Ok(Self { address, process })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// Serves for ever what the file says, and prints the address first.
+fn serve(routes: &Value) -> anyhow::Result<()> {
+    let mut router = Router::new();
+    for route in routes.as_array().context("not a list of routes")? {
+        let answer = canned(route)?;
+        let path = route["path"].as_str().context("a route without path")?;
+        router = router.route(
+            path,
+            if route["method"] == "GET" {
+                get(move || std::future::ready(whole(&answer)))
+            } else {
+                // A server that answers a form has read it.
+                post(move |_: Bytes| std::future::ready(whole(&answer)))
+            },
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        Ok(axum::serve(listener, router).await?)
+    })
+}
+
+/// The answer itself. As a body, since axum gives plain bytes a content type.
+fn whole((status, headers, body): &Canned) -> (StatusCode, HeaderMap, Body) {
+    (*status, headers.clone(), Body::from(body.clone()))
+}
+
+type Canned = (StatusCode, HeaderMap, Bytes);
+
+/// The answer as axum takes it; `date` is left to hyper, as everywhere.
+fn canned(route: &Value) -> anyhow::Result<Canned> {
+    let status = route["status"].as_u64().context("a route without status")?;
+    let mut headers = HeaderMap::new();
+    for header in route["headers"].as_array().context("a route without headers")? {
+        let (Some(name), Some(value)) = (header[0].as_str(), header[1].as_str()) else {
+            bail!("not a header: {header}")
+        };
+        if name != "date" {
+            headers.append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+        }
+    }
+    let body = route["body"].as_str().context("a route without body")?.to_owned();
+    Ok((StatusCode::from_u16(status.try_into()?)?, headers, body.into()))
+}
+
+/// Seconds of one RS256 verification (2048 bits, key parsed) and of one Ed25519
+/// signature, each measured for half of `seconds`.
+fn crypto(seconds: f64) -> anyhow::Result<Value> {
+    // The sizes of a usual assertion and of a usual token.
+    let (assertion, token) = ([7_u8; 330], [7_u8; 420]);
+    let rsa = KeyPair::generate(KeySize::Rsa2048).ok().context("making an RSA key")?;
+    let mut signature = vec![0; rsa.public_modulus_len()];
+    rsa.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &assertion, &mut signature)
+        .ok()
+        .context("signing with RSA")?;
+    let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, rsa.public_key().as_ref())?;
+    let half = Duration::from_secs_f64(seconds / 2.0);
+    let verify = seconds_each(half, 100, || public.verify_sig(&assertion, &signature).is_ok())?;
+    let ed25519 = Ed25519KeyPair::generate().ok().context("making an Ed25519 key")?;
+    let sign = seconds_each(half, 100, || ed25519.sign(&token).as_ref().len() == 64)?;
+    Ok(json!({"rs256_verify": verify, "ed25519_sign": sign}))
+}
+
+/// SQLite's durable single-row commits a second, on one connection.
+fn commits(folder: &Path, seconds: f64) -> anyhow::Result<Value> {
+    let file = folder.join("commits.db");
+    let db = rusqlite::Connection::open(&file)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS token (id INTEGER PRIMARY KEY, facts BLOB NOT NULL) STRICT",
+        [],
+    )?;
+    // About what one issued token leaves behind.
+    let facts = [7_u8; 160];
+    let mut insert = db.prepare("INSERT INTO token (facts) VALUES (?1)")?;
+    let each =
+        seconds_each(Duration::from_secs_f64(seconds), 10, || insert.execute([facts]).is_ok())?;
+    Ok(json!({"commits_per_second": 1.0 / each}))
+}
+
+/// The mean of the repetitions, of which the clock is read after each `batch`.
+fn seconds_each(time: Duration, batch: u32, mut act: impl FnMut() -> bool) -> anyhow::Result<f64> {
+    let began = stopwatch();
+    let mut done = 0.0;
+    while began.elapsed() < time {
+        for _ in 0..batch {
+            ensure!(std::hint::black_box(act()), "what was measured failed");
+        }
+        done += f64::from(batch);
+    }
+    Ok(began.elapsed().as_secs_f64() / done)
+}
+
+fn print(line: &Value) -> anyhow::Result<()> {
+    println!("{line}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_counted_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = commits(folder.path(), 0.2).unwrap();
+        assert!(said["commits_per_second"].as_f64().unwrap() > 1.0);
+        let db = rusqlite::Connection::open(folder.path().join("commits.db")).unwrap();
+        let rows: u32 = db.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap();
+        assert!(rows > 0);
+    }
+
+    #[test]
+    fn a_failing_act_is_no_figure() {
+        assert!(seconds_each(Duration::from_millis(1), 1, || false).is_err());
+    }
+}
