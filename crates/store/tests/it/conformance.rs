@@ -13,17 +13,12 @@ mod log;
 mod reissue;
 mod signing_keys;
 
-/// Makes a test of every case, for a backend whose databases are `$place`s.
-macro_rules! run_on {
-    ($backend:ident, $place:ty) => {
-        for_each_case! { $backend $place }
-    };
-}
-
+/// Takes the list of cases, and makes of it `run_on!`, which makes a test of every
+/// case for a backend whose databases are `$place`s.
 macro_rules! cases {
     ($($theme:ident: $($case:ident)+;)+) => {
-        macro_rules! for_each_case {
-            ($backend:ident $place:ty) => {
+        macro_rules! run_on {
+            ($backend:ident, $place:ty) => {
                 mod $backend {
                     $(mod $theme {
                         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@
 use crate::{agree, place::Sqlite, world::NOW};
 use rusqlite::Connection;
 use std::{collections::BTreeMap, path::Path};
-use tegata_store::{Store, TokenFilter, TokenState, sqlite::SqliteStore};
+use tegata_store::{Store, TokenName, TokenState, sqlite::SqliteStore};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
@@ -21,7 +21,17 @@ pub async fn whole(copy: &Sqlite) -> Whole {
     assert_eq!(check, "ok");
     assert!(!conn.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap());
 
+    // What no foreign key says: every row names a key and a form that are there;
+    // and what has ended is in the index of what is past.
     let tokens = tokens(&conn).unwrap();
+    let sql = "SELECT count(*) FROM token t WHERE EXISTS
+                  (SELECT 1 FROM form WHERE number = t.form)";
+    let rows: usize = conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap();
+    let formed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!((tokens.len(), formed), (rows, rows));
+    let sql = "SELECT 1 FROM token WHERE ended_at IS NOT NULL AND past = 0";
+    assert!(!conn.prepare(sql).unwrap().exists([]).unwrap());
+
     let state = store.state().await.unwrap();
     let grown = agree::log(&store).await;
     agree::views(&state.view, &grown, tokens.iter().map(|token| token.channel));
@@ -32,7 +42,7 @@ pub async fn whole(copy: &Sqlite) -> Whole {
 
     let mut living: BTreeMap<(ChannelId, Kind), usize> = BTreeMap::new();
     for token in &tokens {
-        let name = tegata_store::TokenName::Serial(token.serial);
+        let name = TokenName::Serial(token.serial);
         let row = store.token(token.channel, name, NOW).await.unwrap().unwrap();
         agree::row_and_view(&row, token, &state.view, NOW);
         if row.state == TokenState::Active {
@@ -50,15 +60,6 @@ pub struct Whole {
     pub tokens: Vec<Claims>,
     /// How many of them live.
     pub living: BTreeMap<(ChannelId, Kind), usize>,
-}
-
-impl Whole {
-    /// All rows of a channel.
-    pub async fn rows(&self, channel: ChannelId) -> Vec<tegata_store::TokenRow> {
-        let filter = TokenFilter::default();
-        let rows = self.store.tokens(channel, filter, crate::world::ALL, NOW).await.unwrap();
-        rows.into_iter().map(|(_, row)| row).collect()
-    }
 }
 
 /// The claims of all stored tokens.
