@@ -12,10 +12,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 use tegata_server::{
+    Metrics,
     authority::{Authority, Memory},
     config::AdminToken,
     face::admin,
-    metrics::Metrics,
 };
 use tegata_store::sqlite::{Options, SqliteStore};
 use tegata_token::{
