@@ -2,10 +2,11 @@
 
 use super::{
     issue::{Rows, count, mark_ended, rows_of, set_serial},
+    read,
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{By, EndedBy, Ending, Error, Result};
+use crate::{By, EndedBy, Ending, Error, Result, TokenName};
 use serde_json::json;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
@@ -56,7 +57,12 @@ pub(super) fn end(
             Ending::AssertionKey(key) => ("assertion_key", json!(key)),
             Ending::All => ("all", json!(true)),
         };
-        let detail = json!({ what: which, "revoked": ended });
+        let mut detail = json!({ what: which, "revoked": ended });
+        if let Ending::Stored { serial } = ending {
+            let named = TokenName::Serial(*serial);
+            let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
+            detail["token_id"] = json!(row.map(|it| it.id));
+        }
         super::audit(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
     }
     Ok(ended)

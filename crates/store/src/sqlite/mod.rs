@@ -89,7 +89,7 @@ pub enum OpenError {
     )]
     NotForDevelopment(PathBuf),
     /// The file or its folder cannot be used.
-    #[error("{0}: {1}")]
+    #[error("cannot open the store {}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, io::Error),
     /// SQLite cannot read or write it.
     #[error("{0} cannot be opened as a store: {1}")]
@@ -182,6 +182,14 @@ impl SqliteStore {
     }
 }
 
+fn what_is_wrong(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "it or its folder may not be written to".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Takes the lock beside the file. The file itself is not touched: closing any
 /// handle of it would drop SQLite's own locks (POSIX advisory locks belong to
 /// the process, not to the handle).
@@ -189,7 +197,8 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
-    let file = |error| OpenError::File(name.clone(), error);
+    // Of the store, which is what the operator knows about.
+    let file = |error| OpenError::File(path.to_owned(), error);
     let mut open = OpenOptions::new();
     let lock =
         open.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(file)?;
@@ -203,7 +212,7 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     match open.create_new(true).write(true).mode(0o600).open(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(OpenError::File(path.to_owned(), error)),
+        Err(error) => return Err(file(error)),
     }
     Ok(lock)
 }
