@@ -80,7 +80,7 @@ fn dev_listens_on_loopback_only_and_leaves_nothing_behind() {
 fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
     let home = Home::new();
     let mut server = home.serve(&["--dev"]);
-    server.line(|line| line.starts_with("tegata "));
+    server.line(|line| line.contains(" token issue --kind v2.1 "));
     let said = server.said().to_vec();
     let key_file = said.iter().find(|line| line.starts_with("private assertion key")).unwrap();
     let key_file = key_file.rsplit(' ').next().unwrap();
