@@ -104,6 +104,9 @@ pub trait Store: Send + Sync + 'static {
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>>;
+    /// How many stored tokens that these keys signed were neither ended by
+    /// themselves nor expired at `now`: what the keys' removal ends.
+    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
     /// Audit events, newest first; of one channel only, if given.
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>>;
     /// The log behind `after`, in order, at most `most` entries; `None` if the log

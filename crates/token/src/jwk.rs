@@ -64,7 +64,7 @@ impl AssertionKey {
     /// # Errors
     /// [`BadJwk`] with the first rule that it breaks.
     pub fn from_jwk(json: &[u8]) -> Result<Self, BadJwk> {
-        let members = strict_json::object(json).map_err(|_| BadJwk::NotAnObject)?;
+        let mut members = strict_json::object(json).map_err(|_| BadJwk::NotAnObject)?;
         // RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1.
         const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
         if PRIVATE.iter().any(|&name| members.contains_key(name)) {
@@ -76,6 +76,8 @@ impl AssertionKey {
         if members.get("kty").is_none_or(|kty| kty != "RSA") {
             return Err(BadJwk::NotRsa);
         }
+        // Whatever else it carries is of no concern, in whatever form.
+        members.retain(|name, _| ["kty", "alg", "use", "key_ops", "n", "e"].contains(&&**name));
         let jwk: Jwk = serde_json::from_value(members.into()).map_err(|_| BadJwk::NotRsa)?;
         let AlgorithmParameters::RSA(RSAKeyParameters { n, e, .. }) = &jwk.algorithm else {
             return Err(BadJwk::NotRsa);

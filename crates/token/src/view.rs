@@ -237,34 +237,26 @@ impl ChannelFacts {
         Said::Lives(until)
     }
 
-    /// Takes in a floor. Of two of the same scope the one that says less is
-    /// dropped; two folds become one that lets live only what both let live.
-    fn add_floor(&mut self, new: Floor) {
-        let mut new = new;
+    /// Takes in a floor. Those of one scope that hold at once become one, which
+    /// lets live only what each of them let live; a delayed one is dropped if
+    /// another says at least as much, as early.
+    fn add_floor(&mut self, mut new: Floor) {
         self.floors.retain(|old| {
             if old.scope != new.scope {
                 return true;
             }
-            if !old.except.is_empty() || !new.except.is_empty() {
-                if old.from.is_some() || new.from.is_some() {
-                    return true;
-                }
+            if old.from.is_none() && new.from.is_none() {
                 let lives = |floor: &Floor, serial: Serial| {
                     serial >= floor.below || floor.except.contains(&serial)
                 };
-                let both = old.except.union(&new.except).copied();
-                let except = both.filter(|&it| lives(old, it) && lives(&new, it)).collect();
-                new.except = except;
+                let named = old.except.union(&new.except).copied();
+                new.except = named.filter(|&it| lives(old, it) && lives(&new, it)).collect();
                 new.below = new.below.max(old.below);
                 new.until = new.until.max(old.until);
                 return false;
             }
-            let at_least = |a: Option<UnixTime>, b: Option<UnixTime>| match (a, b) {
-                (None, _) => true,
-                (Some(a), Some(b)) => a <= b,
-                (Some(_), None) => false,
-            };
-            let says_less = old.below <= new.below && at_least(new.from, old.from);
+            let as_early = old.from.is_some_and(|old| new.from.is_none_or(|new| new <= old));
+            let says_less = as_early && old.below <= new.below && new.except.is_empty();
             if says_less {
                 new.until = new.until.max(old.until);
             }

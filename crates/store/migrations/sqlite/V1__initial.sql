@@ -94,8 +94,8 @@ CREATE TABLE token (
     kind           TEXT NOT NULL,
     grp            TEXT,
     assertion_key  BLOB,
-    signing_key    INTEGER NOT NULL REFERENCES signing_key (number),
-    form           INTEGER NOT NULL REFERENCES form (number),
+    signing_key    INTEGER NOT NULL,           -- a number of signing_key
+    form           INTEGER NOT NULL,           -- a number of form
     issued_at      INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     idempotency    BLOB,                       -- SHA-256 of key and scope
@@ -104,13 +104,15 @@ CREATE TABLE token (
     ended_at       INTEGER,                    -- set once
     ended_by       TEXT,                       -- revoked, evicted, reissued
     ended_for      INTEGER,                    -- the serial that took its place
+    past           INTEGER NOT NULL DEFAULT 0, -- 1: ended, or was seen to have expired; set once
     last_used_at   INTEGER
 );
-CREATE UNIQUE INDEX token_by_channel ON token (channel, serial);
--- Answers "what lives in this channel?" by itself.
-CREATE INDEX token_live
-    ON token (channel, expires_at, serial, kind, grp, signing_key, issued_at, ends_at)
-    WHERE ended_at IS NULL;
+-- A row is in one of these two, so that an issue touches one page of them. The
+-- first answers "what lives in this channel?" by itself, however many lived.
+CREATE UNIQUE INDEX token_live
+    ON token (channel, serial, expires_at, kind, grp, signing_key, issued_at, ends_at)
+    WHERE past = 0;
+CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past = 1;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
 

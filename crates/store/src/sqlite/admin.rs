@@ -4,7 +4,7 @@
 use super::{
     audit,
     end::{append, end_scope, existing},
-    issue::{live, other_groups},
+    issue::{live, mark_ended, other_groups, rows_of},
     rows::{self, unavailable},
     writer::Tx,
 };
@@ -44,16 +44,16 @@ fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
 pub(super) fn create_provider(
     tx: &mut Tx<'_>,
     id: ProviderId,
-    name: String,
+    name: &str,
     by: &By,
 ) -> Result<Provider> {
     let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
-    insert(tx, sql, (id.number(), &name, tx.now.0))?;
+    insert(tx, sql, (id.number(), name, tx.now.0))?;
     audit(tx, by, "provider.create", Some(id), None, json!({ "name": name }))?;
-    Ok(Provider { id, name, created_at: tx.now })
+    Ok(Provider { id, name: name.to_owned(), created_at: tx.now })
 }
 
-pub(super) fn create_channel(tx: &mut Tx<'_>, new: NewChannel, by: &By) -> Result<Channel> {
+pub(super) fn create_channel(tx: &mut Tx<'_>, new: &NewChannel, by: &By) -> Result<Channel> {
     let sql = "SELECT 1 FROM provider WHERE id = ?1";
     let known = tx
         .conn
@@ -86,7 +86,7 @@ pub(super) fn create_channel(tx: &mut Tx<'_>, new: NewChannel, by: &By) -> Resul
     Ok(Channel {
         id: new.id,
         provider: new.provider,
-        name: new.name,
+        name: new.name.clone(),
         channel_type: new.channel_type,
         created_at: tx.now,
         state: ChannelState::Active,
@@ -133,7 +133,12 @@ pub(super) fn change_channel(
         patch.single_use_assertions,
     ];
     write(tx, sql, values)?;
-    revise(tx, id)?;
+    // Nobody is judged by a name.
+    if (ChannelPatch { name: None, ..patch.clone() }) == ChannelPatch::default() {
+        tx.touch(id);
+    } else {
+        revise(tx, id)?;
+    }
     let state = patch.state.filter(|&state| state != old.state);
     if let Some(state) = state {
         if state == ChannelState::Deleted {
@@ -168,9 +173,9 @@ pub(super) fn change_channel(
 fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
-    let sql = "UPDATE token SET ended_at = ?2, ended_by = ?3
-               WHERE channel = ?1 AND ended_at IS NULL AND expires_at > ?2";
-    write(tx, sql, (id.number(), tx.now.0, rows::word(EndedBy::Revoked)))?;
+    for number in rows_of(tx, id).map_err(unavailable)?.numbers {
+        mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
+    }
     Ok(())
 }
 

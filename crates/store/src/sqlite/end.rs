@@ -1,15 +1,15 @@
 //! Ending tokens: the entry in the log, the facts for the view, the rows.
 
 use super::{
-    issue::{count, live, mark_ended, set_serial},
+    issue::{Rows, count, mark_ended, rows_of, set_serial},
+    read,
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{By, EndedBy, Ending, Error, Result};
-use rusqlite::OptionalExtension;
+use crate::{By, EndedBy, Ending, Error, Result, TokenName};
 use serde_json::json;
 use tegata_token::{
-    id::{ChannelId, Serial},
+    id::{AssertionKeyId, ChannelId, Serial, TokenId},
     law::STATELESS_ENDINGS,
     policy::{Channel, Live},
     refusal::Refusal,
@@ -57,7 +57,12 @@ pub(super) fn end(
             Ending::AssertionKey(key) => ("assertion_key", json!(key)),
             Ending::All => ("all", json!(true)),
         };
-        let detail = json!({ what: which, "revoked": ended });
+        let mut detail = json!({ what: which, "revoked": ended });
+        if let Ending::Stored { serial } = ending {
+            let named = TokenName::Serial(*serial);
+            let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
+            detail["token_id"] = json!(row.map(|it| it.id));
+        }
         super::audit(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
     }
     Ok(ended)
@@ -99,8 +104,10 @@ fn write_facts(tx: &Tx<'_>, channel: ChannelId, facts: &ChannelFacts) -> rusqlit
 }
 
 fn end_stored(tx: &mut Tx<'_>, channel: &Channel, serial: Serial, dry_run: bool) -> Result<usize> {
-    let all = live(tx, channel.id).map_err(unavailable)?;
-    let Some(token) = all.iter().find(|token| token.serial == serial) else {
+    let rows = rows_of(tx, channel.id).map_err(unavailable)?;
+    let all = &rows.live;
+    let found = all.iter().find(|token| token.serial == serial).zip(rows.number_of(serial));
+    let Some((token, number)) = found else {
         // It is not there, or ended before: then an entry of that act, in front
         // of this one's answer, says so.
         return Ok(0);
@@ -108,7 +115,7 @@ fn end_stored(tx: &mut Tx<'_>, channel: &Channel, serial: Serial, dry_run: bool)
     if dry_run {
         return Ok(1);
     }
-    mark_ended(tx, channel.id, serial, EndedBy::Revoked, None).map_err(unavailable)?;
+    mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     let lives: Vec<Live> = all.iter().filter(|it| it.serial != serial).cloned().collect();
     let next = count(tx, channel.id)?.serial.next();
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
@@ -117,19 +124,14 @@ fn end_stored(tx: &mut Tx<'_>, channel: &Channel, serial: Serial, dry_run: bool)
     Ok(1)
 }
 
-fn end_stateless(
-    tx: &mut Tx<'_>,
-    channel: &Channel,
-    id: tegata_token::id::TokenId,
-    until: UnixTime,
-) -> Result<()> {
+fn end_stateless(tx: &mut Tx<'_>, channel: &Channel, id: TokenId, until: UnixTime) -> Result<()> {
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
     if facts.stateless.contains_key(&id) || until <= tx.now {
         return Ok(());
     }
     // Those whose token has expired meanwhile only wait to be forgotten.
     let held = facts.stateless.values().filter(|&&until| until > tx.now).count();
-    if held >= STATELESS_ENDINGS {
+    if held >= STATELESS_ENDINGS || facts.stateless.len() >= STATELESS_HELD {
         return Err(Refusal::TooManyStatelessEndings.into());
     }
     let tokens = vec![Single { token: SingleToken::Stateless { id }, until }];
@@ -137,27 +139,26 @@ fn end_stateless(
     append(tx, facts, Entry::Channel { channel: channel.id, change })
 }
 
-/// Live stored tokens that a scope is about.
-fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<Serial>> {
-    let of_key = |serial: Serial| -> Result<Option<tegata_token::id::AssertionKeyId>> {
-        let sql = "SELECT assertion_key FROM token WHERE channel = ?1 AND serial = ?2";
-        let blob = tx
-            .conn
-            .prepare_cached(sql)
-            .and_then(|mut query| {
-                query.query_row((channel.id.number(), serial.0), |row| row.get(0)).optional()
-            })
-            .map_err(unavailable)?;
-        rows::assertion_key_id(blob.flatten()).map_err(unavailable)
+/// So many are held at the most, with those that expired and are not forgotten
+/// yet: each further ending writes them all.
+const STATELESS_HELD: usize = 10 * STATELESS_ENDINGS;
+
+/// The rows of live stored tokens that a scope is about.
+fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<i64>> {
+    let of_key = |number: i64| -> rusqlite::Result<Option<AssertionKeyId>> {
+        let sql = "SELECT assertion_key FROM token WHERE number = ?1";
+        let blob = tx.conn.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+        rows::assertion_key_id(blob)
     };
+    let Rows { live, numbers, .. } = rows_of(tx, channel.id).map_err(unavailable)?;
     let mut found = Vec::new();
-    for token in live(tx, channel.id).map_err(unavailable)? {
+    for (token, number) in live.into_iter().zip(numbers) {
         let key = match scope {
-            Scope::AssertionKey { .. } => of_key(token.serial)?,
+            Scope::AssertionKey { .. } => of_key(number).map_err(unavailable)?,
             _ => None,
         };
         if scope.covers(token.kind, token.group.as_ref(), key) {
-            found.push(token.serial);
+            found.push(number);
         }
     }
     Ok(found)
@@ -166,8 +167,8 @@ fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<Serial>>
 /// A bulk ending: takes a serial, sets a floor below it, marks the rows.
 pub(super) fn end_scope(tx: &mut Tx<'_>, channel: &Channel, scope: Scope) -> Result<usize> {
     let ends = covered(tx, channel, &scope)?;
-    for &serial in &ends {
-        mark_ended(tx, channel.id, serial, EndedBy::Revoked, None).map_err(unavailable)?;
+    for &number in &ends {
+        mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
     let serial = count(tx, channel.id)?.serial.next();
     set_serial(tx, channel.id, serial).map_err(unavailable)?;

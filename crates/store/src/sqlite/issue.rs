@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{By, EndedBy, Error, Issued, Result};
 use rusqlite::{OptionalExtension, params};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 use tegata_token::{
+    assertion::Assertion,
     claims::Claims,
     id::{ChannelId, Group, Serial, SigningKeyId, TokenId},
     key::KeyState,
@@ -26,56 +27,57 @@ pub(super) struct Form {
 
 pub(super) fn issue(
     tx: &mut Tx<'_>,
-    grant: Grant,
+    grant: &Grant,
     id: TokenId,
     form: &Form,
-    by: Option<By>,
+    by: Option<&By>,
 ) -> Result<Issued> {
     let channel = grant.channel().id;
     let (count, grant) = current(tx, grant)?;
     if let Some(issued) = issued_before(tx, &grant)? {
         return Ok(issued);
     }
-    take_assertion(tx, &grant)?;
-
-    let live = live(tx, channel).map_err(unavailable)?;
+    let rows = rows_of(tx, channel).map_err(unavailable)?;
+    let live = &rows.live;
     let groups = match grant.group() {
-        Some(group) => other_groups(grant.channel(), &live, group),
+        Some(group) => other_groups(grant.channel(), live, group),
         None => 0,
     };
     let serial = count.serial.next();
-    let admit = policy::admit(&grant, &live, groups, serial, tx.now)?;
+    let admit = policy::admit(&grant, live, groups, serial, tx.now)?;
     let key = tx.keys().iter().find(|key| key.state == KeyState::Active);
     let key = *key.ok_or_else(|| Error::Unavailable("no signing key is active".into()))?;
     let claims = grant.claims(id, serial, key.id, tx.now);
 
+    take_assertion(tx, &grant)?;
     write_row(tx, &grant, &claims, key.number, form).map_err(unavailable)?;
     set_serial(tx, channel, serial).map_err(unavailable)?;
+    for &number in &rows.over {
+        mark_past(tx, number).map_err(unavailable)?;
+    }
+    let mut previous_until = None;
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
         for token in &admit.ends {
-            mark_ended(tx, channel, token.serial, by, Some(serial)).map_err(unavailable)?;
+            if let Some(number) = rows.number_of(token.serial) {
+                mark_ended(tx, number, by, Some(serial)).map_err(unavailable)?;
+            }
         }
-        if let Some((predecessor, from)) = admit.ends_later {
-            end_later(tx, channel, predecessor, from, serial).map_err(unavailable)?;
+        if let Some((predecessor, from)) = admit.ends_later
+            && let Some(number) = rows.number_of(predecessor)
+        {
+            let until = end_later(tx, number, from, serial).map_err(unavailable)?;
+            previous_until = Some(until);
         }
         let state = grant.channel().state;
         let facts = rows::facts(tx.conn, channel, state).map_err(unavailable)?;
-        if let Some(change) = admit.change(&facts, &live, tx.now) {
+        if let Some(change) = admit.change(&facts, live, tx.now) {
             super::end::append(tx, facts, Entry::Channel { channel, change })?;
         }
     }
-    let previous_until = admit.ends_later.map(|(_, until)| until);
     if let Some(by) = by {
         let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
-        super::audit(
-            tx,
-            &by,
-            "token.issue",
-            Some(grant.channel().provider),
-            Some(channel),
-            detail,
-        )?;
+        super::audit(tx, by, "token.issue", Some(grant.channel().provider), Some(channel), detail)?;
     }
     Ok(Issued { claims, issuer: form.issuer.clone(), previous_until, again: false })
 }
@@ -108,27 +110,37 @@ pub(super) fn set_serial(tx: &Tx<'_>, channel: ChannelId, serial: Serial) -> rus
 }
 
 /// The grant, judged again if its channel is no longer what it was judged by.
-fn current(tx: &Tx<'_>, grant: Grant) -> Result<(Count, Grant)> {
+fn current<'a>(tx: &Tx<'_>, grant: &'a Grant) -> Result<(Count, Cow<'a, Grant>)> {
     let count = count(tx, grant.channel().id)?;
     if count.revision == grant.channel().revision {
-        return Ok((count, grant));
+        return Ok((count, Cow::Borrowed(grant)));
     }
     let channel: Channel = rows::channel_by_id(tx.conn, grant.channel().id)
         .map_err(unavailable)?
         .ok_or(Refusal::UnknownChannel)?;
-    let grant = grant.judge_again(Arc::new(channel), tx.now)?;
-    Ok((count, grant))
+    let grant = grant.clone().judge_again(Arc::new(channel), tx.now)?;
+    Ok((count, Cow::Owned(grant)))
+}
+
+/// The grant's assertion, if its channel takes each one once.
+fn single_use(grant: &Grant) -> Option<&Assertion> {
+    grant.assertion().filter(|_| grant.channel().single_use_assertions)
+}
+
+fn is_taken(tx: &Tx<'_>, grant: &Grant, assertion: &Assertion) -> Result<bool> {
+    let sql = "SELECT 1 FROM assertion_used WHERE channel = ?1 AND fingerprint = ?2";
+    let named = (grant.channel().id.number(), assertion.fingerprint);
+    tx.conn.prepare_cached(sql).and_then(|mut query| query.exists(named)).map_err(unavailable)
 }
 
 /// Of channels that take each assertion once: takes it, or refuses.
 fn take_assertion(tx: &Tx<'_>, grant: &Grant) -> Result<()> {
-    let Some(assertion) = grant.assertion() else { return Ok(()) };
-    if !grant.channel().single_use_assertions {
-        return Ok(());
+    let Some(assertion) = single_use(grant) else { return Ok(()) };
+    if is_taken(tx, grant, assertion)? {
+        return Err(Refusal::AssertionUsed.into());
     }
-    let taken = tx
-        .conn
-        .prepare_cached("INSERT OR IGNORE INTO assertion_used VALUES (?1, ?2, ?3)")
+    tx.conn
+        .prepare_cached("INSERT INTO assertion_used VALUES (?1, ?2, ?3)")
         .and_then(|mut insert| {
             insert.execute(params![
                 grant.channel().id.number(),
@@ -136,15 +148,15 @@ fn take_assertion(tx: &Tx<'_>, grant: &Grant) -> Result<()> {
                 assertion.expires_at.0
             ])
         })
-        .map_err(unavailable)?;
-    if taken == 0 { Err(Refusal::AssertionUsed.into()) } else { Ok(()) }
+        .map(drop)
+        .map_err(unavailable)
 }
 
 /// As [`take_assertion`], for a token without a row.
-pub(super) fn take_for_stateless(tx: &mut Tx<'_>, grant: Grant) -> Result<Grant> {
+pub(super) fn take_for_stateless(tx: &mut Tx<'_>, grant: &Grant) -> Result<Grant> {
     let (_, grant) = current(tx, grant)?;
     take_assertion(tx, &grant)?;
-    Ok(grant)
+    Ok(grant.into_owned())
 }
 
 /// What a retry must have the same.
@@ -159,7 +171,7 @@ fn issued_before(tx: &Tx<'_>, grant: &Grant) -> Result<Option<Issued>> {
     let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.ended_at,
                       t.parameters, k.id AS key, t.signing_key, f.issuer,
                       (SELECT p.ends_at FROM token p WHERE p.channel = t.channel
-                        AND p.ended_for = t.serial AND p.ended_at IS NULL) AS previous_until
+                        AND p.past = 0 AND p.ended_for = t.serial) AS previous_until
                FROM token t JOIN signing_key k ON k.number = t.signing_key
                             JOIN form f ON f.number = t.form
                WHERE t.channel = ?1 AND t.idempotency = ?2";
@@ -194,32 +206,67 @@ fn issued_before(tx: &Tx<'_>, grant: &Grant) -> Result<Option<Issued>> {
     }
 }
 
-/// All of the channel's live stored tokens, oldest first.
-pub(super) fn live(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Vec<Live>> {
-    let sql = "SELECT serial, kind, grp, expires_at, ends_at, signing_key, issued_at
+/// The rows of a channel that are not past.
+pub(super) struct Rows {
+    /// Those that live, oldest first: all of the channel's live stored tokens.
+    pub live: Vec<Live>,
+    /// The row of each, in the same order.
+    pub numbers: Vec<i64>,
+    /// Rows whose time is over; a few of them, to be marked by whoever writes.
+    over: Vec<i64>,
+}
+
+/// Rows that an issue marks as past, at the most; since it adds one, they go
+/// faster than they come.
+const MARKED_AT_ONCE: usize = 8;
+
+impl Rows {
+    /// The row of a live token.
+    pub fn number_of(&self, serial: Serial) -> Option<i64> {
+        let place = self.live.binary_search_by_key(&serial, |token| token.serial).ok()?;
+        self.numbers.get(place).copied()
+    }
+}
+
+pub(super) fn rows_of(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Rows> {
+    let sql = "SELECT number, serial, kind, grp, expires_at, ends_at, signing_key, issued_at
                FROM token INDEXED BY token_live
-               WHERE channel = ?1 AND expires_at > ?2 AND ended_at IS NULL";
+               WHERE channel = ?1 AND past = 0 ORDER BY serial";
     let mut query = tx.conn.prepare_cached(sql)?;
-    let mut found = query.query((channel.number(), tx.now.0))?;
-    let mut live = Vec::with_capacity(32);
+    let mut found = query.query([channel.number()])?;
+    let mut rows =
+        Rows { live: Vec::with_capacity(32), numbers: Vec::with_capacity(32), over: Vec::new() };
     while let Some(row) = found.next()? {
-        let ends_at: Option<i64> = row.get(4)?;
-        let (key, issued_at): (i64, i64) = (row.get(5)?, row.get(6)?);
-        let good = |it: &&super::writer::KeyRow| {
-            it.number == key && it.state.good_for(UnixTime(issued_at))
-        };
-        if ends_at.is_some_and(|at| at <= tx.now.0) || !tx.keys().iter().any(|key| good(&key)) {
+        let number = row.get(0)?;
+        let expires_at = UnixTime(row.get(4)?);
+        let ends_at = row.get::<_, Option<i64>>(5)?.map_or(expires_at, UnixTime);
+        if expires_at.min(ends_at) <= tx.now {
+            if rows.over.len() < MARKED_AT_ONCE {
+                rows.over.push(number);
+            }
             continue;
         }
-        live.push(Live {
-            serial: Serial(row.get(0)?),
-            kind: rows::kind(row.get(1)?)?,
-            group: rows::group(row.get(2)?)?,
-            expires_at: UnixTime(row.get(3)?),
+        let (key, issued_at): (i64, i64) = (row.get(6)?, row.get(7)?);
+        let good =
+            |it: &super::writer::KeyRow| it.number == key && it.state.good_for(UnixTime(issued_at));
+        if !tx.keys().iter().any(good) {
+            continue;
+        }
+        let serial = Serial(row.get(1)?);
+        rows.numbers.push(number);
+        rows.live.push(Live {
+            serial,
+            kind: rows::kind(row.get_ref(2)?.as_str()?)?,
+            group: rows::group(row.get(3)?)?,
+            expires_at,
         });
     }
-    live.sort_by_key(|token| token.serial);
-    Ok(live)
+    Ok(rows)
+}
+
+/// As [`rows_of`], where only what lives is asked for.
+pub(super) fn live(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Vec<Live>> {
+    rows_of(tx, channel).map(|rows| rows.live)
 }
 
 /// How many groups beside `own` take a place: those with live tokens, keys or
@@ -261,37 +308,40 @@ fn write_row(
         .map(drop)
 }
 
-/// Marks one stored token as ended now. Set once: an end already there stays.
+/// Marks a live row as ended now.
 pub(super) fn mark_ended(
     tx: &Tx<'_>,
-    channel: ChannelId,
-    serial: Serial,
+    number: i64,
     by: EndedBy,
     ended_for: Option<Serial>,
-) -> rusqlite::Result<usize> {
-    let sql = "UPDATE token SET ended_at = ?3, ended_by = ?4, ended_for = ?5
-               WHERE channel = ?1 AND serial = ?2 AND ended_at IS NULL";
-    tx.conn.prepare_cached(sql)?.execute(params![
-        channel.number(),
-        serial.0,
-        tx.now.0,
-        rows::word(by),
-        ended_for.map(|serial| serial.0),
-    ])
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE token SET past = 1, ended_at = ?2, ended_by = ?3, ended_for = ?4
+               WHERE number = ?1 AND past = 0";
+    let ended_for = ended_for.map(|serial| serial.0);
+    tx.conn.prepare_cached(sql)?.execute((number, tx.now.0, rows::word(by), ended_for)).map(drop)
 }
 
-/// Sets a later end; one that is set already and comes sooner stays.
+/// Marks a row whose time is over; a delayed end that has come is written into it.
+fn mark_past(tx: &Tx<'_>, number: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE token SET past = 1,
+                   ended_at = CASE WHEN ends_at < expires_at THEN ends_at END,
+                   ended_by = CASE WHEN ends_at < expires_at THEN ?2 END
+               WHERE number = ?1 AND past = 0";
+    tx.conn.prepare_cached(sql)?.execute((number, rows::word(EndedBy::Reissued))).map(drop)
+}
+
+/// Sets a later end, and answers when the token will end: one that was set
+/// already and comes sooner stays.
 fn end_later(
     tx: &Tx<'_>,
-    channel: ChannelId,
-    serial: Serial,
+    number: i64,
     from: UnixTime,
     ended_for: Serial,
-) -> rusqlite::Result<()> {
-    let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?3), ?3), ended_for = ?4
-               WHERE channel = ?1 AND serial = ?2 AND ended_at IS NULL";
+) -> rusqlite::Result<UnixTime> {
+    let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2), ended_for = ?3
+               WHERE number = ?1 RETURNING ends_at";
     tx.conn
         .prepare_cached(sql)?
-        .execute((channel.number(), serial.0, from.0, ended_for.0))
-        .map(drop)
+        .query_row((number, from.0, ended_for.0), |row| row.get(0))
+        .map(UnixTime)
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
     secret::HashedSecret,
     time::UnixTime,
@@ -89,11 +89,16 @@ pub enum OpenError {
     )]
     NotForDevelopment(PathBuf),
     /// The file or its folder cannot be used.
-    #[error("{0}: {1}")]
+    #[error("cannot open the store {}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, io::Error),
     /// SQLite cannot read or write it.
     #[error("{0} cannot be opened as a store: {1}")]
     Database(PathBuf, rusqlite::Error),
+    /// The file system cannot share memory between connections.
+    #[error(
+        "{0} is on a file system that SQLite cannot keep a write-ahead log on; put --store on a local disk"
+    )]
+    NoWal(PathBuf),
     /// The schema is not one that this version knows.
     #[error("{0} has a schema that this version does not know; it was written by a newer one: {1}")]
     Schema(PathBuf, Box<refinery::Error>),
@@ -130,10 +135,16 @@ impl SqliteStore {
             idle: Mutex::default(),
         });
         let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
+        // Where there can be no shared memory SQLite keeps its old journal, and says no more.
+        let set = "PRAGMA journal_mode = WAL";
+        let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
+        if journal != "wal" {
+            return Err(OpenError::NoWal(path.to_owned()));
+        }
         let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
         conn.execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+            "PRAGMA synchronous = {synchronous};
+             PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
         ))
         .map_err(database)?;
@@ -165,9 +176,17 @@ impl SqliteStore {
     async fn act<T: Send + 'static>(
         &self,
         by: By,
-        act: impl FnOnce(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
+        mut act: impl FnMut(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
     ) -> Result<(T, Position)> {
         self.writer.act(by.at, move |tx| act(tx, &by)).await
+    }
+}
+
+fn what_is_wrong(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "it or its folder may not be written to".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -178,7 +197,8 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
-    let file = |error| OpenError::File(name.clone(), error);
+    // Of the store, which is what the operator knows about.
+    let file = |error| OpenError::File(path.to_owned(), error);
     let mut open = OpenOptions::new();
     let lock =
         open.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(file)?;
@@ -192,7 +212,7 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     match open.create_new(true).write(true).mode(0o600).open(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(OpenError::File(path.to_owned(), error)),
+        Err(error) => return Err(file(error)),
     }
     Ok(lock)
 }
@@ -277,8 +297,8 @@ fn audit(
                 provider.map(ProviderId::number),
                 channel.map(ChannelId::number),
                 rows::json(&detail),
-                position.epoch,
-                position.number,
+                position.map(|it| it.epoch),
+                position.map(|it| it.number),
             ])
         })
         .map(drop)
@@ -353,6 +373,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
+        self.read(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+    }
+
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
         self.read(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
     }
@@ -381,12 +405,12 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        let act = move |tx: &mut Tx<'_>| issue::issue(tx, grant, id, &form, by);
+        let act = move |tx: &mut Tx<'_>| issue::issue(tx, &grant, id, &form, by.as_ref());
         self.writer.act(now, act).await.map(|(issued, _)| issued)
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
-        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, grant);
+        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, &grant);
         self.writer.act(now, act).await.map(|(grant, _)| grant)
     }
 
@@ -401,12 +425,12 @@ impl Store for SqliteStore {
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, name, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, &name, by);
         self.act(by, act).await.map(|(provider, _)| provider)
     }
 
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, channel, by);
+        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, &channel, by);
         self.act(by, act).await.map(|(channel, _)| channel)
     }
 
@@ -464,22 +488,21 @@ impl Store for SqliteStore {
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
-        let now = by.at;
-        let (removed, position) =
-            self.act(by, move |tx, by| admin::change_signing_keys(tx, &change, by)).await?;
+        let act = move |tx: &mut Tx<'_>, by: &By| {
+            admin::change_signing_keys(tx, &change, by).map(|removed| (removed, tx.now))
+        };
+        let ((removed, now), position) = self.act(by, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        let count =
-            move |conn: &mut Connection| read::ended_with(conn, &removed, now).map_err(unavailable);
-        Ok(Ended { tokens: self.read(count).await?, position })
+        Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
         self.writer
             .act(UnixTime(0), move |tx| {
                 let sql = "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-                           WHERE channel = ?1 AND serial = ?2";
+                           WHERE channel = ?1 AND serial = ?2 AND past = 0";
                 let mut stamp = tx.conn.prepare_cached(sql).map_err(unavailable)?;
-                for (channel, serial, at) in stamps {
+                for &(channel, serial, at) in &stamps {
                     stamp.execute((channel.number(), serial.0, at.0)).map_err(unavailable)?;
                 }
                 Ok(())

@@ -6,7 +6,7 @@ use crate::{
     AuditRow, EndedBy, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
 };
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::collections::BTreeMap;
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
@@ -118,23 +118,36 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A token's row with its state at `:now`: an early end is told before expiry,
-/// since it is what people ask about.
-const TOKEN: &str = "
-    SELECT * FROM (
-        SELECT t.*, CASE
-            WHEN t.ended_at IS NOT NULL THEN t.ended_by
-            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
-                THEN 'revoked'
-            WHEN t.ends_at <= :now THEN 'reissued' END AS how,
-          CASE
-            WHEN t.ended_at IS NOT NULL THEN t.ended_at
-            WHEN k.state = 'removed' OR (k.state = 'bounded' AND t.issued_at > k.bound)
-                THEN k.changed_at
-            WHEN t.ends_at <= :now THEN t.ends_at END AS ended
-        FROM token t JOIN signing_key k ON k.number = t.signing_key
-        WHERE t.channel = :channel
-    )";
+/// A channel's token rows with their state at `:now`: of each the earliest of its
+/// own end (at once or delayed) and its signing key's, if that came before it
+/// expired. Such an end is told before expiry, since it is what people ask about.
+///
+/// With `only_living` those that live, and a few whose delayed end has come, by
+/// the index of what lives: a channel's history grows without end, and the law
+/// keeps its living few.
+fn token_rows(only_living: bool) -> String {
+    // A row is in one of two indexes; both halves are asked for by name.
+    let table = match only_living {
+        true => "(SELECT * FROM token WHERE channel = :channel AND past = 0 AND expires_at > :now)",
+        false => {
+            "(SELECT * FROM token WHERE channel = :channel AND past = 0
+              UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
+        }
+    };
+    format!(
+        "SELECT * FROM (
+            SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
+                CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
+                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how
+            FROM (
+                SELECT t.*,
+                    coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
+                    CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
+                        OR (k.state = 'bounded' AND t.issued_at > k.bound))
+                        THEN k.changed_at END AS by_key
+                FROM {table} t JOIN signing_key k ON k.number = t.signing_key))"
+    )
+}
 
 const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
     WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
@@ -157,7 +170,7 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
     Ok(TokenRow {
         id: rows::token_id(row.get("id")?)?,
         serial: Serial(row.get("serial")?),
-        kind: rows::kind(row.get("kind")?)?,
+        kind: rows::kind(row.get_ref("kind")?.as_str()?)?,
         group: rows::group(row.get("grp")?)?,
         assertion_key: rows::assertion_key_id(row.get("assertion_key")?)?,
         state,
@@ -176,8 +189,9 @@ pub(super) fn tokens(
     page: Page,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<(RowId, TokenRow)>> {
+    let rows = token_rows(filter.state == Some(TokenState::Active));
     let sql = format!(
-        "{TOKEN} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
+        "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
             AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
          ORDER BY serial DESC LIMIT :most"
     );
@@ -203,18 +217,20 @@ pub(super) fn token(
     name: TokenName,
     now: UnixTime,
 ) -> rusqlite::Result<Option<TokenRow>> {
-    let (id, serial) = match name {
-        TokenName::Id(id) => (Some(id.0), None),
-        TokenName::Serial(serial) => (None, Some(serial.0)),
+    let one = |only_living, named: &str, name: &dyn ToSql| {
+        let values = named_params! { ":channel": channel.number(), ":now": now.0, ":name": name };
+        conn.prepare_cached(&format!("{} WHERE {named} = :name", token_rows(only_living)))?
+            .query_row(values, |row| token_row(row, now))
+            .optional()
     };
-    let sql = match name {
-        TokenName::Id(_) => format!("{TOKEN} WHERE id = :id AND :serial IS NULL"),
-        TokenName::Serial(_) => format!("{TOKEN} WHERE serial = :serial AND :id IS NULL"),
-    };
-    let values = named_params! {
-        ":channel": channel.number(), ":now": now.0, ":id": id, ":serial": serial,
-    };
-    conn.prepare_cached(&sql)?.query_row(values, |row| token_row(row, now)).optional()
+    match name {
+        TokenName::Serial(serial) => one(false, "serial", &serial.0),
+        // No index has the ids. It is nearly always a living one that is asked for.
+        TokenName::Id(id) => match one(true, "id", &id.0)? {
+            Some(row) => Ok(Some(row)),
+            None => one(false, "id", &id.0),
+        },
+    }
 }
 
 pub(super) fn live_v21(
@@ -235,15 +251,16 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens lived until a key was removed.
-pub(super) fn ended_with(
+/// How many stored tokens a removal of their keys ends.
+pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
     now: UnixTime,
 ) -> rusqlite::Result<usize> {
     let sql = "SELECT count(*) FROM token t JOIN signing_key k ON k.number = t.signing_key
                WHERE k.id = ?1 AND t.ended_at IS NULL AND t.expires_at > ?2
-                 AND (t.ends_at IS NULL OR t.ends_at > ?2)";
+                 AND (t.ends_at IS NULL OR t.ends_at > ?2)
+                 AND (k.bound IS NULL OR t.issued_at <= k.bound)";
     let mut query = conn.prepare_cached(sql)?;
     let count = |key: &SigningKeyId| query.query_row((key.0, now.0), |row| row.get::<_, usize>(0));
     keys.iter().map(count).sum()

@@ -65,8 +65,8 @@ pub(super) fn provider_id(number: u64) -> rusqlite::Result<ProviderId> {
     ProviderId::from_number(number).ok_or_else(|| bad("a provider id of more than ten digits"))
 }
 
-pub(super) fn kind(word: String) -> rusqlite::Result<Kind> {
-    parsed(word)
+pub(super) fn kind(word: &str) -> rusqlite::Result<Kind> {
+    word.parse().map_err(bad)
 }
 
 pub(super) fn token_id(blob: Vec<u8>) -> rusqlite::Result<TokenId> {

@@ -1,19 +1,22 @@
 //! The one writer: a thread that puts many acts into one commit.
 //!
 //! While a commit waits for the disk, requests queue up behind it and share the
-//! next one. Each act runs under a savepoint of its own, so that one which fails
-//! leaves no trace among its neighbours; every answer, a refusal too, waits for
-//! the commit, since it was read from rows that the commit may not keep.
+//! next one. Every answer, a refusal too, waits for the commit, since it was read
+//! from rows that the commit may not keep. An act that refuses has written
+//! nothing; should one fail halfway, the whole batch is rolled back and its acts
+//! are run again, each in a commit of its own, so that only that one fails. (A
+//! savepoint around each act would do it too, at the price of copying every page
+//! that any act touches.)
 //!
-//! When SQLite has rolled the transaction back by itself, or a commit's outcome
-//! is unknown, nobody in the batch is told anything but "unknown". After an
-//! unknown outcome nothing more is written: a log whose last write may or may
-//! not be on the disk is only read again by a fresh start.
+//! When SQLite has ended the transaction by itself, or a commit's outcome is
+//! unknown, nobody in the batch is told anything but "unknown". After an unknown
+//! outcome nothing more is written: a log whose last write may or may not be on
+//! the disk is only read again by a fresh start.
 
 use super::rows::unavailable;
-use crate::{Committed, Error, OnCommit, Result};
+use crate::{Committed, Error, OnCommit, Result, SigningKeyRow};
 use rusqlite::{Connection, ErrorCode};
-use std::thread::JoinHandle;
+use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
@@ -38,6 +41,8 @@ pub(super) struct Tx<'a> {
     pub conn: &'a Connection,
     /// The later of the act's own time and the highest ever written.
     pub now: UnixTime,
+    /// How many entries the acts before it in the batch appended.
+    before: usize,
     memory: &'a mut Memory,
 }
 
@@ -54,7 +59,7 @@ pub(super) struct KeyRow {
 struct Memory {
     head: Position,
     written_at: UnixTime,
-    keys: Vec<KeyRow>,
+    keys: Arc<[KeyRow]>,
     entries: Vec<Entry>,
     channels: Vec<ChannelId>,
     wrote: bool,
@@ -62,43 +67,47 @@ struct Memory {
 
 trait Job: Send {
     fn time(&self) -> UnixTime;
-    /// Runs the act; `false` if it failed and must leave no trace.
+    /// Runs the act; `false` if it was refused or failed. May be run again in
+    /// another transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Sends the answer; `None` if the batch's fate is not a commit.
-    fn answer(self: Box<Self>, head: Option<Position>, why: &Error);
+    /// Sends the answer: of a commit that began at `before`, or else `why` there
+    /// was none.
+    fn answer(self: Box<Self>, before: std::result::Result<Position, &Error>);
 }
 
 struct Act<T, F> {
     at: UnixTime,
-    act: Option<F>,
+    act: F,
     result: Option<Result<T>>,
     entries: usize,
     first: usize,
     reply: oneshot::Sender<Result<(T, Position)>>,
 }
 
-impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
+impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
     fn time(&self) -> UnixTime {
         self.at
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         self.first = tx.memory.entries.len();
-        let result = self.act.take().map(|act| act(tx));
+        let result = (self.act)(tx);
         self.entries = tx.memory.entries.len() - self.first;
-        self.result = result;
-        matches!(self.result, Some(Ok(_)))
+        let done = result.is_ok();
+        self.result = Some(result);
+        done
     }
 
-    fn answer(self: Box<Self>, before: Option<Position>, why: &Error) {
+    fn answer(self: Box<Self>, before: std::result::Result<Position, &Error>) {
         let answer = match (before, self.result) {
-            (Some(before), Some(Ok(value))) => {
+            (Ok(before), Some(Ok(value))) => {
                 // Its own last entry, or all that came before it in the batch.
                 let number = before.number + (self.first + self.entries) as u64;
                 Ok((value, Position { number, ..before }))
             }
-            (Some(_), Some(Err(refused))) => Err(refused),
-            _ => Err(why.clone()),
+            (Ok(_), Some(Err(refused))) => Err(refused),
+            (Err(why), _) => Err(why.clone()),
+            (Ok(_), None) => Err(Error::Unavailable("the act was not run".into())),
         };
         // Whoever asked may have gone; the act stands all the same.
         drop(self.reply.send(answer));
@@ -119,15 +128,16 @@ impl Writer {
 
     /// Runs `act` inside the next commit; answers after it, with the place in the
     /// log of the act's last entry (or, of an act without one, the place up to
-    /// which the log reached before it).
+    /// which the log reached before it). `act` checks first and writes then, and
+    /// does the same when it is run again.
     pub async fn act<T: Send + 'static>(
         &self,
         at: UnixTime,
-        act: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        act: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(T, Position)> {
         let stopped = || Error::Unavailable("the writer has stopped; see the log".into());
         let (reply, answer) = oneshot::channel();
-        let job = Act { at, act: Some(act), result: None, entries: 0, first: 0, reply };
+        let job = Act { at, act, result: None, entries: 0, first: 0, reply };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(Box::new(job)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
@@ -157,11 +167,15 @@ struct Loop {
     on_commit: OnCommit,
 }
 
-/// How a batch ended.
+/// How a transaction ended.
 enum Fate {
     Committed,
-    /// Nothing of it happened.
+    /// Nothing of it happened, for a reason that is everybody's.
     RolledBack(Error),
+    /// Nothing of it happened, because of one act among others.
+    Spoilt,
+    /// Nothing of the one act in it happened, for a reason of its own.
+    Refused,
     /// Nobody knows.
     Unknown(Error),
 }
@@ -175,41 +189,7 @@ impl Loop {
             {
                 batch.push(next);
             }
-            let before = self.memory.head;
-            let (reached, why, stop) = match self.commit(&mut batch) {
-                Fate::Committed => {
-                    self.publish();
-                    (Some(before), Error::Conflict("unreachable"), false)
-                }
-                Fate::RolledBack(why) => {
-                    tracing::error!(%why, acts = batch.len(), "a batch was rolled back");
-                    (None, why, false)
-                }
-                Fate::Unknown(why) => {
-                    tracing::error!(%why, acts = batch.len(),
-                        "the outcome of a commit is unknown; nothing more is written. Mend the disk and start again");
-                    (None, why, true)
-                }
-            };
-            for job in batch {
-                job.answer(reached, &why);
-            }
-            let stop = stop
-                || (reached.is_none()
-                    && {
-                        // What was remembered may have been written by the batch.
-                        match Memory::read(&self.conn) {
-                            Ok(memory) => {
-                                self.memory = memory;
-                                false
-                            }
-                            Err(error) => {
-                                tracing::error!(%error, "the store cannot be read; nothing more is written");
-                                true
-                            }
-                        }
-                    });
-            if stop {
+            if self.serve(batch).is_break() {
                 // Those who wait already learn it from their closed channels.
                 return;
             }
@@ -218,13 +198,59 @@ impl Loop {
         drop(self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
     }
 
+    /// Runs a batch and answers everybody in it; breaks if nothing can be written
+    /// any more.
+    fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) -> ControlFlow<()> {
+        let before = self.memory.head;
+        match self.commit(&mut batch) {
+            Fate::Committed => {
+                self.publish();
+                batch.into_iter().for_each(|job| job.answer(Ok(before)));
+                ControlFlow::Continue(())
+            }
+            Fate::RolledBack(why) => {
+                batch.into_iter().for_each(|job| job.answer(Err(&why)));
+                self.remember()
+            }
+            Fate::Refused => {
+                batch.into_iter().for_each(|job| job.answer(Ok(before)));
+                self.remember()
+            }
+            Fate::Spoilt => {
+                self.remember()?;
+                batch.into_iter().try_for_each(|job| self.serve(vec![job]))
+            }
+            Fate::Unknown(why) => {
+                tracing::error!(%why, acts = batch.len(),
+                    "the outcome of a commit is unknown; nothing more is written. Mend the disk and start again");
+                batch.into_iter().for_each(|job| job.answer(Err(&why)));
+                ControlFlow::Break(())
+            }
+        }
+    }
+
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Fate {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            return Fate::RolledBack(unavailable(error));
+            return self.roll_back(unavailable(error));
         }
+        let alone = batch.len() == 1;
         for job in batch.iter_mut() {
-            if let Err(why) = self.run_one(job.as_mut()) {
-                return self.roll_back(why);
+            let now = job.time().max(self.memory.written_at);
+            let changes = self.conn.total_changes();
+            let before = self.memory.entries.len();
+            let mut tx = Tx { conn: &self.conn, now, before, memory: &mut self.memory };
+            if job.run(&mut tx) {
+                self.memory.written_at = now;
+                self.memory.wrote = true;
+            } else if self.conn.is_autocommit() {
+                let why = "the database ended the transaction by itself; is the disk full?";
+                return self.roll_back(Error::Unavailable(why.into()));
+            } else if self.conn.total_changes() != changes {
+                return match self.roll_back(Error::Conflict("an act failed halfway")) {
+                    Fate::RolledBack(_) if alone => Fate::Refused,
+                    Fate::RolledBack(_) => Fate::Spoilt,
+                    unknown => unknown,
+                };
             }
         }
         if self.memory.wrote
@@ -243,31 +269,28 @@ impl Loop {
         }
     }
 
-    /// Runs one act; an error means that the transaction stands no more.
-    fn run_one(&mut self, job: &mut dyn Job) -> Result<()> {
-        self.execute("SAVEPOINT act").map_err(unavailable)?;
-        let (entries, channels) = (self.memory.entries.len(), self.memory.channels.len());
-        let now = job.time().max(self.memory.written_at);
-        let mut tx = Tx { conn: &self.conn, now, memory: &mut self.memory };
-        if job.run(&mut tx) {
-            self.memory.written_at = now;
-            self.memory.wrote = true;
-        } else {
-            if self.conn.is_autocommit() {
-                return Err(Error::Unavailable("the database ended the transaction".into()));
-            }
-            self.execute("ROLLBACK TO act").map_err(unavailable)?;
-            self.memory.entries.truncate(entries);
-            self.memory.channels.truncate(channels);
-        }
-        self.execute("RELEASE act").map_err(unavailable)
-    }
-
     fn roll_back(&self, why: Error) -> Fate {
         if !self.conn.is_autocommit() && self.execute("ROLLBACK").is_err() {
             return Fate::Unknown(why);
         }
+        if !matches!(why, Error::Conflict(_)) {
+            tracing::error!(%why, "a batch was rolled back");
+        }
         Fate::RolledBack(why)
+    }
+
+    /// After a rollback: what was remembered may have come from the batch.
+    fn remember(&mut self) -> ControlFlow<()> {
+        match Memory::read(&self.conn) {
+            Ok(memory) => {
+                self.memory = memory;
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be read; nothing more is written");
+                ControlFlow::Break(())
+            }
+        }
     }
 
     /// Tells the owner, before anybody else hears of the commit.
@@ -293,13 +316,10 @@ impl Memory {
             conn.query_row("SELECT epoch, position, written_at FROM authority", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-        let keys = super::rows::signing_keys(conn)?;
-        let keys =
-            keys.into_iter().map(|(number, key)| KeyRow { number, id: key.id, state: key.state });
         Ok(Self {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
-            keys: keys.collect(),
+            keys: read_keys(conn)?,
             entries: Vec::new(),
             channels: Vec::new(),
             wrote: false,
@@ -325,6 +345,12 @@ impl Memory {
     }
 }
 
+fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
+    let keys = super::rows::signing_keys(conn)?;
+    let row = |(number, key): (i64, SigningKeyRow)| KeyRow { number, id: key.id, state: key.state };
+    Ok(keys.into_iter().map(row).collect())
+}
+
 impl Tx<'_> {
     /// Appends an entry to the log.
     pub fn log(&mut self, entry: Entry) {
@@ -343,17 +369,14 @@ impl Tx<'_> {
 
     /// Reads the signing keys again, after a change of them.
     pub fn reread_keys(&mut self) -> Result<()> {
-        let keys = super::rows::signing_keys(self.conn).map_err(unavailable)?;
-        self.memory.keys = keys
-            .into_iter()
-            .map(|(number, key)| KeyRow { number, id: key.id, state: key.state })
-            .collect();
+        self.memory.keys = read_keys(self.conn).map_err(unavailable)?;
         Ok(())
     }
 
-    /// Where the log will be after this act's entries so far.
-    pub fn position(&self) -> Position {
+    /// The place of this act's last entry, if it has appended any so far.
+    pub fn position(&self) -> Option<Position> {
+        let entries = self.memory.entries.len();
         let Position { epoch, number } = self.memory.head;
-        Position { epoch, number: number + self.memory.entries.len() as u64 }
+        (entries > self.before).then(|| Position { epoch, number: number + entries as u64 })
     }
 }

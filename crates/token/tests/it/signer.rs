@@ -17,9 +17,9 @@ pub struct Signer {
 }
 
 /// The key pair of the channel in question. Made once per process.
-pub static OWN: LazyLock<Signer> = LazyLock::new(|| Signer::new([0x11; 16]));
+pub static OWN: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xA1; 16]));
 /// A key pair of some other channel.
-pub static OTHER: LazyLock<Signer> = LazyLock::new(|| Signer::new([0x22; 16]));
+pub static OTHER: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xB2; 16]));
 
 impl Signer {
     fn new(id: [u8; 16]) -> Self {

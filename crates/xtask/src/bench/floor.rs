@@ -18,7 +18,7 @@ use aws_lc_rs::signature::{
     Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
 };
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -99,10 +99,10 @@ fn serve(routes: &Value) -> anyhow::Result<()> {
         router = router.route(
             path,
             if route["method"] == "GET" {
-                get(move || std::future::ready(answer.clone()))
+                get(move || std::future::ready(whole(&answer)))
             } else {
                 // A server that answers a form has read it.
-                post(move |_: Bytes| std::future::ready(answer.clone()))
+                post(move |_: Bytes| std::future::ready(whole(&answer)))
             },
         );
     }
@@ -114,8 +114,15 @@ fn serve(routes: &Value) -> anyhow::Result<()> {
     })
 }
 
+/// The answer itself. As a body, since axum gives plain bytes a content type.
+fn whole((status, headers, body): &Canned) -> (StatusCode, HeaderMap, Body) {
+    (*status, headers.clone(), Body::from(body.clone()))
+}
+
+type Canned = (StatusCode, HeaderMap, Bytes);
+
 /// The answer as axum takes it; `date` is left to hyper, as everywhere.
-fn canned(route: &Value) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
+fn canned(route: &Value) -> anyhow::Result<Canned> {
     let status = route["status"].as_u64().context("a route without status")?;
     let mut headers = HeaderMap::new();
     for header in route["headers"].as_array().context("a route without headers")? {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tegata_store::{By, Ended, Ending, Error, Page, RowId};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    key::KeyState,
     law::Kind,
 };
 
@@ -136,7 +137,7 @@ pub async fn of_channel(
     };
     let by = who.by(asked.reason);
     let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
-    Ok(receipt(ended, asked.dry_run))
+    Ok(receipt(&who, ended, asked.dry_run))
 }
 
 pub async fn of_all(
@@ -154,23 +155,27 @@ pub async fn of_all(
             let channels = channels_of(&who, provider).await?;
             end_all(&who, channels, dry_run, by).await?
         }
-        OfAll::SigningKey(_) if dry_run => {
-            let detail = "`dry_run` goes with everything but `signing_key`: which tokens a key \
-                          signed is not kept";
-            return Err(Problem::new(Code::InvalidMember, detail));
-        }
+        OfAll::SigningKey(key) if dry_run => under_keys(&who, Some(key)).await?,
         OfAll::SigningKey(key) => who.authority.remove_signing_key(Some(key), by).await?,
-        OfAll::All if dry_run => {
-            let mut channels = Vec::new();
-            let store = who.authority.store();
-            for provider in every(|page| store.providers(page)).await? {
-                channels.extend(channels_of(&who, provider.id).await?);
-            }
-            end_all(&who, channels, true, by).await?
-        }
+        OfAll::All if dry_run => under_keys(&who, None).await?,
         OfAll::All => who.authority.remove_signing_key(None, by).await?,
     };
-    Ok(receipt(ended, dry_run))
+    Ok(receipt(&who, ended, dry_run))
+}
+
+/// What the removal of a signing key, or of all of them, would end.
+async fn under_keys(who: &Administrator, key: Option<SigningKeyId>) -> Result<Ended, Problem> {
+    let view = who.authority.view();
+    let good = view.keys().iter().filter(|it| it.state != KeyState::Removed);
+    let keys: Vec<SigningKeyId> = good.map(|it| it.key.id()).collect();
+    let keys = match key {
+        // A key that is removed already ends nothing more.
+        Some(key) if view.key(key).is_some() => keys.into_iter().filter(|&it| it == key).collect(),
+        Some(_) => return Err(Error::NotFound("signing key").into()),
+        None => keys,
+    };
+    let tokens = who.authority.store().signed_by(keys, who.authority.now()).await?;
+    Ok(Ended { tokens, position: view.position() })
 }
 
 /// Ends all tokens of these channels, one channel after the other in the order of
@@ -224,14 +229,20 @@ where
     }
 }
 
-/// The authority is the only verifier so far, and it knew before it answered.
-fn receipt(ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
+/// The authority is the only verifier so far, and it knew before it answered. A dry
+/// run ended nothing, so nobody can know of it.
+fn receipt(who: &Administrator, ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     let position: Position = ended.position;
-    let answer = json!({
+    let mut answer = json!({
         "revoked": ended.tokens,
         "position": position,
-        "receipt": { "complete": true, "verifiers": [] },
+        "receipt": { "complete": !dry_run, "verifiers": [] },
     });
+    if dry_run {
+        answer["dry_run"] = true.into();
+    } else {
+        who.metrics.revocations.inc();
+    }
     (status, Json(answer))
 }

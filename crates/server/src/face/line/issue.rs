@@ -157,15 +157,9 @@ impl Asked {
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
         let issued = issued.await;
-        match &issued {
-            Ok(token) if token.again => counts.again.inc(),
-            Ok(_) => {
-                counts.seconds.observe(clock.steady().duration_since(began).as_secs_f64());
-                counts.issued.inc()
-            }
-            Err(Wrong::Unavailable(_)) => counts.unavailable.inc(),
-            Err(_) => counts.refused.inc(),
-        };
+        let unavailable = |wrong: &Wrong| matches!(wrong, Wrong::Unavailable(_));
+        let took = clock.steady().duration_since(began);
+        counts.count(issued.as_ref().map_err(unavailable), took);
         issued
     }
 }

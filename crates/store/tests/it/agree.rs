@@ -1,0 +1,77 @@
+//! The one question behind most of the tests: do the rows, the facts that the
+//! view is read from, the log and what the owner was told say the same?
+
+use crate::world::World;
+use std::collections::{BTreeMap, BTreeSet};
+use tegata_store::{Store, TokenRow, TokenState};
+use tegata_token::{
+    claims::Claims,
+    decide::{Refused, judge},
+    id::{ChannelId, Position, SigningKeyId},
+    key::KeyState,
+    time::UnixTime,
+    view::{Providers, View},
+};
+
+/// Whether a view and a row say the same of a token at `now`.
+#[track_caller]
+pub fn row_and_view(row: &TokenRow, claims: &Claims, view: &View, now: UnixTime) {
+    let said = judge(claims, now, view);
+    let same = match said {
+        Ok(until) => row.state == TokenState::Active && row.expires_at == until,
+        // Of a token that ended and then expired the view says that it expired.
+        Err(Refused::Expired) => row.state != TokenState::Active && claims.expires_at <= now,
+        Err(Refused::Ended(_)) => {
+            row.state == TokenState::Ended && row.ended.is_some_and(|(_, at)| at <= now)
+        }
+        Err(Refused::Suspended) => row.state == TokenState::Active,
+        Err(_) => false,
+    };
+    assert!(same, "at {now:?} the view says {said:?} of\n{claims:?}, but its row is\n{row:?}");
+    let early = row.ended.is_none_or(|(_, at)| at < claims.expires_at);
+    assert!(early, "an end after the expiry is none: {row:?}");
+}
+
+/// Whether two views say the same of everything.
+#[track_caller]
+pub fn views(one: &View, other: &View, channels: impl IntoIterator<Item = ChannelId>) {
+    assert_eq!(one.position(), other.position());
+    assert_eq!(keys(one), keys(other));
+    assert_eq!(one.channels(), other.channels());
+    for channel in channels {
+        assert_eq!(one.channel(channel), other.channel(channel), "of {channel}");
+    }
+}
+
+fn keys(view: &View) -> BTreeMap<SigningKeyId, KeyState> {
+    view.keys().iter().map(|it| (it.key.id(), it.state)).collect()
+}
+
+/// The view that the whole log grows, from its first entry on.
+pub async fn log(store: &dyn Store) -> View {
+    let epoch = store.state().await.unwrap().view.position().epoch;
+    let begin = Position { epoch, number: 0 };
+    let entries = store.changes(begin, usize::MAX >> 1).await.unwrap();
+    let entries = entries.expect("the log reaches back to its beginning");
+    for (at, (position, _)) in entries.iter().enumerate() {
+        assert_eq!(*position, Position { epoch, number: at as u64 + 1 });
+    }
+    let head = entries.last().map_or(begin, |(position, _)| *position);
+    View::new(Providers::All).after(entries.iter().map(|(_, entry)| entry), head)
+}
+
+/// Whether all of a world says the same of these tokens, each of which has a row.
+pub async fn everything(world: &World, tokens: &[Claims], now: UnixTime) {
+    let state = world.state().await.unwrap();
+    let channels = || tokens.iter().map(|token| token.channel);
+    views(&state.view, &world.told.heard().view, channels());
+    let mut rows = BTreeMap::new();
+    for channel in channels().collect::<BTreeSet<_>>() {
+        rows.insert(channel, world.rows_of(channel, Default::default(), now).await);
+    }
+    for token in tokens {
+        let rows = &rows[&token.channel];
+        let row = rows.binary_search_by_key(&token.serial, |row| row.serial);
+        row_and_view(&rows[row.expect("issued tokens have rows")], token, &state.view, now);
+    }
+}

@@ -1,0 +1,259 @@
+//! Two hundred requests at once for the same places, and never one more than
+//! the law allows.
+
+use crate::{
+    agree,
+    place::Sqlite,
+    rounds,
+    world::{Ask, NOW, Shop, World, group},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tegata_store::{ChannelPatch, Ending, Error};
+use tegata_token::{
+    claims::Claims,
+    id::Serial,
+    law::{Kind, Law, WhenFull},
+    refusal::Refusal,
+};
+use tokio::{sync::Barrier, task::JoinSet};
+
+const TASKS: usize = 200;
+
+/// A race for the places of one channel.
+struct Race {
+    world: Arc<World>,
+    shop: Shop,
+    /// Issued before it, or won in it.
+    tokens: Vec<Claims>,
+    /// Ended by somebody on purpose.
+    revoked: Vec<Serial>,
+    won: usize,
+    refused: BTreeMap<String, usize>,
+}
+
+impl Race {
+    async fn prepare(law: Law) -> Self {
+        let world = Arc::new(World::new::<Sqlite>().await);
+        let shop = world.shop().await;
+        world.patch(&shop, ChannelPatch { law: Some(law), ..ChannelPatch::default() }).await;
+        let (tokens, revoked, refused) = Default::default();
+        Self { world, shop, tokens, revoked, won: 0, refused }
+    }
+
+    /// Issues this many before the race.
+    async fn fill(&mut self, ask: Ask, many: usize) {
+        for _ in 0..many {
+            let issued = self.world.ask(&self.shop, ask.clone()).await.unwrap();
+            self.tokens.push(issued.claims);
+        }
+    }
+
+    /// Lets [`TASKS`] requests off at once, each judged before, and beside them
+    /// the revocation of some of the tokens that are there. All the while others
+    /// look: never more than `most` tokens of `kinds` live.
+    async fn run(
+        &mut self,
+        ask: impl Fn(usize) -> Ask,
+        revoke: usize,
+        kinds: &[Kind],
+        most: usize,
+    ) {
+        let start = Arc::new(Barrier::new(TASKS + revoke));
+        let mut issues = JoinSet::new();
+        for n in 0..TASKS {
+            let (world, start) = (self.world.clone(), start.clone());
+            let grant = self.world.grant(&self.shop, &ask(n)).await;
+            issues.spawn(async move {
+                start.wait().await;
+                world.take(grant, NOW).await
+            });
+        }
+        let mut revocations = JoinSet::new();
+        for token in self.tokens.iter().take(revoke) {
+            let (world, start, shop) = (self.world.clone(), start.clone(), self.shop.clone());
+            let serial = token.serial;
+            revocations.spawn(async move {
+                start.wait().await;
+                world.revoke(&shop, Ending::Stored { serial }, NOW).await;
+                serial
+            });
+        }
+        let over = Arc::new(AtomicBool::new(false));
+        let (world, shop, kinds) = (self.world.clone(), self.shop.clone(), kinds.to_vec());
+        let done = over.clone();
+        let look = tokio::spawn(async move {
+            let mut looks = 0;
+            while !done.load(Ordering::Relaxed) {
+                // One statement sees one moment.
+                let rows = world.rows(&shop, NOW).await;
+                let lives = |it: &&tegata_store::TokenRow| {
+                    kinds.contains(&it.kind) && it.state == tegata_store::TokenState::Active
+                };
+                let living = rows.iter().filter(lives).count();
+                assert!(living <= most, "{living} live at once");
+                looks += 1;
+            }
+            looks
+        });
+        for answer in issues.join_all().await {
+            match answer {
+                Ok(issued) => {
+                    self.won += 1;
+                    self.tokens.push(issued.claims);
+                }
+                Err(Error::Refused(why)) => {
+                    *self.refused.entry(format!("{why:?}")).or_default() += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        self.revoked = revocations.join_all().await;
+        over.store(true, Ordering::Relaxed);
+        let looks = look.await.unwrap();
+        println!("{} won, refused: {:?}; looked at {looks} times", self.won, self.refused);
+        agree::everything(&self.world, &self.tokens, NOW).await;
+        assert_eq!(self.won + self.refused.values().sum::<usize>(), TASKS);
+    }
+
+    /// The places of what lives, oldest first.
+    async fn living(&self, kinds: &[Kind]) -> Vec<u64> {
+        let mut all = Vec::new();
+        for &kind in kinds {
+            all.extend(self.world.living(&self.shop, kind, NOW).await);
+        }
+        all.sort();
+        all
+    }
+
+    /// The newest of all that were issued and not revoked.
+    fn newest(&self, many: usize) -> Vec<u64> {
+        let mut all: Vec<_> = self.tokens.iter().map(|token| token.serial.0).collect();
+        all.sort();
+        all.split_off(all.len() - many)
+    }
+
+    fn refused_for(&self, why: Refusal) -> usize {
+        self.refused.get(&format!("{why:?}")).copied().unwrap_or(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thirty_of_two_hundred_win_a_v21_token_and_keep_it() {
+    for law in [Law::Current, Law::Legacy2020].repeat(rounds(1)) {
+        let mut race = Race::prepare(law).await;
+        race.run(|_| Ask::new(Kind::V21), 0, &[Kind::V21], 30).await;
+        assert_eq!((race.won, race.refused_for(Refusal::Full(Kind::V21))), (30, 170));
+        assert_eq!(race.living(&[Kind::V21]).await, race.newest(30));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn in_a_full_channel_as_many_win_as_are_revoked() {
+    for law in [Law::Current, Law::Legacy2020].repeat(rounds(1)) {
+        let mut race = Race::prepare(law).await;
+        race.fill(Ask::new(Kind::V21), 30).await;
+        race.run(|_| Ask::new(Kind::V21), 20, &[Kind::V21], 30).await;
+        // A request may come before the revocation that would have made room for
+        // it; none that came after the last found less room than there was.
+        assert!(race.won <= 20);
+        let gone = |serial: &u64| race.revoked.contains(&Serial(*serial));
+        let mut expected: Vec<u64> = race.tokens.iter().map(|token| token.serial.0).collect();
+        expected.retain(|serial| !gone(serial));
+        expected.sort();
+        assert_eq!(race.living(&[Kind::V21]).await, expected, "each acknowledged one lives");
+        assert_eq!(expected.len(), 10 + race.won);
+        for _ in race.won..20 {
+            race.world.get(&race.shop, Ask::new(Kind::V21)).await;
+        }
+        let full = race.world.ask(&race.shop, Ask::new(Kind::V21)).await;
+        assert!(matches!(full, Err(Error::Refused(Refusal::Full(Kind::V21)))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_newest_thirty_short_lived_tokens_live() {
+    for filled in [0, 30].repeat(rounds(1)) {
+        let mut race = Race::prepare(Law::Current).await;
+        race.fill(Ask::new(Kind::ShortLived), filled).await;
+        race.run(|_| Ask::new(Kind::ShortLived), filled / 2, &[Kind::ShortLived], 30).await;
+        assert_eq!(race.won, TASKS);
+        assert_eq!(race.living(&[Kind::ShortLived]).await, race.newest(30));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_hundred_reissues_the_last_one_lives_and_its_predecessor_in_grace() {
+    for delay in [0, 60].repeat(rounds(1)) {
+        let mut race = Race::prepare(Law::Current).await;
+        let most = if delay == 0 { 1 } else { 2 };
+        let kinds = [Kind::LongLived];
+        race.fill(Ask::new(Kind::LongLived), 1).await;
+        race.run(|_| Ask::new(Kind::LongLived).delay(delay), 0, &kinds, most).await;
+        assert_eq!(race.won, TASKS);
+        assert_eq!(race.living(&kinds).await, race.newest(most));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_newest_thirty_of_both_kinds_live_under_the_legacy_law() {
+    let kinds = [Kind::ShortLived, Kind::LongLived];
+    for filled in [0, 30].repeat(rounds(1)) {
+        let mut race = Race::prepare(Law::Legacy2020).await;
+        race.fill(Ask::new(Kind::LongLived), filled).await;
+        race.run(|n| Ask::new(kinds[n % 2]), filled / 2, &kinds, 30).await;
+        assert_eq!(race.won, TASKS);
+        assert_eq!(race.living(&kinds).await, race.newest(30));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn groups_keep_to_their_own_cap_and_to_the_channels() {
+    let group_of = |n: usize| format!("g{}", n % 20);
+    for (kind, when_full) in [
+        (Kind::V21, WhenFull::EndOldest),
+        (Kind::V21, WhenFull::Refuse),
+        (Kind::ShortLived, WhenFull::EndOldest),
+        (Kind::ShortLived, WhenFull::Refuse),
+    ]
+    .repeat(rounds(1))
+    {
+        let mut race = Race::prepare(Law::Current).await;
+        let patch = ChannelPatch { group_when_full: Some(when_full), ..ChannelPatch::default() };
+        race.world.patch(&race.shop, patch).await;
+        race.run(|n| Ask::new(kind).group(&group_of(n)), 0, &[kind], 30).await;
+
+        assert_eq!(race.living(&[kind]).await.len(), 30, "20 groups want 40 places");
+        let mut held = 0;
+        for row in race.world.groups(race.shop.id, NOW).await.unwrap() {
+            assert!((1..=2).contains(&row.live_tokens), "{row:?}");
+            held += row.live_tokens;
+            // What lives of a group are its own newest.
+            let own = race.tokens.iter().filter(|token| token.group.as_ref() == Some(&row.group));
+            let mut own: Vec<_> = own.map(|token| token.serial).collect();
+            own.sort();
+            let newest = own.split_off(own.len() - row.live_tokens);
+            for serial in newest {
+                let row = race.world.row(&race.shop, serial, NOW).await;
+                assert_eq!(row.state, tegata_store::TokenState::Active);
+            }
+        }
+        assert_eq!(held, 30);
+        if when_full == WhenFull::Refuse {
+            // Short-lived, a full channel still makes a group's own oldest go.
+            assert!(race.won == 30 || kind == Kind::ShortLived);
+            assert!(race.refused_for(Refusal::GroupFull(kind)) > 0);
+        }
+        // Ending a group's tokens makes room for another's.
+        let first = race.world.groups(race.shop.id, NOW).await.unwrap().swap_remove(0);
+        race.world.revoke(&race.shop, Ending::Group(first.group), NOW).await;
+        let mut ask = Ask::new(kind);
+        ask.group = Some(group("newcomer"));
+        race.world.get(&race.shop, ask).await;
+    }
+}

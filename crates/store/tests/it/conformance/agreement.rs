@@ -1,0 +1,543 @@
+//! A random history, and after each of its acts the question whether everybody
+//! still says the same of every token that was ever issued.
+
+use crate::{
+    agree,
+    signer::SIGNERS,
+    world::{Ask, NOW, Shop, World, by, group, signing_key},
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use std::collections::BTreeMap;
+use tegata_store::{ChannelPatch, Ending, Error, SigningKeyChange};
+use tegata_token::{
+    claims::Claims,
+    decide::{Refused, judge},
+    id::{AssertionKeyId, Group, Serial, TokenId},
+    key::KeyState,
+    law::{Kind, Law, WhenFull},
+    policy::{ChannelState, GroupSettings},
+    secret::PlainSecret,
+    time::{DAY, UnixTime},
+    view::Scope,
+};
+
+/// One step of a history. Numbers choose among what is there at that moment.
+#[derive(Debug, Clone)]
+enum Act {
+    Issue {
+        kind: Kind,
+        group: u8,
+        signer: u8,
+        key: Option<u8>,
+        delay: i64,
+        life: i64,
+    },
+    /// The last request under an `Idempotency-Key` once more.
+    Retry,
+    /// Many of a kind, so that caps are met.
+    Fill {
+        kind: Kind,
+        group: u8,
+        many: u8,
+    },
+    Stateless {
+        group: u8,
+        by_key: bool,
+    },
+    End {
+        which: Which,
+        dry: bool,
+    },
+    Patch(ChannelPatch),
+    Secret {
+        keep: i64,
+        revoke: bool,
+    },
+    Register {
+        group: u8,
+    },
+    DeleteKey {
+        revoke: bool,
+    },
+    SetGroup {
+        group: u8,
+        settings: GroupSettings,
+    },
+    DeleteGroup {
+        group: u8,
+    },
+    AddKey {
+        seed: u8,
+    },
+    PromoteKey {
+        seed: u8,
+    },
+    RemoveKey {
+        seed: u8,
+        successor: u8,
+    },
+    RemoveAllKeys {
+        successor: u8,
+    },
+    Wait(i64),
+    Forget,
+    Reopen,
+}
+
+#[derive(Debug, Clone)]
+enum Which {
+    Stored(u16),
+    Stateless(u16),
+    Group(u8),
+    Kind(Kind),
+    Key(u8),
+    All,
+}
+
+fn acts() -> impl Strategy<Value = Vec<(u8, Act)>> {
+    let stored = || prop::sample::select(vec![Kind::V21, Kind::ShortLived, Kind::LongLived]);
+    let any_kind = prop::sample::select(Kind::all().collect::<Vec<_>>());
+    let group = || 0..3u8;
+    let delay = prop::sample::select(vec![0, 0, 30, 3600, DAY]);
+    let life = prop::sample::select(vec![1, 60, 3600, 30 * DAY]);
+    let key = prop::option::weighted(0.2, 0..4u8);
+    let issue = (stored(), group(), 0..2u8, key, delay, life).prop_map(
+        |(kind, group, signer, key, delay, life)| Act::Issue {
+            kind,
+            group,
+            signer,
+            key,
+            delay,
+            life,
+        },
+    );
+    let which = prop_oneof![
+        6 => any::<u16>().prop_map(Which::Stored),
+        2 => any::<u16>().prop_map(Which::Stateless),
+        1 => group().prop_map(Which::Group),
+        1 => any_kind.prop_map(Which::Kind),
+        1 => (0..2u8).prop_map(Which::Key),
+        1 => Just(Which::All),
+    ];
+    let states = [ChannelState::Active, ChannelState::Active, ChannelState::Suspended];
+    let when_full =
+        || prop::option::of(prop::sample::select(vec![WhenFull::Refuse, WhenFull::EndOldest]));
+    let patch = prop_oneof![
+        prop::sample::select(vec![Law::Current, Law::Legacy2020])
+            .prop_map(|law| ChannelPatch { law: Some(law), ..ChannelPatch::default() }),
+        prop::sample::select(states.to_vec())
+            .prop_map(|state| ChannelPatch { state: Some(state), ..ChannelPatch::default() }),
+        (1..12usize, when_full()).prop_map(|(cap, group_when_full)| ChannelPatch {
+            group_cap: Some(cap),
+            group_when_full,
+            ..ChannelPatch::default()
+        }),
+        any::<bool>().prop_map(|once| ChannelPatch {
+            single_use_assertions: Some(once),
+            ..ChannelPatch::default()
+        }),
+    ];
+    let settings = (prop::option::of(1..4usize), when_full())
+        .prop_map(|(cap, when_full)| GroupSettings { cap, when_full, contact: None });
+    let seed = || 1..6u8;
+    let wait = prop::sample::select(vec![1, 20, 600, 3600, DAY, 2 * DAY, 31 * DAY]);
+    let delete = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
+    let act = prop_oneof![
+        20 => issue,
+        3 => Just(Act::Retry),
+        6 => (stored(), group(), 1..40u8)
+            .prop_map(|(kind, group, many)| Act::Fill { kind, group, many }),
+        3 => (group(), any::<bool>()).prop_map(|(group, by_key)| Act::Stateless { group, by_key }),
+        12 => (which, prop::bool::weighted(0.2)).prop_map(|(which, dry)| Act::End { which, dry }),
+        5 => patch.prop_map(Act::Patch),
+        1 => (prop::sample::select(vec![0, 60]), any::<bool>())
+            .prop_map(|(keep, revoke)| Act::Secret { keep, revoke }),
+        1 => group().prop_map(|group| Act::Register { group }),
+        1 => any::<bool>().prop_map(|revoke| Act::DeleteKey { revoke }),
+        1 => (group(), settings).prop_map(|(group, settings)| Act::SetGroup { group, settings }),
+        1 => group().prop_map(|group| Act::DeleteGroup { group }),
+        1 => seed().prop_map(|seed| Act::AddKey { seed }),
+        1 => seed().prop_map(|seed| Act::PromoteKey { seed }),
+        1 => (seed(), seed()).prop_map(|(seed, successor)| Act::RemoveKey { seed, successor }),
+        1 => seed().prop_map(|successor| Act::RemoveAllKeys { successor }),
+        8 => wait.prop_map(Act::Wait),
+        2 => Just(Act::Forget),
+        1 => Just(Act::Reopen),
+        1 => Just(Act::Patch(delete)),
+    ];
+    prop::collection::vec((0..2u8, act), 10..80)
+}
+
+pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world: World) {
+    let place = &world.place;
+    let config = Config {
+        cases: crate::rounds(32) as u32,
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..Config::default()
+    };
+    let mut seen = BTreeMap::new();
+    // The runner is no future; this task's thread is given to it meanwhile.
+    tokio::task::block_in_place(|| {
+        let run = |acts: Vec<(u8, Act)>| {
+            let at = place.another();
+            // A shrunk failure is worth more than a panic at once.
+            let history = async { History::begin(World::at(at).await).await.live(acts).await };
+            let caught = std::panic::AssertUnwindSafe(|| {
+                tokio::runtime::Handle::current().block_on(history)
+            });
+            std::panic::catch_unwind(caught).map_err(|why| {
+                let text = why.downcast_ref::<String>().cloned();
+                TestCaseError::fail(text.unwrap_or_else(|| "a panic".into()))
+            })
+        };
+        let counted = std::cell::RefCell::new(&mut seen);
+        let result = TestRunner::new(config).run(&acts(), |acts| {
+            for (name, many) in run(acts)? {
+                *counted.borrow_mut().entry(name).or_insert(0) += many;
+            }
+            Ok(())
+        });
+        if let Err(why) = result {
+            panic!("{why}");
+        }
+    });
+    println!("what happened: {seen:?}");
+    // So many histories have always shown these.
+    for needed in
+        ["issued", "refused", "again", "revoked", "evicted", "reissued", "reopened", "forgotten"]
+    {
+        assert!(seen.get(needed).is_some_and(|&many| many > 0), "{needed} never happened");
+    }
+}
+
+/// A world with two channels, and all that is to be remembered to judge it.
+struct History {
+    world: World,
+    now: UnixTime,
+    shops: [Shop; 2],
+    /// Each shop's second key, while it is registered.
+    second: [Option<AssertionKeyId>; 2],
+    deleted: [bool; 2],
+    last: Option<(usize, Ask)>,
+    stored: Vec<Claims>,
+    /// With whether an ending was acknowledged: no row says it of these.
+    stateless: Vec<(Claims, bool)>,
+    seen: BTreeMap<&'static str, usize>,
+}
+
+impl History {
+    async fn begin(world: World) -> Self {
+        let shops = [world.shop().await, world.shop().await];
+        Self {
+            world,
+            now: NOW,
+            shops,
+            second: [None, None],
+            deleted: [false, false],
+            last: None,
+            stored: Vec::new(),
+            stateless: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    async fn live(mut self, acts: Vec<(u8, Act)>) -> BTreeMap<&'static str, usize> {
+        for (shop, act) in acts {
+            self.act(usize::from(shop), act).await;
+            self.check().await;
+        }
+        self.world.reopen().await;
+        self.check().await;
+        self.seen
+    }
+
+    fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_insert(0) += 1;
+    }
+
+    async fn act(&mut self, at: usize, act: Act) {
+        let (shop, now) = (self.shops[at].clone(), self.now);
+        let who = || by(now);
+        match act {
+            Act::Issue { kind, group, signer, key, delay, life } => {
+                let mut ask = Ask::new(kind).at(now).delay(delay).life(life);
+                ask.group = group_of(group);
+                ask.key = key.map(|key| key.to_string());
+                if ask.key.is_some() {
+                    self.last = Some((at, ask.clone()));
+                }
+                if let Some(second) = self.second[at].filter(|_| signer == 1) {
+                    ask.signed = Some((second, 1));
+                }
+                if self.issue(at, ask).await {
+                    self.check_caps(at).await;
+                }
+            }
+            Act::Retry => {
+                if let Some((at, ask)) = self.last.clone() {
+                    self.issue(at, ask.at(now)).await;
+                }
+            }
+            Act::Fill { kind, group, many } => {
+                let mut issued = false;
+                for _ in 0..many {
+                    let mut ask = Ask::new(kind).at(now);
+                    ask.group = group_of(group);
+                    issued = self.issue(at, ask).await;
+                }
+                if issued {
+                    self.check_caps(at).await;
+                }
+            }
+            Act::Stateless { group, by_key } => {
+                let mut ask = Ask::new(Kind::Stateless).at(now);
+                ask.group = group_of(group);
+                ask.by_assertion = by_key;
+                let Ok(grant) = self.world.judge(&shop, &ask).await else {
+                    return self.saw("refused");
+                };
+                let grant = match by_key {
+                    true => self.world.take_assertion(grant, now).await.unwrap(),
+                    false => grant,
+                };
+                let id = TokenId(u128::from(self.world.fresh()).to_be_bytes());
+                let keys = self.world.state().await.unwrap().signing_keys;
+                let active = keys.iter().find(|key| key.state == KeyState::Active).unwrap();
+                self.stateless.push((grant.stateless_claims(id, active.id, now), false));
+                self.saw("stateless");
+            }
+            Act::End { which, dry } => self.end(at, which, dry).await,
+            Act::Patch(patch) => {
+                let state = patch.state;
+                let done = self.world.change_channel(shop.id, patch, who()).await;
+                assert_eq!(done.is_ok(), !self.deleted[at], "{done:?}");
+                self.deleted[at] |= state == Some(ChannelState::Deleted);
+            }
+            Act::Secret { keep, revoke } => {
+                let secret = PlainSecret::from_caller(format!("new {}", self.world.fresh()));
+                let hash = secret.hash();
+                let done = self.world.replace_secret(shop.id, hash, keep, revoke, who()).await;
+                if done.is_ok() {
+                    self.shops[at].secret = secret;
+                    self.bulk(at, Scope::Channel, revoke);
+                }
+            }
+            Act::Register { group } => {
+                if self.second[at].is_none() {
+                    let key = AssertionKeyId(u128::from(self.world.fresh()).to_be_bytes());
+                    let key = tegata_token::policy::RegisteredKey {
+                        id: key,
+                        group: group_of(group),
+                        key: SIGNERS[1].public(),
+                        created_at: now,
+                    };
+                    let id = key.id;
+                    if self.world.register_key(shop.id, key, who()).await.is_ok() {
+                        self.second[at] = Some(id);
+                    }
+                }
+            }
+            Act::DeleteKey { revoke } => {
+                let Some(key) = self.second[at].take() else { return };
+                if self.world.delete_key(shop.id, key, revoke, who()).await.is_ok() {
+                    self.bulk(at, Scope::AssertionKey { key }, revoke);
+                }
+            }
+            Act::SetGroup { group, settings } => {
+                let Some(group) = group_of(group) else { return };
+                let done = self.world.set_group(shop.id, group, settings, who()).await;
+                assert_eq!(done.is_ok(), !self.deleted[at], "{done:?}");
+            }
+            Act::DeleteGroup { group } => {
+                let Some(group) = group_of(group) else { return };
+                if self.world.delete_group(shop.id, group.clone(), who()).await.is_ok() {
+                    self.bulk(at, Scope::Group { group }, true);
+                    if let Some(channel) = self.world.channel(shop.id).await.unwrap() {
+                        let kept = |id: &AssertionKeyId| {
+                            channel.assertion_keys.iter().any(|key| key.id == *id)
+                        };
+                        self.second[at] = self.second[at].filter(kept);
+                    }
+                }
+            }
+            Act::AddKey { seed } => self.keys(SigningKeyChange::Add(signing_key(seed))).await,
+            Act::PromoteKey { seed } => {
+                self.keys(SigningKeyChange::Promote(signing_key(seed).id)).await;
+            }
+            Act::RemoveKey { seed, successor } => {
+                let (key, successor) = (signing_key(seed).id, signing_key(successor));
+                self.keys(SigningKeyChange::Remove { key, successor }).await;
+            }
+            Act::RemoveAllKeys { successor } => {
+                let successor = signing_key(successor);
+                self.keys(SigningKeyChange::RemoveAll { successor }).await;
+            }
+            Act::Wait(seconds) => self.now = now.plus(seconds),
+            Act::Forget => {
+                self.now = now.plus(2 * DAY);
+                if self.world.forget(100, self.now).await.unwrap() > 0 {
+                    self.saw("forgotten");
+                }
+            }
+            Act::Reopen => {
+                self.world.reopen().await;
+                self.saw("reopened");
+            }
+        }
+    }
+
+    /// Whether a new token was issued.
+    async fn issue(&mut self, at: usize, ask: Ask) -> bool {
+        let shop = self.shops[at].clone();
+        match self.world.ask(&shop, ask).await {
+            Ok(issued) if issued.again => self.saw("again"),
+            Ok(issued) => {
+                self.saw("issued");
+                self.stored.push(issued.claims);
+                return true;
+            }
+            Err(Error::Refused(_)) => self.saw("refused"),
+            Err(other) => panic!("{other:?}"),
+        }
+        false
+    }
+
+    /// Right after an issue nothing is above the law that it was issued under.
+    async fn check_caps(&self, at: usize) {
+        let Some(Claims { kind, group, .. }) = self.stored.last() else { return };
+        let (kind, group) = (*kind, group.as_ref());
+        let shop = &self.shops[at];
+        let channel = self.world.snapshot(shop).await;
+        let living = |of: Kind| self.world.living(shop, of, self.now);
+        let pool = channel.law.pool(kind).unwrap();
+        let mut counted = 0;
+        for &kind in pool.kinds {
+            counted += living(kind).await.len();
+        }
+        // Of a delayed reissue there may be the current one and one in grace.
+        let most = if pool.kinds == [Kind::LongLived] { 2 } else { pool.cap.most };
+        assert!(counted <= most, "{counted} of {:?}", pool.kinds);
+        if let Some(group) = group {
+            let rows = self.world.groups(shop.id, self.now).await.unwrap();
+            assert!(rows.iter().any(|row| row.group == *group && row.live_tokens > 0));
+            let filter = tegata_store::TokenFilter {
+                kind: Some(kind),
+                group: Some(group.clone()),
+                state: Some(tegata_store::TokenState::Active),
+            };
+            let own = self.world.rows_of(shop.id, filter, self.now).await.len();
+            assert!(own <= channel.rule_of(group).cap);
+        }
+    }
+
+    async fn end(&mut self, at: usize, which: Which, dry: bool) {
+        let shop = &self.shops[at];
+        let (ending, scope) = match which {
+            Which::Stored(n) => {
+                let own: Vec<_> =
+                    self.stored.iter().filter(|token| token.channel == shop.id).collect();
+                let serial = match own.len() {
+                    0 => Serial(1),
+                    many => own[usize::from(n) % many].serial,
+                };
+                (Ending::Stored { serial }, None)
+            }
+            Which::Stateless(n) => {
+                let own = |it: &&mut (Claims, bool)| it.0.channel == shop.id;
+                let mut own: Vec<_> = self.stateless.iter_mut().filter(own).collect();
+                let Some(many) = Some(own.len()).filter(|&many| many > 0) else { return };
+                let (claims, dead) = &mut *own[usize::from(n) % many];
+                *dead |= !dry && !self.deleted[at];
+                let (id, expires_at) = (claims.id, claims.expires_at);
+                (Ending::Stateless { id, expires_at }, None)
+            }
+            Which::Group(n) => {
+                let Some(group) = group_of(n) else { return };
+                (Ending::Group(group.clone()), Some(Scope::Group { group }))
+            }
+            Which::Kind(kind) => (Ending::Kind(kind), Some(Scope::Kind { kind })),
+            Which::Key(n) => {
+                let key = self.second[at].filter(|_| n == 1).unwrap_or(shop.kid);
+                (Ending::AssertionKey(key), Some(Scope::AssertionKey { key }))
+            }
+            Which::All => (Ending::All, Some(Scope::Channel)),
+        };
+        let id = shop.id;
+        let counted = self.world.end(id, ending.clone(), true, by(self.now)).await;
+        if dry || self.deleted[at] {
+            assert_eq!(counted.is_err(), self.deleted[at]);
+            return;
+        }
+        let ended = self.world.end(id, ending, false, by(self.now)).await.unwrap();
+        assert_eq!(ended.tokens, counted.unwrap().tokens, "a dry run counts the same");
+        if ended.tokens > 0 {
+            self.saw("ended");
+        }
+        if let Some(scope) = scope {
+            self.bulk(at, scope, true);
+        }
+    }
+
+    fn bulk(&mut self, at: usize, scope: Scope, ends: bool) {
+        let channel = self.shops[at].id;
+        for (token, dead) in self.stateless.iter_mut().filter(|(it, _)| it.channel == channel) {
+            *dead |= ends && scope.covers(token.kind, token.group.as_ref(), token.assertion_key);
+        }
+    }
+
+    async fn keys(&mut self, change: SigningKeyChange) {
+        match self.world.change_signing_keys(change, by(self.now)).await {
+            Ok(_) => self.saw("keys changed"),
+            Err(Error::Taken | Error::Conflict(_) | Error::NotFound(_)) => {
+                self.saw("keys refused");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    async fn check(&mut self) {
+        agree::everything(&self.world, &self.stored, self.now).await;
+        let state = self.world.state().await.unwrap();
+        let good = |claims: &Claims| {
+            let key = state.signing_keys.iter().find(|key| key.id == claims.key);
+            key.is_some_and(|key| key.state.good_for(claims.issued_at))
+        };
+        let told = self.world.told.heard().view.clone();
+        for (claims, dead) in &self.stateless {
+            let at = self.shops.iter().position(|shop| shop.id == claims.channel).unwrap();
+            let said = judge(claims, self.now, &state.view);
+            assert_eq!(said, judge(claims, self.now, &told));
+            if claims.expires_at <= self.now {
+                assert_eq!(said, Err(Refused::Expired));
+            } else if *dead || self.deleted[at] || !good(claims) {
+                assert!(matches!(said, Err(Refused::Ended(_))), "{said:?} of {claims:?}");
+            } else {
+                let fine = matches!(said, Err(Refused::Suspended)) || said == Ok(claims.expires_at);
+                assert!(fine, "{said:?} of {claims:?}");
+            }
+        }
+        // What ended half a day ago is ended for a clock that is so much behind, too.
+        let behind = self.now.plus(-DAY / 2);
+        for shop in &self.shops {
+            for row in self.world.rows(shop, self.now).await {
+                if let Some((how, _)) = row.ended {
+                    let name = ["revoked", "evicted", "reissued"][how as usize];
+                    self.seen.insert(name, 1);
+                }
+                let Some((_, ended)) = row.ended.filter(|(_, at)| *at <= behind) else { continue };
+                let claims =
+                    self.stored.iter().find(|it| it.channel == shop.id && it.serial == row.serial);
+                let said = judge(claims.unwrap(), behind, &state.view);
+                assert!(said.is_err(), "{said:?} of {row:?}, ended at {ended:?}");
+            }
+        }
+    }
+}
+
+fn group_of(number: u8) -> Option<Group> {
+    [None, Some("a"), Some("b")][usize::from(number)].map(group)
+}

@@ -1,0 +1,104 @@
+//! Channels that take each assertion once.
+
+use crate::world::{Ask, NOW, Shop, World, refusal};
+use std::sync::Arc;
+use tegata_store::ChannelPatch;
+use tegata_token::{
+    law::{Kind, WhenFull},
+    refusal::Refusal,
+};
+
+async fn strict(world: &World) -> Shop {
+    let shop = world.shop().await;
+    let patch = ChannelPatch { single_use_assertions: Some(true), ..ChannelPatch::default() };
+    world.patch(&shop, patch).await;
+    shop
+}
+
+pub async fn a_channel_that_takes_assertions_once_takes_each_once(world: World) {
+    let shop = strict(&world).await;
+    let ask = |jti| Ask::new(Kind::V21).jti(jti);
+    world.get(&shop, ask("a")).await;
+    assert_eq!(refusal(world.ask(&shop, ask("a")).await), Refusal::AssertionUsed);
+    world.get(&shop, ask("b")).await;
+    let stateless = |jti| Ask::new(Kind::Stateless).jti(jti);
+    let grant = world.grant(&shop, &stateless("c")).await;
+    world.take_assertion(grant.clone(), NOW).await.unwrap();
+    let again = world.take_assertion(grant, NOW).await;
+    assert_eq!(refusal(again), Refusal::AssertionUsed);
+    // A channel that takes them more than once does.
+    let loose = world.shop().await;
+    world.get(&loose, ask("a")).await;
+    world.get(&loose, ask("a")).await;
+}
+
+pub async fn one_assertion_at_once_yields_exactly_one_token(world: World) {
+    let shop = strict(&world).await;
+    let world = Arc::new(world);
+    for round in 0..10 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..16 {
+            // Stored and stateless ones race for the same assertion.
+            let kind = if (n + round) % 2 == 0 { Kind::V21 } else { Kind::Stateless };
+            let ask = Ask::new(kind).jti(&format!("round {round}")).life(60);
+            let grant = world.grant(&shop, &ask).await;
+            let world = world.clone();
+            tasks.spawn(async move {
+                match kind {
+                    Kind::V21 => world.take(grant, NOW).await.map(drop),
+                    _ => world.take_assertion(grant, NOW).await.map(drop),
+                }
+            });
+        }
+        let (won, lost): (Vec<_>, Vec<_>) =
+            tasks.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!((won.len(), lost.len()), (1, 15));
+        for lost in lost {
+            assert_eq!(refusal(lost), Refusal::AssertionUsed);
+        }
+    }
+}
+
+pub async fn an_assertion_is_one_whether_for_a_stored_or_a_stateless_token(world: World) {
+    let shop = strict(&world).await;
+    world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
+    let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
+    assert_eq!(refusal(world.take_assertion(grant, NOW).await), Refusal::AssertionUsed);
+    let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("b")).await;
+    world.take_assertion(grant, NOW).await.unwrap();
+    let used = world.ask(&shop, Ask::new(Kind::V21).jti("b")).await;
+    assert_eq!(refusal(used), Refusal::AssertionUsed);
+}
+
+pub async fn a_refused_issue_does_not_use_the_assertion_up(world: World) {
+    let shop = strict(&world).await;
+    let patch = ChannelPatch {
+        group_cap: Some(1),
+        group_when_full: Some(WhenFull::Refuse),
+        ..ChannelPatch::default()
+    };
+    world.patch(&shop, patch).await;
+    let ask = |jti| Ask::new(Kind::V21).jti(jti).group("a");
+    let first = world.get(&shop, ask("a")).await;
+    assert_eq!(refusal(world.ask(&shop, ask("b")).await), Refusal::GroupFull(Kind::V21));
+    world.revoke(&shop, tegata_store::Ending::Stored { serial: first }, NOW).await;
+    world.get(&shop, ask("b")).await;
+    // A retry under its key is answered with the same token, not refused.
+    let retried = |world: World| async move {
+        let shop = strict(&world).await;
+        let ask = || Ask::new(Kind::V21).jti("c").key("k");
+        world.get(&shop, ask()).await;
+        assert!(world.ask(&shop, ask()).await.unwrap().again);
+    };
+    retried(world).await;
+}
+
+pub async fn assertions_are_told_apart_by_channel(world: World) {
+    let (shop, other) = (strict(&world).await, strict(&world).await);
+    world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
+    world.get(&other, Ask::new(Kind::V21).jti("a")).await;
+    assert_eq!(
+        refusal(world.ask(&other, Ask::new(Kind::V21).jti("a")).await),
+        Refusal::AssertionUsed
+    );
+}

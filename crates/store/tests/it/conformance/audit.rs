@@ -1,0 +1,160 @@
+//! Who did what: one row for each act of people, in the act's own transaction.
+
+use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
+use tegata_store::{AuditRow, By, ChannelPatch, Ending, Page, SigningKeyChange, TokenName};
+use tegata_token::{
+    id::{ChannelId, Serial, TokenId},
+    law::{Kind, Law},
+    policy::{ChannelState, GroupSettings},
+    secret::PlainSecret,
+};
+
+/// All rows, oldest first.
+async fn rows(world: &World) -> Vec<AuditRow> {
+    let mut rows = world.audit(None, ALL).await.unwrap();
+    rows.reverse();
+    rows
+}
+
+pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
+    let who = || By {
+        actor: "alice".into(),
+        source: Some("192.0.2.1".into()),
+        reason: Some("because".into()),
+        at: NOW.plus(9),
+    };
+    let shop = world.shop().await;
+    let first = rows(&world).await;
+    let acts: Vec<_> = first.iter().map(|row| row.act.as_str()).collect();
+    assert_eq!(acts, ["provider.create", "signing-key.rotate", "channel.create", "key.register"]);
+    macro_rules! writes {
+        ($act:expr, $name:literal) => {{
+            let before = rows(&world).await.len();
+            $act.await.unwrap();
+            let new = rows(&world).await.split_off(before);
+            assert_eq!(new.len(), 1, "{}", stringify!($act));
+            let row = &new[0];
+            assert_eq!((row.act.as_str(), row.actor.as_str()), ($name, "alice"));
+            assert_eq!(row.source.as_deref(), Some("192.0.2.1"));
+            assert_eq!((row.at, &row.detail["reason"]), (NOW.plus(9), &"because".into()));
+        }};
+    }
+    let id = shop.id;
+    let patch = |patch: ChannelPatch| world.change_channel(id, patch, who());
+    let none = ChannelPatch::default;
+    let secret = || PlainSecret::from_random([2; 16]);
+    let settings = || GroupSettings { cap: Some(3), ..GroupSettings::default() };
+    let provider = tegata_token::id::ProviderId::from_number(5).unwrap();
+
+    writes!(world.create_provider(provider, "P".into(), who()), "provider.create");
+    writes!(world.create_channel(world.new_channel(&secret()), who()), "channel.create");
+    writes!(patch(ChannelPatch { name: Some("N".into()), ..none() }), "channel.set");
+    assert_eq!(rows(&world).await.last().unwrap().detail["name"], "N");
+    writes!(patch(ChannelPatch { law: Some(Law::Legacy2020), ..none() }), "channel.set");
+    writes!(
+        patch(ChannelPatch { state: Some(ChannelState::Suspended), ..none() }),
+        "channel.suspend"
+    );
+    writes!(patch(ChannelPatch { state: Some(ChannelState::Active), ..none() }), "channel.resume");
+    writes!(world.replace_secret(id, secret().hash(), 60, true, who()), "channel.rotate-secret");
+    let key = world.register(id, 1, None).await.unwrap();
+    writes!(world.delete_key(id, key, true, who()), "key.delete");
+    writes!(world.set_group(id, group("a"), settings(), who()), "group.set");
+    writes!(world.delete_group(id, group("a"), who()), "group.delete");
+    writes!(world.end(id, Ending::All, false, who()), "token.revoke");
+    writes!(world.end(id, Ending::Stored { serial: Serial(1) }, false, who()), "token.revoke");
+    let add = SigningKeyChange::Add(signing_key(2));
+    writes!(world.change_signing_keys(add, who()), "signing-key.rotate");
+    let promote = SigningKeyChange::Promote(signing_key(2).id);
+    writes!(world.change_signing_keys(promote, who()), "signing-key.promote");
+    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
+    writes!(world.change_signing_keys(remove, who()), "signing-key.revoke");
+    let all = SigningKeyChange::RemoveAll { successor: signing_key(3) };
+    writes!(world.change_signing_keys(all, who()), "signing-key.revoke-all");
+    let grant = world.grant(&shop, &Ask::new(Kind::LongLived)).await;
+    writes!(world.issue(grant, TokenId([1; 16]), NOW, Some(who())), "token.issue");
+    writes!(patch(ChannelPatch { state: Some(ChannelState::Deleted), ..none() }), "channel.delete");
+
+    // An issue that nobody stands for is told by its own row.
+    let other = world.shop().await;
+    let seen = rows(&world).await;
+    world.get(&other, Ask::new(Kind::V21)).await;
+    world.reopen().await;
+    let kept = rows(&world).await;
+    assert_eq!(format!("{kept:?}"), format!("{seen:?}"));
+}
+
+pub async fn a_refused_act_and_a_dry_run_have_none(world: World) {
+    let shop = world.shop().await;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21)).await;
+    }
+    let before = rows(&world).await.len();
+    world.end(shop.id, Ending::All, true, by(NOW)).await.unwrap();
+    world.end(shop.id, Ending::Stored { serial: Serial(1) }, true, by(NOW)).await.unwrap();
+    let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
+    refusal(world.issue(grant, TokenId([1; 16]), NOW, Some(by(NOW))).await);
+    let nowhere = ChannelId::from_number(1).unwrap();
+    world.end(nowhere, Ending::All, false, by(NOW)).await.unwrap_err();
+    world.register(shop.id, 0, None).await.unwrap_err();
+    world.create_provider(world.provider, "P".into(), by(NOW)).await.unwrap_err();
+    let promote = SigningKeyChange::Promote(signing_key(9).id);
+    world.change_signing_keys(promote, by(NOW)).await.unwrap_err();
+    assert_eq!(rows(&world).await.len(), before);
+}
+
+pub async fn rows_are_listed_newest_first_and_by_channel(world: World) {
+    let (shop, other) = (world.shop().await, world.shop().await);
+    for n in 0..5 {
+        world.revoke(&shop, Ending::All, NOW.plus(n)).await;
+        world.revoke(&other, Ending::Kind(Kind::V21), NOW.plus(n)).await;
+    }
+    let of_shop = world.audit(Some(shop.id), ALL).await.unwrap();
+    assert_eq!(of_shop.len(), 7);
+    assert!(of_shop.iter().all(|row| row.channel == Some(shop.id)));
+    assert!(of_shop.iter().all(|row| row.provider == Some(world.provider)));
+    let (mut before, mut paged) = (None, Vec::new());
+    loop {
+        let page = world.audit(Some(shop.id), Page { before, most: 3 }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        paged.extend(page.iter().map(|row| row.id));
+    }
+    assert_eq!(paged, of_shop.iter().map(|row| row.id).collect::<Vec<_>>());
+    assert!(paged.is_sorted_by(|a, b| a > b));
+    assert_eq!(world.audit(None, ALL).await.unwrap().len(), 2 + 14);
+}
+
+pub async fn a_row_names_a_place_in_the_log_only_if_the_act_wrote_there(world: World) {
+    let shop = world.shop().await;
+    let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+    let last = || async { rows(&world).await.pop().unwrap().position };
+    assert_eq!(last().await, None, "registering a key ends nothing");
+    let ending = Ending::Stored { serial };
+    let ended = world.revoke(&shop, ending.clone(), NOW).await;
+    assert_eq!(last().await, Some(ended.position));
+    let detail = rows(&world).await.pop().unwrap().detail;
+    let named = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
+    assert_eq!(detail["token_id"], named.id.to_string(), "people know it by its id");
+    world.revoke(&shop, ending, NOW).await;
+    assert_eq!(last().await, None, "it was done before");
+    let law = ChannelPatch { law: Some(Law::Legacy2020), ..ChannelPatch::default() };
+    world.patch(&shop, law).await;
+    assert_eq!(last().await, None);
+    let state = Some(ChannelState::Suspended);
+    world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;
+    assert_eq!(last().await, Some(world.state().await.unwrap().view.position()));
+}
+
+pub async fn no_secret_is_in_a_row(world: World) {
+    let shop = world.shop().await;
+    let secret = PlainSecret::from_random([0xCA; 16]);
+    world.replace_secret(shop.id, secret.hash(), 60, true, by(NOW)).await.unwrap();
+    let add = SigningKeyChange::Add(signing_key(0xCA));
+    world.change_signing_keys(add, by(NOW)).await.unwrap();
+    let text = format!("{:?}", rows(&world).await);
+    let hash: String = secret.hash().to_stored().iter().map(|it| format!("{it:02x}")).collect();
+    for canary in [secret.reveal(), shop.secret.reveal(), &hash, "cacaca"] {
+        assert!(!text.to_lowercase().contains(canary), "{canary}");
+    }
+}

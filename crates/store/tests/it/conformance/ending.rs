@@ -1,0 +1,281 @@
+//! Endings: one token, a group, a kind, a key, all.
+
+use crate::world::{Ask, NOW, Shop, World, by, group, refusal, signing_key};
+use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenFilter, TokenState};
+use tegata_token::{
+    claims::Claims,
+    decide::judge,
+    id::{AssertionKeyId, Serial, TokenId},
+    law::{Kind, STATELESS_ENDINGS},
+    policy::{ChannelState, GroupSettings},
+    refusal::Refusal,
+    secret::PlainSecret,
+    time::DAY,
+    view::SINGLES,
+};
+
+/// A channel with tokens of every sort: kinds, groups, keys.
+struct Full {
+    shop: Shop,
+    second: AssertionKeyId,
+    stored: Vec<Claims>,
+    stateless: Vec<Claims>,
+}
+
+async fn full(world: &World) -> Full {
+    let shop = world.shop().await;
+    let second = world.register(shop.id, 1, None).await.unwrap();
+    let mut stored = Vec::new();
+    for ask in [
+        Ask::new(Kind::V21),
+        Ask::new(Kind::V21).group("a"),
+        Ask::new(Kind::V21).group("b"),
+        Ask::new(Kind::V21).signed(second, 1),
+        Ask::new(Kind::V21).signed(second, 1).group("a"),
+        Ask::new(Kind::ShortLived),
+        Ask::new(Kind::ShortLived).group("a"),
+        Ask::new(Kind::LongLived),
+    ] {
+        stored.push(world.ask(&shop, ask).await.unwrap().claims);
+    }
+    let mut stateless = Vec::new();
+    for mut ask in [
+        Ask::new(Kind::Stateless),
+        Ask::new(Kind::Stateless).group("a"),
+        Ask::new(Kind::Stateless).signed(second, 1),
+    ] {
+        ask.by_assertion = ask.signed.is_some();
+        let grant = world.grant(&shop, &ask).await;
+        let id = TokenId(u128::from(world.fresh()).to_be_bytes());
+        stateless.push(grant.stateless_claims(id, signing_key(1).id, NOW));
+    }
+    Full { shop, second, stored, stateless }
+}
+
+pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world: World) {
+    type Which = fn(&Full) -> Ending;
+    type Ends = fn(&Claims, AssertionKeyId) -> bool;
+    let cases: [(Which, Ends); 9] = [
+        (|it| Ending::Stored { serial: it.stored[1].serial }, |it, _| it.serial == Serial(2)),
+        (|it| Ending::Stored { serial: it.stored[7].serial }, |it, _| it.serial == Serial(8)),
+        (|_| Ending::Group(group("a")), |it, _| it.group == Some(group("a"))),
+        (|_| Ending::Kind(Kind::V21), |it, _| it.kind == Kind::V21),
+        (|_| Ending::Kind(Kind::LongLived), |it, _| it.kind == Kind::LongLived),
+        (|_| Ending::Kind(Kind::Stateless), |it, _| it.kind == Kind::Stateless),
+        (|it| Ending::AssertionKey(it.second), |it, key| it.assertion_key == Some(key)),
+        (|_| Ending::All, |_, _| true),
+        (
+            |it| Ending::Stateless { id: it.stateless[1].id, expires_at: NOW.plus(900) },
+            |it, _| it.kind == Kind::Stateless && it.group.is_some(),
+        ),
+    ];
+    for (ending, ends) in cases {
+        let it = full(&world).await;
+        let ending = ending(&it);
+        let at = NOW.plus(7);
+        let stored = it.stored.iter().filter(|token| ends(token, it.second)).count();
+
+        let before = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
+        let dry = world.end(it.shop.id, ending.clone(), true, by(at)).await.unwrap();
+        assert_eq!(dry.tokens, stored, "{ending:?}");
+        let after = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
+        assert_eq!(dry.position, before.0.view.position());
+        crate::agree::views(&before.0.view, &after.0.view, [it.shop.id]);
+        assert_eq!(format!("{:?}", before.1), format!("{:?}", after.1));
+
+        let ended = world.revoke(&it.shop, ending.clone(), at).await;
+        assert_eq!(ended.tokens, stored, "{ending:?}");
+        let view = world.state().await.unwrap().view;
+        for token in it.stored.iter().chain(&it.stateless) {
+            let lives = judge(token, at, &view).is_ok();
+            assert_eq!(!lives, ends(token, it.second), "{ending:?} and {token:?}");
+        }
+        for token in it.stored.iter().filter(|token| ends(token, it.second)) {
+            let row = world.row(&it.shop, token.serial, at).await;
+            assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
+            assert_eq!(row.ended_for, None);
+        }
+        crate::agree::everything(&world, &it.stored, at).await;
+    }
+}
+
+pub async fn an_ending_is_done_once(world: World) {
+    let it = full(&world).await;
+    let shop = &it.shop;
+    for ending in [
+        Ending::Stored { serial: Serial(1) },
+        Ending::Stateless { id: it.stateless[0].id, expires_at: NOW.plus(900) },
+        Ending::Group(group("a")),
+        Ending::All,
+    ] {
+        let first = world.revoke(shop, ending.clone(), NOW).await;
+        let rows = world.rows(shop, NOW).await;
+        let again = world.revoke(shop, ending.clone(), NOW.plus(5)).await;
+        assert_eq!(again.tokens, 0, "{ending:?}");
+        // Its answer comes from behind the act that did the work.
+        assert!(again.position >= first.position);
+        let after = world.rows(shop, NOW).await;
+        assert_eq!(format!("{rows:?}"), format!("{after:?}"), "the first end stays");
+    }
+    // What has expired is beyond ending.
+    let expired = Ending::Stateless { id: TokenId([9; 16]), expires_at: NOW.plus(5) };
+    let before = world.state().await.unwrap().view.position();
+    assert_eq!(world.revoke(shop, expired, NOW.plus(5)).await.position, before);
+}
+
+pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: World) {
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for n in 0..30 {
+        tokens.push(world.ask(&shop, Ask::new(Kind::V21).life(5000 + n)).await.unwrap().claims);
+        tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
+    }
+    let v21: Vec<_> = tokens.iter().filter(|it| it.kind == Kind::V21).cloned().collect();
+    for (n, token) in v21.iter().enumerate().take(25) {
+        let at = NOW.plus(n as i64);
+        world.revoke(&shop, Ending::Stored { serial: token.serial }, at).await;
+        crate::agree::everything(&world, &tokens, at).await;
+        let view = world.state().await.unwrap().view;
+        let facts = view.channel(shop.id).unwrap();
+        assert!(facts.singles.len() <= SINGLES && facts.floors.len() <= 1, "{facts:?}");
+        if n % 10 == 9 {
+            // The next ones stand beside the fold, not below it.
+            let next = world.ask(&shop, Ask::new(Kind::V21).at(at)).await.unwrap();
+            tokens.push(next.claims);
+            crate::agree::everything(&world, &tokens, at).await;
+        }
+    }
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
+    // The newest of all, at once, is folded as well.
+    for _ in 0..2 * SINGLES {
+        let token = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+        world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+        tokens.push(token);
+        crate::agree::everything(&world, &tokens, NOW.plus(30)).await;
+    }
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
+}
+
+pub async fn stateless_endings_are_bounded(world: World) {
+    let shop = world.shop().await;
+    let ending = |n: usize, expires_at| Ending::Stateless {
+        id: TokenId((n as u128).to_be_bytes()),
+        expires_at,
+    };
+    let end = |n, expires_at, at| world.end(shop.id, ending(n, expires_at), false, by(at));
+    for n in 0..STATELESS_ENDINGS {
+        end(n, NOW.plus(900), NOW).await.unwrap();
+    }
+    let held =
+        || async { world.state().await.unwrap().view.channel(shop.id).unwrap().stateless.len() };
+    assert_eq!(held().await, STATELESS_ENDINGS);
+    let refused = end(STATELESS_ENDINGS, NOW.plus(900), NOW).await;
+    assert_eq!(refusal(refused), Refusal::TooManyStatelessEndings);
+    // One that is ended already is no further one.
+    end(0, NOW.plus(900), NOW).await.unwrap();
+    // A bulk ending always has room.
+    world.revoke(&shop, Ending::Kind(Kind::Stateless), NOW).await;
+    // Those that expired meanwhile take no place, though not yet forgotten.
+    end(STATELESS_ENDINGS, NOW.plus(1800), NOW.plus(900)).await.unwrap();
+    assert_eq!(held().await, STATELESS_ENDINGS + 1);
+    let other = world.shop().await;
+    world.revoke(&other, ending(1, NOW.plus(1800)), NOW.plus(900)).await;
+}
+
+pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_asked_to(world: World) {
+    let at = NOW.plus(3);
+    for revoke in [false, true] {
+        let it = full(&world).await;
+        let deleted = world.delete_key(it.shop.id, it.second, revoke, by(at)).await.unwrap();
+        let of_key = it.stored.iter().filter(|token| token.assertion_key == Some(it.second));
+        assert_eq!(deleted.tokens, if revoke { of_key.count() } else { 0 });
+        crate::agree::everything(&world, &it.stored, at).await;
+        let view = world.state().await.unwrap().view;
+        assert_eq!(judge(&it.stateless[2], at, &view).is_err(), revoke);
+        assert!(judge(&it.stateless[0], at, &view).is_ok());
+
+        let it = full(&world).await;
+        let secret = PlainSecret::from_random([2; 16]).hash();
+        world.replace_secret(it.shop.id, secret, 0, revoke, by(at)).await.unwrap();
+        let living = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+        let living = world.rows_of(it.shop.id, living, at).await.len();
+        assert_eq!(living, if revoke { 0 } else { it.stored.len() });
+        let view = world.state().await.unwrap().view;
+        assert!(it.stateless.iter().all(|token| judge(token, at, &view).is_err() == revoke));
+        crate::agree::everything(&world, &it.stored, at).await;
+        // The key that is left still gets tokens, and they live.
+        let fresh = world.ask(&it.shop, Ask::new(Kind::V21).at(at)).await.unwrap().claims;
+        crate::agree::everything(&world, &[fresh], at).await;
+    }
+    let it = full(&world).await;
+    let settings = GroupSettings { cap: Some(3), ..GroupSettings::default() };
+    world.set_group(it.shop.id, group("a"), settings, by(at)).await.unwrap();
+    let bound = world.register(it.shop.id, 2, Some(group("a"))).await.unwrap();
+    let mine = world.ask(&it.shop, Ask::new(Kind::V21).signed(bound, 2).at(at)).await.unwrap();
+    assert_eq!(mine.claims.group, Some(group("a")));
+    let deleted = world.delete_group(it.shop.id, group("a"), by(at)).await.unwrap();
+    assert_eq!(deleted.tokens, 4);
+    let snapshot = world.snapshot(&it.shop).await;
+    assert!(snapshot.groups.is_empty());
+    assert!(snapshot.assertion_keys.iter().all(|key| key.group.is_none()));
+    let groups = world.groups(it.shop.id, at).await.unwrap();
+    assert_eq!(groups.iter().map(|row| row.group.as_str()).collect::<Vec<_>>(), ["b"]);
+    crate::agree::everything(&world, &it.stored, at).await;
+}
+
+pub async fn an_ending_does_not_touch_what_comes_after_it(world: World) {
+    let it = full(&world).await;
+    for ending in [
+        Ending::Group(group("a")),
+        Ending::AssertionKey(it.second),
+        Ending::Kind(Kind::V21),
+        Ending::All,
+    ] {
+        world.revoke(&it.shop, ending.clone(), NOW).await;
+        let ask = Ask::new(Kind::V21).group("a").signed(it.second, 1);
+        let after = world.ask(&it.shop, ask).await.unwrap().claims;
+        let stateless = world.grant(&it.shop, &Ask::new(Kind::Stateless).group("a")).await;
+        let stateless = stateless.stateless_claims(TokenId([7; 16]), signing_key(1).id, NOW);
+        let view = world.state().await.unwrap().view;
+        assert_eq!(judge(&after, NOW, &view), Ok(after.expires_at), "{ending:?}");
+        assert_eq!(judge(&stateless, NOW, &view), Ok(stateless.expires_at), "{ending:?}");
+        crate::agree::everything(&world, &[after], NOW).await;
+    }
+}
+
+pub async fn a_deleted_channel_keeps_what_was_known_of_its_tokens(world: World) {
+    let shop = world.shop().await;
+    let expired = world.ask(&shop, Ask::new(Kind::V21).life(50)).await.unwrap().claims;
+    let revoked = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+    world.revoke(&shop, Ending::Stored { serial: revoked.serial }, NOW.plus(10)).await;
+    let replaced = world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims;
+    let by_reissue = Ask::new(Kind::LongLived).delay(60).at(NOW.plus(10));
+    let removed = world.ask(&shop, by_reissue).await.unwrap().claims;
+    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    world.change_signing_keys(remove, by(NOW.plus(100))).await.unwrap();
+    let living = world.ask(&shop, Ask::new(Kind::V21).at(NOW.plus(150))).await.unwrap().claims;
+
+    let at = NOW.plus(200);
+    let state = Some(ChannelState::Deleted);
+    let patch = ChannelPatch { state, ..ChannelPatch::default() };
+    world.change_channel(shop.id, patch, by(at)).await.unwrap();
+
+    let tokens = [expired, revoked, replaced, removed, living];
+    let mut ended = Vec::new();
+    for token in &tokens {
+        ended.push(world.row(&shop, token.serial, at).await.ended);
+    }
+    assert_eq!(
+        ended,
+        [
+            None,
+            Some((EndedBy::Revoked, NOW.plus(10))),
+            Some((EndedBy::Reissued, NOW.plus(70))),
+            Some((EndedBy::Revoked, NOW.plus(100))),
+            Some((EndedBy::Revoked, at)),
+        ]
+    );
+    crate::agree::everything(&world, &tokens, at).await;
+    crate::agree::everything(&world, &tokens, at.plus(100 * DAY)).await;
+}

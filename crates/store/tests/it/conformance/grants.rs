@@ -1,0 +1,146 @@
+//! What a grant is worth when its channel changed between the judgement and the
+//! issue: it is judged again, inside the transaction.
+
+use crate::world::{Ask, NOW, World, by, group, refusal};
+use tegata_store::{ChannelPatch, Ending};
+use tegata_token::{
+    decide::{Refused, judge},
+    id::{SigningKeyId, TokenId},
+    law::{Kind, Law, WhenFull},
+    policy::{ChannelState, GroupSettings},
+    refusal::Refusal,
+    secret::PlainSecret,
+    view::How,
+};
+
+pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
+    let shop = world.shop().await;
+    let grant = world.grant(&shop, &Ask::new(Kind::ShortLived)).await;
+    let secret = PlainSecret::from_random([2; 16]).hash();
+    world.replace_secret(shop.id, secret, 0, false, by(NOW)).await.unwrap();
+    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::WrongSecret);
+}
+
+pub async fn a_grant_by_a_secret_that_is_kept_for_a_while_is_used(world: World) {
+    let shop = world.shop().await;
+    let ask = Ask::new(Kind::ShortLived);
+    let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
+    let secret = PlainSecret::from_random([2; 16]).hash();
+    world.replace_secret(shop.id, secret, 60, false, by(NOW)).await.unwrap();
+    world.take(one, NOW.plus(59)).await.unwrap();
+    assert_eq!(refusal(world.take(two, NOW.plus(60)).await), Refusal::WrongSecret);
+}
+
+pub async fn a_grant_by_a_key_that_was_deleted_is_refused(world: World) {
+    let shop = world.shop().await;
+    let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
+    world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
+    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::UnknownAssertionKey);
+}
+
+pub async fn a_grant_of_a_channel_that_was_suspended_is_refused_until_it_is_resumed(world: World) {
+    let shop = world.shop().await;
+    for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived] {
+        let ask = Ask::new(kind);
+        let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
+        let state = |state| ChannelPatch { state: Some(state), ..ChannelPatch::default() };
+        world.patch(&shop, state(ChannelState::Suspended)).await;
+        assert_eq!(refusal(world.take(one, NOW).await), Refusal::Suspended);
+        world.patch(&shop, state(ChannelState::Active)).await;
+        world.take(two, NOW).await.unwrap();
+    }
+}
+
+pub async fn a_grant_of_a_channel_that_was_deleted_is_refused(world: World) {
+    let shop = world.shop().await;
+    let mut grants = Vec::new();
+    for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived] {
+        grants.push(world.grant(&shop, &Ask::new(kind)).await);
+    }
+    let state = Some(ChannelState::Deleted);
+    world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;
+    for grant in grants {
+        let why = refusal(world.take(grant, NOW).await);
+        assert!(matches!(why, Refusal::UnknownChannel | Refusal::UnknownAssertionKey), "{why:?}");
+    }
+    assert!(world.rows(&shop, NOW).await.is_empty());
+}
+
+pub async fn a_grant_whose_delay_a_tighter_law_forbids_is_refused(world: World) {
+    let shop = world.shop().await;
+    let first = world.get(&shop, Ask::new(Kind::LongLived)).await;
+    let grant = world.grant(&shop, &Ask::new(Kind::LongLived).delay(60)).await;
+    let law = Some(Law::Legacy2020);
+    world.patch(&shop, ChannelPatch { law, ..ChannelPatch::default() }).await;
+    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::DelayUnderLegacyLaw);
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await, [first.0]);
+}
+
+pub async fn a_grant_is_counted_by_the_caps_of_the_moment_of_issue(world: World) {
+    let shop = world.shop().await;
+    let ask = Ask::new(Kind::ShortLived).group("a");
+    let first = world.get(&shop, ask.clone()).await;
+    let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
+
+    let refuse = GroupSettings {
+        cap: Some(1),
+        when_full: Some(WhenFull::Refuse),
+        ..GroupSettings::default()
+    };
+    world.set_group(shop.id, group("a"), refuse, by(NOW)).await.unwrap();
+    assert_eq!(refusal(world.take(one, NOW).await), Refusal::GroupFull(Kind::ShortLived));
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [first.0]);
+
+    let end_oldest = GroupSettings { cap: Some(1), ..GroupSettings::default() };
+    world.set_group(shop.id, group("a"), end_oldest, by(NOW)).await.unwrap();
+    let second = world.take(two, NOW).await.unwrap().claims.serial;
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [second.0]);
+}
+
+pub async fn a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_is_taken(
+    world: World,
+) {
+    let shop = world.shop().await;
+    let single_use_assertions = Some(true);
+    world.patch(&shop, ChannelPatch { single_use_assertions, ..ChannelPatch::default() }).await;
+    let stale = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
+    let fresh = world.grant(&shop, &Ask::new(Kind::Stateless).jti("b")).await;
+    world.take_assertion(fresh, NOW).await.unwrap();
+    world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
+    let taken = world.take_assertion(stale, NOW).await;
+    assert_eq!(refusal(taken), Refusal::UnknownAssertionKey);
+}
+
+pub async fn a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it(world: World) {
+    let shop = world.shop().await;
+    let key: SigningKeyId = crate::world::signing_key(1).id;
+    let claims = |grant: &tegata_token::policy::Grant| {
+        grant.stateless_claims(TokenId([world.fresh() as u8; 16]), key, NOW)
+    };
+    let before = world.grant(&shop, &Ask::new(Kind::Stateless)).await;
+    let token = claims(&before);
+    world.revoke(&shop, Ending::Kind(Kind::Stateless), NOW).await;
+    let after = claims(&world.grant(&shop, &Ask::new(Kind::Stateless)).await);
+    let late = claims(&before);
+
+    let view = world.state().await.unwrap().view;
+    assert_eq!(judge(&token, NOW, &view), Err(Refused::Ended(How::Floor)));
+    assert_eq!(judge(&late, NOW, &view), Err(Refused::Ended(How::Floor)));
+    assert_eq!(judge(&after, NOW, &view), Ok(after.expires_at));
+}
+
+pub async fn a_refused_grant_leaves_no_trace(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
+    let grant = world.grant(&shop, &Ask::new(Kind::ShortLived).key("k")).await;
+    let state = Some(ChannelState::Suspended);
+    world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;
+    let before = world.state().await.unwrap();
+    let late = NOW.plus(1000);
+    assert_eq!(refusal(world.take(grant, late).await), Refusal::Suspended);
+    let after = world.state().await.unwrap();
+    assert_eq!(after.view.position(), before.view.position());
+    assert_eq!(after.written_at, NOW, "a refused act writes no time");
+    assert_eq!(world.rows(&shop, NOW).await.len(), 1);
+    crate::agree::everything(&world, &[first], NOW).await;
+}

@@ -1,0 +1,349 @@
+//! The law, kept by the store under its own lock.
+
+use crate::world::{Ask, NOW, World, by, group, refusal, signing_key};
+use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenState};
+use tegata_token::{
+    id::Serial,
+    law::{Kind, Law, WhenFull},
+    policy::{ChannelState, GroupSettings},
+    refusal::Refusal,
+    time::DAY,
+};
+
+pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
+    let shop = world.shop().await;
+    for serial in 1..=30 {
+        assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(serial));
+    }
+    let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
+    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await, Vec::from_iter(1..=30));
+    let ids = world.live_v21(shop.id, None, NOW).await.unwrap();
+    let rows: Vec<_> = world.rows(&shop, NOW).await.iter().map(|row| row.id).collect();
+    assert_eq!(ids, rows);
+    // The refused one took no place in the count.
+    world.revoke(&shop, Ending::Stored { serial: Serial(7) }, NOW).await;
+    assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(31));
+}
+
+pub async fn the_31st_short_lived_token_ends_the_oldest(world: World) {
+    let shop = world.shop().await;
+    for serial in 1..=30 {
+        assert_eq!(world.get(&shop, Ask::new(Kind::ShortLived)).await, Serial(serial));
+    }
+    let at = NOW.plus(5);
+    for serial in 31..=45 {
+        world.get(&shop, Ask::new(Kind::ShortLived).at(at)).await;
+        let oldest = world.row(&shop, Serial(serial - 30), at).await;
+        assert_eq!(oldest.state, TokenState::Ended);
+        assert_eq!(oldest.ended, Some((EndedBy::Evicted, at)));
+        assert_eq!(oldest.ended_for, Some(Serial(serial)));
+        let living = world.living(&shop, Kind::ShortLived, at).await;
+        assert_eq!(living, Vec::from_iter(serial - 29..=serial));
+    }
+}
+
+pub async fn kinds_channels_and_groups_are_counted_apart(world: World) {
+    let (shop, other) = (world.shop().await, world.shop().await);
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21)).await;
+        world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    }
+    world.get(&shop, Ask::new(Kind::LongLived)).await;
+    world.get(&other, Ask::new(Kind::V21)).await;
+    world.get(&other, Ask::new(Kind::ShortLived)).await;
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await, [61]);
+    assert_eq!(world.living(&other, Kind::V21, NOW).await, [1]);
+}
+
+pub async fn the_third_token_of_a_group_ends_its_oldest(world: World) {
+    let shop = world.shop().await;
+    let other = world.get(&shop, Ask::new(Kind::V21).group("b")).await;
+    let none = world.get(&shop, Ask::new(Kind::V21)).await;
+    let kind = world.get(&shop, Ask::new(Kind::ShortLived).group("a")).await;
+    let ask = || Ask::new(Kind::V21).group("a");
+    let [first, second] = [world.get(&shop, ask()).await, world.get(&shop, ask()).await];
+    let third = world.get(&shop, ask()).await;
+    let living = world.living(&shop, Kind::V21, NOW).await;
+    assert_eq!(living, [other.0, none.0, second.0, third.0]);
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [kind.0]);
+    let ended = world.row(&shop, first, NOW).await;
+    assert_eq!((ended.ended, ended.ended_for), (Some((EndedBy::Evicted, NOW)), Some(third)));
+    let of_a = world.live_v21(shop.id, Some(group("a")), NOW).await.unwrap();
+    let [second, third] =
+        [world.row(&shop, second, NOW).await.id, world.row(&shop, third, NOW).await.id];
+    assert_eq!(of_a, [second, third]);
+}
+
+pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
+    let shop = world.shop().await;
+    let patch = ChannelPatch {
+        group_cap: Some(3),
+        group_when_full: Some(WhenFull::Refuse),
+        ..ChannelPatch::default()
+    };
+    world.patch(&shop, patch).await;
+    let own = GroupSettings {
+        cap: Some(1),
+        when_full: Some(WhenFull::EndOldest),
+        ..GroupSettings::default()
+    };
+    world.set_group(shop.id, group("b"), own, by(NOW)).await.unwrap();
+    for _ in 0..3 {
+        world.get(&shop, Ask::new(Kind::ShortLived).group("a")).await;
+    }
+    let refused = world.ask(&shop, Ask::new(Kind::ShortLived).group("a")).await;
+    assert_eq!(refusal(refused), Refusal::GroupFull(Kind::ShortLived));
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [1, 2, 3]);
+    world.get(&shop, Ask::new(Kind::ShortLived).group("b")).await;
+    world.get(&shop, Ask::new(Kind::ShortLived).group("b")).await;
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [1, 2, 3, 5]);
+}
+
+pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
+    let shop = world.shop().await;
+    world.patch(&shop, ChannelPatch { group_cap: Some(30), ..ChannelPatch::default() }).await;
+    let ask = |name: Option<&str>| {
+        let ask = Ask::new(Kind::ShortLived);
+        name.map_or(ask.clone(), |name| ask.group(name))
+    };
+    world.get(&shop, ask(None)).await;
+    for _ in 2..=28 {
+        world.get(&shop, ask(Some("a"))).await;
+    }
+    world.get(&shop, ask(Some("b"))).await;
+    world.get(&shop, ask(None)).await;
+    let living = || world.living(&shop, Kind::ShortLived, NOW);
+    assert_eq!(living().await.len(), 30);
+    // The oldest of its own, be it not the oldest of all.
+    world.get(&shop, ask(Some("b"))).await;
+    assert!(!living().await.contains(&29));
+    world.get(&shop, ask(Some("a"))).await;
+    assert!(!living().await.contains(&2));
+    world.get(&shop, ask(None)).await;
+    assert!(!living().await.contains(&1));
+    assert_eq!(living().await.len(), 30);
+    // Nobody's issue ends another's token.
+    let refused = world.ask(&shop, ask(Some("c"))).await;
+    assert_eq!(refusal(refused), Refusal::Full(Kind::ShortLived));
+    assert_eq!(living().await.len(), 30);
+    // v2.1 ends nobody's, unless the group's own rule made room before.
+    world.patch(&shop, ChannelPatch { group_cap: Some(2), ..ChannelPatch::default() }).await;
+    for n in 0..15 {
+        let ask = || Ask::new(Kind::V21).group(&format!("g{n}"));
+        world.get(&shop, ask()).await;
+        world.get(&shop, ask()).await;
+    }
+    let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
+    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+    world.get(&shop, Ask::new(Kind::V21).group("g3")).await;
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
+}
+
+pub async fn expired_and_ended_tokens_do_not_count(world: World) {
+    let shop = world.shop().await;
+    for n in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21).life(100 + n)).await;
+    }
+    let ask = |at| world.ask(&shop, Ask::new(Kind::V21).at(at));
+    assert_eq!(refusal(ask(NOW.plus(99)).await), Refusal::Full(Kind::V21));
+    // The first moment at which it is no longer valid is the first that it does not count.
+    assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(31));
+    assert_eq!(refusal(ask(NOW.plus(100)).await), Refusal::Full(Kind::V21));
+    let first = world.row(&shop, Serial(1), NOW.plus(100)).await;
+    assert_eq!((first.state, first.ended), (TokenState::Expired, None));
+    world.revoke(&shop, Ending::Stored { serial: Serial(20) }, NOW.plus(100)).await;
+    assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(32));
+}
+
+pub async fn tokens_of_a_suspended_channel_count(world: World) {
+    let shop = world.shop().await;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21)).await;
+    }
+    let state = |state| ChannelPatch { state: Some(state), ..ChannelPatch::default() };
+    world.patch(&shop, state(ChannelState::Suspended)).await;
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
+    world.patch(&shop, state(ChannelState::Active)).await;
+    let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
+    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+}
+
+pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(world: World) {
+    let shop = world.shop().await;
+    let expired = world.ask(&shop, Ask::new(Kind::V21).life(5)).await.unwrap().claims;
+    let mut tokens = vec![expired];
+    let revoked = world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    world.revoke(&shop, Ending::Stored { serial: revoked }, NOW).await;
+    for _ in 0..30 {
+        let issued = world.ask(&shop, Ask::new(Kind::V21).at(NOW.plus(5))).await.unwrap();
+        tokens.push(issued.claims);
+    }
+    tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+    let at = NOW.plus(10);
+    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
+    assert_eq!(removed.tokens, 31, "those that lived until then");
+
+    assert!(world.live_v21(shop.id, None, at).await.unwrap().is_empty());
+    for token in &tokens[1..] {
+        let row = world.row(&shop, token.serial, at).await;
+        assert_eq!(row.state, TokenState::Ended);
+        assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
+    }
+    let expired = world.row(&shop, tokens[0].serial, at).await;
+    assert_eq!((expired.state, expired.ended), (TokenState::Expired, None), "it ended before");
+    let revoked = world.row(&shop, revoked, at).await;
+    assert_eq!(revoked.ended, Some((EndedBy::Revoked, NOW)));
+
+    for _ in 0..30 {
+        let issued = world.ask(&shop, Ask::new(Kind::V21).at(at)).await.unwrap();
+        assert_eq!(issued.claims.key, signing_key(2).id);
+        tokens.push(issued.claims);
+    }
+    let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
+    assert_eq!(refusal(full), Refusal::Full(Kind::V21));
+    // A reissue has no predecessor left to give a delay.
+    let reissued = world.ask(&shop, Ask::new(Kind::LongLived).delay(60).at(at)).await.unwrap();
+    assert_eq!(reissued.previous_until, None);
+    tokens.push(reissued.claims);
+    // An ending does not end them once more.
+    let ended = world.revoke(&shop, Ending::All, at).await;
+    assert_eq!(ended.tokens, 31);
+    crate::agree::everything(&world, &tokens, at).await;
+}
+
+pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut world: World) {
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for n in 0..30 {
+        let ask = Ask::new(Kind::V21).at(NOW.plus(n));
+        tokens.push(world.ask(&shop, ask).await.unwrap().claims);
+    }
+    let at = NOW.plus(30);
+    let add = SigningKeyChange::Add(signing_key(2));
+    world.change_signing_keys(add, by(at)).await.unwrap();
+    let promote = SigningKeyChange::Promote(signing_key(2).id);
+    world.change_signing_keys(promote, by(at)).await.unwrap();
+    world.close();
+    world.place.bound(signing_key(1).id, NOW.plus(19)).await;
+    world.reopen().await;
+
+    assert_eq!(world.living(&shop, Kind::V21, at).await, Vec::from_iter(1..=20));
+    let first_out = world.row(&shop, Serial(21), at).await;
+    assert_eq!(first_out.state, TokenState::Ended);
+    let view = world.state().await.unwrap().view;
+    for token in &tokens {
+        let row = world.row(&shop, token.serial, at).await;
+        crate::agree::row_and_view(&row, token, &view, at);
+    }
+    for _ in 0..10 {
+        world.get(&shop, Ask::new(Kind::V21).at(at)).await;
+    }
+    let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
+    assert_eq!(refusal(full), Refusal::Full(Kind::V21));
+    // When the key goes altogether, only those that still lived end by it.
+    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
+    let removed = world.change_signing_keys(remove, by(at.plus(1))).await.unwrap();
+    assert_eq!(removed.tokens, 20);
+}
+
+pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
+    let shop = world.shop().await;
+    let law = Some(Law::Legacy2020);
+    world.patch(&shop, ChannelPatch { law, ..ChannelPatch::default() }).await;
+    let mut tokens = Vec::new();
+    for n in 1..=30 {
+        let kind = if n % 3 == 0 { Kind::LongLived } else { Kind::ShortLived };
+        tokens.push(world.ask(&shop, Ask::new(kind)).await.unwrap().claims);
+    }
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 10, "several may live");
+    for n in 31..=40 {
+        let kind = if n % 2 == 0 { Kind::LongLived } else { Kind::ShortLived };
+        tokens.push(world.ask(&shop, Ask::new(kind)).await.unwrap().claims);
+        let out = world.row(&shop, Serial(n - 30), NOW).await;
+        assert_eq!(out.ended, Some((EndedBy::Evicted, NOW)), "the oldest of both kinds");
+        assert_eq!(out.ended_for, Some(Serial(n)));
+        let both = world.living(&shop, Kind::LongLived, NOW).await.len()
+            + world.living(&shop, Kind::ShortLived, NOW).await.len();
+        assert_eq!(both, 30);
+        crate::agree::everything(&world, &tokens, NOW).await;
+    }
+    for _ in 0..30 {
+        tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
+    }
+    let delayed = world.ask(&shop, Ask::new(Kind::LongLived).delay(1)).await;
+    assert_eq!(refusal(delayed), Refusal::DelayUnderLegacyLaw);
+    crate::agree::everything(&world, &tokens, NOW).await;
+}
+
+pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
+    let shop = world.shop().await;
+    let law = |law| ChannelPatch { law: Some(law), ..ChannelPatch::default() };
+    let mut tokens = Vec::new();
+    for _ in 0..30 {
+        tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
+    }
+    tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+
+    // 31 of both kinds: two go for the next one.
+    world.patch(&shop, law(Law::Legacy2020)).await;
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
+    tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+    assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, Vec::from_iter(3..=30));
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await, [31, 32]);
+    crate::agree::everything(&world, &tokens, NOW).await;
+    for _ in 0..10 {
+        tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+    }
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 12);
+
+    // And back: twelve long-lived ones live until the next reissue; with a delay
+    // the newest of them outlives it.
+    world.patch(&shop, law(Law::Current)).await;
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 12);
+    let at = NOW.plus(5);
+    let reissue = Ask::new(Kind::LongLived).delay(60).at(at);
+    let reissued = world.ask(&shop, reissue).await.unwrap();
+    assert_eq!(reissued.previous_until, Some(at.plus(60)));
+    tokens.push(reissued.claims.clone());
+    assert_eq!(world.living(&shop, Kind::LongLived, at).await, [42, 43]);
+    let out = world.row(&shop, Serial(41), at).await;
+    assert_eq!(out.ended, Some((EndedBy::Reissued, at)));
+    assert_eq!(out.ended_for, Some(reissued.claims.serial));
+    for at in [at, at.plus(59), at.plus(60)] {
+        crate::agree::everything(&world, &tokens, at).await;
+    }
+    // A smaller cap of a group works the same way.
+    for _ in 0..2 {
+        tokens.push(world.ask(&shop, Ask::new(Kind::V21).group("a")).await.unwrap().claims);
+    }
+    let cap = GroupSettings { cap: Some(1), ..GroupSettings::default() };
+    world.set_group(shop.id, group("a"), cap, by(at)).await.unwrap();
+    assert_eq!(world.living(&shop, Kind::V21, at).await, [44, 45]);
+    tokens.push(world.ask(&shop, Ask::new(Kind::V21).group("a")).await.unwrap().claims);
+    assert_eq!(world.living(&shop, Kind::V21, at).await, [46]);
+    crate::agree::everything(&world, &tokens, at).await;
+}
+
+pub async fn the_law_uses_the_later_of_now_and_the_written_time(world: World) {
+    let shop = world.shop().await;
+    let life = DAY;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21).life(life)).await;
+    }
+    let late = NOW.plus(life);
+    let issued = world.ask(&shop, Ask::new(Kind::V21).at(late)).await.unwrap();
+    assert_eq!(issued.claims.issued_at, late);
+    // The clock goes back: what has expired stays out of the count, and no token
+    // bears a time before that of an older one.
+    let issued = world.ask(&shop, Ask::new(Kind::V21).life(60).at(NOW)).await.unwrap();
+    assert_eq!(issued.claims.issued_at, late);
+    assert_eq!(issued.claims.expires_at, late.plus(60));
+    let ended = world.revoke(&shop, Ending::Stored { serial: issued.claims.serial }, NOW).await;
+    assert_eq!(ended.tokens, 1);
+    let row = world.row(&shop, issued.claims.serial, late).await;
+    assert_eq!(row.ended, Some((EndedBy::Revoked, late)));
+}

@@ -1,0 +1,329 @@
+//! The change log: its order, its readers, its owner, and what it forgets.
+
+use crate::{
+    agree,
+    world::{ALL, Ask, NOW, Told, World, by, group, refusal, signing_key},
+};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+use tegata_store::{ChannelPatch, Ending, SigningKeyChange, Store};
+use tegata_token::{
+    decide::{Refused, judge},
+    id::{ChannelId, Position, ProviderId, Serial, TokenId},
+    law::{Kind, Law},
+    policy::ChannelState,
+    refusal::Refusal,
+    time::DAY,
+    view::{ChannelChange, Entry, How, SingleToken, View},
+};
+
+/// Some of each sort of entry.
+async fn some_entries(world: &World) {
+    let shop = world.shop().await;
+    for _ in 0..3 {
+        world.get(&shop, Ask::new(Kind::LongLived).delay(5)).await;
+        world.get(&shop, Ask::new(Kind::V21).group("a")).await;
+    }
+    world.revoke(&shop, Ending::Group(group("a")), NOW).await;
+    let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
+    world.revoke(&shop, stateless, NOW).await;
+    for state in [ChannelState::Suspended, ChannelState::Active, ChannelState::Deleted] {
+        world.patch(&shop, ChannelPatch { state: Some(state), ..Default::default() }).await;
+    }
+    let successor = signing_key(world.fresh() as u8);
+    let change = SigningKeyChange::RemoveAll { successor };
+    world.change_signing_keys(change, by(NOW)).await.unwrap();
+}
+
+pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) {
+    // The follower itself checks that each commit goes on where the last ended.
+    let shops = [world.shop().await, world.shop().await, world.shop().await];
+    let world = Arc::new(world);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..120 {
+        let (world, shop) = (world.clone(), shops[n % 3].clone());
+        tasks.spawn(async move {
+            let ask = Ask::new(Kind::ShortLived).group(&format!("g{}", n % 7));
+            let issued = world.ask(&shop, ask).await.unwrap();
+            let ending = Ending::Stored { serial: issued.claims.serial };
+            if n % 4 == 0 {
+                world.revoke(&shop, ending, NOW).await;
+            }
+            issued.claims
+        });
+    }
+    let tokens = tasks.join_all().await;
+    agree::everything(&world, &tokens, NOW).await;
+    let grown = agree::log(&**world).await;
+    agree::views(&grown, &world.told.heard().view, shops.iter().map(|shop| shop.id));
+    let heard = world.told.heard();
+    let most = heard.commits.iter().map(|commit| commit.entries.len()).max();
+    println!("{} commits, at most {most:?} entries in one", heard.commits.len());
+}
+
+pub async fn changes_gives_what_was_told(mut world: World) {
+    some_entries(&world).await;
+    world.reopen().await;
+    some_entries(&world).await;
+    let told: Vec<Entry> =
+        world.told.heard().commits.iter().flat_map(|commit| commit.entries.clone()).collect();
+    let head = world.state().await.unwrap().view.position();
+    assert_eq!(told.len() as u64, head.number);
+    for after in 0..=told.len() {
+        for most in [1, 3, 1000] {
+            let from = Position { epoch: head.epoch, number: after as u64 };
+            let given = world.changes(from, most).await.unwrap().expect("it is kept");
+            let expected = &told[after..told.len().min(after + most)];
+            assert!(given.iter().map(|(_, entry)| entry).eq(expected));
+            for (at, (position, _)) in given.iter().enumerate() {
+                let number = (after + at) as u64 + 1;
+                assert_eq!(*position, Position { epoch: head.epoch, number });
+            }
+        }
+    }
+}
+
+pub async fn a_reader_of_another_epoch_or_beyond_the_log_is_sent_away(world: World) {
+    let head = world.state().await.unwrap().view.position();
+    let changes = |epoch, number| world.changes(Position { epoch, number }, 10);
+    assert_eq!(changes(head.epoch, head.number).await.unwrap(), Some(Vec::new()));
+    assert!(changes(head.epoch, head.number + 1).await.unwrap().is_none());
+    assert!(changes(head.epoch + 1, head.number).await.unwrap().is_none());
+    assert!(changes(0, 0).await.unwrap().is_none());
+    assert!(changes(head.epoch, 0).await.unwrap().is_some());
+}
+
+pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
+    // The owner of this store takes its time, as long as the test wants.
+    let (entered, enters) = mpsc::channel();
+    let (leave, leaves) = mpsc::channel::<()>();
+    let (entered, leaves) = (Mutex::new(entered), Mutex::new(leaves));
+    let place = world.place.another();
+    let told = Told::new();
+    let hear = told.on_commit();
+    let on_commit = move |commit: &tegata_store::Committed| {
+        hear(commit);
+        entered.lock().unwrap().send(()).unwrap();
+        // A test that fails drops the other end, which lets the writer go.
+        let _ = leaves.lock().unwrap().recv();
+    };
+    let store: Arc<dyn Store> = place.open(false, Box::new(on_commit)).await.unwrap().into();
+    // Dropped before the store, should the test fail: the store waits for its writer.
+    let leave = leave;
+    let provider = ProviderId::from_number(1).unwrap();
+    let nowhere = ChannelId::from_number(1).unwrap();
+    for refused in [false, true] {
+        let store = store.clone();
+        let mut answer = tokio::spawn(async move {
+            match refused {
+                false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
+                true => store.end(nowhere, Ending::All, false, by(NOW)).await.is_err(),
+            }
+        });
+        enters.recv_timeout(Duration::from_secs(20)).unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
+        assert!(early.is_err(), "answered before the owner knew");
+        leave.send(()).unwrap();
+        assert!(answer.await.unwrap());
+    }
+    drop(leave);
+
+    // And under load nobody is ahead of the follower.
+    let shop = world.shop().await;
+    let world = Arc::new(world);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (world, shop) = (world.clone(), shop.clone());
+        tasks.spawn(async move {
+            let claims = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
+            let ending = Ending::Stored { serial: claims.serial };
+            let ended = world.revoke(&shop, ending, NOW).await;
+            let view: View = world.told.heard().view.clone();
+            assert!(view.position() >= ended.position);
+            assert!(matches!(judge(&claims, NOW, &view), Err(Refused::Ended(_))));
+        });
+    }
+    tasks.join_all().await;
+}
+
+pub async fn an_act_is_done_even_if_nobody_waits_for_its_answer(world: World) {
+    let shop = world.shop().await;
+    let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+    let gone = world.end(shop.id, Ending::Stored { serial }, false, by(NOW));
+    let begun = tokio::select! {
+        biased;
+        _ = gone => false,
+        () = std::future::ready(()) => true,
+    };
+    assert!(begun);
+    // The next act comes after it.
+    world.is_writable().await.unwrap();
+    assert!(world.living(&shop, Kind::V21, NOW).await.is_empty());
+}
+
+pub async fn an_ending_names_the_place_of_its_entry(world: World) {
+    let shop = world.shop().await;
+    let mut serials = Vec::new();
+    for _ in 0..20 {
+        serials.push(world.get(&shop, Ask::new(Kind::V21)).await);
+    }
+    let begin = world.state().await.unwrap().view.position().number;
+    let world = Arc::new(world);
+    let mut tasks = tokio::task::JoinSet::new();
+    for serial in serials {
+        let (world, id) = (world.clone(), shop.id);
+        // Among others in its batch, some of which fail or write nothing.
+        tasks.spawn(async move {
+            let nowhere = ChannelId::from_number(1).unwrap();
+            let (ended, failed, empty) = tokio::join!(
+                world.end(id, Ending::Stored { serial }, false, by(NOW)),
+                world.end(nowhere, Ending::All, false, by(NOW)),
+                world.end(id, Ending::All, true, by(NOW)),
+            );
+            assert!(failed.is_err() && empty.is_ok());
+            (serial, ended.unwrap().position)
+        });
+    }
+    let mut found = Vec::new();
+    for (serial, position) in tasks.join_all().await {
+        let before = Position { number: position.number - 1, ..position };
+        let entry = world.changes(before, 1).await.unwrap().unwrap().remove(0).1;
+        let Entry::Channel { channel, change } = entry else { panic!("{entry:?}") };
+        assert_eq!(channel, shop.id);
+        match change {
+            ChannelChange::Ended { tokens } => {
+                let kind = Kind::V21;
+                assert_eq!(tokens[0].token, SingleToken::Stored { kind, serial });
+            }
+            ChannelChange::Floor { floors } => assert!(!floors[0].except.contains(&serial)),
+            other => panic!("{other:?}"),
+        }
+        found.push(position.number);
+    }
+    found.sort();
+    assert_eq!(found, Vec::from_iter(begin + 1..=begin + 20));
+}
+
+pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
+    let (shop, quiet) = (world.shop().await, world.shop().await);
+    let mut tokens = Vec::new();
+    for life in [100, 200, 30 * DAY] {
+        let token = world.ask(&shop, Ask::new(Kind::V21).life(life)).await.unwrap().claims;
+        world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+        tokens.push(token);
+    }
+    let floor = Ending::Kind(Kind::ShortLived);
+    tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
+    world.revoke(&shop, floor, NOW).await;
+    for delay in [0, 60] {
+        let reissue = Ask::new(Kind::LongLived).delay(delay);
+        tokens.push(world.ask(&shop, reissue).await.unwrap().claims);
+    }
+    let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
+    world.revoke(&quiet, stateless, NOW).await;
+
+    let size = |view: &View| {
+        let of = |shop: &crate::world::Shop| {
+            view.channel(shop.id)
+                .map_or(0, |it| it.floors.len() + it.singles.len() + it.stateless.len())
+        };
+        of(&shop) + of(&quiet)
+    };
+    let mut held = size(&world.state().await.unwrap().view);
+    assert!(held >= 6, "{held}");
+    // A fact stays for a day beyond the last token that it could touch.
+    let steps = [
+        (NOW, 0),
+        (NOW.plus(100 + DAY - 1), 0),
+        (NOW.plus(100 + DAY), 1),
+        (NOW.plus(200 + DAY), 1),
+        (NOW.plus(900 + DAY), 1),
+        (NOW.plus(30 * DAY + DAY - 1), 0),
+        (NOW.plus(30 * DAY + DAY), 2),
+        (NOW.plus(400 * DAY), 0),
+    ];
+    for (at, goes) in steps {
+        let before = world.state().await.unwrap().view;
+        let gone = world.forget(100, at).await.unwrap();
+        assert_eq!(gone, goes, "at {at:?}");
+        held -= gone;
+        let after = world.state().await.unwrap().view;
+        assert_eq!(size(&after), held);
+        agree::everything(&world, &tokens, at).await;
+        // To a verifier whose clock is half a day behind nothing changes either.
+        for token in &tokens {
+            let late = at.plus(-DAY / 2);
+            assert_eq!(judge(token, late, &before), judge(token, late, &after));
+        }
+    }
+    let view = world.state().await.unwrap().view;
+    assert!(view.channel(quiet.id).is_none(), "of the quiet one nothing is left to say");
+    let first_long = &tokens[4];
+    let at = NOW.plus(400 * DAY);
+    assert_eq!(judge(first_long, at, &view), Err(Refused::Ended(How::Floor)));
+
+    // At most so many channels at once.
+    let shops = [world.shop().await, world.shop().await, world.shop().await];
+    for shop in &shops {
+        let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: at.plus(900) };
+        world.revoke(shop, stateless, at).await;
+    }
+    let late = at.plus(900 + DAY);
+    assert_eq!(world.forget(2, late).await.unwrap(), 2);
+    assert_eq!(world.forget(2, late).await.unwrap(), 1);
+    assert_eq!(world.forget(2, late).await.unwrap(), 0);
+}
+
+pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
+    some_entries(&world).await;
+    let head = world.state().await.unwrap().view.position();
+    let begin = Position { number: 0, ..head };
+    world.forget(100, NOW.plus(DAY)).await.unwrap();
+    let kept = world.changes(begin, 1000).await.unwrap().unwrap();
+    assert_eq!(kept.len() as u64, head.number, "a day old, not older");
+
+    let shop = world.shop().await;
+    let late = NOW.plus(DAY + 1);
+    world.revoke(&shop, Ending::All, late).await;
+    world.forget(0, late).await.unwrap();
+    assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
+    let last = world.changes(head, 1000).await.unwrap().unwrap();
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[0].0.number, head.number + 1);
+    // An empty log reaches back to its head.
+    world.forget(0, late.plus(DAY + 1)).await.unwrap();
+    world.reopen().await;
+    let head = Position { number: head.number + 1, ..head };
+    assert_eq!(world.changes(head, 10).await.unwrap(), Some(Vec::new()));
+    let before = Position { number: head.number - 1, ..head };
+    assert!(world.changes(before, 10).await.unwrap().is_none());
+    // And goes on where it was.
+    let ended = world.revoke(&shop, Ending::All, late).await;
+    assert_eq!(ended.position.number, head.number + 1);
+}
+
+pub async fn the_written_time_never_sinks(mut world: World) {
+    // The follower checks that no commit tells of an earlier time.
+    let shop = world.shop().await;
+    let written = || async { world.state().await.unwrap().written_at };
+    assert_eq!(written().await, NOW);
+    world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(100))).await;
+    assert_eq!(written().await, NOW.plus(100));
+    world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(50))).await;
+    world.revoke(&shop, Ending::All, NOW).await;
+    world.stamp_used(vec![(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
+    world.is_writable().await.unwrap();
+    assert_eq!(written().await, NOW.plus(100));
+    let law = ChannelPatch { law: Some(Law::Legacy2020), ..ChannelPatch::default() };
+    let delayed = Ask::new(Kind::LongLived).delay(1).at(NOW.plus(900));
+    let grant = world.grant(&shop, &delayed).await;
+    world.patch(&shop, law).await;
+    assert_eq!(refusal(world.take(grant, NOW.plus(900)).await), Refusal::DelayUnderLegacyLaw);
+    assert_eq!(written().await, NOW.plus(100), "a refusal writes nothing");
+    world.reopen().await;
+    assert_eq!(world.state().await.unwrap().written_at, NOW.plus(100));
+    let audit = world.audit(Some(shop.id), ALL).await.unwrap();
+    assert!(audit.iter().rev().is_sorted_by_key(|row| row.at));
+}

@@ -1,0 +1,126 @@
+//! The long-lived token: one at a time, with or without a delay.
+
+use crate::world::{Ask, NOW, World, by, signing_key};
+use tegata_store::{EndedBy, Ending, SigningKeyChange, TokenState};
+use tegata_token::{
+    decide::judge,
+    law::Kind,
+    time::{DAY, UnixTime},
+};
+
+fn reissue(delay: i64, at: UnixTime) -> Ask {
+    Ask::new(Kind::LongLived).delay(delay).at(at)
+}
+
+pub async fn a_reissue_ends_the_current_one_at_once(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, reissue(0, NOW)).await.unwrap();
+    assert_eq!(first.previous_until, None);
+    let second = world.ask(&shop, reissue(0, NOW.plus(5))).await.unwrap();
+    assert_eq!(second.previous_until, None);
+    let row = world.row(&shop, first.claims.serial, NOW.plus(5)).await;
+    assert_eq!(row.state, TokenState::Ended);
+    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(5))));
+    assert_eq!(row.ended_for, Some(second.claims.serial));
+    crate::agree::everything(&world, &[first.claims, second.claims], NOW.plus(5)).await;
+}
+
+pub async fn a_reissue_with_a_delay_lets_the_current_one_live_until_then(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, reissue(DAY, NOW)).await.unwrap();
+    assert_eq!(first.previous_until, None, "there is none");
+    let second = world.ask(&shop, reissue(DAY, NOW)).await.unwrap();
+    assert_eq!(second.previous_until, Some(NOW.plus(DAY)));
+    let tokens = [first.claims, second.claims];
+
+    let last = NOW.plus(DAY - 1);
+    let row = world.row(&shop, tokens[0].serial, last).await;
+    assert_eq!((row.state, row.ended), (TokenState::Active, None));
+    assert_eq!(row.expires_at, NOW.plus(DAY));
+    assert_eq!(row.ended_for, Some(tokens[1].serial));
+    crate::agree::everything(&world, &tokens, last).await;
+    let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
+    assert_eq!(row.state, TokenState::Ended);
+    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(DAY))));
+    crate::agree::everything(&world, &tokens, NOW.plus(DAY)).await;
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(DAY)).await, [2]);
+    // What ended by itself is not ended once more.
+    let ended = world.revoke(&shop, Ending::All, NOW.plus(DAY)).await;
+    assert_eq!(ended.tokens, 1);
+    let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
+    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(DAY))));
+}
+
+pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecessor(world: World) {
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for (delay, at) in [(0, 0), (1000, 10), (500, 20), (2000, 30)] {
+        let issued = world.ask(&shop, reissue(delay, NOW.plus(at))).await.unwrap();
+        tokens.push(issued.claims);
+        let living = world.living(&shop, Kind::LongLived, NOW.plus(at)).await;
+        let serial = tokens.len() as u64;
+        assert_eq!(living, Vec::from_iter((serial - 1).max(1)..=serial));
+        crate::agree::everything(&world, &tokens, NOW.plus(at)).await;
+    }
+    let at = NOW.plus(30);
+    let ends: Vec<_> =
+        world.rows(&shop, at).await.iter().map(|row| (row.ended, row.expires_at)).collect();
+    assert_eq!(ends[0].0, Some((EndedBy::Reissued, NOW.plus(20))));
+    assert_eq!(ends[1].0, Some((EndedBy::Reissued, at)));
+    assert_eq!(ends[2], (None, at.plus(2000)));
+    // With no delay, all go at once.
+    let issued = world.ask(&shop, reissue(0, at.plus(5))).await.unwrap();
+    tokens.push(issued.claims);
+    assert_eq!(world.living(&shop, Kind::LongLived, at.plus(5)).await, [5]);
+    crate::agree::everything(&world, &tokens, at.plus(5)).await;
+    crate::agree::everything(&world, &tokens, at.plus(5000)).await;
+}
+
+pub async fn no_reissue_postpones_an_end_already_set(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
+    let second = world.ask(&shop, reissue(1000, NOW)).await.unwrap().claims;
+    world.revoke(&shop, Ending::Stored { serial: second.serial }, NOW.plus(10)).await;
+    // The first is the newest that lives, and gets no second respite.
+    let at = NOW.plus(20);
+    let third = world.ask(&shop, reissue(5000, at).key("k")).await.unwrap();
+    assert_eq!(third.previous_until, Some(NOW.plus(1000)));
+    let again = world.ask(&shop, reissue(5000, at).key("k")).await.unwrap();
+    assert_eq!(again.previous_until, Some(NOW.plus(1000)));
+    let row = world.row(&shop, first.serial, at).await;
+    assert_eq!((row.state, row.expires_at), (TokenState::Active, NOW.plus(1000)));
+    let tokens = [first, second, third.claims];
+    for at in [at, NOW.plus(999), NOW.plus(1000), NOW.plus(6000)] {
+        crate::agree::everything(&world, &tokens, at).await;
+    }
+    // But a shorter one shortens it.
+    let fourth = world.ask(&shop, reissue(30, NOW.plus(50))).await.unwrap();
+    assert_eq!(fourth.previous_until, Some(NOW.plus(80)));
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(50)).await, [3, 4]);
+}
+
+pub async fn a_revoked_successor_does_not_bring_its_predecessor_back(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
+    let second = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
+    world.revoke(&shop, Ending::Stored { serial: second.serial }, NOW).await;
+    assert!(world.living(&shop, Kind::LongLived, NOW).await.is_empty());
+    let view = world.state().await.unwrap().view;
+    assert!(judge(&first, NOW, &view).is_err() && judge(&second, NOW, &view).is_err());
+    crate::agree::everything(&world, &[first, second], NOW).await;
+}
+
+pub async fn an_end_that_came_is_told_by_its_own_time_whatever_ends_the_rest_later(world: World) {
+    let shop = world.shop().await;
+    let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
+    let second = world.ask(&shop, reissue(60, NOW)).await.unwrap().claims;
+    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    let at = NOW.plus(100);
+    let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
+    assert_eq!(removed.tokens, 1);
+    let row = world.row(&shop, first.serial, at).await;
+    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(60))));
+    let row = world.row(&shop, second.serial, at).await;
+    assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
+    crate::agree::everything(&world, &[first, second], at).await;
+}

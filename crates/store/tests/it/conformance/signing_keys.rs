@@ -1,0 +1,148 @@
+//! The authority's own keys, through their states.
+
+use crate::world::{Ask, NOW, World, by, signing_key};
+use tegata_store::{Error, SigningKeyChange};
+use tegata_token::{
+    decide::{Refused, judge},
+    key::KeyState::{self, Active, Coming, Removed, Retired},
+    law::Kind,
+    time::UnixTime,
+    view::How,
+};
+
+/// The states of the keys grown from 1, 2, 3, ..., as the store, its view and
+/// whoever follows it have them.
+async fn states(world: &World) -> Vec<KeyState> {
+    let state = world.state().await.unwrap();
+    let states: Vec<_> = state.signing_keys.iter().map(|key| key.state).collect();
+    for key in &state.signing_keys {
+        assert_eq!(state.view.key(key.id).unwrap().state, key.state);
+    }
+    crate::agree::views(&state.view, &world.told.heard().view, []);
+    assert_eq!(states.iter().filter(|&&state| state == Active).count(), 1);
+    states
+}
+
+async fn change(world: &World, change: SigningKeyChange, at: UnixTime) -> Result<usize, Error> {
+    world.change_signing_keys(change, by(at)).await.map(|ended| ended.tokens)
+}
+
+pub async fn the_first_key_signs_at_once_and_the_next_one_waits(mut world: World) {
+    assert_eq!(states(&world).await, [Active]);
+    change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
+    assert_eq!(states(&world).await, [Active, Coming]);
+    let third = change(&world, SigningKeyChange::Add(signing_key(3)), NOW).await;
+    assert!(matches!(third, Err(Error::Conflict(_))), "one coming key at a time");
+    assert_eq!(states(&world).await, [Active, Coming]);
+    let shop = world.shop().await;
+    let issued = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap();
+    assert_eq!(issued.claims.key, signing_key(1).id);
+    world.reopen().await;
+    assert_eq!(states(&world).await, [Active, Coming]);
+    let key = world.state().await.unwrap().signing_keys.swap_remove(1);
+    assert_eq!((key.id, key.public), (signing_key(2).id, signing_key(2).public));
+    assert_eq!(key.sealed.0, [2]);
+}
+
+pub async fn a_promoted_key_signs_and_the_one_before_it_retires(world: World) {
+    let shop = world.shop().await;
+    let old = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+    let unknown = change(&world, SigningKeyChange::Promote(signing_key(2).id), NOW).await;
+    assert!(matches!(unknown, Err(Error::NotFound(_))));
+    change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
+    let at = NOW.plus(5);
+    change(&world, SigningKeyChange::Promote(signing_key(2).id), at).await.unwrap();
+    assert_eq!(states(&world).await, [Retired, Active]);
+    assert_eq!(world.state().await.unwrap().signing_keys[0].changed_at, at);
+    let new = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+    assert_eq!(new.key, signing_key(2).id);
+    crate::agree::everything(&world, &[old, new], at).await;
+    let again = change(&world, SigningKeyChange::Promote(signing_key(2).id), at).await;
+    assert!(matches!(again, Err(Error::NotFound(_))));
+}
+
+pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_successor(world: World) {
+    let shop = world.shop().await;
+    let mut tokens = vec![world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims];
+    let remove = |seed, successor| SigningKeyChange::Remove {
+        key: signing_key(seed).id,
+        successor: signing_key(successor),
+    };
+    change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
+    let ended = change(&world, remove(1, 9), NOW.plus(1)).await.unwrap();
+    assert_eq!(ended, 1);
+    assert_eq!(states(&world).await, [Removed, Active], "the successor was not needed");
+
+    tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
+    assert_eq!(change(&world, remove(2, 3), NOW.plus(2)).await.unwrap(), 1);
+    assert_eq!(states(&world).await, [Removed, Removed, Active]);
+    assert_eq!(world.state().await.unwrap().signing_keys[2].id, signing_key(3).id);
+
+    // One that is gone is gone; one that does not sign needs no successor.
+    let head = world.state().await.unwrap().view.position();
+    assert_eq!(change(&world, remove(1, 9), NOW.plus(3)).await.unwrap(), 0);
+    assert_eq!(world.state().await.unwrap().view.position(), head);
+    change(&world, SigningKeyChange::Add(signing_key(4)), NOW).await.unwrap();
+    change(&world, remove(4, 9), NOW).await.unwrap();
+    assert_eq!(states(&world).await, [Removed, Removed, Active, Removed]);
+    let unknown = change(&world, remove(9, 10), NOW).await;
+    assert!(matches!(unknown, Err(Error::NotFound(_))));
+    tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
+    crate::agree::everything(&world, &tokens, NOW.plus(3)).await;
+}
+
+pub async fn removing_all_keys_ends_everything(world: World) {
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for seed in [2, 3] {
+        tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
+        change(&world, SigningKeyChange::Add(signing_key(seed)), NOW).await.unwrap();
+        change(&world, SigningKeyChange::Promote(signing_key(seed).id), NOW).await.unwrap();
+    }
+    tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+    change(&world, SigningKeyChange::Add(signing_key(4)), NOW).await.unwrap();
+    let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
+    assert_eq!(change(&world, all, NOW.plus(1)).await.unwrap(), 3);
+    assert_eq!(states(&world).await, [Removed, Removed, Removed, Removed, Active]);
+    let view = world.state().await.unwrap().view;
+    for token in &tokens {
+        let said = judge(token, NOW.plus(1), &view);
+        assert_eq!(said, Err(Refused::Ended(How::SigningKey)));
+    }
+    tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
+    crate::agree::everything(&world, &tokens, NOW.plus(1)).await;
+}
+
+pub async fn a_removed_key_loses_its_private_half(world: World) {
+    let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
+    change(&world, all, NOW).await.unwrap();
+    let keys = world.state().await.unwrap().signing_keys;
+    let sealed: Vec<_> = keys.iter().map(|key| key.sealed.0.clone()).collect();
+    assert_eq!(sealed, [vec![], vec![5]]);
+}
+
+pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
+    let shop = world.shop().await;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::V21)).await;
+    }
+    let before = world.state().await.unwrap();
+    // A successor that is there already can only be a mistake.
+    for mistake in [
+        SigningKeyChange::RemoveAll { successor: signing_key(1) },
+        SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(1) },
+        SigningKeyChange::Add(signing_key(1)),
+    ] {
+        assert!(matches!(change(&world, mistake, NOW).await, Err(Error::Taken)));
+        assert_eq!(states(&world).await, [Active]);
+        let after = world.state().await.unwrap();
+        assert_eq!(after.view.position(), before.view.position());
+        assert_eq!(after.signing_keys[0].sealed.0, [1]);
+        // Neither has what the writer remembers changed: the key signs, and
+        // what it signed counts.
+        let full = world.ask(&shop, Ask::new(Kind::V21)).await;
+        assert!(matches!(full, Err(Error::Refused(_))), "{full:?}");
+        world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    }
+    assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
+}

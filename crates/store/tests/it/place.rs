@@ -1,0 +1,71 @@
+//! Where a store's rows are, beyond the life of one that is open: what a backend
+//! must bring to run the conformance cases.
+
+use async_trait::async_trait;
+use tegata_store::{
+    OnCommit, Store,
+    sqlite::{Faults, Options, SqliteStore},
+};
+use tegata_token::{id::SigningKeyId, time::UnixTime};
+use tempfile::TempDir;
+
+/// One database of a backend, made for one test and gone with it.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// An empty one.
+    fn new() -> Self
+    where
+        Self: Sized;
+    /// Another empty one of the same backend.
+    fn another(&self) -> Box<dyn Place>;
+    /// Opens the store in it, for development or not.
+    async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
+    /// Bounds a signing key, which no act of a store does: recovery will. Only
+    /// while the store is closed.
+    async fn bound(&self, key: SigningKeyId, until: UnixTime);
+}
+
+/// A SQLite file in a folder of its own.
+pub struct Sqlite {
+    /// The folder.
+    pub folder: TempDir,
+    /// What is broken in it.
+    pub faults: Faults,
+}
+
+impl Sqlite {
+    /// The file.
+    pub fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("tegata.db")
+    }
+
+    /// The options to open it with.
+    pub fn options(&self, dev: bool) -> Options {
+        Options { issuer: crate::world::ISSUER.into(), dev, faults: self.faults.clone() }
+    }
+}
+
+#[async_trait]
+impl Place for Sqlite {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), faults: Faults::default() }
+    }
+
+    fn another(&self) -> Box<dyn Place> {
+        Box::new(Self::new())
+    }
+
+    async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
+        match SqliteStore::open(&self.path(), self.options(dev), on_commit) {
+            Ok(store) => Ok(Box::new(store)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn bound(&self, key: SigningKeyId, until: UnixTime) {
+        let conn = rusqlite::Connection::open(self.path()).unwrap();
+        let sql = "UPDATE signing_key SET state = 'bounded', bound = ?2, changed_at = ?2
+                   WHERE id = ?1";
+        assert_eq!(conn.execute(sql, (key.0, until.0)).unwrap(), 1);
+    }
+}

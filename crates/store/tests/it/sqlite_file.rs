@@ -1,0 +1,157 @@
+//! What only the embedded store promises: who may open its file, and who may
+//! read it.
+
+use crate::{
+    place::{Place, Sqlite},
+    world::{ALL, Ask, NOW, World, by, refusal},
+};
+use std::os::unix::fs::PermissionsExt;
+use tegata_store::{
+    EndedBy, Ending, Store,
+    sqlite::{OpenError, SqliteStore},
+};
+use tegata_token::{
+    id::{ProviderId, TokenId},
+    law::Kind,
+    refusal::Refusal,
+    time::DAY,
+    view::ChannelFacts,
+};
+
+fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(&place.path(), place.options(false), Box::new(|_| {}))
+}
+
+#[tokio::test]
+async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
+    let place = Sqlite::new();
+    let first = open(&place).unwrap();
+    assert!(matches!(open(&place), Err(OpenError::Locked(path)) if path == place.path()));
+    first.is_writable().await.unwrap();
+    drop(first);
+    open(&place).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_written_by_a_newer_version_is_refused_and_left_alone() {
+    let place = Sqlite::new();
+    drop(open(&place).unwrap());
+    let conn = rusqlite::Connection::open(place.path()).unwrap();
+    let sql = "INSERT INTO refinery_schema_history SELECT 1000, 'later', applied_on, checksum
+               FROM refinery_schema_history LIMIT 1";
+    conn.execute(sql, []).unwrap();
+    drop(conn);
+    let before = std::fs::read(place.path()).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(open(&place), Err(OpenError::Schema(..))));
+    }
+    assert_eq!(std::fs::read(place.path()).unwrap(), before);
+    let conn = rusqlite::Connection::open(place.path()).unwrap();
+    conn.execute("DELETE FROM refinery_schema_history WHERE version = 1000", []).unwrap();
+    drop(conn);
+    open(&place).unwrap();
+}
+
+#[tokio::test]
+async fn another_sqlite_file_or_another_file_is_refused() {
+    let place = Sqlite::new();
+    std::fs::write(place.path(), b"this is no database, but long enough to be looked at").unwrap();
+    assert!(matches!(open(&place), Err(OpenError::Database(..))));
+    let nowhere = Sqlite { folder: tempfile::tempdir().unwrap(), ..Sqlite::new() };
+    std::fs::remove_dir(nowhere.folder.path()).unwrap();
+    let error = open(&nowhere).err().unwrap();
+    assert!(matches!(error, OpenError::File(..)));
+    let said =
+        format!("cannot open the store {}: its folder is not there", nowhere.path().display());
+    assert_eq!(error.to_string(), said);
+}
+
+#[tokio::test]
+async fn a_file_system_without_shared_memory_is_refused() {
+    // SQLite's own VFS that locks nothing and shares nothing.
+    let mut place = Sqlite::new();
+    place.faults.vfs = Some("unix-none".into());
+    assert!(matches!(open(&place), Err(OpenError::NoWal(path)) if path == place.path()));
+}
+
+#[tokio::test]
+async fn nobody_but_the_owner_can_read_the_files() {
+    let place = Sqlite::new();
+    let store = open(&place).unwrap();
+    let provider = ProviderId::from_number(1).unwrap();
+    store.create_provider(provider, "P".into(), by(NOW)).await.unwrap();
+    store.state().await.unwrap();
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(place.folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        names.push(file.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["tegata.db", "tegata.db-shm", "tegata.db-wal", "tegata.db.lock"]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_leaves_one_whole_file() {
+    let (place, copy) = (Sqlite::new(), Sqlite::new());
+    let store = open(&place).unwrap();
+    let provider = ProviderId::from_number(1).unwrap();
+    store.create_provider(provider, "P".into(), by(NOW)).await.unwrap();
+    store.state().await.unwrap();
+    drop(store);
+    // Without a log beside it.
+    std::fs::copy(place.path(), copy.path()).unwrap();
+    let providers = open(&copy).unwrap().providers(ALL).await.unwrap();
+    assert_eq!(providers[0].1.id, provider);
+}
+
+#[tokio::test]
+async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    let mut tokens = Vec::new();
+    for n in 0..20 {
+        let at = NOW.plus(100 * n);
+        let ask = Ask::new(Kind::LongLived).delay(60).at(at);
+        tokens.push(world.ask(&shop, ask).await.unwrap().claims);
+        crate::agree::everything(&world, &tokens, at).await;
+    }
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT count(*) FROM token WHERE ended_at IS NULL";
+    let indexed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexed, 2);
+    let first = world.row(&shop, tokens[0].serial, NOW.plus(2000)).await;
+    assert_eq!(first.ended, Some((EndedBy::Reissued, NOW.plus(160))));
+}
+
+#[tokio::test]
+async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let mut world = World::at(Box::new(place)).await;
+    let shop = world.shop().await;
+    world.close();
+    // As ten quarters of an hour of a thousand endings each would leave them, less one.
+    let id = |n: u64| TokenId(u128::from(n).to_be_bytes());
+    let held = (1..10_000).map(|n| (id(n), NOW)).collect();
+    let facts = ChannelFacts { stateless: held, ..ChannelFacts::default() };
+    let facts = serde_json::to_string(&facts).unwrap();
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let sql = "INSERT INTO channel_facts VALUES (?1, ?2, ?3)";
+    conn.execute(sql, (shop.id.number(), facts, NOW.0)).unwrap();
+    drop(conn);
+    world.reopen().await;
+
+    let at = NOW.plus(DAY);
+    let end = |n| {
+        let ending = Ending::Stateless { id: id(n), expires_at: at.plus(900) };
+        world.end(shop.id, ending, false, by(at))
+    };
+    end(10_000).await.unwrap();
+    assert_eq!(refusal(end(10_001).await), Refusal::TooManyStatelessEndings);
+    assert_eq!(world.forget(1, at).await.unwrap(), 9_999);
+    end(10_001).await.unwrap();
+}

@@ -1,0 +1,453 @@
+//! A store and what stands around it in a server: someone who judges requests,
+//! and someone who follows the commits.
+
+use crate::{place::Place, signer::SIGNERS};
+use serde_json::json;
+use std::{
+    future::poll_fn,
+    ops::Deref,
+    pin::{Pin, pin},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    task::Poll,
+};
+use tegata_store::{
+    By, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result, RowId,
+    Sealed, SigningKeyChange, SigningKeyRow, Store, TokenFilter, TokenRow, TokenState,
+};
+use tegata_token::{
+    assertion::Audience,
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey},
+    law::{ChannelType, Kind},
+    policy::{Channel, Credential, Grant, IssueRequest, RegisteredKey, judge},
+    refusal::Refusal,
+    secret::PlainSecret,
+    time::UnixTime,
+    view::{Providers, View},
+};
+use tokio::sync::oneshot;
+
+/// An act under way.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// When the cases begin.
+pub const NOW: UnixTime = UnixTime(1_800_000_000);
+/// The server's public address.
+pub const ISSUER: &str = "https://tokens.example";
+/// As many rows as there are.
+pub const ALL: Page = Page { before: None, most: 100_000 };
+
+static AUDIENCE: LazyLock<Arc<Audience>> = LazyLock::new(|| Arc::new(Audience::of(ISSUER)));
+
+/// A store, with one provider and one signing key in it.
+pub struct World {
+    store: Option<Box<dyn Store>>,
+    /// Where it is.
+    pub place: Box<dyn Place>,
+    /// Who follows its commits.
+    pub told: Arc<Told>,
+    /// The provider.
+    pub provider: ProviderId,
+    next: AtomicU64,
+}
+
+/// A channel of the world's provider, and what its owner knows of it.
+#[derive(Debug, Clone)]
+pub struct Shop {
+    /// Its id.
+    pub id: ChannelId,
+    /// Its secret.
+    pub secret: PlainSecret,
+    /// Its assertion key, the first of [`SIGNERS`].
+    pub kid: AssertionKeyId,
+}
+
+/// A request for a token, as few words as a case needs.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Which kind.
+    pub kind: Kind,
+    /// For which group.
+    pub group: Option<Group>,
+    /// Its `Idempotency-Key`.
+    pub key: Option<String>,
+    /// The delay of a reissue, in seconds.
+    pub delay: i64,
+    /// The life of a v2.1 token, in seconds.
+    pub life: i64,
+    /// The key to sign an assertion with, if not the shop's own.
+    pub signed: Option<(AssertionKeyId, usize)>,
+    /// The name of the assertion.
+    pub jti: Option<String>,
+    /// Ask for a stateless token with an assertion, not with the secret.
+    pub by_assertion: bool,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// Follows the commits as a server does, and checks that they are told in order.
+pub struct Told {
+    heard: Mutex<Heard>,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// Holds the writer, which tells of a commit, until the other end is dropped.
+struct Hold {
+    entered: oneshot::Sender<()>,
+    leave: mpsc::Receiver<()>,
+}
+
+/// What the follower heard.
+pub struct Heard {
+    /// Its view, grown by applying entry after entry.
+    pub view: View,
+    /// Every commit.
+    pub commits: Vec<Committed>,
+    /// The highest time written.
+    pub written_at: UnixTime,
+}
+
+/// An administrator, at a moment.
+pub fn by(at: UnixTime) -> By {
+    By { actor: "administrator".into(), source: None, reason: None, at }
+}
+
+/// The group of that name.
+pub fn group(name: &str) -> Group {
+    name.parse().unwrap()
+}
+
+/// The signing key grown from `seed`.
+pub fn signing_key(seed: u8) -> SigningKeyRow {
+    let key = SigningKey::from_seed(&[seed; 32]).unwrap();
+    SigningKeyRow {
+        id: key.public().id(),
+        public: key.public().to_bytes(),
+        sealed: Sealed(vec![seed]),
+        state: KeyState::Active,
+        created_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+/// What `error` is refused for.
+#[track_caller]
+pub fn refusal<T: std::fmt::Debug>(result: Result<T>) -> Refusal {
+    match result {
+        Err(tegata_store::Error::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+impl Told {
+    /// Who begins to follow at the very beginning.
+    pub fn new() -> Arc<Self> {
+        let view = View::new(Providers::All);
+        let heard = Heard { view, commits: Vec::new(), written_at: UnixTime(0) };
+        Arc::new(Self { heard: Mutex::new(heard), hold: Mutex::default() })
+    }
+
+    /// To be called by a store.
+    pub fn on_commit(self: &Arc<Self>) -> OnCommit {
+        let told = self.clone();
+        Box::new(move |commit| told.hear(commit))
+    }
+
+    /// What was heard up to now.
+    pub fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap()
+    }
+
+    fn hear(&self, commit: &Committed) {
+        let mut heard = self.heard();
+        let Position { epoch, number } = commit.position;
+        let before = heard.view.position();
+        assert!(epoch == before.epoch || before.epoch == 0, "another epoch");
+        assert_eq!(number, before.number + commit.entries.len() as u64, "a gap in the log");
+        heard.view = heard.view.after(&commit.entries, commit.position);
+        if let Some(at) = commit.written_at {
+            assert!(at >= heard.written_at, "the written time sank");
+            heard.written_at = at;
+        }
+        heard.commits.push(commit.clone());
+        drop(heard);
+        if let Some(hold) = self.hold.lock().unwrap().take() {
+            hold.entered.send(()).unwrap();
+            let _ = hold.leave.recv();
+        }
+    }
+}
+
+impl World {
+    /// A new one, in a new `P`.
+    pub async fn new<P: Place + 'static>() -> Self {
+        Self::at(Box::new(P::new())).await
+    }
+
+    /// A new one there.
+    pub async fn at(place: Box<dyn Place>) -> Self {
+        let told = Told::new();
+        let store = place.open(false, told.on_commit()).await.unwrap();
+        let provider = ProviderId::from_number(77).unwrap();
+        store.create_provider(provider, "Shops".into(), by(NOW)).await.unwrap();
+        let add = SigningKeyChange::Add(signing_key(1));
+        store.change_signing_keys(add, by(NOW)).await.unwrap();
+        Self { store: Some(store), place, told, provider, next: AtomicU64::new(1) }
+    }
+
+    /// Closes the store.
+    pub fn close(&mut self) {
+        self.store = None;
+    }
+
+    /// Opens it, closing it before if it is open.
+    pub async fn reopen(&mut self) {
+        self.close();
+        self.store = Some(self.place.open(false, self.told.on_commit()).await.unwrap());
+    }
+
+    /// A number that nobody else gets.
+    pub fn fresh(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A channel to be made.
+    pub fn new_channel(&self, secret: &PlainSecret) -> NewChannel {
+        NewChannel {
+            id: ChannelId::from_number(1_000_000_000 + self.fresh()).unwrap(),
+            provider: self.provider,
+            name: "Shop".into(),
+            channel_type: ChannelType::MessagingApi,
+            secret: secret.hash(),
+        }
+    }
+
+    /// A Messaging API channel with an assertion key.
+    pub async fn shop(&self) -> Shop {
+        let secret = PlainSecret::from_caller(format!("secret {}", self.fresh()));
+        let new = self.new_channel(&secret);
+        let id = new.id;
+        self.create_channel(new, by(NOW)).await.unwrap();
+        let kid = self.register(id, 0, None).await.unwrap();
+        Shop { id, secret, kid }
+    }
+
+    /// Registers one of [`SIGNERS`].
+    pub async fn register(
+        &self,
+        channel: ChannelId,
+        signer: usize,
+        group: Option<Group>,
+    ) -> Result<AssertionKeyId> {
+        let id = AssertionKeyId(u128::from(self.fresh()).to_be_bytes());
+        let key = SIGNERS[signer].public();
+        let key = RegisteredKey { id, group, key, created_at: NOW };
+        self.register_key(channel, key, by(NOW)).await.map(|()| id)
+    }
+
+    /// The channel's snapshot.
+    pub async fn snapshot(&self, shop: &Shop) -> Channel {
+        self.channel(shop.id).await.unwrap().expect("the channel is there")
+    }
+
+    /// What the first half of the law says, on the snapshot of this moment.
+    pub async fn judge(&self, shop: &Shop, ask: &Ask) -> std::result::Result<Grant, Refusal> {
+        let channel = self.channel(shop.id).await.unwrap().ok_or(Refusal::UnknownChannel)?;
+        judge(self.request(shop, ask), Arc::new(channel), AUDIENCE.clone(), ask.at)
+    }
+
+    /// A grant, which is not in question.
+    pub async fn grant(&self, shop: &Shop, ask: &Ask) -> Grant {
+        self.judge(shop, ask).await.unwrap()
+    }
+
+    /// The request, with the credential that its kind is usually had with.
+    pub fn request(&self, shop: &Shop, ask: &Ask) -> IssueRequest {
+        let assertion = || {
+            let (kid, signer) = ask.signed.unwrap_or((shop.kid, 0));
+            let channel = shop.id.to_string();
+            let mut claims = json!({
+                "iss": channel, "sub": channel, "aud": "https://api.line.me/",
+                "exp": ask.at.0 + 1800, "token_exp": ask.life,
+            });
+            claims["jti"] = match &ask.jti {
+                Some(jti) => jti.as_str().into(),
+                None => self.fresh().to_string().into(),
+            };
+            Credential::Assertion(SIGNERS[signer].assertion(kid, &claims))
+        };
+        let credential = match ask.kind {
+            Kind::V21 => assertion(),
+            Kind::Stateless if ask.by_assertion => assertion(),
+            Kind::Stateless | Kind::ShortLived => Credential::Secret(shop.secret.clone()),
+            Kind::LongLived => Credential::Administrator { delay: ask.delay },
+        };
+        let idempotency =
+            ask.key.as_ref().map(|key| tegata_token::secret::sha256(&[key.as_bytes()]));
+        IssueRequest { kind: ask.kind, credential, group: ask.group.clone(), idempotency }
+    }
+
+    /// Uses a grant.
+    pub async fn take(&self, grant: Grant, at: UnixTime) -> Result<Issued> {
+        let id = TokenId(u128::from(self.fresh()).to_be_bytes());
+        self.issue(grant, id, at, None).await
+    }
+
+    /// Runs acts in one commit: they wait together while the writer is held in
+    /// the commit before. With all of them waiting, `ready` is called. An act
+    /// must be the store's own, not one that reads before it acts.
+    pub async fn together<'a, T>(
+        &'a self,
+        acts: impl IntoIterator<Item = BoxFuture<'a, T>>,
+        ready: impl FnOnce(),
+    ) -> Vec<T> {
+        let (entered, enters) = oneshot::channel();
+        let (leave, leaves) = mpsc::channel();
+        *self.told.hold.lock().unwrap() = Some(Hold { entered, leave: leaves });
+        let mut first = pin!(self.is_writable());
+        tokio::select! {
+            held = enters => held.unwrap(),
+            _ = &mut first => panic!("the writer was not held"),
+        }
+        let mut acts: Vec<_> = acts.into_iter().collect();
+        poll_fn(|context| {
+            for act in &mut acts {
+                assert!(act.as_mut().poll(context).is_pending(), "it did not wait");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        ready();
+        drop(leave);
+        first.await.unwrap();
+        let mut answers = Vec::new();
+        for act in acts {
+            answers.push(act.await);
+        }
+        answers
+    }
+
+    /// Judges and issues.
+    pub async fn ask(&self, shop: &Shop, ask: Ask) -> Result<Issued> {
+        let grant = self.judge(shop, &ask).await?;
+        self.take(grant, ask.at).await
+    }
+
+    /// As [`ask`](Self::ask), which is granted; the token's place.
+    pub async fn get(&self, shop: &Shop, ask: Ask) -> Serial {
+        self.ask(shop, ask).await.unwrap().claims.serial
+    }
+
+    /// Ends tokens of a shop.
+    pub async fn revoke(&self, shop: &Shop, ending: Ending, at: UnixTime) -> Ended {
+        self.end(shop.id, ending, false, by(at)).await.unwrap()
+    }
+
+    /// Changes a shop.
+    pub async fn patch(&self, shop: &Shop, patch: ChannelPatch) -> Channel {
+        self.change_channel(shop.id, patch, by(NOW)).await.unwrap()
+    }
+
+    /// All of a shop's rows, oldest first.
+    pub async fn rows(&self, shop: &Shop, at: UnixTime) -> Vec<TokenRow> {
+        self.rows_of(shop.id, TokenFilter::default(), at).await
+    }
+
+    /// Some of a channel's rows, oldest first.
+    pub async fn rows_of(
+        &self,
+        channel: ChannelId,
+        filter: TokenFilter,
+        at: UnixTime,
+    ) -> Vec<TokenRow> {
+        let rows: Vec<(RowId, TokenRow)> = self.tokens(channel, filter, ALL, at).await.unwrap();
+        rows.into_iter().rev().map(|(_, row)| row).collect()
+    }
+
+    /// The places of the tokens of a kind that live, oldest first.
+    pub async fn living(&self, shop: &Shop, kind: Kind, at: UnixTime) -> Vec<u64> {
+        let filter = TokenFilter {
+            kind: Some(kind),
+            state: Some(TokenState::Active),
+            ..TokenFilter::default()
+        };
+        self.rows_of(shop.id, filter, at).await.iter().map(|row| row.serial.0).collect()
+    }
+
+    /// One row.
+    pub async fn row(&self, shop: &Shop, serial: Serial, at: UnixTime) -> TokenRow {
+        let name = tegata_store::TokenName::Serial(serial);
+        self.token(shop.id, name, at).await.unwrap().expect("the token is there")
+    }
+}
+
+impl Deref for World {
+    type Target = dyn Store;
+    fn deref(&self) -> &Self::Target {
+        self.store.as_deref().expect("the store is open")
+    }
+}
+
+impl Ask {
+    /// A token of that kind, at [`NOW`].
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            group: None,
+            key: None,
+            delay: 0,
+            life: 30 * 86_400,
+            signed: None,
+            jti: None,
+            by_assertion: false,
+            at: NOW,
+        }
+    }
+
+    /// For that group.
+    pub fn group(mut self, name: &str) -> Self {
+        self.group = Some(group(name));
+        self
+    }
+
+    /// With that `Idempotency-Key`.
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// With that delay, in seconds.
+    pub fn delay(mut self, seconds: i64) -> Self {
+        self.delay = seconds;
+        self
+    }
+
+    /// To live that long, in seconds.
+    pub fn life(mut self, seconds: i64) -> Self {
+        self.life = seconds;
+        self
+    }
+
+    /// Signed by that key, which is that one of [`SIGNERS`].
+    pub fn signed(mut self, kid: AssertionKeyId, signer: usize) -> Self {
+        self.signed = Some((kid, signer));
+        self
+    }
+
+    /// With an assertion of that name.
+    pub fn jti(mut self, name: &str) -> Self {
+        self.jti = Some(name.into());
+        self.by_assertion = true;
+        self
+    }
+
+    /// At that moment.
+    pub fn at(mut self, at: UnixTime) -> Self {
+        self.at = at;
+        self
+    }
+}

@@ -1,0 +1,450 @@
+//! What a view says after which entries: floors, folds, single endings, and what
+//! may be forgotten. The random histories say that it adds up; these cases say how.
+
+use crate::channel::{NOW, group, id, live};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use tegata_token::{
+    claims::Claims,
+    decide::{Refused, judge},
+    id::{AssertionKeyId, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey, VerifyingKey},
+    law::Kind,
+    policy::{ChannelState, Live},
+    time::{DAY, UnixTime},
+    view::{
+        ChannelChange, ChannelFacts, Entry, Floor, How, Providers, SINGLES, Scope, Single,
+        SingleToken, View, ViewKey,
+    },
+};
+
+fn key() -> VerifyingKey {
+    SigningKey::from_seed(&[1; 32]).unwrap().public().clone()
+}
+
+fn token(kind: Kind, serial: u64, of: Option<&str>) -> Claims {
+    Claims {
+        id: TokenId([serial as u8; 16]),
+        kind,
+        provider: ProviderId::from_number(77).unwrap(),
+        channel: id(),
+        group: of.map(group),
+        assertion_key: (kind == Kind::V21).then_some(AssertionKeyId([9; 16])),
+        serial: Serial(serial),
+        issued_at: NOW,
+        expires_at: NOW.plus(30 * DAY),
+        key: key().id(),
+    }
+}
+
+fn view_of(facts: &ChannelFacts) -> View {
+    let keys = vec![ViewKey { key: key(), state: KeyState::Active }];
+    View::from_state(Providers::All, Position::default(), keys, [(id(), facts.clone())])
+}
+
+fn said(facts: &ChannelFacts, token: &Claims, now: UnixTime) -> Result<UnixTime, Refused> {
+    judge(token, now, &view_of(facts))
+}
+
+fn lives(facts: &ChannelFacts, token: &Claims) -> bool {
+    said(facts, token, NOW).is_ok()
+}
+
+fn after(changes: impl IntoIterator<Item = ChannelChange>) -> ChannelFacts {
+    let mut facts = ChannelFacts::default();
+    changes.into_iter().for_each(|change| facts.apply(&change));
+    facts
+}
+
+fn floor(scope: Scope, below: u64, from: Option<UnixTime>) -> ChannelChange {
+    ChannelChange::Floor { floors: vec![Floor::set(scope, Serial(below), from, NOW)] }
+}
+
+fn kind(kind: Kind) -> Scope {
+    Scope::Kind { kind }
+}
+
+fn single(kind: Kind, serial: u64) -> (Kind, Serial, UnixTime) {
+    (kind, Serial(serial), NOW.plus(30 * DAY))
+}
+
+// ---- floors
+
+#[test]
+fn a_floor_ends_what_is_below_it_and_not_what_stands_at_it() {
+    let facts = after([floor(Scope::Channel, 10, None)]);
+    for kind in Kind::all() {
+        let ended = Err(Refused::Ended(How::Floor));
+        assert_eq!(said(&facts, &token(kind, 9, None), NOW), ended);
+        assert!(lives(&facts, &token(kind, 10, None)));
+    }
+}
+
+#[test]
+fn each_scope_covers_its_own_tokens_and_no_others() {
+    let key = AssertionKeyId([9; 16]);
+    let of_a = Some("a");
+    // In this order: v2.1 of "a", v2.1 of "b", v2.1 without a group, short-lived of "a".
+    for (scope, covered) in [
+        (Scope::Channel, [true, true, true, true]),
+        (kind(Kind::V21), [true, true, true, false]),
+        (Scope::KindGroup { kind: Kind::V21, group: of_a.map(group) }, [true, false, false, false]),
+        (Scope::KindGroup { kind: Kind::V21, group: None }, [false, false, true, false]),
+        (Scope::Group { group: group("a") }, [true, false, false, true]),
+        (Scope::AssertionKey { key }, [true, true, true, false]),
+        (Scope::AssertionKey { key: AssertionKeyId([8; 16]) }, [false; 4]),
+    ] {
+        let facts = after([floor(scope.clone(), 10, None)]);
+        let tokens = [
+            token(Kind::V21, 1, of_a),
+            token(Kind::V21, 2, Some("b")),
+            token(Kind::V21, 3, None),
+            token(Kind::ShortLived, 4, of_a),
+        ];
+        assert_eq!(tokens.map(|it| !lives(&facts, &it)), covered, "{scope:?}");
+    }
+}
+
+#[test]
+fn a_delayed_floor_ends_at_its_time_and_says_so_before() {
+    let at = NOW.plus(60);
+    let facts = after([floor(kind(Kind::LongLived), 10, Some(at))]);
+    let token = token(Kind::LongLived, 9, None);
+    assert_eq!(said(&facts, &token, NOW), Ok(at));
+    assert_eq!(said(&facts, &token, at.plus(-1)), Ok(at));
+    assert_eq!(said(&facts, &token, at), Err(Refused::Ended(How::Floor)));
+}
+
+#[test]
+fn of_several_delayed_floors_the_earliest_counts_in_whatever_order_they_come() {
+    let (early, late) = (NOW.plus(60), NOW.plus(3_600));
+    let [early_floor, late_floor] =
+        [(8, early), (10, late)].map(|(below, from)| floor(Scope::Channel, below, Some(from)));
+    for changes in [[early_floor.clone(), late_floor.clone()], [late_floor, early_floor]] {
+        let facts = after(changes);
+        assert_eq!(said(&facts, &token(Kind::V21, 7, None), NOW), Ok(early));
+        assert_eq!(said(&facts, &token(Kind::V21, 9, None), NOW), Ok(late));
+    }
+}
+
+#[test]
+fn a_floor_that_says_less_changes_nothing() {
+    let facts = after([floor(Scope::Channel, 10, None)]);
+    let less = [floor(Scope::Channel, 9, None), floor(Scope::Channel, 10, None)];
+    for change in less {
+        let mut again = facts.clone();
+        again.apply(&change);
+        assert_eq!(again, facts);
+    }
+}
+
+// ---- folds
+
+/// Ends the tokens at these places by whatever entry the facts choose, while
+/// those `living` live and the 1,000th is the next to be issued.
+fn end(facts: &mut ChannelFacts, kind: Kind, serials: &[u64], living: &[u64]) -> ChannelChange {
+    end_before(1_000, facts, kind, serials, living)
+}
+
+fn end_before(
+    next: u64,
+    facts: &mut ChannelFacts,
+    kind: Kind,
+    serials: &[u64],
+    living: &[u64],
+) -> ChannelChange {
+    let ends: Vec<_> = serials.iter().map(|&serial| single(kind, serial)).collect();
+    let living: Vec<Live> = living.iter().map(|&serial| live(kind, serial, None)).collect();
+    let change = facts.end_singly(&ends, &living, Serial(next), NOW);
+    facts.apply(&change);
+    change
+}
+
+#[test]
+fn endings_are_single_up_to_the_limit_and_then_fold() {
+    let few: Vec<u64> = (1..=SINGLES as u64).collect();
+    let mut facts = ChannelFacts::default();
+    let change = end(&mut facts, Kind::V21, &few, &[50, 51]);
+    assert!(matches!(change, ChannelChange::Ended { .. }));
+    assert_eq!(facts.singles.len(), SINGLES);
+    let change = end(&mut facts, Kind::V21, &[50], &[51]);
+    assert!(matches!(change, ChannelChange::Floor { .. }));
+    assert_eq!((facts.singles.len(), facts.floors.len()), (0, 1));
+    for serial in (1..=50).chain(52..1_000) {
+        assert!(!lives(&facts, &token(Kind::V21, serial, None)), "{serial}");
+    }
+    assert!(lives(&facts, &token(Kind::V21, 51, None)), "said to live");
+    assert!(lives(&facts, &token(Kind::V21, 1_000, None)), "issued later");
+}
+
+#[test]
+fn a_fold_is_about_its_kind_alone() {
+    let mut facts = ChannelFacts::default();
+    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
+    for kind in [Kind::Stateless, Kind::ShortLived, Kind::LongLived] {
+        assert!(lives(&facts, &token(kind, 5, None)));
+    }
+}
+
+#[test]
+fn a_token_that_a_fold_left_living_can_still_end() {
+    let mut facts = ChannelFacts::default();
+    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[30, 31]);
+    end(&mut facts, Kind::V21, &[30], &[31]);
+    assert!(!lives(&facts, &token(Kind::V21, 30, None)));
+    assert!(lives(&facts, &token(Kind::V21, 31, None)));
+}
+
+#[test]
+fn two_folds_leave_living_what_both_leave_living() {
+    let mut facts = ChannelFacts::default();
+    let folded: Vec<u64> = (1..=20).collect();
+    end_before(35, &mut facts, Kind::V21, &folded, &[30, 31, 32]);
+    end(&mut facts, Kind::V21, &(40..=60).collect::<Vec<_>>(), &[31, 32, 70]);
+    assert_eq!(facts.floors.len(), 1);
+    let living: Vec<u64> =
+        (1..=999).filter(|&it| lives(&facts, &token(Kind::V21, it, None))).collect();
+    assert_eq!(living, [31, 32, 70]);
+}
+
+#[test]
+fn a_fold_takes_nothing_back_from_a_delayed_floor_or_a_plain_one() {
+    let at = NOW.plus(60);
+    let mut facts =
+        after([floor(kind(Kind::LongLived), 5, None), floor(kind(Kind::LongLived), 40, Some(at))]);
+    let living: Vec<Live> = [3, 30, 50].iter().map(|&it| live(Kind::LongLived, it, None)).collect();
+    let ends: Vec<_> = (6..=20).map(|it| single(Kind::LongLived, it)).collect();
+    facts.apply(&facts.end_singly(&ends, &living, Serial(1_000), NOW));
+    assert!(!lives(&facts, &token(Kind::LongLived, 3, None)), "below the plain floor");
+    assert_eq!(said(&facts, &token(Kind::LongLived, 30, None), NOW), Ok(at));
+    let of_50 = token(Kind::LongLived, 50, None);
+    assert_eq!(said(&facts, &of_50, NOW), Ok(of_50.expires_at));
+}
+
+// ---- stateless tokens, states
+
+#[test]
+fn a_stateless_token_ends_by_its_id_and_takes_no_other_with_it() {
+    let (ended, other) = (token(Kind::Stateless, 7, None), token(Kind::Stateless, 7, None));
+    let other = Claims { id: TokenId([0xEE; 16]), ..other };
+    let token = SingleToken::Stateless { id: ended.id };
+    let facts =
+        after([ChannelChange::Ended { tokens: vec![Single { token, until: ended.expires_at }] }]);
+    assert_eq!(said(&facts, &ended, NOW), Err(Refused::Ended(How::Single)));
+    assert!(lives(&facts, &other));
+    assert!(
+        lives(&facts, &Claims { kind: Kind::V21, ..ended }),
+        "ids of other kinds are not meant"
+    );
+}
+
+#[test]
+fn a_resumed_channel_lives_again_and_a_deleted_one_does_not() {
+    let state = |state| ChannelChange::State { state };
+    let token = token(Kind::V21, 1, None);
+    let mut facts = after([state(ChannelState::Suspended)]);
+    assert_eq!(said(&facts, &token, NOW), Err(Refused::Suspended));
+    facts.apply(&state(ChannelState::Active));
+    assert!(lives(&facts, &token) && facts.is_empty());
+    facts.apply(&state(ChannelState::Deleted));
+    for later in [ChannelState::Active, ChannelState::Suspended] {
+        facts.apply(&state(later));
+        assert_eq!(said(&facts, &token, NOW), Err(Refused::Ended(How::Channel)));
+    }
+}
+
+#[test]
+fn an_ended_token_of_a_suspended_channel_is_ended() {
+    let state = ChannelState::Suspended;
+    let facts = after([floor(Scope::Channel, 10, None), ChannelChange::State { state }]);
+    assert_eq!(said(&facts, &token(Kind::V21, 1, None), NOW), Err(Refused::Ended(How::Floor)));
+    assert_eq!(said(&facts, &token(Kind::V21, 10, None), NOW), Err(Refused::Suspended));
+}
+
+// ---- forgetting
+
+#[test]
+fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
+    let stateless = SingleToken::Stateless { id: TokenId([7; 16]) };
+    let mut facts = after([
+        ChannelChange::Ended { tokens: vec![Single { token: stateless, until: NOW.plus(900) }] },
+        floor(Scope::Group { group: group("a") }, 10, None),
+        floor(kind(Kind::LongLived), 10, None),
+    ]);
+    end(&mut facts, Kind::ShortLived, &[4], &[]);
+    let held = |at: i64| {
+        let mut facts = facts.clone();
+        facts.apply(&ChannelChange::Forget { expired_by: NOW.plus(at) });
+        facts.floors.len() + facts.singles.len() + facts.stateless.len()
+    };
+    assert_eq!(facts.first_until(), Some(NOW.plus(900)));
+    assert_eq!([held(899), held(900)], [4, 3]);
+    // The floor of the group, since v2.1 and short-lived tokens live 30 days; and
+    // the single ending.
+    assert_eq!([held(30 * DAY - 1), held(30 * DAY)], [3, 1]);
+    assert_eq!([held(36_525 * DAY - 1), held(36_525 * DAY)], [1, 0]);
+}
+
+#[test]
+fn a_fold_is_held_as_long_as_what_it_folded() {
+    let mut facts = ChannelFacts::default();
+    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
+    facts.apply(&ChannelChange::Forget { expired_by: NOW.plus(30 * DAY - 1) });
+    assert!(!lives(&facts, &token(Kind::V21, 7, None)));
+}
+
+#[test]
+fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
+    let until = |below, from, until| {
+        let floor = Floor::set(Scope::Channel, Serial(below), from, NOW);
+        ChannelChange::Floor { floors: vec![Floor { until: NOW.plus(until), ..floor }] }
+    };
+    for [first, second] in [
+        [until(10, None, 100), until(20, None, 50)],
+        [until(20, None, 50), until(10, None, 100)],
+        [until(10, Some(NOW.plus(9)), 100), until(20, None, 50)],
+    ] {
+        let facts = after([first, second]);
+        assert_eq!((facts.floors.len(), facts.first_until()), (1, Some(NOW.plus(100))));
+    }
+}
+
+#[test]
+fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
+    let view = View::new(Providers::All);
+    let entry = |change| Entry::Channel { channel: id(), change };
+    let ended = view.after(&[entry(floor(Scope::Channel, 10, None))], Position::default());
+    assert_eq!(ended.channels(), 1);
+    let forget = entry(ChannelChange::Forget { expired_by: UnixTime(i64::MAX) });
+    assert_eq!(ended.after(&[forget], Position::default()).channels(), 0);
+    assert_eq!(ended.channels(), 1, "a view that others read does not change");
+}
+
+// ---- entries as a whole
+
+fn any_scope() -> impl Strategy<Value = Scope> {
+    let of = || proptest::option::of("[ab]").prop_map(|it| it.map(|it| group(&it)));
+    let kinds = || proptest::sample::select(Kind::all().collect::<Vec<_>>());
+    prop_oneof![
+        Just(Scope::Channel),
+        kinds().prop_map(|kind| Scope::Kind { kind }),
+        (kinds(), of()).prop_map(|(kind, group)| Scope::KindGroup { kind, group }),
+        "[ab]".prop_map(|it| Scope::Group { group: group(&it) }),
+        Just(Scope::AssertionKey { key: AssertionKeyId([9; 16]) }),
+    ]
+}
+
+prop_compose! {
+    fn any_floor()(
+        scope in any_scope(),
+        below in 0..40_u64,
+        from in proptest::option::of(-50..50_i64),
+        until in 1..100_i64,
+    ) -> Floor {
+        let from = from.map(|it| NOW.plus(it));
+        Floor { scope, below: Serial(below), from, except: BTreeSet::new(), until: NOW.plus(until) }
+    }
+}
+
+prop_compose! {
+    /// As `end_singly` writes them.
+    fn any_fold()(
+        kind in proptest::sample::select(vec![Kind::V21, Kind::ShortLived, Kind::LongLived]),
+        below in 0..40_u64,
+        except in proptest::collection::btree_set((0..40_u64).prop_map(Serial), 0..20),
+        until in 1..100_i64,
+    ) -> Floor {
+        let below = Serial(below);
+        let except = except.into_iter().filter(|it| *it < below).collect();
+        Floor { scope: Scope::Kind { kind }, below, from: None, except, until: NOW.plus(until) }
+    }
+}
+
+/// Stored kinds share one count, so a serial is a token of one kind only.
+fn kind_of(serial: u64) -> Kind {
+    [Kind::V21, Kind::ShortLived, Kind::LongLived][(serial % 3) as usize]
+}
+
+fn any_change() -> impl Strategy<Value = ChannelChange> {
+    let stored =
+        (0..40_u64).prop_map(|it| SingleToken::Stored { kind: kind_of(it), serial: Serial(it) });
+    let stateless = (0..40_u8).prop_map(|it| SingleToken::Stateless { id: TokenId([it; 16]) });
+    let one =
+        prop_oneof![stored, stateless].prop_map(|token| Single { token, until: NOW.plus(100) });
+    prop_oneof![
+        proptest::collection::vec(one, 1..4).prop_map(|tokens| ChannelChange::Ended { tokens }),
+        proptest::collection::vec(prop_oneof![any_floor(), any_fold()], 1..4)
+            .prop_map(|floors| ChannelChange::Floor { floors }),
+    ]
+}
+
+/// The plainest reading of the entries: a token is ended by any of them that
+/// covers it, and its end is the earliest that any of them sets.
+fn plainly(changes: &[ChannelChange], token: &Claims, now: UnixTime) -> Option<UnixTime> {
+    let mut until = token.expires_at;
+    for change in changes {
+        match change {
+            ChannelChange::Ended { tokens } => {
+                let named = match token.kind {
+                    Kind::Stateless => SingleToken::Stateless { id: token.id },
+                    kind => SingleToken::Stored { kind, serial: token.serial },
+                };
+                if tokens.iter().any(|it| it.token == named) {
+                    return None;
+                }
+            }
+            ChannelChange::Floor { floors } => {
+                for floor in floors {
+                    let of = token.group.as_ref();
+                    if floor.scope.covers(token.kind, of, token.assertion_key)
+                        && token.serial < floor.below
+                        && !floor.except.contains(&token.serial)
+                    {
+                        until = until.min(floor.from.unwrap_or(UnixTime(i64::MIN)));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (now < until).then_some(until)
+}
+
+proptest! {
+    #[test]
+    fn entries_add_up_whatever_is_merged_and_however_often_they_are_applied(
+        changes in proptest::collection::vec(any_change(), 0..12),
+        moment in -60..60_i64,
+    ) {
+        let now = NOW.plus(moment);
+        let once = after(changes.clone());
+        let twice = after(changes.iter().flat_map(|it| [it.clone(), it.clone()]));
+        let again = after(changes.iter().chain(&changes).cloned());
+        let views = [once, twice, again].map(|facts| view_of(&facts));
+        for (serial, of) in (0..40).zip([None, Some("a"), Some("b"), None].into_iter().cycle()) {
+            for kind in [kind_of(serial), Kind::Stateless] {
+                let token = token(kind, serial, of);
+                let expected = plainly(&changes, &token, now);
+                for view in &views {
+                    prop_assert_eq!(judge(&token, now, view).ok(), expected, "{:?}", token);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn entries_and_facts_read_back_from_json_as_they_were(
+        changes in proptest::collection::vec(any_change(), 0..12),
+        forget: i32,
+    ) {
+        let forget = ChannelChange::Forget { expired_by: UnixTime(forget.into()) };
+        let state = ChannelChange::State { state: ChannelState::Suspended };
+        for change in changes.iter().chain([&forget, &state]) {
+            let text = serde_json::to_string(change).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<ChannelChange>(&text).unwrap(), change);
+        }
+        let facts = after(changes);
+        let text = serde_json::to_string(&facts).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ChannelFacts>(&text).unwrap(), facts);
+    }
+}
