@@ -499,11 +499,20 @@ impl Store for SqliteStore {
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
         self.writer
             .act(UnixTime(0), move |tx| {
-                let sql = "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-                           WHERE channel = ?1 AND serial = ?2 AND past = 0";
-                let mut stamp = tx.conn.prepare_cached(sql).map_err(unavailable)?;
+                // A row is in one of two indexes: what lives, and what has ended since.
+                let update = |past| {
+                    let sql = format!(
+                        "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
+                         WHERE channel = ?1 AND serial = ?2 AND past = {past}"
+                    );
+                    tx.conn.prepare_cached(&sql).map_err(unavailable)
+                };
+                let (mut live, mut past) = (update(0)?, update(1)?);
                 for &(channel, serial, at) in &stamps {
-                    stamp.execute((channel.number(), serial.0, at.0)).map_err(unavailable)?;
+                    let values = (channel.number(), serial.0, at.0);
+                    if live.execute(values).map_err(unavailable)? == 0 {
+                        past.execute(values).map_err(unavailable)?;
+                    }
                 }
                 Ok(())
             })

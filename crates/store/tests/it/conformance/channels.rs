@@ -345,6 +345,10 @@ pub async fn uses_are_noted_and_never_taken_back(world: World) {
     world.stamp_used(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
+    // Of a token that leaked people ask just this: uses gather before they are noted.
+    world.revoke(&shop, Ending::Stored { serial: b }, NOW).await;
+    world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
+    assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
     // A use is no act of the law: it moves no time on.
     assert_eq!(world.state().await.unwrap().written_at, NOW);
 }
