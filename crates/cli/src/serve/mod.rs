@@ -7,6 +7,7 @@ mod settings;
 use crate::{failure::BadUsage, files::admin_token};
 use anyhow::{Context, anyhow};
 use settings::{Given, LogFormat, StoreAddress};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
     io::{IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
@@ -112,8 +113,8 @@ impl Given {
         if !self.is_dev() || self.store.is_some() {
             return Ok(None);
         }
-        // Readable by its owner only: `tempfile` makes it with mode 0700.
-        let folder = tempfile::Builder::new().prefix("tegata-dev-").tempdir();
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("tegata-dev-").permissions(private).tempdir();
         folder.map(Some).context("cannot make a temporary folder")
     }
 

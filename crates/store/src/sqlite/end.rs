@@ -10,7 +10,7 @@ use crate::{By, EndedBy, Ending, Error, Result, TokenName};
 use serde_json::json;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
-    law::STATELESS_ENDINGS,
+    law::{Kind, STATELESS_ENDINGS},
     policy::{Channel, Live},
     refusal::Refusal,
     time::UnixTime,
@@ -48,7 +48,8 @@ pub(super) fn end(
             }
         }
     };
-    if !dry_run {
+    // What was ended before changes nothing; anybody could repeat it without end.
+    if tx.position().is_some() {
         let (what, which) = match ending {
             Ending::Stored { serial } => ("serial", json!(serial)),
             Ending::Stateless { id, .. } => ("token_id", json!(id)),
@@ -178,8 +179,14 @@ pub(super) fn end_scope(tx: &mut Tx<'_>, channel: &Channel, scope: Scope) -> Res
         .map_err(unavailable)?;
     tx.touch(channel.id);
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    let floors = vec![Floor::set(scope, serial, None, tx.now)];
-    let change = ChannelChange::Floor { floors };
+    let mut floor = Floor::set(scope, serial, None, tx.now);
+    if ends.is_empty() && matches!(floor.scope, Scope::Group { .. } | Scope::AssertionKey { .. }) {
+        // No stored token of the scope lives: what is left to end are stateless
+        // ones. Groups and keys come and go; their floors must go soon, too.
+        let stateless = Scope::Kind { kind: Kind::Stateless };
+        floor.until = tx.now.plus(stateless.longest_life());
+    }
+    let change = ChannelChange::Floor { floors: vec![floor] };
     append(tx, facts, Entry::Channel { channel: channel.id, change })?;
     Ok(ends.len())
 }

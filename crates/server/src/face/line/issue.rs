@@ -142,7 +142,8 @@ impl Asked {
             kind: self.kind,
             credential: self.credential,
             group: fields::group(form)?,
-            idempotency: fields::idempotency(headers)?,
+            // A token without a row has nothing to be found again by.
+            idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
         };
         let counts = app.metrics.issues(self.kind);
         let clock = app.authority.clock();

@@ -59,7 +59,7 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     writes!(world.replace_secret(id, secret().hash(), 60, true, who()), "channel.rotate-secret");
     let key = world.register(id, 1, None).await.unwrap();
     writes!(world.delete_key(id, key, true, who()), "key.delete");
-    writes!(world.set_group(id, group("a"), settings(), who()), "group.set");
+    writes!(world.set_group(id, group("a"), settings().into(), who()), "group.set");
     writes!(world.delete_group(id, group("a"), who()), "group.delete");
     writes!(world.end(id, Ending::All, false, who()), "token.revoke");
     writes!(world.end(id, Ending::Stored { serial: Serial(1) }, false, who()), "token.revoke");
