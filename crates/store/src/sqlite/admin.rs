@@ -269,10 +269,7 @@ pub(super) fn set_group(
 ) -> Result<GroupSettings> {
     let channel = existing(tx, id)?;
     let old = channel.groups.get(group).cloned().unwrap_or_default();
-    let settings = patch.applied_to(old.clone());
-    if settings == old {
-        return Ok(settings);
-    }
+    let settings = patch.applied_to(old);
     if settings == GroupSettings::default() {
         let sql = "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2";
         write(tx, sql, (id.number(), group.as_str()))?;

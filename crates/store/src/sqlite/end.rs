@@ -48,8 +48,7 @@ pub(super) fn end(
             }
         }
     };
-    // What was ended before changes nothing; anybody could repeat it without end.
-    if tx.position().is_some() {
+    if !dry_run {
         let (what, which) = match ending {
             Ending::Stored { serial } => ("serial", json!(serial)),
             Ending::Stateless { id, .. } => ("token_id", json!(id)),
