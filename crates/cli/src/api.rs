@@ -6,7 +6,7 @@ use crate::{
     files::admin_token,
 };
 use anyhow::anyhow;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -41,7 +41,7 @@ pub struct Page {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// At most so many rows.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,
 }
@@ -176,11 +176,7 @@ impl Api {
                     .map_err(|_| anyhow!("{} does not answer like a tegata server", self.url)),
             };
         }
-        let mut said = serde_json::from_slice(&body).ok().and_then(|it| reason(&it));
-        if status == StatusCode::UNAUTHORIZED {
-            let hint = "check TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE";
-            said = Some(said.map_or_else(|| hint.to_owned(), |said| format!("{said}; {hint}")));
-        }
+        let said = serde_json::from_slice(&body).ok().and_then(|it| reason(&it));
         let said = said.unwrap_or_else(|| format!("{} answered {status}", self.url));
         Err(match retry_after {
             Some(seconds) => anyhow!("{said}; try again in {seconds} s"),
@@ -216,6 +212,14 @@ fn retry_after(response: &Response) -> Option<String> {
 fn reason(body: &Value) -> Option<String> {
     let text = |name: &str| body[name].as_str();
     match (text("detail"), text("code")) {
+        // Only the administrators' API has this code, and its detail is for HTTP clients.
+        (_, Some("unauthorized")) => {
+            return Some(
+                "the administrator's token was refused; is it this authority's? \
+                 (--admin-token-file, TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE)"
+                    .to_owned(),
+            );
+        }
         (Some(detail), Some(code)) => return Some(format!("{detail} ({code})")),
         (Some(detail), None) => return Some(detail.to_owned()),
         _ => {}

@@ -7,7 +7,10 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tegata_token::id::{ChannelId, ProviderId};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    time::DAY,
+};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -87,7 +90,8 @@ pub struct RotateSecret {
     /// The channel's id.
     channel: ChannelId,
     /// For how many seconds the present secret stays good beside the new one.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(i64).range(0..=DAY))]
     keep_previous: i64,
     /// End all the channel's tokens, too.
     #[arg(long)]
@@ -171,7 +175,7 @@ pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()>
         return out.thing(&json!({ "would_revoke": would_end_all(api, &id).await? }), &[]);
     }
     api.delete(&["channels", &id], &()).await?;
-    out.done(&format!("channel {id} is deleted"))
+    out.done(&format!("channel {id} is deleted"), &json!({ "deleted": id }))
 }
 
 async fn would_end_all(api: &Api, channel: &str) -> anyhow::Result<Value> {

@@ -94,5 +94,6 @@ pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()>
         return out.thing(&json!({ "would_revoke": answer["revoked"] }), &[]);
     }
     api.delete(&["channels", &channel, "groups", group.as_str()], &()).await?;
-    out.done(&format!("group {group} of channel {channel} is deleted"))
+    let what = format!("group {group} of channel {channel} is deleted");
+    out.done(&what, &json!({ "deleted": group }))
 }

@@ -150,5 +150,6 @@ pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()>
     }
     let query = [("revoke_tokens", args.revoke_tokens)];
     api.delete(&["channels", &channel, "assertion-keys", &kid], &query).await?;
-    out.done(&format!("key {kid} of channel {channel} is deleted"))
+    let what = format!("key {kid} of channel {channel} is deleted");
+    out.done(&what, &json!({ "deleted": kid }))
 }

@@ -29,6 +29,14 @@ impl Output {
         }
     }
 
+    /// Prints an answer that a table tells in words of its own.
+    pub fn told(&self, answer: &Value, table: &Value) -> anyhow::Result<()> {
+        match self.form {
+            Form::Json => self.json(answer),
+            Form::Table => self.text(&members(table, &[])),
+        }
+    }
+
     /// Prints a list as the API answers it: the rows under `name`, of which the
     /// table shows `columns`, and the cursor of the next page.
     pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
@@ -47,10 +55,10 @@ impl Output {
         Ok(())
     }
 
-    /// Prints that something is done that has no answer to show.
-    pub fn done(&self, what: &str) -> anyhow::Result<()> {
+    /// Prints that something is done whose answer is empty; `as_json` says it to programs.
+    pub fn done(&self, what: &str, as_json: &Value) -> anyhow::Result<()> {
         match self.form {
-            Form::Json => Ok(()),
+            Form::Json => self.json(as_json),
             Form::Table => self.text(&format!("{what}\n")),
         }
     }

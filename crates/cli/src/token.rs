@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
-    law::Kind,
+    law::{Kind, LONGEST_DELAY},
+    time::DAY,
 };
 
 #[derive(Subcommand)]
@@ -61,7 +62,8 @@ pub struct Issue {
     #[arg(long)]
     group: Option<Group>,
     /// How long a v2.1 token shall live.
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
+          value_parser = clap::value_parser!(i64).range(1..=30 * DAY))]
     lifetime: i64,
     /// Ask again with the same one and get the same token.
     #[arg(long, value_name = "KEY")]
@@ -155,7 +157,8 @@ pub struct Reissue {
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// For how many seconds the present token lives on.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(i64).range(0..=LONGEST_DELAY))]
     delay: i64,
     /// Ask again with the same one and get the same token.
     #[arg(long, value_name = "KEY")]
@@ -172,6 +175,10 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
             return Err(BadUsage(advice.to_owned()).into());
         }
     };
+    if args.kind == Kind::ShortLived && args.key.is_some() {
+        let advice = "short-lived tokens are had with the secret: --secret-file";
+        return Err(BadUsage(advice.to_owned()).into());
+    }
     let channel = args.channel.to_string();
     let mut form = vec![("grant_type", "client_credentials")];
     let proof;
@@ -211,8 +218,17 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
     }
 }
 
+/// The token, also where it is given as a header bears it.
+fn shown(argument: String) -> anyhow::Result<String> {
+    let text = or_stdin(argument)?;
+    Ok(match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+        _ => text,
+    })
+}
+
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let token = or_stdin(token)?;
+    let token = shown(token)?;
     // LINE has one operation for JWS tokens and another for opaque ones.
     let is_jws = token.bytes().filter(|&b| b == b'.').count() == 2;
     let field = [("access_token", token.as_str())];
@@ -238,7 +254,7 @@ pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
 }
 
 pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let body = json!({ "access_token": or_stdin(token)? });
+    let body = json!({ "access_token": shown(token)? });
     out.thing(&api.post(&["explain"], &body).await?, &FIRST)
 }
 
@@ -251,7 +267,7 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     let telling = args.telling;
     // clap saw to it that exactly one of them is there.
     let what = if let Some(token) = args.token {
-        json!({ "access_token": or_stdin(token)? })
+        json!({ "access_token": shown(token)? })
     } else if let Some(id) = args.token_id {
         json!({ "token_id": id })
     } else if let Some(group) = args.group {
@@ -287,6 +303,9 @@ impl Telling {
             what["dry_run"] = true.into();
         }
         let answer = api.post_and_wait(path, &what, self.wait).await?;
+        if self.dry_run {
+            return out.told(&answer, &json!({ "would_revoke": answer["revoked"] }));
+        }
         out.thing(&answer, &["revoked", "position"])
     }
 }

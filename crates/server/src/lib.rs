@@ -24,3 +24,4 @@ mod reply;
 pub mod serve;
 
 pub use limits::Rates;
+pub use metrics::Metrics;

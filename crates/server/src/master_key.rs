@@ -21,7 +21,7 @@ pub struct MasterKey(LessSafeKey);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be used.
-    #[error("the master key: {0}")]
+    #[error("the master key")]
     File(#[from] private_file::Error),
     /// The file holds something else.
     #[error("{} does not hold a master key: 64 hex characters", .0.display())]

@@ -1,7 +1,7 @@
 //! What `/metrics` shows. Every handle is a field, so that counting is one atomic
 //! addition and no look-up; what is a state rather than a count is read when asked.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Token};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -12,6 +12,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use std::time::Duration;
 use tegata_token::law::{Kind, LAW};
 
 /// The server's counters.
@@ -24,7 +25,8 @@ pub struct Metrics {
     /// Checks of `/gateway/verify`.
     pub checks_gateway: Checks,
     issues: [Issues; LAW.len()],
-    /// Tokens ended by LINE's two operations.
+    /// Revocations that were carried out: by LINE's two operations, and by
+    /// administrators. One may end many tokens, or none that lived.
     pub revocations: Counter,
     /// Requests that met a bug of ours.
     pub bugs: Counter,
@@ -56,6 +58,22 @@ pub struct Issues {
     pub seconds: Histogram,
 }
 
+impl Issues {
+    /// Counts an issue that took so long; an error says whether the store was
+    /// what it wanted.
+    pub fn count(&self, issued: Result<&Token, bool>, took: Duration) {
+        match issued {
+            Ok(token) if token.again => self.again.inc(),
+            Ok(_) => {
+                self.seconds.observe(took.as_secs_f64());
+                self.issued.inc()
+            }
+            Err(true) => self.unavailable.inc(),
+            Err(false) => self.refused.inc(),
+        };
+    }
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CheckLabels {
     face: &'static str,
@@ -85,7 +103,11 @@ impl Metrics {
             refused: checks.get_or_create_owned(&CheckLabels { face, result: "refused" }),
         };
         let issues = Family::<IssueLabels, Counter>::default();
-        registry.register("issues", "Requests for a token", issues.clone());
+        registry.register(
+            "issues",
+            "Requests for a token, those of administrators among them",
+            issues.clone(),
+        );
         // From a tenth of a millisecond to three seconds.
         let buckets: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
         let seconds = Family::<KindLabel, Histogram, _>::new_with_constructor(buckets);
@@ -102,7 +124,7 @@ impl Metrics {
             }
         };
         let (revocations, bugs) = (Counter::default(), Counter::default());
-        registry.register("revocations", "Tokens ended by LINE's operations", revocations.clone());
+        registry.register("revocations", "Revocations carried out", revocations.clone());
         registry.register("bugs", "Requests that met a bug", bugs.clone());
         let (connections, position, view_channels) =
             (Gauge::default(), Gauge::default(), Gauge::default());

@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The file of the administrator's token.
-    #[error("the administrator's token: {0}")]
+    #[error("the administrator's token")]
     AdminToken(#[from] private_file::Error),
     /// What that file holds is no token.
     #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
@@ -96,7 +96,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     };
 
     let app = Arc::new(App {
-        metrics: Metrics::new(),
+        metrics: Arc::new(Metrics::new()),
         limits: Limits::new(settings.rates, authority.clock().steady()),
         dev: settings.dev,
         admin_token,

@@ -82,6 +82,36 @@ pub struct ChannelPatch {
     pub single_use_assertions: Option<bool>,
 }
 
+/// Changes of a group's settings; what is `None` stays, what is `Some(None)` goes
+/// back to the channel's rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupPatch {
+    /// How many live tokens of a kind it may have.
+    pub cap: Option<Option<usize>>,
+    /// What the next one does.
+    pub when_full: Option<Option<WhenFull>>,
+    /// Whom to tell of what concerns it.
+    pub contact: Option<Option<String>>,
+}
+
+impl GroupPatch {
+    /// The settings with the changes made.
+    #[must_use]
+    pub fn applied_to(&self, old: GroupSettings) -> GroupSettings {
+        GroupSettings {
+            cap: self.cap.unwrap_or(old.cap),
+            when_full: self.when_full.unwrap_or(old.when_full),
+            contact: self.contact.clone().unwrap_or(old.contact),
+        }
+    }
+}
+
+impl From<GroupSettings> for GroupPatch {
+    fn from(new: GroupSettings) -> Self {
+        Self { cap: Some(new.cap), when_full: Some(new.when_full), contact: Some(new.contact) }
+    }
+}
+
 /// Which of a channel's tokens to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {

@@ -164,14 +164,15 @@ pub trait Store: Send + Sync + 'static {
         revoke_tokens: bool,
         by: By,
     ) -> Result<Ended>;
-    /// Gives a group settings of its own, or new ones.
+    /// Gives a group settings of its own, or changes those that it has; answers
+    /// what they are now.
     async fn set_group(
         &self,
         channel: ChannelId,
         group: Group,
-        settings: GroupSettings,
+        patch: GroupPatch,
         by: By,
-    ) -> Result<()>;
+    ) -> Result<GroupSettings>;
     /// Removes a group: its settings, its keys, its tokens.
     async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended>;
 

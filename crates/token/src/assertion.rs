@@ -95,7 +95,8 @@ pub struct Assertion {
     /// When it ends.
     pub expires_at: UnixTime,
     /// What tells it from others, for channels that take each one once: the
-    /// SHA-256 of its `jti`, or else of itself.
+    /// SHA-256 of its key and its `jti`, or else of itself. Another group's key
+    /// may use the same `jti`.
     pub fingerprint: [u8; 32],
 }
 
@@ -189,7 +190,7 @@ impl UnverifiedAssertion {
             return Err(BadAssertion::Signature);
         }
         let fingerprint = match claim("jti") {
-            Some(Value::String(jti)) => sha256(&[b"jti ", jti.as_bytes()]),
+            Some(Value::String(jti)) => sha256(&[b"jti ", &id.0, jti.as_bytes()]),
             _ => sha256(&[b"jws ", self.jws.message.as_bytes()]),
         };
         Ok(Assertion { key: id, expires_at, fingerprint })

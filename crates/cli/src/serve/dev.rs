@@ -1,5 +1,6 @@
 //! What `serve --dev` lays out on the table: a channel with all its credentials,
-//! and lines to paste. Each line stands alone and works as it is.
+//! and lines to paste. Each line works as it is; in their order they follow one token
+//! from issue to end.
 
 use crate::{files::create_private, private_jwk::PrivateJwk};
 use anyhow::Context;
@@ -55,8 +56,7 @@ struct Table {
     secret: PlainSecret,
     kid: String,
     key_file: PathBuf,
-    to_verify: String,
-    to_revoke: String,
+    token: String,
 }
 
 impl Table {
@@ -75,20 +75,15 @@ impl Table {
             create_private(&file)?.write_all(key.to_json(&kid).as_bytes())?;
             (kid, file)
         };
-        let token = async || {
-            let credential = Credential::Secret(secret.clone());
-            let kind = Kind::ShortLived;
-            let request = IssueRequest { kind, credential, group: None, idempotency: None };
-            Ok::<_, anyhow::Error>(
-                authority.issue(request, channel, None).await?.reveal().to_owned(),
-            )
-        };
-        let (to_verify, to_revoke) = (token().await?, token().await?);
-        Ok(Self { channel, secret, kid, key_file, to_verify, to_revoke })
+        let credential = Credential::Secret(secret.clone());
+        let kind = Kind::ShortLived;
+        let request = IssueRequest { kind, credential, group: None, idempotency: None };
+        let token = authority.issue(request, channel, None).await?.reveal().to_owned();
+        Ok(Self { channel, secret, kid, key_file, token })
     }
 
     fn write(&self, to: &mut String, url: &str, admin_token: &str) -> anyhow::Result<()> {
-        let Self { channel, kid, to_verify, to_revoke, .. } = self;
+        let Self { channel, kid, token, .. } = self;
         let secret = self.secret.reveal();
         let key_file = self.key_file.display();
         let credentials: [(&str, &dyn Display); 5] = [
@@ -107,19 +102,21 @@ impl Table {
         let proof = format!(
             "-d grant_type=client_credentials -d client_id={channel} -d client_secret={secret}"
         );
+        let as_gateway = format!("-i {url}/gateway/verify -H 'Authorization: Bearer {token}'");
         let lines = [
             ("issue a stateless token", format!("{url}/oauth2/v3/token {proof}")),
             ("issue a short-lived token", format!("{url}/v2/oauth/accessToken {proof}")),
-            ("verify a token", format!("{url}/v2/oauth/verify -d access_token={to_verify}")),
             (
-                "ask as a gateway would",
-                format!("-i {url}/gateway/verify -H 'Authorization: Bearer {to_verify}'"),
+                "verify the short-lived token that was issued at the start",
+                format!("{url}/v2/oauth/verify -d access_token={token}"),
             ),
+            ("ask about it as a gateway would: 200", as_gateway.clone()),
             (
                 "list the channel's tokens",
                 format!("{url}/admin/v1/channels/{channel}/tokens {admin}"),
             ),
-            ("revoke a token", format!("{url}/v2/oauth/revoke -d access_token={to_revoke}")),
+            ("revoke it", format!("{url}/v2/oauth/revoke -d access_token={token}")),
+            ("check again: 401", as_gateway),
             (
                 "make a long-lived token",
                 format!(

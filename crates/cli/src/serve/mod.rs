@@ -7,9 +7,11 @@ mod settings;
 use crate::{failure::BadUsage, files::admin_token};
 use anyhow::{Context, anyhow};
 use settings::{Given, LogFormat, StoreAddress};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
     io::{IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     pin::pin,
     time::Duration,
@@ -68,7 +70,10 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
 
     let ended = tokio::select! {
-        signal = stop_signal => signal.context("cannot wait for signals"),
+        signal = stop_signal => {
+            tracing::info!("stopping");
+            signal.context("cannot wait for signals")
+        }
         () = running.failed() => {
             Err(anyhow!("the store has given up; see the log for the reason, then start again"))
         }
@@ -78,9 +83,12 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     ended
 }
 
+/// Without what the migrations say at each start.
+const USUAL_LOG: &str = "info,refinery_core=warn";
+
 /// Logs go to stderr: stdout is for people.
 fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
-    let directives = given.log.as_deref().unwrap_or("info");
+    let directives = given.log.as_deref().unwrap_or(USUAL_LOG);
     let filter = EnvFilter::builder()
         .parse(directives)
         .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
@@ -105,8 +113,8 @@ impl Given {
         if !self.is_dev() || self.store.is_some() {
             return Ok(None);
         }
-        // Readable by its owner only: `tempfile` makes it with mode 0700.
-        let folder = tempfile::Builder::new().prefix("tegata-dev-").tempdir();
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("tegata-dev-").permissions(private).tempdir();
         folder.map(Some).context("cannot make a temporary folder")
     }
 
@@ -143,7 +151,7 @@ impl Given {
             master_key_file: self.master_key_file,
             dev,
             key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
-            connections: self.connections.unwrap_or(usual.connections),
+            connections: self.connections.map_or(usual.connections, NonZeroUsize::get),
             rates: Rates {
                 short_lived: self.issue_rate_short_lived.unwrap_or(usual.rates.short_lived),
                 other: self.issue_rate.unwrap_or(usual.rates.other),

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -39,9 +40,9 @@ pub struct Given {
     /// as the JWKS may be cached [default: 900].
     #[arg(long, env = "TEGATA_KEY_PROMOTION_DELAY", value_name = "SECONDS")]
     pub key_promotion_delay: Option<u64>,
-    /// How many connections are served at once [default: 10000].
+    /// How many connections are served at once, at least 1 [default: 10000].
     #[arg(long, env = "TEGATA_CONNECTIONS", value_name = "N")]
-    pub connections: Option<usize>,
+    pub connections: Option<NonZeroUsize>,
     /// How many short-lived tokens a channel may be issued in a second [default: 370].
     #[arg(long, env = "TEGATA_ISSUE_RATE_SHORT_LIVED", value_name = "N")]
     pub issue_rate_short_lived: Option<u32>,
@@ -50,7 +51,7 @@ pub struct Given {
     #[arg(long, env = "TEGATA_ISSUE_RATE", value_name = "N")]
     pub issue_rate: Option<u32>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
-    /// [default: info].
+    /// [default: info,refinery_core=warn].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
     pub log: Option<String>,
     /// In which form to log, to stderr [default: text].
@@ -136,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("it.toml");
         std::fs::write(&path, text).unwrap();
-        let given = Given { connections: Some(7), ..Given::default() };
+        let given = Given { connections: NonZeroUsize::new(7), ..Given::default() };
         given.or_file(Some(&path))
     }
 
@@ -144,7 +145,7 @@ mod tests {
     fn the_file_says_only_what_nobody_said_before() {
         let given =
             file("connections = 1\nlisten = \"127.0.0.1:9\"\nstore = \"sqlite:a.db\"").unwrap();
-        assert_eq!(given.connections, Some(7));
+        assert_eq!(given.connections, NonZeroUsize::new(7));
         assert_eq!(given.listen.unwrap().port(), 9);
         assert_eq!(given.store.unwrap().0, Path::new("a.db"));
     }
@@ -160,6 +161,7 @@ mod tests {
     #[test]
     fn a_wrong_value_and_a_missing_file_are_errors() {
         assert!(file("listen = 8080").is_err());
+        assert!(file("connections = 0").is_err());
         assert!(file("store = \"postgres://x\"").is_err());
         assert!(Given::default().or_file(Some(Path::new("/no/such.toml"))).is_err());
     }

@@ -15,7 +15,9 @@ fn a_token_is_issued_verified_explained_and_revoked() {
 
     let verified = finish_with(&mut desk.command(&["token", "verify", "-"]), token).expect(0);
     assert!(verified.contains(&channel), "{verified}");
-    let explained = desk.json(&["token", "explain", token]);
+    let explained = desk.json(&["token", "explain", &format!("Bearer {token}")]);
+    let foreign = desk.run(&["token", "explain", "nonsense"]);
+    foreign.expect_error(1, "this is no token of this authority");
     assert_eq!(
         (&explained["state"], &explained["kind"]),
         (&json!("active"), &json!("short-lived"))
@@ -31,8 +33,10 @@ fn a_token_is_issued_verified_explained_and_revoked() {
 
     let revoke = ["token", "revoke", "--channel", &channel, "--token-id", id, "--reason", "leaked"];
     let dry = desk.json(&[&revoke[..], &["--dry-run"]].concat());
-    assert_eq!(dry["revoked"], 1);
-    desk.run(&["token", "verify", token]).expect(0);
+    assert_eq!((&dry["revoked"], &dry["dry_run"]), (&json!(1), &json!(true)));
+    let dry = desk.run(&[&revoke[..], &["--dry-run"]].concat()).expect(0);
+    assert_eq!(dry, "would_revoke  1\n");
+    desk.run(&["token", "verify", &format!("Bearer {token}")]).expect(0);
     assert_eq!(desk.json(&revoke)["revoked"], 1);
     desk.run(&["token", "verify", token]).expect_error(1, "invalid");
     let audit = desk.run(&["audit", "list", "--channel", &channel, "--limit", "1"]);
@@ -64,6 +68,7 @@ fn a_generated_key_is_its_owners_alone_and_asks_for_tokens() {
     desk.json(&issue);
     desk.run(&["token", "issue", "--channel", &channel, "--kind", "v2.1"])
         .expect_error(2, "tegata key generate");
+    desk.run(&[&issue[..], &["--kind", "short-lived"]].concat()).expect_error(2, "--secret-file");
 
     let secret = desk.home.file("secret", &format!("{secret}\n"));
     let secret = ["--secret-file", secret.to_str().unwrap()];
@@ -74,7 +79,7 @@ fn a_generated_key_is_its_owners_alone_and_asks_for_tokens() {
     let delete = ["key", "delete", "--channel", &channel, &kid, "--revoke-tokens"];
     let dry = desk.json(&[&delete[..], &["--dry-run"]].concat());
     assert_eq!(dry, json!({ "would_revoke": 1 }));
-    desk.run(&delete).expect(0);
+    assert_eq!(desk.json(&delete), json!({ "deleted": kid }));
     desk.run(&["token", "verify", token]).expect_error(1, "revoked");
 }
 
@@ -129,14 +134,15 @@ fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
     assert!(list.lines().nth(1).unwrap().starts_with("kitchen "), "{list}");
     let dry = desk.json(&[&["group", "delete"], &of[..], &["--dry-run"]].concat());
     assert_eq!(dry, json!({ "would_revoke": 1 }));
-    desk.run(&[&["group", "delete"], &of[..]].concat()).expect(0);
+    let gone = desk.json(&[&["group", "delete"], &of[..]].concat());
+    assert_eq!(gone, json!({ "deleted": "kitchen" }));
 
     let new = desk.json(&["channel", "rotate-secret", &channel, "--keep-previous", "60"]);
     assert_ne!(new["channel_secret"], json!(secret));
     assert!(new["previous_valid_until"].is_string());
     desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
     desk.run(&["channel", "show", &channel]).expect(0);
-    desk.run(&["channel", "delete", &channel]).expect(0);
+    assert_eq!(desk.json(&["channel", "delete", &channel]), json!({ "deleted": channel }));
     desk.run(&["channel", "show", &channel]).expect_error(1, "not-found");
 }
 
@@ -163,6 +169,16 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     desk.run(&["channel", "show", "1234567890"]).expect_error(1, "not-found");
     desk.run(&["channel", "show", "123"]).expect_error(2, "exactly ten digits");
     desk.run(&["channel", "paint"]).expect_error(2, "paint");
+    for wrong in [
+        &["channel", "rotate-secret", "1234567890", "--keep-previous", "86401"][..],
+        &["token", "reissue", "--channel", "1234567890", "--delay", "86401"],
+        &["token", "issue", "--channel", "1234567890", "--lifetime", "0"],
+        &["token", "issue", "--channel", "1234567890", "--lifetime", "2592001"],
+        &["provider", "list", "--limit", "0"],
+        &["audit", "list", "--limit", "1001"],
+    ] {
+        desk.run(wrong).expect_error(2, " is not in ");
+    }
     desk.run(&["token", "revoke"]).expect_error(2, "--everything");
     desk.run(&["token", "revoke", "--all"]).expect_error(2, "--channel");
     desk.run(&["token", "revoke", "tok", "--channel", "1234567890", "--all"])
@@ -170,7 +186,9 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     let nobody = ["--url", "http://127.0.0.1:1", "provider", "list"];
     desk.run(&nobody).expect_error(3, "tegata serve");
     let mut wrong = desk.command(&["provider", "list"]);
-    finish(wrong.env("TEGATA_ADMIN_TOKEN", "wrong")).expect_error(1, "TEGATA_ADMIN_TOKEN");
+    let wrong = finish(wrong.env("TEGATA_ADMIN_TOKEN", "wrong"));
+    assert!(!wrong.err.contains("Authorization:"), "advice for HTTP clients: {}", wrong.err);
+    wrong.expect_error(1, "the administrator's token was refused");
     let mut none = desk.command(&["provider", "list"]);
     finish(none.env_remove("TEGATA_ADMIN_TOKEN")).expect_error(2, "TEGATA_ADMIN_TOKEN_FILE");
 

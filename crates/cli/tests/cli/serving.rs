@@ -3,6 +3,7 @@
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
 use std::{
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
 };
@@ -10,10 +11,14 @@ use std::{
 #[test]
 fn the_first_line_says_where_it_listens_and_sigterm_ends_it_well() {
     let home = Home::new();
-    let server = home.serve(&[]);
+    let mut server = home.serve(&[]);
     assert!(server.said()[0].starts_with("listening on http://127.0.0.1:"), "{:?}", server.said());
     assert!(!server.url.ends_with(":0"));
+    let log = server.log();
     assert!(server.stop().success());
+    let log = log.join().unwrap();
+    assert!(log.lines().any(|line| line.ends_with(" stopping")), "{log}");
+    assert!(!log.contains("refinery"), "{log}");
 }
 
 #[test]
@@ -75,7 +80,7 @@ fn dev_listens_on_loopback_only_and_leaves_nothing_behind() {
 fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
     let home = Home::new();
     let mut server = home.serve(&["--dev"]);
-    server.line(|line| line.starts_with("tegata "));
+    server.line(|line| line.contains(" token issue --kind v2.1 "));
     let said = server.said().to_vec();
     let key_file = said.iter().find(|line| line.starts_with("private assertion key")).unwrap();
     let key_file = key_file.rsplit(' ').next().unwrap();
@@ -87,21 +92,23 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
         let expected = match what {
             "issue a stateless token" => r#""expires_in":900"#,
             "issue a short-lived token" => r#""expires_in":2592000"#,
-            "verify a token" => r#""expires_in":"#,
-            "ask as a gateway would" => "200 OK",
+            "verify the short-lived token that was issued at the start" => r#""expires_in":"#,
+            "ask about it as a gateway would: 200" => "200 OK",
             "list the channel's tokens" => r#""tokens":["#,
-            "revoke a token" => "",
+            "revoke it" => "",
+            "check again: 401" => "401 Unauthorized",
             "make a long-lived token" => r#""access_token":"tgl_"#,
             "move the clock on by an hour" => r#""now_unix":"#,
             "issue a v2.1 token" => "access_token",
             other => panic!("an unknown line: {other}"),
         };
         assert!(answer.out.contains(expected), "{what}: {answer:?}");
-        assert!(!answer.out.contains("error"), "{what}: {answer:?}");
+        let refused = answer.out.contains("error") || answer.out.contains(" 401 ");
+        assert_eq!(refused, what == "check again: 401", "{what}: {answer:?}");
         answer.expect(0);
         pasted += 1;
     }
-    assert_eq!(pasted, 9);
+    assert_eq!(pasted, 10);
 }
 
 #[test]
@@ -131,10 +138,28 @@ fn a_setting_that_is_wrong_is_named() {
     serve(&["--config", "typo.toml"]).expect_error(2, "`listn`");
     serve(&["--config", "none.toml"]).expect_error(2, "none.toml");
     serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "SQLite");
+    serve(&["--connections", "0"]).expect_error(2, "--connections");
+    home.file("none.toml", "connections = 0\n");
+    serve(&["--config", "none.toml"]).expect_error(2, "connections");
+    std::fs::remove_file(home.path("none.toml")).unwrap();
     serve(&["--log", "a=b=c"]).expect_error(2, "--log");
     let mut short = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
     finish(short.env("TEGATA_ADMIN_TOKEN", "short")).expect_error(2, "32 characters");
     assert_eq!(entries(&home.path("")), ["typo.toml"]);
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_once() {
+    let home = Home::new();
+    let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
+    let said = "cannot open the store no/such.db: its folder is not there";
+    serve(&["--store", "sqlite:no/such.db"]).expect_error(1, said);
+    // A fresh file of everybody's, and not a master key.
+    let key = home.file("open.key", "");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    let refused = serve(&["--master-key-file", "open.key"]);
+    assert_eq!(refused.err.matches("can be read by others").count(), 1, "{}", refused.err);
+    refused.expect_error(1, "the master key: ");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::check::{Unknown, Which, check};
 use crate::ledger::{Ledger, Trouble};
@@ -11,6 +12,9 @@ use crate::load::Load;
 use crate::process::{Server, serve};
 use crate::signals::wait;
 use crate::{CHANNELS, CLIENTS, announced_chance, assert_store_is_sound, tell};
+
+/// How long a server may go on before the failure that it is to meet.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
@@ -35,7 +39,7 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
         ledger.trouble = Trouble::DiskFails;
         let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
         // The clients end once the server takes nobody in any more.
-        ledger = load.join().await;
+        ledger = tokio::time::timeout(PATIENCE, load.join()).await.expect("the process goes");
         let ended = wait(&mut server.process).await;
         assert_eq!(ended.code(), Some(1), "it says that it failed: {ended}");
         drop(server);

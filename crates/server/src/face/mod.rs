@@ -25,7 +25,7 @@ pub struct App {
     /// Whom they ask.
     pub authority: Arc<Authority>,
     /// What they count.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// How fast they may be asked.
     pub limits: Limits,
     /// Whether the clock may be moved.
@@ -38,7 +38,7 @@ pub struct App {
 
 /// All paths.
 pub fn router(app: Arc<App>) -> Router {
-    let admin = admin::router(app.authority.clone(), app.admin_token);
+    let admin = admin::router(app.authority.clone(), app.metrics.clone(), app.admin_token);
     let mut router = Router::new()
         .merge(line::router())
         .merge(gateway::router())

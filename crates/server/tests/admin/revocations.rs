@@ -19,8 +19,10 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
         dry["dry_run"] = true.into();
         let told = world.post(&shop.at("/revocations"), dry).await.expect(200);
         assert_eq!(told["revoked"], count, "dry run of {what}");
+        assert_eq!((&told["dry_run"], &told["receipt"]["complete"]), (&json!(true), &json!(false)));
         let done = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
         assert_eq!(done["revoked"], count, "{what}");
+        assert!(done.get("dry_run").is_none());
         assert!(done["position"].is_string());
         assert_eq!(done["receipt"], json!({ "complete": true, "verifiers": [] }));
         let again = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);

@@ -3,6 +3,7 @@
 use crate::world::{ADMIN_TOKEN, World};
 use http::Method;
 use serde_json::{Value, json};
+use tegata_token::law::Kind;
 
 #[tokio::test]
 async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {
@@ -158,4 +159,21 @@ async fn every_token_can_be_explained() {
         refused.expect_problem(404, "not-found");
     }
     world.post("/explain", json!({})).await.expect_problem(400, "missing-member");
+}
+
+#[tokio::test]
+async fn what_an_administrator_issues_and_revokes_is_counted() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    world.long_lived(&shop, 0).await;
+    let login = world.channel_of(&shop.provider, "line-login").await;
+    let refused = world.post(&login.at("/long-lived-token"), json!({})).await;
+    refused.expect_problem(409, "kind-not-for-channel");
+    let issues = world.metrics.issues(Kind::LongLived);
+    assert_eq!((issues.issued.get(), issues.refused.get()), (1, 1));
+    for path in [&shop.at("/revocations"), "/revocations"] {
+        world.post(path, json!({ "all": true, "dry_run": true })).await.expect(200);
+        world.post(path, json!({ "all": true })).await.expect(201);
+    }
+    assert_eq!(world.metrics.revocations.get(), 2);
 }

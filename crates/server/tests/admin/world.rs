@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 use tegata_server::{
+    Metrics,
     authority::{Authority, Memory},
     config::AdminToken,
     face::admin,
@@ -33,6 +34,7 @@ pub const PEER: &str = "192.0.2.7";
 
 pub struct World {
     pub authority: Arc<Authority>,
+    pub metrics: Arc<Metrics>,
     router: Router,
     _folder: TempDir,
 }
@@ -89,8 +91,9 @@ impl World {
         let authority = Authority::start(Arc::new(store), memory, &master_key, issuer);
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
-        let router = admin::router(authority.clone(), token);
-        Self { authority, router, _folder: folder }
+        let metrics = Arc::new(Metrics::new());
+        let router = admin::router(authority.clone(), metrics.clone(), token);
+        Self { authority, metrics, router, _folder: folder }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

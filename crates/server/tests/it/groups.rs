@@ -78,7 +78,7 @@ async fn a_channel_has_a_hundred_groups_at_most_and_a_deleted_one_frees_its_plac
     let contact = GroupSettings { contact: Some("team@example".into()), ..Default::default() };
     for group in 0..100 {
         let group = format!("k{group}").parse().unwrap();
-        store.set_group(shop.id, group, contact.clone(), world.by()).await.unwrap();
+        store.set_group(shop.id, group, contact.clone().into(), world.by()).await.unwrap();
     }
     let refused = v21("one-more").await;
     assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")));

@@ -9,7 +9,8 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    By, ChannelPatch, EndedBy, Error, NewChannel, Provider, Result, SigningKeyChange, SigningKeyRow,
+    By, ChannelPatch, EndedBy, Error, GroupPatch, NewChannel, Provider, Result, SigningKeyChange,
+    SigningKeyRow,
 };
 use rusqlite::{ErrorCode, params};
 use serde_json::json;
@@ -263,21 +264,24 @@ pub(super) fn set_group(
     tx: &mut Tx<'_>,
     id: ChannelId,
     group: &Group,
-    settings: &GroupSettings,
+    patch: &GroupPatch,
     by: &By,
-) -> Result<()> {
+) -> Result<GroupSettings> {
     let channel = existing(tx, id)?;
-    if *settings == GroupSettings::default() {
+    let old = channel.groups.get(group).cloned().unwrap_or_default();
+    let settings = patch.applied_to(old);
+    if settings == GroupSettings::default() {
         let sql = "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2";
         write(tx, sql, (id.number(), group.as_str()))?;
     } else {
         check_place_for(tx, &channel, group)?;
         let sql = "INSERT OR REPLACE INTO channel_group VALUES (?1, ?2, ?3)";
-        write(tx, sql, (id.number(), group.as_str(), rows::json(settings)))?;
+        write(tx, sql, (id.number(), group.as_str(), rows::json(&settings)))?;
     }
     revise(tx, id)?;
     let detail = json!({ "group": group, "settings": settings });
-    audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)
+    audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)?;
+    Ok(settings)
 }
 
 pub(super) fn delete_group(

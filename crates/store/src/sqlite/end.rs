@@ -2,14 +2,15 @@
 
 use super::{
     issue::{Rows, count, mark_ended, rows_of, set_serial},
+    read,
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{By, EndedBy, Ending, Error, Result};
+use crate::{By, EndedBy, Ending, Error, Result, TokenName};
 use serde_json::json;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
-    law::STATELESS_ENDINGS,
+    law::{Kind, STATELESS_ENDINGS},
     policy::{Channel, Live},
     refusal::Refusal,
     time::UnixTime,
@@ -56,7 +57,12 @@ pub(super) fn end(
             Ending::AssertionKey(key) => ("assertion_key", json!(key)),
             Ending::All => ("all", json!(true)),
         };
-        let detail = json!({ what: which, "revoked": ended });
+        let mut detail = json!({ what: which, "revoked": ended });
+        if let Ending::Stored { serial } = ending {
+            let named = TokenName::Serial(*serial);
+            let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
+            detail["token_id"] = json!(row.map(|it| it.id));
+        }
         super::audit(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
     }
     Ok(ended)
@@ -172,8 +178,14 @@ pub(super) fn end_scope(tx: &mut Tx<'_>, channel: &Channel, scope: Scope) -> Res
         .map_err(unavailable)?;
     tx.touch(channel.id);
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    let floors = vec![Floor::set(scope, serial, None, tx.now)];
-    let change = ChannelChange::Floor { floors };
+    let mut floor = Floor::set(scope, serial, None, tx.now);
+    if ends.is_empty() && matches!(floor.scope, Scope::Group { .. } | Scope::AssertionKey { .. }) {
+        // No stored token of the scope lives: what is left to end are stateless
+        // ones. Groups and keys come and go; their floors must go soon, too.
+        let stateless = Scope::Kind { kind: Kind::Stateless };
+        floor.until = tx.now.plus(stateless.longest_life());
+    }
+    let change = ChannelChange::Floor { floors: vec![floor] };
     append(tx, facts, Entry::Channel { channel: channel.id, change })?;
     Ok(ends.len())
 }

@@ -12,8 +12,9 @@ mod rows;
 mod writer;
 
 use crate::{
-    AuditRow, By, ChannelPatch, Ended, Ending, Error, GroupRow, Issued, NewChannel, OnCommit, Page,
-    Provider, Result, RowId, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    AuditRow, By, ChannelPatch, Ended, Ending, Error, GroupPatch, GroupRow, Issued, NewChannel,
+    OnCommit, Page, Provider, Result, RowId, SigningKeyChange, State, Store, TokenFilter,
+    TokenName, TokenRow,
 };
 use async_trait::async_trait;
 use rows::unavailable;
@@ -21,7 +22,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -89,7 +90,7 @@ pub enum OpenError {
     )]
     NotForDevelopment(PathBuf),
     /// The file or its folder cannot be used.
-    #[error("{0}: {1}")]
+    #[error("cannot open the store {}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, io::Error),
     /// SQLite cannot read or write it.
     #[error("{0} cannot be opened as a store: {1}")]
@@ -127,6 +128,7 @@ impl SqliteStore {
         if rusqlite::version_number() < OLDEST_SQLITE {
             return Err(OpenError::SqliteTooOld(rusqlite::version()));
         }
+        let path = &one_name(path)?;
         let lock = lock(path)?;
         let database = |error| OpenError::Database(path.to_owned(), error);
         let readers = Arc::new(Readers {
@@ -182,6 +184,36 @@ impl SqliteStore {
     }
 }
 
+fn what_is_wrong(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "it or its folder may not be written to".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// The one name of the file, whatever way leads to it: the lock and SQLite's own
+/// log go by the name, and two names for one store would be two stores in one file.
+fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
+    let file = |error| OpenError::File(path.to_owned(), error);
+    match path.canonicalize() {
+        Ok(real) if real.metadata().map_err(file)?.nlink() > 1 => {
+            let why = "it has several names (hard links); keep one of them and remove the others";
+            Err(file(io::Error::other(why)))
+        }
+        Ok(real) => Ok(real),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            let name = path.file_name().ok_or_else(|| file(io::ErrorKind::InvalidInput.into()))?;
+            Ok(folder.canonicalize().map_err(file)?.join(name))
+        }
+        Err(error) => Err(file(error)),
+    }
+}
+
 /// Takes the lock beside the file. The file itself is not touched: closing any
 /// handle of it would drop SQLite's own locks (POSIX advisory locks belong to
 /// the process, not to the handle).
@@ -189,7 +221,8 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
-    let file = |error| OpenError::File(name.clone(), error);
+    // Of the store, which is what the operator knows about.
+    let file = |error| OpenError::File(path.to_owned(), error);
     let mut open = OpenOptions::new();
     let lock =
         open.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(file)?;
@@ -203,7 +236,7 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     match open.create_new(true).write(true).mode(0o600).open(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(OpenError::File(path.to_owned(), error)),
+        Err(error) => return Err(file(error)),
     }
     Ok(lock)
 }
@@ -466,12 +499,12 @@ impl Store for SqliteStore {
         &self,
         channel: ChannelId,
         group: Group,
-        settings: GroupSettings,
+        patch: GroupPatch,
         by: By,
-    ) -> Result<()> {
-        self.act(by, move |tx, by| admin::set_group(tx, channel, &group, &settings, by))
+    ) -> Result<GroupSettings> {
+        self.act(by, move |tx, by| admin::set_group(tx, channel, &group, &patch, by))
             .await
-            .map(drop)
+            .map(|(settings, _)| settings)
     }
 
     async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended> {

@@ -78,7 +78,7 @@ impl Live {
         let secret = PlainSecret::from_random([world.fresh() as u8; 16]).hash();
         act!(world.replace_secret(other.id, secret, 60, true, by(NOW)));
         let settings = GroupSettings { cap: Some(5), ..GroupSettings::default() };
-        act!(world.set_group(other.id, group("b"), settings, by(NOW)));
+        act!(world.set_group(other.id, group("b"), settings.into(), by(NOW)));
         let new = world.new_channel(&PlainSecret::from_random([9; 16]));
         act!(world.create_channel(new, by(NOW)));
         let successor = signing_key(world.fresh() as u8);

@@ -59,7 +59,11 @@ async fn another_sqlite_file_or_another_file_is_refused() {
     assert!(matches!(open(&place), Err(OpenError::Database(..))));
     let nowhere = Sqlite { folder: tempfile::tempdir().unwrap(), ..Sqlite::new() };
     std::fs::remove_dir(nowhere.folder.path()).unwrap();
-    assert!(matches!(open(&nowhere), Err(OpenError::File(..))));
+    let error = open(&nowhere).err().unwrap();
+    assert!(matches!(error, OpenError::File(..)));
+    let said =
+        format!("cannot open the store {}: its folder is not there", nowhere.path().display());
+    assert_eq!(error.to_string(), said);
 }
 
 #[tokio::test]

@@ -10,12 +10,8 @@ use crate::face::admin::{
 use axum::Json;
 use http::StatusCode;
 use serde_json::Value;
-use tegata_store::GroupRow;
-use tegata_token::{
-    id::{ChannelId, Group},
-    law::WhenFull,
-    policy::GroupSettings,
-};
+use tegata_store::{GroupPatch, GroupRow};
+use tegata_token::id::{ChannelId, Group};
 
 /// What a group's name must be.
 pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -";
@@ -30,15 +26,7 @@ pub async fn list(
     Ok(Json(show::list("groups", groups.iter().map(show::group).collect(), None)))
 }
 
-/// Changes of a group's settings: what is absent stays, what is null goes back to
-/// the channel's rule.
-pub struct Change {
-    cap: Option<Option<usize>>,
-    when_full: Option<Option<WhenFull>>,
-    contact: Option<Option<String>>,
-}
-
-impl FromMembers for Change {
+impl FromMembers for GroupPatch {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         Ok(Self {
             cap: members.or_null("cap", channels::cap)?,
@@ -48,37 +36,19 @@ impl FromMembers for Change {
     }
 }
 
+/// What is absent stays, what is null goes back to the channel's rule.
 pub async fn change(
     who: Administrator,
     Ids((channel, group)): Ids<(ChannelId, Group)>,
-    Body(change): Body<Change>,
+    Body(patch): Body<GroupPatch>,
 ) -> Result<Json<Value>, Problem> {
-    let mut settings = settings(&who, channel, &group).await?;
-    let before = settings.clone();
-    let GroupSettings { cap, when_full, contact } = &mut settings;
-    *cap = change.cap.unwrap_or(*cap);
-    *when_full = change.when_full.unwrap_or(*when_full);
-    if let Some(new) = change.contact {
-        *contact = new;
-    }
     let store = who.authority.store();
-    if settings != before {
-        store.set_group(channel, group.clone(), settings.clone(), who.by(None)).await?;
-    }
+    let settings = store.set_group(channel, group.clone(), patch, who.by(None)).await?;
     let groups = store.groups(channel, who.authority.now()).await?;
     let row = groups.into_iter().find(|it| it.group == group);
     // Without settings, tokens and keys there is no row.
     let row = row.unwrap_or(GroupRow { group, settings, live_tokens: 0, assertion_keys: 0 });
     Ok(Json(show::group(&row)))
-}
-
-async fn settings(
-    who: &Administrator,
-    channel: ChannelId,
-    group: &Group,
-) -> Result<GroupSettings, Problem> {
-    let channel = who.channel(channel).await?;
-    Ok(channel.groups.get(group).cloned().unwrap_or_default())
 }
 
 pub async fn delete(

@@ -22,6 +22,7 @@ use crate::{
     authority::Authority,
     config::AdminToken,
     face::admin::problem::{Code, Problem},
+    metrics::Metrics,
 };
 use axum::{
     Router,
@@ -34,8 +35,8 @@ use tegata_store::By;
 use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
 
 /// The routes below `/admin/v1`.
-pub fn router(authority: Arc<Authority>, admin_token: AdminToken) -> Router {
-    let gate = Arc::new(Gate { authority, admin_token });
+pub fn router(authority: Arc<Authority>, metrics: Arc<Metrics>, admin_token: AdminToken) -> Router {
+    let gate = Arc::new(Gate { authority, metrics, admin_token });
     Router::new()
         .route("/providers", get(providers::list).post(providers::create))
         .route("/providers/{provider}/channels", get(channels::list).post(channels::create))
@@ -69,12 +70,14 @@ pub fn router(authority: Arc<Authority>, admin_token: AdminToken) -> Router {
 /// What stands between a request and the authority.
 struct Gate {
     authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
     admin_token: AdminToken,
 }
 
 /// Somebody who showed the administrator's token.
 struct Administrator {
     authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
     source: Option<String>,
 }
 
@@ -102,7 +105,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
         }
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let source = peer.map(|ConnectInfo(address)| address.ip().to_string());
-        Ok(Self { authority: gate.authority.clone(), source })
+        Ok(Self { authority: gate.authority.clone(), metrics: gate.metrics.clone(), source })
     }
 }
 

@@ -187,6 +187,6 @@ impl From<BadJwk> for Problem {
 /// A string that was to be read as a token of ours, and is none.
 impl From<Refused> for Problem {
     fn from(_: Refused) -> Self {
-        Self::not_found("such token: no signing key of this authority signed it")
+        Self::new(Code::NotFound, "this is no token of this authority")
     }
 }

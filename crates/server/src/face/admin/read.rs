@@ -61,6 +61,11 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
+        if request.uri().query().is_some_and(|query| !query.is_empty()) {
+            // A `dry_run` that stood there unread would be no rehearsal.
+            let detail = "this call takes its members in the body, and no query";
+            return Err(Problem::new(Code::InvalidMember, detail));
+        }
         // Its length is the door's affair.
         let body = Bytes::from_request(request, state).await;
         let body =

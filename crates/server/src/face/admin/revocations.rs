@@ -137,7 +137,7 @@ pub async fn of_channel(
     };
     let by = who.by(asked.reason);
     let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
-    Ok(receipt(ended, asked.dry_run))
+    Ok(receipt(&who, ended, asked.dry_run))
 }
 
 pub async fn of_all(
@@ -160,7 +160,7 @@ pub async fn of_all(
         OfAll::All if dry_run => under_keys(&who, None).await?,
         OfAll::All => who.authority.remove_signing_key(None, by).await?,
     };
-    Ok(receipt(ended, dry_run))
+    Ok(receipt(&who, ended, dry_run))
 }
 
 /// What the removal of a signing key, or of all of them, would end.
@@ -229,14 +229,20 @@ where
     }
 }
 
-/// The authority is the only verifier so far, and it knew before it answered.
-fn receipt(ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
+/// The authority is the only verifier so far, and it knew before it answered. A dry
+/// run ended nothing, so nobody can know of it.
+fn receipt(who: &Administrator, ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     let position: Position = ended.position;
-    let answer = json!({
+    let mut answer = json!({
         "revoked": ended.tokens,
         "position": position,
-        "receipt": { "complete": true, "verifiers": [] },
+        "receipt": { "complete": !dry_run, "verifiers": [] },
     });
+    if dry_run {
+        answer["dry_run"] = true.into();
+    } else {
+        who.metrics.revocations.inc();
+    }
     (status, Json(answer))
 }

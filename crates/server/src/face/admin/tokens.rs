@@ -39,7 +39,13 @@ pub async fn reissue(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let credential = Credential::Administrator { delay };
     let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
-    let issued = who.authority.issue(request, channel, Some(who.by(None))).await?;
+    let began = who.authority.clock().steady();
+    let issued = who.authority.issue(request, channel, Some(who.by(None))).await;
+    let issued = issued.map_err(Problem::from);
+    let took = who.authority.clock().steady().duration_since(began);
+    let unavailable = |problem: &Problem| problem.code() == Code::Unavailable;
+    who.metrics.issues(Kind::LongLived).count(issued.as_ref().map_err(unavailable), took);
+    let issued = issued?;
     let answer = json!({
         "access_token": issued.reveal(),
         "token_type": "Bearer",

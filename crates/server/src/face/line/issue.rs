@@ -142,7 +142,8 @@ impl Asked {
             kind: self.kind,
             credential: self.credential,
             group: fields::group(form)?,
-            idempotency: fields::idempotency(headers)?,
+            // A token without a row has nothing to be found again by.
+            idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
         };
         let counts = app.metrics.issues(self.kind);
         let clock = app.authority.clock();
@@ -157,15 +158,9 @@ impl Asked {
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
         let issued = issued.await;
-        match &issued {
-            Ok(token) if token.again => counts.again.inc(),
-            Ok(_) => {
-                counts.seconds.observe(clock.steady().duration_since(began).as_secs_f64());
-                counts.issued.inc()
-            }
-            Err(Wrong::Unavailable(_)) => counts.unavailable.inc(),
-            Err(_) => counts.refused.inc(),
-        };
+        let unavailable = |wrong: &Wrong| matches!(wrong, Wrong::Unavailable(_));
+        let took = clock.steady().duration_since(began);
+        counts.count(issued.as_ref().map_err(unavailable), took);
         issued
     }
 }

@@ -16,7 +16,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::{net::IpAddr, sync::Arc};
-use tegata_token::{claims::Claims, decide::Refused, law, refusal::Refusal, wire::Malformed};
+use tegata_token::{
+    claims::Claims,
+    decide::{Refused, judge},
+    law,
+    refusal::Refusal,
+    wire::Malformed,
+};
 
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
 pub async fn jws(
@@ -76,8 +82,10 @@ fn is_jws(token: &str) -> bool {
 }
 
 async fn end(app: &App, token: &Claims, from: IpAddr) -> Result<Reply, Wrong> {
-    // What has expired needs no ending, and may have no row any more.
-    if token.expires_at <= app.authority.now() {
+    // What is over needs no ending. Asked of the view, since whoever holds a dead
+    // token may ask again and again, and must not cost a commit each time.
+    let found = judge(token, app.authority.now(), &app.authority.view());
+    if let Err(Refused::Expired | Refused::Ended(_)) = found {
         return Ok(Reply::default());
     }
     let actor = format!("channel {}", token.channel);

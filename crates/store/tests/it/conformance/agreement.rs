@@ -349,7 +349,7 @@ impl History {
             }
             Act::SetGroup { group, settings } => {
                 let Some(group) = group_of(group) else { return };
-                let done = self.world.set_group(shop.id, group, settings, who()).await;
+                let done = self.world.set_group(shop.id, group, settings.into(), who()).await;
                 assert_eq!(done.is_ok(), !self.deleted[at], "{done:?}");
             }
             Act::DeleteGroup { group } => {

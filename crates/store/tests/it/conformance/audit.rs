@@ -1,7 +1,7 @@
 //! Who did what: one row for each act of people, in the act's own transaction.
 
 use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
-use tegata_store::{AuditRow, By, ChannelPatch, Ending, Page, SigningKeyChange};
+use tegata_store::{AuditRow, By, ChannelPatch, Ending, Page, SigningKeyChange, TokenName};
 use tegata_token::{
     id::{ChannelId, Serial, TokenId},
     law::{Kind, Law},
@@ -59,7 +59,7 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     writes!(world.replace_secret(id, secret().hash(), 60, true, who()), "channel.rotate-secret");
     let key = world.register(id, 1, None).await.unwrap();
     writes!(world.delete_key(id, key, true, who()), "key.delete");
-    writes!(world.set_group(id, group("a"), settings(), who()), "group.set");
+    writes!(world.set_group(id, group("a"), settings().into(), who()), "group.set");
     writes!(world.delete_group(id, group("a"), who()), "group.delete");
     writes!(world.end(id, Ending::All, false, who()), "token.revoke");
     writes!(world.end(id, Ending::Stored { serial: Serial(1) }, false, who()), "token.revoke");
@@ -133,6 +133,9 @@ pub async fn a_row_names_a_place_in_the_log_only_if_the_act_wrote_there(world: W
     let ending = Ending::Stored { serial };
     let ended = world.revoke(&shop, ending.clone(), NOW).await;
     assert_eq!(last().await, Some(ended.position));
+    let detail = rows(&world).await.pop().unwrap().detail;
+    let named = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
+    assert_eq!(detail["token_id"], named.id.to_string(), "people know it by its id");
     world.revoke(&shop, ending, NOW).await;
     assert_eq!(last().await, None, "it was done before");
     let law = ChannelPatch { law: Some(Law::Legacy2020), ..ChannelPatch::default() };

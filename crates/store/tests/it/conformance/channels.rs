@@ -138,7 +138,7 @@ pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothin
     after!(world.replace_secret(shop.id, secret, 60, false, by(NOW)), moves: true);
     after!(world.register(shop.id, 1, Some(group("a"))), moves: true);
     let settings = || GroupSettings { cap: Some(5), ..GroupSettings::default() };
-    after!(world.set_group(shop.id, group("b"), settings(), by(NOW)), moves: true);
+    after!(world.set_group(shop.id, group("b"), settings().into(), by(NOW)), moves: true);
     after!(world.delete_group(shop.id, group("a"), by(NOW)), moves: true);
     after!(world.delete_key(shop.id, shop.kid, false, by(NOW)), moves: true);
     let _ = last;
@@ -164,7 +164,7 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
     let secret = PlainSecret::from_random([2; 16]).hash();
     after!(world.replace_secret(id, secret, 60, false, by(NOW)), told: [id]);
     after!(world.register(id, 1, Some(group("a"))), told: [id]);
-    after!(world.set_group(id, group("b"), GroupSettings::default(), by(NOW)), told: [id]);
+    after!(world.set_group(id, group("b"), GroupSettings::default().into(), by(NOW)), told: [id]);
     after!(world.delete_group(id, group("a"), by(NOW)), told: [id]);
     after!(world.delete_key(id, shop.kid, false, by(NOW)), told: [id]);
     // Stateless tokens carry the place of the last bulk ending.
@@ -178,7 +178,9 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
 pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: World) {
     let shop = world.shop().await;
     let settings = || GroupSettings { cap: Some(1), ..GroupSettings::default() };
-    let set = |name: String, settings| world.set_group(shop.id, group(&name), settings, by(NOW));
+    let set = |name: String, settings: GroupSettings| {
+        world.set_group(shop.id, group(&name), settings.into(), by(NOW))
+    };
     for n in 0..98 {
         set(format!("g{n}"), settings()).await.unwrap();
     }
@@ -269,7 +271,7 @@ pub async fn settings_survive_reopening(mut world: World) {
         when_full: Some(WhenFull::Refuse),
         contact: Some("team@example".into()),
     };
-    world.set_group(shop.id, group("b"), settings.clone(), by(NOW)).await.unwrap();
+    world.set_group(shop.id, group("b"), settings.clone().into(), by(NOW)).await.unwrap();
     let secret = PlainSecret::from_random([3; 16]);
     let at = NOW.plus(5);
     let until = world.replace_secret(shop.id, secret.hash(), 60, false, by(at)).await.unwrap();

@@ -210,7 +210,7 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
     }
     let it = full(&world).await;
     let settings = GroupSettings { cap: Some(3), ..GroupSettings::default() };
-    world.set_group(it.shop.id, group("a"), settings, by(at)).await.unwrap();
+    world.set_group(it.shop.id, group("a"), settings.into(), by(at)).await.unwrap();
     let bound = world.register(it.shop.id, 2, Some(group("a"))).await.unwrap();
     let mine = world.ask(&it.shop, Ask::new(Kind::V21).signed(bound, 2).at(at)).await.unwrap();
     assert_eq!(mine.claims.group, Some(group("a")));

@@ -87,12 +87,12 @@ pub async fn a_grant_is_counted_by_the_caps_of_the_moment_of_issue(world: World)
         when_full: Some(WhenFull::Refuse),
         ..GroupSettings::default()
     };
-    world.set_group(shop.id, group("a"), refuse, by(NOW)).await.unwrap();
+    world.set_group(shop.id, group("a"), refuse.into(), by(NOW)).await.unwrap();
     assert_eq!(refusal(world.take(one, NOW).await), Refusal::GroupFull(Kind::ShortLived));
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [first.0]);
 
     let end_oldest = GroupSettings { cap: Some(1), ..GroupSettings::default() };
-    world.set_group(shop.id, group("a"), end_oldest, by(NOW)).await.unwrap();
+    world.set_group(shop.id, group("a"), end_oldest.into(), by(NOW)).await.unwrap();
     let second = world.take(two, NOW).await.unwrap().claims.serial;
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [second.0]);
 }

@@ -90,7 +90,7 @@ pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
         when_full: Some(WhenFull::EndOldest),
         ..GroupSettings::default()
     };
-    world.set_group(shop.id, group("b"), own, by(NOW)).await.unwrap();
+    world.set_group(shop.id, group("b"), own.into(), by(NOW)).await.unwrap();
     for _ in 0..3 {
         world.get(&shop, Ask::new(Kind::ShortLived).group("a")).await;
     }
@@ -321,7 +321,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
         tokens.push(world.ask(&shop, Ask::new(Kind::V21).group("a")).await.unwrap().claims);
     }
     let cap = GroupSettings { cap: Some(1), ..GroupSettings::default() };
-    world.set_group(shop.id, group("a"), cap, by(at)).await.unwrap();
+    world.set_group(shop.id, group("a"), cap.into(), by(at)).await.unwrap();
     assert_eq!(world.living(&shop, Kind::V21, at).await, [44, 45]);
     tokens.push(world.ask(&shop, Ask::new(Kind::V21).group("a")).await.unwrap().claims);
     assert_eq!(world.living(&shop, Kind::V21, at).await, [46]);

@@ -109,7 +109,8 @@ fn number(name: &str, default: u64) -> u64 {
 fn every_history_ends_as_the_naive_model_says() {
     let first = number("TEGATA_SEED", 1);
     let mut seen = Seen::default();
-    for seed in first..first + number("TEGATA_LONG", 150) {
+    let histories = number("TEGATA_LONG", 150);
+    for seed in first..first + histories {
         let acts = history(seed);
         match run_or_panic(&acts, Fault::None) {
             Ok(this) => {
@@ -124,7 +125,7 @@ fn every_history_ends_as_the_naive_model_says() {
     }
     println!("{seen:#?}");
     for what in MUST_HAPPEN {
-        assert!(seen.0.contains_key(what), "in no history: {what}");
+        assert!(histories < 100 || seen.0.contains_key(what), "in no history: {what}");
     }
 }
 
