@@ -8,11 +8,12 @@ fn settings(folder: &std::path::Path) -> Settings {
     Settings::new(([127, 0, 0, 1], 0).into(), folder.join("tegata.db"))
 }
 
+/// Why it does not start: the whole chain, as the program prints it.
 async fn refused(settings: Settings) -> String {
-    match serve(settings).await {
-        Ok(_) => panic!("it started"),
-        Err(error) => error.to_string(),
-    }
+    let Err(error) = serve(settings).await else { panic!("it started") };
+    let first: &dyn std::error::Error = &error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
