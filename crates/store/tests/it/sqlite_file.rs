@@ -5,7 +5,7 @@ use crate::{
     place::{Place, Sqlite},
     world::{ALL, Ask, NOW, World, by, refusal},
 };
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 use tegata_store::{
     EndedBy, Ending, Store,
     sqlite::{OpenError, SqliteStore},
@@ -30,6 +30,27 @@ async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
     first.is_writable().await.unwrap();
     drop(first);
     open(&place).unwrap();
+}
+
+#[tokio::test]
+async fn one_file_is_one_store_by_whatever_name() {
+    let place = Sqlite::new();
+    let by_name =
+        |path: &Path| SqliteStore::open(path, place.options(false), Box::new(|_| {})).map(drop);
+    let link = place.folder.path().join("link.db");
+    std::os::unix::fs::symlink(place.path(), &link).unwrap();
+    let first = open(&place).unwrap();
+    let real = place.path().canonicalize().unwrap();
+    assert!(matches!(by_name(&link), Err(OpenError::Locked(path)) if path == real));
+    drop(first);
+    by_name(&link).unwrap();
+    // No name of a file with two is its own.
+    let second = place.folder.path().join("second.db");
+    std::fs::hard_link(place.path(), &second).unwrap();
+    for name in [place.path(), second] {
+        let why = by_name(&name).unwrap_err();
+        assert!(matches!(&why, OpenError::File(..)) && why.to_string().contains("several names"));
+    }
 }
 
 #[tokio::test]
