@@ -95,7 +95,10 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
     while let Some(arg) = args.next() {
         match arg {
             "--long" => long = true,
-            "--tegata" => tegata = args.next().context("--tegata needs a file")?.into(),
+            "--tegata" => {
+                let file = args.next().context("--tegata needs a file")?;
+                tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
+            }
             "checks" | "issue" | "decide" | "fairness" => sections.push(arg),
             other => bail!("unknown argument {other}\n{HELP}"),
         }
