@@ -1,0 +1,1 @@
+//! For programs that hold channel access tokens: typed calls, renewal, the agent.
