@@ -19,6 +19,7 @@ pub(crate) mod floor;
 mod issue;
 mod process;
 mod report;
+mod soak;
 mod wire;
 mod wrk;
 
@@ -36,6 +37,7 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   checks    checking over HTTP against a bare axum server
   issue     durable v2.1 issuing against the processor and against SQLite
   decide    the pure decision against one Ed25519 verification
+  soak      memory at rest, over issues, made-up tokens, idle connections and time
   fairness  the bare axum server against itself: what `checks` says of equals
 
 Without a section: checks, issue and decide.
@@ -99,7 +101,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "checks" | "issue" | "decide" | "fairness" => sections.push(arg),
+            "checks" | "issue" | "decide" | "soak" | "fairness" => sections.push(arg),
             other => bail!("unknown argument {other}\n{HELP}"),
         }
     }
@@ -123,6 +125,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "checks" => checks::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
             "decide" => decide::run(&plan, &mut report),
+            "soak" => soak::run(&plan, &folder, &mut report),
             _ => checks::fairness(&plan, &folder, &mut report),
         };
         // One broken section does not take the figures of the others along.

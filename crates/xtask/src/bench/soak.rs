@@ -1,0 +1,316 @@
+//! What a long life costs: memory at rest, after a million issues, after a
+//! million checks of made-up tokens, under ten thousand idle connections, and
+//! under a mixed load for minutes.
+//!
+//! Memory is what the kernel says that the process holds (`VmRSS`). A figure is
+//! flat when what comes after the first tenth of the work adds next to nothing:
+//! the first tenth fills the caches, which have a size, and whatever grows
+//! afterwards grows for ever.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::assertions::Signer;
+use super::authority::{Asked, Authority, Channel};
+use super::report::{Aim, Report};
+use super::wire::{Answer, Wire, form, request};
+use super::{Plan, spread, stopwatch};
+
+/// What a server at rest may hold, in MiB.
+const AT_REST: f64 = 60.0;
+/// After the first tenth of the work, memory may grow by this factor.
+const FLAT: Aim = Aim::AtMost(1.1);
+/// Clients that ask at once.
+const CALLERS: usize = 16;
+/// Below the 10,000 that a server takes by default.
+const IDLE: usize = 9_900;
+
+/// How much of everything.
+struct Size {
+    channels: usize,
+    issues: usize,
+    checks: usize,
+    soak: Duration,
+}
+
+pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let size = if plan.long {
+        let soak = Duration::from_secs(300);
+        Size { channels: 1_000, issues: 1_000_000, checks: 1_000_000, soak }
+    } else {
+        let soak = Duration::from_secs(20);
+        Size { channels: 200, issues: 40_000, checks: 40_000, soak }
+    };
+    let authority = Authority::start(&plan.tegata, folder)?;
+    let subject = Subject { authority: &authority, folder };
+    subject.live(&size, report).map_err(|why| authority.explain(&why))
+}
+
+/// The server that is looked at.
+struct Subject<'a> {
+    authority: &'a Authority,
+    folder: &'a Path,
+}
+
+impl Subject<'_> {
+    fn live(&self, size: &Size, report: &mut Report) -> anyhow::Result<()> {
+        // The start itself is over once it has been at rest for a moment.
+        std::thread::sleep(Duration::from_secs(2));
+        let rest = self.resident()?;
+        report.ratio("at rest / 60 MiB", &[rest / AT_REST], Aim::AtMost(1.0), &[("MiB", rest)]);
+        self.idle_connections(report)?;
+        let channels = self.authority.channels(size.channels, &Signer::generate()?)?;
+        self.issues(size, &channels, report)?;
+        self.made_up_tokens(size, &channels, report)?;
+        self.mixed(size, &channels, report)
+    }
+
+    /// MiB.
+    fn resident(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.authority.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
+    }
+
+    fn descriptors(&self) -> anyhow::Result<f64> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.authority.id()))?;
+        Ok(open.count() as f64)
+    }
+
+    /// MiB of the write-ahead log.
+    fn log(&self) -> f64 {
+        let log = std::fs::metadata(self.folder.join("tegata.db-wal"));
+        log.map_or(0.0, |log| log.len() as f64) / f64::from(1 << 20)
+    }
+
+    fn idle_connections(&self, report: &mut Report) -> anyhow::Result<()> {
+        let before = self.resident()?;
+        let mut idle = Vec::with_capacity(IDLE);
+        for number in 0..IDLE {
+            let stream = TcpStream::connect(self.authority.address);
+            idle.push(stream.with_context(|| format!("connection {number}; see `ulimit -n`"))?);
+        }
+        // The last ones may still wait in the kernel's queue.
+        let question = request(self.authority.address, "GET", "/livez", &[], "");
+        let began = stopwatch();
+        let answer = Wire::open(self.authority.address)?.send(&question)?;
+        ensure!(answer.status == 200, "with {IDLE} idle connections: {answer:?}");
+        let (waited, after) = (began.elapsed(), self.resident()?);
+        drop(idle);
+        let each = (after - before) * 1024.0 / IDLE as f64;
+        let figures = [
+            ("MiB before", before),
+            ("MiB with 9,900", after),
+            ("KiB each", each),
+            ("ms for the next one's answer", waited.as_secs_f64() * 1e3),
+        ];
+        report.note("idle connections", &figures);
+        Ok(())
+    }
+
+    /// Runs `work` in tenths; compares memory at the end with that after the first.
+    fn in_tenths(
+        &self,
+        name: &str,
+        count: usize,
+        report: &mut Report,
+        work: impl Fn(&[usize]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let numbers: Vec<usize> = (0..count).collect();
+        let (began, mut held) = (stopwatch(), Vec::new());
+        for tenth in numbers.chunks(count.div_ceil(10)) {
+            work(tenth)?;
+            held.push(self.resident()?);
+        }
+        let (first, last) = (held[0], held[held.len() - 1]);
+        let rate = count as f64 / began.elapsed().as_secs_f64();
+        let figures = [
+            ("MiB after a tenth", first),
+            ("MiB after all", last),
+            ("of them", count as f64),
+            ("a second", rate),
+        ];
+        report.ratio(name, &[last / first], FLAT, &figures);
+        Ok(())
+    }
+
+    fn issues(&self, size: &Size, channels: &[Channel], report: &mut Report) -> anyhow::Result<()> {
+        self.in_tenths("memory over short-lived issues", size.issues, report, |numbers| {
+            let to = self.authority.address;
+            spread(
+                CALLERS,
+                numbers,
+                || Wire::open(to),
+                |wire, &number| {
+                    let channel = channels[number % channels.len()].clone();
+                    let answer = wire.send(&Asked::ShortLived(channel).request(to))?;
+                    ensure!(answer.status == 200, "{answer:?}");
+                    Ok(())
+                },
+            )
+            .map(drop)
+        })
+    }
+
+    fn made_up_tokens(
+        &self,
+        size: &Size,
+        channels: &[Channel],
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let asked = [Asked::ShortLived(channels[0].clone()), Asked::Stateless(channels[0].clone())];
+        let real = self.authority.tokens(&asked)?;
+        self.in_tenths("memory over checks of made-up tokens", size.checks, report, |numbers| {
+            let to = self.authority.address;
+            spread(
+                CALLERS,
+                numbers,
+                || Wire::open(to),
+                |wire, &number| {
+                    let answer = wire.send(&check(to, &made_up(&real, number)))?;
+                    ensure!(answer.status == 400, "{answer:?}");
+                    Ok(())
+                },
+            )
+            .map(drop)
+        })
+    }
+
+    /// Everything at once, for a while.
+    fn mixed(&self, size: &Size, channels: &[Channel], report: &mut Report) -> anyhow::Result<()> {
+        let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
+        let mut samples = Vec::new();
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|caller| {
+                    let (over, done) = (&over, &done);
+                    scope.spawn(move || {
+                        let mut wire = Wire::open(self.authority.address)?;
+                        for round in 0.. {
+                            if over.load(Relaxed) {
+                                break;
+                            }
+                            let channel = &channels[(caller * 61 + round) % channels.len()];
+                            done.fetch_add(
+                                live_once(&mut wire, self.authority.address, channel)?,
+                                Relaxed,
+                            );
+                        }
+                        anyhow::Ok(())
+                    })
+                })
+                .collect();
+            let began = stopwatch();
+            let mut looked = Ok(());
+            while began.elapsed() < size.soak && looked.is_ok() {
+                std::thread::sleep(Duration::from_secs(1));
+                looked = (|| {
+                    let at = began.elapsed().as_secs_f64();
+                    samples.push((at, self.resident()?, self.descriptors()?, self.log()));
+                    anyhow::Ok(())
+                })();
+            }
+            over.store(true, Relaxed);
+            for caller in callers {
+                caller.join().map_err(|_| anyhow::anyhow!("a caller panicked"))??;
+            }
+            looked
+        })?;
+        // Caches and allocator have settled by then.
+        let settled = &samples[samples.len() / 3..];
+        let (first, last) = (settled[0], settled[settled.len() - 1]);
+        let slope = slope(settled.iter().map(|sample| (sample.0, sample.1)));
+        let most =
+            |part: fn(&(f64, f64, f64, f64)) -> f64| samples.iter().map(part).fold(0.0, f64::max);
+        let figures = [
+            ("seconds", size.soak.as_secs_f64()),
+            ("requests", done.load(Relaxed) as f64),
+            ("MiB after a third", first.1),
+            ("MiB at the end", last.1),
+            ("KiB a second", slope * 1024.0),
+            ("descriptors at most", most(|sample| sample.2)),
+            ("MiB of log at most", most(|sample| sample.3)),
+        ];
+        report.ratio("memory over a mixed load", &[last.1 / first.1], FLAT, &figures);
+        Ok(())
+    }
+}
+
+/// A short life: issued, checked, revoked, refused; and a stateless one. Answers
+/// how many requests that were.
+fn live_once(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<u64> {
+    let token = token(wire.send(&Asked::ShortLived(channel.clone()).request(to))?)?;
+    // Another client's issue in this channel may have ended it by now.
+    let live = wire.send(&check(to, &token))?;
+    ensure!(live.status == 200 || live.status == 400, "{live:?}");
+    let revoked = wire.send(&form(to, "/v2/oauth/revoke", &[("access_token", &token)]))?;
+    ensure!(revoked.status == 200, "{revoked:?}");
+    let dead = wire.send(&check(to, &token))?;
+    ensure!(dead.status == 400, "a revoked token was answered {dead:?}");
+    let stateless = self::token(wire.send(&Asked::Stateless(channel.clone()).request(to))?)?;
+    let bearer = format!("Bearer {stateless}");
+    let gateway = request(to, "GET", "/gateway/verify", &[("Authorization", &bearer)], "");
+    let passed = wire.send(&gateway)?;
+    ensure!(passed.status == 200, "{passed:?}");
+    Ok(6)
+}
+
+fn token(answer: Answer) -> anyhow::Result<String> {
+    let answer = answer.json()?;
+    Ok(answer["access_token"].as_str().context("no token")?.to_owned())
+}
+
+/// The question that fits the token's form.
+fn check(to: SocketAddr, token: &str) -> Vec<u8> {
+    if token.starts_with("ey") {
+        request(to, "GET", &format!("/oauth2/v2.1/verify?access_token={token}"), &[], "")
+    } else {
+        form(to, "/v2/oauth/verify", &[("access_token", token)])
+    }
+}
+
+/// A token that nobody issued, another for each number: a real one with another
+/// signature, in both forms, and plain garbage.
+fn made_up(real: &[String], number: usize) -> String {
+    let Some(real) = real.get(number % 3) else { return format!("made-up-{number}") };
+    // Of 64 bytes in 86 characters; the last ones stay, since they hold spare bits.
+    let signature = real.len() - 86;
+    let digits = format!("{number:0>20}");
+    format!("{}{digits}{}", &real[..signature], &real[signature + digits.len()..])
+}
+
+/// How much `y` grows for each `x`, by least squares.
+fn slope(points: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let points: Vec<(f64, f64)> = points.collect();
+    let sum = |part: fn(&(f64, f64)) -> f64| points.iter().map(part).sum::<f64>();
+    let (count, x, y) = (points.len() as f64, sum(|it| it.0), sum(|it| it.1));
+    let spread = count * sum(|it| it.0 * it.0) - x * x;
+    if spread == 0.0 { 0.0 } else { (count * sum(|it| it.0 * it.1) - x * y) / spread }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slope_is_the_growth_of_each_step() {
+        let line = slope((0..10).map(|x| (f64::from(x), 3.0 + 2.0 * f64::from(x))));
+        assert!((line - 2.0).abs() < 1e-9, "{line}");
+        let flat = slope((0..10).map(|x| (f64::from(x), 5.0)));
+        assert!(flat.abs() < 1e-9, "{flat}");
+    }
+
+    #[test]
+    fn made_up_tokens_differ_and_keep_the_form_of_a_real_one() {
+        let real = [format!("tgs_{}", "A".repeat(160)), format!("ey{}", "B".repeat(300))];
+        let all: Vec<String> = (0..300).map(|number| made_up(&real, number)).collect();
+        let different: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        assert_eq!((all[0].len(), all[1].len()), (real[0].len(), real[1].len()));
+    }
+}
