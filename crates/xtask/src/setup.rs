@@ -79,11 +79,15 @@ fn install(
 }
 
 /// Installs the programs that tests run besides the SDKs: `strace`, which makes a
-/// disk fail.
+/// disk fail, and `faketime`, which sets the clock of a process.
 ///
 /// Fails, naming what is missing, where they cannot be had.
 pub fn tools() -> anyhow::Result<()> {
-    if works(Command::new("strace").arg("--version")) { Ok(()) } else { apt(&["strace"]) }
+    let missing: Vec<&str> = ["strace", "faketime"]
+        .into_iter()
+        .filter(|tool| !works(Command::new(tool).arg("--version")))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { apt(&missing) }
 }
 
 /// Whether a command can be run and succeeds.

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -56,7 +56,21 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one and waits until it says that it is ready.
-    pub(crate) async fn start(mut command: Command) -> Self {
+    pub(crate) async fn start(command: Command) -> Self {
+        Self::start_or_refuse(command).await.expect("it becomes ready; what it said is above")
+    }
+
+    /// The same; `None`, with its words printed, if it ended by itself instead.
+    pub(crate) async fn start_or_refuse(command: Command) -> Option<Self> {
+        let (mut server, address) = Self::spawn(command);
+        let ready = server.becomes_ready(&address).await;
+        if !ready {
+            server.print_said();
+        }
+        ready.then_some(server)
+    }
+
+    fn spawn(mut command: Command) -> (Self, Receiver<SocketAddr>) {
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start tegata");
         let said = Arc::new(Mutex::new(String::new()));
@@ -64,12 +78,7 @@ impl Server {
         follow(process.stdout.take().expect("piped"), &said, found.clone());
         follow(process.stderr.take().expect("piped"), &said, found);
         // From here on dropping the server ends the process.
-        let mut server = Server { process, said, address: ([127, 0, 0, 1], 0).into() };
-        server.address = address
-            .recv_timeout(PATIENCE)
-            .expect("the server says where it listens before it ends");
-        server.ready().await;
-        server
+        (Server { process, said, address: ([127, 0, 0, 1], 0).into() }, address)
     }
 
     /// Where it listens.
@@ -91,20 +100,29 @@ impl Server {
         answer.json()
     }
 
-    async fn ready(&mut self) {
+    async fn becomes_ready(&mut self, address: &Receiver<SocketAddr>) -> bool {
+        // Nobody sends any more once both of its streams are at their end.
+        let Ok(address) = address.recv_timeout(PATIENCE) else { return false };
+        self.address = address;
         let pause = Duration::from_millis(20);
         let request = Request::new("GET", "/readyz", &[], "");
         for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
             if let Ok(mut connection) = Connection::open(self.address).await
                 && connection.ask(&request).await.is_ok_and(|answer| answer.status == 200)
             {
-                return;
+                return true;
             }
-            let ended = self.process.try_wait().expect("a child of ours");
-            assert!(ended.is_none(), "the server ended before it was ready: {ended:?}");
+            if self.process.try_wait().expect("a child of ours").is_some() {
+                return false;
+            }
             tokio::time::sleep(pause).await;
         }
-        panic!("the server did not become ready");
+        false
+    }
+
+    fn print_said(&self) {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!("--- the server said:\n{said}---");
     }
 }
 
@@ -114,8 +132,7 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if thread::panicking() {
-            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            eprintln!("--- the server said:\n{said}---");
+            self.print_said();
         }
     }
 }

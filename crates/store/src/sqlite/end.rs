@@ -98,7 +98,7 @@ fn write_facts(tx: &Tx<'_>, channel: ChannelId, facts: &ChannelFacts) -> rusqlit
         Some(first) => tx
             .conn
             .prepare_cached("INSERT OR REPLACE INTO channel_facts VALUES (?1, ?2, ?3)")?
-            .execute((id, rows::json(facts), first.0))
+            .execute((id, rows::facts_text(channel, facts), first.0))
             .map(drop),
     }
 }

@@ -46,11 +46,12 @@ fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelFacts
                WHERE f.channel IS NOT NULL OR c.state <> 'active'";
     let mut query = conn.prepare(sql)?;
     let found = query.query_map([], |row| {
+        let id = rows::channel_id(row.get("id")?)?;
         let facts: Option<String> = row.get("facts")?;
-        let facts: ChannelFacts =
-            facts.map_or_else(|| Ok(ChannelFacts::default()), |it| rows::from_json(&it))?;
+        let facts =
+            facts.map_or_else(|| Ok(ChannelFacts::default()), |it| rows::read_facts(id, &it))?;
         let state = rows::from_word(row.get("state")?)?;
-        Ok((rows::channel_id(row.get("id")?)?, ChannelFacts { state, ..facts }))
+        Ok((id, ChannelFacts { state, ..facts }))
     })?;
     found.collect()
 }

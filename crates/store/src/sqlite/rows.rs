@@ -10,7 +10,7 @@ use tegata_token::{
     key::{KeyState, VerifyingKey},
     law::Kind,
     policy::{Channel, ChannelState, GroupRule, RegisteredKey, Secret},
-    secret::HashedSecret,
+    secret::{HashedSecret, sha256},
     time::UnixTime,
     view::{ChannelChange, ChannelFacts, Entry, ViewKey},
 };
@@ -99,9 +99,15 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<(i64, Sign
             "removed" => KeyState::Removed,
             other => return Err(bad(format!("a signing key in state {other}"))),
         };
+        let id = SigningKeyId(bytes(row.get("id")?)?);
+        // Its name is its own sum (see `VerifyingKey::id`): a flipped bit is noticed.
+        let public = VerifyingKey::from_bytes(bytes(row.get("public")?)?).map_err(bad)?;
+        if public.id() != id {
+            return Err(bad(format!("the signing key {id} was damaged; restore a backup")));
+        }
         let key = SigningKeyRow {
-            id: SigningKeyId(bytes(row.get("id")?)?),
-            public: bytes(row.get("public")?)?,
+            id,
+            public: public.to_bytes(),
             sealed: Sealed(row.get("sealed")?),
             state,
             created_at: UnixTime(row.get("created_at")?),
@@ -198,8 +204,36 @@ pub(super) fn facts(
         .prepare_cached("SELECT facts FROM channel_facts WHERE channel = ?1")?
         .query_row([id.number()], |row| row.get(0))
         .optional()?;
-    let facts = text.map_or_else(|| Ok(ChannelFacts::default()), |text| from_json(&text))?;
+    let facts = text.map_or_else(|| Ok(ChannelFacts::default()), |text| read_facts(id, &text))?;
     Ok(ChannelFacts { state, ..facts })
+}
+
+/// A channel's facts as they are kept: JSON behind a sum of itself.
+///
+/// SQLite does not notice a bit that flips inside a value, and one here could wake
+/// a revoked token. So could facts that came into another channel's row: its id
+/// is part of the sum.
+pub(super) fn facts_text(id: ChannelId, facts: &ChannelFacts) -> String {
+    let facts = json(facts);
+    format!("{} {facts}", sum_of(id, &facts))
+}
+
+/// And back; an error if the sum is not the facts'.
+pub(super) fn read_facts(id: ChannelId, text: &str) -> rusqlite::Result<ChannelFacts> {
+    match text.split_once(' ') {
+        Some((sum, facts)) if sum == sum_of(id, facts) => from_json(facts),
+        // Written before sums were kept. Damage to a sum never looks like it.
+        None => from_json(text),
+        Some(_) => Err(bad(format!(
+            "what the store says of channel {id} was damaged; restore a backup, or ask \
+             `tegata doctor`"
+        ))),
+    }
+}
+
+fn sum_of(id: ChannelId, facts: &str) -> String {
+    let digest = sha256(&[&id.number().to_be_bytes(), facts.as_bytes()]);
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The log's spelling of an entry: its channel, if it has one, and its body.
