@@ -1,9 +1,7 @@
 //! `tegata key`: the RSA keys with which a channel signs assertions. The private
 //! half never leaves the machine that it was made on.
 
-use crate::{
-    api::Api, failure::BadUsage, files::create_private, output::Output, private_jwk::PrivateJwk,
-};
+use crate::{api::Api, failure::BadUsage, files::create_private, output::Output};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -11,6 +9,7 @@ use std::{
     io::{Read, Write},
     path::PathBuf,
 };
+use tegata_client::key::PrivateKey;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 
 #[derive(Subcommand)]
@@ -77,7 +76,7 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
     let path = args.file.unwrap_or_else(|| format!("{}.private.jwk.json", args.channel).into());
     // The place is taken first: a key must not be registered and then lost.
     let mut file = create_private(&path)?;
-    let key = PrivateJwk::generate()?;
+    let key = PrivateKey::generate()?;
     let registered = post_key(api, args.channel, key.public(), args.group).await;
     let kid = match registered {
         Ok(registered) => registered["kid"].as_str().unwrap_or_default().to_owned(),

@@ -12,7 +12,6 @@ mod files;
 mod group;
 mod key;
 mod output;
-mod private_jwk;
 mod provider;
 mod serve;
 mod signing_key;

@@ -8,16 +8,16 @@ use crate::{
     failure::BadUsage,
     files::{or_stdin, read_secret},
     output::Output,
-    private_jwk::PrivateJwk,
 };
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use tegata_client::key::{AUDIENCE, PrivateKey};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     law::{Kind, LONGEST_DELAY},
-    time::DAY,
+    time::{DAY, UnixTime},
 };
 
 #[derive(Subcommand)]
@@ -183,8 +183,9 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     let mut form = vec![("grant_type", "client_credentials")];
     let proof;
     if let Some(file) = &args.key {
-        let key = PrivateJwk::read(file)?;
-        proof = key.assertion(args.channel, args.lifetime, api.now().await)?;
+        let key = PrivateKey::read(file, None).map_err(|wrong| BadUsage(wrong.to_string()))?;
+        let now = UnixTime(api.now().await);
+        proof = key.assertion(AUDIENCE, args.channel, args.lifetime, now)?;
         form.push(("client_assertion_type", ASSERTION_TYPE));
         form.push(("client_assertion", &proof));
     } else if args.kind == Kind::V21 {

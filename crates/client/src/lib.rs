@@ -1,1 +1,12 @@
 //! For programs that hold channel access tokens: typed calls, renewal, the agent.
+//!
+//! It speaks LINE's operations and works against LINE and Tegata alike. The calls
+//! ([`call`]) and the assertions ([`key`]) are at the bottom; [`renewal`] says when
+//! to ask, as a pure machine; [`holder`] drives it inside a program.
+
+pub mod call;
+pub mod holder;
+pub mod key;
+pub mod machine;
+pub mod renewal;
+pub mod wanted;

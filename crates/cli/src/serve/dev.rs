@@ -2,13 +2,14 @@
 //! and lines to paste. Each line works as it is; in their order they follow one token
 //! from issue to end.
 
-use crate::{files::create_private, private_jwk::PrivateJwk};
+use crate::files::create_private;
 use anyhow::Context;
 use std::{
     fmt::{Display, Write as _},
     io::Write as _,
     path::{Path, PathBuf},
 };
+use tegata_client::key::PrivateKey;
 use tegata_server::{authority::Authority, private_file, serve::Running};
 use tegata_store::Page;
 use tegata_token::{
@@ -68,7 +69,7 @@ impl Table {
             .await?;
         let (channel, secret) = (made.0.id, made.1);
         let (kid, key_file) = {
-            let key = PrivateJwk::generate()?;
+            let key = PrivateKey::generate()?;
             let public = AssertionKey::from_jwk(key.public().to_string().as_bytes())?;
             let kid = authority.register_key(channel, public, None, by()).await?.to_string();
             let file = home.join(format!("{channel}.private.jwk.json"));

@@ -1,0 +1,179 @@
+//! A token that is always fresh, for programs written in Rust: ask the [`Holder`]
+//! before each call of an API, and tell it when the API answers 401.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tegata_client::{
+//!     call::{Client, LINE}, holder::Holder, key::{AUDIENCE, PrivateKey},
+//!     wanted::{Credentials, Wanted},
+//! };
+//! use tegata_token::law::Kind;
+//!
+//! let wanted =
+//!     Wanted { channel: "1234567890".parse()?, group: None, kind: Kind::V21, lifetime: 86_400 };
+//! let key = PrivateKey::read("private.jwk.json".as_ref(), None)?;
+//! let credentials =
+//!     Credentials { key: Some(key), secret: None, audience: AUDIENCE.to_owned() };
+//! let holder = Holder::new(Client::new(LINE)?, wanted, credentials);
+//!
+//! let token = holder.token().await?;
+//! // … `Authorization: Bearer` with `token.reveal()`; if the API answers 401:
+//! holder.refused(&token);
+//! # Ok(()) }
+//! ```
+
+use crate::{
+    call::{Client, Failure},
+    machine::{Clock, chance, random},
+    renewal::{Next, Renewal},
+    wanted::{Credentials, Wanted},
+};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tegata_token::{secret::PlainSecret, time::UnixTime};
+use tokio::sync::OwnedMutexGuard;
+
+/// How long a token that has a successor is left to those who still use it, in
+/// seconds, where it is ours to end.
+pub const GRACE: i64 = 10 * 60;
+
+/// Holds one token and renews it in time. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Holder(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    wanted: Wanted,
+    credentials: Credentials,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Whoever has it may ask for a token.
+    flight: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct State {
+    renewal: Renewal,
+    held: Option<(PlainSecret, UnixTime)>,
+    last_failure: Failure,
+}
+
+impl Holder {
+    /// A holder that has no token yet; the first is asked for with the first
+    /// [`Holder::token`].
+    #[must_use]
+    pub fn new(client: Client, wanted: Wanted, credentials: Credentials) -> Self {
+        let state = Mutex::new(State {
+            renewal: Renewal::starting(random(), None, chance()),
+            held: None,
+            last_failure: Failure::NotAsked("nothing was asked for yet".to_owned()),
+        });
+        let (clock, flight) = (Clock::new(), Arc::default());
+        Self(Arc::new(Inner { client, wanted, credentials, clock, state, flight }))
+    }
+
+    /// A token that is good. Mostly the one at hand; the next one is fetched in the
+    /// background while it still is. However many ask, one request is under way.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// Why the last attempt failed, when no token that could be good is at hand.
+    pub async fn token(&self) -> Result<PlainSecret, Failure> {
+        let inner = &self.0;
+        if let Some(token) = inner.at_hand() {
+            if inner.is_due()
+                && let Ok(flight) = Arc::clone(&inner.flight).try_lock_owned()
+            {
+                let inner = Arc::clone(inner);
+                tokio::spawn(async move { inner.renew(flight).await });
+            }
+            return Ok(token);
+        }
+        // On a task of its own: a caller that gives up must not lose the answer.
+        let flight = Arc::clone(&inner.flight).lock_owned().await;
+        if inner.is_due() {
+            let inner = Arc::clone(inner);
+            // A panic in there would be a bug; the state tells of it below.
+            let _ = tokio::spawn(async move { inner.renew(flight).await }).await;
+        } else {
+            drop(flight);
+        }
+        let state = inner.state();
+        match &state.held {
+            Some((token, until)) if inner.clock.now() < *until => Ok(token.clone()),
+            _ => Err(state.last_failure.clone()),
+        }
+    }
+
+    /// The API answered 401 to `token`. If it is still the one at hand, the next call
+    /// of [`Holder::token`] asks for another; that happens once, however many tell,
+    /// and at most once a minute.
+    pub fn refused(&self, token: &PlainSecret) {
+        let mut state = self.0.state();
+        let same = |held: &(PlainSecret, _)| held.0.reveal() == token.reveal();
+        // With a life it was not yet given up: the first to tell does so.
+        if state.held.as_ref().is_some_and(same) && state.renewal.life().is_some() {
+            state.renewal.ended(self.0.clock.now());
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token held, unless it has expired or was refused.
+    fn at_hand(&self) -> Option<PlainSecret> {
+        let state = self.state();
+        let now = self.clock.now();
+        let is_good = state.renewal.life().is_some_and(|life| life.covers(now));
+        state.held.as_ref().filter(|_| is_good).map(|(token, _)| token.clone())
+    }
+
+    fn is_due(&self) -> bool {
+        matches!(self.state().renewal.next(self.clock.now()), Next::Issue { .. })
+    }
+
+    async fn renew(self: &Arc<Self>, _flight: OwnedMutexGuard<()>) {
+        let next = self.state().renewal.next(self.clock.now());
+        let Next::Issue { generation } = next else { return };
+        let key = self.wanted.idempotency_key(generation);
+        let (wanted, credentials) = (&self.wanted, &self.credentials);
+        let wall = self.clock.wall();
+        let issued = self.client.issue_wanted(wanted, credentials, &key, wall).await;
+        let mut state = self.state();
+        let now = self.clock.now();
+        match issued {
+            Ok(issued) => {
+                let was_good = state.renewal.life().is_some_and(|life| life.covers(now));
+                state.renewal.issued(now, issued.expires_in, chance());
+                let until = now.plus(issued.expires_in);
+                let old = state.held.replace((issued.token, until));
+                drop(state);
+                if let Some((old, _)) = old.filter(|_| was_good) {
+                    self.retire_later(old);
+                }
+            }
+            Err(failure) => {
+                state.renewal.failed(now, &failure, chance());
+                state.last_failure = failure;
+            }
+        }
+    }
+
+    fn retire_later(self: &Arc<Self>, old: PlainSecret) {
+        if !self.wanted.predecessor_is_ours_to_end() {
+            return;
+        }
+        let holder = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(GRACE.unsigned_abs())).await;
+            if let Some(holder) = holder.upgrade() {
+                // What cannot be ended ends by itself.
+                let _ = holder.client.retire(&holder.wanted, &holder.credentials, &old).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! The client against small servers on loopback that answer as a test wants.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod authority;
+mod calls;
+mod holder;
