@@ -10,14 +10,14 @@ use tegata_token::secret::{HashedSecret, PlainSecret};
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The SQLite file.
-    pub store: PathBuf,
+    /// The store and the files beside it.
+    pub place: Place,
     /// The address that clients know; `http://` and the listener's address unless set.
     pub public_url: Option<String>,
     /// The administrator's token; read from, or made in, a file unless set.
     pub admin_token: Option<AdminToken>,
-    /// The master key's file; `master.key` beside the store unless set.
-    pub master_key_file: Option<PathBuf>,
+    /// Where to write whatever a restored backup would wake, before it is answered.
+    pub endings_log: Option<PathBuf>,
     /// For trying out: a clock that can be moved, on loopback only.
     pub dev: bool,
     /// How long a new signing key is published before it signs; no shorter than
@@ -35,15 +35,52 @@ impl Settings {
     pub fn new(listen: SocketAddr, store: PathBuf) -> Self {
         Self {
             listen,
-            store,
+            place: Place { store, ..Place::default() },
             public_url: None,
             admin_token: None,
-            master_key_file: None,
+            endings_log: None,
             dev: false,
             key_promotion_delay: JWKS_CACHE,
             connections: 10_000,
             rates: Rates::default(),
         }
+    }
+}
+
+/// Where an authority keeps its files.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The SQLite file.
+    pub store: PathBuf,
+    /// The master key's file; `master.key` beside the store unless set.
+    pub master_key_file: Option<PathBuf>,
+    /// The file of the mark that tells whether the store went backwards; beside the
+    /// master key, with the store's name and `.mark`, unless set.
+    pub mark_file: Option<PathBuf>,
+}
+
+impl Place {
+    /// The master key's file.
+    #[must_use]
+    pub fn master_key(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.store.with_file_name("master.key"))
+    }
+
+    /// The mark's file.
+    #[must_use]
+    pub fn mark(&self) -> PathBuf {
+        let beside = || {
+            let mut name = self.store.file_name().unwrap_or_default().to_owned();
+            name.push(".mark");
+            self.master_key().with_file_name(name)
+        };
+        self.mark_file.clone().unwrap_or_else(beside)
+    }
+
+    /// The file of the administrator's token, where none was set.
+    #[must_use]
+    pub fn admin_token(&self) -> PathBuf {
+        self.master_key().with_file_name("admin.token")
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tegata_store::sqlite::{OpenError, Options, SqliteStore};
+use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
 use tegata_token::secret::PlainSecret;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -81,16 +81,23 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let issuer = public_url.trim_end_matches('/').to_owned();
 
     let memory = Memory::new();
-    let options = Options { issuer: issuer.clone(), dev: settings.dev, ..Options::default() };
-    let store = SqliteStore::open(&settings.store, options, memory.on_commit())?;
-    let master_key =
-        settings.master_key_file.unwrap_or_else(|| beside(&settings.store, "master.key"));
+    let place = settings.place;
+    let fresh = chance::bytes().map_err(authority::StartError::from)?;
+    let options = Options {
+        issuer: issuer.clone(),
+        dev: settings.dev,
+        mark: Some(MarkFile { path: place.mark(), fresh }),
+        endings_log: settings.endings_log,
+        ..Options::default()
+    };
+    let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
+    let master_key = place.master_key();
     let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
     let authority = Arc::new(authority);
     let (admin_token, admin_token_file) = match settings.admin_token {
         Some(token) => (token, None),
         None => {
-            let path = beside(&master_key, "admin.token");
+            let path = place.admin_token();
             (token_in(&path)?, Some(path))
         }
     };
@@ -151,10 +158,6 @@ pub async fn stop_signal() -> io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-fn beside(file: &Path, name: &str) -> PathBuf {
-    file.with_file_name(name)
 }
 
 /// The administrator's token in a file that is made at the first start.

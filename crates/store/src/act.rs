@@ -64,7 +64,7 @@ pub struct NewChannel {
 }
 
 /// Changes of a channel; what is `None` stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelPatch {
     /// A new name.
     pub name: Option<String>,

@@ -9,6 +9,7 @@
 //! The store knows no protocol, signs nothing, and takes secrets only as hashes.
 
 mod act;
+pub mod endings;
 pub mod sqlite;
 
 pub use act::*;

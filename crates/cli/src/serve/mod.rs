@@ -18,7 +18,7 @@ use std::{
 };
 use tegata_server::{
     Rates,
-    config::{AdminToken, JWKS_CACHE, Settings},
+    config::{AdminToken, JWKS_CACHE, Place, Settings},
     serve::{Running, serve, stop_signal},
 };
 use tegata_token::secret::PlainSecret;
@@ -46,7 +46,8 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     let folder = given.private_folder()?;
     let settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
     let dev = settings.dev;
-    let home = settings.store.parent().unwrap_or(&settings.store).to_owned();
+    let store = &settings.place.store;
+    let home = store.parent().unwrap_or(store).to_owned();
 
     let mut stop_signal = pin!(stop_signal());
     tokio::select! {
@@ -148,7 +149,12 @@ impl Given {
         Ok(Settings {
             public_url: self.public_url,
             admin_token,
-            master_key_file: self.master_key_file,
+            place: Place {
+                master_key_file: self.master_key_file,
+                mark_file: self.mark_file,
+                ..usual.place
+            },
+            endings_log: self.endings_log,
             dev,
             key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
             connections: self.connections.map_or(usual.connections, NonZeroUsize::get),

@@ -29,6 +29,14 @@ pub struct Given {
     /// [default: beside the store].
     #[arg(long, env = "TEGATA_MASTER_KEY_FILE", value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
+    /// File that says how far the store has come, so that an old copy in its place
+    /// is noticed [default: beside the master key].
+    #[arg(long, env = "TEGATA_MARK_FILE", value_name = "FILE")]
+    pub mark_file: Option<PathBuf>,
+    /// File to write every ending to before it is answered, so that a restored
+    /// backup can be told of them; keep it on another disk than the store.
+    #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
+    pub endings_log: Option<PathBuf>,
     /// A flag of every command; here it names the token to accept.
     #[arg(skip)]
     pub admin_token_file: Option<PathBuf>,
@@ -117,6 +125,8 @@ impl Given {
             store: self.store.or(other.store),
             public_url: self.public_url.or(other.public_url),
             master_key_file: self.master_key_file.or(other.master_key_file),
+            mark_file: self.mark_file.or(other.mark_file),
+            endings_log: self.endings_log.or(other.endings_log),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             dev: self.dev.or(other.dev),
             key_promotion_delay: self.key_promotion_delay.or(other.key_promotion_delay),

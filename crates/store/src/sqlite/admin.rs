@@ -5,12 +5,13 @@ use super::{
     audit,
     end::{append, end_scope, existing},
     issue::{live, mark_ended, other_groups, rows_of},
+    mark,
     rows::{self, unavailable},
     writer::Tx,
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, GroupPatch, NewChannel, Provider, Result, SigningKeyChange,
-    SigningKeyRow,
+    SigningKeyRow, endings::What,
 };
 use rusqlite::{ErrorCode, params};
 use serde_json::json;
@@ -135,10 +136,16 @@ pub(super) fn change_channel(
     ];
     write(tx, sql, values)?;
     // Nobody is judged by a name.
-    if (ChannelPatch { name: None, ..patch.clone() }) == ChannelPatch::default() {
+    let rules = ChannelPatch { name: None, ..patch.clone() };
+    if rules == ChannelPatch::default() {
         tx.touch(id);
     } else {
         revise(tx, id)?;
+    }
+    // The state has an entry of its own.
+    let rules = ChannelPatch { state: None, ..rules };
+    if rules != ChannelPatch::default() {
+        tx.note_ending(What::Rules { channel: id, rules });
     }
     let state = patch.state.filter(|&state| state != old.state);
     if let Some(state) = state {
@@ -190,18 +197,33 @@ pub(super) fn replace_secret(
 ) -> Result<UnixTime> {
     let channel = existing(tx, id)?;
     let until = tx.now.plus(keep_previous);
-    let kept = (keep_previous > 0).then_some(until.0);
-    let sql = "UPDATE channel SET
-                   previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
-                   previous_until = ?3, secret = ?2 WHERE id = ?1";
-    write(tx, sql, params![id.number(), secret.to_stored(), kept])?;
-    revise(tx, id)?;
+    let kept = (keep_previous > 0).then_some(until);
+    put_secret(tx, id, secret, kept)?;
+    tx.note_ending(What::Secret {
+        channel: id,
+        sha256: mark::hex(&secret.to_stored()),
+        previous_until: kept,
+    });
     let revoked = if revoke_tokens { end_scope(tx, &channel, Scope::Channel)? } else { 0 };
     let detail = json!({
         "keep_previous_seconds": keep_previous, "revoke_tokens": revoke_tokens, "revoked": revoked,
     });
     audit(tx, by, "channel.rotate-secret", Some(channel.provider), Some(id), detail)?;
     Ok(until)
+}
+
+/// Puts a secret in the place of the current one, which is taken until `kept`.
+pub(super) fn put_secret(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    secret: HashedSecret,
+    kept: Option<UnixTime>,
+) -> Result<()> {
+    let sql = "UPDATE channel SET
+                   previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
+                   previous_until = ?3, secret = ?2 WHERE id = ?1";
+    write(tx, sql, params![id.number(), secret.to_stored(), kept.map(|it| it.0)])?;
+    revise(tx, id)
 }
 
 pub(super) fn register_key(
@@ -253,6 +275,7 @@ pub(super) fn delete_key(
         return Err(Error::NotFound("assertion key"));
     }
     revise(tx, id)?;
+    tx.note_ending(What::AssertionKey { channel: id, key });
     let scope = Scope::AssertionKey { key };
     let revoked = if revoke_tokens { end_scope(tx, &channel, scope)? } else { 0 };
     let detail = json!({ "kid": key, "revoke_tokens": revoke_tokens, "revoked": revoked });
@@ -279,6 +302,7 @@ pub(super) fn set_group(
         write(tx, sql, (id.number(), group.as_str(), rows::json(&settings)))?;
     }
     revise(tx, id)?;
+    tx.note_ending(What::GroupRules { channel: id, group: group.clone(), rules: settings.clone() });
     let detail = json!({ "group": group, "settings": settings });
     audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)?;
     Ok(settings)
@@ -297,6 +321,10 @@ pub(super) fn delete_group(
     let revoked = end_scope(tx, &channel, Scope::Group { group: group.clone() })?;
     if settings + keys > 0 {
         revise(tx, id)?;
+    }
+    let of_group = |key: &&RegisteredKey| key.group.as_ref() == Some(group);
+    for key in channel.assertion_keys.iter().filter(of_group) {
+        tx.note_ending(What::AssertionKey { channel: id, key: key.id });
     }
     let detail = json!({ "group": group, "keys": keys, "revoked": revoked });
     audit(tx, by, "group.delete", Some(channel.provider), Some(id), detail)?;

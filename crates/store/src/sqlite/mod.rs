@@ -7,6 +7,7 @@
 mod admin;
 mod end;
 mod issue;
+mod mark;
 mod read;
 mod rows;
 mod writer;
@@ -15,8 +16,13 @@ use crate::{
     AuditRow, By, ChannelPatch, Ended, Ending, Error, GroupPatch, GroupRow, Issued, NewChannel,
     OnCommit, Page, Provider, Result, RowId, SigningKeyChange, State, Store, TokenFilter,
     TokenName, TokenRow,
+    endings::{self, EndingsLog},
 };
+pub(crate) use mark::sync_folder;
+pub use mark::{Backwards, MarkFile};
+
 use async_trait::async_trait;
+use mark::{Keeper, Own};
 use rows::unavailable;
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
@@ -45,6 +51,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     form: issue::Form,
+    // Behind the writer, so that the mark says what the writer did last.
+    _keeper: Option<Keeper>,
     // Held as long as the store is: dropped last, after the writer has ended.
     _lock: File,
 }
@@ -56,6 +64,11 @@ pub struct Options {
     pub issuer: String,
     /// Whether it is, or shall be, a store for development.
     pub dev: bool,
+    /// The mark that tells whether the store went backwards. Without one nothing
+    /// is compared.
+    pub mark: Option<MarkFile>,
+    /// Where to write whatever a restored backup would wake.
+    pub endings_log: Option<PathBuf>,
     /// For tests of power loss and of broken disks.
     #[doc(hidden)]
     pub faults: Faults,
@@ -106,6 +119,32 @@ pub enum OpenError {
     /// The SQLite that was linked is too old to be trusted with WAL.
     #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
     SqliteTooOld(&'static str),
+    /// It is not the newest state of itself.
+    #[error(
+        "{store} is not the newest state of this store: {why}. Nothing is served from it, since \
+         tokens that were revoked meanwhile would live again. Bring back the newest file, or, if \
+         this is what you have, choose with the server stopped:\n  \
+         tegata recover --store sqlite:{store} --replay FILE     (FILE is what serve --endings-log wrote)\n  \
+         tegata recover --store sqlite:{store} --end-everything  (all tokens end)\n\
+         (the mark: {mark})",
+        store = store.display(), mark = mark.display()
+    )]
+    WentBack {
+        /// The store.
+        store: PathBuf,
+        /// Its mark.
+        mark: PathBuf,
+        /// How it is known.
+        why: Backwards,
+    },
+    /// The mark's file cannot be used.
+    #[error(
+        "the store's mark {0}: {1}; if its folder may not be written to, put it elsewhere with --mark-file"
+    )]
+    Mark(PathBuf, io::Error),
+    /// The endings log cannot be used.
+    #[error(transparent)]
+    Endings(#[from] endings::Error),
     /// It was opened but does not answer.
     #[error(transparent)]
     Store(#[from] Error),
@@ -131,39 +170,31 @@ impl SqliteStore {
         let path = &one_name(path)?;
         let lock = lock(path)?;
         let database = |error| OpenError::Database(path.to_owned(), error);
-        let readers = Arc::new(Readers {
-            path: path.to_owned(),
-            vfs: options.faults.vfs.clone(),
-            idle: Mutex::default(),
-        });
-        let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
-        // Where there can be no shared memory SQLite keeps its old journal, and says no more.
-        let set = "PRAGMA journal_mode = WAL";
-        let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
-        if journal != "wal" {
-            return Err(OpenError::NoWal(path.to_owned()));
-        }
-        let synchronous = if options.faults.synchronous_off { "OFF" } else { "FULL" };
-        conn.execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous};
-             PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
-             PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
-        ))
-        .map_err(database)?;
-        migrations::migrations::runner()
-            .run(&mut conn)
-            .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
+        let (readers, conn) = connect(path, &options.faults)?;
         let made_for_dev = made_for_dev(&conn, options.dev).map_err(database)?;
         match (made_for_dev, options.dev) {
             (true, false) => return Err(OpenError::MadeForDevelopment(path.to_owned())),
             (false, true) => return Err(OpenError::NotForDevelopment(path.to_owned())),
             _ => {}
         }
+        let mut keeper = None;
+        if let Some(file) = options.mark {
+            let own = Own::read(&conn).map_err(database)?;
+            mark::check(path, &own, &file)?;
+            mark::begin(&conn, &file).map_err(database)?;
+            let reached = mark::renew(&conn, &file)?;
+            let at = file.path.clone();
+            let started = Keeper::start(file, reached);
+            keeper = Some(started.map_err(|error| OpenError::Mark(at, error))?);
+        }
+        let standing = standing(&conn).map_err(database)?;
+        let open = |log: &PathBuf| open_endings(path, log, &standing);
+        let endings = options.endings_log.as_ref().map(open).transpose()?;
         let form = form(&conn, &options.issuer).map_err(database)?;
-        let writer = Writer::start(conn, on_commit)?;
-        Ok(Self { writer, readers, form, _lock: lock })
+        let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
+        let writer = Writer::start(conn, endings, tell, on_commit)?;
+        Ok(Self { writer, readers, form, _keeper: keeper, _lock: lock })
     }
-
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
@@ -182,6 +213,67 @@ impl SqliteStore {
     ) -> Result<(T, Position)> {
         self.writer.act(by.at, move |tx| act(tx, &by)).await
     }
+}
+
+/// Opens the file, whose lock is held: as a store wants it, and its schema up to date.
+fn connect(
+    path: &Path,
+    faults: &Faults,
+) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
+    let database = |error| OpenError::Database(path.to_owned(), error);
+    let readers = Arc::new(Readers {
+        path: path.to_owned(),
+        vfs: faults.vfs.clone(),
+        idle: Mutex::default(),
+    });
+    let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
+    // Where there can be no shared memory SQLite keeps its old journal, and says no more.
+    let set = "PRAGMA journal_mode = WAL";
+    let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
+    if journal != "wal" {
+        return Err(OpenError::NoWal(path.to_owned()));
+    }
+    let synchronous = if faults.synchronous_off { "OFF" } else { "FULL" };
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
+    ))
+    .map_err(database)?;
+    migrations::migrations::runner()
+        .run(&mut conn)
+        .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
+    Ok((readers, conn))
+}
+
+/// What the endings log must know of the store.
+fn standing(conn: &Connection) -> rusqlite::Result<endings::Standing> {
+    let at = conn.query_row("SELECT written_at FROM authority", [], |row| row.get(0))?;
+    let own = Own::read(conn)?;
+    let epoch = own.reached.position.epoch;
+    Ok(endings::Standing {
+        store: mark::hex(&own.identity),
+        last: endings::Commit { epoch, commit: own.reached.commits },
+        last_ending: endings::Commit { epoch, commit: own.last_ending },
+        at: UnixTime(at),
+    })
+}
+
+/// Opens the endings log of a store that goes on.
+fn open_endings(
+    store: &Path,
+    path: &Path,
+    standing: &endings::Standing,
+) -> std::result::Result<EndingsLog, OpenError> {
+    let (log, known) = EndingsLog::open(path, standing)?;
+    let last = standing.last;
+    // One commit more may have been written and never have happened.
+    let ahead = |it: endings::Commit| (it.epoch, it.commit) > (last.epoch, last.commit + 1);
+    if known.is_some_and(ahead) {
+        let why = Backwards::BehindEndings;
+        return Err(OpenError::WentBack { store: store.into(), mark: path.into(), why });
+    }
+    Ok(log)
 }
 
 fn what_is_wrong(error: &io::Error) -> String {

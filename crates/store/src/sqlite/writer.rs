@@ -13,10 +13,13 @@
 //! outcome nothing more is written: a log whose last write may or may not be on
 //! the disk is only read again by a fresh start.
 
-use super::rows::unavailable;
-use crate::{Committed, Error, OnCommit, Result, SigningKeyRow};
+use super::{mark::Reached, rows::unavailable};
+use crate::{
+    Committed, Error, OnCommit, Result, SigningKeyRow,
+    endings::{Commit, EndingsLog, What},
+};
 use rusqlite::{Connection, ErrorCode};
-use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
+use std::{io, ops::ControlFlow, sync::Arc, thread::JoinHandle};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
@@ -62,8 +65,15 @@ struct Memory {
     keys: Arc<[KeyRow]>,
     entries: Vec<Entry>,
     channels: Vec<ChannelId>,
+    commits: u64,
+    last_ending: u64,
+    /// What the endings log is to hold of the batch.
+    endings: Vec<What>,
     wrote: bool,
 }
+
+/// Who keeps the mark of how far the store has come.
+pub(super) type Tell = Box<dyn Fn(Reached) + Send>;
 
 trait Job: Send {
     fn time(&self) -> UnixTime;
@@ -116,12 +126,17 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
 
 impl Writer {
     /// Starts the thread on a connection that nobody else writes with.
-    pub fn start(conn: Connection, on_commit: OnCommit) -> Result<Self> {
+    pub fn start(
+        conn: Connection,
+        endings: Option<EndingsLog>,
+        tell: Option<Tell>,
+        on_commit: OnCommit,
+    ) -> Result<Self> {
         let memory = Memory::read(&conn).map_err(unavailable)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("tegata-writer".into())
-            .spawn(move || Loop { conn, memory, on_commit }.run(jobs))
+            .spawn(move || Loop { conn, memory, endings, tell, on_commit }.run(jobs))
             .map_err(|error| Error::Unavailable(error.to_string().into()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -164,6 +179,8 @@ impl Drop for Writer {
 struct Loop {
     conn: Connection,
     memory: Memory,
+    endings: Option<EndingsLog>,
+    tell: Option<Tell>,
     on_commit: OnCommit,
 }
 
@@ -258,8 +275,19 @@ impl Loop {
         {
             return self.roll_back(unavailable(error));
         }
+        if let Err(error) = self.log_endings() {
+            let why = Error::Unavailable(format!("the endings log: {error}").into());
+            return match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.roll_back(why),
+                // What is on its disk is not known; see `docs/decisions/0003`.
+                _ => Fate::Unknown(why),
+            };
+        }
         match self.execute("COMMIT") {
-            Ok(()) => Fate::Committed,
+            Ok(()) => {
+                self.endings.iter_mut().for_each(EndingsLog::keep);
+                Fate::Committed
+            }
             // Without room the commit's record is not whole, and the next
             // commit writes over it.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -269,7 +297,20 @@ impl Loop {
         }
     }
 
-    fn roll_back(&self, why: Error) -> Fate {
+    /// Before the commit, so that no ending is acknowledged that the log lacks.
+    fn log_endings(&mut self) -> io::Result<()> {
+        let Memory { head, commits, written_at, .. } = self.memory;
+        match &mut self.endings {
+            Some(log) if !self.memory.endings.is_empty() => {
+                let commit = Commit { epoch: head.epoch, commit: commits };
+                log.append(commit, written_at, &self.memory.endings)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn roll_back(&mut self, why: Error) -> Fate {
+        self.endings.iter_mut().for_each(EndingsLog::take_back);
         if !self.conn.is_autocommit() && self.execute("ROLLBACK").is_err() {
             return Fate::Unknown(why);
         }
@@ -301,6 +342,10 @@ impl Loop {
             channels: std::mem::take(&mut self.memory.channels),
             written_at: self.memory.wrote.then_some(self.memory.written_at),
         };
+        if let Some(tell) = self.tell.as_ref().filter(|_| self.memory.wrote) {
+            tell(Reached { position: self.memory.head, commits: self.memory.commits });
+        }
+        self.memory.endings.clear();
         self.memory.wrote = false;
         (self.on_commit)(&committed);
     }
@@ -312,16 +357,19 @@ impl Loop {
 
 impl Memory {
     fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        let (epoch, number, written_at) =
-            conn.query_row("SELECT epoch, position, written_at FROM authority", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
+        let sql = "SELECT epoch, position, written_at, commits, last_ending FROM authority";
+        let (epoch, number, written_at, commits, last_ending) = conn.query_row(sql, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
         Ok(Self {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
             keys: read_keys(conn)?,
             entries: Vec::new(),
             channels: Vec::new(),
+            commits,
+            last_ending,
+            endings: Vec::new(),
             wrote: false,
         })
     }
@@ -337,10 +385,21 @@ impl Memory {
             let (channel, body) = super::rows::log_entry(entry);
             log.execute((self.head.number, self.written_at.0, channel, body))?;
         }
+        self.commits += 1;
+        if !self.endings.is_empty() {
+            self.last_ending = self.commits;
+        }
         conn.prepare_cached(
-            "UPDATE authority SET position = ?1, written_at = ?2, commits = commits + 1",
+            "UPDATE authority
+             SET epoch = ?1, position = ?2, written_at = ?3, commits = ?4, last_ending = ?5",
         )?
-        .execute((self.head.number, self.written_at.0))
+        .execute((
+            self.head.epoch,
+            self.head.number,
+            self.written_at.0,
+            self.commits,
+            self.last_ending,
+        ))
         .map(drop)
     }
 }
@@ -354,7 +413,13 @@ fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
 impl Tx<'_> {
     /// Appends an entry to the log.
     pub fn log(&mut self, entry: Entry) {
+        self.memory.endings.extend(What::of(&entry));
         self.memory.entries.push(entry);
+    }
+
+    /// Notes what no entry says and a restored backup would undo.
+    pub fn note_ending(&mut self, what: What) {
+        self.memory.endings.push(what);
     }
 
     /// Notes that a channel's snapshot is no longer what it was.

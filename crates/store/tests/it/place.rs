@@ -41,7 +41,8 @@ impl Sqlite {
 
     /// The options to open it with.
     pub fn options(&self, dev: bool) -> Options {
-        Options { issuer: crate::world::ISSUER.into(), dev, faults: self.faults.clone() }
+        let (issuer, faults) = (crate::world::ISSUER.into(), self.faults.clone());
+        Options { issuer, dev, faults, ..Options::default() }
     }
 }
 

@@ -1,0 +1,309 @@
+//! The mark: a small file outside of the database that says how far the store had
+//! come, so that a store which went backwards (restored, or copied back by hand)
+//! is noticed before it wakes a token that was ended meanwhile.
+//!
+//! It is never ahead of the store, and at most a second behind it. A number drawn
+//! at each start stands in both, so that a copy from before the last start is
+//! known at once. The store is written first and remembers what the mark bore
+//! before; a crash between the two is no false alarm.
+
+use super::OpenError;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tegata_token::id::Position;
+
+/// Where the mark is, and 16 random bytes that no start before this one had.
+#[derive(Debug, Clone)]
+pub struct MarkFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The random bytes.
+    pub fresh: [u8; 16],
+}
+
+/// Why a store is not the one that its mark speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backwards {
+    /// It was marked before, and its mark is not there.
+    NoMark,
+    /// It is a backup that was put in the store's place.
+    Backup,
+    /// There is a mark, and this store never had one: a new, empty one mostly.
+    Unmarked,
+    /// The mark was renewed by a start that this store knows nothing of.
+    OtherStart,
+    /// It has fewer commits than the mark has seen.
+    Behind {
+        /// The store's.
+        commits: u64,
+        /// The mark's.
+        marked: u64,
+    },
+    /// The endings log holds endings that this store knows nothing of.
+    BehindEndings,
+    /// The mark's file holds something else.
+    BadMark,
+}
+
+impl fmt::Display for Backwards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMark => f.write_str(
+                "its mark is not there, so nothing tells whether it is an old copy (if you moved \
+                 the store here, bring the mark along)",
+            ),
+            Self::Backup => f.write_str("it is a backup"),
+            Self::Unmarked => f.write_str(
+                "the mark tells of a store that was in use, and this one is new (is it the right \
+                 --store, is its disk mounted? To begin anew, remove the mark)",
+            ),
+            Self::OtherStart => f.write_str("it is a copy from before the last start"),
+            Self::Behind { commits, marked } => {
+                write!(f, "it has seen {commits} commits, and the mark {marked}")
+            }
+            Self::BehindEndings => f.write_str("the endings log tells of endings that it lacks"),
+            Self::BadMark => f.write_str("its mark cannot be read"),
+        }
+    }
+}
+
+/// How far a store has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub position: Position,
+    pub commits: u64,
+}
+
+/// What the file holds.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    epoch: u64,
+    position: u64,
+    commits: u64,
+    start: String,
+}
+
+/// What the store says of itself.
+pub(super) struct Own {
+    pub reached: Reached,
+    /// Empty before the first start that kept marks.
+    pub identity: Vec<u8>,
+    mark: Option<Vec<u8>>,
+    before: Option<Vec<u8>>,
+    /// The last commit that held something for the endings log.
+    pub last_ending: u64,
+}
+
+impl Own {
+    pub fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT epoch, position, commits, identity, mark, mark_before, last_ending
+                   FROM authority";
+        conn.query_row(sql, [], |row| {
+            let position = Position { epoch: row.get(0)?, number: row.get(1)? };
+            Ok(Self {
+                reached: Reached { position, commits: row.get(2)? },
+                identity: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
+                mark: row.get(4)?,
+                before: row.get(5)?,
+                last_ending: row.get(6)?,
+            })
+        })
+    }
+
+    fn compare(&self, mark: Option<&Mark>) -> Result<(), Backwards> {
+        let own = match (&self.mark, mark) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => return Err(Backwards::Unmarked),
+            (Some(own), _) if own.is_empty() => return Err(Backwards::Backup),
+            // The very first mark was being written.
+            (Some(_), None) if self.before.as_ref().is_some_and(Vec::is_empty) => return Ok(()),
+            (Some(_), None) => return Err(Backwards::NoMark),
+            (Some(own), Some(_)) => own,
+        };
+        let Some(mark) = mark else { return Ok(()) };
+        let is = |bytes: &Vec<u8>| !bytes.is_empty() && hex(bytes) == mark.start;
+        if !is(own) && !self.before.as_ref().is_some_and(is) {
+            return Err(Backwards::OtherStart);
+        }
+        let Reached { position, commits } = self.reached;
+        if (position.epoch, commits) < (mark.epoch, mark.commits)
+            || (position.epoch == mark.epoch && position.number < mark.position)
+        {
+            return Err(Backwards::Behind { commits, marked: mark.commits });
+        }
+        Ok(())
+    }
+}
+
+/// Whether the store goes on from where the mark saw it.
+///
+/// # Errors
+/// [`OpenError::WentBack`], or the mark's file cannot be read.
+pub(super) fn check(store: &Path, own: &Own, file: &MarkFile) -> Result<(), OpenError> {
+    let back = |why| OpenError::WentBack { store: store.into(), mark: file.path.clone(), why };
+    own.compare(read(store, file)?.as_ref()).map_err(back)
+}
+
+fn read(store: &Path, file: &MarkFile) -> Result<Option<Mark>, OpenError> {
+    let text = match std::fs::read_to_string(&file.path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OpenError::Mark(file.path.clone(), error)),
+    };
+    let why = Backwards::BadMark;
+    serde_json::from_str(&text).map(Some).map_err(|_| OpenError::WentBack {
+        store: store.into(),
+        mark: file.path.clone(),
+        why,
+    })
+}
+
+/// Draws the store a new number. From now on the mark must be renewed.
+pub(super) fn begin(conn: &Connection, file: &MarkFile) -> rusqlite::Result<()> {
+    // What stands in a mark that nobody can read will not be met again.
+    let text = std::fs::read_to_string(&file.path).unwrap_or_default();
+    let before = serde_json::from_str::<Mark>(&text).map_or(Vec::new(), |it| bytes(&it.start));
+    let sql = "UPDATE authority SET identity = coalesce(identity, ?1), mark = ?1, mark_before = ?2";
+    conn.execute(sql, (&file.fresh[..], before)).map(drop)
+}
+
+/// Writes the mark, and lets the store forget what it bore before.
+pub(super) fn renew(conn: &Connection, file: &MarkFile) -> Result<Reached, OpenError> {
+    let database = |error| OpenError::Database(file.path.clone(), error);
+    let reached = Own::read(conn).map_err(database)?.reached;
+    write(file, reached).map_err(|error| OpenError::Mark(file.path.clone(), error))?;
+    conn.execute("UPDATE authority SET mark_before = NULL", []).map_err(database)?;
+    Ok(reached)
+}
+
+fn write(file: &MarkFile, reached: Reached) -> io::Result<()> {
+    let Reached { position, commits } = reached;
+    let start = hex(&file.fresh);
+    let mark = Mark { epoch: position.epoch, position: position.number, commits, start };
+    let text = serde_json::to_string(&mark)? + "\n";
+    let mut beside = file.path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut open = OpenOptions::new();
+    let mut new = open.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    std::fs::rename(&beside, &file.path)?;
+    sync_folder(&file.path)
+}
+
+/// Sees the names in a file's folder onto the disk.
+pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A number drawn at a start, as the mark and the endings log spell it.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+/// Follows the store with the mark, on a thread of its own, so that no commit
+/// waits for it. Dropped behind the writer, it writes the mark a last time.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    latest: Mutex<Latest>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Latest {
+    reached: Reached,
+    over: bool,
+}
+
+/// Between two writings of the mark; with the writing itself, less than a second.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Keeper {
+    /// Starts to follow from `reached`, which the mark says already.
+    pub fn start(file: MarkFile, reached: Reached) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        shared.latest().reached = reached;
+        let followed = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("tegata-mark".into())
+            .spawn(move || followed.follow(&file, reached))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What to tell of each commit.
+    pub fn tell(&self) -> impl Fn(Reached) + Send + 'static {
+        let shared = self.shared.clone();
+        move |reached| {
+            shared.latest().reached = reached;
+            shared.changed.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(&self, file: &MarkFile, mut written: Reached) {
+        let mut failing = false;
+        loop {
+            let latest = self
+                .changed
+                .wait_while(self.latest(), |it| it.reached == written && !it.over)
+                .unwrap_or_else(PoisonError::into_inner);
+            let (reached, over) = (latest.reached, latest.over);
+            drop(latest);
+            if reached != written {
+                match write(file, reached) {
+                    Ok(()) => (written, failing) = (reached, false),
+                    Err(error) => {
+                        if !failing {
+                            tracing::error!(%error, mark = %file.path.display(),
+                                "the mark cannot be written; a restore might go unnoticed");
+                        }
+                        failing = true;
+                    }
+                }
+            }
+            if over {
+                return;
+            }
+            let pause = self.changed.wait_timeout_while(self.latest(), PAUSE, |it| !it.over);
+            drop(pause.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.latest().over = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was logged there.
+            drop(thread.join());
+        }
+    }
+}
