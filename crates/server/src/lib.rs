@@ -12,7 +12,9 @@ pub mod clock;
 pub mod config;
 mod door;
 pub mod face;
-mod form;
+// Only for fuzzing.
+#[doc(hidden)]
+pub mod form;
 mod jobs;
 mod keyring;
 mod last_used;

@@ -24,7 +24,9 @@ pub mod law;
 pub mod policy;
 pub mod refusal;
 pub mod secret;
-mod strict_json;
+// Only for fuzzing.
+#[doc(hidden)]
+pub mod strict_json;
 pub mod time;
 pub mod view;
 pub mod wire;

@@ -14,7 +14,7 @@ use std::fmt;
 ///
 /// # Errors
 /// The text is not JSON, not an object, or repeats a member.
-pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+pub fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     match serde_json::from_slice(text)? {
         Strict(Value::Object(members)) => Ok(members),
         Strict(_) => Err(serde_json::Error::custom("not a JSON object")),

@@ -1,6 +1,7 @@
 //! Tests, benchmarks and checks of the project: `cargo xtask <task>`.
 
 mod bench;
+mod fuzz;
 mod setup;
 mod test;
 mod tidy;
@@ -10,6 +11,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   setup           install what the tests need beside Rust
   test [--long]   that, then every check and every test; --long: many more rounds of the same
   bench [--help]  Tegata's speed beside what the machine allows, as ratios
+  fuzz [--help]   made-up input for every parser, guided by what it reaches
   tidy            the rules of the house that no compiler checks
 ";
 
@@ -23,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         ["bench", ref options @ ..] => bench::run(options),
         // What `bench` starts beside the authority; of no use to people.
         ["floor", ref options @ ..] => bench::floor::run(options),
+        ["fuzz", ref options @ ..] => fuzz::run(options),
         ["tidy"] => tidy::run(),
         _ => anyhow::bail!(USAGE),
     }

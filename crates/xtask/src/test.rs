@@ -3,7 +3,7 @@
 //! The steps run one after the other and the first that fails ends the run. What
 //! is missing is installed, never skipped.
 
-use crate::{setup, tidy};
+use crate::{fuzz, setup, tidy};
 use anyhow::{Context, ensure};
 use std::{process::Command, time::Instant};
 
@@ -23,6 +23,9 @@ pub fn run(long: bool) -> anyhow::Result<()> {
     // The tests that start the program start this one.
     step("the program", || cargo(&["build", "--locked", "--package", "tegata"], long))?;
     step("tests", || cargo(&["test", "--workspace", "--locked"], long))?;
+    if long {
+        step("fuzzing, three minutes each", || fuzz::run(&["--seconds", "180"]))?;
+    }
     println!("\nall of it holds ({} s)", start.elapsed().as_secs());
     Ok(())
 }

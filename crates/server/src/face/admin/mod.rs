@@ -9,6 +9,8 @@
 mod assertion_keys;
 mod audit;
 mod channels;
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod problem;
 mod providers;

@@ -101,6 +101,11 @@ impl Problem {
         self.code
     }
 
+    /// Its status, and its words for people.
+    pub fn status_and_detail(&self) -> (u16, &str) {
+        (self.code.status_and_name().0.as_u16(), &self.detail)
+    }
+
     /// "There is no `what`".
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("there is no {what}"))

@@ -77,11 +77,16 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
             let detail = "send JSON, and say so: Content-Type: application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let object = serde_json::from_slice(&body).map_err(|error| {
-            Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {error}"))
-        })?;
-        Members::new(object)?.into().map(Self)
+        object(&body).map(Self)
     }
+}
+
+/// Reads a body that is there.
+pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
+    let object = serde_json::from_slice(body).map_err(|error| {
+        Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {error}"))
+    })?;
+    Members::new(object)?.into()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -94,15 +99,19 @@ impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or("").as_bytes();
-        let mut object = Object::default();
-        let pairs = form::pairs(query);
-        let pairs = pairs.map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))?;
-        for (name, text) in pairs {
-            object.add(name.into_owned(), Value::Text(text.into_owned()));
-        }
-        Members::new(object)?.into().map(Self)
+        fields(parts.uri.query().unwrap_or("").as_bytes()).map(Self)
     }
+}
+
+/// Reads a query string.
+pub fn fields<T: FromMembers>(query: &[u8]) -> Result<T, Problem> {
+    let mut object = Object::default();
+    let pairs = form::pairs(query);
+    let pairs = pairs.map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))?;
+    for (name, text) in pairs {
+        object.add(name.into_owned(), Value::Text(text.into_owned()));
+    }
+    Members::new(object)?.into()
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {

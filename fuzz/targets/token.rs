@@ -1,0 +1,115 @@
+//! Tokens of both forms.
+
+use super::Input;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::sync::LazyLock;
+use tegata_token::{
+    claims::Claims,
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, TokenId},
+    key::SigningKey,
+    law::{Form, LAW},
+    time::UnixTime,
+    wire::{self, Unverified},
+};
+
+const ISSUER: &str = "https://tegata.example";
+
+/// The authority's key in all of these; another knows it not.
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(7));
+static OTHER: LazyLock<SigningKey> = LazyLock::new(|| key(8));
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32]).expect("a key")
+}
+
+/// What a stranger sends is read without harm. Should it verify, then it is, to the
+/// letter, the one string that we write for its claims.
+pub fn any(data: &[u8]) {
+    let Ok(unverified) = Unverified::parse(data) else { return };
+    assert!(unverified.verify(OTHER.public()).is_err(), "verified by a key that signed nothing");
+    let Ok(claims) = unverified.verify(KEY.public()) else { return };
+    assert_eq!(wire::write(&claims, ISSUER, &KEY).as_bytes(), data);
+}
+
+/// Whatever stands behind a good signature of ours, it is read without harm; and
+/// what is read of an opaque token is all that it says.
+pub fn signed(data: &[u8]) {
+    let Some((first, content)) = data.split_first() else { return };
+    let kid = KEY.public().id();
+    let rule = &LAW[usize::from(*first) % LAW.len()];
+    let token = match rule.form {
+        Form::Jws => {
+            let header = format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
+            let message =
+                format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(content));
+            let signature = KEY.sign(message.as_bytes());
+            format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+        }
+        Form::Opaque(prefix) => {
+            // Version and key are set, since nothing else gets as far as the rest.
+            let layout = [&[wire::VERSION], &kid.0[..], content].concat();
+            let signature = KEY.sign(&[prefix.as_bytes(), &layout].concat());
+            format!("{prefix}{}", URL_SAFE_NO_PAD.encode([&layout[..], &signature].concat()))
+        }
+    };
+    let Ok(unverified) = Unverified::parse(token.as_bytes()) else { return };
+    let Ok(claims) = unverified.verify(KEY.public()) else { return };
+    let again = wire::write(&claims, ISSUER, &KEY);
+    if matches!(rule.form, Form::Opaque(_)) {
+        assert_eq!(again, token);
+    }
+    assert_eq!(read(&again).expect("what we write, we read"), claims);
+}
+
+/// What is written reads back as it was, and no other string does: one bit turned,
+/// a character taken away or put in, and it is refused.
+pub fn written(data: &[u8]) {
+    let mut input = Input(data);
+    let [kind, place, bit, what, group] = input.bytes();
+    let claims = claims(kind, group, &mut input);
+    let token = wire::write(&claims, ISSUER, &KEY);
+    assert_eq!(read(&token).expect("what we write, we read"), claims);
+    assert!(token.is_ascii() && token.len() <= wire::LONGEST);
+
+    let mut changed = token.clone().into_bytes();
+    let at = usize::from(u16::from_be_bytes([place, what])) % token.len();
+    match what % 4 {
+        0 => changed[at] ^= 1 << (bit % 8),
+        1 => drop(changed.remove(at)),
+        2 => changed.insert(at, bit),
+        _ => changed.truncate(at),
+    }
+    let read = Unverified::parse(&changed).map(|it| it.verify(KEY.public()));
+    assert!(!matches!(read, Ok(Ok(_))), "{token} and {changed:?} are both taken");
+}
+
+fn read(token: &str) -> Option<Claims> {
+    Unverified::parse(token.as_bytes()).ok()?.verify(KEY.public()).ok()
+}
+
+fn claims(kind: u8, group: u8, input: &mut Input<'_>) -> Claims {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const TEN_DIGITS: u64 = 10_000_000_000;
+    /// Times have six bytes on the wire.
+    const LATEST: u64 = 1 << 47;
+    let rule = &LAW[usize::from(kind) % LAW.len()];
+    let jws = rule.form == Form::Jws;
+    let mut time = || UnixTime(i64::try_from(input.number() % LATEST).unwrap_or(0));
+    let (issued_at, expires_at) = (time(), time());
+    let group: String = (0..group % 65)
+        .map(|_| char::from(LETTERS[usize::from(input.bytes::<1>()[0]) % LETTERS.len()]))
+        .collect();
+    let assertion_key = (jws && kind >= 0x80).then(|| AssertionKeyId::from_random(input.bytes()));
+    Claims {
+        id: TokenId(input.bytes()),
+        kind: rule.kind,
+        provider: ProviderId::from_number(input.number() % TEN_DIGITS).expect("ten digits"),
+        channel: ChannelId::from_number(input.number() % TEN_DIGITS).expect("ten digits"),
+        group: (!group.is_empty()).then(|| group.parse::<Group>().expect("a group's name")),
+        assertion_key,
+        serial: Serial(input.number()),
+        issued_at,
+        expires_at,
+        key: KEY.public().id(),
+    }
+}
