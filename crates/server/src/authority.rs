@@ -268,7 +268,12 @@ impl Authority {
     /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
         let channel = self.channel(channel).await?.ok_or(Refusal::UnknownChannel)?;
-        Ok(policy::judge(request, channel, self.audience.clone(), self.now())?)
+        let now = self.now();
+        let grant = policy::judge(request, channel, self.audience.clone(), now)?;
+        if let Some(assertion) = grant.assertion() {
+            self.last_used.note_key(assertion.key, now);
+        }
+        Ok(grant)
     }
 
     /// Makes a grant into a token.
@@ -332,6 +337,7 @@ impl Authority {
         let channel = self.channel(id).await?.ok_or(Refusal::UnknownAssertionKey)?;
         let now = self.now();
         let checked = policy::check_assertion(&channel, assertion, &self.audience, now)?;
+        self.last_used.note_key(checked.key, now);
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
         let group = key.and_then(|key| key.group.clone());
         self.store.live_v21(id, group, now).await
@@ -500,6 +506,10 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`]; the stamps are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
+        let keys = self.last_used.take_keys();
+        if !keys.is_empty() {
+            self.store.stamp_keys(keys).await?;
+        }
         let stamps = self.last_used.take();
         if stamps.is_empty() { Ok(()) } else { self.store.stamp_used(stamps).await }
     }

@@ -1,7 +1,10 @@
 //! What an operator can set. Where a setting comes from (flag, environment, file)
 //! is the command line's business.
 
-use crate::limits::Rates;
+use crate::{
+    limits::Rates,
+    warnings::{self, webhook},
+};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tegata_token::secret::{HashedSecret, PlainSecret};
 
@@ -27,6 +30,10 @@ pub struct Settings {
     pub connections: usize,
     /// How fast a channel may be issued tokens.
     pub rates: Rates,
+    /// When to warn of what ends or lies unused.
+    pub warn: warnings::Policy,
+    /// Where warnings are sent, if anywhere.
+    pub webhook: Option<webhook::Settings>,
 }
 
 impl Settings {
@@ -43,6 +50,8 @@ impl Settings {
             key_promotion_delay: JWKS_CACHE,
             connections: 10_000,
             rates: Rates::default(),
+            warn: warnings::Policy::default(),
+            webhook: None,
         }
     }
 }

@@ -35,6 +35,9 @@ pub async fn run(app: &App) {
     if let Err(error) = forget(app).await {
         tracing::warn!(%error, "nothing was forgotten");
     }
+    if let Err(error) = app.warnings.run(&app.authority).await {
+        tracing::warn!(%error, "warnings wait");
+    }
 }
 
 async fn flush(app: &App) {

@@ -1,22 +1,26 @@
-//! When stored tokens were last used, gathered in memory: checking writes
+//! When stored tokens and assertion keys were last used, gathered in memory: checking writes
 //! nothing, and a job takes the stamps to the store from time to time.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, Serial},
+    id::{AssertionKeyId, ChannelId, Serial},
     time::UnixTime,
 };
 
 /// The stamps since they were last taken.
-pub struct LastUsed([Mutex<HashMap<(ChannelId, Serial), UnixTime>>; STRIPES]);
+pub struct LastUsed {
+    tokens: [Mutex<HashMap<(ChannelId, Serial), UnixTime>>; STRIPES],
+    keys: Mutex<HashMap<AssertionKeyId, UnixTime>>,
+}
 
 const STRIPES: usize = 32;
 
-/// Beyond this many tokens in a stripe further ones go unstamped until the next
+/// Beyond this many in a map further ones go unstamped until the next
 /// flush: a stamp is a courtesy, memory is not.
 const MOST: usize = 16_384;
 
@@ -24,7 +28,7 @@ impl LastUsed {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        Self { tokens: std::array::from_fn(|_| Mutex::default()), keys: Mutex::default() }
     }
 
     /// Notes the use of a token; of a stateless one there is no row to stamp.
@@ -33,19 +37,24 @@ impl LastUsed {
             return;
         }
         let at = (token.channel.number() ^ token.serial.0.rotate_left(7)) % STRIPES as u64;
-        let mut stamps = lock(&self.0[usize::try_from(at).unwrap_or(0)]);
-        let name = (token.channel, token.serial);
-        if let Some(stamp) = stamps.get_mut(&name) {
-            *stamp = now;
-        } else if stamps.len() < MOST {
-            stamps.insert(name, now);
-        }
+        let mut stamps = lock(&self.tokens[usize::try_from(at).unwrap_or(0)]);
+        stamp(&mut stamps, (token.channel, token.serial), now);
     }
 
-    /// Takes all stamps out.
+    /// Notes that an assertion was signed with this key.
+    pub fn note_key(&self, key: AssertionKeyId, now: UnixTime) {
+        stamp(&mut lock(&self.keys), key, now);
+    }
+
+    /// Takes all stamps of keys out.
+    pub fn take_keys(&self) -> Vec<(AssertionKeyId, UnixTime)> {
+        std::mem::take(&mut *lock(&self.keys)).into_iter().collect()
+    }
+
+    /// Takes all stamps of tokens out.
     pub fn take(&self) -> Vec<(ChannelId, Serial, UnixTime)> {
         let mut all = Vec::new();
-        for stripe in &self.0 {
+        for stripe in &self.tokens {
             let stamps = std::mem::take(&mut *lock(stripe));
             all.extend(stamps.into_iter().map(|((channel, serial), at)| (channel, serial, at)));
         }
@@ -56,6 +65,14 @@ impl LastUsed {
 impl Default for LastUsed {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn stamp<K: Hash + Eq>(stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime) {
+    if let Some(stamp) = stamps.get_mut(&name) {
+        *stamp = now;
+    } else if stamps.len() < MOST {
+        stamps.insert(name, now);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     private_file,
+    warnings::{Warnings, webhook::Webhook},
 };
 use std::{
     fmt::Write,
@@ -59,6 +60,9 @@ pub enum Error {
     /// What that file holds is no token.
     #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
     BadAdminToken(PathBuf),
+    /// Nothing can be sent to the webhook.
+    #[error("the webhook cannot be used: {0}")]
+    Webhook(reqwest::Error),
     /// The authority cannot begin.
     #[error(transparent)]
     Start(#[from] authority::StartError),
@@ -102,12 +106,14 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         }
     };
 
+    let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let app = Arc::new(App {
         metrics: Arc::new(Metrics::new()),
         limits: Limits::new(settings.rates, authority.clock().steady()),
         dev: settings.dev,
         admin_token,
         key_promotion_delay: settings.key_promotion_delay,
+        warnings: Warnings::new(settings.warn, webhook),
         authority: authority.clone(),
     });
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());

@@ -2,10 +2,11 @@
 
 use crate::SigningKeyRow;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     law::{ChannelType, Kind, Law, WhenFull},
-    policy::{ChannelState, GroupSettings},
+    policy::{Channel, ChannelState, GroupSettings},
     secret::HashedSecret,
     time::UnixTime,
     view::View,
@@ -245,4 +246,41 @@ pub struct AuditRow {
     pub detail: serde_json::Value,
     /// Where in the log, if the act wrote to it.
     pub position: Option<Position>,
+}
+
+/// What a channel holds that can end, or lie unused.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The channel.
+    pub channel: Channel,
+    /// Its live stored tokens, newest first.
+    pub tokens: Vec<TokenRow>,
+    /// When each of its assertion keys was last used, as far as has been noted.
+    pub keys_used: BTreeMap<AssertionKeyId, UnixTime>,
+}
+
+/// A warning to be put on its way.
+#[derive(Debug, Clone)]
+pub struct NewWarning {
+    /// What it warns of, and how long before: nobody is told twice of one name.
+    pub name: String,
+    /// What to send, as JSON; never a secret.
+    pub body: String,
+    /// From then on it matters to nobody.
+    pub keep_until: UnixTime,
+}
+
+/// A warning whose time to be sent has come.
+#[derive(Debug, Clone)]
+pub struct DueWarning {
+    /// Its place.
+    pub number: crate::RowId,
+    /// Its name.
+    pub name: String,
+    /// What to send.
+    pub body: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// From then on it matters to nobody.
+    pub keep_until: UnixTime,
 }

@@ -114,6 +114,18 @@ pub trait Store: Send + Sync + 'static {
     /// no longer reaches back so far, or never did in this epoch.
     async fn changes(&self, after: Position, most: usize)
     -> Result<Option<Vec<(Position, Entry)>>>;
+    /// What the active channels behind `after` hold, in the order of their ids, at
+    /// most `most` of them.
+    async fn holdings(
+        &self,
+        after: Option<ChannelId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Holding>>;
+    /// What one channel holds; deleted ones are `None`.
+    async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
+    /// Warnings whose time to be sent has come at `now`, the longest due first.
+    async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
     /// Whether acts can be committed at this moment.
     async fn is_writable(&self) -> Result<()>;
     /// Comes back only when the store has given up: no act can succeed any more,
@@ -182,6 +194,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
+    /// Notes when assertion keys were last used.
+    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()>;
+    /// Puts warnings on their way, each name only once, and drops those that nobody
+    /// needs to know of any more. Answers how many are new.
+    async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
+    /// Notes that a warning was tried: `next` is when to try again, if ever.
+    async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()>;
     /// Forgets, in the view and the log, what can no longer matter; at most
     /// `channels` of them at once. Answers how many facts went.
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize>;

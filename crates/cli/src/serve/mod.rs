@@ -4,7 +4,10 @@
 mod dev;
 mod settings;
 
-use crate::{failure::BadUsage, files::admin_token};
+use crate::{
+    failure::BadUsage,
+    files::{admin_token, read_secret},
+};
 use anyhow::{Context, anyhow};
 use settings::{Given, LogFormat, StoreAddress};
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
@@ -20,6 +23,7 @@ use tegata_server::{
     Rates,
     config::{AdminToken, JWKS_CACHE, Place, Settings},
     serve::{Running, serve, stop_signal},
+    warnings::{self, webhook},
 };
 use tegata_token::secret::PlainSecret;
 use tempfile::TempDir;
@@ -126,6 +130,7 @@ impl Given {
         admin_token: Option<&PlainSecret>,
     ) -> anyhow::Result<Settings> {
         let dev = self.is_dev();
+        let webhook = self.webhook()?;
         let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let store = match (self.store, folder) {
             (Some(StoreAddress(file)), _) => file,
@@ -146,7 +151,15 @@ impl Given {
             return Err(wrong(&format!("key_promotion_delay: at least {least} seconds")).into());
         }
         let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
+        let seconds = |all: Vec<u64>| all.into_iter().map(Duration::from_secs).collect();
         Ok(Settings {
+            warn: warnings::Policy {
+                before: self.warn_before.map_or(usual.warn.before, seconds),
+                unused_after: self
+                    .warn_unused_after
+                    .map_or(usual.warn.unused_after, Duration::from_secs),
+            },
+            webhook,
             public_url: self.public_url,
             admin_token,
             place: Place {
@@ -164,6 +177,38 @@ impl Given {
             },
             ..usual
         })
+    }
+}
+
+impl Given {
+    /// Where warnings go. An address without a secret is a mistake, and so is the
+    /// other way round.
+    fn webhook(&self) -> anyhow::Result<Option<webhook::Settings>> {
+        let variable = std::env::var("TEGATA_WEBHOOK_SECRET").ok().filter(|it| !it.is_empty());
+        let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
+        let secret = match variable {
+            Some(secret) => Some(secret),
+            None => file()?,
+        };
+        let wrong = |what: &str| Err(BadUsage(what.to_owned()).into());
+        match (&self.webhook_url, secret) {
+            (None, None) => Ok(None),
+            (Some(url), Some(secret)) => {
+                let url = match reqwest::Url::parse(url) {
+                    Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+                    _ => return wrong("webhook_url: an http or https address"),
+                };
+                match webhook::Secret::parse(&secret) {
+                    Ok(secret) => Ok(Some(webhook::Settings { url, secret })),
+                    Err(error) => wrong(&error.to_string()),
+                }
+            }
+            (Some(_), None) => wrong(
+                "webhook_url: set TEGATA_WEBHOOK_SECRET or webhook_secret_file too, so that \
+                 the receiver can tell our warnings from a stranger's",
+            ),
+            (None, Some(_)) => wrong("there is a webhook's secret, and no webhook_url to send to"),
+        }
     }
 }
 

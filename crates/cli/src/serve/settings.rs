@@ -58,6 +58,19 @@ pub struct Given {
     /// [default: 2000].
     #[arg(long, env = "TEGATA_ISSUE_RATE", value_name = "N")]
     pub issue_rate: Option<u32>,
+    /// How long before a token or a secret ends to warn of it, the longest first
+    /// [default: 604800,86400,3600].
+    #[arg(long, env = "TEGATA_WARN_BEFORE", value_name = "SECONDS", value_delimiter = ',')]
+    pub warn_before: Option<Vec<u64>>,
+    /// What was not used for so long is warned of as unused [default: 604800].
+    #[arg(long, env = "TEGATA_WARN_UNUSED_AFTER", value_name = "SECONDS")]
+    pub warn_unused_after: Option<u64>,
+    /// Where to send warnings; needs a secret, in TEGATA_WEBHOOK_SECRET or a file.
+    #[arg(long, env = "TEGATA_WEBHOOK_URL", value_name = "URL")]
+    pub webhook_url: Option<String>,
+    /// File with the secret that warnings are signed with: `whsec_` and base64.
+    #[arg(long, env = "TEGATA_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
     /// [default: info,refinery_core=warn].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
@@ -133,6 +146,10 @@ impl Given {
             connections: self.connections.or(other.connections),
             issue_rate_short_lived: self.issue_rate_short_lived.or(other.issue_rate_short_lived),
             issue_rate: self.issue_rate.or(other.issue_rate),
+            warn_before: self.warn_before.or(other.warn_before),
+            warn_unused_after: self.warn_unused_after.or(other.warn_unused_after),
+            webhook_url: self.webhook_url.or(other.webhook_url),
+            webhook_secret_file: self.webhook_secret_file.or(other.webhook_secret_file),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }

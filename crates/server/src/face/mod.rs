@@ -14,6 +14,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     reply::{self, Reply},
+    warnings::Warnings,
 };
 use axum::Router;
 use http::StatusCode;
@@ -34,6 +35,8 @@ pub struct App {
     pub admin_token: AdminToken,
     /// How long a new signing key is published before it signs.
     pub key_promotion_delay: Duration,
+    /// What tells people before something ends.
+    pub warnings: Warnings,
 }
 
 /// All paths.

@@ -14,4 +14,5 @@ mod operations;
 mod races;
 mod signing_keys;
 mod start;
+mod warnings;
 mod world;

@@ -10,12 +10,13 @@ mod issue;
 mod mark;
 mod read;
 mod rows;
+mod warnings;
 mod writer;
 
 use crate::{
-    AuditRow, By, ChannelPatch, Ended, Ending, Error, GroupPatch, GroupRow, Issued, NewChannel,
-    OnCommit, Page, Provider, Result, RowId, SigningKeyChange, State, Store, TokenFilter,
-    TokenName, TokenRow,
+    AuditRow, By, ChannelPatch, DueWarning, Ended, Ending, Error, GroupPatch, GroupRow, Holding,
+    Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId, SigningKeyChange,
+    State, Store, TokenFilter, TokenName, TokenRow,
     endings::{self, EndingsLog},
 };
 pub(crate) use mark::sync_folder;
@@ -505,6 +506,23 @@ impl Store for SqliteStore {
         self.read(move |conn| read::changes(conn, after, most).map_err(unavailable)).await
     }
 
+    async fn holdings(
+        &self,
+        after: Option<ChannelId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<Vec<Holding>> {
+        self.read(move |conn| warnings::holdings(conn, after, most, now).map_err(unavailable)).await
+    }
+
+    async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>> {
+        self.read(move |conn| warnings::holding(conn, id, now).map_err(unavailable)).await
+    }
+
+    async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
+        self.read(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
+    }
+
     async fn is_writable(&self) -> Result<()> {
         self.writer.act(UnixTime(0), |_| Ok(())).await.map(drop)
     }
@@ -634,6 +652,24 @@ impl Store for SqliteStore {
             })
             .await
             .map(drop)
+    }
+
+    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()> {
+        let act =
+            move |tx: &mut Tx<'_>| warnings::stamp_keys(tx.conn, &stamps).map_err(unavailable);
+        self.writer.act(UnixTime(0), act).await.map(drop)
+    }
+
+    async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {
+        let act =
+            move |tx: &mut Tx<'_>| warnings::queue(tx.conn, &warnings, tx.now).map_err(unavailable);
+        self.writer.act(now, act).await.map(|(new, _)| new)
+    }
+
+    async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()> {
+        let act =
+            move |tx: &mut Tx<'_>| warnings::tried(tx.conn, number, next).map_err(unavailable);
+        self.writer.act(UnixTime(0), act).await.map(drop)
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {

@@ -16,7 +16,7 @@ mod problem;
 mod providers;
 mod read;
 mod revocations;
-mod show;
+pub(crate) mod show;
 mod signing_keys;
 mod tokens;
 

@@ -1,0 +1,172 @@
+//! What is about to end is told in time, once, to whoever is to know, and only
+//! until it is heard.
+
+use crate::world::{Channel, World};
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use tegata_server::{
+    config::Settings,
+    warnings::{
+        find,
+        webhook::{Secret, Settings as Webhook},
+    },
+};
+use tegata_store::{GroupPatch, Holding};
+
+const DAY: i64 = 86_400;
+
+/// What a receiver got: headers and body, and what it answers.
+#[derive(Default)]
+struct Received {
+    taken: Vec<(HeaderMap, String)>,
+    away: bool,
+}
+
+type Receiver = Arc<Mutex<Received>>;
+
+async fn take(
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> http::StatusCode {
+    let mut receiver = receiver.lock().unwrap();
+    if receiver.away {
+        return http::StatusCode::BAD_GATEWAY;
+    }
+    receiver.taken.push((headers, String::from_utf8(body.to_vec()).unwrap()));
+    http::StatusCode::NO_CONTENT
+}
+
+/// A server that warns a receiver of ours.
+async fn world() -> (World, Receiver) {
+    let receiver = Receiver::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook?key=of-the-receiver", listener.local_addr().unwrap());
+    let router = Router::new().route("/hook", post(take)).with_state(receiver.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let secret = Secret::parse(&format!("whsec_{}", STANDARD.encode([9; 32]))).unwrap();
+    let webhook = Webhook { url: url.parse().unwrap(), secret };
+    let world = World::with(|settings: &mut Settings| settings.webhook = Some(webhook)).await;
+    (world, receiver)
+}
+
+/// The types of what came since it was last asked, each with its group.
+fn news(receiver: &Receiver) -> Vec<(String, Value)> {
+    let taken = std::mem::take(&mut receiver.lock().unwrap().taken);
+    let read = |(_, body): (HeaderMap, String)| {
+        let body: Value = serde_json::from_str(&body).unwrap();
+        (body["type"].as_str().unwrap().to_owned(), body["data"]["group"].clone())
+    };
+    taken.into_iter().map(read).collect()
+}
+
+fn expiring(group: &str) -> (String, Value) {
+    ("token.expiring".to_owned(), group.into())
+}
+
+async fn holding(world: &World, channel: &Channel) -> Holding {
+    let now = world.authority().now();
+    world.authority().store().holding(channel.id, now).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_is_told_at_each_time_before_its_end_and_once() {
+    let (world, receiver) = world().await;
+    let shop = world.channel("shop").await;
+    let contact =
+        GroupPatch { contact: Some(Some("blue@example.com".into())), ..Default::default() };
+    let blue = "blue".parse().unwrap();
+    world.authority().store().set_group(shop.id, blue, contact, world.by()).await.unwrap();
+    let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
+    world.verify_opaque(&token).await;
+    // Moving the clock runs the jobs.
+    world.advance(22 * DAY).await;
+    let unused_key = ("assertion-key.unused".to_owned(), Value::Null);
+    assert_eq!(news(&receiver), [unused_key], "nobody ever signed with the channel's key");
+    world.advance(DAY + 60).await;
+    assert_eq!(news(&receiver), [expiring("blue")], "seven days before");
+    world.advance(60).await;
+    assert_eq!(news(&receiver), []);
+    world.advance(6 * DAY).await;
+    let (headers, body) = receiver.lock().unwrap().taken[0].clone();
+    assert_eq!(news(&receiver), [expiring("blue")], "one day before");
+    world.advance(DAY - 3_600).await;
+    assert_eq!(news(&receiver), [expiring("blue")], "one hour before");
+    world.advance(2 * DAY).await;
+    assert_eq!(news(&receiver), [], "it has ended");
+
+    let said: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(said["data"]["contact"], "blue@example.com");
+    assert_eq!(said["data"]["channel_id"], shop.id.to_string());
+    assert!(!body.contains(&token), "no token is in it");
+    let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[9; 32]);
+    let signed = format!("{}.{}.{body}", text("webhook-id"), text("webhook-timestamp"));
+    let signature = text("webhook-signature");
+    let tag = STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap();
+    aws_lc_rs::hmac::verify(&key, signed.as_bytes(), &tag).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_in_time_warns_nobody_and_one_that_was_not_taken_up_does() {
+    let (world, receiver) = world().await;
+    let shop = world.channel("shop").await;
+    let token =
+        |group: &'static str| async { world.short_lived(&shop, &[("group", group)]).await.token() };
+    let (red, blue) = (token("red").await, token("blue").await);
+    for token in [&red, &blue] {
+        world.verify_opaque(token).await;
+    }
+    world.advance(20 * DAY).await;
+    for token in [token("red").await, token("blue").await] {
+        world.verify_opaque(&token).await;
+    }
+    // Only blue goes on with the old one.
+    world.advance(2 * 3_600).await;
+    world.verify_opaque(&blue).await;
+    world.advance(9 * DAY).await;
+    let replaced = ("token.replaced-in-use".to_owned(), Value::from("blue"));
+    let news: Vec<_> =
+        news(&receiver).into_iter().filter(|it| it.0 != "assertion-key.unused").collect();
+    assert_eq!(news, [replaced]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_away_hears_it_when_it_is_back() {
+    let (mut world, receiver) = world().await;
+    let shop = world.channel("shop").await;
+    let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
+    world.verify_opaque(&token).await;
+    receiver.lock().unwrap().away = true;
+    world.advance(29 * DAY + 3_600).await;
+    world.restart().await;
+    world.advance(60).await;
+    assert_eq!(news(&receiver), []);
+    receiver.lock().unwrap().away = false;
+    world.advance(7 * 3_600).await;
+    let unused_key = ("assertion-key.unused".to_owned(), Value::Null);
+    let nearest = "of the times before its end only the nearest";
+    assert_eq!(news(&receiver), [unused_key, expiring("blue")], "{nearest}");
+    world.advance(7 * 3_600).await;
+    assert_eq!(news(&receiver), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let policy = tegata_server::warnings::Policy::default();
+    world.short_lived(&shop, &[]).await.token();
+    let kinds = async || -> Vec<&'static str> {
+        let now = world.authority().now();
+        find(&holding(&world, &shop).await, &policy, now).iter().map(|it| it.kind()).collect()
+    };
+    assert!(kinds().await.is_empty());
+    world.advance(7 * DAY).await;
+    assert_eq!(kinds().await, ["token.unused", "assertion-key.unused"]);
+    world.authority().replace_secret(shop.id, DAY, false, world.by()).await.unwrap();
+    world.advance(DAY - 3_600).await;
+    assert_eq!(kinds().await, ["token.unused", "secret.expiring", "assertion-key.unused"]);
+}
