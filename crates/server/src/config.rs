@@ -3,6 +3,7 @@
 
 use crate::{
     limits::Rates,
+    source::TrustedProxies,
     warnings::{self, webhook},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
     pub webhook: Option<webhook::Settings>,
+    /// Whose word is taken for where a request comes from.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Settings {
@@ -52,6 +55,7 @@ impl Settings {
             rates: Rates::default(),
             warn: warnings::Policy::default(),
             webhook: None,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     chance,
     face::{self, App},
     reply::{self, Reply},
+    source::Source,
 };
-use axum::{Router, extract::ConnectInfo};
+use axum::Router;
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
@@ -149,21 +150,22 @@ impl Door {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let id = chance::request_id();
         let (parts, body) = request.into_parts();
+        let source = self.app.trusted_proxies.source(peer.ip(), &parts.headers);
         let log = Log::begin(&self.app, &parts);
-        let answer = without_panic(self.answer_bare(parts, body, peer)).await;
+        let answer = without_panic(self.answer_bare(parts, body, source)).await;
         let mut answer = answer.unwrap_or_else(|Panicked| {
             self.app.metrics.bugs.inc();
             tracing::error!(request_id = %id, "a request met a bug");
             reply::bug().map(Either::Left)
         });
         if let Some(log) = log {
-            log.end(&self.app, &id, peer, answer.status());
+            log.end(&self.app, &id, source, answer.status());
         }
         dress(&mut answer, &id);
         answer
     }
 
-    async fn answer_bare(&self, parts: Parts, body: Incoming, peer: SocketAddr) -> Answer {
+    async fn answer_bare(&self, parts: Parts, body: Incoming, source: Source) -> Answer {
         let path = parts.uri.path();
         if parts.method == Method::GET {
             match path {
@@ -186,7 +188,7 @@ impl Door {
             return face::line::verify_opaque(&self.app, &parts.headers, &body).map(Either::Left);
         }
         let mut request = Request::from_parts(parts, axum::body::Body::from(body));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(source);
         let Ok(answer) = self.router.clone().oneshot(request).await;
         answer.map(Either::Right)
     }
@@ -304,10 +306,10 @@ impl Log {
         })
     }
 
-    fn end(self, app: &App, id: &uuid::Uuid, peer: SocketAddr, status: StatusCode) {
+    fn end(self, app: &App, id: &uuid::Uuid, source: Source, status: StatusCode) {
         let took = app.authority.clock().steady().duration_since(self.began);
         let (method, path, status) = (self.method, self.path, status.as_u16());
-        let (micros, source) = (took.as_micros(), peer.ip());
+        let micros = took.as_micros();
         if self.routine {
             tracing::debug!(%method, path, status, micros, %source, request_id = %id, "request");
         } else {

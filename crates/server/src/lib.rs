@@ -24,6 +24,7 @@ mod metrics;
 pub mod private_file;
 mod reply;
 pub mod serve;
+pub mod source;
 pub mod warnings;
 
 pub use limits::Rates;

@@ -114,6 +114,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         admin_token,
         key_promotion_delay: settings.key_promotion_delay,
         warnings: Warnings::new(settings.warn, webhook),
+        trusted_proxies: settings.trusted_proxies,
         authority: authority.clone(),
     });
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());

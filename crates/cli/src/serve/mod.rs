@@ -23,6 +23,7 @@ use tegata_server::{
     Rates,
     config::{AdminToken, JWKS_CACHE, Place, Settings},
     serve::{Running, serve, stop_signal},
+    source::TrustedProxies,
     warnings::{self, webhook},
 };
 use tegata_token::secret::PlainSecret;
@@ -175,6 +176,7 @@ impl Given {
                 short_lived: self.issue_rate_short_lived.unwrap_or(usual.rates.short_lived),
                 other: self.issue_rate.unwrap_or(usual.rates.other),
             },
+            trusted_proxies: TrustedProxies::new(self.trusted_proxy.unwrap_or_default()),
             ..usual
         })
     }

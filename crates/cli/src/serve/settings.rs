@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
+use tegata_server::source::Network;
 
 /// What an operator set somewhere; what is `None` has its default.
 #[derive(clap::Args, Deserialize, Default)]
@@ -71,6 +72,10 @@ pub struct Given {
     /// File with the secret that warnings are signed with: `whsec_` and base64.
     #[arg(long, env = "TEGATA_WEBHOOK_SECRET_FILE", value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
+    /// A reverse proxy whose `X-Forwarded-For` is believed: an address or a network
+    /// in CIDR notation; may be given several times [default: none].
+    #[arg(long, env = "TEGATA_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxy: Option<Vec<Network>>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
     /// [default: info,refinery_core=warn].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
@@ -150,6 +155,7 @@ impl Given {
             warn_unused_after: self.warn_unused_after.or(other.warn_unused_after),
             webhook_url: self.webhook_url.or(other.webhook_url),
             webhook_secret_file: self.webhook_secret_file.or(other.webhook_secret_file),
+            trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }
@@ -175,6 +181,13 @@ mod tests {
         assert_eq!(given.connections, NonZeroUsize::new(7));
         assert_eq!(given.listen.unwrap().port(), 9);
         assert_eq!(given.store.unwrap().0, Path::new("a.db"));
+    }
+
+    #[test]
+    fn trusted_proxies_are_a_list() {
+        let given = file("trusted_proxy = [\"10.0.0.1\", \"fd00::/8\"]").unwrap();
+        assert_eq!(given.trusted_proxy.unwrap().len(), 2);
+        assert!(file("trusted_proxy = [\"10.0.0.1/40\"]").is_err());
     }
 
     #[test]

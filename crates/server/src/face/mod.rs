@@ -14,6 +14,7 @@ use crate::{
     limits::Limits,
     metrics::Metrics,
     reply::{self, Reply},
+    source::TrustedProxies,
     warnings::Warnings,
 };
 use axum::Router;
@@ -37,6 +38,8 @@ pub struct App {
     pub key_promotion_delay: Duration,
     /// What tells people before something ends.
     pub warnings: Warnings,
+    /// Whose word the door takes for where a request comes from.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// All paths.

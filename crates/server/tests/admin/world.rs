@@ -5,17 +5,18 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeySize},
     signature::{KeyPair as _, RSA_PKCS1_SHA256},
 };
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tegata_server::{
     Metrics,
     authority::{Authority, Memory},
     config::AdminToken,
     face::admin,
+    source::Source,
 };
 use tegata_store::sqlite::{Options, SqliteStore};
 use tegata_token::{
@@ -109,13 +110,12 @@ impl World {
 
     /// A request as an administrator sends it.
     pub fn request(&self, method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
-        let peer: SocketAddr = format!("{PEER}:5555").parse().unwrap();
         Request::builder()
             .method(method)
             .uri(path)
             .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
             .header("content-type", "application/json")
-            .extension(ConnectInfo(peer))
+            .extension(Source(PEER.parse().unwrap()))
             .body(body.into())
             .unwrap()
     }

@@ -7,6 +7,7 @@ mod assertions;
 mod door;
 mod gateway;
 mod groups;
+mod limits;
 mod line_check;
 mod line_issue;
 mod line_revoke;

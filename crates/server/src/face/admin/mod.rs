@@ -25,14 +25,15 @@ use crate::{
     config::AdminToken,
     face::admin::problem::{Code, Problem},
     metrics::Metrics,
+    source::Source,
 };
 use axum::{
     Router,
-    extract::{ConnectInfo, FromRequestParts},
+    extract::FromRequestParts,
     routing::{delete, get, patch, post},
 };
 use http::{header::AUTHORIZATION, request::Parts};
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tegata_store::By;
 use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
 
@@ -105,8 +106,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             let way = "send the administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let source = peer.map(|ConnectInfo(address)| address.ip().to_string());
+        let source = parts.extensions.get::<Source>().map(Source::to_string);
         Ok(Self { authority: gate.authority.clone(), metrics: gate.metrics.clone(), source })
     }
 }

@@ -10,11 +10,11 @@ use crate::{
     form::BadForm,
     limits::TooFast,
     reply::{self, Reply},
+    source::Source,
 };
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
-use std::net::IpAddr;
 use tegata_token::{
     assertion::BadAssertion, decide::Refused, id::ChannelId, refusal::Refusal, wire::Malformed,
 };
@@ -74,7 +74,7 @@ impl Wrong {
 
     /// What the authority answered to somebody who showed something for a
     /// channel. A wrong secret counts as a guess.
-    pub fn judged(app: &App, error: Error, shown: Shown, from: IpAddr, channel: ChannelId) -> Self {
+    pub fn judged(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
         let wrong = Self::of(error, shown);
         let guess = match wrong {
             Self::Refused(_, Shown::Assertion) => false,
@@ -86,7 +86,7 @@ impl Wrong {
         };
         if guess {
             let now = app.authority.clock().steady();
-            if let Err(TooFast(seconds)) = app.limits.guess(from, channel, now) {
+            if let Err(TooFast(seconds)) = app.limits.guess(from.0, channel, now) {
                 return Self::TooFast(seconds);
             }
         }

@@ -1,12 +1,13 @@
 //! The three operations that issue a token.
 
 use super::{
-    Peer,
     dialect::{Shown, Wrong, ok},
     fields,
 };
-use crate::{authority::Token, face::App, form::Form, limits::TooFast, reply::Reply};
-use axum::extract::{ConnectInfo, State};
+use crate::{
+    authority::Token, face::App, form::Form, limits::TooFast, reply::Reply, source::Source,
+};
+use axum::extract::State;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
@@ -20,7 +21,7 @@ use tegata_token::{
 /// `POST /oauth2/v2.1/token`
 pub async fn v21(
     State(app): State<Arc<App>>,
-    peer: Peer,
+    source: Source,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Wrong> {
@@ -33,7 +34,7 @@ pub async fn v21(
         credential: Credential::Assertion(assertion),
         shown: Shown::Assertion,
     };
-    let token = asked.issue(&app, &form, &headers, peer).await?;
+    let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
     struct Answer<'a> {
         access_token: &'a str,
@@ -52,7 +53,7 @@ pub async fn v21(
 /// `POST /oauth2/v3/token`
 pub async fn stateless(
     State(app): State<Arc<App>>,
-    peer: Peer,
+    source: Source,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Wrong> {
@@ -78,7 +79,7 @@ pub async fn stateless(
             Asked { channel, kind, credential: Credential::Secret(secret), shown }
         }
     };
-    let token = asked.issue(&app, &form, &headers, peer).await?;
+    let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
     struct Answer<'a> {
         token_type: &'a str,
@@ -95,7 +96,7 @@ pub async fn stateless(
 /// `POST /v2/oauth/accessToken`
 pub async fn short_lived(
     State(app): State<Arc<App>>,
-    peer: Peer,
+    source: Source,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Wrong> {
@@ -108,7 +109,7 @@ pub async fn short_lived(
         credential: Credential::Secret(secret),
         shown: Shown::Secret,
     };
-    let token = asked.issue(&app, &form, &headers, peer).await?;
+    let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
     struct Answer<'a> {
         access_token: &'a str,
@@ -136,7 +137,7 @@ impl Asked {
         app: &App,
         form: &Form<'_>,
         headers: &HeaderMap,
-        ConnectInfo(peer): Peer,
+        source: Source,
     ) -> Result<Token, Wrong> {
         let request = IssueRequest {
             kind: self.kind,
@@ -148,8 +149,8 @@ impl Asked {
         let counts = app.metrics.issues(self.kind);
         let clock = app.authority.clock();
         let began = clock.steady();
-        let (channel, shown, from) = (self.channel, self.shown, peer.ip());
-        let wrong = |error| Wrong::judged(app, error, shown, from, channel);
+        let (channel, shown) = (self.channel, self.shown);
+        let wrong = |error| Wrong::judged(app, error, shown, source, channel);
         let issued = async {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             // Behind the proof, so that nobody empties another's bucket.

@@ -12,12 +12,12 @@ pub use check::{verify_jws, verify_opaque};
 use super::App;
 use axum::{
     Router,
-    extract::{ConnectInfo, RawQuery, State},
+    extract::{RawQuery, State},
     routing::{get, post},
 };
 use bytes::Bytes;
 use http::HeaderMap;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 /// The eight paths.
 pub fn router() -> Router<Arc<App>> {
@@ -37,6 +37,3 @@ pub fn router() -> Router<Arc<App>> {
         .route("/v2/oauth/verify", post(verify_opaque))
         .route("/v2/oauth/revoke", post(revoke::opaque))
 }
-
-/// Who asks: the address that the connection comes from.
-type Peer = ConnectInfo<SocketAddr>;

@@ -1,7 +1,6 @@
 //! The two operations that end a token.
 
 use super::{
-    Peer,
     dialect::{Shown, Wrong},
     fields,
 };
@@ -10,12 +9,13 @@ use crate::{
     face::{App, form_of},
     form::Form,
     reply::Reply,
+    source::Source,
 };
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 use tegata_token::{
     claims::Claims,
     decide::{Refused, judge},
@@ -27,7 +27,7 @@ use tegata_token::{
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
 pub async fn jws(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): Peer,
+    source: Source,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Wrong> {
@@ -36,13 +36,13 @@ pub async fn jws(
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     let (channel, secret) = fields::secret(&form, shown)?;
     let proof = app.authority.check_secret(channel, &secret).await;
-    proof.map_err(|error| Wrong::judged(&app, error, shown, peer.ip(), channel))?;
+    proof.map_err(|error| Wrong::judged(&app, error, shown, source, channel))?;
     match form_of(token) {
         law::Form::Jws => {}
         law::Form::Opaque(_) => return Err(Wrong::NotJws),
     }
     match app.authority.read(token.as_bytes()) {
-        Ok(claims) if claims.channel == channel => end(&app, &claims, peer.ip()).await,
+        Ok(claims) if claims.channel == channel => end(&app, &claims, source).await,
         // Another channel's token is left alone, and nothing is said of it.
         Ok(_) => Ok(Reply::default()),
         Err(Refused::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
@@ -55,7 +55,7 @@ pub async fn jws(
 /// `POST /v2/oauth/revoke`: opaque tokens, by whoever holds them; that is LINE's rule.
 pub async fn opaque(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): Peer,
+    source: Source,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Wrong> {
@@ -66,7 +66,7 @@ pub async fn opaque(
         law::Form::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
-        Ok(claims) => end(&app, &claims, peer.ip()).await,
+        Ok(claims) => end(&app, &claims, source).await,
         Err(Refused::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
@@ -81,7 +81,7 @@ fn is_jws(token: &str) -> bool {
     header.is_ok() && !payload.is_empty() && !signature.is_empty()
 }
 
-async fn end(app: &App, token: &Claims, from: IpAddr) -> Result<Reply, Wrong> {
+async fn end(app: &App, token: &Claims, from: Source) -> Result<Reply, Wrong> {
     // What is over needs no ending. Asked of the view, since whoever holds a dead
     // token may ask again and again, and must not cost a commit each time.
     let found = judge(token, app.authority.now(), &app.authority.view());
