@@ -4,6 +4,7 @@
 //! one `match` below is the whole map. Commands other than `serve` talk to a
 //! running authority and know nothing but its HTTP interface.
 
+mod agent;
 mod api;
 mod audit;
 mod channel;
@@ -11,6 +12,7 @@ mod failure;
 mod files;
 mod group;
 mod key;
+mod log;
 mod output;
 mod provider;
 mod serve;
@@ -61,6 +63,9 @@ enum Command {
     /// Who changed what.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Keep tokens fresh for programs in any language.
+    #[command(subcommand)]
+    Agent(agent::Verb),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -70,7 +75,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
+    let runtime = match &cli.command {
+        // Of its threads each would cost the memory that it is to do without.
+        Command::Agent(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => tokio::runtime::Runtime::new(),
+    };
+    let runtime = runtime.map_err(anyhow::Error::from);
     failure::exit_code(runtime.and_then(|runtime| runtime.block_on(run(cli))))
 }
 
@@ -123,6 +133,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         }
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
+
+        Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
+        Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 
         Command::Completions { shell } => out.text(&completions(shell)),
     }

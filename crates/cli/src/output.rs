@@ -70,6 +70,13 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// Prints a line for people, by what runs long.
+    pub fn line(text: &str) -> std::io::Result<()> {
+        let mut out = stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
     fn json(&self, value: &Value) -> anyhow::Result<()> {
         self.text(&format!("{value:#}\n"))
     }

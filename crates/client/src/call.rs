@@ -102,7 +102,7 @@ pub struct With<'a> {
 pub struct Client {
     http: reqwest::Client,
     base: Url,
-    /// The `Date` of the last answer, in seconds since 1970; 0 before the first.
+    /// The `Date` of the last answer, in seconds since 1970; 0 if nobody was told one.
     date: AtomicI64,
 }
 
@@ -133,12 +133,10 @@ impl Client {
         Ok(Self { http, base: url, date: AtomicI64::new(0) })
     }
 
-    /// What the authority's last answer said that the time is.
-    pub fn authority_time(&self) -> Option<UnixTime> {
-        match self.date.load(Relaxed) {
-            0 => None,
-            seconds => Some(UnixTime(seconds)),
-        }
+    /// The time by the authority's clock, from the last answer that has not been asked
+    /// about yet.
+    pub fn take_authority_time(&self) -> Option<UnixTime> {
+        Some(self.date.swap(0, Relaxed)).filter(|date| *date != 0).map(UnixTime)
     }
 
     /// `POST /oauth2/v2.1/token`: a token that lives as long as the assertion's

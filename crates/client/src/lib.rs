@@ -2,8 +2,10 @@
 //!
 //! It speaks LINE's operations and works against LINE and Tegata alike. The calls
 //! ([`call`]) and the assertions ([`key`]) are at the bottom; [`renewal`] says when
-//! to ask, as a pure machine; [`holder`] drives it inside a program.
+//! to ask, as a pure machine; [`holder`] drives it inside a program, [`agent`] for
+//! programs in any language.
 
+pub mod agent;
 pub mod call;
 pub mod holder;
 pub mod key;

@@ -9,10 +9,11 @@ use crate::{
     files::{admin_token, read_secret},
 };
 use anyhow::{Context, anyhow};
-use settings::{Given, LogFormat, StoreAddress};
+pub use settings::LogFormat;
+use settings::{Given, StoreAddress};
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
-    io::{IsTerminal, Write},
+    io::Write,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
@@ -28,7 +29,6 @@ use tegata_server::{
 };
 use tegata_token::secret::PlainSecret;
 use tempfile::TempDir;
-use tracing_subscriber::EnvFilter;
 
 /// What `serve` can be told.
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ pub struct Serve {
 /// Serves until it is told to stop, or until the store gives up.
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.given.or_file(args.config.as_deref())?;
-    log_to_stderr(&given)?;
+    crate::log::to_stderr(given.log.as_deref(), given.log_format)?;
     let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
     let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
     // Kept to the end, and then removed with all that is in it.
@@ -87,26 +87,6 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     running.stop().await;
     drop(folder);
     ended
-}
-
-/// Without what the migrations say at each start.
-const USUAL_LOG: &str = "info,refinery_core=warn";
-
-/// Logs go to stderr: stdout is for people.
-fn log_to_stderr(given: &Given) -> anyhow::Result<()> {
-    let directives = given.log.as_deref().unwrap_or(USUAL_LOG);
-    let filter = EnvFilter::builder()
-        .parse(directives)
-        .map_err(|error| BadUsage(format!("--log {directives}: {error}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match given.log_format {
-        Some(LogFormat::Json) => log.json().flatten_event(true).init(),
-        _ => log.init(),
-    }
-    Ok(())
 }
 
 impl Given {

@@ -1,0 +1,98 @@
+//! `tegata agent`: keeps channel access tokens fresh and puts them where programs
+//! look for them.
+
+use crate::{
+    failure::{BadUsage, Unreachable},
+    output::Output,
+    serve::LogFormat,
+};
+use anyhow::{anyhow, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::PathBuf;
+use tegata_client::agent::{
+    check::{self, Finding},
+    config::Config,
+    run,
+};
+use tegata_server::serve::stop_signal;
+use tegata_token::time::UnixTime;
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Keep the tokens of a settings file fresh, until told to stop.
+    Run(Run),
+    /// Try out everything that a start would need; write nothing, renew nothing.
+    Check(Check),
+}
+
+#[derive(Args)]
+pub struct Settings {
+    /// File that says which tokens to keep fresh, and where to put them.
+    #[arg(long, env = "TEGATA_AGENT_CONFIG", value_name = "FILE", default_value = "agent.toml")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    settings: Settings,
+    /// What to log: a level, or directives such as `info,tegata_client=debug`
+    /// [default: info].
+    #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
+    log: Option<String>,
+    /// In which form to log, to stderr [default: text].
+    #[arg(long, env = "TEGATA_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Args)]
+pub struct Check {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Settings {
+    fn read(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(&self.config).map_err(|error| BadUsage(error.to_string()))?)
+    }
+}
+
+pub async fn run(args: Run) -> anyhow::Result<()> {
+    let config = args.settings.read()?;
+    crate::log::to_stderr(args.log.as_deref(), args.log_format)?;
+    let stop = async {
+        // Whoever cannot hear a signal goes on until killed.
+        if stop_signal().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let started = |address: Option<std::net::SocketAddr>| {
+        if let Some(address) = address {
+            // Nobody reading is no reason not to run.
+            let _ = Output::line(&format!("health and tokens at http://{address}"));
+        }
+    };
+    run::run(&config, stop, started).await.map_err(|error| anyhow!("{error}"))
+}
+
+pub async fn check(out: &Output, args: Check) -> anyhow::Result<()> {
+    let config = args.settings.read()?;
+    let now = UnixTime(jiff::Timestamp::now().as_second());
+    let findings = check::check(&config, now).await;
+    let rows: Vec<_> = findings.iter().map(row).collect();
+    out.list(&json!({ "findings": rows }), "findings", &["ok", "about", "said"])?;
+    let bad = findings.iter().filter(|it| it.outcome.is_err());
+    match bad.clone().count() {
+        0 => Ok(()),
+        all if bad.filter(|it| it.is_unreachable).count() == all => {
+            Err(Unreachable(format!("{} does not answer", config.authority)).into())
+        }
+        all => bail!("{all} of {} are not as they must be", findings.len()),
+    }
+}
+
+fn row(finding: &Finding) -> serde_json::Value {
+    let (Ok(said) | Err(said)) = &finding.outcome;
+    json!({ "ok": finding.outcome.is_ok(), "about": finding.about, "said": said })
+}

@@ -1,0 +1,151 @@
+//! A dry run: everything that a start would need is tried, and nothing is written or
+//! renewed. A secret is tried by asking for a stateless token, which is not counted
+//! and is gone by itself; an assertion key by asking for the list of key ids.
+
+use super::{
+    config::{Channel, Config},
+    disk::{self, Owner},
+    http,
+    state::Folder,
+};
+use crate::{
+    call::{Client, Failure, Proof, With},
+    wanted::Wanted,
+};
+use rustix::fs::{Access, access};
+use std::path::Path;
+use tegata_token::{law::Kind, time::UnixTime};
+
+/// What was tried, and how it went.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub about: String,
+    /// What is good, or what is wrong.
+    pub outcome: Result<String, String>,
+    /// Whether it went wrong for want of an answer.
+    pub is_unreachable: bool,
+}
+
+/// Tries everything; `now` is the machine's wall time.
+pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
+    let mut all = Vec::new();
+    all.extend(config.warnings().into_iter().map(|it| finding("settings", Err(it))));
+    match Client::new(&config.authority) {
+        Err(error) => all.push(finding("authority", Err(error.to_string()))),
+        Ok(client) => {
+            for channel in &config.channels {
+                credentials(config, channel, &client, now, &mut all).await;
+            }
+            kept(config, &client, now, &mut all).await;
+            for watched in &config.watched {
+                let about = format!("watch {}", watched.name);
+                match watched.token() {
+                    Err(problem) => all.push(finding(&about, Err(problem))),
+                    Ok(token) => all.push(asked(
+                        &about,
+                        client
+                            .verify(&token)
+                            .await
+                            .map(|it| format!("good for {} s", it.expires_in)),
+                    )),
+                }
+            }
+            clock(&client, now, &mut all);
+        }
+    }
+    for (number, sink) in config.sinks.iter().enumerate() {
+        let owner = sink.owner.as_deref().map(Owner::find).transpose();
+        let outcome = owner.and_then(|_| {
+            sink.path.as_deref().map_or(Ok(()), |path| writable(disk::folder_of(path)))
+        });
+        all.push(finding(&sink.label(number), outcome.map(|()| "can be written".to_owned())));
+    }
+    if let Err(problem) = http::callers(config) {
+        all.push(finding("callers", Err(problem)));
+    }
+    all
+}
+
+async fn credentials(
+    config: &Config,
+    channel: &Channel,
+    client: &Client,
+    now: UnixTime,
+    all: &mut Vec<Finding>,
+) {
+    let about = format!("channel {}", channel.id);
+    let found = match channel.credentials(&config.audience) {
+        Ok(found) => found,
+        Err(failure) => return all.push(asked(&about, Err(failure))),
+    };
+    let wanted = Wanted { channel: channel.id, group: None, kind: Kind::V21, lifetime: 15 * 60 };
+    if found.key.is_some() {
+        let outcome = match found.assertion(&wanted, now) {
+            Ok(assertion) => client.key_ids(&assertion).await,
+            Err(failure) => Err(failure),
+        };
+        let good =
+            |ids: Vec<_>| format!("the assertion key is good; {} v2.1 tokens live", ids.len());
+        all.push(asked(&about, outcome.map(good)));
+    }
+    if let Some(secret) = &found.secret {
+        let proof = Proof::Secret(channel.id, secret);
+        let outcome = client.issue_stateless(&proof, With::default()).await;
+        all.push(asked(&about, outcome.map(|_| "the secret is good".to_owned())));
+    }
+}
+
+async fn kept(config: &Config, client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
+    let Some(path) = &config.state else { return };
+    let about = path.display().to_string();
+    // One that is not there will be made, if its parent lets us.
+    let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("."));
+    all.push(finding(&about, writable(there).map(|()| "can be written".to_owned())));
+    let folder = Folder::at(path);
+    for token in &config.tokens {
+        let about = format!("token {}", token.name);
+        let wanted = config.wanted(token);
+        match folder.load(&token.name, &wanted) {
+            Err(problem) => all.push(finding(&about, Err(problem))),
+            Ok(kept) => {
+                let held = kept.and_then(|kept| kept.held);
+                let Some(held) = held.filter(|it| it.life.covers(now)) else { continue };
+                if wanted.kind == Kind::Stateless {
+                    continue;
+                }
+                let outcome = client.verify(&held.token).await;
+                all.push(asked(
+                    &about,
+                    outcome.map(|it| format!("kept, good for {} s", it.expires_in)),
+                ));
+            }
+        }
+    }
+}
+
+fn clock(client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
+    if let Some(theirs) = client.take_authority_time() {
+        let skew = now.since(theirs);
+        let outcome = match skew.abs() {
+            0..=60 => Ok("with the authority's".to_owned()),
+            _ => Err(format!("{skew} s ahead of the authority's; set it")),
+        };
+        all.push(finding("this machine's clock", outcome));
+    }
+}
+
+fn writable(folder: &Path) -> Result<(), String> {
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+fn finding(about: &str, outcome: Result<String, String>) -> Finding {
+    Finding { about: about.to_owned(), outcome, is_unreachable: false }
+}
+
+fn asked(about: &str, outcome: Result<String, Failure>) -> Finding {
+    let is_unreachable = matches!(outcome, Err(Failure::Unavailable { .. }));
+    let outcome = outcome.map_err(|failure| failure.to_string());
+    Finding { about: about.to_owned(), outcome, is_unreachable }
+}

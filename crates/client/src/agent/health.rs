@@ -1,0 +1,123 @@
+//! How it stands, truthfully: red as soon as a place where programs look for a token
+//! holds none that is good, yellow while anything keeps us from renewing in time.
+
+use super::{core::Core, watch::Verdict};
+use serde::Serialize;
+use tegata_token::time::UnixTime;
+
+/// The whole of it in one word; the worst counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Colour {
+    /// Every token is good, and renewal works.
+    Green,
+    /// Every token is good, but somebody should look.
+    Yellow,
+    /// A token that programs rely on is not good.
+    Red,
+}
+
+/// What `/healthz` shows. Holds no secret.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The worst of all below.
+    pub status: Colour,
+    /// The tokens that are kept fresh.
+    pub tokens: Vec<Token>,
+    /// Where they are put.
+    pub sinks: Vec<Sink>,
+    /// The tokens that are only watched.
+    pub watched: Vec<Token>,
+    /// What concerns them all.
+    pub warnings: Vec<String>,
+}
+
+/// One token.
+#[derive(Debug, Serialize)]
+pub struct Token {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub status: Colour,
+    /// Seconds until it ends; `null` if there is none that is good.
+    pub seconds_to_expiry: Option<i64>,
+    /// What is wrong.
+    pub problem: Option<String>,
+}
+
+/// One sink.
+#[derive(Debug, Serialize)]
+pub struct Sink {
+    /// Its file, or its number.
+    pub name: String,
+    /// How it stands.
+    pub status: Colour,
+    /// What is wrong.
+    pub problem: Option<String>,
+}
+
+/// How far this machine's clock may be off before somebody should look, in seconds.
+const SKEW: i64 = 60;
+
+impl Report {
+    /// How `core` stands at `now`.
+    #[must_use]
+    pub fn of(core: &Core, now: UnixTime) -> Self {
+        let tokens: Vec<_> = core.targets().iter().map(|target| token(core, target, now)).collect();
+        let sinks: Vec<_> = core.sinks().iter().map(|it| sink(it, now)).collect();
+        let watched: Vec<_> = core.watched().iter().map(|it| watch(it, now)).collect();
+        let mut warnings: Vec<String> = core.warnings().to_vec();
+        warnings.extend(core.state_problem().map(str::to_owned));
+        let clock = core.skew().filter(|seconds| seconds.abs() > SKEW).map(|seconds| {
+            let way = if seconds > 0 { "ahead of" } else { "behind" };
+            format!("this machine's clock is {} s {way} the authority's; set it", seconds.abs())
+        });
+        let is_dim = clock.is_some() || core.state_problem().is_some();
+        warnings.extend(clock);
+        let all = tokens.iter().chain(&watched).map(|it| it.status);
+        let worst = all.chain(sinks.iter().map(|it| it.status)).max().unwrap_or(Colour::Green);
+        let status = if is_dim { worst.max(Colour::Yellow) } else { worst };
+        Self { status, tokens, sinks, watched, warnings }
+    }
+}
+
+fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
+    let live = target.live(now);
+    let status = match (live, &target.problem) {
+        (Some(_), None) => Colour::Green,
+        // Where it is put to files, it is they that programs look at.
+        (None, None) if core.has_sink(&target.name) => Colour::Yellow,
+        (Some(_), Some(_)) => Colour::Yellow,
+        (None, _) => Colour::Red,
+    };
+    Token {
+        name: target.name.to_string(),
+        status,
+        seconds_to_expiry: live.map(|held| held.life.until.since(now)),
+        problem: target.problem.clone(),
+    }
+}
+
+fn sink(sink: &super::sink::Sink, now: UnixTime) -> Sink {
+    let is_good = |token| sink.until(token).is_some_and(|until| now < until);
+    let missing = sink.settings.tokens.iter().find(|token| !is_good(token));
+    let status = match (missing, sink.problem()) {
+        (None, None) => Colour::Green,
+        (None, Some(_)) => Colour::Yellow,
+        (Some(_), _) => Colour::Red,
+    };
+    let missing = missing.map(|token| format!("holds no token of {token} that is good"));
+    let problem = sink.problem().map(str::to_owned).or(missing);
+    Sink { name: sink.label.clone(), status, problem }
+}
+
+fn watch(watch: &super::watch::Watch, now: UnixTime) -> Token {
+    let (status, problem) = match watch.verdict(now) {
+        Verdict::Good => (Colour::Green, None),
+        Verdict::Warning(why) => (Colour::Yellow, Some(why)),
+        Verdict::Bad(why) => (Colour::Red, Some(why)),
+    };
+    let left = watch.until().map(|until| until.since(now)).filter(|left| *left > 0);
+    let name = watch.settings.name.to_string();
+    Token { name, status, seconds_to_expiry: left, problem }
+}

@@ -1,0 +1,173 @@
+//! The agent's own HTTP, on loopback or a Unix socket: health and metrics for
+//! whoever asks, tokens for callers that show their secret.
+
+use super::{
+    config::Config,
+    health::{Colour, Report},
+    metrics,
+    run::Shared,
+};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tegata_token::{
+    id::Group,
+    secret::{HashedSecret, PlainSecret},
+};
+
+/// A caller, known by the hash of its secret.
+pub struct Known {
+    name: Group,
+    secret: HashedSecret,
+    tokens: Vec<Group>,
+}
+
+/// Those who may ask.
+///
+/// # Errors
+/// Whose secret cannot be had.
+pub fn callers(config: &Config) -> Result<Vec<Known>, String> {
+    let known = |caller: &super::config::Caller| {
+        let (name, tokens) = (caller.name.clone(), caller.tokens.clone());
+        Ok(Known { name, secret: caller.secret()?.hash(), tokens })
+    };
+    config.callers.iter().map(known).collect()
+}
+
+/// All that is answered.
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/metrics", get(show_metrics))
+        .route("/token/{name}", get(token))
+        .route("/token/{name}/refused", post(refused))
+        .fallback(|| async { wrong(StatusCode::NOT_FOUND, "there is nothing at this address") })
+        .layer(DefaultBodyLimit::max(16 * 1024))
+        .with_state(shared)
+}
+
+/// 200 for green and yellow, 503 for red.
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let report = Report::of(&shared.core(), shared.now());
+    let status = match report.status {
+        Colour::Green | Colour::Yellow => StatusCode::OK,
+        Colour::Red => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(report)).into_response()
+}
+
+async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = metrics::text(&shared.core(), shared.now());
+    let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, form)], text).into_response()
+}
+
+async fn token(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let refusal = refusal(&shared, &name, &headers);
+    refusal.unwrap_or_else(|| answer(&shared, &name, &headers))
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    access_token: String,
+}
+
+/// How long a caller who was refused waits for another token, at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A caller was answered 401 with a token: it is checked, and if it is no good a new
+/// one is fetched. Answers with the token that is good then.
+async fn refused(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<Refused>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    if let Some(refusal) = refusal(&shared, &name, &headers) {
+        return refusal;
+    }
+    let Ok(Json(body)) = body else {
+        let advice = "send {\"access_token\": …} as application/json: the token that was refused";
+        return wrong(StatusCode::BAD_REQUEST, advice);
+    };
+    let token = PlainSecret::from_caller(body.access_token);
+    shared.core().reported(&name, shared.now(), &token);
+    shared.wake();
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        tokio::time::sleep(PAUSE).await;
+        if !shared.core().is_working_on(&name, shared.now()) {
+            break;
+        }
+    }
+    answer(&shared, &name, &headers)
+}
+
+/// What to answer to whoever may not have the token of this name.
+fn refusal(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+    let shown = shown.and_then(|it| it.split_once(' '));
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let secret = shown.map(|(_, secret)| PlainSecret::from_caller(secret.trim().to_owned()));
+    let callers = shared.callers.iter();
+    let caller = secret.and_then(|secret| callers.clone().find(|it| it.secret.is_of(&secret)));
+    let Some(caller) = caller else {
+        let mut refusal =
+            wrong(StatusCode::UNAUTHORIZED, "show your secret: Authorization: Bearer SECRET");
+        let challenge = HeaderValue::from_static("Bearer");
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Some(refusal);
+    };
+    if caller.tokens.iter().any(|it| it.as_str() == name) {
+        return None;
+    }
+    tracing::warn!(caller = %caller.name, "asked for a token that is not for it");
+    // The same for one that there is not: names are not for everybody.
+    Some(wrong(StatusCode::FORBIDDEN, "this token is not among those of your [[caller]] entry"))
+}
+
+/// The token as JSON, or as mere text for who accepts only that.
+fn answer(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
+    let now = shared.now();
+    let core = shared.core();
+    let mut answer = match core.token(name, now) {
+        None => {
+            let mut answer = wrong(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there is no token that is good; see /healthz for the reason",
+            );
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            answer
+        }
+        Some(held) => {
+            let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+            if accept.is_some_and(|it| it.starts_with("text/plain")) {
+                held.token.reveal().to_owned().into_response()
+            } else {
+                Json(json!({
+                    "access_token": held.token.reveal(),
+                    "token_type": "Bearer",
+                    "expires_in": held.life.until.since(now),
+                }))
+                .into_response()
+            }
+        }
+    };
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn wrong(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}

@@ -1,0 +1,216 @@
+//! What is kept of a token over a restart: itself, its life, and the number of its
+//! generation, so that what was asked for and not seen is asked for under the same
+//! number again. One file a token, its owner's alone.
+
+use super::disk::{self, Owner};
+use crate::{renewal::Life, wanted::Wanted};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+use tegata_token::{
+    id::{ChannelId, Group},
+    law::Kind,
+    secret::PlainSecret,
+    time::UnixTime,
+};
+
+/// A token with its life.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The token.
+    pub token: PlainSecret,
+    /// From when to when it is good.
+    pub life: Life,
+}
+
+/// What is kept of one token.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// The number of the token, or where the count begins.
+    pub generation: u64,
+    /// The token.
+    pub held: Option<Held>,
+    /// Its predecessors that are still to be ended.
+    pub retiring: Vec<Held>,
+}
+
+/// The folder that they are kept in.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u8,
+    channel: ChannelId,
+    group: Option<Group>,
+    kind: Kind,
+    generation: u64,
+    token: Option<Written>,
+    retiring: Vec<Written>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    access_token: String,
+    from: UnixTime,
+    until: UnixTime,
+}
+
+const VERSION: u8 = 1;
+
+impl Folder {
+    /// The folder at `path`; it is made (0700) when something is first kept.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Makes sure that no other agent keeps its tokens in this folder, for as long as
+    /// the file that is given back stays open. `None` where nothing can be written.
+    ///
+    /// # Errors
+    /// There is another one.
+    pub fn lock(&self) -> Result<Option<fs::File>, String> {
+        let path = self.0.join("lock");
+        let made = self.make().and_then(|()| fs::File::create(&path));
+        let Ok(file) = made else { return Ok(None) };
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => {
+                Err(format!("{}: another agent keeps its tokens here", self.0.display()))
+            }
+            _ => Ok(Some(file)),
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
+    }
+
+    /// What was kept of this token; `None` if nothing was. What belongs to another
+    /// channel, group or kind is no use, but its count goes on.
+    ///
+    /// # Errors
+    /// Why the file that is there cannot be used.
+    pub fn load(&self, name: &Group, wanted: &Wanted) -> Result<Option<Kept>, String> {
+        let path = self.path(name);
+        let wrong = |what: String| format!("{}: {what}", path.display());
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => PlainSecret::from_caller(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        let file: File = serde_json::from_str(text.reveal())
+            .map_err(|_| wrong("not a state that this version can read".to_owned()))?;
+        if file.version != VERSION {
+            return Err(wrong("written by another version".to_owned()));
+        }
+        let mut kept = Kept { generation: file.generation, ..Kept::default() };
+        let found = (file.channel, &file.group, file.kind);
+        if found == (wanted.channel, &wanted.group, wanted.kind) {
+            kept.held = file.token.map(Held::from);
+            kept.retiring = file.retiring.into_iter().map(Held::from).collect();
+        }
+        Ok(Some(kept))
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// What could not be written, and why.
+    pub fn save(&self, name: &Group, wanted: &Wanted, kept: &Kept) -> Result<(), String> {
+        let path = self.path(name);
+        let file = File {
+            version: VERSION,
+            channel: wanted.channel,
+            group: wanted.group.clone(),
+            kind: wanted.kind,
+            generation: kept.generation,
+            token: kept.held.as_ref().map(Written::from),
+            retiring: kept.retiring.iter().map(Written::from).collect(),
+        };
+        let text = serde_json::to_string(&file).map_err(|error| error.to_string())?;
+        let text = PlainSecret::from_caller(text);
+        self.make()
+            .and_then(|()| disk::replace(&path, text.reveal(), 0o600, Owner::default()))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn path(&self, name: &Group) -> PathBuf {
+        self.0.join(format!("{name}.json"))
+    }
+}
+
+impl From<Written> for Held {
+    fn from(mut it: Written) -> Self {
+        let life = Life { from: it.from, until: it.until };
+        Self { token: PlainSecret::from_caller(std::mem::take(&mut it.access_token)), life }
+    }
+}
+
+impl From<&Held> for Written {
+    fn from(it: &Held) -> Self {
+        let access_token = it.token.reveal().to_owned();
+        Self { access_token, from: it.life.from, until: it.life.until }
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.access_token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    fn wanted(kind: Kind) -> Wanted {
+        let channel = "1234567890".parse().unwrap();
+        Wanted { channel, group: None, kind, lifetime: 60 }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_for_the_same_token_only() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::at(&home.path().join("a/b"));
+        let name = "t".parse().unwrap();
+        assert!(folder.load(&name, &wanted(Kind::V21)).unwrap().is_none());
+        let life = Life { from: UnixTime(5), until: UnixTime(65) };
+        let held = Held { token: PlainSecret::from_caller("tok".to_owned()), life };
+        let kept = Kept { generation: 9, held: Some(held.clone()), retiring: vec![held] };
+        folder.save(&name, &wanted(Kind::V21), &kept).unwrap();
+        assert_eq!(fs::metadata(folder.path(&name)).unwrap().mode() & 0o777, 0o600);
+        let back = folder.load(&name, &wanted(Kind::V21)).unwrap().unwrap();
+        let held = back.held.unwrap();
+        assert_eq!((back.generation, held.token.reveal(), held.life), (9, "tok", life));
+        assert_eq!(back.retiring.len(), 1);
+        let other = folder.load(&name, &wanted(Kind::ShortLived)).unwrap().unwrap();
+        assert!(other.generation == 9 && other.held.is_none() && other.retiring.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_no_state_is_an_error_that_names_it() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::at(home.path());
+        fs::write(home.path().join("t.json"), "{\"access_token\": \"canary\"").unwrap();
+        let error = folder.load(&"t".parse().unwrap(), &wanted(Kind::V21)).unwrap_err();
+        assert!(error.contains("t.json") && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn two_agents_do_not_share_a_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::at(home.path());
+        let lock = folder.lock().unwrap();
+        assert!(lock.is_some() && folder.lock().unwrap_err().contains("another agent"));
+        drop(lock);
+        assert!(folder.lock().unwrap().is_some());
+    }
+}

@@ -1,0 +1,317 @@
+//! One token that is kept fresh: what is held of it, what is to be done about it
+//! next, and what came of it. No network, no file and no clock in here.
+
+use super::state::{Held, Kept};
+use crate::{
+    call::{Failure, Issued, Verified},
+    holder::GRACE,
+    renewal::{Chance, Next, Renewal},
+    wanted::Wanted,
+};
+use tegata_token::{id::Group, law::Kind, secret::PlainSecret, time::UnixTime};
+
+/// Something to do that needs the authority. Of one target, one is under way at a time.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Ask for the next token.
+    Issue {
+        /// The `Idempotency-Key` to ask with.
+        key: String,
+    },
+    /// See whether the token is still good.
+    Check(PlainSecret),
+    /// End a token that has a successor in use.
+    Retire(PlainSecret),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Of [`Act::Issue`].
+    Issued(Result<Issued, Failure>),
+    /// Of [`Act::Check`].
+    Checked(Result<Verified, Failure>),
+    /// Of [`Act::Retire`].
+    Retired(Result<(), Failure>),
+}
+
+/// What an outcome changed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that others would have to know.
+    None,
+    /// There is a new token, to be kept and published.
+    New,
+    /// The token is no good any more.
+    Ended,
+    /// What is kept changed, but not the token.
+    Kept,
+}
+
+/// A token that is kept fresh.
+#[derive(Debug)]
+pub struct Target {
+    /// What it is called.
+    pub name: Group,
+    /// What it is.
+    pub wanted: Wanted,
+    renewal: Renewal,
+    held: Option<Held>,
+    /// Predecessors to be ended, and from when on; `None` while the successor is not
+    /// in use everywhere.
+    retiring: Vec<(Held, Option<UnixTime>)>,
+    check_at: UnixTime,
+    last_check: UnixTime,
+    /// Whether an act is under way.
+    pub busy: bool,
+    /// What is wrong, for people.
+    pub problem: Option<String>,
+    /// When a token was last got.
+    pub last_success: Option<UnixTime>,
+    /// How renewals went.
+    pub counts: Counts,
+}
+
+/// How renewals went, since the start.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    /// A token was issued.
+    pub issued: u64,
+    /// It was refused.
+    pub refused: u64,
+    /// The channel asked too often.
+    pub too_fast: u64,
+    /// No answer to rely on.
+    pub unavailable: u64,
+    /// There was nothing to ask with.
+    pub not_asked: u64,
+}
+
+/// How often to see that the token is still good, in seconds, and how much by chance
+/// that is put off at most.
+const CHECK: i64 = 240;
+const CHECK_SPREAD: f64 = 60.0;
+
+/// After how many seconds to check again when there was no answer.
+const CHECK_AGAIN: i64 = 30;
+
+/// Reports of a refused token are followed up at most once in so many seconds.
+const BETWEEN_REPORTS: i64 = 5;
+
+impl Target {
+    /// A target that begins with what was kept.
+    #[must_use]
+    pub fn new(name: Group, wanted: Wanted, kept: Kept, now: UnixTime, chance: Chance) -> Self {
+        let life = kept.held.as_ref().map(|held| held.life);
+        let retiring = kept.retiring.into_iter();
+        Self {
+            name,
+            wanted,
+            renewal: Renewal::starting(kept.generation, life, chance),
+            held: kept.held,
+            retiring: retiring.map(|held| (held, None)).collect(),
+            // What was kept may have ended meanwhile, or by another clock.
+            check_at: now,
+            last_check: UnixTime(i64::MIN),
+            busy: false,
+            problem: None,
+            last_success: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What is to be kept.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            generation: self.renewal.generation(),
+            held: self.held.clone(),
+            retiring: self.retiring.iter().map(|(held, _)| held.clone()).collect(),
+        }
+    }
+
+    /// The token at hand, good or not.
+    #[must_use]
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    /// The token, if it is good as far as anybody knows.
+    #[must_use]
+    pub fn live(&self, now: UnixTime) -> Option<&Held> {
+        let is_good = self.renewal.life().is_some_and(|life| life.covers(now));
+        self.held.as_ref().filter(|_| is_good)
+    }
+
+    /// What to do at `now`, or until when there is nothing to do.
+    pub fn next(&mut self, now: UnixTime) -> Result<Act, UnixTime> {
+        if self.busy {
+            return Err(UnixTime(i64::MAX));
+        }
+        self.retiring.retain(|(held, _)| held.life.covers(now));
+        let issue_at = match self.renewal.next(now) {
+            Next::Issue { generation } => {
+                return Ok(Act::Issue { key: self.wanted.idempotency_key(generation) });
+            }
+            Next::Wait(until) => until,
+        };
+        let retire_at = self.retiring.first().and_then(|(_, at)| *at);
+        if retire_at.is_some_and(|at| at <= now) {
+            return Ok(Act::Retire(self.retiring[0].0.token.clone()));
+        }
+        let mut until = issue_at.min(retire_at.unwrap_or(issue_at));
+        if self.is_checked()
+            && let Some(held) = self.live(now)
+        {
+            if self.check_at <= now {
+                return Ok(Act::Check(held.token.clone()));
+            }
+            until = until.min(self.check_at);
+        }
+        Err(until)
+    }
+
+    /// Takes in what came of an act.
+    pub fn done(&mut self, now: UnixTime, outcome: Outcome, chance: Chance) -> Change {
+        self.busy = false;
+        match outcome {
+            Outcome::Issued(Ok(issued)) => {
+                self.issued(now, issued, chance);
+                Change::New
+            }
+            Outcome::Issued(Err(failure)) => {
+                self.failed(now, &failure, chance);
+                // The number may have gone up.
+                let is_used_up = matches!(failure, Failure::Refused { status: 409 | 422, .. });
+                if is_used_up { Change::Kept } else { Change::None }
+            }
+            Outcome::Checked(checked) => self.checked(now, checked, chance),
+            Outcome::Retired(retired) => self.retired(now, retired),
+        }
+    }
+
+    fn issued(&mut self, now: UnixTime, issued: Issued, chance: Chance) {
+        self.counts.issued += 1;
+        self.last_success = Some(now);
+        if self.problem.take().is_some() {
+            tracing::info!(token = %self.name, "mended");
+        }
+        let predecessor = self.live(now).cloned();
+        self.renewal.issued(now, issued.expires_in, chance);
+        self.check_at = next_check(now, chance);
+        let Some(life) = self.renewal.life() else { return };
+        let new = Held { token: issued.token, life };
+        let is_another = |old: &Held| old.token.reveal() != new.token.reveal();
+        if let Some(old) = predecessor.filter(is_another)
+            && self.wanted.predecessor_is_ours_to_end()
+        {
+            self.retiring.push((old, None));
+        }
+        self.held = Some(new);
+        tracing::info!(token = %self.name, expires_in = issued.expires_in, "renewed");
+    }
+
+    fn failed(&mut self, now: UnixTime, failure: &Failure, chance: Chance) {
+        let counts = &mut self.counts;
+        match failure {
+            Failure::Refused { .. } => counts.refused += 1,
+            Failure::TooFast { .. } => counts.too_fast += 1,
+            Failure::Unavailable { .. } => counts.unavailable += 1,
+            Failure::NotAsked(_) => counts.not_asked += 1,
+        }
+        self.renewal.failed(now, failure, chance);
+        self.note(failure.to_string());
+    }
+
+    /// Once, and not at every attempt.
+    fn note(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            tracing::error!(token = %self.name, problem, "cannot be renewed");
+        }
+        self.problem = Some(problem);
+    }
+
+    fn checked(
+        &mut self,
+        now: UnixTime,
+        checked: Result<Verified, Failure>,
+        chance: Chance,
+    ) -> Change {
+        (self.check_at, self.last_check) = (next_check(now, chance), now);
+        match checked {
+            Ok(verified) => {
+                self.renewal.verified(now, verified.expires_in);
+                let before = self.held.as_ref().map(|held| held.life);
+                if let (Some(held), Some(life)) = (&mut self.held, self.renewal.life()) {
+                    held.life = life;
+                }
+                // A second up or down is the way that the answer took.
+                let moved = before.zip(self.renewal.life()).map(|(a, b)| b.until.since(a.until));
+                if moved.is_some_and(|by| by.abs() > 2) { Change::New } else { Change::None }
+            }
+            Err(Failure::Refused { status: 400 | 401, said }) => {
+                tracing::warn!(token = %self.name, said, "ended before its time; asking for another");
+                self.renewal.ended(now);
+                Change::Ended
+            }
+            // Not known is not "no".
+            Err(_) => {
+                self.check_at = now.plus(CHECK_AGAIN);
+                Change::None
+            }
+        }
+    }
+
+    fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> Change {
+        match retired {
+            Err(Failure::Unavailable { .. } | Failure::TooFast { .. }) => {
+                if let Some((_, at)) = self.retiring.first_mut() {
+                    *at = Some(now.plus(CHECK_AGAIN));
+                }
+                Change::None
+            }
+            // Ended, or not ours to end after all: then it expires.
+            Ok(()) | Err(Failure::Refused { .. } | Failure::NotAsked(_)) => {
+                if !self.retiring.is_empty() {
+                    self.retiring.remove(0);
+                }
+                Change::Kept
+            }
+        }
+    }
+
+    /// The token has arrived wherever it is put: its predecessors have had their time
+    /// after a while.
+    pub fn in_use(&mut self, now: UnixTime) {
+        for (_, at) in self.retiring.iter_mut().filter(|(_, at)| at.is_none()) {
+            *at = Some(now.plus(GRACE));
+        }
+    }
+
+    /// Somebody was answered 401 with this token. If it is the one at hand, the
+    /// authority is asked about it now.
+    pub fn reported(&mut self, now: UnixTime, token: &PlainSecret) {
+        let same = |held: &Held| held.token.reveal() == token.reveal();
+        let is_recent = now.since(self.last_check) < BETWEEN_REPORTS;
+        if self.live(now).is_some_and(same) && self.is_checked() && !is_recent {
+            self.check_at = now;
+        }
+    }
+
+    /// How many attempts failed since the last that did not.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.renewal.failures()
+    }
+
+    /// LINE documents no operation that checks a stateless token.
+    fn is_checked(&self) -> bool {
+        self.wanted.kind != Kind::Stateless
+    }
+}
+
+fn next_check(now: UnixTime, chance: Chance) -> UnixTime {
+    #[expect(clippy::cast_possible_truncation, reason = "less than a minute")]
+    let spread = (CHECK_SPREAD * chance) as i64;
+    now.plus(CHECK + spread)
+}

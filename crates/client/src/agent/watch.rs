@@ -1,0 +1,167 @@
+//! A token that is not ours to renew: it is only looked at, so that somebody is told
+//! before it ends.
+
+use super::config;
+use crate::call::{Failure, Verified};
+use tegata_token::{
+    secret::PlainSecret,
+    time::{DAY, UnixTime},
+};
+
+/// A watched token and what is known of it.
+#[derive(Debug)]
+pub struct Watch {
+    /// What the settings say.
+    pub settings: config::Watched,
+    look_at: UnixTime,
+    /// Whether the authority is being asked.
+    pub busy: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// Nobody was asked yet, or there was no answer ever since.
+    Unknown(String),
+    Good {
+        until: UnixTime,
+        doubt: Option<String>,
+    },
+    Bad(String),
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Good for longer than the time to warn before.
+    Good,
+    /// Good, but not for long, or nobody could say; and why.
+    Warning(String),
+    /// Not good; and why.
+    Bad(String),
+}
+
+/// How often a token is looked at, in seconds.
+const LOOK: i64 = 300;
+/// And how soon after there was no answer.
+const LOOK_AGAIN: i64 = 30;
+
+impl Watch {
+    /// Not looked at yet.
+    #[must_use]
+    pub fn new(settings: config::Watched) -> Self {
+        let state = State::Unknown("not looked at yet".to_owned());
+        Self { settings, look_at: UnixTime(i64::MIN), busy: false, state }
+    }
+
+    /// The token to ask about at `now`, or until when there is nothing to ask.
+    pub fn next(&mut self, now: UnixTime) -> Result<PlainSecret, UnixTime> {
+        if self.busy {
+            return Err(UnixTime(i64::MAX));
+        }
+        if now < self.look_at {
+            return Err(self.look_at);
+        }
+        self.settings.token().map_err(|problem| {
+            self.look_at = now.plus(LOOK_AGAIN);
+            self.become_(State::Bad(problem));
+            self.look_at
+        })
+    }
+
+    /// What the authority said.
+    pub fn done(&mut self, now: UnixTime, checked: Result<Verified, Failure>) {
+        self.busy = false;
+        self.look_at = now.plus(LOOK);
+        match checked {
+            Ok(Verified { expires_in, .. }) => {
+                self.become_(State::Good { until: now.plus(expires_in), doubt: None });
+            }
+            Err(Failure::Refused { said, .. }) => self.become_(State::Bad(said)),
+            Err(failure) => {
+                self.look_at = now.plus(LOOK_AGAIN);
+                let doubt = failure.to_string();
+                let state = match &self.state {
+                    State::Good { until, .. } => State::Good { until: *until, doubt: Some(doubt) },
+                    State::Unknown(_) => State::Unknown(doubt),
+                    State::Bad(_) => return,
+                };
+                self.become_(state);
+            }
+        }
+    }
+
+    fn become_(&mut self, state: State) {
+        if let State::Bad(why) = &state
+            && self.state != state
+        {
+            tracing::error!(token = %self.settings.name, why, "a watched token is not good");
+        }
+        self.state = state;
+    }
+
+    /// Until when the token is good, as far as known.
+    #[must_use]
+    pub fn until(&self) -> Option<UnixTime> {
+        match self.state {
+            State::Good { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// How it stands at `now`.
+    #[must_use]
+    pub fn verdict(&self, now: UnixTime) -> Verdict {
+        let warn = i64::from(self.settings.warn_days) * DAY;
+        match &self.state {
+            State::Bad(why) => Verdict::Bad(why.clone()),
+            State::Good { until, .. } if *until <= now => Verdict::Bad("it has expired".to_owned()),
+            State::Good { until, .. } if until.since(now) <= warn => {
+                let hours = until.since(now) / 3600;
+                Verdict::Warning(format!("it ends in {} days and {} hours", hours / 24, hours % 24))
+            }
+            State::Good { doubt: Some(doubt), .. } | State::Unknown(doubt) => {
+                Verdict::Warning(doubt.clone())
+            }
+            State::Good { doubt: None, .. } => Verdict::Good,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_000_000);
+
+    fn watch(file: &std::path::Path) -> Watch {
+        let file = file.display();
+        Watch::new(toml::from_str(&format!("name = 'w'\nfile = '{file}'\nwarn_days = 2")).unwrap())
+    }
+
+    fn good_for(expires_in: i64) -> Result<Verified, Failure> {
+        Ok(Verified { client_id: "1".to_owned(), expires_in, scope: None })
+    }
+
+    #[test]
+    fn its_end_is_warned_of_and_no_answer_is_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let mut watch = watch(&file);
+        assert!(watch.next(NOW).is_err(), "there is no file yet");
+        assert!(matches!(watch.verdict(NOW), Verdict::Bad(why) if why.contains("token")));
+        std::fs::write(&file, "tok\n").unwrap();
+        let now = NOW.plus(LOOK_AGAIN);
+        assert_eq!(watch.next(now).unwrap().reveal(), "tok");
+        watch.done(now, good_for(3 * DAY));
+        assert_eq!(watch.verdict(now), Verdict::Good);
+        let later = now.plus(DAY + 3600);
+        let said = watch.verdict(later);
+        assert_eq!(said, Verdict::Warning("it ends in 1 days and 23 hours".to_owned()));
+        watch.done(later, Err(Failure::TooFast { retry_after: None }));
+        assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no answer is no end");
+        assert_eq!(watch.verdict(now.plus(3 * DAY)), Verdict::Bad("it has expired".to_owned()));
+        watch.done(later, Err(Failure::Refused { status: 400, said: "revoked".to_owned() }));
+        assert_eq!(watch.verdict(later), Verdict::Bad("revoked".to_owned()));
+    }
+}
