@@ -225,6 +225,20 @@ pub enum SigningKeyChange {
     },
 }
 
+/// Something that the audit must tell although nothing of the store changed: a
+/// throttle that began, a certificate that was reloaded, a wrong administrator's token.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What: a noun and a verb, such as `secret.throttle`.
+    pub act: &'static str,
+    /// About whose things.
+    pub provider: Option<ProviderId>,
+    /// About which channel.
+    pub channel: Option<ChannelId>,
+    /// What else there is to say, as a JSON object; never a secret.
+    pub detail: serde_json::Value,
+}
+
 /// One audit event.
 #[derive(Debug, Clone)]
 pub struct AuditRow {

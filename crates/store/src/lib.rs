@@ -192,6 +192,10 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a signing key, or moves keys on through their states.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended>;
 
+    /// Writes the audit row of an event that changed nothing in the store. The
+    /// caller sees to it that strangers cannot cause one for each request.
+    async fn record(&self, event: Event, by: By) -> Result<()>;
+
     /// Notes when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
     /// Notes when assertion keys were last used.

@@ -14,9 +14,9 @@ mod warnings;
 mod writer;
 
 use crate::{
-    AuditRow, By, ChannelPatch, DueWarning, Ended, Ending, Error, GroupPatch, GroupRow, Holding,
-    Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId, SigningKeyChange,
-    State, Store, TokenFilter, TokenName, TokenRow,
+    AuditRow, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event, GroupPatch, GroupRow,
+    Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId,
+    SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
     endings::{self, EndingsLog},
 };
 pub(crate) use mark::sync_folder;
@@ -628,6 +628,15 @@ impl Store for SqliteStore {
         let ((removed, now), position) = self.act(by, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
         Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
+    }
+
+    async fn record(&self, event: Event, by: By) -> Result<()> {
+        self.act(by, move |tx, by| {
+            let Event { act, provider, channel, detail } = &event;
+            audit(tx, by, act, *provider, *channel, detail.clone())
+        })
+        .await
+        .map(drop)
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {

@@ -121,6 +121,7 @@ cases! {
         a_change_of_keys_that_fails_changes_nothing;
     audit:
         every_act_has_its_row_in_the_same_transaction
+        an_event_that_changes_nothing_has_a_row_too
         a_refused_act_and_a_dry_run_have_none
         rows_are_listed_newest_first_and_by_channel
         a_row_names_a_place_in_the_log_only_if_the_act_wrote_there
