@@ -5,7 +5,9 @@
 
 mod channels;
 mod keys;
+mod openapi;
 mod reading;
 mod revocations;
+mod schema;
 mod tokens;
 mod world;

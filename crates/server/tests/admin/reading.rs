@@ -93,3 +93,80 @@ async fn lists_are_newest_first_and_go_on_behind_the_cursor() {
     let all = world.get("/providers?limit=3").await.expect(200);
     assert_eq!((names(&all).len(), &all["next"]), (3, &json!(null)));
 }
+
+#[tokio::test]
+async fn lists_that_are_short_go_on_behind_a_cursor_as_well() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    for group in ["a", "b", "c"] {
+        world.short_lived(&shop, Some(group)).await;
+    }
+    let (_, first) = world.key(&shop, None).await;
+    let (_, second) = world.key(&shop, None).await;
+    world.post("/signing-keys", "").await.expect(201);
+    for (path, rows) in [
+        (shop.at("/groups"), "groups"),
+        (shop.at("/assertion-keys"), "assertion_keys"),
+        ("/signing-keys".to_owned(), "signing_keys"),
+    ] {
+        let whole = world.get(&path).await.expect(200);
+        assert_eq!(whole["next"], json!(null));
+        let whole = whole[rows].as_array().unwrap();
+        assert!(whole.len() > 1, "{path}");
+        let (mut pieces, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = world.get(&format!("{path}?limit=1{after}")).await.expect(200);
+            pieces.extend(page[rows].as_array().unwrap().clone());
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!(&pieces, whole, "{path}");
+        let detail = world.get(&format!("{path}?after=nobody")).await;
+        assert!(detail.expect_problem(400, "invalid-member").contains("begin the list anew"));
+    }
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_end_and_ends_nothing() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let tokens = [
+        world.short_lived(&shop, None).await,
+        world.short_lived(&shop, Some("kitchen")).await,
+        world.long_lived(&shop, 0).await.0,
+    ];
+    let (key, kid) = world.key(&shop, None).await;
+    let by_key = world.v21(&shop, &key, &kid).await;
+    let before = world.get("/audit").await.expect(200);
+    let would = |count: usize| json!({ "dry_run": true, "would_revoke": count });
+    let of_key = |query: &str| shop.at(&format!("/assertion-keys/{kid}?{query}"));
+    for (path, count) in [
+        (shop.at("?dry_run=true"), 4),
+        (shop.at("/groups/kitchen?dry_run=true"), 1),
+        (shop.at("/groups/nobody?dry_run=true"), 0),
+        (of_key("dry_run=true"), 0),
+        (of_key("dry_run=true&revoke_tokens=true"), 1),
+    ] {
+        assert_eq!(world.delete(&path).await.expect(200), would(count), "{path}");
+    }
+    for (path, body, count) in [
+        ("/secret", json!({ "dry_run": true }), 0),
+        ("/secret", json!({ "dry_run": true, "revoke_tokens": true }), 4),
+        ("/long-lived-token", json!({ "dry_run": true }), 1),
+        ("/long-lived-token", json!({ "dry_run": true, "delay_seconds": 60 }), 0),
+    ] {
+        let path = shop.at(path);
+        assert_eq!(world.post(&path, &body).await.expect(200), would(count), "{path} {body}");
+    }
+    for token in tokens.iter().chain([&by_key]) {
+        assert_eq!(world.state(token).await, "active");
+    }
+    assert_eq!(world.get("/audit").await.expect(200), before, "nobody did anything");
+    let channel = world.get(&shop.at("")).await.expect(200);
+    assert_eq!(channel["state"], "active");
+    let nobody = "536e453c-aa93-4449-8e90-add2608783c6";
+    let path = shop.at(&format!("/assertion-keys/{nobody}?dry_run=true"));
+    world.delete(&path).await.expect_problem(404, "not-found");
+    world.delete("/channels/0000000000?dry_run=true").await.expect_problem(404, "not-found");
+}

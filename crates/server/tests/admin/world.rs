@@ -1,5 +1,6 @@
 //! An authority on a real store, its admin API, and ways to come by tokens.
 
+use crate::schema::check_answer;
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
@@ -97,7 +98,9 @@ impl World {
         Self { authority, metrics, router, _folder: folder }
     }
 
+    /// Sends a request; whatever comes back must be as the API's description says.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get("content-type");
@@ -105,7 +108,9 @@ impl World {
         let body = body.collect().await.unwrap().to_bytes();
         let body =
             if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        Answer { status: parts.status.as_u16(), content_type, body }
+        let status = parts.status.as_u16();
+        check_answer(&method, &path, status, &content_type, &body);
+        Answer { status, content_type, body }
     }
 
     /// A request as an administrator sends it.

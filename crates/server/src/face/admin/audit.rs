@@ -2,12 +2,11 @@
 
 use crate::face::admin::{
     Administrator,
-    problem::Problem,
+    problem::{Problem, Problems},
     read::{FromMembers, Members, Part, Query},
-    show,
+    schema, show,
 };
 use axum::Json;
-use serde_json::Value;
 use tegata_token::id::ChannelId;
 
 pub struct Wanted {
@@ -22,11 +21,21 @@ impl FromMembers for Wanted {
     }
 }
 
+/// List audit events, newest first.
+#[utoipa::path(
+    get, path = "/audit", operation_id = "listAuditEvents", tag = "audit",
+    params(
+        ("channel" = Option<schema::ChannelId>, Query,
+         description = "Only what concerns this channel."),
+        Part,
+    ),
+    responses((status = 200, description = "A page of them.", body = show::Events), Problems)
+)]
 pub async fn list(
     who: Administrator,
     Query(Wanted { channel, part }): Query<Wanted>,
-) -> Result<Json<Value>, Problem> {
-    let rows = who.authority.store().audit(channel, part.page()).await?;
+) -> Result<Json<show::Events>, Problem> {
+    let rows = who.authority.store().audit(channel, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());
-    Ok(Json(show::list("events", rows.iter().map(show::event).collect(), next)))
+    Ok(show::Events::of(&rows, next))
 }

@@ -2,63 +2,97 @@
 
 use crate::face::admin::{
     Administrator,
-    problem::Problem,
+    problem::{Problem, Problems},
     providers::{LONGEST_NAME, name},
-    read::{Body, FromMembers, Ids, Members, Part, Query},
-    show,
+    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query},
+    schema, show,
 };
-use axum::Json;
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tegata_store::ChannelPatch;
+use tegata_store::{ChannelPatch, Ending};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     law::{ChannelType, Law, WhenFull},
     policy::ChannelState,
     time::DAY,
 };
+use utoipa::ToSchema;
 
+/// A channel to be made.
+#[derive(ToSchema)]
+#[schema(as = ChannelToMake)]
+#[serde(deny_unknown_fields)]
 pub struct New {
+    #[schema(value_type = schema::Name)]
     name: String,
+    #[schema(value_type = schema::ChannelType, rename = "type")]
     channel_type: ChannelType,
 }
 
 impl FromMembers for New {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let types = "one of messaging-api, line-login, mini-app";
-        Ok(Self { name: name(members)?, channel_type: members.need("type", types)? })
+        // Both are looked for before either is missed, so that both are known.
+        let channel_type = members.take("type", types)?;
+        let name = name(members)?;
+        let channel_type = channel_type.map_or_else(|| members.need("type", types), Ok)?;
+        Ok(Self { name, channel_type })
     }
 }
 
+/// Make a channel.
+#[utoipa::path(
+    post, path = "/providers/{provider}/channels", operation_id = "createChannel",
+    tag = "channels",
+    params(("provider" = schema::ProviderId, Path, description = "Whose channel it will be.")),
+    request_body = New,
+    responses((status = 201, description = "It is made.", body = show::NewChannel), Problems)
+)]
 pub async fn create(
     who: Administrator,
     Ids(provider): Ids<ProviderId>,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<show::NewChannel>), Problem> {
     let New { name, channel_type } = new;
     let made = who.authority.create_channel(provider, &name, channel_type, who.by(None)).await;
     let (channel, secret) = made?;
-    let mut shown = show::channel(&channel);
-    shown["channel_secret"] = secret.reveal().into();
+    let channel_secret = secret.reveal().to_owned();
+    let shown = show::NewChannel { channel: (&channel).into(), channel_secret };
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
+/// List a provider's channels, newest first.
+#[utoipa::path(
+    get, path = "/providers/{provider}/channels", operation_id = "listChannels",
+    tag = "channels",
+    params(("provider" = schema::ProviderId, Path, description = "Whose channels."), Part),
+    responses((status = 200, description = "A page of them.", body = show::Channels), Problems)
+)]
 pub async fn list(
     who: Administrator,
     Ids(provider): Ids<ProviderId>,
     Query(part): Query<Part>,
-) -> Result<Json<Value>, Problem> {
-    let (rows, next) = part.split(who.authority.store().channels(provider, part.page()).await?);
-    Ok(Json(show::list("channels", rows.iter().map(show::channel).collect(), next)))
+) -> Result<Json<show::Channels>, Problem> {
+    let (rows, next) = part.split(who.authority.store().channels(provider, part.page()?).await?);
+    Ok(show::Channels::of(&rows, next))
 }
 
+/// Show a channel.
+#[utoipa::path(
+    get, path = "/channels/{channel}", operation_id = "showChannel", tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "Which.")),
+    responses((status = 200, description = "The channel.", body = show::Channel), Problems)
+)]
 pub async fn show(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Query(()): Query<()>,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(show::channel(&*who.channel(id).await?)))
+) -> Result<Json<show::Channel>, Problem> {
+    Ok(Json((&*who.channel(id).await?).into()))
 }
 
 /// What a channel can be set to; deletion has a method of its own.
@@ -97,32 +131,82 @@ pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<Whe
     members.take(name, "end-oldest or refuse")
 }
 
+/// Change a channel's name or rules, suspend it, or resume it.
+///
+/// What is absent stays.
+#[utoipa::path(
+    patch, path = "/channels/{channel}", operation_id = "changeChannel", tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "Which.")),
+    request_body = schema::ChannelChange,
+    responses((status = 200, description = "The channel as it is now.", body = show::Channel),
+              Problems)
+)]
 pub async fn change(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Body(patch): Body<ChannelPatch>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<show::Channel>, Problem> {
     if patch == ChannelPatch::default() {
         // No act, so nothing for the audit.
-        return Ok(Json(show::channel(&*who.channel(id).await?)));
+        return Ok(Json((&*who.channel(id).await?).into()));
     }
     let changed = who.authority.store().change_channel(id, patch, who.by(None)).await?;
-    Ok(Json(show::channel(&changed)))
+    Ok(Json((&changed).into()))
 }
 
+/// Delete a channel and all its tokens, for good.
+#[utoipa::path(
+    delete, path = "/channels/{channel}", operation_id = "deleteChannel", tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "Which."), DryRun),
+    responses(
+        (status = 204, description = "It is deleted."),
+        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        Problems,
+    )
+)]
 pub async fn delete(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Query(()): Query<()>,
-) -> Result<StatusCode, Problem> {
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Response, Problem> {
+    if dry_run {
+        return rehearsed(&who, id, true).await;
+    }
     let gone = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
     who.authority.store().change_channel(id, gone, who.by(None)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// How many tokens would end if all of the channel's did, or none.
+async fn rehearsed(who: &Administrator, id: ChannelId, all: bool) -> Result<Response, Problem> {
+    who.channel(id).await?;
+    let tokens = match all {
+        true => who.authority.end(id, Ending::All, true, who.by(None)).await?.tokens,
+        false => 0,
+    };
+    Ok(Json(show::Rehearsal::of(tokens)).into_response())
+}
+
+/// How to replace a channel's secret.
+#[derive(ToSchema)]
+#[schema(as = SecretReplacement)]
+#[serde(deny_unknown_fields)]
 pub struct Replacement {
+    /// For how many seconds the present secret stays good beside the new one.
+    #[schema(
+        rename = "keep_previous_seconds",
+        required = false,
+        default = 0,
+        minimum = 0,
+        maximum = 86_400
+    )]
     keep_previous: i64,
+    /// Whether all the channel's tokens end, too.
+    #[schema(required = false, default = false)]
     revoke_tokens: bool,
+    /// Replace nothing; say how many tokens would end.
+    #[schema(required = false, default = false)]
+    dry_run: bool,
 }
 
 impl FromMembers for Replacement {
@@ -130,22 +214,37 @@ impl FromMembers for Replacement {
         Ok(Self {
             keep_previous: members.whole("keep_previous_seconds", 0..=DAY)?.unwrap_or(0),
             revoke_tokens: members.flag("revoke_tokens")?,
+            dry_run: members.flag("dry_run")?,
         })
     }
 }
 
+/// Give a channel a new secret.
+#[utoipa::path(
+    post, path = "/channels/{channel}/secret", operation_id = "replaceSecret", tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "Whose secret.")),
+    request_body = Option<Replacement>,
+    responses(
+        (status = 201, description = "The new secret.", body = show::NewSecret),
+        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        Problems,
+    )
+)]
 pub async fn replace_secret(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Body(how): Body<Replacement>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    let Replacement { keep_previous, revoke_tokens } = how;
+) -> Result<Response, Problem> {
+    let Replacement { keep_previous, revoke_tokens, dry_run } = how;
+    if dry_run {
+        return rehearsed(&who, id, revoke_tokens).await;
+    }
     let replaced =
         who.authority.replace_secret(id, keep_previous, revoke_tokens, who.by(None)).await;
     let (secret, until) = replaced?;
-    let answer = json!({
-        "channel_secret": secret.reveal(),
-        "previous_valid_until": (keep_previous > 0).then(|| show::time(until)),
-    });
-    Ok((StatusCode::CREATED, Json(answer)))
+    let answer = show::NewSecret {
+        channel_secret: secret.reveal().to_owned(),
+        previous_valid_until: (keep_previous > 0).then(|| show::time(until)).flatten(),
+    };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -41,6 +41,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
     vec![
         ("no query", of::<()>(query)),
         ("a page", of::<Part>(query)),
+        ("a deletion", of::<read::DryRun>(query)),
         ("delete assertion key", of::<assertion_keys::Deletion>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
         ("audit", of::<audit::Wanted>(query)),

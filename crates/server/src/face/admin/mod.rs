@@ -4,7 +4,8 @@
 //! A handler reaches the authority only through [`Administrator`], which nobody
 //! becomes without the token; so no route can forget to ask for it. What a caller
 //! wrote is read in [`read`], to the letter; refusals get their status and code
-//! in [`problem`], in one match; nothing here decides about a token.
+//! in [`problem`], in one match; nothing here decides about a token. Each call is
+//! described where it is handled, and can be reached only if it is: see [`openapi`].
 
 mod assertion_keys;
 mod audit;
@@ -12,10 +13,12 @@ mod channels;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
+mod openapi;
 mod problem;
 mod providers;
 mod read;
 mod revocations;
+mod schema;
 pub(crate) mod show;
 mod signing_keys;
 mod tokens;
@@ -27,47 +30,47 @@ use crate::{
     metrics::Metrics,
     source::Source,
 };
-use axum::{
-    Router,
-    extract::FromRequestParts,
-    routing::{delete, get, patch, post},
-};
+use axum::{Router, extract::FromRequestParts};
 use http::{header::AUTHORIZATION, request::Parts};
 use std::sync::Arc;
 use tegata_store::By;
 use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use openapi::document;
 
 /// The routes below `/admin/v1`.
 pub fn router(authority: Arc<Authority>, metrics: Arc<Metrics>, admin_token: AdminToken) -> Router {
     let gate = Arc::new(Gate { authority, metrics, admin_token });
-    Router::new()
-        .route("/providers", get(providers::list).post(providers::create))
-        .route("/providers/{provider}/channels", get(channels::list).post(channels::create))
-        .route(
-            "/channels/{channel}",
-            get(channels::show).patch(channels::change).delete(channels::delete),
-        )
-        .route("/channels/{channel}/secret", post(channels::replace_secret))
-        .route(
-            "/channels/{channel}/assertion-keys",
-            get(assertion_keys::list).post(assertion_keys::register),
-        )
-        .route("/channels/{channel}/assertion-keys/{kid}", delete(assertion_keys::delete))
-        .route("/channels/{channel}/groups", get(groups::list))
-        .route("/channels/{channel}/groups/{group}", patch(groups::change).delete(groups::delete))
-        .route("/channels/{channel}/long-lived-token", post(tokens::reissue))
-        .route("/channels/{channel}/tokens", get(tokens::list))
-        .route("/channels/{channel}/tokens/{token}", get(tokens::show))
-        .route("/channels/{channel}/revocations", post(revocations::of_channel))
-        .route("/explain", post(tokens::explain))
-        .route("/revocations", post(revocations::of_all))
-        .route("/signing-keys", get(signing_keys::list).post(signing_keys::rotate))
-        .route("/audit", get(audit::list))
+    let (routes, _) = routes().split_for_parts();
+    routes
         .fallback(async |_: Administrator| Problem::not_found("such path"))
         .method_not_allowed_fallback(async |_: Administrator| {
             Problem::new(Code::MethodNotAllowed, "this path does not take this method")
         })
         .with_state(gate)
+}
+
+/// Every call, with its description. Those of one path stand together.
+fn routes() -> OpenApiRouter<Arc<Gate>> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(openapi::show))
+        .routes(routes!(providers::list, providers::create))
+        .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::show, channels::change, channels::delete))
+        .routes(routes!(channels::replace_secret))
+        .routes(routes!(assertion_keys::list, assertion_keys::register))
+        .routes(routes!(assertion_keys::delete))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::change, groups::delete))
+        .routes(routes!(tokens::reissue))
+        .routes(routes!(tokens::list))
+        .routes(routes!(tokens::show))
+        .routes(routes!(tokens::explain))
+        .routes(routes!(revocations::of_channel))
+        .routes(routes!(revocations::of_all))
+        .routes(routes!(signing_keys::list, signing_keys::rotate))
+        .routes(routes!(audit::list))
 }
 
 /// What stands between a request and the authority.

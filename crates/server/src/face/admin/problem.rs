@@ -6,10 +6,14 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serde_json::json;
-use std::borrow::Cow;
+use serde::Serialize;
+use std::{borrow::Cow, collections::BTreeMap};
 use tegata_store::Error;
 use tegata_token::{decide::Refused, jwk::BadJwk, refusal::Refusal};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},
+};
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]
@@ -18,8 +22,9 @@ pub struct Problem {
     detail: Cow<'static, str>,
 }
 
-/// What is wrong, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is wrong, for programs. A new one may come at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// No administrator's token, or a wrong one.
     Unauthorized,
@@ -60,33 +65,56 @@ pub enum Code {
 }
 
 impl Code {
-    fn status_and_name(self) -> (StatusCode, &'static str) {
+    fn status(self) -> StatusCode {
         match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
-            }
-            Self::MalformedBody => (StatusCode::BAD_REQUEST, "malformed-body"),
-            Self::UnknownMember => (StatusCode::BAD_REQUEST, "unknown-member"),
-            Self::RepeatedMember => (StatusCode::BAD_REQUEST, "repeated-member"),
-            Self::MissingMember => (StatusCode::BAD_REQUEST, "missing-member"),
-            Self::InvalidMember => (StatusCode::BAD_REQUEST, "invalid-member"),
-            Self::InvalidJwk => (StatusCode::BAD_REQUEST, "invalid-jwk"),
-            Self::Conflict => (StatusCode::CONFLICT, "conflict"),
-            Self::KindNotForChannel => (StatusCode::CONFLICT, "kind-not-for-channel"),
-            Self::ChannelSuspended => (StatusCode::CONFLICT, "channel-suspended"),
-            Self::Full => (StatusCode::CONFLICT, "full"),
-            Self::IdempotencyKeyReused => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
-            }
-            Self::IdempotencyKeyEnded => (StatusCode::CONFLICT, "idempotency-key-ended"),
-            Self::TooManySingleEndings => {
-                (StatusCode::TOO_MANY_REQUESTS, "too-many-single-endings")
-            }
-            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::MalformedBody
+            | Self::UnknownMember
+            | Self::RepeatedMember
+            | Self::MissingMember
+            | Self::InvalidMember
+            | Self::InvalidJwk => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict
+            | Self::KindNotForChannel
+            | Self::ChannelSuspended
+            | Self::Full
+            | Self::IdempotencyKeyEnded => StatusCode::CONFLICT,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+}
+
+/// Why a request was not done (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Details {
+    /// The status in words.
+    #[schema(example = "Bad Request")]
+    title: Option<&'static str>,
+    /// The answer's status.
+    #[schema(example = 400)]
+    status: u16,
+    code: Code,
+    /// What is so, and the way out, for people; its words may change.
+    #[schema(example = "`nmae` is unknown; known here: name")]
+    detail: Cow<'static, str>,
+}
+
+/// What every call may answer instead.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let problem = Content::new(Some(Ref::from_schema_name(Details::name())));
+        let described = ResponseBuilder::new()
+            .description("It was not done; `code` says why.")
+            .content("application/problem+json", problem);
+        [("default".to_owned(), described.build().into())].into()
     }
 }
 
@@ -103,7 +131,7 @@ impl Problem {
 
     /// Its status, and its words for people.
     pub fn status_and_detail(&self) -> (u16, &str) {
-        (self.code.status_and_name().0.as_u16(), &self.detail)
+        (self.code.status().as_u16(), &self.detail)
     }
 
     /// "There is no `what`".
@@ -114,17 +142,13 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code) = self.code.status_and_name();
-        let body = json!({
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "code": code,
-            "detail": self.detail,
-        });
-        let mut response = (status, body.to_string()).into_response();
+        let (code, status) = (self.code, self.code.status());
+        let title = status.canonical_reason();
+        let body = Details { title, status: status.as_u16(), code, detail: self.detail };
+        let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match self.code {
+        match code {
             Code::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }

@@ -2,13 +2,13 @@
 
 use crate::face::admin::{
     Administrator,
-    problem::Problem,
+    problem::{Problem, Problems},
     read::{Body, FromMembers, Members, Part, Query},
-    show,
+    schema, show,
 };
 use axum::Json;
 use http::StatusCode;
-use serde_json::Value;
+use utoipa::ToSchema;
 
 /// The longest name of anything, in characters.
 pub const LONGEST_NAME: usize = 100;
@@ -19,7 +19,12 @@ pub fn name(members: &mut Members) -> Result<String, Problem> {
     name.map_or_else(|| members.need("name", "what people call it"), Ok)
 }
 
+/// A provider to be made.
+#[derive(ToSchema)]
+#[schema(as = ProviderToMake)]
+#[serde(deny_unknown_fields)]
 pub struct New {
+    #[schema(value_type = schema::Name)]
     name: String,
 }
 
@@ -29,15 +34,30 @@ impl FromMembers for New {
     }
 }
 
+/// Make a provider.
+#[utoipa::path(
+    post, path = "/providers", operation_id = "createProvider", tag = "providers",
+    request_body = New,
+    responses((status = 201, description = "It is made.", body = show::Provider), Problems)
+)]
 pub async fn create(
     who: Administrator,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<show::Provider>), Problem> {
     let made = who.authority.create_provider(&new.name, who.by(None)).await?;
-    Ok((StatusCode::CREATED, Json(show::provider(&made))))
+    Ok((StatusCode::CREATED, Json((&made).into())))
 }
 
-pub async fn list(who: Administrator, Query(part): Query<Part>) -> Result<Json<Value>, Problem> {
-    let (rows, next) = part.split(who.authority.store().providers(part.page()).await?);
-    Ok(Json(show::list("providers", rows.iter().map(show::provider).collect(), next)))
+/// List providers, newest first.
+#[utoipa::path(
+    get, path = "/providers", operation_id = "listProviders", tag = "providers",
+    params(Part),
+    responses((status = 200, description = "A page of them.", body = show::Providers), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(part): Query<Part>,
+) -> Result<Json<show::Providers>, Problem> {
+    let (rows, next) = part.split(who.authority.store().providers(part.page()?).await?);
+    Ok(show::Providers::of(&rows, next))
 }

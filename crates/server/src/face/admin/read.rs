@@ -4,7 +4,10 @@
 //! its name; so is a repeated one, since readers differ in which of the two holds.
 
 use crate::{
-    face::admin::problem::{Code, Problem},
+    face::admin::{
+        problem::{Code, Problem},
+        schema,
+    },
     form,
 };
 use axum::{
@@ -21,6 +24,7 @@ use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 use tegata_store::{Page, RowId};
 use tegata_token::secret::sha256;
+use utoipa::IntoParams;
 
 /// Something that is written as named members.
 pub trait FromMembers: Sized {
@@ -157,7 +161,9 @@ impl Members {
         name: &'static str,
         what: &str,
     ) -> Result<Option<T>, Problem> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         let Some(value) = self.left.remove(name) else { return Ok(None) };
         let read = match value {
             Value::Json(json) => serde_json::from_str(json.get()).ok(),
@@ -283,17 +289,22 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 }
 
 /// Which page of a list.
-#[derive(Clone, Copy)]
+#[derive(Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Part {
-    after: Option<RowId>,
+    /// Go on behind this cursor, which the page before gave as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// At most so many rows.
+    #[param(required = false, minimum = 1, maximum = 1_000, default = 100)]
     limit: usize,
 }
 
+const CURSOR: &str = "a cursor that the page before gave as `next`";
+
 impl FromMembers for Part {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let what = "a cursor that the page before gave as `next`";
-        let after: Option<String> = members.take("after", what)?;
-        let after = after.map(|it| it.parse().map_err(|_| invalid("after", what))).transpose()?;
+        let after = members.take("after", CURSOR)?;
         let limit = members.whole("limit", 1..=1_000)?.unwrap_or(100);
         Ok(Self { after, limit: usize::try_from(limit).unwrap_or(100) })
     }
@@ -301,16 +312,53 @@ impl FromMembers for Part {
 
 impl Part {
     /// What to ask the store for: one row more, to see whether there is a next page.
-    pub fn page(self) -> Page {
-        Page { before: self.after, most: self.limit + 1 }
+    pub fn page(&self) -> Result<Page, Problem> {
+        let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
+        let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
+        Ok(Page { before, most: self.limit + 1 })
     }
 
     /// The rows of this page, and the cursor of the next.
-    pub fn split<T>(self, mut rows: Vec<(RowId, T)>) -> (Vec<T>, Option<String>) {
+    pub fn split<T>(&self, mut rows: Vec<(RowId, T)>) -> (Vec<T>, Option<String>) {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let next = rows.last().filter(|_| more).map(|(id, _)| id.to_string());
         (rows.into_iter().map(|(_, row)| row).collect(), next)
+    }
+
+    /// The same of a list that is at hand as a whole, whose cursor is the last
+    /// row's name.
+    pub fn cut<T>(
+        &self,
+        mut rows: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        if let Some(after) = &self.after {
+            let place = rows.iter().position(|row| name(row) == *after);
+            let gone = "a cursor that the page before gave as `next`, and whose row is still \
+                        there; begin the list anew";
+            let place = place.ok_or_else(|| invalid("after", gone))?;
+            rows.drain(..=place);
+        }
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let next = rows.last().filter(|_| more).map(&name);
+        Ok((rows, next))
+    }
+}
+
+/// Whether a deletion is only rehearsed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DryRun {
+    /// Delete nothing; say how many tokens would end.
+    #[param(required = false)]
+    pub dry_run: bool,
+}
+
+impl FromMembers for DryRun {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { dry_run: members.flag("dry_run")? })
     }
 }
 

@@ -5,20 +5,21 @@ use crate::{
     authority::ending_of,
     face::admin::{
         Administrator,
-        problem::{Code, Problem},
+        problem::{Code, Problem, Problems},
         read::{Body, FromMembers, Ids, Members, invalid},
-        tokens,
+        schema, tokens,
     },
 };
 use axum::Json;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tegata_store::{By, Ended, Ending, Error, Page, RowId};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     law::Kind,
 };
+use utoipa::ToSchema;
 
 /// What to end within a channel.
 pub enum OfChannel {
@@ -112,11 +113,57 @@ impl<T: FromMembers> FromMembers for Asked<T> {
     }
 }
 
+/// What an ending did, or would have done.
+#[derive(Serialize, ToSchema)]
+pub struct Revocation {
+    /// How many stored, live tokens it ended.
+    revoked: usize,
+    #[schema(value_type = schema::Position)]
+    position: Position,
+    receipt: Receipt,
+    /// True, and only there, if nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
+}
+
+/// Who knows of an ending.
+#[derive(Serialize, ToSchema)]
+pub struct Receipt {
+    /// Whether every verifier does, so that none accepts the tokens any more.
+    complete: bool,
+    verifiers: Vec<Verifier>,
+}
+
+/// What one verifier knows.
+#[derive(Serialize, ToSchema)]
+pub struct Verifier {
+    name: String,
+    instance: String,
+    state: String,
+    #[schema(required, value_type = Option<schema::Time>)]
+    acknowledged_at: Option<String>,
+}
+
+/// End tokens of a channel.
+///
+/// Give exactly one of `access_token`, `token_id`, `group`, `kind`,
+/// `assertion_key` and `all`.
+#[utoipa::path(
+    post, path = "/channels/{channel}/revocations", operation_id = "revokeInChannel",
+    tag = "revocations",
+    params(("channel" = schema::ChannelId, Path, description = "Whose tokens.")),
+    request_body = schema::RevocationInChannel,
+    responses(
+        (status = 201, description = "They are ended.", body = Revocation),
+        (status = 200, description = "What a dry run found.", body = Revocation),
+        Problems,
+    )
+)]
 pub async fn of_channel(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
     Body(asked): Body<Asked<OfChannel>>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Revocation>), Problem> {
     who.channel(channel).await?;
     let ending = match asked.what {
         OfChannel::Token(token) => {
@@ -140,10 +187,23 @@ pub async fn of_channel(
     Ok(receipt(&who, ended, asked.dry_run))
 }
 
+/// End tokens over all channels.
+///
+/// Give exactly one of `access_token`, `provider_id`, `signing_key` and `all`.
+/// The last two remove signing keys.
+#[utoipa::path(
+    post, path = "/revocations", operation_id = "revoke", tag = "revocations",
+    request_body = schema::RevocationAnywhere,
+    responses(
+        (status = 201, description = "They are ended.", body = Revocation),
+        (status = 200, description = "What a dry run found.", body = Revocation),
+        Problems,
+    )
+)]
 pub async fn of_all(
     who: Administrator,
     Body(asked): Body<Asked<OfAll>>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Revocation>), Problem> {
     let Asked { what, reason, dry_run } = asked;
     let by = who.by(reason);
     let ended = match what {
@@ -231,18 +291,16 @@ where
 
 /// The authority is the only verifier so far, and it knew before it answered. A dry
 /// run ended nothing, so nobody can know of it.
-fn receipt(who: &Administrator, ended: Ended, dry_run: bool) -> (StatusCode, Json<Value>) {
+fn receipt(who: &Administrator, ended: Ended, dry_run: bool) -> (StatusCode, Json<Revocation>) {
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    let position: Position = ended.position;
-    let mut answer = json!({
-        "revoked": ended.tokens,
-        "position": position,
-        "receipt": { "complete": !dry_run, "verifiers": [] },
-    });
-    if dry_run {
-        answer["dry_run"] = true.into();
-    } else {
+    if !dry_run {
         who.metrics.revocations.inc();
     }
+    let answer = Revocation {
+        revoked: ended.tokens,
+        position: ended.position,
+        receipt: Receipt { complete: !dry_run, verifiers: Vec::new() },
+        dry_run: dry_run.then_some(true),
+    };
     (status, Json(answer))
 }

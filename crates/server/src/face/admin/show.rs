@@ -1,110 +1,367 @@
-//! How things look as JSON. Absent values are null, times RFC 3339.
+//! How things look as JSON, and in the API's description: one type for both, so
+//! that neither can say what the other does not. Absent values are null, times
+//! RFC 3339.
 
+use crate::face::admin::schema;
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use tegata_store::{AuditRow, GroupRow, Provider, SigningKeyRow, TokenRow};
+use serde::Serialize;
+use serde_json::Value;
+use tegata_store::{AuditRow, EndedBy, GroupRow, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
-    id::TokenId,
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
-    law::Kind,
-    policy::{Channel, RegisteredKey},
+    law::{ChannelType, Kind, Law, WhenFull},
+    policy::{self, ChannelState, RegisteredKey},
     time::UnixTime,
 };
-
-/// A page of a list.
-pub fn list(name: &str, rows: Vec<Value>, next: Option<String>) -> Value {
-    json!({ name: rows, "next": next })
-}
+use utoipa::ToSchema;
 
 /// A moment; null if it is one that no calendar has.
 pub fn time(at: UnixTime) -> Option<String> {
     Timestamp::from_second(at.0).ok().map(|at| at.to_string())
 }
 
-pub fn provider(it: &Provider) -> Value {
-    json!({ "provider_id": it.id, "name": it.name, "created_at": time(it.created_at) })
+/// An organisation that owns channels.
+#[derive(Serialize, ToSchema)]
+pub struct Provider {
+    #[schema(value_type = schema::ProviderId)]
+    provider_id: ProviderId,
+    #[schema(value_type = schema::Name)]
+    name: String,
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
 }
 
-/// A channel; its secrets are not in it.
-pub fn channel(it: &Channel) -> Value {
-    json!({
-        "channel_id": it.id,
-        "provider_id": it.provider,
-        "name": it.name,
-        "type": it.channel_type,
-        "state": it.state,
-        "law": it.law,
-        "group_cap": it.group_rule.cap,
-        "group_when_full": it.group_rule.when_full,
-        "own_audience_only": it.own_audience_only,
-        "single_use_assertions": it.single_use_assertions,
-        "created_at": time(it.created_at),
-    })
+impl From<&tegata_store::Provider> for Provider {
+    fn from(it: &tegata_store::Provider) -> Self {
+        Self { provider_id: it.id, name: it.name.clone(), created_at: time(it.created_at) }
+    }
 }
 
-pub fn assertion_key(it: &RegisteredKey) -> Value {
-    json!({ "kid": it.id, "group": it.group, "created_at": time(it.created_at) })
+/// What tokens give access to. Its secrets are not shown.
+#[derive(Serialize, ToSchema)]
+pub struct Channel {
+    #[schema(value_type = schema::ChannelId)]
+    channel_id: ChannelId,
+    #[schema(value_type = schema::ProviderId)]
+    provider_id: ProviderId,
+    #[schema(value_type = schema::Name)]
+    name: String,
+    #[schema(value_type = schema::ChannelType)]
+    r#type: ChannelType,
+    #[schema(value_type = schema::ChannelState)]
+    state: ChannelState,
+    #[schema(value_type = schema::Law)]
+    law: Law,
+    /// How many live tokens of a kind a group may have.
+    #[schema(minimum = 1, maximum = 30)]
+    group_cap: usize,
+    #[schema(value_type = schema::WhenFull)]
+    group_when_full: WhenFull,
+    /// Whether assertions must be meant for this server, not for LINE.
+    own_audience_only: bool,
+    /// Whether each assertion is taken once.
+    single_use_assertions: bool,
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
 }
 
-pub fn group(it: &GroupRow) -> Value {
-    json!({
-        "group": it.group,
-        "cap": it.settings.cap,
-        "when_full": it.settings.when_full,
-        "contact": it.settings.contact,
-        "live_tokens": it.live_tokens,
-        "assertion_keys": it.assertion_keys,
-    })
+impl From<&policy::Channel> for Channel {
+    fn from(it: &policy::Channel) -> Self {
+        Self {
+            channel_id: it.id,
+            provider_id: it.provider,
+            name: it.name.clone(),
+            r#type: it.channel_type,
+            state: it.state,
+            law: it.law,
+            group_cap: it.group_rule.cap,
+            group_when_full: it.group_rule.when_full,
+            own_audience_only: it.own_audience_only,
+            single_use_assertions: it.single_use_assertions,
+            created_at: time(it.created_at),
+        }
+    }
 }
 
-pub fn token(it: &TokenRow) -> Value {
-    json!({
-        "token_id": it.id,
-        "kind": it.kind,
-        "group": it.group,
-        "key_id": key_id(it.kind, it.id),
-        "state": it.state,
-        "issued_at": time(it.issued_at),
-        "expires_at": time(it.expires_at),
-        "last_used_at": it.last_used_at.and_then(time),
-        "ended_by": it.ended.map(|(by, _)| by),
-        "ended_at": it.ended.and_then(|(_, at)| time(at)),
-    })
+/// A new channel: the only time that its secret is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewChannel {
+    #[serde(flatten)]
+    pub channel: Channel,
+    /// 32 characters, to be kept secret.
+    pub channel_secret: String,
 }
 
-/// What LINE calls the key id of a token; only v2.1 tokens have one.
-pub fn key_id(kind: Kind, id: TokenId) -> Option<TokenId> {
-    (kind == Kind::V21).then_some(id)
+/// A channel's new secret: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewSecret {
+    /// 32 characters, to be kept secret.
+    pub channel_secret: String,
+    /// Until when the previous secret is taken as well; null if it no longer is.
+    #[schema(required, value_type = Option<schema::Time>)]
+    pub previous_valid_until: Option<String>,
 }
 
-pub fn signing_key(it: &SigningKeyRow) -> Value {
-    let good_until = match it.state {
-        KeyState::Bounded { until } => time(until),
-        _ => None,
+/// A registered assertion signing key.
+#[derive(Serialize, ToSchema)]
+pub struct AssertionKey {
+    #[schema(value_type = schema::AssertionKeyId)]
+    kid: AssertionKeyId,
+    /// The group that it is bound to; null if it is the channel's at large.
+    #[schema(required, value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
+}
+
+impl From<&RegisteredKey> for AssertionKey {
+    fn from(it: &RegisteredKey) -> Self {
+        Self { kid: it.id, group: it.group.clone(), created_at: time(it.created_at) }
+    }
+}
+
+/// The name that a registered key was given.
+#[derive(Serialize, ToSchema)]
+pub struct NewAssertionKey {
+    #[schema(value_type = schema::AssertionKeyId)]
+    pub kid: AssertionKeyId,
+}
+
+/// A team or a set of users within a channel that holds its own tokens.
+#[derive(Serialize, ToSchema)]
+pub struct TokenGroup {
+    #[schema(value_type = schema::Group)]
+    group: Group,
+    /// How many live tokens of a kind it may have; null where the channel's rule holds.
+    #[schema(required, minimum = 1, maximum = 30)]
+    cap: Option<usize>,
+    /// What its next token does when it has them; null where the channel's rule holds.
+    #[schema(required, value_type = Option<schema::WhenFull>)]
+    when_full: Option<WhenFull>,
+    /// Whom to tell of what concerns it.
+    #[schema(required)]
+    contact: Option<String>,
+    /// How many live stored tokens it has.
+    live_tokens: usize,
+    /// How many assertion keys are bound to it.
+    assertion_keys: usize,
+}
+
+impl From<&GroupRow> for TokenGroup {
+    fn from(it: &GroupRow) -> Self {
+        Self {
+            group: it.group.clone(),
+            cap: it.settings.cap,
+            when_full: it.settings.when_full,
+            contact: it.settings.contact.clone(),
+            live_tokens: it.live_tokens,
+            assertion_keys: it.assertion_keys,
+        }
+    }
+}
+
+/// The facts of a token; never the token itself.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    #[schema(value_type = schema::TokenId)]
+    token_id: TokenId,
+    #[schema(value_type = schema::Kind)]
+    kind: Kind,
+    #[schema(required, value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// What LINE calls the key id of a token; only v2.1 tokens have one.
+    #[schema(required, value_type = Option<schema::TokenId>)]
+    key_id: Option<TokenId>,
+    #[schema(value_type = schema::TokenState)]
+    state: TokenState,
+    #[schema(required, value_type = Option<schema::Time>)]
+    issued_at: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    expires_at: Option<String>,
+    /// As far as has been noted; null if never.
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
+    #[schema(required, value_type = Option<schema::EndedBy>)]
+    ended_by: Option<EndedBy>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    ended_at: Option<String>,
+}
+
+impl From<&TokenRow> for Token {
+    fn from(it: &TokenRow) -> Self {
+        Self {
+            token_id: it.id,
+            kind: it.kind,
+            group: it.group.clone(),
+            key_id: (it.kind == Kind::V21).then_some(it.id),
+            state: it.state,
+            issued_at: time(it.issued_at),
+            expires_at: time(it.expires_at),
+            last_used_at: it.last_used_at.and_then(time),
+            ended_by: it.ended.map(|(by, _)| by),
+            ended_at: it.ended.and_then(|(_, at)| time(at)),
+        }
+    }
+}
+
+/// What a token is, and why it is good or not.
+#[derive(Serialize, ToSchema)]
+pub struct Explanation {
+    #[serde(flatten)]
+    pub token: Token,
+    #[schema(value_type = schema::ChannelId)]
+    pub channel_id: ChannelId,
+    /// A sentence for people.
+    #[schema(example = "It is good until 2026-12-26T09:00:00Z.")]
+    pub why: String,
+}
+
+/// A new long-lived token: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewToken {
+    /// The token, to be kept secret.
+    pub access_token: String,
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    #[schema(value_type = schema::TokenId)]
+    pub token_id: TokenId,
+    /// Until when the token that it replaces lives; null if there is none any more.
+    #[schema(required, value_type = Option<schema::Time>)]
+    pub previous_valid_until: Option<String>,
+}
+
+/// One of the authority's own keys, which sign all tokens.
+#[derive(Serialize, ToSchema)]
+pub struct SigningKey {
+    #[schema(value_type = schema::SigningKeyId)]
+    kid: SigningKeyId,
+    #[schema(value_type = schema::SigningKeyState)]
+    state: &'static str,
+    /// Of a bounded key: what was issued later is not good.
+    #[schema(required, value_type = Option<schema::Time>)]
+    good_for_issued_until: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
+    /// When it came into its present state.
+    #[schema(required, value_type = Option<schema::Time>)]
+    changed_at: Option<String>,
+}
+
+impl From<&SigningKeyRow> for SigningKey {
+    fn from(it: &SigningKeyRow) -> Self {
+        let good_for_issued_until = match it.state {
+            KeyState::Bounded { until } => time(until),
+            _ => None,
+        };
+        Self {
+            kid: it.id,
+            state: it.state.name(),
+            good_for_issued_until,
+            created_at: time(it.created_at),
+            changed_at: time(it.changed_at),
+        }
+    }
+}
+
+/// An audit event: who did what, when, from where.
+#[derive(Serialize, ToSchema)]
+pub struct Event {
+    id: i64,
+    #[schema(required, value_type = Option<schema::Time>)]
+    at: Option<String>,
+    #[schema(example = "administrator")]
+    actor: String,
+    /// The address that it came from, if from the network.
+    #[schema(required)]
+    source: Option<String>,
+    /// A noun and a verb.
+    #[schema(example = "channel.suspend")]
+    act: String,
+    #[schema(required, value_type = Option<schema::ProviderId>)]
+    provider_id: Option<ProviderId>,
+    #[schema(required, value_type = Option<schema::ChannelId>)]
+    channel_id: Option<ChannelId>,
+    /// Why, if they said.
+    #[schema(required, value_type = Option<String>)]
+    reason: Option<Value>,
+    /// What else there is to say.
+    #[schema(value_type = Object)]
+    detail: Value,
+    /// Its place in the change log, if it wrote to it.
+    #[schema(required, value_type = Option<schema::Position>)]
+    position: Option<Position>,
+}
+
+impl From<&AuditRow> for Event {
+    fn from(it: &AuditRow) -> Self {
+        // The reason that somebody gave stands beside what was done.
+        let mut detail = it.detail.clone();
+        let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
+        Self {
+            id: it.id,
+            at: time(it.at),
+            actor: it.actor.clone(),
+            source: it.source.clone(),
+            act: it.act.clone(),
+            provider_id: it.provider,
+            channel_id: it.channel,
+            reason,
+            detail,
+            position: it.position,
+        }
+    }
+}
+
+/// A page of a list, newest first: its rows under a name of their own, and where
+/// the next page begins.
+macro_rules! page {
+    ($(#[doc = $doc:literal])* $page:ident, $rows:ident: $row:ident) => {
+        $(#[doc = $doc])*
+        #[derive(Serialize, ToSchema)]
+        pub struct $page {
+            $rows: Vec<$row>,
+            /// Null on the last page.
+            #[schema(required, value_type = Option<schema::Cursor>)]
+            next: Option<String>,
+        }
+
+        impl $page {
+            /// The page with these rows.
+            pub fn of<'a, T: 'a>(
+                rows: impl IntoIterator<Item = &'a T>,
+                next: Option<String>,
+            ) -> axum::Json<Self>
+            where
+                $row: From<&'a T>,
+            {
+                axum::Json(Self { $rows: rows.into_iter().map($row::from).collect(), next })
+            }
+        }
     };
-    json!({
-        "kid": it.id,
-        "state": it.state.name(),
-        "good_for_issued_until": good_until,
-        "created_at": time(it.created_at),
-        "changed_at": time(it.changed_at),
-    })
 }
 
-/// An audit event. The reason that somebody gave stands beside what was done.
-pub fn event(it: &AuditRow) -> Value {
-    let mut detail = it.detail.clone();
-    let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
-    json!({
-        "id": it.id,
-        "at": time(it.at),
-        "actor": it.actor,
-        "source": it.source,
-        "act": it.act,
-        "provider_id": it.provider,
-        "channel_id": it.channel,
-        "reason": reason,
-        "detail": detail,
-        "position": it.position,
-    })
+page! { #[doc = "A page of providers."] Providers, providers: Provider }
+page! { #[doc = "A page of channels."] Channels, channels: Channel }
+page! { #[doc = "A page of assertion signing keys."] AssertionKeys, assertion_keys: AssertionKey }
+page! { #[doc = "A page of groups."] Groups, groups: TokenGroup }
+page! { #[doc = "A page of tokens."] Tokens, tokens: Token }
+page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey }
+page! { #[doc = "A page of audit events."] Events, events: Event }
+
+/// What a rehearsal found.
+#[derive(Serialize, ToSchema)]
+pub struct Rehearsal {
+    /// Always true: nothing was changed.
+    #[schema(example = true)]
+    dry_run: bool,
+    /// How many stored, live tokens would end.
+    would_revoke: usize,
+}
+
+impl Rehearsal {
+    /// That so many tokens would end.
+    pub fn of(would_revoke: usize) -> Self {
+        Self { dry_run: true, would_revoke }
+    }
 }

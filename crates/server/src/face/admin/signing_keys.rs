@@ -2,27 +2,43 @@
 
 use crate::face::admin::{
     Administrator,
-    problem::Problem,
-    read::{Body, Query},
+    problem::{Problem, Problems},
+    read::{Body, Part, Query},
     show,
 };
 use axum::Json;
 use http::StatusCode;
-use serde_json::Value;
 
-pub async fn list(who: Administrator, Query(()): Query<()>) -> Result<Json<Value>, Problem> {
+/// List the signing keys, newest first, removed ones too.
+#[utoipa::path(
+    get, path = "/signing-keys", operation_id = "listSigningKeys", tag = "signing keys",
+    params(Part),
+    responses((status = 200, description = "A page of them.", body = show::SigningKeys), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(part): Query<Part>,
+) -> Result<Json<show::SigningKeys>, Problem> {
     let mut keys = who.authority.signing_keys().await?;
     keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
-    Ok(Json(show::list("signing_keys", keys.iter().map(show::signing_key).collect(), None)))
+    let (keys, next) = part.cut(keys, |key| key.id.to_string())?;
+    Ok(show::SigningKeys::of(&keys, next))
 }
 
+/// Rotate: make a new key, which signs once all verifiers know it.
+///
+/// To end what a key signed, see the revocations.
+#[utoipa::path(
+    post, path = "/signing-keys", operation_id = "rotateSigningKeys", tag = "signing keys",
+    responses((status = 201, description = "The new key.", body = show::SigningKey), Problems)
+)]
 pub async fn rotate(
     who: Administrator,
     Body(()): Body<()>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<show::SigningKey>), Problem> {
     let kid = who.authority.add_signing_key(who.by(None)).await?;
     let keys = who.authority.signing_keys().await?;
     let key = keys.iter().find(|key| key.id == kid);
     let key = key.ok_or_else(|| Problem::not_found("such key any more: it was just removed"))?;
-    Ok((StatusCode::CREATED, Json(show::signing_key(key))))
+    Ok((StatusCode::CREATED, Json(key.into())))
 }

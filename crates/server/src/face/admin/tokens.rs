@@ -3,42 +3,84 @@
 
 use crate::face::admin::{
     Administrator,
-    problem::{Code, Problem},
+    problem::{Code, Problem, Problems},
     read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
-    show,
+    schema, show,
 };
-use axum::Json;
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
-use serde_json::{Value, json};
-use tegata_store::{EndedBy, TokenFilter, TokenName, TokenRow, TokenState};
+use tegata_store::{EndedBy, Error, Page, TokenFilter, TokenName, TokenRow, TokenState};
 use tegata_token::{
     claims::Claims,
     decide::{self, Refused},
     id::{ChannelId, TokenId},
     law::{Kind, LONGEST_DELAY},
-    policy::{Credential, IssueRequest},
+    policy::{self, Credential, IssueRequest, Live},
     time::UnixTime,
     view::How,
 };
+use utoipa::ToSchema;
 
+/// How to make a new long-lived token.
+#[derive(ToSchema)]
+#[schema(as = Reissue)]
+#[serde(deny_unknown_fields)]
 pub struct Reissue {
+    /// For how many seconds the present token lives on.
+    #[schema(
+        rename = "delay_seconds",
+        required = false,
+        default = 0,
+        minimum = 0,
+        maximum = 86_400
+    )]
     delay: i64,
+    /// Issue nothing; say how many tokens would end.
+    #[schema(required = false, default = false)]
+    dry_run: bool,
 }
 
 impl FromMembers for Reissue {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self { delay: members.whole("delay_seconds", 0..=LONGEST_DELAY)?.unwrap_or(0) })
+        let delay = members.whole("delay_seconds", 0..=LONGEST_DELAY)?.unwrap_or(0);
+        Ok(Self { delay, dry_run: members.flag("dry_run")? })
     }
 }
 
+/// Give a channel a new long-lived token.
+///
+/// The present one ends, or lives on for the delay.
+#[utoipa::path(
+    post, path = "/channels/{channel}/long-lived-token", operation_id = "reissueLongLivedToken",
+    tag = "tokens",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "Whose token."),
+        ("Idempotency-Key" = Option<String>, Header,
+         description = "1 to 255 printable characters: ask again with the same one and get the \
+                        same token."),
+    ),
+    request_body = Option<Reissue>,
+    responses(
+        (status = 201, description = "The new token.", body = show::NewToken),
+        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        Problems,
+    )
+)]
 pub async fn reissue(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
     IdempotencyKey(idempotency): IdempotencyKey,
-    Body(Reissue { delay }): Body<Reissue>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+    Body(Reissue { delay, dry_run }): Body<Reissue>,
+) -> Result<Response, Problem> {
     let credential = Credential::Administrator { delay };
     let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
+    if dry_run {
+        let tokens = would_end(&who, request, channel).await?;
+        return Ok(Json(show::Rehearsal::of(tokens)).into_response());
+    }
     let began = who.authority.clock().steady();
     let issued = who.authority.issue(request, channel, Some(who.by(None))).await;
     let issued = issued.map_err(Problem::from);
@@ -46,13 +88,35 @@ pub async fn reissue(
     let unavailable = |problem: &Problem| problem.code() == Code::Unavailable;
     who.metrics.issues(Kind::LongLived).count(issued.as_ref().map_err(unavailable), took);
     let issued = issued?;
-    let answer = json!({
-        "access_token": issued.reveal(),
-        "token_type": "Bearer",
-        "token_id": issued.claims.id,
-        "previous_valid_until": issued.previous_until.and_then(show::time),
-    });
-    Ok((StatusCode::CREATED, Json(answer)))
+    let answer = show::NewToken {
+        access_token: issued.reveal().to_owned(),
+        token_type: "Bearer",
+        token_id: issued.claims.id,
+        previous_valid_until: issued.previous_until.and_then(show::time),
+    };
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// How many tokens the law would end at once for this request; refused as it would be.
+async fn would_end(
+    who: &Administrator,
+    request: IssueRequest,
+    channel: ChannelId,
+) -> Result<usize, Problem> {
+    let grant = who.authority.grant(request, channel).await?;
+    let now = who.authority.now();
+    let living = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+    // The law lets no channel have as many as that.
+    let page = Page { before: None, most: 1_000 };
+    let rows = who.authority.store().tokens(channel, living, page, now).await?;
+    let live: Vec<Live> = rows.into_iter().map(|(_, row)| living_of(row)).collect();
+    let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
+    // It asks for no group, so there is none to find a place for.
+    Ok(policy::admit(&grant, &live, 0, next, now).map_err(Error::from)?.ends.len())
+}
+
+fn living_of(row: TokenRow) -> Live {
+    Live { kind: row.kind, serial: row.serial, group: row.group, expires_at: row.expires_at }
 }
 
 pub struct Wanted {
@@ -74,30 +138,58 @@ impl FromMembers for Wanted {
     }
 }
 
+/// List a channel's stored tokens, newest first.
+///
+/// Stateless tokens are not stored. A row stays for a while after its token's end.
+#[utoipa::path(
+    get, path = "/channels/{channel}/tokens", operation_id = "listTokens", tag = "tokens",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "Whose tokens."),
+        ("kind" = Option<schema::Kind>, Query, description = "Only of this kind."),
+        ("group" = Option<schema::Group>, Query, description = "Only of this group."),
+        ("state" = Option<schema::TokenState>, Query, description = "Only in this state."),
+        Part,
+    ),
+    responses((status = 200, description = "A page of them.", body = show::Tokens), Problems)
+)]
 pub async fn list(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
     Query(Wanted { filter, part }): Query<Wanted>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<show::Tokens>, Problem> {
     who.channel(channel).await?;
     let (store, now) = (who.authority.store(), who.authority.now());
-    let (rows, next) = part.split(store.tokens(channel, filter, part.page(), now).await?);
-    Ok(Json(show::list("tokens", rows.iter().map(show::token).collect(), next)))
+    let (rows, next) = part.split(store.tokens(channel, filter, part.page()?, now).await?);
+    Ok(show::Tokens::of(&rows, next))
 }
 
+/// Show a stored token.
+#[utoipa::path(
+    get, path = "/channels/{channel}/tokens/{token}", operation_id = "showToken", tag = "tokens",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "Whose token."),
+        ("token" = schema::TokenId, Path, description = "Its id; not the token."),
+    ),
+    responses((status = 200, description = "The token's facts.", body = show::Token), Problems)
+)]
 pub async fn show(
     who: Administrator,
     Ids((channel, token)): Ids<(ChannelId, TokenId)>,
     Query(()): Query<()>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<show::Token>, Problem> {
     let (store, now) = (who.authority.store(), who.authority.now());
     let row = store.token(channel, TokenName::Id(token), now).await?;
     let row = row.ok_or_else(|| Problem::not_found("such token on this channel"))?;
-    Ok(Json(show::token(&row)))
+    Ok(Json((&row).into()))
 }
 
 /// A token that somebody shows.
+#[derive(ToSchema)]
+#[schema(as = TokenToExplain)]
+#[serde(deny_unknown_fields)]
 pub struct Shown {
+    /// The token, in whichever form.
+    #[schema(rename = "access_token")]
     token: String,
 }
 
@@ -107,10 +199,18 @@ impl FromMembers for Shown {
     }
 }
 
+/// Say what a token is, and why it is good or not.
+///
+/// A string that is no token of this authority is 404.
+#[utoipa::path(
+    post, path = "/explain", operation_id = "explainToken", tag = "tokens",
+    request_body = Shown,
+    responses((status = 200, description = "What it is.", body = show::Explanation), Problems)
+)]
 pub async fn explain(
     who: Administrator,
     Body(Shown { token }): Body<Shown>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<show::Explanation>, Problem> {
     let authority = &who.authority;
     let claims = authority.read(token.as_bytes())?;
     let now = authority.now();
@@ -121,10 +221,8 @@ pub async fn explain(
     };
     let row = row.unwrap_or_else(|| row_of(&claims));
     let row = agreeing(row, verdict);
-    let mut answer = show::token(&row);
-    answer["channel_id"] = json!(claims.channel);
-    answer["why"] = why(&claims, &row, verdict).into();
-    Ok(Json(answer))
+    let why = why(&claims, &row, verdict);
+    Ok(Json(show::Explanation { token: (&row).into(), channel_id: claims.channel, why }))
 }
 
 /// What is known of a token that has no row, or has none any more.

@@ -1,0 +1,232 @@
+//! Holds values against the schemas of the API's description. It knows the
+//! keywords that the description uses, and fails on any other, so that none is
+//! passed over; and it is stricter than JSON Schema in one thing: a member that an
+//! object's schema does not name is an error.
+
+use http::Method;
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+use tegata_server::face::admin;
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(admin::document()).unwrap());
+
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
+/// A call that the document describes.
+pub struct Call {
+    pub method: Method,
+    /// Its path, with `{names}` for ids.
+    pub path: &'static str,
+    pub described: &'static Value,
+}
+
+/// All calls, in the document's order.
+pub fn calls() -> impl Iterator<Item = Call> {
+    let paths = document()["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap().iter();
+        methods.map(move |(method, described)| Call {
+            method: method.to_uppercase().parse().unwrap(),
+            path,
+            described,
+        })
+    })
+}
+
+/// The call that a request to `path` is, if it is any.
+fn call_of(method: &Method, path: &str) -> Option<Call> {
+    let path = path.split('?').next().unwrap();
+    let matches = |template: &str| {
+        let (a, b) = (template.split('/'), path.split('/'));
+        a.clone().count() == b.clone().count()
+            && a.zip(b).all(|(a, b)| a == b || a.starts_with('{'))
+    };
+    calls().find(|call| call.method == *method && matches(call.path))
+}
+
+/// Checks an answer against the description of the call that it answers.
+#[track_caller]
+pub fn check_answer(method: &Method, path: &str, status: u16, content_type: &str, body: &Value) {
+    // What is no call, or is refused before it is one, has the shape of a problem.
+    let default = &document()["paths"]["/providers"]["get"]["responses"]["default"];
+    let call = call_of(method, path);
+    let described = call.as_ref().map_or(default, |call| {
+        let responses = &call.described["responses"];
+        match &responses[status.to_string()] {
+            Value::Null => &responses["default"],
+            described => described,
+        }
+    });
+    let named = status.to_string();
+    let success = (200..300).contains(&status);
+    let own = call.as_ref().is_some_and(|it| it.described["responses"].get(&named).is_some());
+    assert!(!success || own, "{method} {path} is not said to answer {status}");
+    if described["content"].is_null() {
+        assert_eq!((body, content_type), (&Value::Null, ""), "{method} {path}: {status}");
+        return;
+    }
+    let schema = &described["content"][content_type]["schema"];
+    assert!(!schema.is_null(), "{method} {path} is not said to answer in {content_type:?}");
+    if let Err(wrong) = fits(schema, body) {
+        panic!("{method} {path}, {status}: {wrong}, in {body:#}");
+    }
+}
+
+/// The schema itself, where it is a reference to one.
+pub fn resolved(schema: &'static Value) -> &'static Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document().pointer(&reference[1..]).expect("the schema is there"),
+        None => schema,
+    }
+}
+
+/// Says nothing about the value.
+const REMARKS: [&str; 4] = ["description", "examples", "example", "default"];
+
+/// Whether `value` is as `schema` says; if not, what is wrong.
+fn fits(schema: &'static Value, value: &Value) -> Result<(), String> {
+    let schema = resolved(schema);
+    let keywords = schema.as_object().ok_or("a schema that is no object")?;
+    // What an object inherits from several schemas is looked at as a whole.
+    if let Some(parts) = keywords.get("allOf") {
+        let whole = joined(parts);
+        return fits_object(&whole, value);
+    }
+    if let Some(choices) = keywords.get("oneOf") {
+        let choices = choices.as_array().unwrap();
+        let fit = choices.iter().filter(|choice| fits(choice, value).is_ok()).count();
+        return if fit == 1 { Ok(()) } else { Err(format!("{value} fits {fit} choices, not one")) };
+    }
+    if let Some(types) = keywords.get("type") {
+        let types: Vec<&str> = match types {
+            Value::String(one) => vec![one],
+            many => many.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect(),
+        };
+        let of = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_i64() => "integer",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        if !types.contains(&of) {
+            return Err(format!("{value} is {of}, not {types:?}"));
+        }
+    }
+    for (keyword, rule) in keywords {
+        let number = |it: &Value| it.as_f64().unwrap_or(0.0);
+        let right = match keyword.as_str() {
+            "type" | "required" | "properties" | "additionalProperties" => true,
+            "enum" => rule.as_array().unwrap().contains(value),
+            "minimum" => value.is_null() || number(value) >= number(rule),
+            "maximum" => value.is_null() || number(value) <= number(rule),
+            "format" => matches!(rule.as_str(), Some("int32" | "int64")),
+            "pattern" => follows(rule.as_str().unwrap(), value.as_str().unwrap()),
+            "items" => {
+                for item in value.as_array().unwrap() {
+                    fits(rule, item)?;
+                }
+                true
+            }
+            remark if REMARKS.contains(&remark) => true,
+            other => return Err(format!("the keyword {other} is not known here")),
+        };
+        if !right {
+            return Err(format!("{value} breaks {keyword}: {rule}"));
+        }
+    }
+    if value.is_object() && keywords.contains_key("properties") {
+        return fits_object(keywords, value);
+    }
+    Ok(())
+}
+
+/// Objects that are described in parts, as one.
+fn joined(parts: &'static Value) -> Map<String, Value> {
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in parts.as_array().unwrap() {
+        let part = resolved(part);
+        properties.extend(part["properties"].as_object().unwrap().clone());
+        required.extend(part["required"].as_array().unwrap().clone());
+    }
+    [("properties".to_owned(), properties.into()), ("required".to_owned(), required.into())]
+        .into_iter()
+        .collect()
+}
+
+fn fits_object(keywords: &Map<String, Value>, value: &Value) -> Result<(), String> {
+    let members = value.as_object().ok_or(format!("{value} is no object"))?;
+    let properties = keywords["properties"].as_object().unwrap();
+    for name in keywords.get("required").and_then(Value::as_array).into_iter().flatten() {
+        if !members.contains_key(name.as_str().unwrap()) {
+            return Err(format!("{name} is not there"));
+        }
+    }
+    for (name, value) in members {
+        let schema = properties.get(name).ok_or(format!("`{name}` is not described"))?;
+        // As long as the tests run; there are few of them.
+        let schema: &'static Value = Box::leak(Box::new(schema.clone()));
+        fits(schema, value).map_err(|wrong| format!("{name}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// Whether `text` follows one of the document's patterns, each of which is told
+/// here by what it means.
+fn follows(pattern: &str, text: &str) -> bool {
+    let all = |is: fn(char) -> bool| text.chars().all(is);
+    let base64url = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_');
+    match pattern {
+        "^[0-9]{10}$" => text.len() == 10 && all(|it| it.is_ascii_digit()),
+        "^[A-Za-z0-9._-]{1,64}$" => {
+            (1..=64).contains(&text.len()) && text.chars().all(|it| base64url(it) || it == '.')
+        }
+        "^[A-Za-z0-9_-]{22}$" => text.len() == 22 && text.chars().all(base64url),
+        "^[A-Za-z0-9_-]{11}$" => text.len() == 11 && text.chars().all(base64url),
+        "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" => {
+            let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+            lengths == [8, 4, 4, 4, 12] && all(|it| matches!(it, '0'..='9' | 'a'..='f' | '-'))
+        }
+        "^[0-9]+-[0-9]+$" => {
+            let number = |it: &str| !it.is_empty() && it.chars().all(|it| it.is_ascii_digit());
+            text.split_once('-').is_some_and(|(a, b)| number(a) && number(b))
+        }
+        "^-?[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" => {
+            text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z')
+        }
+        r"^[^\x00-\x1F\x7F]{1,100}$" => {
+            (1..=100).contains(&text.chars().count()) && all(|it| !it.is_ascii_control())
+        }
+        "^.+$" => !text.is_empty(),
+        other => panic!("the pattern {other} is not known here"),
+    }
+}
+
+#[test]
+fn a_value_that_is_not_as_described_is_found() {
+    use serde_json::json;
+    let schema = &document()["components"]["schemas"]["Provider"];
+    let good = json!({
+        "provider_id": "1234567890", "name": "a", "created_at": "2026-11-26T09:00:00Z",
+    });
+    assert_eq!(fits(schema, &good), Ok(()));
+    for (name, wrong) in [
+        ("provider_id", json!("123")),
+        ("provider_id", json!(1_234_567_890)),
+        ("name", json!("a\nb")),
+        ("created_at", json!("yesterday")),
+        ("more", json!(1)),
+    ] {
+        let mut value = good.clone();
+        value[name] = wrong;
+        assert!(fits(schema, &value).is_err(), "{value}");
+    }
+    let mut less = good;
+    less.as_object_mut().unwrap().remove("created_at");
+    assert!(fits(schema, &less).is_err());
+}
