@@ -15,7 +15,7 @@ use crate::{
 use axum::Router;
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
@@ -166,6 +166,10 @@ impl Door {
     }
 
     async fn answer_bare(&self, parts: Parts, body: Incoming, source: Source) -> Answer {
+        if !names_one_host(&parts) {
+            let words = "a request names one host: send exactly one Host header";
+            return reply::message(StatusCode::BAD_REQUEST, words).map(Either::Left);
+        }
         let path = parts.uri.path();
         if parts.method == Method::GET {
             match path {
@@ -191,6 +195,16 @@ impl Door {
         request.extensions_mut().insert(source);
         let Ok(answer) = self.router.clone().oneshot(request).await;
         answer.map(Either::Right)
+    }
+}
+
+/// Whether a request is meant for one host (RFC 9112, section 3.2). We serve one
+/// alone, but whoever stands before us may have gone by another of two.
+fn names_one_host(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => parts.version != Version::HTTP_11,
+        (Some(_), two) => two.is_none(),
     }
 }
 

@@ -45,9 +45,13 @@ impl<'a> Form<'a> {
     /// # Errors
     /// [`BadForm`].
     pub fn of_body(headers: &HeaderMap, body: &'a [u8]) -> Result<Self, BadForm> {
-        if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+        let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+        if let Some(content_type) = types.next() {
             let essence = content_type.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
-            if !essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            let is_form =
+                essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
+            // Of two, readers differ in which holds.
+            if !is_form || types.next().is_some() {
                 return Err(BadForm::MediaType);
             }
         }
