@@ -83,6 +83,55 @@ pub struct Set {
     /// Whether each assertion is taken once.
     #[arg(long, value_name = "BOOL")]
     single_use_assertions: Option<bool>,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// How fast a channel may be used; `default` goes back to what `serve` was told.
+#[derive(Args)]
+struct Limits {
+    /// How many short-lived tokens it may be issued in a second, or `default`.
+    #[arg(long, value_name = "N", value_parser = figure)]
+    issue_rate_short_lived: Option<Value>,
+    /// How often it may use each other operation but the checks in a second, or
+    /// `default`.
+    #[arg(long, value_name = "N", value_parser = figure)]
+    issue_rate: Option<Value>,
+    /// So many tokens of a kind it may be issued in a window, before issuing of that
+    /// kind rests; 0 for no bound, or `default`.
+    #[arg(long, value_name = "N", value_parser = figure)]
+    storm_issues: Option<Value>,
+    /// How long that window is, or `default`.
+    #[arg(long, value_name = "SECONDS", value_parser = figure)]
+    storm_window: Option<Value>,
+    /// How long issuing rests then, or `default`.
+    #[arg(long, value_name = "SECONDS", value_parser = figure)]
+    storm_rest: Option<Value>,
+}
+
+/// A whole number, or null for `default`.
+fn figure(text: &str) -> Result<Value, String> {
+    if text == "default" {
+        return Ok(Value::Null);
+    }
+    text.parse::<u32>().map(Value::from).map_err(|_| "a whole number, or `default`".to_owned())
+}
+
+impl Limits {
+    /// Those that were given, as the API takes them.
+    fn given(self) -> Option<Value> {
+        let limits: Map<String, Value> = [
+            ("issue_rate_short_lived", self.issue_rate_short_lived),
+            ("issue_rate", self.issue_rate),
+            ("storm_issues", self.storm_issues),
+            ("storm_window_seconds", self.storm_window),
+            ("storm_rest_seconds", self.storm_rest),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+        (!limits.is_empty()).then(|| limits.into())
+    }
 }
 
 #[derive(Args)]
@@ -144,6 +193,7 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
         ("group_when_full", args.group_when_full.map(Value::from)),
         ("own_audience_only", args.own_audience_only.map(Value::from)),
         ("single_use_assertions", args.single_use_assertions.map(Value::from)),
+        ("limits", args.limits.given()),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))

@@ -10,17 +10,20 @@ use crate::{
     clock::Clock,
     keyring::Keyring,
     last_used::LastUsed,
+    limits::{Limits, Operation, Place, Rates, Resting, Throttled, TooFast, TooMany},
     master_key::{self, MasterKey},
+    source::Source,
 };
 use arc_swap::ArcSwap;
+use serde_json::json;
 use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_store::{
-    By, Committed, Ended, Ending, NewChannel, OnCommit, Provider, SigningKeyChange, SigningKeyRow,
-    Store,
+    By, Committed, Ended, Ending, Event, NewChannel, OnCommit, Provider, SigningKeyChange,
+    SigningKeyRow, Store,
 };
 use tegata_token::{
     assertion::{Audience, UnverifiedAssertion},
@@ -96,6 +99,7 @@ pub struct Authority {
     keyring: Keyring,
     signatures: Signatures,
     last_used: LastUsed,
+    limits: Limits,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// One change of signing keys at a time, from making a key to dropping it.
@@ -161,7 +165,9 @@ impl Authority {
         let master = MasterKey::load(master_key, first_start)?;
         let keyring = Keyring::open(master, &state.signing_keys)
             .ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
+        let limits = Limits::new(Rates::default(), Throttled::default(), memory.clock.steady());
         let authority = Self {
+            limits,
             store,
             memory,
             keyring,
@@ -176,6 +182,18 @@ impl Authority {
             authority.add_signing_key(by).await?;
         }
         Ok(authority)
+    }
+
+    /// The same, with other limits than LINE's.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How fast it may be asked.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The time that the law counts in.
@@ -279,13 +297,19 @@ impl Authority {
     /// Makes a grant into a token.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the channel's count forbids it, or
+    /// [`Error::Refused`] where the channel's limits or its count forbid it, or
     /// [`Error::Unavailable`].
     pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
         let now = self.now();
         let id = TokenId(chance::bytes()?);
+        // Behind the proof, so that nobody uses up what another may.
+        self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
+            let place = self.place(&grant)?;
             let issued = self.store.issue(grant, id, now, by).await?;
+            if !issued.again {
+                place.issued();
+            }
             let from = if issued.again { now } else { issued.claims.issued_at };
             return Ok(Token {
                 text: self.write(&issued.claims, &issued.issuer)?,
@@ -313,6 +337,92 @@ impl Authority {
         Ok(wire::write(claims, issuer, &key))
     }
 
+    /// Takes one use of an operation out of the channel's bucket.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn take(&self, operation: Operation, channel: &Channel) -> Result<()> {
+        self.limits.take(operation, channel, self.clock().steady()).map_err(too_fast)
+    }
+
+    /// What of a channel's issuing rests, and until when by the wall clock.
+    #[must_use]
+    pub fn resting(&self, channel: ChannelId) -> Vec<(Resting, UnixTime)> {
+        let resting = self.limits.resting(channel, self.clock().steady());
+        let until = |it: &Resting| self.now().plus(it.seconds.try_into().unwrap_or(i64::MAX));
+        resting.into_iter().map(|it| (it.clone(), until(&it))).collect()
+    }
+
+    /// A place in the storm guard's count for what a grant is to become.
+    fn place(&self, grant: &Grant) -> Result<Place<'_>> {
+        let (channel, steady) = (grant.channel(), self.clock().steady());
+        let (place, rests) = self.limits.storm(channel, grant.kind(), grant.group(), steady);
+        for rest in rests {
+            self.tell_of_rest(channel, &rest);
+        }
+        place.map_err(too_fast)
+    }
+
+    /// What becomes of the refusal of somebody who showed a secret for a channel:
+    /// a wrong one counts as a guess of its source.
+    #[must_use]
+    pub fn after_secret(&self, refusal: Refusal, source: Source, channel: ChannelId) -> Refusal {
+        let is_known = match refusal {
+            // What a suspended channel is told must be what a wrong secret is told.
+            Refusal::WrongSecret | Refusal::Suspended => true,
+            Refusal::UnknownChannel => false,
+            _ => return refusal,
+        };
+        let steady = self.clock().steady();
+        match self.limits.guess(source, channel, is_known, steady) {
+            Ok(()) => refusal,
+            Err(TooMany { wait: TooFast(seconds), begins }) => {
+                if begins && is_known {
+                    self.tell_of_guesses(source, channel, seconds);
+                }
+                Refusal::TooFast { seconds }
+            }
+        }
+    }
+
+    fn tell_of_rest(&self, channel: &Channel, rest: &Resting) {
+        tracing::warn!(
+            channel = %channel.id,
+            kind = %rest.kind,
+            whose = ?rest.whose,
+            seconds = rest.seconds,
+            "issuing rests: too many tokens were issued"
+        );
+        let detail = json!({
+            "kind": rest.kind, "whose": rest.whose.name(), "group": rest.whose.group(),
+            "seconds": rest.seconds,
+        });
+        let (provider, channel) = (Some(channel.provider), Some(channel.id));
+        self.tell(Event { act: "issuing.rest", provider, channel, detail }, None);
+    }
+
+    fn tell_of_guesses(&self, source: Source, channel: ChannelId, seconds: u64) {
+        tracing::warn!(%channel, %source, seconds, "wrong secrets are no longer answered");
+        let detail = json!({ "seconds": seconds });
+        let event =
+            Event { act: "secret.throttle", provider: None, channel: Some(channel), detail };
+        self.tell(event, Some(source));
+    }
+
+    /// Tells the audit, without letting anybody wait for it.
+    fn tell(&self, event: Event, source: Option<Source>) {
+        if !self.limits.may_tell(self.clock().steady()) {
+            return;
+        }
+        let by = self.by("tegata", source.map(|it| it.to_string()), None);
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.record(event, by).await {
+                tracing::warn!(%error, "the audit could not be told of a limit");
+            }
+        });
+    }
+
     /// Whether `secret` is the channel's, and the channel in use.
     ///
     /// # Errors
@@ -337,6 +447,7 @@ impl Authority {
         let channel = self.channel(id).await?.ok_or(Refusal::UnknownAssertionKey)?;
         let now = self.now();
         let checked = policy::check_assertion(&channel, assertion, &self.audience, now)?;
+        self.take(Operation::KeyIds, &channel)?;
         self.last_used.note_key(checked.key, now);
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
         let group = key.and_then(|key| key.group.clone());
@@ -537,6 +648,10 @@ pub fn ending_of(token: &Claims) -> Ending {
 /// Ten digits without a zero in front, which spreadsheets would eat.
 fn fresh_id() -> Result<u64> {
     Ok(1_000_000_000 + chance::below(9_000_000_000)?)
+}
+
+fn too_fast(TooFast(seconds): TooFast) -> Error {
+    Refusal::TooFast { seconds }.into()
 }
 
 fn no_id() -> Error {

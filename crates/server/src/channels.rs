@@ -91,6 +91,7 @@ mod tests {
             group_rule: Default::default(),
             own_audience_only: false,
             single_use_assertions: false,
+            limits: Default::default(),
             secrets: Vec::new(),
             assertion_keys: Vec::new(),
             groups: Default::default(),

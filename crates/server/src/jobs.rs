@@ -29,6 +29,7 @@ pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
 /// Runs what is due. A job that fails is tried again a minute later.
 pub async fn run(app: &App) {
     flush(app).await;
+    app.authority.limits().tidy(app.authority.clock().steady());
     if let Err(error) = promote(app).await {
         tracing::warn!(%error, "the coming signing key was not promoted");
     }

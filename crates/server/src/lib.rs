@@ -27,5 +27,5 @@ pub mod serve;
 pub mod source;
 pub mod warnings;
 
-pub use limits::Rates;
+pub use limits::{Limits, Rates, StormGuard};
 pub use metrics::Metrics;

@@ -1,7 +1,10 @@
 //! What `/metrics` shows. Every handle is a field, so that counting is one atomic
 //! addition and no look-up; what is a state rather than a count is read when asked.
 
-use crate::authority::{Authority, Token};
+use crate::{
+    authority::{Authority, Token},
+    limits::Throttled,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -30,10 +33,13 @@ pub struct Metrics {
     pub revocations: Counter,
     /// Requests that met a bug of ours.
     pub bugs: Counter,
+    /// What was turned away for being asked too fast.
+    pub throttled: Throttled,
     /// Connections that are open.
     pub connections: Gauge,
     position: Gauge,
     view_channels: Gauge,
+    storm_resting: Gauge,
 }
 
 /// How checks went.
@@ -130,6 +136,13 @@ impl Metrics {
             (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("log_position", "The number of the change log's end", position.clone());
+        let storm_resting = Gauge::default();
+        registry.register(
+            "storm_resting",
+            "Rests of the storm guard that last, of a channel, kind and group each",
+            storm_resting.clone(),
+        );
+        let throttled = Throttled::register(&mut registry);
         registry.register(
             "view_channels",
             "Channels of which the view has something to say",
@@ -145,6 +158,8 @@ impl Metrics {
             connections,
             position,
             view_channels,
+            throttled,
+            storm_resting,
             registry,
         }
     }
@@ -166,6 +181,8 @@ impl Metrics {
         let view = authority.view();
         self.position.set(i64::try_from(view.position().number).unwrap_or(i64::MAX));
         self.view_channels.set(i64::try_from(view.channels()).unwrap_or(i64::MAX));
+        let resting = authority.limits().rests(authority.clock().steady());
+        self.storm_resting.set(i64::try_from(resting).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -97,7 +97,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let master_key = place.master_key();
     let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
-    let authority = Arc::new(authority);
+    let metrics = Arc::new(Metrics::new());
+    let steady = authority.clock().steady();
+    let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
+    let authority = Arc::new(authority.limited(limits));
     let (admin_token, admin_token_file) = match settings.admin_token {
         Some(token) => (token, None),
         None => {
@@ -108,8 +111,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
 
     let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let app = Arc::new(App {
-        metrics: Arc::new(Metrics::new()),
-        limits: Limits::new(settings.rates, authority.clock().steady()),
+        metrics,
         dev: settings.dev,
         admin_token,
         key_promotion_delay: settings.key_promotion_delay,

@@ -2,11 +2,11 @@
 
 use crate::SigningKeyRow;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     law::{ChannelType, Kind, Law, WhenFull},
-    policy::{Channel, ChannelState, GroupSettings},
+    policy::{Channel, ChannelLimits, ChannelState, GroupSettings},
     secret::HashedSecret,
     time::UnixTime,
     view::View,
@@ -81,6 +81,41 @@ pub struct ChannelPatch {
     pub own_audience_only: Option<bool>,
     /// Each assertion is taken once.
     pub single_use_assertions: Option<bool>,
+    /// How fast it may be used; it ends nothing, so no log of endings tells it.
+    #[serde(skip)]
+    pub limits: LimitsPatch,
+}
+
+/// Changes of a channel's limits; what is `None` stays, what is `Some(None)` goes
+/// back to the server's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitsPatch {
+    /// Short-lived tokens a second.
+    pub issue_rate_short_lived: Option<Option<NonZeroU32>>,
+    /// Of each other operation, a second.
+    pub issue_rate: Option<Option<NonZeroU32>>,
+    /// Issues of a kind in a window.
+    pub storm_issues: Option<Option<u32>>,
+    /// The window.
+    pub storm_window_seconds: Option<Option<NonZeroU32>>,
+    /// The rest.
+    pub storm_rest_seconds: Option<Option<NonZeroU32>>,
+}
+
+impl LimitsPatch {
+    /// The limits with the changes made.
+    #[must_use]
+    pub fn applied_to(self, old: ChannelLimits) -> ChannelLimits {
+        ChannelLimits {
+            issue_rate_short_lived: self
+                .issue_rate_short_lived
+                .unwrap_or(old.issue_rate_short_lived),
+            issue_rate: self.issue_rate.unwrap_or(old.issue_rate),
+            storm_issues: self.storm_issues.unwrap_or(old.storm_issues),
+            storm_window_seconds: self.storm_window_seconds.unwrap_or(old.storm_window_seconds),
+            storm_rest_seconds: self.storm_rest_seconds.unwrap_or(old.storm_rest_seconds),
+        }
+    }
 }
 
 /// Changes of a group's settings; what is `None` stays, what is `Some(None)` goes

@@ -18,7 +18,7 @@ use crate::{
     view::{ChannelChange, ChannelFacts, Floor, Scope},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, sync::Arc};
 
 /// A channel as a request is judged by it: one row, its keys and its groups, read
 /// together. Replaced as a whole, and only after a commit.
@@ -44,6 +44,8 @@ pub struct Channel {
     pub own_audience_only: bool,
     /// Each assertion is taken once.
     pub single_use_assertions: bool,
+    /// How fast it may be used.
+    pub limits: ChannelLimits,
     /// The secrets that are taken: the current one, and while a rotation
     /// overlaps, the previous one.
     pub secrets: Vec<Secret>,
@@ -115,6 +117,23 @@ pub struct GroupSettings {
     pub when_full: Option<WhenFull>,
     /// Whom to tell of what concerns the group.
     pub contact: Option<String>,
+}
+
+/// How fast a channel may be used, where it has set that; what is `None` is the
+/// server's. The server counts: nothing here is judged by them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelLimits {
+    /// Short-lived tokens a second.
+    pub issue_rate_short_lived: Option<NonZeroU32>,
+    /// Of each other operation but the checks, a second.
+    pub issue_rate: Option<NonZeroU32>,
+    /// So many issues of a capped kind in a window, and then a rest; 0 is no bound.
+    pub storm_issues: Option<u32>,
+    /// How long the window is.
+    pub storm_window_seconds: Option<NonZeroU32>,
+    /// How long the rest is.
+    pub storm_rest_seconds: Option<NonZeroU32>,
 }
 
 impl Channel {

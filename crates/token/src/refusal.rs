@@ -63,6 +63,12 @@ pub enum Refusal {
         "too many single stateless tokens of this channel were ended in a short time; end a group, the kind or the whole channel instead"
     )]
     TooManyStatelessEndings,
+    /// The channel asks faster than it may, or what it asks for rests.
+    #[error("this is asked for too fast; try again in {seconds} s")]
+    TooFast {
+        /// When to try again.
+        seconds: u64,
+    },
     /// No token, key or group of that name is the channel's.
     #[error("the channel has nothing of that name")]
     NotFound,

@@ -15,13 +15,13 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     pin::pin,
     time::Duration,
 };
 use tegata_server::{
-    Rates,
+    Rates, StormGuard,
     config::{AdminToken, JWKS_CACHE, Place, Settings},
     serve::{Running, serve, stop_signal},
     source::TrustedProxies,
@@ -104,13 +104,31 @@ impl Given {
         folder.map(Some).context("cannot make a temporary folder")
     }
 
+    /// How fast a channel may be used.
+    fn rates(&self) -> Rates {
+        let usual = Rates::default();
+        let seconds = |it: NonZeroU32| Duration::from_secs(it.get().into());
+        let storm = StormGuard::default();
+        let issues = self.storm_issues.map_or(storm.issues, NonZeroU32::new);
+        Rates {
+            short_lived: self.issue_rate_short_lived.unwrap_or(usual.short_lived),
+            other: self.issue_rate.unwrap_or(usual.other),
+            check: self.check_rate,
+            storm: StormGuard {
+                issues,
+                window: self.storm_window.map_or(storm.window, seconds),
+                rest: self.storm_rest.map_or(storm.rest, seconds),
+            },
+        }
+    }
+
     /// What it all means.
     fn settings(
         self,
         folder: Option<&TempDir>,
         admin_token: Option<&PlainSecret>,
     ) -> anyhow::Result<Settings> {
-        let dev = self.is_dev();
+        let (dev, rates) = (self.is_dev(), self.rates());
         let webhook = self.webhook()?;
         let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let store = match (self.store, folder) {
@@ -152,10 +170,7 @@ impl Given {
             dev,
             key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
             connections: self.connections.map_or(usual.connections, NonZeroUsize::get),
-            rates: Rates {
-                short_lived: self.issue_rate_short_lived.unwrap_or(usual.rates.short_lived),
-                other: self.issue_rate.unwrap_or(usual.rates.other),
-            },
+            rates,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy.unwrap_or_default()),
             ..usual
         })

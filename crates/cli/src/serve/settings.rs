@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -54,11 +54,25 @@ pub struct Given {
     pub connections: Option<NonZeroUsize>,
     /// How many short-lived tokens a channel may be issued in a second [default: 370].
     #[arg(long, env = "TEGATA_ISSUE_RATE_SHORT_LIVED", value_name = "N")]
-    pub issue_rate_short_lived: Option<u32>,
-    /// How many tokens of each other kind a channel may be issued in a second
+    pub issue_rate_short_lived: Option<NonZeroU32>,
+    /// How often a channel may use each other operation but the checks in a second
     /// [default: 2000].
     #[arg(long, env = "TEGATA_ISSUE_RATE", value_name = "N")]
-    pub issue_rate: Option<u32>,
+    pub issue_rate: Option<NonZeroU32>,
+    /// How often in a second LINE's two checks may each be asked about one channel's
+    /// tokens [default: without limit].
+    #[arg(long, env = "TEGATA_CHECK_RATE", value_name = "N")]
+    pub check_rate: Option<NonZeroU32>,
+    /// So many tokens of a kind a channel may be issued in a window, before issuing of
+    /// that kind rests; 0 for no bound [default: 10000].
+    #[arg(long, env = "TEGATA_STORM_ISSUES", value_name = "N")]
+    pub storm_issues: Option<u32>,
+    /// How long that window is [default: 600].
+    #[arg(long, env = "TEGATA_STORM_WINDOW", value_name = "SECONDS")]
+    pub storm_window: Option<NonZeroU32>,
+    /// How long issuing rests then [default: 600].
+    #[arg(long, env = "TEGATA_STORM_REST", value_name = "SECONDS")]
+    pub storm_rest: Option<NonZeroU32>,
     /// How long before a token or a secret ends to warn of it, the longest first
     /// [default: 604800,86400,3600].
     #[arg(long, env = "TEGATA_WARN_BEFORE", value_name = "SECONDS", value_delimiter = ',')]
@@ -151,6 +165,10 @@ impl Given {
             connections: self.connections.or(other.connections),
             issue_rate_short_lived: self.issue_rate_short_lived.or(other.issue_rate_short_lived),
             issue_rate: self.issue_rate.or(other.issue_rate),
+            check_rate: self.check_rate.or(other.check_rate),
+            storm_issues: self.storm_issues.or(other.storm_issues),
+            storm_window: self.storm_window.or(other.storm_window),
+            storm_rest: self.storm_rest.or(other.storm_rest),
             warn_before: self.warn_before.or(other.warn_before),
             warn_unused_after: self.warn_unused_after.or(other.warn_unused_after),
             webhook_url: self.webhook_url.or(other.webhook_url),

@@ -11,7 +11,6 @@ pub mod well_known;
 use crate::{
     authority::Authority,
     config::AdminToken,
-    limits::Limits,
     metrics::Metrics,
     reply::{self, Reply},
     source::TrustedProxies,
@@ -28,8 +27,6 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What they count.
     pub metrics: Arc<Metrics>,
-    /// How fast they may be asked.
-    pub limits: Limits,
     /// Whether the clock may be moved.
     pub dev: bool,
     /// The administrator's token.

@@ -23,10 +23,19 @@ async fn a_channel_shows_its_secret_once_and_its_settings_always() {
             "channel_id": id, "provider_id": provider, "name": "shop", "type": "messaging-api",
             "state": "active", "law": "current", "group_cap": 2, "group_when_full": "end-oldest",
             "own_audience_only": false, "single_use_assertions": false, "created_at": created_at,
+            "limits": {
+                "issue_rate_short_lived": null, "issue_rate": null, "storm_issues": null,
+                "storm_window_seconds": null, "storm_rest_seconds": null,
+            },
+            "secrets": [{ "valid_until": null }], "resting": [],
         })
     );
+    let mut row = shown;
+    for alone in ["secrets", "resting"] {
+        row.as_object_mut().unwrap().remove(alone);
+    }
     let list = world.get(&path).await.expect(200);
-    assert_eq!(list, json!({ "channels": [shown], "next": null }));
+    assert_eq!(list, json!({ "channels": [row], "next": null }));
     let wrong = json!({ "name": "a", "type": "bot" });
     world.post(&path, wrong).await.expect_problem(400, "invalid-member");
 }
@@ -38,6 +47,10 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     let changes = json!({
         "name": "店", "law": "legacy-2020", "state": "suspended", "group_cap": 5,
         "group_when_full": "refuse", "own_audience_only": true, "single_use_assertions": true,
+        "limits": {
+            "issue_rate_short_lived": 10, "issue_rate": 20, "storm_issues": 0,
+            "storm_window_seconds": 60, "storm_rest_seconds": 30,
+        },
     });
     let changed = world.patch(&shop.at(""), changes.clone()).await.expect(200);
     for (name, value) in changes.as_object().unwrap() {
@@ -54,9 +67,23 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
         json!({ "group_cap": 2.5 }),
         json!({ "group_when_full": "end" }),
         json!({ "own_audience_only": "true" }),
+        json!({ "limits": 5 }),
+        json!({ "limits": { "issue_rate": 0 } }),
+        json!({ "limits": { "issue_rate": 1_000_001 } }),
+        json!({ "limits": { "storm_issues": -1 } }),
+        json!({ "limits": { "storm_rest_seconds": 86_401 } }),
     ] {
         world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
     }
+    let unknown = json!({ "limits": { "check_rate": 5 } });
+    world.patch(&shop.at(""), unknown).await.expect_problem(400, "unknown-member");
+    let back = json!({ "limits": { "issue_rate": null, "storm_issues": 7 } });
+    let limits = world.patch(&shop.at(""), back).await.expect(200)["limits"].take();
+    assert_eq!(limits["issue_rate"], json!(null), "null goes back to the server's");
+    assert_eq!(
+        (&limits["storm_issues"], &limits["issue_rate_short_lived"]),
+        (&json!(7), &json!(10))
+    );
     world.patch(&shop.at(""), json!({ "type": "x" })).await.expect_problem(400, "unknown-member");
 }
 

@@ -1,10 +1,11 @@
 //! How fast one may ask, and where a request is taken to come from.
 
-use crate::world::World;
-use tegata_server::source::TrustedProxies;
-use tegata_store::Page;
+use crate::world::{Answer, Channel, World};
+use std::{num::NonZeroU32, sync::Arc};
+use tegata_server::{config::Settings, source::TrustedProxies};
+use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page};
 
-fn behind_a_proxy(settings: &mut tegata_server::config::Settings) {
+fn behind_a_proxy(settings: &mut Settings) {
     settings.trusted_proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);
 }
 
@@ -50,4 +51,183 @@ async fn the_audit_names_whom_a_trusted_proxy_names_and_nobody_else_is_believed(
         let audit = world.authority().store().audit(Some(shop.id), page).await.unwrap();
         assert_eq!(audit[0].source.as_deref(), Some(expected));
     }
+}
+
+const TOO_FAST: &str = r#"{"message":"The API rate limit has been exceeded. Try again later."}"#;
+
+fn storm_of(issues: u32) -> impl Fn(&mut Settings) {
+    move |settings| settings.rates.storm.issues = NonZeroU32::new(issues)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_rests_for_its_group_and_kind_alone_and_is_seen_everywhere() {
+    let world = World::with(storm_of(4)).await;
+    let (shop, other) = (world.channel("shop").await, world.channel("other").await);
+    let issue = async |group: &str| world.short_lived(&shop, &[("group", group)]).await;
+    for _ in 0..4 {
+        issue("loop").await.token();
+    }
+    let rests = issue("loop").await;
+    rests.is(429, TOO_FAST);
+    assert_eq!(rests.header("retry-after"), "600");
+    issue("quiet").await.token();
+    world.v21(&shop, &[("group", "loop")]).await.token();
+    world.short_lived(&other, &[]).await.token();
+    world.stateless(&shop, &[]).await.token();
+
+    let resting = world.authority().resting(shop.id);
+    assert_eq!(resting.len(), 1);
+    assert!((597..=600).contains(&resting[0].1.since(world.authority().now())));
+    let metrics = world.get("/metrics").await.text;
+    for line in [
+        "tegata_throttled_total{limit=\"storm\"} 1",
+        "tegata_storm_rests_total 1",
+        "tegata_storm_resting 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert_eq!(issue("loop").await.status, 429);
+    let told = told(&world, &shop, "issuing.rest").await;
+    assert_eq!(told.len(), 1, "once for each rest");
+    assert_eq!(told[0].detail["kind"], "short-lived");
+    assert_eq!(told[0].detail["group"], "loop");
+    // The clock that tests move does not move the limits.
+    world.advance(601).await;
+    assert_eq!(issue("loop").await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard() {
+    let world = World::with(storm_of(2)).await;
+    let shop = world.channel("shop").await;
+    let ask = async |key: &str| {
+        let headers = [("idempotency-key", key)];
+        world.post_with("/v2/oauth/accessToken", &headers, &shop.by_secret()).await
+    };
+    for _ in 0..5 {
+        ask("one").await.token();
+    }
+    ask("two").await.token();
+    ask("three").await.is(429, TOO_FAST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_racing_clients_passes_no_more_than_the_guard_allows() {
+    let world = Arc::new(World::with(storm_of(20)).await);
+    let shop = Arc::new(world.channel("shop").await);
+    let race = (0..60).map(|_| {
+        let (world, shop) = (world.clone(), shop.clone());
+        tokio::spawn(async move { world.short_lived(&shop, &[]).await.status })
+    });
+    let mut passed = 0;
+    for racer in race.collect::<Vec<_>>() {
+        passed += usize::from(racer.await.unwrap() == 200);
+    }
+    assert_eq!(passed, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
+    let mut world = World::new().await;
+    let (shop, other) = (world.channel("shop").await, world.channel("other").await);
+    let limits = LimitsPatch { storm_issues: Some(Some(1)), ..LimitsPatch::default() };
+    world.change(&shop, ChannelPatch { limits, ..ChannelPatch::default() }).await;
+    for _ in 0..2 {
+        world.short_lived(&shop, &[]).await.token();
+        world.short_lived(&shop, &[]).await.is(429, TOO_FAST);
+        world.short_lived(&other, &[]).await.token();
+        world.short_lived(&other, &[]).await.token();
+        // What was counted begins anew with the process.
+        world.restart().await;
+    }
+    let limits = LimitsPatch { storm_issues: Some(None), ..LimitsPatch::default() };
+    world.change(&shop, ChannelPatch { limits, ..ChannelPatch::default() }).await;
+    for _ in 0..3 {
+        world.short_lived(&shop, &[]).await.token();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_operation_has_a_rate_of_its_own_and_checks_have_one_only_if_it_is_set() {
+    let one = NonZeroU32::new(1).unwrap();
+    let world = World::with(|it| (it.rates.other, it.rates.check) = (one, Some(one))).await;
+    let free = World::with(|it| it.rates.other = one).await;
+    let shop = world.channel("shop").await;
+    let token = world.v21(&shop, &[]).await.token();
+    let opaque = world.short_lived(&shop, &[]).await.token();
+    let assertion = shop.assertion(world.now());
+    assert!(is_limited(async || world.verify_jws(&token).await).await);
+    assert!(is_limited(async || world.verify_opaque(&opaque).await).await);
+    assert!(is_limited(async || world.key_ids(&assertion).await).await);
+    assert!(!is_limited(async || world.gateway(&token, "").await).await, "no operation of LINE's");
+
+    let shop = free.channel("shop").await;
+    let token = free.v21(&shop, &[]).await.token();
+    assert!(!is_limited(async || free.verify_jws(&token).await).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_to_end_a_dead_token_uses_up_nobodys_revocations() {
+    let world = World::with(|it| it.rates.other = NonZeroU32::new(1).unwrap()).await;
+    let shop = world.channel("shop").await;
+    let first = world.short_lived(&shop, &[]).await.token();
+    let second = world.short_lived(&shop, &[]).await.token();
+    assert_eq!(world.revoke_opaque(&first).await.status, 200);
+    for _ in 0..20 {
+        assert_eq!(world.revoke_opaque(&first).await.status, 200);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+    assert_eq!(world.revoke_opaque(&second).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttled_guesses_are_told_to_the_audit_once_and_never_for_made_up_channels() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    for id in [shop.id.to_string(), "9999999999".to_owned()] {
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &*id),
+            ("client_secret", "not the secret"),
+        ];
+        for number in 0..14 {
+            let answer = world.post("/oauth2/v3/token", &fields).await;
+            assert_eq!(answer.status, if number < 10 { 400 } else { 429 }, "{id}");
+        }
+    }
+    let told = told(&world, &shop, "secret.throttle").await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].source.as_deref(), Some("127.0.0.1"));
+    let page = Page { before: None, most: 100 };
+    let all = world.authority().store().audit(None, page).await.unwrap();
+    assert_eq!(all.iter().filter(|row| row.act == "secret.throttle").count(), 1);
+    assert!(world.get("/metrics").await.text.contains("tegata_throttled_total{limit=\"guess\"} 8"));
+}
+
+/// Asks again and again; of one a second, the third or so is too fast.
+async fn is_limited(ask: impl AsyncFn() -> Answer) -> bool {
+    for _ in 0..10 {
+        let answer = ask().await;
+        if answer.status == 429 {
+            answer.is(429, TOO_FAST);
+            assert_eq!(answer.header("retry-after"), "1");
+            return true;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    false
+}
+
+/// What the audit was told of a channel; it is told behind the answer.
+async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
+    for _ in 0..100 {
+        let page = Page { before: None, most: 100 };
+        let mut rows = world.authority().store().audit(Some(shop.id), page).await.unwrap();
+        rows.retain(|row| row.act == act);
+        if !rows.is_empty() {
+            return rows;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the audit was told nothing of {act}");
 }

@@ -365,7 +365,8 @@ async fn the_eleventh_wrong_secret_is_429_and_the_right_one_never() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_take_nothing() {
-    let slow = tegata_server::Rates { short_lived: 2, other: 1 };
+    let rate = |rate| std::num::NonZeroU32::new(rate).unwrap();
+    let slow = tegata_server::Rates { short_lived: rate(2), other: rate(1), ..Default::default() };
     let world = World::with(|settings| settings.rates = slow).await;
     let shop = world.channel("shop").await;
     let wrong = Channel { secret: "wrong".into(), ..shop_like(&shop) };

@@ -10,8 +10,8 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    By, ChannelPatch, EndedBy, Error, GroupPatch, NewChannel, Provider, Result, SigningKeyChange,
-    SigningKeyRow, endings::What,
+    By, ChannelPatch, EndedBy, Error, GroupPatch, LimitsPatch, NewChannel, Provider, Result,
+    SigningKeyChange, SigningKeyRow, endings::What,
 };
 use rusqlite::{ErrorCode, params};
 use serde_json::json;
@@ -96,6 +96,7 @@ pub(super) fn create_channel(tx: &mut Tx<'_>, new: &NewChannel, by: &By) -> Resu
         group_rule,
         own_audience_only: false,
         single_use_assertions: false,
+        limits: Default::default(),
         secrets: vec![Secret { hash: new.secret, until: None }],
         assertion_keys: Vec::new(),
         groups: Default::default(),
@@ -123,7 +124,8 @@ pub(super) fn change_channel(
                    state = coalesce(?4, state), group_cap = coalesce(?5, group_cap),
                    group_when_full = coalesce(?6, group_when_full),
                    own_audience_only = coalesce(?7, own_audience_only),
-                   single_use = coalesce(?8, single_use) WHERE id = ?1";
+                   single_use = coalesce(?8, single_use), limits = ?9 WHERE id = ?1";
+    let limits = patch.limits.applied_to(old.limits);
     let values = params![
         id.number(),
         patch.name,
@@ -133,10 +135,12 @@ pub(super) fn change_channel(
         patch.group_when_full.map(rows::word),
         patch.own_audience_only,
         patch.single_use_assertions,
+        rows::json(&limits),
     ];
     write(tx, sql, values)?;
-    // Nobody is judged by a name.
-    let rules = ChannelPatch { name: None, ..patch.clone() };
+    // Nobody is judged by a name, nor by limits.
+    let limits_too = LimitsPatch::default();
+    let rules = ChannelPatch { name: None, limits: limits_too, ..patch.clone() };
     if rules == ChannelPatch::default() {
         tx.touch(id);
     } else {
@@ -172,6 +176,7 @@ pub(super) fn change_channel(
     note("group_cap", patch.group_cap.map(|it| json!(it)));
     note("group_when_full", patch.group_when_full.map(|it| json!(it)));
     note("own_audience_only", patch.own_audience_only.map(|it| json!(it)));
+    note("limits", (limits != old.limits).then(|| json!(limits)));
     note("single_use_assertions", patch.single_use_assertions.map(|it| json!(it)));
     audit(tx, by, act, Some(old.provider), Some(id), changed.into())?;
     rows::channel_by_id(tx.conn, id).map_err(unavailable)?.ok_or(Error::NotFound("channel"))

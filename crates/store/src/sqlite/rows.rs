@@ -120,7 +120,8 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<(i64, Sign
 
 /// The columns of a channel, in the order that [`channel`] reads.
 pub(super) const CHANNEL: &str = "SELECT c.number, c.id, c.provider, c.name, c.type, c.created_at,
-    c.state, c.law, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.secret,
+    c.state, c.law, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.limits,
+    c.secret,
     c.previous_secret, c.previous_until, n.revision, n.bulk_serial
     FROM channel c JOIN channel_count n ON n.channel = c.id";
 
@@ -146,6 +147,7 @@ pub(super) fn channel(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Chan
         },
         own_audience_only: row.get("own_audience_only")?,
         single_use_assertions: row.get("single_use")?,
+        limits: from_json(&row.get::<_, String>("limits")?)?,
         secrets,
         assertion_keys: assertion_keys(conn, id)?,
         groups: groups(conn, id)?,

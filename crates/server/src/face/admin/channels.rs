@@ -4,7 +4,7 @@ use crate::face::admin::{
     Administrator,
     problem::{Problem, Problems},
     providers::{LONGEST_NAME, name},
-    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query},
+    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
     schema, show,
 };
 use axum::{
@@ -13,11 +13,13 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use tegata_store::{ChannelPatch, Ending};
+use serde_json::value::RawValue;
+use std::num::NonZeroU32;
+use tegata_store::{ChannelPatch, Ending, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     law::{ChannelType, Law, WhenFull},
-    policy::ChannelState,
+    policy::{Channel, ChannelState},
     time::DAY,
 };
 use utoipa::ToSchema;
@@ -81,18 +83,23 @@ pub async fn list(
     Ok(show::Channels::of(&rows, next))
 }
 
-/// Show a channel.
+/// Show a channel, its secrets without their values, and what of its issuing rests.
 #[utoipa::path(
     get, path = "/channels/{channel}", operation_id = "showChannel", tag = "channels",
     params(("channel" = schema::ChannelId, Path, description = "Which.")),
-    responses((status = 200, description = "The channel.", body = show::Channel), Problems)
+    responses((status = 200, description = "The channel.", body = show::WholeChannel), Problems)
 )]
 pub async fn show(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Query(()): Query<()>,
-) -> Result<Json<show::Channel>, Problem> {
-    Ok(Json((&*who.channel(id).await?).into()))
+) -> Result<Json<show::WholeChannel>, Problem> {
+    Ok(whole(&who, &*who.channel(id).await?))
+}
+
+fn whole(who: &Administrator, channel: &Channel) -> Json<show::WholeChannel> {
+    let resting = who.authority.resting(channel.id);
+    Json(show::WholeChannel::of(channel, &resting, who.authority.now()))
 }
 
 /// What a channel can be set to; deletion has a method of its own.
@@ -117,8 +124,43 @@ impl FromMembers for ChannelPatch {
             group_when_full: when_full(members, "group_when_full")?,
             own_audience_only: members.take("own_audience_only", "true or false")?,
             single_use_assertions: members.take("single_use_assertions", "true or false")?,
+            limits: match members.take::<Box<RawValue>>("limits", "an object")? {
+                Some(limits) if limits.get().starts_with('{') => object(limits.get().as_bytes())?,
+                Some(_) => return Err(invalid("limits", "an object")),
+                None => LimitsPatch::default(),
+            },
         })
     }
+}
+
+/// The most that a rate can be set to; a limit beyond it limits nothing.
+const FASTEST: i64 = 1_000_000;
+
+impl FromMembers for LimitsPatch {
+    /// What is absent stays, what is null goes back to the server's.
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let rate = |members: &mut Members, name| limit(members, name, FASTEST);
+        let seconds = |members: &mut Members, name| limit(members, name, DAY);
+        Ok(Self {
+            issue_rate_short_lived: members.or_null("issue_rate_short_lived", rate)?,
+            issue_rate: members.or_null("issue_rate", rate)?,
+            storm_issues: members.or_null("storm_issues", |members, name| {
+                let issues = members.whole(name, 0..=u32::MAX.into())?;
+                Ok(issues.and_then(|issues| issues.try_into().ok()))
+            })?,
+            storm_window_seconds: members.or_null("storm_window_seconds", seconds)?,
+            storm_rest_seconds: members.or_null("storm_rest_seconds", seconds)?,
+        })
+    }
+}
+
+fn limit(
+    members: &mut Members,
+    name: &'static str,
+    most: i64,
+) -> Result<Option<NonZeroU32>, Problem> {
+    let figure = members.whole(name, 1..=most)?;
+    Ok(figure.and_then(|figure| u32::try_from(figure).ok()).and_then(NonZeroU32::new))
 }
 
 /// How many live tokens of a kind a group may have: no more than a channel may.
@@ -138,20 +180,20 @@ pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<Whe
     patch, path = "/channels/{channel}", operation_id = "changeChannel", tag = "channels",
     params(("channel" = schema::ChannelId, Path, description = "Which.")),
     request_body = schema::ChannelChange,
-    responses((status = 200, description = "The channel as it is now.", body = show::Channel),
+    responses((status = 200, description = "The channel as it is now.", body = show::WholeChannel),
               Problems)
 )]
 pub async fn change(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
     Body(patch): Body<ChannelPatch>,
-) -> Result<Json<show::Channel>, Problem> {
+) -> Result<Json<show::WholeChannel>, Problem> {
     if patch == ChannelPatch::default() {
         // No act, so nothing for the audit.
-        return Ok(Json((&*who.channel(id).await?).into()));
+        return Ok(whole(&who, &*who.channel(id).await?));
     }
     let changed = who.authority.store().change_channel(id, patch, who.by(None)).await?;
-    Ok(Json((&changed).into()))
+    Ok(whole(&who, &changed))
 }
 
 /// Delete a channel and all its tokens, for good.

@@ -20,6 +20,8 @@ use utoipa::{
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
+    /// In how many seconds asking again may help, where that is known.
+    retry_after: Option<u64>,
 }
 
 /// What is wrong, for programs. A new one may come at any time.
@@ -58,6 +60,8 @@ pub enum Code {
     IdempotencyKeyReused,
     /// The token that the `Idempotency-Key` stands for has ended.
     IdempotencyKeyEnded,
+    /// The channel asks faster than it may.
+    TooFast,
     /// Too many single endings of stateless tokens.
     TooManySingleEndings,
     /// Nothing can be known or done at the moment.
@@ -83,7 +87,7 @@ impl Code {
             | Self::IdempotencyKeyEnded => StatusCode::CONFLICT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooFast | Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -121,7 +125,7 @@ impl IntoResponses for Problems {
 impl Problem {
     /// The problem of that code; `detail` says what is so and names the way out.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after: None }
     }
 
     /// What is wrong.
@@ -142,7 +146,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, status) = (self.code, self.code.status());
+        let (code, status, retry_after) = (self.code, self.code.status(), self.retry_after);
         let title = status.canonical_reason();
         let body = Details { title, status: status.as_u16(), code, detail: self.detail };
         let mut response = (status, axum::Json(body)).into_response();
@@ -160,6 +164,9 @@ impl IntoResponse for Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("900"));
             }
             _ => {}
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -201,9 +208,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::IdempotencyMismatch => Code::IdempotencyKeyReused,
             Refusal::IdempotencyEnded => Code::IdempotencyKeyEnded,
+            Refusal::TooFast { .. } => Code::TooFast,
             Refusal::TooManyStatelessEndings => Code::TooManySingleEndings,
         };
-        Self::new(code, refusal.to_string())
+        let retry_after = match refusal {
+            Refusal::TooFast { seconds } => Some(seconds),
+            _ => None,
+        };
+        Self { retry_after, ..Self::new(code, refusal.to_string()) }
     }
 }
 

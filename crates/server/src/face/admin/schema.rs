@@ -138,6 +138,33 @@ word! {
     SigningKeyState, ["coming", "active", "retired", "bounded", "removed"]
 }
 
+word! {
+    /// Whose issuing rests: a group's, that of requests without a group, or that of
+    /// all groups beyond the hundred that a channel can have.
+    Whose, ["group", "no-group", "other-groups"]
+}
+
+/// How fast a channel may be used; null is what the server was set to.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes `ChannelLimits`, and what is read of them")]
+pub struct Limits {
+    /// Short-lived tokens a second.
+    #[schema(minimum = 1, maximum = 1000000)]
+    issue_rate_short_lived: Option<u32>,
+    /// Of each other operation but the checks, a second.
+    #[schema(minimum = 1, maximum = 1000000)]
+    issue_rate: Option<u32>,
+    /// So many tokens of a kind in a window, before issuing of it rests; 0 is no bound.
+    storm_issues: Option<u32>,
+    /// How long the window is.
+    #[schema(minimum = 1, maximum = 86400)]
+    storm_window_seconds: Option<u32>,
+    /// How long issuing rests then.
+    #[schema(minimum = 1, maximum = 86400)]
+    storm_rest_seconds: Option<u32>,
+}
+
 /// Changes of a channel; what is absent stays.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +187,9 @@ pub struct ChannelChange {
     /// Whether each assertion is taken once.
     #[schema(nullable = false)]
     single_use_assertions: Option<bool>,
+    /// Of these, too, what is absent stays; what is null goes back to the server's.
+    #[schema(nullable = false)]
+    limits: Option<Limits>,
 }
 
 /// Changes of a group's rules; what is absent stays, what is null goes back to the

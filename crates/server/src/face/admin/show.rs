@@ -2,7 +2,7 @@
 //! that neither can say what the other does not. Absent values are null, times
 //! RFC 3339.
 
-use crate::face::admin::schema;
+use crate::{face::admin::schema, limits::Resting};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     law::{ChannelType, Kind, Law, WhenFull},
-    policy::{self, ChannelState, RegisteredKey},
+    policy::{self, ChannelLimits, ChannelState, RegisteredKey},
     time::UnixTime,
 };
 use utoipa::ToSchema;
@@ -62,6 +62,8 @@ pub struct Channel {
     own_audience_only: bool,
     /// Whether each assertion is taken once.
     single_use_assertions: bool,
+    #[schema(value_type = schema::Limits)]
+    limits: ChannelLimits,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
 }
@@ -79,7 +81,60 @@ impl From<&policy::Channel> for Channel {
             group_when_full: it.group_rule.when_full,
             own_audience_only: it.own_audience_only,
             single_use_assertions: it.single_use_assertions,
+            limits: it.limits,
             created_at: time(it.created_at),
+        }
+    }
+}
+
+/// A channel with what belongs to it alone.
+#[derive(Serialize, ToSchema)]
+pub struct WholeChannel {
+    #[serde(flatten)]
+    channel: Channel,
+    /// The secrets that are taken, the current one first; not their values.
+    secrets: Vec<Secret>,
+    /// What of its issuing rests, because too much was issued.
+    resting: Vec<Rest>,
+}
+
+/// A channel secret that is taken.
+#[derive(Serialize, ToSchema)]
+pub struct Secret {
+    /// Until when; null of the current one.
+    #[schema(required, value_type = Option<schema::Time>)]
+    valid_until: Option<String>,
+}
+
+/// Issuing of a kind that rests for somebody.
+#[derive(Serialize, ToSchema)]
+pub struct Rest {
+    #[schema(value_type = schema::Kind)]
+    kind: Kind,
+    #[schema(value_type = schema::Whose)]
+    whose: &'static str,
+    /// The group, if it is one.
+    #[schema(required, value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// Until when.
+    #[schema(required, value_type = Option<schema::Time>)]
+    until: Option<String>,
+}
+
+impl WholeChannel {
+    /// The channel as it is at `now`.
+    pub fn of(it: &policy::Channel, resting: &[(Resting, UnixTime)], now: UnixTime) -> Self {
+        let taken = it.secrets.iter().filter(|it| it.until.is_none_or(|until| now < until));
+        let rest = |(rest, until): &(Resting, UnixTime)| Rest {
+            kind: rest.kind,
+            whose: rest.whose.name(),
+            group: rest.whose.group().cloned(),
+            until: time(*until),
+        };
+        Self {
+            channel: it.into(),
+            secrets: taken.map(|it| Secret { valid_until: it.until.and_then(time) }).collect(),
+            resting: resting.iter().map(rest).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     face::{App, form_of},
     form::Form,
+    limits::{Operation, TooFast},
     reply::Reply,
 };
 use axum::extract::{RawQuery, State};
@@ -34,7 +35,7 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
     match checked {
         Ok(active) => {
             app.metrics.checks_jws.active.inc();
-            verified(app, &active)
+            verified(app, &active, Operation::VerifyJws)
         }
         Err(refused) => {
             app.metrics.checks_jws.refused.inc();
@@ -57,7 +58,7 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     match checked {
         Ok(active) => {
             app.metrics.checks_opaque.active.inc();
-            verified(app, &active)
+            verified(app, &active, Operation::VerifyOpaque)
         }
         Err(refused) => {
             app.metrics.checks_opaque.refused.inc();
@@ -66,7 +67,13 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     }
 }
 
-fn verified(app: &App, active: &Active) -> Reply {
+fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
+    let steady = || app.authority.clock().steady();
+    let checked = app.authority.limits().check(operation, active.claims.channel, steady);
+    if let Err(TooFast(seconds)) = checked {
+        return Wrong::TooFast(seconds).into();
+    }
+
     #[derive(Serialize)]
     struct Answer<'a> {
         client_id: ChannelId,

@@ -8,7 +8,6 @@ use crate::{
     authority::Error,
     face::App,
     form::BadForm,
-    limits::TooFast,
     reply::{self, Reply},
     source::Source,
 };
@@ -67,6 +66,7 @@ impl Wrong {
     /// What the authority answered.
     pub fn of(error: Error, shown: Shown) -> Self {
         match error {
+            Error::Refused(Refusal::TooFast { seconds }) => Self::TooFast(seconds),
             Error::Refused(refusal) => Self::Refused(refusal, shown),
             error => Self::Unavailable(error),
         }
@@ -75,22 +75,13 @@ impl Wrong {
     /// What the authority answered to somebody who showed something for a
     /// channel. A wrong secret counts as a guess.
     pub fn judged(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
-        let wrong = Self::of(error, shown);
-        let guess = match wrong {
-            Self::Refused(_, Shown::Assertion) => false,
-            Self::Refused(refusal, _) => matches!(
-                refusal,
-                Refusal::WrongSecret | Refusal::UnknownChannel | Refusal::Suspended
-            ),
-            _ => false,
-        };
-        if guess {
-            let now = app.authority.clock().steady();
-            if let Err(TooFast(seconds)) = app.limits.guess(from.0, channel, now) {
-                return Self::TooFast(seconds);
+        let error = match error {
+            Error::Refused(refusal) if shown != Shown::Assertion => {
+                app.authority.after_secret(refusal, from, channel).into()
             }
-        }
-        wrong
+            error => error,
+        };
+        Self::of(error, shown)
     }
 }
 
@@ -181,6 +172,7 @@ fn refused(refusal: Refusal, shown: Shown) -> Reply {
         (Refusal::IdempotencyMismatch, _) => {
             reply::message(StatusCode::UNPROCESSABLE_ENTITY, &refusal.to_string())
         }
+        (Refusal::TooFast { seconds }, _) => Wrong::TooFast(seconds).into(),
         (Refusal::TooManyStatelessEndings, _) => {
             let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string());
             reply::retry_after(reply, 60)

@@ -4,9 +4,7 @@ use super::{
     dialect::{Shown, Wrong, ok},
     fields,
 };
-use crate::{
-    authority::Token, face::App, form::Form, limits::TooFast, reply::Reply, source::Source,
-};
+use crate::{authority::Token, face::App, form::Form, reply::Reply, source::Source};
 use axum::extract::State;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -153,9 +151,6 @@ impl Asked {
         let wrong = |error| Wrong::judged(app, error, shown, source, channel);
         let issued = async {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
-            // Behind the proof, so that nobody empties another's bucket.
-            let taken = app.limits.issue(channel, self.kind, began);
-            taken.map_err(|TooFast(seconds)| Wrong::TooFast(seconds))?;
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
         let issued = issued.await;

@@ -8,6 +8,7 @@ use crate::{
     authority::{Error, ending_of},
     face::{App, form_of},
     form::Form,
+    limits::Operation,
     reply::Reply,
     source::Source,
 };
@@ -42,7 +43,9 @@ pub async fn jws(
         law::Form::Opaque(_) => return Err(Wrong::NotJws),
     }
     match app.authority.read(token.as_bytes()) {
-        Ok(claims) if claims.channel == channel => end(&app, &claims, source).await,
+        Ok(claims) if claims.channel == channel => {
+            end(&app, &claims, Operation::RevokeJws, source).await
+        }
         // Another channel's token is left alone, and nothing is said of it.
         Ok(_) => Ok(Reply::default()),
         Err(Refused::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
@@ -66,7 +69,7 @@ pub async fn opaque(
         law::Form::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
-        Ok(claims) => end(&app, &claims, source).await,
+        Ok(claims) => end(&app, &claims, Operation::RevokeOpaque, source).await,
         Err(Refused::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
@@ -81,13 +84,25 @@ fn is_jws(token: &str) -> bool {
     header.is_ok() && !payload.is_empty() && !signature.is_empty()
 }
 
-async fn end(app: &App, token: &Claims, from: Source) -> Result<Reply, Wrong> {
+async fn end(
+    app: &App,
+    token: &Claims,
+    operation: Operation,
+    from: Source,
+) -> Result<Reply, Wrong> {
     // What is over needs no ending. Asked of the view, since whoever holds a dead
     // token may ask again and again, and must not cost a commit each time.
     let found = judge(token, app.authority.now(), &app.authority.view());
     if let Err(Refused::Expired | Refused::Ended(_)) = found {
         return Ok(Reply::default());
     }
+    // What ends nothing is not counted: whoever holds a dead token must not use up
+    // what the channel needs for the endings that count.
+    let wrong = |error| Wrong::of(error, Shown::RevokeSecret);
+    let Some(channel) = app.authority.channel(token.channel).await.map_err(wrong)? else {
+        return Ok(Reply::default());
+    };
+    app.authority.take(operation, &channel).map_err(wrong)?;
     let actor = format!("channel {}", token.channel);
     let by = app.authority.by(&actor, Some(from.to_string()), None);
     match app.authority.end(token.channel, ending_of(token), false, by).await {
@@ -98,6 +113,6 @@ async fn end(app: &App, token: &Claims, from: Source) -> Result<Reply, Wrong> {
         Err(Error::NotFound(_) | Error::Refused(Refusal::NotFound | Refusal::UnknownChannel)) => {
             Ok(Reply::default())
         }
-        Err(error) => Err(Wrong::of(error, Shown::RevokeSecret)),
+        Err(error) => Err(wrong(error)),
     }
 }

@@ -1,7 +1,8 @@
 //! Providers, channels, their settings, keys and groups.
 
 use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
-use tegata_store::{ChannelPatch, Ending, Error, Page, TokenState};
+use std::num::NonZeroU32;
+use tegata_store::{ChannelPatch, Ending, Error, LimitsPatch, Page, TokenState};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
     law::{Kind, Law, WhenFull},
@@ -118,6 +119,8 @@ pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothin
     after!(patch(ChannelPatch { name: Some("Other".into()), ..none() }), moves: false);
     assert_eq!(world.snapshot(&shop).await.name, "Other");
     after!(patch(none()), moves: false);
+    let limits = LimitsPatch { storm_issues: Some(Some(7)), ..LimitsPatch::default() };
+    after!(patch(ChannelPatch { limits, ..none() }), moves: false);
     after!(world.ask(&shop, Ask::new(Kind::ShortLived)), moves: false);
     after!(world.end(shop.id, Ending::All, false, by(NOW)), moves: false);
     after!(world.stamp_used(vec![(shop.id, Serial(1), NOW)]), moves: false);
@@ -287,6 +290,11 @@ pub async fn settings_survive_reopening(mut world: World) {
                 group_when_full: Some(WhenFull::Refuse),
                 own_audience_only: Some(true),
                 single_use_assertions: Some(true),
+                limits: LimitsPatch {
+                    issue_rate: Some(NonZeroU32::new(11)),
+                    storm_issues: Some(Some(0)),
+                    ..LimitsPatch::default()
+                },
             },
         )
         .await;
@@ -301,6 +309,10 @@ pub async fn settings_survive_reopening(mut world: World) {
     assert_eq!(channel.state, ChannelState::Suspended);
     assert_eq!(channel.group_rule, GroupRule { cap: 9, when_full: WhenFull::Refuse });
     assert!(channel.own_audience_only && channel.single_use_assertions);
+    assert_eq!(
+        (channel.limits.issue_rate, channel.limits.storm_issues),
+        (NonZeroU32::new(11), Some(0))
+    );
     assert_eq!(channel.groups[&group("b")], settings);
     let keys: Vec<_> = channel.assertion_keys.iter().map(|key| key.id).collect();
     assert_eq!(keys, [shop.kid, second]);

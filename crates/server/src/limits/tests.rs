@@ -1,0 +1,296 @@
+//! The limits, with the clock as an argument.
+
+use super::{storm::Rule, table::Entry, *};
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+fn id(number: u64) -> ChannelId {
+    ChannelId::from_number(1_000_000_000 + number).unwrap()
+}
+
+fn name(group: u64) -> Group {
+    format!("team-{group}").parse().unwrap()
+}
+
+fn source(number: u32) -> Source {
+    Source(IpAddr::from(number.to_be_bytes()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a base for moments that the tests choose")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn limits(rates: Rates) -> (Limits, impl Fn(u64) -> Instant) {
+    let start = start();
+    let at = move |milliseconds| start + Duration::from_millis(milliseconds);
+    (Limits::new(rates, Throttled::default(), start), at)
+}
+
+// ---- buckets
+
+#[test]
+fn a_bucket_holds_one_seconds_worth_and_operations_count_apart() {
+    let (limits, at) = limits(Rates::default());
+    let take = |operation, channel, ms| {
+        let rate = if operation == Operation::Issue(Kind::ShortLived) { 370 } else { 2_000 };
+        let one = || limits.take_of(operation, id(channel), whole(rate), at(ms)).is_ok();
+        (0..2_500).filter(|_| one()).count()
+    };
+    assert_eq!(take(Operation::Issue(Kind::ShortLived), 1, 0), 370);
+    assert_eq!(take(Operation::Issue(Kind::ShortLived), 1, 100), 36);
+    assert_eq!(take(Operation::Issue(Kind::V21), 1, 100), 2_000, "kinds count apart");
+    assert_eq!(take(Operation::KeyIds, 1, 100), 2_000);
+    assert_eq!(take(Operation::Issue(Kind::ShortLived), 2, 100), 370, "channels, too");
+    assert_eq!(take(Operation::Issue(Kind::ShortLived), 1, 60_000), 370, "no more is saved");
+}
+
+proptest! {
+    #[test]
+    fn never_more_than_the_burst_and_the_rate_pass(
+        rate in 1_u32..100_000,
+        steps in prop::collection::vec((0_u64..400_000_000, 1_usize..60), 1..60),
+    ) {
+        let (rate, mut now, mut passed) = (whole(rate), 1_000, Vec::new());
+        let mut bucket = Bucket::default();
+        for (step, asks) in steps {
+            now += step;
+            for _ in 0..asks {
+                if bucket.take(rate, now).is_ok() {
+                    passed.push(now);
+                }
+            }
+        }
+        // Between any two of them, not only from the beginning.
+        for (first, &began) in passed.iter().enumerate() {
+            for (last, &ended) in passed.iter().enumerate().skip(first) {
+                let most = f64::from(rate.get()) * (1.0 + (ended - began) as f64 / 1e9);
+                prop_assert!((last - first + 1) as f64 <= most + 1e-6);
+            }
+        }
+    }
+}
+
+// ---- guesses
+
+#[test]
+fn the_eleventh_wrong_secret_within_a_minute_waits_and_the_first_to_wait_is_told_once() {
+    let (limits, at) = limits(Rates::default());
+    let guess = |from, channel, second: u64| {
+        limits.guess(source(from), id(channel), true, at(second * 1_000))
+    };
+    for _ in 0..10 {
+        assert_eq!(guess(1, 1, 0), Ok(()));
+    }
+    let wait = TooFast(40);
+    assert_eq!(guess(1, 1, 20), Err(TooMany { wait, begins: true }));
+    assert_eq!(guess(1, 1, 20), Err(TooMany { wait, begins: false }));
+    assert_eq!(guess(1, 2, 20), Ok(()), "another channel");
+    assert_eq!(guess(2, 1, 20), Ok(()), "another source");
+    assert_eq!(guess(1, 1, 60), Ok(()), "the minute is over");
+    assert_eq!(limits.throttled.guess.get(), 2);
+}
+
+// ---- the storm guard
+
+const TEN_MINUTES: u64 = 600 * SECOND;
+
+fn rule(issues: u32) -> Rule {
+    Rule { issues: whole(issues), window: TEN_MINUTES, rest: TEN_MINUTES }
+}
+
+/// Asks and issues at once, as one client after the other does.
+fn issue(storm: &mut Storm, group: Option<&Group>, rule: Rule, now: u64) -> Result<(), TooFast> {
+    let held = storm.ask(group, rule, now, &mut Vec::new())?;
+    storm.settle(&held, true);
+    Ok(())
+}
+
+#[test]
+fn the_storm_guards_count_is_exact_at_its_edges() {
+    let (mut storm, rule) = (Storm::new(7), rule(10_000));
+    for number in 0..10_000 {
+        assert_eq!(issue(&mut storm, None, rule, 7 + number), Ok(()));
+    }
+    let last = 7 + TEN_MINUTES - 1;
+    assert_eq!(issue(&mut storm, None, rule, last), Err(TooFast(600)), "the 10,001st rests");
+    let ends = last + TEN_MINUTES;
+    assert_eq!(issue(&mut storm, None, rule, ends - 1), Err(TooFast(1)));
+    assert_eq!(issue(&mut storm, None, rule, ends), Ok(()));
+
+    let mut storm = Storm::new(7);
+    for _ in 0..10_000 {
+        assert_eq!(issue(&mut storm, None, rule, 7), Ok(()));
+    }
+    assert_eq!(issue(&mut storm, None, rule, 7 + TEN_MINUTES), Ok(()), "a new window");
+}
+
+#[test]
+fn what_did_not_happen_gives_its_place_back_and_begins_no_rest() {
+    let (mut storm, rule, mut begun) = (Storm::new(0), rule(2), Vec::new());
+    let first = storm.ask(None, rule, 0, &mut begun).unwrap();
+    let second = storm.ask(None, rule, 0, &mut begun).unwrap();
+    // Both places are held, and it is not known whether they will be used.
+    assert_eq!(storm.ask(None, rule, 0, &mut begun), Err(TooFast(1)));
+    storm.settle(&first, false);
+    storm.settle(&second, true);
+    issue(&mut storm, None, rule, 0).unwrap();
+    assert!(begun.is_empty());
+    assert_eq!(storm.ask(None, rule, 0, &mut begun), Err(TooFast(600)));
+    assert_eq!(begun, [Rest { who: Who::Group(None), until: TEN_MINUTES }]);
+}
+
+#[test]
+fn a_storm_spread_over_made_up_groups_is_stopped_too() {
+    let (mut storm, rule) = (Storm::new(0), rule(1_000));
+    let passed = (0..20_000).filter(|&it| issue(&mut storm, Some(&name(it)), rule, 0).is_ok());
+    // The hundred that were first, and what came after them as one.
+    assert_eq!(passed.count(), 1_000);
+    assert!(storm.resting(0).any(|rest| rest.who == Who::Others));
+}
+
+/// One ask: by which group, how much later, and whether its issue happens.
+fn asks(groups: u64) -> impl Strategy<Value = Vec<(u64, u64, bool)>> {
+    let ask = (0..groups, 0_u64..TEN_MINUTES / 20, prop::bool::weighted(0.8));
+    prop::collection::vec(ask, 1..400)
+}
+
+proptest! {
+    #[test]
+    fn no_window_holds_more_issues_of_a_group_than_the_rule_allows(
+        most in 1_u32..12,
+        asks in asks(4),
+    ) {
+        let (mut storm, rule, mut now) = (Storm::new(0), rule(most), 0);
+        let mut windows = HashMap::new();
+        for (group, later, happens) in asks {
+            now += later;
+            let Ok(held) = storm.ask(Some(&name(group)), rule, now, &mut Vec::new()) else {
+                continue;
+            };
+            storm.settle(&held, happens);
+            // Never more than twice the rule in any ten minutes: at the seam of two
+            // windows, or of a window and what begins anew after a rest.
+            let times: &mut Vec<u64> = windows.entry(group).or_default();
+            times.extend(happens.then_some(now));
+            let recent = times.iter().filter(|&&it| now - it < TEN_MINUTES).count();
+            prop_assert!(recent <= 2 * most as usize);
+        }
+    }
+
+    #[test]
+    fn a_groups_storm_leaves_the_other_groups_issue_alone(
+        most in 2_u32..40,
+        others in 1_u64..5,
+        asks in asks(5),
+    ) {
+        // Whoever asks for no more than its part of a window is never refused,
+        // whatever the others do, and whether what they ask for happens or not.
+        let part = u64::from(most) / (others + 1);
+        let (mut storm, rule, mut now, mut held_back) = (Storm::new(0), rule(most), 0, Vec::new());
+        let mut quiet = Vec::<u64>::new();
+        for (group, later, happens) in asks {
+            now += later;
+            let recent = quiet.iter().filter(|&&it| now - it < 2 * TEN_MINUTES).count() as u64;
+            if recent < part {
+                let asked = storm.ask(None, rule, now, &mut Vec::new());
+                prop_assert!(asked.is_ok(), "{:?}", storm);
+                storm.settle(&asked.unwrap(), true);
+                quiet.push(now);
+            }
+            for _ in 0..most {
+                let group = name(group % others);
+                if let Ok(held) = storm.ask(Some(&group), rule, now, &mut Vec::new()) {
+                    if happens {
+                        storm.settle(&held, true);
+                    } else {
+                        held_back.push(held);
+                    }
+                }
+            }
+            if later % 3 == 0 {
+                held_back.drain(..).for_each(|held| storm.settle(&held, later % 2 == 0));
+            }
+        }
+    }
+}
+
+// ---- bounds
+
+#[test]
+fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_protects() {
+    const MILLION: u64 = 1_000_000;
+    let (limits, at) = limits(Rates::default());
+    let hot = id(MILLION + 7);
+    for _ in 0..11 {
+        let _ = limits.guess(source(7), hot, true, at(0));
+    }
+    let (rule, begun) = (rule(5), &mut Vec::new());
+    for _ in 0..6 {
+        limits
+            .storms
+            .with(
+                (hot, Kind::V21),
+                0,
+                || Storm::new(0),
+                |it| it.ask(None, rule, 0, begun).map(|held| it.settle(&held, true)),
+            )
+            .unwrap_or_default();
+    }
+    assert_eq!(begun.len(), 1);
+
+    for number in 0..MILLION {
+        // Sources for one channel, and made-up channels of one source.
+        let _ = limits.guess(source(1_000 + number as u32), hot, true, at(0));
+        let _ = limits.guess(source(7), id(number), false, at(0));
+        // Channels that issue, and one with made-up groups.
+        let _ = limits.take_of(Operation::KeyIds, id(number), whole(2_000), at(0));
+        let one = |it: &mut Storm| issue(it, Some(&name(number)), rule, 0);
+        let _ = limits.storms.with((id(number), Kind::V21), 0, || Storm::new(0), one);
+        let _ = limits.storms.with((hot, Kind::ShortLived), 0, || Storm::new(0), one);
+    }
+    assert!(limits.guesses.len() <= GUESSERS);
+    assert!(limits.made_up.len() <= GUESSERS);
+    assert!(limits.buckets.len() <= BUCKETS);
+    // Nothing but the rests may go beyond it.
+    assert!(limits.storms.len() <= STORMS + limits.rests(at(0)));
+    let groups = |it: &mut Storm| it.len();
+    let groups = limits.storms.with_existing(&(hot, Kind::ShortLived), groups).unwrap();
+    assert!(groups <= 102, "{groups}");
+
+    let still = limits.guess(source(7), hot, true, at(0)).unwrap_err();
+    assert!(!still.begins, "what was throttled is throttled still");
+    assert_eq!(limits.resting(hot, at(0)).iter().filter(|it| it.kind == Kind::V21).count(), 1);
+    limits.tidy(at(2_000_000));
+    let left =
+        [limits.guesses.len(), limits.made_up.len(), limits.buckets.len(), limits.storms.len()];
+    assert_eq!(left, [0; 4], "what is over takes no room");
+}
+
+#[test]
+fn a_full_set_lets_go_of_what_is_worth_least_and_never_of_what_is_pinned() {
+    struct Worth(u64);
+    impl Entry for Worth {
+        fn is_over(&self, _: u64) -> bool {
+            false
+        }
+        fn worth(&self) -> u64 {
+            self.0
+        }
+        fn is_pinned(&self, _: u64) -> bool {
+            self.0 == 99
+        }
+    }
+    let table = Table::<u64, Worth>::new(16);
+    for key in 0..16 {
+        table.with(key, 0, || Worth(if key == 3 { 1 } else { 5 }), |_| ());
+    }
+    table.with(16, 0, || Worth(2), |_| ());
+    assert!(table.with_existing(&3, |_| ()).is_none(), "the least went");
+    table.with(17, 0, || Worth(5), |_| ());
+    assert!(table.with_existing(&16, |_| ()).is_none());
+    for key in 100..140 {
+        table.with(key, 0, || Worth(99), |_| ());
+    }
+    assert_eq!(table.len(), 40, "pinned ones stay, all of them");
+}

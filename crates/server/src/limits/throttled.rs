@@ -1,0 +1,39 @@
+//! What was turned away for being asked too fast, for `/metrics`.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+/// The counters.
+#[derive(Debug, Clone, Default)]
+pub struct Throttled {
+    /// By a channel's rate.
+    pub rate: Counter,
+    /// By the storm guard.
+    pub storm: Counter,
+    /// Wrong secrets.
+    pub guess: Counter,
+    /// Rests that the storm guard began.
+    pub rests: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Label {
+    limit: &'static str,
+}
+
+impl Throttled {
+    /// All at zero, shown by `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let by_limit = Family::<Label, Counter>::default();
+        let words = "Requests turned away for being asked too fast";
+        registry.register("throttled", words, by_limit.clone());
+        let count = |limit| by_limit.get_or_create_owned(&Label { limit });
+        let rests = Counter::default();
+        let words = "Rests that the storm guard began, of a channel, kind and group each";
+        registry.register("storm_rests", words, rests.clone());
+        Self { rate: count("rate"), storm: count("storm"), guess: count("guess"), rests }
+    }
+}
