@@ -2,6 +2,7 @@
 //! is the command line's business.
 
 use crate::{
+    door::TlsFiles,
     limits::Rates,
     source::TrustedProxies,
     warnings::{self, webhook},
@@ -14,9 +15,16 @@ use tegata_token::secret::{HashedSecret, PlainSecret};
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where `/admin/v1` is, if not at the address above.
+    pub admin_listen: Option<SocketAddr>,
+    /// Where `/metrics` is, if not at the first address.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The certificate that all these addresses show; without one, no TLS.
+    pub tls: Option<TlsFiles>,
     /// The store and the files beside it.
     pub place: Place,
-    /// The address that clients know; `http://` and the listener's address unless set.
+    /// The address that clients know; the listener's unless set, `https://` with a
+    /// certificate and else `http://`.
     pub public_url: Option<String>,
     /// The administrator's token; read from, or made in, a file unless set.
     pub admin_token: Option<AdminToken>,
@@ -27,8 +35,10 @@ pub struct Settings {
     /// How long a new signing key is published before it signs; no shorter than
     /// the JWKS may be cached.
     pub key_promotion_delay: Duration,
-    /// How many connections are served at once.
+    /// How many connections are served at once, at each address.
     pub connections: usize,
+    /// A connection without a request ends after this long.
+    pub idle_timeout: Duration,
     /// How fast a channel may be issued tokens.
     pub rates: Rates,
     /// When to warn of what ends or lies unused.
@@ -46,12 +56,16 @@ impl Settings {
         Self {
             listen,
             place: Place { store, ..Place::default() },
+            admin_listen: None,
+            metrics_listen: None,
+            tls: None,
             public_url: None,
             admin_token: None,
             endings_log: None,
             dev: false,
             key_promotion_delay: JWKS_CACHE,
             connections: 10_000,
+            idle_timeout: Duration::from_secs(75),
             rates: Rates::default(),
             warn: warnings::Policy::default(),
             webhook: None,

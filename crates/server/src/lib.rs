@@ -27,5 +27,6 @@ pub mod serve;
 pub mod source;
 pub mod warnings;
 
+pub use door::{BadCertificate, TlsFiles};
 pub use limits::{Limits, Rates, StormGuard};
 pub use metrics::Metrics;

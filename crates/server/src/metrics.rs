@@ -37,6 +37,10 @@ pub struct Metrics {
     pub throttled: Throttled,
     /// Connections that are open.
     pub connections: Gauge,
+    /// Connections cut off since their peers were too slow to send a request.
+    pub cut_sending: Counter,
+    /// Connections cut off since their peers did not read.
+    pub cut_reading: Counter,
     position: Gauge,
     view_channels: Gauge,
     storm_resting: Gauge,
@@ -93,6 +97,11 @@ struct IssueLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CutLabel {
+    slow_at: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
 }
@@ -135,6 +144,13 @@ impl Metrics {
         let (connections, position, view_channels) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("connections", "Open connections", connections.clone());
+        let cut = Family::<CutLabel, Counter>::default();
+        registry.register(
+            "connections_cut",
+            "Connections cut off since the peer was too slow",
+            cut.clone(),
+        );
+        let cut = |slow_at| cut.get_or_create_owned(&CutLabel { slow_at });
         registry.register("log_position", "The number of the change log's end", position.clone());
         let storm_resting = Gauge::default();
         registry.register(
@@ -156,6 +172,8 @@ impl Metrics {
             revocations,
             bugs,
             connections,
+            cut_sending: cut("sending"),
+            cut_reading: cut("reading"),
             position,
             view_channels,
             throttled,

@@ -4,8 +4,8 @@ use crate::{
     authority::{self, Authority, Memory},
     chance,
     config::{AdminToken, Settings},
-    door,
-    face::App,
+    door::{self, BadCertificate, Tls},
+    face::{App, Shows},
     jobs,
     limits::Limits,
     metrics::Metrics,
@@ -22,17 +22,22 @@ use std::{
 use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
 use tegata_token::secret::PlainSecret;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
 
 /// A server that runs.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where `/admin/v1` is.
+    pub admin_address: SocketAddr,
+    /// Where `/metrics` is.
+    pub metrics_address: SocketAddr,
     /// The authority that it serves.
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, where none was set.
     pub admin_token_file: Option<PathBuf>,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     work: JoinHandle<()>,
 }
@@ -54,6 +59,9 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The certificate cannot be shown.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
     /// The file of the administrator's token.
     #[error("the administrator's token")]
     AdminToken(#[from] private_file::Error),
@@ -73,15 +81,13 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; nothing is left running then.
 pub async fn serve(settings: Settings) -> Result<Running, Error> {
-    if settings.dev && !settings.listen.ip().is_loopback() {
-        return Err(Error::DevInTheOpen(settings.listen));
-    }
     // First of all, since the address names the issuer. Whoever connects before
     // the store is open waits.
-    let listen = |error| Error::Listen { address: settings.listen, error };
-    let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
-    let public_url = settings.public_url.unwrap_or_else(|| format!("http://{address}"));
+    let listeners = Listeners::bind(&settings).await?;
+    let address = listeners.public;
+    let tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let public_url = settings.public_url.unwrap_or_else(|| format!("{scheme}://{address}"));
     let issuer = public_url.trim_end_matches('/').to_owned();
 
     let memory = Memory::new();
@@ -120,12 +126,26 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         authority: authority.clone(),
     });
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
-    let door = door::serve(app.clone(), listener, settings.connections, stop.clone());
+    let (admin_address, metrics_address) = (listeners.admin, listeners.metrics);
+    let doors = TaskTracker::new();
+    for (listener, shows) in listeners.all {
+        let terms = door::Terms {
+            shows,
+            connections: settings.connections,
+            idle: settings.idle_timeout,
+            tls: tls.clone(),
+        };
+        doors.spawn(door::serve(app.clone(), listener, terms, stop.clone()));
+    }
+    if let Some(tls) = tls.clone() {
+        doors.spawn(tls.watch(stop.clone()));
+    }
+    doors.close();
     let (store_of, stop_too) = (authority.clone(), stop.clone());
     let work = tokio::spawn(async move {
         let jobs = tokio::spawn(jobs::run_until(app, drained.clone()));
         tokio::select! {
-            () = door => {}
+            () = doors.wait() => {}
             () = store_of.store().stopped() => {
                 tracing::error!("the store has given up; so does the server");
                 stop_too.cancel();
@@ -135,7 +155,55 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         drained.cancel();
         let _ = jobs.await;
     });
-    Ok(Running { address, authority, admin_token_file, stop, work })
+    Ok(Running {
+        address,
+        admin_address,
+        metrics_address,
+        authority,
+        admin_token_file,
+        tls,
+        stop,
+        work,
+    })
+}
+
+/// Where to listen, and what each listener shows.
+struct Listeners {
+    all: Vec<(TcpListener, Shows)>,
+    public: SocketAddr,
+    admin: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds each address once, whatever is to be shown there.
+    async fn bind(settings: &Settings) -> Result<Self, Error> {
+        let mut all: Vec<(SocketAddr, TcpListener, Shows)> = Vec::new();
+        let mut bind = async |address: SocketAddr, show: fn(&mut Shows)| {
+            if settings.dev && !address.ip().is_loopback() {
+                return Err(Error::DevInTheOpen(address));
+            }
+            let same = all.iter_mut().find(|(bound, ..)| *bound == address);
+            if let Some((bound, _, shows)) = same {
+                show(shows);
+                return Ok(*bound);
+            }
+            let listen = |error| Error::Listen { address, error };
+            let listener = TcpListener::bind(address).await.map_err(listen)?;
+            let bound = listener.local_addr().map_err(listen)?;
+            let mut shows = Shows::default();
+            show(&mut shows);
+            all.push((bound, listener, shows));
+            Ok(bound)
+        };
+        let public = bind(settings.listen, |shows| shows.public = true).await?;
+        let admin = settings.admin_listen.unwrap_or(public);
+        let admin = bind(admin, |shows| shows.admin = true).await?;
+        let metrics = settings.metrics_listen.unwrap_or(public);
+        let metrics = bind(metrics, |shows| shows.metrics = true).await?;
+        let all = all.into_iter().map(|(_, listener, shows)| (listener, shows)).collect();
+        Ok(Self { all, public, admin, metrics })
+    }
 }
 
 impl Running {
@@ -143,6 +211,21 @@ impl Running {
     /// again, and see what is there.
     pub async fn failed(&self) {
         self.authority.store().stopped().await;
+    }
+
+    /// `https` or `http`: how each of its addresses is spoken to.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Reads again what an operator may change in files while the server runs. What
+    /// is no good is refused with a line in the log, and the old stays in force.
+    pub async fn reload(&self) {
+        if let Some(tls) = self.tls.clone() {
+            // A panic in there was reported as it happened.
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
+        }
     }
 
     /// Lets nobody new in, sees the requests that are under way to their end, for
@@ -167,6 +250,14 @@ pub async fn stop_signal() -> io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Calls for a reload each time the system asks for one, by SIGHUP.
+///
+/// # Errors
+/// The system takes no handler.
+pub fn reload_signals() -> io::Result<tokio::signal::unix::Signal> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
 }
 
 /// The administrator's token in a file that is made at the first start.

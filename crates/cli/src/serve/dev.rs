@@ -2,6 +2,7 @@
 //! and lines to paste. Each line works as it is; in their order they follow one token
 //! from issue to end.
 
+use super::url_of;
 use crate::files::create_private;
 use anyhow::Context;
 use std::{
@@ -47,7 +48,7 @@ pub async fn prepare(
         (None, None) => String::new(),
     };
     let table = Table::lay(authority, home).await?;
-    table.write(&mut words, &format!("http://{}", running.address), &admin_token)?;
+    table.write(&mut words, running, &admin_token)?;
     Ok(words)
 }
 
@@ -83,7 +84,8 @@ impl Table {
         Ok(Self { channel, secret, kid, key_file, token })
     }
 
-    fn write(&self, to: &mut String, url: &str, admin_token: &str) -> anyhow::Result<()> {
+    fn write(&self, to: &mut String, at: &Running, admin_token: &str) -> anyhow::Result<()> {
+        let (url, admin_url) = (url_of(at, at.address), url_of(at, at.admin_address));
         let Self { channel, kid, token, .. } = self;
         let secret = self.secret.reveal();
         let key_file = self.key_file.display();
@@ -114,14 +116,14 @@ impl Table {
             ("ask about it as a gateway would: 200", as_gateway.clone()),
             (
                 "list the channel's tokens",
-                format!("{url}/admin/v1/channels/{channel}/tokens {admin}"),
+                format!("{admin_url}/admin/v1/channels/{channel}/tokens {admin}"),
             ),
             ("revoke it", format!("{url}/v2/oauth/revoke -d access_token={token}")),
             ("check again: 401", as_gateway),
             (
                 "make a long-lived token",
                 format!(
-                    "{url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
+                    "{admin_url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
                      -d '{{\"delay_seconds\":0}}'"
                 ),
             ),

@@ -21,9 +21,9 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    Rates, StormGuard,
+    Rates, StormGuard, TlsFiles,
     config::{AdminToken, JWKS_CACHE, Place, Settings},
-    serve::{Running, serve, stop_signal},
+    serve::{Running, reload_signals, serve, stop_signal},
     source::TrustedProxies,
     warnings::{self, webhook},
 };
@@ -61,12 +61,28 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
         signal = &mut stop_signal => return Ok(signal?),
         () = std::future::ready(()) => {}
     }
+    let mut reload_signals = reload_signals()?;
+    let in_the_open = !settings.dev && settings.tls.is_none();
     let running = serve(settings).await?;
-    tracing::info!(address = %running.address, "serving");
+    tracing::info!(
+        address = %running.address,
+        admin = %running.admin_address,
+        metrics = %running.metrics_address,
+        "serving"
+    );
+    for address in [running.address, running.admin_address, running.metrics_address] {
+        if in_the_open && !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "secrets and tokens travel in clear here: give --tls-cert and --tls-key, or \
+                 let nobody but a proxy that speaks TLS reach this address"
+            );
+        }
+    }
     if dev {
         tracing::warn!("serving with --dev: the clock can be moved by anybody on this machine");
     }
-    let mut words = format!("listening on http://{}\n", running.address);
+    let mut words = format!("listening on {}\n", url_of(&running, running.address));
     if dev {
         words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
     } else {
@@ -75,11 +91,17 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     // Nobody reading is no reason not to serve.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
 
+    let reloads = async {
+        while reload_signals.recv().await.is_some() {
+            running.reload().await;
+        }
+    };
     let ended = tokio::select! {
         signal = stop_signal => {
             tracing::info!("stopping");
             signal.context("cannot wait for signals")
         }
+        () = reloads => Err(anyhow!("cannot wait for signals")),
         () = running.failed() => {
             Err(anyhow!("the store has given up; see the log for the reason, then start again"))
         }
@@ -149,6 +171,13 @@ impl Given {
             let least = JWKS_CACHE.as_secs();
             return Err(wrong(&format!("key_promotion_delay: at least {least} seconds")).into());
         }
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            _ => {
+                return Err(wrong("tls_cert and tls_key go together: give both, or neither").into());
+            }
+        };
         let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
         let seconds = |all: Vec<u64>| all.into_iter().map(Duration::from_secs).collect();
         Ok(Settings {
@@ -159,6 +188,9 @@ impl Given {
                     .map_or(usual.warn.unused_after, Duration::from_secs),
             },
             webhook,
+            admin_listen: self.admin_listen,
+            metrics_listen: self.metrics_listen,
+            tls,
             public_url: self.public_url,
             admin_token,
             place: Place {
@@ -170,6 +202,9 @@ impl Given {
             dev,
             key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
             connections: self.connections.map_or(usual.connections, NonZeroUsize::get),
+            idle_timeout: self.idle_timeout.map_or(usual.idle_timeout, |seconds| {
+                Duration::from_secs(u64::from(seconds.get()))
+            }),
             rates,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy.unwrap_or_default()),
             ..usual
@@ -209,12 +244,17 @@ impl Given {
     }
 }
 
+fn url_of(running: &Running, address: SocketAddr) -> String {
+    format!("{}://{address}", running.scheme())
+}
+
 /// What to do next, for whoever just started the authority.
 fn first_steps(running: &Running) -> String {
-    let url = format!("http://{}", running.address);
+    let [url, admin, metrics] = [running.address, running.admin_address, running.metrics_address]
+        .map(|address| url_of(running, address));
     let mut words = format!(
-        "LINE's operations are at {url}, the administrators' API at {url}/admin/v1\n\
-         ready when {url}/readyz answers 200\n"
+        "LINE's operations are at {url}, the administrators' API at {admin}/admin/v1\n\
+         metrics are at {metrics}/metrics, ready when {url}/readyz answers 200\n"
     );
     match &running.admin_token_file {
         Some(file) => {
@@ -223,7 +263,7 @@ fn first_steps(running: &Running) -> String {
             let file = file.display();
             words.push_str(&format!(
                 "the administrator's token is in {file}; to be the first administrator:\n  \
-                 export TEGATA_URL={url} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
+                 export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n",
             ));
         }

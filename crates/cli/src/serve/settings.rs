@@ -20,6 +20,21 @@ pub struct Given {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, env = "TEGATA_LISTEN", value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Where administrators come in, if not at the address above: `/admin/v1` is
+    /// only there then.
+    #[arg(long, env = "TEGATA_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Where `/metrics` is, if not at the first address: it is only there then.
+    #[arg(long, env = "TEGATA_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// File with the certificate to show at all these addresses, in PEM, and those
+    /// that lead to its root; read again when it changes, and on SIGHUP
+    /// [default: no TLS].
+    #[arg(long, env = "TEGATA_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the certificate's private key, in PEM.
+    #[arg(long, env = "TEGATA_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Where to keep what must not be lost [default: sqlite:tegata.db].
     #[arg(long, env = "TEGATA_STORE", value_name = "sqlite:FILE")]
     pub store: Option<StoreAddress>,
@@ -49,9 +64,14 @@ pub struct Given {
     /// as the JWKS may be cached [default: 900].
     #[arg(long, env = "TEGATA_KEY_PROMOTION_DELAY", value_name = "SECONDS")]
     pub key_promotion_delay: Option<u64>,
-    /// How many connections are served at once, at least 1 [default: 10000].
+    /// How many connections are served at once at each address, at least 1
+    /// [default: 10000].
     #[arg(long, env = "TEGATA_CONNECTIONS", value_name = "N")]
     pub connections: Option<NonZeroUsize>,
+    /// After how long a connection without a request ends, at least 1; earlier
+    /// where others wait for its place [default: 75].
+    #[arg(long, env = "TEGATA_IDLE_TIMEOUT", value_name = "SECONDS")]
+    pub idle_timeout: Option<NonZeroU32>,
     /// How many short-lived tokens a channel may be issued in a second [default: 370].
     #[arg(long, env = "TEGATA_ISSUE_RATE_SHORT_LIVED", value_name = "N")]
     pub issue_rate_short_lived: Option<NonZeroU32>,
@@ -154,6 +174,10 @@ impl Given {
     fn or(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
             store: self.store.or(other.store),
             public_url: self.public_url.or(other.public_url),
             master_key_file: self.master_key_file.or(other.master_key_file),
@@ -163,6 +187,7 @@ impl Given {
             dev: self.dev.or(other.dev),
             key_promotion_delay: self.key_promotion_delay.or(other.key_promotion_delay),
             connections: self.connections.or(other.connections),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
             issue_rate_short_lived: self.issue_rate_short_lived.or(other.issue_rate_short_lived),
             issue_rate: self.issue_rate.or(other.issue_rate),
             check_rate: self.check_rate.or(other.check_rate),

@@ -16,7 +16,11 @@ use crate::{
     source::TrustedProxies,
     warnings::Warnings,
 };
-use axum::Router;
+use admin::problem::{Code, Problem};
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 use tegata_token::law::{Form, LAW};
@@ -39,22 +43,90 @@ pub struct App {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// All paths.
-pub fn router(app: Arc<App>) -> Router {
-    let admin = admin::router(app.authority.clone(), app.metrics.clone(), app.admin_token);
-    let mut router = Router::new()
-        .merge(line::router())
-        .merge(gateway::router())
-        .merge(well_known::router())
-        .merge(operations::router());
-    if app.dev {
-        router = router.merge(dev::router());
+/// Which faces a listener shows. Whether the server is alive and of use can be
+/// asked at each of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shows {
+    /// The operations of LINE, gateways and the well-known paths.
+    pub public: bool,
+    /// `/admin/v1`.
+    pub admin: bool,
+    /// `/metrics`.
+    pub metrics: bool,
+}
+
+/// The paths that a listener shows.
+pub fn router(app: Arc<App>, shows: Shows) -> Router {
+    let mut router = Router::new().merge(operations::router());
+    if shows.metrics {
+        router = router.merge(operations::metrics_router());
     }
-    router
-        .method_not_allowed_fallback(async || method_not_allowed())
-        .with_state(app)
-        .nest("/admin/v1", admin)
-        .fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
+    if shows.public {
+        router = router.merge(line::router()).merge(gateway::router()).merge(well_known::router());
+        if app.dev {
+            router = router.merge(dev::router());
+        }
+    }
+    let admin = shows
+        .admin
+        .then(|| admin::router(app.authority.clone(), app.metrics.clone(), app.admin_token));
+    let mut router =
+        router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);
+    if let Some(admin) = admin {
+        router = router.nest(ADMIN, admin);
+    }
+    router.fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
+}
+
+/// Below this path everything is the administrators'.
+const ADMIN: &str = "/admin/v1";
+
+/// Whether what is answered on this path is an administrator's to read, and a
+/// refusal a problem detail.
+pub fn is_admin(path: &str) -> bool {
+    path.strip_prefix(ADMIN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy)]
+pub enum Unread {
+    /// It is longer than a body may be.
+    TooLong,
+    /// It was not in in time.
+    TooSlow,
+    /// Its sender went away, or sent what is no body.
+    BrokeOff,
+}
+
+/// A request whose body was not read, refused in the dialect of its path.
+#[must_use]
+pub fn refuse(path: &str, unread: Unread) -> Response {
+    let (status, code, words) = match unread {
+        Unread::TooLong => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Code::BodyTooLong,
+            "the body is longer than 65536 bytes",
+        ),
+        Unread::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            Code::BodyTooSlow,
+            "the request took longer than 10 seconds to come in",
+        ),
+        Unread::BrokeOff => (StatusCode::BAD_REQUEST, Code::MalformedBody, "the body broke off"),
+    };
+    match is_admin(path) {
+        true => Problem::new(code, words).into_response(),
+        false => reply::message(status, words).into_response(),
+    }
+}
+
+/// 500: a bug of ours, in the dialect of an administrator or of everybody else.
+#[must_use]
+pub fn bug(admin: bool) -> Response {
+    match admin {
+        true => Problem::new(Code::Bug, "this is a bug; the log has more").into_response(),
+        false => reply::bug().into_response(),
+    }
 }
 
 fn method_not_allowed() -> Reply {

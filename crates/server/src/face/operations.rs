@@ -10,13 +10,17 @@ use tokio::time::timeout;
 /// A store that does not answer within this is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `/livez`, `/readyz`, `/metrics`.
+/// `/livez` and `/readyz`.
 pub fn router() -> Router<Arc<App>> {
     let alive = async || reply::json(StatusCode::OK, r#"{"status":"alive"}"#);
     Router::new()
         .route("/livez", get(alive))
         .route("/readyz", get(async |State(app): State<Arc<App>>| ready(&app).await))
-        .route("/metrics", get(async |State(app): State<Arc<App>>| metrics(&app)))
+}
+
+/// `/metrics`.
+pub fn metrics_router() -> Router<Arc<App>> {
+    Router::new().route("/metrics", get(async |State(app): State<Arc<App>>| metrics(&app)))
 }
 
 async fn ready(app: &App) -> Reply {

@@ -206,15 +206,33 @@ async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
     assert!(answer.contains("access_token"), "{answer}");
 }
 
+const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_its_connections_a_server_lets_others_wait_until_one_goes() {
+async fn beyond_its_connections_a_server_lets_others_wait_until_a_request_ends() {
     let world = World::with(|settings| settings.connections = 1).await;
-    let first = connect(&world).await;
+    let mut first = connect(&world).await;
+    let head = b"POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na";
+    first.write_all(head).await.unwrap();
     let mut second = connect(&world).await;
-    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    second.write_all(ASK).await.unwrap();
     let mut byte = [0];
     let waits = timeout(Duration::from_millis(200), second.read(&mut byte)).await;
     assert!(waits.is_err(), "it was served beside the first");
     drop(first);
     assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_places_are_scarce_the_one_that_was_silent_longest_makes_room() {
+    let world = World::with(|settings| settings.connections = 2).await;
+    let oldest = connect(&world).await;
+    let mut older = connect(&world).await;
+    let mut newcomer = connect(&world).await;
+    newcomer.write_all(ASK).await.unwrap();
+    let answer = timeout(Duration::from_secs(5), read_to_end(newcomer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(timeout(Duration::from_secs(1), read_to_end(oldest)).await.unwrap(), "");
+    older.write_all(ASK).await.unwrap();
+    assert!(read_to_end(older).await.starts_with("HTTP/1.1 200"));
 }

@@ -14,7 +14,7 @@ mod channels;
 pub mod fuzzing;
 mod groups;
 mod openapi;
-mod problem;
+pub(super) mod problem;
 mod providers;
 mod read;
 mod revocations;

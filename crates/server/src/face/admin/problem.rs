@@ -36,6 +36,10 @@ pub enum Code {
     MethodNotAllowed,
     /// The body is not of a JSON type.
     UnsupportedMediaType,
+    /// The body is longer than a body may be.
+    BodyTooLong,
+    /// The body was not in in time.
+    BodyTooSlow,
     /// The body is no JSON object.
     MalformedBody,
     /// A member or query field that nobody knows.
@@ -66,6 +70,8 @@ pub enum Code {
     TooManySingleEndings,
     /// Nothing can be known or done at the moment.
     Unavailable,
+    /// A bug of ours.
+    Bug,
 }
 
 impl Code {
@@ -85,10 +91,13 @@ impl Code {
             | Self::ChannelSuspended
             | Self::Full
             | Self::IdempotencyKeyEnded => StatusCode::CONFLICT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooFast | Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

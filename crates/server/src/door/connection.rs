@@ -1,0 +1,217 @@
+//! One connection from its first byte to its last.
+//!
+//! Nothing is allocated for a peer that says nothing. One that has nothing to say
+//! for the moment is put to rest: its HTTP/1 machinery and buffers are dropped and
+//! made again when it speaks. So thousands of silent connections are cheap, and
+//! when places are scarce the one that has rested longest makes room.
+
+use super::{
+    Door,
+    pace::{Look, PATIENCE, Pace, REST, Slow},
+    wire::{Stream, Version, Wire},
+};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+
+/// A peer that was told that the connection ends has this long to go.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl Door {
+    /// Serves a connection to its end.
+    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        // Answers are small and whole; waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let pace = Arc::new(Pace::new(Instant::now()));
+        let mut first = [0];
+        let speaks = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            // Looked at and not taken: mere readiness may be reported for nothing.
+            seen = stream.peek(&mut first) => seen.is_ok_and(|seen| seen > 0),
+            () = sleep_until(pace.first_due()) => self.too_slow(Slow::Sending),
+            () = self.room.notified() => false,
+        };
+        if !speaks {
+            return;
+        }
+        let due = pace.first_due();
+        let began = tokio::select! {
+            () = self.stop.cancelled() => return,
+            began = timeout_at(due, Box::pin(self.begin(stream, pace))) => began,
+        };
+        match began {
+            Ok(Some((wire, Version::Http2))) => Box::pin(self.http2(wire, peer)).await,
+            Ok(Some((mut wire, Version::Http1))) => {
+                while let Some(resting) = Box::pin(self.http1(wire, peer)).await {
+                    wire = resting;
+                    if !self.rest(&mut wire).await {
+                        farewell(wire).await;
+                        return;
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(_) => drop(self.too_slow(Slow::Sending)),
+        }
+    }
+
+    /// The handshake of TLS, if there is one, and the first bytes.
+    async fn begin(&self, stream: TcpStream, pace: Arc<Pace>) -> Option<(Wire, Version)> {
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Tls(Box::new(tls.acceptor().accept(stream).await.ok()?)),
+        };
+        let mut wire = Wire::new(stream, pace);
+        let version = wire.version().await.ok()??;
+        Some((wire, version))
+    }
+
+    fn service(
+        self: &Arc<Self>,
+        pace: &Arc<Pace>,
+        peer: SocketAddr,
+        version: Version,
+    ) -> impl hyper::service::Service<
+        hyper::Request<hyper::body::Incoming>,
+        Response = super::Answer,
+        Error = Infallible,
+        Future = impl Future<Output = Result<super::Answer, Infallible>> + Send + use<>,
+    > + use<> {
+        let (door, pace) = (self.clone(), pace.clone());
+        service_fn(move |request| {
+            let (door, pace) = (door.clone(), pace.clone());
+            async move {
+                let under_way = pace.begin(version == Version::Http1, Instant::now());
+                let mut answer = door.answer(request, peer, under_way.due()).await;
+                if version == Version::Http2 {
+                    answer.body_mut().given = Some(pace.give(Instant::now()));
+                }
+                Ok(answer)
+            }
+        })
+    }
+
+    /// Serves HTTP/1 until the connection ends; or gives it back, to rest.
+    async fn http1(self: &Arc<Self>, wire: Wire, peer: SocketAddr) -> Option<Wire> {
+        let pace = wire.pace().clone();
+        let service = self.service(&pace, peer, Version::Http1);
+        let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
+        let mut next_look = pin!(sleep_until(Instant::now() + REST));
+        let (mut resting, mut stopping) = (false, false);
+        loop {
+            tokio::select! {
+                biased;
+                // How a connection ends is its peer's affair.
+                ended = &mut connection => {
+                    ended.ok()?;
+                    let parts = connection.into_parts();
+                    let mut wire = parts.io.into_inner();
+                    wire.put_back(parts.read_buf);
+                    if resting && !stopping {
+                        return Some(wire);
+                    }
+                    farewell(wire).await;
+                    return None;
+                }
+                () = &mut next_look => match pace.look(Instant::now()) {
+                    Look::Well(next) => next_look.as_mut().reset(next),
+                    Look::TooSlow(at) => {
+                        self.too_slow(at);
+                        return None;
+                    }
+                    // Idle, it ends at once and takes nothing from the wire.
+                    Look::Idle(_) => {
+                        resting = true;
+                        Pin::new(&mut connection).graceful_shutdown();
+                        next_look.as_mut().reset(Instant::now() + PATIENCE);
+                    }
+                },
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        }
+    }
+
+    /// Waits until a resting peer speaks again; `false` if it shall go.
+    async fn rest(&self, wire: &mut Wire) -> bool {
+        let now = Instant::now();
+        let idle = wire.pace().idle_since(now);
+        if wire.is_ahead() {
+            // What is there of the next request came before now.
+            wire.pace().bytes_came(idle);
+            return true;
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            more = wire.more() => more.unwrap_or(false),
+            () = sleep_until(idle + self.idle) => false,
+            () = self.room.notified() => false,
+        }
+    }
+
+    async fn http2(self: &Arc<Self>, wire: Wire, peer: SocketAddr) {
+        let pace = wire.pace().clone();
+        let service = self.service(&pace, peer, Version::Http2);
+        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(wire), service));
+        let mut next_look = pin!(sleep_until(Instant::now() + REST));
+        let (mut rests, mut stopping) = (false, false);
+        let mut gone_by = None;
+        loop {
+            let leave = tokio::select! {
+                biased;
+                _ = connection.as_mut() => return,
+                () = &mut next_look => {
+                    let now = Instant::now();
+                    let look = pace.look(now);
+                    rests = matches!(look, Look::Idle(_));
+                    let next = match look {
+                        Look::TooSlow(at) => {
+                            self.too_slow(at);
+                            return;
+                        }
+                        Look::Idle(_) if gone_by.is_some_and(|by| now >= by) => return,
+                        Look::Idle(_) => gone_by.unwrap_or(now + REST),
+                        Look::Well(next) => next,
+                    };
+                    next_look.as_mut().reset(next);
+                    matches!(look, Look::Idle(since) if now >= since + self.idle)
+                }
+                () = self.room.notified(), if rests && gone_by.is_none() => true,
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    true
+                }
+            };
+            if leave && gone_by.is_none() {
+                connection.as_mut().graceful_shutdown();
+                let by = Instant::now() + FAREWELL;
+                gone_by = Some(by);
+                next_look.as_mut().reset(by);
+            }
+        }
+    }
+
+    /// Counts a peer that is cut off for its slowness.
+    fn too_slow(&self, at: Slow) -> bool {
+        match at {
+            Slow::Sending => self.app.metrics.cut_sending.inc(),
+            Slow::Reading => self.app.metrics.cut_reading.inc(),
+        };
+        false
+    }
+}
+
+/// Says goodbye, if the peer listens.
+async fn farewell(wire: Wire) {
+    let _ = timeout(FAREWELL, wire.close()).await;
+}

@@ -1,0 +1,466 @@
+//! Where requests come in: connections and their limits, bodies read whole, the
+//! headers that every answer bears, the access log, and the way out when the
+//! server stops.
+//!
+//! The three checks are answered here, without the router: they are what a busy
+//! server does, and a look at memory must not cost a walk through layers. The
+//! router knows them too, so the short cut changes the speed and never the answer.
+
+mod body;
+mod connection;
+mod frames;
+mod pace;
+mod tls;
+mod wire;
+
+pub use tls::{BadCertificate, Tls, TlsFiles};
+
+use crate::{
+    chance,
+    face::{self, App, Shows},
+    reply,
+    source::Source,
+};
+use axum::Router;
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
+};
+use http_body_util::{Either, Full};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pace::Given;
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use tracing::Level;
+
+/// Request line and headers are parsed up to this many bytes.
+const LONGEST_HEAD: u32 = 64 * 1024;
+/// When the server stops, requests under way have this long; the process must be
+/// gone within ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+/// The log says at most this often that nobody can be let in.
+const WARN_EVERY: Duration = Duration::from_secs(30);
+
+/// How a listener is served.
+#[derive(Clone)]
+pub struct Terms {
+    /// Which faces it shows.
+    pub shows: Shows,
+    /// So many connections at a time.
+    pub connections: usize,
+    /// A connection without a request ends after this long.
+    pub idle: Duration,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<Arc<Tls>>,
+}
+
+struct Door {
+    app: Arc<App>,
+    router: Router,
+    shows: Shows,
+    idle: Duration,
+    tls: Option<Arc<Tls>>,
+    /// Whoever rests longest hears it and goes, when places are scarce.
+    room: Notify,
+    stop: CancellationToken,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+/// Serves `app` to whoever comes to `listener` until `stop`; then sees what is
+/// under way to its end.
+pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
+    let door = Arc::new(Door {
+        router: face::router(app.clone(), terms.shows),
+        app,
+        shows: terms.shows,
+        idle: terms.idle,
+        tls: terms.tls,
+        room: Notify::new(),
+        stop,
+        http1: http1(),
+        http2: http2(),
+    });
+    let connections = TaskTracker::new();
+    tokio::select! {
+        () = door.clone().let_in(&listener, terms.connections, &connections) => {}
+        () = door.stop.cancelled() => {}
+    }
+    drop(listener);
+    connections.close();
+    if timeout(GRACE, connections.wait()).await.is_err() {
+        tracing::warn!("some requests were still under way at the end");
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    // Slowness is the pace's affair, for all protocols.
+    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LONGEST_HEAD as usize);
+    http1
+}
+
+/// What one connection can make the server hold: so many requests at a time, their
+/// headers, a window of bodies, and an answer each.
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(LONGEST_HEAD)
+        .max_frame_size(16 * 1024)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024)
+        // Streams that are reset before anybody looked at them (CVE-2023-44487),
+        // and such that we reset for their mistakes.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64);
+    http2
+}
+
+impl Door {
+    /// Lets in whoever comes, as long as there are places; does not come back.
+    async fn let_in(
+        self: Arc<Self>,
+        listener: &TcpListener,
+        places: usize,
+        connections: &TaskTracker,
+    ) {
+        let places = Arc::new(Semaphore::new(places));
+        let mut warned: Option<Instant> = None;
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) if is_the_peers(&error) => continue,
+                // Out of file descriptors, mostly: some will be free again soon.
+                Err(error) => {
+                    let now = Instant::now();
+                    if warned.is_none_or(|at| now >= at + WARN_EVERY) {
+                        warned = Some(now);
+                        tracing::warn!(%error, "cannot accept connections; those that rest go");
+                    }
+                    self.room.notify_one();
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let place = match places.clone().try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    self.room.notify_one();
+                    // It is never closed.
+                    let Ok(place) = places.clone().acquire_owned().await else { return };
+                    place
+                }
+            };
+            let open = Open::new(&self.app);
+            let connection = self.clone().connection(stream, peer);
+            connections.spawn(async move {
+                connection.await;
+                drop((open, place));
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, due: Instant) -> Answer {
+        let id = chance::request_id();
+        let (parts, body) = request.into_parts();
+        let source = self.app.trusted_proxies.source(peer.ip(), &parts.headers);
+        let log = Log::begin(&self.app, &parts);
+        let path = parts.uri.path();
+        let admin = face::is_admin(path);
+        let answer = without_panic(self.answer_bare(parts, body, source, due)).await;
+        let mut answer = answer.unwrap_or_else(|Panicked| {
+            self.app.metrics.bugs.inc();
+            tracing::error!(request_id = %id, "a request met a bug");
+            whole(face::bug(admin))
+        });
+        if let Some(log) = log {
+            log.end(&self.app, &id, source, answer.status());
+        }
+        dress(&mut answer, &id, self.tls.is_some());
+        answer
+    }
+
+    async fn answer_bare(
+        &self,
+        parts: Parts,
+        body: Incoming,
+        source: Source,
+        due: Instant,
+    ) -> Answer {
+        if !names_one_host(&parts) {
+            let words = "a request names one host: send exactly one Host header";
+            return quick(reply::message(StatusCode::BAD_REQUEST, words));
+        }
+        let path = parts.uri.path();
+        if parts.method == Method::GET && self.shows.public {
+            let query = parts.uri.query();
+            match path {
+                "/oauth2/v2.1/verify" => return quick(face::line::verify_jws(&self.app, query)),
+                "/gateway/verify" => {
+                    return quick(face::gateway::verify(&self.app, &parts.headers, query));
+                }
+                _ => {}
+            }
+        }
+        let body = match body::read(body, due, path).await {
+            Ok(body) => body,
+            Err(refused) => return whole(refused),
+        };
+        if parts.method == Method::POST && path == "/v2/oauth/verify" && self.shows.public {
+            return quick(face::line::verify_opaque(&self.app, &parts.headers, &body));
+        }
+        let mut request = Request::from_parts(parts, axum::body::Body::from(body));
+        request.extensions_mut().insert(source);
+        let Ok(answer) = self.router.clone().oneshot(request).await;
+        whole(answer)
+    }
+}
+
+/// Whether a request is meant for one host (RFC 9112, section 3.2). We serve one
+/// alone, but whoever stands before us may have gone by another of two.
+fn names_one_host(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => parts.version != Version::HTTP_11,
+        (Some(_), two) => two.is_none(),
+    }
+}
+
+/// Whether accepting failed for one peer, who was gone already.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// A connection, as the metrics count it.
+struct Open(Arc<App>);
+
+impl Open {
+    fn new(app: &Arc<App>) -> Self {
+        app.metrics.connections.inc();
+        Self(app.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
+type Answer = Response<Out>;
+
+/// The body of an answer: at hand as a whole.
+struct Out {
+    body: Either<Full<Bytes>, axum::body::Body>,
+    /// Dropped with it, once it is out.
+    given: Option<Given>,
+}
+
+impl Body for Out {
+    type Data = Bytes;
+    type Error = <Either<Full<Bytes>, axum::body::Body> as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The answer of a face that has it at hand.
+fn quick(answer: Response<Full<Bytes>>) -> Answer {
+    answer.map(|body| Out { body: Either::Left(body), given: None })
+}
+
+/// The answer of a router's.
+fn whole(answer: Response<axum::body::Body>) -> Answer {
+    answer.map(|body| Out { body: Either::Right(body), given: None })
+}
+
+/// What every answer bears. Tokens and what is said of them must not be kept by
+/// whoever passes them on; a face that knows better says so itself.
+fn dress(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-line-request-id");
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text);
+    let headers = answer.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(text) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("max-age=0, no-cache, no-store"));
+    if tls {
+        // Whoever came through TLS once shall not come without it again.
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    // Nothing of ours is for being shown inside another page, or loads anything; a
+    // page that does says so itself. The quick answers are for programs only.
+    if let Either::Right(_) = answer.body().body {
+        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        answer.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+}
+
+/// One line of the access log. It knows the path and never the query string: that
+/// of a token operation holds a credential.
+struct Log {
+    method: Method,
+    path: String,
+    began: std::time::Instant,
+    routine: bool,
+}
+
+impl Log {
+    /// `None` where nobody listens: what is routine is told at DEBUG only.
+    fn begin(app: &App, parts: &Parts) -> Option<Self> {
+        let path = parts.uri.path();
+        let routine = matches!(
+            path,
+            "/oauth2/v2.1/verify"
+                | "/v2/oauth/verify"
+                | "/gateway/verify"
+                | "/livez"
+                | "/readyz"
+                | "/metrics"
+        );
+        let heard = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
+        heard.then(|| Self {
+            method: parts.method.clone(),
+            path: loggable(path),
+            began: app.authority.clock().steady(),
+            routine,
+        })
+    }
+
+    fn end(self, app: &App, id: &uuid::Uuid, source: Source, status: StatusCode) {
+        let took = app.authority.clock().steady().duration_since(self.began);
+        let (method, path, status) = (self.method, self.path, status.as_u16());
+        let micros = took.as_micros();
+        if self.routine {
+            tracing::debug!(%method, path, status, micros, %source, request_id = %id, "request");
+        } else {
+            tracing::info!(%method, path, status, micros, %source, request_id = %id, "request");
+        }
+    }
+}
+
+/// A path as the log may hold it: words of ours and ids stand as they came, all
+/// else, which may be a token that somebody put there by mistake, as a star.
+fn loggable(path: &str) -> String {
+    const WORDS: [&str; 32] = [
+        "",
+        "oauth2",
+        "v2.1",
+        "v3",
+        "v2",
+        "oauth",
+        "token",
+        "tokens",
+        "kid",
+        "verify",
+        "revoke",
+        "accessToken",
+        "gateway",
+        ".well-known",
+        "jwks.json",
+        "livez",
+        "readyz",
+        "metrics",
+        "dev",
+        "clock",
+        "admin",
+        "v1",
+        "providers",
+        "channels",
+        "secret",
+        "assertion-keys",
+        "groups",
+        "long-lived-token",
+        "explain",
+        "revocations",
+        "signing-keys",
+        "audit",
+    ];
+    let known = |word: &str| {
+        WORDS.contains(&word)
+            || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut parts = path.split('/').map(|word| if known(word) { word } else { "*" });
+    // Nothing of ours is deeper; what is, is one star more.
+    let mut loggable: Vec<&str> = parts.by_ref().take(8).collect();
+    if parts.next().is_some() {
+        loggable.push("*");
+    }
+    loggable.join("/")
+}
+
+struct Panicked;
+
+/// Runs `work` to its end, or to its panic: one request's bug must not take the
+/// connection's other requests along.
+async fn without_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_in_its_work_it_comes() {
+        let good = without_panic(async { 7 }).await;
+        assert!(matches!(good, Ok(7)));
+        let at_once = without_panic(async { panic!("at once") }).await;
+        assert!(matches!(at_once, Err::<(), _>(Panicked)));
+        let later = without_panic(async {
+            tokio::task::yield_now().await;
+            panic!("later");
+        });
+        assert!(matches!(later.await, Err::<(), _>(Panicked)));
+    }
+}

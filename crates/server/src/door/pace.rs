@@ -1,0 +1,224 @@
+//! How one connection gets on: whether a request is coming in, under way or out,
+//! and since when. The wire and the requests note it as they go, with a few atomic
+//! writes; the connection's one timer looks at it from time to time and says who
+//! is too slow. So no request sets or clears a timer of its own.
+//!
+//! It knows nothing of sockets or of HTTP; time is an argument.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A request, head and body together, must be in by then; the first one counted
+/// from the beginning of its connection, the handshake of TLS included.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// What was written must get on by then: a peer that does not read is cut off.
+const STUCK: Duration = Duration::from_secs(10);
+/// A connection that had nothing to do for this long is put to rest.
+pub(super) const REST: Duration = Duration::from_secs(2);
+/// An answer over HTTP/2 that its peer has not taken after two of these, or a
+/// little more, ends the connection.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The state of one connection.
+pub(super) struct Pace {
+    began: Instant,
+    asked: AtomicBool,
+    under_way: AtomicU32,
+    /// Since when a request is coming in.
+    coming: Moment,
+    /// Since when nothing is under way.
+    idle: Moment,
+    /// Since when nothing that was written gets on.
+    stuck: Moment,
+    /// Answers given and not taken, by the period in which they were given.
+    untaken: [AtomicU32; 3],
+}
+
+/// What a look shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// All is well; look again then at the latest.
+    Well(Instant),
+    /// Nothing to do since then.
+    Idle(Instant),
+    /// The peer is too slow, and the connection is to be cut off.
+    TooSlow(Slow),
+}
+
+/// What the peer was too slow at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slow {
+    Sending,
+    Reading,
+}
+
+impl Pace {
+    pub fn new(began: Instant) -> Self {
+        let pace = Self {
+            began,
+            asked: AtomicBool::new(false),
+            under_way: AtomicU32::new(0),
+            coming: Moment::default(),
+            idle: Moment::default(),
+            stuck: Moment::default(),
+            untaken: Default::default(),
+        };
+        pace.coming.set(Duration::ZERO);
+        pace.idle.set(Duration::ZERO);
+        pace
+    }
+
+    pub fn look(&self, now: Instant) -> Look {
+        let age = now.saturating_duration_since(self.began);
+        let stuck = self.stuck.get().is_some_and(|since| age >= since + STUCK);
+        if stuck || self.untaken[slot(period(age) + 1)].load(Relaxed) > 0 {
+            return Look::TooSlow(Slow::Reading);
+        }
+        if let Some(since) = self.coming.get() {
+            let due = since + PATIENCE;
+            return match age >= due {
+                true => Look::TooSlow(Slow::Sending),
+                false => Look::Well(self.began + due.min(age + REST)),
+            };
+        }
+        match self.idle() {
+            Some(since) if age >= since + REST => Look::Idle(self.began + since),
+            Some(since) => Look::Well(self.began + since + REST),
+            None => Look::Well(now + REST),
+        }
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        let busy = self.under_way.load(Relaxed) > 0 || self.stuck.get().is_some();
+        if busy { None } else { self.idle.get() }
+    }
+
+    /// Since when there is nothing to do; now, if there is.
+    pub fn idle_since(&self, now: Instant) -> Instant {
+        self.idle().map_or(now, |since| self.began + since)
+    }
+
+    /// When the first request must be in.
+    pub fn first_due(&self) -> Instant {
+        self.began + PATIENCE
+    }
+
+    /// Bytes came in; if nothing is under way, a request begins with them.
+    pub fn bytes_came(&self, now: Instant) {
+        if self.under_way.load(Relaxed) == 0 && self.coming.get().is_none() {
+            self.coming.set(now.saturating_duration_since(self.began));
+        }
+    }
+
+    /// A part of a request, or of anything else, is in, and is not whole since then.
+    pub fn partly_in(&self, since: Option<Instant>) {
+        match since {
+            Some(since) => self.coming.set(since.saturating_duration_since(self.began)),
+            // Until the first request is in, its time runs on.
+            None if self.asked.load(Relaxed) => self.coming.clear(),
+            None => {}
+        }
+    }
+
+    /// What was written gets on, or does not.
+    pub fn written(&self, gets_on: bool, now: impl FnOnce() -> Instant) {
+        if gets_on {
+            if self.stuck.get().is_some() {
+                self.stuck.clear();
+            }
+        } else if self.stuck.get().is_none() {
+            self.stuck.set(now().saturating_duration_since(self.began));
+        }
+    }
+
+    /// A request's head is in. `alone` where the protocol has one at a time.
+    pub fn begin(self: &Arc<Self>, alone: bool, now: Instant) -> UnderWay {
+        let age = now.saturating_duration_since(self.began);
+        let first = !self.asked.swap(true, Relaxed);
+        self.under_way.fetch_add(1, Relaxed);
+        self.idle.clear();
+        let since = if alone || first { self.coming.take() } else { None };
+        let due = self.began + since.unwrap_or(age) + PATIENCE;
+        UnderWay { pace: self.clone(), due }
+    }
+
+    /// An answer is given out; what comes back is dropped once the peer took it.
+    pub fn give(self: &Arc<Self>, now: Instant) -> Given {
+        let slot = slot(period(now.saturating_duration_since(self.began)));
+        self.untaken[slot].fetch_add(1, Relaxed);
+        Given { pace: self.clone(), slot }
+    }
+}
+
+fn period(age: Duration) -> u64 {
+    age.as_secs() / PERIOD.as_secs()
+}
+
+fn slot(period: u64) -> usize {
+    (period % 3) as usize
+}
+
+/// A request between its head and its answer.
+pub(super) struct UnderWay {
+    pace: Arc<Pace>,
+    due: Instant,
+}
+
+impl UnderWay {
+    /// When its body must be in.
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let pace = &self.pace;
+        if pace.under_way.fetch_sub(1, Relaxed) == 1 {
+            pace.idle.set(Instant::now().saturating_duration_since(pace.began));
+        }
+    }
+}
+
+/// An answer on its way out.
+pub(super) struct Given {
+    pace: Arc<Pace>,
+    slot: usize,
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.pace.untaken[self.slot].fetch_sub(1, Relaxed);
+    }
+}
+
+/// A moment in the life of a connection, or none: milliseconds since its
+/// beginning, and one.
+#[derive(Default)]
+struct Moment(AtomicU64);
+
+impl Moment {
+    fn set(&self, age: Duration) {
+        self.0.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    fn get(&self) -> Option<Duration> {
+        self.0.load(Relaxed).checked_sub(1).map(Duration::from_millis)
+    }
+
+    fn take(&self) -> Option<Duration> {
+        let taken = self.get();
+        self.clear();
+        taken
+    }
+}

@@ -1,0 +1,243 @@
+//! The bytes of a connection, in clear or through TLS. On their way they tell the
+//! connection's pace what comes and what gets on, and they can be read ahead: a
+//! few bytes show which protocol is spoken, and whether a resting peer speaks again.
+
+use super::{
+    frames::{Frames, PREFACE},
+    pace::Pace,
+};
+use bytes::{Buf, Bytes};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::server::TlsStream;
+
+/// A connection.
+pub(super) struct Wire {
+    stream: Stream,
+    /// Read ahead, and not yet taken.
+    ahead: Bytes,
+    speaks: Speaks,
+    pace: Arc<Pace>,
+}
+
+/// What carries the bytes.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    /// In a box: it is ten times as large.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+enum Speaks {
+    Http1,
+    Http2 { frames: Box<Frames>, partly_in: Option<u64> },
+}
+
+/// Which protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+impl Wire {
+    pub fn new(stream: Stream, pace: Arc<Pace>) -> Self {
+        Self { stream, ahead: Bytes::new(), speaks: Speaks::Http1, pace }
+    }
+
+    pub fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Reads ahead as far as to know which protocol is spoken; `None` where the
+    /// peer says nothing more.
+    pub async fn version(&mut self) -> io::Result<Option<Version>> {
+        let mut head = [0; PREFACE.len()];
+        let mut have = 0;
+        while have < head.len() {
+            let more = self.stream.read(&mut head[have..]).await?;
+            have += more;
+            if more == 0 || head[..have] != PREFACE[..have] {
+                break;
+            }
+        }
+        self.ahead = Bytes::copy_from_slice(&head[..have]);
+        if have == 0 {
+            return Ok(None);
+        }
+        if head != *PREFACE {
+            return Ok(Some(Version::Http1));
+        }
+        let mut frames = Box::<Frames>::default();
+        frames.take(PREFACE).map_err(io::Error::other)?;
+        self.speaks = Speaks::Http2 { frames, partly_in: None };
+        Ok(Some(Version::Http2))
+    }
+
+    /// Waits until the peer speaks again; `false` if it does not. Dropping this
+    /// before its end loses nothing.
+    pub async fn more(&mut self) -> io::Result<bool> {
+        let mut head = [0; PREFACE.len()];
+        let have = self.stream.read(&mut head).await?;
+        self.ahead = Bytes::copy_from_slice(&head[..have]);
+        self.pace.bytes_came(Instant::now());
+        Ok(have > 0)
+    }
+
+    /// Puts back what was read and not used.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        // An empty one may hold on to the buffer that it was cut from.
+        self.ahead = if bytes.is_empty() { Bytes::new() } else { bytes };
+    }
+
+    /// Whether something was read and not used.
+    pub fn is_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub async fn close(mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
+    fn note(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match &mut self.speaks {
+            Speaks::Http1 => self.pace.bytes_came(Instant::now()),
+            Speaks::Http2 { frames, partly_in } => {
+                frames.take(bytes).map_err(io::Error::other)?;
+                let now_in = frames.partly_in();
+                if now_in != *partly_in {
+                    *partly_in = now_in;
+                    self.pace.partly_in(now_in.map(|_| Instant::now()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..taken]);
+            self.ahead.advance(taken);
+            if self.ahead.is_empty() {
+                self.ahead = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        Poll::Ready(self.note(&buffer.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.pace.written(written.is_ready(), Instant::now);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.pace.written(written.is_ready(), Instant::now);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.pace.written(flushed.is_ready(), Instant::now);
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.speaks {
+            // The library ends; the connection may only rest. See `close`.
+            Speaks::Http1 => Poll::Ready(Ok(())),
+            Speaks::Http2 { .. } => Pin::new(&mut self.stream).poll_shutdown(context),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
