@@ -46,6 +46,9 @@ pub struct Page {
     pub limit: Option<u16>,
 }
 
+/// The query of a deletion that is only rehearsed.
+pub const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
+
 /// How long an answer may take beyond what was asked to be waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,9 +58,17 @@ impl Remote {
         if self.url.cannot_be_a_base() || !matches!(self.url.scheme(), "http" | "https") {
             return Err(BadUsage(format!("--url: {} is no http address", self.url)).into());
         }
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
-        Ok(Api { http, url: self.url.clone(), token_file: self.admin_token_file.clone() })
+        Ok(Api {
+            http: http_client()?,
+            url: self.url.clone(),
+            token_file: self.admin_token_file.clone(),
+        })
     }
+}
+
+/// A client that waits for no answer for ever.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(PATIENCE).build()
 }
 
 /// A client of one authority.

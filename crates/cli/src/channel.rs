@@ -1,7 +1,7 @@
 //! `tegata channel`: what tokens give access to.
 
 use crate::{
-    api::{Api, Page},
+    api::{Api, DRY_RUN, Page},
     failure::BadUsage,
     output::Output,
 };
@@ -21,7 +21,7 @@ pub enum Verb {
     /// Show a channel.
     Show(Which),
     /// Stop all use of a channel until it is resumed; its tokens stay.
-    Suspend(Which),
+    Suspend(Suspend),
     /// Take a suspended channel back into use.
     Resume(Which),
     /// Change a channel's name or rules.
@@ -36,6 +36,15 @@ pub enum Verb {
 pub struct Which {
     /// The channel's id.
     channel: ChannelId,
+}
+
+#[derive(Args)]
+pub struct Suspend {
+    /// The channel's id.
+    channel: ChannelId,
+    /// Suspend nothing; say how many tokens would stop working.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args)]
@@ -177,8 +186,14 @@ pub async fn show(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::
     out.thing(&api.get(&["channels", &channel.to_string()], &()).await?, &FIRST)
 }
 
-pub async fn suspend(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
-    patch(api, out, channel, &json!({ "state": "suspended" })).await
+pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<()> {
+    if args.dry_run {
+        let id = args.channel.to_string();
+        let body = json!({ "all": true, "dry_run": true });
+        let answer = api.post(&["channels", &id, "revocations"], &body).await?;
+        return out.thing(&json!({ "dry_run": true, "would_stop": answer["revoked"] }), &[]);
+    }
+    patch(api, out, args.channel, &json!({ "state": "suspended" })).await
 }
 
 pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
@@ -210,25 +225,21 @@ async fn patch(api: &Api, out: &Output, id: ChannelId, body: &Value) -> anyhow::
 
 pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyhow::Result<()> {
     let id = args.channel.to_string();
-    if args.dry_run {
-        let tokens = if args.revoke_tokens { would_end_all(api, &id).await? } else { json!(0) };
-        return out.thing(&json!({ "would_revoke": tokens }), &[]);
-    }
-    let body =
+    let path = ["channels", &id, "secret"];
+    let mut body =
         json!({ "keep_previous_seconds": args.keep_previous, "revoke_tokens": args.revoke_tokens });
-    out.thing(&api.post(&["channels", &id, "secret"], &body).await?, &["channel_secret"])
+    if args.dry_run {
+        body["dry_run"] = true.into();
+        return out.rehearsed(&api.post(&path, &body).await?);
+    }
+    out.thing(&api.post(&path, &body).await?, &["channel_secret"])
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let id = args.channel.to_string();
     if args.dry_run {
-        return out.thing(&json!({ "would_revoke": would_end_all(api, &id).await? }), &[]);
+        return out.rehearsed(&api.delete(&["channels", &id], &DRY_RUN).await?);
     }
     api.delete(&["channels", &id], &()).await?;
     out.done(&format!("channel {id} is deleted"), &json!({ "deleted": id }))
-}
-
-async fn would_end_all(api: &Api, channel: &str) -> anyhow::Result<Value> {
-    let body = json!({ "all": true, "dry_run": true });
-    Ok(api.post(&["channels", channel, "revocations"], &body).await?["revoked"].take())
 }

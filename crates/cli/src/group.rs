@@ -1,7 +1,11 @@
 //! `tegata group`: teams within a channel that hold tokens of their own. A group
 //! comes into being with its first token or key; here it gets rules of its own.
 
-use crate::{api::Api, failure::BadUsage, output::Output};
+use crate::{
+    api::{Api, DRY_RUN, Page},
+    failure::BadUsage,
+    output::Output,
+};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use tegata_token::id::{ChannelId, Group};
@@ -21,6 +25,8 @@ pub struct List {
     /// Whose groups.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
+    #[command(flatten)]
+    page: Page,
 }
 
 #[derive(Args)]
@@ -53,8 +59,8 @@ pub struct Delete {
     dry_run: bool,
 }
 
-pub async fn list(api: &Api, out: &Output, List { channel }: List) -> anyhow::Result<()> {
-    let answer = api.get(&["channels", &channel.to_string(), "groups"], &()).await?;
+pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
+    let answer = api.get(&["channels", &channel.to_string(), "groups"], &page).await?;
     let columns = ["group", "live_tokens", "assertion_keys", "cap", "when_full", "contact"];
     out.list(&answer, "groups", &columns)
 }
@@ -88,12 +94,11 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let (channel, group) = (args.channel.to_string(), args.group);
+    let path = ["channels", &channel, "groups", group.as_str()];
     if args.dry_run {
-        let body = json!({ "group": group, "dry_run": true });
-        let answer = api.post(&["channels", &channel, "revocations"], &body).await?;
-        return out.thing(&json!({ "would_revoke": answer["revoked"] }), &[]);
+        return out.rehearsed(&api.delete(&path, &DRY_RUN).await?);
     }
-    api.delete(&["channels", &channel, "groups", group.as_str()], &()).await?;
+    api.delete(&path, &()).await?;
     let what = format!("group {group} of channel {channel} is deleted");
     out.done(&what, &json!({ "deleted": group }))
 }

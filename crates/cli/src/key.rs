@@ -1,7 +1,12 @@
 //! `tegata key`: the RSA keys with which a channel signs assertions. The private
 //! half never leaves the machine that it was made on.
 
-use crate::{api::Api, failure::BadUsage, files::create_private, output::Output};
+use crate::{
+    api::{Api, DRY_RUN, Page},
+    failure::BadUsage,
+    files::create_private,
+    output::Output,
+};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -55,6 +60,8 @@ pub struct List {
     /// Whose keys.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
+    #[command(flatten)]
+    page: Page,
 }
 
 #[derive(Args)]
@@ -131,24 +138,19 @@ async fn post_key(
     api.post(&["channels", &channel.to_string(), "assertion-keys"], &body).await
 }
 
-pub async fn list(api: &Api, out: &Output, List { channel }: List) -> anyhow::Result<()> {
-    let answer = api.get(&["channels", &channel.to_string(), "assertion-keys"], &()).await?;
+pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
+    let answer = api.get(&["channels", &channel.to_string(), "assertion-keys"], &page).await?;
     out.list(&answer, "assertion_keys", &["kid", "group", "created_at"])
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let (channel, kid) = (args.channel.to_string(), args.kid.to_string());
+    let path = ["channels", &channel, "assertion-keys", &kid];
+    let revoke_tokens = ("revoke_tokens", args.revoke_tokens);
     if args.dry_run {
-        let mut tokens = json!(0);
-        if args.revoke_tokens {
-            let body = json!({ "assertion_key": kid, "dry_run": true });
-            tokens =
-                api.post(&["channels", &channel, "revocations"], &body).await?["revoked"].take();
-        }
-        return out.thing(&json!({ "would_revoke": tokens }), &[]);
+        return out.rehearsed(&api.delete(&path, &[revoke_tokens, DRY_RUN[0]]).await?);
     }
-    let query = [("revoke_tokens", args.revoke_tokens)];
-    api.delete(&["channels", &channel, "assertion-keys", &kid], &query).await?;
+    api.delete(&path, &[revoke_tokens]).await?;
     let what = format!("key {kid} of channel {channel} is deleted");
     out.done(&what, &json!({ "deleted": kid }))
 }

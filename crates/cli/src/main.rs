@@ -11,8 +11,10 @@ mod channel;
 mod failure;
 mod files;
 mod group;
+mod inspect;
 mod key;
 mod log;
+mod man;
 mod output;
 mod provider;
 mod serve;
@@ -70,6 +72,11 @@ enum Command {
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the man pages, one for each command, into a folder.
+    Man {
+        /// Where to; made if it is not there.
+        folder: std::path::PathBuf,
     },
 }
 
@@ -137,6 +144,8 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 
+        Command::Token(token::Verb::Inspect(args)) => inspect::inspect(&out, args).await,
+        Command::Man { folder } => man::write(Cli::command(), &folder, &out),
         Command::Completions { shell } => out.text(&completions(shell)),
     }
 }

@@ -37,6 +37,16 @@ impl Output {
         }
     }
 
+    /// Prints what a dry run found.
+    pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
+        self.told(answer, &serde_json::json!({ "would_revoke": answer["would_revoke"] }))
+    }
+
+    /// Whether programs are to read it.
+    pub fn is_json(&self) -> bool {
+        self.form == Form::Json
+    }
+
     /// Prints a list as the API answers it: the rows under `name`, of which the
     /// table shows `columns`, and the cursor of the next page.
     pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {

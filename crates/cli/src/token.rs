@@ -7,6 +7,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     files::{or_stdin, read_secret},
+    inspect::Inspect,
     output::Output,
 };
 use clap::{ArgGroup, Args, Subcommand};
@@ -36,6 +37,8 @@ pub enum Verb {
     Revoke(Box<Revoke>),
     /// Give a channel a new long-lived token; prints it, this once.
     Reissue(Reissue),
+    /// Find tokens in any text, offline, without printing them; exit code 1 if there are any.
+    Inspect(Inspect),
 }
 
 #[derive(Args)]
@@ -45,6 +48,7 @@ pub struct Token {
 }
 
 #[derive(Args)]
+#[command(after_help = ISSUE_EXAMPLES)]
 pub struct Issue {
     /// For which channel.
     #[arg(long, value_name = "ID")]
@@ -104,7 +108,7 @@ pub struct Show {
 
 /// Which tokens to end: exactly one of these, most of them within a channel.
 #[derive(Args)]
-#[command(group = ArgGroup::new("what").required(true))]
+#[command(group = ArgGroup::new("what").required(true), after_help = REVOKE_EXAMPLES)]
 pub struct Revoke {
     /// The token, or `-` for stdin.
     #[arg(group = "what")]
@@ -144,7 +148,8 @@ pub struct Telling {
     #[arg(long)]
     reason: Option<String>,
     /// Wait up to so many seconds until every verifier knows.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
     /// End nothing; say how many tokens would end.
     #[arg(long)]
@@ -163,7 +168,23 @@ pub struct Reissue {
     /// Ask again with the same one and get the same token.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Issue nothing; say how many tokens would end.
+    #[arg(long)]
+    dry_run: bool,
 }
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  tegata token issue --channel 1234567890 --secret-file secret
+  tegata token issue --channel 1234567890 --kind v2.1 --key 1234567890.private.jwk.json \\
+      --group kitchen --lifetime 3600";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  tegata token revoke - <leaked.txt --reason 'was in a log'
+  tegata token revoke --channel 1234567890 --group kitchen --dry-run
+  tegata token revoke --channel 1234567890 --all
+  tegata token revoke --everything --reason 'the master key was stolen'";
 
 pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     let path = match args.kind {
@@ -313,7 +334,11 @@ impl Telling {
 
 pub async fn reissue(api: &Api, out: &Output, args: Reissue) -> anyhow::Result<()> {
     let path = ["channels", &args.channel.to_string(), "long-lived-token"];
-    let body = json!({ "delay_seconds": args.delay });
+    let mut body = json!({ "delay_seconds": args.delay });
+    if args.dry_run {
+        body["dry_run"] = true.into();
+        return out.rehearsed(&api.post(&path, &body).await?);
+    }
     let issued = api.post_once(&path, &body, args.idempotency_key.as_deref()).await?;
     out.thing(&issued, &["access_token", "token_type", "token_id", "previous_valid_until"])
 }

@@ -96,6 +96,15 @@ impl<'a> Unverified<'a> {
         Err(Malformed::OtherShape)
     }
 
+    /// The kind, where the form alone tells it: that of opaque tokens.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match self.facts {
+            Facts::Opaque { kind, .. } => Some(kind),
+            Facts::Jws { .. } => None,
+        }
+    }
+
     /// The key that the token claims to be signed by.
     #[must_use]
     pub fn key(&self) -> SigningKeyId {
@@ -119,6 +128,54 @@ impl<'a> Unverified<'a> {
         .ok_or(BadSignature)
     }
 }
+
+// ---- tokens within other text
+
+/// What a token of ours begins with, in each of the forms.
+#[must_use]
+pub fn beginnings() -> Vec<String> {
+    let opaque = LAW.iter().filter_map(|rule| match rule.form {
+        Form::Opaque(prefix) => Some(prefix.to_owned()),
+        Form::Jws => None,
+    });
+    // Whole quanta of the header, so that what follows does not change their letters.
+    let whole = HEADER.0.len() / 3 * 3;
+    opaque.chain([URL_SAFE_NO_PAD.encode(&HEADER.0[..whole])]).collect()
+}
+
+/// How many bytes the token takes that begins where `text` begins, whatever stands
+/// behind it. It need not be a token yet: see [`Unverified::parse`].
+#[must_use]
+pub fn extent(text: &[u8]) -> Option<usize> {
+    let text = &text[..text.len().min(LONGEST)];
+    let prefix = LAW.iter().find_map(|rule| match rule.form {
+        Form::Opaque(prefix) => text.starts_with(prefix.as_bytes()).then_some(prefix.len()),
+        Form::Jws => None,
+    });
+    let length = match prefix {
+        Some(prefix) => {
+            let mut fixed = [0; FIXED.div_ceil(3) * 3];
+            let letters = text.get(prefix..prefix + fixed.len() / 3 * 4)?;
+            URL_SAFE_NO_PAD.decode_slice(letters, &mut fixed).ok()?;
+            prefix + ((FIXED + usize::from(fixed[FIXED - 1]) + 64) * 4).div_ceil(3)
+        }
+        None => {
+            let header = run(text);
+            let payload = run(text.get(header + 1..)?);
+            header + 1 + payload + 1 + SIGNATURE
+        }
+    };
+    (length <= text.len()).then_some(length)
+}
+
+/// How many letters of base64url `text` begins with.
+fn run(text: &[u8]) -> usize {
+    let letter = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
+    text.iter().position(|it| !letter(it)).unwrap_or(text.len())
+}
+
+/// The letters of a signature of 64 bytes.
+const SIGNATURE: usize = 86;
 
 // ---- compact JWS
 

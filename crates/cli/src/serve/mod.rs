@@ -9,8 +9,9 @@ use crate::{
     files::{admin_token, read_secret},
 };
 use anyhow::{Context, anyhow};
+use settings::Given;
 pub use settings::LogFormat;
-use settings::{Given, StoreAddress};
+pub use settings::StoreAddress;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
     io::Write,

@@ -78,7 +78,7 @@ fn a_generated_key_is_its_owners_alone_and_asks_for_tokens() {
 
     let delete = ["key", "delete", "--channel", &channel, &kid, "--revoke-tokens"];
     let dry = desk.json(&[&delete[..], &["--dry-run"]].concat());
-    assert_eq!(dry, json!({ "would_revoke": 1 }));
+    assert_eq!(dry, json!({ "dry_run": true, "would_revoke": 1 }));
     assert_eq!(desk.json(&delete), json!({ "deleted": kid }));
     desk.run(&["token", "verify", token]).expect_error(1, "revoked");
 }
@@ -133,7 +133,7 @@ fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
     let list = desk.run(&["group", "list", "--channel", &channel]).expect(0);
     assert!(list.lines().nth(1).unwrap().starts_with("kitchen "), "{list}");
     let dry = desk.json(&[&["group", "delete"], &of[..], &["--dry-run"]].concat());
-    assert_eq!(dry, json!({ "would_revoke": 1 }));
+    assert_eq!(dry, json!({ "dry_run": true, "would_revoke": 1 }));
     let gone = desk.json(&[&["group", "delete"], &of[..]].concat());
     assert_eq!(gone, json!({ "deleted": "kitchen" }));
 
@@ -198,6 +198,92 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     finish(&mut by_file).expect(0);
     let mut by_flag = desk.command(&["provider", "list", "--admin-token-file", "token"]);
     finish(by_flag.env("TEGATA_ADMIN_TOKEN", "wrong")).expect(0);
+}
+
+/// Each noun and verb of the program, as its own help lists them.
+fn commands(home: &Home) -> Vec<Vec<String>> {
+    let verbs = |words: &[&str]| -> Vec<String> {
+        let help = home.run(&[words, &["--help"]].concat()).expect(0);
+        let listed = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
+        let listed = listed.lines().take_while(|line| !line.is_empty());
+        // What goes on from the line before is indented farther.
+        let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        names.filter(|it| !it.is_empty() && *it != "help").map(str::to_owned).collect()
+    };
+    let mut all = Vec::new();
+    for noun in verbs(&[]) {
+        let under = verbs(&[&noun]);
+        all.extend(under.iter().map(|verb| vec![noun.clone(), verb.clone()]));
+        if under.is_empty() {
+            all.push(vec![noun]);
+        }
+    }
+    assert!(all.len() > 25, "{all:?}");
+    all
+}
+
+#[test]
+fn the_man_pages_and_the_completions_name_every_command() {
+    let home = Home::new();
+    home.run(&["man", "pages"]).expect(0);
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = home.run(&["completions", shell]).expect(0);
+        for command in commands(&home) {
+            assert!(script.contains(command.last().unwrap()), "{shell} knows no {command:?}");
+        }
+    }
+    for command in commands(&home) {
+        let page = home.path("pages").join(format!("tegata-{}.1", command.join("-")));
+        let page = std::fs::read_to_string(&page).expect("every command has its page");
+        assert!(page.contains(".SH NAME") && page.contains(".SH OPTIONS"), "{command:?}");
+    }
+    assert!(home.path("pages/tegata.1").exists());
+}
+
+#[test]
+fn whatever_ends_something_can_be_rehearsed() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let token = desk.json(&["token", "reissue", "--channel", &channel]);
+    let token = token["access_token"].as_str().unwrap();
+    let would = json!({ "dry_run": true, "would_revoke": 1 });
+    for words in [
+        &["channel", "delete", &channel][..],
+        &["channel", "rotate-secret", &channel, "--revoke-tokens"],
+        &["token", "reissue", "--channel", &channel],
+    ] {
+        assert_eq!(desk.json(&[words, &["--dry-run"]].concat()), would, "{words:?}");
+    }
+    let suspend = desk.json(&["channel", "suspend", &channel, "--dry-run"]);
+    assert_eq!(suspend, json!({ "dry_run": true, "would_stop": 1 }));
+    let table = desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
+    assert_eq!(table, "would_revoke  1\n");
+    desk.run(&["token", "verify", token]).expect(0);
+    let home = Home::new();
+    for command in commands(&home) {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let ends = ["delete", "suspend", "rotate-secret", "revoke", "reissue"];
+        if ends.contains(words.last().unwrap()) {
+            let help = home.run(&[&words[..], &["--help"]].concat()).expect(0);
+            assert!(help.contains("--dry-run"), "{command:?} cannot be rehearsed");
+        }
+    }
+}
+
+#[test]
+fn each_list_takes_a_cursor() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.json(&["signing-key", "rotate"]);
+    let page = desk.json(&["signing-key", "list", "--limit", "1"]);
+    let next = page["next"].as_str().unwrap();
+    let page = desk.json(&["signing-key", "list", "--limit", "1", "--after", next]);
+    assert_eq!((page["signing_keys"].as_array().unwrap().len(), &page["next"]), (1, &json!(null)));
+    for list in [&["key", "list"][..], &["group", "list"], &["token", "list"]] {
+        let words = [list, &["--channel", &channel, "--limit", "5"]].concat();
+        assert_eq!(desk.json(&words)["next"], json!(null));
+    }
+    desk.run(&["audit", "list", "--after", "nowhere"]).expect_error(1, "invalid-member");
 }
 
 #[test]

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod commands;
+mod inspecting;
 mod program;
 mod serving;

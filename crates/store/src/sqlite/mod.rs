@@ -7,6 +7,7 @@
 mod admin;
 mod end;
 mod issue;
+mod look;
 mod mark;
 mod read;
 mod rows;
@@ -19,6 +20,7 @@ use crate::{
     SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
     endings::{self, EndingsLog},
 };
+pub use look::{Look, LookError, Standing as Looked};
 pub(crate) use mark::sync_folder;
 pub use mark::{Backwards, MarkFile};
 

@@ -1,0 +1,95 @@
+//! A look at a store from outside, beside whoever serves from it: it takes no lock,
+//! makes nothing, and changes nothing.
+
+use super::{migrations::migrations, rows};
+use crate::SigningKeyRow;
+use rusqlite::{Connection, OpenFlags};
+use std::{path::Path, time::Duration};
+use tegata_token::time::UnixTime;
+
+/// A store that is looked at.
+pub struct Look {
+    conn: Connection,
+}
+
+/// What a store says of itself.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Whether it was made with `--dev`.
+    pub dev: bool,
+    /// The highest time that it has written.
+    pub written_at: UnixTime,
+    /// How far the development clock was moved, in seconds.
+    pub clock_offset: i64,
+    /// All signing keys, removed ones too.
+    pub signing_keys: Vec<SigningKeyRow>,
+}
+
+/// What SQLite says of a file that cannot be read as a store.
+pub type LookError = rusqlite::Error;
+
+impl Look {
+    /// Opens the file for reading alone.
+    ///
+    /// # Errors
+    /// It is not there, or no database.
+    pub fn at(path: &Path) -> Result<Self, LookError> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // With a log, somebody writes, or was killed: what is in it counts. Without
+        // one, SQLite would make one and leave it behind, unless it is told that
+        // nobody writes.
+        let conn = if Path::new(&log).exists() {
+            Connection::open_with_flags(path, flags)?
+        } else {
+            let uri = format!("file:{}?immutable=1", escaped(path));
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+        };
+        conn.busy_timeout(Duration::from_secs(5))?;
+        Ok(Self { conn })
+    }
+
+    /// The version of its schema, and the newest one that this program knows.
+    ///
+    /// # Errors
+    /// It is no store, or not readable.
+    pub fn schema(&self) -> Result<(i64, i64), LookError> {
+        let sql = "SELECT max(version) FROM refinery_schema_history";
+        let version: Option<i64> = self.conn.query_row(sql, [], |row| row.get(0))?;
+        let runner = migrations::runner();
+        let known = runner.get_migrations().iter().map(|it| i64::from(it.version())).max();
+        Ok((version.unwrap_or(0), known.unwrap_or(0)))
+    }
+
+    /// What SQLite's own check of the file finds, the first few things; reads all of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn damage(&self) -> Result<Vec<String>, LookError> {
+        let mut check = self.conn.prepare("PRAGMA quick_check(3)")?;
+        let found: Vec<String> =
+            check.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(found.into_iter().filter(|it| it != "ok").collect())
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// Its schema is another, or the file is damaged.
+    pub fn standing(&self) -> Result<Standing, LookError> {
+        let sql = "SELECT dev, written_at, clock_offset FROM authority";
+        let (dev, written_at, clock_offset) = self
+            .conn
+            .query_row(sql, [], |row| Ok((row.get(0)?, UnixTime(row.get(1)?), row.get(2)?)))?;
+        let keys = rows::signing_keys(&self.conn)?;
+        let signing_keys = keys.into_iter().map(|(_, key)| key).collect();
+        Ok(Standing { dev, written_at, clock_offset, signing_keys })
+    }
+}
+
+/// A path within a URI (SQLite, "URI Filenames").
+fn escaped(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    text.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
