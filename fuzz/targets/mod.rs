@@ -6,6 +6,7 @@ mod admin;
 mod assertion;
 mod config;
 mod form;
+mod forwarded;
 mod json;
 mod jwk;
 mod token;
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assertion-signed", assertion::signed),
     ("config", config::file),
     ("form", form::any),
+    ("forwarded-for", forwarded::any),
     ("json", json::strict),
     ("jwk", jwk::any),
     ("token", token::any),

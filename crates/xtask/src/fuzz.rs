@@ -74,7 +74,7 @@ impl Fuzzer {
         let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
-            .args(["build", "--release", "--locked", "--target", &triple, "--target-dir"])
+            .args(["build", "--release", "--target", &triple, "--target-dir"])
             .arg(&target)
             .current_dir(workspace.join("fuzz"))
             .env("RUSTFLAGS", FLAGS)

@@ -1,0 +1,47 @@
+//! `X-Forwarded-For`, as proxies write it and as strangers do.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
+use tegata_server::source::TrustedProxies;
+
+/// A stranger's word is never taken; a proxy's only as far as the proxies go.
+pub fn any(data: &[u8]) {
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    let trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|it| it.parse().expect("a network"));
+    let is_proxy = |it: IpAddr| match it {
+        IpAddr::V4(v4) => v4.octets()[0] == 10,
+        IpAddr::V6(v6) => v6.segments()[..2] == [0x2001, 0xdb8],
+    };
+    let proxies = TrustedProxies::new(trusted.to_vec());
+    let name = HeaderName::from_static("x-forwarded-for");
+    // A line of the input is a header.
+    let lines = data.split(|byte| *byte == b'\n');
+    let headers: HeaderMap =
+        lines.filter_map(|it| Some((name.clone(), HeaderValue::from_bytes(it).ok()?))).collect();
+
+    let (stranger, proxy) = (address("192.0.2.1"), address("10.1.2.3"));
+    assert_eq!(proxies.source(stranger, &headers).0, stranger);
+    let source = proxies.source(proxy, &headers).0;
+    assert_eq!(source, source.to_canonical());
+    if source == proxy {
+        return;
+    }
+    // Whoever it is stands there, and behind it stand proxies alone.
+    let list: Vec<_> = headers.get_all(&name).iter().collect();
+    let hops = list.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut hops = hops.map(|hop| read(hop.trim_ascii()));
+    if is_proxy(source) {
+        assert!(hops.all(|hop| hop.is_some_and(is_proxy)), "a proxy before the end of them");
+    } else {
+        let first = hops.find(|hop| !hop.is_some_and(is_proxy));
+        assert_eq!(first, Some(Some(source)));
+    }
+}
+
+fn read(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?;
+    let bare = text.trim_start_matches('[').split(']').next().unwrap_or(text);
+    let v4 = text.rsplit_once(':').map_or(text, |(address, _)| address);
+    let read = [text, bare, v4].iter().find_map(|it| it.parse::<IpAddr>().ok())?;
+    Some(read.to_canonical())
+}
