@@ -6,6 +6,7 @@
 //! have ended must live on.
 
 mod bits;
+mod canary;
 mod jwt;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]

@@ -50,7 +50,7 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
 pub(crate) struct Server {
     /// For tests that end it in ways of their own.
     pub(crate) process: Child,
-    said: Arc<Mutex<String>>,
+    pub(crate) said: Arc<Mutex<String>>,
     address: SocketAddr,
 }
 

@@ -88,7 +88,13 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
 /// Reads a body that is there.
 pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
     let object = serde_json::from_slice(body).map_err(|error| {
-        Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {error}"))
+        // Of JSON that is something else, the library would tell what it is; it may be
+        // a token that somebody sent without its braces.
+        let what = match error.is_data() {
+            true => "it is something else".to_owned(),
+            false => error.to_string(),
+        };
+        Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {what}"))
     })?;
     Members::new(object)?.into()
 }
