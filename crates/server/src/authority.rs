@@ -128,6 +128,8 @@ pub struct Token {
     pub previous_until: Option<UnixTime>,
     /// Whether it was issued before, under the same `Idempotency-Key`.
     pub again: bool,
+    /// How many others ended to make room for it.
+    pub evicted: usize,
 }
 
 impl Token {
@@ -317,6 +319,7 @@ impl Authority {
                 claims: issued.claims,
                 previous_until: issued.previous_until,
                 again: issued.again,
+                evicted: issued.evicted,
             });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
@@ -329,6 +332,7 @@ impl Authority {
             claims,
             previous_until: None,
             again: false,
+            evicted: 0,
         })
     }
 
@@ -608,6 +612,12 @@ impl Authority {
         let view = self.memory.view.load();
         let active = view.keys().iter().find(|it| it.state == KeyState::Active);
         active.map(|it| it.key.id())
+    }
+
+    /// Whether the key that signs new tokens is there, and opened.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.active_key().is_some_and(|key| self.keyring.get(key).is_some())
     }
 
     // ---- upkeep

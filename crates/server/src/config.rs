@@ -47,6 +47,12 @@ pub struct Settings {
     pub webhook: Option<webhook::Settings>,
     /// Whose word is taken for where a request comes from.
     pub trusted_proxies: TrustedProxies,
+    /// A signing key should be replaced after so many days.
+    pub signing_key_days: u32,
+    /// With less than so many bytes free on the store's disk it is not ready.
+    pub least_free_disk: u64,
+    /// For how long it still serves, not ready, once it was told to stop.
+    pub drain_delay: Duration,
 }
 
 impl Settings {
@@ -70,6 +76,9 @@ impl Settings {
             warn: warnings::Policy::default(),
             webhook: None,
             trusted_proxies: TrustedProxies::default(),
+            signing_key_days: 90,
+            least_free_disk: 64 << 20,
+            drain_delay: Duration::ZERO,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::face::App;
 use std::{sync::Arc, time::Duration};
-use tegata_token::key::KeyState;
+use tegata_token::{key::KeyState, time::DAY};
 use tokio_util::sync::CancellationToken;
 
 /// How often.
@@ -28,6 +28,7 @@ pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
 
 /// Runs what is due. A job that fails is tried again a minute later.
 pub async fn run(app: &App) {
+    app.health.jobs_are_at(app.authority.clock().steady());
     flush(app).await;
     app.authority.limits().tidy(app.authority.clock().steady());
     if let Err(error) = promote(app).await {
@@ -39,6 +40,10 @@ pub async fn run(app: &App) {
     if let Err(error) = app.warnings.run(&app.authority).await {
         tracing::warn!(%error, "warnings wait");
     }
+    if let Err(error) = see_key_age(app).await {
+        tracing::warn!(%error, "the signing key's age was not read");
+    }
+    app.health.jobs_are_at(app.authority.clock().steady());
 }
 
 async fn flush(app: &App) {
@@ -62,6 +67,22 @@ async fn promote(app: &App) -> tegata_store::Result<()> {
         let by = app.authority.by("tegata", None, None);
         app.authority.promote_signing_key(row.id, by).await?;
         tracing::info!(key = %row.id, "a new signing key signs");
+    }
+    Ok(())
+}
+
+/// Since when the active key has been signing: what says when it is due.
+async fn see_key_age(app: &App) -> tegata_store::Result<()> {
+    let rows = app.authority.signing_keys().await?;
+    if let Some(active) = rows.iter().find(|row| row.state == KeyState::Active) {
+        app.health.key_signs_since(active.changed_at);
+        let overdue = -app.health.rotation_due(app.authority.now());
+        // Once a day, give or take a minute.
+        if overdue > 0 && overdue % DAY < PERIOD.as_secs().cast_signed() {
+            let days = overdue / DAY;
+            tracing::warn!(days, key = %active.id,
+                "the signing key is overdue for replacement; run: tegata signing-key rotate");
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod face;
 // Only for fuzzing.
 #[doc(hidden)]
 pub mod form;
+mod health;
 mod jobs;
 mod keyring;
 mod last_used;

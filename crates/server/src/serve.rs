@@ -6,6 +6,7 @@ use crate::{
     config::{AdminToken, Settings},
     door::{self, BadCertificate, Tls},
     face::{App, Shows},
+    health::Health,
     jobs,
     limits::Limits,
     metrics::Metrics,
@@ -18,9 +19,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
-use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
-use tegata_token::secret::PlainSecret;
+use tegata_store::{
+    Store,
+    sqlite::{MarkFile, OpenError, Options, SqliteStore},
+};
+use tegata_token::{secret::PlainSecret, time::DAY};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
@@ -38,6 +43,8 @@ pub struct Running {
     /// The file that holds the administrator's token, where none was set.
     pub admin_token_file: Option<PathBuf>,
     tls: Option<Arc<Tls>>,
+    app: Arc<App>,
+    drain_delay: Duration,
     stop: CancellationToken,
     work: JoinHandle<()>,
 }
@@ -101,9 +108,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         ..Options::default()
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
+    let store_figures = store.figures();
     let master_key = place.master_key();
     let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(store_figures));
     let steady = authority.clock().steady();
     let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
     let authority = Arc::new(authority.limited(limits));
@@ -116,8 +124,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     };
 
     let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
+    let key_age = i64::from(settings.signing_key_days) * DAY;
     let app = Arc::new(App {
         metrics,
+        health: Health::new(place.store, settings.least_free_disk, key_age, steady),
         dev: settings.dev,
         admin_token,
         key_promotion_delay: settings.key_promotion_delay,
@@ -141,9 +151,9 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         doors.spawn(tls.watch(stop.clone()));
     }
     doors.close();
-    let (store_of, stop_too) = (authority.clone(), stop.clone());
+    let (store_of, stop_too, app_too) = (authority.clone(), stop.clone(), app.clone());
     let work = tokio::spawn(async move {
-        let jobs = tokio::spawn(jobs::run_until(app, drained.clone()));
+        let jobs = tokio::spawn(jobs::run_until(app_too, drained.clone()));
         tokio::select! {
             () = doors.wait() => {}
             () = store_of.store().stopped() => {
@@ -162,6 +172,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         authority,
         admin_token_file,
         tls,
+        app,
+        drain_delay: settings.drain_delay,
         stop,
         work,
     })
@@ -228,9 +240,13 @@ impl Running {
         }
     }
 
-    /// Lets nobody new in, sees the requests that are under way to their end, for
-    /// at most ten seconds, and stops.
+    /// Is not ready any more, at once; after the drain delay lets nobody new in, sees
+    /// the requests that are under way to their end, for a few seconds, and stops.
     pub async fn stop(self) {
+        self.app.health.drain();
+        if !self.stop.is_cancelled() {
+            tokio::time::sleep(self.drain_delay).await;
+        }
         self.stop.cancel();
         // A panic in there was reported as it happened.
         let _ = self.work.await;

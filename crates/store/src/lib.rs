@@ -10,11 +10,13 @@
 
 mod act;
 pub mod endings;
+pub mod figures;
 pub mod sqlite;
 
 pub use act::*;
 
 use async_trait::async_trait;
+use figures::Figures;
 use std::sync::Arc;
 use tegata_token::{
     claims::Claims,
@@ -128,6 +130,10 @@ pub trait Store: Send + Sync + 'static {
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
     /// Whether acts can be committed at this moment.
     async fn is_writable(&self) -> Result<()>;
+    /// What the store counts of its own work.
+    fn figures(&self) -> Arc<Figures>;
+    /// How many acts wait for the writer at this moment.
+    fn waiting(&self) -> usize;
     /// Comes back only when the store has given up: no act can succeed any more,
     /// and whoever serves from it must end.
     async fn stopped(&self);
@@ -224,6 +230,8 @@ pub struct Issued {
     pub previous_until: Option<UnixTime>,
     /// Whether the row was there already, under the same `Idempotency-Key`.
     pub again: bool,
+    /// How many others the law ended to make room for it.
+    pub evicted: usize,
 }
 
 /// What a bulk or single ending did.

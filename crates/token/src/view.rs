@@ -213,6 +213,12 @@ impl ChannelFacts {
         *self == Self::default()
     }
 
+    /// How many endings it holds: floors, and tokens that ended by themselves.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.floors.len() + self.singles.len() + self.stateless.len()
+    }
+
     pub(crate) fn of(&self, token: &Claims, now: UnixTime) -> Said {
         if self.state == ChannelState::Deleted {
             return Said::Ended(How::Channel);
@@ -438,13 +444,15 @@ const SHARDS: usize = 1024;
 struct Versioned {
     version: u64,
     shard: Arc<Shard>,
+    /// How many facts its channels have together.
+    facts: usize,
 }
 
 impl Versioned {
-    fn new(shard: Arc<Shard>) -> Self {
+    fn new(shard: Arc<Shard>, facts: usize) -> Self {
         /// 0 is nobody's.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard }
+        Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard, facts }
     }
 }
 
@@ -485,7 +493,7 @@ impl View {
         Self {
             providers: Arc::new(providers),
             keys: Arc::from([]),
-            shards: (0..SHARDS).map(|_| Versioned::new(Arc::default())).collect(),
+            shards: (0..SHARDS).map(|_| Versioned::new(Arc::default(), 0)).collect(),
             position: Position::default(),
         }
     }
@@ -502,10 +510,14 @@ impl View {
         for (channel, facts) in channels {
             shards[shard_of(channel)].insert(channel, Box::new(facts));
         }
+        let versioned = |shard: Shard| {
+            let facts = shard.values().map(|it| it.count()).sum();
+            Versioned::new(Arc::new(shard), facts)
+        };
         Self {
             providers: Arc::new(providers),
             keys: keys.into(),
-            shards: shards.into_iter().map(|shard| Versioned::new(Arc::new(shard))).collect(),
+            shards: shards.into_iter().map(versioned).collect(),
             position,
         }
     }
@@ -524,11 +536,13 @@ impl View {
                     let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
                     let shard = Arc::make_mut(&mut place.shard);
                     let facts = shard.entry(*channel).or_default();
+                    let before = facts.count();
                     facts.apply(change);
+                    let count = place.facts + facts.count() - before;
                     if facts.is_empty() {
                         shard.remove(channel);
                     }
-                    *place = Versioned::new(place.shard.clone());
+                    *place = Versioned::new(place.shard.clone(), count);
                 }
                 Entry::SigningKey(new) => {
                     let id = new.key.id();
@@ -569,6 +583,12 @@ impl View {
     #[must_use]
     pub fn channels(&self) -> usize {
         self.shards.iter().map(|it| it.shard.len()).sum()
+    }
+
+    /// How many facts it holds of all channels: floors, and single endings.
+    #[must_use]
+    pub fn facts(&self) -> usize {
+        self.shards.iter().map(|it| it.facts).sum()
     }
 
     /// The name of all that is said of this channel and of those it is kept with.

@@ -112,6 +112,9 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     ended
 }
 
+/// In seconds; a stop that takes longer is one that a supervisor ends with SIGKILL.
+const LONGEST_DRAIN_DELAY: u64 = 60;
+
 impl Given {
     fn is_dev(&self) -> bool {
         self.dev.unwrap_or(false)
@@ -179,6 +182,11 @@ impl Given {
                 return Err(wrong("tls_cert and tls_key go together: give both, or neither").into());
             }
         };
+        let drain_delay = self.drain_delay.map(u64::from);
+        if drain_delay.is_some_and(|seconds| seconds > LONGEST_DRAIN_DELAY) {
+            let words = format!("drain_delay: at most {LONGEST_DRAIN_DELAY} seconds");
+            return Err(wrong(&words).into());
+        }
         let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
         let seconds = |all: Vec<u64>| all.into_iter().map(Duration::from_secs).collect();
         Ok(Settings {
@@ -208,6 +216,11 @@ impl Given {
             }),
             rates,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy.unwrap_or_default()),
+            signing_key_days: self.signing_key_days.unwrap_or(usual.signing_key_days),
+            least_free_disk: self
+                .least_free_disk
+                .map_or(usual.least_free_disk, |mib| u64::from(mib) << 20),
+            drain_delay: drain_delay.map_or(usual.drain_delay, Duration::from_secs),
             ..usual
         })
     }

@@ -110,6 +110,17 @@ pub struct Given {
     /// in CIDR notation; may be given several times [default: none].
     #[arg(long, env = "TEGATA_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxy: Option<Vec<Network>>,
+    /// After how many days a signing key should be replaced; a metric counts down
+    /// to it, and the log warns from then on [default: 90].
+    #[arg(long, env = "TEGATA_SIGNING_KEY_DAYS", value_name = "DAYS")]
+    pub signing_key_days: Option<u32>,
+    /// With less than this free on the store's disk, /readyz answers 503 [default: 64].
+    #[arg(long, env = "TEGATA_LEAST_FREE_DISK", value_name = "MIB")]
+    pub least_free_disk: Option<u32>,
+    /// For how long to go on serving after SIGTERM, with /readyz at 503, so that
+    /// balancers send nobody here any more; at most 60 [default: 0].
+    #[arg(long, env = "TEGATA_DRAIN_DELAY", value_name = "SECONDS")]
+    pub drain_delay: Option<u8>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
     /// [default: info,refinery_core=warn].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
@@ -199,6 +210,9 @@ impl Given {
             webhook_url: self.webhook_url.or(other.webhook_url),
             webhook_secret_file: self.webhook_secret_file.or(other.webhook_secret_file),
             trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
+            signing_key_days: self.signing_key_days.or(other.signing_key_days),
+            least_free_disk: self.least_free_disk.or(other.least_free_disk),
+            drain_delay: self.drain_delay.or(other.drain_delay),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }

@@ -45,15 +45,16 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         let words = "The access token is longer than 8192 bytes";
         return reply::message(StatusCode::BAD_REQUEST, words);
     }
-    let Ok(active) = app.authority.check(token) else {
-        app.metrics.checks_gateway.refused.inc();
-        return unauthorized(BAD);
-    };
-    if !wanted.is_met_by(&active.claims) {
-        app.metrics.checks_gateway.refused.inc();
+    let counts = &app.metrics.checks_gateway;
+    let checked = app.check(counts, token);
+    if let Ok(active) = &checked
+        && !wanted.is_met_by(&active.claims)
+    {
+        counts.denied.inc();
         return reply::message(StatusCode::FORBIDDEN, "Access Denied");
     }
-    app.metrics.checks_gateway.active.inc();
+    counts.count(&checked);
+    let Ok(active) = checked else { return unauthorized(BAD) };
     let expires_in = active.until.since(app.authority.now()).max(0);
     let mut reply = Reply::default();
     let mut tell = |name, value: &str| {

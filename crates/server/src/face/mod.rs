@@ -11,7 +11,8 @@ pub mod well_known;
 use crate::{
     authority::Authority,
     config::AdminToken,
-    metrics::Metrics,
+    health::Health,
+    metrics::{Checks, Metrics},
     reply::{self, Reply},
     source::TrustedProxies,
     warnings::Warnings,
@@ -23,12 +24,17 @@ use axum::{
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
-use tegata_token::law::{Form, LAW};
+use tegata_token::{
+    decide::{Active, Refused},
+    law::{Form, LAW},
+};
 
 /// What the faces share.
 pub struct App {
     /// Whom they ask.
     pub authority: Arc<Authority>,
+    /// Whether it is of use.
+    pub health: Health,
     /// What they count.
     pub metrics: Arc<Metrics>,
     /// Whether the clock may be moved.
@@ -41,6 +47,13 @@ pub struct App {
     pub warnings: Warnings,
     /// Whose word the door takes for where a request comes from.
     pub trusted_proxies: TrustedProxies,
+}
+
+impl App {
+    /// Checks a token; some of the checks are timed among `counts`.
+    fn check(&self, counts: &Checks, token: &[u8]) -> Result<Active, Refused> {
+        counts.timed(|| self.authority.clock().steady(), || self.authority.check(token))
+    }
 }
 
 /// Which faces a listener shows. Whether the server is alive and of use can be

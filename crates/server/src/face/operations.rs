@@ -1,43 +1,64 @@
 //! For those who run the server: is it alive, is it of use, how does it do.
 
 use super::App;
-use crate::reply::{self, Reply};
-use axum::{Router, extract::State, routing::get};
-use http::StatusCode;
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
-
-/// A store that does not answer within this is not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::{
+    health::Report,
+    metrics::{Process, Surroundings},
+    reply::{self, Reply},
+};
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::get,
+};
+use http::{StatusCode, header};
+use serde_json::json;
+use std::sync::Arc;
 
 /// `/livez` and `/readyz`.
 pub fn router() -> Router<Arc<App>> {
     let alive = async || reply::json(StatusCode::OK, r#"{"status":"alive"}"#);
-    Router::new()
-        .route("/livez", get(alive))
-        .route("/readyz", get(async |State(app): State<Arc<App>>| ready(&app).await))
+    let ready = async |State(app): State<Arc<App>>, RawQuery(query): RawQuery| {
+        let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+        let verbose = query.is_some_and(|query| query.split('&').any(|it| it == "verbose"));
+        ready(&report, verbose)
+    };
+    Router::new().route("/livez", get(alive)).route("/readyz", get(ready))
 }
 
 /// `/metrics`.
 pub fn metrics_router() -> Router<Arc<App>> {
-    Router::new().route("/metrics", get(async |State(app): State<Arc<App>>| metrics(&app)))
+    let metrics = async |State(app): State<Arc<App>>| metrics(&app).await;
+    Router::new().route("/metrics", get(metrics))
 }
 
-async fn ready(app: &App) -> Reply {
-    match timeout(PATIENCE, app.authority.store().is_writable()).await {
-        Ok(Ok(())) => reply::json(StatusCode::OK, r#"{"status":"ready"}"#),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
-            reply::unavailable()
-        }
-        Err(_) => {
-            tracing::warn!("not ready: the store does not answer");
-            reply::unavailable()
-        }
+/// 200 or 503; with `verbose` what was found for each check, else the names of
+/// those that fail.
+fn ready(report: &Report, verbose: bool) -> Reply {
+    let ready = report.is_ready();
+    let mut body = json!({ "status": if ready { "ready" } else { "unready" } });
+    if verbose {
+        let checks = report.checks.iter();
+        let shown = checks.map(|it| json!({ "check": it.name, "ok": it.holds, "found": it.found }));
+        body["checks"] = shown.collect();
+    } else if !ready {
+        body["failing"] = report.failing().collect();
     }
+    if ready {
+        return reply::json(StatusCode::OK, body.to_string());
+    }
+    let reply = reply::json(StatusCode::SERVICE_UNAVAILABLE, body.to_string());
+    reply::with(reply, header::RETRY_AFTER, "1")
 }
 
-fn metrics(app: &App) -> Reply {
-    let text = app.metrics.text(&app.authority);
+async fn metrics(app: &App) -> Reply {
+    let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+    let around = Surroundings {
+        process: Process::read(),
+        store: report.sizes,
+        rotation_due: app.health.rotation_due(app.authority.now()),
+        ready: report.checks.iter().map(|check| (check.name, check.holds)).collect(),
+    };
+    let text = app.metrics.text(&app.authority, &around);
     reply::typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", text)
 }

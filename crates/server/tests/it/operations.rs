@@ -24,6 +24,9 @@ async fn what_is_done_is_counted() {
     world.verify_opaque("junk").await;
     world.revoke_opaque(&token).await;
     world.gateway(&token, "").await;
+    let good = world.stateless(&shop, &[]).await.token();
+    world.gateway(&good, "?kind=v2.1").await;
+    world.gateway(&spoilt(&good), "").await;
     world.post("/oauth2/v3/token", &[("grant_type", "client_credentials")]).await;
     let shown = world.get("/metrics").await;
     assert!(shown.header("content-type").starts_with("application/openmetrics-text"));
@@ -31,15 +34,116 @@ async fn what_is_done_is_counted() {
         r#"tegata_issues_total{kind="short-lived",result="issued"} 1"#,
         r#"tegata_issue_seconds_count{kind="short-lived"} 1"#,
         r#"tegata_checks_total{face="line-v2",result="active"} 1"#,
-        r#"tegata_checks_total{face="line-v2",result="refused"} 1"#,
-        r#"tegata_checks_total{face="gateway",result="refused"} 1"#,
-        "tegata_revocations_total 1",
+        r#"tegata_checks_total{face="line-v2",result="malformed"} 1"#,
+        r#"tegata_checks_total{face="gateway",result="ended"} 1"#,
+        r#"tegata_checks_total{face="gateway",result="denied"} 1"#,
+        r#"tegata_checks_total{face="gateway",result="bad_signature"} 1"#,
+        r#"tegata_revocations_total{scope="token"} 1"#,
+        r#"tegata_evictions_total{kind="short-lived"} 0"#,
+        r#"tegata_ready{check="store"} 1"#,
+        "tegata_view_facts 1",
+        "tegata_writer_queue 0",
+        "tegata_signing_key_rotation_due_seconds 77",
         "tegata_view_channels 1",
         "tegata_bugs_total 0",
     ] {
         assert!(shown.text.contains(line), "{line} is missing in {}", shown.text);
     }
     assert!(!shown.text.contains(&token) && !shown.text.contains(&shop.secret));
+}
+
+/// With another signature.
+fn spoilt(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let first = if signature.starts_with('A') { "B" } else { "A" };
+    format!("{signed}.{first}{}", &signature[1..])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_make_room_are_counted_as_evicted() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    for _ in 0..32 {
+        world.short_lived(&shop, &[]).await.token();
+    }
+    let shown = world.get("/metrics").await.text;
+    assert!(shown.contains(r#"tegata_evictions_total{kind="short-lived"} 2"#), "{shown}");
+    let commits = shown.lines().find(|it| it.starts_with("tegata_commit_seconds_count")).unwrap();
+    let commits: u64 = commits.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(commits >= 34, "one for each token, provider and channel: {commits}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_days_of_a_signing_key_are_counted_down() {
+    let world = World::with(|settings| settings.signing_key_days = 3).await;
+    let due = async || {
+        let shown = world.get("/metrics").await.text;
+        let line = shown.lines().find(|it| it.starts_with("tegata_signing_key_rotation_due_sec"));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    assert!((3 * 86_400 - 60..=3 * 86_400).contains(&due().await));
+    world.advance(4 * 86_400).await;
+    assert!((-86_460..=-86_400).contains(&due().await), "a day overdue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wanting_is_named_to_whoever_asks() {
+    let world = World::with(|settings| settings.least_free_disk = u64::MAX).await;
+    world.get("/readyz").await.is(503, r#"{"failing":["disk"],"status":"unready"}"#);
+    let verbose = world.get("/readyz?verbose").await;
+    assert_eq!((verbose.status, verbose.header("retry-after")), (503, "1"));
+    let checks = verbose.json()["checks"].as_array().unwrap().clone();
+    let shown: Vec<_> = checks
+        .iter()
+        .map(|it| (it["check"].as_str().unwrap(), it["ok"].as_bool().unwrap()))
+        .collect();
+    let expected = [
+        ("running", true),
+        ("store", true),
+        ("disk", false),
+        ("signing_key", true),
+        ("jobs", true),
+    ];
+    assert_eq!(shown, expected);
+    assert!(verbose.text.contains("MiB free on the store's disk"), "{}", verbose.text);
+    world.get("/livez").await.is(200, r#"{"status":"alive"}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_often_commits_at_most_once_a_second() {
+    let world = World::new().await;
+    let commits = async || {
+        let shown = world.get("/metrics").await.text;
+        let line = shown.lines().find(|it| it.starts_with("tegata_commit_seconds_count"));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let clock = world.authority().clock();
+    let (began, before) = (clock.steady(), commits().await);
+    for _ in 0..200 {
+        assert_eq!(world.get("/readyz").await.status, 200);
+    }
+    let (after, took) = (commits().await, clock.steady().duration_since(began).as_secs());
+    assert!(after - before <= took + 2, "{} commits in {took} s", after - before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_told_to_stop_serves_on_unready_for_a_while() {
+    let mut world = World::with(|it| it.drain_delay = std::time::Duration::from_secs(2)).await;
+    world.get("/readyz").await.is(200, r#"{"status":"ready"}"#);
+    let url = world.url("");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let stopping = world.stop();
+    let asking = async {
+        // Not before the other has been polled once.
+        tokio::task::yield_now().await;
+        let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
+        let alive = http.get(format!("{url}/livez")).send().await.unwrap().status();
+        (ready.status().as_u16(), ready.text().await.unwrap(), alive.as_u16())
+    };
+    let ((), (status, text, alive)) = tokio::join!(stopping, asking);
+    assert_eq!((status, &*text), (503, r#"{"failing":["running"],"status":"unready"}"#));
+    assert_eq!(alive, 200);
+    assert!(http.get(format!("{url}/livez")).send().await.is_err(), "it is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +216,8 @@ async fn what_cannot_be_known_is_503_and_checks_go_on() {
         world.revoke_opaque(&token),
         world.get("/readyz"),
     );
-    for answer in [issued, revoked, ready] {
+    ready.is(503, r#"{"failing":["store"],"status":"unready"}"#);
+    for answer in [issued, revoked] {
         answer.is(503, r#"{"message":"The service is temporarily unavailable. Try again later."}"#);
         assert_eq!(answer.header("retry-after"), "1");
     }
@@ -120,7 +225,8 @@ async fn what_cannot_be_known_is_503_and_checks_go_on() {
     other.execute_batch("ROLLBACK").unwrap();
     world.revoke_opaque(&token).await.is(200, "");
     assert_eq!(world.verify_opaque(&token).await.status, 400);
-    assert_eq!(world.get("/readyz").await.status, 200);
+    // The answer of a second ago may still stand.
+    while world.get("/readyz").await.status != 200 {}
 }
 
 // On one thread, so that the whole server logs to the subscriber set here.

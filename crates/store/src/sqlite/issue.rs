@@ -55,6 +55,7 @@ pub(super) fn issue(
     for &number in &rows.over {
         mark_past(tx, number).map_err(unavailable)?;
     }
+    let evicted = if admit.reissue { 0 } else { admit.ends.len() };
     let mut previous_until = None;
     if !admit.ends.is_empty() || admit.ends_later.is_some() {
         let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
@@ -79,7 +80,8 @@ pub(super) fn issue(
         let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
         super::audit(tx, by, "token.issue", Some(grant.channel().provider), Some(channel), detail)?;
     }
-    Ok(Issued { claims, issuer: form.issuer.clone(), previous_until, again: false })
+    let issuer = form.issuer.clone();
+    Ok(Issued { claims, issuer, previous_until, again: false, evicted })
 }
 
 /// A channel's counters, read under its lock.
@@ -192,8 +194,13 @@ fn issued_before(tx: &Tx<'_>, grant: &Grant) -> Result<Option<Issued>> {
                 let claims = Claims { expires_at, ..grant.claims(id, serial, key, issued_at) };
                 let issuer: String = row.get("issuer")?;
                 let previous = row.get::<_, Option<i64>>("previous_until")?.map(UnixTime);
-                let issued =
-                    Issued { claims, issuer: issuer.into(), previous_until: previous, again: true };
+                let issued = Issued {
+                    claims,
+                    issuer: issuer.into(),
+                    previous_until: previous,
+                    again: true,
+                    evicted: 0,
+                };
                 Ok((row.get::<_, String>("parameters")?, lives, issued))
             })
             .optional()

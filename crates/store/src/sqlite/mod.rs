@@ -19,6 +19,7 @@ use crate::{
     Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId,
     SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
     endings::{self, EndingsLog},
+    figures::Figures,
 };
 pub use look::{Look, LookError, Standing as Looked};
 pub(crate) use mark::sync_folder;
@@ -527,6 +528,14 @@ impl Store for SqliteStore {
 
     async fn is_writable(&self) -> Result<()> {
         self.writer.act(UnixTime(0), |_| Ok(())).await.map(drop)
+    }
+
+    fn figures(&self) -> Arc<Figures> {
+        self.writer.figures.clone()
+    }
+
+    fn waiting(&self) -> usize {
+        self.writer.waiting()
     }
 
     async fn stopped(&self) {

@@ -17,9 +17,16 @@ use super::{mark::Reached, rows::unavailable};
 use crate::{
     Committed, Error, OnCommit, Result, SigningKeyRow,
     endings::{Commit, EndingsLog, What},
+    figures::Figures,
 };
 use rusqlite::{Connection, ErrorCode};
-use std::{io, ops::ControlFlow, sync::Arc, thread::JoinHandle};
+use std::{
+    io,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+    time::Instant,
+};
 use tegata_token::{
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
@@ -35,6 +42,7 @@ const BATCH: usize = 256;
 
 /// The way to the writer's thread.
 pub(super) struct Writer {
+    pub figures: Arc<Figures>,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -77,6 +85,8 @@ pub(super) type Tell = Box<dyn Fn(Reached) + Send>;
 
 trait Job: Send {
     fn time(&self) -> UnixTime;
+    /// When it began to wait.
+    fn queued(&self) -> Instant;
     /// Runs the act; `false` if it was refused or failed. May be run again in
     /// another transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
@@ -87,6 +97,7 @@ trait Job: Send {
 
 struct Act<T, F> {
     at: UnixTime,
+    queued: Instant,
     act: F,
     result: Option<Result<T>>,
     entries: usize,
@@ -97,6 +108,10 @@ struct Act<T, F> {
 impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
     fn time(&self) -> UnixTime {
         self.at
+    }
+
+    fn queued(&self) -> Instant {
+        self.queued
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
@@ -134,11 +149,15 @@ impl Writer {
     ) -> Result<Self> {
         let memory = Memory::read(&conn).map_err(unavailable)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let figures = Arc::new(Figures::default());
         let thread = std::thread::Builder::new()
             .name("tegata-writer".into())
-            .spawn(move || Loop { conn, memory, endings, tell, on_commit }.run(jobs))
+            .spawn({
+                let figures = figures.clone();
+                move || Loop { conn, memory, endings, tell, on_commit, figures }.run(jobs)
+            })
             .map_err(|error| Error::Unavailable(error.to_string().into()))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { figures, queue: Some(queue), thread: Some(thread) })
     }
 
     /// Runs `act` inside the next commit; answers after it, with the place in the
@@ -152,10 +171,15 @@ impl Writer {
     ) -> Result<(T, Position)> {
         let stopped = || Error::Unavailable("the writer has stopped; see the log".into());
         let (reply, answer) = oneshot::channel();
-        let job = Act { at, act, result: None, entries: 0, first: 0, reply };
+        let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(Box::new(job)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// How many acts wait in the queue.
+    pub fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 
     /// Comes back once the writer has given up.
@@ -176,12 +200,19 @@ impl Drop for Writer {
     }
 }
 
+/// Time to measure by; it decides nothing.
+#[expect(clippy::disallowed_methods, reason = "measured, never decided by")]
+fn steady() -> Instant {
+    Instant::now()
+}
+
 struct Loop {
     conn: Connection,
     memory: Memory,
     endings: Option<EndingsLog>,
     tell: Option<Tell>,
     on_commit: OnCommit,
+    figures: Arc<Figures>,
 }
 
 /// How a transaction ended.
@@ -219,13 +250,20 @@ impl Loop {
     /// any more.
     fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) -> ControlFlow<()> {
         let before = self.memory.head;
+        let began = steady();
+        for job in &batch {
+            self.figures.waits.observe_time(began.duration_since(job.queued()));
+        }
         match self.commit(&mut batch) {
             Fate::Committed => {
+                self.figures.commits.observe_time(steady().duration_since(began));
+                self.figures.batches.observe(batch.len() as u64);
                 self.publish();
                 batch.into_iter().for_each(|job| job.answer(Ok(before)));
                 ControlFlow::Continue(())
             }
             Fate::RolledBack(why) => {
+                self.figures.rolled_back.fetch_add(1, Relaxed);
                 batch.into_iter().for_each(|job| job.answer(Err(&why)));
                 self.remember()
             }

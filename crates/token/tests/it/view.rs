@@ -314,10 +314,30 @@ fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
     let view = View::new(Providers::All);
     let entry = |change| Entry::Channel { channel: id(), change };
     let ended = view.after(&[entry(floor(Scope::Channel, 10, None))], Position::default());
-    assert_eq!(ended.channels(), 1);
+    assert_eq!((ended.channels(), ended.facts()), (1, 1));
     let forget = entry(ChannelChange::Forget { expired_by: UnixTime(i64::MAX) });
-    assert_eq!(ended.after(&[forget], Position::default()).channels(), 0);
+    let forgotten = ended.after(&[forget], Position::default());
+    assert_eq!((forgotten.channels(), forgotten.facts()), (0, 0));
     assert_eq!(ended.channels(), 1, "a view that others read does not change");
+}
+
+#[test]
+fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
+    let single = |serial| {
+        let token = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
+        ChannelChange::Ended { tokens: vec![Single { token, until: NOW.plus(9) }] }
+    };
+    let entry = |change| Entry::Channel { channel: id(), change };
+    let view = View::new(Providers::All)
+        .after(&[entry(single(3)), entry(single(4)), entry(single(4))], Position::default());
+    assert_eq!(view.facts(), 2);
+    let floor = entry(floor(Scope::Kind { kind: Kind::ShortLived }, 10, None));
+    let floored = view.after(&[floor], Position::default());
+    assert_eq!(floored.facts(), 1, "the floor says what the singles said");
+    let facts = floored.channel(id()).unwrap().clone();
+    let keys = floored.keys().to_vec();
+    let anew = View::from_state(Providers::All, Position::default(), keys, [(id(), facts)]);
+    assert_eq!(anew.facts(), 1);
 }
 
 // ---- entries as a whole

@@ -12,6 +12,7 @@ use crate::{
 };
 use axum::Json;
 use http::StatusCode;
+use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 use tegata_store::{By, Ended, Ending, Error, Page, RowId};
 use tegata_token::{
@@ -165,6 +166,14 @@ pub async fn of_channel(
     Body(asked): Body<Asked<OfChannel>>,
 ) -> Result<(StatusCode, Json<Revocation>), Problem> {
     who.channel(channel).await?;
+    let scopes = &who.metrics.revocations;
+    let count = match asked.what {
+        OfChannel::Token(_) | OfChannel::Stored(_) => &scopes.token,
+        OfChannel::Group(_) => &scopes.group,
+        OfChannel::Kind(_) => &scopes.kind,
+        OfChannel::AssertionKey(_) => &scopes.assertion_key,
+        OfChannel::All => &scopes.channel,
+    };
     let ending = match asked.what {
         OfChannel::Token(token) => {
             let claims = tokens::read(&who, &token)?;
@@ -184,7 +193,7 @@ pub async fn of_channel(
     };
     let by = who.by(asked.reason);
     let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
-    Ok(receipt(&who, ended, asked.dry_run))
+    Ok(receipt(count, ended, asked.dry_run))
 }
 
 /// End tokens over all channels.
@@ -206,6 +215,13 @@ pub async fn of_all(
 ) -> Result<(StatusCode, Json<Revocation>), Problem> {
     let Asked { what, reason, dry_run } = asked;
     let by = who.by(reason);
+    let scopes = &who.metrics.revocations;
+    let count = match what {
+        OfAll::Token(_) => &scopes.token,
+        OfAll::Provider(_) => &scopes.provider,
+        OfAll::SigningKey(_) => &scopes.signing_key,
+        OfAll::All => &scopes.everything,
+    };
     let ended = match what {
         OfAll::Token(token) => {
             let claims = tokens::read(&who, &token)?;
@@ -220,7 +236,7 @@ pub async fn of_all(
         OfAll::All if dry_run => under_keys(&who, None).await?,
         OfAll::All => who.authority.remove_signing_key(None, by).await?,
     };
-    Ok(receipt(&who, ended, dry_run))
+    Ok(receipt(count, ended, dry_run))
 }
 
 /// What the removal of a signing key, or of all of them, would end.
@@ -291,10 +307,10 @@ where
 
 /// The authority is the only verifier so far, and it knew before it answered. A dry
 /// run ended nothing, so nobody can know of it.
-fn receipt(who: &Administrator, ended: Ended, dry_run: bool) -> (StatusCode, Json<Revocation>) {
+fn receipt(count: &Counter, ended: Ended, dry_run: bool) -> (StatusCode, Json<Revocation>) {
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     if !dry_run {
-        who.metrics.revocations.inc();
+        count.inc();
     }
     let answer = Revocation {
         revoked: ended.tokens,

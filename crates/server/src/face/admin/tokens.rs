@@ -1,11 +1,14 @@
 //! Tokens as an administrator sees them: their facts, never the tokens
 //! themselves, but for a new long-lived one, once.
 
-use crate::face::admin::{
-    Administrator,
-    problem::{Code, Problem, Problems},
-    read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
-    schema, show,
+use crate::{
+    face::admin::{
+        Administrator,
+        problem::{Code, Problem, Problems},
+        read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
+        schema, show,
+    },
+    metrics::NotIssued,
 };
 use axum::{
     Json,
@@ -85,8 +88,11 @@ pub async fn reissue(
     let issued = who.authority.issue(request, channel, Some(who.by(None))).await;
     let issued = issued.map_err(Problem::from);
     let took = who.authority.clock().steady().duration_since(began);
-    let unavailable = |problem: &Problem| problem.code() == Code::Unavailable;
-    who.metrics.issues(Kind::LongLived).count(issued.as_ref().map_err(unavailable), took);
+    let why = |problem: &Problem| match problem.code() {
+        Code::Unavailable => NotIssued::Unavailable,
+        _ => NotIssued::Refused,
+    };
+    who.metrics.issues(Kind::LongLived).count(issued.as_ref().map_err(why), took);
     let issued = issued?;
     let answer = show::NewToken {
         access_token: issued.reveal().to_owned(),

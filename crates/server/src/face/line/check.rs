@@ -29,18 +29,13 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match form_of(token) {
-        law::Form::Jws => app.authority.check(token.as_bytes()),
+        law::Form::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
         law::Form::Opaque(_) => Err(Malformed::OtherShape.into()),
     };
+    app.metrics.checks_jws.count(&checked);
     match checked {
-        Ok(active) => {
-            app.metrics.checks_jws.active.inc();
-            verified(app, &active, Operation::VerifyJws)
-        }
-        Err(refused) => {
-            app.metrics.checks_jws.refused.inc();
-            dialect::bad_jws(refused)
-        }
+        Ok(active) => verified(app, &active, Operation::VerifyJws),
+        Err(refused) => dialect::bad_jws(refused),
     }
 }
 
@@ -52,18 +47,13 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match form_of(token) {
-        law::Form::Opaque(_) => app.authority.check(token.as_bytes()),
+        law::Form::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
         law::Form::Jws => Err(Malformed::OtherShape.into()),
     };
+    app.metrics.checks_opaque.count(&checked);
     match checked {
-        Ok(active) => {
-            app.metrics.checks_opaque.active.inc();
-            verified(app, &active, Operation::VerifyOpaque)
-        }
-        Err(refused) => {
-            app.metrics.checks_opaque.refused.inc();
-            dialect::bad_opaque(refused)
-        }
+        Ok(active) => verified(app, &active, Operation::VerifyOpaque),
+        Err(refused) => dialect::bad_opaque(refused),
     }
 }
 

@@ -4,7 +4,9 @@ use super::{
     dialect::{Shown, Wrong, ok},
     fields,
 };
-use crate::{authority::Token, face::App, form::Form, reply::Reply, source::Source};
+use crate::{
+    authority::Token, face::App, form::Form, metrics::NotIssued, reply::Reply, source::Source,
+};
 use axum::extract::State;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -154,9 +156,13 @@ impl Asked {
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
         let issued = issued.await;
-        let unavailable = |wrong: &Wrong| matches!(wrong, Wrong::Unavailable(_));
+        let why = |wrong: &Wrong| match wrong {
+            Wrong::Unavailable(_) => NotIssued::Unavailable,
+            Wrong::TooFast(_) => NotIssued::Limited,
+            _ => NotIssued::Refused,
+        };
         let took = clock.steady().duration_since(began);
-        counts.count(issued.as_ref().map_err(unavailable), took);
+        counts.count(issued.as_ref().map_err(why), took);
         issued
     }
 }

@@ -107,7 +107,7 @@ async fn end(
     let by = app.authority.by(&actor, Some(from.to_string()), None);
     match app.authority.end(token.channel, ending_of(token), false, by).await {
         Ok(_) => {
-            app.metrics.revocations.inc();
+            app.metrics.revocations.token.inc();
             Ok(Reply::default())
         }
         Err(Error::NotFound(_) | Error::Refused(Refusal::NotFound | Refusal::UnknownChannel)) => {

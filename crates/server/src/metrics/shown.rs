@@ -1,0 +1,109 @@
+//! The store's figures, and times, as Prometheus's encoder wants to see them.
+//!
+//! The library's own histogram takes a lock for each number. These take none.
+
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
+    metrics::{MetricType, TypedMetric},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tegata_store::figures::{Figures, Histogram};
+
+/// What a histogram's whole numbers are divided by to be shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale(f64);
+
+impl Scale {
+    /// As they are.
+    pub const COUNT: Self = Self(1.0);
+    /// Nanoseconds, shown as seconds.
+    pub const NANOSECONDS: Self = Self(1e9);
+
+    fn encode(self, histogram: &Histogram, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let shown = |number: u64| number as f64 / self.0;
+        let buckets: Vec<_> = histogram
+            .buckets()
+            .map(|(bound, count)| (bound.map_or(f64::INFINITY, shown), count))
+            .collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(shown(histogram.sum()), count, &buckets, None)
+    }
+}
+
+/// How long something took.
+#[derive(Debug, Clone)]
+pub struct Times(Arc<Histogram>);
+
+impl Times {
+    /// None yet; `bounds` in nanoseconds.
+    pub fn new(bounds: &'static [u64]) -> Self {
+        Self(Arc::new(Histogram::new(bounds)))
+    }
+
+    /// Counts one.
+    pub fn observe(&self, took: Duration) {
+        self.0.observe_time(took);
+    }
+}
+
+impl TypedMetric for Times {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for Times {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        Scale::NANOSECONDS.encode(&self.0, encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+/// One of the store's histograms.
+#[derive(Debug)]
+pub struct ShownCommits {
+    /// The store's figures.
+    pub figures: Arc<Figures>,
+    /// Which of them.
+    pub of: fn(&Figures) -> &Histogram,
+    /// What its numbers are.
+    pub unit: Scale,
+}
+
+impl EncodeMetric for ShownCommits {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.unit.encode((self.of)(&self.figures), encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// One of the store's counters.
+#[derive(Debug)]
+pub struct ShownCount {
+    /// The store's figures.
+    pub figures: Arc<Figures>,
+    /// Which of them.
+    pub of: fn(&Figures) -> &AtomicU64,
+}
+
+impl EncodeMetric for ShownCount {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder
+            .encode_counter::<NoLabelSet, u64, f64>(&(self.of)(&self.figures).load(Relaxed), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
