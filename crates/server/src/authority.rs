@@ -88,6 +88,9 @@ impl Memory {
             let next = self.view.load().after(&committed.entries, committed.position);
             self.view.store(Arc::new(next));
         }
+        if !committed.channels.is_empty() {
+            self.channels.know(&committed.channels);
+        }
         committed.channels.iter().for_each(|&channel| self.channels.drop(channel));
     }
 }
@@ -163,6 +166,7 @@ impl Authority {
         memory.clock.set_offset(state.clock_offset);
         memory.clock.has_seen(state.written_at);
         memory.view.store(Arc::new(state.view));
+        memory.channels.know(&state.channels);
         let first_start = state.signing_keys.is_empty();
         let master = MasterKey::load(master_key, first_start)?;
         let keyring = Keyring::open(master, &state.signing_keys)

@@ -4,21 +4,35 @@
 //! channel. Its snapshot must then not be kept: it would be taken for the current
 //! one for ever. So each commit raises a count before it drops the snapshot, and a
 //! reader keeps what it read only if the count is still the one that it saw first.
+//!
+//! Which ids there are is known by heart, eight bytes each: an id that somebody
+//! made up costs no question to the store, however many of them come. And no more
+//! than a few questions are asked at once, so that those who wait for a real
+//! channel wait in a short row.
 
 use quick_cache::sync::Cache;
 use std::{
+    collections::HashSet,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
-use tegata_store::Result;
+use tegata_store::{Error, Result};
 use tegata_token::{id::ChannelId, policy::Channel};
+use tokio::sync::Semaphore;
 
 /// The snapshots in memory.
 pub struct Channels {
     snapshots: Cache<ChannelId, Arc<Channel>>,
     /// How often a channel of each stripe was dropped.
     drops: [Mutex<u64>; STRIPES],
+    /// Every channel that there is.
+    known: RwLock<HashSet<ChannelId>>,
+    /// Places for questions to the store.
+    questions: Semaphore,
 }
+
+/// As many as the store keeps connections open for.
+const QUESTIONS: usize = 4;
 
 /// A drop keeps the fills of every channel in its stripe from being kept.
 const STRIPES: usize = 64;
@@ -27,7 +41,22 @@ impl Channels {
     /// Room for about `most` snapshots.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { snapshots: Cache::new(most), drops: std::array::from_fn(|_| Mutex::new(0)) }
+        Self {
+            snapshots: Cache::new(most),
+            drops: std::array::from_fn(|_| Mutex::new(0)),
+            known: RwLock::default(),
+            questions: Semaphore::new(QUESTIONS),
+        }
+    }
+
+    /// Learns that there are these channels.
+    pub fn know(&self, channels: &[ChannelId]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(channels);
+    }
+
+    fn is_known(&self, id: ChannelId) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// The snapshot of `id`, from memory or else by `read`. What `read` gives may
@@ -46,8 +75,21 @@ impl Channels {
         if let Some(snapshot) = self.snapshots.get(&id) {
             return Ok(Some(snapshot));
         }
+        if !self.is_known(id) {
+            return Ok(None);
+        }
+        let closed = |_| Error::Unavailable("the server is stopping".into());
+        let _place = self.questions.acquire().await.map_err(closed)?;
+        // Whoever waited may have waited for the same one.
+        if let Some(snapshot) = self.snapshots.get(&id) {
+            return Ok(Some(snapshot));
+        }
         let seen = *self.stripe(id);
-        let Some(channel) = read().await?.map(Arc::new) else { return Ok(None) };
+        let Some(channel) = read().await?.map(Arc::new) else {
+            // It was deleted, and its id is never used again.
+            self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            return Ok(None);
+        };
         let drops = self.stripe(id);
         if *drops == seen {
             self.snapshots.insert(id, channel.clone());
@@ -104,6 +146,7 @@ mod tests {
     async fn what_was_read_before_a_commit_is_not_kept_after_it() {
         let channels = Channels::new(10);
         let id = channel(0).id;
+        channels.know(&[id]);
         let (begun, has_begun) = oneshot::channel();
         let (go_on, may_go_on) = oneshot::channel();
         let slow = channels.get(id, async || {
@@ -124,5 +167,67 @@ mod tests {
         assert_eq!(kept.unwrap().unwrap().revision, 2);
         channels.drop(id);
         assert!(channels.get(id, async || Ok(None)).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_made_up_id_asks_the_store_nothing_and_a_deleted_one_asks_once() {
+        let channels = Channels::new(10);
+        let id = channel(0).id;
+        let asked = std::cell::Cell::new(0);
+        let ask = async |found: Option<Channel>| {
+            let read = async || {
+                asked.set(asked.get() + 1);
+                Ok(found)
+            };
+            channels.get(id, read).await.unwrap().map(|it| it.revision)
+        };
+        assert_eq!((ask(Some(channel(1))).await, asked.get()), (None, 0), "nobody made it");
+        channels.know(&[id]);
+        assert_eq!((ask(Some(channel(1))).await, asked.get()), (Some(1), 1));
+        channels.drop(id);
+        assert_eq!((ask(None).await, asked.get()), (None, 2));
+        assert_eq!((ask(None).await, asked.get()), (None, 2), "it is gone for good");
+    }
+
+    #[tokio::test]
+    async fn many_who_wait_for_one_channel_ask_for_it_a_few_times() {
+        let channels = Channels::new(10);
+        let id = channel(0).id;
+        channels.know(&[id]);
+        let asked = std::cell::Cell::new(0);
+        let read = async || {
+            asked.set(asked.get() + 1);
+            tokio::task::yield_now().await;
+            Ok(Some(channel(1)))
+        };
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            all.push(channels.get(id, read));
+        }
+        let all = futures_all(all).await;
+        assert_eq!(all, 100);
+        assert!(asked.get() <= QUESTIONS, "{}", asked.get());
+    }
+
+    /// Polls all of them in turn to their end; how many found the channel.
+    async fn futures_all<F: Future<Output = Result<Option<Arc<Channel>>>>>(all: Vec<F>) -> usize {
+        let mut all: Vec<_> = all.into_iter().map(|it| Some(Box::pin(it))).collect();
+        let mut found = 0;
+        std::future::poll_fn(|context| {
+            for place in &mut all {
+                if let Some(one) = place
+                    && let std::task::Poll::Ready(answer) = one.as_mut().poll(context)
+                {
+                    found += usize::from(answer.unwrap().is_some());
+                    *place = None;
+                }
+            }
+            if all.iter().all(Option::is_none) {
+                std::task::Poll::Ready(found)
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await
     }
 }

@@ -32,6 +32,8 @@ pub struct State {
     pub view: View,
     /// All signing keys, removed ones too.
     pub signing_keys: Vec<SigningKeyRow>,
+    /// Every channel's id, those of deleted ones too.
+    pub channels: Vec<ChannelId>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.

@@ -240,6 +240,9 @@ async fn the_log_names_paths_and_never_a_credential() {
         .with_ansi(false)
         .finish();
     let _here = tracing::subscriber::set_default(subscriber);
+    // With one subscriber alone, `tracing` asks the thread that meets a line first,
+    // another test's, and remembers that nobody listens; with two it asks both.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let short = world.short_lived(&shop, &[]).await.token();

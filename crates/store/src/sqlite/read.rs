@@ -35,9 +35,15 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
             Ok(ViewKey { key, state: row.state })
         })
         .collect::<Result<Vec<_>>>()?;
-    let channels = all_facts(&tx).map_err(unavailable)?;
-    let view = View::from_state(Providers::All, position, view_keys, channels);
-    Ok(State { view, signing_keys, written_at, clock_offset })
+    let facts = all_facts(&tx).map_err(unavailable)?;
+    let view = View::from_state(Providers::All, position, view_keys, facts);
+    let channels = all_ids(&tx).map_err(unavailable)?;
+    Ok(State { view, signing_keys, channels, written_at, clock_offset })
+}
+
+fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
+    let mut query = conn.prepare("SELECT id FROM channel")?;
+    query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
 }
 
 fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelFacts)>> {
