@@ -20,6 +20,7 @@ mod provider;
 mod serve;
 mod signing_key;
 mod token;
+mod warning;
 
 use crate::{api::Remote, output::Output};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,6 +66,9 @@ enum Command {
     /// Who changed what.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// What is about to end, lies unused, or is used though it was replaced.
+    #[command(subcommand)]
+    Warning(warning::Verb),
     /// Keep tokens fresh for programs in any language.
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -140,6 +144,8 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         }
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
+
+        Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
 
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,

@@ -80,9 +80,10 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
             router = router.merge(dev::router());
         }
     }
-    let admin = shows
-        .admin
-        .then(|| admin::router(app.authority.clone(), app.metrics.clone(), app.admin_token));
+    let admin = shows.admin.then(|| {
+        let (authority, metrics) = (app.authority.clone(), app.metrics.clone());
+        admin::router(authority, metrics, app.admin_token, app.warnings.policy.clone())
+    });
     let mut router =
         router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);
     if let Some(admin) = admin {

@@ -5,7 +5,8 @@ use super::{
     Policy, find,
     webhook::{Delivery, Webhook},
 };
-use crate::{authority::Authority, face::admin::show::time};
+use crate::{authority::Authority, face::admin::show};
+use std::sync::Arc;
 use tegata_store::Result;
 use tegata_token::id::ChannelId;
 use tokio::sync::Mutex;
@@ -13,7 +14,7 @@ use tokio::sync::Mutex;
 /// What warns: when, whom, and how far the round through the channels has come.
 pub struct Warnings {
     /// When to warn.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     webhook: Option<Webhook>,
     round: Mutex<Option<ChannelId>>,
 }
@@ -30,7 +31,7 @@ impl Warnings {
     /// Nothing is on its way yet.
     #[must_use]
     pub fn new(policy: Policy, webhook: Option<Webhook>) -> Self {
-        Self { policy, webhook, round: Mutex::new(None) }
+        Self { policy: Arc::new(policy), webhook, round: Mutex::new(None) }
     }
 
     /// Goes on with the round, and delivers what is due.
@@ -45,7 +46,10 @@ impl Warnings {
             let slice = authority.store().holdings(*round, SLICE, now).await?;
             let warnings = slice.iter().flat_map(|holding| {
                 let found = find(holding, &self.policy, now);
-                found.into_iter().map(move |warning| warning.to_send(holding, time, now))
+                found.into_iter().map(move |warning| {
+                    let body = serde_json::to_string(&show::Warning::of(&warning, holding));
+                    warning.to_send(holding, body.unwrap_or_default(), now)
+                })
             });
             let warnings: Vec<_> = warnings.collect();
             if !warnings.is_empty() {
@@ -63,7 +67,7 @@ impl Warnings {
     async fn deliver(&self, webhook: &Webhook, authority: &Authority) -> Result<()> {
         let now = authority.now();
         for warning in authority.store().due_warnings(DELIVERIES, now).await? {
-            let at = time(now).unwrap_or_default();
+            let at = show::time(now).unwrap_or_default();
             let done = webhook.deliver(&warning, at, now).await;
             let next = match done {
                 Delivery::TryAgain(next) => Some(next),

@@ -10,7 +10,6 @@ pub mod webhook;
 
 pub use job::Warnings;
 
-use serde_json::{Value, json};
 use std::time::Duration;
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
@@ -197,65 +196,38 @@ impl Warning {
         }
     }
 
-    fn group(&self) -> Option<&str> {
-        match &self.what {
-            What::TokenExpires(token)
-            | What::TokenUnused(token)
-            | What::TokenReplaced { token, .. } => token.group.as_deref(),
-            What::KeyUnused { group, .. } => group.as_deref(),
-            What::SecretExpires { .. } => None,
-        }
-    }
-
-    fn expires_at(&self) -> Option<UnixTime> {
-        match &self.what {
-            What::TokenExpires(token)
-            | What::TokenUnused(token)
-            | What::TokenReplaced { token, .. } => Some(token.expires_at),
-            What::SecretExpires { at } => Some(*at),
-            What::KeyUnused { .. } => None,
-        }
-    }
-
-    /// It as JSON, with whom to tell. No secret and no token is in it.
+    /// The token that it is about.
     #[must_use]
-    pub fn to_json(&self, of: &Holding, time: fn(UnixTime) -> Option<String>) -> Value {
-        let token = match &self.what {
+    pub fn token(&self) -> Option<&Token> {
+        match &self.what {
             What::TokenExpires(token)
             | What::TokenUnused(token)
             | What::TokenReplaced { token, .. } => Some(token),
-            _ => None,
-        };
-        let (kid, made_at) = match &self.what {
-            What::KeyUnused { kid, created_at, .. } => (Some(kid), Some(*created_at)),
-            _ => (None, token.map(|token| token.issued_at)),
-        };
-        let replaced_by = match &self.what {
-            What::TokenReplaced { by, .. } => Some(by),
-            _ => None,
-        };
-        let settings = self.group().and_then(|name| {
-            of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
-        });
-        json!({
-            "type": self.kind(),
-            "provider_id": of.channel.provider,
-            "channel_id": of.channel.id,
-            "channel_name": of.channel.name,
-            "group": self.group(),
-            "contact": settings.and_then(|settings| settings.contact.as_ref()),
-            "token_id": token.map(|token| token.id),
-            "kind": token.map(|token| token.kind),
-            "kid": kid,
-            "made_at": made_at.and_then(time),
-            "expires_at": self.expires_at().and_then(time),
-            "last_used_at": token.and_then(|token| token.last_used_at).and_then(time),
-            "replaced_by": replaced_by,
-            "advice": self.advice(),
-        })
+            What::SecretExpires { .. } | What::KeyUnused { .. } => None,
+        }
     }
 
-    fn advice(&self) -> &'static str {
+    /// The group that it concerns.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match &self.what {
+            What::KeyUnused { group, .. } => group.as_deref(),
+            _ => self.token().and_then(|token| token.group.as_deref()),
+        }
+    }
+
+    /// When what it is about ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        match &self.what {
+            What::SecretExpires { at } => Some(*at),
+            _ => self.token().map(|token| token.expires_at),
+        }
+    }
+
+    /// What to do, in words.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
         match self.what {
             What::TokenExpires(_) => {
                 "no newer token takes its place; issue one and put it to use before this one ends"
@@ -275,27 +247,20 @@ impl Warning {
         }
     }
 
-    /// It, to be put on its way once.
+    /// It, with `body` to be put on its way once.
     #[must_use]
-    pub fn to_send(
-        &self,
-        of: &Holding,
-        time: fn(UnixTime) -> Option<String>,
-        now: UnixTime,
-    ) -> NewWarning {
+    pub fn to_send(&self, of: &Holding, body: String, now: UnixTime) -> NewWarning {
         let thing = match &self.what {
-            What::TokenExpires(token)
-            | What::TokenUnused(token)
-            | What::TokenReplaced { token, .. } => token.id.to_string(),
             // Each rotation has an end of its own.
             What::SecretExpires { at } => at.0.to_string(),
             What::KeyUnused { kid, .. } => kid.to_string(),
+            _ => self.token().map(|token| token.id.to_string()).unwrap_or_default(),
         };
         let stage = self.stage.unwrap_or(0);
         let name = format!("{}/{}/{thing}/{stage}", self.kind(), of.channel.id);
         let ends = self.expires_at().filter(|_| self.stage.is_some());
         // What does not end is said once; a century's end is not waited for.
         let keep_until = ends.unwrap_or(now.plus(400 * DAY)).plus(KEPT);
-        NewWarning { name, body: self.to_json(of, time).to_string(), keep_until }
+        NewWarning { name, body, keep_until }
     }
 }

@@ -10,4 +10,5 @@ mod reading;
 mod revocations;
 mod schema;
 mod tokens;
+mod warnings;
 mod world;

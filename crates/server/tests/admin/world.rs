@@ -94,7 +94,7 @@ impl World {
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
         let metrics = Arc::new(Metrics::new(Arc::default()));
-        let router = admin::router(authority.clone(), metrics.clone(), token);
+        let router = admin::router(authority.clone(), metrics.clone(), token, Default::default());
         Self { authority, metrics, router, _folder: folder }
     }
 

@@ -55,11 +55,14 @@ async fn world() -> (World, Receiver) {
 /// The types of what came since it was last asked, each with its group.
 fn news(receiver: &Receiver) -> Vec<(String, Value)> {
     let taken = std::mem::take(&mut receiver.lock().unwrap().taken);
+    // What is due together may come in any order.
     let read = |(_, body): (HeaderMap, String)| {
         let body: Value = serde_json::from_str(&body).unwrap();
         (body["type"].as_str().unwrap().to_owned(), body["data"]["group"].clone())
     };
-    taken.into_iter().map(read).collect()
+    let mut news: Vec<_> = taken.into_iter().map(read).collect();
+    news.sort_by(|a, b| a.0.cmp(&b.0));
+    news
 }
 
 fn expiring(group: &str) -> (String, Value) {

@@ -22,6 +22,7 @@ mod schema;
 pub(crate) mod show;
 mod signing_keys;
 mod tokens;
+mod warnings;
 
 use crate::{
     authority::Authority,
@@ -29,6 +30,7 @@ use crate::{
     face::admin::problem::{Code, Problem},
     metrics::Metrics,
     source::Source,
+    warnings::Policy,
 };
 use axum::{Router, extract::FromRequestParts};
 use http::{header::AUTHORIZATION, request::Parts};
@@ -40,8 +42,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use openapi::document;
 
 /// The routes below `/admin/v1`.
-pub fn router(authority: Arc<Authority>, metrics: Arc<Metrics>, admin_token: AdminToken) -> Router {
-    let gate = Arc::new(Gate { authority, metrics, admin_token });
+pub fn router(
+    authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
+    admin_token: AdminToken,
+    warn: Arc<Policy>,
+) -> Router {
+    let gate = Arc::new(Gate { authority, metrics, admin_token, warn });
     let (routes, _) = routes().split_for_parts();
     routes
         .fallback(async |_: Administrator| Problem::not_found("such path"))
@@ -71,6 +78,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(revocations::of_all))
         .routes(routes!(signing_keys::list, signing_keys::rotate))
         .routes(routes!(audit::list))
+        .routes(routes!(warnings::list))
 }
 
 /// What stands between a request and the authority.
@@ -78,12 +86,14 @@ struct Gate {
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     admin_token: AdminToken,
+    warn: Arc<Policy>,
 }
 
 /// Somebody who showed the administrator's token.
 struct Administrator {
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
+    warn: Arc<Policy>,
     source: Option<String>,
 }
 
@@ -110,7 +120,12 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             return Err(Problem::new(Code::Unauthorized, way));
         }
         let source = parts.extensions.get::<Source>().map(Source::to_string);
-        Ok(Self { authority: gate.authority.clone(), metrics: gate.metrics.clone(), source })
+        Ok(Self {
+            authority: gate.authority.clone(),
+            metrics: gate.metrics.clone(),
+            warn: gate.warn.clone(),
+            source,
+        })
     }
 }
 

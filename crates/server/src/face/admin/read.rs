@@ -21,7 +21,7 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
 use tegata_store::{Page, RowId};
 use tegata_token::secret::sha256;
 use utoipa::IntoParams;
@@ -317,6 +317,17 @@ impl FromMembers for Part {
 }
 
 impl Part {
+    /// At most so many rows.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The cursor, of a list whose cursors are names.
+    pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let after = self.after.as_ref().map(|it| it.parse()).transpose();
+        after.map_err(|_| invalid("after", CURSOR))
+    }
+
     /// What to ask the store for: one row more, to see whether there is a next page.
     pub fn page(&self) -> Result<Page, Problem> {
         let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());

@@ -1,0 +1,34 @@
+//! `tegata warning`: what is about to end, lies unused, or is used though it was
+//! replaced.
+
+use crate::{
+    api::{Api, Page},
+    output::Output,
+};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tegata_token::id::ChannelId;
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// List warnings, by channel.
+    List(List),
+}
+
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Only what concerns this channel.
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelId>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
+}
+
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let answer = api.get(&["warnings"], &args).await?;
+    let columns =
+        ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
+    out.list(&answer, "warnings", &columns)
+}
