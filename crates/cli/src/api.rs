@@ -24,6 +24,7 @@ pub struct Remote {
         help_heading = EVERYWHERE,
         env = "TEGATA_URL",
         value_name = "URL",
+        value_parser = url,
         default_value = "http://127.0.0.1:8080"
     )]
     url: Url,
@@ -31,6 +32,10 @@ pub struct Remote {
     /// TEGATA_ADMIN_TOKEN_FILE.
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+}
+
+fn url(text: &str) -> Result<Url, &'static str> {
+    text.parse().map_err(|_| "write it as an address, such as http://127.0.0.1:8080")
 }
 
 /// Which page of a list.

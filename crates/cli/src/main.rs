@@ -8,6 +8,7 @@ mod agent;
 mod api;
 mod audit;
 mod channel;
+mod doctor;
 mod failure;
 mod files;
 mod group;
@@ -72,6 +73,8 @@ enum Command {
     /// Keep tokens fresh for programs in any language.
     #[command(subcommand)]
     Agent(agent::Verb),
+    /// Look at settings, files, store, keys and addresses; say what is wrong, and how to mend it.
+    Doctor(Box<serve::Serve>),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -151,6 +154,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 
         Command::Token(token::Verb::Inspect(args)) => inspect::inspect(&out, args).await,
+        Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
         Command::Man { folder } => man::write(Cli::command(), &folder, &out),
         Command::Completions { shell } => out.text(&completions(shell)),
     }

@@ -42,6 +42,16 @@ pub struct Serve {
     given: Given,
 }
 
+impl Serve {
+    /// What it would serve with, for whoever only looks.
+    pub fn meaning(self, admin_token_file: Option<PathBuf>) -> anyhow::Result<Settings> {
+        let given = self.given.or_file(self.config.as_deref())?;
+        let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
+        let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
+        given.settings(None, admin_token.as_ref())
+    }
+}
+
 /// Serves until it is told to stop, or until the store gives up.
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.given.or_file(args.config.as_deref())?;

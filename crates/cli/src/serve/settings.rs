@@ -18,14 +18,14 @@ use tegata_server::source::Network;
 #[serde(deny_unknown_fields, default)]
 pub struct Given {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
-    #[arg(long, env = "TEGATA_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "TEGATA_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Where administrators come in, if not at the address above: `/admin/v1` is
     /// only there then.
-    #[arg(long, env = "TEGATA_ADMIN_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "TEGATA_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
     pub admin_listen: Option<SocketAddr>,
     /// Where `/metrics` is, if not at the first address: it is only there then.
-    #[arg(long, env = "TEGATA_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "TEGATA_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
     pub metrics_listen: Option<SocketAddr>,
     /// File with the certificate to show at all these addresses, in PEM, and those
     /// that lead to its root; read again when it changes, and on SIGHUP
@@ -128,6 +128,10 @@ pub struct Given {
     /// In which form to log, to stderr [default: text].
     #[arg(long, env = "TEGATA_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write it as an IP address and a port, such as 127.0.0.1:8080")
 }
 
 /// How a line of the log looks.

@@ -179,6 +179,8 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     ] {
         desk.run(wrong).expect_error(2, " is not in ");
     }
+    desk.run(&["serve", "--listen", "8080"]).expect_error(2, "such as 127.0.0.1:8080");
+    desk.run(&["--url", "here", "provider", "list"]).expect_error(2, "such as http://");
     desk.run(&["token", "revoke"]).expect_error(2, "--everything");
     desk.run(&["token", "revoke", "--all"]).expect_error(2, "--channel");
     desk.run(&["token", "revoke", "tok", "--channel", "1234567890", "--all"])

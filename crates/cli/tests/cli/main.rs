@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod commands;
+mod doctor;
 mod inspecting;
 mod program;
 mod serving;

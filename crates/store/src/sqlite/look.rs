@@ -1,5 +1,6 @@
 //! A look at a store from outside, beside whoever serves from it: it takes no lock,
-//! makes nothing, and changes nothing.
+//! makes nothing, and changes nothing but the readers' places in SQLite's own
+//! shared memory, where there is one.
 
 use super::{migrations::migrations, rows};
 use crate::SigningKeyRow;

@@ -1,0 +1,83 @@
+//! The addresses to listen on: free, or whose.
+
+use super::Findings;
+use serde_json::Value;
+use std::{io::ErrorKind, net::SocketAddr, net::TcpListener, time::Duration};
+use tegata_server::config::Settings;
+
+const CHECK: &str = "address";
+
+/// Looks at each; answers whether an authority answers at the first.
+pub async fn look(found: &mut Findings, settings: &Settings) -> bool {
+    let mut running = false;
+    let main = [Some(settings.listen), settings.admin_listen, settings.metrics_listen];
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    for (nth, address) in main.into_iter().flatten().enumerate() {
+        match TcpListener::bind(address) {
+            Ok(_) if address.port() == 0 => found.ok(CHECK, format!("{address}: any free port")),
+            Ok(_) => found.ok(CHECK, format!("{address} is free")),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => match nth {
+                0 => running = whose(found, address, scheme).await,
+                _ if running => found.ok(CHECK, format!("{address} is in use, as it should be")),
+                _ => in_use(found, address),
+            },
+            Err(error) => {
+                let what = format!("{address} cannot be listened on: {error}");
+                found.wrong(
+                    CHECK,
+                    what,
+                    "give an address of this machine, and a port from 1024 on",
+                );
+            }
+        }
+    }
+    running
+}
+
+fn in_use(found: &mut Findings, address: SocketAddr) {
+    let mend = format!(
+        "find out who: ss -ltnp 'sport = :{}'; stop that, or listen elsewhere",
+        address.port()
+    );
+    found.wrong(CHECK, format!("something else listens on {address}"), mend);
+}
+
+/// Who answers there: an authority, ready or not, or somebody else.
+async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool {
+    // The certificate names the public address, not this one; nothing secret is sent.
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(3))
+        .tls_danger_accept_invalid_certs(true)
+        .build();
+    let host = match address.ip().is_unspecified() {
+        true => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        false => address,
+    };
+    let ask = async |path: &str| {
+        let answer =
+            client.as_ref().ok()?.get(format!("{scheme}://{host}{path}")).send().await.ok()?;
+        let status = answer.status().as_u16();
+        Some((status, answer.text().await.ok()?))
+    };
+    // Only an authority describes this API.
+    let document = ask("/admin/v1/openapi.json").await.filter(|(status, _)| *status == 200);
+    let keys = ask("/.well-known/jwks.json").await.filter(|(status, _)| *status == 200);
+    let is_json = |it: &(u16, String)| serde_json::from_str::<Value>(&it.1).is_ok();
+    if !document.iter().chain(&keys).any(is_json) {
+        in_use(found, address);
+        return false;
+    }
+    match ask("/readyz").await {
+        Some((200, _)) => found.ok(CHECK, format!("an authority serves on {address} and is ready")),
+        Some((status, said)) => {
+            let what =
+                format!("the authority on {address} is not ready ({status}): {}", said.trim());
+            found.wrong(CHECK, what, "see its log");
+        }
+        None => {
+            let what = format!("the authority on {address} does not answer /readyz");
+            found.wrong(CHECK, what, "see its log");
+        }
+    }
+    true
+}

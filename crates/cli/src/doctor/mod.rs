@@ -1,0 +1,134 @@
+//! `tegata doctor`: looks at all that `serve` would need, says what is wrong with it
+//! and how to mend it. It works with and without a running server, takes the same
+//! settings as `serve`, and changes nothing.
+
+mod address;
+mod files;
+mod store;
+
+use crate::{failure::BadUsage, output::Output, serve::Serve};
+use anyhow::anyhow;
+use serde::Serialize;
+use serde_json::json;
+use std::{fmt, path::PathBuf};
+use tegata_server::config::Settings;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    what: String,
+    /// What to do about it.
+    mend: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Ok,
+    /// It works, and may not for long, or not as meant.
+    Warning,
+    /// `serve` does not start with it, or is not safe.
+    Wrong,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "WARNING",
+            Self::Wrong => "WRONG",
+        })
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, check: &'static str, what: impl Into<String>) {
+        self.0.push(Finding { check, state: State::Ok, what: what.into(), mend: None });
+    }
+
+    fn warning(&mut self, check: &'static str, what: impl Into<String>, mend: impl Into<String>) {
+        let mend = Some(mend.into());
+        self.0.push(Finding { check, state: State::Warning, what: what.into(), mend });
+    }
+
+    fn wrong(&mut self, check: &'static str, what: impl Into<String>, mend: impl Into<String>) {
+        let mend = Some(mend.into());
+        self.0.push(Finding { check, state: State::Wrong, what: what.into(), mend });
+    }
+
+    fn count(&self, state: State) -> usize {
+        self.0.iter().filter(|it| it.state == state).count()
+    }
+}
+
+/// Looks at everything; fails where anything is wrong.
+pub async fn run(
+    out: &Output,
+    args: Serve,
+    admin_token_file: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let mut found = Findings::default();
+    match args.meaning(admin_token_file) {
+        Ok(settings) => look(&mut found, &settings).await,
+        Err(error) if error.downcast_ref::<BadUsage>().is_some() => {
+            let mend = "correct it; `tegata serve --help` explains each setting. Nothing else \
+                        was looked at";
+            found.wrong("config", format!("{error:#}"), mend);
+        }
+        Err(error) => return Err(error),
+    }
+    tell(out, &found)
+}
+
+async fn look(found: &mut Findings, settings: &Settings) {
+    config(found, settings);
+    files::look(found, settings);
+    let running = address::look(found, settings).await;
+    store::look(found, settings, running);
+}
+
+/// What does not go together, though each setting for itself does.
+fn config(found: &mut Findings, settings: &Settings) {
+    let before = found.0.len();
+    let open = !settings.listen.ip().is_loopback();
+    if settings.dev && open {
+        let what = format!("--dev listens on loopback only, not on {}", settings.listen);
+        found.wrong("config", what, "leave --dev away, or listen on 127.0.0.1");
+    }
+    if open && settings.public_url.is_none() {
+        let what = "no public_url is set, so tokens and documents name the listener\'s address";
+        found.warning("config", what, "set public_url to the address that clients use");
+    }
+    if open && settings.tls.is_none() && !settings.dev {
+        let what = format!("secrets and tokens travel in clear on {}", settings.listen);
+        let mend = "give --tls-cert and --tls-key, or let nobody but a proxy that speaks TLS \
+                    reach this address";
+        found.warning("config", what, mend);
+    }
+    if found.0.len() == before {
+        found.ok("config", "it reads, and its parts go together");
+    }
+}
+
+fn tell(out: &Output, found: &Findings) -> anyhow::Result<()> {
+    let (wrong, warnings) = (found.count(State::Wrong), found.count(State::Warning));
+    if out.is_json() {
+        out.thing(&json!({ "findings": found.0, "wrong": wrong, "warnings": warnings }), &[])?;
+    } else {
+        for Finding { check, state, what, mend } in &found.0 {
+            let mend = mend.as_ref().map_or(String::new(), |it| format!("\n{:17}=> {it}", ""));
+            Output::line(&format!("{state:7}  {check:7} {what}{mend}"))?;
+        }
+    }
+    match wrong {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 thing is wrong")),
+        _ => Err(anyhow!("{wrong} things are wrong")),
+    }
+}

@@ -1,0 +1,186 @@
+//! The store, the keys in it, and the clock that both hang on.
+
+use super::{Findings, files};
+use rustix::fs::statvfs;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use tegata_server::{config::Settings, master_key::MasterKey};
+use tegata_store::{
+    SigningKeyRow,
+    sqlite::{Look, LookError, Looked},
+};
+use tegata_token::{
+    key::{KeyState, SigningKey},
+    time::{DAY, UnixTime},
+};
+
+const CHECK: &str = "store";
+
+pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
+    let path = &settings.place.store;
+    room(found, path);
+    if !path.exists() {
+        return;
+    }
+    let holder = holder(path);
+    match holder {
+        Some(process) => found.ok(CHECK, format!("in use by process {process}")),
+        None if running => {
+            let what = "the authority that answers does not use this store";
+            found.warning(CHECK, what, "give the settings that it was started with");
+        }
+        None => found.ok(CHECK, "in use by nobody"),
+    }
+    let looked = match examine(found, path) {
+        Ok(Some(looked)) => looked,
+        Ok(None) => return,
+        Err(error) => {
+            let what = format!("{} cannot be read as a store: {error}", path.display());
+            found.wrong(CHECK, what, "restore a backup; keep this file for whoever looks into it");
+            return;
+        }
+    };
+    if looked.dev != settings.dev {
+        let (is, mend) = match looked.dev {
+            true => ("made with --dev", "start with --dev, or give another --store"),
+            false => ("not made with --dev", "start without --dev, or give another --store"),
+        };
+        found.wrong(CHECK, format!("{} was {is}", path.display()), mend);
+    }
+    let now = UnixTime(jiff::Timestamp::now().as_second() + looked.clock_offset);
+    clock(found, now, looked.written_at);
+    keys(found, settings, &looked.signing_keys, now, holder.is_some());
+}
+
+/// The schema first, since nothing else can be read in one that is not known.
+fn examine(found: &mut Findings, path: &Path) -> Result<Option<Looked>, LookError> {
+    let look = Look::at(path)?;
+    let (version, known) = look.schema()?;
+    if version > known {
+        let what = format!("its schema is version {version}; this program knows up to {known}");
+        found.wrong(CHECK, what, "use the newer program that wrote it");
+        return Ok(None);
+    }
+    if version < known {
+        let what = format!("its schema is version {version} of {known}");
+        found.warning(CHECK, what, "back it up; the next start brings it up to date");
+    }
+    let damage = look.damage()?;
+    if damage.is_empty() {
+        found.ok(CHECK, format!("whole, schema version {version}"));
+    } else {
+        let what = format!("damaged: {}", damage.join("; "));
+        found.wrong(CHECK, what, "restore a backup; check the disk that it lies on");
+    }
+    look.standing().map(Some)
+}
+
+/// Bytes that must be free for a server to go on: one full log, and as much again.
+const ENOUGH: u64 = 256 << 20;
+
+/// SQLite's log is taken into the database at 64 MiB, unless a reader holds it up.
+const LONG_LOG: u64 = 512 << 20;
+
+fn room(found: &mut Findings, path: &Path) {
+    let size = |file: &Path| fs::metadata(file).map_or(0, |it| it.len());
+    let (store, log) = (size(path), size(&files::beside(path, "-wal")));
+    if log > LONG_LOG {
+        let what = format!("its write-ahead log has grown to {} MiB", log >> 20);
+        let mend = "something reads the store without end, such as a backup that hangs: fuser -v";
+        found.warning(CHECK, what, format!("{mend} {}", path.display()));
+    }
+    let Ok(disk) = statvfs(files::folder_of(path)) else { return };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let what = format!("{} MiB, its log {} MiB, {} MiB free", store >> 20, log >> 20, free >> 20);
+    match free {
+        free if free < ENOUGH / 16 => found.wrong(CHECK, what, "make room on its disk now"),
+        free if free < ENOUGH => found.warning(CHECK, what, "make room on its disk"),
+        _ => found.ok(CHECK, what),
+    }
+}
+
+/// The process that holds the lock beside the store, as the kernel lists it. Taking
+/// the lock to see would keep a server from starting at that moment.
+fn holder(path: &Path) -> Option<u32> {
+    let lock = files::beside(&path.canonicalize().ok()?, ".lock");
+    let inode = fs::metadata(lock).ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    // 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
+    locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(4);
+        let (process, file) = (words.next()?, words.next()?);
+        (file.rsplit(':').next()? == inode).then(|| process.parse().ok())?
+    })
+}
+
+/// How far the clock may be behind, in seconds, before somebody should look.
+const SLACK: i64 = 2;
+
+fn clock(found: &mut Findings, now: UnixTime, written_at: UnixTime) {
+    let behind = written_at.since(now);
+    if behind > SLACK {
+        let what = format!("this machine's clock is {behind} s behind what the store has written");
+        let mend = "set it, and keep it set (chrony, systemd-timesyncd); until it catches up the \
+                    authority's time stands still, so tokens live that much longer";
+        found.wrong("clock", what, mend);
+    } else {
+        found.ok("clock", "not behind what the store has written");
+    }
+}
+
+/// A key that is older than this should be followed by another, in seconds.
+const OLD: i64 = 90 * DAY;
+
+fn keys(
+    found: &mut Findings,
+    settings: &Settings,
+    rows: &[SigningKeyRow],
+    now: UnixTime,
+    served: bool,
+) {
+    const CHECK: &str = "keys";
+    let file = settings.place.master_key();
+    let master = match MasterKey::load(&file, false) {
+        Ok(master) => master,
+        // What is wrong with the file was said already.
+        Err(_) if !file.exists() => return,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            found.wrong(CHECK, format!("{error:#}"), "mend the file, or bring it back");
+            return;
+        }
+    };
+    let opens = |row: &&SigningKeyRow| {
+        let seed = master.open(row.id, &row.sealed);
+        let key = seed.and_then(|seed| SigningKey::from_seed(&seed).ok());
+        key.is_some_and(|key| key.public().to_bytes() == row.public)
+    };
+    let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Removed).collect();
+    if let Some(row) = good.iter().copied().find(|row| !opens(row)) {
+        let what = format!("{} does not open the signing key {}", file.display(), row.id);
+        let mend = "bring back the master key that sealed this store's keys, or name it with \
+                    --master-key-file";
+        found.wrong(CHECK, what, mend);
+        return;
+    }
+    found.ok(CHECK, format!("the master key opens all {} signing keys", good.len()));
+    let delay = i64::try_from(settings.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
+    for row in good {
+        match row.state {
+            KeyState::Active if now.since(row.changed_at) > OLD => {
+                let days = now.since(row.changed_at) / DAY;
+                let what = format!("{} has signed for {days} days", row.id);
+                found.warning(CHECK, what, "rotate: tegata signing-key rotate");
+            }
+            // An hour more, for a server that was down at that moment.
+            KeyState::Coming if now.since(row.created_at) > delay.saturating_add(3_600) => {
+                let what = format!("{} has been coming for too long and does not sign yet", row.id);
+                let mend = match served {
+                    true => "the job that promotes it fails: see the server's log",
+                    false => "it will sign soon after the next start",
+                };
+                found.warning(CHECK, what, mend);
+            }
+            _ => {}
+        }
+    }
+}

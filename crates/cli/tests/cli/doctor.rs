@@ -1,0 +1,162 @@
+//! `tegata doctor` in front of things that are really broken.
+
+use crate::program::{Done, Home};
+use serde_json::Value;
+use std::{
+    fs::{self, Permissions},
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+/// A home in which a server ran once, and ended.
+fn used() -> Home {
+    let home = Home::new();
+    let mut server = home.serve(&[]);
+    server.line(|line| line.contains("listening on "));
+    assert!(server.stop().success());
+    home
+}
+
+fn doctor(home: &Home, words: &[&str]) -> Done {
+    home.run(&[&["doctor", "--listen", "127.0.0.1:0"], words].concat())
+}
+
+/// That something is wrong (or only to be warned of), and its advice.
+#[track_caller]
+fn advises(home: &Home, words: &[&str], state: &str, what: &str, mend: &str) {
+    let done = doctor(home, &[words, &["-o", "json"]].concat());
+    let told: Value = serde_json::from_str(&done.out).unwrap();
+    let found = told["findings"].as_array().unwrap().iter().any(|it| {
+        let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
+        it["state"] == state && text("what").contains(what) && text("mend").contains(mend)
+    });
+    assert!(found, "no {state} with {what:?} and {mend:?} in {told:#}");
+    assert_eq!(done.code, i32::from(told["wrong"] != 0), "{told:#}");
+}
+
+#[test]
+fn a_healthy_home_is_healthy_and_left_as_it_was() {
+    let home = used();
+    let files = || {
+        let read = fs::read_dir(home.path("")).unwrap().map(|it| it.unwrap());
+        // SQLite's shared memory: whoever reads a store takes a place in it.
+        let kept = |it: &fs::DirEntry| !it.file_name().to_string_lossy().ends_with("-shm");
+        let mut all: Vec<_> = read
+            .filter(kept)
+            .map(|it| (it.file_name(), fs::read(it.path()).unwrap_or_default()))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = files();
+    let told = doctor(&home, &[]).expect(0);
+    assert!(!told.contains("WRONG") && !told.contains("WARNING"), "{told}");
+    for said in ["the master key opens all 1 signing keys", "whole, schema", "in use by nobody"] {
+        assert!(told.contains(said), "{told}");
+    }
+    for ((name, was), (_, is)) in before.iter().zip(&files()) {
+        assert!(was == is, "{} was changed: {} bytes, now {}", name.display(), was.len(), is.len());
+    }
+    assert_eq!(files().len(), before.len());
+    let empty = Home::new();
+    assert!(doctor(&empty, &[]).expect(0).contains("the first start makes them"));
+    assert_eq!(fs::read_dir(empty.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_running_server_is_recognised_and_another_is_too() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let told = home.run(&["doctor", "--listen", address]).expect(0);
+    assert!(told.contains("serves on") && told.contains("and is ready"), "{told}");
+    assert!(told.contains("in use by process"), "{told}");
+    drop(server);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    // It is there and takes no requests.
+    advises(&home, &["--metrics-listen", &address], "wrong", "something else listens", "ss -ltnp");
+    // What a server left behind that was killed is read, too.
+    doctor(&home, &[]).expect(0);
+}
+
+#[test]
+fn settings_that_do_not_go_are_named() {
+    let home = used();
+    home.file("tegata.toml", "listn = \"127.0.0.1:1\"");
+    advises(&home, &[], "wrong", "listn", "tegata serve --help");
+    home.file("tegata.toml", "listen = \"0.0.0.0:0\"");
+    let done = home.run(&["doctor"]).expect(0);
+    assert!(done.contains("travel in clear") && done.contains("public_url"), "{done}");
+    home.file("tegata.toml", "");
+    let mut short = home.tegata(&["doctor", "--listen", "127.0.0.1:0"]);
+    let short = crate::program::finish(short.env("TEGATA_ADMIN_TOKEN", "short"));
+    assert!(short.out.contains("at least 32 characters"), "{}", short.out);
+    assert_eq!(short.code, 1);
+    advises(&home, &["--dev"], "wrong", "not made with --dev", "start without --dev");
+}
+
+#[test]
+fn files_that_others_can_read_are_lost_or_are_not_files_are_named() {
+    let home = used();
+    let key = home.path("master.key");
+    let mode = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    advises(&home, &[], "wrong", "master.key can be read or changed by others", "chmod 600");
+    mode(0o600);
+    fs::rename(&key, home.path("elsewhere")).unwrap();
+    advises(&home, &[], "wrong", "no master key", "bring the master key");
+    symlink("nowhere", &key).unwrap();
+    advises(&home, &[], "wrong", "a link that leads nowhere", "rm ");
+    fs::remove_file(&key).unwrap();
+    fs::create_dir(&key).unwrap();
+    advises(&home, &[], "wrong", "master.key is no file", "path of a file");
+    fs::remove_dir(&key).unwrap();
+    home.file("master.key", &"ab".repeat(32));
+    mode(0o600);
+    advises(&home, &[], "wrong", "does not open the signing key", "--master-key-file");
+    home.file("master.key", "no key");
+    advises(&home, &[], "wrong", "does not hold a master key", "bring it back");
+    fs::remove_file(&key).unwrap();
+    fs::rename(home.path("elsewhere"), &key).unwrap();
+    doctor(&home, &[]).expect(0);
+
+    let store = home.path("tegata.db");
+    fs::hard_link(&store, home.path("other.db")).unwrap();
+    advises(&home, &[], "wrong", "several names", "remove the others");
+    fs::remove_file(home.path("other.db")).unwrap();
+    fs::rename(&store, home.path("moved.db")).unwrap();
+    advises(&home, &[], "warning", "there is a master key, but no store", "bring it back");
+    advises(&home, &["--store", "sqlite:none/it.db"], "wrong", "the folder none", "mkdir");
+}
+
+#[test]
+fn a_store_that_is_damaged_too_new_or_from_the_future_is_named() {
+    let home = used();
+    let store = home.path("tegata.db");
+    let whole = fs::read(&store).unwrap();
+    let change = |sql: &str| {
+        let conn = rusqlite::Connection::open(&store).unwrap();
+        conn.execute_batch(sql).unwrap();
+    };
+    change("UPDATE authority SET written_at = written_at + 1000");
+    advises(&home, &[], "wrong", "behind what the store has written", "chrony");
+    change("UPDATE authority SET written_at = written_at - 1000");
+    doctor(&home, &[]).expect(0);
+    change("UPDATE signing_key SET changed_at = changed_at - 91 * 86400");
+    advises(&home, &[], "warning", "has signed for 91 days", "tegata signing-key rotate");
+    change(
+        "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
+         VALUES (9999, 'later', '', '1')",
+    );
+    advises(&home, &[], "wrong", "version 9999", "newer program");
+    let mut torn = whole.clone();
+    let length = torn.len();
+    torn[8_192..length].iter_mut().for_each(|byte| *byte ^= 0x55);
+    fs::write(&store, torn).unwrap();
+    let done = doctor(&home, &[]);
+    assert_eq!(done.code, 1, "{}", done.out);
+    assert!(done.out.contains("restore a backup"), "{}", done.out);
+    fs::write(&store, "this is no database, but a text that somebody put there").unwrap();
+    advises(&home, &[], "wrong", "cannot be read as a store", "restore a backup");
+}
