@@ -116,6 +116,16 @@ fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
     let (channel, secret) = desk.channel();
     let set = desk.json(&["channel", "set", &channel, "--group-cap", "1", "--name", "店"]);
     assert_eq!((&set["group_cap"], &set["name"]), (&json!(1), &json!("店")));
+    let limits = ["--storm-issues", "5", "--issue-rate", "7", "--storm-rest", "60"];
+    let set = desk.json(&[&["channel", "set", &channel], &limits[..]].concat());
+    assert_eq!(
+        (&set["limits"]["storm_issues"], &set["limits"]["issue_rate"]),
+        (&json!(5), &json!(7))
+    );
+    let set = desk.json(&["channel", "set", &channel, "--issue-rate", "default"]);
+    assert_eq!(set["limits"]["issue_rate"], json!(null));
+    assert_eq!((&set["limits"]["storm_rest_seconds"], &set["resting"]), (&json!(60), &json!([])));
+    desk.run(&["channel", "set", &channel, "--issue-rate", "fast"]).expect_error(2, "`default`");
     desk.run(&["channel", "set", &channel]).expect_error(2, "nothing to set");
     assert_eq!(desk.json(&["channel", "suspend", &channel])["state"], "suspended");
     let issue = ["token", "issue", "--channel", &channel, "--group", "kitchen"];

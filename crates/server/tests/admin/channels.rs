@@ -117,6 +117,14 @@ async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tok
     let how = json!({ "keep_previous_seconds": 86_400, "revoke_tokens": true });
     let made = world.post(&shop.at("/secret"), how).await.expect(201);
     assert!(made["previous_valid_until"].as_str().unwrap().ends_with('Z'));
+    let secrets = json!([{ "valid_until": null }, { "valid_until": made["previous_valid_until"] }]);
+    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets);
+    // A rotation within the overlap leaves two secrets, never three.
+    let how = json!({ "keep_previous_seconds": 60 });
+    let again = world.post(&shop.at("/secret"), how).await.expect(201);
+    let secrets =
+        json!([{ "valid_until": null }, { "valid_until": again["previous_valid_until"] }]);
+    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets);
     assert_eq!(world.state(&token).await, "ended");
 
     let too_long = json!({ "keep_previous_seconds": 86_401 });
