@@ -125,7 +125,7 @@ impl Fuzzer {
         let folders = [&merged, &self.found.join(target), &self.kept.join(target)];
         let status = self
             .command(target)
-            .args(["-set_cover_merge=1", "-verbosity=0"])
+            .args(["-set_cover_merge=1", "-use_counters=0", "-verbosity=0"])
             .args(folders)
             .status()?;
         ensure!(status.success(), "{target}: the corpus cannot be merged");

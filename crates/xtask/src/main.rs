@@ -5,6 +5,7 @@ mod fuzz;
 mod setup;
 mod test;
 mod tidy;
+mod timing;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
@@ -12,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   test [--long]   that, then every check and every test; --long: many more rounds of the same
   bench [--help]  Tegata's speed beside what the machine allows, as ratios
   fuzz [--help]   made-up input for every parser, guided by what it reaches
+  timing [N]      whether time tells what an answer does not, by N measurements
   tidy            the rules of the house that no compiler checks
 ";
 
@@ -26,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         // What `bench` starts beside the authority; of no use to people.
         ["floor", ref options @ ..] => bench::floor::run(options),
         ["fuzz", ref options @ ..] => fuzz::run(options),
+        ["timing", ref options @ ..] => timing::run(options),
         ["tidy"] => tidy::run(),
         _ => anyhow::bail!(USAGE),
     }
