@@ -7,7 +7,7 @@ use std::{
     fs::{File, OpenOptions},
     io::Read,
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// A new file that only its owner can read (0600). Fails if there is one.
@@ -40,6 +40,16 @@ pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
         return Ok(Some(text));
     }
     set("TEGATA_ADMIN_TOKEN_FILE").map(|file| read_secret(Path::new(&file))).transpose()
+}
+
+/// The file that [`admin_token`] reads the token from, if it is a file.
+pub fn file_of_admin_token(flag: Option<&Path>) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = || match set("TEGATA_ADMIN_TOKEN") {
+        Some(_) => None,
+        None => set("TEGATA_ADMIN_TOKEN_FILE").map(PathBuf::from),
+    };
+    flag.map(Path::to_owned).or_else(named)
 }
 
 /// What stands on the command line, or for `-` what comes in on stdin.

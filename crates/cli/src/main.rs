@@ -4,6 +4,7 @@
 //! one `match` below is the whole map. Commands other than `serve` talk to a
 //! running authority and know nothing but its HTTP interface.
 
+mod admin;
 mod agent;
 mod api;
 mod audit;
@@ -13,10 +14,13 @@ mod failure;
 mod files;
 mod group;
 mod inspect;
+mod keeping;
 mod key;
 mod log;
 mod man;
+mod master_key;
 mod output;
+mod place;
 mod provider;
 mod serve;
 mod signing_key;
@@ -64,6 +68,20 @@ enum Command {
     /// The authority's own signing keys.
     #[command(subcommand)]
     SigningKey(signing_key::Verb),
+    /// The key that seals the signing keys.
+    #[command(subcommand)]
+    MasterKey(master_key::Verb),
+    /// Who may administer.
+    #[command(subcommand)]
+    Admin(admin::Verb),
+    /// Copy the store to a file, beside a running server.
+    Backup(keeping::Backup),
+    /// Put a backup in the store's place; `recover` comes next.
+    Restore(keeping::Restore),
+    /// Go on with a store that went backwards, without waking what was ended.
+    Recover(keeping::Recover),
+    /// Bring the store's schema up to date without starting a server.
+    Migrate(keeping::Migrate),
     /// Who changed what.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -145,6 +163,15 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::SigningKey(signing_key::Verb::Revoke(args)) => {
             signing_key::revoke(&api()?, &out, args).await
         }
+
+        Command::MasterKey(master_key::Verb::Rotate(args)) => {
+            master_key::rotate(api, &out, args).await
+        }
+        Command::Admin(admin::Verb::Reset(args)) => admin::reset(&out, args),
+        Command::Backup(args) => keeping::backup(&out, args),
+        Command::Restore(args) => keeping::restore(&out, args),
+        Command::Recover(args) => keeping::recover(&out, args).await,
+        Command::Migrate(args) => keeping::migrate(&out, args),
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
 

@@ -11,14 +11,14 @@ use crate::{
     keyring::Keyring,
     last_used::LastUsed,
     limits::{Limits, Operation, Place, Rates, Resting, Throttled, TooFast, TooMany},
-    master_key::{self, MasterKey},
+    master_key,
     source::Source,
 };
 use arc_swap::ArcSwap;
 use serde_json::json;
 use std::{
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_store::{
@@ -100,6 +100,8 @@ pub struct Authority {
     store: Arc<dyn Store>,
     memory: Arc<Memory>,
     keyring: Keyring,
+    /// The master key's file.
+    master_key: PathBuf,
     signatures: Signatures,
     last_used: LastUsed,
     limits: Limits,
@@ -168,15 +170,14 @@ impl Authority {
         memory.view.store(Arc::new(state.view));
         memory.channels.know(&state.channels);
         let first_start = state.signing_keys.is_empty();
-        let master = MasterKey::load(master_key, first_start)?;
-        let keyring = Keyring::open(master, &state.signing_keys)
-            .ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
+        let keyring = Keyring::load(master_key, &state.signing_keys)?;
         let limits = Limits::new(Rates::default(), Throttled::default(), memory.clock.steady());
         let authority = Self {
             limits,
             store,
             memory,
             keyring,
+            master_key: master_key.to_owned(),
             signatures: Signatures::new(SIGNATURES),
             last_used: LastUsed::new(),
             audience: Arc::new(Audience::of(issuer)),
@@ -315,6 +316,10 @@ impl Authority {
             let issued = self.store.issue(grant, id, now, by).await?;
             if !issued.again {
                 place.issued();
+            }
+            if issued.again && self.keyring.get(issued.claims.key).is_none() {
+                // A recovery could not open it: the same token cannot be written again.
+                return Err(Refusal::IdempotencyEnded.into());
             }
             let from = if issued.again { now } else { issued.claims.issued_at };
             return Ok(Token {
@@ -598,6 +603,17 @@ impl Authority {
             None => SigningKeyChange::RemoveAll { successor },
         };
         self.change_signing_keys(change, by).await
+    }
+
+    /// Puts a new master key in the place of the old one, while tokens are issued and
+    /// checked; answers how many signing keys it seals.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn rotate_master_key(&self, by: By) -> Result<usize> {
+        let _alone = self.rotating.lock().await;
+        let rows = self.signing_keys().await?;
+        self.keyring.rotate_master_key(&self.master_key, &rows, &*self.store, by).await
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {

@@ -5,6 +5,7 @@
 //! [`authority`], the authority judges by the pure rules of `tegata-token` and
 //! acts through the store. The rules are not here, and neither is any SQL.
 
+pub mod admin_token;
 pub mod authority;
 pub mod chance;
 mod channels;
@@ -17,6 +18,7 @@ pub mod face;
 pub mod form;
 mod health;
 mod jobs;
+pub mod keeping;
 mod keyring;
 mod last_used;
 mod limits;

@@ -10,7 +10,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use tegata_store::Sealed;
+use tegata_store::{Sealed, SigningKeyRow};
 use tegata_token::id::SigningKeyId;
 use zeroize::Zeroizing;
 
@@ -56,6 +56,44 @@ impl MasterKey {
         let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
         private_file::create(path, &to_hex(&bytes[..]))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
+    }
+
+    /// The key that sealed `rows`: the one in `path`, or the one that waits beside it
+    /// since a rotation was cut off, which then takes its place. Where there are no
+    /// rows yet it may be made.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn load_for(path: &Path, rows: &[SigningKeyRow]) -> Result<Self, Error> {
+        let loaded = match Self::load(path, rows.is_empty()) {
+            Ok(key) if key.opens_all(rows) => return Ok(key),
+            Ok(_) => Err(Error::Wrong(path.to_owned())),
+            Err(error) => Err(error),
+        };
+        let waiting = private_file::beside(path);
+        match Self::load(&waiting, false) {
+            Ok(key) if key.opens_all(rows) => {
+                private_file::rename(&waiting, path)?;
+                tracing::warn!(file = %path.display(), "a rotation of the master key was cut off; it is done now");
+                Ok(key)
+            }
+            _ => loaded,
+        }
+    }
+
+    /// Makes a new key, in a file that waits beside `path`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn prepare(path: &Path) -> Result<Self, Error> {
+        let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
+        private_file::write_beside(path, &to_hex(&bytes[..]))?;
+        Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
+    }
+
+    fn opens_all(&self, rows: &[SigningKeyRow]) -> bool {
+        let mut sealed = rows.iter().filter(|row| !row.sealed.0.is_empty());
+        sealed.all(|row| self.open(row.id, &row.sealed).is_some())
     }
 
     fn new(bytes: &[u8; 32]) -> Option<Self> {

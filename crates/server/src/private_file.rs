@@ -61,8 +61,51 @@ pub fn create(path: &Path, text: &str) -> Result<(), Error> {
     let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
     writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(io)?;
     // The name in the folder must survive a crash as well.
+    sync_folder(path).map_err(io)
+}
+
+/// Puts a new file of this text in the place of the one in `path`, at one instant.
+///
+/// # Errors
+/// [`Error::Io`]; the file is as it was then.
+pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let beside = beside(path);
+    write_beside(path, text)?;
+    rename(&beside, path)
+}
+
+/// Where a file waits to take the place of the one in `path`.
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Makes the file that waits; one that a crash left waiting is gone then.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_beside(path: &Path, text: &str) -> Result<(), Error> {
+    let path = beside(path);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io { path, error }),
+        _ => create(&path, text),
+    }
+}
+
+/// Lets a file take the place of another, and sees the change onto the disk.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    let io = |error| Error::Io { path: to.to_owned(), error };
+    std::fs::rename(from, to).and_then(|()| sync_folder(to)).map_err(io)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

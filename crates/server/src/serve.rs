@@ -1,34 +1,26 @@
 //! From settings to a running server, and down again.
 
 use crate::{
+    admin_token::{self, TokenSource},
     authority::{self, Authority, Memory},
     chance,
-    config::{AdminToken, Settings},
+    config::Settings,
     door::{self, BadCertificate, Tls},
     face::{App, Shows},
     health::Health,
     jobs,
     limits::Limits,
     metrics::Metrics,
-    private_file,
     warnings::{Warnings, webhook::Webhook},
 };
-use std::{
-    fmt::Write,
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tegata_store::{
     Store,
     sqlite::{MarkFile, OpenError, Options, SqliteStore},
 };
-use tegata_token::{secret::PlainSecret, time::DAY};
+use tegata_token::time::DAY;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use zeroize::Zeroizing;
 
 /// A server that runs.
 pub struct Running {
@@ -70,11 +62,8 @@ pub enum Error {
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
     /// The file of the administrator's token.
-    #[error("the administrator's token")]
-    AdminToken(#[from] private_file::Error),
-    /// What that file holds is no token.
-    #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
-    BadAdminToken(PathBuf),
+    #[error(transparent)]
+    AdminToken(#[from] admin_token::StartError),
     /// Nothing can be sent to the webhook.
     #[error("the webhook cannot be used: {0}")]
     Webhook(reqwest::Error),
@@ -116,10 +105,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
     let authority = Arc::new(authority.limited(limits));
     let (admin_token, admin_token_file) = match settings.admin_token {
-        Some(token) => (token, None),
+        Some(token) => (token.into(), None),
         None => {
             let path = place.admin_token();
-            (token_in(&path)?, Some(path))
+            (TokenSource::in_file(&path)?, Some(path))
         }
     };
 
@@ -129,7 +118,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         metrics,
         health: Health::new(place.store, settings.least_free_disk, key_age, steady),
         dev: settings.dev,
-        admin_token,
+        admin_token: Arc::new(admin_token),
         key_promotion_delay: settings.key_promotion_delay,
         warnings: Warnings::new(settings.warn, webhook),
         trusted_proxies: settings.trusted_proxies,
@@ -274,23 +263,4 @@ pub async fn stop_signal() -> io::Result<()> {
 /// The system takes no handler.
 pub fn reload_signals() -> io::Result<tokio::signal::unix::Signal> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
-}
-
-/// The administrator's token in a file that is made at the first start.
-fn token_in(path: &Path) -> Result<AdminToken, Error> {
-    let text = match private_file::read(path)? {
-        Some(text) => text,
-        None => {
-            let random =
-                Zeroizing::new(chance::bytes::<32>().map_err(authority::StartError::from)?);
-            let mut text = Zeroizing::new(String::with_capacity(80));
-            text.push_str("tga_");
-            // Writing to a string does not fail.
-            random.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap_or_default());
-            private_file::create(path, &text)?;
-            text
-        }
-    };
-    let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
-    token.map_err(|_| Error::BadAdminToken(path.to_owned()))
 }

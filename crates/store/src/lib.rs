@@ -202,6 +202,10 @@ pub trait Store: Send + Sync + 'static {
     /// caller sees to it that strangers cannot cause one for each request.
     async fn record(&self, event: Event, by: By) -> Result<()>;
 
+    /// Puts other seals around the private halves of all keys that still have one:
+    /// the key that sealed them is being replaced.
+    async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()>;
+
     /// Notes when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
     /// Notes when assertion keys were last used.

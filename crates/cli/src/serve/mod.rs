@@ -6,12 +6,10 @@ mod settings;
 
 use crate::{
     failure::BadUsage,
-    files::{admin_token, read_secret},
+    files::{admin_token, file_of_admin_token, read_secret},
 };
 use anyhow::{Context, anyhow};
-use settings::Given;
-pub use settings::LogFormat;
-pub use settings::StoreAddress;
+pub use settings::{Given, LogFormat, StoreAddress};
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{
     io::Write,
@@ -60,7 +58,15 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
     // Kept to the end, and then removed with all that is in it.
     let folder = given.private_folder()?;
-    let settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
+    let mut settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
+    if let Some(file) = file_of_admin_token(token_file.as_deref())
+        && let (Ok(named), Ok(own)) =
+            (file.canonicalize(), settings.place.admin_token().canonicalize())
+        && named == own
+    {
+        // It is the server's own file, which it follows: see `tegata admin reset`.
+        settings.admin_token = None;
+    }
     let dev = settings.dev;
     let store = &settings.place.store;
     let home = store.parent().unwrap_or(store).to_owned();

@@ -9,8 +9,8 @@ pub mod operations;
 pub mod well_known;
 
 use crate::{
+    admin_token::TokenSource,
     authority::Authority,
-    config::AdminToken,
     health::Health,
     metrics::{Checks, Metrics},
     reply::{self, Reply},
@@ -40,7 +40,7 @@ pub struct App {
     /// Whether the clock may be moved.
     pub dev: bool,
     /// The administrator's token.
-    pub admin_token: AdminToken,
+    pub admin_token: Arc<TokenSource>,
     /// How long a new signing key is published before it signs.
     pub key_promotion_delay: Duration,
     /// What tells people before something ends.
@@ -82,7 +82,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     let admin = shows.admin.then(|| {
         let (authority, metrics) = (app.authority.clone(), app.metrics.clone());
-        admin::router(authority, metrics, app.admin_token, app.warnings.policy.clone())
+        admin::router(authority, metrics, app.admin_token.clone(), app.warnings.policy.clone())
     });
     let mut router =
         router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);

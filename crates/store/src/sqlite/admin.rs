@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, GroupPatch, LimitsPatch, NewChannel, Provider, Result,
-    SigningKeyChange, SigningKeyRow, endings::What,
+    Sealed, SigningKeyChange, SigningKeyRow, endings::What,
 };
 use rusqlite::{ErrorCode, params};
 use serde_json::json;
@@ -27,7 +27,7 @@ use tegata_token::{
 };
 
 /// Runs one statement that changes rows.
-fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
     tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
 }
 
@@ -120,34 +120,11 @@ pub(super) fn change_channel(
     by: &By,
 ) -> Result<Channel> {
     let old = existing(tx, id)?;
-    let sql = "UPDATE channel SET name = coalesce(?2, name), law = coalesce(?3, law),
-                   state = coalesce(?4, state), group_cap = coalesce(?5, group_cap),
-                   group_when_full = coalesce(?6, group_when_full),
-                   own_audience_only = coalesce(?7, own_audience_only),
-                   single_use = coalesce(?8, single_use), limits = ?9 WHERE id = ?1";
-    let limits = patch.limits.applied_to(old.limits);
-    let values = params![
-        id.number(),
-        patch.name,
-        patch.law.map(rows::word),
-        patch.state.map(rows::word),
-        patch.group_cap,
-        patch.group_when_full.map(rows::word),
-        patch.own_audience_only,
-        patch.single_use_assertions,
-        rows::json(&limits),
-    ];
-    write(tx, sql, values)?;
-    // Nobody is judged by a name, nor by limits.
-    let limits_too = LimitsPatch::default();
-    let rules = ChannelPatch { name: None, limits: limits_too, ..patch.clone() };
-    if rules == ChannelPatch::default() {
-        tx.touch(id);
-    } else {
-        revise(tx, id)?;
-    }
+    put_rules(tx, &old, patch)?;
     // The state has an entry of its own.
-    let rules = ChannelPatch { state: None, ..rules };
+    let limits = LimitsPatch::default();
+    let rules = ChannelPatch { name: None, state: None, limits, ..patch.clone() };
+    let limits = patch.limits.applied_to(old.limits);
     if rules != ChannelPatch::default() {
         tx.note_ending(What::Rules { channel: id, rules });
     }
@@ -182,8 +159,40 @@ pub(super) fn change_channel(
     rows::channel_by_id(tx.conn, id).map_err(unavailable)?.ok_or(Error::NotFound("channel"))
 }
 
+/// Writes what a patch changes of a channel's row.
+pub(super) fn put_rules(tx: &mut Tx<'_>, old: &Channel, patch: &ChannelPatch) -> Result<()> {
+    let id = old.id;
+    let sql = "UPDATE channel SET name = coalesce(?2, name), law = coalesce(?3, law),
+                   state = coalesce(?4, state), group_cap = coalesce(?5, group_cap),
+                   group_when_full = coalesce(?6, group_when_full),
+                   own_audience_only = coalesce(?7, own_audience_only),
+                   single_use = coalesce(?8, single_use), limits = ?9 WHERE id = ?1";
+    let limits = patch.limits.applied_to(old.limits);
+    let values = params![
+        id.number(),
+        patch.name,
+        patch.law.map(rows::word),
+        patch.state.map(rows::word),
+        patch.group_cap,
+        patch.group_when_full.map(rows::word),
+        patch.own_audience_only,
+        patch.single_use_assertions,
+        rows::json(&limits),
+    ];
+    write(tx, sql, values)?;
+    // Nobody is judged by a name, nor by limits.
+    let limits_too = LimitsPatch::default();
+    if (ChannelPatch { name: None, limits: limits_too, ..patch.clone() }) == ChannelPatch::default()
+    {
+        tx.touch(id);
+        Ok(())
+    } else {
+        revise(tx, id)
+    }
+}
+
 /// Takes from a channel that is being deleted what it could be used by.
-fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
+pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
     for number in rows_of(tx, id).map_err(unavailable)?.numbers {
@@ -298,19 +307,31 @@ pub(super) fn set_group(
     let channel = existing(tx, id)?;
     let old = channel.groups.get(group).cloned().unwrap_or_default();
     let settings = patch.applied_to(old);
-    if settings == GroupSettings::default() {
-        let sql = "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2";
-        write(tx, sql, (id.number(), group.as_str()))?;
-    } else {
+    if settings != GroupSettings::default() {
         check_place_for(tx, &channel, group)?;
-        let sql = "INSERT OR REPLACE INTO channel_group VALUES (?1, ?2, ?3)";
-        write(tx, sql, (id.number(), group.as_str(), rows::json(&settings)))?;
     }
-    revise(tx, id)?;
+    put_group(tx, id, group, &settings)?;
     tx.note_ending(What::GroupRules { channel: id, group: group.clone(), rules: settings.clone() });
     let detail = json!({ "group": group, "settings": settings });
     audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)?;
     Ok(settings)
+}
+
+/// Gives a group these settings; one that has only the usual ones needs no row.
+pub(super) fn put_group(
+    tx: &mut Tx<'_>,
+    id: ChannelId,
+    group: &Group,
+    settings: &GroupSettings,
+) -> Result<()> {
+    if *settings == GroupSettings::default() {
+        let sql = "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2";
+        write(tx, sql, (id.number(), group.as_str()))?;
+    } else {
+        let sql = "INSERT OR REPLACE INTO channel_group VALUES (?1, ?2, ?3)";
+        write(tx, sql, (id.number(), group.as_str(), rows::json(settings)))?;
+    }
+    revise(tx, id)
 }
 
 pub(super) fn delete_group(
@@ -407,7 +428,7 @@ pub(super) fn change_signing_keys(
     Ok(removed)
 }
 
-fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {
+pub(super) fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {
     let sql = "INSERT INTO signing_key (id, public, sealed, state, created_at, changed_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
     insert(tx, sql, params![key.id.0, key.public, key.sealed.0, state.name(), tx.now.0])?;
@@ -415,13 +436,18 @@ fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> 
     log_key(tx, key.public, state)
 }
 
-fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> Result<()> {
-    let sql = "UPDATE signing_key SET state = ?2, changed_at = ?3 WHERE id = ?1 RETURNING public";
+pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> Result<()> {
+    let bound = match state {
+        KeyState::Bounded { until } => Some(until.0),
+        _ => None,
+    };
+    let sql = "UPDATE signing_key SET state = ?2, changed_at = ?3, bound = coalesce(?4, bound)
+               WHERE id = ?1 RETURNING public";
     let public: Vec<u8> = tx
         .conn
         .prepare_cached(sql)
         .and_then(|mut update| {
-            update.query_row(params![key.0, state.name(), tx.now.0], |row| row.get(0))
+            update.query_row(params![key.0, state.name(), tx.now.0, bound], |row| row.get(0))
         })
         .map_err(unavailable)?;
     tx.reread_keys()?;
@@ -429,9 +455,26 @@ fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> Result<()> 
 }
 
 /// Removes a key, and its private half for good.
-fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
+pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
     write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     set_state(tx, key, KeyState::Removed)
+}
+
+pub(super) fn reseal(tx: &mut Tx<'_>, keys: &[(SigningKeyId, Sealed)], by: &By) -> Result<()> {
+    let sql = "SELECT id FROM signing_key WHERE length(sealed) > 0";
+    let sealed: Vec<[u8; 8]> = tx
+        .conn
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+        .map_err(unavailable)?;
+    let given = |id: &[u8; 8]| keys.iter().any(|(key, _)| key.0 == *id);
+    if sealed.len() != keys.len() || !sealed.iter().all(given) {
+        return Err(Error::Conflict("the signing keys changed meanwhile; ask again"));
+    }
+    for (key, sealed) in keys {
+        write(tx, "UPDATE signing_key SET sealed = ?2 WHERE id = ?1", params![key.0, sealed.0])?;
+    }
+    audit(tx, by, "master-key.rotate", None, None, json!({ "signing_keys": keys.len() }))
 }
 
 fn log_key(tx: &mut Tx<'_>, public: [u8; 32], state: KeyState) -> Result<()> {

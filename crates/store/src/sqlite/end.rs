@@ -143,8 +143,8 @@ fn end_stateless(tx: &mut Tx<'_>, channel: &Channel, id: TokenId, until: UnixTim
 /// yet: each further ending writes them all.
 const STATELESS_HELD: usize = 10 * STATELESS_ENDINGS;
 
-/// The rows of live stored tokens that a scope is about.
-fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<i64>> {
+/// The rows of live stored tokens that a scope is about, and their serials.
+pub(super) fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<(i64, Serial)>> {
     let of_key = |number: i64| -> rusqlite::Result<Option<AssertionKeyId>> {
         let sql = "SELECT assertion_key FROM token WHERE number = ?1";
         let blob = tx.conn.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
@@ -158,7 +158,7 @@ fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<i64>> {
             _ => None,
         };
         if scope.covers(token.kind, token.group.as_ref(), key) {
-            found.push(number);
+            found.push((number, token.serial));
         }
     }
     Ok(found)
@@ -167,7 +167,7 @@ fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<i64>> {
 /// A bulk ending: takes a serial, sets a floor below it, marks the rows.
 pub(super) fn end_scope(tx: &mut Tx<'_>, channel: &Channel, scope: Scope) -> Result<usize> {
     let ends = covered(tx, channel, &scope)?;
-    for &number in &ends {
+    for &(number, _) in &ends {
         mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
     let serial = count(tx, channel.id)?.serial.next();

@@ -337,6 +337,12 @@ fn mark_past(tx: &Tx<'_>, number: i64) -> rusqlite::Result<()> {
     tx.conn.prepare_cached(sql)?.execute((number, rows::word(EndedBy::Reissued))).map(drop)
 }
 
+/// Sets an end at a time that may have come; an earlier one that was set stays.
+pub(super) fn end_at(tx: &Tx<'_>, number: i64, at: UnixTime) -> rusqlite::Result<()> {
+    let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE number = ?1";
+    tx.conn.prepare_cached(sql)?.execute((number, at.0)).map(drop)
+}
+
 /// Sets a later end, and answers when the token will end: one that was set
 /// already and comes sooner stays.
 fn end_later(

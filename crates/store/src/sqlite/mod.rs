@@ -5,25 +5,29 @@
 //! of their own; a lock beside the file that refuses a second process.
 
 mod admin;
+mod backup;
 mod end;
 mod issue;
 mod look;
 mod mark;
 mod read;
+mod recover;
 mod rows;
 mod warnings;
 mod writer;
 
 use crate::{
     AuditRow, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event, GroupPatch, GroupRow,
-    Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId,
+    Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId, Sealed,
     SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
     endings::{self, EndingsLog},
     figures::Figures,
 };
+pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use look::{Look, LookError, Standing as Looked};
 pub(crate) use mark::sync_folder;
 pub use mark::{Backwards, MarkFile};
+pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
 use mark::{Keeper, Own};
@@ -123,6 +127,15 @@ pub enum OpenError {
     /// The SQLite that was linked is too old to be trusted with WAL.
     #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
     SqliteTooOld(&'static str),
+    /// It is some other file.
+    #[error("{0} is not a store of Tegata's")]
+    NotAStore(PathBuf),
+    /// A newer version wrote it.
+    #[error("{0} was written by a newer version; use that one")]
+    NewerSchema(PathBuf),
+    /// It is not as it was written.
+    #[error("{0} is damaged ({1}); use another backup")]
+    Damaged(PathBuf, String),
     /// It is not the newest state of itself.
     #[error(
         "{store} is not the newest state of this store: {why}. Nothing is served from it, since \
@@ -181,16 +194,7 @@ impl SqliteStore {
             (false, true) => return Err(OpenError::NotForDevelopment(path.to_owned())),
             _ => {}
         }
-        let mut keeper = None;
-        if let Some(file) = options.mark {
-            let own = Own::read(&conn).map_err(database)?;
-            mark::check(path, &own, &file)?;
-            mark::begin(&conn, &file).map_err(database)?;
-            let reached = mark::renew(&conn, &file)?;
-            let at = file.path.clone();
-            let started = Keeper::start(file, reached);
-            keeper = Some(started.map_err(|error| OpenError::Mark(at, error))?);
-        }
+        let keeper = options.mark.map(|file| keep_mark(path, &conn, file)).transpose()?;
         let standing = standing(&conn).map_err(database)?;
         let open = |log: &PathBuf| open_endings(path, log, &standing);
         let endings = options.endings_log.as_ref().map(open).transpose()?;
@@ -199,6 +203,22 @@ impl SqliteStore {
         let writer = Writer::start(conn, endings, tell, on_commit)?;
         Ok(Self { writer, readers, form, _keeper: keeper, _lock: lock })
     }
+    /// Opens the store in `path`, which must be there, for an act that no server is
+    /// needed for. Tokens cannot be issued from it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_for_upkeep(path: &Path, mark: MarkFile) -> std::result::Result<Self, OpenError> {
+        let path = &recover::existing(path)?;
+        let lock = lock(path)?;
+        let (readers, conn) = connect(path, &Faults::default())?;
+        let keeper = keep_mark(path, &conn, mark)?;
+        let tell: writer::Tell = Box::new(keeper.tell());
+        let writer = Writer::start(conn, None, Some(tell), Box::new(|_| {}))?;
+        let form = issue::Form { number: 0, issuer: "".into() };
+        Ok(Self { writer, readers, form, _keeper: Some(keeper), _lock: lock })
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
@@ -248,6 +268,27 @@ fn connect(
         .run(&mut conn)
         .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
     Ok((readers, conn))
+}
+
+/// Compares the store with its mark, and keeps the mark from now on.
+fn keep_mark(
+    path: &Path,
+    conn: &Connection,
+    file: MarkFile,
+) -> std::result::Result<Keeper, OpenError> {
+    let database = |error| OpenError::Database(path.to_owned(), error);
+    mark::check(path, &Own::read(conn).map_err(database)?, &file)?;
+    mark::begin(conn, &file).map_err(database)?;
+    let reached = mark::renew(conn, &file)?;
+    let at = file.path.clone();
+    Keeper::start(file, reached).map_err(|error| OpenError::Mark(at, error))
+}
+
+/// The version of the schema that this build brings stores to.
+fn latest_schema() -> u32 {
+    let known = migrations::migrations::runner();
+    let versions = known.get_migrations().iter().map(|it| it.version());
+    versions.max().and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
 }
 
 /// What the endings log must know of the store.
@@ -648,6 +689,10 @@ impl Store for SqliteStore {
         })
         .await
         .map(drop)
+    }
+
+    async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()> {
+        self.act(by, move |tx, by| admin::reseal(tx, &keys, by)).await.map(drop)
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {

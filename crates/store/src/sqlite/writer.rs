@@ -465,6 +465,22 @@ impl Tx<'_> {
         self.memory.channels.push(channel);
     }
 
+    /// The highest time that was written before this batch.
+    pub fn written_at(&self) -> UnixTime {
+        self.memory.written_at
+    }
+
+    /// Begins a new life of the store, in which the log is empty; answers which.
+    pub fn begin_epoch(&mut self) -> u64 {
+        self.memory.head = Position { epoch: self.memory.head.epoch + 1, number: 0 };
+        self.memory.head.epoch
+    }
+
+    /// What was noted for the endings log stands there already.
+    pub fn forget_endings(&mut self) {
+        self.memory.endings.clear();
+    }
+
     /// The signing keys as they stand.
     pub fn keys(&self) -> &[KeyRow] {
         &self.memory.keys

@@ -25,8 +25,8 @@ mod tokens;
 mod warnings;
 
 use crate::{
+    admin_token::TokenSource,
     authority::Authority,
-    config::AdminToken,
     face::admin::problem::{Code, Problem},
     metrics::Metrics,
     source::Source,
@@ -45,7 +45,7 @@ pub use openapi::document;
 pub fn router(
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
-    admin_token: AdminToken,
+    admin_token: Arc<TokenSource>,
     warn: Arc<Policy>,
 ) -> Router {
     let gate = Arc::new(Gate { authority, metrics, admin_token, warn });
@@ -77,6 +77,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(revocations::of_channel))
         .routes(routes!(revocations::of_all))
         .routes(routes!(signing_keys::list, signing_keys::rotate))
+        .routes(routes!(signing_keys::rotate_master_key))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
 }
@@ -85,7 +86,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
 struct Gate {
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
-    admin_token: AdminToken,
+    admin_token: Arc<TokenSource>,
     warn: Arc<Policy>,
 }
 
@@ -115,7 +116,12 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
         let shown = bearer(parts).map(|token| PlainSecret::from_caller(token.to_owned()));
         // Compared by its hash, in constant time.
-        if !shown.is_some_and(|token| gate.admin_token.is(&token)) {
+        let is = shown.map_or(Ok(false), |token| gate.admin_token.is(&token));
+        let is = is.map_err(|_| {
+            let why = "the file of the administrator's token cannot be used; see the log";
+            Problem::new(Code::Unavailable, why)
+        })?;
+        if !is {
             let way = "send the administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }

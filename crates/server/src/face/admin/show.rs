@@ -494,6 +494,14 @@ page! { #[doc = "A page of tokens."] Tokens, tokens: Token }
 page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey }
 page! { #[doc = "A page of audit events."] Events, events: Event }
 
+/// What a rotation of the master key did.
+#[derive(Serialize, ToSchema)]
+pub struct Resealed {
+    /// How many signing keys the new one seals.
+    #[schema(example = 2)]
+    pub resealed: usize,
+}
+
 /// What a rehearsal found.
 #[derive(Serialize, ToSchema)]
 pub struct Rehearsal {

@@ -42,3 +42,18 @@ pub async fn rotate(
     let key = key.ok_or_else(|| Problem::not_found("such key any more: it was just removed"))?;
     Ok((StatusCode::CREATED, Json(key.into())))
 }
+
+/// Rotate the master key, which seals the signing keys.
+///
+/// Requests are served meanwhile. Backups made before need the old one to be opened.
+#[utoipa::path(
+    post, path = "/master-key", operation_id = "rotateMasterKey", tag = "signing keys",
+    responses((status = 200, description = "It was replaced.", body = show::Resealed), Problems)
+)]
+pub async fn rotate_master_key(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<Json<show::Resealed>, Problem> {
+    let resealed = who.authority.rotate_master_key(who.by(None)).await?;
+    Ok(Json(show::Resealed { resealed }))
+}

@@ -1,0 +1,190 @@
+//! `tegata backup`, `restore`, `recover`, `migrate`: keeping a store, and bringing
+//! it back without waking what was ended.
+
+use crate::{failure::BadUsage, output::Output, place::Where};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::{io::IsTerminal, path::PathBuf};
+use tegata_server::keeping;
+use tegata_store::sqlite::{self, Recovery};
+use tegata_token::time::UnixTime;
+
+#[derive(clap::Args)]
+pub struct Backup {
+    /// The file to write; it must not be there yet.
+    file: PathBuf,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(clap::Args)]
+pub struct Restore {
+    /// The backup.
+    file: PathBuf,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(clap::Args)]
+pub struct Recover {
+    /// End again what this endings log says was ended since the backup; it is what
+    /// `serve --endings-log` wrote.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "end_everything",
+        required_unless_present = "end_everything"
+    )]
+    replay: Option<PathBuf>,
+    /// End all tokens: what was ended since the backup is not known.
+    #[arg(long)]
+    end_everything: bool,
+    /// The endings log to tell of an end of everything [default: that of the settings].
+    #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
+    endings_log: Option<PathBuf>,
+    /// Say what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(clap::Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    place: Where,
+}
+
+pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
+    let (place, _) = place.find()?;
+    let copied = with_progress("copying", |told| sqlite::backup(&place.store, &file, told))?;
+    let answer = json!({
+        "file": file, "bytes": copied.bytes, "position": copied.position,
+        "reaches_to": moment(copied.written_at),
+    });
+    out.thing(&answer, &["file", "bytes", "reaches_to"])?;
+    let key = place.master_key();
+    eprintln!(
+        "signing keys in it are sealed with {}; keep a copy of that file apart from this one",
+        key.display()
+    );
+    Ok(())
+}
+
+pub fn restore(out: &Output, Restore { file, place }: Restore) -> anyhow::Result<()> {
+    let (place, log) = place.find()?;
+    let put_back = |told: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, told);
+    let (copied, aside) = with_progress("copying", put_back)?;
+    let answer = json!({
+        "store": place.store, "bytes": copied.bytes, "position": copied.position,
+        "reaches_to": moment(copied.written_at), "moved_aside": aside,
+    });
+    out.thing(&answer, &["store", "bytes", "reaches_to", "moved_aside"])?;
+    let store = place.store.display();
+    let log = log.map_or_else(|| "FILE".to_owned(), |log| log.display().to_string());
+    eprintln!(
+        "now choose, or `tegata serve` will refuse this store:\n  \
+         tegata recover --store sqlite:{store} --replay {log}\n    \
+         ends again what was ended since (the file is what serve --endings-log wrote)\n  \
+         tegata recover --store sqlite:{store} --end-everything\n    \
+         ends all tokens"
+    );
+    Ok(())
+}
+
+pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
+    let (place, log) = args.place.find()?;
+    let log = args.endings_log.or(log);
+    let how = match &args.replay {
+        Some(file) => Recovery::Replay(file),
+        None => Recovery::EndEverything(log.as_deref()),
+    };
+    let (done, unopened) = keeping::recover(&place, how, args.dry_run).await?;
+    let answer = json!({
+        "dry_run": args.dry_run,
+        "epoch": done.epoch,
+        "store_reached_to": moment(done.written_at),
+        "tokens_good_if_issued_by": done.bound.map(moment),
+        "signing_keys_retired": done.old_keys,
+        "signing_keys_not_opened": unopened,
+        "endings_replayed": done.lines,
+        "tokens_ended": done.tokens,
+        "secrets_replaced": done.secrets,
+        "assertion_keys_deleted": done.assertion_keys,
+        "unknown_channels": done.unknown,
+    });
+    out.thing(&answer, &["dry_run", "epoch", "store_reached_to", "tokens_good_if_issued_by"])?;
+    eprint!("{}", next_steps(&done, unopened, args.dry_run));
+    Ok(())
+}
+
+/// What the operator must look after, since no log tells it.
+fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> String {
+    let since = moment(done.written_at);
+    let mut words = String::new();
+    if dry_run {
+        words.push_str("nothing was changed; without --dry-run this happens, and then:\n");
+    }
+    match done.bound {
+        Some(bound) => words.push_str(&format!(
+            "- tokens issued after {} are good no more: their owners must ask for new ones\n",
+            moment(bound)
+        )),
+        None => words.push_str("- no token is good: all owners must ask for new ones\n"),
+    }
+    words.push_str(&format!(
+        "- what was made since {since} is gone: channels, groups, assertion keys; make it again\n"
+    ));
+    if done.bound.is_none() {
+        words.push_str(&format!(
+            "- secrets replaced and assertion keys deleted since {since} are back: replace and \
+             delete them again, and those of which you are not sure\n"
+        ));
+    }
+    if !done.unknown.is_empty() {
+        let unknown: Vec<_> = done.unknown.iter().map(ToString::to_string).collect();
+        words.push_str(&format!("- made since, and gone: channels {}\n", unknown.join(", ")));
+    }
+    if unopened > 0 {
+        words.push_str(&format!(
+            "- {unopened} old signing keys were sealed with another master key and are gone: \
+             requests retried with an Idempotency-Key from before are refused (409)\n"
+        ));
+    }
+    words.push_str("- then start `tegata serve`, and make a backup\n");
+    words
+}
+
+pub fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
+    let (place, _) = place.find()?;
+    let (before, after) = sqlite::migrate(&place.store)?;
+    out.thing(
+        &json!({ "store": place.store, "schema_before": before, "schema": after }),
+        &["store"],
+    )
+}
+
+/// Runs a copy, and shows how far it is to whoever looks on.
+fn with_progress<T>(
+    what: &'static str,
+    copy: impl FnOnce(sqlite::Progress<'_>) -> Result<T, sqlite::OpenError>,
+) -> anyhow::Result<T> {
+    let bar = match std::io::stderr().is_terminal() {
+        true => ProgressBar::no_length(),
+        false => ProgressBar::hidden(),
+    };
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}");
+    bar.set_style(style.map_err(|error| BadUsage(error.to_string()))?);
+    bar.set_message(what);
+    let done = copy(&mut |pages, all| {
+        bar.set_length(all);
+        bar.set_position(pages);
+    });
+    bar.finish_and_clear();
+    Ok(done?)
+}
+
+fn moment(time: UnixTime) -> String {
+    let at = jiff::Timestamp::from_second(time.0);
+    at.map_or_else(|_| format!("{} s after 1970", time.0), |at| at.to_string())
+}

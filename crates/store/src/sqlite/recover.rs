@@ -1,0 +1,359 @@
+//! Going on with a store that went backwards, without waking what was ended
+//! meanwhile.
+//!
+//! A new epoch begins, so that whoever follows the log reads everything anew. What
+//! the store lost was signed by keys that it still has; those are bounded to the
+//! last moment that it knows of, and a new key signs. What was ended after that
+//! moment is told by the endings log, or else everything ends. Serials leap, so
+//! that no new token bears one that a lost token bore.
+
+use super::{
+    Faults, MarkFile, OpenError, SqliteStore, admin, audit, connect,
+    end::{append, covered},
+    issue::{self, mark_ended, rows_of},
+    lock, mark, one_name,
+    rows::{self, unavailable},
+    standing,
+    writer::{Tx, Writer},
+};
+use crate::{
+    By, EndedBy, Error, Result, SigningKeyRow,
+    endings::{self, EndingsLog, Line, What},
+};
+use rusqlite::params;
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tegata_token::{
+    id::{ChannelId, Serial, SigningKeyId},
+    key::KeyState,
+    policy::{Channel, ChannelState},
+    secret::HashedSecret,
+    time::UnixTime,
+    view::{ChannelChange, Entry, SingleToken},
+};
+
+/// How to make sure that no ended token lives again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery<'a> {
+    /// By what the endings log in this file says.
+    Replay(&'a Path),
+    /// By ending all tokens; told to this endings log, if there is one.
+    EndEverything(Option<&'a Path>),
+}
+
+/// What a recovery did.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// The life that begins.
+    pub epoch: u64,
+    /// How far the store reached, in seconds since 1970.
+    pub written_at: UnixTime,
+    /// Tokens of the old keys that were issued later are good no more; `None`: none
+    /// is good.
+    pub bound: Option<UnixTime>,
+    /// Keys that do not sign any more.
+    pub old_keys: usize,
+    /// Lines of the endings log that the store lacked.
+    pub lines: usize,
+    /// Stored tokens that they ended.
+    pub tokens: usize,
+    /// Channels whose secret the log replaced.
+    pub secrets: BTreeSet<ChannelId>,
+    /// Assertion keys that the log deleted.
+    pub assertion_keys: usize,
+    /// Channels that the log names and the store does not have.
+    pub unknown: BTreeSet<ChannelId>,
+}
+
+/// A bounded key trusts its own clock by so many seconds less.
+const DOUBT: i64 = 5;
+
+/// Serials leap by so much: more than a channel can be issued between a backup
+/// and its return, and a million times less than a JSON number holds exactly.
+const LEAP: u64 = 1 << 32;
+
+/// A store that is open to be recovered, and nothing else: nothing was compared
+/// with its mark.
+pub struct Recovering {
+    /// The store, for questions.
+    pub store: SqliteStore,
+    lines: Option<Arc<Vec<Line>>>,
+    dry_run: bool,
+}
+
+impl Recovering {
+    /// Opens the store in `path`, which must be there, and reads what it lacks.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        path: &Path,
+        how: Recovery<'_>,
+        dry_run: bool,
+    ) -> std::result::Result<Self, OpenError> {
+        let path = &existing(path)?;
+        let lock = lock(path)?;
+        let (readers, conn) = connect(path, &Faults::default())?;
+        let standing = standing(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
+        let (lines, log) = match how {
+            Recovery::Replay(log) => {
+                let lines = endings::read(log, &standing)?;
+                (Some(Arc::new(lines)), Some(log))
+            }
+            Recovery::EndEverything(log) => (None, log),
+        };
+        let open = |log: &Path| EndingsLog::open(log, &standing).map(|(log, _)| log);
+        let log = log.filter(|_| !dry_run).map(open).transpose()?;
+        let writer = Writer::start(conn, log, None, Box::new(|_| {}))?;
+        let form = issue::Form { number: 0, issuer: "".into() };
+        let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
+        Ok(Self { store, lines, dry_run })
+    }
+
+    /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
+    /// names keys whose private half nobody can open any more.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Where the mark could not be written, run it again.
+    pub async fn recover(
+        self,
+        successor: SigningKeyRow,
+        lost: Vec<SigningKeyId>,
+        mark: MarkFile,
+        by: By,
+    ) -> std::result::Result<Recovered, OpenError> {
+        let Self { store, lines, dry_run } = self;
+        let report = Arc::new(Mutex::new(None));
+        let (told, file, at) = (report.clone(), mark.clone(), by.at);
+        let act = move |tx: &mut Tx<'_>| {
+            let lines = lines.as_ref().map(|lines| &lines[..]);
+            let done = recover(tx, lines, &successor, &lost, &file, &by)?;
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            // A failed act leaves nothing behind.
+            if dry_run { Err(DRY_RUN) } else { Ok(()) }
+        };
+        match store.writer.act(at, act).await {
+            Ok(_) => {
+                let renew = move |tx: &mut Tx<'_>| Ok(mark::renew(tx.conn, &mark).map(drop));
+                store.writer.act(at, renew).await?.0?;
+            }
+            Err(Error::Conflict(_)) if dry_run => {}
+            Err(error) => return Err(error.into()),
+        }
+        let done = report.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(done.ok_or_else(|| Error::Unavailable("the store was not recovered".into()))?)
+    }
+}
+
+/// Why the act of a dry run does not stand.
+const DRY_RUN: Error = Error::Conflict("this was a dry run");
+
+/// The one name of a store that is there.
+pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, OpenError> {
+    let path = one_name(path)?;
+    match path.metadata() {
+        Ok(file) if file.len() > 0 => Ok(path),
+        Ok(_) => Err(OpenError::NotAStore(path)),
+        Err(error) => Err(OpenError::File(path, error)),
+    }
+}
+
+fn recover(
+    tx: &mut Tx<'_>,
+    lines: Option<&[Line]>,
+    successor: &SigningKeyRow,
+    lost: &[SigningKeyId],
+    mark: &MarkFile,
+    by: &By,
+) -> Result<Recovered> {
+    let written_at = tx.written_at();
+    let mut done = Recovered {
+        epoch: tx.begin_epoch(),
+        written_at,
+        bound: None,
+        old_keys: 0,
+        lines: 0,
+        tokens: 0,
+        secrets: BTreeSet::new(),
+        assertion_keys: 0,
+        unknown: BTreeSet::new(),
+    };
+    admin::write(tx, "DELETE FROM change_log", [])?;
+    raise_serials(tx, lines.unwrap_or_default())?;
+    if let Some(lines) = lines {
+        replay(tx, lines, &mut done)?;
+        done.bound = Some(written_at.plus(-DOUBT));
+    }
+    // The log says all of that already.
+    tx.forget_endings();
+    for &key in lost {
+        admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+    }
+    for key in tx.keys().to_vec() {
+        let state = match (key.state, done.bound) {
+            (KeyState::Removed, _) => continue,
+            (KeyState::Bounded { until }, Some(bound)) => {
+                KeyState::Bounded { until: until.min(bound) }
+            }
+            (_, Some(until)) => KeyState::Bounded { until },
+            (_, None) => {
+                admin::remove_key(tx, key.id)?;
+                done.old_keys += 1;
+                continue;
+            }
+        };
+        admin::set_state(tx, key.id, state)?;
+        done.old_keys += 1;
+    }
+    admin::add_key(tx, successor, KeyState::Active)?;
+    mark::begin(tx.conn, mark).map_err(unavailable)?;
+    let detail = json!({
+        "epoch": done.epoch,
+        "replayed": lines.map(<[_]>::len),
+        "ended_everything": lines.is_none(),
+        "bound": done.bound,
+        "ended": done.tokens,
+    });
+    audit(tx, by, "store.recover", None, None, detail)?;
+    Ok(done)
+}
+
+/// Lets every channel count on from beyond all that its lost tokens can have borne.
+fn raise_serials(tx: &Tx<'_>, lines: &[Line]) -> Result<()> {
+    let mut highest = BTreeMap::<ChannelId, Serial>::new();
+    for line in lines {
+        let What::Channel { channel, change } = &line.what else { continue };
+        let named = match change {
+            ChannelChange::Ended { tokens } => tokens
+                .iter()
+                .filter_map(|single| match single.token {
+                    SingleToken::Stored { serial, .. } => Some(serial),
+                    SingleToken::Stateless { .. } => None,
+                })
+                .max(),
+            ChannelChange::Floor { floors } => floors.iter().map(|floor| floor.below).max(),
+            ChannelChange::State { .. } | ChannelChange::Forget { .. } => None,
+        };
+        if let Some(named) = named {
+            let known = highest.entry(*channel).or_default();
+            *known = named.max(*known);
+        }
+    }
+    for (channel, serial) in highest {
+        let sql = "UPDATE channel_count SET serial = max(serial, ?2) WHERE channel = ?1";
+        admin::write(tx, sql, (channel.number(), serial.0))?;
+    }
+    // Stateless tokens bear the second: it must not lie below a floor, either.
+    let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
+    admin::write(tx, sql, [LEAP]).map(drop)
+}
+
+fn replay(tx: &mut Tx<'_>, lines: &[Line], done: &mut Recovered) -> Result<()> {
+    let now = tx.now;
+    for line in lines {
+        // As it was then.
+        tx.now = line.at;
+        replay_line(tx, line, done)?;
+        done.lines += 1;
+    }
+    tx.now = now;
+    Ok(())
+}
+
+fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()> {
+    let (id, what) = match &line.what {
+        What::Begins { .. } => return Ok(()),
+        What::SigningKey { key, state } => return replay_key(tx, *key, *state),
+        what @ (What::Channel { channel, .. }
+        | What::Secret { channel, .. }
+        | What::AssertionKey { channel, .. }
+        | What::Rules { channel, .. }
+        | What::GroupRules { channel, .. }) => (*channel, what),
+    };
+    let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
+        done.unknown.insert(id);
+        return Ok(());
+    };
+    if channel.state == ChannelState::Deleted {
+        return Ok(());
+    }
+    match what {
+        What::Channel { change, .. } => done.tokens += replay_change(tx, &channel, change)?,
+        What::Secret { sha256, previous_until, .. } => {
+            let hash = mark::bytes(sha256).try_into();
+            let hash = hash.map_err(|_| Error::Conflict("a secret's hash has another length"))?;
+            admin::put_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
+            done.secrets.insert(id);
+        }
+        What::AssertionKey { key, .. } => {
+            let sql = "DELETE FROM assertion_key WHERE channel = ?1 AND id = ?2";
+            done.assertion_keys += admin::write(tx, sql, params![id.number(), key.0])?;
+        }
+        What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
+        What::GroupRules { group, rules, .. } => admin::put_group(tx, id, group, rules)?,
+        What::Begins { .. } | What::SigningKey { .. } => {}
+    }
+    Ok(())
+}
+
+/// Applies a change of a channel; answers how many of its stored tokens ended.
+fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> Result<usize> {
+    let mut ended = 0;
+    match change {
+        ChannelChange::Ended { tokens } => {
+            let rows = rows_of(tx, channel.id).map_err(unavailable)?;
+            let serials = tokens.iter().filter_map(|single| match single.token {
+                SingleToken::Stored { serial, .. } => rows.number_of(serial),
+                SingleToken::Stateless { .. } => None,
+            });
+            for number in serials {
+                mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
+                ended += 1;
+            }
+        }
+        ChannelChange::Floor { floors } => {
+            for floor in floors {
+                for (number, serial) in covered(tx, channel, &floor.scope)? {
+                    if serial >= floor.below || floor.except.contains(&serial) {
+                        continue;
+                    }
+                    match floor.from {
+                        None => mark_ended(tx, number, EndedBy::Revoked, None),
+                        Some(from) => issue::end_at(tx, number, from),
+                    }
+                    .map_err(unavailable)?;
+                    ended += 1;
+                }
+            }
+        }
+        ChannelChange::State { state } => {
+            let sql = "UPDATE channel SET state = ?2 WHERE id = ?1";
+            admin::write(tx, sql, (channel.id.number(), rows::word(*state)))?;
+            if *state == ChannelState::Deleted {
+                ended += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
+                admin::empty(tx, channel.id)?;
+            }
+        }
+        ChannelChange::Forget { .. } => {}
+    }
+    let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
+    append(tx, facts, Entry::Channel { channel: channel.id, change: change.clone() })?;
+    Ok(ended)
+}
+
+fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
+    let Some(key) = tx.keys().iter().find(|key| key.id == id).copied() else { return Ok(()) };
+    match (key.state, said) {
+        (KeyState::Removed, _) => Ok(()),
+        (_, KeyState::Removed) => admin::remove_key(tx, id),
+        (KeyState::Bounded { until }, KeyState::Bounded { until: said }) => {
+            admin::set_state(tx, id, KeyState::Bounded { until: until.min(said) })
+        }
+        (_, KeyState::Bounded { .. }) => admin::set_state(tx, id, said),
+        _ => Ok(()),
+    }
+}
