@@ -148,7 +148,7 @@ impl Inner {
         match issued {
             Ok(issued) => {
                 let was_good = state.renewal.life().is_some_and(|life| life.covers(now));
-                state.renewal.issued(now, issued.expires_in, chance());
+                state.renewal.issued(now, issued.expires_in, wanted.whole_life(), chance());
                 let until = now.plus(issued.expires_in);
                 let old = state.held.replace((issued.token, until));
                 drop(state);

@@ -53,6 +53,8 @@ const LONGEST_PAUSE: i64 = 60;
 const REFUSED_PAUSE: i64 = 8;
 /// The longest pause that is kept because an authority asked for it.
 const LONGEST_RETRY_AFTER: i64 = 15 * 60;
+/// No attempt takes longer, in seconds.
+const LONGEST_CALL: i64 = 15;
 /// Between two renewals that were forced by a token that ended early, in seconds.
 const BETWEEN_FORCED: i64 = 60;
 
@@ -69,6 +71,9 @@ pub struct Renewal {
     failures: u32,
     /// The last renewal that was forced.
     forced: Option<UnixTime>,
+    /// Since when the next token is asked for without an answer: it may have been
+    /// issued as early as this.
+    asking_since: Option<UnixTime>,
 }
 
 impl Renewal {
@@ -78,7 +83,21 @@ impl Renewal {
     pub fn starting(generation: u64, life: Option<Life>, chance: Chance) -> Self {
         let part = part(chance);
         let not_before = UnixTime(i64::MIN);
-        Self { generation, life, part, not_before, failures: 0, forced: None }
+        let (forced, asking_since) = (None, None);
+        Self { generation, life, part, not_before, failures: 0, forced, asking_since }
+    }
+
+    /// Goes on with attempts that began before a restart and have had no answer.
+    #[must_use]
+    pub fn asking_since(mut self, since: Option<UnixTime>) -> Self {
+        self.asking_since = since;
+        self
+    }
+
+    /// Since when the next token is asked for without an answer, if it is.
+    #[must_use]
+    pub fn is_asking_since(&self) -> Option<UnixTime> {
+        self.asking_since
     }
 
     /// What to do at `now`.
@@ -95,10 +114,14 @@ impl Renewal {
         Next::Issue { generation: self.generation.wrapping_add(1) }
     }
 
-    /// A token was issued, good for `expires_in` seconds from `now` on.
-    pub fn issued(&mut self, now: UnixTime, expires_in: i64, chance: Chance) {
+    /// A token was issued, good for `expires_in` seconds from `now` on. `whole` is the
+    /// life that was asked for: where an answer was lost, the token may be older, and
+    /// it is two thirds of its whole life after which it is renewed.
+    pub fn issued(&mut self, now: UnixTime, expires_in: i64, whole: i64, chance: Chance) {
         self.generation = self.generation.wrapping_add(1);
-        self.life = Some(Life { from: now, until: now.plus(expires_in) });
+        let until = now.plus(expires_in);
+        let asked = self.asking_since.take().unwrap_or(now);
+        self.life = Some(Life { from: asked.max(until.plus(-whole)).min(now), until });
         self.part = part(chance);
         self.failures = 0;
         self.not_before = now;
@@ -107,6 +130,10 @@ impl Renewal {
     /// An attempt failed.
     pub fn failed(&mut self, now: UnixTime, failure: &Failure, chance: Chance) {
         self.failures = self.failures.saturating_add(1);
+        if matches!(failure, Failure::Unavailable { .. }) {
+            // The request is a little older than its failure.
+            self.asking_since.get_or_insert(now.plus(-LONGEST_CALL));
+        }
         let doubled = |first: i64, longest: i64| {
             let pause = first.saturating_mul(1 << self.failures.saturating_sub(1).min(20));
             pause.min(longest)
@@ -116,6 +143,7 @@ impl Renewal {
             // next number is free.
             Failure::Refused { status: 409 | 422, .. } => {
                 self.generation = self.generation.wrapping_add(1);
+                self.asking_since = None;
                 if self.failures < 3 { 0 } else { doubled(1, self.longest_pause()) }
             }
             Failure::Refused { .. } => doubled(REFUSED_PAUSE, LONGEST_PAUSE),
@@ -207,7 +235,7 @@ mod tests {
 
     fn fresh(chance: Chance) -> Renewal {
         let mut renewal = Renewal::starting(7, None, chance);
-        renewal.issued(NOW, LIFE, chance);
+        renewal.issued(NOW, LIFE, LIFE, chance);
         renewal
     }
 
@@ -242,8 +270,31 @@ mod tests {
         renewal.failed(due, &unavailable(), 0.0);
         assert_eq!(renewal.next(due), Next::Wait(due.plus(1)));
         assert_eq!(renewal.next(due.plus(1)), Next::Issue { generation: 9 });
-        renewal.issued(due.plus(1), LIFE, 0.5);
+        renewal.issued(due.plus(1), LIFE, LIFE, 0.5);
         assert_eq!(renewal.generation(), 9);
+    }
+
+    #[test]
+    fn a_token_whose_answer_was_lost_is_renewed_by_its_age_and_not_by_what_is_left() {
+        let mut renewal = fresh(0.0);
+        let due = NOW.plus(LIFE);
+        renewal.failed(due, &unavailable(), 0.0);
+        let got = due.plus(3_000);
+        let left = |renewal: &Renewal| match renewal.next(got) {
+            Next::Wait(until) => until.since(got),
+            Next::Issue { .. } => 0,
+        };
+        let mut same = renewal.clone();
+        same.issued(got, LIFE - 3_000, LIFE, 0.0);
+        assert_eq!(left(&same), 2_800, "58 hundredths less what is gone");
+        // After a mere outage it is new.
+        let mut new = renewal.clone();
+        new.issued(got, LIFE, LIFE, 0.0);
+        assert_eq!(left(&new), 5_800);
+        // An authority that gives less than was asked for is not asked in a loop.
+        renewal.issued(got, 1_000, LIFE, 0.0);
+        renewal.issued(got, 1_000, LIFE, 0.0);
+        assert_eq!(left(&renewal), 580);
     }
 
     #[test]
@@ -269,7 +320,7 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
         let mut short = Renewal::starting(0, None, 0.0);
-        short.issued(NOW, 900, 0.0);
+        short.issued(NOW, 900, 900, 0.0);
         (0..10).for_each(|_| short.failed(NOW.plus(900), &unavailable(), 0.0));
         assert_eq!(wait(&short, NOW.plus(900)), 9);
     }
@@ -302,10 +353,10 @@ mod tests {
         let now = NOW.plus(100);
         renewal.ended(now);
         assert_eq!(wait(&renewal, now), 0);
-        renewal.issued(now, LIFE, 0.5);
+        renewal.issued(now, LIFE, LIFE, 0.5);
         renewal.ended(now.plus(2));
         assert_eq!(wait(&renewal, now.plus(2)), 58);
-        renewal.issued(now.plus(60), LIFE, 0.5);
+        renewal.issued(now.plus(60), LIFE, LIFE, 0.5);
         renewal.ended(now.plus(200));
         assert_eq!(wait(&renewal, now.plus(200)), 0, "later it is at once again");
     }
@@ -318,7 +369,7 @@ mod tests {
             let mut chances = chances.into_iter().cycle();
             let mut chance = || chances.next().unwrap();
             let mut renewal = Renewal::starting(0, None, chance());
-            renewal.issued(NOW, life, chance());
+            renewal.issued(NOW, life, life, chance());
             #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
             let from = NOW.plus((life as f64 * begins) as i64);
             let to = from.plus(life / 3);

@@ -7,7 +7,7 @@ use crate::{
 };
 use tegata_token::{
     id::{ChannelId, Group},
-    law::Kind,
+    law::{Kind, Life},
     secret::PlainSecret,
     time::UnixTime,
 };
@@ -41,6 +41,15 @@ impl Wanted {
     pub fn idempotency_key(&self, generation: u64) -> String {
         let group = self.group.as_ref().map_or("", Group::as_str);
         format!("{}/{group}/{generation:016x}", self.channel)
+    }
+
+    /// How long a token lives that is issued now, in seconds.
+    #[must_use]
+    pub fn whole_life(&self) -> i64 {
+        match self.kind.rule().life {
+            Life::AskedFor { .. } => self.lifetime,
+            Life::Fixed(seconds) => seconds,
+        }
     }
 
     /// Whether whoever got a new token must end the one before: an authority does so

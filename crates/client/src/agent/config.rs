@@ -39,6 +39,9 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// A Unix socket for the same.
     pub socket: Option<PathBuf>,
+    /// How often to see whether tokens are still good and files still hold them.
+    #[serde(default = "a_minute")]
+    pub look_seconds: u32,
     /// Who tokens are for.
     #[serde(default, rename = "channel")]
     pub channels: Vec<Channel>,
@@ -214,6 +217,9 @@ fn audience() -> String {
 fn plain() -> Format {
     Format::Token
 }
+fn a_minute() -> u32 {
+    60
+}
 fn a_week() -> u16 {
     7
 }
@@ -261,6 +267,9 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         if self.tokens.is_empty() && self.watched.is_empty() {
             return Err("nothing to do: write at least one [[token]] or [[watch]]".to_owned());
+        }
+        if !(10..=86_400).contains(&self.look_seconds) {
+            return Err("look_seconds is from 10 to 86400".to_owned());
         }
         let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
         distinct("channel", &ids)?;
@@ -571,6 +580,7 @@ mod tests {
         let sink = |more: &str| format!("{}[[sink]]\ntokens = ['a']\n{more}", token(""));
         for (text, says) in [
             ("stat = 's'".to_owned(), "unknown field `stat`"),
+            ("look_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
             (String::new(), "at least one [[token]]"),
             (token("kind = 'long-lived'"), "[[watch]]"),
             (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),

@@ -95,6 +95,7 @@ impl Core {
     pub fn new(config: &Config, now: UnixTime, mut dice: Box<dyn Dice>) -> Self {
         let mut state_problem = None;
         let folder = config.state.as_deref().map(Folder::at);
+        let look = i64::from(config.look_seconds);
         let mut unsaved = BTreeMap::new();
         let mut targets = Vec::new();
         for (number, token) in config.tokens.iter().enumerate() {
@@ -111,14 +112,14 @@ impl Core {
                 unsaved.insert(number, now);
                 Kept { generation: dice.number(), ..Kept::default() }
             });
-            targets.push(Target::new(token.name.clone(), wanted, kept, now, dice.chance()));
+            targets.push(Target::new(token.name.clone(), wanted, kept, look, now, dice.chance()));
         }
         let sinks = config.sinks.iter().cloned().enumerate();
         let mut core = Self {
             targets,
             channels: config.channels.clone(),
-            sinks: sinks.map(|(number, sink)| Sink::new(sink, number)).collect(),
-            watched: config.watched.iter().cloned().map(Watch::new).collect(),
+            sinks: sinks.map(|(number, sink)| Sink::new(sink, number, look)).collect(),
+            watched: config.watched.iter().cloned().map(|it| Watch::new(it, look)).collect(),
             folder,
             unsaved,
             state_problem,
@@ -201,6 +202,19 @@ impl Core {
     /// that others have seen is one that we know after a restart.
     fn publish(&mut self, now: UnixTime) {
         self.save(now);
+        if self.sinks.iter().any(|sink| sink.is_due(now)) {
+            self.put(now);
+        }
+        for target in self.targets.iter_mut().filter(|it| it.waits_for_use()) {
+            let mut sinks =
+                self.sinks.iter().filter(|it| it.settings.tokens.contains(&target.name));
+            if sinks.all(Sink::is_settled) {
+                target.in_use(now);
+            }
+        }
+    }
+
+    fn put(&mut self, now: UnixTime) {
         // An ended token is not put anywhere, but what a file holds is left there.
         let held: BTreeMap<&Group, &Held> = self
             .targets
@@ -209,13 +223,6 @@ impl Core {
             .collect();
         for sink in &mut self.sinks {
             sink.publish(now, &held);
-        }
-        for target in &mut self.targets {
-            let mut sinks =
-                self.sinks.iter().filter(|it| it.settings.tokens.contains(&target.name));
-            if sinks.all(Sink::is_settled) {
-                target.in_use(now);
-            }
         }
     }
 

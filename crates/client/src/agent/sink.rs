@@ -29,6 +29,8 @@ pub struct Sink {
     untold: bool,
     /// Whether they are being told right now.
     under_way: bool,
+    /// How often to see that the file still holds what was written, in seconds.
+    look: i64,
 }
 
 /// Something that is tried until it works.
@@ -39,9 +41,6 @@ struct Attempts {
     failures: u32,
     problem: Option<String>,
 }
-
-/// How often to see that the file still holds what was written, in seconds.
-const LOOK: i64 = 30;
 
 /// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: i64 = 30;
@@ -63,7 +62,7 @@ impl Sink {
     /// A sink of which nothing is known yet. Those to be told are told once at the
     /// start: whether they heard of the last change before we ended is not known.
     #[must_use]
-    pub fn new(settings: config::Sink, number: usize) -> Self {
+    pub fn new(settings: config::Sink, number: usize, look: i64) -> Self {
         Self {
             label: settings.label(number),
             untold: settings.command.is_some() || settings.signal.is_some(),
@@ -73,17 +72,18 @@ impl Sink {
             writing: Attempts::new(),
             telling: Attempts::new(),
             under_way: false,
+            look,
         }
     }
 
     /// Brings the file up to what is held, if it is time to.
     pub fn publish(&mut self, now: UnixTime, held: &BTreeMap<&Group, &Held>) {
-        if self.writing.due > now {
+        if !self.is_due(now) {
             return;
         }
         match self.write(held) {
             Ok(()) => {
-                self.writing.worked(&self.label, now.plus(LOOK));
+                self.writing.worked(&self.label, now.plus(self.look));
                 for token in &self.settings.tokens {
                     if let Some(held) = held.get(token) {
                         self.until.insert(token.clone(), held.life.until);
@@ -116,6 +116,12 @@ impl Sink {
         }
         self.content = Some(content);
         Ok(())
+    }
+
+    /// Whether it is time to look at the file, or to write it.
+    #[must_use]
+    pub fn is_due(&self, now: UnixTime) -> bool {
+        self.writing.due <= now
     }
 
     /// One of its tokens changed.

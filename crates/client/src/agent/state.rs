@@ -32,6 +32,8 @@ pub struct Held {
 pub struct Kept {
     /// The number of the token, or where the count begins.
     pub generation: u64,
+    /// Since when its successor is asked for without an answer.
+    pub asking_since: Option<UnixTime>,
     /// The token.
     pub held: Option<Held>,
     /// Its predecessors that are still to be ended.
@@ -50,6 +52,7 @@ struct File {
     group: Option<Group>,
     kind: Kind,
     generation: u64,
+    asking_since: Option<UnixTime>,
     token: Option<Written>,
     retiring: Vec<Written>,
 }
@@ -78,8 +81,9 @@ impl Folder {
     /// There is another one.
     pub fn lock(&self) -> Result<Option<fs::File>, String> {
         let path = self.0.join("lock");
-        let made = self.make().and_then(|()| fs::File::create(&path));
-        let Ok(file) = made else { return Ok(None) };
+        let _ = self.make().and_then(|()| fs::File::create(&path));
+        // Open for reading only: a file system with it can be remounted without us.
+        let Ok(file) = fs::File::open(&path) else { return Ok(None) };
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
                 Err(format!("{}: another agent keeps its tokens here", self.0.display()))
@@ -113,6 +117,7 @@ impl Folder {
         let mut kept = Kept { generation: file.generation, ..Kept::default() };
         let found = (file.channel, &file.group, file.kind);
         if found == (wanted.channel, &wanted.group, wanted.kind) {
+            kept.asking_since = file.asking_since;
             kept.held = file.token.map(Held::from);
             kept.retiring = file.retiring.into_iter().map(Held::from).collect();
         }
@@ -131,6 +136,7 @@ impl Folder {
             group: wanted.group.clone(),
             kind: wanted.kind,
             generation: kept.generation,
+            asking_since: kept.asking_since,
             token: kept.held.as_ref().map(Written::from),
             retiring: kept.retiring.iter().map(Written::from).collect(),
         };
@@ -184,13 +190,18 @@ mod tests {
         assert!(folder.load(&name, &wanted(Kind::V21)).unwrap().is_none());
         let life = Life { from: UnixTime(5), until: UnixTime(65) };
         let held = Held { token: PlainSecret::from_caller("tok".to_owned()), life };
-        let kept = Kept { generation: 9, held: Some(held.clone()), retiring: vec![held] };
+        let kept = Kept {
+            generation: 9,
+            asking_since: Some(UnixTime(7)),
+            held: Some(held.clone()),
+            retiring: vec![held],
+        };
         folder.save(&name, &wanted(Kind::V21), &kept).unwrap();
         assert_eq!(fs::metadata(folder.path(&name)).unwrap().mode() & 0o777, 0o600);
         let back = folder.load(&name, &wanted(Kind::V21)).unwrap().unwrap();
         let held = back.held.unwrap();
         assert_eq!((back.generation, held.token.reveal(), held.life), (9, "tok", life));
-        assert_eq!(back.retiring.len(), 1);
+        assert_eq!((back.retiring.len(), back.asking_since), (1, Some(UnixTime(7))));
         let other = folder.load(&name, &wanted(Kind::ShortLived)).unwrap().unwrap();
         assert!(other.generation == 9 && other.held.is_none() && other.retiring.is_empty());
     }

@@ -62,6 +62,8 @@ pub struct Target {
     retiring: Vec<(Held, Option<UnixTime>)>,
     check_at: UnixTime,
     last_check: UnixTime,
+    /// How often to see that the token is still good, in seconds.
+    look: i64,
     /// Whether an act is under way.
     pub busy: bool,
     /// What is wrong, for people.
@@ -87,11 +89,6 @@ pub struct Counts {
     pub not_asked: u64,
 }
 
-/// How often to see that the token is still good, in seconds, and how much by chance
-/// that is put off at most.
-const CHECK: i64 = 240;
-const CHECK_SPREAD: f64 = 60.0;
-
 /// After how many seconds to check again when there was no answer.
 const CHECK_AGAIN: i64 = 30;
 
@@ -101,18 +98,27 @@ const BETWEEN_REPORTS: i64 = 5;
 impl Target {
     /// A target that begins with what was kept.
     #[must_use]
-    pub fn new(name: Group, wanted: Wanted, kept: Kept, now: UnixTime, chance: Chance) -> Self {
+    pub fn new(
+        name: Group,
+        wanted: Wanted,
+        kept: Kept,
+        look: i64,
+        now: UnixTime,
+        chance: Chance,
+    ) -> Self {
         let life = kept.held.as_ref().map(|held| held.life);
         let retiring = kept.retiring.into_iter();
         Self {
             name,
             wanted,
-            renewal: Renewal::starting(kept.generation, life, chance),
+            renewal: Renewal::starting(kept.generation, life, chance)
+                .asking_since(kept.asking_since),
             held: kept.held,
             retiring: retiring.map(|held| (held, None)).collect(),
             // What was kept may have ended meanwhile, or by another clock.
             check_at: now,
             last_check: UnixTime(i64::MIN),
+            look,
             busy: false,
             problem: None,
             last_success: None,
@@ -125,6 +131,7 @@ impl Target {
     pub fn kept(&self) -> Kept {
         Kept {
             generation: self.renewal.generation(),
+            asking_since: self.renewal.is_asking_since(),
             held: self.held.clone(),
             retiring: self.retiring.iter().map(|(held, _)| held.clone()).collect(),
         }
@@ -180,10 +187,10 @@ impl Target {
                 Change::New
             }
             Outcome::Issued(Err(failure)) => {
+                let kept = |it: &Renewal| (it.generation(), it.is_asking_since());
+                let before = kept(&self.renewal);
                 self.failed(now, &failure, chance);
-                // The number may have gone up.
-                let is_used_up = matches!(failure, Failure::Refused { status: 409 | 422, .. });
-                if is_used_up { Change::Kept } else { Change::None }
+                if kept(&self.renewal) == before { Change::None } else { Change::Kept }
             }
             Outcome::Checked(checked) => self.checked(now, checked, chance),
             Outcome::Retired(retired) => self.retired(now, retired),
@@ -197,8 +204,8 @@ impl Target {
             tracing::info!(token = %self.name, "mended");
         }
         let predecessor = self.live(now).cloned();
-        self.renewal.issued(now, issued.expires_in, chance);
-        self.check_at = next_check(now, chance);
+        self.renewal.issued(now, issued.expires_in, self.wanted.whole_life(), chance);
+        self.check_at = self.next_check(now, chance);
         let Some(life) = self.renewal.life() else { return };
         let new = Held { token: issued.token, life };
         let is_another = |old: &Held| old.token.reveal() != new.token.reveal();
@@ -237,7 +244,7 @@ impl Target {
         checked: Result<Verified, Failure>,
         chance: Chance,
     ) -> Change {
-        (self.check_at, self.last_check) = (next_check(now, chance), now);
+        (self.check_at, self.last_check) = (self.next_check(now, chance), now);
         match checked {
             Ok(verified) => {
                 self.renewal.verified(now, verified.expires_in);
@@ -288,6 +295,12 @@ impl Target {
         }
     }
 
+    /// Whether predecessors wait for [`Target::in_use`].
+    #[must_use]
+    pub fn waits_for_use(&self) -> bool {
+        self.retiring.iter().any(|(_, at)| at.is_none())
+    }
+
     /// Somebody was answered 401 with this token. If it is the one at hand, the
     /// authority is asked about it now.
     pub fn reported(&mut self, now: UnixTime, token: &PlainSecret) {
@@ -304,14 +317,15 @@ impl Target {
         self.renewal.failures()
     }
 
+    /// Up to a quarter earlier by chance, so that tokens are not checked in bursts.
+    fn next_check(&self, now: UnixTime, chance: Chance) -> UnixTime {
+        #[expect(clippy::cast_possible_truncation, reason = "a part of a day at most")]
+        let earlier = (self.look as f64 / 4.0 * chance) as i64;
+        now.plus(self.look - earlier)
+    }
+
     /// LINE documents no operation that checks a stateless token.
     fn is_checked(&self) -> bool {
         self.wanted.kind != Kind::Stateless
     }
-}
-
-fn next_check(now: UnixTime, chance: Chance) -> UnixTime {
-    #[expect(clippy::cast_possible_truncation, reason = "less than a minute")]
-    let spread = (CHECK_SPREAD * chance) as i64;
-    now.plus(CHECK + spread)
 }

@@ -14,6 +14,8 @@ pub struct Watch {
     /// What the settings say.
     pub settings: config::Watched,
     look_at: UnixTime,
+    /// How often to ask, in seconds.
+    look: i64,
     /// Whether the authority is being asked.
     pub busy: bool,
     state: State,
@@ -41,17 +43,15 @@ pub enum Verdict {
     Bad(String),
 }
 
-/// How often a token is looked at, in seconds.
-const LOOK: i64 = 300;
-/// And how soon after there was no answer.
+/// How soon to ask again after there was no answer, in seconds.
 const LOOK_AGAIN: i64 = 30;
 
 impl Watch {
     /// Not looked at yet.
     #[must_use]
-    pub fn new(settings: config::Watched) -> Self {
+    pub fn new(settings: config::Watched, look: i64) -> Self {
         let state = State::Unknown("not looked at yet".to_owned());
-        Self { settings, look_at: UnixTime(i64::MIN), busy: false, state }
+        Self { settings, look_at: UnixTime(i64::MIN), look, busy: false, state }
     }
 
     /// The token to ask about at `now`, or until when there is nothing to ask.
@@ -72,7 +72,7 @@ impl Watch {
     /// What the authority said.
     pub fn done(&mut self, now: UnixTime, checked: Result<Verified, Failure>) {
         self.busy = false;
-        self.look_at = now.plus(LOOK);
+        self.look_at = now.plus(self.look);
         match checked {
             Ok(Verified { expires_in, .. }) => {
                 self.become_(State::Good { until: now.plus(expires_in), doubt: None });
@@ -136,7 +136,8 @@ mod tests {
 
     fn watch(file: &std::path::Path) -> Watch {
         let file = file.display();
-        Watch::new(toml::from_str(&format!("name = 'w'\nfile = '{file}'\nwarn_days = 2")).unwrap())
+        let settings = format!("name = 'w'\nfile = '{file}'\nwarn_days = 2");
+        Watch::new(toml::from_str(&settings).unwrap(), 60)
     }
 
     fn good_for(expires_in: i64) -> Result<Verified, Failure> {

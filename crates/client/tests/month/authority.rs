@@ -1,0 +1,158 @@
+//! An authority as far as the agent can see one: tokens, groups, caps, and the
+//! `Idempotency-Key`, or LINE without the last two.
+
+use super::{
+    chance::Seeded,
+    trouble::{Kind, Trouble},
+    world::{LIFE, Plan},
+};
+use std::collections::HashMap;
+use tegata_client::{
+    agent::target::{Act, Outcome},
+    call::{Failure, Issued, Verified},
+    wanted::Wanted,
+};
+use tegata_token::{id::ChannelId, secret::PlainSecret};
+
+pub struct Token {
+    pub target: usize,
+    channel: ChannelId,
+    pub until: i64,
+    pub ended: bool,
+}
+
+impl Token {
+    pub fn is_good(&self, now: i64) -> bool {
+        !self.ended && now < self.until
+    }
+}
+
+pub struct Authority {
+    plan: Plan,
+    chance: Seeded,
+    troubles: Vec<Trouble>,
+    /// Tokens are written as their place in here.
+    pub tokens: Vec<Token>,
+    keys: HashMap<String, usize>,
+    /// Changes whenever a token is issued or ended.
+    pub version: u64,
+}
+
+impl Authority {
+    pub fn new(plan: Plan, chance: Seeded, troubles: Vec<Trouble>) -> Self {
+        Self { plan, chance, troubles, tokens: Vec::new(), keys: HashMap::new(), version: 0 }
+    }
+
+    /// What comes of an act that is asked for now, and after how many seconds.
+    pub fn answer(
+        &mut self,
+        now: i64,
+        target: usize,
+        wanted: &Wanted,
+        act: &Act,
+    ) -> (i64, Outcome) {
+        let trouble = self.troubles.iter().find(|it| it.from <= now && now < it.to);
+        let broken = || Failure::Unavailable { why: "no answer".to_owned(), retry_after: None };
+        let failed = |failure| match act {
+            Act::Issue { .. } => Outcome::Issued(Err(failure)),
+            Act::Check(_) => Outcome::Checked(Err(failure)),
+            Act::Retire(_) => Outcome::Retired(Err(failure)),
+        };
+        match trouble.map(|it| it.kind) {
+            Some(Kind::Down) => (self.chance.between(0, 10), failed(broken())),
+            Some(Kind::TooFast) => {
+                let seconds = self.chance.between(0, 300);
+                let retry_after = u64::try_from(seconds).ok().filter(|it| *it < 200);
+                (0, failed(Failure::TooFast { retry_after }))
+            }
+            Some(Kind::Broken) => {
+                if self.chance.one_in(2) {
+                    self.carry_out(now, target, wanted, act);
+                }
+                (0, failed(broken()))
+            }
+            Some(Kind::Lost) => {
+                self.carry_out(now, target, wanted, act);
+                (self.chance.between(0, 10), failed(broken()))
+            }
+            Some(Kind::Slow) => {
+                let takes = self.chance.between(3, 25);
+                let outcome = self.carry_out(now, target, wanted, act);
+                if takes > 10 { (10, failed(broken())) } else { (takes, outcome) }
+            }
+            None => (self.chance.between(0, 1), self.carry_out(now, target, wanted, act)),
+        }
+    }
+
+    fn carry_out(&mut self, now: i64, target: usize, wanted: &Wanted, act: &Act) -> Outcome {
+        match act {
+            Act::Issue { key } => Outcome::Issued(self.issue(now, target, wanted, key)),
+            Act::Check(token) => {
+                let token = &self.tokens[number(token)];
+                let verified = Verified {
+                    client_id: token.channel.to_string(),
+                    expires_in: token.until - now,
+                    scope: None,
+                };
+                Outcome::Checked(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
+            }
+            Act::Retire(token) => {
+                self.tokens[number(token)].ended = true;
+                self.version += 1;
+                Outcome::Retired(Ok(()))
+            }
+        }
+    }
+
+    fn issue(
+        &mut self,
+        now: i64,
+        target: usize,
+        wanted: &Wanted,
+        key: &str,
+    ) -> Result<Issued, Failure> {
+        let issued = |number: usize, until| Issued {
+            token: PlainSecret::from_caller(number.to_string()),
+            expires_in: until - now,
+            key_id: None,
+        };
+        if let Some(&number) = self.keys.get(key)
+            && self.plan == Plan::Tegata
+        {
+            let token = &self.tokens[number];
+            return if token.is_good(now) {
+                Ok(issued(number, token.until))
+            } else {
+                Err(refused(409))
+            };
+        }
+        let live = |it: &&Token| it.is_good(now) && it.channel == wanted.channel;
+        if self.tokens.iter().filter(live).count() >= 30 {
+            return Err(refused(400));
+        }
+        if self.plan == Plan::Tegata && self.live(now, target) >= 2 {
+            let oldest = self.tokens.iter_mut().find(|it| it.is_good(now) && it.target == target);
+            oldest.unwrap().ended = true;
+        }
+        let until = now + LIFE;
+        self.tokens.push(Token { target, channel: wanted.channel, until, ended: false });
+        self.version += 1;
+        let number = self.tokens.len() - 1;
+        self.keys.insert(key.to_owned(), number);
+        Ok(issued(number, until))
+    }
+
+    pub fn live(&self, now: i64, target: usize) -> usize {
+        // No token outlives so many of its kind.
+        let recent = self.tokens.iter().rev().take(400);
+        recent.filter(|it| it.target == target && it.is_good(now)).count()
+    }
+}
+
+pub fn number(token: &PlainSecret) -> usize {
+    token.reveal().parse().unwrap()
+}
+
+fn refused(status: u16) -> Failure {
+    Failure::Refused { status, said: "no".to_owned() }
+}
