@@ -1,0 +1,56 @@
+/** A channel access token that is always fresh, for bots on LINE's SDK for Node.js.
+ *
+ *  `tegata agent` keeps the token; a bot asks for it with each call instead of
+ *  holding one that ends. Copy this file beside your bot:
+ *
+ *      import { messagingApi } from "@line/bot-sdk";
+ *      import { fresh, fromFile } from "./fresh-token.mjs";
+ *
+ *      const client = fresh(messagingApi.MessagingApiClient, fromFile("/run/bot/token"));
+ *      await client.pushMessage(...);
+ *
+ *  and use `client` for as long as the process lives.
+ */
+
+import { readFile } from "node:fs/promises";
+import { request } from "node:http";
+
+/** A client of the SDK that is made anew whenever the token is another. */
+export function fresh(Client, token, options = {}) {
+  let client, held;
+  const call = (name) => async (...args) => {
+    const channelAccessToken = await token();
+    if (channelAccessToken !== held) {
+      client = new Client({ ...options, channelAccessToken });
+      held = channelAccessToken;
+    }
+    return client[name](...args);
+  };
+  // A client that could be awaited would be taken for a promise.
+  return new Proxy({}, { get: (_, name) => (name === "then" ? undefined : call(name)) });
+}
+
+/** The token in a file that the agent replaces as a whole. */
+export function fromFile(path) {
+  return async () => (await readFile(path, "ascii")).trim();
+}
+
+/** The token of this name, from the agent's Unix socket. */
+export function fromSocket(socketPath, name, secret) {
+  const headers = { authorization: `Bearer ${secret}` };
+  return () =>
+    new Promise((resolve, reject) => {
+      const asked = request({ socketPath, path: `/token/${name}`, headers }, (answer) => {
+        let text = "";
+        answer.setEncoding("utf8");
+        answer.on("data", (part) => (text += part));
+        answer.on("end", () => {
+          const body = JSON.parse(text);
+          if (answer.statusCode === 200) resolve(body.access_token);
+          else reject(new Error(`the agent has no token: ${body.message}`));
+        });
+      });
+      asked.on("error", reject);
+      asked.end();
+    });
+}

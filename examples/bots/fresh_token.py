@@ -1,0 +1,65 @@
+"""A channel access token that is always fresh, for bots on LINE's SDK for Python.
+
+`tegata agent` keeps the token; a bot asks for it with each call instead of
+holding one that ends. Copy this file beside your bot:
+
+    from linebot.v3.messaging import ApiClient, MessagingApi
+    from fresh_token import FreshConfiguration, from_file
+
+    configuration = FreshConfiguration(from_file("/run/bot/token"))
+    api = MessagingApi(ApiClient(configuration))
+
+and use `api` for as long as the process lives.
+"""
+
+import http.client
+import json
+import socket
+
+from linebot.v3.messaging import Configuration
+
+
+class FreshConfiguration(Configuration):
+    """The SDK's configuration, with a token that is asked for at each call."""
+
+    def __init__(self, token, **others):
+        self._token = token
+        super().__init__(**others)
+
+    @property
+    def access_token(self):
+        return self._token()
+
+    @access_token.setter
+    def access_token(self, _):
+        """The base class sets it once; there is nothing to keep."""
+
+
+def from_file(path):
+    """The token in a file that the agent replaces as a whole."""
+
+    def token():
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+
+    return token
+
+
+def from_socket(path, name, secret):
+    """The token of this name, from the agent's Unix socket."""
+
+    def token():
+        connection = http.client.HTTPConnection("agent", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(path)
+        try:
+            connection.request("GET", f"/token/{name}", headers={"Authorization": f"Bearer {secret}"})
+            answer = connection.getresponse()
+            body = json.load(answer)
+            if answer.status != 200:
+                raise RuntimeError(f"the agent has no token: {body['message']}")
+            return body["access_token"]
+        finally:
+            connection.close()
+
+    return token
