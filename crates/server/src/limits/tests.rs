@@ -45,6 +45,17 @@ fn a_bucket_holds_one_seconds_worth_and_operations_count_apart() {
     assert_eq!(take(Operation::Issue(Kind::ShortLived), 1, 60_000), 370, "no more is saved");
 }
 
+#[test]
+fn a_rate_that_divides_no_second_evenly_is_not_passed_in_the_long_run() {
+    let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
+    let step = SECOND / 7;
+    for number in 0..10_000 {
+        let take = || bucket.take(whole(7), number * step).is_ok();
+        passed += std::iter::repeat_with(take).take_while(|&it| it).count() as u64;
+    }
+    assert!((passed - 7) * SECOND <= 7 * 9_999 * step, "{passed}");
+}
+
 proptest! {
     #[test]
     fn never_more_than_the_burst_and_the_rate_pass(
@@ -225,19 +236,21 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_pr
     for _ in 0..11 {
         let _ = limits.guess(source(7), hot, true, at(0));
     }
-    let (rule, begun) = (rule(5), &mut Vec::new());
-    for _ in 0..6 {
+    // One issue and a rest: worth no more than what comes after it, and older.
+    let (one, begun) = (rule(1), &mut Vec::new());
+    for _ in 0..2 {
         limits
             .storms
             .with(
                 (hot, Kind::V21),
                 0,
                 || Storm::new(0),
-                |it| it.ask(None, rule, 0, begun).map(|held| it.settle(&held, true)),
+                |it| it.ask(None, one, 0, begun).map(|held| it.settle(&held, true)),
             )
             .unwrap_or_default();
     }
     assert_eq!(begun.len(), 1);
+    let rule = rule(5);
 
     for number in 0..MILLION {
         // Sources for one channel, and made-up channels of one source.
