@@ -22,6 +22,8 @@ mod master_key;
 mod output;
 mod place;
 mod provider;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod signing_key;
 mod token;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod fuzz;
+mod reference;
 mod setup;
 mod test;
 mod tidy;
@@ -14,6 +15,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   bench [--help]  Tegata's speed beside what the machine allows, as ratios
   fuzz [--help]   made-up input for every parser, guided by what it reaches
   timing [N]      whether time tells what an answer does not, by N measurements
+  reference       write the book's pages that are made from the code
   tidy            the rules of the house that no compiler checks
 ";
 
@@ -29,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         ["floor", ref options @ ..] => bench::floor::run(options),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
+        ["reference"] => reference::run(),
         ["tidy"] => tidy::run(),
         _ => anyhow::bail!(USAGE),
     }

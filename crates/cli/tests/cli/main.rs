@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod book;
 mod commands;
 mod doctor;
 mod inspecting;

@@ -13,6 +13,7 @@ mod line_issue;
 mod line_revoke;
 mod operations;
 mod races;
+mod seeing;
 mod signing_keys;
 mod start;
 mod warnings;
