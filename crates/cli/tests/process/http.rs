@@ -119,7 +119,7 @@ impl Connection {
         let status = head.get(9..12).and_then(|digits| digits.parse().ok());
         let mut answer =
             Answer { status: status.ok_or_else(|| bad("no status"))?, head, body: Vec::new() };
-        if answer.status == 100 {
+        if matches!(answer.status, 100 | 204) {
             return Ok(answer);
         }
         let length = answer.header("content-length").and_then(|length| length.parse().ok());
