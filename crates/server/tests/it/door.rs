@@ -127,7 +127,7 @@ async fn junk_on_the_wire_ends_its_connection_and_nothing_else() {
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
-// The sole test that waits out real time limits: all kinds of slowness at once.
+// Waits out real time limits: all kinds of slowness at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
     let world = World::new().await;
@@ -155,6 +155,59 @@ async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
             assert!(answer.contains(r#"{"message":"#), "{answer}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_and_body_together_have_ten_seconds() {
+    let world = World::new().await;
+    let mut stream = connect(&world).await;
+    let began = tokio::time::Instant::now();
+    stream.write_all(b"POST /admin/v1/providers HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    stream.write_all(b"content-length: 10\r\n\r\n{").await.unwrap();
+    let answer = read_to_end(stream).await;
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+    assert!(answer.contains(r#""code":"body-too-slow""#), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_rested_is_served_again_and_one_that_rests_too_long_ends() {
+    let world = World::with(|settings| settings.idle_timeout = Duration::from_secs(6)).await;
+    let mut stream = connect(&world).await;
+    let ask = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut answer = vec![0; 4096];
+    for _ in 0..2 {
+        stream.write_all(ask).await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        // Longer than it takes to be put to rest.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    // The next one comes in two parts, the first of them with the one before.
+    stream.write_all(&[&ask[..], &ask[..20]].concat()).await.unwrap();
+    let length = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    stream.write_all(&ask[20..]).await.unwrap();
+    let length = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    let ended = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+    assert_eq!(ended.expect("it ends").unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
+    let world = World::new().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(world.running().address).await.unwrap();
+    let ask = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+    let cut_off = async { while stream.write_all(&ask).await.is_ok() {} };
+    timeout(Duration::from_secs(60), cut_off).await.expect("it is cut off");
+    assert_eq!(world.get("/livez").await.status, 200);
+    assert!(world.get("/metrics").await.text.contains(r#"slow_at="reading"} 1"#));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ mod issue;
 mod look;
 mod mark;
 mod read;
+mod readers;
 mod recover;
 mod rows;
 mod warnings;
@@ -31,6 +32,7 @@ pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
 use mark::{Keeper, Own};
+use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
@@ -38,7 +40,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tegata_token::{
@@ -219,14 +221,20 @@ impl SqliteStore {
         Ok(Self { writer, readers, form, _keeper: Some(keeper), _lock: lock })
     }
 
+    /// What a request for a token waits for.
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.with(question))
-            .await
-            .unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
+        self.readers.ask(For::Request, question).await
+    }
+
+    /// What people and jobs look through.
+    async fn list<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.ask(For::List, question).await
     }
 
     /// An act of `by`, at their time.
@@ -245,11 +253,7 @@ fn connect(
     faults: &Faults,
 ) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
     let database = |error| OpenError::Database(path.to_owned(), error);
-    let readers = Arc::new(Readers {
-        path: path.to_owned(),
-        vfs: faults.vfs.clone(),
-        idle: Mutex::default(),
-    });
+    let readers = Arc::new(Readers::new(path.to_owned(), faults.vfs.clone()));
     let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
     // Where there can be no shared memory SQLite keeps its old journal, and says no more.
     let set = "PRAGMA journal_mode = WAL";
@@ -392,44 +396,9 @@ fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<issue::Form> {
     Ok(issue::Form { number, issuer: issuer.into() })
 }
 
-/// Connections that only read, opened as needed.
-struct Readers {
-    path: PathBuf,
-    vfs: Option<String>,
-    idle: Mutex<Vec<Connection>>,
-}
-
-/// Reading connections that are kept open while nobody asks.
-const IDLE_READERS: usize = 4;
-
-impl Readers {
-    fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        let conn = match &self.vfs {
-            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs.as_str())?,
-            None => Connection::open_with_flags(&self.path, flags)?,
-        };
-        conn.busy_timeout(Duration::from_secs(5))?;
-        conn.set_prepared_statement_cache_capacity(64);
-        Ok(conn)
-    }
-
-    fn with<T>(&self, question: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut conn = match idle {
-            Some(conn) => conn,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                self.connect(flags).map_err(unavailable)?
-            }
-        };
-        let answer = question(&mut conn);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_READERS {
-            idle.push(conn);
-        }
-        answer
-    }
-}
+/// An answer of the store may take this long; then it is unknown. Short enough for
+/// a server that is told to stop meanwhile, and long for any disk that works.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Writes the audit row of an act, in the act's own transaction.
 fn audit(
@@ -484,11 +453,11 @@ impl Store for SqliteStore {
     }
 
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>> {
-        self.read(move |conn| read::providers(conn, page).map_err(unavailable)).await
+        self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
     }
 
     async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>> {
-        self.read(move |conn| {
+        self.list(move |conn| {
             if !read::has_provider(conn, provider).map_err(unavailable)? {
                 return Err(Error::NotFound("provider"));
             }
@@ -499,7 +468,7 @@ impl Store for SqliteStore {
 
     async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>> {
         let channel = self.channel(channel).await?.ok_or(Error::NotFound("channel"))?;
-        self.read(move |conn| read::groups(conn, &channel, now).map_err(unavailable)).await
+        self.list(move |conn| read::groups(conn, &channel, now).map_err(unavailable)).await
     }
 
     async fn tokens(
@@ -509,7 +478,7 @@ impl Store for SqliteStore {
         page: Page,
         now: UnixTime,
     ) -> Result<Vec<(RowId, TokenRow)>> {
-        self.read(move |conn| read::tokens(conn, channel, &filter, page, now).map_err(unavailable))
+        self.list(move |conn| read::tokens(conn, channel, &filter, page, now).map_err(unavailable))
             .await
     }
 
@@ -535,11 +504,11 @@ impl Store for SqliteStore {
     }
 
     async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
-        self.read(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+        self.list(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
     }
 
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
-        self.read(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
+        self.list(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
     }
 
     async fn changes(
@@ -556,15 +525,15 @@ impl Store for SqliteStore {
         most: usize,
         now: UnixTime,
     ) -> Result<Vec<Holding>> {
-        self.read(move |conn| warnings::holdings(conn, after, most, now).map_err(unavailable)).await
+        self.list(move |conn| warnings::holdings(conn, after, most, now).map_err(unavailable)).await
     }
 
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>> {
-        self.read(move |conn| warnings::holding(conn, id, now).map_err(unavailable)).await
+        self.list(move |conn| warnings::holding(conn, id, now).map_err(unavailable)).await
     }
 
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
-        self.read(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
+        self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
     }
 
     async fn is_writable(&self) -> Result<()> {

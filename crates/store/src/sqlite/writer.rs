@@ -13,7 +13,7 @@
 //! outcome nothing more is written: a log whose last write may or may not be on
 //! the disk is only read again by a fresh start.
 
-use super::{mark::Reached, rows::unavailable};
+use super::{PATIENCE, mark::Reached, rows::unavailable};
 use crate::{
     Committed, Error, OnCommit, Result, SigningKeyRow,
     endings::{Commit, EndingsLog, What},
@@ -33,10 +33,16 @@ use tegata_token::{
     time::UnixTime,
     view::Entry,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::timeout,
+};
 
-/// Acts that may wait for the writer; more wait for a place among them.
-const QUEUE: usize = 1024;
+/// Acts that may wait for the writer; more are refused at once.
+const QUEUE: usize = 8192;
 /// Acts in one commit at the most, so that none waits long behind the others.
 const BATCH: usize = 256;
 
@@ -173,8 +179,13 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(Box::new(job)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        queue.try_send(Box::new(job)).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable("too many acts wait for the disk".into()),
+            TrySendError::Closed(_) => stopped(),
+        })?;
+        // Whoever waits no longer cannot know whether it was done: it may be yet.
+        let too_slow = |_| Error::Unavailable("the disk takes too long".into());
+        timeout(PATIENCE, answer).await.map_err(too_slow)?.map_err(|_| stopped())?
     }
 
     /// How many acts wait in the queue.

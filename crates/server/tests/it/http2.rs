@@ -1,0 +1,221 @@
+//! HTTP/2 as those write it who mean harm: frames by hand, over a socket. Each
+//! abuse ends its own connection, or is bounded, and others are served meanwhile.
+
+use crate::world::World;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// An indexed `:method: GET` and `:method: POST` (RFC 7541, appendix A).
+const GET: u8 = 0x82;
+const POST: u8 = 0x83;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A header block that asks for `path`.
+fn ask(method: u8, path: &str) -> Vec<u8> {
+    let mut block = vec![method, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path.as_bytes());
+    block.extend([0x01, 1, b'x']);
+    block
+}
+
+async fn begin(world: &World, settings: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(world.running().address).await.unwrap();
+    stream.write_all(PREFACE).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
+    stream
+}
+
+/// Sends `bytes` while reading; what kinds of frames came, until the server hung
+/// up or said goodbye. Panics if it does not within `patience`.
+async fn until_the_end(stream: TcpStream, bytes: Vec<u8>, patience: u64) -> Vec<u8> {
+    let (mut from, mut to) = stream.into_split();
+    let write = tokio::spawn(async move {
+        // The server may hang up in the middle.
+        let _ = to.write_all(&bytes).await;
+        to
+    });
+    let mut all = Vec::new();
+    let mut kinds = Vec::new();
+    let read = async {
+        let mut part = [0; 4096];
+        while let Ok(more @ 1..) = from.read(&mut part).await {
+            all.extend_from_slice(&part[..more]);
+            kinds = kinds_in(&all);
+            if kinds.contains(&GOAWAY) {
+                break;
+            }
+        }
+    };
+    let ended = timeout(Duration::from_secs(patience), read).await;
+    assert!(ended.is_ok(), "the server goes on; it sent {} bytes", all.len());
+    drop(write.await.unwrap());
+    kinds_in(&all)
+}
+
+fn kinds_in(mut bytes: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, ..] = *bytes {
+        kinds.push(kind);
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        bytes = bytes.get(9 + length..).unwrap_or_default();
+    }
+    kinds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_written_by_hand_is_answered() {
+    let world = World::new().await;
+    let mut stream = begin(&world, &[]).await;
+    let flags = END_HEADERS | END_STREAM;
+    stream.write_all(&frame(HEADERS, flags, 1, &ask(GET, "/livez"))).await.unwrap();
+    let mut all = Vec::new();
+    let answered = async {
+        while !kinds_in(&all).contains(&DATA) {
+            stream.read_buf(&mut all).await.unwrap();
+        }
+    };
+    timeout(Duration::from_secs(10), answered).await.unwrap();
+    assert!(kinds_in(&all).contains(&HEADERS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_frames_that_ask_for_nothing_cost_the_connection() {
+    let world = World::new().await;
+    let floods = [
+        ("PING", frame(PING, 0, 0, &[0; 8])),
+        ("SETTINGS", frame(SETTINGS, 0, 0, &[])),
+        ("PRIORITY", frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])),
+        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("unknown", frame(0x77, 0, 0, &[])),
+    ];
+    for (name, one) in floods {
+        let stream = begin(&world, &[]).await;
+        let kinds = until_the_end(stream, one.repeat(20_000), 10).await;
+        assert!(kinds.len() < 3_000, "{name}: {} frames in answer", kinds.len());
+        assert_eq!(world.get("/livez").await.status, 200, "after {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_reset_as_fast_as_they_are_opened_cost_the_connection() {
+    let world = World::new().await;
+    let stream = begin(&world, &[]).await;
+    let mut bytes = Vec::new();
+    for number in 0..5_000 {
+        let stream = 1 + 2 * number;
+        bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &ask(GET, "/livez")));
+        bytes.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+    }
+    until_the_end(stream, bytes, 20).await;
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_of_headers_without_end_costs_the_connection() {
+    let world = World::new().await;
+    let stream = begin(&world, &[]).await;
+    let mut bytes = frame(HEADERS, 0, 1, &ask(GET, "/livez"));
+    // Literal headers, never indexed: a name of one character, a long value.
+    let mut more = vec![0x10, 1, b'a', 0x7F, 0x80 | 1, 0x01];
+    more.extend([b'x'; 256]);
+    for _ in 0..20_000 {
+        bytes.extend(frame(CONTINUATION, 0, 1, &more));
+    }
+    until_the_end(stream, bytes, 20).await;
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_unfold_beyond_all_measure_are_refused() {
+    let world = World::new().await;
+    let mut stream = begin(&world, &[]).await;
+    let mut block = ask(GET, "/livez");
+    // One entry of 3,000 bytes goes into the table, and is named 5,000 times.
+    block.extend([0x40, 1, b'a', 0x7F]);
+    let mut left = 3_000 - 127;
+    while left >= 128 {
+        block.push(0x80 | u8::try_from(left % 128).unwrap());
+        left /= 128;
+    }
+    block.push(u8::try_from(left).unwrap());
+    block.extend([b'x'; 3_000]);
+    block.extend([0xBE; 5_000]);
+    let bytes = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+    stream.write_all(&bytes).await.unwrap();
+    let mut all = Vec::new();
+    let refused = async {
+        while !kinds_in(&all).iter().any(|kind| [HEADERS, RST_STREAM, GOAWAY].contains(kind)) {
+            if stream.read_buf(&mut all).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), refused).await.unwrap();
+    assert!(!kinds_in(&all).contains(&DATA), "it was answered: {all:?}");
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+// Waits out real time limits: all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_begun_and_never_ended_does_not_hold_a_place() {
+    let world = World::with(|settings| settings.idle_timeout = Duration::from_secs(3)).await;
+    let whole = END_HEADERS | END_STREAM;
+    let get = frame(HEADERS, whole, 1, &ask(GET, "/livez"));
+    // A block of headers, a frame, and many bodies that do not come to an end.
+    let block = frame(HEADERS, END_STREAM, 1, &ask(GET, "/livez"));
+    let half = frame(PING, 0, 0, &[0; 8])[..12].to_vec();
+    let bodies: Vec<u8> = (0..128)
+        .flat_map(|number| {
+            frame(HEADERS, END_HEADERS, 1 + 2 * number, &ask(POST, "/v2/oauth/verify"))
+        })
+        .collect();
+    let silent = until_the_end(begin(&world, &[]).await, Vec::new(), 15);
+    let block = until_the_end(begin(&world, &[]).await, block, 15);
+    let half = until_the_end(begin(&world, &[]).await, [get.clone(), half].concat(), 15);
+    let bodies = until_the_end(begin(&world, &[]).await, bodies, 20);
+    // No window: the answers cannot leave.
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let stalled: Vec<u8> = (0..20)
+        .flat_map(|number| frame(HEADERS, whole, 1 + 2 * number, &ask(GET, "/livez")))
+        .collect();
+    let stalled = until_the_end(begin(&world, &no_window).await, stalled, 40);
+    let pinging = async {
+        let mut stream = begin(&world, &[]).await;
+        stream.write_all(&get).await.unwrap();
+        let alive = async {
+            while stream.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
+                let mut part = [0; 4096];
+                match timeout(Duration::from_millis(300), stream.read(&mut part)).await {
+                    Ok(Ok(0) | Err(_)) => break,
+                    _ => {}
+                }
+            }
+        };
+        timeout(Duration::from_secs(15), alive).await.expect("whoever only pings goes");
+    };
+    tokio::join!(silent, block, half, bodies, stalled, pinging);
+    assert_eq!(world.get("/livez").await.status, 200);
+}
