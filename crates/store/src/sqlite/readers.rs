@@ -140,7 +140,7 @@ mod tests {
             }
         }
         let one = |conn: &mut Connection| {
-            conn.query_row("SELECT 1", [], |row| row.get(0)).map_err(unavailable)
+            conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).map_err(unavailable)
         };
         for _ in 0..100 {
             assert_eq!(readers.ask(For::Request, one).await.unwrap(), 1);
