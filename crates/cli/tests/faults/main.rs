@@ -7,6 +7,7 @@
 
 mod clock;
 mod disk;
+mod hang;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod line;

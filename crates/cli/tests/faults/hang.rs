@@ -1,0 +1,79 @@
+//! A disk that hangs: the thread that writes waits for it, and nobody else. Checks
+//! are answered as ever; whoever wants something written hears in bounded time that
+//! it cannot be known.
+
+use crate::process::{
+    Server,
+    http::{Connection, Request},
+    serve,
+};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "how long people really wait")]
+async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
+    let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
+    assert!(found.is_ok(), "strace is missing: run `cargo xtask test`, which installs it");
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Server::start(serve(home.path(), &[])).await;
+    let channel = crate::channel(&server).await;
+    let issue = channel.issue_short_lived(Default::default());
+    let token = server.ask(&issue).await.json()["access_token"].as_str().unwrap().to_owned();
+    let authorization = format!("Bearer {token}");
+    let check = Request::new("GET", "/gateway/verify", &[("authorization", &authorization)], "");
+
+    // Each synchronising takes a minute from here on.
+    let mut hang = Command::new("strace")
+        .args(["--follow-forks", "--output=/dev/null", "--trace=fsync,fdatasync"])
+        .arg("--inject=fsync,fdatasync:delay_enter=60000000")
+        .arg(format!("--attach={}", server.process.id()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let traced = format!("/proc/{}/status", server.process.id());
+    let is_traced = || !std::fs::read_to_string(&traced).unwrap().contains("TracerPid:\t0\n");
+    let attached = async {
+        while !is_traced() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), attached).await.expect("strace attaches");
+
+    let address = server.address();
+    let started = Instant::now();
+    let waits: Vec<_> = (0..20)
+        .map(|_| {
+            let issue = channel.issue_short_lived(Default::default());
+            tokio::spawn(async move {
+                let mut connection = Connection::open(address).await.unwrap();
+                let answer = connection.ask(&issue).await.unwrap();
+                (answer.status, answer.header("retry-after").is_some(), started.elapsed())
+            })
+        })
+        .collect();
+    let mut connection = Connection::open(address).await.unwrap();
+    let (mut checks, mut slowest) = (0, Duration::ZERO);
+    while started.elapsed() < Duration::from_secs(5) {
+        let asked = Instant::now();
+        assert_eq!(connection.ask(&check).await.unwrap().status, 200);
+        slowest = slowest.max(asked.elapsed());
+        checks += 1;
+    }
+    println!("{checks} checks in 5 s while the disk hung, the slowest took {slowest:?}");
+    assert!(slowest < Duration::from_secs(2), "a check waited {slowest:?}");
+    for wait in waits {
+        let (status, retry, after) = wait.await.unwrap();
+        assert_eq!((status, retry), (503, true));
+        assert!(after > Duration::from_secs(4), "it hung for no time: {after:?}");
+        assert!(after < Duration::from_secs(20), "it waited for {after:?}");
+    }
+    assert_eq!(connection.ask(&check).await.unwrap().status, 200);
+    // A frozen tracee cannot go while it is traced.
+    server.process.kill().unwrap();
+    hang.kill().unwrap();
+    hang.wait().unwrap();
+}
