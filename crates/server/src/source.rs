@@ -82,6 +82,12 @@ impl TrustedProxies {
         Self(networks)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where a request comes from whose connection comes from `peer`. A header
     /// that cannot be read to the address that is looked for says nothing.
     #[must_use]

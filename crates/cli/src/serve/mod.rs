@@ -79,7 +79,7 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
         () = std::future::ready(()) => {}
     }
     let mut reload_signals = reload_signals()?;
-    let in_the_open = !settings.dev && settings.tls.is_none();
+    let in_the_open = settings.tls.is_none() && settings.trusted_proxies.is_empty();
     let running = serve(settings).await?;
     tracing::info!(
         address = %running.address,
@@ -92,7 +92,7 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
             tracing::warn!(
                 %address,
                 "secrets and tokens travel in clear here: give --tls-cert and --tls-key, or \
-                 let nobody but a proxy that speaks TLS reach this address"
+                 put a proxy that speaks TLS in front and name it with --trusted-proxy"
             );
         }
     }

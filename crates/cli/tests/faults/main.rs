@@ -12,7 +12,6 @@ mod hang;
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod line;
 #[path = "../process/mod.rs"]
-#[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;
 
 use line::{Channel, provider};

@@ -208,9 +208,9 @@ async fn what_is_begun_and_never_ended_does_not_hold_a_place() {
         let alive = async {
             while stream.write_all(&frame(PING, 0, 0, &[0; 8])).await.is_ok() {
                 let mut part = [0; 4096];
-                match timeout(Duration::from_millis(300), stream.read(&mut part)).await {
-                    Ok(Ok(0) | Err(_)) => break,
-                    _ => {}
+                let read = timeout(Duration::from_millis(300), stream.read(&mut part));
+                if let Ok(Ok(0) | Err(_)) = read.await {
+                    break;
                 }
             }
         };
