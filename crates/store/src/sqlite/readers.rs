@@ -126,7 +126,7 @@ mod tests {
                     let ask = move |_: &mut Connection| {
                         begun.send(()).unwrap();
                         // Until its sender is dropped.
-                        drop(may_go_on.recv());
+                        let _ = may_go_on.recv();
                         Ok(())
                     };
                     readers.ask(For::List, ask).await
