@@ -1,6 +1,9 @@
 //! The things that acts are made of: who does what to which rows.
 
-use crate::SigningKeyRow;
+use crate::{
+    SigningKeyRow,
+    audit::{Seal, SealedRow},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_token::{
@@ -224,6 +227,8 @@ pub struct TokenRow {
     pub ended: Option<(EndedBy, UnixTime)>,
     /// The token that pushed it out or replaced it.
     pub ended_for: Option<Serial>,
+    /// The audit event of the act that ended it, where there is one.
+    pub ended_act: Option<i64>,
 }
 
 /// A group, as lists show it.
@@ -274,6 +279,28 @@ pub struct Event {
     pub channel: Option<ChannelId>,
     /// What else there is to say, as a JSON object; never a secret.
     pub detail: serde_json::Value,
+}
+
+/// How far the audit is sealed.
+#[derive(Debug, Clone)]
+pub struct AuditHead {
+    /// The last seal.
+    pub last: Option<Seal>,
+    /// How many events wait for one.
+    pub unsealed: usize,
+    /// When the first of them happened.
+    pub oldest: Option<UnixTime>,
+    /// The store's life.
+    pub epoch: u64,
+}
+
+/// A seal and the rows up to it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The seal; `None` behind the last one.
+    pub seal: Option<Seal>,
+    /// The rows.
+    pub rows: Vec<SealedRow>,
 }
 
 /// One audit event.

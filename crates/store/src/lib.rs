@@ -9,6 +9,7 @@
 //! The store knows no protocol, signs nothing, and takes secrets only as hashes.
 
 mod act;
+pub mod audit;
 pub mod endings;
 pub mod figures;
 pub mod sqlite;
@@ -112,6 +113,29 @@ pub trait Store: Send + Sync + 'static {
     async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
     /// Audit events, newest first; of one channel only, if given.
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>>;
+    /// One audit event.
+    async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>>;
+    /// The audit event that brought a channel, a deleted one too, into its state.
+    async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>>;
+    /// How far the audit is sealed.
+    async fn audit_head(&self) -> Result<AuditHead>;
+    /// The seal behind the one of that number and last row, and its rows; where
+    /// there is none, the rows behind the last. At most `most` rows.
+    async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
+    /// The last of some seals from `from` on that are older than `before`.
+    async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
+    /// The key that signs seals: its public half, and its private one.
+    async fn audit_key(&self) -> Result<Option<([u8; 32], Sealed)>>;
+    /// Token rows behind `after` whose life was over before `before`, and from where
+    /// to look on, if there are more; looks at `most` rows.
+    async fn ended_before(
+        &self,
+        after: RowId,
+        before: UnixTime,
+        most: usize,
+    ) -> Result<(Vec<RowId>, Option<RowId>)>;
+    /// Ends of providers' tokens that are under way, or were when a process died.
+    async fn provider_ends(&self) -> Result<Vec<RowId>>;
     /// The log behind `after`, in order, at most `most` entries; `None` if the log
     /// no longer reaches back so far, or never did in this epoch.
     async fn changes(&self, after: Position, most: usize)
@@ -205,6 +229,28 @@ pub trait Store: Send + Sync + 'static {
     /// Puts other seals around the private halves of all keys that still have one:
     /// the key that sealed them is being replaced.
     async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()>;
+    /// Keeps the key that signs seals.
+    async fn set_audit_key(&self, public: [u8; 32], sealed: Sealed) -> Result<()>;
+    /// Keeps a seal. [`Error::Taken`] if its number is.
+    async fn seal_audit(&self, seal: audit::Seal) -> Result<()>;
+    /// Deletes at most `most` audit events of seals below `kept_from`; a kept seal
+    /// must have said so. Answers how many went.
+    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize>;
+    /// Deletes of these token rows those whose life was over before `before`; what
+    /// the view says of them stays. Answers how many went.
+    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize>;
+
+    /// Begins to end all tokens of the channels that a provider has by now.
+    async fn begin_provider_end(&self, provider: ProviderId, by: By) -> Result<RowId>;
+    /// Ends the tokens of the next channels, at most `most`, in the order of their
+    /// ids. Answers what has ended since the beginning, and whether that is all.
+    /// [`Error::NotFound`] once it is.
+    async fn go_on_with_provider_end(
+        &self,
+        job: RowId,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<(Ended, bool)>;
 
     /// Notes when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;

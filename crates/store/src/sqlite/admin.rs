@@ -2,7 +2,7 @@
 //! the authority's own signing keys.
 
 use super::{
-    audit,
+    audit::{NEXT_ACT, write as audit},
     end::{append, end_scope, existing},
     issue::{live, mark_ended, other_groups, rows_of},
     mark,
@@ -32,7 +32,7 @@ pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Re
 }
 
 /// As [`write`], where a unique name may be taken already.
-fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
     let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
     match done {
         Ok(_) => Ok(()),
@@ -133,6 +133,8 @@ pub(super) fn change_channel(
         if state == ChannelState::Deleted {
             empty(tx, id)?;
         }
+        let sql = format!("UPDATE channel SET state_act = {NEXT_ACT} WHERE id = ?1");
+        write(tx, &sql, [id.number()])?;
         let facts = rows::facts(tx.conn, id, old.state).map_err(unavailable)?;
         let change = ChannelChange::State { state };
         append(tx, facts, Entry::Channel { channel: id, change })?;
@@ -456,7 +458,9 @@ pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> 
 
 /// Removes a key, and its private half for good.
 pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
-    write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+    let sql =
+        format!("UPDATE signing_key SET sealed = x'', removed_act = {NEXT_ACT} WHERE id = ?1");
+    write(tx, &sql, [key.0])?;
     set_state(tx, key, KeyState::Removed)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn end(
             let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
             detail["token_id"] = json!(row.map(|it| it.id));
         }
-        super::audit(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
+        super::audit::write(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
     }
     Ok(ended)
 }

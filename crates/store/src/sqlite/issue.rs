@@ -78,7 +78,14 @@ pub(super) fn issue(
     }
     if let Some(by) = by {
         let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
-        super::audit(tx, by, "token.issue", Some(grant.channel().provider), Some(channel), detail)?;
+        super::audit::write(
+            tx,
+            by,
+            "token.issue",
+            Some(grant.channel().provider),
+            Some(channel),
+            detail,
+        )?;
     }
     let issuer = form.issuer.clone();
     Ok(Issued { claims, issuer, previous_until, again: false, evicted })
@@ -322,10 +329,14 @@ pub(super) fn mark_ended(
     by: EndedBy,
     ended_for: Option<Serial>,
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE token SET past = 1, ended_at = ?2, ended_by = ?3, ended_for = ?4
-               WHERE number = ?1 AND past = 0";
+    // People's acts have an audit row; an issue that pushes a token out has none.
+    let act = if by == EndedBy::Revoked { super::audit::NEXT_ACT } else { "NULL" };
+    let sql = format!(
+        "UPDATE token SET past = 1, ended_at = ?2, ended_by = ?3, ended_for = ?4,
+             ended_act = {act} WHERE number = ?1 AND past = 0"
+    );
     let ended_for = ended_for.map(|serial| serial.0);
-    tx.conn.prepare_cached(sql)?.execute((number, tx.now.0, rows::word(by), ended_for)).map(drop)
+    tx.conn.prepare_cached(&sql)?.execute((number, tx.now.0, rows::word(by), ended_for)).map(drop)
 }
 
 /// Marks a row whose time is over; a delayed end that has come is written into it.

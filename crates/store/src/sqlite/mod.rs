@@ -5,22 +5,26 @@
 //! of their own; a lock beside the file that refuses a second process.
 
 mod admin;
+mod audit;
 mod backup;
 mod end;
 mod issue;
 mod look;
 mod mark;
+mod provider_end;
 mod read;
 mod readers;
 mod recover;
 mod rows;
+mod sweep;
 mod warnings;
 mod writer;
 
 use crate::{
-    AuditRow, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event, GroupPatch, GroupRow,
-    Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider, Result, RowId, Sealed,
-    SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    AuditHead, AuditRow, Batch, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
+    GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider,
+    Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    audit::Seal,
     endings::{self, EndingsLog},
     figures::Figures,
 };
@@ -400,41 +404,6 @@ fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<issue::Form> {
 /// a server that is told to stop meanwhile, and long for any disk that works.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Writes the audit row of an act, in the act's own transaction.
-fn audit(
-    tx: &Tx<'_>,
-    by: &By,
-    act: &str,
-    provider: Option<ProviderId>,
-    channel: Option<ChannelId>,
-    mut detail: serde_json::Value,
-) -> Result<()> {
-    if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
-        members.insert("reason".into(), reason.as_str().into());
-    }
-    let sql =
-        "INSERT INTO audit (at, actor, source, act, provider, channel, detail, epoch, position)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    let position = tx.position();
-    tx.conn
-        .prepare_cached(sql)
-        .and_then(|mut insert| {
-            insert.execute(params![
-                tx.now.0,
-                by.actor,
-                by.source,
-                act,
-                provider.map(ProviderId::number),
-                channel.map(ChannelId::number),
-                rows::json(&detail),
-                position.map(|it| it.epoch),
-                position.map(|it| it.number),
-            ])
-        })
-        .map(drop)
-        .map_err(unavailable)
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn state(&self) -> Result<State> {
@@ -654,7 +623,7 @@ impl Store for SqliteStore {
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.act(by, move |tx, by| {
             let Event { act, provider, channel, detail } = &event;
-            audit(tx, by, act, *provider, *channel, detail.clone())
+            audit::write(tx, by, act, *provider, *channel, detail.clone())
         })
         .await
         .map(drop)
@@ -662,6 +631,83 @@ impl Store for SqliteStore {
 
     async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()> {
         self.act(by, move |tx, by| admin::reseal(tx, &keys, by)).await.map(drop)
+    }
+
+    async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
+        self.read(move |conn| {
+            let page = Page { before: Some(id.saturating_add(1)), most: 1 };
+            let found = read::audit(conn, None, page).map_err(unavailable)?;
+            Ok(found.into_iter().find(|row| row.id == id))
+        })
+        .await
+    }
+
+    async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>> {
+        self.read(move |conn| read::state_act(conn, channel).map_err(unavailable)).await
+    }
+
+    async fn audit_head(&self) -> Result<AuditHead> {
+        self.read(|conn| audit::head(conn).map_err(unavailable)).await
+    }
+
+    async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch> {
+        self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
+    }
+
+    async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {
+        self.read(move |conn| audit::expired(conn, from, before).map_err(unavailable)).await
+    }
+
+    async fn audit_key(&self) -> Result<Option<([u8; 32], Sealed)>> {
+        self.read(|conn| audit::key(conn).map_err(unavailable)).await
+    }
+
+    async fn set_audit_key(&self, public: [u8; 32], sealed: Sealed) -> Result<()> {
+        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &sealed);
+        self.writer.act(UnixTime(0), act).await.map(drop)
+    }
+
+    async fn seal_audit(&self, seal: Seal) -> Result<()> {
+        let act = move |tx: &mut Tx<'_>| audit::add_seal(tx, &seal);
+        self.writer.act(UnixTime(0), act).await.map(drop)
+    }
+
+    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize> {
+        let act = move |tx: &mut Tx<'_>| audit::expire(tx, kept_from, most);
+        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
+    }
+
+    async fn ended_before(
+        &self,
+        after: RowId,
+        before: UnixTime,
+        most: usize,
+    ) -> Result<(Vec<RowId>, Option<RowId>)> {
+        self.read(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
+    }
+
+    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize> {
+        let act = move |tx: &mut Tx<'_>| sweep::delete(tx, &tokens, before);
+        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
+    }
+
+    async fn begin_provider_end(&self, provider: ProviderId, by: By) -> Result<RowId> {
+        let act = move |tx: &mut Tx<'_>, by: &By| provider_end::begin(tx, provider, by);
+        self.act(by, act).await.map(|(job, _)| job)
+    }
+
+    async fn go_on_with_provider_end(
+        &self,
+        job: RowId,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<(Ended, bool)> {
+        let act = move |tx: &mut Tx<'_>| provider_end::go_on(tx, job, most);
+        self.writer.act(now, act).await.map(|(done, _)| done)
+    }
+
+    async fn provider_ends(&self) -> Result<Vec<RowId>> {
+        self.read(|conn| provider_end::all(conn).map_err(unavailable)).await
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {

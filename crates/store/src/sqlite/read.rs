@@ -145,9 +145,10 @@ fn token_rows(only_living: bool) -> String {
         "SELECT * FROM (
             SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
                 CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
-                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how
+                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how,
+                CASE WHEN own <= coalesce(by_key, own) THEN ended_act ELSE removed_act END AS act
             FROM (
-                SELECT t.*,
+                SELECT t.*, k.removed_act,
                     coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
                     CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
                         OR (k.state = 'bounded' AND t.issued_at > k.bound))
@@ -186,6 +187,7 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
         last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
         ended,
         ended_for: row.get::<_, Option<u64>>("ended_for")?.map(Serial),
+        ended_act: row.get("act")?,
     })
 }
 
@@ -301,6 +303,12 @@ pub(super) fn audit(
         })
     })?;
     found.collect()
+}
+
+pub(super) fn state_act(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<RowId>> {
+    let sql = "SELECT state_act FROM channel WHERE id = ?1";
+    let found = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional();
+    found.map(Option::flatten)
 }
 
 pub(super) fn changes(

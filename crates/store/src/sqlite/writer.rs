@@ -503,6 +503,11 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The place of the last entry of all commits so far.
+    pub fn head(&self) -> Position {
+        self.memory.head
+    }
+
     /// The place of this act's last entry, if it has appended any so far.
     pub fn position(&self) -> Option<Position> {
         let entries = self.memory.entries.len();

@@ -1,0 +1,341 @@
+//! What makes the audit tell when somebody changed it: rows are sealed in batches,
+//! and each seal continues a hash chain and is signed.
+//!
+//! A seal commits to all rows before it, to their order, and to which old rows may
+//! have been deleted by then. Whoever can write the database but has not the master
+//! key cannot sign one, so a chain that was computed anew is noticed, too. That the
+//! newest seals were cut off, only the last one seen from outside can tell: an
+//! [`Anchor`]. How seals are stored, and how keys are kept, is not known here.
+
+use crate::AuditRow;
+use serde::{Deserialize, Serialize};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    key::{SigningKey, VerifyingKey},
+    secret::sha256,
+    time::UnixTime,
+};
+
+/// An audit row to the letter: what is sealed, exported, and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedRow {
+    /// Its place.
+    pub id: i64,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// From where.
+    pub source: Option<String>,
+    /// What.
+    pub act: String,
+    /// To whose things.
+    pub provider: Option<u64>,
+    /// To which channel.
+    pub channel: Option<u64>,
+    /// What else there is to say: the text of a JSON object.
+    pub detail: String,
+    /// The life of the store in which it stands in the log.
+    pub epoch: Option<u64>,
+    /// Its place there.
+    pub position: Option<u64>,
+}
+
+impl SealedRow {
+    fn digest(&self) -> [u8; 32] {
+        // JSON keeps the columns apart, whatever is in them.
+        sha256(&[&serde_json::to_vec(self).unwrap_or_default()])
+    }
+}
+
+impl From<&AuditRow> for SealedRow {
+    fn from(row: &AuditRow) -> Self {
+        Self {
+            id: row.id,
+            at: row.at.0,
+            actor: row.actor.clone(),
+            source: row.source.clone(),
+            act: row.act.clone(),
+            provider: row.provider.map(ProviderId::number),
+            channel: row.channel.map(ChannelId::number),
+            detail: row.detail.to_string(),
+            epoch: row.position.map(|it| it.epoch),
+            position: row.position.map(|it| it.number),
+        }
+    }
+}
+
+/// A checkpoint of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// Its place: 1, 2, 3 … without a gap.
+    pub number: u64,
+    /// The store's life when it was made.
+    pub epoch: u64,
+    /// The id of its first row.
+    pub first: i64,
+    /// The id of its last row.
+    pub last: i64,
+    /// How many rows it seals.
+    pub events: u64,
+    /// Rows of seals below this one may have been deleted, their time being over.
+    pub kept_from: u64,
+    /// When it was made.
+    pub at: UnixTime,
+    /// SHA-256 over the chain before it and the digests of its rows, in hex digits.
+    pub chain: String,
+    /// Ed25519, in hex digits, over all of the above and the chain before it.
+    pub signature: String,
+}
+
+impl Seal {
+    /// Seals `rows`, which follow `previous`; `None` if there are none.
+    #[must_use]
+    pub fn make(
+        previous: Option<&Self>,
+        rows: &[SealedRow],
+        (epoch, kept_from, at): (u64, u64, UnixTime),
+        key: &SigningKey,
+    ) -> Option<Self> {
+        let (first, last) = (rows.first()?.id, rows.last()?.id);
+        let before = previous.map_or(BEGINNING, |it| &it.chain);
+        let mut seal = Self {
+            number: previous.map_or(1, |it| it.number + 1),
+            epoch,
+            first,
+            last,
+            events: rows.len() as u64,
+            kept_from,
+            at,
+            chain: chain(before, rows),
+            signature: String::new(),
+        };
+        seal.signature = hex(&key.sign(&seal.signed(before)));
+        Some(seal)
+    }
+
+    /// What the signature is over.
+    fn signed(&self, before: &str) -> Vec<u8> {
+        let unsigned = Self { signature: String::new(), ..self.clone() };
+        serde_json::to_vec(&("tegata audit seal 1", before, unsigned)).unwrap_or_default()
+    }
+
+    fn is_signed_by(&self, key: &VerifyingKey, before: &str) -> bool {
+        from_hex(&self.signature).is_some_and(|it| key.verifies(&self.signed(before), &it))
+    }
+}
+
+/// The chain before the first seal.
+const BEGINNING: &str = "";
+
+fn chain(before: &str, rows: &[SealedRow]) -> String {
+    let digests: Vec<u8> = rows.iter().flat_map(SealedRow::digest).collect();
+    hex(&sha256(&[before.as_bytes(), &digests]))
+}
+
+/// Bytes as hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// And back; `None` if they are none.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|it| u8::from_str_radix(it, 16).ok()))
+        .collect()
+}
+
+/// The newest seal as it was seen from outside the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// The store's life.
+    pub epoch: u64,
+    /// The seal's place.
+    pub number: u64,
+    /// Its chain.
+    pub chain: String,
+}
+
+impl From<&Seal> for Anchor {
+    fn from(seal: &Seal) -> Self {
+        Self { epoch: seal.epoch, number: seal.number, chain: seal.chain.clone() }
+    }
+}
+
+/// Something that is not as it was sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What, in words.
+    pub what: String,
+    /// At which seal.
+    pub seal: Option<u64>,
+}
+
+/// What a check of the audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct Report {
+    /// Whether nothing was found wrong.
+    pub ok: bool,
+    /// How many rows there are, sealed or not yet.
+    pub events: u64,
+    /// How many seals.
+    pub checkpoints: u64,
+    /// How many rows wait for a seal: nothing vouches for them yet.
+    pub unsealed: u64,
+    /// Rows of seals below this one were deleted, or may have been.
+    pub kept_from: u64,
+    /// What is wrong; the first hundred things.
+    pub problems: Vec<Problem>,
+    /// What is no proof of anything, and should be known.
+    pub notices: Vec<String>,
+}
+
+/// The act of a row that says: the newest seals were not the ones seen before.
+pub const BROKEN: &str = "audit.broken";
+/// The same where the store was brought back by its operator.
+pub const CONTINUED: &str = "audit.continue";
+/// The act of a row that says: old rows are deleted from now on.
+pub const EXPIRE: &str = "audit.expire";
+
+/// Checks the audit from its beginning: takes seal after seal with the rows that
+/// stand up to it, and at the end the rows behind the last.
+#[derive(Debug)]
+pub struct Verifier {
+    key: VerifyingKey,
+    anchor: Option<Anchor>,
+    anchored: bool,
+    before: String,
+    number: u64,
+    last: i64,
+    report: Report,
+    /// Seals whose rows are not what was sealed.
+    unlike: Vec<(u64, String)>,
+}
+
+/// So many problems are told.
+const TOLD: usize = 100;
+
+impl Verifier {
+    /// Checks seals against `key`, and the newest against what was last seen of it.
+    #[must_use]
+    pub fn new(key: VerifyingKey, anchor: Option<Anchor>) -> Self {
+        Self {
+            key,
+            anchored: anchor.is_none(),
+            anchor,
+            before: BEGINNING.to_owned(),
+            number: 0,
+            last: i64::MIN,
+            report: Report::default(),
+            unlike: Vec::new(),
+        }
+    }
+
+    fn problem(&mut self, seal: Option<u64>, what: impl Into<String>) {
+        if self.report.problems.len() < TOLD {
+            self.report.problems.push(Problem { what: what.into(), seal });
+        }
+    }
+
+    /// The next seal, and the rows up to its last.
+    pub fn seal(&mut self, seal: &Seal, rows: &[SealedRow]) {
+        let number = seal.number;
+        self.report.checkpoints += 1;
+        self.report.events += rows.len() as u64;
+        if number != self.number + 1 {
+            let expected = self.number + 1;
+            self.problem(Some(number), format!("checkpoint {expected} should stand here"));
+        }
+        if seal.is_signed_by(&self.key, &self.before) {
+            self.report.kept_from = seal.kept_from.max(self.report.kept_from);
+        } else {
+            let what = "this checkpoint was altered, does not follow the one before it, or was \
+                        made without the audit key";
+            self.problem(Some(number), what);
+        }
+        if let Some(anchor) = self.anchor.as_ref().filter(|it| it.number == number) {
+            self.anchored = anchor.chain == seal.chain;
+        }
+        let whole = rows.len() as u64 == seal.events && chain(&self.before, rows) == seal.chain;
+        if !whole && self.unlike.len() < TOLD {
+            let what = format!(
+                "rows {} to {} are not what was sealed: {} of {} stand here, so some were \
+                 removed, added, altered or reordered",
+                seal.first,
+                seal.last,
+                rows.len(),
+                seal.events
+            );
+            self.unlike.push((number, what));
+        }
+        self.note(rows);
+        (self.number, self.last) = (number, seal.last);
+        self.before.clone_from(&seal.chain);
+    }
+
+    /// Rows behind the last seal.
+    pub fn unsealed(&mut self, rows: &[SealedRow]) {
+        self.report.unsealed += rows.len() as u64;
+        self.report.events += rows.len() as u64;
+        if rows.iter().any(|row| row.id <= self.last) {
+            self.problem(None, "rows stand in front of what was sealed");
+        }
+        self.note(rows);
+    }
+
+    /// Something that could not even be read.
+    pub fn unreadable(&mut self, seal: Option<u64>, why: &str) {
+        self.problem(seal, format!("this cannot be read: {why}"));
+    }
+
+    fn note(&mut self, rows: &[SealedRow]) {
+        for row in rows {
+            match row.act.as_str() {
+                BROKEN => self.problem(
+                    None,
+                    format!(
+                        "event {} tells that the newest checkpoints had been cut off or replaced",
+                        row.id
+                    ),
+                ),
+                CONTINUED if self.report.notices.len() < TOLD => {
+                    self.report.notices.push(format!(
+                        "event {} tells that the store was brought back to an earlier state: \
+                         what the audit held behind it is gone",
+                        row.id
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn report(mut self) -> Report {
+        if let Some(anchor) = self.anchor.take().filter(|_| !self.anchored) {
+            let what = format!(
+                "checkpoint {} was seen before and is not there any more: the newest part was \
+                 cut off, or the store went backwards",
+                anchor.number
+            );
+            self.problem(Some(anchor.number), what);
+        }
+        for (number, what) in std::mem::take(&mut self.unlike) {
+            if number >= self.report.kept_from {
+                self.problem(Some(number), what);
+            }
+        }
+        self.report.ok = self.report.problems.is_empty();
+        self.report
+    }
+}

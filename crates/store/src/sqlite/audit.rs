@@ -1,0 +1,175 @@
+//! The audit's rows and seals. What a seal says is not decided here.
+
+use super::{
+    rows::{self, bytes, unavailable},
+    writer::Tx,
+};
+use crate::{
+    AuditHead, Batch, By, Result, Sealed,
+    audit::{Seal, SealedRow, from_hex, hex},
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    time::UnixTime,
+};
+
+/// Writes the audit row of an act, in the act's own transaction.
+pub(super) fn write(
+    tx: &Tx<'_>,
+    by: &By,
+    act: &str,
+    provider: Option<ProviderId>,
+    channel: Option<ChannelId>,
+    mut detail: serde_json::Value,
+) -> Result<()> {
+    if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
+        members.insert("reason".into(), reason.as_str().into());
+    }
+    let sql =
+        "INSERT INTO audit (at, actor, source, act, provider, channel, detail, epoch, position)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let position = tx.position();
+    tx.conn
+        .prepare_cached(sql)
+        .and_then(|mut insert| {
+            insert.execute(params![
+                tx.now.0,
+                by.actor,
+                by.source,
+                act,
+                provider.map(ProviderId::number),
+                channel.map(ChannelId::number),
+                rows::json(&detail),
+                position.map(|it| it.epoch),
+                position.map(|it| it.number),
+            ])
+        })
+        .map(drop)
+        .map_err(unavailable)
+}
+
+/// The id that the present act's audit row will have: one act writes one row, last
+/// of all, and acts come one by one.
+pub(super) const NEXT_ACT: &str = "(SELECT coalesce(max(id), 0) + 1 FROM audit)";
+
+fn sealed_row(row: &Row<'_>) -> rusqlite::Result<SealedRow> {
+    Ok(SealedRow {
+        id: row.get("id")?,
+        at: row.get("at")?,
+        actor: row.get("actor")?,
+        source: row.get("source")?,
+        act: row.get("act")?,
+        provider: row.get("provider")?,
+        channel: row.get("channel")?,
+        detail: row.get("detail")?,
+        epoch: row.get("epoch")?,
+        position: row.get("position")?,
+    })
+}
+
+fn seal(row: &Row<'_>) -> rusqlite::Result<Seal> {
+    Ok(Seal {
+        number: row.get("number")?,
+        epoch: row.get("epoch")?,
+        first: row.get("first")?,
+        last: row.get("last")?,
+        events: row.get("events")?,
+        kept_from: row.get("kept_from")?,
+        at: UnixTime(row.get("at")?),
+        chain: hex(&row.get::<_, Vec<u8>>("chain")?),
+        signature: hex(&row.get::<_, Vec<u8>>("signature")?),
+    })
+}
+
+fn last_seal(conn: &Connection) -> rusqlite::Result<Option<Seal>> {
+    let sql = "SELECT * FROM audit_seal ORDER BY number DESC LIMIT 1";
+    conn.prepare_cached(sql)?.query_row([], seal).optional()
+}
+
+pub(super) fn head(conn: &mut Connection) -> rusqlite::Result<AuditHead> {
+    let tx = conn.transaction()?;
+    let last = last_seal(&tx)?;
+    let behind = last.as_ref().map_or(i64::MIN, |it| it.last);
+    let sql = "SELECT count(*), min(at) FROM audit WHERE id > ?1";
+    let (unsealed, oldest) = tx.prepare_cached(sql)?.query_row([behind], |row| {
+        Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(UnixTime)))
+    })?;
+    let epoch = tx.query_row("SELECT epoch FROM authority", [], |row| row.get(0))?;
+    Ok(AuditHead { last, unsealed, oldest, epoch })
+}
+
+/// The rows with ids from behind `after`, up to `last`.
+fn between(
+    conn: &Connection,
+    after: i64,
+    last: i64,
+    most: usize,
+) -> rusqlite::Result<Vec<SealedRow>> {
+    let sql = "SELECT * FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+    let mut query = conn.prepare_cached(sql)?;
+    let found = query.query_map((after, last, most), sealed_row)?;
+    found.collect()
+}
+
+pub(super) fn batch(
+    conn: &mut Connection,
+    (number, last): (u64, i64),
+    most: usize,
+) -> rusqlite::Result<Batch> {
+    let tx = conn.transaction()?;
+    let sql = "SELECT * FROM audit_seal WHERE number > ?1 ORDER BY number LIMIT 1";
+    let seal = tx.prepare_cached(sql)?.query_row([number], seal).optional()?;
+    let rows = between(&tx, last, seal.as_ref().map_or(i64::MAX, |it| it.last), most)?;
+    Ok(Batch { seal, rows })
+}
+
+pub(super) fn add_seal(tx: &Tx<'_>, seal: &Seal) -> Result<()> {
+    let blob = |text: &str| from_hex(text).unwrap_or_default();
+    let sql = "INSERT INTO audit_seal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let values = params![
+        seal.number,
+        seal.epoch,
+        seal.first,
+        seal.last,
+        seal.events,
+        seal.kept_from,
+        seal.at.0,
+        blob(&seal.chain),
+        blob(&seal.signature),
+    ];
+    super::admin::insert(tx, sql, values)
+}
+
+/// The last of the seals, beginning with the oldest, that are older than `before`.
+pub(super) fn expired(
+    conn: &Connection,
+    from: u64,
+    before: UnixTime,
+) -> rusqlite::Result<Option<u64>> {
+    // Seals come in the order of their times: the clock of a store never runs back.
+    let sql = "SELECT max(number) FROM (SELECT number, at FROM audit_seal
+               WHERE number >= ?1 ORDER BY number LIMIT 1000) WHERE at < ?2";
+    conn.prepare_cached(sql)?.query_row((from, before.0), |row| row.get(0))
+}
+
+/// Deletes rows of seals below `kept_from`, the oldest first.
+pub(super) fn expire(tx: &Tx<'_>, kept_from: u64, most: usize) -> Result<usize> {
+    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <=
+                   (SELECT last FROM audit_seal WHERE number < ?1 ORDER BY number DESC LIMIT 1)
+               ORDER BY id LIMIT ?2)";
+    super::admin::write(tx, sql, (kept_from, most))
+}
+
+pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Sealed)>> {
+    let sql = "SELECT public, sealed FROM audit_key";
+    let found = conn
+        .prepare_cached(sql)?
+        .query_row([], |row| Ok((bytes(row.get(0)?)?, Sealed(row.get(1)?))));
+    found.optional()
+}
+
+pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], sealed: &Sealed) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO audit_key VALUES (1, ?1, ?2)";
+    super::admin::write(tx, sql, params![public, sealed.0]).map(drop)
+}

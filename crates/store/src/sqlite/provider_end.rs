@@ -1,0 +1,77 @@
+//! Ending all tokens of a provider: one floor per channel, in the order of their
+//! ids, a few channels in one transaction. How far it has come stands in a row, so
+//! that whoever finds it after a crash goes on from there.
+
+use super::{end, read, rows::unavailable, writer::Tx};
+use crate::{By, Ended, Ending, Error, Result, RowId};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+use tegata_token::id::{Position, ProviderId};
+
+pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
+    if !read::has_provider(tx.conn, provider).map_err(unavailable)? {
+        return Err(Error::NotFound("provider"));
+    }
+    // Channels that are made from now on are not meant.
+    let sql = "INSERT INTO provider_end (provider, through, actor, source, reason)
+               SELECT ?1, coalesce(max(number), 0), ?2, ?3, ?4 FROM channel RETURNING number";
+    let job = tx
+        .conn
+        .prepare_cached(sql)
+        .and_then(|mut insert| {
+            let values = params![provider.number(), by.actor, by.source, by.reason];
+            insert.query_row(values, |row| row.get(0))
+        })
+        .map_err(unavailable)?;
+    super::audit::write(tx, by, "provider.revoke", Some(provider), None, json!({ "job": job }))?;
+    Ok(job)
+}
+
+pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, bool)> {
+    let sql = "SELECT provider, through, done_to, ended, position, actor, source, reason
+               FROM provider_end WHERE number = ?1";
+    let found = tx.conn.prepare_cached(sql).and_then(|mut query| {
+        query
+            .query_row([job], |row| {
+                let by =
+                    By { actor: row.get(5)?, source: row.get(6)?, reason: row.get(7)?, at: tx.now };
+                let scope: (u64, i64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((scope, (row.get::<_, usize>(3)?, row.get::<_, u64>(4)?), by))
+            })
+            .optional()
+    });
+    let found = found.map_err(unavailable)?;
+    let ((provider, through, mut done_to), (mut ended, mut position), by) =
+        found.ok_or(Error::NotFound("job"))?;
+    let sql = "SELECT id FROM channel WHERE provider = ?1 AND number <= ?2 AND id > ?3
+                   AND state <> 'deleted' ORDER BY id LIMIT ?4";
+    let channels: Vec<u64> = tx
+        .conn
+        .prepare_cached(sql)
+        .and_then(|mut query| {
+            query.query_map((provider, through, done_to, most), |row| row.get(0))?.collect()
+        })
+        .map_err(unavailable)?;
+    let done = channels.len() < most;
+    for &number in &channels {
+        let id = super::rows::channel_id(number).map_err(unavailable)?;
+        ended += end::end(tx, id, &Ending::All, false, &by)?;
+        done_to = number;
+    }
+    let here = tx.position();
+    let epoch = here.map_or_else(|| tx.head().epoch, |it| it.epoch);
+    position = here.map_or(position, |it| it.number);
+    if done {
+        super::admin::write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
+    } else {
+        let sql = "UPDATE provider_end SET done_to = ?2, ended = ?3, position = ?4
+                   WHERE number = ?1";
+        super::admin::write(tx, sql, (job, done_to, ended, position))?;
+    }
+    Ok((Ended { tokens: ended, position: Position { epoch, number: position } }, done))
+}
+
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<RowId>> {
+    let mut query = conn.prepare_cached("SELECT number FROM provider_end ORDER BY number")?;
+    query.query_map([], |row| row.get(0))?.collect()
+}
