@@ -2,16 +2,51 @@
 
 use crate::{
     api::{Api, Page},
+    failure::BadUsage,
     output::Output,
+    serve::settings::StoreAddress,
 };
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use tegata_token::id::ChannelId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+use tegata_server::{audit::verify_offline, config::Place};
+use tegata_store::audit::{Report, Seal, SealedRow, Verifier, from_hex, hex};
+use tegata_token::{id::ChannelId, key::VerifyingKey};
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// List audit events, newest first.
     List(List),
+    /// Check that no sealed event was removed, altered, added or moved; exit code 1
+    /// if one was.
+    Verify(Verify),
+}
+
+/// What to check: the running authority's, unless one of these is given.
+#[derive(Args)]
+pub struct Verify {
+    /// The audit in this store, with or without a running server.
+    #[arg(long, value_name = "sqlite:FILE", conflicts_with = "export")]
+    store: Option<StoreAddress>,
+    /// The key that sealed the store's keys [default: beside the store].
+    #[arg(long, value_name = "FILE", requires = "store")]
+    master_key_file: Option<PathBuf>,
+    /// Where the store's mark is [default: beside the master key].
+    #[arg(long, value_name = "FILE", requires = "store")]
+    mark_file: Option<PathBuf>,
+    /// What `tegata audit list --all` printed.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    /// The key to check an export with, as `tegata audit verify` shows it; an export
+    /// tells its own, which proves nothing against whoever made it.
+    #[arg(long, value_name = "HEX", requires = "export")]
+    public_key: Option<String>,
 }
 
 #[derive(Args, Serialize)]
@@ -20,12 +55,132 @@ pub struct List {
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<ChannelId>,
+    /// Everything, oldest first and to the letter, one JSON object a line: what
+    /// `verify --export` checks.
+    #[arg(long, conflicts_with_all = ["channel", "after", "limit"])]
+    #[serde(skip)]
+    all: bool,
     #[command(flatten)]
     #[serde(flatten)]
     page: Page,
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    if args.all {
+        return export(api).await;
+    }
     let answer = api.get(&["audit"], &args).await?;
     out.list(&answer, "events", &["id", "at", "actor", "act", "channel_id", "source", "reason"])
+}
+
+/// A line of an export.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    /// What the checkpoints are signed with.
+    PublicKey(String),
+    Event(SealedRow),
+    Checkpoint(Seal),
+}
+
+/// A part of the audit as the API answers it.
+#[derive(Deserialize)]
+struct Part {
+    rows: Vec<SealedRow>,
+    seal: Option<Seal>,
+    public_key: String,
+}
+
+async fn export(api: &Api) -> anyhow::Result<()> {
+    let print =
+        |line: &Line| -> anyhow::Result<()> { Ok(Output::line(&serde_json::to_string(line)?)?) };
+    let mut behind = json!({});
+    let mut first = true;
+    loop {
+        let answer = api.get(&["audit", "sealed"], &behind).await?;
+        let part: Part = serde_json::from_value(answer)?;
+        if std::mem::take(&mut first) {
+            print(&Line::PublicKey(part.public_key))?;
+        }
+        let last = part.rows.last().map(|row| row.id);
+        for row in part.rows {
+            print(&Line::Event(row))?;
+        }
+        behind = match (part.seal, last) {
+            (Some(seal), _) => {
+                let behind = json!({ "checkpoint": seal.number, "event": seal.last });
+                print(&Line::Checkpoint(seal))?;
+                behind
+            }
+            (None, Some(last)) => json!({ "checkpoint": i64::MAX, "event": last }),
+            (None, None) => return Ok(()),
+        };
+    }
+}
+
+pub async fn verify(
+    api: impl FnOnce() -> anyhow::Result<Api>,
+    out: &Output,
+    args: Verify,
+) -> anyhow::Result<()> {
+    let Verify { store, master_key_file, mark_file, export, public_key } = args;
+    let answer = if let Some(StoreAddress(store)) = store {
+        let place = Place { store, master_key_file, mark_file };
+        let (report, key) = verify_offline(&place)?;
+        as_json(&report, &key)?
+    } else if let Some(file) = export {
+        let key = public_key.as_deref().map(key_of).transpose()?;
+        let (report, key) = check_export(&file, key)?;
+        as_json(&report, &key)?
+    } else {
+        api()?.get(&["audit", "verify"], &()).await?
+    };
+    out.thing(&answer, &["ok", "events", "checkpoints", "unsealed", "problems"])?;
+    if answer["ok"] == true {
+        return Ok(());
+    }
+    Err(anyhow!("the audit is not as it was sealed; see `problems`"))
+}
+
+fn as_json(report: &Report, key: &VerifyingKey) -> anyhow::Result<Value> {
+    let mut answer = serde_json::to_value(report)?;
+    answer["public_key"] = hex(&key.to_bytes()).into();
+    Ok(answer)
+}
+
+fn key_of(text: &str) -> anyhow::Result<VerifyingKey> {
+    let wrong = || BadUsage("--public-key: 64 hex digits, as `tegata audit verify` shows".into());
+    let bytes = from_hex(text).and_then(|it| it.try_into().ok()).ok_or_else(wrong)?;
+    Ok(VerifyingKey::from_bytes(bytes).map_err(|_| wrong())?)
+}
+
+/// Checks an export line by line; holds no more than one checkpoint's events.
+fn check_export(
+    path: &Path,
+    given: Option<VerifyingKey>,
+) -> anyhow::Result<(Report, VerifyingKey)> {
+    let at = || path.display().to_string();
+    let mut lines = BufReader::new(File::open(path).with_context(at)?).lines();
+    let mut number = 0;
+    let mut next = || -> anyhow::Result<Option<Line>> {
+        number += 1;
+        let Some(line) = lines.next().transpose().with_context(at)? else { return Ok(None) };
+        let parsed = serde_json::from_str(&line);
+        parsed.map(Some).with_context(|| format!("{}: line {number} is none of an export", at()))
+    };
+    let Some(Line::PublicKey(told)) = next()? else {
+        return Err(anyhow!("{} is no export: `tegata audit list --all` makes one", at()));
+    };
+    let key = given.map_or_else(|| key_of(&told), Ok)?;
+    let mut verifier = Verifier::new(key.clone(), None);
+    let mut rows = Vec::new();
+    while let Some(line) = next()? {
+        match line {
+            Line::PublicKey(_) => {}
+            Line::Event(row) => rows.push(row),
+            Line::Checkpoint(seal) => verifier.seal(&seal, &std::mem::take(&mut rows)),
+        }
+    }
+    verifier.unsealed(&rows);
+    Ok((verifier.report(), key))
 }

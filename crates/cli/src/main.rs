@@ -176,6 +176,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => keeping::migrate(&out, args),
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
+        Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
 

@@ -5,6 +5,7 @@
 //! keeps state of its own, and none of them is known here.
 
 use crate::{
+    audit::Audit,
     chance,
     channels::Channels,
     clock::Clock,
@@ -17,12 +18,13 @@ use crate::{
 use arc_swap::ArcSwap;
 use serde_json::json;
 use std::{
+    collections::HashMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_store::{
-    By, Committed, Ended, Ending, Event, NewChannel, OnCommit, Provider, SigningKeyChange,
+    By, Committed, Ended, Ending, Event, NewChannel, OnCommit, Provider, RowId, SigningKeyChange,
     SigningKeyRow, Store,
 };
 use tegata_token::{
@@ -52,6 +54,9 @@ pub struct Memory {
     /// Commits come one by one; should they ever not, no entry may be lost.
     learning: Mutex<()>,
 }
+
+/// A provider's tokens are ended so many channels in one transaction.
+const CHANNELS_AT_ONCE: usize = 50;
 
 /// Room for so many channel snapshots.
 const CHANNELS: usize = 100_000;
@@ -102,6 +107,9 @@ pub struct Authority {
     keyring: Keyring,
     /// The master key's file.
     master_key: PathBuf,
+    audit: Audit,
+    /// When keys retired, as far as they still are.
+    retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     signatures: Signatures,
     last_used: LastUsed,
     limits: Limits,
@@ -171,9 +179,15 @@ impl Authority {
         memory.channels.know(&state.channels);
         let first_start = state.signing_keys.is_empty();
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
+        let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
+        let retired = retired.map(|it| (it.id, it.changed_at)).collect();
+        let audit = Audit::open(&*store, &keyring.master()).await?;
+        let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
         let limits = Limits::new(Rates::default(), Throttled::default(), memory.clock.steady());
         let authority = Self {
             limits,
+            audit,
+            retired: ArcSwap::from_pointee(retired),
             store,
             memory,
             keyring,
@@ -189,6 +203,19 @@ impl Authority {
             authority.add_signing_key(by).await?;
         }
         Ok(authority)
+    }
+
+    /// The same, with the audit's newest seal kept in `file`, and events for `days`.
+    #[must_use]
+    pub fn audited(self, file: PathBuf, days: u32) -> Self {
+        let audit = self.audit.kept(file, days);
+        Self { audit, ..self }
+    }
+
+    /// What keeps the audit honest.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The same, with other limits than LINE's.
@@ -481,6 +508,44 @@ impl Authority {
         self.store.end(channel, ending, dry_run, by).await
     }
 
+    /// Ends all tokens of the channels that a provider has by now. Once begun it
+    /// comes to its end, whatever happens to the asker or to the process.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
+    /// the rest is ended later.
+    pub async fn end_provider(self: &Arc<Self>, provider: ProviderId, by: By) -> Result<Ended> {
+        let job = self.store.begin_provider_end(provider, by).await?;
+        let own = self.clone();
+        let work = tokio::spawn(async move { own.go_on_with_provider_end(job).await });
+        work.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
+    }
+
+    async fn go_on_with_provider_end(&self, job: RowId) -> Result<Ended> {
+        loop {
+            let step = self.store.go_on_with_provider_end(job, CHANNELS_AT_ONCE, self.now());
+            let (ended, done) = step.await?;
+            if done {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Brings the ends of providers' tokens to their end that a crash broke off.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn finish_provider_ends(&self) -> Result<()> {
+        for job in self.store.provider_ends().await? {
+            match self.go_on_with_provider_end(job).await {
+                // Whoever asked for it has brought it to its end meanwhile.
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     // ---- people's acts that need chance
 
     /// Makes a provider.
@@ -569,6 +634,12 @@ impl Authority {
         Ok(self.store.state().await?.signing_keys)
     }
 
+    /// When a key retired; `None` if it did not.
+    #[must_use]
+    pub fn retired_at(&self, key: SigningKeyId) -> Option<UnixTime> {
+        self.retired.load().get(&key).copied()
+    }
+
     /// Begins a rotation: a new key is published, and signs once it is promoted.
     /// The very first key signs at once.
     ///
@@ -588,7 +659,16 @@ impl Authority {
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
     pub async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
         let _alone = self.rotating.lock().await;
-        self.change_signing_keys(SigningKeyChange::Promote(key), by).await
+        let (before, at) = (self.active_key(), by.at);
+        let done = self.change_signing_keys(SigningKeyChange::Promote(key), by).await?;
+        if let Some(before) = before {
+            self.retired.rcu(|all| {
+                let mut all = HashMap::clone(all);
+                all.insert(before, at);
+                all
+            });
+        }
+        Ok(done)
     }
 
     /// Ends everything that a signing key signed, or without one named, everything.

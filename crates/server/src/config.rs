@@ -41,6 +41,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How fast a channel may be issued tokens.
     pub rates: Rates,
+    /// For how many days audit events are kept.
+    pub audit_days: u32,
+    /// For how many days the row of a token is kept after its end.
+    pub keep_ended_days: u32,
     /// When to warn of what ends or lies unused.
     pub warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
@@ -73,6 +77,8 @@ impl Settings {
             connections: 10_000,
             idle_timeout: Duration::from_secs(75),
             rates: Rates::default(),
+            audit_days: crate::audit::KEPT_DAYS,
+            keep_ended_days: 30,
             warn: warnings::Policy::default(),
             webhook: None,
             trusted_proxies: TrustedProxies::default(),
@@ -111,6 +117,14 @@ impl Place {
             self.master_key().with_file_name(name)
         };
         self.mark_file.clone().unwrap_or_else(beside)
+    }
+
+    /// The file that keeps the newest seal of the audit, beside the mark.
+    #[must_use]
+    pub fn audit_mark(&self) -> PathBuf {
+        let mut name = self.mark().into_os_string();
+        name.push(".audit");
+        name.into()
     }
 
     /// The file of the administrator's token, where none was set.

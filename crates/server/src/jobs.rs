@@ -15,6 +15,9 @@ const BATCH: usize = 100;
 
 /// Runs the jobs every minute until `stop`, and the stamps a last time then.
 pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
+    let sealing = tokio::spawn(seal_until(app.clone(), stop.clone()));
+    // What a crash broke off, first of all.
+    finish(&app).await;
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -24,6 +27,40 @@ pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
         }
     }
     flush(&app).await;
+    let _ = sealing.await;
+}
+
+/// How often the audit is sealed.
+const SEALING: Duration = Duration::from_secs(2);
+
+async fn seal_until(app: Arc<App>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SEALING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        let stopping = tokio::select! {
+            _ = ticks.tick() => false,
+            () = stop.cancelled() => true,
+        };
+        match app.authority.audit().seal(&app.authority).await {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                tracing::error!(%error, "the audit is not sealed");
+                failing = true;
+            }
+            Err(_) => {}
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+/// Brings to its end what was begun and broken off.
+async fn finish(app: &App) {
+    if let Err(error) = app.authority.finish_provider_ends().await {
+        tracing::warn!(%error, "a provider's tokens are not all ended yet");
+    }
 }
 
 /// Runs what is due. A job that fails is tried again a minute later.
@@ -33,6 +70,10 @@ pub async fn run(app: &App) {
     app.authority.limits().tidy(app.authority.clock().steady());
     if let Err(error) = promote(app).await {
         tracing::warn!(%error, "the coming signing key was not promoted");
+    }
+    finish(app).await;
+    if let Err(error) = sweep(app).await {
+        tracing::warn!(%error, "no rows of ended tokens were deleted");
     }
     if let Err(error) = forget(app).await {
         tracing::warn!(%error, "nothing was forgotten");
@@ -83,6 +124,28 @@ async fn see_key_age(app: &App) -> tegata_store::Result<()> {
             tracing::warn!(days, key = %active.id,
                 "the signing key is overdue for replacement; run: tegata signing-key rotate");
         }
+    }
+    Ok(())
+}
+
+/// Rows looked at in one go, and so deleted in one transaction at the most.
+const LOOKED_AT: usize = 500;
+
+/// Deletes the rows of tokens whose life was over long ago.
+async fn sweep(app: &App) -> tegata_store::Result<()> {
+    if app.authority.clock().jumped_recently() {
+        return Ok(());
+    }
+    let before = app.authority.now().plus(-i64::from(app.keep_ended_days) * DAY);
+    let store = app.authority.store();
+    let mut place = Some(0);
+    while let Some(after) = place {
+        let (over, next) = store.ended_before(after, before, LOOKED_AT).await?;
+        if !over.is_empty() {
+            store.sweep(over, before).await?;
+        }
+        place = next;
+        tokio::task::yield_now().await;
     }
     Ok(())
 }

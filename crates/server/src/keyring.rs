@@ -46,6 +46,12 @@ impl Keyring {
         Self { master: ArcSwap::from_pointee(master), keys: ArcSwap::default() }
     }
 
+    /// The master key that is in force.
+    #[must_use]
+    pub fn master(&self) -> Arc<MasterKey> {
+        self.master.load_full()
+    }
+
     /// Puts a new master key in the place of the one in `path`, and new seals around
     /// all keys of `rows` in one act: the new key's file waits beside the old one's
     /// meanwhile, so that whichever opens the store is there after a crash. Answers
@@ -73,6 +79,12 @@ impl Keyring {
             sealed.push((row.id, new.seal(row.id, &seed)?));
         }
         let count = sealed.len();
+        if let Some((public, seal)) = store.audit_key().await? {
+            let id = VerifyingKey::from_bytes(public).map_err(|error| failed(&error))?.id();
+            let seed = old.open(id, &seal);
+            let seed = seed.ok_or_else(|| failed(&"the audit key does not open"))?;
+            sealed.push((id, new.seal(id, &seed)?));
+        }
         store.reseal(sealed, by).await?;
         // From here on the old one opens nothing.
         self.master.store(Arc::new(new));

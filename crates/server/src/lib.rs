@@ -6,6 +6,7 @@
 //! acts through the store. The rules are not here, and neither is any SQL.
 
 pub mod admin_token;
+pub mod audit;
 pub mod authority;
 pub mod chance;
 mod channels;

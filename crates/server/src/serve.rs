@@ -103,7 +103,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let metrics = Arc::new(Metrics::new(store_figures));
     let steady = authority.clock().steady();
     let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
-    let authority = Arc::new(authority.limited(limits));
+    let authority = authority.limited(limits).audited(place.audit_mark(), settings.audit_days);
+    let authority = Arc::new(authority);
     let (admin_token, admin_token_file) = match settings.admin_token {
         Some(token) => (token.into(), None),
         None => {
@@ -120,6 +121,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         dev: settings.dev,
         admin_token: Arc::new(admin_token),
         key_promotion_delay: settings.key_promotion_delay,
+        keep_ended_days: settings.keep_ended_days,
         warnings: Warnings::new(settings.warn, webhook),
         trusted_proxies: settings.trusted_proxies,
         authority: authority.clone(),

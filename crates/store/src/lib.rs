@@ -122,6 +122,8 @@ pub trait Store: Send + Sync + 'static {
     /// The seal behind the one of that number and last row, and its rows; where
     /// there is none, the rows behind the last. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
+    /// Shows the whole audit to a verifier; answers what it found.
+    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::Report>;
     /// The last of some seals from `from` on that are older than `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
     /// The key that signs seals: its public half, and its private one.

@@ -2,7 +2,7 @@
 //! again. What it says to people goes to stdout, the log to stderr.
 
 mod dev;
-mod settings;
+pub mod settings;
 
 use crate::{
     failure::BadUsage,
@@ -224,6 +224,8 @@ impl Given {
                 ..usual.place
             },
             endings_log: self.endings_log,
+            audit_days: self.audit_days.map_or(usual.audit_days, NonZeroU32::get),
+            keep_ended_days: self.keep_ended_days.map_or(usual.keep_ended_days, NonZeroU32::get),
             dev,
             key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
             connections: self.connections.map_or(usual.connections, NonZeroUsize::get),

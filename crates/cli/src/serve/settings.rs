@@ -93,6 +93,12 @@ pub struct Given {
     /// How long issuing rests then [default: 600].
     #[arg(long, env = "TEGATA_STORM_REST", value_name = "SECONDS")]
     pub storm_rest: Option<NonZeroU32>,
+    /// For how many days audit events are kept; their checkpoints stay [default: 400].
+    #[arg(long, env = "TEGATA_AUDIT_DAYS", value_name = "DAYS")]
+    pub audit_days: Option<NonZeroU32>,
+    /// For how many days the row of a token is kept after its end [default: 30].
+    #[arg(long, env = "TEGATA_KEEP_ENDED_DAYS", value_name = "DAYS")]
+    pub keep_ended_days: Option<NonZeroU32>,
     /// How long before a token or a secret ends to warn of it, the longest first
     /// [default: 604800,86400,3600].
     #[arg(long, env = "TEGATA_WARN_BEFORE", value_name = "SECONDS", value_delimiter = ',')]
@@ -197,6 +203,8 @@ impl Given {
             public_url: self.public_url.or(other.public_url),
             master_key_file: self.master_key_file.or(other.master_key_file),
             mark_file: self.mark_file.or(other.mark_file),
+            audit_days: self.audit_days.or(other.audit_days),
+            keep_ended_days: self.keep_ended_days.or(other.keep_ended_days),
             endings_log: self.endings_log.or(other.endings_log),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             dev: self.dev.or(other.dev),

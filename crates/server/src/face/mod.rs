@@ -43,6 +43,8 @@ pub struct App {
     pub admin_token: Arc<TokenSource>,
     /// How long a new signing key is published before it signs.
     pub key_promotion_delay: Duration,
+    /// For how many days the row of a token is kept after its end.
+    pub keep_ended_days: u32,
     /// What tells people before something ends.
     pub warnings: Warnings,
     /// Whose word the door takes for where a request comes from.

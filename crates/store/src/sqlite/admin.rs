@@ -466,19 +466,29 @@ pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
 
 pub(super) fn reseal(tx: &mut Tx<'_>, keys: &[(SigningKeyId, Sealed)], by: &By) -> Result<()> {
     let sql = "SELECT id FROM signing_key WHERE length(sealed) > 0";
-    let sealed: Vec<[u8; 8]> = tx
+    let mut sealed: Vec<[u8; 8]> = tx
         .conn
         .prepare_cached(sql)
         .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
         .map_err(unavailable)?;
+    let signing_keys = sealed.len();
+    let audit_key = super::audit::key(tx.conn).map_err(unavailable)?;
+    let audit_key = audit_key.and_then(|(public, _)| VerifyingKey::from_bytes(public).ok());
+    let audit_key = audit_key.map(|key| key.id());
+    sealed.extend(audit_key.map(|id| id.0));
     let given = |id: &[u8; 8]| keys.iter().any(|(key, _)| key.0 == *id);
     if sealed.len() != keys.len() || !sealed.iter().all(given) {
         return Err(Error::Conflict("the signing keys changed meanwhile; ask again"));
     }
     for (key, sealed) in keys {
-        write(tx, "UPDATE signing_key SET sealed = ?2 WHERE id = ?1", params![key.0, sealed.0])?;
+        if audit_key == Some(*key) {
+            write(tx, "UPDATE audit_key SET sealed = ?1", [&sealed.0])?;
+        } else {
+            let sql = "UPDATE signing_key SET sealed = ?2 WHERE id = ?1";
+            write(tx, sql, params![key.0, sealed.0])?;
+        }
     }
-    audit(tx, by, "master-key.rotate", None, None, json!({ "signing_keys": keys.len() }))
+    audit(tx, by, "master-key.rotate", None, None, json!({ "signing_keys": signing_keys }))
 }
 
 fn log_key(tx: &mut Tx<'_>, public: [u8; 32], state: KeyState) -> Result<()> {

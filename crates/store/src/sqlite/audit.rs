@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     AuditHead, Batch, By, Result, Sealed,
-    audit::{Seal, SealedRow, from_hex, hex},
+    audit::{Report, Seal, SealedRow, Verifier, from_hex, hex},
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::{path::Path, time::Duration};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -172,4 +173,62 @@ pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Seale
 pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], sealed: &Sealed) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO audit_key VALUES (1, ?1, ?2)";
     super::admin::write(tx, sql, params![public, sealed.0]).map(drop)
+}
+
+/// So many rows are read at once.
+const PART: usize = 2_000;
+
+/// Shows all seals and rows to a verifier, in parts, so that neither memory nor the
+/// writer feels it.
+pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> Report {
+    let mut behind = (0, i64::MIN);
+    loop {
+        match batch(conn, behind, PART) {
+            Ok(Batch { seal: Some(seal), rows }) => {
+                verifier.seal(&seal, &rows);
+                behind = (seal.number, seal.last);
+            }
+            Ok(Batch { seal: None, rows }) => {
+                let Some(last) = rows.last() else { break };
+                verifier.unsealed(&rows);
+                // What is sealed from now on would be told twice.
+                behind = (i64::MAX.unsigned_abs(), last.id);
+            }
+            Err(error) => {
+                verifier.unreadable(Some(behind.0 + 1), &error.to_string());
+                break;
+            }
+        }
+    }
+    verifier.report()
+}
+
+/// The audit of a store that may or may not be in use; it is only read.
+pub struct AuditFile(Connection);
+
+impl AuditFile {
+    /// Opens the store in `path` to read its audit.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(unavailable)?;
+        conn.busy_timeout(Duration::from_secs(5)).map_err(unavailable)?;
+        Ok(Self(conn))
+    }
+
+    /// The key that signs seals: its public half, and its private one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub fn key(&self) -> Result<Option<([u8; 32], Sealed)>> {
+        key(&self.0).map_err(unavailable)
+    }
+
+    /// Shows the whole audit to a verifier.
+    #[must_use]
+    pub fn verify(mut self, verifier: Verifier) -> Report {
+        walk(&mut self.0, verifier)
+    }
 }

@@ -24,10 +24,11 @@ use crate::{
     AuditHead, AuditRow, Batch, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
     GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider,
     Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
-    audit::Seal,
+    audit::{Report, Seal, Verifier},
     endings::{self, EndingsLog},
     figures::Figures,
 };
+pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use look::{Look, LookError, Standing as Looked};
 pub(crate) use mark::sync_folder;
@@ -652,6 +653,10 @@ impl Store for SqliteStore {
 
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch> {
         self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
+    }
+
+    async fn verify_audit(&self, verifier: Verifier) -> Result<Report> {
+        self.read(|conn| Ok(audit::walk(conn, verifier))).await
     }
 
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {

@@ -10,6 +10,7 @@ mod grants;
 mod idempotency;
 mod law;
 mod log;
+mod long_ago;
 mod reissue;
 mod signing_keys;
 
@@ -126,6 +127,11 @@ cases! {
         rows_are_listed_newest_first_and_by_channel
         a_row_names_a_place_in_the_log_only_if_the_act_wrote_there
         no_secret_is_in_a_row;
+    long_ago:
+        rows_go_once_their_life_was_over_and_what_the_view_says_stays
+        a_row_that_came_to_life_again_by_nothing_is_not_swept
+        the_end_of_a_providers_tokens_goes_on_after_a_crash
+        a_row_names_the_act_that_ended_it;
     agreement:
         rows_facts_and_log_agree_after_every_act_of_a_random_history;
 }

@@ -10,6 +10,7 @@
 mod assertion_keys;
 mod audit;
 mod channels;
+mod enders;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
@@ -80,6 +81,8 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(signing_keys::rotate_master_key))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
 }
 
 /// What stands between a request and the authority.

@@ -227,6 +227,7 @@ pub async fn of_all(
             let claims = tokens::read(&who, &token)?;
             who.authority.end(claims.channel, ending_of(&claims), dry_run, by).await?
         }
+        OfAll::Provider(provider) if !dry_run => who.authority.end_provider(provider, by).await?,
         OfAll::Provider(provider) => {
             let channels = channels_of(&who, provider).await?;
             end_all(&who, channels, dry_run, by).await?

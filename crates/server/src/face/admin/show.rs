@@ -518,3 +518,71 @@ impl Rehearsal {
         Self { dry_run: true, would_revoke }
     }
 }
+
+/// What a check of the audit found.
+#[derive(Serialize, ToSchema)]
+pub struct AuditReport {
+    /// Whether nothing was found wrong.
+    ok: bool,
+    /// How many events there are.
+    events: u64,
+    /// How many checkpoints.
+    checkpoints: u64,
+    /// How many events wait for a seal; nothing vouches for them yet.
+    unsealed: u64,
+    /// Events of checkpoints before this one were, or may have been, deleted.
+    kept_from: u64,
+    /// What checkpoints are checked with: an Ed25519 key, in hex digits.
+    public_key: String,
+    /// What is wrong.
+    problems: Vec<AuditProblem>,
+    /// What is no proof of anything, and should be known.
+    notices: Vec<String>,
+}
+
+/// Something that is not as it was sealed.
+#[derive(Serialize, ToSchema)]
+pub struct AuditProblem {
+    /// What, in words.
+    what: String,
+    /// At which checkpoint.
+    #[schema(required)]
+    seal: Option<u64>,
+}
+
+impl AuditReport {
+    pub fn of(it: tegata_store::audit::Report, key: &tegata_token::key::VerifyingKey) -> Self {
+        let problem =
+            |it: tegata_store::audit::Problem| AuditProblem { what: it.what, seal: it.seal };
+        Self {
+            ok: it.ok,
+            events: it.events,
+            checkpoints: it.checkpoints,
+            unsealed: it.unsealed,
+            kept_from: it.kept_from,
+            public_key: tegata_store::audit::hex(&key.to_bytes()),
+            problems: it.problems.into_iter().map(problem).collect(),
+            notices: it.notices,
+        }
+    }
+}
+
+/// A checkpoint, and the events that it seals.
+#[derive(Serialize, ToSchema)]
+pub struct SealedPart {
+    /// The events, to the letter.
+    #[schema(value_type = Vec<Object>)]
+    rows: Vec<tegata_store::audit::SealedRow>,
+    /// The checkpoint; null behind the last one.
+    #[schema(required, value_type = Option<Object>)]
+    seal: Option<tegata_store::audit::Seal>,
+    /// What checkpoints are checked with: an Ed25519 key, in hex digits.
+    public_key: String,
+}
+
+impl SealedPart {
+    pub fn of(it: tegata_store::Batch, key: &tegata_token::key::VerifyingKey) -> Self {
+        let public_key = tegata_store::audit::hex(&key.to_bytes());
+        Self { rows: it.rows, seal: it.seal, public_key }
+    }
+}

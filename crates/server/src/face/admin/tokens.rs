@@ -222,12 +222,15 @@ pub async fn explain(
     let now = authority.now();
     let verdict = decide::judge(&claims, now, &authority.view());
     let row = match claims.kind.is_stored() {
-        true => authority.store().token(claims.channel, TokenName::Id(claims.id), now).await?,
+        true => {
+            authority.store().token(claims.channel, TokenName::Serial(claims.serial), now).await?
+        }
         false => None,
     };
-    let row = row.unwrap_or_else(|| row_of(&claims));
+    let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| row_of(&claims));
     let row = agreeing(row, verdict);
-    let why = why(&claims, &row, verdict);
+    let mut why = why(&claims, &row, verdict);
+    why.push_str(&super::enders::told(authority, &claims, &row, verdict).await?);
     Ok(Json(show::Explanation { token: (&row).into(), channel_id: claims.channel, why }))
 }
 
@@ -245,6 +248,7 @@ fn row_of(claims: &Claims) -> TokenRow {
         last_used_at: None,
         ended: None,
         ended_for: None,
+        ended_act: None,
     }
 }
 

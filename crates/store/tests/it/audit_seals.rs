@@ -1,0 +1,203 @@
+//! What is sealed cannot be changed in the database file without being noticed, by
+//! anybody who has not the key.
+
+use crate::{
+    place::Sqlite,
+    world::{ALL, NOW, World, by},
+};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use tegata_store::{
+    Ending,
+    audit::{Anchor, EXPIRE, Report, Seal, SealedRow, Verifier},
+    sqlite::{AuditFile, Faults},
+};
+use tegata_token::key::SigningKey;
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(&[9; 32]).unwrap()
+}
+
+/// Seals what is not sealed yet, as a server does.
+async fn seal(world: &World, kept_from: u64, at: i64) -> Option<Seal> {
+    let head = world.audit_head().await.unwrap();
+    let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
+    let rows = world.audit_batch(behind, 1_000).await.unwrap().rows;
+    let terms = (head.epoch, kept_from, NOW.plus(at));
+    let seal = Seal::make(head.last.as_ref(), &rows, terms, &key())?;
+    world.seal_audit(seal.clone()).await.unwrap();
+    Some(seal)
+}
+
+/// A store with five seals of a few rows each, and two rows behind them.
+async fn sealed() -> (World, PathBuf, Anchor) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tegata.db");
+    let world = World::at(Box::new(Sqlite { folder, faults: Faults::default() })).await;
+    let shop = world.shop().await;
+    let mut anchor = None;
+    for n in 0..5 {
+        for _ in 0..3 {
+            world.end(shop.id, Ending::All, false, by(NOW.plus(n))).await.unwrap();
+        }
+        anchor = seal(&world, 1, n).await;
+    }
+    assert!(seal_is_empty_without_rows(&world).await);
+    for _ in 0..2 {
+        world.end(shop.id, Ending::All, false, by(NOW.plus(9))).await.unwrap();
+    }
+    (world, path, Anchor::from(&anchor.unwrap()))
+}
+
+async fn seal_is_empty_without_rows(world: &World) -> bool {
+    seal(world, 1, 5).await.is_none()
+}
+
+fn verify(path: &Path, anchor: &Anchor) -> Report {
+    let verifier = Verifier::new(key().public().clone(), Some(anchor.clone()));
+    AuditFile::open(path).unwrap().verify(verifier)
+}
+
+/// A copy of the file that somebody wrote into.
+fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> Report {
+    let copy = path.with_extension("copy");
+    std::fs::copy(path, &copy).unwrap();
+    let conn = Connection::open(&copy).unwrap();
+    conn.execute_batch(sql).unwrap();
+    drop(conn);
+    verify(&copy, anchor)
+}
+
+#[tokio::test]
+async fn every_change_of_a_single_sealed_row_is_found() {
+    let (mut world, path, anchor) = sealed().await;
+    world.close();
+    let whole = verify(&path, &anchor);
+    assert!(whole.ok, "{whole:?}");
+    assert_eq!((whole.checkpoints, whole.unsealed), (5, 2));
+    let sealed = i64::try_from(whole.events - whole.unsealed).unwrap();
+    assert_eq!(sealed, 4 + 15);
+    let mut ways = Vec::new();
+    for id in 1..=sealed {
+        ways.push(format!("DELETE FROM audit WHERE id = {id}"));
+        ways.push(format!("UPDATE audit SET id = -id WHERE id = {id}"));
+        for column in
+            ["at", "actor", "source", "act", "provider", "channel", "detail", "epoch", "position"]
+        {
+            // Another value; of what is there not, one.
+            let other = match column {
+                "actor" | "source" | "act" | "detail" => format!("coalesce({column}, '') || ' '"),
+                _ => format!("coalesce({column}, 0) + 1"),
+            };
+            ways.push(format!("UPDATE audit SET {column} = {other} WHERE id = {id}"));
+            if matches!(column, "source" | "provider" | "channel" | "epoch" | "position") {
+                ways.push(format!(
+                    "UPDATE audit SET {column} = CASE WHEN {column} IS NULL THEN 7 END
+                     WHERE id = {id}"
+                ));
+            }
+        }
+        if id < sealed {
+            ways.push(format!(
+                "UPDATE audit SET id = 1000 WHERE id = {id};
+                 UPDATE audit SET id = {id} WHERE id = {id} + 1;
+                 UPDATE audit SET id = {id} + 1 WHERE id = 1000"
+            ));
+        }
+    }
+    let copied = "at, actor, source, act, provider, channel, detail, epoch, position";
+    for id in [0, -5] {
+        ways.push(format!("INSERT INTO audit SELECT {id}, {copied} FROM audit WHERE id = 3"));
+    }
+    assert!(ways.len() > 250);
+    for way in ways {
+        let report = tampered(&path, &way, &anchor);
+        assert!(!report.ok, "{way}");
+        assert!(!report.problems.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_seals_is_found_also_at_the_end() {
+    let (mut world, path, anchor) = sealed().await;
+    world.close();
+    let mut ways = vec![
+        "DELETE FROM audit_seal".to_owned(),
+        "DELETE FROM audit_seal; DELETE FROM audit".into(),
+        // The newest part goes as a whole: nothing inside tells of it any more.
+        "DELETE FROM audit WHERE id > (SELECT last FROM audit_seal WHERE number = 3);
+         DELETE FROM audit_seal WHERE number > 3"
+            .into(),
+        "UPDATE audit_seal SET kept_from = 3;
+         DELETE FROM audit WHERE id <= (SELECT last FROM audit_seal WHERE number = 2)"
+            .into(),
+    ];
+    for number in 1..=5 {
+        ways.push(format!("DELETE FROM audit_seal WHERE number = {number}"));
+        for column in ["number", "epoch", "first", "last", "events", "kept_from", "at"] {
+            let sql =
+                format!("UPDATE audit_seal SET {column} = {column} + 9 WHERE number = {number}");
+            ways.push(sql);
+        }
+        for column in ["chain", "signature"] {
+            ways.push(format!(
+                "UPDATE audit_seal SET {column} = zeroblob(length({column})) WHERE number = {number}"
+            ));
+        }
+    }
+    for way in ways {
+        assert!(!tampered(&path, &way, &anchor).ok, "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_computed_anew_without_the_key_is_found() {
+    let (world, path, _) = sealed().await;
+    let rows = world.audit_batch((i64::MAX.unsigned_abs(), i64::MIN), 1_000).await.unwrap().rows;
+    let rows: Vec<SealedRow> = rows.into_iter().filter(|row| row.id != 7).collect();
+    let mine = SigningKey::from_seed(&[1; 32]).unwrap();
+    let forged = Seal::make(None, &rows, (1, 1, NOW), &mine).unwrap();
+    drop(world);
+    let report = |by: &SigningKey| {
+        let mut verifier = Verifier::new(by.public().clone(), None);
+        verifier.seal(&forged, &rows);
+        verifier.report()
+    };
+    assert!(report(&mine).ok, "it is whole in itself");
+    assert!(!report(&key()).ok, "and is not ours");
+    drop(path);
+}
+
+#[tokio::test]
+async fn old_events_go_by_whole_seals_and_the_rest_is_whole() {
+    let (world, path, _) = sealed().await;
+    let expired = world.audit_expired(1, NOW.plus(2)).await.unwrap();
+    assert_eq!(expired, Some(2), "those of seals at NOW and a second later");
+    let event = tegata_store::Event {
+        act: EXPIRE,
+        provider: None,
+        channel: None,
+        detail: serde_json::json!({ "checkpoints_before": 3 }),
+    };
+    world.record(event, by(NOW.plus(10))).await.unwrap();
+    let anchor = Anchor::from(&seal(&world, 3, 10).await.unwrap());
+    let before = world.audit(None, ALL).await.unwrap().len();
+    let mut gone = 0;
+    loop {
+        // A crash in the middle leaves a part of them.
+        assert!(verify(&path, &anchor).ok, "after {gone}");
+        match world.expire_audit(3, 2).await.unwrap() {
+            0 => break,
+            now => gone += now,
+        }
+    }
+    assert_eq!(gone, 4 + 6);
+    assert_eq!(world.audit(None, ALL).await.unwrap().len(), before - gone);
+    let report = verify(&path, &anchor);
+    assert!(report.ok, "{report:?}");
+    assert_eq!((report.checkpoints, report.kept_from), (6, 3), "the checkpoints stay");
+    let mut world = world;
+    world.close();
+    let first = "DELETE FROM audit WHERE id = (SELECT min(id) FROM audit)";
+    assert!(!tampered(&path, first, &anchor).ok, "one more than was let go");
+}

@@ -1,0 +1,104 @@
+//! What ended long ago goes, and nothing lives again by it; a provider's tokens end
+//! as a job that a crash does not stop.
+
+use crate::world::{ALL, Ask, NOW, World, by};
+use tegata_store::{Ending, Error, TokenFilter, TokenName};
+use tegata_token::{id::Serial, law::Kind, time::DAY};
+
+/// Sweeps all that is over by `before`, a few rows at a time.
+async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
+    let (mut place, mut gone) = (Some(0), 0);
+    while let Some(after) = place {
+        let (over, next) = world.ended_before(after, before, 3).await.unwrap();
+        gone += world.sweep(over, before).await.unwrap();
+        place = next;
+    }
+    gone
+}
+
+pub async fn rows_go_once_their_life_was_over_and_what_the_view_says_stays(mut world: World) {
+    let shop = world.shop().await;
+    let revoked = world.get(&shop, Ask::new(Kind::V21)).await;
+    let evicted = world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    }
+    let lives = world.get(&shop, Ask::new(Kind::LongLived)).await;
+    world.revoke(&shop, Ending::Stored { serial: revoked }, NOW.plus(5)).await;
+    let all = world.tokens(shop.id, TokenFilter::default(), ALL, NOW).await.unwrap().len();
+    assert_eq!(sweep(&world, NOW).await, 0, "nothing was over before now");
+    let before = world.state().await.unwrap().view;
+    // Both ended at once; of the living the v2.1 and short-lived ones expire by then.
+    assert_eq!(sweep(&world, NOW.plus(6)).await, 2);
+    for gone in [revoked, evicted] {
+        let name = TokenName::Serial(gone);
+        assert!(world.token(shop.id, name, NOW).await.unwrap().is_none());
+    }
+    assert_eq!(sweep(&world, NOW.plus(31 * DAY)).await, all - 3, "the long-lived one stays");
+    assert!(world.token(shop.id, TokenName::Serial(lives), NOW).await.unwrap().is_some());
+    let same = |view: tegata_token::view::View| {
+        crate::agree::views(&before, &view, [shop.id]);
+    };
+    same(world.state().await.unwrap().view);
+    world.reopen().await;
+    same(world.state().await.unwrap().view);
+    let next = world.get(&shop, Ask::new(Kind::LongLived).at(NOW.plus(31 * DAY))).await;
+    assert!(next > lives, "no serial is used again");
+}
+
+pub async fn a_row_that_came_to_life_again_by_nothing_is_not_swept(world: World) {
+    let shop = world.shop().await;
+    let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+    // Somebody names it, but it lives: what is asked again is the row itself.
+    let gone = world.sweep(vec![1, 2, 3], NOW).await.unwrap();
+    assert_eq!(gone, 0);
+    assert!(world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().is_some());
+}
+
+pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: World) {
+    let mut shops = Vec::new();
+    for _ in 0..7 {
+        let shop = world.shop().await;
+        world.get(&shop, Ask::new(Kind::V21)).await;
+        shops.push(shop);
+    }
+    let job = world.begin_provider_end(world.provider, by(NOW.plus(1))).await.unwrap();
+    let later = world.shop().await;
+    let kept = world.get(&later, Ask::new(Kind::V21)).await;
+    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(1)).await.unwrap();
+    assert_eq!((ended.tokens, done), (3, false));
+    world.reopen().await;
+    assert_eq!(world.provider_ends().await.unwrap(), [job]);
+    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();
+    assert_eq!((ended.tokens, done), (6, false));
+    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();
+    assert_eq!((ended.tokens, done), (7, true));
+    assert_eq!(ended.position, world.state().await.unwrap().view.position());
+    assert!(world.provider_ends().await.unwrap().is_empty());
+    let again = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await;
+    assert!(matches!(again, Err(Error::NotFound(_))));
+    for shop in &shops {
+        assert!(world.living(shop, Kind::V21, NOW.plus(2)).await.is_empty());
+    }
+    assert_eq!(world.living(&later, Kind::V21, NOW.plus(2)).await, [kept.0], "it was made later");
+    let acts: Vec<_> = world.audit(None, ALL).await.unwrap().into_iter().map(|it| it.act).collect();
+    assert_eq!(acts.iter().filter(|act| *act == "provider.revoke").count(), 1);
+    assert_eq!(acts.iter().filter(|act| *act == "token.revoke").count(), 7);
+}
+
+pub async fn a_row_names_the_act_that_ended_it(world: World) {
+    let shop = world.shop().await;
+    let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+    world.revoke(&shop, Ending::Kind(Kind::V21), NOW).await;
+    let row = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
+    let event = world.audit_row(row.ended_act.unwrap()).await.unwrap().unwrap();
+    assert_eq!((event.act.as_str(), &event.detail["kind"]), ("token.revoke", &"v2.1".into()));
+    assert_eq!(event.channel, Some(shop.id));
+    let pushed = world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    for _ in 0..30 {
+        world.get(&shop, Ask::new(Kind::ShortLived)).await;
+    }
+    let row = world.token(shop.id, TokenName::Serial(pushed), NOW).await.unwrap().unwrap();
+    assert_eq!(row.ended_act, None, "no person's act");
+    assert_eq!(row.ended_for, Some(Serial(pushed.0 + 30)));
+}
