@@ -80,7 +80,9 @@ impl Keyring {
         }
         let count = sealed.len();
         if let Some((public, seal)) = store.audit_key().await? {
-            let id = VerifyingKey::from_bytes(public).map_err(|error| failed(&error))?.id();
+            let id = tegata_token::key::VerifyingKey::from_bytes(public)
+                .map_err(|error| failed(&error))?
+                .id();
             let seed = old.open(id, &seal);
             let seed = seed.ok_or_else(|| failed(&"the audit key does not open"))?;
             sealed.push((id, new.seal(id, &seed)?));

@@ -218,7 +218,7 @@ fn recover(
         "bound": done.bound,
         "ended": done.tokens,
     });
-    audit(tx, by, "store.recover", None, None, detail)?;
+    audit::write(tx, by, "store.recover", None, None, detail)?;
     Ok(done)
 }
 
