@@ -1,7 +1,7 @@
 //! `X-Forwarded-For`, as proxies write it and as strangers do.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use tegata_server::source::TrustedProxies;
 
 /// A stranger's word is never taken; a proxy's only as far as the proxies go.
@@ -40,8 +40,10 @@ pub fn any(data: &[u8]) {
 
 fn read(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
-    let bare = text.trim_start_matches('[').split(']').next().unwrap_or(text);
-    let v4 = text.rsplit_once(':').map_or(text, |(address, _)| address);
-    let read = [text, bare, v4].iter().find_map(|it| it.parse::<IpAddr>().ok())?;
+    let bare = text.parse::<IpAddr>().ok();
+    // A zone may stand in brackets (RFC 4007, section 11); it is no part of an address.
+    let with_port = || text.parse::<SocketAddr>().ok().map(|it| it.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    let read = bare.or_else(with_port).or_else(bracketed)?;
     Some(read.to_canonical())
 }
