@@ -323,6 +323,26 @@ async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mark_alone_tells_a_copy_from_the_same_run() {
+    let home = Home::new();
+    let without_log = || serve(home.0.path(), &["--dev", "--store", "sqlite:tegata.db"]);
+    let server = Server::start(without_log()).await;
+    for file in ["tegata.db", "tegata.db-wal"] {
+        fs::copy(home.path(file), home.path(&format!("old-{file}"))).expect("copied");
+    }
+    line::provider(&server).await;
+    // What the mark may lag behind at most.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    stop(server);
+    for file in ["tegata.db", "tegata.db-wal"] {
+        fs::copy(home.path(&format!("old-{file}")), home.path(file)).expect("copied back");
+    }
+    let output = without_log().stdout(Stdio::null()).output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("commits, and the mark"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_kill_at_any_moment_makes_the_mark_cry_wolf() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 300 } else { 30 };
     let home = Home::new();
