@@ -5,6 +5,7 @@
 //! the process stops is said at once.
 
 use crate::{
+    audit,
     authority::{Authority, Result},
     metrics::StoreSizes,
 };
@@ -149,6 +150,7 @@ impl Health {
             writes,
             self.disk(sizes),
             signs(authority),
+            seals(authority).await,
             self.jobs(now),
         ];
         let report = Arc::new(Report { checks, sizes });
@@ -212,6 +214,19 @@ fn signs(authority: &Authority) -> Check {
     let holds = authority.can_sign();
     let found = if holds { "it is at hand" } else { "no signing key is active and opened" };
     Check { name: "signing_key", holds, found: found.to_owned() }
+}
+
+/// Whether what is done is sealed soon after: an audit that nobody seals could be
+/// changed unseen.
+async fn seals(authority: &Authority) -> Check {
+    let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {
+        Ok(Ok(head)) => {
+            let found = format!("{} events wait to be sealed", head.unsealed);
+            (!audit::lags(&head, authority.now()), found)
+        }
+        _ => (false, "how far it is sealed cannot be read".to_owned()),
+    };
+    Check { name: "audit", holds, found }
 }
 
 fn sizes_of(store: &Path) -> Option<StoreSizes> {

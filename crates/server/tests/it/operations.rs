@@ -102,6 +102,7 @@ async fn what_is_wanting_is_named_to_whoever_asks() {
         ("store", true),
         ("disk", false),
         ("signing_key", true),
+        ("audit", true),
         ("jobs", true),
     ];
     assert_eq!(shown, expected);
