@@ -49,11 +49,7 @@ impl Home {
 
     /// The words of a start that must be refused.
     fn refused(&self) -> String {
-        let output =
-            self.command().stdout(Stdio::null()).stderr(Stdio::piped()).output().expect("it works");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        said
+        refused(self.command())
     }
 
     fn run(&self, words: &[&str]) -> Output {
@@ -78,6 +74,24 @@ impl Home {
 }
 
 use process::ADMIN_TOKEN as ADMIN;
+
+/// The words of a start that must be refused; one that is not is ended.
+fn refused(mut command: Command) -> String {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("started");
+    for _ in 0..400 {
+        if process.try_wait().expect("a child of ours").is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // It has ended, unless it was wrongly let in.
+    let _ = process.kill();
+    let output = process.wait_with_output().expect("it ended");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
 
 /// Stops a server in good order.
 fn stop(mut server: Server) {
@@ -337,8 +351,7 @@ async fn the_mark_alone_tells_a_copy_from_the_same_run() {
     for file in ["tegata.db", "tegata.db-wal"] {
         fs::copy(home.path(&format!("old-{file}")), home.path(file)).expect("copied back");
     }
-    let output = without_log().stdout(Stdio::null()).output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = refused(without_log());
     assert!(said.contains("commits, and the mark"), "{said}");
 }
 
