@@ -52,6 +52,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
+use tracing::Instrument;
+use uuid::Uuid;
 
 /// Request line and headers are parsed up to this many bytes.
 const LONGEST_HEAD: u32 = 64 * 1024;
@@ -190,7 +192,7 @@ impl Door {
         let log = Log::begin(&self.app, &parts);
         let path = parts.uri.path();
         let admin = face::is_admin(path);
-        let answer = without_panic(self.answer_bare(parts, body, source, due)).await;
+        let answer = without_panic(self.answer_bare(parts, body, source, due, &id)).await;
         let mut answer = answer.unwrap_or_else(|Panicked| {
             self.app.metrics.bugs.inc();
             tracing::error!(request_id = %id, "a request met a bug");
@@ -209,6 +211,7 @@ impl Door {
         body: Incoming,
         source: Source,
         due: Instant,
+        id: &Uuid,
     ) -> Answer {
         if !names_one_host(&parts) {
             let words = "a request names one host: send exactly one Host header";
@@ -234,7 +237,9 @@ impl Door {
         }
         let mut request = Request::from_parts(parts, axum::body::Body::from(body));
         request.extensions_mut().insert(source);
-        let Ok(answer) = self.router.clone().oneshot(request).await;
+        // Every line that is logged for the request bears its id.
+        let span = tracing::info_span!("request", %id);
+        let Ok(answer) = self.router.clone().oneshot(request).instrument(span).await;
         whole(answer)
     }
 }

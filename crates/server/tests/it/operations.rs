@@ -233,17 +233,7 @@ async fn what_cannot_be_known_is_503_and_checks_go_on() {
 // On one thread, so that the whole server logs to the subscriber set here.
 #[tokio::test]
 async fn the_log_names_paths_and_never_a_credential() {
-    let log = Log::default();
-    let to = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter("tegata_server=trace,tegata_store=trace")
-        .with_writer(move || to.clone())
-        .with_ansi(false)
-        .finish();
-    let _here = tracing::subscriber::set_default(subscriber);
-    // With one subscriber alone, `tracing` asks the thread that meets a line first,
-    // another test's, and remembers that nobody listens; with two it asks both.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let (log, _here) = Log::begin();
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let short = world.short_lived(&shop, &[]).await.token();
@@ -255,7 +245,7 @@ async fn the_log_names_paths_and_never_a_credential() {
     world.gateway(&v21, "").await;
     world.revoke_jws(&shop, &v21).await;
     world.revoke_opaque(&short).await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for path in ["/v2/oauth/accessToken", "/oauth2/v2.1/tokens/kid", "/oauth2/v2.1/revoke"] {
         let line = log.lines().find(|line| line.contains(path)).unwrap();
         assert!(line.contains("INFO") && line.contains("status=200"), "{line}");
@@ -271,9 +261,47 @@ async fn the_log_names_paths_and_never_a_credential() {
     assert!(!log.contains('?'), "a query string: {log}");
 }
 
+#[tokio::test]
+async fn what_is_logged_for_a_request_bears_the_id_that_its_answer_does() {
+    let (log, _here) = Log::begin();
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let other = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = world.short_lived(&shop, &[]).await;
+    assert_eq!(answer.status, 503);
+    let log = log.text();
+    let line = log.lines().find(|line| line.contains("a request could not be answered")).unwrap();
+    assert!(
+        line.contains(&format!("request{{id={}}}", answer.header("x-line-request-id"))),
+        "{line}"
+    );
+}
+
 /// A log in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Of all that happens on this thread, until what comes with it is dropped.
+    fn begin() -> (Self, (tracing::subscriber::DefaultGuard, tracing::Dispatch)) {
+        let log = Self::default();
+        let to = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter("tegata_server=trace,tegata_store=trace")
+            .with_writer(move || to.clone())
+            .with_ansi(false)
+            .finish();
+        let here = tracing::subscriber::set_default(subscriber);
+        // With one subscriber alone, `tracing` asks the thread that meets a line first,
+        // another test's, and remembers that nobody listens; with two it asks both.
+        (log, (here, tracing::Dispatch::new(tracing_subscriber::registry())))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
