@@ -200,8 +200,8 @@ impl Renewal {
     fn due(&self, life: Life) -> UnixTime {
         let whole = life.until.since(life.from).max(0);
         // Counted from the end, which the authority may have corrected.
-        #[expect(clippy::cast_possible_truncation, reason = "rounded up to whole seconds")]
-        let left = (whole as f64 * (1.0 - self.part)).ceil() as i64;
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+        let left = (whole as f64 * (1.0 - self.part)).round() as i64;
         // Whatever an authority says of its tokens' lives, it is not asked in a loop.
         life.until.plus(-left).max(life.from.plus(1))
     }
