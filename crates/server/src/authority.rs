@@ -647,7 +647,7 @@ impl Authority {
     /// [`Error::Conflict`] while another key is coming, or [`Error::Unavailable`].
     pub async fn add_signing_key(&self, by: By) -> Result<SigningKeyId> {
         let _alone = self.rotating.lock().await;
-        let row = self.keyring.make(by.at)?;
+        let row = self.make_signing_key(by.at).await?;
         let id = row.id;
         self.change_signing_keys(SigningKeyChange::Add(row), by).await?;
         Ok(id)
@@ -677,12 +677,17 @@ impl Authority {
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn remove_signing_key(&self, key: Option<SigningKeyId>, by: By) -> Result<Ended> {
         let _alone = self.rotating.lock().await;
-        let successor = self.keyring.make(by.at)?;
+        let successor = self.make_signing_key(by.at).await?;
         let change = match key {
             Some(key) => SigningKeyChange::Remove { key, successor },
             None => SigningKeyChange::RemoveAll { successor },
         };
         self.change_signing_keys(change, by).await
+    }
+
+    async fn make_signing_key(&self, now: UnixTime) -> Result<SigningKeyRow> {
+        self.keyring.settle(&self.master_key, &*self.store).await?;
+        self.keyring.make(now)
     }
 
     /// Puts a new master key in the place of the old one, while tokens are issued and
@@ -692,8 +697,16 @@ impl Authority {
     /// [`Error::Unavailable`].
     pub async fn rotate_master_key(&self, by: By) -> Result<usize> {
         let _alone = self.rotating.lock().await;
-        let rows = self.signing_keys().await?;
-        self.keyring.rotate_master_key(&self.master_key, &rows, &*self.store, by).await
+        self.keyring.rotate_master_key(&self.master_key, &*self.store, by).await
+    }
+
+    /// Brings a rotation of the master key to its end that nobody saw the end of.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn settle_master_key(&self) -> Result<()> {
+        let _alone = self.rotating.lock().await;
+        self.keyring.settle(&self.master_key, &*self.store).await
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {

@@ -70,6 +70,9 @@ pub async fn run(app: &App) {
     let _ = app.authority.audit().seal(&app.authority).await;
     flush(app).await;
     app.authority.limits().tidy(app.authority.clock().steady());
+    if let Err(error) = app.authority.settle_master_key().await {
+        tracing::warn!(%error, "how the last rotation of the master key ended is not known yet");
+    }
     if let Err(error) = promote(app).await {
         tracing::warn!(%error, "the coming signing key was not promoted");
     }

@@ -79,7 +79,7 @@ pub async fn rotate_master_key(place: &Place) -> Result<usize, Error> {
     let path = place.master_key();
     let keyring = Keyring::load(&path, &state.signing_keys)?;
     let by = operator(now(state.written_at, state.clock_offset));
-    Ok(keyring.rotate_master_key(&path, &state.signing_keys, &store, by).await?)
+    Ok(keyring.rotate_master_key(&path, &store, by).await?)
 }
 
 fn mark(place: &Place) -> Result<MarkFile, tegata_store::Error> {

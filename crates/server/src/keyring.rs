@@ -7,7 +7,14 @@ use crate::{
     private_file,
 };
 use arc_swap::ArcSwap;
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 use tegata_store::{By, Error, SigningKeyRow, Store};
 use tegata_token::{id::SigningKeyId, key::SigningKey, time::UnixTime};
 use zeroize::Zeroizing;
@@ -16,6 +23,8 @@ use zeroize::Zeroizing;
 /// retried request.
 pub struct Keyring {
     master: ArcSwap<MasterKey>,
+    /// A rotation of the master key was begun, and nobody saw its end.
+    unseen: AtomicBool,
     keys: ArcSwap<HashMap<SigningKeyId, SigningKey>>,
 }
 
@@ -43,7 +52,8 @@ impl Keyring {
     /// No keys yet.
     #[must_use]
     pub fn empty(master: MasterKey) -> Self {
-        Self { master: ArcSwap::from_pointee(master), keys: ArcSwap::default() }
+        let master = ArcSwap::from_pointee(master);
+        Self { master, unseen: AtomicBool::new(false), keys: ArcSwap::default() }
     }
 
     /// The master key that is in force.
@@ -53,46 +63,66 @@ impl Keyring {
     }
 
     /// Puts a new master key in the place of the one in `path`, and new seals around
-    /// all keys of `rows` in one act: the new key's file waits beside the old one's
-    /// meanwhile, so that whichever opens the store is there after a crash. Answers
-    /// how many keys it seals. Nobody may [`make`](Self::make) a key meanwhile.
+    /// all keys in one act: the new key's file waits beside the old one's meanwhile,
+    /// so that whichever opens the store is there after a crash. Answers how many
+    /// signing keys it seals. Nobody may [`make`](Self::make) a key meanwhile.
     ///
     /// # Errors
     /// As the store's. Should the files be the reason, the log names them.
     pub async fn rotate_master_key(
         &self,
         path: &Path,
-        rows: &[SigningKeyRow],
         store: &dyn Store,
         by: By,
     ) -> Result<usize, Error> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "the master key cannot be replaced");
-            Error::Unavailable(format!("the master key cannot be replaced: {error}").into())
-        };
-        let new = MasterKey::prepare(path).map_err(|error| failed(&error))?;
+        // A file that waits may be the only one that opens the store.
+        self.settle(path, store).await?;
+        let rows = store.state().await?.signing_keys;
+        let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
         let old = self.master.load_full();
         let mut sealed = Vec::new();
         for row in rows.iter().filter(|row| !row.sealed.0.is_empty()) {
             let seed = old.open(row.id, &row.sealed);
-            let seed = seed.ok_or_else(|| failed(&"a signing key does not open"))?;
+            let seed = seed.ok_or_else(|| not_replaced(&"a signing key does not open"))?;
             sealed.push((row.id, new.seal(row.id, &seed)?));
         }
         let count = sealed.len();
         if let Some((public, seal)) = store.audit_key().await? {
             let id = tegata_token::key::VerifyingKey::from_bytes(public)
-                .map_err(|error| failed(&error))?
+                .map_err(|error| not_replaced(&error))?
                 .id();
             let seed = old.open(id, &seal);
-            let seed = seed.ok_or_else(|| failed(&"the audit key does not open"))?;
+            let seed = seed.ok_or_else(|| not_replaced(&"the audit key does not open"))?;
             sealed.push((id, new.seal(id, &seed)?));
         }
+        // Whoever asks may go away, and the store may do it after it gave no answer.
+        self.unseen.store(true, Relaxed);
         store.reseal(sealed, by).await?;
         // From here on the old one opens nothing.
         self.master.store(Arc::new(new));
         let waiting = private_file::beside(path);
-        private_file::rename(&waiting, path).map_err(|error| failed(&error))?;
+        private_file::rename(&waiting, path).map_err(|error| not_replaced(&error))?;
+        self.unseen.store(false, Relaxed);
         Ok(count)
+    }
+
+    /// Finds out how a rotation ended that nobody saw the end of, and puts the file
+    /// and the key here right. Before that, no key may be made: it could be sealed
+    /// with a key that is not in force any more.
+    ///
+    /// # Errors
+    /// As [`Self::rotate_master_key`].
+    pub async fn settle(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
+        if !self.unseen.load(Relaxed) {
+            return Ok(());
+        }
+        // Behind whatever still waits to be written.
+        store.is_writable().await?;
+        let rows = store.state().await?.signing_keys;
+        let key = MasterKey::load_for(path, &rows).map_err(|error| not_replaced(&error))?;
+        self.master.store(Arc::new(key));
+        self.unseen.store(false, Relaxed);
+        Ok(())
     }
 
     /// The key of that name.
@@ -138,4 +168,9 @@ impl Keyring {
             Arc::new(keys)
         });
     }
+}
+
+fn not_replaced(error: &dyn std::fmt::Display) -> Error {
+    tracing::error!(%error, "the master key cannot be replaced");
+    Error::Unavailable(format!("the master key cannot be replaced: {error}").into())
 }

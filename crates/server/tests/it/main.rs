@@ -13,6 +13,7 @@ mod line_check;
 mod line_issue;
 mod line_revoke;
 mod listeners;
+mod master_key;
 mod operations;
 mod races;
 mod seeing;

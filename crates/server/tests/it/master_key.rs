@@ -1,0 +1,57 @@
+//! A new master key whose coming nobody saw the end of: the asker went away, or the
+//! disk took too long. The store may be sealed with it or not; no key may be lost by
+//! either.
+
+use crate::world::World;
+use rusqlite::Connection;
+use std::{fs, time::Duration};
+use tokio::time::timeout;
+
+/// A rotation that commits after whoever asked for it has gone.
+async fn rotate_unseen(world: &World) {
+    let writer = Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let rotation = world.authority().rotate_master_key(world.by());
+    let seen = timeout(Duration::from_millis(300), rotation).await;
+    assert!(seen.is_err(), "its end was seen: {seen:?}");
+    writer.execute_batch("ROLLBACK").unwrap();
+    // Behind it in the writer's queue.
+    world.authority().store().is_writable().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_key_that_is_made_after_an_unseen_rotation_opens_at_the_next_start() {
+    let mut world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.v21(&shop, &[]).await.token();
+    rotate_unseen(&world).await;
+    world.authority().add_signing_key(world.by()).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.verify_jws(&token).await.status, 200);
+    world.advance(900).await;
+    assert_eq!(world.v21(&shop, &[]).await.status, 200, "the new key does not sign");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_after_an_unseen_one_loses_no_key() {
+    let mut world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.v21(&shop, &[]).await.token();
+    for _ in 0..2 {
+        rotate_unseen(&world).await;
+    }
+    world.authority().rotate_master_key(world.by()).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.verify_jws(&token).await.status, 200);
+    assert_eq!(world.v21(&shop, &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_is_the_key_in_force_within_a_round_of_the_jobs() {
+    let world = World::new().await;
+    let file = world.folder.path().join("master.key");
+    let before = fs::read(&file).unwrap();
+    rotate_unseen(&world).await;
+    world.advance(60).await;
+    assert_ne!(fs::read(&file).unwrap(), before, "a copy of it would open no backup");
+}
