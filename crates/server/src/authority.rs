@@ -340,10 +340,9 @@ impl Authority {
         self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
             let place = self.place(&grant)?;
-            let issued = self.store.issue(grant, id, now, by).await?;
-            if !issued.again {
-                place.issued();
-            }
+            let issued = self.store.issue(grant, id, now, by).await;
+            place.settle(issued.as_ref().is_ok_and(|it| !it.again));
+            let issued = issued?;
             if issued.again && self.keyring.get(issued.claims.key).is_none() {
                 // A recovery could not open it: the same token cannot be written again.
                 return Err(Refusal::IdempotencyEnded.into());

@@ -176,21 +176,22 @@ impl Whose {
     }
 }
 
-/// A place in the storm guard's count, held while an issue is under way; given
-/// back unless it is told that the issue happened.
-#[must_use = "an issue that happened counts"]
+/// A place in the storm guard's count, held while an issue is under way. Dropped with
+/// nothing said it counts: whoever waited for the issue went away, and it may happen
+/// all the same.
+#[must_use = "an issue that happened counts, one that did not gives its place back"]
 pub struct Place<'a> {
     limits: &'a Limits,
     held: Option<((ChannelId, Kind), Held)>,
 }
 
 impl Place<'_> {
-    /// The issue happened.
-    pub fn issued(mut self) {
-        self.settle(true);
+    /// The issue happened, or it did not.
+    pub fn settle(mut self, issued: bool) {
+        self.settle_once(issued);
     }
 
-    fn settle(&mut self, issued: bool) {
+    fn settle_once(&mut self, issued: bool) {
         if let Some((name, held)) = self.held.take() {
             self.limits.storms.with_existing(&name, |storm| storm.settle(&held, issued));
         }
@@ -199,7 +200,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.settle(false);
+        self.settle_once(true);
     }
 }
 

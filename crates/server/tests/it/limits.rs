@@ -1,9 +1,9 @@
 //! How fast one may ask, and where a request is taken to come from.
 
 use crate::world::{Answer, Channel, World};
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tegata_server::{config::Settings, source::TrustedProxies};
-use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page};
+use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
 
 fn behind_a_proxy(settings: &mut Settings) {
     settings.trusted_proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);
@@ -109,6 +109,27 @@ async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard()
     }
     ask("two").await.token();
     ask("three").await.is(429, TOO_FAST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
+    let world = World::with(storm_of(3)).await;
+    let shop = world.channel("shop").await;
+    let disk = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    for _ in 0..3 {
+        // The issue waits for the disk when its client goes.
+        disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let asked = world.short_lived(&shop, &[]);
+        let hung_up = tokio::time::timeout(Duration::from_millis(200), asked).await;
+        assert!(hung_up.is_err(), "it was answered: {hung_up:?}");
+        disk.execute_batch("ROLLBACK").unwrap();
+        world.authority().store().is_writable().await.unwrap();
+    }
+    let page = Page { before: None, most: 10 };
+    let (store, now) = (world.authority().store(), world.authority().now());
+    let issued = store.tokens(shop.id, TokenFilter::default(), page, now).await.unwrap().len();
+    assert_eq!(issued, 3, "they were issued all the same");
+    world.short_lived(&shop, &[]).await.is(429, TOO_FAST);
 }
 
 #[tokio::test(flavor = "multi_thread")]
