@@ -16,18 +16,36 @@ const BATCH: usize = 100;
 /// Runs the jobs every minute until `stop`, and the stamps a last time then.
 pub async fn run_until(app: Arc<App>, stop: CancellationToken) {
     let sealing = tokio::spawn(seal_until(app.clone(), stop.clone()));
+    let warning = tokio::spawn(warn_until(app.clone(), stop.clone()));
     // What a crash broke off, first of all.
     finish(&app).await;
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => run(&app).await,
+            _ = ticks.tick() => keep_up(&app).await,
             () = stop.cancelled() => break,
         }
     }
     flush(&app).await;
-    let _ = sealing.await;
+    let _ = tokio::join!(sealing, warning);
+}
+
+/// By itself, since it waits for somebody else's server: that may be slow, and may
+/// hold up neither the other jobs nor the end.
+async fn warn_until(app: Arc<App>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let rounds = async {
+        loop {
+            ticks.tick().await;
+            warn(&app).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 /// How often the audit is sealed.
@@ -63,8 +81,20 @@ async fn finish(app: &App) {
     }
 }
 
-/// Runs what is due. A job that fails is tried again a minute later.
+/// Runs all that is due.
 pub async fn run(app: &App) {
+    keep_up(app).await;
+    warn(app).await;
+}
+
+async fn warn(app: &App) {
+    if let Err(error) = app.warnings.run(&app.authority).await {
+        tracing::warn!(%error, "warnings wait");
+    }
+}
+
+/// Runs what is due here. A job that fails is tried again a minute later.
+async fn keep_up(app: &App) {
     app.health.jobs_are_at(app.authority.clock().steady());
     // A clock that was moved on makes what waits look old; the loop says why it fails.
     let _ = app.authority.audit().seal(&app.authority).await;
@@ -82,9 +112,6 @@ pub async fn run(app: &App) {
     }
     if let Err(error) = forget(app).await {
         tracing::warn!(%error, "nothing was forgotten");
-    }
-    if let Err(error) = app.warnings.run(&app.authority).await {
-        tracing::warn!(%error, "warnings wait");
     }
     if let Err(error) = see_key_age(app).await {
         tracing::warn!(%error, "the signing key's age was not read");

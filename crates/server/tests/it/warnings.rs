@@ -5,7 +5,10 @@ use crate::world::{Channel, World};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tegata_server::{
     config::Settings,
     warnings::{
@@ -22,6 +25,7 @@ const DAY: i64 = 86_400;
 struct Received {
     taken: Vec<(HeaderMap, String)>,
     away: bool,
+    hangs: bool,
 }
 
 type Receiver = Arc<Mutex<Received>>;
@@ -31,6 +35,9 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> http::StatusCode {
+    if receiver.lock().unwrap().hangs {
+        std::future::pending::<()>().await;
+    }
     let mut receiver = receiver.lock().unwrap();
     if receiver.away {
         return http::StatusCode::BAD_GATEWAY;
@@ -172,4 +179,25 @@ async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
     world.authority().replace_secret(shop.id, DAY, false, world.by()).await.unwrap();
     world.advance(DAY - 3_600).await;
     assert_eq!(kinds().await, ["token.unused", "secret.expiring", "assertion-key.unused"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_never_answers_keeps_no_other_job_waiting() {
+    let (mut world, receiver) = world().await;
+    world.channel("shop").await;
+    receiver.lock().unwrap().away = true;
+    // The channel's unused key is told of, and to be told of again in a minute.
+    world.advance(10 * DAY).await;
+    receiver.lock().unwrap().hangs = true;
+    world.authority().advance_clock(120).await.unwrap();
+    world.restart().await;
+    // The last of the jobs tells since when the key has been signing.
+    let unknown = format!("tegata_signing_key_rotation_due_seconds {}\n", 90 * DAY);
+    for _ in 0..100 {
+        if !world.get("/metrics").await.text.contains(&unknown) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the jobs wait for the receiver");
 }
