@@ -58,6 +58,9 @@ pub struct Memory {
 /// A provider's tokens are ended so many channels in one transaction.
 const CHANNELS_AT_ONCE: usize = 50;
 
+/// Stamps of use are written so many in one transaction.
+const STAMPS_AT_ONCE: usize = 1_000;
+
 /// Room for so many channel snapshots.
 const CHANNELS: usize = 100_000;
 /// Room for so many checked signatures, each of about a kilobyte.
@@ -739,12 +742,14 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`]; the stamps are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
-        let keys = self.last_used.take_keys();
-        if !keys.is_empty() {
-            self.store.stamp_keys(keys).await?;
+        // A part at a time: whoever wants a token revoked waits no longer than for one.
+        for keys in self.last_used.take_keys().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_keys(keys.to_vec()).await?;
         }
-        let stamps = self.last_used.take();
-        if stamps.is_empty() { Ok(()) } else { self.store.stamp_used(stamps).await }
+        for stamps in self.last_used.take().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_used(stamps.to_vec()).await?;
+        }
+        Ok(())
     }
 
     /// Moves the development clock forward; answers its time.

@@ -263,9 +263,12 @@ pub trait Store: Send + Sync + 'static {
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
     /// Notes that a warning was tried: `next` is when to try again, if ever.
     async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()>;
-    /// Forgets, in the view and the log, what can no longer matter; at most
-    /// `channels` of them at once. Answers how many facts went.
+    /// Forgets in the view what can no longer matter; at most `channels` of them at
+    /// once. Answers how many facts went.
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize>;
+    /// Deletes entries of the log, and assertions that were taken once, that nobody
+    /// asks for any more; at most `most` of either. Answers how many went.
+    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize>;
     /// Moves the development clock's offset forward; answers the new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
 }

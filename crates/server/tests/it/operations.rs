@@ -205,6 +205,19 @@ async fn what_can_no_longer_matter_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_grew_fast_is_short_again_after_a_day() {
+    let world = World::new().await;
+    let conn = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+                INSERT INTO change_log SELECT -i, 0, NULL, '{}' FROM n";
+    conn.execute(many, []).unwrap();
+    world.advance(2 * 86_400).await;
+    let left: usize =
+        conn.query_row("SELECT count(*) FROM change_log", [], |row| row.get(0)).unwrap();
+    assert!(left < 10, "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_known_is_503_and_checks_go_on() {
     let world = World::new().await;
     let shop = world.channel("shop").await;

@@ -198,7 +198,7 @@ const ROOM: i64 = tegata_token::time::DAY;
 /// snapshot.
 const LOG_KEPT: i64 = tegata_token::time::DAY;
 
-/// Forgets what can no longer matter; answers how many facts went.
+/// Forgets what can no longer matter to the view; answers how many facts went.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
     let expired_by = tx.now.plus(-ROOM);
     let sql = "SELECT f.channel, c.state FROM channel_facts f JOIN channel c ON c.id = f.channel
@@ -225,19 +225,24 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
         gone += size(&facts) - size(&after);
         append(tx, facts, Entry::Channel { channel, change })?;
     }
+    Ok(gone)
+}
+
+/// Deletes what nobody asks for any more, the oldest first; answers how many rows went.
+pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
     let old = [
         (
             "DELETE FROM change_log WHERE at < ?1 AND number IN
-                (SELECT number FROM change_log ORDER BY number LIMIT 10000)",
+                (SELECT number FROM change_log ORDER BY number LIMIT ?2)",
             tx.now.plus(-LOG_KEPT),
         ),
-        ("DELETE FROM assertion_used WHERE expires_at < ?1", expired_by),
+        (
+            "DELETE FROM assertion_used WHERE (channel, fingerprint) IN
+                (SELECT channel, fingerprint FROM assertion_used WHERE expires_at < ?1
+                 ORDER BY expires_at LIMIT ?2)",
+            tx.now.plus(-ROOM),
+        ),
     ];
-    for (sql, before) in old {
-        tx.conn
-            .prepare_cached(sql)
-            .and_then(|mut delete| delete.execute([before.0]))
-            .map_err(unavailable)?;
-    }
-    Ok(gone)
+    let gone = old.map(|(sql, before)| super::admin::write(tx, sql, (before.0, most)));
+    gone.into_iter().sum()
 }

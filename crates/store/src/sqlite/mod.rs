@@ -761,6 +761,10 @@ impl Store for SqliteStore {
         self.writer.act(now, move |tx| end::forget(tx, channels)).await.map(|(gone, _)| gone)
     }
 
+    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize> {
+        self.writer.act(now, move |tx| end::trim(tx, most)).await.map(|(gone, _)| gone)
+    }
+
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {
         let act = move |tx: &mut Tx<'_>| {
             let sql =

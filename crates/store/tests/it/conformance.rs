@@ -94,7 +94,8 @@ cases! {
         one_assertion_at_once_yields_exactly_one_token
         an_assertion_is_one_whether_for_a_stored_or_a_stateless_token
         a_refused_issue_does_not_use_the_assertion_up
-        assertions_are_told_apart_by_channel;
+        assertions_are_told_apart_by_channel
+        what_was_taken_once_is_kept_until_a_day_after_it_expired;
     ending:
         every_ending_ends_what_it_says_and_a_dry_run_counts_the_same
         an_ending_is_done_once

@@ -6,6 +6,7 @@ use tegata_store::ChannelPatch;
 use tegata_token::{
     law::{Kind, WhenFull},
     refusal::Refusal,
+    time::DAY,
 };
 
 async fn strict(world: &World) -> Shop {
@@ -101,4 +102,23 @@ pub async fn assertions_are_told_apart_by_channel(world: World) {
         refusal(world.ask(&other, Ask::new(Kind::V21).jti("a")).await),
         Refusal::AssertionUsed
     );
+}
+
+pub async fn what_was_taken_once_is_kept_until_a_day_after_it_expired(world: World) {
+    let shop = strict(&world).await;
+    let mut expires_at = NOW;
+    for jti in ["a", "b", "c"] {
+        let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti(jti)).await;
+        expires_at = grant.assertion().unwrap().expires_at;
+        world.take_assertion(grant, NOW).await.unwrap();
+    }
+    let late = expires_at.plus(DAY);
+    // The log is younger than that, or older, and is not what is counted here.
+    while world.trim(100, late).await.unwrap() > 0 {}
+    let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
+    assert_eq!(refusal(world.take_assertion(grant, NOW).await), Refusal::AssertionUsed);
+    let later = late.plus(1);
+    assert_eq!(world.trim(2, later).await.unwrap(), 2);
+    assert_eq!(world.trim(2, later).await.unwrap(), 1);
+    assert_eq!(world.trim(2, later).await.unwrap(), 0);
 }
