@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["setup"] => setup::sdks().map(drop),
+        ["setup"] => setup::everything(),
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),

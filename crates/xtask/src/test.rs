@@ -13,8 +13,7 @@ pub fn run(long: bool) -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "how long people really wait")]
     let start = Instant::now();
     step("the rules of the house", tidy::run)?;
-    step("LINE's SDKs for Python and Node.js", || setup::sdks().map(drop))?;
-    step("tools of the tests", setup::tools)?;
+    step("what the tests need beside Rust", setup::everything)?;
     step("formatting", || cargo(&["fmt", "--all", "--check"], long))?;
     step("lints", || {
         let strict = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];

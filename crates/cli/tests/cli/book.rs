@@ -14,12 +14,19 @@ fn book() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").canonicalize().unwrap()
 }
 
-/// The `sh` blocks of a page, as one script.
+/// The blocks of a page below `docs` that are in this language.
+pub fn fenced(page: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(book().join("../..").join(page)).unwrap();
+    let begin = format!("\n```{language}\n");
+    let blocks = text.split(&begin).skip(1);
+    let blocks: Vec<_> = blocks.map(|it| it.split("```").next().unwrap().to_owned()).collect();
+    assert!(!blocks.is_empty(), "{page} has nothing in {language}");
+    blocks
+}
+
+/// The `sh` blocks of a page of the book, as one script.
 fn script(page: &str) -> String {
-    let text = fs::read_to_string(book().join(page)).unwrap();
-    let mut blocks = text.split("\n```sh\n").skip(1).map(|it| it.split("\n```").next().unwrap());
-    let first = blocks.next().unwrap_or_else(|| panic!("{page} has nothing to run"));
-    blocks.fold(first.to_owned(), |all, block| all + "\n" + block)
+    fenced(&format!("book/src/{page}"), "sh").concat()
 }
 
 /// Runs it where the server of `desk` is the one that was set up before.

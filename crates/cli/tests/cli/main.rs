@@ -9,4 +9,5 @@ mod commands;
 mod doctor;
 mod inspecting;
 mod program;
+mod proxies;
 mod serving;

@@ -199,8 +199,13 @@ pub const ADMIN_TOKEN: &str = "an-administrator's-token, for tests only";
 
 impl Desk {
     pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// One that is told more.
+    pub fn with(words: &[&str]) -> Self {
         let home = Home::new();
-        let words = ["serve", "--dev", "--listen", "127.0.0.1:0"];
+        let words = [&["serve", "--dev", "--listen", "127.0.0.1:0"], words].concat();
         let mut command = home.tegata(&words);
         let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
         Self { home, server }

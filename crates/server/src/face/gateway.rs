@@ -13,7 +13,7 @@ use crate::{
 use axum::{
     Router,
     extract::{RawQuery, State},
-    routing::get,
+    routing::any,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
@@ -24,12 +24,13 @@ use tegata_token::{
     wire::LONGEST,
 };
 
-/// `/gateway/verify`.
+/// `/gateway/verify`, by any method: some proxies ask with that of the request which
+/// they ask about.
 pub fn router() -> Router<Arc<App>> {
     let verify = async |State(app): State<Arc<App>>, RawQuery(query), headers: HeaderMap| {
         verify(&app, &headers, query.as_deref())
     };
-    Router::new().route("/gateway/verify", get(verify))
+    Router::new().route("/gateway/verify", any(verify))
 }
 
 /// Checks the bearer token in `headers`, and whether `query` lets it through.

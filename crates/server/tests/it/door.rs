@@ -46,7 +46,7 @@ async fn unknown_paths_methods_and_media_types_have_json_bodies() {
         (Method::GET, "/oauth2/v2.1/token", "POST"),
         (Method::GET, "/v2/oauth/verify", "POST"),
         (Method::POST, "/oauth2/v2.1/verify", "GET,HEAD"),
-        (Method::DELETE, "/gateway/verify", "GET,HEAD"),
+        (Method::DELETE, "/.well-known/jwks.json", "GET,HEAD"),
         (Method::POST, "/readyz", "GET,HEAD"),
     ] {
         let answer = world.send(method, path, &[], String::new()).await;

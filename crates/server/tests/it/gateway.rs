@@ -1,6 +1,7 @@
 //! `/gateway/verify`.
 
 use crate::world::World;
+use reqwest::Method;
 use tegata_token::policy::ChannelState;
 
 const BAD: &str = r#"{"message":"Authentication failed. Confirm that the access token in the authorization header is valid."}"#;
@@ -28,6 +29,20 @@ async fn a_good_token_of_any_kind_is_told_of_in_headers() {
     }
     let id = world.gateway(&v21.token(), "").await;
     assert_eq!(id.header("x-tegata-token-id"), v21.json()["key_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_method_is_that_of_the_request_which_a_proxy_asks_about() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let bearer = format!("Bearer {}", world.short_lived(&shop, &[]).await.token());
+    let headers = [("authorization", bearer.as_str())];
+    for method in [Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+        let told = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
+        assert_eq!((told.status, told.header("x-tegata-kind")), (200, "short-lived"), "{method}");
+        let told = world.send(method.clone(), "/gateway/verify", &[], String::new()).await;
+        assert_eq!(told.status, 401, "{method}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
