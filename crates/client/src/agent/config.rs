@@ -1,11 +1,12 @@
 //! What `agent.toml` says. Read strictly: an unknown key, a name that leads nowhere
 //! or a setting without effect is an error that says what to write instead.
 
+mod rules;
+
 use crate::{key, wanted::Wanted};
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -224,9 +225,6 @@ fn a_week() -> u16 {
     7
 }
 
-/// How many groups fit on one channel: 30 tokens of a kind, two a group.
-const GROUPS_THAT_FIT: usize = 15;
-
 /// The life of a v2.1 token that is not kept over a restart, in seconds, unless set.
 const NOT_KEPT: i64 = 3 * 60 * 60;
 
@@ -247,7 +245,7 @@ impl Config {
     /// # Errors
     /// What is wrong, and what to write.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
-        let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut config: Self = toml::from_str(text).map_err(|error| told(&error, text))?;
         config.each_path(|path| *path = folder.join(&*path));
         config.check()?;
         Ok(config)
@@ -262,147 +260,6 @@ impl Config {
         let own = [&mut self.state, &mut self.socket];
         let all = own.into_iter().chain(channels).chain(sinks).chain(callers).chain(watched);
         all.flatten().for_each(&mut change);
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if self.tokens.is_empty() && self.watched.is_empty() {
-            return Err("nothing to do: write at least one [[token]] or [[watch]]".to_owned());
-        }
-        if !(10..=86_400).contains(&self.look_seconds) {
-            return Err("look_seconds is from 10 to 86400".to_owned());
-        }
-        let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
-        distinct("channel", &ids)?;
-        let tokens = self.tokens.iter().map(|it| &it.name);
-        distinct(
-            "name",
-            &tokens.chain(self.watched.iter().map(|it| &it.name)).collect::<Vec<_>>(),
-        )?;
-        for channel in &self.channels {
-            let of = format!("channel {}", channel.id);
-            at_most_one(&of, "key", channel.key_file.is_some(), channel.key_env.is_some())?;
-            at_most_one(
-                &of,
-                "secret",
-                channel.secret_file.is_some(),
-                channel.secret_env.is_some(),
-            )?;
-        }
-        self.tokens.iter().try_for_each(|token| self.check_token(token))?;
-        self.check_sinks()?;
-        self.check_http()?;
-        for watched in &self.watched {
-            let of = format!("watch {}", watched.name);
-            exactly_one(&of, "file or env", watched.file.is_some(), watched.env.is_some())?;
-        }
-        Ok(())
-    }
-
-    fn check_token(&self, token: &Token) -> Result<(), String> {
-        let of = format!("token {}", token.name);
-        let channel = self.channel(token.channel).ok_or_else(|| {
-            format!("{of}: there is no [[channel]] with the id {}", token.channel)
-        })?;
-        let (has_key, has_secret) = (channel.has_key(), channel.has_secret());
-        match token.kind {
-            _ if !has_key && !has_secret => Err(format!(
-                "channel {}: write key_file or secret_file (or key_env, secret_env)",
-                channel.id
-            )),
-            Some(Kind::LongLived) => Err(format!(
-                "{of}: an administrator makes long-lived tokens; use [[watch]] to be warned of \
-                 their end"
-            )),
-            Some(Kind::V21) if !has_key => Err(format!("{of}: v2.1 needs the channel's key_file")),
-            Some(Kind::ShortLived) if !has_secret => {
-                Err(format!("{of}: short-lived needs the channel's secret_file"))
-            }
-            _ => Ok(()),
-        }?;
-        let longest = longest();
-        match token.lifetime {
-            Some(_) if self.kind(token) != Kind::V21 => {
-                Err(format!("{of}: only v2.1 tokens have a lifetime to choose"))
-            }
-            Some(seconds) if !(1..=longest).contains(&seconds) => {
-                Err(format!("{of}: lifetime is from 1 to {longest} seconds"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_sinks(&self) -> Result<(), String> {
-        let paths: Vec<_> = self.sinks.iter().filter_map(|it| it.path.as_ref()).collect();
-        distinct(
-            "path",
-            &paths.iter().map(|it| it.display()).map(|it| it.to_string()).collect::<Vec<_>>(),
-        )?;
-        for (number, sink) in self.sinks.iter().enumerate() {
-            let of = sink.label(number);
-            self.known(&of, &sink.tokens)?;
-            let fits = sink.path.is_some();
-            if sink.format == Format::Token && fits && sink.tokens.len() != 1 {
-                return Err(format!(
-                    "{of}: the format \"token\" holds one token; use \"json\" or \"env\""
-                ));
-            }
-            if sink.secret_name.is_some() != (sink.format == Format::KubernetesSecret) {
-                return Err(format!(
-                    "{of}: secret_name goes with the format \"kubernetes-secret\""
-                ));
-            }
-            let told = sink.command.is_some() || sink.signal.is_some();
-            if !fits && !told {
-                return Err(format!("{of}: write a path, a command or a signal"));
-            }
-            if sink.command.as_ref().is_some_and(Vec::is_empty) {
-                return Err(format!("{of}: the command is empty"));
-            }
-            let process = sink.pid.is_some() || sink.pid_file.is_some();
-            at_most_one(&of, "pid", sink.pid.is_some(), sink.pid_file.is_some())?;
-            if sink.signal.is_some() != process || sink.pid.is_some_and(|pid| pid < 2) {
-                return Err(format!("{of}: a signal needs a pid_file (or a pid above 1)"));
-            }
-            if let Some(name) = sink.names.values().find(|name| !is_plain(name)) {
-                return Err(format!(
-                    "{of}: {name:?} is no name; use letters, digits, `.`, `_`, `-`"
-                ));
-            }
-            let names: Vec<_> = sink.tokens.iter().map(|token| sink.name_of(token)).collect();
-            distinct(&format!("{of}: name"), &names)?;
-            if let Some(token) = sink.names.keys().find(|it| !sink.tokens.contains(it)) {
-                return Err(format!("{of}: names has {token}, which is not among its tokens"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_http(&self) -> Result<(), String> {
-        if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return Err("listen: loopback only, such as 127.0.0.1:9470".to_owned());
-        }
-        distinct("caller", &self.callers.iter().map(|it| &it.name).collect::<Vec<_>>())?;
-        if !self.callers.is_empty() && self.listen.is_none() && self.socket.is_none() {
-            return Err("callers need a socket or a listen address to ask at".to_owned());
-        }
-        for caller in &self.callers {
-            let of = format!("caller {}", caller.name);
-            self.known(&of, &caller.tokens)?;
-            let (file, env) = (caller.secret_file.is_some(), caller.secret_env.is_some());
-            exactly_one(&of, "secret_file or secret_env", file, env)?;
-        }
-        Ok(())
-    }
-
-    fn known(&self, of: &str, names: &[Group]) -> Result<(), String> {
-        if names.is_empty() {
-            return Err(format!("{of}: tokens is empty"));
-        }
-        distinct(&format!("{of}: token"), &names.iter().collect::<Vec<_>>())?;
-        match names.iter().find(|name| self.tokens.iter().all(|token| token.name != **name)) {
-            Some(name) => Err(format!("{of}: there is no [[token]] with the name {name}")),
-            None => Ok(()),
-        }
     }
 
     /// The environment variables that hold secrets.
@@ -445,30 +302,6 @@ impl Config {
             lifetime: token.lifetime.unwrap_or(usual),
         }
     }
-
-    /// What is allowed, but will not go well.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for token in &self.tokens {
-            let kind = self.kind(token);
-            if kind.is_stored() {
-                let alone = token.group.is_none().then_some(&token.name);
-                groups.entry((token.channel, kind)).or_default().insert((&token.group, alone));
-            }
-        }
-        let too_many = groups.into_iter().filter(|(_, groups)| groups.len() > GROUPS_THAT_FIT);
-        too_many
-            .map(|((channel, kind), groups)| {
-                format!(
-                    "channel {channel}: {} groups of {} tokens, but no more than \
-                     {GROUPS_THAT_FIT} fit, two tokens each; use another channel for some",
-                    groups.len(),
-                    kind.rule().name
-                )
-            })
-            .collect()
-    }
 }
 
 impl Channel {
@@ -505,34 +338,24 @@ impl Sink {
     }
 }
 
+/// What is wrong and in which line, but not the line: somebody may have written a
+/// secret where the name of its file belongs.
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    let said = error.message();
+    let said = match (said.split_once("string \""), said.rsplit_once("\", expected ")) {
+        (Some((what, _)), Some((_, wanted))) => format!("{what}string, expected {wanted}"),
+        _ => said.to_owned(),
+    };
+    format!("line {line}: {said}")
+}
+
 fn longest() -> i64 {
     match Kind::V21.rule().life {
         Life::AskedFor { longest } => longest,
         Life::Fixed(_) => 30 * DAY,
     }
-}
-
-/// Fit for a variable, a member and a key of a Secret.
-fn is_plain(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    !name.is_empty() && name.bytes().all(plain)
-}
-
-fn distinct<T: PartialEq + fmt::Display>(what: &str, all: &[T]) -> Result<(), String> {
-    for (number, it) in all.iter().enumerate() {
-        if all[..number].contains(it) {
-            return Err(format!("{what} {it} is there twice"));
-        }
-    }
-    Ok(())
-}
-
-fn at_most_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
-    if file && other { Err(format!("{of}: two places for the {what}; write one")) } else { Ok(()) }
-}
-
-fn exactly_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
-    if file == other { Err(format!("{of}: write exactly one of {what}")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -573,45 +396,5 @@ mod tests {
         assert_eq!(wanted(&token("kind = 'v2.1'")), (Kind::V21, NOT_KEPT));
         assert_eq!(wanted(&token("lifetime = 60")), (Kind::V21, 60));
         assert_eq!(wanted(&token("kind = 'short-lived'")).0, Kind::ShortLived);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_what_to_write() {
-        let sink = |more: &str| format!("{}[[sink]]\ntokens = ['a']\n{more}", token(""));
-        for (text, says) in [
-            ("stat = 's'".to_owned(), "unknown field `stat`"),
-            ("look_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
-            (String::new(), "at least one [[token]]"),
-            (token("kind = 'long-lived'"), "[[watch]]"),
-            (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),
-            (token("lifetime = 9999999"), "2592000"),
-            (format!("{}{}", token(""), token("")), "name a is there twice"),
-            (token("").replace("1234", "9999"), "no [[channel]]"),
-            (sink(""), "a path, a command or a signal"),
-            (sink("path = 'p'\nmode = '888'"), "octal"),
-            (sink("path = 'p'\nformat = 'kubernetes-secret'"), "secret_name"),
-            (sink("signal = 'HUP'"), "pid_file"),
-            (sink("signal = 'HUP'\npid = 1"), "pid"),
-            (sink("path = 'p'\nnames = { a = 'x y' }"), "no name"),
-            (sink("path = 'p'").replace("['a']", "['b']"), "no [[token]] with the name b"),
-            (format!("listen = '0.0.0.0:1'\n{}", token("")), "loopback"),
-            (format!("{}[[caller]]\nname='c'\ntokens=['a']\nsecret_env='S'", token("")), "socket"),
-            ("[[watch]]\nname = 'w'".to_owned(), "exactly one of file or env"),
-        ] {
-            let error = parse(&text).unwrap_err();
-            assert!(error.contains(says), "{text}\nsaid: {error}\nexpected: {says}");
-        }
-    }
-
-    #[test]
-    fn more_groups_than_fit_are_warned_of() {
-        let tokens = |count: usize| {
-            let one = |n| {
-                token(&format!("kind = 'v2.1'\ngroup = 'g{n}'")).replace("'a'", &format!("'t{n}'"))
-            };
-            parse(&(0..count).map(one).collect::<String>()).unwrap().warnings()
-        };
-        assert!(tokens(15).is_empty());
-        assert!(tokens(16)[0].contains("no more than 15 fit"));
     }
 }

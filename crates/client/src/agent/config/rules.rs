@@ -1,0 +1,331 @@
+//! What settings must be that a type cannot say: each rule with the words that lead
+//! out of its breach, and what is allowed but will not go well.
+
+use super::{Config, Format, Sink, Token, longest};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+use tegata_token::{id::Group, law::Kind};
+
+/// How many groups fit on one channel: 30 tokens of a kind, two a group.
+const GROUPS_THAT_FIT: usize = 15;
+
+impl Config {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.tokens.is_empty() && self.watched.is_empty() {
+            return Err("nothing to do: write at least one [[token]] or [[watch]]".to_owned());
+        }
+        if !(10..=86_400).contains(&self.look_seconds) {
+            return Err("look_seconds is from 10 to 86400".to_owned());
+        }
+        let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
+        distinct("channel", &ids)?;
+        let tokens = self.tokens.iter().map(|it| &it.name);
+        distinct(
+            "name",
+            &tokens.chain(self.watched.iter().map(|it| &it.name)).collect::<Vec<_>>(),
+        )?;
+        for channel in &self.channels {
+            let of = format!("channel {}", channel.id);
+            at_most_one(&of, "key", channel.key_file.is_some(), channel.key_env.is_some())?;
+            at_most_one(
+                &of,
+                "secret",
+                channel.secret_file.is_some(),
+                channel.secret_env.is_some(),
+            )?;
+        }
+        self.tokens.iter().try_for_each(|token| self.check_token(token))?;
+        self.check_sinks()?;
+        self.check_http()?;
+        for watched in &self.watched {
+            let of = format!("watch {}", watched.name);
+            exactly_one(&of, "file or env", watched.file.is_some(), watched.env.is_some())?;
+        }
+        Ok(())
+    }
+
+    fn check_token(&self, token: &Token) -> Result<(), String> {
+        let of = format!("token {}", token.name);
+        let channel = self.channel(token.channel).ok_or_else(|| {
+            format!("{of}: there is no [[channel]] with the id {}", token.channel)
+        })?;
+        let (has_key, has_secret) = (channel.has_key(), channel.has_secret());
+        match token.kind {
+            _ if !has_key && !has_secret => Err(format!(
+                "channel {}: write key_file or secret_file (or key_env, secret_env)",
+                channel.id
+            )),
+            Some(Kind::LongLived) => Err(format!(
+                "{of}: an administrator makes long-lived tokens; use [[watch]] to be warned of \
+                 their end"
+            )),
+            Some(Kind::V21) if !has_key => Err(format!("{of}: v2.1 needs the channel's key_file")),
+            Some(Kind::ShortLived) if !has_secret => {
+                Err(format!("{of}: short-lived needs the channel's secret_file"))
+            }
+            _ => Ok(()),
+        }?;
+        let longest = longest();
+        match token.lifetime {
+            Some(_) if self.kind(token) != Kind::V21 => {
+                Err(format!("{of}: only v2.1 tokens have a lifetime to choose"))
+            }
+            Some(seconds) if !(1..=longest).contains(&seconds) => {
+                Err(format!("{of}: lifetime is from 1 to {longest} seconds"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_sinks(&self) -> Result<(), String> {
+        let paths: Vec<_> = self.sinks.iter().filter_map(|it| it.path.as_ref()).collect();
+        distinct(
+            "path",
+            &paths.iter().map(|it| it.display()).map(|it| it.to_string()).collect::<Vec<_>>(),
+        )?;
+        self.sinks.iter().enumerate().try_for_each(|(number, sink)| {
+            let of = sink.label(number);
+            self.known(&of, &sink.tokens)?;
+            sink.check_file().and_then(|()| sink.check_told()).map_err(|why| format!("{of}: {why}"))
+        })
+    }
+
+    fn check_http(&self) -> Result<(), String> {
+        if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return Err("listen: loopback only, such as 127.0.0.1:9470".to_owned());
+        }
+        distinct("caller", &self.callers.iter().map(|it| &it.name).collect::<Vec<_>>())?;
+        if !self.callers.is_empty() && self.listen.is_none() && self.socket.is_none() {
+            return Err("callers need a socket or a listen address to ask at".to_owned());
+        }
+        for caller in &self.callers {
+            let of = format!("caller {}", caller.name);
+            self.known(&of, &caller.tokens)?;
+            let (file, env) = (caller.secret_file.is_some(), caller.secret_env.is_some());
+            exactly_one(&of, "secret_file or secret_env", file, env)?;
+        }
+        Ok(())
+    }
+
+    fn known(&self, of: &str, names: &[Group]) -> Result<(), String> {
+        if names.is_empty() {
+            return Err(format!("{of}: tokens is empty"));
+        }
+        distinct(&format!("{of}: token"), &names.iter().collect::<Vec<_>>())?;
+        match names.iter().find(|name| self.tokens.iter().all(|token| token.name != **name)) {
+            Some(name) => Err(format!("{of}: there is no [[token]] with the name {name}")),
+            None => Ok(()),
+        }
+    }
+
+    /// What is allowed, but will not go well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for token in &self.tokens {
+            let kind = self.kind(token);
+            if kind.is_stored() {
+                let alone = token.group.is_none().then_some(&token.name);
+                groups.entry((token.channel, kind)).or_default().insert((&token.group, alone));
+            }
+        }
+        let too_many = groups.into_iter().filter(|(_, groups)| groups.len() > GROUPS_THAT_FIT);
+        let too_many = too_many.map(|((channel, kind), groups)| {
+            format!(
+                "channel {channel}: {} groups of {} tokens, but no more than \
+                 {GROUPS_THAT_FIT} fit, two tokens each; use another channel for some",
+                groups.len(),
+                kind.rule().name
+            )
+        });
+        too_many.chain(self.shared_groups()).collect()
+    }
+
+    /// Tokens that are renewed apart, but of which one's renewal ends the other's.
+    fn shared_groups(&self) -> impl Iterator<Item = String> {
+        let same = |a: &Token, b: &Token| {
+            (a.channel, &a.group, self.kind(a)) == (b.channel, &b.group, self.kind(b))
+        };
+        let stored = |it: &&Token| it.group.is_some() && self.kind(it).is_stored();
+        self.tokens.iter().enumerate().filter(move |(_, it)| stored(it)).filter_map(
+            move |(number, token)| {
+                let other = self.tokens[..number].iter().find(|other| same(other, token))?;
+                Some(format!(
+                    "tokens {} and {} are of one group, which holds two tokens in all: each \
+                     renewal ends one in use; write one [[token]] and put it to several places",
+                    other.name, token.name
+                ))
+            },
+        )
+    }
+}
+
+impl Sink {
+    fn check_file(&self) -> Result<(), String> {
+        if self.format == Format::Token && self.path.is_some() && self.tokens.len() != 1 {
+            return Err("the format \"token\" holds one token; use \"json\" or \"env\"".to_owned());
+        }
+        if self.secret_name.is_some() != (self.format == Format::KubernetesSecret) {
+            return Err("secret_name goes with the format \"kubernetes-secret\"".to_owned());
+        }
+        for (key, name) in [("secret_name", &self.secret_name), ("namespace", &self.namespace)] {
+            if let Some(name) = name.as_ref().filter(|name| !is_dns(name)) {
+                return Err(format!("{key}: {name:?} is none; use a-z, 0-9 and `-` (RFC 1123)"));
+            }
+        }
+        if let Some(token) = self.names.keys().find(|it| !self.tokens.contains(it)) {
+            return Err(format!("names has {token}, which is not among its tokens"));
+        }
+        let names: Vec<_> = self.tokens.iter().map(|token| self.name_of(token)).collect();
+        distinct("name", &names)?;
+        let (fits, of): (fn(&str) -> bool, _) = match self.format {
+            Format::Env => (is_variable, "letters, digits and `_`, no digit first"),
+            _ => (is_plain, "letters, digits, `.`, `_`, `-`"),
+        };
+        match names.iter().find(|name| !fits(name)) {
+            Some(name) => Err(format!("{name:?} is no name; give one in `names`, of {of}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_told(&self) -> Result<(), String> {
+        if self.path.is_none() && self.command.is_none() && self.signal.is_none() {
+            return Err("write a path, a command or a signal".to_owned());
+        }
+        if self.command.as_ref().is_some_and(Vec::is_empty) {
+            return Err("the command is empty".to_owned());
+        }
+        let process = self.pid.is_some() || self.pid_file.is_some();
+        at_most_one("signal", "pid", self.pid.is_some(), self.pid_file.is_some())?;
+        if self.signal.is_some() != process || self.pid.is_some_and(|pid| pid < 2) {
+            return Err("a signal needs a pid_file (or a pid above 1)".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Fit for a member and for a key of a Secret.
+fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !name.is_empty() && name.bytes().all(plain)
+}
+
+/// Fit for a variable of a shell (POSIX.1, section 3.216).
+fn is_variable(name: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    !name.starts_with(|it: char| it.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(letter)
+}
+
+/// A DNS label (RFC 1123, section 2.1), which is a name for every object of Kubernetes.
+fn is_dns(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let ends = !name.starts_with('-') && !name.ends_with('-');
+    (1..=63).contains(&name.len()) && ends && name.bytes().all(inner)
+}
+
+fn distinct<T: PartialEq + fmt::Display>(what: &str, all: &[T]) -> Result<(), String> {
+    for (number, it) in all.iter().enumerate() {
+        if all[..number].contains(it) {
+            return Err(format!("{what} {it} is there twice"));
+        }
+    }
+    Ok(())
+}
+
+fn at_most_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
+    if file && other { Err(format!("{of}: two places for the {what}; write one")) } else { Ok(()) }
+}
+
+fn exactly_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
+    if file == other { Err(format!("{of}: write exactly one of {what}")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const CHANNEL: &str = "[[channel]]\nid = '1234567890'\nkey_file = 'k'\nsecret_file = '/s'\n";
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(&format!("{text}\n{CHANNEL}"), Path::new("/etc/agent"))
+    }
+
+    fn token(more: &str) -> String {
+        format!("[[token]]\nname = 'a'\nchannel = '1234567890'\n{more}\n")
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_to_write() {
+        let sink = |more: &str| format!("{}[[sink]]\ntokens = ['a']\n{more}", token(""));
+        for (text, says) in [
+            ("stat = 's'".to_owned(), "unknown field `stat`"),
+            ("look_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
+            (String::new(), "at least one [[token]]"),
+            (token("kind = 'long-lived'"), "[[watch]]"),
+            (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),
+            (token("lifetime = 9999999"), "2592000"),
+            (format!("{}{}", token(""), token("")), "name a is there twice"),
+            (token("").replace("1234", "9999"), "no [[channel]]"),
+            (sink(""), "a path, a command or a signal"),
+            (sink("path = 'p'\nmode = '888'"), "octal"),
+            (sink("path = 'p'\nformat = 'kubernetes-secret'"), "secret_name"),
+            (sink("signal = 'HUP'"), "pid_file"),
+            (sink("signal = 'HUP'\npid = 1"), "pid"),
+            (sink("path = 'p'\nnames = { a = 'x y' }"), "no name"),
+            (sink("path = 'p'\nformat = 'env'\nnames = { a = 'x-y' }"), "no digit first"),
+            (sink("path = 'p'\nformat = 'env'\nnames = { a = '1x' }"), "no digit first"),
+            (sink("path = 'p'\nformat = 'kubernetes-secret'\nsecret_name = 'A_b'"), "RFC 1123"),
+            (
+                sink(
+                    "path = 'p'\nformat = 'kubernetes-secret'\nsecret_name = 'a'\nnamespace = '-'",
+                ),
+                "namespace",
+            ),
+            (sink("path = 'p'").replace("['a']", "['b']"), "no [[token]] with the name b"),
+            (format!("listen = '0.0.0.0:1'\n{}", token("")), "loopback"),
+            (format!("{}[[caller]]\nname='c'\ntokens=['a']\nsecret_env='S'", token("")), "socket"),
+            ("[[watch]]\nname = 'w'".to_owned(), "exactly one of file or env"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(says), "{text}\nsaid: {error}\nexpected: {says}");
+        }
+    }
+
+    #[test]
+    fn more_groups_than_fit_are_warned_of() {
+        let tokens = |count: usize| {
+            let one = |n| {
+                token(&format!("kind = 'v2.1'\ngroup = 'g{n}'")).replace("'a'", &format!("'t{n}'"))
+            };
+            parse(&(0..count).map(one).collect::<String>()).unwrap().warnings()
+        };
+        assert!(tokens(15).is_empty());
+        assert!(tokens(16)[0].contains("no more than 15 fit"));
+    }
+
+    #[test]
+    fn two_tokens_of_one_group_are_warned_of() {
+        let two = |a: &str, b: &str| {
+            parse(&format!("{}{}", token(a), token(b).replace("'a'", "'b'"))).unwrap().warnings()
+        };
+        let group = "kind = 'v2.1'\ngroup = 'g'";
+        let said = two(group, group);
+        assert!(said.len() == 1 && said[0].contains("tokens a and b"), "{said:?}");
+        assert!(two(group, "kind = 'short-lived'\ngroup = 'g'").is_empty(), "counted apart");
+        assert!(two(group, "kind = 'v2.1'\ngroup = 'h'").is_empty());
+        assert!(two("kind = 'v2.1'", "kind = 'v2.1'").is_empty(), "without a group none is ended");
+    }
+
+    #[test]
+    fn a_secret_that_stands_where_none_belongs_is_not_repeated() {
+        for wrong in ["secret = 'canary'", "secret_file = canary", "look_seconds = 'canary'"] {
+            let error = parse(&format!("state = 's'\n{wrong}")).unwrap_err();
+            assert!(!error.contains("canary") && error.contains("line 2"), "{error}");
+        }
+    }
+}
