@@ -279,9 +279,7 @@ impl Client {
         }
         let answer: Answer = self.json(request).await?;
         let token = PlainSecret::from_caller(answer.access_token);
-        // What goes into headers and files must be one word.
-        let is_word = token.reveal().bytes().all(|b| b.is_ascii_graphic());
-        if token.reveal().is_empty() || !is_word || answer.expires_in <= 0 {
+        if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
             return Err(unavailable("the answer holds no token that could be used"));
         }
         if !answer.token_type.eq_ignore_ascii_case("Bearer") {
@@ -334,6 +332,14 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.base)
     }
+}
+
+/// Whether a text can be a bearer token (RFC 6750, section 2.1). It goes into headers
+/// and into files that shells read: `$(…)` must not get there.
+fn is_b64token(text: &str) -> bool {
+    let word = text.trim_end_matches('=');
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    !word.is_empty() && word.bytes().all(fits)
 }
 
 fn unavailable(why: &str) -> Failure {

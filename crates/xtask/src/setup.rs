@@ -1,6 +1,7 @@
 //! Brings in what the tests need besides Rust: LINE's own SDKs for Python and
-//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`, the proxies
-//! that the book has configuration for, and a few tools.
+//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`, Kubernetes'
+//! schemas, pinned in `crates/cli/tests/agent`, the proxies that the book has
+//! configuration for, and a few tools.
 //!
 //! SDKs go to `target/test-parts`, where the tests look for them, through the
 //! ordinary `pip` and `npm` of the machine. What is there already at those
@@ -33,7 +34,7 @@ pub fn everything() -> anyhow::Result<()> {
     proxies()
 }
 
-/// Installs the SDKs unless they are there, and says where.
+/// Installs the SDKs and the schemas unless they are there, and says where the SDKs are.
 ///
 /// Fails, naming what is missing, where the machine has no Python 3 or no npm,
 /// or a package cannot be had.
@@ -52,6 +53,10 @@ pub fn sdks() -> anyhow::Result<Sdks> {
         Sdks { python: python.join("bin/python"), node: node.join("node_modules/.bin/node") };
     install(&python, &pins, &["requirements.txt"], &sdks.python, install_python)?;
     install(&node, &pins, &["package.json", "package-lock.json"], &sdks.node, install_node)?;
+    let kubernetes = parts.join("kubernetes");
+    let validator = kubernetes.join("bin/kubernetes-validate");
+    let pins = workspace.join("crates/cli/tests/agent");
+    install(&kubernetes, &pins, &["requirements.txt"], &validator, install_python)?;
     Ok(sdks)
 }
 
@@ -87,11 +92,12 @@ fn install(
 }
 
 /// Installs the programs that tests run besides the SDKs: `strace`, which makes a
-/// disk fail, and `faketime`, which sets the clock of a process.
+/// disk fail, `faketime`, which sets the clock of a process, and `systemd`, which runs
+/// the agent's unit.
 ///
 /// Fails, naming what is missing, where they cannot be had.
 pub fn tools() -> anyhow::Result<()> {
-    let missing: Vec<&str> = ["strace", "faketime"]
+    let missing: Vec<&str> = ["strace", "faketime", "systemd"]
         .into_iter()
         .filter(|tool| !works(Command::new(tool).arg("--version")))
         .collect();

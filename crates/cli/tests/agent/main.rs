@@ -6,7 +6,10 @@ mod bots;
 mod faults;
 mod kills;
 mod month;
+mod notify;
+mod packaging;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;
+mod sinks;
 mod world;

@@ -54,6 +54,12 @@ impl World {
         Self { server, home, channel, secret, canaries: Arc::new(canaries.into()) }
     }
 
+    /// Kills the authority, as by `kill -9`.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.server.process.kill();
+        let _ = self.server.process.wait();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
@@ -99,7 +105,8 @@ impl World {
         answer.status == 200
     }
 
-    fn is_secret(&self, token: &str) {
+    /// Must not be told from now on.
+    pub(crate) fn is_secret(&self, token: &str) {
         let mut canaries = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
         if !canaries.iter().any(|it| it == token) {
             canaries.push(token.to_owned());

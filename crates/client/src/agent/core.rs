@@ -280,6 +280,12 @@ impl Core {
         &self.targets
     }
 
+    /// Whether what is held is more than what was kept over a restart.
+    #[must_use]
+    pub fn has_looked(&self) -> bool {
+        self.targets.iter().all(Target::was_looked_at)
+    }
+
     /// Where they are put.
     #[must_use]
     pub fn sinks(&self) -> &[Sink] {

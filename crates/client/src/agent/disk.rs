@@ -76,11 +76,15 @@ fn write(new: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Whether the file at `path` holds just `text` and has these permission bits.
+/// Whether the file at `path` holds just `text` and has these permission bits and
+/// this owner.
 #[must_use]
-pub fn holds(path: &Path, text: &str, mode: u32) -> bool {
-    let bits = |meta: fs::Metadata| meta.mode() & 0o777;
-    fs::metadata(path).is_ok_and(|meta| bits(meta) == mode)
+pub fn holds(path: &Path, text: &str, mode: u32, owner: Owner) -> bool {
+    let is_theirs = |meta: &fs::Metadata| {
+        owner.user.is_none_or(|it| it == meta.uid())
+            && owner.group.is_none_or(|it| it == meta.gid())
+    };
+    fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o777 == mode && is_theirs(&meta))
         && fs::read(path).is_ok_and(|found| found == text.as_bytes())
 }
 
@@ -109,9 +113,15 @@ mod tests {
         fs::write(beside(&path).unwrap(), "left by one who was killed").unwrap();
         for text in ["a long first one", "new"] {
             replace(&path, text, 0o640, Owner::default()).unwrap();
-            assert!(holds(&path, text, 0o640));
+            assert!(holds(&path, text, 0o640, Owner::default()));
         }
-        assert!(!holds(&path, "new", 0o600) && !holds(&path, "old", 0o640));
+        let anybody = Owner::default();
+        assert!(!holds(&path, "new", 0o600, anybody) && !holds(&path, "old", 0o640, anybody));
+        let nobody = Owner { user: None, group: Some(65_534) };
+        assert!(
+            !holds(&path, "new", 0o640, nobody),
+            "as the owner of the file changes, so must it"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -109,11 +109,11 @@ pub async fn run(
     let mut stop = pin!(stop);
     loop {
         let now = shared.now();
-        let (orders, report, wait) = {
+        let (orders, report, has_looked, wait) = {
             let mut core = shared.core();
             let orders = core.due(now);
             let wait = core.next_time(now).since(now);
-            (orders, Report::of(&core, now), wait)
+            (orders, Report::of(&core, now), core.has_looked(), wait)
         };
         for order in orders {
             let (client, shared) = (Arc::clone(&client), Arc::clone(&shared));
@@ -122,7 +122,7 @@ pub async fn run(
                 carry_out(order, &client, &shared, &audience, &private).await
             });
         }
-        manager.tell(&report);
+        manager.tell(&report, has_looked);
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or(0)).min(manager.patience);
         tokio::select! {
             () = &mut stop => break,
@@ -235,10 +235,13 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// What systemd is told, where it listens (sd_notify(3)): ready once every sink holds
-/// tokens that are good, and alive as long as the loop goes round.
+/// tokens that are good, of which the authority was asked about those that were kept
+/// over a restart; and alive as long as the loop goes round.
 struct Manager {
     is_ready: bool,
     last: Option<Colour>,
+    /// What `systemctl status` shows.
+    said: String,
     /// How often to be heard of.
     patience: Duration,
 }
@@ -247,10 +250,10 @@ impl Manager {
     fn new() -> Self {
         let watchdog = sd_notify::watchdog_enabled().map(|every| every / 3);
         let patience = watchdog.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        Self { is_ready: false, last: None, patience }
+        Self { is_ready: false, last: None, said: String::new(), patience }
     }
 
-    fn tell(&mut self, report: &Report) {
+    fn tell(&mut self, report: &Report, has_looked: bool) {
         let status = report.status;
         let mut states = vec![NotifyState::Watchdog];
         let words = summary(report);
@@ -263,14 +266,17 @@ impl Manager {
                 Colour::Red => tracing::error!("red: {words}"),
             }
             self.last = Some(status);
+        }
+        if self.said != words {
             states.push(NotifyState::Status(&words));
         }
-        if !self.is_ready && status != Colour::Red {
+        if !self.is_ready && has_looked && status != Colour::Red {
             self.is_ready = true;
             states.push(NotifyState::Ready);
         }
         // Without systemd there is nobody to be told.
         let _ = sd_notify::notify(&states);
+        self.said = words;
     }
 }
 

@@ -104,13 +104,13 @@ impl Sink {
         let before = fs::read_to_string(path).ok().map(PlainSecret::from_caller);
         let before = before.as_ref().map(PlainSecret::reveal);
         let Some(content) = form::render(settings, &tokens, before) else { return Ok(()) };
-        let mode = settings.mode.0;
-        if !disk::holds(path, content.reveal(), mode) {
+        let owner = settings.owner.as_deref().map(Owner::find).transpose().map_err(wrong)?;
+        let (mode, owner) = (settings.mode.0, owner.unwrap_or_default());
+        if !disk::holds(path, content.reveal(), mode, owner) {
             if self.content.as_ref().is_some_and(|it| it.reveal() == content.reveal()) {
                 tracing::warn!(file = %path.display(), "changed or removed by somebody else; written anew");
             }
-            let owner = settings.owner.as_deref().map(Owner::find).transpose().map_err(wrong)?;
-            disk::replace(path, content.reveal(), mode, owner.unwrap_or_default())
+            disk::replace(path, content.reveal(), mode, owner)
                 .map_err(|error| wrong(error.to_string()))?;
             self.untold |= settings.command.is_some() || settings.signal.is_some();
         }
@@ -251,7 +251,9 @@ impl Telling {
 async fn run(command: &[String], private: &[String]) -> Result<(), String> {
     let (program, arguments) = command.split_first().ok_or("the command is empty")?;
     let mut to_run = tokio::process::Command::new(program);
-    for name in private {
+    // Nor may it speak to systemd in our name.
+    let notify = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    for name in private.iter().map(String::as_str).chain(notify) {
         to_run.env_remove(name);
     }
     let mut child = to_run

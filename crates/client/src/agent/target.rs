@@ -64,6 +64,8 @@ pub struct Target {
     last_check: UnixTime,
     /// How often to see that the token is still good, in seconds.
     look: i64,
+    /// Whether the authority was asked about what was kept over a restart.
+    was_looked_at: bool,
     /// Whether an act is under way.
     pub busy: bool,
     /// What is wrong, for people.
@@ -107,12 +109,14 @@ impl Target {
         chance: Chance,
     ) -> Self {
         let life = kept.held.as_ref().map(|held| held.life);
-        let retiring = kept.retiring.into_iter();
+        let (retiring, kind) = (kept.retiring.into_iter(), wanted.kind);
         Self {
             name,
             wanted,
             renewal: Renewal::starting(kept.generation, life, chance)
                 .asking_since(kept.asking_since),
+            // Of a stateless one nobody can be asked.
+            was_looked_at: kept.held.is_none() || kind == Kind::Stateless,
             held: kept.held,
             retiring: retiring.map(|held| (held, None)).collect(),
             // What was kept may have ended meanwhile, or by another clock.
@@ -132,7 +136,8 @@ impl Target {
         Kept {
             generation: self.renewal.generation(),
             asking_since: self.renewal.is_asking_since(),
-            held: self.held.clone(),
+            // One that has ended is none to begin with again.
+            held: self.held.clone().filter(|_| self.renewal.life().is_some()),
             retiring: self.retiring.iter().map(|(held, _)| held.clone()).collect(),
         }
     }
@@ -141,6 +146,13 @@ impl Target {
     #[must_use]
     pub fn held(&self) -> Option<&Held> {
         self.held.as_ref()
+    }
+
+    /// Whether a token that was kept over a restart was asked about since, with or
+    /// without an answer: it may have ended meanwhile.
+    #[must_use]
+    pub fn was_looked_at(&self) -> bool {
+        self.was_looked_at
     }
 
     /// The token, if it is good as far as anybody knows.
@@ -181,6 +193,7 @@ impl Target {
     /// Takes in what came of an act.
     pub fn done(&mut self, now: UnixTime, outcome: Outcome, chance: Chance) -> Change {
         self.busy = false;
+        self.was_looked_at |= matches!(outcome, Outcome::Issued(Ok(_)) | Outcome::Checked(_));
         match outcome {
             Outcome::Issued(Ok(issued)) => {
                 self.issued(now, issued, chance);

@@ -18,6 +18,8 @@ pub struct Watch {
     look: i64,
     /// Whether the authority is being asked.
     pub busy: bool,
+    /// Whether the log tells of its end.
+    is_warned_of: bool,
     state: State,
 }
 
@@ -51,7 +53,14 @@ impl Watch {
     #[must_use]
     pub fn new(settings: config::Watched, look: i64) -> Self {
         let state = State::Unknown("not looked at yet".to_owned());
-        Self { settings, look_at: UnixTime(i64::MIN), look, busy: false, state }
+        Self {
+            settings,
+            look_at: UnixTime(i64::MIN),
+            look,
+            busy: false,
+            is_warned_of: false,
+            state,
+        }
     }
 
     /// The token to ask about at `now`, or until when there is nothing to ask.
@@ -76,6 +85,7 @@ impl Watch {
         match checked {
             Ok(Verified { expires_in, .. }) => {
                 self.become_(State::Good { until: now.plus(expires_in), doubt: None });
+                self.warn(now);
             }
             Err(Failure::Refused { said, .. }) => self.become_(State::Bad(said)),
             Err(failure) => {
@@ -88,6 +98,18 @@ impl Watch {
                 };
                 self.become_(state);
             }
+        }
+    }
+
+    /// Once for each token, and again when somebody put another into its place.
+    fn warn(&mut self, now: UnixTime) {
+        let before = self.is_warned_of;
+        let verdict = self.verdict(now);
+        self.is_warned_of = matches!(verdict, Verdict::Warning(_));
+        if let Verdict::Warning(why) = verdict
+            && !before
+        {
+            tracing::warn!(token = %self.settings.name, why, "a watched token is about to end");
         }
     }
 

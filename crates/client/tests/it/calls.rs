@@ -62,7 +62,7 @@ async fn every_operation_is_asked_for_as_line_documents_it() {
 
 #[tokio::test]
 async fn only_a_clear_no_is_a_refusal() {
-    let answers: [fn() -> axum::response::Response; 9] = [
+    let answers: [fn() -> axum::response::Response; 10] = [
         || with_status(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#),
         || with_status(404, r#"{"message":"Cannot find channel key"}"#),
         || (with_status(429, "{}").status(), [("Retry-After", "7")], "{}").into_response(),
@@ -71,6 +71,7 @@ async fn only_a_clear_no_is_a_refusal() {
         || (with_status(302, "").status(), [("Location", "/elsewhere")], "").into_response(),
         || ok("{\"access_token\":\"t\"}"),
         || token("two words", 60),
+        || token("a$(reboot)", 60),
         || token("t", 0),
     ];
     let line = Authority::start(move |number, _| answers[number]()).await;

@@ -1,0 +1,103 @@
+//! What systemd is told, on a socket as it makes one (sd_notify(3)).
+
+use crate::world::{Agent, World, kept, read};
+use serde_json::json;
+use std::{fs, os::unix::net::UnixDatagram, time::Duration};
+
+/// The other end of `NOTIFY_SOCKET`.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn new(world: &World) -> Self {
+        let path = world.path("notify");
+        let _ = fs::remove_file(&path);
+        let socket = UnixDatagram::bind(path).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+        Self(socket)
+    }
+
+    /// The agent, with a watchdog of three seconds.
+    async fn agent(&self, world: &World) -> Agent {
+        world
+            .agent_with(|command| {
+                command
+                    .env("NOTIFY_SOCKET", world.path("notify"))
+                    .env("WATCHDOG_USEC", "3000000")
+                    .env_remove("WATCHDOG_PID");
+            })
+            .await
+    }
+
+    fn next(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.0.recv(&mut bytes).expect("it is heard of");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    fn waits_for(&self, word: &str) {
+        while !self.next().lines().any(|line| line == word) {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ready_is_told_when_the_last_sink_holds_a_good_token_and_not_before() {
+    let world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    let two = format!("{}{}", kept("a", 3_600), kept("b", 3_600).replace("out/", "late/"));
+    world.configure(&two.replace("CHANNEL", &world.channel));
+    let manager = Manager::new(&world);
+    let mut agent = manager.agent(&world).await;
+    agent.becomes("red", "late/b: No such file").await;
+    assert!(read(&world.path("out/a")).is_some(), "one of two");
+    // Alive meanwhile: three beats of the watchdog, a second apart, and not ready.
+    let mut beats = 0;
+    while beats < 3 {
+        let told = manager.next();
+        assert!(!told.contains("READY=1"), "{told}");
+        beats += told.matches("WATCHDOG=1").count();
+    }
+    fs::create_dir(world.path("late")).expect("made");
+    manager.waits_for("READY=1");
+    for file in ["out/a", "late/b"] {
+        let token = read(&world.path(file)).expect("a token");
+        assert!(world.lets_through(&token).await);
+    }
+    let pid = rustix::process::Pid::from_child(&agent.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told to stop");
+    manager.waits_for("STOPPING=1");
+    assert!(agent.process.wait().expect("it ends").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_ended_while_the_agent_was_away_does_not_make_it_ready() {
+    let world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
+    world.configure(&format!("state = 'state'\n{token}"));
+    let agent = world.agent().await;
+    agent.becomes("green", "").await;
+    drop(agent);
+    let old = read(&world.path("out/bot")).expect("a token");
+    let path = format!("/channels/{}/revocations", world.channel);
+    world.admin("POST", &path, json!({ "access_token": old })).await;
+    let manager = Manager::new(&world);
+    let agent = manager.agent(&world).await;
+    manager.waits_for("READY=1");
+    let token = read(&world.path("out/bot")).expect("a token");
+    assert!(token != old && world.lets_through(&token).await);
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_good_token_that_was_kept_a_start_needs_no_authority() {
+    let mut world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
+    world.configure(&format!("state = 'state'\n{token}"));
+    drop(world.agent().await.becomes("green", "").await);
+    world.stop();
+    let manager = Manager::new(&world);
+    let agent = manager.agent(&world).await;
+    manager.waits_for("READY=1");
+    assert_eq!(agent.health().await.0, 200);
+}
