@@ -6,13 +6,11 @@
 //! cut off its end, without being noticed. What a seal says, and what a check looks
 //! for, is in `tegata_store::audit`.
 
-use crate::{authority::Authority, chance, master_key::MasterKey};
+use crate::{authority::Authority, chance, master_key::MasterKey, private_file};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
 };
 use tegata_store::{
@@ -183,8 +181,8 @@ impl Audit {
     fn see(&self, seal: &Seal) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let seen = Seen { newest: seal.into(), kept_from: seal.kept_from };
-        let text = serde_json::to_string(&seen).map_err(io::Error::from);
-        text.and_then(|text| write(file, &text)).map_err(|error| cannot(file, &error))
+        let text = serde_json::to_string(&seen).map_err(|error| cannot(file, &error))?;
+        private_file::replace(file, &text).map_err(|error| cannot(file, &error))
     }
 }
 
@@ -197,33 +195,19 @@ async fn record(
     store.record(Event { act, provider: None, channel: None, detail }, by).await
 }
 
-fn cannot(file: &Path, error: &io::Error) -> Error {
+fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {
     Error::Unavailable(format!("the audit's mark {}: {error}", file.display()).into())
 }
 
 fn read_seen(file: &Path) -> Result<Option<Seen>> {
     match std::fs::read_to_string(file) {
         Ok(text) => {
-            let damaged = |error: serde_json::Error| cannot(file, &error.into());
+            let damaged = |error: serde_json::Error| cannot(file, &error);
             serde_json::from_str(&text).map(Some).map_err(damaged)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot(file, &error)),
     }
-}
-
-/// The whole file or none of it.
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut open = OpenOptions::new();
-    let mut new = open.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)?;
-    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn open_key(master: &MasterKey, (public, sealed): &([u8; 32], Sealed)) -> Option<SigningKey> {

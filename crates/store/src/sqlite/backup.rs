@@ -47,7 +47,7 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
     let store = &recover::existing(store)?;
     let file = |error| OpenError::File(to.to_owned(), error);
     // Its name is taken first, so that nobody else's file is ever written over.
-    new_file(to, false).map_err(file)?;
+    new_file(to).map_err(file)?;
     let partial = with(to, ".partial");
     let done = copy(store, &partial, progress).and_then(|copied| {
         fs::rename(&partial, to).and_then(|()| sync_folder(to)).map_err(file)?;
@@ -119,7 +119,13 @@ fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenEr
     if version > latest_schema() {
         return Err(OpenError::NewerSchema(from.to_owned()));
     }
-    new_file(to, true).map_err(|error| OpenError::File(to.to_owned(), error))?;
+    // What a copy left there that was cut off goes, or what somebody else put there
+    // to have it written into: a link, or a file that others can read.
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => new_file(to),
+    }
+    .map_err(|error| OpenError::File(to.to_owned(), error))?;
     let written = |error| OpenError::Database(to.to_owned(), error);
     let mut target = Connection::open(to).map_err(written)?;
     {
@@ -166,11 +172,10 @@ fn seal(copy: &Connection, version: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A file of its owner's alone; an empty one, if it may have been there before.
-fn new_file(path: &Path, again: bool) -> io::Result<File> {
+/// A new file of its owner's alone.
+fn new_file(path: &Path) -> io::Result<File> {
     let mut open = OpenOptions::new();
-    open.write(true).mode(0o600).create_new(!again).create(again).truncate(again);
-    open.open(path).map_err(|error| match error.kind() {
+    open.write(true).mode(0o600).create_new(true).open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => io::Error::new(
             io::ErrorKind::AlreadyExists,
             "there is a file of this name; nothing is written over it, so choose another",

@@ -5,10 +5,10 @@ use crate::{
     place::{Place, Sqlite},
     world::{ALL, Ask, NOW, World, by, refusal},
 };
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tegata_store::{
     EndedBy, Ending, Store,
-    sqlite::{OpenError, SqliteStore},
+    sqlite::{self, OpenError, SqliteStore},
 };
 use tegata_token::{
     id::{ProviderId, TokenId},
@@ -175,4 +175,27 @@ async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
     assert_eq!(refusal(end(10_001).await), Refusal::TooManyStatelessEndings);
     assert_eq!(world.forget(1, at).await.unwrap(), 9_999);
     end(10_001).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_is_its_owners_alone_whatever_lay_in_its_way() {
+    let place = Sqlite::new();
+    let path = place.path();
+    let mut world = World::at(Box::new(place)).await;
+    world.shop().await;
+    world.close();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    // Left behind by a copy that was cut off, or laid there by somebody else.
+    fs::write(at("open.db.partial"), "x").unwrap();
+    fs::set_permissions(at("open.db.partial"), fs::Permissions::from_mode(0o666)).unwrap();
+    sqlite::backup(&path, &at("open.db"), &mut |_, _| ()).unwrap();
+    assert_eq!(mode("open.db"), 0o600);
+    fs::write(at("letter"), "do not write over me").unwrap();
+    std::os::unix::fs::symlink(at("letter"), at("linked.db.partial")).unwrap();
+    sqlite::backup(&path, &at("linked.db"), &mut |_, _| ()).unwrap();
+    assert_eq!(fs::read_to_string(at("letter")).unwrap(), "do not write over me");
+    assert!(fs::symlink_metadata(at("linked.db")).unwrap().is_file());
+    assert_eq!(mode("linked.db"), 0o600);
 }
