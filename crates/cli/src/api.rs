@@ -71,9 +71,11 @@ impl Remote {
     }
 }
 
-/// A client that waits for no answer for ever.
+/// A client that waits for no answer for ever, and sends nothing where it was not told
+/// to: an authority redirects nobody, and what is sent to it are secrets.
 pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder().timeout(PATIENCE).build()
+    let client = reqwest::Client::builder().timeout(PATIENCE);
+    client.redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// A client of one authority.
@@ -193,7 +195,14 @@ impl Api {
             };
         }
         let said = serde_json::from_slice(&body).ok().and_then(|it| reason(&it));
-        let said = said.unwrap_or_else(|| format!("{} answered {status}", self.url));
+        let said = said.unwrap_or_else(|| match status.is_redirection() {
+            true => format!(
+                "{} answered {status}, and a redirect is not followed; name the authority's \
+                 own address with --url or TEGATA_URL",
+                self.url
+            ),
+            false => format!("{} answered {status}", self.url),
+        });
         Err(match retry_after {
             Some(seconds) => anyhow!("{said}; try again in {seconds} s"),
             None => anyhow!(said),

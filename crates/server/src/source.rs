@@ -55,7 +55,8 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, BadNetwork> {
         let one = || text.parse::<IpAddr>().map(IpNet::from);
-        text.parse().or_else(|_| one()).map(Self).map_err(|_| BadNetwork)
+        let network = text.parse().or_else(|_| one()).map_err(|_| BadNetwork)?;
+        Ok(Self(canonical(network)))
     }
 }
 
@@ -64,6 +65,16 @@ impl TryFrom<String> for Network {
 
     fn try_from(text: String) -> Result<Self, BadNetwork> {
         text.parse()
+    }
+}
+
+/// IPv4 within IPv6 (RFC 4291, section 2.5.5.2) as IPv4: so addresses are compared.
+fn canonical(network: IpNet) -> IpNet {
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(length)) if network.addr().is_ipv6() => {
+            IpNet::new(address, length).unwrap_or(network)
+        }
+        _ => network,
     }
 }
 
@@ -160,6 +171,18 @@ mod tests {
         }
         for bad in ["", "10.0.0.0/33", "10.0.0", "proxy", " 10.0.0.7"] {
             assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ipv4_within_ipv6_is_ipv4() {
+        for (written, meant) in [
+            ("::ffff:10.0.0.7", "10.0.0.7/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/90", "::ffff:0.0.0.0/90"),
+            ("fd00::/8", "fd00::/8"),
+        ] {
+            assert_eq!(written.parse::<Network>().unwrap().0.to_string(), meant);
         }
     }
 

@@ -96,7 +96,9 @@ ten_digit_id! {
 }
 
 /// A team or a set of users within a channel that holds its own tokens:
-/// 1 to 64 of `a-z A-Z 0-9 . _ -`. Cheap to clone.
+/// 1 to 64 of `a-z A-Z 0-9 . _ -`, but not `.` or `..`, which in an address mean the
+/// folder and the one above: a deletion of such a group could become one of its
+/// channel. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group(Arc<str>);
 
@@ -116,10 +118,10 @@ impl FromStr for Group {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let fits = (1..=Self::LONGEST).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if fits {
+        if fits && !matches!(text, "." | "..") {
             Ok(Self(text.into()))
         } else {
-            Err(BadName("a group is 1 to 64 of a-z A-Z 0-9 . _ -"))
+            Err(BadName("a group is 1 to 64 of a-z A-Z 0-9 . _ -, and not . or .."))
         }
     }
 }
@@ -295,7 +297,8 @@ mod tests {
     fn a_group_has_1_to_64_of_the_allowed_characters() {
         assert!("Team-a.1_b".parse::<Group>().is_ok());
         assert!("x".repeat(64).parse::<Group>().is_ok());
-        for wrong in ["", "a b", "ä", "a/b", &"x".repeat(65)] {
+        assert!("...".parse::<Group>().is_ok());
+        for wrong in ["", "a b", "ä", "a/b", ".", "..", &"x".repeat(65)] {
             assert!(wrong.parse::<Group>().is_err(), "{wrong:?} was taken");
         }
     }

@@ -2,6 +2,10 @@
 
 use crate::program::{ADMIN_TOKEN, Desk, Home, finish, finish_with, mode};
 use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
 
 #[test]
 fn a_token_is_issued_verified_explained_and_revoked() {
@@ -210,6 +214,27 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     finish(&mut by_file).expect(0);
     let mut by_flag = desk.command(&["provider", "list", "--admin-token-file", "token"]);
     finish(by_flag.env("TEGATA_ADMIN_TOKEN", "wrong")).expect(0);
+}
+
+#[test]
+fn what_is_meant_for_the_authority_is_sent_nowhere_else() {
+    let desk = Desk::new();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let away = elsewhere.local_addr().unwrap();
+    let redirecting = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", redirecting.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = redirecting.accept().unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).unwrap();
+        // To be sent once more, body and all (RFC 9110, section 15.4.8).
+        let answer = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: ";
+        write!(stream, "{answer}http://{away}/\r\nConnection: close\r\n\r\n").unwrap();
+    });
+    desk.run(&["--url", &url, "token", "revoke", "tok"]).expect_error(1, "redirect");
+    answering.join().unwrap();
+    assert!(elsewhere.accept().is_err(), "it went there");
 }
 
 /// Each noun and verb of the program, as its own help lists them.

@@ -109,7 +109,7 @@ async fn mistakes_are_answered_in_lines_words() {
         (SHORT, &[grant, client, secret, ("x", "1"), ("x", "2")],
             r#"{"error":"invalid_request","error_description":"a parameter is repeated"}"#),
         (SHORT, &[grant, client, secret, ("group", "no spaces")],
-            r#"{"error":"invalid_request","error_description":"a group is 1 to 64 of a-z A-Z 0-9 . _ -"}"#),
+            r#"{"error":"invalid_request","error_description":"a group is 1 to 64 of a-z A-Z 0-9 . _ -, and not . or .."}"#),
         (V3, &[grant, client, wrong_secret],
             r#"{"error":"invalid_request","error_description":"Invalid 'client_credentials'."}"#),
         (V3, &[grant, ("client_id", "0000000000"), secret],

@@ -63,7 +63,7 @@ prop_compose! {
         kind in proptest::sample::select(Kind::all().collect::<Vec<_>>()),
         provider in 0..10_000_000_000_u64,
         channel in 0..10_000_000_000_u64,
-        group in proptest::option::of("[a-zA-Z0-9._-]{1,64}"),
+        group in proptest::option::of("[a-zA-Z0-9._-]{1,63}[a-zA-Z0-9_-]"),
         assertion_key in proptest::option::of(any::<[u8; 16]>()),
         serial: u64,
         issued_at in 0..1_i64 << 47,

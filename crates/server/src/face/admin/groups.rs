@@ -16,7 +16,7 @@ use tegata_store::{Ending, GroupPatch, GroupRow};
 use tegata_token::id::{ChannelId, Group};
 
 /// What a group's name must be.
-pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -";
+pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, and not . or ..";
 
 /// List a channel's groups.
 #[utoipa::path(
