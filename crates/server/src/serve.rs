@@ -13,7 +13,13 @@ use crate::{
     metrics::Metrics,
     warnings::{Warnings, webhook::Webhook},
 };
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 use tegata_store::{
     Store,
     sqlite::{MarkFile, OpenError, Options, SqliteStore},
@@ -122,6 +128,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         admin_token: Arc::new(admin_token),
         key_promotion_delay: settings.key_promotion_delay,
         keep_ended_days: settings.keep_ended_days,
+        swept_to: AtomicI64::new(0),
         warnings: Warnings::new(settings.warn, webhook),
         trusted_proxies: settings.trusted_proxies,
         authority: authority.clone(),

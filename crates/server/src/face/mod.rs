@@ -23,7 +23,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 use tegata_token::{
     decide::{Active, Refused},
     law::{Form, LAW},
@@ -45,6 +48,8 @@ pub struct App {
     pub key_promotion_delay: Duration,
     /// For how many days the row of a token is kept after its end.
     pub keep_ended_days: u32,
+    /// How far the sweep has come among the rows of tokens.
+    pub swept_to: AtomicI64,
     /// What tells people before something ends.
     pub warnings: Warnings,
     /// Whose word the door takes for where a request comes from.

@@ -218,6 +218,25 @@ async fn a_log_that_grew_fast_is_short_again_after_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let conn = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+                INSERT INTO token (channel, serial, id, kind, signing_key, form, issued_at,
+                    expires_at, past)
+                SELECT ?1, i, zeroblob(16), 'v2.1', 1, 1, 0, 60, 1 FROM n";
+    conn.execute(many, [shop.id.number()]).unwrap();
+    let left = || -> usize {
+        conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap()
+    };
+    world.advance(60).await;
+    assert_eq!(left(), 10_000);
+    world.advance(60).await;
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_known_is_503_and_checks_go_on() {
     let world = World::new().await;
     let shop = world.channel("shop").await;

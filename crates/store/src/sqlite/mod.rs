@@ -688,7 +688,7 @@ impl Store for SqliteStore {
         before: UnixTime,
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)> {
-        self.read(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
+        self.list(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
     }
 
     async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize> {
