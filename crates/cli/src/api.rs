@@ -91,6 +91,12 @@ impl Api {
         self.admin(Method::GET, path, |it| it.query(query)).await
     }
 
+    /// `GET` of an admin path whose answer may take up to `wait` seconds longer.
+    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
+        let patience = PATIENCE + Duration::from_secs(wait.into());
+        self.admin(Method::GET, path, |it| it.timeout(patience)).await
+    }
+
     /// `POST` to an admin path.
     pub async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
         self.admin(Method::POST, path, |it| it.json(body)).await

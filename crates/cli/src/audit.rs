@@ -133,7 +133,8 @@ pub async fn verify(
         let (report, key) = check_export(&file, key)?;
         as_json(&report, &key)?
     } else {
-        api()?.get(&["audit", "verify"], &()).await?
+        // It goes through all of it.
+        api()?.get_and_wait(&["audit", "verify"], 600).await?
     };
     out.thing(&answer, &["ok", "events", "checkpoints", "unsealed", "problems"])?;
     if answer["ok"] == true {

@@ -656,7 +656,7 @@ impl Store for SqliteStore {
     }
 
     async fn verify_audit(&self, verifier: Verifier) -> Result<Report> {
-        self.read(|conn| Ok(audit::walk(conn, verifier))).await
+        self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
     }
 
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {

@@ -21,6 +21,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     of_requests: Arc<Semaphore>,
     of_lists: Arc<Semaphore>,
+    of_walks: Arc<Semaphore>,
 }
 
 /// Who waits for the answer.
@@ -30,12 +31,16 @@ pub(super) enum For {
     Request,
     /// Somebody who looks through many rows.
     List,
+    /// Somebody who goes through all there is, and knows that it takes its time.
+    Walk,
 }
 
 /// So many requests are read for at once.
 const REQUESTS: usize = 8;
 /// So many lists are.
 const LISTS: usize = 2;
+/// A walk through everything may take this long.
+const WALK: Duration = Duration::from_secs(600);
 /// Connections that are kept open while nobody asks.
 const IDLE: usize = 4;
 
@@ -43,7 +48,8 @@ impl Readers {
     pub fn new(path: PathBuf, vfs: Option<String>) -> Self {
         let slots = |most| Arc::new(Semaphore::new(most));
         let idle = Mutex::default();
-        Self { path, vfs, idle, of_requests: slots(REQUESTS), of_lists: slots(LISTS) }
+        let (of_requests, of_lists, of_walks) = (slots(REQUESTS), slots(LISTS), slots(1));
+        Self { path, vfs, idle, of_requests, of_lists, of_walks }
     }
 
     pub fn connect(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -65,10 +71,12 @@ impl Readers {
         who: For,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let slots = match who {
-            For::Request => self.of_requests.clone(),
-            For::List => self.of_lists.clone(),
+        let (slots, patience) = match who {
+            For::Request => (&self.of_requests, PATIENCE),
+            For::List => (&self.of_lists, PATIENCE),
+            For::Walk => (&self.of_walks, WALK),
         };
+        let slots = slots.clone();
         let readers = self.clone();
         let answer = async {
             // It is never closed. The thread keeps it, also when nobody waits any more.
@@ -81,7 +89,7 @@ impl Readers {
             tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(gone(&error)))
         };
         let too_slow = || Error::Unavailable("reading the store takes too long".into());
-        timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(too_slow()))
+        timeout(patience, answer).await.unwrap_or_else(|_| Err(too_slow()))
     }
 
     fn with<T>(&self, question: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
