@@ -108,6 +108,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Keys and tokens are in memory: a crash leaves none of it in a file, and no other
+    // program of the same user reads it. Where the system has no such thing, so be it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let cli = Cli::parse();
     let runtime = match &cli.command {
         // Of its threads each would cost the memory that it is to do without.

@@ -161,6 +161,13 @@ impl Server {
         self.log.take().unwrap()
     }
 
+    /// Lets it end as a crash would.
+    pub fn crash(self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-ABRT", &id]).status().unwrap().success());
+        self.end()
+    }
+
     /// Asks it to stop, and waits until it has.
     pub fn stop(self) -> ExitStatus {
         let id = self.process.id().to_string();

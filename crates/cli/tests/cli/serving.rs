@@ -3,7 +3,7 @@
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
 use std::{
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::Path,
     process::{Command, Stdio},
 };
@@ -43,6 +43,21 @@ fn a_first_start_leaves_private_files_and_says_how_to_become_an_administrator() 
     let list = format!("export TEGATA_URL={} TEGATA_ADMIN_TOKEN_FILE={file}", again.url);
     let list = sh(&home, &format!("{list}\n'{program}' provider list")).expect(0);
     assert!(list.contains("My company"), "{list}");
+}
+
+#[test]
+fn a_crash_leaves_no_secret_in_a_core_file() {
+    let home = Home::new();
+    let serve = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+    // With leave to write one as large as it likes.
+    let mut shell = Command::new("sh");
+    let words = "ulimit -c unlimited && exec \"$@\"";
+    shell.args(["-c", words, "sh"]).arg(serve.get_program()).args(serve.get_args());
+    shell.current_dir(home.path("."));
+    let status = Server::start(&mut shell).crash();
+    assert_eq!(status.signal(), Some(6), "{status}");
+    assert!(!status.core_dumped(), "{status}");
+    assert!(!home.path("core").exists());
 }
 
 #[test]

@@ -227,9 +227,8 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
                     expires_at, past)
                 SELECT ?1, i, zeroblob(16), 'v2.1', 1, 1, 0, 60, 1 FROM n";
     conn.execute(many, [shop.id.number()]).unwrap();
-    let left = || -> usize {
-        conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap()
-    };
+    let left =
+        || -> usize { conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap() };
     world.advance(60).await;
     assert_eq!(left(), 10_000);
     world.advance(60).await;
