@@ -60,7 +60,7 @@ impl Settings {
 
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
-    crate::log::to_stderr(args.log.as_deref(), args.log_format)?;
+    crate::log::begin(args.log.as_deref(), args.log_format, None)?;
     let stop = async {
         // Whoever cannot hear a signal goes on until killed.
         if stop_signal().await.is_err() {

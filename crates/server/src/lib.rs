@@ -29,6 +29,7 @@ pub mod private_file;
 mod reply;
 pub mod serve;
 pub mod source;
+pub mod traces;
 pub mod warnings;
 
 pub use door::{BadCertificate, TlsFiles};

@@ -16,6 +16,10 @@ pub mod sqlite;
 
 pub use act::*;
 
+/// The target of spans that leave the machine as traces, where an operator has a
+/// collector. Nothing else may have it, and none of these may hold what a caller wrote.
+pub const TRACES: &str = "tegata::traces";
+
 use async_trait::async_trait;
 use figures::Figures;
 use std::sync::Arc;

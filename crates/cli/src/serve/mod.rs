@@ -24,6 +24,7 @@ use tegata_server::{
     config::{AdminToken, JWKS_CACHE, Place, Settings},
     serve::{Running, reload_signals, serve, stop_signal},
     source::TrustedProxies,
+    traces::Exporter,
     warnings::{self, webhook},
 };
 use tegata_token::secret::PlainSecret;
@@ -53,7 +54,16 @@ impl Serve {
 /// Serves until it is told to stop, or until the store gives up.
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.given.or_file(args.config.as_deref())?;
-    crate::log::to_stderr(given.log.as_deref(), given.log_format)?;
+    let traces = given.traces()?;
+    crate::log::begin(given.log.as_deref(), given.log_format, traces.as_ref())?;
+    let served = run_logged(given, admin_token_file).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    served
+}
+
+async fn run_logged(given: Given, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
     let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
     // Kept to the end, and then removed with all that is in it.
@@ -245,6 +255,16 @@ impl Given {
 }
 
 impl Given {
+    /// Where traces go, if anywhere. An empty variable is one that is not set, as the
+    /// standard has it.
+    fn traces(&self) -> anyhow::Result<Option<Exporter>> {
+        let standard = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
+        let collector = self.otlp_endpoint.clone().or_else(standard);
+        let Some(collector) = collector.filter(|it| !it.is_empty()) else { return Ok(None) };
+        let exporter = Exporter::to(&collector, tokio::runtime::Handle::current());
+        exporter.map(Some).map_err(|error| BadUsage(format!("otlp_endpoint: {error}")).into())
+    }
+
     /// Where warnings go. An address without a secret is a mistake, and so is the
     /// other way round.
     fn webhook(&self) -> anyhow::Result<Option<webhook::Settings>> {

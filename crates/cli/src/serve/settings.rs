@@ -127,6 +127,12 @@ pub struct Given {
     /// balancers send nobody here any more; at most 60 [default: 0].
     #[arg(long, env = "TEGATA_DRAIN_DELAY", value_name = "SECONDS")]
     pub drain_delay: Option<u8>,
+    /// Base address of an OpenTelemetry collector that takes traces as OTLP over HTTP,
+    /// such as http://127.0.0.1:4318; headers, name, sampling and batches as
+    /// OpenTelemetry's own variables say
+    /// [default: OTEL_EXPORTER_OTLP_ENDPOINT; without it, no traces].
+    #[arg(long, env = "TEGATA_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// What to log: a level, or directives such as `info,tegata_server=debug`
     /// [default: info,refinery_core=warn].
     #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
@@ -225,6 +231,7 @@ impl Given {
             signing_key_days: self.signing_key_days.or(other.signing_key_days),
             least_free_disk: self.least_free_disk.or(other.least_free_disk),
             drain_delay: self.drain_delay.or(other.drain_delay),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }

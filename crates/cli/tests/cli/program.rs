@@ -38,7 +38,8 @@ impl Home {
     pub fn tegata(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TEGATA_") {
+            let text = name.to_string_lossy();
+            if text.starts_with("TEGATA_") || text.starts_with("OTEL_") {
                 command.env_remove(name);
             }
         }

@@ -4,7 +4,7 @@ use crate::face;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
 /// The longest body that is read, in bytes.
@@ -16,7 +16,7 @@ const DRAINED: usize = 1024 * 1024;
 /// Reads `body` whole, by `due` at the latest; `path` decides in which dialect it
 /// is refused.
 pub(super) async fn read(
-    body: Incoming,
+    body: impl Body<Data = Bytes> + Unpin,
     due: Instant,
     path: &str,
 ) -> Result<Bytes, Response<axum::body::Body>> {
@@ -35,7 +35,7 @@ pub(super) async fn read(
 }
 
 /// `None`: too long.
-async fn collect(mut body: Incoming) -> hyper::Result<Option<Bytes>> {
+async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<Bytes>, B::Error> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     let mut length = 0;

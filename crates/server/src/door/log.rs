@@ -1,14 +1,18 @@
 //! The access log.
 
+use super::{
+    route::Route,
+    trace::{Trace, known_method},
+};
 use crate::{face::App, source::Source};
-use http::{Method, StatusCode, request::Parts};
-use tracing::Level;
+use http::{StatusCode, Uri, request::Parts};
+use tracing::{Level, field::display};
 
-/// One line of the access log. It knows the path and never the query string: that
-/// of a token operation holds a credential.
+/// One line of the access log. It tells the route's template and never the query
+/// string: that of a token operation holds a credential.
 pub(super) struct Log {
     method: &'static str,
-    path: String,
+    uri: Uri,
     began: std::time::Instant,
     routine: bool,
 }
@@ -28,42 +32,41 @@ impl Log {
         );
         let heard = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
         heard.then(|| Self {
-            method: loggable_method(&parts.method),
-            path: loggable(path),
+            method: known_method(&parts.method).unwrap_or("*"),
+            uri: parts.uri.clone(),
             began: app.authority.clock().steady(),
             routine,
         })
     }
 
-    pub fn end(self, app: &App, id: &uuid::Uuid, source: Source, status: StatusCode) {
-        let took = app.authority.clock().steady().duration_since(self.began);
-        let (method, path, status) = (self.method, self.path, status.as_u16());
-        let micros = took.as_micros();
+    pub fn end(self, app: &App, it: &Ended<'_>) {
+        let micros = app.authority.clock().steady().duration_since(self.began).as_micros();
+        let Ended { id, source, status, .. } = *it;
+        let (method, status, route) = (self.method, status.as_u16(), it.route.template());
+        // Which path it was that is not there helps whoever got it wrong.
+        let path = route.is_none().then(|| loggable(self.uri.path()));
+        let channel = it.route.channel().map(display);
+        let trace_id = it.trace.id().map(display);
         if self.routine {
-            tracing::debug!(method, path, status, micros, %source, request_id = %id, "request");
+            tracing::debug!(method, route, path, channel, status, micros, %source,
+                request_id = %id, trace_id, "request");
         } else {
-            tracing::info!(method, path, status, micros, %source, request_id = %id, "request");
+            tracing::info!(method, route, path, channel, status, micros, %source,
+                request_id = %id, trace_id, "request");
         }
     }
 }
 
-/// A method as the log may hold it: anybody may make up one of any length.
-fn loggable_method(method: &Method) -> &'static str {
-    static KNOWN: [Method; 9] = [
-        Method::GET,
-        Method::POST,
-        Method::PATCH,
-        Method::DELETE,
-        Method::PUT,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    KNOWN.iter().find(|known| *known == method).map_or("*", Method::as_str)
+/// A request, once it is answered.
+pub(super) struct Ended<'a> {
+    pub id: &'a uuid::Uuid,
+    pub source: Source,
+    pub route: &'a Route,
+    pub trace: &'a Trace,
+    pub status: StatusCode,
 }
 
-/// A path as the log may hold it: words of ours and ids stand as they came, all
+/// A path that is not there, as the log may hold it: words of ours and ids stand as they came, all
 /// else, which may be a token that somebody put there by mistake, as a star.
 fn loggable(path: &str) -> String {
     const WORDS: [&str; 32] = [

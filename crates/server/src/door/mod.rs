@@ -11,7 +11,9 @@ mod connection;
 mod frames;
 mod log;
 mod pace;
+mod route;
 mod tls;
+mod trace;
 mod wire;
 
 pub use tls::{BadCertificate, Tls, TlsFiles};
@@ -25,7 +27,7 @@ use crate::{
 use axum::Router;
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
 };
 use http_body_util::{Either, Full};
 use hyper::{
@@ -33,8 +35,9 @@ use hyper::{
     server::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use log::Log;
+use log::{Ended, Log};
 use pace::Given;
+use route::{Arriving, Check, Route};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -52,7 +55,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
-use tracing::Instrument;
+use trace::Trace;
 use uuid::Uuid;
 
 /// Request line and headers are parsed up to this many bytes.
@@ -93,7 +96,8 @@ struct Door {
 /// under way to its end.
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
     let door = Arc::new(Door {
-        router: face::router(app.clone(), terms.shows),
+        router: face::router(app.clone(), terms.shows)
+            .layer(axum::middleware::from_fn(route::arrive)),
         app,
         shows: terms.shows,
         idle: terms.idle,
@@ -117,6 +121,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: Can
 
 fn http1() -> http1::Builder {
     let mut http1 = http1::Builder::new();
+    // What is no HTTP at all is refused by the library, before there is a request:
+    // such a 400 bears no headers of ours, an id least of all, and no log tells of it.
     // Slowness is the pace's affair, for all protocols.
     http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LONGEST_HEAD as usize);
     http1
@@ -190,58 +196,65 @@ impl Door {
         let (parts, body) = request.into_parts();
         let source = self.app.trusted_proxies.source(peer.ip(), &parts.headers);
         let log = Log::begin(&self.app, &parts);
-        let path = parts.uri.path();
+        let trace = Trace::begin(&parts, &id);
+        let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = face::is_admin(path);
-        let answer = without_panic(self.answer_bare(parts, body, source, due, &id)).await;
+        let check = if self.shows.public { Check::asked_for(&method, path) } else { None };
+        let route = check.map_or_else(|| Route::Routed(Arc::default()), Route::Check);
+        let work =
+            self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
+        let answer = without_panic(work).await;
         let mut answer = answer.unwrap_or_else(|Panicked| {
             self.app.metrics.bugs.inc();
-            tracing::error!(request_id = %id, "a request met a bug");
-            whole(face::bug(admin))
+            tracing::error!(request_id = %id, route = route.template(), "a request met a bug");
+            whole(face::signed(face::bug(admin), &id))
         });
+        let status = answer.status();
         if let Some(log) = log {
-            log.end(&self.app, &id, source, answer.status());
+            log.end(&self.app, &Ended { id: &id, source, route: &route, trace: &trace, status });
         }
+        trace.end(&method, &route, status);
         dress(&mut answer, &id, self.tls.is_some());
         answer
     }
 
-    async fn answer_bare(
-        &self,
-        parts: Parts,
-        body: Incoming,
-        source: Source,
-        due: Instant,
-        id: &Uuid,
-    ) -> Answer {
+    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> Answer {
         if !names_one_host(&parts) {
             let words = "a request names one host: send exactly one Host header";
             return quick(reply::message(StatusCode::BAD_REQUEST, words));
         }
-        let path = parts.uri.path();
-        if parts.method == Method::GET && self.shows.public {
-            let query = parts.uri.query();
-            match path {
-                "/oauth2/v2.1/verify" => return quick(face::line::verify_jws(&self.app, query)),
-                "/gateway/verify" => {
-                    return quick(face::gateway::verify(&self.app, &parts.headers, query));
-                }
-                _ => {}
+        let (query, headers) = (parts.uri.query(), &parts.headers);
+        let routed = match it.route {
+            Route::Check(Check::VerifyJws) => {
+                return quick(face::line::verify_jws(&self.app, query));
             }
-        }
-        let body = match body::read(body, due, path).await {
-            Ok(body) => body,
-            Err(refused) => return whole(refused),
+            Route::Check(Check::Gateway) => {
+                return quick(face::gateway::verify(&self.app, headers, query));
+            }
+            Route::Check(Check::VerifyOpaque) => {
+                return match body::read(body, it.due, parts.uri.path()).await {
+                    Ok(body) => quick(face::line::verify_opaque(&self.app, headers, &body)),
+                    Err(refused) => whole(refused),
+                };
+            }
+            Route::Routed(routed) => routed.clone(),
         };
-        if parts.method == Method::POST && path == "/v2/oauth/verify" && self.shows.public {
-            return quick(face::line::verify_opaque(&self.app, &parts.headers, &body));
-        }
-        let mut request = Request::from_parts(parts, axum::body::Body::from(body));
-        request.extensions_mut().insert(source);
-        // Every line that is logged for the request bears its id.
-        let span = tracing::info_span!("request", %id);
-        let Ok(answer) = self.router.clone().oneshot(request).instrument(span).await;
-        whole(answer)
+        let mut request = Request::from_parts(parts, axum::body::Body::new(body));
+        let extensions = request.extensions_mut();
+        extensions.insert(it.source);
+        extensions.insert(Arriving { routed, due: it.due });
+        let Ok(answer) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
+        whole(face::signed(answer, &it.id))
     }
+}
+
+/// A request's circumstances.
+struct Arrival<'a> {
+    id: Uuid,
+    source: Source,
+    due: Instant,
+    route: &'a Route,
+    trace: &'a Trace,
 }
 
 /// Whether a request is meant for one host (RFC 9112, section 3.2). We serve one

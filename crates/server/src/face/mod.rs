@@ -31,6 +31,7 @@ use tegata_token::{
     decide::{Active, Refused},
     law::{Form, LAW},
 };
+use uuid::Uuid;
 
 /// What the faces share.
 pub struct App {
@@ -148,6 +149,13 @@ pub fn bug(admin: bool) -> Response {
         true => Problem::new(Code::Bug, "this is a bug; the log has more").into_response(),
         false => reply::bug().into_response(),
     }
+}
+
+/// The answer of a router, complete: a problem names the request that it answers,
+/// whose id only the door knows.
+#[must_use]
+pub fn signed(answer: Response, request: &Uuid) -> Response {
+    admin::problem::signed(answer, request)
 }
 
 fn method_not_allowed() -> Reply {

@@ -5,7 +5,7 @@
 //! connections.
 
 use super::{PATIENCE, rows::unavailable};
-use crate::{Error, Result};
+use crate::{Error, Result, TRACES};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     path::PathBuf,
@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
+use tracing::Instrument;
 
 /// The connections.
 pub(super) struct Readers {
@@ -89,7 +90,8 @@ impl Readers {
             tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(gone(&error)))
         };
         let too_slow = || Error::Unavailable("reading the store takes too long".into());
-        timeout(patience, answer).await.unwrap_or_else(|_| Err(too_slow()))
+        let span = tracing::info_span!(target: TRACES, "read");
+        timeout(patience, answer).instrument(span).await.unwrap_or_else(|_| Err(too_slow()))
     }
 
     fn with<T>(&self, question: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {

@@ -15,7 +15,7 @@
 
 use super::{PATIENCE, mark::Reached, rows::unavailable};
 use crate::{
-    Committed, Error, OnCommit, Result, SigningKeyRow,
+    Committed, Error, OnCommit, Result, SigningKeyRow, TRACES,
     endings::{Commit, EndingsLog, What},
     figures::Figures,
 };
@@ -40,6 +40,7 @@ use tokio::{
     },
     time::timeout,
 };
+use tracing::Instrument;
 
 /// Acts that may wait for the writer; more are refused at once.
 const QUEUE: usize = 8192;
@@ -185,7 +186,9 @@ impl Writer {
         })?;
         // Whoever waits no longer cannot know whether it was done: it may be yet.
         let too_slow = |_| Error::Unavailable("the disk takes too long".into());
-        timeout(PATIENCE, answer).await.map_err(too_slow)?.map_err(|_| stopped())?
+        let span = tracing::info_span!(target: TRACES, "commit");
+        let answer = timeout(PATIENCE, answer).instrument(span);
+        answer.await.map_err(too_slow)?.map_err(|_| stopped())?
     }
 
     /// How many acts wait in the queue.

@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{
     HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap};
@@ -14,9 +14,10 @@ use utoipa::{
     IntoResponses, ToSchema,
     openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},
 };
+use uuid::Uuid;
 
 /// An answer that is not what was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
@@ -116,6 +117,9 @@ pub struct Details {
     /// What is so, and the way out, for people; its words may change.
     #[schema(example = "`nmae` is unknown; known here: name")]
     detail: Cow<'static, str>,
+    /// The request's id, as in the header `x-line-request-id` and in the log.
+    #[schema(example = "6f0e0a5e-7f0c-4a44-a1f8-6f1a3c0b1d42")]
+    request_id: String,
 }
 
 /// What every call may answer instead.
@@ -155,10 +159,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, status, retry_after) = (self.code, self.code.status(), self.retry_after);
-        let title = status.canonical_reason();
-        let body = Details { title, status: status.as_u16(), code, detail: self.detail };
-        let mut response = (status, axum::Json(body)).into_response();
+        let (code, retry_after) = (self.code, self.retry_after);
+        let mut response = code.status().into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match code {
@@ -177,8 +179,27 @@ impl IntoResponse for Problem {
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        // Its body is written where the request's id is known: see `signed`.
+        response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Writes the body of an answer that is a problem; others are left as they are.
+pub fn signed(mut answer: Response, request: &Uuid) -> Response {
+    let Some(Problem { code, detail, .. }) = answer.extensions_mut().remove() else {
+        return answer;
+    };
+    let status = answer.status();
+    let title = status.canonical_reason();
+    let request_id = request.to_string();
+    let details = Details { title, status: status.as_u16(), code, detail, request_id };
+    // Nothing in there fails to be written.
+    let body = serde_json::to_vec(&details).unwrap_or_default();
+    // The router counted an empty one.
+    answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    *answer.body_mut() = body.into();
+    answer
 }
 
 impl From<Error> for Problem {

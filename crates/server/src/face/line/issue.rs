@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     authority::Token, face::App, form::Form, metrics::NotIssued, reply::Reply, source::Source,
+    traces::TRACES,
 };
 use axum::extract::State;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tegata_token::{
     law::Kind,
     policy::{Credential, IssueRequest},
 };
+use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
 pub async fn v21(
@@ -155,7 +157,10 @@ impl Asked {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
-        let issued = issued.await;
+        let (name, id) = (self.kind.rule().name, field::display(channel));
+        let span =
+            tracing::info_span!(target: TRACES, "issue", tegata.kind = name, tegata.channel = id);
+        let issued = issued.instrument(span).await;
         let why = |wrong: &Wrong| match wrong {
             Wrong::Unavailable(_) => NotIssued::Unavailable,
             Wrong::TooFast(_) => NotIssued::Limited,

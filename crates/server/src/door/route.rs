@@ -1,0 +1,102 @@
+//! Which route a request took, for the log and the traces; and its body, which is
+//! read once the route is known, so that a refusal for its body tells it, too.
+
+use super::body;
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, MatchedPath, RawPathParams},
+    middleware::Next,
+    response::Response,
+};
+use http::{Method, Request};
+use std::sync::{Arc, OnceLock};
+use tegata_token::id::ChannelId;
+use tokio::time::Instant;
+
+/// A check that is answered without the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    VerifyJws,
+    VerifyOpaque,
+    Gateway,
+}
+
+impl Check {
+    /// The one that a request asks for, if any.
+    pub fn asked_for(method: &Method, path: &str) -> Option<Self> {
+        let get = *method == Method::GET;
+        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|check| {
+            check.template() == path
+                && if *check == Self::VerifyOpaque { *method == Method::POST } else { get }
+        })
+    }
+
+    const fn template(self) -> &'static str {
+        match self {
+            Self::VerifyJws => "/oauth2/v2.1/verify",
+            Self::VerifyOpaque => "/v2/oauth/verify",
+            Self::Gateway => "/gateway/verify",
+        }
+    }
+}
+
+/// The route of a request.
+#[derive(Clone)]
+pub(super) enum Route {
+    Check(Check),
+    /// The router's; known once it has looked, and also if the work panics then.
+    Routed(Arc<OnceLock<Routed>>),
+}
+
+/// What the router found.
+pub(super) struct Routed {
+    path: MatchedPath,
+    channel: Option<ChannelId>,
+}
+
+impl Route {
+    /// With a name for each id, such as `/admin/v1/channels/{channel}`; `None` where
+    /// there is no such path.
+    pub fn template(&self) -> Option<&str> {
+        match self {
+            Self::Check(check) => Some(check.template()),
+            Self::Routed(routed) => routed.get().map(|it| it.path.as_str()),
+        }
+    }
+
+    /// The channel that the path names.
+    pub fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Check(_) => None,
+            Self::Routed(routed) => routed.get()?.channel,
+        }
+    }
+}
+
+/// What the door tells of a request on its way through the router.
+#[derive(Clone)]
+pub(super) struct Arriving {
+    pub routed: Arc<OnceLock<Routed>>,
+    pub due: Instant,
+}
+
+/// Notes the route that a request took, and reads its body.
+pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
+    let (mut parts, mut body) = request.into_parts();
+    if let Some(Arriving { routed, due }) = parts.extensions.remove() {
+        let path = parts.extensions.get::<MatchedPath>().cloned();
+        if let Some(path) = path {
+            let ids = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+            let mut ids = ids.iter().flatten();
+            let channel = ids.find(|(name, _)| *name == "channel");
+            let channel = channel.and_then(|(_, id)| id.parse().ok());
+            // Nobody else does.
+            let _ = routed.set(Routed { path, channel });
+        }
+        body = match body::read(body, due, parts.uri.path()).await {
+            Ok(body) => body.into(),
+            Err(refused) => return refused,
+        };
+    }
+    next.run(Request::from_parts(parts, body)).await
+}

@@ -1,0 +1,208 @@
+//! Traces, for operators who have a collector: spans leave as OTLP over HTTP, and
+//! only to the address that was named.
+//!
+//! What stands in a span leaves the machine. So only spans of the target [`TRACES`]
+//! are taken and no line of the log, and what they hold comes from closed lists or
+//! is an id: no token, no header, no query. A request hands its span to a queue of
+//! fixed length and goes on; what a slow collector does not take is dropped.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt;
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{ExporterBuildError, Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider},
+};
+use reqwest::{Client, redirect};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+
+pub use tegata_store::TRACES;
+
+/// A collector has this long to take a batch.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When the server stops, the last spans have this long to leave.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Of a collector's answer so much is read, in bytes; the rest tells us nothing.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Why there are no traces.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The library takes the settings for wrong.
+    #[error("traces cannot be exported: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// The system gives no trusted certificates.
+    #[error("traces cannot be exported: {0}")]
+    Client(#[from] reqwest::Error),
+    /// Something that is not an address.
+    #[error("the collector's address must be such as http://127.0.0.1:4318")]
+    Address,
+    /// A sampler that nobody here knows.
+    #[error(
+        "OTEL_TRACES_SAMPLER is {0:?}; known here: always_on, always_off, traceidratio, \
+         parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
+    )]
+    Sampler(String),
+    /// A ratio that is none.
+    #[error("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1")]
+    Ratio,
+}
+
+/// What carries spans to the collector.
+pub struct Exporter(SdkTracerProvider);
+
+impl Exporter {
+    /// Opens no connection yet. `collector` is the base address, as in
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: spans go to `/v1/traces` below it. Name,
+    /// headers, sampling and batches follow OpenTelemetry's environment variables.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn to(collector: &str, runtime: Handle) -> Result<Self, Error> {
+        let address: Uri = collector.parse().map_err(|_| Error::Address)?;
+        if !matches!(address.scheme_str(), Some("http" | "https")) || address.query().is_some() {
+            return Err(Error::Address);
+        }
+        check_sampler(|name| std::env::var(name).ok())?;
+        // A redirect would take the spans where nobody named.
+        let http = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
+        let collector_client = Collector { http: http.build()?, runtime, lost: false.into() };
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/traces", collector.trim_end_matches('/')))
+            .with_http_client(collector_client)
+            .build()?;
+        let mut resource = Resource::builder()
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        if !is_named() {
+            resource = resource.with_service_name("tegata");
+        }
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource.build())
+            .with_span_processor(BatchSpanProcessor::builder(exporter).build())
+            .build();
+        Ok(Self(provider))
+    }
+
+    /// What makes spans.
+    #[must_use]
+    pub fn tracer(&self) -> SdkTracer {
+        self.0.tracer("tegata")
+    }
+
+    /// Sends what is left, if the collector takes it at once, and ends.
+    pub async fn stop(self) {
+        let end = move || drop(self.0.shutdown_with_timeout(FAREWELL));
+        // A panic in there was reported as it happened.
+        let _ = tokio::task::spawn_blocking(end).await;
+    }
+}
+
+/// Whether the operator gave this service a name of their own.
+fn is_named() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+    set("OTEL_SERVICE_NAME").is_some()
+        || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="))
+}
+
+/// The library takes every word that it does not know for "all".
+fn check_sampler(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
+    let Some(sampler) = variable("OTEL_TRACES_SAMPLER") else { return Ok(()) };
+    match &*sampler {
+        "always_on" | "always_off" | "parentbased_always_on" | "parentbased_always_off" => Ok(()),
+        "traceidratio" | "parentbased_traceidratio" => {
+            let ratio = variable("OTEL_TRACES_SAMPLER_ARG").and_then(|it| it.parse::<f64>().ok());
+            match ratio {
+                Some(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
+                _ => Err(Error::Ratio),
+            }
+        }
+        _ => Err(Error::Sampler(sampler)),
+    }
+}
+
+/// The way to the collector. The library calls it from a thread of its own, which
+/// waits; the work is done where all our other requests are.
+#[derive(Debug)]
+struct Collector {
+    http: Client,
+    runtime: Handle,
+    /// Whether the last batch was lost. The log tells of changes alone.
+    lost: AtomicBool,
+}
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let sent = self.runtime.spawn(send(self.http.clone(), request));
+        let answer = sent.await.map_err(HttpError::from).and_then(|sent| sent);
+        let why = match &answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(format!("it answered {}", answer.status())),
+            Err(error) => Some(error.to_string()),
+        };
+        match why {
+            Some(why) if !self.lost.swap(true, Relaxed) => {
+                tracing::warn!(%why, "the collector does not take traces; they are dropped");
+            }
+            None if self.lost.swap(false, Relaxed) => {
+                tracing::info!("the collector takes traces again");
+            }
+            _ => {}
+        }
+        answer
+    }
+}
+
+async fn send(http: Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    // Without its address, which may hold a password.
+    let told = |error: reqwest::Error| HttpError::from(chain(&error.without_url()));
+    let answer = http.execute(request.try_into().map_err(told)?).await.map_err(told)?;
+    let (parts, body) = Response::<reqwest::Body>::from(answer).into_parts();
+    let body = http_body_util::Limited::new(body, LONGEST_ANSWER).collect().await?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
+}
+
+/// An error with what lies below it: the library's own words alone say little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let below = std::iter::successors(error.source(), |error| error.source());
+    below.fold(error.to_string(), |words, error| format!("{words}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sampler_that_would_silently_take_all_is_refused() {
+        let with = |sampler: &'static str, ratio: &'static str| {
+            check_sampler(move |name| {
+                let value = if name == "OTEL_TRACES_SAMPLER" { sampler } else { ratio };
+                (!value.is_empty()).then(|| value.to_owned())
+            })
+        };
+        assert!(with("", "").is_ok());
+        assert!(with("parentbased_always_off", "").is_ok());
+        assert!(with("parentbased_traceidratio", "0.01").is_ok());
+        assert!(matches!(with("parentbased_traceidratio", "1%"), Err(Error::Ratio)));
+        assert!(matches!(with("traceidratio", ""), Err(Error::Ratio)));
+        assert!(matches!(with("some", ""), Err(Error::Sampler(_))));
+    }
+
+    #[tokio::test]
+    async fn a_collector_has_an_address_of_http() {
+        for wrong in ["", "4318", "collector:4317", "grpc://collector:4317", "http://c/?a=b"] {
+            let exporter = Exporter::to(wrong, Handle::current());
+            assert!(matches!(exporter, Err(Error::Address)), "{wrong}");
+        }
+    }
+}
