@@ -1,6 +1,7 @@
 //! Secrets driven through every path, rightly and by mistake, and then looked for
 //! in everything that the program says and writes: logs at their most talkative,
-//! metrics, errors, the audit, the store with its WAL, every other file.
+//! metrics, errors, traces, the audit, the store with its WAL, the endings log, a
+//! backup of it all, every other file.
 //!
 //! None may be found, in any spelling, but in the one answer that hands it out and
 //! in the two files that are there to hold one. What people name things (channels,
@@ -8,6 +9,7 @@
 //! to put no secret there, and no test does.
 
 use crate::{
+    collector::{Collector, Mood},
     line::{Channel, With, token_in},
     process::{ADMIN_TOKEN, Server, http::Request, key::Key, serve},
 };
@@ -82,22 +84,31 @@ fn spellings(secret: &str) -> Vec<String> {
 /// A server that logs all it can, and what it answered.
 struct Watched {
     server: Server,
+    collector: Collector,
+    asked: usize,
     secrets: Secrets,
     leaks: Vec<String>,
 }
 
 impl Watched {
     async fn start(home: &Path, format: &str) -> Self {
-        let mut command = serve(home, &["--endings-log", "endings.log"]);
-        command.env("TEGATA_LOG", "trace").env("TEGATA_LOG_FORMAT", format);
-        let server = Server::start(command).await;
         let mut secrets = Secrets::default();
+        let collectors = secrets.fresh("the collector's key");
+        let collector = Collector::start(Mood::Takes).await;
+        let url = collector.url();
+        let mut command = serve(home, &["--endings-log", "endings.log", "--otlp-endpoint", &url]);
+        command.env("TEGATA_LOG", "trace").env("TEGATA_LOG_FORMAT", format);
+        command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-api-key={collectors}"));
+        // No span may be lost of those that are to be searched.
+        command.env("OTEL_BSP_MAX_QUEUE_SIZE", "100000").env("OTEL_BSP_SCHEDULE_DELAY", "50");
+        let server = Server::start(command).await;
         secrets.keep("the administrator's token", ADMIN_TOKEN);
-        Self { server, secrets, leaks: Vec::new() }
+        Self { server, collector, asked: 0, secrets, leaks: Vec::new() }
     }
 
     /// The answer to a request, which must tell no secret.
     async fn ask(&mut self, what: &str, request: &Request) {
+        self.asked += 1;
         let answer = self.server.ask(request).await;
         let text = format!("{answer:?} {}", answer.text());
         let found = self.secrets.found_in(text.as_bytes(), &[]);
@@ -250,6 +261,12 @@ async fn misplace(watched: &mut Watched, channel: &Channel, secret: &str) {
         requests.push(Request::new("POST", "/v2/oauth/accessToken", &[(name, secret)], body));
         requests.push(get("/admin/v1/providers", &[(name, secret)]));
     }
+    // Beside a good parent this would be taken along, if anybody read it.
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let state = format!("vendor={secret}");
+    let headers = [("traceparent", parent), ("tracestate", &*state), ("baggage", &*state)];
+    requests.push(get("/livez", &headers));
+    requests.push(get("/gateway/verify", &headers));
     for path in [
         "/oauth2/v2.1/token",
         "/oauth2/v3/token",
@@ -337,13 +354,30 @@ async fn nothing_leaks(format: &str) {
         let children = std::fs::read_to_string(task.expect("a task").path().join("children"));
         assert_eq!(children.expect("a list"), "", "a child inherits the environment");
     }
+    let backup = std::process::Command::new(env!("CARGO_BIN_EXE_tegata"))
+        .args(["backup", "backup.db", "--store", "sqlite:tegata.db"])
+        .current_dir(home.path())
+        .output()
+        .expect("start tegata");
+    assert!(backup.status.success(), "{backup:?}");
     // While it runs, so that the WAL is there, and once more when all is written.
     let during = search_files(&mut watched, home.path(), &master_key);
-    assert!(during.iter().any(|name| name.ends_with("-wal")), "{during:?}");
+    for written in ["tegata.db-wal", "endings.log", "backup.db"] {
+        assert!(during.iter().any(|name| name == written), "no {written} in {during:?}");
+    }
     let id = rustix::process::Pid::from_child(&watched.server.process);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a child of ours");
     watched.server.process.wait().expect("it ends");
     search_files(&mut watched, home.path(), &master_key);
+
+    // What left as traces: it was all on its way before the server ended.
+    let spans = watched.collector.spans();
+    let requests = spans.iter().filter(|it| it.attributes.contains_key("tegata.request_id"));
+    let (requests, asked) = (requests.count(), watched.asked);
+    assert!(requests > asked, "{asked} requests left {requests} spans");
+    for came in watched.collector.came() {
+        watched.search("a trace", &came.body, &[]);
+    }
 
     let said = watched.server.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert!(said.lines().count() > 300, "it logs next to nothing: {said}");

@@ -7,6 +7,9 @@
 
 mod bits;
 mod canary;
+#[path = "../process/collector.rs"]
+#[expect(dead_code, reason = "shared with tests that need all of it")]
+mod collector;
 mod jwt;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
