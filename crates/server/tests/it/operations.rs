@@ -309,6 +309,60 @@ async fn what_is_logged_for_a_request_bears_the_id_that_its_answer_does() {
     );
 }
 
+#[tokio::test]
+async fn the_log_tells_the_route_and_its_channel_and_of_other_paths_only_known_words() {
+    let (log, _here) = Log::begin();
+    let world = World::new().await;
+    let long = "a".repeat(70_000);
+    for (path, told) in [
+        (
+            "/admin/v1/channels/1234567890/tokens/x",
+            "channels/{channel}/tokens/{token}\" channel=1234567890",
+        ),
+        ("/admin/v1/channels/not-an-id", "route=\"/admin/v1/channels/{channel}\" status=401"),
+        ("/.well-known/jwks.json", "route=\"/.well-known/jwks.json\" status=200"),
+        ("/v2/oauth/accesstoken", "path=\"/v2/oauth/*\" status=404"),
+        ("/admin/v1/no-such-path", "path=\"/admin/v1/*\" status=401"),
+    ] {
+        let id = world.get(path).await.header("x-line-request-id").to_owned();
+        let log = log.text();
+        let line = log.lines().find(|line| line.contains(&id)).unwrap();
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    // A refusal before the handler tells the route, too.
+    for (path, status) in [("/oauth2/v2.1/token", 413), ("/v2/oauth/verify", 413)] {
+        let answer = world.send(Method::POST, path, &[], long.clone()).await;
+        let log = log.text();
+        let line = log.lines().find(|line| line.contains(answer.header("x-line-request-id")));
+        let told = format!("route=\"{path}\" status={status}");
+        assert!(line.is_some_and(|line| line.contains(&told)), "{line:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_names_the_request_that_it_answers() {
+    let world = World::new().await;
+    let long = "a".repeat(70_000);
+    for (method, path, body, status) in [
+        (Method::GET, "/admin/v1/providers", "", 401),
+        (Method::GET, "/admin/v1/no/such/path", "", 401),
+        (Method::PATCH, "/admin/v1/providers", "", 401),
+        (Method::POST, "/admin/v1/providers", &*long, 413),
+    ] {
+        let answer = world.send(method, path, &[], body.to_owned()).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, "application/problem+json")
+        );
+        assert_eq!(answer.json()["request_id"], answer.header("x-line-request-id"), "{path}");
+        assert_eq!(answer.header("content-length"), answer.text.len().to_string());
+    }
+    // Its length is told also where the body itself is not wanted.
+    let head = world.send(Method::HEAD, "/admin/v1/providers", &[], String::new()).await;
+    assert_eq!((head.status, &*head.text), (401, ""));
+    assert!(head.header("content-length").parse::<usize>().unwrap() > 100);
+}
+
 /// A log in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
