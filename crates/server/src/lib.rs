@@ -32,6 +32,6 @@ pub mod source;
 pub mod traces;
 pub mod warnings;
 
-pub use door::{BadCertificate, TlsFiles};
+pub use door::{BadCertificate, Good, TlsFiles};
 pub use limits::{Limits, Rates, StormGuard};
 pub use metrics::Metrics;

@@ -40,7 +40,6 @@ pub struct Running {
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, where none was set.
     pub admin_token_file: Option<PathBuf>,
-    tls: Option<Arc<Tls>>,
     app: Arc<App>,
     drain_delay: Duration,
     stop: CancellationToken,
@@ -130,6 +129,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         keep_ended_days: settings.keep_ended_days,
         swept_to: AtomicI64::new(0),
         warnings: Warnings::new(settings.warn, webhook),
+        tls: tls.clone(),
         trusted_proxies: settings.trusted_proxies,
         authority: authority.clone(),
     });
@@ -145,7 +145,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         };
         doors.spawn(door::serve(app.clone(), listener, terms, stop.clone()));
     }
-    if let Some(tls) = tls.clone() {
+    if let Some(tls) = tls {
         doors.spawn(tls.watch(stop.clone()));
     }
     doors.close();
@@ -169,7 +169,6 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         metrics_address,
         authority,
         admin_token_file,
-        tls,
         app,
         drain_delay: settings.drain_delay,
         stop,
@@ -226,13 +225,13 @@ impl Running {
     /// `https` or `http`: how each of its addresses is spoken to.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.tls.is_some() { "https" } else { "http" }
+        if self.app.tls.is_some() { "https" } else { "http" }
     }
 
     /// Reads again what an operator may change in files while the server runs. What
     /// is no good is refused with a line in the log, and the old stays in force.
     pub async fn reload(&self) {
-        if let Some(tls) = self.tls.clone() {
+        if let Some(tls) = self.app.tls.clone() {
             // A panic in there was reported as it happened.
             let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }

@@ -8,7 +8,8 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::config::Settings;
+use tegata_server::{TlsFiles, config::Settings};
+use tegata_token::time::{DAY, UnixTime};
 
 const CHECK: &str = "files";
 
@@ -34,12 +35,40 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     }
     pair(found, &place.store, &place.master_key());
     if let Some(tls) = &settings.tls {
-        for file in [&tls.certificate, &tls.key] {
-            if let Err(error) = std::fs::File::open(file) {
-                let what = format!("{} cannot be read: {error}", file.display());
-                found.wrong(CHECK, what, "bring it there, or correct --tls-cert and --tls-key");
-            }
+        certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
+    }
+}
+
+/// A certificate that ends in fewer days is warned of: renewal is well before that.
+const SOON: i64 = 14;
+
+/// Whether the certificate goes with its key, and until when it is good.
+fn certificate(found: &mut Findings, files: &TlsFiles, now: UnixTime) {
+    let name = files.certificate.display();
+    let good = match files.good() {
+        Ok(good) => good,
+        Err(error) => {
+            let mend = "bring a certificate and its own key there, in PEM, or correct --tls-cert \
+                        and --tls-key";
+            found.wrong(CHECK, error.to_string(), mend);
+            return;
         }
+    };
+    let day = |time: UnixTime| match jiff::Timestamp::from_second(time.0) {
+        Ok(time) => time.to_string(),
+        Err(_) => "a year beyond 9999".to_owned(),
+    };
+    let renew = "renew it and write both files; a running server takes them by itself";
+    if now > good.until {
+        found.wrong(CHECK, format!("{name}: the certificate ended at {}", day(good.until)), renew);
+    } else if now < good.from {
+        let what = format!("{name}: the certificate is not good before {}", day(good.from));
+        found.wrong(CHECK, what, "correct this machine's clock, or wait until then");
+    } else if good.until.0 - now.0 < SOON * DAY {
+        let what = format!("{name}: the certificate ends at {}", day(good.until));
+        found.warning(CHECK, what, renew);
+    } else {
+        found.ok(CHECK, format!("{name}: goes with its key, good until {}", day(good.until)));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod audit;
 mod book;
+mod certificate;
 mod commands;
 mod doctor;
 mod inspecting;

@@ -16,7 +16,7 @@ mod tls;
 mod trace;
 mod wire;
 
-pub use tls::{BadCertificate, Tls, TlsFiles};
+pub use tls::{BadCertificate, Good, Tls, TlsFiles};
 
 use crate::{
     chance,

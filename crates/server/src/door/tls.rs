@@ -15,11 +15,16 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
+use tegata_token::time::UnixTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// How often the files are looked at.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -39,6 +44,9 @@ pub enum BadCertificate {
     /// A file holds no such thing, or cannot be read.
     #[error("{}: {}", .0.display(), what_is_wrong(.1))]
     File(PathBuf, pem::Error),
+    /// What stands between the lines of PEM is no certificate.
+    #[error("{}: the first certificate in it cannot be read", .0.display())]
+    Form(PathBuf),
     /// The two do not go together, or the key is of no known sort.
     #[error("{} and {} cannot be used together: {why}", .files.certificate.display(), .files.key.display())]
     Pair {
@@ -61,6 +69,8 @@ fn what_is_wrong(error: &pem::Error) -> String {
 pub struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
+    /// When the certificate in force ends, in seconds since 1970.
+    until: AtomicI64,
     /// The files that were last looked at, taken or not.
     seen: Mutex<Stamp>,
 }
@@ -75,8 +85,14 @@ impl Tls {
     /// [`BadCertificate`].
     pub fn load(files: TlsFiles) -> Result<Self, BadCertificate> {
         let seen = Mutex::new(files.stamp());
-        let config = ArcSwap::from_pointee(config(&files)?);
-        Ok(Self { files, config, seen })
+        let (config, good) = read(&files)?;
+        let until = good.until.0.into();
+        Ok(Self { config: ArcSwap::from_pointee(config), until, files, seen })
+    }
+
+    /// When the certificate in force ends.
+    pub fn until(&self) -> UnixTime {
+        UnixTime(self.until.load(Relaxed))
     }
 
     /// What new connections are met with.
@@ -88,9 +104,10 @@ impl Tls {
     pub fn reload(&self) {
         let stamp = self.files.stamp();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match config(&self.files) {
-            Ok(config) => {
+        match read(&self.files) {
+            Ok((config, good)) => {
                 self.config.store(Arc::new(config));
+                self.until.store(good.until.0, Relaxed);
                 tracing::info!(
                     file = %self.files.certificate.display(),
                     "the certificate was read and is in force"
@@ -127,7 +144,24 @@ impl Tls {
     }
 }
 
+/// When a certificate may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Good {
+    /// Not before.
+    pub from: UnixTime,
+    /// Not after.
+    pub until: UnixTime,
+}
+
 impl TlsFiles {
+    /// Reads both as the server would, and tells when they are good.
+    ///
+    /// # Errors
+    /// [`BadCertificate`].
+    pub fn good(&self) -> Result<Good, BadCertificate> {
+        read(self).map(|(_, good)| good)
+    }
+
     fn stamp(&self) -> Stamp {
         let stamp = |path: &Path| {
             let it = fs::metadata(path).ok()?;
@@ -137,7 +171,7 @@ impl TlsFiles {
     }
 }
 
-fn config(files: &TlsFiles) -> Result<ServerConfig, BadCertificate> {
+fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| BadCertificate::File(path, error)
@@ -145,9 +179,14 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, BadCertificate> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .map_err(file(&files.certificate))?;
-    if certificates.is_empty() {
+    let Some(own) = certificates.first() else {
         return Err(file(&files.certificate)(pem::Error::NoItemsFound));
-    }
+    };
+    // Those that lead to its root are renewed with it.
+    let (_, own) = X509Certificate::from_der(own)
+        .map_err(|_| BadCertificate::Form(files.certificate.clone()))?;
+    let [from, until] = [own.validity.not_before, own.validity.not_after];
+    let [from, until] = [from, until].map(|it| UnixTime(it.timestamp()));
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(file(&files.key))?;
     let pair = |why| BadCertificate::Pair { files: files.clone(), why };
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -157,5 +196,5 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, BadCertificate> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, Good { from, until }))
 }

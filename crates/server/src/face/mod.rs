@@ -11,6 +11,7 @@ pub mod well_known;
 use crate::{
     admin_token::TokenSource,
     authority::Authority,
+    door::Tls,
     health::Health,
     metrics::{Checks, Metrics},
     reply::{self, Reply},
@@ -53,6 +54,8 @@ pub struct App {
     pub swept_to: AtomicI64,
     /// What tells people before something ends.
     pub warnings: Warnings,
+    /// The certificate in force, where TLS is spoken.
+    pub tls: Option<Arc<Tls>>,
     /// Whose word the door takes for where a request comes from.
     pub trusted_proxies: TrustedProxies,
 }

@@ -57,6 +57,7 @@ async fn metrics(app: &App) -> Reply {
         process: Process::read(),
         store: report.sizes,
         rotation_due: app.health.rotation_due(app.authority.now()),
+        certificate_ends: app.tls.as_ref().map(|tls| tls.until().0 - app.authority.now().0),
         ready: report.checks.iter().map(|check| (check.name, check.holds)).collect(),
     };
     let text = app.metrics.text(&app.authority, &around);

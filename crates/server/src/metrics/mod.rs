@@ -20,7 +20,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
-use shown::{Scale, ShownCommits, Times};
+use shown::{OnceKnown, Scale, ShownCommits, Times};
 use std::{
     cell::Cell,
     sync::{Arc, atomic::AtomicU64},
@@ -188,6 +188,8 @@ struct States {
     disk_free: Gauge,
     jumped: Gauge,
     storm_resting: Gauge,
+    /// Empty without a certificate: a number would be one that somebody alerts on.
+    certificate_ends: OnceKnown,
     ready: Family<CheckLabel, Gauge>,
 }
 
@@ -199,6 +201,8 @@ pub struct Surroundings {
     pub store: Option<StoreSizes>,
     /// Seconds until the active signing key should be replaced; negative from then on.
     pub rotation_due: i64,
+    /// Seconds until the certificate in force ends, where TLS is spoken; negative then.
+    pub certificate_ends: Option<i64>,
     /// What `/readyz` found: each check's name, and whether it holds.
     pub ready: Vec<(&'static str, bool)>,
 }
@@ -449,6 +453,11 @@ impl States {
         let store = gauge("store", "Size of the store's file", Unit::Bytes);
         let wal = gauge("store_wal", "Size of the store's write-ahead log", Unit::Bytes);
         let disk_free = gauge("store_disk_free", "Free on the store's disk", Unit::Bytes);
+        let certificate_ends = OnceKnown::default();
+        let help =
+            "Time until the certificate in force ends, if there is one; negative once it has";
+        let ends = certificate_ends.clone();
+        registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, ends);
         let ready = Family::<CheckLabel, Gauge>::default();
         registry.register("ready", "Whether each check of /readyz holds (1) or not (0)", {
             ready.clone()
@@ -465,6 +474,7 @@ impl States {
             disk_free,
             jumped,
             storm_resting,
+            certificate_ends,
             ready,
         }
     }
@@ -481,6 +491,9 @@ impl States {
         let resting = authority.limits().rests(authority.clock().steady());
         self.storm_resting.set(whole(resting as u64));
         self.rotation_due.set(around.rotation_due);
+        if let Some(ends) = around.certificate_ends {
+            self.certificate_ends.set(ends);
+        }
         if let Some(sizes) = around.store {
             self.store.set(whole(sizes.file));
             self.wal.set(whole(sizes.wal));

@@ -4,12 +4,12 @@
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::{MetricType, TypedMetric},
+    metrics::{MetricType, TypedMetric, gauge::Gauge},
 };
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -105,5 +105,26 @@ impl EncodeMetric for ShownCount {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Counter
+    }
+}
+
+/// A state that not every server has; there is no number until it is known.
+#[derive(Debug, Clone, Default)]
+pub struct OnceKnown(Arc<OnceLock<Gauge>>);
+
+impl OnceKnown {
+    /// From now on it is this.
+    pub fn set(&self, number: i64) {
+        self.0.get_or_init(Gauge::default).set(number);
+    }
+}
+
+impl EncodeMetric for OnceKnown {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.get().map_or(Ok(()), |gauge| gauge.encode(encoder))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
     }
 }

@@ -76,7 +76,7 @@ async fn a_flood_at_the_public_address_leaves_administrators_a_way_in() {
 }
 
 /// Writes a new pair for `localhost` into the folder; the certificate.
-fn renew(folder: &Path) -> (TlsFiles, String) {
+pub fn renew(folder: &Path) -> (TlsFiles, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = TlsFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
     std::fs::write(&files.certificate, made.cert.pem()).unwrap();
