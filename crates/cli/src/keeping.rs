@@ -108,6 +108,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "signing_keys_retired": done.old_keys,
         "signing_keys_not_opened": unopened,
         "endings_replayed": done.lines,
+        "endings_left_out": done.torn.map(|it| json!({ "line": it.line, "bytes": it.bytes })),
         "tokens_ended": done.tokens,
         "secrets_replaced": done.secrets,
         "assertion_keys_deleted": done.assertion_keys,
@@ -124,6 +125,13 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
     let mut words = String::new();
     if dry_run {
         words.push_str("nothing was changed; without --dry-run this happens, and then:\n");
+    }
+    if let Some(torn) = done.torn {
+        words.push_str(&format!(
+            "- the endings log's last line ({}) was broken off after {} bytes and left out: no \
+             ending of it was ever acknowledged, unless somebody cut the file\n",
+            torn.line, torn.bytes
+        ));
     }
     match done.bound {
         Some(bound) => words.push_str(&format!(

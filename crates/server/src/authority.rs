@@ -180,7 +180,8 @@ impl Authority {
         memory.clock.has_seen(state.written_at);
         memory.view.store(Arc::new(state.view));
         memory.channels.know(&state.channels);
-        let first_start = state.signing_keys.is_empty();
+        // At the first start, and after a removal that was done again without its successor.
+        let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
         let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
         let retired = retired.map(|it| (it.id, it.changed_at)).collect();
@@ -201,7 +202,7 @@ impl Authority {
             issuer: issuer.into(),
             rotating: tokio::sync::Mutex::new(()),
         };
-        if first_start {
+        if silent {
             let by = authority.by("tegata", None, None);
             authority.add_signing_key(by).await?;
         }

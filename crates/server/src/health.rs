@@ -39,9 +39,12 @@ pub struct Health {
 struct Last {
     at: Option<Instant>,
     report: Arc<Report>,
-    /// A commit that was begun and has not come to its end.
-    writing: Option<JoinHandle<Result<()>>>,
+    /// A trial that was begun and has not come to its end.
+    writing: Option<JoinHandle<Trial>>,
 }
+
+/// Whether a commit came to its end, and whether an ending could be logged.
+type Trial = (Result<()>, Result<bool>);
 
 /// What a look found.
 #[derive(Debug, Default)]
@@ -143,9 +146,9 @@ impl Health {
         if last.at.is_some_and(|at| now.saturating_duration_since(at) < FRESH) {
             return last.report.clone();
         }
-        let writes = self.writes(&mut last, authority).await;
+        let (writes, logs) = self.writes(&mut last, authority).await;
         let sizes = self.sizes().await;
-        let checks = vec![
+        let mut checks = vec![
             Check { name: "running", holds: true, found: "it serves".to_owned() },
             writes,
             self.disk(sizes),
@@ -153,6 +156,7 @@ impl Health {
             seals(authority).await,
             self.jobs(now),
         ];
+        checks.extend(logs);
         let report = Arc::new(Report { checks, sizes });
         tell(&last.report, &report);
         last.report = report.clone();
@@ -161,26 +165,30 @@ impl Health {
         report
     }
 
-    /// Whether the store commits. What hangs is waited for again, not begun again:
-    /// questions must not fill the queue that they ask about.
-    async fn writes(&self, last: &mut Last, authority: &Arc<Authority>) -> Check {
+    /// Whether the store commits, and, where it keeps a log of endings, whether that
+    /// can be written. What hangs is waited for again, not begun again: questions must
+    /// not fill the queue that they ask about.
+    async fn writes(&self, last: &mut Last, authority: &Arc<Authority>) -> (Check, Option<Check>) {
         let mut writing = last.writing.take().unwrap_or_else(|| {
             let authority = authority.clone();
-            tokio::spawn(async move { authority.store().is_writable().await })
+            tokio::spawn(async move {
+                let store = authority.store();
+                (store.is_writable().await, store.logs_endings().await)
+            })
         });
-        let (holds, found) = match timeout(PATIENCE, &mut writing).await {
-            Ok(Ok(Ok(()))) => (true, "it commits"),
-            Ok(Ok(Err(error))) => {
+        let store = |holds, found: &str| Check { name: "store", holds, found: found.to_owned() };
+        match timeout(PATIENCE, &mut writing).await {
+            Ok(Ok((Ok(()), logs))) => (store(true, "it commits"), logs_endings(logs)),
+            Ok(Ok((Err(error), _))) => {
                 tracing::debug!(%error, "a commit for /readyz failed");
-                (false, "it does not commit; the log says why")
+                (store(false, "it does not commit; the log says why"), None)
             }
-            Ok(Err(_)) => (false, "asking it met a bug; the log has it"),
+            Ok(Err(_)) => (store(false, "asking it met a bug; the log has it"), None),
             Err(_) => {
                 last.writing = Some(writing);
-                (false, "it does not answer")
+                (store(false, "it does not answer"), None)
             }
-        };
-        Check { name: "store", holds, found: found.to_owned() }
+        }
     }
 
     /// On a thread that may hang with the disk.
@@ -214,6 +222,15 @@ fn signs(authority: &Authority) -> Check {
     let holds = authority.can_sign();
     let found = if holds { "it is at hand" } else { "no signing key is active and opened" };
     Check { name: "signing_key", holds, found: found.to_owned() }
+}
+
+fn logs_endings(logs: Result<bool>) -> Option<Check> {
+    let (holds, found) = match logs {
+        Ok(false) => return None,
+        Ok(true) => (true, "it has room, and is where it belongs".to_owned()),
+        Err(error) => (false, format!("nothing can be ended: {error}")),
+    };
+    Some(Check { name: "endings_log", holds, found })
 }
 
 /// Whether what is done is sealed soon after: an audit that nobody seals could be

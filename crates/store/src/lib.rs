@@ -160,6 +160,8 @@ pub trait Store: Send + Sync + 'static {
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
     /// Whether acts can be committed at this moment.
     async fn is_writable(&self) -> Result<()>;
+    /// Whether endings can be logged at this moment; `false`: no log of them is kept.
+    async fn logs_endings(&self) -> Result<bool>;
     /// What the store counts of its own work.
     fn figures(&self) -> Arc<Figures>;
     /// How many acts wait for the writer at this moment.

@@ -16,25 +16,25 @@ use std::{
 };
 
 /// A file system of 24 MiB, unmounted when dropped.
-struct Small(tempfile::TempDir);
+pub(crate) struct Small(tempfile::TempDir);
 
 impl Small {
-    fn mount() -> Self {
+    pub(crate) fn mount() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         run("mount", &["-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs"], folder.path());
         Self(folder)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn read_only(&self) {
+    pub(crate) fn read_only(&self) {
         run("mount", &["-o", "remount,ro"], self.path());
     }
 
     /// Takes all the room there is.
-    fn fill(&self) -> File {
+    pub(crate) fn fill(&self) -> File {
         let rest = rustix::fs::statvfs(self.path()).expect("a file system");
         let file = File::create(self.path().join("filler")).expect("an empty file still fits");
         let room = rest.f_bavail * rest.f_frsize;
@@ -42,7 +42,7 @@ impl Small {
         file
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         fs::remove_file(self.path().join("filler")).expect("the filler");
     }
 }
@@ -112,7 +112,7 @@ async fn a_full_disk_stops_issuing_and_nothing_else_and_is_forgiven_once_there_i
 }
 
 /// An answer of `/readyz` stands for a second.
-async fn readiness_becomes(server: &Server, status: u16) -> bool {
+pub(crate) async fn readiness_becomes(server: &Server, status: u16) -> bool {
     for _ in 0..200 {
         if server.ask(&Request::new("GET", "/readyz", &[], "")).await.status == status {
             return true;

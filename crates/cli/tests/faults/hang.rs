@@ -2,21 +2,19 @@
 //! are answered as ever; whoever wants something written hears in bounded time that
 //! it cannot be known.
 
-use crate::process::{
-    Server,
-    http::{Connection, Request},
-    serve,
+use crate::{
+    Traced,
+    process::{
+        Server,
+        http::{Connection, Request},
+        serve,
+    },
 };
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "how long people really wait")]
 async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
-    let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
-    assert!(found.is_ok(), "strace is missing: run `cargo xtask test`, which installs it");
     let home = tempfile::tempdir().unwrap();
     let mut server = Server::start(serve(home.path(), &[])).await;
     let channel = crate::channel(&server).await;
@@ -26,22 +24,8 @@ async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
     let check = Request::new("GET", "/gateway/verify", &[("authorization", &authorization)], "");
 
     // Each synchronising takes a minute from here on.
-    let mut hang = Command::new("strace")
-        .args(["--follow-forks", "--output=/dev/null", "--trace=fsync,fdatasync"])
-        .arg("--inject=fsync,fdatasync:delay_enter=60000000")
-        .arg(format!("--attach={}", server.process.id()))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let traced = format!("/proc/{}/status", server.process.id());
-    let is_traced = || !std::fs::read_to_string(&traced).unwrap().contains("TracerPid:\t0\n");
-    let attached = async {
-        while !is_traced() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), attached).await.expect("strace attaches");
+    let words = ["--trace=fsync,fdatasync", "--inject=fsync,fdatasync:delay_enter=60000000"];
+    let hang = Traced::attach(&server, &words).await;
 
     let address = server.address();
     let started = Instant::now();
@@ -74,6 +58,5 @@ async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
     assert_eq!(connection.ask(&check).await.unwrap().status, 200);
     // A frozen tracee cannot go while it is traced.
     server.process.kill().unwrap();
-    hang.kill().unwrap();
-    hang.wait().unwrap();
+    drop(hang);
 }

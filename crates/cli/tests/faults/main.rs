@@ -7,6 +7,7 @@
 
 mod clock;
 mod disk;
+mod endings;
 mod hang;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
@@ -17,7 +18,8 @@ mod process;
 use line::{Channel, provider};
 use process::{Server, key::Key};
 use std::{
-    process::{Child, ExitStatus},
+    fs,
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -25,6 +27,46 @@ use std::{
 async fn channel(server: &Server) -> Channel {
     let provider = provider(server).await;
     Channel::create(server, &provider, &Key::generate()).await
+}
+
+/// A server under strace, whose calls fail or wait as it is told; it goes on as
+/// before when dropped.
+struct Traced(Child);
+
+impl Traced {
+    /// `words` say which calls, and what becomes of them.
+    async fn attach(server: &Server, words: &[&str]) -> Self {
+        let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
+        assert!(found.is_ok(), "strace is missing: run `cargo xtask test`, which installs it");
+        let child = Command::new("strace")
+            .args(["--follow-forks", "--output=/dev/null"])
+            .args(words)
+            .arg(format!("--attach={}", server.process.id()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace");
+        let traced = Self(child);
+        let status = format!("/proc/{}/status", server.process.id());
+        let is_traced =
+            || fs::read_to_string(&status).is_ok_and(|it| !it.contains("TracerPid:\t0\n"));
+        for _ in 0..1_000 {
+            if is_traced() {
+                return traced;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("strace did not attach within 20 s");
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // On SIGTERM it lets go of the process; killed, it would leave it stopped.
+        let id = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
+    }
 }
 
 /// Stops a server by its id, as an operator does, and waits until it has gone.

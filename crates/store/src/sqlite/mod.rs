@@ -25,7 +25,7 @@ use crate::{
     GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider,
     Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
     audit::{Report, Seal, Verifier},
-    endings::{self, EndingsLog},
+    endings::{self, EndingsLog, Line},
     figures::Figures,
 };
 pub use audit::AuditFile;
@@ -204,10 +204,10 @@ impl SqliteStore {
         let keeper = options.mark.map(|file| keep_mark(path, &conn, file)).transpose()?;
         let standing = standing(&conn).map_err(database)?;
         let open = |log: &PathBuf| open_endings(path, log, &standing);
-        let endings = options.endings_log.as_ref().map(open).transpose()?;
+        let (endings, ahead) = options.endings_log.as_ref().map(open).transpose()?.unzip();
         let form = form(&conn, &options.issuer).map_err(database)?;
         let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
-        let writer = Writer::start(conn, endings, tell, on_commit)?;
+        let writer = Writer::start(conn, endings, ahead.unwrap_or_default(), tell, on_commit)?;
         Ok(Self { writer, readers, form, _keeper: keeper, _lock: lock })
     }
     /// Opens the store in `path`, which must be there, for an act that no server is
@@ -221,7 +221,7 @@ impl SqliteStore {
         let (readers, conn) = connect(path, &Faults::default())?;
         let keeper = keep_mark(path, &conn, mark)?;
         let tell: writer::Tell = Box::new(keeper.tell());
-        let writer = Writer::start(conn, None, Some(tell), Box::new(|_| {}))?;
+        let writer = Writer::start(conn, None, Vec::new(), Some(tell), Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
         Ok(Self { writer, readers, form, _keeper: Some(keeper), _lock: lock })
     }
@@ -273,7 +273,10 @@ fn connect(
          PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
     ))
     .map_err(database)?;
+    // Grouped: all of it in one transaction. One by one, a crash between a change and
+    // the note that it was made would leave a store that nobody opens again.
     migrations::migrations::runner()
+        .set_grouped(true)
         .run(&mut conn)
         .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
     Ok((readers, conn))
@@ -313,21 +316,22 @@ fn standing(conn: &Connection) -> rusqlite::Result<endings::Standing> {
     })
 }
 
-/// Opens the endings log of a store that goes on.
+/// Opens the endings log of a store that goes on. Answers also what it holds of the
+/// one commit that may have been logged and then never have happened.
 fn open_endings(
     store: &Path,
     path: &Path,
     standing: &endings::Standing,
-) -> std::result::Result<EndingsLog, OpenError> {
+) -> std::result::Result<(EndingsLog, Vec<Line>), OpenError> {
     let (log, known) = EndingsLog::open(path, standing)?;
     let last = standing.last;
-    // One commit more may have been written and never have happened.
     let ahead = |it: endings::Commit| (it.epoch, it.commit) > (last.epoch, last.commit + 1);
     if known.is_some_and(ahead) {
         let why = Backwards::BehindEndings;
         return Err(OpenError::WentBack { store: store.into(), mark: path.into(), why });
     }
-    Ok(log)
+    let ahead = log.ahead_of(last)?;
+    Ok((log, ahead))
 }
 
 fn what_is_wrong(error: &io::Error) -> String {
@@ -508,6 +512,10 @@ impl Store for SqliteStore {
 
     async fn is_writable(&self) -> Result<()> {
         self.writer.act(UnixTime(0), |_| Ok(())).await.map(drop)
+    }
+
+    async fn logs_endings(&self) -> Result<bool> {
+        self.writer.act(UnixTime(0), |tx| tx.try_endings_log()).await.map(|(logs, _)| logs)
     }
 
     fn figures(&self) -> Arc<Figures> {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     By, EndedBy, Error, Result, SigningKeyRow,
-    endings::{self, EndingsLog, Line, What},
+    endings::{self, EndingsLog, Line, Reading, Torn, What},
 };
 use rusqlite::params;
 use serde_json::json;
@@ -35,6 +35,22 @@ use tegata_token::{
     time::UnixTime,
     view::{ChannelChange, Entry, SingleToken},
 };
+
+/// Does once more what the endings log holds of a commit that the store does not
+/// have. Either it never happened, and nobody was told of it; or the store went back
+/// by that one commit, and what it ended must stay so.
+pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
+    let mut done = Recovered::nothing(tx);
+    replay(tx, lines, &mut done)?;
+    tracing::warn!(
+        lines = lines.len(),
+        tokens = done.tokens,
+        "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
+    );
+    let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
+    let detail = json!({ "replayed": lines.len(), "ended": done.tokens });
+    audit::write(tx, &by, "store.redo", None, None, detail)
+}
 
 /// How to make sure that no ended token lives again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +75,8 @@ pub struct Recovered {
     pub old_keys: usize,
     /// Lines of the endings log that the store lacked.
     pub lines: usize,
+    /// Its last line, if that was broken off and so left out.
+    pub torn: Option<Torn>,
     /// Stored tokens that they ended.
     pub tokens: usize,
     /// Channels whose secret the log replaced.
@@ -67,6 +85,24 @@ pub struct Recovered {
     pub assertion_keys: usize,
     /// Channels that the log names and the store does not have.
     pub unknown: BTreeSet<ChannelId>,
+}
+
+impl Recovered {
+    /// Before anything was done.
+    fn nothing(tx: &Tx<'_>) -> Self {
+        Self {
+            epoch: tx.head().epoch,
+            written_at: tx.written_at(),
+            bound: None,
+            old_keys: 0,
+            lines: 0,
+            torn: None,
+            tokens: 0,
+            secrets: BTreeSet::new(),
+            assertion_keys: 0,
+            unknown: BTreeSet::new(),
+        }
+    }
 }
 
 /// A bounded key trusts its own clock by so many seconds less.
@@ -81,7 +117,7 @@ const LEAP: u64 = 1 << 32;
 pub struct Recovering {
     /// The store, for questions.
     pub store: SqliteStore,
-    lines: Option<Arc<Vec<Line>>>,
+    read: Option<Arc<Reading>>,
     dry_run: bool,
 }
 
@@ -99,19 +135,19 @@ impl Recovering {
         let lock = lock(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
         let standing = standing(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
-        let (lines, log) = match how {
+        let (read, log) = match how {
             Recovery::Replay(log) => {
-                let lines = endings::read(log, &standing)?;
-                (Some(Arc::new(lines)), Some(log))
+                let read = endings::read(log, &standing)?;
+                (Some(Arc::new(read)), Some(log))
             }
             Recovery::EndEverything(log) => (None, log),
         };
         let open = |log: &Path| EndingsLog::open(log, &standing).map(|(log, _)| log);
         let log = log.filter(|_| !dry_run).map(open).transpose()?;
-        let writer = Writer::start(conn, log, None, Box::new(|_| {}))?;
+        let writer = Writer::start(conn, log, Vec::new(), None, Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
         let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
-        Ok(Self { store, lines, dry_run })
+        Ok(Self { store, read, dry_run })
     }
 
     /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
@@ -126,12 +162,11 @@ impl Recovering {
         mark: MarkFile,
         by: By,
     ) -> std::result::Result<Recovered, OpenError> {
-        let Self { store, lines, dry_run } = self;
+        let Self { store, read, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
         let (told, file, at) = (report.clone(), mark.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
-            let lines = lines.as_ref().map(|lines| &lines[..]);
-            let done = recover(tx, lines, &successor, &lost, &file, &by)?;
+            let done = recover(tx, read.as_deref(), &successor, &lost, &file, &by)?;
             *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act leaves nothing behind.
             if dry_run { Err(DRY_RUN) } else { Ok(()) }
@@ -164,29 +199,21 @@ pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, O
 
 fn recover(
     tx: &mut Tx<'_>,
-    lines: Option<&[Line]>,
+    read: Option<&Reading>,
     successor: &SigningKeyRow,
     lost: &[SigningKeyId],
     mark: &MarkFile,
     by: &By,
 ) -> Result<Recovered> {
-    let written_at = tx.written_at();
-    let mut done = Recovered {
-        epoch: tx.begin_epoch(),
-        written_at,
-        bound: None,
-        old_keys: 0,
-        lines: 0,
-        tokens: 0,
-        secrets: BTreeSet::new(),
-        assertion_keys: 0,
-        unknown: BTreeSet::new(),
-    };
+    let mut done = Recovered::nothing(tx);
+    done.epoch = tx.begin_epoch();
+    done.torn = read.and_then(|it| it.torn);
+    let lines = read.map(|it| &it.lines[..]);
     admin::write(tx, "DELETE FROM change_log", [])?;
     raise_serials(tx, lines.unwrap_or_default())?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
-        done.bound = Some(written_at.plus(-DOUBT));
+        done.bound = Some(done.written_at.plus(-DOUBT));
     }
     // The log says all of that already.
     tx.forget_endings();

@@ -16,12 +16,11 @@
 use super::{PATIENCE, mark::Reached, rows::unavailable};
 use crate::{
     Committed, Error, OnCommit, Result, SigningKeyRow, TRACES,
-    endings::{Commit, EndingsLog, What},
+    endings::{Commit, EndingsLog, Failed, Line, What},
     figures::Figures,
 };
 use rusqlite::{Connection, ErrorCode};
 use std::{
-    io,
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
@@ -62,6 +61,7 @@ pub(super) struct Tx<'a> {
     /// How many entries the acts before it in the batch appended.
     before: usize,
     memory: &'a mut Memory,
+    endings: Option<&'a mut EndingsLog>,
 }
 
 /// A signing key as issuing needs it.
@@ -147,22 +147,26 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that nobody else writes with.
+    /// Starts the thread on a connection that nobody else writes with. What `ahead`
+    /// says was logged for a commit that the store does not have: it is done first.
     pub fn start(
         conn: Connection,
         endings: Option<EndingsLog>,
+        ahead: Vec<Line>,
         tell: Option<Tell>,
         on_commit: OnCommit,
     ) -> Result<Self> {
         let memory = Memory::read(&conn).map_err(unavailable)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let figures = Arc::new(Figures::default());
+        let own = figures.clone();
+        let mut work = Loop { conn, memory, endings, tell, on_commit, figures: own };
+        if !ahead.is_empty() {
+            work.redo(ahead)?;
+        }
         let thread = std::thread::Builder::new()
             .name("tegata-writer".into())
-            .spawn({
-                let figures = figures.clone();
-                move || Loop { conn, memory, endings, tell, on_commit, figures }.run(jobs)
-            })
+            .spawn(move || work.run(jobs))
             .map_err(|error| Error::Unavailable(error.to_string().into()))?;
         Ok(Self { figures, queue: Some(queue), thread: Some(thread) })
     }
@@ -260,6 +264,18 @@ impl Loop {
         drop(self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
     }
 
+    /// Does what was logged and not committed, before anybody asks for anything.
+    fn redo(&mut self, lines: Vec<Line>) -> Result<()> {
+        let (reply, mut answer) = oneshot::channel();
+        let at = lines.last().map_or(UnixTime(0), |line| line.at);
+        let act = move |tx: &mut Tx<'_>| super::recover::redo(tx, &lines);
+        let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
+        // Whether it breaks says the answer, too.
+        let _ = self.serve(vec![Box::new(job)]);
+        let none = || Error::Unavailable("the writer has stopped; see the log".into());
+        answer.try_recv().map_err(|_| none())?.map(drop)
+    }
+
     /// Runs a batch and answers everybody in it; breaks if nothing can be written
     /// any more.
     fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) -> ControlFlow<()> {
@@ -307,7 +323,8 @@ impl Loop {
             let now = job.time().max(self.memory.written_at);
             let changes = self.conn.total_changes();
             let before = self.memory.entries.len();
-            let mut tx = Tx { conn: &self.conn, now, before, memory: &mut self.memory };
+            let (memory, endings) = (&mut self.memory, self.endings.as_mut());
+            let mut tx = Tx { conn: &self.conn, now, before, memory, endings };
             if job.run(&mut tx) {
                 self.memory.written_at = now;
                 self.memory.wrote = true;
@@ -327,13 +344,11 @@ impl Loop {
         {
             return self.roll_back(unavailable(error));
         }
-        if let Err(error) = self.log_endings() {
-            let why = Error::Unavailable(format!("the endings log: {error}").into());
-            return match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.roll_back(why),
-                // What is on its disk is not known; see `docs/decisions/0003`.
-                _ => Fate::Unknown(why),
-            };
+        match self.log_endings() {
+            Ok(()) => {}
+            Err(why @ Failed::NotWritten(_)) => return self.roll_back(not_logged(&why)),
+            // See `docs/decisions/0003`.
+            Err(why @ Failed::Unknown(_)) => return Fate::Unknown(not_logged(&why)),
         }
         match self.execute("COMMIT") {
             Ok(()) => {
@@ -350,7 +365,7 @@ impl Loop {
     }
 
     /// Before the commit, so that no ending is acknowledged that the log lacks.
-    fn log_endings(&mut self) -> io::Result<()> {
+    fn log_endings(&mut self) -> std::result::Result<(), Failed> {
         let Memory { head, commits, written_at, .. } = self.memory;
         match &mut self.endings {
             Some(log) if !self.memory.endings.is_empty() => {
@@ -456,6 +471,10 @@ impl Memory {
     }
 }
 
+fn not_logged(why: &Failed) -> Error {
+    Error::Unavailable(why.to_string().into())
+}
+
 fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
     let keys = super::rows::signing_keys(conn)?;
     let row = |(number, key): (i64, SigningKeyRow)| KeyRow { number, id: key.id, state: key.state };
@@ -482,6 +501,14 @@ impl Tx<'_> {
     /// The highest time that was written before this batch.
     pub fn written_at(&self) -> UnixTime {
         self.memory.written_at
+    }
+
+    /// Whether an ending could be logged now; `false`: no log is kept.
+    pub fn try_endings_log(&mut self) -> Result<bool> {
+        let Memory { head, commits, written_at, .. } = *self.memory;
+        let last = Commit { epoch: head.epoch, commit: commits };
+        let Some(log) = &mut self.endings else { return Ok(false) };
+        log.try_out(last, written_at).map(|()| true).map_err(|why| not_logged(&why))
     }
 
     /// Begins a new life of the store, in which the log is empty; answers which.

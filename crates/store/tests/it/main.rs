@@ -11,6 +11,7 @@ mod audit_seals;
 mod broken_disk;
 mod cap_race;
 mod conformance;
+mod crash_points;
 mod disk;
 mod place;
 mod power_loss;

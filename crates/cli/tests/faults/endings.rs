@@ -1,0 +1,277 @@
+//! The endings log in trouble: no room, a disk that fails, a file that was moved, cut,
+//! damaged or is another server's. An ending that was acknowledged is in the log, or
+//! the answer was not success; readiness says what is wrong, and once that is mended
+//! the server goes on by itself.
+
+use crate::{
+    Traced, channel,
+    disk::{Small, readiness_becomes},
+    line::{Channel, is_good, provider, token_in, verify},
+    process::{Server, http::Request, serve},
+    stop, wait,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// A server that keeps an endings log, and a backup from before any ending.
+struct Scene {
+    home: tempfile::TempDir,
+    log: PathBuf,
+    server: Server,
+    channel: Channel,
+    /// Issued before the backup.
+    tokens: Vec<String>,
+}
+
+impl Scene {
+    async fn set(log: Option<&Path>) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let log = log.map_or_else(|| home.path().join("endings.log"), |it| it.join("endings.log"));
+        let server = Server::start(keeping(home.path(), &log)).await;
+        let channel = channel(&server).await;
+        let mut tokens = Vec::new();
+        for _ in 0..6 {
+            let issued = server.ask(&channel.issue_short_lived(Default::default())).await;
+            tokens.push(token_in(&issued));
+        }
+        // A recovery takes the last seconds before a backup for lost.
+        let json = [("content-type", "application/json")];
+        let minute = Request::new("POST", "/dev/clock", &json, r#"{"advance_seconds":60}"#);
+        assert_eq!(server.ask(&minute).await.status, 200);
+        provider(&server).await;
+        let scene = Self { home, log, server, channel, tokens };
+        scene.tegata(&["backup", "old.db", "--store", "sqlite:tegata.db"]);
+        scene
+    }
+
+    async fn revoke(&self, token: usize) -> u16 {
+        self.server.ask(&self.channel.revoke(&self.tokens[token])).await.status
+    }
+
+    async fn is_good(&self, token: usize) -> bool {
+        is_good(&self.server.ask(&verify(&self.tokens[token])).await)
+    }
+
+    /// What `/readyz` says.
+    async fn readiness(&self) -> String {
+        self.server.ask(&Request::new("GET", "/readyz?verbose", &[], "")).await.text()
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+        command.args(words).current_dir(self.home.path()).stdin(Stdio::null());
+        command.output().expect("it runs")
+    }
+
+    /// What a command that must succeed says to people.
+    #[track_caller]
+    fn tegata(&self, words: &[&str]) -> String {
+        let done = self.run(words);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{words:?}: {said}");
+        String::from_utf8_lossy(&done.stdout).into_owned() + &said
+    }
+
+    /// What `recover --replay` says, and with which code it ended.
+    fn recover(&self) -> (Option<i32>, String) {
+        let log = self.log.to_string_lossy();
+        let done = self.run(&["recover", "--store", "sqlite:tegata.db", "--replay", &log]);
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
+    /// Brings the backup back with what the log says, and asks which tokens live.
+    async fn after_a_restore(mut self) -> Vec<bool> {
+        stop(&mut self.server).await;
+        self.tegata(&["restore", "old.db", "--store", "sqlite:tegata.db"]);
+        let (code, said) = self.recover();
+        assert_eq!(code, Some(0), "{said}");
+        self.start().await;
+        let mut live = Vec::new();
+        for token in 0..self.tokens.len() {
+            live.push(self.is_good(token).await);
+        }
+        live
+    }
+
+    async fn start(&mut self) {
+        self.server = Server::start(keeping(self.home.path(), &self.log)).await;
+    }
+
+    /// What a start says that is refused.
+    async fn refused(&self) -> String {
+        refused(keeping(self.home.path(), &self.log)).await
+    }
+}
+
+fn keeping(home: &Path, log: &Path) -> Command {
+    let mut command =
+        serve(home, &["--dev", "--store", "sqlite:tegata.db", "--least-free-disk", "0"]);
+    command.arg("--endings-log").arg(log);
+    command
+}
+
+async fn refused(mut command: Command) -> String {
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start tegata");
+    let ended = wait(&mut child).await;
+    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
+    assert_eq!(ended.code(), Some(1), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_room_for_the_log_nothing_is_ended_and_the_rest_goes_on() {
+    let small = Small::mount();
+    let scene = Scene::set(Some(small.path())).await;
+    assert_eq!(scene.revoke(0).await, 200);
+    let filler = small.fill();
+    // The last page of the file may have room still; no more than that.
+    let mut status = 0;
+    for _ in 0..40 {
+        status = scene.revoke(1).await;
+        if status != 200 {
+            break;
+        }
+        let issued = scene.server.ask(&scene.channel.issue_short_lived(Default::default())).await;
+        let more = token_in(&issued);
+        status = scene.server.ask(&scene.channel.revoke(&more)).await.status;
+        if status != 200 {
+            assert!(is_good(&scene.server.ask(&verify(&more)).await), "an ending was not kept");
+            break;
+        }
+    }
+    assert_eq!(status, 503, "a full disk holds no endings");
+    assert!(readiness_becomes(&scene.server, 503).await);
+    let said = scene.readiness().await;
+    assert!(said.contains("endings_log") && said.contains("No space left"), "{said}");
+    let issued = scene.server.ask(&scene.channel.issue_short_lived(Default::default())).await;
+    assert_eq!(issued.status, 200, "an issue that ends nothing needs no log");
+    assert!(!scene.is_good(0).await && scene.is_good(2).await, "checks go on");
+
+    drop(filler);
+    small.make_room();
+    assert!(readiness_becomes(&scene.server, 200).await, "{}", scene.readiness().await);
+    assert_eq!(scene.revoke(1).await, 200);
+    assert_eq!(scene.revoke(2).await, 200);
+    assert_eq!(scene.after_a_restore().await, [false, false, false, true, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_may_not_be_written_refuses_endings_until_it_may() {
+    let scene = Scene::set(None).await;
+    let log = format!("--trace-path={}", scene.log.display());
+    let words = [&*log, "--trace=pwrite64", "--inject=pwrite64:error=EROFS"];
+    let traced = Traced::attach(&scene.server, &words).await;
+    assert_eq!(scene.revoke(0).await, 503);
+    assert!(scene.is_good(0).await);
+    assert!(readiness_becomes(&scene.server, 503).await);
+    let said = scene.readiness().await;
+    assert!(said.contains("endings_log") && said.contains("Read-only"), "{said}");
+    drop(traced);
+    assert!(readiness_becomes(&scene.server, 200).await, "{}", scene.readiness().await);
+    assert_eq!(scene.revoke(0).await, 200);
+    assert_eq!(scene.after_a_restore().await, [false, true, true, true, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_synchronisation_fails_stops_the_server_and_the_next_start_goes_on() {
+    let mut scene = Scene::set(None).await;
+    let log = format!("--trace-path={}", scene.log.display());
+    let words = [&*log, "--trace=fdatasync", "--inject=fdatasync:error=EIO"];
+    let traced = Traced::attach(&scene.server, &words).await;
+    // Unknown, so not acknowledged; nothing more is written.
+    assert_eq!(scene.revoke(0).await, 503);
+    let ended = wait(&mut scene.server.process).await;
+    assert_eq!(ended.code(), Some(1), "a supervisor shall start it again");
+    drop(traced);
+    scene.start().await;
+    assert!(!scene.is_good(0).await, "what the log holds is done again");
+    assert_eq!(scene.revoke(1).await, 200);
+    assert_eq!(scene.after_a_restore().await, [false, false, true, true, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_the_operator_rotates_is_begun_anew_and_its_parts_are_one_log() {
+    let scene = Scene::set(None).await;
+    let aside = scene.log.with_extension("1");
+    assert_eq!(scene.revoke(0).await, 200);
+    fs::rename(&scene.log, &aside).expect("moved");
+    assert!(readiness_becomes(&scene.server, 200).await);
+    assert_eq!(scene.revoke(1).await, 200);
+    assert_eq!(scene.revoke(2).await, 200);
+    let parts = [fs::read(&aside), fs::read(&scene.log)].map(|it| it.expect("a part"));
+    let lines = |part: &[u8]| part.iter().filter(|&&byte| byte == b'\n').count();
+    assert_eq!(parts.each_ref().map(|it| lines(it)), [2, 3], "each begins, and tells its endings");
+    // Cut while it is written, as `copytruncate` does.
+    let second = scene.log.with_extension("2");
+    fs::copy(&scene.log, &second).expect("copied");
+    fs::OpenOptions::new().write(true).open(&scene.log).and_then(|it| it.set_len(0)).expect("cut");
+    assert_eq!(scene.revoke(3).await, 200);
+    let third = fs::read(&scene.log).expect("a part");
+    let parts = [fs::read(&aside), fs::read(&second)].map(|it| it.expect("a part"));
+    let whole = [&parts[0][..], &parts[1], &third].concat();
+    fs::write(scene.log.with_extension("new"), whole).expect("joined");
+    fs::rename(scene.log.with_extension("new"), &scene.log).expect("in its place");
+    assert_eq!(scene.after_a_restore().await, [false, false, false, false, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_out() {
+    let mut scene = Scene::set(None).await;
+    assert_eq!(scene.revoke(0).await, 200);
+    assert_eq!(scene.revoke(1).await, 200);
+    stop(&mut scene.server).await;
+    let whole = fs::read(&scene.log).expect("the log");
+    let last = whole[..whole.len() - 1].iter().rposition(|&it| it == b'\n').expect("lines") + 1;
+    scene.tegata(&["restore", "old.db", "--store", "sqlite:tegata.db"]);
+
+    // A bit of the middle, and of the last line.
+    for (place, line) in [(last - 20, "line 2"), (last + 20, "line 3")] {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 4;
+        fs::write(&scene.log, damaged).expect("written");
+        let (code, said) = scene.recover();
+        assert_eq!(code, Some(1), "{said}");
+        for word in [line, "undamaged copy", "--end-everything"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    let half = last + (whole.len() - last) / 2;
+    fs::write(&scene.log, &whole[..half]).expect("written");
+    let (code, said) = scene.recover();
+    assert_eq!(code, Some(0), "{said}");
+    let bytes = format!("last line (3) was broken off after {} bytes", half - last);
+    assert!(said.contains(&bytes), "{said}");
+    scene.start().await;
+    assert!(!scene.is_good(0).await, "what the log holds is ended");
+    stop(&mut scene.server).await;
+
+    // A start looks at the log's ends, too.
+    let mut damaged = fs::read(&scene.log).expect("the log");
+    let place = damaged.len() - 30;
+    damaged[place] ^= 4;
+    fs::write(&scene.log, damaged).expect("written");
+    let said = scene.refused().await;
+    assert!(said.contains("is damaged") && said.contains("move it away"), "{said}");
+    fs::rename(&scene.log, scene.log.with_extension("damaged")).expect("moved");
+    scene.start().await;
+    assert_eq!(scene.revoke(2).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_never_write_one_log_and_a_disk_that_is_read_only_is_told_at_the_start() {
+    let small = Small::mount();
+    let mut scene = Scene::set(Some(small.path())).await;
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let said = refused(keeping(other.path(), &scene.log)).await;
+    assert!(said.contains("in use by another process"), "{said}");
+    stop(&mut scene.server).await;
+    let said = refused(keeping(other.path(), &scene.log)).await;
+    assert!(said.contains("belongs to another store"), "{said}");
+    small.read_only();
+    let said = scene.refused().await;
+    assert!(said.contains("endings log") && said.contains("Read-only file system"), "{said}");
+}

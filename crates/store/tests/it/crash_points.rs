@@ -1,0 +1,343 @@
+//! The mark and the endings log beside a store that loses power: whatever a crash
+//! leaves of the three files, the next start goes on and nothing that was ended lives;
+//! and whatever older state of the store stands beside newer files, it is refused or
+//! loses no ending.
+//!
+//! At each sync of the store what is on its disk is copied away. Beside each copy all
+//! states are put that the two other files can have then: the log without its newest
+//! lines, with a part of them, with zeros, with all; the mark as it is, or as it was
+//! after any commit before, since it follows as it can.
+
+use crate::{
+    place::Place,
+    rounds,
+    world::{Ask, NOW, World, by, signing_key},
+};
+use async_trait::async_trait;
+use faulty_vfs::{FaultyVfs, SyncStage};
+use rusqlite::Connection;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+use tegata_store::{
+    ChannelPatch, Ending, OnCommit, SigningKeyChange, Store,
+    sqlite::{Faults, MarkFile, OpenError, Options, SqliteStore},
+};
+use tegata_token::{
+    claims::Claims, decide::judge, id::SigningKeyId, law::Kind, policy::ChannelState,
+    secret::PlainSecret, time::UnixTime,
+};
+use tempfile::TempDir;
+
+/// A store with a mark and an endings log, in one folder.
+struct Kept {
+    folder: TempDir,
+    vfs: Option<String>,
+}
+
+impl Kept {
+    fn options(&self) -> Options {
+        let path = self.folder.path().join("mark");
+        static STARTS: AtomicU64 = AtomicU64::new(1);
+        let mut fresh = [0; 16];
+        fresh[..8].copy_from_slice(&STARTS.fetch_add(1, Relaxed).to_be_bytes());
+        Options {
+            issuer: crate::world::ISSUER.into(),
+            mark: Some(MarkFile { path, fresh }),
+            endings_log: Some(self.folder.path().join("endings")),
+            faults: Faults { vfs: self.vfs.clone(), synchronous_off: false },
+            ..Options::default()
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("tegata.db")
+    }
+}
+
+#[async_trait]
+impl Place for Kept {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), vfs: None }
+    }
+
+    fn another(&self) -> Box<dyn Place> {
+        Box::new(Self::new())
+    }
+
+    async fn open(&self, _dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String> {
+        let store = SqliteStore::open(&self.path(), self.options(), on_commit);
+        store.map(|it| Box::new(it) as Box<dyn Store>).map_err(|error| error.to_string())
+    }
+
+    async fn bound(&self, _key: SigningKeyId, _until: UnixTime) {
+        unreachable!("no case here bounds a key");
+    }
+}
+
+/// What was answered by a moment, and what was asked for.
+#[derive(Clone, Default)]
+struct Known {
+    living: Vec<Claims>,
+    /// Asked to be ended, and not answered yet.
+    doubtful: Vec<Claims>,
+    ended: Vec<Claims>,
+}
+
+/// The three files at a moment.
+struct Moment {
+    store: Vec<(String, Vec<u8>)>,
+    log: Option<Vec<u8>>,
+    mark: Option<Vec<u8>>,
+    known: Known,
+    /// The newest commit may not be in the log yet.
+    before: bool,
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    fs::read(path).ok()
+}
+
+/// Lives through a history, and answers what each sync would have left.
+async fn live(seed: u64) -> Vec<Moment> {
+    let folder = tempfile::tempdir().unwrap();
+    let vfs = FaultyVfs::new(folder.path()).unwrap();
+    let (moments, known) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::default()));
+    let (seen, knows): (_, Arc<Mutex<Known>>) = (moments.clone(), known.clone());
+    let (disk, home) = (vfs.clone(), folder.path().to_owned());
+    vfs.on_sync(move |point| {
+        let mut moment = |torn: Option<u64>| {
+            let copy = tempfile::tempdir().unwrap();
+            match torn {
+                Some(seed) => disk.power_loss_torn(copy.path(), seed).unwrap(),
+                None => disk.power_loss(copy.path()).unwrap(),
+            }
+            let files = ["tegata.db", "tegata.db-wal", "tegata.db-journal"];
+            let there = |name: &str| Some((name.to_owned(), read(&copy.path().join(name))?));
+            seen.lock().unwrap().push(Moment {
+                store: files.into_iter().filter_map(there).collect(),
+                log: read(&home.join("endings")),
+                mark: read(&home.join("mark")),
+                known: knows.lock().unwrap().clone(),
+                before: point.stage == SyncStage::Before && torn.is_none(),
+            });
+        };
+        moment(None);
+        if point.stage == SyncStage::Before {
+            moment(Some(seed));
+        }
+    });
+    let place = Kept { folder, vfs: Some(vfs.name().into()) };
+    history(World::at(Box::new(place)).await, &known).await;
+    vfs.clear_on_sync();
+    Arc::into_inner(moments).unwrap().into_inner().unwrap()
+}
+
+async fn history(mut world: World, known: &Mutex<Known>) {
+    let shops = [world.shop().await, world.shop().await, world.shop().await];
+    for shop in &shops {
+        for kind in [Kind::V21, Kind::V21, Kind::V21, Kind::ShortLived, Kind::LongLived] {
+            let issued = world.ask(shop, Ask::new(kind)).await.unwrap();
+            known.lock().unwrap().living.push(issued.claims);
+        }
+    }
+    let [first, second, third] = &shops;
+    let token = |at: usize| known.lock().unwrap().living[at].clone();
+    let (single, again) = (token(0).serial, token(1).serial);
+    ending(known, |it| it.channel == first.id && it.serial == single, async {
+        world.revoke(first, Ending::Stored { serial: single }, NOW).await;
+    })
+    .await;
+    ending(known, |it| it.channel == second.id && it.kind == Kind::V21, async {
+        world.revoke(second, Ending::Kind(Kind::V21), NOW).await;
+    })
+    .await;
+    let issued = world.ask(second, Ask::new(Kind::V21)).await.unwrap();
+    known.lock().unwrap().living.push(issued.claims);
+    world.reopen().await;
+    ending(known, |it| it.channel == third.id, async {
+        let secret = PlainSecret::from_caller("another one".to_owned());
+        world.replace_secret(third.id, secret.hash(), 0, true, by(NOW)).await.unwrap();
+    })
+    .await;
+    ending(known, |it| it.channel == first.id && it.serial == again, async {
+        world.revoke(first, Ending::Stored { serial: again }, NOW).await;
+    })
+    .await;
+    ending(known, |it| it.channel == second.id, async {
+        let patch =
+            ChannelPatch { state: Some(ChannelState::Suspended), ..ChannelPatch::default() };
+        world.change_channel(second.id, patch, by(NOW)).await.unwrap();
+    })
+    .await;
+    world.reopen().await;
+    ending(known, |_| true, async {
+        let key = signing_key(1).id;
+        let change = SigningKeyChange::Remove { key, successor: signing_key(2) };
+        world.change_signing_keys(change, by(NOW)).await.unwrap();
+    })
+    .await;
+    world.close();
+}
+
+/// Asks for an end of those tokens that `which` names.
+async fn ending(
+    known: &Mutex<Known>,
+    which: impl Fn(&Claims) -> bool,
+    act: impl Future<Output = ()>,
+) {
+    let mut now = known.lock().unwrap();
+    let (ended, living) = std::mem::take(&mut now.living).into_iter().partition(|it| which(it));
+    (now.doubtful, now.living) = (ended, living);
+    drop(now);
+    act.await;
+    let mut now = known.lock().unwrap();
+    let ended = std::mem::take(&mut now.doubtful);
+    now.ended.extend(ended);
+}
+
+/// Puts the files of moments together, and starts.
+fn start(
+    store: &Moment,
+    log: Option<&[u8]>,
+    mark: Option<&[u8]>,
+) -> (Kept, Result<SqliteStore, OpenError>) {
+    let place = <Kept as Place>::new();
+    let put = |name: &str, bytes: &[u8]| fs::write(place.folder.path().join(name), bytes).unwrap();
+    for (name, bytes) in &store.store {
+        put(name, bytes);
+    }
+    log.iter().for_each(|bytes| put("endings", bytes));
+    mark.iter().for_each(|bytes| put("mark", bytes));
+    // What a crash left of the mark that was to take its place.
+    put("mark.new", b"{\"epoch\":1,\"po");
+    let store = SqliteStore::open(&place.path(), place.options(), Box::new(|_| {}));
+    (place, store)
+}
+
+async fn living(store: &SqliteStore, tokens: &[Claims]) -> usize {
+    let view = store.state().await.unwrap().view;
+    tokens.iter().filter(|token| judge(token, NOW, &view).is_ok()).count()
+}
+
+/// The mark as it was once the store had come as far as in `moment`; `like` is a mark
+/// of the same run.
+fn mark_at(moment: &Moment, like: &[u8]) -> Option<Vec<u8>> {
+    let copy = tempfile::tempdir().unwrap();
+    for (name, bytes) in &moment.store {
+        fs::write(copy.path().join(name), bytes).unwrap();
+    }
+    let conn = Connection::open(copy.path().join("tegata.db")).unwrap();
+    let sql = "SELECT epoch, position, commits, mark FROM authority";
+    let row = conn.query_row(sql, [], |row| {
+        let start: Vec<u8> = row.get(3)?;
+        Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, start))
+    });
+    let (epoch, position, commits, start) = row.ok()?;
+    let mut mark: serde_json::Value = serde_json::from_slice(like).unwrap();
+    let start: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
+    (mark["start"] == start).then(|| {
+        mark["epoch"] = epoch.into();
+        mark["position"] = position.into();
+        mark["commits"] = commits.into();
+        format!("{mark}\n").into_bytes()
+    })
+}
+
+/// The log's states while `now` becomes what it is, from what it was `before`.
+fn logs<'a>(before: Option<&'a [u8]>, now: Option<&'a [u8]>) -> Vec<Option<Vec<u8>>> {
+    let (Some(before), Some(now)) = (before, now) else {
+        return vec![before.map(<[u8]>::to_vec), now.map(<[u8]>::to_vec)];
+    };
+    let Some(new) = now.strip_prefix(before).filter(|new| !new.is_empty()) else {
+        return vec![Some(now.to_vec())];
+    };
+    let cuts = if rounds(1) > 1 { 12 } else { 3 };
+    let mut all = vec![Some(before.to_vec()), Some(now.to_vec())];
+    for cut in 1..=cuts {
+        let there = &new[..new.len() * cut / (cuts + 1)];
+        all.push(Some([before, there].concat()));
+        let zeros = vec![0; new.len() - there.len()];
+        all.push(Some([before, there, &zeros].concat()));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so() {
+    let (mut starts, mut moments_seen, mut with_endings) = (0, 0, 0);
+    for seed in 0..rounds(1) as u64 {
+        let moments = live(seed).await;
+        for (at, moment) in moments.iter().enumerate() {
+            let earlier = &moments[..at];
+            let log_before = earlier.iter().rev().find_map(|it| it.log.as_deref());
+            let logs = match moment.before {
+                true => logs(log_before, moment.log.as_deref()),
+                false => vec![moment.log.clone()],
+            };
+            let marks = moment.mark.iter().flat_map(|mark| {
+                let older = earlier.iter().rev().step_by(7).find_map(|it| mark_at(it, mark));
+                let newest = mark_at(moment, mark);
+                [Some(mark.clone()), older, newest].into_iter().flatten()
+            });
+            let mut marks: Vec<_> = marks.map(Some).collect();
+            marks.push(moment.mark.clone());
+            marks.dedup();
+            for log in &logs {
+                for mark in &marks {
+                    let (_place, store) = start(moment, log.as_deref(), mark.as_deref());
+                    let store = store.unwrap_or_else(|error| {
+                        let text = |it: &Option<Vec<u8>>| {
+                            it.as_ref().map(|it| String::from_utf8_lossy(it).into_owned())
+                        };
+                        panic!("moment {at}: {error}\n{:?}\n{:?}", text(mark), text(log))
+                    });
+                    let known = &moment.known;
+                    assert_eq!(living(&store, &known.ended).await, 0, "moment {at}");
+                    assert_eq!(
+                        living(&store, &known.living).await,
+                        known.living.len(),
+                        "moment {at}"
+                    );
+                    starts += 1;
+                }
+            }
+            moments_seen += 1;
+            with_endings += usize::from(!moment.known.ended.is_empty());
+        }
+    }
+    println!("{moments_seen} moments, {with_endings} of them with endings; {starts} starts");
+    assert!(moments_seen > 60 && with_endings > 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_older_store_beside_newer_files_is_refused_or_loses_no_ending() {
+    let moments = live(1).await;
+    let (mut refused, mut redone) = (0, 0);
+    let step = if rounds(1) > 1 { 1 } else { 4 };
+    for (at, old) in moments.iter().enumerate().step_by(step) {
+        for now in moments[at..].iter().step_by(step) {
+            // The mark may have stayed behind as far as the store, on the same disk.
+            for mark in [&now.mark, &old.mark] {
+                let (_place, store) = start(old, now.log.as_deref(), mark.as_deref());
+                match store {
+                    // One that never was started knows nothing of a log.
+                    Err(OpenError::WentBack { .. } | OpenError::Endings(_)) => refused += 1,
+                    Err(other) => panic!("{other}"),
+                    Ok(store) => {
+                        let awake = living(&store, &now.known.ended).await;
+                        assert_eq!(awake, 0, "moment {at} beside a later one");
+                        redone += usize::from(now.known.ended.len() > old.known.ended.len());
+                    }
+                }
+            }
+        }
+    }
+    println!("{refused} refused; {redone} started, with what they lacked ended again");
+    assert!(refused > 100 && redone > 0);
+}
