@@ -48,14 +48,18 @@ impl Output {
     }
 
     /// Prints a list as the API answers it: the rows under `name`, of which the
-    /// table shows `columns`, and the cursor of the next page.
+    /// table shows `columns` (`outer.inner` for members of members), and the cursor of
+    /// the next page.
     pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
         if self.form == Form::Json {
             return self.json(answer);
         }
         let rows = answer[name].as_array().map_or(&[][..], Vec::as_slice);
-        let head = columns.iter().map(|it| it.replace('_', " ").to_uppercase()).collect();
-        let cells = |row: &Value| columns.iter().map(|&column| plain(&row[column])).collect();
+        let head = columns.iter().map(|it| it.replace(['_', '.'], " ").to_uppercase()).collect();
+        let cell = |row: &Value, column: &str| {
+            plain(column.split('.').fold(row, |value, member| &value[member]))
+        };
+        let cells = |row: &Value| columns.iter().map(|column| cell(row, column)).collect();
         let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
         self.text(&aligned(&table))?;
         // Not part of the table, so that whoever cuts columns out of it is not fooled.

@@ -12,6 +12,7 @@ use serde_json::json;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
     AuditHead, By, Error, Event, Result, Sealed, Store,
@@ -27,6 +28,8 @@ use zeroize::Zeroizing;
 const BATCH: usize = 1_000;
 /// So many are deleted in one transaction.
 const AT_ONCE: usize = 500;
+/// How often the server checks all of it, in seconds.
+const CHECKED_EVERY: i64 = 3_600;
 /// Days that events are kept, unless set.
 pub const KEPT_DAYS: u32 = 400;
 
@@ -37,6 +40,9 @@ pub struct Audit {
     days: u32,
     /// One at a time.
     sealing: tokio::sync::Mutex<()>,
+    /// When all of it was last checked.
+    checked: AtomicI64,
+    broken: AtomicBool,
 }
 
 /// What the file outside of the database holds.
@@ -68,7 +74,14 @@ impl Audit {
                 key
             }
         };
-        Ok(Some(Self { key, file: None, days: KEPT_DAYS, sealing: tokio::sync::Mutex::new(()) }))
+        Ok(Some(Self {
+            key,
+            file: None,
+            days: KEPT_DAYS,
+            sealing: tokio::sync::Mutex::new(()),
+            checked: AtomicI64::new(i64::MIN),
+            broken: AtomicBool::new(false),
+        }))
     }
 
     /// The same, with the newest seal kept in `file`, and events for `days`.
@@ -155,6 +168,7 @@ impl Audit {
             }
         };
         if act == BROKEN {
+            self.broken.store(true, Relaxed);
             tracing::error!(
                 expected,
                 "the audit is not what was sealed: its newest part was cut off or replaced; \
@@ -172,6 +186,33 @@ impl Audit {
     pub async fn verify(&self, store: &dyn Store) -> Result<Report> {
         let newest = self.seen()?.map(|it| it.newest);
         store.verify_audit(Verifier::new(self.key.public().clone(), newest)).await
+    }
+
+    /// Checks all of it, if it was not checked for an hour before `now`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: it was not checked.
+    pub async fn look(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
+        if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
+            return Ok(());
+        }
+        let report = self.verify(store).await?;
+        self.checked.store(now.0, Relaxed);
+        let was_broken = self.broken.swap(!report.ok, Relaxed);
+        if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
+            tracing::error!(
+                problem = problem.what,
+                seal = problem.seal,
+                "the audit is not what was sealed; run `tegata audit verify`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether it was found not to be what was sealed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     fn seen(&self) -> Result<Option<Seen>> {

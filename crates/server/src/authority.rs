@@ -539,8 +539,8 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn finish_provider_ends(&self) -> Result<()> {
-        for job in self.store.provider_ends().await? {
-            match self.go_on_with_provider_end(job).await {
+        for under_way in self.store.provider_ends().await? {
+            match self.go_on_with_provider_end(under_way.job).await {
                 // Whoever asked for it has brought it to its end meanwhile.
                 Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),

@@ -233,9 +233,13 @@ fn logs_endings(logs: Result<bool>) -> Option<Check> {
     Some(Check { name: "endings_log", holds, found })
 }
 
-/// Whether what is done is sealed soon after: an audit that nobody seals could be
-/// changed unseen.
+/// Whether what was done is as it was sealed, and whether what is done is sealed soon
+/// after: an audit that nobody seals could be changed unseen.
 async fn seals(authority: &Authority) -> Check {
+    if authority.audit().is_broken() {
+        let found = "it is not what was sealed; run `tegata audit verify`".to_owned();
+        return Check { name: "audit", holds: false, found };
+    }
     let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {
         Ok(Ok(head)) => {
             let found = format!("{} events wait to be sealed", head.unsealed);

@@ -103,7 +103,7 @@ async fn warn(app: &App) {
 async fn keep_up(app: &App) {
     app.health.jobs_are_at(app.authority.clock().steady());
     // A clock that was moved on makes what waits look old; the loop says why it fails.
-    let _ = app.authority.audit().seal(&app.authority).await;
+    let sealed = app.authority.audit().seal(&app.authority).await.is_ok();
     flush(app).await;
     app.authority.limits().tidy(app.authority.clock().steady());
     if let Err(error) = app.authority.settle_master_key().await {
@@ -118,6 +118,12 @@ async fn keep_up(app: &App) {
     }
     if let Err(error) = forget(app).await {
         tracing::warn!(%error, "nothing was forgotten");
+    }
+    let audit = app.authority.audit();
+    // Only what was compared with the file outside before: a store that was brought back
+    // says so in its audit first.
+    if sealed && let Err(error) = audit.look(app.authority.store(), app.authority.now()).await {
+        tracing::warn!(%error, "the audit was not checked");
     }
     if let Err(error) = see_key_age(app).await {
         tracing::warn!(%error, "the signing key's age was not read");

@@ -54,6 +54,19 @@ pub struct Provider {
     pub created_at: UnixTime,
 }
 
+/// The end of all tokens of a provider, under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderEnd {
+    /// Its name.
+    pub job: crate::RowId,
+    /// Whose tokens end.
+    pub provider: ProviderId,
+    /// So many stored tokens have ended.
+    pub ended: usize,
+    /// So many channels are still to come.
+    pub channels_left: usize,
+}
+
 /// A channel to be made.
 #[derive(Debug, Clone)]
 pub struct NewChannel {

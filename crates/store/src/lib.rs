@@ -141,7 +141,7 @@ pub trait Store: Send + Sync + 'static {
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)>;
     /// Ends of providers' tokens that are under way, or were when a process died.
-    async fn provider_ends(&self) -> Result<Vec<RowId>>;
+    async fn provider_ends(&self) -> Result<Vec<ProviderEnd>>;
     /// The log behind `after`, in order, at most `most` entries; `None` if the log
     /// no longer reaches back so far, or never did in this epoch.
     async fn changes(&self, after: Position, most: usize)

@@ -10,6 +10,8 @@
 mod line;
 #[path = "../process/mod.rs"]
 mod process;
+mod provider;
+mod time;
 
 use line::{Channel, With, is_good, token_in, verify};
 use process::{

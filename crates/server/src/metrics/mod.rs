@@ -187,6 +187,7 @@ struct States {
     wal: Gauge,
     disk_free: Gauge,
     jumped: Gauge,
+    audit_broken: Gauge,
     storm_resting: Gauge,
     /// Empty without a certificate: a number would be one that somebody alerts on.
     certificate_ends: OnceKnown,
@@ -440,6 +441,10 @@ impl States {
             "clock_distrusted",
             "1 for a day after the wall clock jumped: nothing is forgotten then",
         );
+        let audit_broken = gauge(
+            "audit_broken",
+            "1 once the audit was found not to be what was sealed: somebody changed it",
+        );
         let mut gauge = |name: &str, help: &str, unit| {
             let gauge = Gauge::default();
             registry.register_with_unit(name, help, unit, gauge.clone());
@@ -473,6 +478,7 @@ impl States {
             wal,
             disk_free,
             jumped,
+            audit_broken,
             storm_resting,
             certificate_ends,
             ready,
@@ -488,6 +494,7 @@ impl States {
         self.view_facts.set(whole(view.facts() as u64));
         self.waiting.set(whole(authority.store().waiting() as u64));
         self.jumped.set(authority.clock().jumped_recently().into());
+        self.audit_broken.set(authority.audit().is_broken().into());
         let resting = authority.limits().rests(authority.clock().steady());
         self.storm_resting.set(whole(resting as u64));
         self.rotation_due.set(around.rotation_due);

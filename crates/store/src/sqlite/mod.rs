@@ -23,7 +23,8 @@ mod writer;
 use crate::{
     AuditHead, AuditRow, Batch, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
     GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, OnCommit, Page, Provider,
-    Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    ProviderEnd, Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName,
+    TokenRow,
     audit::{Report, Seal, Verifier},
     endings::{self, EndingsLog, Line},
     figures::Figures,
@@ -719,7 +720,7 @@ impl Store for SqliteStore {
         self.writer.act(now, act).await.map(|(done, _)| done)
     }
 
-    async fn provider_ends(&self) -> Result<Vec<RowId>> {
+    async fn provider_ends(&self) -> Result<Vec<ProviderEnd>> {
         self.read(|conn| provider_end::all(conn).map_err(unavailable)).await
     }
 

@@ -3,7 +3,7 @@
 //! that whoever finds it after a crash goes on from there.
 
 use super::{end, read, rows::unavailable, writer::Tx};
-use crate::{By, Ended, Ending, Error, Result, RowId};
+use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 use tegata_token::id::{Position, ProviderId};
@@ -71,7 +71,20 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     Ok((Ended { tokens: ended, position: Position { epoch, number: position } }, done))
 }
 
-pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<RowId>> {
-    let mut query = conn.prepare_cached("SELECT number FROM provider_end ORDER BY number")?;
-    query.query_map([], |row| row.get(0))?.collect()
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ProviderEnd>> {
+    let sql = "SELECT number, provider, ended, (SELECT count(*) FROM channel
+                   WHERE provider = job.provider AND number <= job.through AND id > job.done_to
+                       AND state <> 'deleted')
+               FROM provider_end job ORDER BY number";
+    let mut query = conn.prepare_cached(sql)?;
+    let found = query.query_map([], |row| {
+        let provider = super::rows::provider_id(row.get(1)?)?;
+        Ok(ProviderEnd {
+            job: row.get(0)?,
+            provider,
+            ended: row.get(2)?,
+            channels_left: row.get(3)?,
+        })
+    })?;
+    found.collect()
 }

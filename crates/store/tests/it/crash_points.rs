@@ -111,7 +111,7 @@ async fn live(seed: u64) -> Vec<Moment> {
     let (seen, knows): (_, Arc<Mutex<Known>>) = (moments.clone(), known.clone());
     let (disk, home) = (vfs.clone(), folder.path().to_owned());
     vfs.on_sync(move |point| {
-        let mut moment = |torn: Option<u64>| {
+        let moment = |torn: Option<u64>| {
             let copy = tempfile::tempdir().unwrap();
             match torn {
                 Some(seed) => disk.power_loss_torn(copy.path(), seed).unwrap(),
@@ -191,10 +191,11 @@ async fn ending(
     which: impl Fn(&Claims) -> bool,
     act: impl Future<Output = ()>,
 ) {
-    let mut now = known.lock().unwrap();
-    let (ended, living) = std::mem::take(&mut now.living).into_iter().partition(|it| which(it));
-    (now.doubtful, now.living) = (ended, living);
-    drop(now);
+    {
+        let mut now = known.lock().unwrap();
+        let living = std::mem::take(&mut now.living).into_iter();
+        (now.doubtful, now.living) = living.partition(|it| which(it));
+    }
     act.await;
     let mut now = known.lock().unwrap();
     let ended = std::mem::take(&mut now.doubtful);

@@ -58,6 +58,13 @@ pub async fn list(
     who: Administrator,
     Query(part): Query<Part>,
 ) -> Result<Json<show::Providers>, Problem> {
-    let (rows, next) = part.split(who.authority.store().providers(part.page()?).await?);
+    let store = who.authority.store();
+    let (rows, next) = part.split(store.providers(part.page()?).await?);
+    let ends = store.provider_ends().await?;
+    let with_end = |it: tegata_store::Provider| {
+        let end = ends.iter().find(|end| end.provider == it.id).copied();
+        (it, end)
+    };
+    let rows: Vec<_> = rows.into_iter().map(with_end).collect();
     Ok(show::Providers::of(&rows, next))
 }

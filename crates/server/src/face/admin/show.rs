@@ -34,12 +34,35 @@ pub struct Provider {
     name: String,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
+    /// How far the end of all its tokens has come, while one is under way.
+    #[schema(required)]
+    ending: Option<ProviderEnd>,
 }
 
 impl From<&tegata_store::Provider> for Provider {
     fn from(it: &tegata_store::Provider) -> Self {
-        Self { provider_id: it.id, name: it.name.clone(), created_at: time(it.created_at) }
+        let (name, created_at) = (it.name.clone(), time(it.created_at));
+        Self { provider_id: it.id, name, created_at, ending: None }
     }
+}
+
+/// A provider, and the end of all its tokens, if one is under way.
+impl From<&(tegata_store::Provider, Option<tegata_store::ProviderEnd>)> for Provider {
+    fn from((it, end): &(tegata_store::Provider, Option<tegata_store::ProviderEnd>)) -> Self {
+        let ending = end
+            .map(|end| ProviderEnd { channels_left: end.channels_left, tokens_ended: end.ended });
+        Self { ending, ..it.into() }
+    }
+}
+
+/// The end of all tokens of a provider, under way: it comes to its end by itself, also
+/// after a crash.
+#[derive(Serialize, ToSchema)]
+pub struct ProviderEnd {
+    /// So many channels are still to come.
+    channels_left: usize,
+    /// So many stored tokens have ended.
+    tokens_ended: usize,
 }
 
 /// What tokens give access to. Its secrets are not shown.

@@ -84,6 +84,10 @@ enum Act {
     },
     Wait(i64),
     Forget,
+    /// Deletes the rows of what was over so many days ago.
+    Sweep {
+        days: i64,
+    },
     Reopen,
 }
 
@@ -165,6 +169,7 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act)>> {
         1 => seed().prop_map(|successor| Act::RemoveAllKeys { successor }),
         8 => wait.prop_map(Act::Wait),
         2 => Just(Act::Forget),
+        3 => (0..3i64).prop_map(|days| Act::Sweep { days }),
         1 => Just(Act::Reopen),
         1 => Just(Act::Patch(delete)),
     ];
@@ -207,9 +212,17 @@ pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world:
     });
     println!("what happened: {seen:?}");
     // So many histories have always shown these.
-    for needed in
-        ["issued", "refused", "again", "revoked", "evicted", "reissued", "reopened", "forgotten"]
-    {
+    for needed in [
+        "issued",
+        "refused",
+        "again",
+        "revoked",
+        "evicted",
+        "reissued",
+        "reopened",
+        "forgotten",
+        "swept",
+    ] {
         assert!(seen.get(needed).is_some_and(|&many| many > 0), "{needed} never happened");
     }
 }
@@ -224,6 +237,8 @@ struct History {
     deleted: [bool; 2],
     last: Option<(usize, Ask)>,
     stored: Vec<Claims>,
+    /// Those whose rows are gone.
+    swept: Vec<Claims>,
     /// With whether an ending was acknowledged: no row says it of these.
     stateless: Vec<(Claims, bool)>,
     seen: BTreeMap<&'static str, usize>,
@@ -240,6 +255,7 @@ impl History {
             deleted: [false, false],
             last: None,
             stored: Vec::new(),
+            swept: Vec::new(),
             stateless: Vec::new(),
             seen: BTreeMap::new(),
         }
@@ -383,11 +399,51 @@ impl History {
                     self.saw("forgotten");
                 }
             }
+            Act::Sweep { days } => self.sweep(now.plus(-days * DAY)).await,
             Act::Reopen => {
                 self.world.reopen().await;
                 self.saw("reopened");
             }
         }
+    }
+
+    /// Deletes what was over `before`, and looks that nothing else went.
+    async fn sweep(&mut self, before: UnixTime) {
+        let rows = async |history: &Self| -> Vec<_> {
+            let mut all = Vec::new();
+            for shop in &history.shops {
+                let rows = history.world.rows(shop, history.now).await.into_iter();
+                all.extend(rows.map(|row| (shop.id, row)));
+            }
+            all
+        };
+        let found = rows(self).await;
+        let count = super::long_ago::sweep(&self.world, before).await;
+        let left: Vec<_> =
+            rows(self).await.into_iter().map(|(shop, row)| (shop, row.serial)).collect();
+        let keys = self.world.state().await.unwrap().signing_keys;
+        let removed = |id| keys.iter().any(|key| key.id == id && key.state == KeyState::Removed);
+        let of = |it: &Claims| (it.channel, it.serial);
+        let mut gone = Vec::new();
+        for (shop, row) in found {
+            let name = (shop, row.serial);
+            let is_over = row.ended.map_or(row.expires_at, |(_, at)| at) < before;
+            let stays = left.contains(&name);
+            // What ended with its key only is not marked; it goes once it expires.
+            let with_key = self.stored.iter().any(|it| of(it) == name && removed(it.key));
+            assert!(if is_over { !stays || with_key } else { stays }, "before {before:?}: {row:?}");
+            if !stays {
+                gone.push(name);
+            }
+        }
+        assert_eq!(gone.len(), count);
+        if count > 0 {
+            self.saw("swept");
+        }
+        let stored = std::mem::take(&mut self.stored).into_iter();
+        let (swept, stored) = stored.partition(|it| gone.contains(&of(it)));
+        self.stored = stored;
+        self.swept.extend::<Vec<_>>(swept);
     }
 
     /// Whether a new token was issued.
@@ -502,6 +558,10 @@ impl History {
     async fn check(&mut self) {
         agree::everything(&self.world, &self.stored, self.now).await;
         let state = self.world.state().await.unwrap();
+        for claims in &self.swept {
+            let said = judge(claims, self.now, &state.view);
+            assert!(said.is_err(), "{said:?} of {claims:?}, whose row is gone");
+        }
         let good = |claims: &Claims| {
             let key = state.signing_keys.iter().find(|key| key.id == claims.key);
             key.is_some_and(|key| key.state.good_for(claims.issued_at))

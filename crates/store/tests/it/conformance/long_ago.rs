@@ -2,11 +2,11 @@
 //! as a job that a crash does not stop.
 
 use crate::world::{ALL, Ask, NOW, World, by};
-use tegata_store::{Ending, Error, TokenFilter, TokenName};
+use tegata_store::{Ending, Error, ProviderEnd, TokenFilter, TokenName};
 use tegata_token::{id::Serial, law::Kind, time::DAY};
 
 /// Sweeps all that is over by `before`, a few rows at a time.
-async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
+pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
     let (mut place, mut gone) = (Some(0), 0);
     while let Some(after) = place {
         let (over, next) = world.ended_before(after, before, 3).await.unwrap();
@@ -68,7 +68,9 @@ pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: Worl
     let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(1)).await.unwrap();
     assert_eq!((ended.tokens, done), (3, false));
     world.reopen().await;
-    assert_eq!(world.provider_ends().await.unwrap(), [job]);
+    let under_way = world.provider_ends().await.unwrap();
+    let provider = world.provider;
+    assert_eq!(under_way, [ProviderEnd { job, provider, ended: 3, channels_left: 4 }]);
     let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();
     assert_eq!((ended.tokens, done), (6, false));
     let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();

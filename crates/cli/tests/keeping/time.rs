@@ -1,0 +1,194 @@
+//! What goes and what stays as the months pass, on a running server whose clock is
+//! moved: rows of ended tokens, audit events, keys in the JWKS. And an audit that
+//! somebody changes meanwhile.
+
+use crate::{
+    Home,
+    line::{self, Channel, With, is_good, token_in, verify},
+    ok,
+    process::{Server, http::Request, key::Key, serve},
+    stop,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DAY: u64 = 86_400;
+
+async fn start(home: &Home, words: &[&str]) -> Server {
+    let mut command = serve(home.0.path(), &["--dev", "--store", "sqlite:tegata.db"]);
+    command.args(words);
+    Server::start(command).await
+}
+
+/// Moves the clock on; what is due by then is done when this comes back.
+async fn pass(server: &Server, seconds: u64) {
+    let body = json!({ "advance_seconds": seconds }).to_string();
+    let json = [("content-type", "application/json")];
+    ok(&server.ask(&Request::new("POST", "/dev/clock", &json, &body)).await);
+}
+
+async fn channel(server: &Server) -> Channel {
+    let provider = line::provider(server).await;
+    Channel::create(server, &provider, &Key::generate()).await
+}
+
+async fn issue(server: &Server, channel: &Channel) -> String {
+    token_in(&server.ask(&channel.issue_short_lived(With::default())).await)
+}
+
+async fn get(server: &Server, path: &str) -> Value {
+    let answer = server.ask(&Request::admin("GET", path, None)).await;
+    ok(&answer);
+    answer.json()
+}
+
+async fn good(server: &Server, token: &str) -> bool {
+    is_good(&server.ask(&verify(token)).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again() {
+    let home = Home::new();
+    let server = start(&home, &["--keep-ended-days", "2"]).await;
+    let channel = channel(&server).await;
+    let mut tokens = Vec::new();
+    for _ in 0..12 {
+        tokens.push(issue(&server, &channel).await);
+    }
+    // So many that they are folded.
+    for token in &tokens[..10] {
+        ok(&server.ask(&channel.revoke(token)).await);
+    }
+    pass(&server, 2 * DAY - 60).await;
+    assert_eq!(channel.rows(&server).await.len(), 12, "two days are not over");
+    pass(&server, 120).await;
+    let rows = channel.rows(&server).await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row["state"] == "active"), "{rows:?}");
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(good(&server, token).await, number >= 10, "token {number}");
+    }
+    stop(server);
+    let server = start(&home, &["--keep-ended-days", "2"]).await;
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(good(&server, token).await, number >= 10, "token {number}, after a restart");
+    }
+    // Expired ones go as well, two days later; and the long-lived one never.
+    ok(&server.ask(&channel.reissue_long_lived(0)).await);
+    pass(&server, 31 * DAY).await;
+    let rows = channel.rows(&server).await;
+    assert!(rows.len() == 1 && rows[0]["kind"] == "long-lived", "{rows:?}");
+    stop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_key_leaves_the_jwks_after_thirty_days_and_what_it_signed_lives_on() {
+    let home = Home::new();
+    let server = start(&home, &[]).await;
+    let channel = channel(&server).await;
+    let long_lived = token_in(&server.ask(&channel.reissue_long_lived(0)).await);
+    let kids = async |server: &Server| -> Vec<String> {
+        let set = server.ask(&Request::new("GET", "/.well-known/jwks.json", &[], "")).await.json();
+        let keys = set["keys"].as_array().expect("a list").iter();
+        keys.map(|key| key["kid"].as_str().expect("a kid").to_owned()).collect()
+    };
+    let first = kids(&server).await;
+    let rotate = Request::admin("POST", "/signing-keys", Some(&json!({})));
+    ok(&server.ask(&rotate).await);
+    assert_eq!(kids(&server).await.len(), 2, "the coming one is published");
+    // Now the new one signs, and the old one is retired.
+    pass(&server, 1_000).await;
+    pass(&server, 30 * DAY - 60).await;
+    assert_eq!(kids(&server).await.len(), 2, "what it signed may live");
+    pass(&server, 120).await;
+    let left = kids(&server).await;
+    assert!(left.len() == 1 && left != first, "{left:?}");
+    assert!(good(&server, &long_lived).await, "the long-lived token keeps its key");
+    stop(server);
+    let server = start(&home, &[]).await;
+    assert_eq!(kids(&server).await, left);
+    assert!(good(&server, &long_lived).await);
+    stop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() {
+    let home = Home::new();
+    let server = start(&home, &["--audit-days", "2"]).await;
+    let channel = channel(&server).await;
+    let revoke = async |server: &Server, reason: &str| {
+        ok(&server.ask(&channel.revocation(&json!({ "all": true, "reason": reason }))).await);
+        // An event is as old as its seal, which comes within seconds.
+        while get(server, "/audit/verify").await["unsealed"] != 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    revoke(&server, "of the first day").await;
+    pass(&server, DAY).await;
+    revoke(&server, "of the second day").await;
+    pass(&server, DAY + 60).await;
+    let acts = async |server: &Server| -> String {
+        get(server, "/audit?limit=1000").await["events"].to_string()
+    };
+    let told = acts(&server).await;
+    assert!(!told.contains("of the first day") && told.contains("of the second day"), "{told}");
+    assert!(told.contains("audit.expire"), "{told}");
+    let report = get(&server, "/audit/verify").await;
+    assert!(report["ok"] == true && report["kept_from"].as_u64() > Some(1), "{report}");
+    stop(server);
+    let server = start(&home, &["--audit-days", "2"]).await;
+    pass(&server, 40 * DAY).await;
+    let told = acts(&server).await;
+    assert!(!told.contains("of the second day"), "{told}");
+    let report = get(&server, "/audit/verify").await;
+    assert_eq!(report["ok"], true, "{report}");
+    stop(server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_server_finds_that_its_audit_was_changed_and_says_so_everywhere() {
+    let home = Home::new();
+    let server = start(&home, &[]).await;
+    let channel = channel(&server).await;
+    let why = json!({ "all": true, "reason": "somebody left" });
+    ok(&server.ask(&channel.revocation(&why)).await);
+    // Sealed, and found whole.
+    pass(&server, 3_600).await;
+    let ready =
+        async |server: &Server| server.ask(&Request::new("GET", "/readyz?verbose", &[], "")).await;
+    let metric = async |server: &Server| -> bool {
+        let text = server.ask(&Request::new("GET", "/metrics", &[], "")).await.text();
+        text.contains("\ntegata_audit_broken 1\n")
+    };
+    assert_eq!(ready(&server).await.status, 200);
+    assert!(!metric(&server).await);
+
+    let store = rusqlite::Connection::open(home.path("tegata.db")).expect("the store");
+    let sql = "UPDATE audit SET detail = replace(detail, 'somebody', 'nobody')
+               WHERE detail LIKE '%somebody left%'";
+    assert_eq!(store.execute(sql, []).expect("written"), 1);
+    drop(store);
+    // An hour on, it is looked at again.
+    pass(&server, 3_600).await;
+    assert!(becomes(&server, 503).await);
+    let said = ready(&server).await.text();
+    assert!(said.contains("not what was sealed") && said.contains("audit verify"), "{said}");
+    assert!(metric(&server).await);
+    let log = server.said.lock().expect("not poisoned").clone();
+    assert!(log.contains("the audit is not what was sealed"), "{log}");
+    assert_eq!(get(&server, "/audit/verify").await["ok"], false);
+    let token = issue(&server, &channel).await;
+    assert!(good(&server, &token).await, "tokens are served on");
+    stop(server);
+}
+
+/// An answer of `/readyz` stands for a second.
+async fn becomes(server: &Server, status: u16) -> bool {
+    for _ in 0..200 {
+        if server.ask(&Request::new("GET", "/readyz", &[], "")).await.status == status {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
