@@ -62,9 +62,17 @@ impl Traced {
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        // On SIGTERM it lets go of the process; killed, it would leave it stopped.
+        // On SIGTERM it lets go of the process; killed, it would leave it stopped. While
+        // it holds a call back it does not hear.
         let id = rustix::process::Pid::from_child(&self.0);
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        for _ in 0..100 {
+            if matches!(self.0.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
