@@ -12,7 +12,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tegata_token::secret::PlainSecret;
 use zeroize::Zeroizing;
@@ -29,6 +32,8 @@ pub enum TokenSource {
 pub struct TokenFile {
     path: PathBuf,
     known: Mutex<(Stamp, Option<AdminToken>)>,
+    /// It was replaced, and nobody has asked whether it was.
+    replaced: AtomicBool,
 }
 
 /// What tells one state of a file from another; `None`: it is not there.
@@ -50,7 +55,20 @@ impl TokenSource {
         let stamp = stamp(path);
         let token = read(path)?.ok_or_else(|| StartError::NoToken(path.to_owned()))?;
         let known = Mutex::new((stamp, Some(token)));
-        Ok(Self::File(TokenFile { path: path.to_owned(), known }))
+        let replaced = AtomicBool::new(false);
+        Ok(Self::File(TokenFile { path: path.to_owned(), known, replaced }))
+    }
+
+    /// Whether the token was replaced since this was last asked.
+    pub fn was_replaced(&self) -> bool {
+        match self {
+            Self::Set(_) => false,
+            Self::File(file) => {
+                // The log says it if there is none any more.
+                let _ = file.current();
+                file.replaced.swap(false, Relaxed)
+            }
+        }
     }
 
     /// Whether `shown` is the token.
@@ -79,6 +97,7 @@ impl TokenFile {
             let token = match read(&self.path) {
                 Ok(Some(token)) => {
                     tracing::warn!(file = %self.path.display(), "the administrator's token was replaced");
+                    self.replaced.store(true, Relaxed);
                     Some(token)
                 }
                 // The old one may have been reset because it leaked.
@@ -165,7 +184,10 @@ mod tests {
         let source = TokenSource::in_file(&path).unwrap();
         let old = token_in(&path);
         assert_eq!(source.is(&old), Ok(true));
+        assert!(!source.was_replaced());
         reset(&path).unwrap();
+        assert!(source.was_replaced(), "nobody need show a token for it");
+        assert!(!source.was_replaced(), "it is told once");
         assert_eq!(source.is(&old), Ok(false));
         assert_eq!(source.is(&token_in(&path)), Ok(true));
     }

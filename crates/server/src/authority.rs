@@ -35,7 +35,7 @@ use tegata_token::{
     jwk::AssertionKey,
     key::KeyState,
     law::{ChannelType, Kind},
-    policy::{self, Channel, Grant, IssueRequest, RegisteredKey},
+    policy::{self, Channel, Credential, Grant, IssueRequest, RegisteredKey},
     refusal::Refusal,
     secret::PlainSecret,
     time::UnixTime,
@@ -323,7 +323,12 @@ impl Authority {
     /// # Errors
     /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
-        let channel = self.channel(channel).await?.ok_or(Refusal::UnknownChannel)?;
+        let Some(channel) = self.channel(channel).await? else {
+            return Err(match &request.credential {
+                Credential::Secret(secret) => policy::check_secret_of_nobody(secret).into(),
+                _ => Refusal::UnknownChannel.into(),
+            });
+        };
         let now = self.now();
         let grant = policy::judge(request, channel, self.audience.clone(), now)?;
         if let Some(assertion) = grant.assertion() {
@@ -428,6 +433,16 @@ impl Authority {
         }
     }
 
+    /// Counts a wrong administrator's token. The audit is told of many.
+    pub fn wrong_administrator(&self, source: Source) {
+        if self.limits.guess_administrator(source, self.clock().steady()) {
+            tracing::warn!(%source, "somebody tries out administrator's tokens");
+            let detail = json!({});
+            let event = Event { act: "admin.guess", provider: None, channel: None, detail };
+            self.tell(event, Some(source));
+        }
+    }
+
     fn tell_of_rest(&self, channel: &Channel, rest: &Resting) {
         tracing::warn!(
             channel = %channel.id,
@@ -475,7 +490,9 @@ impl Authority {
         channel: ChannelId,
         secret: &PlainSecret,
     ) -> Result<Arc<Channel>> {
-        let channel = self.channel(channel).await?.ok_or(Refusal::UnknownChannel)?;
+        let Some(channel) = self.channel(channel).await? else {
+            return Err(policy::check_secret_of_nobody(secret).into());
+        };
         policy::check_secret(&channel, secret, self.now())?;
         Ok(channel)
     }

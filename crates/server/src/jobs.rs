@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
+use tegata_store::Event;
 use tegata_token::{key::KeyState, time::DAY};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +67,7 @@ async fn seal_until(app: Arc<App>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
+        see_reset(&app).await;
         match app.authority.audit().seal(&app.authority).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -76,6 +78,19 @@ async fn seal_until(app: Arc<App>, stop: CancellationToken) {
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Tells the audit of a reset of the administrator's token, which is done to the file
+/// and not to the server.
+async fn see_reset(app: &App) {
+    if app.admin_token.was_replaced() {
+        let detail = serde_json::json!({});
+        let event = Event { act: "admin.reset", provider: None, channel: None, detail };
+        let by = app.authority.by("operator", None, None);
+        if let Err(error) = app.authority.store().record(event, by).await {
+            tracing::warn!(%error, "the audit could not be told of a new administrator's token");
         }
     }
 }
@@ -102,6 +117,7 @@ async fn warn(app: &App) {
 /// Runs what is due here. A job that fails is tried again a minute later.
 async fn keep_up(app: &App) {
     app.health.jobs_are_at(app.authority.clock().steady());
+    see_reset(app).await;
     // A clock that was moved on makes what waits look old; the loop says why it fails.
     let sealed = app.authority.audit().seal(&app.authority).await.is_ok();
     flush(app).await;

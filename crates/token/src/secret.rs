@@ -74,7 +74,13 @@ impl HashedSecret {
     /// where the two differ.
     #[must_use]
     pub fn is_of(&self, secret: &PlainSecret) -> bool {
-        self.0.ct_eq(&secret.hash().0).into()
+        self.is(&secret.hash())
+    }
+
+    /// Whether both are hashes of one secret, in such a time, too.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -127,6 +127,8 @@ pub struct Limits {
     guesses: Table<(IpAddr, ChannelId), Guesses>,
     /// Apart, so that made-up ids push out made-up ids.
     made_up: Table<(IpAddr, ChannelId), Guesses>,
+    /// Wrong administrator's tokens. They throttle nobody; the audit is told.
+    administrators: Table<IpAddr, Guesses>,
     storms: Table<(ChannelId, Kind), Storm>,
     /// What the audit is still to be told in this minute.
     told: Mutex<Bucket>,
@@ -214,6 +216,7 @@ impl Limits {
             buckets: Table::new(BUCKETS),
             guesses: Table::new(GUESSERS),
             made_up: Table::new(GUESSERS),
+            administrators: Table::new(GUESSERS),
             storms: Table::new(STORMS),
             told: Mutex::default(),
             throttled,
@@ -352,6 +355,15 @@ impl Limits {
         added
     }
 
+    /// Counts a wrong administrator's token; answers whether with this one they are
+    /// too many for a mistake, once in a window.
+    pub fn guess_administrator(&self, source: Source, now: Instant) -> bool {
+        let now = self.nanoseconds(now);
+        let name = network_of(source.0);
+        let added = self.administrators.with(name, now, || Guesses::new(now), |it| it.add(now));
+        added.is_err_and(|it| it.begins)
+    }
+
     /// Whether one more event may be told to the audit: sixty at once, and sixty a
     /// minute. They come of what strangers do, and each is a commit.
     #[must_use]
@@ -368,6 +380,7 @@ impl Limits {
         self.buckets.tidy(now);
         self.guesses.tidy(now);
         self.made_up.tidy(now);
+        self.administrators.tidy(now);
         self.storms.tidy(now);
     }
 

@@ -252,3 +252,50 @@ async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
     }
     panic!("the audit was told nothing of {act}");
 }
+
+async fn acts(world: &World) -> Vec<(String, Option<String>)> {
+    let page = Page { before: None, most: 1_000 };
+    let rows = world.authority().store().audit(None, page).await.unwrap();
+    let told = rows.into_iter().filter(|row| row.act.starts_with("admin."));
+    told.map(|row| (row.act, row.source)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_out_administrators_tokens_is_told_to_the_audit_and_locks_nobody_out() {
+    let world = World::with(behind_a_proxy).await;
+    let file = world.running().admin_token_file.clone().unwrap();
+    let token = format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim());
+    let ask = async |token: &str, from: &str| {
+        let headers = [("authorization", token), ("x-forwarded-for", from)];
+        world.get_with("/admin/v1/providers", &headers).await.status
+    };
+    for _ in 0..10 {
+        assert_eq!(ask("Bearer wrong", "192.0.2.1").await, 401);
+    }
+    assert_eq!(acts(&world).await, [], "a few are mistakes");
+    for _ in 0..30 {
+        assert_eq!(ask("Bearer wrong", "192.0.2.1").await, 401);
+    }
+    assert_eq!(ask(&token, "192.0.2.1").await, 200);
+    let expected = ("admin.guess".to_owned(), Some("192.0.2.1".to_owned()));
+    // It is told without anybody waiting for it.
+    for _ in 0..100 {
+        if !acts(&world).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(acts(&world).await, [expected]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_the_administrators_token_under_a_running_server_is_in_the_audit() {
+    let world = World::new().await;
+    let file = world.running().admin_token_file.clone().unwrap();
+    world.advance(60).await;
+    assert_eq!(acts(&world).await, []);
+    tegata_server::admin_token::reset(&file).unwrap();
+    world.advance(60).await;
+    world.advance(60).await;
+    assert_eq!(acts(&world).await, [("admin.reset".to_owned(), None)]);
+}

@@ -117,7 +117,9 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
+        let source = parts.extensions.get::<Source>().copied();
         let shown = bearer(parts).map(|token| PlainSecret::from_caller(token.to_owned()));
+        let tries = shown.is_some();
         // Compared by its hash, in constant time.
         let is = shown.map_or(Ok(false), |token| gate.admin_token.is(&token));
         let is = is.map_err(|_| {
@@ -125,10 +127,13 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
             Problem::new(Code::Unavailable, why)
         })?;
         if !is {
+            if let Some(source) = source.filter(|_| tries) {
+                gate.authority.wrong_administrator(source);
+            }
             let way = "send the administrator's token: Authorization: Bearer …";
             return Err(Problem::new(Code::Unauthorized, way));
         }
-        let source = parts.extensions.get::<Source>().map(Source::to_string);
+        let source = source.map(|it| it.to_string());
         Ok(Self {
             authority: gate.authority.clone(),
             metrics: gate.metrics.clone(),
