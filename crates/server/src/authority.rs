@@ -334,6 +334,9 @@ impl Authority {
         if let Some(assertion) = grant.assertion() {
             self.last_used.note_key(assertion.key, now);
         }
+        if let Some(secret) = grant.secret() {
+            self.last_used.note_secret(grant.channel().id, secret, now);
+        }
         Ok(grant)
     }
 
@@ -493,7 +496,9 @@ impl Authority {
         let Some(channel) = self.channel(channel).await? else {
             return Err(policy::check_secret_of_nobody(secret).into());
         };
-        policy::check_secret(&channel, secret, self.now())?;
+        let now = self.now();
+        let secret = policy::check_secret(&channel, secret, now)?;
+        self.last_used.note_secret(channel.id, secret, now);
         Ok(channel)
     }
 
@@ -763,6 +768,9 @@ impl Authority {
         // A part at a time: whoever wants a token revoked waits no longer than for one.
         for keys in self.last_used.take_keys().chunks(STAMPS_AT_ONCE) {
             self.store.stamp_keys(keys.to_vec()).await?;
+        }
+        for secrets in self.last_used.take_secrets().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_secrets(secrets.to_vec()).await?;
         }
         for stamps in self.last_used.take().chunks(STAMPS_AT_ONCE) {
             self.store.stamp_used(stamps.to_vec()).await?;

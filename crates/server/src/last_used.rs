@@ -1,5 +1,5 @@
-//! When stored tokens and assertion keys were last used, gathered in memory: checking writes
-//! nothing, and a job takes the stamps to the store from time to time.
+//! When stored tokens, secrets and assertion keys were last used, gathered in memory:
+//! checking writes nothing, and a job takes the stamps to the store from time to time.
 
 use std::{
     collections::HashMap,
@@ -9,6 +9,7 @@ use std::{
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial},
+    secret::HashedSecret,
     time::UnixTime,
 };
 
@@ -16,6 +17,7 @@ use tegata_token::{
 pub struct LastUsed {
     tokens: [Mutex<HashMap<(ChannelId, Serial), UnixTime>>; STRIPES],
     keys: Mutex<HashMap<AssertionKeyId, UnixTime>>,
+    secrets: Mutex<HashMap<(ChannelId, [u8; 32]), UnixTime>>,
 }
 
 const STRIPES: usize = 32;
@@ -28,7 +30,8 @@ impl LastUsed {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { tokens: std::array::from_fn(|_| Mutex::default()), keys: Mutex::default() }
+        let tokens = std::array::from_fn(|_| Mutex::default());
+        Self { tokens, keys: Mutex::default(), secrets: Mutex::default() }
     }
 
     /// Notes the use of a token; of a stateless one there is no row to stamp.
@@ -44,6 +47,17 @@ impl LastUsed {
     /// Notes that an assertion was signed with this key.
     pub fn note_key(&self, key: AssertionKeyId, now: UnixTime) {
         stamp(&mut lock(&self.keys), key, now);
+    }
+
+    /// Notes that this secret of a channel was shown and taken.
+    pub fn note_secret(&self, channel: ChannelId, secret: HashedSecret, now: UnixTime) {
+        stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
+    }
+
+    /// Takes all stamps of secrets out.
+    pub fn take_secrets(&self) -> Vec<(ChannelId, HashedSecret, UnixTime)> {
+        let all = std::mem::take(&mut *lock(&self.secrets)).into_iter();
+        all.map(|((channel, hash), at)| (channel, HashedSecret::from_stored(hash), at)).collect()
     }
 
     /// Takes all stamps of keys out.

@@ -348,6 +348,8 @@ pub struct Holding {
     pub tokens: Vec<TokenRow>,
     /// When each of its assertion keys was last used, as far as has been noted.
     pub keys_used: BTreeMap<AssertionKeyId, UnixTime>,
+    /// When each of its secrets was, in the channel's order.
+    pub secrets_used: Vec<Option<UnixTime>>,
 }
 
 /// A warning to be put on its way.

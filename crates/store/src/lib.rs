@@ -264,6 +264,9 @@ pub trait Store: Send + Sync + 'static {
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
     /// Notes when assertion keys were last used.
     async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()>;
+    /// Notes when channels' secrets were last used; of one that is a channel's no more,
+    /// nothing.
+    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()>;
     /// Puts warnings on their way, each name only once, and drops those that nobody
     /// needs to know of any more. Answers how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;

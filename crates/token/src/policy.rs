@@ -200,6 +200,7 @@ pub struct Grant {
     audience: Arc<Audience>,
     life: i64,
     group: Option<Group>,
+    secret: Option<HashedSecret>,
     assertion: Option<Assertion>,
     delay: i64,
 }
@@ -214,10 +215,10 @@ pub fn judge(
     audience: Arc<Audience>,
     now: UnixTime,
 ) -> Result<Grant, Refusal> {
-    let mut delay = 0;
+    let (mut delay, mut secret) = (0, None);
     let assertion = match &request.credential {
-        Credential::Secret(secret) => {
-            check_secret(&channel, secret, now)?;
+        Credential::Secret(shown) => {
+            secret = Some(check_secret(&channel, shown, now)?);
             None
         }
         Credential::Assertion(assertion) => {
@@ -260,7 +261,7 @@ pub fn judge(
         (Some(bound), _) => Some(bound),
         (None, asked) => asked.clone(),
     };
-    Ok(Grant { channel, request, audience, life, group, assertion, delay })
+    Ok(Grant { channel, request, audience, life, group, secret, assertion, delay })
 }
 
 fn check_state(channel: &Channel) -> Result<(), Refusal> {
@@ -271,19 +272,24 @@ fn check_state(channel: &Channel) -> Result<(), Refusal> {
     }
 }
 
-/// Whether `secret` is one of the channel's, and the channel in use.
+/// Whether `secret` is one of the channel's, and which, and the channel in use.
 ///
 /// # Errors
 /// [`Refusal::WrongSecret`], [`Refusal::Suspended`] or [`Refusal::UnknownChannel`].
-pub fn check_secret(channel: &Channel, secret: &PlainSecret, now: UnixTime) -> Result<(), Refusal> {
+pub fn check_secret(
+    channel: &Channel,
+    secret: &PlainSecret,
+    now: UnixTime,
+) -> Result<HashedSecret, Refusal> {
     let live = |it: &&Secret| it.until.is_none_or(|until| now < until);
     let shown = secret.hash();
     // Every one is compared, so that time does not tell which one matched.
-    let matches = channel.secrets.iter().filter(live).filter(|it| it.hash.is(&shown)).count();
-    if matches == 0 {
+    let known = channel.secrets.iter().filter(live).filter(|it| it.hash.is(&shown)).count() > 0;
+    if !known {
         return Err(Refusal::WrongSecret);
     }
-    check_state(channel)
+    check_state(channel)?;
+    Ok(shown)
 }
 
 /// What a secret is told that was shown for a channel that there is not, after as much
@@ -476,6 +482,12 @@ impl Grant {
     #[must_use]
     pub fn group(&self) -> Option<&Group> {
         self.group.as_ref()
+    }
+
+    /// The channel's secret that it was asked for with.
+    #[must_use]
+    pub fn secret(&self) -> Option<HashedSecret> {
+        self.secret
     }
 
     /// The assertion that it was asked for with.

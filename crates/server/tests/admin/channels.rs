@@ -27,7 +27,7 @@ async fn a_channel_shows_its_secret_once_and_its_settings_always() {
                 "issue_rate_short_lived": null, "issue_rate": null, "storm_issues": null,
                 "storm_window_seconds": null, "storm_rest_seconds": null,
             },
-            "secrets": [{ "valid_until": null }], "resting": [],
+            "secrets": [{ "valid_until": null, "last_used_at": null }], "resting": [],
         })
     );
     let mut row = shown;
@@ -116,14 +116,17 @@ async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tok
     let how = json!({ "keep_previous_seconds": 86_400, "revoke_tokens": true });
     let made = world.post(&shop.at("/secret"), how).await.expect(201);
     assert!(made["previous_valid_until"].as_str().unwrap().ends_with('Z'));
-    let secrets = json!([{ "valid_until": null }, { "valid_until": made["previous_valid_until"] }]);
-    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets);
+    let secrets = |made: &Value| {
+        json!([
+            { "valid_until": null, "last_used_at": null },
+            { "valid_until": made["previous_valid_until"], "last_used_at": null },
+        ])
+    };
+    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets(&made));
     // A rotation within the overlap leaves two secrets, never three.
     let how = json!({ "keep_previous_seconds": 60 });
     let again = world.post(&shop.at("/secret"), how).await.expect(201);
-    let secrets =
-        json!([{ "valid_until": null }, { "valid_until": again["previous_valid_until"] }]);
-    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets);
+    assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets(&again));
     assert_eq!(world.state(&token).await, "ended");
 
     let too_long = json!({ "keep_previous_seconds": 86_401 });

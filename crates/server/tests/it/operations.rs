@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -215,6 +215,38 @@ async fn a_log_that_grew_fast_is_short_again_after_a_day() {
     let left: usize =
         conn.query_row("SELECT count(*) FROM change_log", [], |row| row.get(0)).unwrap();
     assert!(left < 10, "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_use_of_each_secret_and_each_assertion_key_is_noted() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let file = world.running().admin_token_file.clone().unwrap();
+    let token = format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim());
+    let ask = async |path: &str| {
+        let path = format!("/admin/v1/channels/{}{path}", shop.id);
+        world.get_with(&path, &[("authorization", &token)]).await.json()
+    };
+    let secrets = async || {
+        let all = ask("").await["secrets"].as_array().unwrap().clone();
+        all.into_iter().map(|it| it["last_used_at"].clone()).collect::<Vec<_>>()
+    };
+    let key = async || ask("/assertion-keys").await["assertion_keys"][0]["last_used_at"].clone();
+    assert_eq!((secrets().await, key().await), (vec![Value::Null], Value::Null));
+    world.short_lived(&shop, &[]).await.token();
+    world.v21(&shop, &[]).await.token();
+    world.advance(60).await;
+    let (used, key_used) = (secrets().await, key().await);
+    assert!(used[0].is_string() && key_used.is_string(), "{used:?} {key_used}");
+
+    let (by, day) = (world.by(), 86_400);
+    world.authority().replace_secret(shop.id, day, false, by).await.unwrap();
+    assert_eq!(secrets().await, [Value::Null, used[0].clone()], "a new one was never used");
+    // To end a token it is shown, too.
+    world.revoke_jws(&shop, &world.v21(&shop, &[]).await.token()).await.is(200, "");
+    world.advance(60).await;
+    let again = secrets().await;
+    assert!(again[0].is_null() && again[1].is_string() && again[1] != used[0], "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -237,7 +237,8 @@ pub(super) fn put_secret(
 ) -> Result<()> {
     let sql = "UPDATE channel SET
                    previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
-                   previous_until = ?3, secret = ?2 WHERE id = ?1";
+                   previous_secret_used_at = CASE WHEN ?3 IS NULL THEN NULL ELSE secret_used_at END,
+                   previous_until = ?3, secret = ?2, secret_used_at = NULL WHERE id = ?1";
     write(tx, sql, params![id.number(), secret.to_stored(), kept.map(|it| it.0)])?;
     revise(tx, id)
 }

@@ -754,6 +754,12 @@ impl Store for SqliteStore {
         self.writer.act(UnixTime(0), act).await.map(drop)
     }
 
+    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()> {
+        let act =
+            move |tx: &mut Tx<'_>| warnings::stamp_secrets(tx.conn, &stamps).map_err(unavailable);
+        self.writer.act(UnixTime(0), act).await.map(drop)
+    }
+
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {
         let act =
             move |tx: &mut Tx<'_>| warnings::queue(tx.conn, &warnings, tx.now).map_err(unavailable);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId},
     policy::{Channel, ChannelState},
+    secret::HashedSecret,
     time::UnixTime,
 };
 
@@ -48,7 +49,13 @@ fn held_by(conn: &Connection, channel: Channel, now: UnixTime) -> rusqlite::Resu
     let used = query.query_map([channel.id.number()], |row| {
         Ok((AssertionKeyId(rows::bytes(row.get("id")?)?), UnixTime(row.get("last_used_at")?)))
     })?;
+    let sql = "SELECT secret_used_at, previous_secret_used_at FROM channel WHERE id = ?1";
+    let secrets_used = conn.prepare_cached(sql)?.query_row([channel.id.number()], |row| {
+        let at = |column: usize| row.get::<_, Option<i64>>(column);
+        Ok([at(0)?, at(1)?].map(|at| at.map(UnixTime)))
+    })?;
     Ok(Holding {
+        secrets_used: secrets_used.into_iter().take(channel.secrets.len()).collect(),
         tokens: tokens.into_iter().map(|(_, token)| token).collect(),
         keys_used: used.collect::<rusqlite::Result<BTreeMap<_, _>>>()?,
         channel,
@@ -63,6 +70,26 @@ pub(super) fn stamp_keys(
                WHERE id = ?1";
     let mut update = conn.prepare_cached(sql)?;
     stamps.iter().try_for_each(|(key, at)| update.execute((key.0, at.0)).map(drop))
+}
+
+pub(super) fn stamp_secrets(
+    conn: &Connection,
+    stamps: &[(ChannelId, HashedSecret, UnixTime)],
+) -> rusqlite::Result<()> {
+    let update = |secret: &str| {
+        let sql = format!(
+            "UPDATE channel SET {secret}_used_at = max(coalesce({secret}_used_at, 0), ?3)
+             WHERE id = ?1 AND {secret} = ?2"
+        );
+        conn.prepare_cached(&sql)
+    };
+    let (mut current, mut previous) = (update("secret")?, update("previous_secret")?);
+    for (channel, secret, at) in stamps {
+        let values = (channel.number(), secret.to_stored(), at.0);
+        current.execute(values)?;
+        previous.execute(values)?;
+    }
+    Ok(())
 }
 
 pub(super) fn queue(

@@ -15,6 +15,7 @@ use tegata_store::{Ending, Error};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     jwk::AssertionKey,
+    policy::RegisteredKey,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -76,11 +77,13 @@ pub async fn list(
     Ids(channel): Ids<ChannelId>,
     Query(part): Query<Part>,
 ) -> Result<Json<show::AssertionKeys>, Problem> {
-    let channel = who.channel(channel).await?;
-    let mut keys: Vec<_> = channel.assertion_keys.iter().collect();
-    keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
-    let (keys, next) = part.cut(keys, |key| key.id.to_string())?;
-    Ok(show::AssertionKeys::of(keys, next))
+    let held = who.holding(channel).await?;
+    let used = |key: &RegisteredKey| held.keys_used.get(&key.id).copied();
+    let keys = held.channel.assertion_keys.iter();
+    let mut keys: Vec<show::UsedKey<'_>> = keys.map(|key| (key, used(key))).collect();
+    keys.sort_by_key(|(key, _)| std::cmp::Reverse((key.created_at, key.id)));
+    let (keys, next) = part.cut(keys, |(key, _)| key.id.to_string())?;
+    Ok(show::AssertionKeys::of(&keys, next))
 }
 
 /// How to delete a key.

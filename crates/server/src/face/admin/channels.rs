@@ -19,7 +19,7 @@ use tegata_store::{ChannelPatch, Ending, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     law::{ChannelType, Law, WhenFull},
-    policy::{Channel, ChannelState},
+    policy::ChannelState,
     time::DAY,
 };
 use utoipa::ToSchema;
@@ -94,12 +94,12 @@ pub async fn show(
     Ids(id): Ids<ChannelId>,
     Query(()): Query<()>,
 ) -> Result<Json<show::WholeChannel>, Problem> {
-    Ok(whole(&who, &*who.channel(id).await?))
+    whole(&who, id).await
 }
 
-fn whole(who: &Administrator, channel: &Channel) -> Json<show::WholeChannel> {
-    let resting = who.authority.resting(channel.id);
-    Json(show::WholeChannel::of(channel, &resting, who.authority.now()))
+async fn whole(who: &Administrator, id: ChannelId) -> Result<Json<show::WholeChannel>, Problem> {
+    let (holding, resting) = (who.holding(id).await?, who.authority.resting(id));
+    Ok(Json(show::WholeChannel::of(&holding, &resting, who.authority.now())))
 }
 
 /// What a channel can be set to; deletion has a method of its own.
@@ -190,10 +190,10 @@ pub async fn change(
 ) -> Result<Json<show::WholeChannel>, Problem> {
     if patch == ChannelPatch::default() {
         // No act, so nothing for the audit.
-        return Ok(whole(&who, &*who.channel(id).await?));
+        return whole(&who, id).await;
     }
-    let changed = who.authority.store().change_channel(id, patch, who.by(None)).await?;
-    Ok(whole(&who, &changed))
+    who.authority.store().change_channel(id, patch, who.by(None)).await?;
+    whole(&who, id).await
 }
 
 /// Delete a channel and all its tokens, for good.

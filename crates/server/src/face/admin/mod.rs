@@ -36,7 +36,7 @@ use crate::{
 use axum::{Router, extract::FromRequestParts};
 use http::{header::AUTHORIZATION, request::Parts};
 use std::sync::Arc;
-use tegata_store::By;
+use tegata_store::{By, Holding};
 use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -110,6 +110,12 @@ impl Administrator {
     /// The channel of that id.
     async fn channel(&self, id: ChannelId) -> Result<Arc<Channel>, Problem> {
         self.authority.channel(id).await?.ok_or_else(|| Problem::not_found("such channel"))
+    }
+
+    /// The channel of that id, with what it holds.
+    async fn holding(&self, id: ChannelId) -> Result<Holding, Problem> {
+        let holding = self.authority.store().holding(id, self.authority.now()).await?;
+        holding.ok_or_else(|| Problem::not_found("such channel"))
     }
 }
 

@@ -131,6 +131,9 @@ pub struct Secret {
     /// Until when; null of the current one.
     #[schema(required, value_type = Option<schema::Time>)]
     valid_until: Option<String>,
+    /// As far as has been noted; null if never.
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
 }
 
 /// Issuing of a kind that rests for somebody.
@@ -150,8 +153,14 @@ pub struct Rest {
 
 impl WholeChannel {
     /// The channel as it is at `now`.
-    pub fn of(it: &policy::Channel, resting: &[(Resting, UnixTime)], now: UnixTime) -> Self {
-        let taken = it.secrets.iter().filter(|it| it.until.is_none_or(|until| now < until));
+    pub fn of(holding: &Holding, resting: &[(Resting, UnixTime)], now: UnixTime) -> Self {
+        let it = &holding.channel;
+        let used = it.secrets.iter().zip(&holding.secrets_used);
+        let taken = used.filter(|(it, _)| it.until.is_none_or(|until| now < until));
+        let secret = |(it, used): (&policy::Secret, &Option<UnixTime>)| Secret {
+            valid_until: it.until.and_then(time),
+            last_used_at: used.and_then(time),
+        };
         let rest = |(rest, until): &(Resting, UnixTime)| Rest {
             kind: rest.kind,
             whose: rest.whose.name(),
@@ -160,7 +169,7 @@ impl WholeChannel {
         };
         Self {
             channel: it.into(),
-            secrets: taken.map(|it| Secret { valid_until: it.until.and_then(time) }).collect(),
+            secrets: taken.map(secret).collect(),
             resting: resting.iter().map(rest).collect(),
         }
     }
@@ -195,11 +204,18 @@ pub struct AssertionKey {
     group: Option<Group>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
+    /// As far as has been noted; null if never.
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
 }
 
-impl From<&RegisteredKey> for AssertionKey {
-    fn from(it: &RegisteredKey) -> Self {
-        Self { kid: it.id, group: it.group.clone(), created_at: time(it.created_at) }
+/// A key, and when it was last used.
+pub type UsedKey<'a> = (&'a RegisteredKey, Option<UnixTime>);
+
+impl From<&UsedKey<'_>> for AssertionKey {
+    fn from((it, used): &UsedKey<'_>) -> Self {
+        let (created_at, last_used_at) = (time(it.created_at), used.and_then(time));
+        Self { kid: it.id, group: it.group.clone(), created_at, last_used_at }
     }
 }
 

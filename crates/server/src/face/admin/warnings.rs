@@ -46,8 +46,7 @@ pub async fn list(
     let now = who.authority.now();
     let store = who.authority.store();
     if let Some(id) = channel {
-        let holding = store.holding(id, now).await?;
-        let holding = holding.ok_or_else(|| Problem::not_found("such channel"))?;
+        let holding = who.holding(id).await?;
         let warnings = shown(&holding, &who.warn, now);
         return Ok(Json(show::Warnings { warnings, next: None }));
     }
