@@ -179,7 +179,7 @@ impl Client {
     /// [`Failure::Refused`] with 400 if it is not.
     pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         let query = [("access_token", token.reveal())];
-        self.json(self.get("/oauth2/v2.1/verify").query(&query)).await
+        self.json(self.get("/oauth2/v2.1/verify").query(&query), &[token.reveal()]).await
     }
 
     /// `POST /v2/oauth/verify`: whether a short-lived or long-lived token is good.
@@ -188,7 +188,7 @@ impl Client {
     /// [`Failure::Refused`] with 400 if it is not.
     pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         let form = [("access_token", token.reveal())];
-        self.json(self.post("/v2/oauth/verify").form(&form)).await
+        self.json(self.post("/v2/oauth/verify").form(&form), &[token.reveal()]).await
     }
 
     /// Whether a token is good, on the operation that is meant for its form.
@@ -210,7 +210,8 @@ impl Client {
             kids: Vec<String>,
         }
         let query = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
-        let answer: KeyIds = self.json(self.get("/oauth2/v2.1/tokens/kid").query(&query)).await?;
+        let request = self.get("/oauth2/v2.1/tokens/kid").query(&query);
+        let answer: KeyIds = self.json(request, &[assertion]).await?;
         Ok(answer.kids)
     }
 
@@ -231,7 +232,8 @@ impl Client {
             ("client_secret", secret.reveal()),
             ("access_token", token.reveal()),
         ];
-        self.send(self.post("/oauth2/v2.1/revoke").form(&form)).await.map(drop)
+        let shown = [secret.reveal(), token.reveal()];
+        self.send(self.post("/oauth2/v2.1/revoke").form(&form), &shown).await.map(drop)
     }
 
     /// `POST /v2/oauth/revoke`: ends a short-lived or long-lived token. One that is
@@ -241,7 +243,8 @@ impl Client {
     /// [`Failure`].
     pub async fn revoke_opaque(&self, token: &PlainSecret) -> Result<(), Failure> {
         let form = [("access_token", token.reveal())];
-        self.send(self.post("/v2/oauth/revoke").form(&form)).await.map(drop)
+        let request = self.post("/v2/oauth/revoke").form(&form);
+        self.send(request, &[token.reveal()]).await.map(drop)
     }
 
     async fn issue(
@@ -252,17 +255,19 @@ impl Client {
     ) -> Result<Issued, Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         let id;
-        match proof {
+        let shown = match proof {
             Proof::Assertion(assertion) => {
                 form.push(("client_assertion_type", ASSERTION_TYPE));
                 form.push(("client_assertion", assertion));
+                assertion
             }
             Proof::Secret(channel, secret) => {
                 id = channel.to_string();
                 form.push(("client_id", &id));
                 form.push(("client_secret", secret.reveal()));
+                secret.reveal()
             }
-        }
+        };
         if let Some(group) = with.group {
             form.push(("group", group.as_str()));
         }
@@ -277,7 +282,7 @@ impl Client {
             expires_in: i64,
             key_id: Option<String>,
         }
-        let answer: Answer = self.json(request).await?;
+        let answer: Answer = self.json(request, &[shown]).await?;
         let token = PlainSecret::from_caller(answer.access_token);
         if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
             return Err(unavailable("the answer holds no token that could be used"));
@@ -303,14 +308,19 @@ impl Client {
         url
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let body = self.send(request).await?;
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        shown: &[&str],
+    ) -> Result<T, Failure> {
+        let body = self.send(request, shown).await?;
         serde_json::from_slice(&body)
             .map_err(|_| unavailable("the answer is not what LINE documents"))
     }
 
-    /// The body of an answer that says yes.
-    async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, Failure> {
+    /// The body of an answer that says yes. `shown` are the secrets in the request: what
+    /// is told of a refusal does not repeat them, even if the answer does.
+    async fn send(&self, request: RequestBuilder, shown: &[&str]) -> Result<Vec<u8>, Failure> {
         // Without its address: a query may hold a token.
         let lost = |error: reqwest::Error| unavailable(&told(&error.without_url()));
         let mut response = request.send().await.map_err(lost)?;
@@ -324,7 +334,10 @@ impl Client {
             }
             body.extend_from_slice(&part);
         }
-        if response.status() == StatusCode::OK { Ok(body) } else { Err(failure(&response, &body)) }
+        match response.status() {
+            StatusCode::OK => Ok(body),
+            _ => Err(failure(&response, &body, shown)),
+        }
     }
 }
 
@@ -352,14 +365,14 @@ fn told(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn failure(response: &Response, body: &[u8]) -> Failure {
+fn failure(response: &Response, body: &[u8], shown: &[&str]) -> Failure {
     let status = response.status();
     let retry_after = response.headers().get("Retry-After");
     let retry_after = retry_after.and_then(|it| it.to_str().ok()?.parse().ok());
     match status.as_u16() {
         429 => Failure::TooFast { retry_after },
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
-            Failure::Refused { status: status.as_u16(), said: words(body) }
+            Failure::Refused { status: status.as_u16(), said: words(body, shown) }
         }
         300..=399 => unavailable(&format!("answered {status}: is the address right?")),
         _ => Failure::Unavailable { why: format!("answered {status}"), retry_after },
@@ -367,7 +380,7 @@ fn failure(response: &Response, body: &[u8]) -> Failure {
 }
 
 /// What an error's body says, in any of LINE's shapes: made fit for a line of a log.
-fn words(body: &[u8]) -> String {
+fn words(body: &[u8], shown: &[&str]) -> String {
     #[derive(Deserialize)]
     struct Said {
         error: Option<String>,
@@ -381,6 +394,7 @@ fn words(body: &[u8]) -> String {
         (Some(description), Some(error)) => format!("{description} ({error})"),
         (description, error) => description.or(error).or(said.message).unwrap_or_default(),
     };
+    let text = shown.iter().fold(text, |text, secret| text.replace(secret, "…"));
     text.chars().filter(|it| !it.is_control()).take(300).collect()
 }
 
@@ -412,9 +426,10 @@ mod tests {
 
     #[test]
     fn the_words_of_an_error_are_found_in_each_of_lines_shapes() {
-        let words = |text: &str| words(text.as_bytes());
+        let words = |text: &str| words(text.as_bytes(), &["hunter2"]);
         assert_eq!(words(r#"{"error":"a","error_description":"b"}"#), "b (a)");
         assert_eq!(words(r#"{"error":"a"}"#), "a");
+        assert_eq!(words(r#"{"error":"hunter2 is wrong"}"#), "… is wrong");
         assert_eq!(words(r#"{"message":"c\n"}"#), "c");
         assert!(words("<html>").contains("address"));
     }

@@ -84,5 +84,6 @@ mod tests {
         assert!(before.since(clock.wall()) >= 599);
         assert!(clock.now() >= before);
         assert!((0..1_000).all(|_| (0.0..1.0).contains(&chance())));
+        assert_ne!(random(), random(), "two holders do not begin alike");
     }
 }

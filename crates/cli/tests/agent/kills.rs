@@ -1,7 +1,8 @@
-//! `kill -9` at any instant: no torn file, no lost token, no third token of a group.
+//! `kill -9` at any instant: no torn file, no lost token, no third token of a group; and
+//! what a power cut would find.
 
-use crate::world::{World, kept, read};
-use std::{fs, time::Duration};
+use crate::world::{World, kept, read, until};
+use std::{fs, process::Command, time::Duration};
 
 const TOKENS: usize = 8;
 const LIFE: u32 = 20;
@@ -55,4 +56,52 @@ async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
         + world.tokens("ended").await.len();
     println!("{rounds} kills: {seen} tokens in files were good, {issued} issued");
     assert!(issued >= TOKENS * 2, "{issued}: no renewal was met by a kill");
+}
+
+/// Before a name leads to a file its content is on the disk, and the state before what
+/// others see: a power cut leaves the old token or the new one, and never one that the
+/// agent does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_is_on_the_disk_before_it_has_its_name() {
+    let world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
+    world.configure(&format!("state = 'state'\n{token}"));
+    let trace = world.path("trace");
+    // Without its key at first, so that it can be followed from before the first token.
+    let key = world.path("key.json");
+    fs::rename(&key, world.path("aside")).expect("moved");
+    let agent = world.agent().await;
+    agent.becomes("red", "key.json").await;
+    let id = agent.process.id().to_string();
+    let mut strace = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=fsync,rename", "-p", &id, "-o"])
+        .arg(&trace)
+        .spawn()
+        .expect("strace is missing: run `cargo xtask test`, which installs it");
+    until("strace follows", || async { trace.exists() }).await;
+    fs::rename(world.path("aside"), &key).expect("moved");
+    agent.becomes("green", "").await;
+    drop(agent);
+    strace.wait().expect("it ends with the agent");
+    let calls = fs::read_to_string(&trace).expect("a trace");
+    let calls: Vec<_> = calls.lines().filter(|it| it.contains("= 0")).collect();
+    for file in ["state/bot.json", "out/bot"] {
+        let (folder, name) = file.split_once('/').expect("two parts");
+        let new = format!("/{folder}/.{name}.tegata-new");
+        let at = |what: &str, with: &str, from: usize| {
+            let place = calls[from..].iter().position(|it| it.contains(what) && it.contains(with));
+            from + place.unwrap_or_else(|| panic!("no {what} of {with} in {calls:#?}"))
+        };
+        let synced = at("fsync(", &format!("{new}>"), 0);
+        let renamed = at("rename(", &format!("{new}\""), synced);
+        at("fsync(", &format!("/{folder}>"), renamed);
+    }
+    let place = |file: &str| {
+        calls.iter().rposition(|it| it.contains("rename(") && it.contains(file)).expect("renamed")
+    };
+    assert!(
+        place("/out/bot\"")
+            > calls.iter().position(|it| it.contains("state/bot.json\"")).expect("kept")
+    );
 }

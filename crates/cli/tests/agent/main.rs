@@ -3,7 +3,9 @@
 //! on LINE's own SDKs. What it says is searched for secrets at the end of each test.
 
 mod bots;
+mod canary;
 mod faults;
+mod guide;
 mod kills;
 mod month;
 mod notify;

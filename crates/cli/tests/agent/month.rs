@@ -1,25 +1,31 @@
 //! A month against the real server and its development clock: the agent's real core,
 //! with the clock moved instead of waited for, and real requests. By seed the server is
-//! away, the agent is killed, and answers are lost after the act is done.
+//! killed (`kill -9`), also while a request is on its way, and started again after up to
+//! a third of a token's life; answers are lost, and the agent starts anew.
 
 use crate::{
     process::http::Request,
     world::{World, kept, read},
 };
 use serde_json::json;
-use std::fs;
+use std::{collections::HashMap, fs, time::Duration};
 use tegata_client::{
     agent::{
         config::Config,
         core::{Core, Dice, Done, Order},
         target::{Act, Outcome},
     },
-    call::{Client, Failure},
+    call::{Client, Failure, Issued},
+    wanted::{Credentials, Wanted},
 };
 use tegata_token::time::UnixTime;
 
 const DAY: i64 = 86_400;
 const GROUPS: usize = 4;
+const LIFE: i64 = 2 * DAY;
+
+/// Without a store of its own a development server begins anew each time.
+const SERVER: [&str; 3] = ["--dev", "--store", "sqlite:tegata.db"];
 
 /// Chance from a seed (SplitMix64).
 #[derive(Clone)]
@@ -38,98 +44,264 @@ impl Dice for Seeded {
     }
 }
 
+impl Seeded {
+    fn one_in(&mut self, many: u64) -> bool {
+        self.number().is_multiple_of(many)
+    }
+
+    fn below(&mut self, many: i64) -> i64 {
+        i64::try_from(self.number() % many.unsigned_abs()).expect("small")
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_month_against_the_real_server_by_its_development_clock() {
     let seeds = if std::env::var_os("TEGATA_LONG").is_some() { 20 } else { 2 };
     for seed in 0..seeds {
-        month(seed).await;
+        let mut month = Month::begin(seed).await;
+        let end = month.now.plus(30 * DAY);
+        while month.now < end {
+            month.go_on().await;
+        }
+        month.sum().await;
     }
 }
 
-async fn month(seed: u64) {
-    let mut chance = Seeded(seed);
-    let world = World::start(&["--dev"]).await;
-    fs::create_dir(world.path("out")).expect("made");
-    let names: Vec<_> = (0..GROUPS).map(|number| format!("t{number}")).collect();
-    let tokens: String = names.iter().map(|name| kept(name, 2 * 86_400)).collect();
-    let tokens = tokens.replace("CHANNEL", &world.channel);
-    world.configure(&format!("state = 'state'\n{tokens}"));
-    let text = fs::read_to_string(world.path("agent.toml")).expect("read");
-    let text = text.replace("look_seconds = 10", "look_seconds = 86400");
-    let config = Config::parse(&text, world.home.path()).expect("settings");
-    let client = Client::new(&config.authority).expect("an address");
-    let start = clock(&world, 0).await;
-    let mut core = Core::new(&config, start, Box::new(chance.clone()));
-    let (mut now, mut theirs, mut good_until) = (start, start, start);
-    let (mut down_until, mut lost, mut outages) = (start, 0, 0);
-    while now < start.plus(30 * DAY) {
-        for order in core.due(now) {
+struct Month {
+    seed: u64,
+    chance: Seeded,
+    world: World,
+    client: Client,
+    config: Config,
+    names: Vec<String>,
+    core: Core,
+    start: UnixTime,
+    now: UnixTime,
+    /// Tokens, and until when they are good.
+    known: HashMap<String, UnixTime>,
+    /// Until when all files are known to be good.
+    good_until: UnixTime,
+    /// Set while the server is away: when it comes back.
+    back_at: Option<UnixTime>,
+    /// No outage before this: the next comes when everybody could be served once.
+    calm_until: UnixTime,
+    outages: Outages,
+    lost: usize,
+    restarts: usize,
+}
+
+#[derive(Default)]
+struct Outages {
+    count: usize,
+    in_flight: usize,
+    longest: i64,
+}
+
+impl Month {
+    async fn begin(seed: u64) -> Self {
+        let mut chance = Seeded(seed);
+        let world = World::start(&SERVER).await;
+        fs::create_dir(world.path("out")).expect("made");
+        let names: Vec<_> = (0..GROUPS).map(|number| format!("t{number}")).collect();
+        let life = u32::try_from(LIFE).expect("small");
+        let tokens: String = names.iter().map(|name| kept(name, life)).collect();
+        let tokens = tokens.replace("CHANNEL", &world.channel);
+        world.configure(&format!("state = 'state'\n{tokens}"));
+        let text = fs::read_to_string(world.path("agent.toml")).expect("read");
+        let text = text.replace("look_seconds = 10", "look_seconds = 86400");
+        let config = Config::parse(&text, world.home.path()).expect("settings");
+        let now = shown(&world).await;
+        chance.number();
+        Self {
+            seed,
+            client: client(&world),
+            core: Core::new(&config, now, Box::new(chance.clone())),
+            chance,
+            world,
+            config,
+            names,
+            start: now,
+            now,
+            known: HashMap::new(),
+            good_until: now,
+            back_at: None,
+            calm_until: now.plus(DAY),
+            outages: Outages::default(),
+            lost: 0,
+            restarts: 0,
+        }
+    }
+
+    /// What is due now, then what chance brings, then on to the next event.
+    async fn go_on(&mut self) {
+        if self.back_at.is_some_and(|at| at <= self.now) {
+            self.comes_back().await;
+        }
+        for order in self.core.due(self.now) {
             let Order::Act { target, wanted, channel, act } = order else { unreachable!() };
-            let no_answer =
-                || Failure::Unavailable { why: "simulated".to_owned(), retry_after: None };
-            let credentials = channel.credentials(&config.audience).expect("credentials");
+            let credentials = channel.credentials(&self.config.audience).expect("credentials");
             let outcome = match act {
-                _ if now < down_until => match act {
-                    Act::Issue { .. } => Outcome::Issued(Err(no_answer())),
-                    Act::Check(_) => Outcome::Checked(Err(no_answer())),
-                    Act::Retire(_) => Outcome::Retired(Err(no_answer())),
-                },
                 Act::Issue { key } => {
-                    theirs = clock(&world, now.since(theirs)).await;
-                    (now, good_until) = (now.max(theirs), now);
-                    let is_lost = chance.number().is_multiple_of(5);
-                    lost += usize::from(is_lost);
-                    let issued = client.issue_wanted(&wanted, &credentials, &key, now).await;
-                    Outcome::Issued(if is_lost { Err(no_answer()) } else { issued })
+                    Outcome::Issued(self.issue(&wanted, &credentials, &key).await)
                 }
                 Act::Check(token) => {
-                    theirs = clock(&world, now.since(theirs)).await;
-                    now = now.max(theirs);
-                    Outcome::Checked(client.verify(&token).await)
+                    self.keep_time().await;
+                    Outcome::Checked(self.client.verify(&token).await)
                 }
                 Act::Retire(token) => {
-                    Outcome::Retired(client.retire(&wanted, &credentials, &token).await)
+                    Outcome::Retired(self.client.retire(&wanted, &credentials, &token).await)
                 }
             };
-            core.done(now, Done::Act(target, outcome));
+            self.core.done(self.now, Done::Act(target, outcome));
         }
-        if chance.number().is_multiple_of(40) && down_until < now.plus(-3_600) {
-            // Up to a third of a life.
-            let seconds = i64::try_from(chance.number() % (2 * 86_400 / 3)).expect("small");
-            (down_until, outages) = (now.plus(seconds), outages + 1);
+        if self.back_at.is_none() && self.now > self.calm_until && self.chance.one_in(48) {
+            self.goes_away();
         }
-        if chance.number().is_multiple_of(50) {
-            core = Core::new(&config, now, Box::new(chance.clone()));
+        if self.chance.one_in(300) {
+            self.core = Core::new(&self.config, self.now, Box::new(self.chance.clone()));
+            self.restarts += 1;
         }
-        let next = core.next_time(now).max(now.plus(1)).min(now.plus(6 * 3_600));
+        let next = self.core.next_time(self.now).max(self.now.plus(1));
+        let next = next.min(self.now.plus(6 * 3_600)).min(self.back_at.unwrap_or(next));
         // Looked at when a token was issued, and when time may have ended one.
-        if now > start.plus(60) && next > good_until {
-            theirs = clock(&world, now.since(theirs)).await;
-            good_until = held(&world, &names, seed, theirs).await;
-            assert!(
-                good_until >= next,
-                "seed {seed}: a token ends at {good_until:?}, the next event is at {next:?}"
-            );
+        if self.now > self.start.plus(60) && next > self.good_until {
+            match self.back_at {
+                None => self.look().await,
+                Some(_) => self.remember(),
+            }
+            let (seed, until) = (self.seed, self.good_until);
+            assert!(until >= next, "seed {seed}: a token ends at {until:?}, next is {next:?}");
         }
-        now = next;
+        self.now = next;
     }
-    let mut issued = 0;
-    for state in ["active", "expired", "ended"] {
-        let rows = world.tokens(state).await;
-        issued += rows.iter().filter(|it| !it["group"].is_null()).count();
+
+    /// One request for a token. Now and then the server is killed while it is on its way,
+    /// or its answer is lost on the way back.
+    async fn issue(
+        &mut self,
+        wanted: &Wanted,
+        credentials: &Credentials,
+        key: &str,
+    ) -> Result<Issued, Failure> {
+        self.keep_time().await;
+        let issuing = self.client.issue_wanted(wanted, credentials, key, self.now);
+        if self.back_at.is_some() {
+            return issuing.await;
+        }
+        if self.now > self.calm_until && self.chance.one_in(2) {
+            let instant = Duration::from_micros(self.chance.number() % 3_000);
+            let process = &mut self.world.server.process;
+            let (issued, ()) = tokio::join!(issuing, async {
+                tokio::time::sleep(instant).await;
+                process.kill().expect("killed");
+            });
+            self.goes_away();
+            self.learn(&issued);
+            self.outages.in_flight += usize::from(issued.is_err());
+            return issued;
+        }
+        let issued = issuing.await;
+        self.learn(&issued);
+        if self.chance.one_in(5) {
+            self.lost += 1;
+            let why = "lost on the way back".to_owned();
+            return Err(Failure::Unavailable { why, retry_after: None });
+        }
+        issued
     }
-    let ideal = f64::from(u32::try_from(GROUPS).expect("small")) * (1.0 + 30.0 / (2.0 * 2.0 / 3.0));
-    let ratio = f64::from(u32::try_from(issued).expect("small")) / ideal;
-    println!(
-        "seed {seed}: {issued} issued, {ratio:.3} of the ideal; {lost} answers lost, {outages} outages"
-    );
-    assert!(ratio <= 1.2, "seed {seed}: {ratio}");
+
+    fn learn(&mut self, issued: &Result<Issued, Failure>) {
+        if let Ok(issued) = issued {
+            let until = self.now.plus(issued.expires_in);
+            self.known.insert(issued.token.reveal().to_owned(), until);
+            self.good_until = self.now;
+        }
+    }
+
+    /// Killed, for a moment or up to a third of a life.
+    fn goes_away(&mut self) {
+        self.world.stop();
+        let longest = LIFE / 3;
+        // A restart is a short one; some are as long as they may be.
+        let lasts = match self.chance.below(4) {
+            0 => longest,
+            1 => self.chance.below(longest) + 1,
+            _ => self.chance.below(90) + 1,
+        };
+        self.back_at = Some(self.now.plus(lasts));
+        self.outages.count += 1;
+        self.outages.longest = self.outages.longest.max(lasts);
+    }
+
+    async fn comes_back(&mut self) {
+        self.world.restart(&SERVER).await;
+        self.client = client(&self.world);
+        self.back_at = None;
+        self.calm_until = self.now.plus(DAY + self.chance.below(2 * DAY));
+        self.keep_time().await;
+        // Whatever happened meanwhile, what the files hold is good.
+        self.look().await;
+    }
+
+    /// The server's clock is brought to our time, or ours to its, which never runs back.
+    async fn keep_time(&mut self) {
+        if self.back_at.is_none() {
+            let behind = self.now.since(shown(&self.world).await);
+            self.now = self.now.max(advance(&self.world, behind.max(0)).await);
+        }
+    }
+
+    async fn look(&mut self) {
+        self.keep_time().await;
+        self.known.extend(held(&self.world, &self.names, self.seed, self.now).await);
+        self.remember();
+    }
+
+    /// Until when the files are good by what the server said while it was there.
+    fn remember(&mut self) {
+        let files = self.names.iter().map(|name| self.world.path(&format!("out/{name}")));
+        let until = files.map(|file| self.known[&read(&file).expect("a token")]);
+        self.good_until = until.min().expect("names");
+    }
+
+    async fn sum(mut self) {
+        if self.back_at.is_some() {
+            self.comes_back().await;
+        }
+        let mut issued = 0;
+        for state in ["active", "expired", "ended"] {
+            let rows = self.world.tokens(state).await;
+            issued += rows.iter().filter(|it| !it["group"].is_null()).count();
+        }
+        let exact = |it: i64| f64::from(i32::try_from(it).expect("small"));
+        let each = 1.0 + exact(30 * DAY) / (exact(LIFE) * 2.0 / 3.0);
+        let of = |count: usize| exact(i64::try_from(count).expect("small"));
+        let ratio = of(issued) / (of(GROUPS) * each);
+        let (Outages { count, in_flight, longest }, seed) = (self.outages, self.seed);
+        println!(
+            "seed {seed}: {issued} issued, {ratio:.3} of the ideal; the server was killed {count} \
+             times, {in_flight} with a request on its way, and away for up to {longest} s; {} more \
+             answers lost; {} restarts of the agent",
+            self.lost, self.restarts
+        );
+        assert!(ratio <= 1.2, "seed {seed}: {ratio}");
+        assert!(count >= 5, "seed {seed}: {count} outages are too few to tell");
+    }
 }
 
-/// Each file holds a token that the server finds good, no group has more than two;
-/// until when all of them are good.
-async fn held(world: &World, names: &[String], seed: u64, now: UnixTime) -> UnixTime {
-    let mut until = UnixTime(i64::MAX);
+fn client(world: &World) -> Client {
+    Client::new(&format!("http://{}", world.server.address())).expect("an address")
+}
+
+/// Each file holds a token that the server finds good, no group has more than two. The
+/// tokens, and until when they are good.
+async fn held(
+    world: &World,
+    names: &[String],
+    seed: u64,
+    now: UnixTime,
+) -> HashMap<String, UnixTime> {
+    let mut known = HashMap::new();
     let active = world.tokens("active").await;
     for name in names {
         let live = active.iter().filter(|it| it["group"] == name.as_str()).count();
@@ -139,14 +311,18 @@ async fn held(world: &World, names: &[String], seed: u64, now: UnixTime) -> Unix
         let answer = world.server.ask(&Request::new("GET", &path, &[], "")).await;
         assert_eq!(answer.status, 200, "seed {seed}, {name}: {}", answer.text());
         let left = answer.json()["expires_in"].as_i64().expect("a number");
-        until = until.min(now.plus(left));
+        known.insert(token, now.plus(left));
     }
-    until
+    known
+}
+
+/// What the development clock shows.
+async fn shown(world: &World) -> UnixTime {
+    advance(world, 0).await
 }
 
 /// Moves the development clock and gives what it shows then.
-async fn clock(world: &World, seconds: i64) -> UnixTime {
-    let seconds = seconds.max(0);
+async fn advance(world: &World, seconds: i64) -> UnixTime {
     let body = json!({ "advance_seconds": seconds }).to_string();
     let headers = [("content-type", "application/json")];
     let answer = world.server.ask(&Request::new("POST", "/dev/clock", &headers, &body)).await;

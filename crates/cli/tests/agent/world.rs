@@ -60,6 +60,12 @@ impl World {
         let _ = self.server.process.wait();
     }
 
+    /// Starts it again, on a port that may be another.
+    pub(crate) async fn restart(&mut self, arguments: &[&str]) {
+        let command = process::serve(self.home.path(), arguments);
+        self.server = process::Server::start(command).await;
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
@@ -103,6 +109,11 @@ impl World {
         let answer = self.server.ask(&Request::new("GET", "/gateway/verify", &headers, "")).await;
         assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
         answer.status == 200
+    }
+
+    /// All that must not be told.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.canaries.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Must not be told from now on.

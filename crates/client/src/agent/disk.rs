@@ -126,6 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_reads_while_a_file_is_replaced_reads_the_old_one_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        replace(&path, "the old one", 0o600, Owner::default()).unwrap();
+        let mut reader = File::open(&path).unwrap();
+        replace(&path, "new", 0o600, Owner::default()).unwrap();
+        let mut read = String::new();
+        io::Read::read_to_string(&mut reader, &mut read).unwrap();
+        assert_eq!(read, "the old one");
+    }
+
+    #[test]
     fn a_link_that_somebody_laid_in_the_way_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("token"), folder.path().join("other"));

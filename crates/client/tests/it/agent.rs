@@ -1,0 +1,188 @@
+//! The agent without its machine, step by step: what it asks for under which key, what
+//! it keeps, when a predecessor goes, and what its health says meanwhile.
+
+use std::{fs, path::Path};
+use tegata_client::{
+    agent::{
+        config::Config,
+        core::{Core, Dice, Done, Order},
+        health::{Colour, Report},
+        target::{Act, Outcome},
+    },
+    call::{Failure, Issued, Verified},
+    holder::GRACE,
+};
+use tegata_token::{secret::PlainSecret, time::UnixTime};
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+const LIFE: i64 = 1_000;
+
+/// Always the same number and chance.
+struct Fixed(u64);
+
+impl Dice for Fixed {
+    fn chance(&mut self) -> f64 {
+        0.0
+    }
+
+    fn number(&mut self) -> u64 {
+        self.0
+    }
+}
+
+/// One token without a group, in a file below `out`, kept in `state`.
+fn settings(home: &Path) -> Config {
+    let text = format!(
+        "state = 'state'\n[[channel]]\nid = '1234567890'\nkey_env = 'K'\nsecret_env = 'S'\n\
+         [[token]]\nname = 't'\nchannel = '1234567890'\nlifetime = {LIFE}\n\
+         [[sink]]\ntokens = ['t']\npath = 'out/t'\n"
+    );
+    Config::parse(&text, home).unwrap()
+}
+
+fn agent(home: &Path, number: u64, now: UnixTime) -> Core {
+    Core::new(&settings(home), now, Box::new(Fixed(number)))
+}
+
+fn acts(core: &mut Core, now: UnixTime) -> Vec<Act> {
+    let act = |order| match order {
+        Order::Act { act, .. } => act,
+        other => panic!("{other:?}"),
+    };
+    core.due(now).into_iter().map(act).collect()
+}
+
+/// The key under which it asks for a token now.
+fn key(core: &mut Core, now: UnixTime) -> String {
+    match acts(core, now).as_slice() {
+        [Act::Issue { key }] => key.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn issued(core: &mut Core, now: UnixTime, token: &str) {
+    let token = PlainSecret::from_caller(token.to_owned());
+    let issued = Issued { token, expires_in: LIFE, key_id: None };
+    core.done(now, Done::Act(0, Outcome::Issued(Ok(issued))));
+}
+
+fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
+    let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
+    core.done(now, Done::Act(0, Outcome::Checked(Ok(verified))));
+}
+
+fn lost(core: &mut Core, now: UnixTime) {
+    let failure = Failure::Unavailable { why: "lost".to_owned(), retry_after: None };
+    core.done(now, Done::Act(0, Outcome::Issued(Err(failure))));
+}
+
+#[test]
+fn the_first_key_comes_of_chance_and_a_killed_agent_asks_under_it_again() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let first = key(&mut agent(home.path(), 0x4D, NOW), NOW);
+    assert_eq!(first, "1234567890//000000000000004e");
+    // Killed while the answer was on its way; chance would have been another now.
+    let mut core = agent(home.path(), 0x99, NOW.plus(5));
+    assert_eq!(key(&mut core, NOW.plus(5)), first);
+    lost(&mut core, NOW.plus(6));
+    assert_eq!(key(&mut core, NOW.plus(60)), first, "a lost answer too");
+    issued(&mut core, NOW.plus(61), "one");
+    // One that knows nothing of it begins elsewhere.
+    let other = tempfile::tempdir().unwrap();
+    assert_ne!(key(&mut agent(other.path(), 0x99, NOW), NOW), first);
+}
+
+#[test]
+fn a_restart_uses_the_token_that_lives_and_asks_only_whether_it_does() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut core = agent(home.path(), 1, NOW);
+    key(&mut core, NOW);
+    issued(&mut core, NOW, "one");
+    let later = NOW.plus(100);
+    let mut core = agent(home.path(), 2, later);
+    assert!(!core.has_looked(), "it may have ended meanwhile");
+    assert_eq!(fs::read_to_string(home.path().join("out/t")).unwrap(), "one");
+    assert!(matches!(acts(&mut core, later).as_slice(), [Act::Check(it)] if it.reveal() == "one"));
+    verified(&mut core, later, LIFE - 100);
+    assert!(core.has_looked() && acts(&mut core, later).is_empty());
+    assert!(acts(&mut core, later.plus(30)).is_empty(), "nothing is asked for");
+}
+
+#[test]
+fn a_token_that_ended_early_is_not_begun_with_again() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut core = agent(home.path(), 1, NOW);
+    key(&mut core, NOW);
+    issued(&mut core, NOW, "one");
+    let later = NOW.plus(70);
+    assert!(matches!(acts(&mut core, later).as_slice(), [Act::Check(_)]));
+    let no = Failure::Refused { status: 400, said: "no".to_owned() };
+    core.done(later, Done::Act(0, Outcome::Checked(Err(no))));
+    assert_eq!(Report::of(&core, later).status, Colour::Red, "what the file holds is no good");
+    let mut core = agent(home.path(), 2, later);
+    assert_eq!(Report::of(&core, later).status, Colour::Red, "nor is it after a restart");
+    key(&mut core, later);
+    issued(&mut core, later, "two");
+    assert_eq!(Report::of(&core, later).status, Colour::Green);
+}
+
+#[test]
+fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() {
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let mut core = agent(home.path(), 1, NOW);
+    key(&mut core, NOW);
+    issued(&mut core, NOW, "one");
+    let due = NOW.plus(580);
+    // The file cannot be replaced when the successor comes.
+    fs::rename(&out, home.path().join("aside")).unwrap();
+    if let [Act::Check(_)] = acts(&mut core, due.plus(-1)).as_slice() {
+        verified(&mut core, due.plus(-1), LIFE - 579);
+    }
+    key(&mut core, due);
+    issued(&mut core, due, "two");
+    let report = Report::of(&core, due);
+    assert_eq!(report.status, Colour::Yellow, "the old one lives, but somebody should look");
+    let retires = |core: &mut Core, now| {
+        let all = acts(core, now);
+        if let [Act::Check(_)] = all.as_slice() {
+            verified(core, now, due.plus(LIFE).since(now));
+        }
+        all.into_iter().any(|act| matches!(act, Act::Retire(_)))
+    };
+    assert!((1..30).all(|seconds| !retires(&mut core, due.plus(seconds * 10))));
+    fs::rename(home.path().join("aside"), &out).unwrap();
+    let arrived = due.plus(310);
+    assert!(!retires(&mut core, arrived));
+    assert_eq!(fs::read_to_string(out.join("t")).unwrap(), "two");
+    assert_eq!(Report::of(&core, arrived).status, Colour::Green);
+    // It would end by itself before: it is left to.
+    assert!(NOW.plus(LIFE) < arrived.plus(GRACE));
+    assert!((1..20).all(|seconds| !retires(&mut core, arrived.plus(seconds * 10))));
+}
+
+#[test]
+fn a_predecessor_that_lives_on_is_ended_after_a_while() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("out")).unwrap();
+    let mut config = settings(home.path());
+    config.look_seconds = 86_400;
+    config.tokens[0].lifetime = Some(100_000);
+    let mut core = Core::new(&config, NOW, Box::new(Fixed(1)));
+    let issue = |core: &mut Core, now, token: &str| {
+        key(core, now);
+        let token = PlainSecret::from_caller(token.to_owned());
+        let issued = Issued { token, expires_in: 100_000, key_id: None };
+        core.done(now, Done::Act(0, Outcome::Issued(Ok(issued))));
+    };
+    issue(&mut core, NOW, "one");
+    let due = NOW.plus(60_000);
+    issue(&mut core, due, "two");
+    assert!(acts(&mut core, due.plus(GRACE - 1)).is_empty(), "programs may still have it");
+    let all = acts(&mut core, due.plus(GRACE));
+    assert!(matches!(all.as_slice(), [Act::Retire(it)] if it.reveal() == "one"), "{all:?}");
+}
