@@ -11,6 +11,7 @@
 //! generator that could not keep the server busy, an acknowledged token that
 //! is not stored.
 
+mod agent;
 mod assertions;
 mod authority;
 mod checks;
@@ -37,10 +38,11 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
   checks    checking over HTTP against a bare axum server
   issue     durable v2.1 issuing against the processor and against SQLite
   decide    the pure decision against one Ed25519 verification
+  agent     memory of the agent with a hundred tokens
   soak      memory at rest, over issues, made-up tokens, idle connections and time
   fairness  the bare axum server against itself: what `checks` says of equals
 
-Without a section: checks, issue and decide.
+Without a section: checks, issue, decide and agent.
 
   --long         longer and more rounds
   --tegata FILE  measure this binary instead of a fresh release build";
@@ -101,12 +103,12 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "checks" | "issue" | "decide" | "soak" | "fairness" => sections.push(arg),
+            "checks" | "issue" | "decide" | "agent" | "soak" | "fairness" => sections.push(arg),
             other => bail!("unknown argument {other}\n{HELP}"),
         }
     }
     if sections.is_empty() {
-        sections = vec!["checks", "issue", "decide"];
+        sections = vec!["checks", "issue", "decide", "agent"];
     }
 
     let out = target_folder()?.join("bench");
@@ -125,6 +127,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
             "checks" => checks::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
             "decide" => decide::run(&plan, &mut report),
+            "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),
             _ => checks::fairness(&plan, &folder, &mut report),
         };

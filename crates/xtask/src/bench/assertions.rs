@@ -4,11 +4,12 @@
 //! the harness signs no faster with many.
 
 use anyhow::Context as _;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::authority::Channel;
@@ -31,6 +32,13 @@ impl Signer {
     pub(super) fn generate() -> anyhow::Result<Self> {
         let key = KeyPair::generate(KeySize::Rsa2048).ok().context("making an RSA key")?;
         Ok(Self { key, random: SystemRandom::new() })
+    }
+
+    /// The private key (PKCS #8, RFC 7468), for a program that signs by itself.
+    pub(super) fn pem(&self) -> anyhow::Result<String> {
+        let der: Pkcs8V1Der<'_> = self.key.as_der().ok().context("writing out the RSA key")?;
+        let text = STANDARD.encode(der.as_ref());
+        Ok(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
     }
 
     /// The public half, as a channel registers it.

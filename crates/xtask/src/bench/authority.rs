@@ -230,7 +230,7 @@ fn text(value: &Value, member: &str) -> anyhow::Result<String> {
 
 /// A loopback address that was free a moment ago. Its port has five digits as
 /// the floor's has, so that requests to either have the same length.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
     loop {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         if address.port() >= 10_000 {

@@ -50,6 +50,14 @@ pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Re
     subject.live(&size, report).map_err(|why| authority.explain(&why))
 }
 
+/// What the kernel says that a process holds, in MiB.
+pub(super) fn resident(id: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
+}
+
 /// The server that is looked at.
 struct Subject<'a> {
     authority: &'a Authority,
@@ -71,10 +79,7 @@ impl Subject<'_> {
 
     /// MiB.
     fn resident(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.authority.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
+        resident(self.authority.id())
     }
 
     fn descriptors(&self) -> anyhow::Result<f64> {
