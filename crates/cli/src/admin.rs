@@ -1,6 +1,7 @@
 //! `tegata admin`: who may administer.
 
 use crate::{output::Output, place::Where};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tegata_server::admin_token;
@@ -20,6 +21,14 @@ pub struct Reset {
 
 pub fn reset(out: &Output, Reset { place }: Reset) -> anyhow::Result<()> {
     let (place, _) = place.find()?;
+    if !place.store.exists() {
+        let store = std::path::absolute(&place.store)?;
+        return Err(anyhow!(
+            "there is no store at {}; name the one that the server uses with --store, or run this \
+             in its folder",
+            store.display()
+        ));
+    }
     let file = std::path::absolute(place.admin_token())?;
     admin_token::reset(&file)?;
     out.thing(&json!({ "admin_token_file": file }), &["admin_token_file"])?;

@@ -210,20 +210,25 @@ impl Api {
             false => format!("{} answered {status}", self.url),
         });
         Err(match retry_after {
-            Some(seconds) => anyhow!("{said}; try again in {seconds} s"),
+            // LINE's words are whole sentences.
+            Some(seconds) => anyhow!("{}; try again in {seconds} s", said.trim_end_matches('.')),
             None => anyhow!(said),
         })
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         // Without its address: a query may hold a token.
-        let error = anyhow::Error::from(error.without_url());
-        Unreachable(format!(
-            "no answer from {} ({error:#}); is `tegata serve` running there? \
-             Name another address with --url or TEGATA_URL",
-            self.url
-        ))
-        .into()
+        let error = format!("{:#}", anyhow::Error::from(error.without_url()));
+        let advice = match error.contains("certificate") {
+            true => {
+                "if its certificate is of an authority of your own, name that one's file in \
+                     SSL_CERT_FILE"
+            }
+            false => {
+                "is `tegata serve` running there? Name another address with --url or TEGATA_URL"
+            }
+        };
+        Unreachable(format!("no answer from {} ({error}); {advice}", self.url)).into()
     }
 }
 

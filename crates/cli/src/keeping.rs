@@ -26,18 +26,14 @@ pub struct Restore {
 }
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("how").required(true))]
 pub struct Recover {
     /// End again what this endings log says was ended since the backup; it is what
     /// `serve --endings-log` wrote.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "end_everything",
-        required_unless_present = "end_everything"
-    )]
+    #[arg(long, value_name = "FILE", group = "how")]
     replay: Option<PathBuf>,
     /// End all tokens: what was ended since the backup is not known.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     end_everything: bool,
     /// The endings log to tell of an end of everything [default: that of the settings].
     #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
@@ -113,6 +109,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "secrets_replaced": done.secrets,
         "assertion_keys_deleted": done.assertion_keys,
         "unknown_channels": done.unknown,
+        "audit_begins_anew": done.audit_begins_anew,
     });
     out.thing(&answer, &["dry_run", "epoch", "store_reached_to", "tokens_good_if_issued_by"])?;
     eprint!("{}", next_steps(&done, unopened, args.dry_run));
@@ -158,6 +155,13 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
             "- {unopened} old signing keys were sealed with another master key and are gone: \
              requests retried with an Idempotency-Key from before are refused (409)\n"
         ));
+    }
+    if done.audit_begins_anew {
+        words.push_str(
+            "- the audit was sealed with another master key, too: the next start seals all of it \
+             anew. What `tegata audit verify` finds from then on says nothing of before; only an \
+             export does that was made before, checked with the public key noted then\n",
+        );
     }
     words.push_str("- then start `tegata serve`, and make a backup\n");
     words

@@ -105,13 +105,18 @@ fn members(thing: &Value, first: &[&str]) -> String {
     aligned(&rows)
 }
 
-/// Members of members come out as `outer.inner`.
+/// Members of members come out as `outer.inner`, things in a list as `list.1.inner`.
 fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
             for (inner, value) in members {
                 let dot = if name.is_empty() { "" } else { "." };
                 flatten(&format!("{name}{dot}{inner}"), value, all);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (nth, item) in (1..).zip(items) {
+                flatten(&format!("{name}.{nth}"), item, all);
             }
         }
         other => all.push((name.to_owned(), plain(other))),
@@ -151,6 +156,13 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["A".to_owned(), "B".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
         assert_eq!(aligned(&rows), "A    B\näöü  x\n");
+    }
+
+    #[test]
+    fn things_in_a_list_are_counted() {
+        let thing = json!({ "secrets": [{ "valid_until": null }, { "valid_until": "today" }] });
+        let shown = "secrets.1.valid_until  -\nsecrets.2.valid_until  today\n";
+        assert_eq!(members(&thing, &[]), shown);
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Audit {
         let seen = self.seen()?;
         let by = || authority.by("tegata", None, None);
         self.compare(store, &head, seen.as_ref(), by()).await?;
-        let mut kept_from = seen.map_or(1, |it| it.kept_from);
+        // Where no seal is there, none below it was let go.
+        let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
         if !authority.clock().jumped_recently() {
             let before = now.plus(-i64::from(self.days) * DAY);
             if let Some(last) = store.audit_expired(kept_from, before).await? {
@@ -249,6 +250,14 @@ fn read_seen(file: &Path) -> Result<Option<Seen>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot(file, &error)),
     }
+}
+
+/// Whether the store's audit was sealed with a key that this master key does not open.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn key_is_lost(store: &dyn Store, master: &MasterKey) -> Result<bool> {
+    Ok(store.audit_key().await?.is_some_and(|row| open_key(master, &row).is_none()))
 }
 
 fn open_key(master: &MasterKey, (public, sealed): &([u8; 32], Sealed)) -> Option<SigningKey> {

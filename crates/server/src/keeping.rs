@@ -2,7 +2,7 @@
 //! went backwards, and replacing the master key.
 
 use crate::{
-    chance,
+    audit, chance,
     clock::Clock,
     config::Place,
     keyring::Keyring,
@@ -63,8 +63,10 @@ pub async fn recover(
     };
     let lost: Vec<_> = state.signing_keys.iter().filter(lost).map(|row| row.id).collect();
     let unopened = lost.len();
+    let audit_key_lost = audit::key_is_lost(&open.store, &master).await?;
     let successor = Keyring::empty(master).make(now)?;
-    let done = open.recover(successor, lost, mark(place)?, operator(now)).await?;
+    let (mark, by) = (mark(place)?, operator(now));
+    let done = open.recover(successor, lost, audit_key_lost, mark, by).await?;
     Ok((done, unopened))
 }
 

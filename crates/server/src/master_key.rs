@@ -28,11 +28,17 @@ pub enum Error {
     NotAKey(PathBuf),
     /// The store holds signing keys, so this is no first start.
     #[error(
-        "there is no master key at {}, but this store holds signing keys that were sealed with one; bring the file back", .0.display()
+        "there is no master key at {}, but this store holds signing keys that were sealed with \
+         one; bring the file back. If it is lost for good, `tegata recover` tells the way on",
+        .0.display()
     )]
     Lost(PathBuf),
     /// The store's signing keys were sealed with another.
-    #[error("{} is not the master key that sealed this store's signing keys", .0.display())]
+    #[error(
+        "{} is not the master key that sealed this store's signing keys; bring that one back. If \
+         it is lost for good, go on with this one by `tegata recover`",
+        .0.display()
+    )]
     Wrong(PathBuf),
     /// The machine has no random bytes.
     #[error("no random bytes to be had for a master key")]

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 use tegata_server::{config::Settings, master_key::MasterKey};
 use tegata_store::{
     SigningKeyRow,
-    sqlite::{Look, LookError, Looked},
+    sqlite::{Look, LookError, Looked, OpenError},
 };
 use tegata_token::{
     key::{KeyState, SigningKey},
@@ -30,7 +30,7 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
         }
         None => found.ok(CHECK, "in use by nobody"),
     }
-    let looked = match examine(found, path) {
+    let looked = match examine(found, settings) {
         Ok(Some(looked)) => looked,
         Ok(None) => return,
         Err(error) => {
@@ -52,7 +52,8 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
 }
 
 /// The schema first, since nothing else can be read in one that is not known.
-fn examine(found: &mut Findings, path: &Path) -> Result<Option<Looked>, LookError> {
+fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, LookError> {
+    let path = &settings.place.store;
     let look = Look::at(path)?;
     let (version, known) = look.schema()?;
     if version > known {
@@ -71,7 +72,27 @@ fn examine(found: &mut Findings, path: &Path) -> Result<Option<Looked>, LookErro
         let what = format!("damaged: {}", damage.join("; "));
         found.wrong(CHECK, what, "restore a backup; check the disk that it lies on");
     }
+    if version == known {
+        newest(found, settings, &look);
+    }
     look.standing().map(Some)
+}
+
+/// Whether it is the newest state that there was.
+fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
+    match look.goes_on(&settings.place.store, &settings.place.mark()) {
+        Ok(()) => found.ok(CHECK, "goes on from where its mark saw it last"),
+        Err(OpenError::WentBack { why, .. }) => {
+            let what = format!("not the newest state of this store: {why}");
+            let mend = "bring back the newest file; or, if this is what you have, see \
+                        `tegata recover --help`";
+            found.wrong(CHECK, what, mend);
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            found.wrong(CHECK, format!("{error:#}"), "mend that file, or bring it back");
+        }
+    }
 }
 
 /// Bytes that must be free for a server to go on: one full log, and as much again.
@@ -90,7 +111,12 @@ fn room(found: &mut Findings, path: &Path) {
     }
     let Ok(disk) = statvfs(files::folder_of(path)) else { return };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let what = format!("{} MiB, its log {} MiB, {} MiB free", store >> 20, log >> 20, free >> 20);
+    let what = format!(
+        "{} MiB large, its log {} MiB; {} MiB are free on its disk",
+        store >> 20,
+        log >> 20,
+        free >> 20
+    );
     match free {
         free if free < ENOUGH / 16 => found.wrong(CHECK, what, "make room on its disk now"),
         free if free < ENOUGH => found.warning(CHECK, what, "make room on its disk"),

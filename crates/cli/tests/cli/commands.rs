@@ -260,6 +260,20 @@ fn commands(home: &Home) -> Vec<Vec<String>> {
 }
 
 #[test]
+fn a_reset_in_the_wrong_folder_makes_nothing() {
+    let home = Home::new();
+    home.run(&["admin", "reset"]).expect_error(1, "there is no store at");
+    assert!(!home.path("admin.token").exists());
+}
+
+#[test]
+fn a_recovery_without_a_choice_names_both() {
+    let done = Home::new().run(&["recover"]);
+    assert!(done.err.contains("--end-everything"), "{}", done.err);
+    done.expect_error(2, "--replay");
+}
+
+#[test]
 fn the_man_pages_and_the_completions_name_every_command() {
     let home = Home::new();
     home.run(&["man", "pages"]).expect(0);

@@ -35,6 +35,19 @@ fn advises(home: &Home, words: &[&str], state: &str, what: &str, mend: &str) {
 }
 
 #[test]
+fn a_store_that_went_backwards_is_not_healthy() {
+    let home = used();
+    home.run(&["backup", "backup.db"]).expect(0);
+    home.run(&["restore", "backup.db"]).expect(0);
+    advises(&home, &[], "wrong", "it is a backup", "tegata recover");
+    home.run(&["recover", "--end-everything"]).expect(0);
+    let told = doctor(&home, &[]).expect(0);
+    assert!(told.contains("goes on from where its mark saw it last"), "{told}");
+    fs::rename(home.path("tegata.db.mark"), home.path("elsewhere")).unwrap();
+    advises(&home, &[], "wrong", "its mark is not there", "tegata recover");
+}
+
+#[test]
 fn a_healthy_home_is_healthy_and_left_as_it_was() {
     let home = used();
     let files = || {

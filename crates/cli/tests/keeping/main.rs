@@ -8,6 +8,7 @@
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with other test programs")]
 mod line;
+mod master_key;
 #[path = "../process/mod.rs"]
 mod process;
 mod provider;

@@ -175,6 +175,12 @@ pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], sealed: &Sealed) -> Result<
     super::admin::write(tx, sql, params![public, sealed.0]).map(drop)
 }
 
+/// Lets a new key seal all rows from the first one on: nobody has the old one.
+pub(super) fn begin_anew(tx: &Tx<'_>) -> Result<()> {
+    super::admin::write(tx, "DELETE FROM audit_seal", [])?;
+    super::admin::write(tx, "DELETE FROM audit_key", []).map(drop)
+}
+
 /// So many rows are read at once.
 const PART: usize = 2_000;
 

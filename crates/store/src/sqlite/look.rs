@@ -2,7 +2,7 @@
 //! makes nothing, and changes nothing but the readers' places in SQLite's own
 //! shared memory, where there is one.
 
-use super::{migrations::migrations, rows};
+use super::{OpenError, mark, migrations::migrations, rows};
 use crate::SigningKeyRow;
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
@@ -86,6 +86,14 @@ impl Look {
         let keys = rows::signing_keys(&self.conn)?;
         let signing_keys = keys.into_iter().map(|(_, key)| key).collect();
         Ok(Standing { dev, written_at, clock_offset, signing_keys })
+    }
+
+    /// Whether it, in `store`, goes on from where the mark in `mark` saw it.
+    ///
+    /// # Errors
+    /// [`OpenError`], as a server that is to serve from it would say it.
+    pub fn goes_on(&self, store: &Path, mark: &Path) -> Result<(), OpenError> {
+        mark::check(store, &self.conn, mark)
     }
 }
 

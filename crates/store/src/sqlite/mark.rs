@@ -145,25 +145,28 @@ impl Own {
     }
 }
 
-/// Whether the store goes on from where the mark saw it.
+/// Whether the store goes on from where the mark in `file` saw it.
 ///
 /// # Errors
-/// [`OpenError::WentBack`], or the mark's file cannot be read.
-pub(super) fn check(store: &Path, own: &Own, file: &MarkFile) -> Result<(), OpenError> {
-    let back = |why| OpenError::WentBack { store: store.into(), mark: file.path.clone(), why };
-    own.compare(read(store, file)?.as_ref()).map_err(back)
+/// [`OpenError::WentBack`], or one of the two cannot be read.
+pub(super) fn check(store: &Path, conn: &Connection, file: &Path) -> Result<(), OpenError> {
+    // The mark first: a store that goes on meanwhile is only further than it.
+    let mark = read(store, file)?;
+    let own = Own::read(conn).map_err(|error| OpenError::Database(store.into(), error))?;
+    let back = |why| OpenError::WentBack { store: store.into(), mark: file.into(), why };
+    own.compare(mark.as_ref()).map_err(back)
 }
 
-fn read(store: &Path, file: &MarkFile) -> Result<Option<Mark>, OpenError> {
-    let text = match std::fs::read_to_string(&file.path) {
+fn read(store: &Path, file: &Path) -> Result<Option<Mark>, OpenError> {
+    let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(OpenError::Mark(file.path.clone(), error)),
+        Err(error) => return Err(OpenError::Mark(file.to_owned(), error)),
     };
     let why = Backwards::BadMark;
     serde_json::from_str(&text).map(Some).map_err(|_| OpenError::WentBack {
         store: store.into(),
-        mark: file.path.clone(),
+        mark: file.into(),
         why,
     })
 }

@@ -290,7 +290,7 @@ fn keep_mark(
     file: MarkFile,
 ) -> std::result::Result<Keeper, OpenError> {
     let database = |error| OpenError::Database(path.to_owned(), error);
-    mark::check(path, &Own::read(conn).map_err(database)?, &file)?;
+    mark::check(path, conn, &file.path)?;
     mark::begin(conn, &file).map_err(database)?;
     let reached = mark::renew(conn, &file)?;
     let at = file.path.clone();

@@ -85,6 +85,9 @@ pub struct Recovered {
     pub assertion_keys: usize,
     /// Channels that the log names and the store does not have.
     pub unknown: BTreeSet<ChannelId>,
+    /// Whether the key that sealed the audit was lost, so that the next start seals
+    /// all of it with a new one.
+    pub audit_begins_anew: bool,
 }
 
 impl Recovered {
@@ -101,6 +104,7 @@ impl Recovered {
             secrets: BTreeSet::new(),
             assertion_keys: 0,
             unknown: BTreeSet::new(),
+            audit_begins_anew: false,
         }
     }
 }
@@ -151,7 +155,8 @@ impl Recovering {
     }
 
     /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
-    /// names keys whose private half nobody can open any more.
+    /// names keys whose private half nobody can open any more, which may be that of
+    /// the audit, too.
     ///
     /// # Errors
     /// [`OpenError`]. Where the mark could not be written, run it again.
@@ -159,6 +164,7 @@ impl Recovering {
         self,
         successor: SigningKeyRow,
         lost: Vec<SigningKeyId>,
+        audit_key_lost: bool,
         mark: MarkFile,
         by: By,
     ) -> std::result::Result<Recovered, OpenError> {
@@ -166,7 +172,8 @@ impl Recovering {
         let report = Arc::new(Mutex::new(None));
         let (told, file, at) = (report.clone(), mark.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
-            let done = recover(tx, read.as_deref(), &successor, &lost, &file, &by)?;
+            let done =
+                recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
             *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act leaves nothing behind.
             if dry_run { Err(DRY_RUN) } else { Ok(()) }
@@ -202,6 +209,7 @@ fn recover(
     read: Option<&Reading>,
     successor: &SigningKeyRow,
     lost: &[SigningKeyId],
+    audit_key_lost: bool,
     mark: &MarkFile,
     by: &By,
 ) -> Result<Recovered> {
@@ -238,12 +246,17 @@ fn recover(
     }
     admin::add_key(tx, successor, KeyState::Active)?;
     mark::begin(tx.conn, mark).map_err(unavailable)?;
+    if audit_key_lost {
+        audit::begin_anew(tx)?;
+        done.audit_begins_anew = true;
+    }
     let detail = json!({
         "epoch": done.epoch,
         "replayed": lines.map(<[_]>::len),
         "ended_everything": lines.is_none(),
         "bound": done.bound,
         "ended": done.tokens,
+        "audit_begins_anew": audit_key_lost,
     });
     audit::write(tx, by, "store.recover", None, None, detail)?;
     Ok(done)

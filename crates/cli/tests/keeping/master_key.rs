@@ -1,0 +1,88 @@
+//! A store whose master key is lost, or was replaced since the backup.
+
+use super::{Home, good, line, pass, stop};
+use crate::{
+    line::{Channel, With, token_in},
+    process::{Server, key::Key},
+};
+use serde_json::Value;
+use std::fs;
+
+/// A server whose audit was sealed, and a token that its store knows for a minute.
+async fn sealed(home: &Home) -> (Server, Channel, String) {
+    let server = home.start().await;
+    let provider = line::provider(&server).await;
+    let shop = Channel::create(&server, &provider, &Key::generate()).await;
+    let token = token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
+    pass(&server, 60).await;
+    let url = format!("http://{}", server.address());
+    let sealed = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
+    for _ in 0..600 {
+        if sealed() {
+            return (server, shop, token);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the audit is not sealed");
+}
+
+/// What must hold after the recovery: the token lives, new ones are had, and the
+/// audit verifies live and offline, from its first event on.
+async fn goes_on(home: &Home, shop: &Channel, token: &str) {
+    for _ in 0..2 {
+        let server = home.start().await;
+        assert!(good(&server, token).await);
+        token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
+        let url = format!("http://{}", server.address());
+        let whole = |told: &Value| {
+            assert_eq!(told["ok"], true, "{told:#}");
+            assert_eq!(told["kept_from"], 1, "{told:#}");
+        };
+        whole(&home.tegata(&["audit", "verify", "--url", &url]));
+        whole(&home.tegata(&["audit", "verify", "--store", "sqlite:tegata.db"]));
+        stop(server);
+    }
+}
+
+const REPLAY: [&str; 3] = ["recover", "--replay", "endings.log"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_master_key_is_lost_goes_on_with_a_new_one() {
+    let home = Home::new();
+    let (server, shop, token) = sealed(&home).await;
+    stop(server);
+    fs::remove_file(home.path("master.key")).expect("it was there");
+    assert!(home.refused().contains("tegata recover"));
+    let told = home.run(&REPLAY);
+    assert!(String::from_utf8_lossy(&told.stderr).contains("make a new one"), "{told:?}");
+    let new = format!("{}\n", "5e".repeat(32));
+    fs::write(home.path("master.key"), new).expect("it works");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(home.path("master.key"), private).expect("it works");
+    assert!(home.refused().contains("tegata recover"));
+    assert_eq!(home.tegata(&REPLAY)["audit_begins_anew"], true);
+    goes_on(&home, &shop, &token).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
+    let home = Home::new();
+    let (server, shop, token) = sealed(&home).await;
+    home.tegata(&["backup", "backup.db"]);
+    stop(server);
+    home.tegata(&["master-key", "rotate"]);
+    home.tegata(&["restore", "backup.db"]);
+    assert_eq!(home.tegata(&REPLAY)["audit_begins_anew"], true);
+    goes_on(&home, &shop, &token).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_with_the_same_master_key_keeps_the_seals() {
+    let home = Home::new();
+    let (server, shop, token) = sealed(&home).await;
+    home.tegata(&["backup", "backup.db"]);
+    stop(server);
+    home.tegata(&["restore", "backup.db"]);
+    assert_eq!(home.tegata(&REPLAY)["audit_begins_anew"], false);
+    goes_on(&home, &shop, &token).await;
+}
