@@ -12,12 +12,9 @@ use std::{
 
 /// A new file that only its owner can read (0600). Fails if there is one.
 pub fn create_private(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot create {}", path.display()))
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| {
+        format!("cannot create {}; nothing is written over a file", path.display())
+    })
 }
 
 /// The secret in a file: all of it but the line's end.

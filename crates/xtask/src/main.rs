@@ -1,6 +1,7 @@
 //! Tests, benchmarks and checks of the project: `cargo xtask <task>`.
 
 mod bench;
+mod book;
 mod fuzz;
 mod reference;
 mod setup;
@@ -15,6 +16,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   bench [--help]  Tegata's speed beside what the machine allows, as ratios
   fuzz [--help]   made-up input for every parser, guided by what it reaches
   timing [N]      whether time tells what an answer does not, by N measurements
+  book            the book as a website, with mdbook
   reference       write the book's pages that are made from the code
   tidy            the rules of the house that no compiler checks
 ";
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<()> {
         ["floor", ref options @ ..] => bench::floor::run(options),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
+        ["book"] => book::run(),
         ["reference"] => reference::run(),
         ["tidy"] => tidy::run(),
         _ => anyhow::bail!(USAGE),

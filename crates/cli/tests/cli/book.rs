@@ -64,6 +64,15 @@ fn a_leak_is_answered_as_it_is_written() {
     desk.run(&["token", "verify", token]).expect_error(1, "invalid");
 }
 
+/// The headings of a page, as mdbook makes anchors of them.
+fn places(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_');
+    let anchor = |it: &str| it.to_lowercase().replace(' ', "-").replace(|it| !kept(it), "");
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
 #[test]
 fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     let book = book();
@@ -83,12 +92,17 @@ fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     for page in &pages {
         let text = fs::read_to_string(page).unwrap();
         for link in text.split("](").skip(1).map(|it| it.split(')').next().unwrap()) {
-            let (target, _) = link.split_once('#').unwrap_or((link, ""));
-            if target.is_empty() || target.contains("://") {
+            let (target, place) = link.split_once('#').unwrap_or((link, ""));
+            if target.contains("://") {
                 continue;
             }
-            let to = page.parent().unwrap().join(target).canonicalize();
+            let to = match target {
+                "" => Ok(page.clone()),
+                target => page.parent().unwrap().join(target).canonicalize(),
+            };
             let to = to.unwrap_or_else(|_| panic!("{}: {link} leads nowhere", page.display()));
+            let there = place.is_empty() || places(&to).contains(place);
+            assert!(there, "{}: {link} names no heading", page.display());
             if *page == summary {
                 listed.insert(to);
             }

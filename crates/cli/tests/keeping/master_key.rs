@@ -3,7 +3,7 @@
 use super::{Home, good, line, pass, stop};
 use crate::{
     line::{Channel, With, token_in},
-    process::{Server, key::Key},
+    process::{Server, http::Request, key::Key},
 };
 use serde_json::Value;
 use std::fs;
@@ -33,6 +33,8 @@ async fn goes_on(home: &Home, shop: &Channel, token: &str) {
         let server = home.start().await;
         assert!(good(&server, token).await);
         token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
+        let ready = server.ask(&Request::new("GET", "/readyz", &[], "")).await;
+        assert_eq!(ready.status, 200, "{}", ready.text());
         let url = format!("http://{}", server.address());
         let whole = |told: &Value| {
             assert_eq!(told["ok"], true, "{told:#}");

@@ -172,8 +172,7 @@ impl Recovering {
         let report = Arc::new(Mutex::new(None));
         let (told, file, at) = (report.clone(), mark.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
-            let done =
-                recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
+            let done = recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
             *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act leaves nothing behind.
             if dry_run { Err(DRY_RUN) } else { Ok(()) }
