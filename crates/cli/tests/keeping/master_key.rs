@@ -79,6 +79,23 @@ async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_brought_back_twice_begins_another_life_each_time() {
+    let home = Home::new();
+    let (server, shop, token) = sealed(&home).await;
+    home.tegata(&["backup", "backup.db"]);
+    stop(server);
+    let mut lives = Vec::new();
+    for how in [&REPLAY[..], &REPLAY[..], &["recover", "--end-everything"]] {
+        home.tegata(&["restore", "backup.db"]);
+        lives.push(home.tegata(how)["epoch"].as_u64());
+        if how == REPLAY {
+            goes_on(&home, &shop, &token).await;
+        }
+    }
+    assert_eq!(lives, [Some(2), Some(3), Some(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recovery_with_the_same_master_key_keeps_the_seals() {
     let home = Home::new();
     let (server, shop, token) = sealed(&home).await;

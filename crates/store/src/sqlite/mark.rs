@@ -171,6 +171,12 @@ fn read(store: &Path, file: &Path) -> Result<Option<Mark>, OpenError> {
     })
 }
 
+/// The life that the mark tells of; 0 if there is none that can be read.
+pub(super) fn epoch(file: &Path) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    serde_json::from_str::<Mark>(&text).map_or(0, |it| it.epoch)
+}
+
 /// Draws the store a new number. From now on the mark must be renewed.
 pub(super) fn begin(conn: &Connection, file: &MarkFile) -> rusqlite::Result<()> {
     // What stands in a mark that nobody can read will not be met again.

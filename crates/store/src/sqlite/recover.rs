@@ -122,6 +122,8 @@ pub struct Recovering {
     /// The store, for questions.
     pub store: SqliteStore,
     read: Option<Arc<Reading>>,
+    /// The latest life that the endings log tells of.
+    seen: u64,
     dry_run: bool,
 }
 
@@ -146,12 +148,15 @@ impl Recovering {
             }
             Recovery::EndEverything(log) => (None, log),
         };
-        let open = |log: &Path| EndingsLog::open(log, &standing).map(|(log, _)| log);
+        let open = |log: &Path| EndingsLog::open(log, &standing);
         let log = log.filter(|_| !dry_run).map(open).transpose()?;
+        let (log, known) = log.map_or((None, None), |(log, known)| (Some(log), known));
+        let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
+        let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, log, Vec::new(), None, Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
         let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
-        Ok(Self { store, read, dry_run })
+        Ok(Self { store, read, seen, dry_run })
     }
 
     /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
@@ -168,10 +173,12 @@ impl Recovering {
         mark: MarkFile,
         by: By,
     ) -> std::result::Result<Recovered, OpenError> {
-        let Self { store, read, dry_run } = self;
+        let Self { store, read, seen, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
         let (told, file, at) = (report.clone(), mark.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
+            // The same backup may have been brought back before, and have lived on.
+            tx.begin_epoch(seen.max(mark::epoch(&file.path)));
             let done = recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
             *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act leaves nothing behind.
@@ -213,7 +220,6 @@ fn recover(
     by: &By,
 ) -> Result<Recovered> {
     let mut done = Recovered::nothing(tx);
-    done.epoch = tx.begin_epoch();
     done.torn = read.and_then(|it| it.torn);
     let lines = read.map(|it| &it.lines[..]);
     admin::write(tx, "DELETE FROM change_log", [])?;

@@ -511,10 +511,11 @@ impl Tx<'_> {
         log.try_out(last, written_at).map(|()| true).map_err(|why| not_logged(&why))
     }
 
-    /// Begins a new life of the store, in which the log is empty; answers which.
-    pub fn begin_epoch(&mut self) -> u64 {
-        self.memory.head = Position { epoch: self.memory.head.epoch + 1, number: 0 };
-        self.memory.head.epoch
+    /// Begins a new life of the store, in which the log is empty: none that it had,
+    /// nor one up to `seen`.
+    pub fn begin_epoch(&mut self, seen: u64) {
+        let last = self.memory.head.epoch.max(seen);
+        self.memory.head = Position { epoch: last + 1, number: 0 };
     }
 
     /// What was noted for the endings log stands there already.
