@@ -107,6 +107,10 @@ enum Command {
     },
 }
 
+/// Gives memory back once it is free, also when nothing happens: see decision 12.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Keys and tokens are in memory: a crash leaves none of it in a file, and no other
     // program of the same user reads it. Where the system has no such thing, so be it.

@@ -12,6 +12,7 @@ pub mod chance;
 mod channels;
 pub mod clock;
 pub mod config;
+mod descriptors;
 mod door;
 pub mod face;
 // Only for fuzzing.

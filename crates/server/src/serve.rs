@@ -5,6 +5,7 @@ use crate::{
     authority::{self, Authority, Memory},
     chance,
     config::Settings,
+    descriptors,
     door::{self, BadCertificate, Tls},
     face::{App, Shows},
     health::Health,
@@ -25,7 +26,10 @@ use tegata_store::{
     sqlite::{MarkFile, OpenError, Options, SqliteStore},
 };
 use tegata_token::time::DAY;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A server that runs.
@@ -136,10 +140,11 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
     let (admin_address, metrics_address) = (listeners.admin, listeners.metrics);
     let doors = TaskTracker::new();
+    let places = descriptors::places(settings.connections, listeners.all.len());
     for (listener, shows) in listeners.all {
         let terms = door::Terms {
             shows,
-            connections: settings.connections,
+            connections: places,
             idle: settings.idle_timeout,
             tls: tls.clone(),
         };
@@ -198,7 +203,7 @@ impl Listeners {
                 return Ok(*bound);
             }
             let listen = |error| Error::Listen { address, error };
-            let listener = TcpListener::bind(address).await.map_err(listen)?;
+            let listener = queue_at(address).map_err(listen)?;
             let bound = listener.local_addr().map_err(listen)?;
             let mut shows = Shows::default();
             show(&mut shows);
@@ -213,6 +218,18 @@ impl Listeners {
         let all = all.into_iter().map(|(_, listener, shows)| (listener, shows)).collect();
         Ok(Self { all, public, admin, metrics })
     }
+}
+
+/// So many connections wait in the kernel until we take them in; it may allow fewer.
+/// Whoever finds the queue full tries again a second later.
+const QUEUE: u32 = 4096;
+
+fn queue_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A new process need not wait for the last one's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 impl Running {

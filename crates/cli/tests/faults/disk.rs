@@ -1,7 +1,7 @@
 //! A disk without room, a disk that may not be written to, a byte that flipped.
 
 use crate::{
-    channel,
+    Traced, channel,
     line::{is_good, token_in, verify},
     process::{Server, http::Request, serve},
     stop, wait,
@@ -131,6 +131,31 @@ async fn on_a_read_only_disk_it_does_not_start_and_says_why() {
     small.read_only();
     let said = refusal(small.path()).await;
     assert!(said.contains("Read-only file system") || said.contains("readonly"), "{said}");
+}
+
+/// The kernel does this to a file system that it found broken, also under files that
+/// are open for writing; it does not let us.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Server::start(serve(home.path(), &[])).await;
+    let channel = channel(&server).await;
+    let live = token_in(&server.ask(&channel.issue_short_lived(Default::default())).await);
+    let ended = token_in(&server.ask(&channel.issue_short_lived(Default::default())).await);
+    assert_eq!(server.ask(&channel.revoke(&ended)).await.status, 200);
+    let read_only = Traced::attach(&server, &["--inject=pwrite64:error=EROFS"]).await;
+    // Unlike a full disk this is not forgiven: what stands in the log is unknown.
+    let answer = server.ask(&channel.revoke(&live)).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(wait(&mut server.process).await.code(), Some(1), "it says that it failed");
+    drop(read_only);
+    drop(server);
+    let mut server = Server::start(serve(home.path(), &[])).await;
+    assert!(is_good(&server.ask(&verify(&live)).await), "it was never ended");
+    assert!(!is_good(&server.ask(&verify(&ended)).await), "an ending was undone");
+    assert_eq!(server.ask(&channel.revoke(&live)).await.status, 200);
+    stop(&mut server).await;
+    assert_sound(home.path());
 }
 
 /// What `serve` says when it ends at once with code 1.

@@ -1,11 +1,13 @@
 //! What one machine does to a server: a disk that is full or read-only, a byte
-//! that flipped, a clock that was set, a year that is far away. The faults are
+//! that flipped, a clock that was set, a year that is far away, too little memory or
+//! too few descriptors, a crowd, a start under load. The faults are
 //! real: a small file system is mounted, bytes of the file are changed, and
 //! `libfaketime` sets the clock of the process (`cargo xtask test` installs it).
 //!
 //! Against the program that people run, over HTTP.
 
 mod clock;
+mod cold;
 mod disk;
 mod endings;
 mod hang;
@@ -14,6 +16,7 @@ mod hang;
 mod line;
 #[path = "../process/mod.rs"]
 mod process;
+mod scarce;
 
 use line::{Channel, provider};
 use process::{Server, key::Key};

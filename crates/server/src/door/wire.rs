@@ -11,7 +11,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -133,18 +133,26 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let mut taken = 0;
         if !self.ahead.is_empty() {
-            let taken = self.ahead.len().min(buffer.remaining());
+            taken = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..taken]);
             self.ahead.advance(taken);
-            if self.ahead.is_empty() {
-                self.ahead = Bytes::new();
+            if !self.ahead.is_empty() {
+                return Poll::Ready(Ok(()));
             }
-            return Poll::Ready(Ok(()));
+            // An empty one holds on to its memory.
+            self.ahead = Bytes::new();
         }
+        // What follows goes into the same buffer: who is given the beginning of a
+        // head alone makes a larger one for the rest.
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        Poll::Ready(self.note(&buffer.filled()[before..]))
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.note(&buffer.filled()[before..])),
+            // An end or an error comes again with the next question.
+            _ if taken > 0 => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 }
 
@@ -239,5 +247,32 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_was_read_ahead_and_what_follows_it_come_in_one_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let question = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+        peer.write_all(question).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut wire = Wire::new(Stream::Plain(stream), Arc::new(Pace::new(Instant::now())));
+        assert_eq!(wire.version().await.unwrap(), Some(Version::Http1));
+        assert!(wire.is_ahead());
+        let mut buffer = [0; 1024];
+        let have = wire.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..have], question);
+        // And whatever comes alone comes alone.
+        wire.put_back(Bytes::from_static(b"GET"));
+        let have = wire.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..have], b"GET");
+        drop(peer);
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 0);
     }
 }
