@@ -124,7 +124,9 @@ fn http1() -> http1::Builder {
     // What is no HTTP at all is refused by the library, before there is a request:
     // such a 400 bears no headers of ours, an id least of all, and no log tells of it.
     // Slowness is the pace's affair, for all protocols.
-    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LONGEST_HEAD as usize);
+    http1.timer(TokioTimer::new()).header_read_timeout(None);
+    // The buffer grows in steps, which may go beyond its limit; the head's is exact.
+    http1.max_buf_size(LONGEST_HEAD as usize).max_header_size(LONGEST_HEAD as usize);
     http1
 }
 
