@@ -25,7 +25,7 @@ pub enum Verb {
     /// Take a suspended channel back into use.
     Resume(Which),
     /// Change a channel's name or rules.
-    Set(Set),
+    Set(Box<Set>),
     /// Give a channel a new secret; prints it, this once.
     RotateSecret(RotateSecret),
     /// Delete a channel and all its tokens, for good.
@@ -106,6 +106,10 @@ struct Limits {
     /// `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     issue_rate: Option<Value>,
+    /// How often in a second LINE's two checks may each be asked about its tokens, or
+    /// `default`.
+    #[arg(long, value_name = "N", value_parser = figure)]
+    check_rate: Option<Value>,
     /// So many tokens of a kind it may be issued in a window, before issuing of that
     /// kind rests; 0 for no bound, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
@@ -132,6 +136,7 @@ impl Limits {
         let limits: Map<String, Value> = [
             ("issue_rate_short_lived", self.issue_rate_short_lived),
             ("issue_rate", self.issue_rate),
+            ("check_rate", self.check_rate),
             ("storm_issues", self.storm_issues),
             ("storm_window_seconds", self.storm_window),
             ("storm_rest_seconds", self.storm_rest),

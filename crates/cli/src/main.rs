@@ -143,7 +143,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
             channel::suspend(&api()?, &out, args).await
         }
         Command::Channel(channel::Verb::Resume(args)) => channel::resume(&api()?, &out, args).await,
-        Command::Channel(channel::Verb::Set(args)) => channel::set(&api()?, &out, args).await,
+        Command::Channel(channel::Verb::Set(args)) => channel::set(&api()?, &out, *args).await,
         Command::Channel(channel::Verb::RotateSecret(args)) => {
             channel::rotate_secret(&api()?, &out, args).await
         }

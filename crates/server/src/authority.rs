@@ -20,6 +20,7 @@ use serde_json::json;
 use std::{
     collections::HashMap,
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -50,6 +51,8 @@ pub use tegata_store::{Error, Result};
 pub struct Memory {
     view: ArcSwap<View>,
     channels: Channels,
+    /// Of the channels that have set one.
+    check_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     clock: Clock,
     /// Commits come one by one; should they ever not, no entry may be lost.
     learning: Mutex<()>,
@@ -73,6 +76,7 @@ impl Memory {
         Arc::new(Self {
             view: ArcSwap::from_pointee(View::new(Providers::All)),
             channels: Channels::new(CHANNELS),
+            check_rates: ArcSwap::default(),
             clock: Clock::new(),
             learning: Mutex::new(()),
         })
@@ -100,6 +104,16 @@ impl Memory {
             self.channels.know(&committed.channels);
         }
         committed.channels.iter().for_each(|&channel| self.channels.drop(channel));
+        if !committed.check_rates.is_empty() {
+            let mut rates = HashMap::clone(&self.check_rates.load());
+            for &(channel, rate) in &committed.check_rates {
+                match rate {
+                    Some(rate) => rates.insert(channel, rate),
+                    None => rates.remove(&channel),
+                };
+            }
+            self.check_rates.store(Arc::new(rates));
+        }
     }
 }
 
@@ -180,6 +194,7 @@ impl Authority {
         memory.clock.has_seen(state.written_at);
         memory.view.store(Arc::new(state.view));
         memory.channels.know(&state.channels);
+        memory.check_rates.store(Arc::new(state.check_rates.into_iter().collect()));
         // At the first start, and after a removal that was done again without its successor.
         let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
@@ -394,6 +409,19 @@ impl Authority {
     /// [`Error::Refused`].
     pub fn take(&self, operation: Operation, channel: &Channel) -> Result<()> {
         self.limits.take(operation, channel, self.clock().steady()).map_err(too_fast)
+    }
+
+    /// Takes one of LINE's checks out of the channel's bucket, where those are limited.
+    ///
+    /// # Errors
+    /// [`TooFast`]: the bucket is empty.
+    pub fn take_check(
+        &self,
+        operation: Operation,
+        channel: ChannelId,
+    ) -> std::result::Result<(), TooFast> {
+        let own = self.memory.check_rates.load().get(&channel).copied();
+        self.limits.check(operation, channel, own, || self.clock().steady())
     }
 
     /// What of a channel's issuing rests, and until when by the wall clock.

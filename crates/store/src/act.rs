@@ -37,6 +37,8 @@ pub struct State {
     pub signing_keys: Vec<SigningKeyRow>,
     /// Every channel's id, those of deleted ones too.
     pub channels: Vec<ChannelId>,
+    /// How fast the tokens of channels may be checked that have set it.
+    pub check_rates: Vec<(ChannelId, NonZeroU32)>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
@@ -112,6 +114,8 @@ pub struct LimitsPatch {
     pub issue_rate_short_lived: Option<Option<NonZeroU32>>,
     /// Of each other operation, a second.
     pub issue_rate: Option<Option<NonZeroU32>>,
+    /// Of each of the checks, a second.
+    pub check_rate: Option<Option<NonZeroU32>>,
     /// Issues of a kind in a window.
     pub storm_issues: Option<Option<u32>>,
     /// The window.
@@ -129,6 +133,7 @@ impl LimitsPatch {
                 .issue_rate_short_lived
                 .unwrap_or(old.issue_rate_short_lived),
             issue_rate: self.issue_rate.unwrap_or(old.issue_rate),
+            check_rate: self.check_rate.unwrap_or(old.check_rate),
             storm_issues: self.storm_issues.unwrap_or(old.storm_issues),
             storm_window_seconds: self.storm_window_seconds.unwrap_or(old.storm_window_seconds),
             storm_rest_seconds: self.storm_rest_seconds.unwrap_or(old.storm_rest_seconds),

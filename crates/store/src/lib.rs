@@ -22,7 +22,7 @@ pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
 use figures::Figures;
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
@@ -68,6 +68,9 @@ pub struct Committed {
     pub entries: Vec<Entry>,
     /// Channels whose snapshot is no longer what it was.
     pub channels: Vec<ChannelId>,
+    /// How fast the tokens of these channels may be checked now; `None` is the
+    /// server's rate. Apart from the snapshots, which no check looks for.
+    pub check_rates: Vec<(ChannelId, Option<NonZeroU32>)>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }

@@ -128,6 +128,8 @@ pub struct ChannelLimits {
     pub issue_rate_short_lived: Option<NonZeroU32>,
     /// Of each other operation but the checks, a second.
     pub issue_rate: Option<NonZeroU32>,
+    /// Of each of LINE's two checks, a second.
+    pub check_rate: Option<NonZeroU32>,
     /// So many issues of a capped kind in a window, and then a rest; 0 is no bound.
     pub storm_issues: Option<u32>,
     /// How long the window is.

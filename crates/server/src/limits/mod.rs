@@ -244,7 +244,8 @@ impl Limits {
         self.take_of(operation, channel.id, rate, now)
     }
 
-    /// Takes one of LINE's checks, where those are limited at all.
+    /// Takes one of LINE's checks, where those are limited at all: by the channel's
+    /// `own` rate, or else for all.
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
@@ -252,9 +253,10 @@ impl Limits {
         &self,
         operation: Operation,
         channel: ChannelId,
+        own: Option<NonZeroU32>,
         now: impl FnOnce() -> Instant,
     ) -> Result<(), TooFast> {
-        let Some(rate) = self.rates.check else { return Ok(()) };
+        let Some(rate) = own.or(self.rates.check) else { return Ok(()) };
         self.take_of(operation, channel, rate, now())
     }
 

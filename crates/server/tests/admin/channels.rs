@@ -24,7 +24,8 @@ async fn a_channel_shows_its_secret_once_and_its_settings_always() {
             "state": "active", "law": "current", "group_cap": 2, "group_when_full": "end-oldest",
             "own_audience_only": false, "single_use_assertions": false, "created_at": created_at,
             "limits": {
-                "issue_rate_short_lived": null, "issue_rate": null, "storm_issues": null,
+                "issue_rate_short_lived": null, "issue_rate": null, "check_rate": null,
+                "storm_issues": null,
                 "storm_window_seconds": null, "storm_rest_seconds": null,
             },
             "secrets": [{ "valid_until": null, "last_used_at": null }], "resting": [],
@@ -48,7 +49,8 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
         "name": "店", "law": "legacy-2020", "state": "suspended", "group_cap": 5,
         "group_when_full": "refuse", "own_audience_only": true, "single_use_assertions": true,
         "limits": {
-            "issue_rate_short_lived": 10, "issue_rate": 20, "storm_issues": 0,
+            "issue_rate_short_lived": 10, "issue_rate": 20, "check_rate": 30,
+            "storm_issues": 0,
             "storm_window_seconds": 60, "storm_rest_seconds": 30,
         },
     });
@@ -69,13 +71,14 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
         json!({ "own_audience_only": "true" }),
         json!({ "limits": 5 }),
         json!({ "limits": { "issue_rate": 0 } }),
+        json!({ "limits": { "check_rate": 0 } }),
         json!({ "limits": { "issue_rate": 1_000_001 } }),
         json!({ "limits": { "storm_issues": -1 } }),
         json!({ "limits": { "storm_rest_seconds": 86_401 } }),
     ] {
         world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
     }
-    let unknown = json!({ "limits": { "check_rate": 5 } });
+    let unknown = json!({ "limits": { "check_rat": 5 } });
     world.patch(&shop.at(""), unknown).await.expect_problem(400, "unknown-member");
     let back = json!({ "limits": { "issue_rate": null, "storm_issues": 7 } });
     let limits = world.patch(&shop.at(""), back).await.expect(200)["limits"].take();

@@ -188,6 +188,26 @@ async fn each_operation_has_a_rate_of_its_own_and_checks_have_one_only_if_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channels_own_check_rate_holds_for_it_alone_and_survives_a_restart() {
+    let mut world = World::new().await;
+    let (shop, other) = (world.channel("shop").await, world.channel("other").await);
+    let mut tokens = Vec::new();
+    for channel in [&shop, &other] {
+        tokens.push(world.v21(channel, &[]).await.token());
+    }
+    let rate = |rate| LimitsPatch { check_rate: Some(rate), ..LimitsPatch::default() };
+    let patch = |rate| ChannelPatch { limits: rate, ..ChannelPatch::default() };
+    world.change(&shop, patch(rate(NonZeroU32::new(1)))).await;
+    for _ in 0..2 {
+        assert!(is_limited(async || world.verify_jws(&tokens[0]).await).await);
+        assert!(!is_limited(async || world.verify_jws(&tokens[1]).await).await);
+        world.restart().await;
+    }
+    world.change(&shop, patch(rate(None))).await;
+    assert!(!is_limited(async || world.verify_jws(&tokens[0]).await).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn asking_to_end_a_dead_token_uses_up_nobodys_revocations() {
     let world = World::with(|it| it.rates.other = NonZeroU32::new(1).unwrap()).await;
     let shop = world.channel("shop").await;

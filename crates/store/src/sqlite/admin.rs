@@ -182,6 +182,9 @@ pub(super) fn put_rules(tx: &mut Tx<'_>, old: &Channel, patch: &ChannelPatch) ->
         rows::json(&limits),
     ];
     write(tx, sql, values)?;
+    if limits.check_rate != old.limits.check_rate {
+        tx.check_at(id, limits.check_rate);
+    }
     // Nobody is judged by a name, nor by limits.
     let limits_too = LimitsPatch::default();
     if (ChannelPatch { name: None, limits: limits_too, ..patch.clone() }) == ChannelPatch::default()

@@ -7,11 +7,11 @@ use crate::{
     TokenName, TokenRow, TokenState,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::VerifyingKey,
-    policy::Channel,
+    policy::{Channel, ChannelLimits},
     time::UnixTime,
     view::{ChannelFacts, Entry, Providers, View, ViewKey},
 };
@@ -38,7 +38,17 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     let facts = all_facts(&tx).map_err(unavailable)?;
     let view = View::from_state(Providers::All, position, view_keys, facts);
     let channels = all_ids(&tx).map_err(unavailable)?;
-    Ok(State { view, signing_keys, channels, written_at, clock_offset })
+    let check_rates = check_rates(&tx).map_err(unavailable)?;
+    Ok(State { view, signing_keys, channels, check_rates, written_at, clock_offset })
+}
+
+fn check_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
+    let mut query = conn.prepare("SELECT id, limits FROM channel WHERE limits <> '{}'")?;
+    let all = query.query_map([], |row| {
+        let limits: ChannelLimits = rows::from_json(&row.get::<_, String>(1)?)?;
+        Ok(limits.check_rate.map(|rate| Ok((rows::channel_id(row.get(0)?)?, rate))))
+    })?;
+    all.filter_map(|row| row.and_then(Option::transpose).transpose()).collect()
 }
 
 fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {

@@ -21,6 +21,7 @@ use crate::{
 };
 use rusqlite::{Connection, ErrorCode};
 use std::{
+    num::NonZeroU32,
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
@@ -80,6 +81,7 @@ struct Memory {
     keys: Arc<[KeyRow]>,
     entries: Vec<Entry>,
     channels: Vec<ChannelId>,
+    check_rates: Vec<(ChannelId, Option<NonZeroU32>)>,
     commits: u64,
     last_ending: u64,
     /// What the endings log is to hold of the batch.
@@ -407,6 +409,7 @@ impl Loop {
             position: self.memory.head,
             entries: std::mem::take(&mut self.memory.entries),
             channels: std::mem::take(&mut self.memory.channels),
+            check_rates: std::mem::take(&mut self.memory.check_rates),
             written_at: self.memory.wrote.then_some(self.memory.written_at),
         };
         if let Some(tell) = self.tell.as_ref().filter(|_| self.memory.wrote) {
@@ -434,6 +437,7 @@ impl Memory {
             keys: read_keys(conn)?,
             entries: Vec::new(),
             channels: Vec::new(),
+            check_rates: Vec::new(),
             commits,
             last_ending,
             endings: Vec::new(),
@@ -496,6 +500,11 @@ impl Tx<'_> {
     /// Notes that a channel's snapshot is no longer what it was.
     pub fn touch(&mut self, channel: ChannelId) {
         self.memory.channels.push(channel);
+    }
+
+    /// Notes how fast a channel's tokens may be checked from now on.
+    pub fn check_at(&mut self, channel: ChannelId, rate: Option<NonZeroU32>) {
+        self.memory.check_rates.push((channel, rate));
     }
 
     /// The highest time that was written before this batch.

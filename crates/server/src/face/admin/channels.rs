@@ -144,6 +144,7 @@ impl FromMembers for LimitsPatch {
         Ok(Self {
             issue_rate_short_lived: members.or_null("issue_rate_short_lived", rate)?,
             issue_rate: members.or_null("issue_rate", rate)?,
+            check_rate: members.or_null("check_rate", rate)?,
             storm_issues: members.or_null("storm_issues", |members, name| {
                 let issues = members.whole(name, 0..=u32::MAX.into())?;
                 Ok(issues.and_then(|issues| issues.try_into().ok()))

@@ -155,6 +155,9 @@ pub struct Limits {
     /// Of each other operation but the checks, a second.
     #[schema(minimum = 1, maximum = 1000000)]
     issue_rate: Option<u32>,
+    /// Of each of LINE's two checks, a second.
+    #[schema(minimum = 1, maximum = 1000000)]
+    check_rate: Option<u32>,
     /// So many tokens of a kind in a window, before issuing of it rests; 0 is no bound.
     storm_issues: Option<u32>,
     /// How long the window is.

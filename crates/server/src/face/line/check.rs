@@ -58,9 +58,8 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
 }
 
 fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
-    let steady = || app.authority.clock().steady();
-    let checked = app.authority.limits().check(operation, active.claims.channel, steady);
-    if let Err(TooFast(seconds)) = checked {
+    let taken = app.authority.take_check(operation, active.claims.channel);
+    if let Err(TooFast(seconds)) = taken {
         return Wrong::TooFast(seconds).into();
     }
 
