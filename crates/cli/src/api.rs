@@ -6,7 +6,7 @@ use crate::{
     files::admin_token,
 };
 use anyhow::anyhow;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -191,7 +191,8 @@ impl Api {
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let (retry_after, request) = (header("Retry-After"), header("X-Line-Request-Id"));
         let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
         if status.is_success() {
             return match body.as_ref() {
@@ -209,10 +210,15 @@ impl Api {
             ),
             false => format!("{} answered {status}", self.url),
         });
-        Err(match retry_after {
+        let again = retry_after.map(|seconds| format!("; try again in {seconds} s"));
+        // What is the server's fault, its operator can look up.
+        let request = request.filter(|_| status.is_server_error());
+        let look_up = request.map(|id| format!("; the server's log has more on request {id}"));
+        let more = [again, look_up].into_iter().flatten().collect::<String>();
+        Err(match more.is_empty() {
+            true => anyhow!(said),
             // LINE's words are whole sentences.
-            Some(seconds) => anyhow!("{}; try again in {seconds} s", said.trim_end_matches('.')),
-            None => anyhow!(said),
+            false => anyhow!("{}{more}", said.trim_end_matches('.')),
         })
     }
 
@@ -237,10 +243,6 @@ fn with_key(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
     }
-}
-
-fn retry_after(response: &Response) -> Option<String> {
-    Some(response.headers().get("Retry-After")?.to_str().ok()?.to_owned())
 }
 
 /// Why, in each of the three dialects that the authority speaks: problem+json

@@ -237,6 +237,31 @@ fn what_is_meant_for_the_authority_is_sent_nowhere_else() {
     assert!(elsewhere.accept().is_err(), "it went there");
 }
 
+#[test]
+fn what_is_the_servers_fault_names_the_request_for_its_operator() {
+    let home = Home::new();
+    for (status, named) in [("503 Service Unavailable", true), ("409 Conflict", false)] {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).unwrap();
+            let head = format!("HTTP/1.1 {status}\r\nRetry-After: 1\r\nX-Line-Request-Id: 6f0e-1");
+            let body = r#"{"code":"unavailable","detail":"not now"}"#;
+            let length = body.len();
+            write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        });
+        let revoke = ["--url", &url, "token", "revoke", "tok"];
+        let done = finish(home.tegata(&revoke).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+        assert_eq!(done.code, 1, "{}", done.err);
+        answering.join().unwrap();
+        let told =
+            "not now (unavailable); try again in 1 s; the server's log has more on request 6f0e-1";
+        assert_eq!(done.err.contains(told), named, "{}", done.err);
+    }
+}
+
 /// Each noun and verb of the program, as its own help lists them.
 fn commands(home: &Home) -> Vec<Vec<String>> {
     let verbs = |words: &[&str]| -> Vec<String> {

@@ -145,7 +145,7 @@ async fn requests_leave_as_spans_that_continue_the_callers_trace() {
         (&line["route"], &line["channel"]),
         (&"/admin/v1/channels/{channel}".into(), &channel.id.into())
     );
-    let [line] = &logged(&server, &["404"])[..] else { panic!("a line") };
+    let [line] = &logged(&server, &["\"status\":404,"])[..] else { panic!("a line") };
     assert_eq!((&line["route"], &line["path"]), (&().into(), &"/*/*/*".into()));
 
     let came = collector.came();
