@@ -2,7 +2,7 @@
 //!
 //! A fenced block marked `sh` is run; what is only shown is marked otherwise.
 
-use crate::program::{Desk, finish};
+use crate::program::{ADMIN_TOKEN, Desk, Home, Server, finish};
 use std::{
     collections::BTreeSet,
     fs,
@@ -10,28 +10,43 @@ use std::{
     process::Command,
 };
 
-fn book() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").canonicalize().unwrap()
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The blocks of a page below `docs` that are in this language.
-pub fn fenced(page: &str, language: &str) -> Vec<String> {
-    let text = fs::read_to_string(book().join("../..").join(page)).unwrap();
-    let begin = format!("\n```{language}\n");
-    let blocks = text.split(&begin).skip(1);
-    let blocks: Vec<_> = blocks.map(|it| it.split("```").next().unwrap().to_owned()).collect();
-    assert!(!blocks.is_empty(), "{page} has nothing in {language}");
-    blocks
+fn book() -> PathBuf {
+    root().join("docs/book/src")
+}
+
+/// The blocks of a page, below the root, that are in this language, from the first
+/// heading on that begins so.
+pub fn fenced(page: &str, heading: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(heading));
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(indent) = line.strip_suffix(&format!("```{language}")) {
+            let block = lines.by_ref().take_while(|line| line.trim() != "```");
+            let block = block.map(|line| line.strip_prefix(indent).unwrap_or(line));
+            found.push(block.map(|line| line.to_owned() + "\n").collect());
+        }
+    }
+    assert!(!found.is_empty(), "{page} has nothing in {language} behind {heading:?}");
+    found
 }
 
 /// The `sh` blocks of a page of the book, as one script.
 fn script(page: &str) -> String {
-    fenced(&format!("book/src/{page}"), "sh").concat()
+    fenced(&format!("docs/book/src/{page}"), "#", "sh").concat()
 }
 
 /// Runs it where the server of `desk` is the one that was set up before.
 fn run(desk: &Desk, setting: &[(&str, &str)], script: &str) {
-    let tegata = desk.command(&[]);
+    run_as(&desk.command(&[]), setting, script);
+}
+
+/// Runs it in the folder and with the settings of `tegata`.
+fn run_as(tegata: &Command, setting: &[(&str, &str)], script: &str) -> String {
     let mut shell = Command::new("sh");
     // A pipe's first command counts too, where the shell knows how.
     shell.args(["-euxc", script]).current_dir(tegata.get_current_dir().unwrap());
@@ -44,7 +59,7 @@ fn run(desk: &Desk, setting: &[(&str, &str)], script: &str) {
     let programs = Path::new(env!("CARGO_BIN_EXE_tegata")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
     shell.env("PATH", format!("{}:{path}", programs.display())).envs(setting.iter().copied());
-    finish(&mut shell).expect(0);
+    finish(&mut shell).expect(0)
 }
 
 #[test]
@@ -71,6 +86,118 @@ fn places(page: &Path) -> BTreeSet<String> {
     let kept = |it: char| it.is_alphanumeric() || matches!(it, '-' | '_');
     let anchor = |it: &str| it.to_lowercase().replace(' ', "-").replace(|it| !kept(it), "");
     headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn the_readme_makes_a_channel_and_answers_a_leak_as_it_is_written() {
+    let desk = Desk::new();
+    let newest = |things: &str, words: &[&str], id: &str| {
+        let listed = desk.json(words);
+        listed[things][0][id].as_str().unwrap().to_owned()
+    };
+    // The first block builds and starts the server, which `desk` has done.
+    let made = fenced("README.md", "## For real", "sh").swap_remove(1);
+    let (at_hand, made) = made.split_once('\n').unwrap();
+    assert_eq!(at_hand, "export TEGATA_ADMIN_TOKEN_FILE=admin.token");
+    let (provider, made) = made.split_once('\n').unwrap();
+    run(&desk, &[], provider);
+    let provider = newest("providers", &["provider", "list"], "provider_id");
+    let made = made.replace("1175247115", &provider);
+    let (channel, made) = made.split_once('\n').unwrap();
+    run(&desk, &[], channel);
+    let list = ["channel", "list", "--provider", &provider];
+    let channel = newest("channels", &list, "channel_id");
+    run(&desk, &[], &made.replace("6095226490", &channel));
+
+    let issue = ["token", "issue", "--kind", "v2.1", "--channel", &channel, "--key"];
+    let leaked = desk.json(&[&issue[..], &["blue.jwk.json"]].concat());
+    let leaked = leaked["access_token"].as_str().unwrap();
+    let answer = fenced("README.md", "## A token leaked", "sh").swap_remove(0);
+    run(&desk, &[("LEAKED", leaked)], &answer.replace("6095226490", &channel));
+    desk.run(&["token", "verify", leaked]).expect_error(1, "invalid");
+    let live = desk.json(&["token", "list", "--channel", &channel, "--state", "active"]);
+    assert_eq!(live["tokens"].as_array().unwrap().len(), 1, "the new one, and it alone: {live}");
+}
+
+#[test]
+fn a_store_is_brought_back_as_it_is_written() {
+    let home = Home::new();
+    let (own, other) = (home.path("own"), home.path("other"));
+    fs::create_dir(&own).unwrap();
+    fs::create_dir(&other).unwrap();
+    let here = |block: &String| {
+        let block = block.replace("/var/lib/tegata", own.to_str().unwrap());
+        block.replace("/mnt/other", other.to_str().unwrap())
+    };
+    let blocks = fenced("docs/book/src/runbooks/restore.md", "#", "sh");
+    let blocks: Vec<_> = blocks.iter().map(here).collect();
+    let [before, restore, look, recover, master_key] = &blocks[..] else {
+        panic!("{blocks:?}");
+    };
+    let (serve, backup) = before.split_once('\n').unwrap();
+    let serve: Vec<_> = serve.split_whitespace().skip(2).collect();
+    let start = || {
+        let mut command =
+            home.tegata(&[&["serve", "--listen", "127.0.0.1:0"], &serve[..]].concat());
+        let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
+        let mut tegata = home.tegata(&[]);
+        tegata.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN);
+        (server, tegata)
+    };
+    let json = |tegata: &Command, line: &str| -> serde_json::Value {
+        serde_json::from_str(&run_as(tegata, &[], &format!("tegata {line} -o json"))).unwrap()
+    };
+    let text = |value: &serde_json::Value, name: &str| value[name].as_str().unwrap().to_owned();
+
+    let (server, tegata) = start();
+    let provider = text(&json(&tegata, "provider create Company"), "provider_id");
+    let channel = json(&tegata, &format!("channel create --provider {provider} shop"));
+    let (channel, secret) = (text(&channel, "channel_id"), text(&channel, "channel_secret"));
+    let issue = format!("token issue --channel {channel} --kind short-lived --secret-file secret");
+    home.file("secret", &secret);
+    let [kept, leaked] = [0, 1].map(|_| text(&json(&tegata, &issue), "access_token"));
+    let is_good = |tegata: &Command, token: &str| {
+        let line = format!("tegata token verify {token} >&2 && echo good || echo bad");
+        run_as(tegata, &[], &line) == "good\n"
+    };
+    // The border of a recovery is the last time that the backup knows of, less 5 s.
+    run_as(&tegata, &[], "sleep 7; tegata provider create again");
+    run_as(&tegata, &[], backup);
+    run_as(&tegata, &[], &format!("tegata token revoke {leaked}"));
+    assert!(is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
+    server.stop();
+
+    run_as(&tegata, &[], restore);
+    let would = run_as(&tegata, &[], look);
+    assert!(!would.is_empty(), "it says what would happen");
+    let mut ways = recover.lines().filter(|line| line.starts_with("tegata "));
+    run_as(&tegata, &[], ways.next().unwrap());
+    let (server, tegata) = start();
+    assert!(is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
+    server.stop();
+
+    fs::remove_file(own.join("master.key")).unwrap();
+    run_as(&tegata, &[], master_key);
+    run_as(&tegata, &[], recover.lines().find(|line| line.contains("--replay")).unwrap());
+    let (server, tegata) = start();
+    assert!(is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
+    server.stop();
+
+    run_as(&tegata, &[], ways.next().unwrap());
+    let (server, tegata) = start();
+    assert!(!is_good(&tegata, &kept) && !is_good(&tegata, &leaked));
+    server.stop();
+}
+
+#[test]
+fn the_settings_of_warnings_are_taken_as_they_are_written() {
+    let desk = Home::new();
+    let secret = desk.file("webhook.secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    let settings = fenced("docs/book/src/warnings.md", "#", "toml").concat();
+    let settings = settings.replace("/etc/tegata/webhook.secret", secret.to_str().unwrap());
+    let settings = desk.file("tegata.toml", &settings);
+    let server = desk.serve(&["--config", settings.to_str().unwrap()]);
+    assert!(server.stop().success());
 }
 
 #[test]

@@ -191,26 +191,26 @@ fn guards(world: World, proxy: &Proxy) {
     assert!(checks.iter().all(|line| line.contains("source=127.0.0.2")), "{checks:?}");
 }
 
-const PAGE: &str = "book/src/gateway.md";
+const PAGE: &str = "docs/book/src/gateway.md";
 
 #[test]
 fn nginx_guards_an_api_as_the_book_says() {
     let world = World::new();
-    let proxy = world.nginx(&fenced(PAGE, "nginx")[0]);
+    let proxy = world.nginx(&fenced(PAGE, "#", "nginx")[0]);
     guards(world, &proxy);
 }
 
 #[test]
 fn nginx_guards_an_api_as_the_readme_says() {
     let world = World::new();
-    let proxy = world.nginx(&fenced("../README.md", "nginx")[0]);
+    let proxy = world.nginx(&fenced("README.md", "#", "nginx")[0]);
     guards(world, &proxy);
 }
 
 #[test]
 fn caddy_guards_an_api_as_the_book_says() {
     let world = World::new();
-    let block = world.ours(&fenced(PAGE, "caddyfile")[0]);
+    let block = world.ours(&fenced(PAGE, "#", "caddyfile")[0]);
     let file = world.file("Caddyfile", &format!("{{\n    admin off\n}}\n{block}\n"));
     let mut caddy = Command::new("caddy");
     caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
@@ -221,8 +221,8 @@ fn caddy_guards_an_api_as_the_book_says() {
 #[test]
 fn haproxy_guards_an_api_as_the_book_says() {
     let world = World::new();
-    let lua = world.file("tegata.lua", &world.ours(&fenced(PAGE, "lua")[0]));
-    let conf = world.ours(&fenced(PAGE, "haproxy")[0]);
+    let lua = world.file("tegata.lua", &world.ours(&fenced(PAGE, "#", "lua")[0]));
+    let conf = world.ours(&fenced(PAGE, "#", "haproxy")[0]);
     let conf = conf.replace("/etc/haproxy/tegata.lua", lua.to_str().unwrap());
     let file = world.file("haproxy.cfg", &conf);
     let proxy = world.run(Command::new("haproxy").arg("-f").arg(file));
@@ -232,7 +232,7 @@ fn haproxy_guards_an_api_as_the_book_says() {
 #[test]
 fn envoy_guards_an_api_as_the_book_says() {
     let world = World::new();
-    let file = world.file("envoy.yaml", &world.ours(&fenced(PAGE, "yaml")[0]));
+    let file = world.file("envoy.yaml", &world.ours(&fenced(PAGE, "#", "yaml")[0]));
     let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-parts");
     let mut envoy = Command::new(parts.join("envoy/bin/envoy"));
     envoy.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "-c"]);
@@ -243,7 +243,7 @@ fn envoy_guards_an_api_as_the_book_says() {
 #[test]
 fn whoever_guesses_secrets_through_a_proxy_is_told_apart_from_others() {
     let world = World::new();
-    let proxy = world.nginx(&fenced(PAGE, "nginx")[1]);
+    let proxy = world.nginx(&fenced(PAGE, "#", "nginx")[1]);
     let (channel, secret) = world.desk.channel();
     let ask = |from: &str, secret: &str, forged: &str| {
         let hop = format!("X-Forwarded-For: {forged}");
