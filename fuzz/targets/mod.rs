@@ -5,6 +5,7 @@
 mod admin;
 mod assertion;
 mod config;
+mod ending;
 mod form;
 mod forwarded;
 mod json;
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
     ("config", config::file),
+    ("ending", ending::line),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
     ("json", json::strict),

@@ -35,6 +35,10 @@ pub struct Recover {
     /// End all tokens: what was ended since the backup is not known.
     #[arg(long, group = "how")]
     end_everything: bool,
+    /// With --end-everything: take this machine's clock for the time, also if the store
+    /// has written a later one; for a clock that was wrong by days once.
+    #[arg(long, requires = "end_everything")]
+    set_clock: bool,
     /// The endings log to tell of an end of everything [default: that of the settings].
     #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
     endings_log: Option<PathBuf>,
@@ -93,7 +97,10 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
     let log = args.endings_log.or(log);
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
-        None => Recovery::EndEverything(log.as_deref()),
+        None => Recovery::EndEverything {
+            log: log.as_deref(),
+            clock: args.set_clock.then(keeping::wall_clock),
+        },
     };
     let (done, unopened) = keeping::recover(&place, how, args.dry_run).await?;
     let answer = json!({

@@ -49,7 +49,10 @@ pub async fn recover(
 ) -> Result<(Recovered, usize), Error> {
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
-    let now = now(state.written_at, state.clock_offset);
+    let now = match how {
+        Recovery::EndEverything { clock: Some(clock), .. } => clock,
+        _ => now(state.written_at, state.clock_offset),
+    };
     let path = place.master_key();
     let master = match MasterKey::load_for(&path, &state.signing_keys) {
         Err(master_key::Error::Lost(path)) => return Err(Error::NoMasterKey(path)),
@@ -82,6 +85,12 @@ pub async fn rotate_master_key(place: &Place) -> Result<usize, Error> {
     let keyring = Keyring::load(&path, &state.signing_keys)?;
     let by = operator(now(state.written_at, state.clock_offset));
     Ok(keyring.rotate_master_key(&path, &store, by).await?)
+}
+
+/// What this machine's clock shows, whatever a store has written.
+#[must_use]
+pub fn wall_clock() -> UnixTime {
+    Clock::new().now()
 }
 
 fn mark(place: &Place) -> Result<MarkFile, tegata_store::Error> {

@@ -16,6 +16,7 @@ mod assertions;
 mod authority;
 mod checks;
 mod decide;
+mod endings;
 pub(crate) mod floor;
 mod issue;
 mod process;
@@ -37,6 +38,7 @@ usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
 
   checks    checking over HTTP against a bare axum server
   issue     durable v2.1 issuing against the processor and against SQLite
+  endings   what the endings log costs: issues that end an older token, with and without
   decide    the pure decision against one Ed25519 verification
   agent     memory of the agent with a hundred tokens
   soak      memory at rest, over issues, made-up tokens, idle connections and time
@@ -103,7 +105,9 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "checks" | "issue" | "decide" | "agent" | "soak" | "fairness" => sections.push(arg),
+            "checks" | "issue" | "endings" | "decide" | "agent" | "soak" | "fairness" => {
+                sections.push(arg)
+            }
             other => bail!("unknown argument {other}\n{HELP}"),
         }
     }
@@ -126,6 +130,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
         let done = match section {
             "checks" => checks::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
+            "endings" => endings::run(&plan, &folder, &mut report),
             "decide" => decide::run(&plan, &mut report),
             "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),

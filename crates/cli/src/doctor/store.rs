@@ -146,7 +146,8 @@ fn clock(found: &mut Findings, now: UnixTime, written_at: UnixTime) {
     if behind > SLACK {
         let what = format!("this machine's clock is {behind} s behind what the store has written");
         let mend = "set it, and keep it set (chrony, systemd-timesyncd); until it catches up the \
-                    authority's time stands still, so tokens live that much longer";
+                    authority's time stands still, so tokens live that much longer. If the clock \
+                    is right, and was wrong once: docs/book/src/runbooks/clock-jumped.md";
         found.wrong("clock", what, mend);
     } else {
         found.ok("clock", "not behind what the store has written");

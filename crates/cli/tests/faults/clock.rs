@@ -2,10 +2,11 @@
 
 use crate::{
     channel,
-    line::{Channel, is_good, token_in, verify},
+    line::{Channel, is_good, provider, token_in, verify},
     process::{
         Server,
         http::{Answer, Request},
+        key::Key,
         serve,
     },
     stop,
@@ -99,6 +100,37 @@ async fn a_wall_clock_that_is_set_never_takes_time_back() {
     assert!(seconds_left(&server, &token).await.is_none());
     assert!(seconds_left(&server, &revoked).await.is_none());
     assert!(seconds_left(&server, &far).await.is_some());
+}
+
+/// A store that was written a year ahead: assertions look expired, and the way out is
+/// the one that the runbook names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_wrong_by_a_year_once_can_be_put_right() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let (mut server, _wall) = start(home.path(), "+31536000").await;
+    let key = Key::generate();
+    let channel = Channel::create(&server, &provider(&server).await, &key).await;
+    let ahead = issue(&server, &channel).await;
+    stop(&mut server).await;
+    drop(server);
+    let (mut server, _wall) = start(home.path(), "+0").await;
+    let v21 = Channel::issue_v21(&channel.assertion(&key, 1), Default::default());
+    assert_eq!(server.ask(&v21).await.status, 400, "the authority's time is a year ahead");
+    assert!(seconds_left(&server, &ahead).await.is_some());
+    stop(&mut server).await;
+    drop(server);
+    let recover = ["recover", "--store", "sqlite:tegata.db", "--end-everything", "--set-clock"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
+    let done = command.args(recover).current_dir(home.path()).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (mut server, _wall) = start(home.path(), "+0").await;
+    assert!(seconds_left(&server, &ahead).await.is_none(), "no token lives over it");
+    let issued = server.ask(&v21).await;
+    assert_eq!(issued.status, 200, "{}", issued.text());
+    let left = seconds_left(&server, &token_in(&issued)).await.expect("a new token is good");
+    assert!((30 * DAY - 60..=30 * DAY).contains(&left), "{left}");
+    assert!(seconds_left(&server, &issue(&server, &channel).await).await.is_some());
+    stop(&mut server).await;
 }
 
 /// Around the end of 32-bit seconds (signed and unsigned), a leap second, and the

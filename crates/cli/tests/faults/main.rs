@@ -16,6 +16,7 @@ mod hang;
 mod line;
 #[path = "../process/mod.rs"]
 mod process;
+mod ready;
 mod scarce;
 
 use line::{Channel, provider};

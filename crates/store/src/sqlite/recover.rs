@@ -57,8 +57,14 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
 pub enum Recovery<'a> {
     /// By what the endings log in this file says.
     Replay(&'a Path),
-    /// By ending all tokens; told to this endings log, if there is one.
-    EndEverything(Option<&'a Path>),
+    /// By ending all tokens.
+    EndEverything {
+        /// It is told to this endings log, if there is one.
+        log: Option<&'a Path>,
+        /// The store's time becomes this one, also if that is earlier: with no token
+        /// left, and no old key, there is nothing that could come to life by it.
+        clock: Option<UnixTime>,
+    },
 }
 
 /// What a recovery did.
@@ -124,6 +130,8 @@ pub struct Recovering {
     read: Option<Arc<Reading>>,
     /// The latest life that the endings log tells of.
     seen: u64,
+    /// What the store's time becomes, if not what it has written.
+    clock: Option<UnixTime>,
     dry_run: bool,
 }
 
@@ -146,7 +154,7 @@ impl Recovering {
                 let read = endings::read(log, &standing)?;
                 (Some(Arc::new(read)), Some(log))
             }
-            Recovery::EndEverything(log) => (None, log),
+            Recovery::EndEverything { log, .. } => (None, log),
         };
         let open = |log: &Path| EndingsLog::open(log, &standing);
         let log = log.filter(|_| !dry_run).map(open).transpose()?;
@@ -156,7 +164,11 @@ impl Recovering {
         let writer = Writer::start(conn, log, Vec::new(), None, Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
         let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
-        Ok(Self { store, read, seen, dry_run })
+        let clock = match how {
+            Recovery::EndEverything { clock, .. } => clock,
+            Recovery::Replay(_) => None,
+        };
+        Ok(Self { store, read, seen, clock, dry_run })
     }
 
     /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
@@ -173,12 +185,15 @@ impl Recovering {
         mark: MarkFile,
         by: By,
     ) -> std::result::Result<Recovered, OpenError> {
-        let Self { store, read, seen, dry_run } = self;
+        let Self { store, read, seen, clock, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
         let (told, file, at) = (report.clone(), mark.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been brought back before, and have lived on.
             tx.begin_epoch(seen.max(mark::epoch(&file.path)));
+            if let Some(clock) = clock {
+                set_clock(tx, clock)?;
+            }
             let done = recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
             *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act leaves nothing behind.
@@ -265,6 +280,16 @@ fn recover(
     });
     audit::write(tx, by, "store.recover", None, None, detail)?;
     Ok(done)
+}
+
+/// Lets the store's time be `clock`, which may be earlier: what is judged by it and is
+/// no token ends with it.
+fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
+    let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL,
+                   revision = revision + 1 WHERE previous_until > ?1";
+    admin::write(tx, sql, [clock.0])?;
+    tx.now = clock;
+    Ok(())
 }
 
 /// Lets every channel count on from beyond all that its lost tokens can have borne.

@@ -327,7 +327,8 @@ impl Loop {
             let before = self.memory.entries.len();
             let (memory, endings) = (&mut self.memory, self.endings.as_mut());
             let mut tx = Tx { conn: &self.conn, now, before, memory, endings };
-            if job.run(&mut tx) {
+            let (done, now) = (job.run(&mut tx), tx.now);
+            if done {
                 self.memory.written_at = now;
                 self.memory.wrote = true;
             } else if self.conn.is_autocommit() {

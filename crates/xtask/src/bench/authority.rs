@@ -40,6 +40,15 @@ pub(super) struct Authority {
 impl Authority {
     /// Starts it on a new SQLite store in `folder` and waits until it is ready.
     pub(super) fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(program, folder, &[])
+    }
+
+    /// The same, with settings beside the defaults.
+    pub(super) fn start_with(
+        program: &Path,
+        folder: &Path,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let log = folder.join("authority.log");
         let out = File::create(&log)?;
@@ -48,6 +57,7 @@ impl Authority {
                 .arg("serve")
                 .args(["--listen", &address.to_string()])
                 .args(["--store", &format!("sqlite:{}", folder.join("tegata.db").display())])
+                .args(settings)
                 .env("TEGATA_ADMIN_TOKEN", ADMIN)
                 .current_dir(folder)
                 .stdout(out.try_clone()?)

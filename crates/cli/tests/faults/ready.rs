@@ -1,0 +1,87 @@
+//! Readiness while a server stops, and the keys without which none starts.
+
+use crate::{
+    channel,
+    line::{is_good, token_in, verify},
+    process::{
+        Server,
+        http::{Connection, Request},
+        serve,
+    },
+    stop, wait,
+};
+use std::{fs, path::Path, process::Stdio, time::Duration};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_told_to_stop_is_unready_first_and_finishes_what_was_begun() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Server::start(serve(home.path(), &["--drain-delay", "3"])).await;
+    let channel = channel(&server).await;
+    // Half of a request is there as the signal comes.
+    let request = channel.issue_short_lived(Default::default());
+    let (begun, rest) = request.bytes().split_at(request.bytes().len() - 10);
+    let mut connection = Connection::open(server.address()).await.expect("it listens");
+    connection.send(begun).await.expect("sent");
+    let id = rustix::process::Pid::from_child(&server.process);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a child of ours");
+    let ready = Request::new("GET", "/readyz", &[], "");
+    let mut told = None;
+    for _ in 0..100 {
+        let answer = server.ask(&ready).await;
+        if answer.status == 503 {
+            told = Some(answer.text());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = told.expect("unready before it lets nobody in");
+    assert!(told.contains("running"), "{told}");
+    // Whoever still comes is served, and so is whoever was there.
+    let late = server.ask(&channel.issue_short_lived(Default::default())).await;
+    assert_eq!(late.status, 200, "{}", late.text());
+    connection.send(rest).await.expect("sent");
+    let answer = connection.answer().await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let token = token_in(&answer);
+    assert_eq!(wait(&mut server.process).await.code(), Some(0));
+    drop(server);
+    let server = Server::start(serve(home.path(), &[])).await;
+    assert!(is_good(&server.ask(&verify(&token)).await), "what was acknowledged is there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_master_key_or_with_a_foreign_one_it_says_so_and_with_it_it_starts() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut server = Server::start(serve(home.path(), &[])).await;
+    let channel = channel(&server).await;
+    let token = token_in(&server.ask(&channel.issue_short_lived(Default::default())).await);
+    stop(&mut server).await;
+    drop(server);
+    let key = home.path().join("master.key");
+    let own = fs::read(&key).expect("the key");
+    fs::remove_file(&key).expect("gone");
+    let said = refused(home.path()).await;
+    assert!(said.contains("master") && said.contains("key"), "{said}");
+    assert!(!key.exists(), "a new key in its place would hide the loss");
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let mut stranger = Server::start(serve(other.path(), &[])).await;
+    stop(&mut stranger).await;
+    fs::copy(other.path().join("master.key"), &key).expect("copied");
+    let said = refused(home.path()).await;
+    assert!(said.contains("master") && said.contains("key"), "{said}");
+    fs::write(&key, own).expect("brought back");
+    let server = Server::start(serve(home.path(), &[])).await;
+    assert!(is_good(&server.ask(&verify(&token)).await));
+}
+
+async fn refused(home: &Path) -> String {
+    let mut child = serve(home, &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start tegata");
+    let ended = wait(&mut child).await;
+    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
+    assert_eq!(ended.code(), Some(1), "{said}");
+    said
+}
