@@ -21,6 +21,9 @@ pub struct Backup {
 pub struct Restore {
     /// The backup.
     file: PathBuf,
+    /// Look the backup through, say what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -71,15 +74,20 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
     Ok(())
 }
 
-pub fn restore(out: &Output, Restore { file, place }: Restore) -> anyhow::Result<()> {
+pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyhow::Result<()> {
     let (place, log) = place.find()?;
-    let put_back = |told: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, told);
+    let put_back = |told: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, told);
     let (copied, aside) = with_progress("copying", put_back)?;
     let answer = json!({
-        "store": place.store, "bytes": copied.bytes, "position": copied.position,
-        "reaches_to": moment(copied.written_at), "moved_aside": aside,
+        "dry_run": dry_run, "store": place.store, "bytes": copied.bytes,
+        "position": copied.position, "reaches_to": moment(copied.written_at),
+        "moved_aside": aside,
     });
-    out.thing(&answer, &["store", "bytes", "reaches_to", "moved_aside"])?;
+    out.thing(&answer, &["dry_run", "store", "bytes", "reaches_to", "moved_aside"])?;
+    if dry_run {
+        eprintln!("the backup is whole, and nothing was changed");
+        return Ok(());
+    }
     let store = place.store.display();
     let log = log.map_or_else(|| "FILE".to_owned(), |log| log.display().to_string());
     eprintln!(

@@ -21,7 +21,7 @@ pub fn run(long: bool) -> anyhow::Result<()> {
     })?;
     // The tests that start the program start this one.
     step("the program", || cargo(&["build", "--locked", "--package", "tegata"], long))?;
-    step("tests", || cargo(&["test", "--workspace", "--locked"], long))?;
+    step("tests", || cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], long))?;
     if long {
         step("fuzzing, three minutes each", || fuzz::run(&["--seconds", "180"]))?;
     }

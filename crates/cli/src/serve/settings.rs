@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
+use tegata_client::agent::config::told;
 use tegata_server::source::Network;
 
 /// What an operator set somewhere; what is `None` has its default.
@@ -194,7 +195,7 @@ impl Given {
         let Some(file) = file.or_else(|| usual.exists().then_some(usual)) else { return Ok(self) };
         let wrong = |what: String| BadUsage(format!("{}: {what}", file.display()));
         let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-        let given = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let given = toml::from_str(&text).map_err(|error| wrong(told(&error, &text)))?;
         Ok(self.or(given))
     }
 
@@ -272,6 +273,16 @@ mod tests {
         assert!(error.downcast_ref::<BadUsage>().is_some());
         let error = error.to_string();
         assert!(error.contains("`listn`") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn an_error_repeats_nothing_that_could_be_a_secret() {
+        for text in ["webhook_secret_file = whsec_c2VjcmV0", "connections = \"whsec_c2VjcmV0\""] {
+            let error = file(&format!("\n{text}")).err().unwrap().to_string();
+            let key = text.split(' ').next().unwrap();
+            assert!(error.contains("line 2") && error.contains(key), "{error}");
+            assert!(!error.contains("c2VjcmV0"), "{error}");
+        }
     }
 
     #[test]

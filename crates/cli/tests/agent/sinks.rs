@@ -89,13 +89,14 @@ fn heard(path: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_hears_sighup_after_each_change_and_finds_the_new_token_in_the_file() {
+async fn a_process_hears_the_signal_after_each_change_and_finds_the_new_token_in_the_file() {
     let world = world().await;
-    let more = "signal = 'HUP'\npid_file = 'out/pid'\n";
+    // Not HUP, which is ignored under nohup, and a shell cannot trap it then.
+    let more = "signal = 'USR1'\npid_file = 'out/pid'\n";
     settings(&world, &format!("{}{more}", kept("bot", 6)));
     let agent = world.agent().await;
     agent.becomes("yellow", "out/pid: No such file").await;
-    let script = "trap 'cat out/bot >> out/heard; echo >> out/heard' HUP
+    let script = "trap 'cat out/bot >> out/heard; echo >> out/heard' USR1
                   echo $$ > out/new; mv out/new out/pid
                   while :; do sleep 0.05; done";
     let _shell = Shell::start(script, world.home.path());

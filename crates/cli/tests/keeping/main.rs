@@ -487,3 +487,22 @@ async fn a_rotation_of_the_master_key_that_is_killed_leaves_a_key_that_opens_the
     }
     stop(home.start().await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_is_only_tried_says_what_it_would_do_and_changes_nothing() {
+    let home = Home::new();
+    stop(home.start().await);
+    home.tegata(&["backup", "backup.db"]);
+    let store = fs::read(home.path("tegata.db")).expect("a store");
+    let tried = home.tegata(&["restore", "backup.db", "--dry-run"]);
+    assert!(tried["moved_aside"].as_str().expect("a name").ends_with("tegata.db.replaced-1"));
+    let elsewhere = ["restore", "backup.db", "--dry-run", "--store", "sqlite:new.db"];
+    assert!(home.tegata(&elsewhere)["moved_aside"].is_null());
+    assert_eq!(fs::read(home.path("tegata.db")).expect("a store"), store);
+    for file in ["tegata.db.replaced-1", "tegata.db.restoring", "new.db"] {
+        assert!(!home.path(file).exists(), "{file}");
+    }
+    fs::write(home.path("backup.db"), "no backup").expect("written");
+    assert!(!home.run(&["restore", "backup.db", "--dry-run"]).status.success());
+    stop(home.start().await);
+}

@@ -338,17 +338,21 @@ impl Sink {
     }
 }
 
-/// What is wrong and in which line, but not the line: somebody may have written a
-/// secret where the name of its file belongs.
-fn told(error: &toml::de::Error, text: &str) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = 1 + before.matches('\n').count();
+/// What is wrong in a file of settings, in which line and for which key, but not the
+/// line: somebody may have written a secret where the name of its file belongs.
+#[must_use]
+pub fn told(error: &toml::de::Error, text: &str) -> String {
+    let begin = error.span().map_or(0, |span| span.start);
+    let before = text.get(..begin).unwrap_or_default();
+    let number = 1 + before.matches('\n').count();
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let key = line.split_once('=').map(|(key, _)| format!(" ({})", key.trim()));
     let said = error.message();
     let said = match (said.split_once("string \""), said.rsplit_once("\", expected ")) {
         (Some((what, _)), Some((_, wanted))) => format!("{what}string, expected {wanted}"),
         _ => said.to_owned(),
     };
-    format!("line {line}: {said}")
+    format!("line {number}{}: {said}", key.unwrap_or_default())
 }
 
 fn longest() -> i64 {

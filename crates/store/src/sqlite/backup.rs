@@ -61,7 +61,8 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
 }
 
 /// Puts the backup `from` in the place of the store in `store`, which no server may
-/// run on. What was there is moved aside, and named in the answer.
+/// run on. What was there is moved aside, and named in the answer. A dry run looks
+/// the backup through and leaves everything as it is.
 ///
 /// # Errors
 /// [`OpenError`]; the store is as it was then, or, where the disk failed in between,
@@ -69,15 +70,24 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
 pub fn restore(
     from: &Path,
     store: &Path,
+    dry_run: bool,
     progress: Progress<'_>,
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
     let from = &recover::existing(from)?;
     let store = &one_name(store)?;
-    let _lock = lock(store)?;
+    // Taking the lock makes the file.
+    let _lock = (!dry_run || store.exists()).then(|| lock(store)).transpose()?;
     let file = |error| OpenError::File(store.to_owned(), error);
     let new = with(store, ".restoring");
     let copied = copy(from, &new, progress)?;
-    let aside = move_aside(store).map_err(file)?;
+    let aside = aside(store).map_err(file)?;
+    if dry_run {
+        fs::remove_file(&new).map_err(file)?;
+        return Ok((copied, aside));
+    }
+    if let Some(aside) = &aside {
+        move_aside(store, aside).map_err(file)?;
+    }
     fs::rename(&new, store).and_then(|()| sync_folder(store)).map_err(file)?;
     Ok((copied, aside))
 }
@@ -190,21 +200,24 @@ fn with(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Moves a store aside, with its log first: a store without its log is noticed by
-/// its mark, while a log beside another store could be taken for that one's.
-fn move_aside(store: &Path) -> io::Result<Option<PathBuf>> {
+/// The first free name that a store which is there, and holds anything, can be moved to.
+fn aside(store: &Path) -> io::Result<Option<PathBuf>> {
     if fs::metadata(store).map_or(true, |it| it.len() == 0) {
         return Ok(None);
     }
-    let names = (1..).map(|number| with(store, &format!(".replaced-{number}")));
-    let aside = names.into_iter().find(|it| !it.exists() && !with(it, "-wal").exists());
-    let aside = aside.ok_or(io::ErrorKind::AlreadyExists)?;
+    let mut names = (1..).map(|number| with(store, &format!(".replaced-{number}")));
+    let free = names.find(|it| !it.exists() && !with(it, "-wal").exists());
+    free.map(Some).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+}
+
+/// With its log first: a store without its log is noticed by its mark, while a log
+/// beside another store could be taken for that one's.
+fn move_aside(store: &Path, aside: &Path) -> io::Result<()> {
     for ending in ["-wal", "-shm", ""] {
-        match fs::rename(with(store, ending), with(&aside, ending)) {
+        match fs::rename(with(store, ending), with(aside, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    sync_folder(store)?;
-    Ok(Some(aside))
+    sync_folder(store)
 }
