@@ -1,0 +1,214 @@
+//! The authority itself: what it holds in memory, and what its faces ask of it.
+//!
+//! Checking looks only at memory. Every act goes through the store, and what it
+//! changed is in memory before its answer is seen: see [`Memory::learn`]. No face
+//! keeps state of its own, and none of them is known here.
+
+mod memory;
+mod people;
+mod rates;
+mod signing_keys;
+mod tokens;
+
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    keyring::Keyring,
+    last_used::LastUsed,
+    limits::{Limits, Rates, Throttled},
+    master_key,
+};
+use arc_swap::ArcSwap;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tegata_store::{By, Store};
+use tegata_token::{
+    assertion::Audience, decide::Signatures, id::SigningKeyId, key::KeyState, time::UnixTime,
+    view::View,
+};
+
+pub use memory::Memory;
+pub use tegata_store::{Error, Result};
+pub use tokens::{Token, ending_of};
+
+/// Stamps of use are written so many in one transaction.
+const STAMPS_AT_ONCE: usize = 1_000;
+
+/// Room for so many checked signatures, each of about a kilobyte.
+const SIGNATURES: usize = 100_000;
+
+/// The authority.
+pub struct Authority {
+    store: Arc<dyn Store>,
+    memory: Arc<Memory>,
+    keyring: Keyring,
+    /// The master key's file.
+    master_key: PathBuf,
+    audit: Audit,
+    /// When keys retired, as far as they still are.
+    retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
+    signatures: Signatures,
+    last_used: LastUsed,
+    limits: Limits,
+    audience: Arc<Audience>,
+    issuer: Arc<str>,
+    /// One change of signing keys at a time, from making a key to dropping it.
+    rotating: tokio::sync::Mutex<()>,
+}
+
+/// Why the authority cannot begin its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] master_key::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Authority {
+    /// Reads the store's state into `memory`, opens the signing keys with the
+    /// master key at `master_key`, and on the first start makes both. `issuer` is
+    /// the public address, without a slash at its end.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(
+        store: Arc<dyn Store>,
+        memory: Arc<Memory>,
+        master_key: &Path,
+        issuer: &str,
+    ) -> std::result::Result<Self, StartError> {
+        let state = store.state().await?;
+        memory.clock.set_offset(state.clock_offset);
+        memory.clock.has_seen(state.written_at);
+        memory.view.store(Arc::new(state.view));
+        memory.channels.know(&state.channels);
+        memory.check_rates.store(Arc::new(state.check_rates.into_iter().collect()));
+        // At the first start, and after a removal that was done again without its successor.
+        let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
+        let keyring = Keyring::load(master_key, &state.signing_keys)?;
+        let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
+        let retired = retired.map(|it| (it.id, it.changed_at)).collect();
+        let audit = Audit::open(&*store, &keyring.master()).await?;
+        let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
+        let limits = Limits::new(Rates::default(), Throttled::default(), memory.clock.steady());
+        let authority = Self {
+            limits,
+            audit,
+            retired: ArcSwap::from_pointee(retired),
+            store,
+            memory,
+            keyring,
+            master_key: master_key.to_owned(),
+            signatures: Signatures::new(SIGNATURES),
+            last_used: LastUsed::new(),
+            audience: Arc::new(Audience::of(issuer)),
+            issuer: issuer.into(),
+            rotating: tokio::sync::Mutex::new(()),
+        };
+        if silent {
+            let by = authority.by("tegata", None, None);
+            authority.add_signing_key(by).await?;
+        }
+        Ok(authority)
+    }
+
+    /// The same, with the audit's newest seal kept in `file`, and events for `days`.
+    #[must_use]
+    pub fn audited(self, file: PathBuf, days: u32) -> Self {
+        let audit = self.audit.kept(file, days);
+        Self { audit, ..self }
+    }
+
+    /// What keeps the audit honest.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// The same, with other limits than LINE's.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How fast it may be asked.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The time that the law counts in.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.memory.clock.now()
+    }
+
+    /// The clock, for what is measured or waits.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.memory.clock
+    }
+
+    /// The public address, as JWS tokens name it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What was ended early, and the public signing keys, as of this moment.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.memory.view.load_full()
+    }
+
+    /// The store: for questions, and for acts that need neither chance nor a
+    /// signing key. Those that do have a method here.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Somebody who does something now.
+    #[must_use]
+    pub fn by(&self, actor: &str, source: Option<String>, reason: Option<String>) -> By {
+        By { actor: actor.to_owned(), source, reason, at: self.now() }
+    }
+
+    /// Takes the stamps of use gathered since the last time to the store.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; the stamps are lost then.
+    pub async fn flush_last_used(&self) -> Result<()> {
+        // A part at a time: whoever wants a token revoked waits no longer than for one.
+        for keys in self.last_used.take_keys().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_keys(keys.to_vec()).await?;
+        }
+        for secrets in self.last_used.take_secrets().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_secrets(secrets.to_vec()).await?;
+        }
+        for stamps in self.last_used.take().chunks(STAMPS_AT_ONCE) {
+            self.store.stamp_used(stamps.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the development clock forward; answers its time.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn advance_clock(&self, seconds: i64) -> Result<UnixTime> {
+        let offset = self.store.advance_clock(seconds).await?;
+        self.memory.clock.set_offset(offset);
+        Ok(self.now())
+    }
+}
+
+fn no_key() -> Error {
+    Error::Unavailable("the signing key is not at hand".into())
+}

@@ -1,0 +1,115 @@
+//! Signing keys and the master key, one change at a time.
+
+use super::Authority;
+use std::collections::HashMap;
+use tegata_store::{By, Ended, Error, Result, SigningKeyChange, SigningKeyRow};
+use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
+
+impl Authority {
+    /// The signing keys as the store keeps them, removed ones too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
+        Ok(self.store.state().await?.signing_keys)
+    }
+
+    /// When a key retired; `None` if it did not.
+    #[must_use]
+    pub fn retired_at(&self, key: SigningKeyId) -> Option<UnixTime> {
+        self.retired.load().get(&key).copied()
+    }
+
+    /// Begins a rotation: a new key is published, and signs once it is promoted.
+    /// The very first key signs at once.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while another key is coming, or [`Error::Unavailable`].
+    pub async fn add_signing_key(&self, by: By) -> Result<SigningKeyId> {
+        let _alone = self.rotating.lock().await;
+        let row = self.make_signing_key(by.at).await?;
+        let id = row.id;
+        self.change_signing_keys(SigningKeyChange::Add(row), by).await?;
+        Ok(id)
+    }
+
+    /// Lets the coming key sign; the active one retires.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
+    pub async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
+        let _alone = self.rotating.lock().await;
+        let (before, at) = (self.active_key(), by.at);
+        let done = self.change_signing_keys(SigningKeyChange::Promote(key), by).await?;
+        if let Some(before) = before {
+            self.retired.rcu(|all| {
+                let mut all = HashMap::clone(all);
+                all.insert(before, at);
+                all
+            });
+        }
+        Ok(done)
+    }
+
+    /// Ends everything that a signing key signed, or without one named, everything.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn remove_signing_key(&self, key: Option<SigningKeyId>, by: By) -> Result<Ended> {
+        let _alone = self.rotating.lock().await;
+        let successor = self.make_signing_key(by.at).await?;
+        let change = match key {
+            Some(key) => SigningKeyChange::Remove { key, successor },
+            None => SigningKeyChange::RemoveAll { successor },
+        };
+        self.change_signing_keys(change, by).await
+    }
+
+    async fn make_signing_key(&self, now: UnixTime) -> Result<SigningKeyRow> {
+        self.keyring.settle(&self.master_key, &*self.store).await?;
+        self.keyring.make(now)
+    }
+
+    /// Puts a new master key in the place of the old one, while tokens are issued and
+    /// checked; answers how many signing keys it seals.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn rotate_master_key(&self, by: By) -> Result<usize> {
+        let _alone = self.rotating.lock().await;
+        self.keyring.rotate_master_key(&self.master_key, &*self.store, by).await
+    }
+
+    /// Brings a rotation of the master key to its end that nobody saw the end of.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn settle_master_key(&self) -> Result<()> {
+        let _alone = self.rotating.lock().await;
+        self.keyring.settle(&self.master_key, &*self.store).await
+    }
+
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
+        let done = self.store.change_signing_keys(change, by).await;
+        // A key that was made and not taken, or was removed, will never sign. An
+        // act of unknown outcome leaves all at hand.
+        if !matches!(done, Err(Error::Unavailable(_))) {
+            let view = self.view();
+            let signs = |id| view.key(id).is_some_and(|it| it.state != KeyState::Removed);
+            self.keyring.retain(signs);
+        }
+        done
+    }
+
+    pub(super) fn active_key(&self) -> Option<SigningKeyId> {
+        let view = self.memory.view.load();
+        let active = view.keys().iter().find(|it| it.state == KeyState::Active);
+        active.map(|it| it.key.id())
+    }
+
+    /// Whether the key that signs new tokens is there, and opened.
+    #[must_use]
+    pub fn can_sign(&self) -> bool {
+        self.active_key().is_some_and(|key| self.keyring.get(key).is_some())
+    }
+}

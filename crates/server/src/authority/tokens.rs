@@ -1,0 +1,264 @@
+//! Issuing, checking and ending tokens. What a token may be is judged in
+//! `tegata_token::policy`; what is written, in the store.
+
+use super::{Authority, no_key};
+use crate::{chance, limits::Operation};
+use std::{fmt, sync::Arc};
+use tegata_store::{By, Ended, Ending, Error, Result, RowId};
+use tegata_token::{
+    assertion::UnverifiedAssertion,
+    claims::Claims,
+    decide::{Active, Refused, decide},
+    id::{ChannelId, ProviderId, TokenId},
+    law::Kind,
+    policy::{self, Channel, Credential, Grant, IssueRequest},
+    refusal::Refusal,
+    secret::PlainSecret,
+    time::UnixTime,
+    wire::{self, Unverified},
+};
+
+/// A provider's tokens are ended so many channels in one transaction.
+const CHANNELS_AT_ONCE: usize = 50;
+
+/// A token on its way to whoever asked for it.
+pub struct Token {
+    text: String,
+    /// What it says.
+    pub claims: Claims,
+    /// For how many seconds it is good.
+    pub expires_in: i64,
+    /// Of a reissue: until when the previous token lives.
+    pub previous_until: Option<UnixTime>,
+    /// Whether it was issued before, under the same `Idempotency-Key`.
+    pub again: bool,
+    /// How many others ended to make room for it.
+    pub evicted: usize,
+}
+
+impl Token {
+    /// The token itself, for the one answer that hands it out.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl Authority {
+    /// Whether a token is good. Looks at memory alone, and notes the use.
+    ///
+    /// # Errors
+    /// The reason why it is not.
+    pub fn check(&self, token: &[u8]) -> std::result::Result<Active, Refused> {
+        let now = self.now();
+        let active = decide(token, now, &self.memory.view.load(), &self.signatures)?;
+        self.last_used.note(&active.claims, now);
+        Ok(active)
+    }
+
+    /// What a token says, good or ended or expired, if one of our keys signed it.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`], [`Refused::UnknownKey`] or [`Refused::BadSignature`].
+    pub fn read(&self, token: &[u8]) -> std::result::Result<Claims, Refused> {
+        let unverified = Unverified::parse(token)?;
+        let view = self.memory.view.load();
+        let key = view.key(unverified.key()).ok_or(Refused::UnknownKey)?;
+        unverified.verify(&key.key).map_err(|_| Refused::BadSignature)
+    }
+
+    /// A channel as it is now; `None` if there is none, or no more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn channel(&self, id: ChannelId) -> Result<Option<Arc<Channel>>> {
+        self.memory.channels.get(id, || self.store.channel(id)).await
+    }
+
+    /// Issues a token: [`Self::grant`] and [`Self::redeem`] in one. `by` is who
+    /// asked, where it was a person.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub async fn issue(
+        &self,
+        request: IssueRequest,
+        channel: ChannelId,
+        by: Option<By>,
+    ) -> Result<Token> {
+        let grant = self.grant(request, channel).await?;
+        self.redeem(grant, by).await
+    }
+
+    /// Judges a request for a token by the channel as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
+    pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
+        let Some(channel) = self.channel(channel).await? else {
+            return Err(match &request.credential {
+                Credential::Secret(secret) => policy::check_secret_of_nobody(secret).into(),
+                _ => Refusal::UnknownChannel.into(),
+            });
+        };
+        let now = self.now();
+        let grant = policy::judge(request, channel, self.audience.clone(), now)?;
+        if let Some(assertion) = grant.assertion() {
+            self.last_used.note_key(assertion.key, now);
+        }
+        if let Some(secret) = grant.secret() {
+            self.last_used.note_secret(grant.channel().id, secret, now);
+        }
+        Ok(grant)
+    }
+
+    /// Makes a grant into a token.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the channel's limits or its count forbid it, or
+    /// [`Error::Unavailable`].
+    pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
+        let now = self.now();
+        let id = TokenId(chance::bytes()?);
+        // Behind the proof, so that nobody uses up what another may.
+        self.take(Operation::Issue(grant.kind()), grant.channel())?;
+        if grant.kind().is_stored() {
+            let place = self.place(&grant)?;
+            let issued = self.store.issue(grant, id, now, by).await;
+            place.settle(issued.as_ref().is_ok_and(|it| !it.again));
+            let issued = issued?;
+            if issued.again && self.keyring.get(issued.claims.key).is_none() {
+                // A recovery could not open it: the same token cannot be written again.
+                return Err(Refusal::IdempotencyEnded.into());
+            }
+            let from = if issued.again { now } else { issued.claims.issued_at };
+            return Ok(Token {
+                text: self.write(&issued.claims, &issued.issuer)?,
+                expires_in: issued.claims.expires_at.since(from),
+                claims: issued.claims,
+                previous_until: issued.previous_until,
+                again: issued.again,
+                evicted: issued.evicted,
+            });
+        }
+        let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
+        let grant = if single_use { self.store.take_assertion(grant, now).await? } else { grant };
+        let key = self.active_key().ok_or_else(no_key)?;
+        let claims = grant.stateless_claims(id, key, now);
+        Ok(Token {
+            text: self.write(&claims, &self.issuer)?,
+            expires_in: claims.expires_at.since(now),
+            claims,
+            previous_until: None,
+            again: false,
+            evicted: 0,
+        })
+    }
+
+    fn write(&self, claims: &Claims, issuer: &str) -> Result<String> {
+        let key = self.keyring.get(claims.key).ok_or_else(no_key)?;
+        Ok(wire::write(claims, issuer, &key))
+    }
+
+    /// Whether `secret` is the channel's, and the channel in use.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unavailable`].
+    pub async fn check_secret(
+        &self,
+        channel: ChannelId,
+        secret: &PlainSecret,
+    ) -> Result<Arc<Channel>> {
+        let Some(channel) = self.channel(channel).await? else {
+            return Err(policy::check_secret_of_nobody(secret).into());
+        };
+        let now = self.now();
+        let secret = policy::check_secret(&channel, secret, now)?;
+        self.last_used.note_secret(channel.id, secret, now);
+        Ok(channel)
+    }
+
+    /// The ids of the live v2.1 tokens that an assertion may ask for: of its key's
+    /// group, or for a key of the channel at large, all.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] or [`Error::Unavailable`].
+    pub async fn live_v21(&self, assertion: &UnverifiedAssertion) -> Result<Vec<TokenId>> {
+        let id = assertion.channel();
+        let channel = self.channel(id).await?.ok_or(Refusal::UnknownAssertionKey)?;
+        let now = self.now();
+        let checked = policy::check_assertion(&channel, assertion, &self.audience, now)?;
+        self.take(Operation::KeyIds, &channel)?;
+        self.last_used.note_key(checked.key, now);
+        let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
+        let group = key.and_then(|key| key.group.clone());
+        self.store.live_v21(id, group, now).await
+    }
+
+    /// Ends tokens of a channel.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn end(
+        &self,
+        channel: ChannelId,
+        ending: Ending,
+        dry_run: bool,
+        by: By,
+    ) -> Result<Ended> {
+        self.store.end(channel, ending, dry_run, by).await
+    }
+
+    /// Ends all tokens of the channels that a provider has by now. Once begun it
+    /// comes to its end, whatever happens to the asker or to the process.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
+    /// the rest is ended later.
+    pub async fn end_provider(self: &Arc<Self>, provider: ProviderId, by: By) -> Result<Ended> {
+        let job = self.store.begin_provider_end(provider, by).await?;
+        let own = self.clone();
+        let work = tokio::spawn(async move { own.go_on_with_provider_end(job).await });
+        work.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
+    }
+
+    async fn go_on_with_provider_end(&self, job: RowId) -> Result<Ended> {
+        loop {
+            let step = self.store.go_on_with_provider_end(job, CHANNELS_AT_ONCE, self.now());
+            let (ended, done) = step.await?;
+            if done {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Brings the ends of providers' tokens to their end that a crash broke off.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn finish_provider_ends(&self) -> Result<()> {
+        for under_way in self.store.provider_ends().await? {
+            match self.go_on_with_provider_end(under_way.job).await {
+                // Whoever asked for it has brought it to its end meanwhile.
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ending that means this one token.
+#[must_use]
+pub fn ending_of(token: &Claims) -> Ending {
+    match token.kind {
+        Kind::Stateless => Ending::Stateless { id: token.id, expires_at: token.expires_at },
+        _ => Ending::Stored { serial: token.serial },
+    }
+}
