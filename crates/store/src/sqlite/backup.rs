@@ -4,7 +4,11 @@
 //! moment of the store, whatever is written meanwhile. It is marked as a backup:
 //! whoever opens it as a store is asked first how to recover.
 
-use super::{OpenError, connect, latest_schema, lock, one_name, recover, sync_folder};
+use super::{
+    OpenError,
+    open::{connect, latest_schema, lock, one_name},
+    recover, sync_folder,
+};
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},

@@ -8,12 +8,12 @@
 //! that no new token bears one that a lost token bore.
 
 use super::{
-    Faults, MarkFile, OpenError, SqliteStore, admin, audit, connect,
+    Faults, MarkFile, OpenError, SqliteStore, admin, audit,
     end::{append, covered},
     issue::{self, mark_ended, rows_of},
-    lock, mark, one_name,
+    mark,
+    open::{connect, lock, one_name, standing},
     rows::{self, unavailable},
-    standing,
     writer::{Tx, Writer},
 };
 use crate::{
