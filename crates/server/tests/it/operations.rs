@@ -254,7 +254,7 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let conn = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
-    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 160000)
                 INSERT INTO token (channel, serial, id, kind, signing_key, form, issued_at,
                     expires_at, past)
                 SELECT ?1, i, zeroblob(16), 'v2.1', 1, 1, 0, 60, 1 FROM n";
@@ -262,8 +262,11 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
     let left =
         || -> usize { conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap() };
     world.advance(60).await;
-    assert_eq!(left(), 10_000);
-    world.advance(60).await;
+    // A round of the server's own may have come between: at most two were done.
+    assert!((60_000..=110_000).contains(&left()), "{}", left());
+    for _ in 0..3 {
+        world.advance(60).await;
+    }
     assert_eq!(left(), 0);
 }
 
