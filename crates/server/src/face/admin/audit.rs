@@ -3,23 +3,10 @@
 use crate::face::admin::{
     Administrator,
     problem::{Problem, Problems},
-    read::{FromMembers, Members, Part, Query},
+    read::{FromMembers, Members, Part, PartOf, Query},
     schema, show,
 };
 use axum::Json;
-use tegata_token::id::ChannelId;
-
-pub struct Wanted {
-    channel: Option<ChannelId>,
-    part: Part,
-}
-
-impl FromMembers for Wanted {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let channel = members.take("channel", "a channel id, exactly ten digits")?;
-        Ok(Self { channel, part: Part::from_members(members)? })
-    }
-}
 
 /// List audit events, newest first.
 #[utoipa::path(
@@ -33,7 +20,7 @@ impl FromMembers for Wanted {
 )]
 pub async fn list(
     who: Administrator,
-    Query(Wanted { channel, part }): Query<Wanted>,
+    Query(PartOf { channel, part }): Query<PartOf>,
 ) -> Result<Json<show::Events>, Problem> {
     let rows = who.authority.store().audit(channel, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());

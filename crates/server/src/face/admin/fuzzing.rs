@@ -2,7 +2,7 @@
 //! queries of these calls is private to them.
 
 use super::{
-    assertion_keys, audit, channels, providers,
+    assertion_keys, channels, providers,
     read::{self, FromMembers, Part},
     revocations, tokens,
 };
@@ -44,7 +44,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
         ("a deletion", of::<read::DryRun>(query)),
         ("delete assertion key", of::<assertion_keys::Deletion>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
-        ("audit", of::<audit::Wanted>(query)),
+        ("audit", of::<read::PartOf>(query)),
     ]
 }
 

@@ -23,7 +23,7 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
 use tegata_store::{Page, RowId};
-use tegata_token::secret::sha256;
+use tegata_token::{id::ChannelId, secret::sha256};
 use utoipa::IntoParams;
 
 /// Something that is written as named members.
@@ -313,6 +313,21 @@ impl FromMembers for Part {
         let after = members.take("after", CURSOR)?;
         let limit = members.whole("limit", 1..=1_000)?.unwrap_or(100);
         Ok(Self { after, limit: usize::try_from(limit).unwrap_or(100) })
+    }
+}
+
+/// The same, of one channel's or of all.
+pub struct PartOf {
+    /// Only what concerns this channel.
+    pub channel: Option<ChannelId>,
+    /// Which page.
+    pub part: Part,
+}
+
+impl FromMembers for PartOf {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let channel = members.take("channel", "a channel id, exactly ten digits")?;
+        Ok(Self { channel, part: Part::from_members(members)? })
     }
 }
 

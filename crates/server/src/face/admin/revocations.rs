@@ -14,7 +14,7 @@ use axum::Json;
 use http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
-use tegata_store::{By, Ended, Ending, Error, Page, RowId};
+use tegata_store::{By, Ended, Ending, Error, Page};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
@@ -228,10 +228,7 @@ pub async fn of_all(
             who.authority.end(claims.channel, ending_of(&claims), dry_run, by).await?
         }
         OfAll::Provider(provider) if !dry_run => who.authority.end_provider(provider, by).await?,
-        OfAll::Provider(provider) => {
-            let channels = channels_of(&who, provider).await?;
-            end_all(&who, channels, dry_run, by).await?
-        }
+        OfAll::Provider(provider) => under_provider(&who, provider, by).await?,
         OfAll::SigningKey(key) if dry_run => under_keys(&who, Some(key)).await?,
         OfAll::SigningKey(key) => who.authority.remove_signing_key(Some(key), by).await?,
         OfAll::All if dry_run => under_keys(&who, None).await?,
@@ -255,56 +252,33 @@ async fn under_keys(who: &Administrator, key: Option<SigningKeyId>) -> Result<En
     Ok(Ended { tokens, position: view.position() })
 }
 
-/// Ends all tokens of these channels, one channel after the other in the order of
-/// their ids. If it breaks off, what was ended stays so, and asking again ends
-/// the rest.
-async fn end_all(
+/// What the end of a provider's tokens would end.
+async fn under_provider(
     who: &Administrator,
-    mut channels: Vec<ChannelId>,
-    dry_run: bool,
+    provider: ProviderId,
     by: By,
 ) -> Result<Ended, Problem> {
-    channels.sort_unstable();
     let mut sum = Ended { tokens: 0, position: who.authority.view().position() };
-    for channel in channels {
-        match who.authority.end(channel, Ending::All, dry_run, by.clone()).await {
-            Ok(ended) => {
-                sum.tokens += ended.tokens;
-                sum.position = sum.position.max(ended.position);
-            }
-            // Deleted meanwhile, which ended all its tokens.
-            Err(Error::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(sum)
-}
-
-/// How many rows to read at once.
-const MOST: usize = 1_000;
-
-async fn channels_of(who: &Administrator, of: ProviderId) -> Result<Vec<ChannelId>, Problem> {
-    let store = who.authority.store();
-    let channels = every(|page| store.channels(of, page)).await?;
-    Ok(channels.into_iter().map(|channel| channel.id).collect())
-}
-
-/// All rows of a list.
-async fn every<T, F>(read: impl Fn(Page) -> F) -> Result<Vec<T>, Problem>
-where
-    F: Future<Output = tegata_store::Result<Vec<(RowId, T)>>>,
-{
-    let (mut all, mut before) = (Vec::new(), None);
+    let mut page = Page { before: None, most: CHANNELS };
     loop {
-        let rows = read(Page { before, most: MOST }).await?;
-        let full = rows.len() == MOST;
-        before = rows.last().map(|(id, _)| *id).filter(|_| full);
-        all.extend(rows.into_iter().map(|(_, row)| row));
-        if before.is_none() {
-            return Ok(all);
+        let channels = who.authority.store().channels(provider, page).await?;
+        for (_, channel) in &channels {
+            match who.authority.end(channel.id, Ending::All, true, by.clone()).await {
+                Ok(ended) => sum.tokens += ended.tokens,
+                // Deleted meanwhile, which ended all its tokens.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match channels.last() {
+            Some((row, _)) if channels.len() == CHANNELS => page.before = Some(*row),
+            _ => return Ok(sum),
         }
     }
 }
+
+/// So many channels are read at once.
+const CHANNELS: usize = 1_000;
 
 /// The authority is the only verifier so far, and it knew before it answered. A dry
 /// run ended nothing, so nobody can know of it.

@@ -4,26 +4,14 @@ use crate::{
     face::admin::{
         Administrator,
         problem::{Problem, Problems},
-        read::{FromMembers, Members, Part, Query},
+        read::{Part, PartOf, Query},
         schema, show,
     },
     warnings::{Policy, find},
 };
 use axum::Json;
 use tegata_store::Holding;
-use tegata_token::{id::ChannelId, time::UnixTime};
-
-pub struct Wanted {
-    channel: Option<ChannelId>,
-    part: Part,
-}
-
-impl FromMembers for Wanted {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let channel = members.take("channel", "a channel id, exactly ten digits")?;
-        Ok(Self { channel, part: Part::from_members(members)? })
-    }
-}
+use tegata_token::time::UnixTime;
 
 /// So many channels are looked through for one answer; where there are more, `next`
 /// says where to go on, also behind an empty page.
@@ -41,7 +29,7 @@ const CHANNELS: usize = 2_000;
 )]
 pub async fn list(
     who: Administrator,
-    Query(Wanted { channel, part }): Query<Wanted>,
+    Query(PartOf { channel, part }): Query<PartOf>,
 ) -> Result<Json<show::Warnings>, Problem> {
     let now = who.authority.now();
     let store = who.authority.store();
