@@ -116,7 +116,8 @@ fn is_named() -> bool {
 
 /// The library takes every word that it does not know for "all".
 fn check_sampler(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
-    let Some(sampler) = variable("OTEL_TRACES_SAMPLER") else { return Ok(()) };
+    let set = |name| variable(name).filter(|it| !it.is_empty());
+    let Some(sampler) = set("OTEL_TRACES_SAMPLER") else { return Ok(()) };
     match &*sampler {
         "always_on" | "always_off" | "parentbased_always_on" | "parentbased_always_off" => Ok(()),
         "traceidratio" | "parentbased_traceidratio" => {

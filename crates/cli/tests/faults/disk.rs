@@ -4,7 +4,7 @@ use crate::{
     Traced, channel,
     line::{is_good, token_in, verify},
     process::{Server, http::Request, serve},
-    stop, wait,
+    refused, stop, wait,
 };
 use serde_json::json;
 use std::{
@@ -129,7 +129,7 @@ async fn on_a_read_only_disk_it_does_not_start_and_says_why() {
     stop(&mut server).await;
     drop(server);
     small.read_only();
-    let said = refusal(small.path()).await;
+    let said = refused(serve(small.path(), &[])).await;
     assert!(said.contains("Read-only file system") || said.contains("readonly"), "{said}");
 }
 
@@ -156,19 +156,6 @@ async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
     assert_eq!(server.ask(&channel.revoke(&live)).await.status, 200);
     stop(&mut server).await;
     assert_sound(home.path());
-}
-
-/// What `serve` says when it ends at once with code 1.
-async fn refusal(home: &Path) -> String {
-    let mut child = serve(home, &[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start tegata");
-    let ended = wait(&mut child).await;
-    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
-    assert_eq!(ended.code(), Some(1), "{said}");
-    said
 }
 
 /// A flipped bit in the file: the server refuses to start, or cannot answer, or

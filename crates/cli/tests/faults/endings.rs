@@ -8,7 +8,7 @@ use crate::{
     disk::{Small, readiness_becomes},
     line::{Channel, is_good, provider, token_in, verify},
     process::{Server, http::Request, serve},
-    stop, wait,
+    refused, stop, wait,
 };
 use std::{
     fs,
@@ -111,15 +111,6 @@ fn keeping(home: &Path, log: &Path) -> Command {
         serve(home, &["--dev", "--store", "sqlite:tegata.db", "--least-free-disk", "0"]);
     command.arg("--endings-log").arg(log);
     command
-}
-
-async fn refused(mut command: Command) -> String {
-    let mut child =
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start tegata");
-    let ended = wait(&mut child).await;
-    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
-    assert_eq!(ended.code(), Some(1), "{said}");
-    said
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

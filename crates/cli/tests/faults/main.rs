@@ -33,6 +33,16 @@ async fn channel(server: &Server) -> Channel {
     Channel::create(server, &provider, &Key::generate()).await
 }
 
+/// What `serve` says when it ends at once with code 1.
+async fn refused(mut command: Command) -> String {
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start tegata");
+    let ended = wait(&mut child).await;
+    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
+    assert_eq!(ended.code(), Some(1), "{said}");
+    said
+}
+
 /// A server under strace, whose calls fail or wait as it is told; it goes on as
 /// before when dropped.
 struct Traced(Child);

@@ -8,9 +8,9 @@ use crate::{
         http::{Connection, Request},
         serve,
     },
-    stop, wait,
+    refused, stop, wait,
 };
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, time::Duration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_told_to_stop_is_unready_first_and_finishes_what_was_begun() {
@@ -60,28 +60,16 @@ async fn without_its_master_key_or_with_a_foreign_one_it_says_so_and_with_it_it_
     let key = home.path().join("master.key");
     let own = fs::read(&key).expect("the key");
     fs::remove_file(&key).expect("gone");
-    let said = refused(home.path()).await;
+    let said = refused(serve(home.path(), &[])).await;
     assert!(said.contains("master") && said.contains("key"), "{said}");
     assert!(!key.exists(), "a new key in its place would hide the loss");
     let other = tempfile::tempdir().expect("a temporary folder");
     let mut stranger = Server::start(serve(other.path(), &[])).await;
     stop(&mut stranger).await;
     fs::copy(other.path().join("master.key"), &key).expect("copied");
-    let said = refused(home.path()).await;
+    let said = refused(serve(home.path(), &[])).await;
     assert!(said.contains("master") && said.contains("key"), "{said}");
     fs::write(&key, own).expect("brought back");
     let server = Server::start(serve(home.path(), &[])).await;
     assert!(is_good(&server.ask(&verify(&token)).await));
-}
-
-async fn refused(home: &Path) -> String {
-    let mut child = serve(home, &[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("start tegata");
-    let ended = wait(&mut child).await;
-    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
-    assert_eq!(ended.code(), Some(1), "{said}");
-    said
 }
