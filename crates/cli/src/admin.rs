@@ -4,7 +4,8 @@ use crate::{output::Output, place::Where};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tegata_server::admin_token;
+use std::path::PathBuf;
+use tegata_server::admin_token::{self, Taken};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -19,8 +20,12 @@ pub struct Reset {
     place: Where,
 }
 
-pub fn reset(out: &Output, Reset { place }: Reset) -> anyhow::Result<()> {
-    let (place, _) = place.find()?;
+pub async fn reset(
+    out: &Output,
+    Reset { place }: Reset,
+    flag: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let (place, named) = place.find_token()?;
     if !place.store.exists() {
         let store = std::path::absolute(&place.store)?;
         return Err(anyhow!(
@@ -29,13 +34,26 @@ pub fn reset(out: &Output, Reset { place }: Reset) -> anyhow::Result<()> {
             store.display()
         ));
     }
-    let file = std::path::absolute(place.admin_token())?;
-    admin_token::reset(&file)?;
-    out.thing(&json!({ "admin_token_file": file }), &["admin_token_file"])?;
+    // By the same rule as `serve`, but for the variable, which may be a client's.
+    let file = flag.or(named).unwrap_or_else(|| place.admin_token());
+    let file = std::path::absolute(file)?;
+    let taken = admin_token::reset(&place.store, &file).await?;
+    let process = match taken {
+        Taken::Running(process) => Some(process),
+        Taken::NextStart => None,
+    };
+    let answer = json!({ "admin_token_file": file, "taken_by_process": process });
+    out.thing(&answer, &["admin_token_file", "taken_by_process"])?;
+    match taken {
+        Taken::Running(_) => eprintln!("the server takes this token now, and the old one no more"),
+        Taken::NextStart => eprintln!(
+            "no server runs on this store; the next one takes this token, unless it is started \
+             with TEGATA_ADMIN_TOKEN or --admin-token-file"
+        ),
+    }
     eprintln!(
-        "a server takes this token at once, and the one before no more, unless a token was set \
-         for it with TEGATA_ADMIN_TOKEN or --admin-token-file: then change that one, and start \
-         the server again"
+        "if the old one was stolen, what was made with it still works: see \
+         docs/book/src/runbooks/admin-token-stolen.md"
     );
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     output::Output,
+    place::Where,
     serve::settings::StoreAddress,
 };
 use anyhow::{Context, anyhow};
@@ -15,8 +16,12 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
-use tegata_server::{audit::verify_offline, config::Place};
-use tegata_store::audit::{Report, Seal, SealedRow, Verifier, from_hex, hex};
+use tegata_server::{
+    audit::{anchored, verify_offline},
+    config::Place,
+    keeping::accept_audit,
+};
+use tegata_store::audit::{Anchored, Report, Seal, SealedRow, Verifier, from_hex, hex};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 
 #[derive(Subcommand)]
@@ -24,8 +29,27 @@ pub enum Verb {
     /// List audit events, newest first.
     List(List),
     /// Check that no sealed event was removed, altered, added or moved; exit code 1
-    /// if one was.
+    /// if one was, or if nothing confirms that the newest event is the newest there was.
     Verify(Verify),
+    /// Accept the audit's end as it is, where its anchor is lost or another: on the machine
+    /// of the store, with the server stopped.
+    Accept(Accept),
+}
+
+#[derive(Args)]
+pub struct Accept {
+    /// Why; it is recorded in the audit.
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    place: Where,
+}
+
+pub async fn accept(out: &Output, Accept { reason, place }: Accept) -> anyhow::Result<()> {
+    let (place, _) = place.find()?;
+    let checkpoint = accept_audit(&place, reason).await?;
+    let anchor = place.audit_mark();
+    out.thing(&json!({ "anchor": anchor, "checkpoint": checkpoint }), &["anchor", "checkpoint"])
 }
 
 /// What to check: the running authority's, unless one of these is given.
@@ -44,9 +68,17 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
     /// The key to check an export with, as `tegata audit verify` shows it; an export
-    /// tells its own, which proves nothing against whoever made it.
+    /// holds its own, which proves nothing against its author.
     #[arg(long, value_name = "HEX", requires = "export")]
     public_key: Option<String>,
+    /// The anchor to compare an export's end with: a copy of the file `.mark.audit` that
+    /// is older than the export.
+    #[arg(long, value_name = "FILE", requires = "export")]
+    anchor: Option<PathBuf>,
+    /// Compare the end with no anchor, as for a backup: that newer events were cut off
+    /// goes unnoticed.
+    #[arg(long, conflicts_with = "anchor")]
+    without_anchor: bool,
 }
 
 #[derive(Args, Serialize)]
@@ -123,24 +155,46 @@ pub async fn verify(
     out: &Output,
     args: Verify,
 ) -> anyhow::Result<()> {
-    let Verify { store, master_key_file, mark_file, export, public_key } = args;
+    let Verify { store, master_key_file, mark_file, export, public_key, anchor, without_anchor } =
+        args;
     let answer = if let Some(StoreAddress(store)) = store {
         let place = Place { store, master_key_file, mark_file };
-        let (report, key) = verify_offline(&place)?;
+        let (report, key) = verify_offline(&place, without_anchor)?;
         as_json(&report, &key)?
     } else if let Some(file) = export {
         let key = public_key.as_deref().map(key_of).transpose()?;
-        let (report, key) = check_export(&file, key)?;
+        let anchored = match (anchor, without_anchor) {
+            (Some(file), _) => anchored(&file),
+            (None, true) => Anchored::Ignored,
+            (None, false) => Anchored::Missing(
+                "an export has no anchor; name a copy of one with --anchor, or check without one \
+                 by --without-anchor"
+                    .to_owned(),
+            ),
+        };
+        let (report, key) = check_export(&file, key, anchored)?;
         as_json(&report, &key)?
     } else {
+        if without_anchor {
+            let what = "--without-anchor: for --store and --export; a running server has an anchor";
+            return Err(BadUsage(what.to_owned()).into());
+        }
         // It goes through all of it.
         api()?.get_and_wait(&["audit", "verify"], 600).await?
     };
-    out.thing(&answer, &["ok", "events", "checkpoints", "unsealed", "problems"])?;
+    out.thing(&answer, &["ok", "end", "events", "checkpoints", "unsealed", "problems"])?;
     if answer["ok"] == true {
         return Ok(());
     }
-    Err(anyhow!("the audit is not as it was sealed; see `problems`"))
+    let unconfirmed = answer["end"] == "unconfirmed"
+        && answer["problems"].as_array().is_some_and(|it| it.len() == 1);
+    Err(match unconfirmed {
+        true => anyhow!(
+            "the end of the audit cannot be confirmed; see `problems`, and for the way on \
+             docs/book/src/runbooks/audit-broken.md"
+        ),
+        false => anyhow!("the audit is not as it was sealed; see `problems`"),
+    })
 }
 
 fn as_json(report: &Report, key: &VerifyingKey) -> anyhow::Result<Value> {
@@ -159,6 +213,7 @@ fn key_of(text: &str) -> anyhow::Result<VerifyingKey> {
 fn check_export(
     path: &Path,
     given: Option<VerifyingKey>,
+    anchored: Anchored,
 ) -> anyhow::Result<(Report, VerifyingKey)> {
     let at = || path.display().to_string();
     let mut lines = BufReader::new(File::open(path).with_context(at)?).lines();
@@ -173,7 +228,7 @@ fn check_export(
         return Err(anyhow!("{} is no export: `tegata audit list --all` makes one", at()));
     };
     let key = given.map_or_else(|| key_of(&told), Ok)?;
-    let mut verifier = Verifier::new(key.clone(), None);
+    let mut verifier = Verifier::new(key.clone(), anchored);
     let mut rows = Vec::new();
     while let Some(line) = next()? {
         match line {

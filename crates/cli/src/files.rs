@@ -3,16 +3,14 @@
 
 use crate::failure::BadUsage;
 use anyhow::Context;
-use std::{
-    fs::{File, OpenOptions},
-    io::Read,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read, path::Path};
+use tegata_store::file::{Owner, create};
 
-/// A new file that only its owner can read (0600). Fails if there is one.
+/// A new file that only its owner can read (0600): the owner of the folder, where root
+/// runs this, else the user. Fails if there is one.
 pub fn create_private(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(|| {
+    let made = Owner::of(path).and_then(|owner| create(path, owner));
+    made.with_context(|| {
         format!("cannot create {}; nothing is written over a file", path.display())
     })
 }
@@ -24,29 +22,24 @@ pub fn read_secret(path: &Path) -> anyhow::Result<String> {
     one_line(&text).map_err(|wrong| BadUsage(format!("{}: {wrong}", path.display())).into())
 }
 
-/// The administrator's token: from the file that a flag names, else from
-/// TEGATA_ADMIN_TOKEN, else from the file that TEGATA_ADMIN_TOKEN_FILE names.
+/// The administrator's token for the command line: from the file that a flag names, else
+/// from TEGATA_ADMIN_TOKEN, else from the file that TEGATA_ADMIN_TOKEN_FILE names.
 pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(file) = flag {
         return read_secret(file).map(Some);
     }
-    if let Some(token) = set("TEGATA_ADMIN_TOKEN") {
-        let text = token.into_string();
-        let text = text.map_err(|_| BadUsage("TEGATA_ADMIN_TOKEN is not UTF-8".to_owned()))?;
-        return Ok(Some(text));
+    if let Some(token) = admin_token_variable()? {
+        return Ok(Some(token));
     }
-    set("TEGATA_ADMIN_TOKEN_FILE").map(|file| read_secret(Path::new(&file))).transpose()
+    let file = std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").filter(|value| !value.is_empty());
+    file.map(|file| read_secret(Path::new(&file))).transpose()
 }
 
-/// The file that [`admin_token`] reads the token from, if it is a file.
-pub fn file_of_admin_token(flag: Option<&Path>) -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let named = || match set("TEGATA_ADMIN_TOKEN") {
-        Some(_) => None,
-        None => set("TEGATA_ADMIN_TOKEN_FILE").map(PathBuf::from),
-    };
-    flag.map(Path::to_owned).or_else(named)
+/// What TEGATA_ADMIN_TOKEN holds.
+pub fn admin_token_variable() -> anyhow::Result<Option<String>> {
+    let token = std::env::var_os("TEGATA_ADMIN_TOKEN").filter(|value| !value.is_empty());
+    let text = token.map(std::ffi::OsString::into_string).transpose();
+    Ok(text.map_err(|_| BadUsage("TEGATA_ADMIN_TOKEN is not UTF-8".to_owned()))?)
 }
 
 /// What stands on the command line, or for `-` what comes in on stdin.

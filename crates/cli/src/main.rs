@@ -177,7 +177,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::MasterKey(master_key::Verb::Rotate(args)) => {
             master_key::rotate(api, &out, args).await
         }
-        Command::Admin(admin::Verb::Reset(args)) => admin::reset(&out, args),
+        Command::Admin(admin::Verb::Reset(args)) => {
+            admin::reset(&out, args, remote.admin_token_file).await
+        }
         Command::Backup(args) => keeping::backup(&out, args),
         Command::Restore(args) => keeping::restore(&out, args),
         Command::Recover(args) => keeping::recover(&out, args).await,
@@ -185,6 +187,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
 
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
         Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,
+        Command::Audit(audit::Verb::Accept(args)) => audit::accept(&out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
 

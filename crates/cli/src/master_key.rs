@@ -1,11 +1,13 @@
 //! `tegata master-key`: the key that seals the signing keys.
 
 use crate::{api::Api, output::Output, place::Where};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use std::path::Path;
 use tegata_server::keeping;
-use tegata_store::sqlite::OpenError;
+use tegata_store::sqlite::{Look, OpenError};
+use tegata_token::key::KeyState;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -29,7 +31,9 @@ pub async fn rotate(
     let answer = match keeping::rotate_master_key(&place).await {
         Ok(resealed) => json!({ "resealed": resealed }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
-            let asked = api()?.post(&["master-key"], &json!({})).await;
+            let api = api()?;
+            check_is_of(&api, &store).await?;
+            let asked = api.post(&["master-key"], &json!({})).await;
             asked.with_context(|| {
                 format!("{} is in use, and its server did not do it", store.display())
             })?
@@ -42,4 +46,22 @@ pub async fn rotate(
          keys in backups made before are sealed with the old one: make a new backup"
     );
     Ok(())
+}
+
+/// The address may be that of another authority, whose master key is not to be replaced.
+async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
+    let own = Look::at(store)?.standing()?.signing_keys;
+    let active = own.iter().find(|key| key.state == KeyState::Active).map(|key| key.id.to_string());
+    let answer = api.get(&["signing-keys"], &[("limit", 1_000)]).await;
+    let answer = answer.with_context(|| format!("{} is in use by a server", store.display()))?;
+    let theirs = answer["signing_keys"].as_array();
+    let is_known = |kid: &str| theirs.is_some_and(|keys| keys.iter().any(|key| key["kid"] == kid));
+    if active.as_deref().is_some_and(is_known) {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "nothing was changed: the authority that answers is not the one that uses {}; name that \
+         one's address with --url or TEGATA_URL",
+        store.display()
+    ))
 }

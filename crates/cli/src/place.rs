@@ -25,12 +25,26 @@ pub struct Where {
 impl Where {
     /// The files, and the endings log that the settings name.
     pub fn find(self) -> anyhow::Result<(Place, Option<PathBuf>)> {
+        let given = self.given()?;
+        let log = given.endings_log.clone();
+        Ok((place(given), log))
+    }
+
+    /// The files, and the file of the administrator's token that the settings name.
+    pub fn find_token(self) -> anyhow::Result<(Place, Option<PathBuf>)> {
+        let given = self.given()?;
+        let token = given.admin_token_file.clone();
+        Ok((place(given), token))
+    }
+
+    fn given(self) -> anyhow::Result<Given> {
         let Self { config, store, master_key_file, mark_file } = self;
         let given = Given { store, master_key_file, mark_file, ..Given::default() };
-        let given = given.or_file(config.as_deref())?;
-        let store = given.store.map_or_else(|| "tegata.db".into(), |StoreAddress(file)| file);
-        let place =
-            Place { store, master_key_file: given.master_key_file, mark_file: given.mark_file };
-        Ok((place, given.endings_log))
+        given.or_file(config.as_deref())
     }
+}
+
+fn place(given: Given) -> Place {
+    let store = given.store.map_or_else(|| "tegata.db".into(), |StoreAddress(file)| file);
+    Place { store, master_key_file: given.master_key_file, mark_file: given.mark_file }
 }

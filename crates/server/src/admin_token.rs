@@ -6,17 +6,20 @@ use crate::{
     chance,
     config::AdminToken,
     private_file::{self, Error},
+    record::{self, Record, TokenFrom},
 };
 use std::{
     fmt::Write,
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
+use tegata_store::sqlite::OpenError;
 use tegata_token::secret::PlainSecret;
 use zeroize::Zeroizing;
 
@@ -31,9 +34,20 @@ pub enum TokenSource {
 /// A file that holds the token.
 pub struct TokenFile {
     path: PathBuf,
-    known: Mutex<(Stamp, Option<AdminToken>)>,
+    /// The operator named it, and answers for who may read it.
+    named: bool,
+    /// Where the server records which token is in force.
+    record: Option<PathBuf>,
+    known: Mutex<(Stamp, Option<Known>)>,
     /// It was replaced, and nobody has asked whether it was.
     replaced: AtomicBool,
+}
+
+/// A token that was read.
+#[derive(Clone)]
+struct Known {
+    token: AdminToken,
+    fingerprint: String,
 }
 
 /// What tells one state of a file from another; `None`: it is not there.
@@ -52,11 +66,38 @@ impl TokenSource {
         if private_file::read(path)?.is_none() {
             private_file::create(path, &fresh()?)?;
         }
+        Self::reading(path, false)
+    }
+
+    /// The token in `path`, a file that the operator named.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn in_named_file(path: &Path) -> Result<Self, StartError> {
+        Self::reading(path, true)
+    }
+
+    fn reading(path: &Path, named: bool) -> Result<Self, StartError> {
         let stamp = stamp(path);
-        let token = read(path)?.ok_or_else(|| StartError::NoToken(path.to_owned()))?;
-        let known = Mutex::new((stamp, Some(token)));
-        let replaced = AtomicBool::new(false);
-        Ok(Self::File(TokenFile { path: path.to_owned(), known, replaced }))
+        let known = read(path, named)?.ok_or_else(|| StartError::NoToken(path.to_owned()))?;
+        let known = Mutex::new((stamp, Some(known)));
+        let (path, replaced) = (path.to_owned(), AtomicBool::new(false));
+        Ok(Self::File(TokenFile { path, named, record: None, known, replaced }))
+    }
+
+    /// The same, with a record in `path` of where the token comes from and, if it is a
+    /// file, which one is in force.
+    #[must_use]
+    pub fn recorded(mut self, path: &Path) -> Self {
+        match &mut self {
+            Self::Set(_) => note(path, TokenFrom::Environment),
+            Self::File(file) => {
+                file.record = Some(path.to_owned());
+                let known = file.known.lock().unwrap_or_else(PoisonError::into_inner);
+                file.note(known.1.as_ref());
+            }
+        }
+        self
     }
 
     /// Whether the token was replaced since this was last asked.
@@ -94,7 +135,7 @@ impl TokenFile {
         let stamp = stamp(&self.path);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != stamp {
-            let token = match read(&self.path) {
+            let token = match read(&self.path, self.named) {
                 Ok(Some(token)) => {
                     tracing::warn!(file = %self.path.display(), "the administrator's token was replaced");
                     self.replaced.store(true, Relaxed);
@@ -113,8 +154,24 @@ impl TokenFile {
                 }
             };
             *known = (stamp, token);
+            self.note(known.1.as_ref());
         }
-        known.1.ok_or(Unusable)
+        known.1.as_ref().map(|known| known.token).ok_or(Unusable)
+    }
+
+    fn note(&self, known: Option<&Known>) {
+        let Some(record) = &self.record else { return };
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        let in_force = known.map(|it| it.fingerprint.clone());
+        note(record, TokenFrom::File { path, in_force });
+    }
+}
+
+fn note(path: &Path, token: TokenFrom) {
+    if let Err(error) = record::write(path, token) {
+        tracing::warn!(%error, file = %path.display(),
+            "the server cannot record where the administrator's token comes from, so `tegata \
+             admin reset` will not know");
     }
 }
 
@@ -131,10 +188,19 @@ fn stamp(path: &Path) -> Stamp {
     Some((it.ino(), it.mtime(), it.mtime_nsec(), it.len()))
 }
 
-fn read(path: &Path) -> Result<Option<AdminToken>, StartError> {
-    let Some(text) = private_file::read(path)? else { return Ok(None) };
+fn read(path: &Path, named: bool) -> Result<Option<Known>, StartError> {
+    let text = match named {
+        false => private_file::read(path)?,
+        true => {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| Error::Io { path: path.to_owned(), error })?;
+            Some(Zeroizing::new(text.trim().to_owned()))
+        }
+    };
+    let Some(text) = text else { return Ok(None) };
     let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
-    token.map(Some).map_err(|_| StartError::NoToken(path.to_owned()))
+    let token = token.map_err(|_| StartError::NoToken(path.to_owned()))?;
+    Ok(Some(Known { token, fingerprint: record::fingerprint(&text) }))
 }
 
 /// Why a file of the token is not used.
@@ -161,12 +227,124 @@ fn fresh() -> Result<Zeroizing<String>, StartError> {
     Ok(text)
 }
 
-/// Puts a new token into the file in `path`. The one before it is good no more.
+/// Puts a new token into the file at `path`, for the server on `store`, and answers its
+/// [fingerprint](record::fingerprint). The one before it is good no more.
 ///
 /// # Errors
 /// [`StartError`]; the old token is still in force then.
-pub fn reset(path: &Path) -> Result<(), StartError> {
-    Ok(private_file::replace(path, &fresh()?)?)
+pub fn replace(path: &Path, store: &Path) -> Result<String, StartError> {
+    let token = fresh()?;
+    private_file::replace(path, &token, store)?;
+    Ok(record::fingerprint(&token))
+}
+
+/// Who takes a new token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The running server did, in this process.
+    Running(u32),
+    /// No server runs on the store; the next one will.
+    NextStart,
+}
+
+/// Why the administrator's token is not known to be a new one.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The record beside it.
+    #[error("{0}: {1}")]
+    Record(PathBuf, io::Error),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] StartError),
+    /// It is set in the environment.
+    #[error(
+        "nothing was changed: the server on {0} takes the administrator's token from the variable \
+         TEGATA_ADMIN_TOKEN. Set another one there and restart the server; or restart it without \
+         the variable, so that it uses a file, and run this again"
+    )]
+    FromEnvironment(PathBuf),
+    /// It is in another file.
+    #[error(
+        "nothing was changed: the server on {store} reads the administrator's token from {used}, and \
+         these settings name {named}; run: tegata admin reset --admin-token-file {used}",
+        store = store.display(), used = used.display(), named = named.display()
+    )]
+    OtherFile {
+        /// The store.
+        store: PathBuf,
+        /// What the server reads.
+        used: PathBuf,
+        /// What was to be replaced.
+        named: PathBuf,
+    },
+    /// A server runs that left no record.
+    #[error(
+        "nothing was changed: the server that uses {0} left no record of where it takes the \
+         administrator's token from; restart it, and run this again"
+    )]
+    NoRecord(PathBuf),
+    /// The server did not confirm that it took it.
+    #[error(
+        "{file} holds a new token, but the server that uses {store} (process {process}) did not \
+         confirm within {CONFIRMED_WITHIN} s that it took it; until it does, the old token may be \
+         in force. See the server's log, or restart it",
+        store = store.display(), file = file.display()
+    )]
+    Unconfirmed {
+        /// The store.
+        store: PathBuf,
+        /// The file.
+        file: PathBuf,
+        /// The server, as it recorded itself.
+        process: u32,
+    },
+}
+
+/// In seconds; a server looks at the file every two seconds.
+const CONFIRMED_WITHIN: u64 = 15;
+
+/// Replaces the token in `file`, which the server on `store` reads, and waits until the
+/// server, if one runs, has recorded that the new one is in force.
+///
+/// # Errors
+/// [`ResetError`].
+pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
+    // Held to the end, so that no server starts meanwhile.
+    let unused = tegata_store::sqlite::claim(store)?;
+    let at = record::path(store);
+    let read = || record::read(&at).map_err(|error| ResetError::Record(at.clone(), error));
+    let record = read()?;
+    match record.as_ref().map(|it| &it.admin_token) {
+        Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
+        Some(TokenFrom::File { path, .. }) if !is_same(path, file) => {
+            let (store, used, named) = (store.to_owned(), path.clone(), file.to_owned());
+            return Err(ResetError::OtherFile { store, used, named });
+        }
+        None if unused.is_none() => return Err(ResetError::NoRecord(store.to_owned())),
+        _ => {}
+    }
+    let new = replace(file, store)?;
+    if unused.is_some() {
+        return Ok(Taken::NextStart);
+    }
+    for _ in 0..CONFIRMED_WITHIN * 20 {
+        if let Some(Record { process, admin_token: TokenFrom::File { in_force, .. } }) = read()?
+            && in_force.as_ref() == Some(&new)
+        {
+            return Ok(Taken::Running(process));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let process = record.map_or(0, |it| it.process);
+    Err(ResetError::Unconfirmed { store: store.to_owned(), file: file.to_owned(), process })
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |it: &Path| it.canonicalize().or_else(|_| std::path::absolute(it));
+    one == other || matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -185,7 +363,7 @@ mod tests {
         let old = token_in(&path);
         assert_eq!(source.is(&old), Ok(true));
         assert!(!source.was_replaced());
-        reset(&path).unwrap();
+        replace(&path, &path).unwrap();
         assert!(source.was_replaced(), "nobody need show a token for it");
         assert!(!source.was_replaced(), "it is told once");
         assert_eq!(source.is(&old), Ok(false));
@@ -202,7 +380,7 @@ mod tests {
         assert_eq!(source.is(&old), Err(Unusable));
         private_file::create(&path, "short").unwrap();
         assert_eq!(source.is(&old), Err(Unusable));
-        reset(&path).unwrap();
+        replace(&path, &path).unwrap();
         assert_eq!(source.is(&token_in(&path)), Ok(true));
     }
 }

@@ -15,8 +15,9 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
-    AuditHead, By, Error, Event, Result, Sealed, Store,
-    audit::{Anchor, BROKEN, CONTINUED, EXPIRE, Report, Seal, Verifier},
+    AuditHead, By, Error, Event, Page, Result, Sealed, Store,
+    audit::{Anchor, Anchored, BROKEN, CONTINUED, EXPIRE, Report, Seal, Verifier},
+    sqlite::AuditFile,
 };
 use tegata_token::{
     key::{SigningKey, VerifyingKey},
@@ -43,14 +44,46 @@ pub struct Audit {
     /// When all of it was last checked.
     checked: AtomicI64,
     broken: AtomicBool,
+    /// The anchor's file is there and cannot be read.
+    unreadable: AtomicBool,
 }
 
-/// What the file outside of the database holds.
+/// What the file outside of the database holds: the anchor.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     #[serde(flatten)]
     newest: Anchor,
     kept_from: u64,
+    /// The last event up to which an operator accepted that the end was not confirmed.
+    #[serde(default)]
+    accepted: i64,
+}
+
+impl Seen {
+    /// The anchor of an audit whose newest checkpoint is `last`.
+    fn at(last: Option<&Seal>, epoch: u64, accepted: i64) -> Self {
+        let beginning = || Anchor { epoch, number: 0, chain: String::new() };
+        Self {
+            newest: last.map_or_else(beginning, Anchor::from),
+            kept_from: last.map_or(1, |it| it.kept_from),
+            accepted,
+        }
+    }
+
+    /// Whether `last` is the checkpoint that it names or, since a crash may come between
+    /// the checkpoint and the file, the one after it.
+    async fn agrees(&self, store: &dyn Store, last: Option<&Seal>) -> Result<bool> {
+        let Anchor { number, chain, .. } = &self.newest;
+        let is = |it: &Seal| it.number == *number && it.chain == *chain;
+        Ok(match last {
+            None => *number == 0,
+            Some(last) if last.number == number + 1 && *number > 0 => {
+                let before = (number - 1, i64::MAX - 1);
+                store.audit_batch(before, 1).await?.seal.as_ref().is_some_and(is)
+            }
+            Some(last) => last.number == number + 1 || is(last),
+        })
+    }
 }
 
 impl Audit {
@@ -81,7 +114,23 @@ impl Audit {
             sealing: tokio::sync::Mutex::new(()),
             checked: AtomicI64::new(i64::MIN),
             broken: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
         }))
+    }
+
+    /// Writes the anchor of an authority that has done nothing yet. From then on a
+    /// missing one is never taken for a first start.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin(&self, store: &dyn Store) -> Result<()> {
+        let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else { return Ok(()) };
+        let head = store.audit_head().await?;
+        let any = Page { before: None, most: 1 };
+        if head.last.is_some() || !store.providers(any).await?.is_empty() {
+            return Ok(());
+        }
+        write_seen(file, &Seen::at(None, head.epoch, 0), file)
     }
 
     /// The same, with the newest seal kept in `file`, and events for `days`.
@@ -106,8 +155,21 @@ impl Audit {
         let now = authority.now();
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
+        let agrees =
+            self.compare(store, &head, seen.as_ref(), || authority.by("tegata", None, None));
+        let agrees = agrees.await?;
+        let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
+        if !agrees {
+            // Events that take the places of removed ones were not accepted.
+            accepted = accepted.min(head.last.as_ref().map_or(0, |it| it.last));
+        }
+        if let (Some(last), Some(seen)) = (&head.last, &seen)
+            && agrees
+            && last.number > seen.newest.number
+        {
+            self.see(last, accepted)?;
+        }
         let by = || authority.by("tegata", None, None);
-        self.compare(store, &head, seen.as_ref(), by()).await?;
         // Where no seal is there, none below it was let go.
         let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
         if !authority.clock().jumped_recently() {
@@ -124,7 +186,7 @@ impl Audit {
             let terms = (head.epoch, kept_from, now);
             let Some(seal) = Seal::make(head.last.as_ref(), &rows, terms, &self.key) else { break };
             store.seal_audit(seal.clone()).await?;
-            self.see(&seal)?;
+            self.see(&seal, accepted)?;
             head.last = Some(seal);
         }
         // The last seal said that they may be missing; only now they go.
@@ -136,48 +198,37 @@ impl Audit {
         Ok(())
     }
 
-    /// Tells, in a row that will be sealed, if the newest seal is not the one that
-    /// was seen last: afterwards nothing else would.
+    /// Whether the newest checkpoint is the one that the anchor names. If not, a row that
+    /// will be in the next checkpoint says so: afterwards nothing else would.
     async fn compare(
         &self,
         store: &dyn Store,
         head: &AuditHead,
         seen: Option<&Seen>,
-        by: By,
-    ) -> Result<()> {
+        by: impl FnOnce() -> By,
+    ) -> Result<bool> {
+        let Some(file) = &self.file else { return Ok(true) };
         let found = head.last.as_ref();
-        let (act, expected) = match (seen, found) {
-            (None, None) => return Ok(()),
-            // The file was not brought along to where the store is now.
-            (None, Some(_)) if self.file.is_some() => (CONTINUED, None),
-            (None, Some(_)) => return Ok(()),
-            (Some(Seen { newest, .. }), _) => {
-                let there = match found {
-                    Some(last) if last.number == newest.number => Some(last.clone()),
-                    // A crash came between the seal and the file.
-                    Some(last) if last.number > newest.number => {
-                        let before = (newest.number - 1, i64::MAX - 1);
-                        store.audit_batch(before, 1).await?.seal
-                    }
-                    _ => None,
-                };
-                if there.is_some_and(|it| it.chain == newest.chain) {
-                    return Ok(());
-                }
-                let act = if head.epoch > newest.epoch { CONTINUED } else { BROKEN };
-                (act, Some(newest.number))
-            }
+        let (act, expected) = match seen {
+            Some(seen) if seen.agrees(store, found).await? => return Ok(true),
+            Some(seen) => (BROKEN, Some(seen.newest.number)),
+            None => (CONTINUED, None),
         };
+        let newly = !self.broken.swap(true, Relaxed);
         if act == BROKEN {
-            self.broken.store(true, Relaxed);
             tracing::error!(
                 expected,
                 "the audit is not what was sealed: its newest part was cut off or replaced; \
                  run `tegata audit verify`"
             );
+        } else if newly {
+            tracing::error!(anchor = %file.display(),
+                "the audit's anchor is missing, so its end cannot be confirmed; run `tegata audit \
+                 verify`");
         }
         let detail = json!({ "expected": expected, "found": found.map(|it| it.number) });
-        record(store, act, detail, by).await
+        record(store, act, detail, by()).await?;
+        Ok(false)
     }
 
     /// Checks all of it.
@@ -185,8 +236,9 @@ impl Audit {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn verify(&self, store: &dyn Store) -> Result<Report> {
-        let newest = self.seen()?.map(|it| it.newest);
-        store.verify_audit(Verifier::new(self.key.public().clone(), newest)).await
+        let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
+        let verifier = Verifier::new(self.key.public().clone(), anchored());
+        Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
     }
 
     /// Checks all of it, if it was not checked for an hour before `now`.
@@ -210,22 +262,56 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether it was found not to be what was sealed.
+    /// Whether it was found not to be what was sealed, or its end cannot be confirmed.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Relaxed)
+        self.broken.load(Relaxed) || self.unreadable.load(Relaxed)
     }
 
     fn seen(&self) -> Result<Option<Seen>> {
-        self.file.as_deref().map_or(Ok(None), read_seen)
+        let seen = self.file.as_deref().map_or(Ok(None), read_seen);
+        self.unreadable.store(seen.is_err(), Relaxed);
+        seen
     }
 
-    fn see(&self, seal: &Seal) -> Result<()> {
+    fn see(&self, seal: &Seal, accepted: i64) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let seen = Seen { newest: seal.into(), kept_from: seal.kept_from };
-        let text = serde_json::to_string(&seen).map_err(|error| cannot(file, &error))?;
-        private_file::replace(file, &text).map_err(|error| cannot(file, &error))
+        write_seen(file, &Seen::at(Some(seal), seal.epoch, accepted), file)
     }
+}
+
+/// Writes the anchor; a new file is given to the owner of `store`.
+fn write_seen(file: &Path, seen: &Seen, store: &Path) -> Result<()> {
+    let text = serde_json::to_string(seen).map_err(|error| cannot(file, &error))?;
+    private_file::replace(file, &text, store).map_err(|error| cannot(file, &error))
+}
+
+/// What the anchor's file says of the newest checkpoint.
+#[must_use]
+pub fn anchored(file: &Path) -> Anchored {
+    match read_seen(file) {
+        Ok(Some(seen)) => Anchored::At(seen.newest, seen.accepted),
+        Ok(None) => Anchored::Missing(format!("there is no anchor at {}", file.display())),
+        Err(error) => Anchored::Missing(error.to_string()),
+    }
+}
+
+/// Makes the newest checkpoint that is there the anchor, after the operator recovered
+/// the store; with `accept`, ends before it count as accepted, too.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub fn anchor_present_end(place: &crate::config::Place, accept: bool) -> Result<Option<u64>> {
+    let file = place.audit_mark();
+    let mut audit = AuditFile::open(&place.store)?;
+    let (head, newest) = (audit.head()?, audit.newest_event()?);
+    let accepted = match accept {
+        true => newest,
+        false => read_seen(&file).ok().flatten().map_or(0, |it| it.accepted.min(newest)),
+    };
+    let seen = Seen::at(head.last.as_ref(), head.epoch, accepted);
+    write_seen(&file, &seen, &place.store)?;
+    Ok(head.last.map(|it| it.number))
 }
 
 async fn record(
@@ -238,7 +324,7 @@ async fn record(
 }
 
 fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {
-    Error::Unavailable(format!("the audit's mark {}: {error}", file.display()).into())
+    Error::Unavailable(format!("the audit's anchor {}: {error}", file.display()).into())
 }
 
 fn read_seen(file: &Path) -> Result<Option<Seen>> {
@@ -281,8 +367,11 @@ pub enum OfflineError {
          the database was tampered with"
     )]
     Foreign(PathBuf),
-    /// No server ever sealed anything there.
-    #[error("{0} holds no sealed audit; a server seals it within seconds of its start")]
+    /// There is no audit key.
+    #[error(
+        "{0} holds no audit key, so nothing in it can be confirmed; a server makes one at its first \
+         start, so if one has run on this store, its audit was removed"
+    )]
     Nothing(PathBuf),
 }
 
@@ -292,15 +381,19 @@ pub enum OfflineError {
 /// [`OfflineError`].
 pub fn verify_offline(
     place: &crate::config::Place,
+    ignore_anchor: bool,
 ) -> std::result::Result<(Report, VerifyingKey), OfflineError> {
     let master = MasterKey::load(&place.master_key(), false)?;
-    let file = tegata_store::sqlite::AuditFile::open(&place.store)?;
+    let file = AuditFile::open(&place.store)?;
     let row = file.key()?.ok_or_else(|| OfflineError::Nothing(place.store.clone()))?;
     let key = open_key(&master, &row);
     let key = key.ok_or_else(|| OfflineError::Foreign(place.store.clone()))?;
-    let newest = read_seen(&place.audit_mark())?.map(|it| it.newest);
-    let report = file.verify(Verifier::new(key.public().clone(), newest));
-    Ok((report, key.public().clone()))
+    let anchored = || match ignore_anchor {
+        true => Anchored::Ignored,
+        false => anchored(&place.audit_mark()),
+    };
+    let report = file.verify(Verifier::new(key.public().clone(), anchored()));
+    Ok((report.and_then(&anchored()), key.public().clone()))
 }
 
 /// When an event was not sealed for so long, something is wrong, in seconds.

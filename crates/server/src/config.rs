@@ -26,8 +26,11 @@ pub struct Settings {
     /// The address that clients know; the listener's unless set, `https://` with a
     /// certificate and else `http://`.
     pub public_url: Option<String>,
-    /// The administrator's token; read from, or made in, a file unless set.
+    /// The administrator's token; read from a file unless set.
     pub admin_token: Option<AdminToken>,
+    /// The file to read the administrator's token from; one beside the master key, which
+    /// the first start makes, unless set.
+    pub admin_token_file: Option<PathBuf>,
     /// Where to write whatever a restored backup would wake, before it is answered.
     pub endings_log: Option<PathBuf>,
     /// For trying out: a clock that can be moved, on loopback only.
@@ -71,6 +74,7 @@ impl Settings {
             tls: None,
             public_url: None,
             admin_token: None,
+            admin_token_file: None,
             endings_log: None,
             dev: false,
             key_promotion_delay: JWKS_CACHE,

@@ -237,7 +237,9 @@ fn logs_endings(logs: Result<bool>) -> Option<Check> {
 /// after: an audit that nobody seals could be changed unseen.
 async fn seals(authority: &Authority) -> Check {
     if authority.audit().is_broken() {
-        let found = "it is not what was sealed; run `tegata audit verify`".to_owned();
+        let found = "it is not what was sealed, or its end cannot be confirmed; run `tegata audit \
+                     verify`";
+        let found = found.to_owned();
         return Check { name: "audit", holds: false, found };
     }
     let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {

@@ -10,7 +10,8 @@ use crate::{
 };
 use std::path::PathBuf;
 use tegata_store::{
-    By, Store,
+    By, Event, Store,
+    audit::ACCEPTED,
     sqlite::{MarkFile, OpenError, Recovered, Recovering, Recovery, SqliteStore},
 };
 use tegata_token::time::UnixTime;
@@ -70,7 +71,29 @@ pub async fn recover(
     let successor = Keyring::empty(master).make(now)?;
     let (mark, by) = (mark(place)?, operator(now));
     let done = open.recover(successor, lost, audit_key_lost, mark, by).await?;
+    if !dry_run {
+        audit::anchor_present_end(place, false)?;
+    }
     Ok((done, unopened))
+}
+
+/// Accepts the audit's end as it is, of a store that no server runs on: nothing confirms
+/// that no newer events were cut off, and the operator goes on all the same. Answers the
+/// number of the newest checkpoint.
+///
+/// # Errors
+/// [`Error`].
+pub async fn accept_audit(place: &Place, reason: Option<String>) -> Result<Option<u64>, Error> {
+    let store = SqliteStore::open_for_upkeep(&place.store, mark(place)?)?;
+    let state = store.state().await?;
+    let by = operator(now(state.written_at, state.clock_offset));
+    let detail = serde_json::json!({});
+    let event = Event { act: ACCEPTED, provider: None, channel: None, detail };
+    store.record(event, By { reason, ..by }).await?;
+    // The store is still open, so no server begins in between.
+    let newest = audit::anchor_present_end(place, true)?;
+    drop(store);
+    Ok(newest)
 }
 
 /// Replaces the master key of a store that no server runs on. Answers how many

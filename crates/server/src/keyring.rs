@@ -100,8 +100,7 @@ impl Keyring {
         store.reseal(sealed, by).await?;
         // From here on the old one opens nothing.
         self.master.store(Arc::new(new));
-        let waiting = private_file::beside(path);
-        private_file::rename(&waiting, path).map_err(|error| not_replaced(&error))?;
+        private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
         self.unseen.store(false, Relaxed);
         Ok(count)
     }

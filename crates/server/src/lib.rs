@@ -27,6 +27,7 @@ mod limits;
 pub mod master_key;
 mod metrics;
 pub mod private_file;
+pub mod record;
 mod reply;
 pub mod serve;
 pub mod source;

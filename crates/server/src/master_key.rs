@@ -76,10 +76,10 @@ impl MasterKey {
             Ok(_) => Err(Error::Wrong(path.to_owned())),
             Err(error) => Err(error),
         };
-        let waiting = private_file::beside(path);
+        let Ok(waiting) = private_file::beside(path) else { return loaded };
         match Self::load(&waiting, false) {
             Ok(key) if key.opens_all(rows) => {
-                private_file::rename(&waiting, path)?;
+                private_file::put_in_place(path)?;
                 tracing::warn!(file = %path.display(), "a rotation of the master key was cut off; it is done now");
                 Ok(key)
             }

@@ -2,11 +2,12 @@
 //! read at all when others could read them too.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
+use tegata_store::file::{self, Owner};
 use zeroize::Zeroizing;
 
 /// Why a secret file is not used.
@@ -51,61 +52,56 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     Ok(Some(Zeroizing::new(text.trim().to_owned())))
 }
 
-/// Makes the file, which must not be there yet, and sees it onto the disk.
+/// Creates the file, which must not exist, durably. It belongs to the owner of its
+/// folder, where this process may give it to that user.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn create(path: &Path, text: &str) -> Result<(), Error> {
-    let io = |error| Error::Io { path: path.to_owned(), error };
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(io)?;
-    // The name in the folder must survive a crash as well.
-    sync_folder(path).map_err(io)
+    let made = Owner::of(path).and_then(|owner| file::create(path, owner)).and_then(|mut file| {
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        // The name in the folder must survive a crash as well.
+        file::sync_folder(path)
+    });
+    made.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// Puts a new file of this text in the place of the one in `path`, at one instant.
+/// Replaces the file at `path` atomically. It keeps its owner, group and mode; a new
+/// one belongs to the owner of the file at `store`.
 ///
 /// # Errors
-/// [`Error::Io`]; the file is as it was then.
-pub fn replace(path: &Path, text: &str) -> Result<(), Error> {
-    let beside = beside(path);
-    write_beside(path, text)?;
-    rename(&beside, path)
+/// [`Error::Io`]; the file is unchanged then.
+pub fn replace(path: &Path, text: &str, store: &Path) -> Result<(), Error> {
+    let text = Zeroizing::new(format!("{text}\n"));
+    let replaced = Owner::of(store).and_then(|owner| file::replace(path, text.as_bytes(), owner));
+    replaced.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// Where a file waits to take the place of the one in `path`.
-#[must_use]
-pub fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
+/// The file that waits to replace the one at `path`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn beside(path: &Path) -> Result<PathBuf, Error> {
+    file::staged(path).map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// Makes the file that waits; one that a crash left waiting is gone then.
+/// Writes the file that waits to replace the one at `path`.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn write_beside(path: &Path, text: &str) -> Result<(), Error> {
-    let path = beside(path);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io { path, error }),
-        _ => create(&path, text),
-    }
+    let text = Zeroizing::new(format!("{text}\n"));
+    let written = Owner::of(path).and_then(|owner| file::stage(path, text.as_bytes(), owner));
+    written.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// Lets a file take the place of another, and sees the change onto the disk.
+/// Replaces the file at `path` by the one that waits.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    let io = |error| Error::Io { path: to.to_owned(), error };
-    std::fs::rename(from, to).and_then(|()| sync_folder(to)).map_err(io)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+pub fn put_in_place(path: &Path) -> Result<(), Error> {
+    file::commit(path).map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     jobs,
     limits::Limits,
     metrics::Metrics,
+    record,
     warnings::{Warnings, webhook::Webhook},
 };
 use std::{
@@ -113,14 +114,17 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let steady = authority.clock().steady();
     let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
     let authority = authority.limited(limits).audited(place.audit_mark(), settings.audit_days);
+    authority.audit().begin(authority.store()).await.map_err(authority::StartError::from)?;
     let authority = Arc::new(authority);
-    let (admin_token, admin_token_file) = match settings.admin_token {
-        Some(token) => (token.into(), None),
-        None => {
+    let (admin_token, admin_token_file) = match (settings.admin_token, settings.admin_token_file) {
+        (Some(token), _) => (token.into(), None),
+        (None, Some(path)) => (TokenSource::in_named_file(&path)?, Some(path)),
+        (None, None) => {
             let path = place.admin_token();
             (TokenSource::in_file(&path)?, Some(path))
         }
     };
+    let admin_token = admin_token.recorded(&record::path(&place.store));
 
     let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let key_age = i64::from(settings.signing_key_days) * DAY;

@@ -180,11 +180,38 @@ pub struct Problem {
     pub seal: Option<u64>,
 }
 
+/// What a check compares the newest checkpoint with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Anchored {
+    /// The newest checkpoint that was seen, and the last event up to which an operator
+    /// accepted that the end could not be confirmed.
+    At(Anchor, i64),
+    /// There should be an anchor, and there is none to be used: why.
+    Missing(String),
+    /// Nothing, by the wish of who checks.
+    Ignored,
+}
+
+/// Whether the newest checkpoint is known to be the newest there was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// An anchor outside of the database confirms it.
+    Confirmed,
+    /// Nothing confirms it: newer events may have been cut off.
+    #[default]
+    Unconfirmed,
+    /// It was not to be compared with an anchor.
+    NotChecked,
+}
+
 /// What a check of the audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub struct Report {
     /// Whether nothing was found wrong.
     pub ok: bool,
+    /// Whether the newest checkpoint is known to be the newest there was.
+    pub end: End,
     /// How many rows there are, sealed or not yet.
     pub events: u64,
     /// How many seals.
@@ -199,10 +226,49 @@ pub struct Report {
     pub notices: Vec<String>,
 }
 
+impl Report {
+    fn problem(&mut self, seal: Option<u64>, what: impl Into<String>) {
+        if self.problems.len() < TOLD {
+            self.problems.push(Problem { what: what.into(), seal });
+        }
+        self.ok = false;
+    }
+
+    /// Compares with the anchor as it is after the check: it is renewed after each
+    /// checkpoint, so at most one is newer.
+    #[must_use]
+    pub fn and_then(mut self, after: &Anchored) -> Self {
+        match after {
+            Anchored::At(anchor, _) if self.checkpoints > anchor.number + 1 => {
+                let what = format!(
+                    "the anchor is an old one: it names checkpoint {}, and {} are here",
+                    anchor.number, self.checkpoints
+                );
+                self.problem(Some(anchor.number), what);
+                self.end = End::Unconfirmed;
+            }
+            Anchored::Missing(why) if self.end == End::Confirmed => {
+                self.problem(None, unconfirmed(why));
+                self.end = End::Unconfirmed;
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+fn unconfirmed(why: &str) -> String {
+    format!("the end cannot be confirmed, newer events may have been cut off: {why}")
+}
+
 /// The act of a row that says: the newest seals were not the ones seen before.
 pub const BROKEN: &str = "audit.broken";
-/// The same where the store was brought back by its operator.
+/// The act of a row that says: the server goes on behind an end that no anchor confirms.
 pub const CONTINUED: &str = "audit.continue";
+/// The act of a row that says: an operator accepts the end as it is.
+pub const ACCEPTED: &str = "audit.accept";
+/// The act of a row that says: the store was recovered from an earlier state.
+pub const RECOVERED: &str = "store.recover";
 /// The act of a row that says: old rows are deleted from now on.
 pub const EXPIRE: &str = "audit.expire";
 
@@ -211,10 +277,11 @@ pub const EXPIRE: &str = "audit.expire";
 #[derive(Debug)]
 pub struct Verifier {
     key: VerifyingKey,
-    anchor: Option<Anchor>,
-    anchored: bool,
+    anchor: Anchored,
+    found: bool,
     before: String,
     number: u64,
+    epoch: u64,
     last: i64,
     report: Report,
     /// Seals whose rows are not what was sealed.
@@ -225,25 +292,25 @@ pub struct Verifier {
 const TOLD: usize = 100;
 
 impl Verifier {
-    /// Checks seals against `key`, and the newest against what was last seen of it.
+    /// Checks seals against `key`, and the newest against `anchor`.
     #[must_use]
-    pub fn new(key: VerifyingKey, anchor: Option<Anchor>) -> Self {
+    pub fn new(key: VerifyingKey, anchor: Anchored) -> Self {
         Self {
             key,
-            anchored: anchor.is_none(),
+            // The anchor of an audit without checkpoints names none.
+            found: matches!(&anchor, Anchored::At(it, _) if it.number == 0),
             anchor,
             before: BEGINNING.to_owned(),
             number: 0,
+            epoch: 0,
             last: i64::MIN,
-            report: Report::default(),
+            report: Report { end: End::Confirmed, ..Report::default() },
             unlike: Vec::new(),
         }
     }
 
     fn problem(&mut self, seal: Option<u64>, what: impl Into<String>) {
-        if self.report.problems.len() < TOLD {
-            self.report.problems.push(Problem { what: what.into(), seal });
-        }
+        self.report.problem(seal, what);
     }
 
     /// The next seal, and the rows up to its last.
@@ -262,8 +329,25 @@ impl Verifier {
                         made without the audit key";
             self.problem(Some(number), what);
         }
-        if let Some(anchor) = self.anchor.as_ref().filter(|it| it.number == number) {
-            self.anchored = anchor.chain == seal.chain;
+        if let Anchored::At(anchor, _) = &self.anchor
+            && anchor.number == number
+        {
+            self.found = anchor.chain == seal.chain;
+        }
+        if seal.epoch < self.epoch {
+            self.problem(
+                Some(number),
+                "this checkpoint is of an earlier epoch than the one before",
+            );
+        }
+        let follows = self.last == i64::MIN || self.last.checked_add(1) == Some(seal.first);
+        if !follows {
+            let what = format!(
+                "events {} to {} were removed before this checkpoint was made",
+                self.last.saturating_add(1),
+                seal.first.saturating_sub(1)
+            );
+            self.problem(Some(number), what);
         }
         let whole = rows.len() as u64 == seal.events && chain(&self.before, rows) == seal.chain;
         if !whole && self.unlike.len() < TOLD {
@@ -278,7 +362,7 @@ impl Verifier {
             self.unlike.push((number, what));
         }
         self.note(rows);
-        (self.number, self.last) = (number, seal.last);
+        (self.number, self.last, self.epoch) = (number, seal.last, seal.epoch);
         self.before.clone_from(&seal.chain);
     }
 
@@ -298,37 +382,80 @@ impl Verifier {
     }
 
     fn note(&mut self, rows: &[SealedRow]) {
+        let accepted = match self.anchor {
+            Anchored::At(_, accepted) => accepted,
+            _ => i64::MIN,
+        };
         for row in rows {
-            match row.act.as_str() {
-                BROKEN => self.problem(
-                    None,
-                    format!(
-                        "event {} tells that the newest checkpoints had been cut off or replaced",
-                        row.id
-                    ),
-                ),
-                CONTINUED if self.report.notices.len() < TOLD => {
-                    self.report.notices.push(format!(
-                        "event {} tells that the store was brought back to an earlier state: \
-                         what the audit held behind it is gone",
-                        row.id
-                    ));
+            let id = row.id;
+            let what = match row.act.as_str() {
+                BROKEN => {
+                    format!("event {id}: the newest checkpoints had been cut off or replaced")
                 }
-                _ => {}
+                CONTINUED => {
+                    format!("event {id}: the server went on behind an end that no anchor confirmed")
+                }
+                ACCEPTED => {
+                    self.notice(format!(
+                        "event {id}: an operator accepted the end as it was; nothing confirms that \
+                         no events had been cut off before"
+                    ));
+                    continue;
+                }
+                RECOVERED => {
+                    self.notice(format!(
+                        "event {id}: the store was recovered from an earlier state; the events \
+                         after that state are gone"
+                    ));
+                    continue;
+                }
+                _ => continue,
+            };
+            if id <= accepted {
+                self.notice(format!("{what}, which an operator accepted"));
+            } else {
+                self.report.end = End::Unconfirmed;
+                self.problem(None, what);
             }
+        }
+    }
+
+    fn notice(&mut self, what: String) {
+        if self.report.notices.len() < TOLD {
+            self.report.notices.push(what);
         }
     }
 
     /// What was found.
     #[must_use]
     pub fn report(mut self) -> Report {
-        if let Some(anchor) = self.anchor.take().filter(|_| !self.anchored) {
-            let what = format!(
-                "checkpoint {} was seen before and is not there any more: the newest part was \
-                 cut off, or the store went backwards",
-                anchor.number
-            );
-            self.problem(Some(anchor.number), what);
+        match std::mem::replace(&mut self.anchor, Anchored::Ignored) {
+            Anchored::At(anchor, _) if !self.found => {
+                let what = format!(
+                    "checkpoint {} was seen before and is not there any more: the newest part was \
+                     cut off, the store went backwards, or the anchor is another store's",
+                    anchor.number
+                );
+                self.problem(Some(anchor.number), what);
+                self.report.end = End::Unconfirmed;
+            }
+            Anchored::At(..) => {}
+            Anchored::Missing(why) => {
+                self.problem(None, unconfirmed(&why));
+                self.report.end = End::Unconfirmed;
+            }
+            Anchored::Ignored => {
+                if self.report.end == End::Confirmed {
+                    self.report.end = End::NotChecked;
+                }
+                self.notice(
+                    "the end was compared with no anchor: newer events may have been cut off"
+                        .to_owned(),
+                );
+                if self.report.checkpoints == 0 && self.report.events > 0 {
+                    self.problem(None, "no checkpoint stands here, so nothing confirms any event");
+                }
+            }
         }
         for (number, what) in std::mem::take(&mut self.unlike) {
             if number >= self.report.kept_from {

@@ -12,6 +12,7 @@ mod act;
 pub mod audit;
 pub mod endings;
 pub mod figures;
+pub mod file;
 pub mod sqlite;
 
 pub use act::*;

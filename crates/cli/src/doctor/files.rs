@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::{TlsFiles, config::Settings};
+use tegata_server::{TlsFiles, config::Settings, record};
 use tegata_token::time::{DAY, UnixTime};
 
 const CHECK: &str = "files";
@@ -16,7 +16,8 @@ const CHECK: &str = "files";
 pub fn look(found: &mut Findings, settings: &Settings) {
     let place = &settings.place;
     let mut files = vec![place.store.clone(), place.master_key(), place.mark()];
-    if settings.admin_token.is_none() {
+    files.extend([place.audit_mark(), record::path(&place.store)]);
+    if settings.admin_token.is_none() && settings.admin_token_file.is_none() {
         files.push(place.admin_token());
     }
     files.extend(settings.endings_log.clone());
@@ -30,12 +31,30 @@ pub fn look(found: &mut Findings, settings: &Settings) {
         look_at_folder(found, &folder);
     }
     let owner = place.store.metadata().ok().map(|store| store.uid());
+    owner_of_folder(found, &place.store);
     for file in &files {
         look_at_file(found, file, owner);
     }
     pair(found, &place.store, &place.master_key());
     if let Some(tls) = &settings.tls {
         certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
+    }
+}
+
+/// The server that the folder was made for must be able to use the store.
+fn owner_of_folder(found: &mut Findings, store: &Path) {
+    let folder = folder_of(store);
+    let (Ok(it), Ok(folder_is)) = (store.metadata(), folder.metadata()) else { return };
+    let owner = folder_is.uid();
+    // A folder of root's may hold the store of a server's own user.
+    if it.uid() != owner && owner != 0 {
+        let name = store.display();
+        let what = format!(
+            "{name} belongs to user {}, its folder {} to user {owner}",
+            it.uid(),
+            folder.display()
+        );
+        found.wrong(CHECK, what, format!("run, for each file beside it too: chown {owner} {name}"));
     }
 }
 

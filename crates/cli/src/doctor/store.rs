@@ -3,7 +3,11 @@
 use super::{Findings, files};
 use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
-use tegata_server::{config::Settings, master_key::MasterKey};
+use tegata_server::{
+    audit::{OfflineError, verify_offline},
+    config::Settings,
+    master_key::MasterKey,
+};
 use tegata_store::{
     SigningKeyRow,
     sqlite::{Look, LookError, Looked, OpenError},
@@ -49,6 +53,23 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     let now = UnixTime(jiff::Timestamp::now().as_second() + looked.clock_offset);
     clock(found, now, looked.written_at);
     keys(found, settings, &looked.signing_keys, now, holder.is_some());
+    audit(found, settings);
+}
+
+/// Whether the audit is as it was sealed, up to its end.
+fn audit(found: &mut Findings, settings: &Settings) {
+    const CHECK: &str = "audit";
+    let mend = "see docs/book/src/runbooks/audit-broken.md";
+    match verify_offline(&settings.place, false) {
+        Ok((report, _)) if report.ok => found.ok(CHECK, "as it was sealed, up to its end"),
+        Ok((report, _)) => {
+            let first = report.problems.first().map_or("", |it| &it.what);
+            found.wrong(CHECK, format!("not as it was sealed: {first}"), mend);
+        }
+        // What is wrong with the key was said already.
+        Err(OfflineError::MasterKey(_) | OfflineError::Foreign(_)) => {}
+        Err(error) => found.wrong(CHECK, error.to_string(), mend),
+    }
 }
 
 /// The schema first, since nothing else can be read in one that is not known.

@@ -6,7 +6,7 @@ pub mod settings;
 
 use crate::{
     failure::BadUsage,
-    files::{admin_token, file_of_admin_token, read_secret},
+    files::{admin_token_variable, read_secret},
 };
 use anyhow::{Context, anyhow};
 pub use settings::{Given, LogFormat, StoreAddress};
@@ -42,12 +42,37 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// What it would serve with, for whoever only looks.
+    /// The settings that a server would run with.
     pub fn meaning(self, admin_token_file: Option<PathBuf>) -> anyhow::Result<Settings> {
         let given = self.given.or_file(self.config.as_deref())?;
-        let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
-        let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
-        given.settings(None, admin_token.as_ref())
+        let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
+        given.settings(None, &token)
+    }
+}
+
+/// The root administrator's token that was given to the server. Where none was, it has a
+/// file of its own. The command line's `TEGATA_ADMIN_TOKEN_FILE` may name the file of
+/// another authority, so a server does not read it.
+#[derive(Default)]
+struct ServerToken {
+    text: Option<PlainSecret>,
+    /// The file that it is in, if it is not from the environment.
+    file: Option<PathBuf>,
+}
+
+impl ServerToken {
+    /// By the flag, else by the variable `TEGATA_ADMIN_TOKEN`, else by the settings.
+    fn find(flag: Option<PathBuf>, settings: Option<PathBuf>) -> anyhow::Result<Self> {
+        let variable = match flag {
+            Some(_) => None,
+            None => admin_token_variable()?.map(PlainSecret::from_caller),
+        };
+        if variable.is_some() {
+            return Ok(Self { text: variable, file: None });
+        }
+        let Some(file) = flag.or(settings) else { return Ok(Self::default()) };
+        let text = PlainSecret::from_caller(read_secret(&file)?);
+        Ok(Self { text: Some(text), file: Some(file) })
     }
 }
 
@@ -64,19 +89,16 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
 }
 
 async fn run_logged(given: Given, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
-    let token_file = admin_token_file.or_else(|| given.admin_token_file.clone());
-    let admin_token = admin_token(token_file.as_deref())?.map(PlainSecret::from_caller);
+    let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
+    if std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").is_some_and(|it| !it.is_empty()) {
+        tracing::warn!(
+            "TEGATA_ADMIN_TOKEN_FILE is for the command line and is not read by the server; to \
+             name the file of its own token, use --admin-token-file"
+        );
+    }
     // Kept to the end, and then removed with all that is in it.
     let folder = given.private_folder()?;
-    let mut settings = given.settings(folder.as_ref(), admin_token.as_ref())?;
-    if let Some(file) = file_of_admin_token(token_file.as_deref())
-        && let (Ok(named), Ok(own)) =
-            (file.canonicalize(), settings.place.admin_token().canonicalize())
-        && named == own
-    {
-        // It is the server's own file, which it follows: see `tegata admin reset`.
-        settings.admin_token = None;
-    }
+    let settings = given.settings(folder.as_ref(), &token)?;
     let dev = settings.dev;
     let store = &settings.place.store;
     let home = store.parent().unwrap_or(store).to_owned();
@@ -111,7 +133,7 @@ async fn run_logged(given: Given, admin_token_file: Option<PathBuf>) -> anyhow::
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
     if dev {
-        words.push_str(&dev::prepare(&running, admin_token.as_ref(), &home).await?);
+        words.push_str(&dev::prepare(&running, token.text.as_ref(), &home).await?);
     } else {
         words.push_str(&first_steps(&running));
     }
@@ -175,11 +197,7 @@ impl Given {
     }
 
     /// What it all means.
-    fn settings(
-        self,
-        folder: Option<&TempDir>,
-        admin_token: Option<&PlainSecret>,
-    ) -> anyhow::Result<Settings> {
+    fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (dev, rates) = (self.is_dev(), self.rates());
         let webhook = self.webhook()?;
         let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
@@ -189,7 +207,7 @@ impl Given {
             (None, None) => "tegata.db".into(),
         };
         let wrong = |what: &str| BadUsage(what.to_owned());
-        let admin_token = admin_token.map(AdminToken::new).transpose();
+        let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
         let admin_token = admin_token.map_err(|error| wrong(&error.to_string()))?;
         if let Some(url) = &self.public_url
             && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
@@ -227,7 +245,9 @@ impl Given {
             metrics_listen: self.metrics_listen,
             tls,
             public_url: self.public_url,
-            admin_token,
+            // A file is followed by the server itself.
+            admin_token: admin_token.filter(|_| token.file.is_none()),
+            admin_token_file: token.file.clone(),
             place: Place {
                 master_key_file: self.master_key_file,
                 mark_file: self.mark_file,
@@ -319,7 +339,7 @@ fn first_steps(running: &Running) -> String {
                  tegata provider create 'My company'\n",
             ));
         }
-        None => words.push_str("the administrator's token is the one that was set\n"),
+        None => words.push_str("the administrator's token is the one in TEGATA_ADMIN_TOKEN\n"),
     }
     words
 }

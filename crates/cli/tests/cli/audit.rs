@@ -45,7 +45,11 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let file = desk.home.file("export.jsonl", &export);
     let key = report["public_key"].as_str().unwrap();
+    std::fs::copy(desk.home.path("a.db.mark.audit"), desk.home.path("anchor")).unwrap();
     let check = ["audit", "verify", "--export", "export.jsonl", "--public-key", key];
+    desk.run(&check).expect_error(1, "cannot be confirmed");
+    desk.run(&[&check[..], &["--without-anchor"]].concat()).expect(0);
+    let check = [&check[..], &["--anchor", "anchor"]].concat();
     desk.run(&check).expect(0);
     std::fs::write(&file, export.replace("canary one", "canary two")).unwrap();
     desk.run(&check).expect_error(1, "not as it was sealed");
@@ -95,4 +99,114 @@ fn an_ended_token_is_explained_by_who_ended_it_and_what_took_its_place() {
         "{suspended}"
     );
     assert!(suspended.contains("channel.suspend"), "{suspended}");
+}
+
+/// A store in which a server ran and sealed what was done.
+fn sealed_store() -> Home {
+    let desk = on(Home::new(), "sqlite:a.db");
+    let (channel, _) = desk.channel();
+    desk.json(&["token", "revoke", "--channel", &channel, "--all"]);
+    assert_eq!(sealed(&desk)["end"], "confirmed");
+    let Desk { home, server } = desk;
+    assert!(server.stop().success());
+    home
+}
+
+const OFFLINE: [&str; 6] = ["audit", "verify", "--store", "sqlite:a.db", "-o", "json"];
+
+/// Removes the last checkpoint and its events from the database.
+fn cut_off(home: &Home) {
+    let conn = rusqlite::Connection::open(home.path("a.db")).unwrap();
+    conn.execute_batch(
+        "DELETE FROM audit WHERE id > coalesce((SELECT last FROM audit_seal WHERE number =
+             (SELECT max(number) - 1 FROM audit_seal)), 0);
+         DELETE FROM audit_seal WHERE number = (SELECT max(number) FROM audit_seal)",
+    )
+    .unwrap();
+}
+
+#[test]
+fn an_end_that_is_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_it() {
+    let home = sealed_store();
+    cut_off(&home);
+    std::fs::remove_file(home.path("a.db.mark.audit")).unwrap();
+    let done = home.run(&OFFLINE);
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((&report["ok"], &report["end"]), (&false.into(), &"unconfirmed".into()));
+    done.expect_error(1, "cannot be confirmed");
+    let doctor = ["doctor", "--listen", "127.0.0.1:0", "--store", "sqlite:a.db"];
+    assert!(home.run(&doctor).expect(1).contains("cannot be confirmed"));
+
+    // A server goes on, and that it did so is a problem and no notice.
+    let desk = on(home, "sqlite:a.db");
+    for _ in 0..2 {
+        let report: Value =
+            serde_json::from_str(&desk.run(&["audit", "verify", "-o", "json"]).expect(1)).unwrap();
+        assert_eq!(report["end"], "unconfirmed", "{report}");
+        while desk.json(&["audit", "list"])["events"][0]["act"] != "audit.continue" {}
+    }
+    assert_eq!(desk.server.status("/readyz"), 503);
+    let Desk { home, server } = desk;
+    assert!(server.stop().success());
+    home.run(&OFFLINE).expect(1);
+    home.run(&["audit", "accept", "--store", "sqlite:a.db", "--reason", "lost"]).expect(0);
+    let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
+    assert!(report["notices"].to_string().contains("operator accepted"), "{report}");
+    let desk = on(home, "sqlite:a.db");
+    assert_eq!(sealed(&desk)["ok"], true);
+}
+
+#[test]
+fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
+    let home = sealed_store();
+    let anchor = home.path("a.db.mark.audit");
+    let own = std::fs::read(&anchor).unwrap();
+    let beginning = br#"{"epoch":1,"number":0,"chain":"","kept_from":1}"#;
+    let other = br#"{"epoch":1,"number":1,"chain":"00","kept_from":1}"#;
+    for wrong in [&b"{"[..], beginning, other] {
+        std::fs::write(&anchor, wrong).unwrap();
+        let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(1)).unwrap();
+        assert_eq!(report["end"], "unconfirmed", "{report}");
+    }
+    std::fs::write(&anchor, own).unwrap();
+    home.run(&OFFLINE).expect(0);
+    let conn = rusqlite::Connection::open(home.path("a.db")).unwrap();
+    conn.execute_batch("DELETE FROM audit; DELETE FROM audit_seal; DELETE FROM audit_key").unwrap();
+    drop(conn);
+    home.run(&OFFLINE).expect_error(1, "its audit was removed");
+    std::fs::remove_file(&anchor).unwrap();
+    let desk = on(home, "sqlite:a.db");
+    desk.run(&["audit", "verify"]).expect(1);
+}
+
+#[test]
+fn a_first_start_and_a_recovery_are_no_alarm() {
+    let desk = on(Home::new(), "sqlite:a.db");
+    assert_eq!(desk.json(&["audit", "verify"])["end"], "confirmed");
+    desk.channel();
+    sealed(&desk);
+    desk.run(&["backup", "--store", "sqlite:a.db", "old.db"]).expect(0);
+    desk.channel();
+    sealed(&desk);
+    let Desk { home, server } = desk;
+    assert!(server.stop().success());
+    home.run(&["restore", "old.db", "--store", "sqlite:a.db"]).expect(0);
+    home.run(&["recover", "--end-everything", "--store", "sqlite:a.db"]).expect(0);
+    let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
+    assert!(report["notices"].to_string().contains("recovered"), "{report}");
+    let desk = on(home, "sqlite:a.db");
+    assert_eq!(sealed(&desk)["ok"], true);
+}
+
+#[test]
+fn an_export_without_a_checkpoint_is_not_well() {
+    let desk = on(Home::new(), "sqlite:a.db");
+    desk.channel();
+    sealed(&desk);
+    let export = desk.run(&["audit", "list", "--all"]).expect(0);
+    let lines = export.lines().filter(|line| !line.starts_with("{\"checkpoint\""));
+    let without: String = lines.map(|line| line.to_owned() + "\n").collect();
+    desk.home.file("export.jsonl", &without);
+    let check = ["audit", "verify", "--export", "export.jsonl", "--without-anchor"];
+    assert!(desk.run(&check).expect(1).contains("no checkpoint stands here"));
 }

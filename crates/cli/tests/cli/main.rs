@@ -9,6 +9,8 @@ mod certificate;
 mod commands;
 mod doctor;
 mod inspecting;
+mod owners;
 mod program;
 mod proxies;
+mod reset;
 mod serving;

@@ -157,6 +157,17 @@ impl Server {
         &self.said
     }
 
+    /// The status of its answer to a plain GET.
+    pub fn status(&self, path: &str) -> u16 {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
     /// All that it logs, once it has ended.
     pub fn log(&mut self) -> JoinHandle<String> {
         self.log.take().unwrap()

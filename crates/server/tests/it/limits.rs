@@ -314,7 +314,7 @@ async fn a_reset_of_the_administrators_token_under_a_running_server_is_in_the_au
     let file = world.running().admin_token_file.clone().unwrap();
     world.advance(60).await;
     assert_eq!(acts(&world).await, []);
-    tegata_server::admin_token::reset(&file).unwrap();
+    tegata_server::admin_token::replace(&file, &file).unwrap();
     world.advance(60).await;
     world.advance(60).await;
     assert_eq!(acts(&world).await, [("admin.reset".to_owned(), None)]);

@@ -5,10 +5,11 @@
 //! removed or cut is taken up again as at a start, which says where it begins.
 
 use super::{Commit, Error, LONGEST, Line, Standing, What, whole_part};
+use crate::file::{Owner, open_or_create, sync_folder};
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, BufRead, BufReader, Seek},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 use tegata_token::time::UnixTime;
@@ -18,6 +19,8 @@ use tegata_token::time::UnixTime;
 pub struct EndingsLog {
     file: File,
     path: PathBuf,
+    /// To whom a new file under its name is given.
+    owner: Owner,
     /// Of which store it is, in hex digits.
     store: String,
     /// So many bytes of it belong to commits that happened.
@@ -64,9 +67,8 @@ impl EndingsLog {
     /// [`Error`].
     pub fn open(path: &Path, standing: &Standing) -> Result<(Self, Option<Commit>), Error> {
         let io = |error| Error::Io(path.to_owned(), error);
-        let mut open = OpenOptions::new();
-        let open = open.create(true).truncate(false).read(true).write(true).mode(0o600);
-        let file = open.open(path).map_err(io)?;
+        let owner = standing.owner.map_or_else(|| Owner::of(path), Ok).map_err(io)?;
+        let file = open_or_create(path, owner).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
@@ -75,6 +77,7 @@ impl EndingsLog {
         let mut log = Self {
             file,
             path: path.to_owned(),
+            owner,
             store: standing.store.clone(),
             good: 0,
             written: 0,
@@ -104,7 +107,7 @@ impl EndingsLog {
             let text = begins.to_text().map_err(io)?;
             self.file.write_all_at(text.as_bytes(), self.good).map_err(io)?;
             self.file.sync_data().map_err(io)?;
-            crate::sqlite::sync_folder(&self.path).map_err(io)?;
+            sync_folder(&self.path).map_err(io)?;
             self.good += text.len() as u64;
         }
         (self.known, self.dirty, self.written) = (true, false, 0);
@@ -250,7 +253,8 @@ impl EndingsLog {
     /// Sees to it that what is written stands under the log's name.
     fn be_in_place(&mut self, last: Commit, at: UnixTime) -> Result<(), Error> {
         let store = self.store.clone();
-        let standing = Standing { store, last, last_ending: self.last_ending, at };
+        let owner = Some(self.owner);
+        let standing = Standing { store, last, last_ending: self.last_ending, at, owner };
         match self.look().map_err(|error| Error::Io(self.path.clone(), error))? {
             There::Whole => return Ok(()),
             There::Cut => drop(self.take_up(&standing)?),

@@ -198,6 +198,8 @@ pub struct Standing {
     pub last_ending: Commit,
     /// The highest time that it has written.
     pub at: UnixTime,
+    /// The owner of the store, to whom a new log is given.
+    pub owner: Option<crate::file::Owner>,
 }
 
 /// No line is longer, in bytes: the longest is a fold, which names 30 tokens.

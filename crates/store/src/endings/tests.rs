@@ -11,7 +11,8 @@ fn at(commit: u64) -> Commit {
 }
 
 fn standing(last: u64, last_ending: u64) -> Standing {
-    Standing { store: STORE.into(), last: at(last), last_ending: at(last_ending), at: UnixTime(0) }
+    let (last, last_ending) = (at(last), at(last_ending));
+    Standing { store: STORE.into(), last, last_ending, at: UnixTime(0), owner: None }
 }
 
 fn removal(key: u8) -> What {

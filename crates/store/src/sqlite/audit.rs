@@ -8,8 +8,8 @@ use crate::{
     AuditHead, Batch, By, Result, Sealed,
     audit::{Report, Seal, SealedRow, Verifier, from_hex, hex},
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
-use std::{path::Path, time::Duration};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::path::Path;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -218,10 +218,7 @@ impl AuditFile {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub fn open(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags).map_err(unavailable)?;
-        conn.busy_timeout(Duration::from_secs(5)).map_err(unavailable)?;
-        Ok(Self(conn))
+        super::look::read_only(path).map(Self).map_err(unavailable)
     }
 
     /// The key that signs seals: its public half, and its private one.
@@ -230,6 +227,23 @@ impl AuditFile {
     /// [`crate::Error::Unavailable`].
     pub fn key(&self) -> Result<Option<([u8; 32], Sealed)>> {
         key(&self.0).map_err(unavailable)
+    }
+
+    /// The newest checkpoint, and what waits for one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub fn head(&mut self) -> Result<AuditHead> {
+        head(&mut self.0).map_err(unavailable)
+    }
+
+    /// The id of the newest event; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub fn newest_event(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(max(id), 0) FROM audit";
+        self.0.query_row(sql, [], |row| row.get(0)).map_err(unavailable)
     }
 
     /// Shows the whole audit to a verifier.

@@ -7,17 +7,17 @@
 use super::{
     OpenError,
     open::{connect, latest_schema, lock, one_name},
-    recover, sync_folder,
+    recover,
 };
+use crate::file::{self, Owner, sync_folder};
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
 };
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -50,10 +50,11 @@ const BUSY: Duration = Duration::from_millis(50);
 pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenError> {
     let store = &recover::existing(store)?;
     let file = |error| OpenError::File(to.to_owned(), error);
-    // Its name is taken first, so that nobody else's file is ever written over.
-    new_file(to).map_err(file)?;
+    let owner = Owner::of(store).map_err(file)?;
+    // Its name is taken first, so that no other file is ever written over.
+    new_file(to, owner).map_err(file)?;
     let partial = with(to, ".partial");
-    let done = copy(store, &partial, progress).and_then(|copied| {
+    let done = copy(store, &partial, owner, progress).and_then(|copied| {
         fs::rename(&partial, to).and_then(|()| sync_folder(to)).map_err(file)?;
         Ok(copied)
     });
@@ -83,7 +84,10 @@ pub fn restore(
     let _lock = (!dry_run || store.exists()).then(|| lock(store)).transpose()?;
     let file = |error| OpenError::File(store.to_owned(), error);
     let new = with(store, ".restoring");
-    let copied = copy(from, &new, progress)?;
+    let owner = Owner::of(store).map_err(file)?;
+    let copied = copy(from, &new, owner, progress)?;
+    let mode = |copy: File| file::resemble(&copy, store, owner);
+    File::open(&new).and_then(mode).map_err(file)?;
     let aside = aside(store).map_err(file)?;
     if dry_run {
         fs::remove_file(&new).map_err(file)?;
@@ -121,7 +125,7 @@ fn schema(conn: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Makes a copy at `to`, which is written over, and looks it through.
-fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenError> {
+fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<Copied, OpenError> {
     let database = |error| OpenError::Database(from.to_owned(), error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(from, flags).map_err(database)?;
@@ -137,7 +141,7 @@ fn copy(from: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenEr
     // to have it written into: a link, or a file that others can read.
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => new_file(to),
+        _ => new_file(to, owner),
     }
     .map_err(|error| OpenError::File(to.to_owned(), error))?;
     let written = |error| OpenError::Database(to.to_owned(), error);
@@ -186,10 +190,9 @@ fn seal(copy: &Connection, version: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A new file of its owner's alone.
-fn new_file(path: &Path) -> io::Result<File> {
-    let mut open = OpenOptions::new();
-    open.write(true).mode(0o600).create_new(true).open(path).map_err(|error| match error.kind() {
+/// Creates a file that its owner alone may read.
+fn new_file(path: &Path, owner: Owner) -> io::Result<File> {
+    file::create(path, owner).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => io::Error::new(
             io::ErrorKind::AlreadyExists,
             "there is a file of this name; nothing is written over it, so choose another",

@@ -35,20 +35,7 @@ impl Look {
     /// # Errors
     /// It is not there, or no database.
     pub fn at(path: &Path) -> Result<Self, LookError> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        // With a log, somebody writes, or was killed: what is in it counts. Without
-        // one, SQLite would make one and leave it behind, unless it is told that
-        // nobody writes.
-        let conn = if Path::new(&log).exists() {
-            Connection::open_with_flags(path, flags)?
-        } else {
-            let uri = format!("file:{}?immutable=1", escaped(path));
-            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
-        };
-        conn.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self { conn })
+        Ok(Self { conn: read_only(path)? })
     }
 
     /// The version of its schema, and the newest one that this program knows.
@@ -95,6 +82,24 @@ impl Look {
     pub fn goes_on(&self, store: &Path, mark: &Path) -> Result<(), OpenError> {
         mark::check(store, &self.conn, mark)
     }
+}
+
+/// Opens a store for reading, beside its writer or without one.
+pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // With a log there is a writer, or one was killed: what is in it counts. Without
+    // one, SQLite would make one and leave it behind, unless the file counts as
+    // immutable.
+    let conn = if Path::new(&log).exists() {
+        Connection::open_with_flags(path, flags)?
+    } else {
+        let uri = format!("file:{}?immutable=1", escaped(path));
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    conn.busy_timeout(Duration::from_secs(5))?;
+    Ok(conn)
 }
 
 /// A path within a URI (SQLite, "URI Filenames").

@@ -8,13 +8,11 @@
 //! before; a crash between the two is no false alarm.
 
 use super::OpenError;
+use crate::file::{self, Owner};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt,
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -190,31 +188,20 @@ pub(super) fn begin(conn: &Connection, file: &MarkFile) -> rusqlite::Result<()> 
 pub(super) fn renew(conn: &Connection, file: &MarkFile) -> Result<Reached, OpenError> {
     let database = |error| OpenError::Database(file.path.clone(), error);
     let reached = Own::read(conn).map_err(database)?.reached;
-    write(file, reached).map_err(|error| OpenError::Mark(file.path.clone(), error))?;
+    let store = conn.path().map_or(file.path.as_path(), Path::new);
+    Owner::of(store)
+        .and_then(|owner| write(file, reached, owner))
+        .map_err(|error| OpenError::Mark(file.path.clone(), error))?;
     conn.execute("UPDATE authority SET mark_before = NULL", []).map_err(database)?;
     Ok(reached)
 }
 
-fn write(file: &MarkFile, reached: Reached) -> io::Result<()> {
+fn write(file: &MarkFile, reached: Reached, owner: Owner) -> io::Result<()> {
     let Reached { position, commits } = reached;
     let start = hex(&file.fresh);
     let mark = Mark { epoch: position.epoch, position: position.number, commits, start };
     let text = serde_json::to_string(&mark)? + "\n";
-    let mut beside = file.path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut open = OpenOptions::new();
-    let mut new = open.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&beside, &file.path)?;
-    sync_folder(&file.path)
-}
-
-/// Sees the names in a file's folder onto the disk.
-pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    file::replace(&file.path, text.as_bytes(), owner)
 }
 
 /// A number drawn at a start, as the mark and the endings log spell it.
@@ -286,7 +273,9 @@ impl Shared {
             let (reached, over) = (latest.reached, latest.over);
             drop(latest);
             if reached != written {
-                match write(file, reached) {
+                let written_now =
+                    Owner::of(&file.path).and_then(|owner| write(file, reached, owner));
+                match written_now {
                     Ok(()) => (written, failing) = (reached, false),
                     Err(error) => {
                         if !failing {

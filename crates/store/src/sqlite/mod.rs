@@ -31,9 +31,8 @@ use crate::{
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use look::{Look, LookError, Standing as Looked};
-pub(crate) use mark::sync_folder;
 pub use mark::{Backwards, MarkFile};
-pub use open::{Faults, OpenError, Options};
+pub use open::{Faults, OpenError, Options, claim};
 pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;

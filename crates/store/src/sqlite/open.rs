@@ -11,12 +11,13 @@ use super::{
 use crate::{
     Error, OnCommit,
     endings::{self, EndingsLog, Line},
+    file::Owner,
 };
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -237,12 +238,14 @@ pub(super) fn latest_schema() -> u32 {
 pub(super) fn standing(conn: &Connection) -> rusqlite::Result<endings::Standing> {
     let at = conn.query_row("SELECT written_at FROM authority", [], |row| row.get(0))?;
     let own = Own::read(conn)?;
+    let owner = conn.path().and_then(|path| Owner::of(Path::new(path)).ok());
     let epoch = own.reached.position.epoch;
     Ok(endings::Standing {
         store: mark::hex(&own.identity),
         last: endings::Commit { epoch, commit: own.reached.commits },
         last_ending: endings::Commit { epoch, commit: own.last_ending },
         at: UnixTime(at),
+        owner,
     })
 }
 
@@ -294,6 +297,17 @@ pub(super) fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
     }
 }
 
+/// Claims a store that no process uses until the answer is dropped; `None` if one does.
+///
+/// # Errors
+/// [`OpenError`]; the store is not there, for one.
+pub fn claim(path: &Path) -> std::result::Result<Option<File>, OpenError> {
+    match lock(&recover::existing(path)?) {
+        Err(OpenError::Locked(_)) => Ok(None),
+        claimed => claimed.map(Some),
+    }
+}
+
 /// Takes the lock beside the file. The file itself is not touched: closing any
 /// handle of it would drop SQLite's own locks (POSIX advisory locks belong to
 /// the process, not to the handle).
@@ -303,17 +317,15 @@ pub(super) fn lock(path: &Path) -> std::result::Result<File, OpenError> {
     let name = PathBuf::from(name);
     // Of the store, which is what the operator knows about.
     let file = |error| OpenError::File(path.to_owned(), error);
-    let mut open = OpenOptions::new();
-    let lock =
-        open.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(file)?;
+    let owner = Owner::of(path).map_err(file)?;
+    let lock = crate::file::open_or_create(&name, owner).map_err(file)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
         Err(TryLockError::Error(error)) => return Err(file(error)),
     }
-    // Under the lock, and before SQLite opens it: nobody but the owner reads it.
-    let mut open = OpenOptions::new();
-    match open.create_new(true).write(true).mode(0o600).open(path) {
+    // Under the lock, and before SQLite opens it: only its owner reads it.
+    match crate::file::create(path, owner) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(file(error)),

@@ -278,7 +278,7 @@ fn recover(
         "ended": done.tokens,
         "audit_begins_anew": audit_key_lost,
     });
-    audit::write(tx, by, "store.recover", None, None, detail)?;
+    audit::write(tx, by, crate::audit::RECOVERED, None, None, detail)?;
     Ok(done)
 }
 

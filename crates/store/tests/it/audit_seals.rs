@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
     Ending,
-    audit::{Anchor, EXPIRE, Report, Seal, SealedRow, Verifier},
+    audit::{Anchor, Anchored, EXPIRE, Report, Seal, SealedRow, Verifier},
     sqlite::{AuditFile, Faults},
 };
 use tegata_token::key::SigningKey;
@@ -54,7 +54,7 @@ async fn seal_is_empty_without_rows(world: &World) -> bool {
 }
 
 fn verify(path: &Path, anchor: &Anchor) -> Report {
-    let verifier = Verifier::new(key().public().clone(), Some(anchor.clone()));
+    let verifier = Verifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0));
     AuditFile::open(path).unwrap().verify(verifier)
 }
 
@@ -159,7 +159,7 @@ async fn a_chain_computed_anew_without_the_key_is_found() {
     let forged = Seal::make(None, &rows, (1, 1, NOW), &mine).unwrap();
     drop(world);
     let report = |by: &SigningKey| {
-        let mut verifier = Verifier::new(by.public().clone(), None);
+        let mut verifier = Verifier::new(by.public().clone(), Anchored::Ignored);
         verifier.seal(&forged, &rows);
         verifier.report()
     };

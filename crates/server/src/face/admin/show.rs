@@ -563,6 +563,10 @@ impl Rehearsal {
 pub struct AuditReport {
     /// Whether nothing was found wrong.
     ok: bool,
+    /// Whether the newest checkpoint is known to be the newest there was: `confirmed` by
+    /// the anchor outside of the database, or `unconfirmed`, and then `ok` is false.
+    #[schema(value_type = String, example = "confirmed")]
+    end: tegata_store::audit::End,
     /// How many events there are.
     events: u64,
     /// How many checkpoints.
@@ -595,6 +599,7 @@ impl AuditReport {
             |it: tegata_store::audit::Problem| AuditProblem { what: it.what, seal: it.seal };
         Self {
             ok: it.ok,
+            end: it.end,
             events: it.events,
             checkpoints: it.checkpoints,
             unsealed: it.unsealed,

@@ -1,0 +1,130 @@
+//! Commands that root runs beside a server of another user leave that user every file.
+//! Without the rights of root, only that nothing changes its owner can be seen.
+
+use crate::program::{Home, Server, finish};
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        process::CommandExt,
+    },
+    path::Path,
+    process::Command,
+};
+
+const USER: u32 = 65_534;
+
+/// The user that servers run as here.
+fn user(home: &Home) -> u32 {
+    let _ = chown(home.path(""), Some(USER), Some(USER));
+    fs::metadata(home.path("")).unwrap().uid()
+}
+
+fn start(home: &Home, user: u32) -> Server {
+    let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0", "--endings-log", "log"]);
+    as_user(&mut command, user);
+    Server::start(&mut command)
+}
+
+fn as_user(command: &mut Command, user: u32) {
+    if fs::metadata("/proc/self").unwrap().uid() != user {
+        command.uid(user).gid(user);
+    }
+}
+
+#[track_caller]
+fn all_belong_to(home: &Home, user: u32, after: &str) {
+    for entry in fs::read_dir(home.path("")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        assert_eq!(entry.metadata().unwrap().uid(), user, "{} after {after}", name.display());
+    }
+}
+
+#[test]
+fn what_root_does_beside_a_server_of_another_user_leaves_that_user_every_file() {
+    let home = Home::new();
+    let user = user(&home);
+    let server = start(&home, user);
+    let list = |server: &Server| {
+        let mut command = home.tegata(&["provider", "list"]);
+        command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN_FILE", "admin.token");
+        finish(&mut command).expect(0);
+    };
+    let run = |words: &[&str]| {
+        home.run(words).expect(0);
+        all_belong_to(&home, user, &words.join(" "));
+    };
+    all_belong_to(&home, user, "the first start");
+    run(&["admin", "reset"]);
+    list(&server);
+    run(&["backup", "copy.db"]);
+    let mut rotate = home.tegata(&["master-key", "rotate"]);
+    rotate.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN_FILE", "admin.token");
+    finish(&mut rotate).expect(0);
+    assert!(server.stop().success());
+    run(&["master-key", "rotate"]);
+    run(&["backup", "newer.db"]);
+    run(&["migrate"]);
+    run(&["audit", "verify", "--store", "sqlite:tegata.db"]);
+    run(&["doctor", "--listen", "127.0.0.1:0"]);
+    run(&["restore", "newer.db"]);
+    fs::remove_file(home.path("tegata.db.lock")).unwrap();
+    fs::remove_file(home.path("log")).unwrap();
+    run(&["recover", "--end-everything", "--endings-log", "log"]);
+    run(&["audit", "accept"]);
+    run(&["admin", "reset"]);
+    fs::remove_file(home.path("admin.token")).unwrap();
+    run(&["admin", "reset"]);
+    let server = start(&home, user);
+    list(&server);
+    assert_eq!(server.status("/readyz"), 200);
+    assert!(server.stop().success());
+    let store = home.path("tegata.db");
+    fs::set_permissions(&store, PermissionsExt::from_mode(0o640)).unwrap();
+    run(&["backup", "third.db"]);
+    run(&["restore", "third.db"]);
+    assert_eq!(fs::metadata(&store).unwrap().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn links_that_an_operator_made_are_followed_by_every_command() {
+    let home = Home::new();
+    assert!(home.serve(&[]).stop().success());
+    fs::create_dir(home.path("elsewhere")).unwrap();
+    let names = ["master.key", "admin.token", "tegata.db.mark", "tegata.db.mark.audit"];
+    for name in names {
+        fs::rename(home.path(name), home.path("elsewhere").join(name)).unwrap();
+        symlink(Path::new("elsewhere").join(name), home.path(name)).unwrap();
+    }
+    home.run(&["admin", "reset"]).expect(0);
+    home.run(&["master-key", "rotate"]).expect(0);
+    home.run(&["backup", "copy.db"]).expect(0);
+    home.run(&["restore", "copy.db"]).expect(0);
+    home.run(&["recover", "--end-everything"]).expect(0);
+    assert!(home.serve(&[]).stop().success());
+    for name in names {
+        let link = fs::symlink_metadata(home.path(name)).unwrap();
+        assert!(link.is_symlink(), "{name} is no link any more");
+    }
+}
+
+#[test]
+fn doctor_compares_the_owners_of_all_files_beside_the_store() {
+    let home = Home::new();
+    let user = user(&home);
+    assert!(start(&home, user).stop().success());
+    for name in ["admin.token", "tegata.db.mark.audit", "tegata.db.server"] {
+        let path = home.path(name);
+        if chown(&path, Some(USER - 1), None).is_err() {
+            // Only root gives files away; what doctor compares is tested as root.
+            assert_ne!(fs::metadata("/proc/self").unwrap().uid(), 0);
+            return;
+        }
+        let said = home.run(&["doctor", "--listen", "127.0.0.1:0"]).expect(1);
+        let advice =
+            |line: &str| line.contains(&format!("run: chown {user} ")) && line.ends_with(name);
+        assert!(said.lines().any(advice), "{name}: {said}");
+        chown(&path, Some(user), None).unwrap();
+    }
+}

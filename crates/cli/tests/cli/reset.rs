@@ -1,0 +1,102 @@
+//! Where a server takes the administrator's token from, and that a reset either puts a
+//! new one in force or changes nothing and says why.
+
+use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish};
+use std::fs;
+
+const OTHER: &str = "the-token-of-another-authority, for tests";
+
+fn serve(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Server {
+    let words = [&["serve", "--listen", "127.0.0.1:0"], words].concat();
+    Server::start(home.tegata(&words).envs(variables.iter().copied()))
+}
+
+/// Whether the server takes this token.
+fn takes(home: &Home, server: &Server, token: &str) -> bool {
+    let mut list = home.tegata(&["provider", "list"]);
+    let done = finish(list.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", token));
+    done.code == 0
+}
+
+fn token(home: &Home, file: &str) -> String {
+    fs::read_to_string(home.path(file)).unwrap().trim().to_owned()
+}
+
+fn reset(home: &Home, words: &[&str]) -> Done {
+    home.run(&[&["admin", "reset"], words].concat())
+}
+
+#[test]
+fn a_server_does_not_read_the_variable_of_the_command_line() {
+    let home = Home::new();
+    let file = home.file("other.token", OTHER);
+    let variable = ("TEGATA_ADMIN_TOKEN_FILE", file.to_str().unwrap());
+    let server = serve(&home, &[], &[variable]);
+    assert!(!takes(&home, &server, OTHER));
+    let old = token(&home, "admin.token");
+    assert!(takes(&home, &server, &old));
+    finish(home.tegata(&["admin", "reset"]).env(variable.0, variable.1)).expect(0);
+    assert!(!takes(&home, &server, &old));
+    assert!(takes(&home, &server, &token(&home, "admin.token")));
+    assert_eq!(token(&home, "other.token"), OTHER);
+}
+
+#[test]
+fn a_reset_of_a_token_from_the_environment_changes_nothing_and_says_so() {
+    let home = Home::new();
+    let server = serve(&home, &[], &[("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)]);
+    reset(&home, &[]).expect_error(1, "from the variable TEGATA_ADMIN_TOKEN");
+    assert!(takes(&home, &server, ADMIN_TOKEN));
+    assert!(!home.path("admin.token").exists());
+    assert!(server.stop().success());
+    reset(&home, &[]).expect_error(1, "nothing was changed");
+}
+
+#[test]
+fn a_named_file_is_reset_and_followed_and_another_one_is_not_touched() {
+    let home = Home::new();
+    home.file("named.token", OTHER);
+    let server = serve(&home, &["--admin-token-file", "named.token"], &[]);
+    assert!(takes(&home, &server, OTHER));
+    reset(&home, &[]).expect_error(1, "--admin-token-file");
+    assert!(takes(&home, &server, OTHER) && !home.path("admin.token").exists());
+    reset(&home, &["--admin-token-file", "named.token"]).expect(0);
+    assert!(!takes(&home, &server, OTHER));
+    assert!(takes(&home, &server, &token(&home, "named.token")));
+    assert!(server.stop().success());
+
+    home.file("tegata.toml", "admin_token_file = \"named.token\"");
+    let server = serve(&home, &[], &[]);
+    let old = token(&home, "named.token");
+    reset(&home, &[]).expect(0);
+    assert!(!takes(&home, &server, &old));
+    assert!(takes(&home, &server, &token(&home, "named.token")));
+}
+
+#[test]
+fn a_reset_that_no_server_confirms_fails() {
+    let home = Home::new();
+    let server = serve(&home, &[], &[]);
+    fs::remove_file(home.path("tegata.db.server")).unwrap();
+    let old = token(&home, "admin.token");
+    reset(&home, &[]).expect_error(1, "left no record");
+    assert_eq!(token(&home, "admin.token"), old);
+    assert!(takes(&home, &server, &old));
+    assert!(server.stop().success());
+    reset(&home, &[]).expect(0);
+    let server = serve(&home, &[], &[]);
+    assert!(!takes(&home, &server, &old));
+}
+
+#[test]
+fn the_master_key_of_another_authority_is_not_rotated() {
+    let (own, other) = (Home::new(), Home::new());
+    let _own = serve(&own, &[], &[]);
+    let theirs = serve(&other, &[], &[]);
+    let key = fs::read(other.path("master.key")).unwrap();
+    let mut rotate = own.tegata(&["master-key", "rotate"]);
+    let file = other.path("admin.token");
+    rotate.env("TEGATA_URL", &theirs.url).env("TEGATA_ADMIN_TOKEN_FILE", file);
+    finish(&mut rotate).expect_error(1, "nothing was changed");
+    assert_eq!(fs::read(other.path("master.key")).unwrap(), key);
+}
