@@ -36,7 +36,7 @@ pub fn fenced(page: &str, heading: &str, language: &str) -> Vec<String> {
 }
 
 /// The `sh` blocks of a page of the book, as one script.
-fn script(page: &str) -> String {
+pub fn script(page: &str) -> String {
     fenced(&format!("docs/book/src/{page}"), "#", "sh").concat()
 }
 
@@ -46,7 +46,7 @@ fn run(desk: &Desk, setting: &[(&str, &str)], script: &str) {
 }
 
 /// Runs it in the folder and with the settings of `tegata`.
-fn run_as(tegata: &Command, setting: &[(&str, &str)], script: &str) -> String {
+pub fn run_as(tegata: &Command, setting: &[(&str, &str)], script: &str) -> String {
     let mut shell = Command::new("sh");
     // A pipe's first command counts too, where the shell knows how.
     shell.args(["-euxc", script]).current_dir(tegata.get_current_dir().unwrap());

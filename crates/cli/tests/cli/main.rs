@@ -13,4 +13,5 @@ mod owners;
 mod program;
 mod proxies;
 mod reset;
+mod runbooks;
 mod serving;
