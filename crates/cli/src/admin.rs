@@ -9,8 +9,8 @@ use tegata_server::admin_token::{self, Taken};
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Make a new administrator's token, on the machine that holds the store. A
-    /// running server takes it at once, and the old one no more.
+    /// Make a new administrator's token, on the machine that holds the store. Waits until
+    /// the running server has taken it; fails if it did not, or takes its token elsewhere.
     Reset(Reset),
 }
 

@@ -29,7 +29,8 @@ pub struct Remote {
     )]
     url: Url,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
-    /// TEGATA_ADMIN_TOKEN_FILE.
+    /// TEGATA_ADMIN_TOKEN_FILE. With `serve`, `doctor` and `admin reset`: the file that
+    /// the server reads its token from; TEGATA_ADMIN_TOKEN_FILE does not count there.
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }

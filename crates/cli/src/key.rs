@@ -70,6 +70,7 @@ pub struct Delete {
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The key's `kid`.
+    #[arg(allow_hyphen_values = true)]
     kid: AssertionKeyId,
     /// End all tokens that were asked for with it, too.
     #[arg(long)]

@@ -22,6 +22,7 @@ pub enum Verb {
 #[derive(Args)]
 pub struct Revoke {
     /// The key's `kid`.
+    #[arg(allow_hyphen_values = true)]
     kid: SigningKeyId,
     #[command(flatten)]
     telling: Telling,

@@ -54,7 +54,7 @@ pub struct Given {
     /// backup can be told of them; keep it on another disk than the store.
     #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
     pub endings_log: Option<PathBuf>,
-    /// A flag of every command; here it names the token to accept.
+    /// The file of the token to accept; `--admin-token-file` is a flag of every command.
     #[arg(skip)]
     pub admin_token_file: Option<PathBuf>,
     /// For trying out: loopback only, a clock that can be moved, a channel made.
