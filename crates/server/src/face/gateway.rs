@@ -68,9 +68,8 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
     tell("x-tegata-kind", active.claims.kind.rule().name);
     tell("x-tegata-token-id", &active.claims.id.to_string());
     tell("x-tegata-expires-in", &expires_in.to_string());
-    if let Some(group) = &active.claims.group {
-        tell("x-tegata-group", group.as_str());
-    }
+    // Empty without a group, so that a proxy that copies it overwrites a client's own.
+    tell("x-tegata-group", active.claims.group.as_ref().map_or("", |group| group.as_str()));
     reply
 }
 
