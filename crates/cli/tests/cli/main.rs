@@ -8,6 +8,7 @@ mod book;
 mod certificate;
 mod commands;
 mod doctor;
+mod forging;
 mod inspecting;
 mod owners;
 mod program;
