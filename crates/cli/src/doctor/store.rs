@@ -145,17 +145,21 @@ fn room(found: &mut Findings, path: &Path) {
     }
 }
 
-/// The process that holds the lock beside the store, as the kernel lists it. Taking
+/// The process that holds a lock of the store, as the kernel lists it. Taking
 /// the lock to see would keep a server from starting at that moment.
 fn holder(path: &Path) -> Option<u32> {
-    let lock = files::beside(&path.canonicalize().ok()?, ".lock");
-    let inode = fs::metadata(lock).ok()?.ino().to_string();
+    let path = path.canonicalize().ok()?;
+    // The store's own file is locked, too, should the one beside it have been removed.
+    let both = [files::beside(&path, ".lock"), path];
+    let inodes = both.iter().filter_map(|it| Some(fs::metadata(it).ok()?.ino().to_string()));
+    let inodes: Vec<String> = inodes.collect();
     let locks = fs::read_to_string("/proc/locks").ok()?;
     // 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
-    locks.lines().find_map(|line| {
+    locks.lines().filter(|line| line.contains("FLOCK")).find_map(|line| {
         let mut words = line.split_whitespace().skip(4);
         let (process, file) = (words.next()?, words.next()?);
-        (file.rsplit(':').next()? == inode).then(|| process.parse().ok())?
+        let inode = file.rsplit(':').next()?;
+        inodes.iter().any(|it| it == inode).then(|| process.parse().ok())?
     })
 }
 

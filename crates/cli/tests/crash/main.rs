@@ -14,6 +14,7 @@ mod line;
 mod load;
 #[path = "../process/mod.rs"]
 mod process;
+mod second;
 mod signals;
 
 use std::io::Write as _;

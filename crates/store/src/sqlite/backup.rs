@@ -6,7 +6,8 @@
 
 use super::{
     OpenError,
-    open::{connect, latest_schema, lock, one_name},
+    lock::Lock,
+    open::{connect, latest_schema, one_name},
     recover,
 };
 use crate::file::{self, Owner, sync_folder};
@@ -81,7 +82,7 @@ pub fn restore(
     let from = &recover::existing(from)?;
     let store = &one_name(store)?;
     // Taking the lock makes the file.
-    let _lock = (!dry_run || store.exists()).then(|| lock(store)).transpose()?;
+    let _lock = (!dry_run || store.exists()).then(|| Lock::take(store)).transpose()?;
     let file = |error| OpenError::File(store.to_owned(), error);
     let new = with(store, ".restoring");
     let owner = Owner::of(store).map_err(file)?;
@@ -107,7 +108,7 @@ pub fn restore(
 /// [`OpenError`]. Killed midway, it can be run again.
 pub fn migrate(path: &Path) -> Result<(u32, u32), OpenError> {
     let path = &recover::existing(path)?;
-    let _lock = lock(path)?;
+    let _lock = Lock::take(path)?;
     let before = {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = |error| OpenError::Database(path.to_owned(), error);

@@ -175,6 +175,11 @@ pub(super) fn epoch(file: &Path) -> u64 {
     serde_json::from_str::<Mark>(&text).map_or(0, |it| it.epoch)
 }
 
+/// The number that the store's last start drew, if any did.
+pub(super) fn start(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
+    Own::read(conn).map(|own| own.mark)
+}
+
 /// Draws the store a new number. From now on the mark must be renewed.
 pub(super) fn begin(conn: &Connection, file: &MarkFile) -> rusqlite::Result<()> {
     // What stands in a mark that nobody can read will not be met again.

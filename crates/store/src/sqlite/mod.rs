@@ -2,13 +2,14 @@
 //!
 //! WAL with `synchronous=FULL`, so that what was acknowledged survives a power
 //! loss; one writer that puts many acts into one commit; readers on connections
-//! of their own; a lock beside the file that refuses a second process.
+//! of their own; locks that refuse a second process.
 
 mod admin;
 mod audit;
 mod backup;
 mod end;
 mod issue;
+mod lock;
 mod look;
 mod mark;
 mod open;
@@ -30,17 +31,19 @@ use crate::{
 };
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
+pub use lock::Lock;
 pub use look::{Look, LookError, Standing as Looked};
 pub use mark::{Backwards, MarkFile};
 pub use open::{Faults, OpenError, Options, claim};
 pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
+use lock::{Lock, Watch};
 use mark::Keeper;
 use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::Connection;
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
@@ -57,8 +60,10 @@ pub struct SqliteStore {
     form: issue::Form,
     // Behind the writer, so that the mark says what the writer did last.
     _keeper: Option<Keeper>,
-    // Held as long as the store is: dropped last, after the writer has ended.
-    _lock: File,
+    _watch: Option<Watch>,
+    // Held as long as the store is: dropped last, after the writer has ended and every
+    // connection is closed.
+    _lock: Lock,
 }
 
 impl SqliteStore {

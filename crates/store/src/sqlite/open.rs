@@ -3,6 +3,7 @@
 
 use super::{
     SqliteStore, issue,
+    lock::{Fence, Lock, Watch},
     mark::{self, Backwards, Keeper, MarkFile, Own},
     readers::Readers,
     recover,
@@ -15,7 +16,6 @@ use crate::{
 };
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
-    fs::{File, TryLockError},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -147,7 +147,7 @@ impl SqliteStore {
             return Err(OpenError::SqliteTooOld(rusqlite::version()));
         }
         let path = &one_name(path)?;
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let database = |error| OpenError::Database(path.to_owned(), error);
         let (readers, conn) = connect(path, &options.faults)?;
         let made_for_dev = made_for_dev(&conn, options.dev).map_err(database)?;
@@ -156,14 +156,18 @@ impl SqliteStore {
             (false, true) => return Err(OpenError::NotForDevelopment(path.to_owned())),
             _ => {}
         }
+        let start = options.mark.as_ref().map(|mark| mark.fresh.to_vec());
         let keeper = options.mark.map(|file| keep_mark(path, &conn, file)).transpose()?;
+        let fence = fence(&lock, path, start)?;
         let standing = standing(&conn).map_err(database)?;
         let open = |log: &PathBuf| open_endings(path, log, &standing);
         let (endings, ahead) = options.endings_log.as_ref().map(open).transpose()?.unzip();
         let form = form(&conn, &options.issuer).map_err(database)?;
         let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
-        let writer = Writer::start(conn, endings, ahead.unwrap_or_default(), tell, on_commit)?;
-        Ok(Self { writer, readers, form, _keeper: keeper, _lock: lock })
+        let ahead = ahead.unwrap_or_default();
+        let writer = Writer::start(conn, fence.clone(), endings, ahead, tell, on_commit)?;
+        let watch = Some(Watch::start(fence, &readers, writer.begin_one())?);
+        Ok(Self { writer, readers, form, _keeper: keeper, _watch: watch, _lock: lock })
     }
 
     /// Opens the store in `path`, which must be there, for an act that no server is
@@ -173,13 +177,14 @@ impl SqliteStore {
     /// [`OpenError`].
     pub fn open_for_upkeep(path: &Path, mark: MarkFile) -> std::result::Result<Self, OpenError> {
         let path = &recover::existing(path)?;
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
+        let fence = fence(&lock, path, Some(mark.fresh.to_vec()))?;
         let keeper = keep_mark(path, &conn, mark)?;
         let tell: writer::Tell = Box::new(keeper.tell());
-        let writer = Writer::start(conn, None, Vec::new(), Some(tell), Box::new(|_| {}))?;
+        let writer = Writer::start(conn, fence, None, Vec::new(), Some(tell), Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
-        Ok(Self { writer, readers, form, _keeper: Some(keeper), _lock: lock })
+        Ok(Self { writer, readers, form, _keeper: Some(keeper), _watch: None, _lock: lock })
     }
 }
 
@@ -211,6 +216,15 @@ pub(super) fn connect(
         .run(&mut conn)
         .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
     Ok((readers, conn))
+}
+
+/// What the writer compares to notice another process.
+pub(super) fn fence(
+    lock: &Lock,
+    path: &Path,
+    start: Option<Vec<u8>>,
+) -> std::result::Result<Fence, OpenError> {
+    lock.fence(path, start).map_err(|error| OpenError::File(path.to_owned(), error))
 }
 
 /// Compares the store with its mark, and keeps the mark from now on.
@@ -301,36 +315,11 @@ pub(super) fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
 ///
 /// # Errors
 /// [`OpenError`]; the store is not there, for one.
-pub fn claim(path: &Path) -> std::result::Result<Option<File>, OpenError> {
-    match lock(&recover::existing(path)?) {
+pub fn claim(path: &Path) -> std::result::Result<Option<Lock>, OpenError> {
+    match Lock::take(&recover::existing(path)?) {
         Err(OpenError::Locked(_)) => Ok(None),
         claimed => claimed.map(Some),
     }
-}
-
-/// Takes the lock beside the file. The file itself is not touched: closing any
-/// handle of it would drop SQLite's own locks (POSIX advisory locks belong to
-/// the process, not to the handle).
-pub(super) fn lock(path: &Path) -> std::result::Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
-    // Of the store, which is what the operator knows about.
-    let file = |error| OpenError::File(path.to_owned(), error);
-    let owner = Owner::of(path).map_err(file)?;
-    let lock = crate::file::open_or_create(&name, owner).map_err(file)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => return Err(file(error)),
-    }
-    // Under the lock, and before SQLite opens it: only its owner reads it.
-    match crate::file::create(path, owner) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(file(error)),
-    }
-    Ok(lock)
 }
 
 /// Whether the store was made with `--dev`; of a new one, `dev` decides.

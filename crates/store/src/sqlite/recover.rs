@@ -11,8 +11,9 @@ use super::{
     Faults, MarkFile, OpenError, SqliteStore, admin, audit,
     end::{append, covered},
     issue::{self, mark_ended, rows_of},
+    lock::Lock,
     mark,
-    open::{connect, lock, one_name, standing},
+    open::{connect, fence, one_name, standing},
     rows::{self, unavailable},
     writer::{Tx, Writer},
 };
@@ -146,9 +147,11 @@ impl Recovering {
         dry_run: bool,
     ) -> std::result::Result<Self, OpenError> {
         let path = &existing(path)?;
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
         let standing = standing(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
+        let start = mark::start(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
+        let fence = fence(&lock, path, start)?;
         let (read, log) = match how {
             Recovery::Replay(log) => {
                 let read = endings::read(log, &standing)?;
@@ -161,9 +164,10 @@ impl Recovering {
         let (log, known) = log.map_or((None, None), |(log, known)| (Some(log), known));
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
-        let writer = Writer::start(conn, log, Vec::new(), None, Box::new(|_| {}))?;
+        let writer = Writer::start(conn, fence, log, Vec::new(), None, Box::new(|_| {}))?;
         let form = issue::Form { number: 0, issuer: "".into() };
-        let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
+        let (_keeper, _watch) = (None, None);
+        let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
         let clock = match how {
             Recovery::EndEverything { clock, .. } => clock,
             Recovery::Replay(_) => None,
@@ -266,6 +270,7 @@ fn recover(
     }
     admin::add_key(tx, successor, KeyState::Active)?;
     mark::begin(tx.conn, mark).map_err(unavailable)?;
+    tx.drew(mark.fresh.to_vec());
     if audit_key_lost {
         audit::begin_anew(tx)?;
         done.audit_begins_anew = true;

@@ -13,7 +13,7 @@
 //! outcome nothing more is written: a log whose last write may or may not be on
 //! the disk is only read again by a fresh start.
 
-use super::{PATIENCE, mark::Reached, rows::unavailable};
+use super::{PATIENCE, lock::Fence, mark::Reached, rows::unavailable};
 use crate::{
     Committed, Error, OnCommit, Result, SigningKeyRow, TRACES,
     endings::{Commit, EndingsLog, Failed, Line, What},
@@ -86,6 +86,8 @@ struct Memory {
     last_ending: u64,
     /// What the endings log is to hold of the batch.
     endings: Vec<What>,
+    /// The start number that the batch drew.
+    drew: Option<Vec<u8>>,
     wrote: bool,
 }
 
@@ -153,6 +155,7 @@ impl Writer {
     /// says was logged for a commit that the store does not have: it is done first.
     pub fn start(
         conn: Connection,
+        fence: Fence,
         endings: Option<EndingsLog>,
         ahead: Vec<Line>,
         tell: Option<Tell>,
@@ -162,7 +165,7 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let figures = Arc::new(Figures::default());
         let own = figures.clone();
-        let mut work = Loop { conn, memory, endings, tell, on_commit, figures: own };
+        let mut work = Loop { conn, fence, memory, endings, tell, on_commit, figures: own };
         if !ahead.is_empty() {
             work.redo(ahead)?;
         }
@@ -197,6 +200,21 @@ impl Writer {
         answer.await.map_err(too_slow)?.map_err(|_| stopped())?
     }
 
+    /// Makes the writer begin a transaction without an act: it ends if another process
+    /// serves from the store.
+    pub fn begin_one(&self) -> impl Fn() + Send + 'static {
+        let queue = self.queue.as_ref().map(mpsc::Sender::downgrade);
+        move || {
+            let Some(queue) = queue.as_ref().and_then(mpsc::WeakSender::upgrade) else { return };
+            let (reply, _) = oneshot::channel();
+            let act = |_: &mut Tx<'_>| Err::<(), _>(Error::Conflict("there is nothing to do"));
+            let at = UnixTime(0);
+            let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
+            // Behind a full queue it looks with the next batch.
+            let _ = queue.try_send(Box::new(job));
+        }
+    }
+
     /// How many acts wait in the queue.
     pub fn waiting(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
@@ -228,6 +246,7 @@ fn steady() -> Instant {
 
 struct Loop {
     conn: Connection,
+    fence: Fence,
     memory: Memory,
     endings: Option<EndingsLog>,
     tell: Option<Tell>,
@@ -246,6 +265,8 @@ enum Fate {
     Refused,
     /// Nobody knows.
     Unknown(Error),
+    /// Nothing of it happened: another process serves from the store.
+    Superseded(Error),
 }
 
 impl Loop {
@@ -313,12 +334,21 @@ impl Loop {
                 batch.into_iter().for_each(|job| job.answer(Err(&why)));
                 ControlFlow::Break(())
             }
+            Fate::Superseded(why) => {
+                tracing::error!(%why, acts = batch.len(),
+                    "nothing more is written. Stop the other process first, or give this one a --store of its own");
+                batch.into_iter().for_each(|job| job.answer(Err(&why)));
+                ControlFlow::Break(())
+            }
         }
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Fate {
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             return self.roll_back(unavailable(error));
+        }
+        if let Some(fate) = self.superseded() {
+            return fate;
         }
         let alone = batch.len() == 1;
         for job in batch.iter_mut() {
@@ -356,6 +386,9 @@ impl Loop {
         match self.execute("COMMIT") {
             Ok(()) => {
                 self.endings.iter_mut().for_each(EndingsLog::keep);
+                if let Some(start) = self.memory.drew.take() {
+                    self.fence.start = Some(start);
+                }
                 Fate::Committed
             }
             // Without room the commit's record is not whole, and the next
@@ -364,6 +397,20 @@ impl Loop {
                 self.roll_back(unavailable(error))
             }
             Err(error) => Fate::Unknown(unavailable(error)),
+        }
+    }
+
+    /// Whether the store is another process's now. Asked inside the transaction: until
+    /// its end no other process can draw a start number.
+    fn superseded(&mut self) -> Option<Fate> {
+        match self.fence.lost(&self.conn) {
+            Ok(None) => None,
+            Ok(Some(lost)) => {
+                // What cannot be rolled back ends with the process.
+                let _ = self.execute("ROLLBACK");
+                Some(Fate::Superseded(Error::Unavailable(lost.to_string().into())))
+            }
+            Err(why) => Some(self.roll_back(why)),
         }
     }
 
@@ -442,6 +489,7 @@ impl Memory {
             commits,
             last_ending,
             endings: Vec::new(),
+            drew: None,
             wrote: false,
         })
     }
@@ -531,6 +579,11 @@ impl Tx<'_> {
     /// What was noted for the endings log stands there already.
     pub fn forget_endings(&mut self) {
         self.memory.endings.clear();
+    }
+
+    /// Notes that the store bears another start number with this act.
+    pub fn drew(&mut self, start: Vec<u8>) {
+        self.memory.drew = Some(start);
     }
 
     /// The signing keys as they stand.
