@@ -101,7 +101,7 @@ pub struct ChannelPatch {
     pub own_audience_only: Option<bool>,
     /// Each assertion is taken once.
     pub single_use_assertions: Option<bool>,
-    /// How fast it may be used; it ends nothing, so no log of endings tells it.
+    /// How fast it may be used; the journal has a line of its own for it.
     #[serde(skip)]
     pub limits: LimitsPatch,
 }
@@ -137,6 +137,27 @@ impl LimitsPatch {
             storm_issues: self.storm_issues.unwrap_or(old.storm_issues),
             storm_window_seconds: self.storm_window_seconds.unwrap_or(old.storm_window_seconds),
             storm_rest_seconds: self.storm_rest_seconds.unwrap_or(old.storm_rest_seconds),
+        }
+    }
+}
+
+impl From<ChannelLimits> for LimitsPatch {
+    fn from(new: ChannelLimits) -> Self {
+        let ChannelLimits {
+            issue_rate_short_lived,
+            issue_rate,
+            check_rate,
+            storm_issues,
+            storm_window_seconds,
+            storm_rest_seconds,
+        } = new;
+        Self {
+            issue_rate_short_lived: Some(issue_rate_short_lived),
+            issue_rate: Some(issue_rate),
+            check_rate: Some(check_rate),
+            storm_issues: Some(storm_issues),
+            storm_window_seconds: Some(storm_window_seconds),
+            storm_rest_seconds: Some(storm_rest_seconds),
         }
     }
 }

@@ -51,6 +51,7 @@ pub(crate) async fn check(
     unknown: Unknown,
     chance: &mut Chance,
 ) {
+    let unseen = if ledger.journal { Unseen::of(&ledger.unanswered) } else { Unseen::default() };
     ask_again(server, ledger).await;
     let first = if which == Which::All { 0 } else { ledger.in_use };
     let mut lists = HashMap::new();
@@ -60,12 +61,43 @@ pub(crate) async fn check(
         check_list(server, ledger, number, &list, unknown, &mut wrong).await;
         lists.insert(number, list);
     }
-    let found = check_tokens(server, ledger, &lists, which, unknown, chance, &mut wrong).await;
+    let sure = Sure { lists, unseen, undone: unknown == Unknown::Undone };
+    let found = check_tokens(server, ledger, &sure, which, chance, &mut wrong).await;
     check_made(server, ledger, &mut wrong).await;
     assert!(wrong.is_empty(), "{} things do not hold:\n{}", wrong.len(), wrong.join("\n"));
     ledger.figures.checks += found.len();
     ask_once_more(server, ledger, &found).await;
     ledger.settle(&found);
+}
+
+/// Issues that were never answered: how many of a channel and kind, and of a group.
+#[derive(Default)]
+struct Unseen(HashMap<(usize, Kind, Option<&'static str>), usize>);
+
+impl Unseen {
+    fn of(acts: &[Unanswered]) -> Self {
+        let mut unseen = HashMap::new();
+        for act in acts {
+            *unseen.entry((act.channel, act.kind, act.group)).or_default() += 1;
+        }
+        Self(unseen)
+    }
+
+    /// Those of one group, and those of all.
+    fn beside(&self, channel: usize, row: &Row) -> [usize; 2] {
+        let of_kind =
+            self.0.iter().filter(|((at, kind, _), _)| (*at, *kind) == (channel, row.kind));
+        let of_group = of_kind.clone().filter(|((.., group), _)| *group == row.group.as_deref());
+        [of_group.map(|(_, n)| n).sum(), of_kind.map(|(_, n)| n).sum()]
+    }
+}
+
+/// What a check has to go by beside the ledger.
+struct Sure {
+    lists: HashMap<usize, List>,
+    unseen: Unseen,
+    /// What was never answered did not happen.
+    undone: bool,
 }
 
 /// A channel's stored tokens as administrators see them, newest first.
@@ -101,12 +133,13 @@ impl List {
         self.0.iter().position(|row| row.id == id)
     }
 
-    /// Whether the law may have ended the row at this place for a newer one.
-    fn is_evictable(&self, at: usize) -> bool {
+    /// Whether the law may have ended the row at this place for a newer one, which may
+    /// be one of those that were not seen: so many of its group, and of all.
+    fn is_evictable(&self, at: usize, [of_group, of_all]: [usize; 2]) -> bool {
         let row = &self.0[at];
         let newer = || self.0[..at].iter().filter(|it| it.kind == row.kind);
-        let full = row.kind == Kind::ShortLived && newer().count() >= CAP;
-        let peers = newer().filter(|it| it.group == row.group).count();
+        let full = row.kind == Kind::ShortLived && newer().count() + of_all >= CAP;
+        let peers = newer().filter(|it| it.group == row.group).count() + of_group;
         match (&row.group, row.kind) {
             (Some(_), _) => peers >= GROUP_CAP || (full && peers > 0),
             (None, _) => full,
@@ -181,7 +214,11 @@ async fn check_list(
         }
     }
     if books.use_ == Use::FullOfShortLived
-        && !list.0.iter().enumerate().all(|(at, row)| row.active == (at < CAP))
+        && !list.0.iter().enumerate().all(|(at, row)| match row.active {
+            true => at < CAP,
+            // Evicted, perhaps, for an issue that did not happen.
+            false => at >= CAP || ledger.journal,
+        })
     {
         wrong.push(format!("{id}: not exactly the newest {CAP} short-lived are live"));
     }
@@ -228,9 +265,8 @@ async fn check_list(
 async fn check_tokens(
     server: &Server,
     ledger: &Ledger,
-    lists: &HashMap<usize, List>,
+    sure: &Sure,
     which: Which,
-    unknown: Unknown,
     chance: &mut Chance,
     wrong: &mut Vec<String>,
 ) -> Vec<(usize, bool)> {
@@ -250,7 +286,7 @@ async fn check_tokens(
     let mut halves: BTreeMap<usize, [Vec<String>; 2]> = BTreeMap::new();
     for &(number, good) in &found {
         let token = &ledger.tokens[number];
-        let list = lists.get(&token.channel);
+        let list = sure.lists.get(&token.channel);
         let row = list.and_then(|list| list.find(&token.id()));
         let what = || {
             let channel = &ledger.channels[token.channel].channel.id;
@@ -268,8 +304,10 @@ async fn check_tokens(
                 Some(_) => {}
             }
         }
-        let evictable = list.is_some_and(|list| row.is_some_and(|at| list.is_evictable(at)));
-        let verdict = ledger.verdict(number, evictable, unknown == Unknown::Undone);
+        let evictable = list.zip(row).is_some_and(|(list, at)| {
+            list.is_evictable(at, sure.unseen.beside(token.channel, &list.0[at]))
+        });
+        let verdict = ledger.verdict(number, evictable, sure.undone);
         let evicted = || row.zip(list).and_then(|(at, list)| list.0[at].ended_by.as_deref());
         match verdict {
             Verdict::Good if !good => {

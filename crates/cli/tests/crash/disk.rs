@@ -56,15 +56,20 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
 
 /// The server, in whose writing thread synchronising fails `when` strace is told.
 fn failing(home: &Path, when: &str) -> Command {
-    let plain = serve(home, &[]);
+    let inject = format!("--inject=fsync,fdatasync:error=EIO:when={when}");
+    traced(&serve(home, &[]), home, &["--trace=fsync,fdatasync", &inject])
+}
+
+/// The server `plain` under strace, whose calls fail or wait as `words` say.
+pub(crate) fn traced(plain: &Command, home: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("strace");
     let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
     assert!(found.is_ok(), "strace is missing: run `cargo xtask test`, which installs it");
     command
         // The process that we started, and will kill, becomes the server itself.
         .args(["--daemonize", "--follow-forks", "--seccomp-bpf", "--output=/dev/null"])
-        .args(["--trace=fsync,fdatasync", "--signal=none"])
-        .arg(format!("--inject=fsync,fdatasync:error=EIO:when={when}"))
+        .arg("--signal=none")
+        .args(words)
         .arg(plain.get_program())
         .args(plain.get_args())
         .current_dir(home)

@@ -43,6 +43,9 @@ pub(crate) struct Ledger {
     pub(crate) over: bool,
     /// What is being done to the server.
     pub(crate) trouble: Trouble,
+    /// The server has a journal: an issue that was never answered may have evicted
+    /// tokens although it did not happen.
+    pub(crate) journal: bool,
     provider: String,
     reader: Reader,
     now: Moment,
@@ -184,6 +187,7 @@ impl Ledger {
             figures: Figures::default(),
             over: false,
             trouble: Trouble::None,
+            journal: false,
             provider: line::provider(server).await,
             reader: Reader::of(server).await,
             now: 0,

@@ -8,6 +8,7 @@
 mod chance;
 mod check;
 mod disk;
+mod journal;
 mod ledger;
 #[path = "../process/line.rs"]
 mod line;

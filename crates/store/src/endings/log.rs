@@ -87,6 +87,8 @@ impl EndingsLog {
             known: false,
         };
         let last = log.take_up(standing)?;
+        // A commit that the store lacks is done again and not written a second time.
+        log.last_ending = last.filter(|&it| it > standing.last).unwrap_or(log.last_ending);
         Ok((log, last))
     }
 

@@ -25,9 +25,9 @@ pub use read::{Reading, Torn, read};
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, SigningKeyId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId},
     key::KeyState,
-    policy::GroupSettings,
+    policy::{ChannelLimits, GroupSettings},
     secret::sha256,
     time::UnixTime,
     view::{ChannelChange, Entry},
@@ -114,6 +114,30 @@ pub enum What {
         group: Group,
         /// To what.
         rules: GroupSettings,
+    },
+    /// A channel's limits were changed.
+    Limits {
+        /// Whose.
+        channel: ChannelId,
+        /// To what, all of them.
+        limits: ChannelLimits,
+    },
+    /// The revocation of all tokens of a provider began. What it revokes has lines of
+    /// its own.
+    ProviderEnd {
+        /// Whose.
+        provider: ProviderId,
+        /// Who asked for it.
+        actor: String,
+        /// The address that it came from, if from the network.
+        source: Option<String>,
+        /// Why, if given.
+        reason: Option<String>,
+    },
+    /// The oldest revocation of all tokens of a provider is done.
+    ProviderEndDone {
+        /// Whose.
+        provider: ProviderId,
     },
 }
 

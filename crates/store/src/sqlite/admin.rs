@@ -128,6 +128,9 @@ pub(super) fn change_channel(
     if rules != ChannelPatch::default() {
         tx.note_ending(What::Rules { channel: id, rules });
     }
+    if limits != old.limits {
+        tx.note_ending(What::Limits { channel: id, limits });
+    }
     let state = patch.state.filter(|&state| state != old.state);
     if let Some(state) = state {
         if state == ChannelState::Deleted {
@@ -353,6 +356,10 @@ pub(super) fn delete_group(
     let revoked = end_scope(tx, &channel, Scope::Group { group: group.clone() })?;
     if settings + keys > 0 {
         revise(tx, id)?;
+    }
+    if settings > 0 {
+        let (group, rules) = (group.clone(), GroupSettings::default());
+        tx.note_ending(What::GroupRules { channel: id, group, rules });
     }
     let of_group = |key: &&RegisteredKey| key.group.as_ref() == Some(group);
     for key in channel.assertion_keys.iter().filter(of_group) {

@@ -18,6 +18,7 @@ mod read;
 mod readers;
 mod recover;
 mod rows;
+mod serials;
 mod sweep;
 mod warnings;
 mod writer;

@@ -3,7 +3,7 @@
 //! that whoever finds it after a crash goes on from there.
 
 use super::{end, read, rows::unavailable, writer::Tx};
-use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId};
+use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId, endings::What};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 use tegata_token::id::{Position, ProviderId};
@@ -23,8 +23,27 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
             insert.query_row(values, |row| row.get(0))
         })
         .map_err(unavailable)?;
+    let By { actor, source, reason, .. } = by.clone();
+    tx.note_ending(What::ProviderEnd { provider, actor, source, reason });
     super::audit::write(tx, by, "provider.revoke", Some(provider), None, json!({ "job": job }))?;
     Ok(job)
+}
+
+/// Begins what the journal says was begun; the next start finishes it. All channels that
+/// the store has now were there then.
+pub(super) fn replay(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<()> {
+    match begin(tx, provider, by) {
+        // A provider of the lost part has no channels here.
+        Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Drops what the journal says was done.
+pub(super) fn replay_done(tx: &Tx<'_>, provider: ProviderId) -> Result<()> {
+    let sql = "DELETE FROM provider_end WHERE number =
+                   (SELECT min(number) FROM provider_end WHERE provider = ?1)";
+    super::admin::write(tx, sql, [provider.number()]).map(drop)
 }
 
 pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, bool)> {
@@ -63,6 +82,8 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     position = here.map_or(position, |it| it.number);
     if done {
         super::admin::write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
+        let provider = super::rows::provider_id(provider).map_err(unavailable)?;
+        tx.note_ending(What::ProviderEndDone { provider });
     } else {
         let sql = "UPDATE provider_end SET done_to = ?2, ended = ?3, position = ?4
                    WHERE number = ?1";

@@ -14,22 +14,24 @@ use super::{
     lock::Lock,
     mark,
     open::{connect, fence, one_name, standing},
+    provider_end,
     rows::{self, unavailable},
+    serials,
     writer::{Tx, Writer},
 };
 use crate::{
-    By, EndedBy, Error, Result, SigningKeyRow,
+    By, ChannelPatch, EndedBy, Error, LimitsPatch, Result, SigningKeyRow,
     endings::{self, EndingsLog, Line, Reading, Torn, What},
 };
 use rusqlite::params;
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_token::{
-    id::{ChannelId, Serial, SigningKeyId},
+    id::{ChannelId, SigningKeyId},
     key::KeyState,
     policy::{Channel, ChannelState},
     secret::HashedSecret,
@@ -43,6 +45,8 @@ use tegata_token::{
 pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
     let mut done = Recovered::nothing(tx);
     replay(tx, lines, &mut done)?;
+    // Written once more, the lines would double with each start that is killed in here.
+    tx.is_logged();
     tracing::warn!(
         lines = lines.len(),
         tokens = done.tokens,
@@ -118,10 +122,6 @@ impl Recovered {
 
 /// A bounded key trusts its own clock by so many seconds less.
 const DOUBT: i64 = 5;
-
-/// Serials leap by so much: more than a channel can be issued between a backup
-/// and its return, and a million times less than a JSON number holds exactly.
-const LEAP: u64 = 1 << 32;
 
 /// A store that is open to be recovered, and nothing else: nothing was compared
 /// with its mark.
@@ -242,11 +242,11 @@ fn recover(
     done.torn = read.and_then(|it| it.torn);
     let lines = read.map(|it| &it.lines[..]);
     admin::write(tx, "DELETE FROM change_log", [])?;
-    raise_serials(tx, lines.unwrap_or_default())?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
         done.bound = Some(done.written_at.plus(-DOUBT));
     }
+    serials::leap(tx)?;
     // The log says all of that already.
     tx.forget_endings();
     for &key in lost {
@@ -297,37 +297,9 @@ fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
     Ok(())
 }
 
-/// Lets every channel count on from beyond all that its lost tokens can have borne.
-fn raise_serials(tx: &Tx<'_>, lines: &[Line]) -> Result<()> {
-    let mut highest = BTreeMap::<ChannelId, Serial>::new();
-    for line in lines {
-        let What::Channel { channel, change } = &line.what else { continue };
-        let named = match change {
-            ChannelChange::Ended { tokens } => tokens
-                .iter()
-                .filter_map(|single| match single.token {
-                    SingleToken::Stored { serial, .. } => Some(serial),
-                    SingleToken::Stateless { .. } => None,
-                })
-                .max(),
-            ChannelChange::Floor { floors } => floors.iter().map(|floor| floor.below).max(),
-            ChannelChange::State { .. } | ChannelChange::Forget { .. } => None,
-        };
-        if let Some(named) = named {
-            let known = highest.entry(*channel).or_default();
-            *known = named.max(*known);
-        }
-    }
-    for (channel, serial) in highest {
-        let sql = "UPDATE channel_count SET serial = max(serial, ?2) WHERE channel = ?1";
-        admin::write(tx, sql, (channel.number(), serial.0))?;
-    }
-    // Stateless tokens bear the second: it must not lie below a floor, either.
-    let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
-    admin::write(tx, sql, [LEAP]).map(drop)
-}
-
+/// Does what the lines hold, with the counters that they refer to.
 fn replay(tx: &mut Tx<'_>, lines: &[Line], done: &mut Recovered) -> Result<()> {
+    serials::raise(tx, lines)?;
     let now = tx.now;
     for line in lines {
         // As it was then.
@@ -343,10 +315,16 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
     let (id, what) = match &line.what {
         What::Begins { .. } => return Ok(()),
         What::SigningKey { key, state } => return replay_key(tx, *key, *state),
+        What::ProviderEnd { provider, actor, source, reason } => {
+            let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
+            return provider_end::replay(tx, *provider, &By { actor, source, reason, at: line.at });
+        }
+        What::ProviderEndDone { provider } => return provider_end::replay_done(tx, *provider),
         what @ (What::Channel { channel, .. }
         | What::Secret { channel, .. }
         | What::AssertionKey { channel, .. }
         | What::Rules { channel, .. }
+        | What::Limits { channel, .. }
         | What::GroupRules { channel, .. }) => (*channel, what),
     };
     let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
@@ -369,8 +347,16 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
             done.assertion_keys += admin::write(tx, sql, params![id.number(), key.0])?;
         }
         What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
+        What::Limits { limits, .. } => {
+            let limits = LimitsPatch::from(*limits);
+            let patch = ChannelPatch { limits, ..ChannelPatch::default() };
+            admin::put_rules(tx, &channel, &patch)?;
+        }
         What::GroupRules { group, rules, .. } => admin::put_group(tx, id, group, rules)?,
-        What::Begins { .. } | What::SigningKey { .. } => {}
+        What::Begins { .. }
+        | What::SigningKey { .. }
+        | What::ProviderEnd { .. }
+        | What::ProviderEndDone { .. } => {}
     }
     Ok(())
 }

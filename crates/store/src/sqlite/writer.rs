@@ -86,6 +86,8 @@ struct Memory {
     last_ending: u64,
     /// What the endings log is to hold of the batch.
     endings: Vec<What>,
+    /// The endings log holds this commit already.
+    logged: bool,
     /// The start number that the batch drew.
     drew: Option<Vec<u8>>,
     wrote: bool,
@@ -464,7 +466,7 @@ impl Loop {
             tell(Reached { position: self.memory.head, commits: self.memory.commits });
         }
         self.memory.endings.clear();
-        self.memory.wrote = false;
+        (self.memory.wrote, self.memory.logged) = (false, false);
         (self.on_commit)(&committed);
     }
 
@@ -489,6 +491,7 @@ impl Memory {
             commits,
             last_ending,
             endings: Vec::new(),
+            logged: false,
             drew: None,
             wrote: false,
         })
@@ -506,7 +509,7 @@ impl Memory {
             log.execute((self.head.number, self.written_at.0, channel, body))?;
         }
         self.commits += 1;
-        if !self.endings.is_empty() {
+        if !self.endings.is_empty() || self.logged {
             self.last_ending = self.commits;
         }
         conn.prepare_cached(
@@ -579,6 +582,12 @@ impl Tx<'_> {
     /// What was noted for the endings log stands there already.
     pub fn forget_endings(&mut self) {
         self.memory.endings.clear();
+    }
+
+    /// This commit stands in the endings log as a whole.
+    pub fn is_logged(&mut self) {
+        self.memory.endings.clear();
+        self.memory.logged = true;
     }
 
     /// Notes that the store bears another start number with this act.

@@ -35,8 +35,9 @@ use tegata_token::{
 use tempfile::TempDir;
 
 /// A store with a mark and an endings log, in one folder.
-struct Kept {
-    folder: TempDir,
+pub struct Kept {
+    /// The folder.
+    pub folder: TempDir,
     vfs: Option<String>,
 }
 
@@ -55,7 +56,8 @@ impl Kept {
         }
     }
 
-    fn path(&self) -> PathBuf {
+    /// The store's file.
+    pub fn path(&self) -> PathBuf {
         self.folder.path().join("tegata.db")
     }
 }

@@ -13,10 +13,12 @@ mod cap_race;
 mod conformance;
 mod crash_points;
 mod disk;
+mod narrowing;
 mod place;
 mod power_loss;
 mod signer;
 mod sqlite_file;
+mod went_back;
 mod world;
 
 /// How many rounds of `quick` to run.

@@ -210,6 +210,12 @@ impl World {
         self.store = Some(self.place.open(false, self.told.on_commit()).await.unwrap());
     }
 
+    /// Opens a store that went back: what was followed of it before does not hold.
+    pub async fn reopen_alone(&mut self) {
+        self.close();
+        self.store = Some(self.place.open(false, Box::new(|_| {})).await.unwrap());
+    }
+
     /// A number that nobody else gets.
     pub fn fresh(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)

@@ -1,0 +1,55 @@
+//! From where a channel counts on after its store went back: no new token may have a
+//! serial that a revocation names.
+
+use super::{admin::write, writer::Tx};
+use crate::{
+    Result,
+    endings::{Line, What},
+};
+use std::collections::BTreeMap;
+use tegata_token::{
+    id::{ChannelId, Serial},
+    view::{ChannelChange, SingleToken},
+};
+
+/// Serials leap by so much: more than a channel can be issued between a backup
+/// and its return, and a million times less than a JSON number holds exactly.
+const LEAP: u64 = 1 << 32;
+
+/// Lets channels count on from the serials that the lines name: a token issued below a
+/// cutoff, or with a serial that was revoked, would be invalid from the start.
+pub(super) fn raise(tx: &Tx<'_>, lines: &[Line]) -> Result<()> {
+    let mut highest = BTreeMap::<ChannelId, (Serial, Serial)>::new();
+    for line in lines {
+        let What::Channel { channel, change } = &line.what else { continue };
+        let (serial, bulk) = highest.entry(*channel).or_default();
+        match change {
+            ChannelChange::Ended { tokens } => {
+                for single in tokens {
+                    if let SingleToken::Stored { serial: named, .. } = single.token {
+                        *serial = named.max(*serial);
+                    }
+                }
+            }
+            ChannelChange::Floor { floors } => {
+                for floor in floors {
+                    (*serial, *bulk) = (floor.below.max(*serial), floor.below.max(*bulk));
+                }
+            }
+            ChannelChange::State { .. } | ChannelChange::Forget { .. } => {}
+        }
+    }
+    for (channel, (serial, bulk)) in highest {
+        let sql = "UPDATE channel_count SET serial = max(serial, ?2),
+                       bulk_serial = max(bulk_serial, ?3) WHERE channel = ?1";
+        write(tx, sql, (channel.number(), serial.0, bulk.0))?;
+    }
+    Ok(())
+}
+
+/// Lets every channel count on from beyond all that its lost tokens can have borne.
+pub(super) fn leap(tx: &Tx<'_>) -> Result<()> {
+    // Stateless tokens have the second one: it must not lie below a cutoff, either.
+    let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
+    write(tx, sql, [LEAP]).map(drop)
+}

@@ -1,0 +1,336 @@
+//! Every act that makes a token or a credential invalid, or a rule narrower: what a
+//! store must not lose by going back.
+
+use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
+use std::num::NonZeroU32;
+use tegata_store::{ChannelPatch, Ending, LimitsPatch, SigningKeyChange};
+use tegata_token::{
+    claims::Claims,
+    decide::judge,
+    id::{AssertionKeyId, ProviderId, Serial, TokenId},
+    key::KeyState,
+    law::{Kind, Law, WhenFull},
+    policy::{Channel, ChannelState, GroupSettings},
+    secret::PlainSecret,
+    time::UnixTime,
+    view::SINGLES,
+};
+
+/// When the acts are done.
+pub const LATER: UnixTime = UnixTime(NOW.0 + 120);
+/// When every delay of theirs is over.
+const AFTER_DELAYS: UnixTime = UnixTime(LATER.0 + 3_601);
+
+/// An act that narrows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    RevokeOne,
+    RevokeOneOfMany,
+    RevokeStateless,
+    RevokeGroup,
+    RevokeKind,
+    RevokeAssertionKey,
+    RevokeAll,
+    Evict,
+    Reissue,
+    ReissueWithDelay,
+    Suspend,
+    DeleteChannel,
+    TightenRules,
+    TightenLimits,
+    ReplaceSecret,
+    ReplaceSecretAndRevoke,
+    ReplaceSecretWithOverlap,
+    DeleteKey,
+    DeleteKeyAndRevoke,
+    SetGroup,
+    DeleteGroup,
+    RemoveSigningKey,
+    RemoveAllSigningKeys,
+    BeginProviderEnd,
+    FinishProviderEnd,
+}
+
+use Act::*;
+
+/// All of them.
+pub const ALL: [Act; 25] = [
+    RevokeOne,
+    RevokeOneOfMany,
+    RevokeStateless,
+    RevokeGroup,
+    RevokeKind,
+    RevokeAssertionKey,
+    RevokeAll,
+    Evict,
+    Reissue,
+    ReissueWithDelay,
+    Suspend,
+    DeleteChannel,
+    TightenRules,
+    TightenLimits,
+    ReplaceSecret,
+    ReplaceSecretAndRevoke,
+    ReplaceSecretWithOverlap,
+    DeleteKey,
+    DeleteKeyAndRevoke,
+    SetGroup,
+    DeleteGroup,
+    RemoveSigningKey,
+    RemoveAllSigningKeys,
+    BeginProviderEnd,
+    FinishProviderEnd,
+];
+
+/// Acts of a store that narrow nothing, or nothing that a store can bring back.
+pub const OTHERS: [&str; 18] = [
+    "create_provider",
+    "create_channel",
+    "register_key",
+    // An assertion that is taken once lives for half an hour: see decision 8.
+    "take_assertion",
+    "record",
+    "reseal",
+    "set_audit_key",
+    "seal_audit",
+    "expire_audit",
+    "sweep",
+    "stamp_used",
+    "stamp_keys",
+    "stamp_secrets",
+    "queue_warnings",
+    "warning_tried",
+    "forget",
+    "trim",
+    "advance_clock",
+];
+
+impl Act {
+    /// The act of the store that does it.
+    pub fn of_store(self) -> &'static str {
+        match self {
+            RevokeOne | RevokeOneOfMany | RevokeStateless | RevokeGroup | RevokeKind
+            | RevokeAssertionKey | RevokeAll => "end",
+            Evict | Reissue | ReissueWithDelay => "issue",
+            Suspend | DeleteChannel | TightenRules | TightenLimits => "change_channel",
+            ReplaceSecret | ReplaceSecretAndRevoke | ReplaceSecretWithOverlap => "replace_secret",
+            DeleteKey | DeleteKeyAndRevoke => "delete_key",
+            SetGroup => "set_group",
+            DeleteGroup => "delete_group",
+            RemoveSigningKey | RemoveAllSigningKeys => "change_signing_keys",
+            BeginProviderEnd => "begin_provider_end",
+            FinishProviderEnd => "go_on_with_provider_end",
+        }
+    }
+}
+
+/// Two channels with tokens of every sort.
+pub struct Scene {
+    /// The one that acts are about.
+    pub shop: Shop,
+    /// The other one.
+    pub other: Shop,
+    /// Tokens of both.
+    pub tokens: Vec<Claims>,
+    short_lived: Serial,
+    stateless: Claims,
+    one_of_many: Serial,
+    groups_key: AssertionKeyId,
+}
+
+impl Scene {
+    /// Sets it up at [`NOW`]; the store has written a later time at the end.
+    pub async fn set(world: &World) -> Self {
+        let (shop, other) = (world.shop().await, world.shop().await);
+        let groups_key = world.register(shop.id, 1, Some(group("team"))).await.unwrap();
+        let settings =
+            GroupSettings { cap: Some(2), when_full: None, contact: Some("team@b.c".into()) };
+        world.set_group(shop.id, group("team"), settings.into(), by(NOW)).await.unwrap();
+        let mut tokens = Vec::new();
+        for shop in [&shop, &other] {
+            for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived] {
+                tokens.push(world.ask(shop, Ask::new(kind)).await.unwrap().claims);
+            }
+            tokens.push(stateless(world, shop, Ask::new(Kind::Stateless)).await);
+        }
+        let team = || Ask::new(Kind::ShortLived).group("team");
+        for ask in [team(), team(), Ask::new(Kind::V21).group("team").signed(groups_key, 1)] {
+            tokens.push(world.ask(&shop, ask).await.unwrap().claims);
+        }
+        tokens.push(stateless(world, &shop, Ask::new(Kind::Stateless).group("team")).await);
+        // As many as a view keeps apart: the next one makes them one cutoff.
+        for _ in 0..SINGLES {
+            let serial = world.get(&shop, Ask::new(Kind::V21)).await;
+            world.revoke(&shop, Ending::Stored { serial }, NOW).await;
+        }
+        let last = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
+        let (short_lived, one_of_many) = (tokens[1].serial, last.serial);
+        let stateless = tokens[3].clone();
+        tokens.push(last);
+        // A recovery takes the last seconds before a backup for lost.
+        let provider = ProviderId::from_number(9).unwrap();
+        world.create_provider(provider, "Later".into(), by(NOW.plus(60))).await.unwrap();
+        Self { shop, other, tokens, short_lived, stateless, one_of_many, groups_key }
+    }
+
+    /// What must have been done before `act`, in a commit of its own.
+    pub async fn prepare(&self, world: &World, act: Act) {
+        if act == FinishProviderEnd {
+            world.begin_provider_end(world.provider, by(LATER)).await.unwrap();
+        }
+    }
+
+    /// Does `act`, in one commit.
+    pub async fn perform(&mut self, world: &World, act: Act) {
+        let (id, at) = (self.shop.id, LATER);
+        let end = async |ending| {
+            world.revoke(&self.shop, ending, at).await;
+        };
+        let ask = async |ask: Ask| {
+            world.ask(&self.shop, ask.at(at)).await.unwrap();
+        };
+        match act {
+            RevokeOne => end(Ending::Stored { serial: self.short_lived }).await,
+            RevokeOneOfMany => end(Ending::Stored { serial: self.one_of_many }).await,
+            RevokeStateless => {
+                let Claims { id, expires_at, .. } = self.stateless;
+                end(Ending::Stateless { id, expires_at }).await;
+            }
+            RevokeGroup => end(Ending::Group(group("team"))).await,
+            RevokeKind => end(Ending::Kind(Kind::V21)).await,
+            RevokeAssertionKey => end(Ending::AssertionKey(self.groups_key)).await,
+            RevokeAll => end(Ending::All).await,
+            Evict => ask(Ask::new(Kind::ShortLived).group("team")).await,
+            Reissue => ask(Ask::new(Kind::LongLived)).await,
+            ReissueWithDelay => ask(Ask::new(Kind::LongLived).delay(3_600)).await,
+            Suspend | DeleteChannel | TightenRules | TightenLimits => {
+                world.change_channel(id, patch(act), by(at)).await.unwrap();
+            }
+            ReplaceSecret | ReplaceSecretAndRevoke | ReplaceSecretWithOverlap => {
+                let secret = PlainSecret::from_caller("another one".to_owned());
+                let keep = if act == ReplaceSecretWithOverlap { 600 } else { 0 };
+                let revoke = act == ReplaceSecretAndRevoke;
+                world.replace_secret(id, secret.hash(), keep, revoke, by(at)).await.unwrap();
+                self.shop.secret = secret;
+            }
+            DeleteKey | DeleteKeyAndRevoke => {
+                let (key, revoke) = (self.groups_key, act == DeleteKeyAndRevoke);
+                world.delete_key(id, key, revoke, by(at)).await.unwrap();
+            }
+            SetGroup => {
+                let when_full = Some(WhenFull::Refuse);
+                let settings = GroupSettings { cap: Some(1), when_full, contact: None };
+                world.set_group(id, group("team"), settings.into(), by(at)).await.unwrap();
+            }
+            DeleteGroup => {
+                world.delete_group(id, group("team"), by(at)).await.unwrap();
+            }
+            RemoveSigningKey => {
+                let (key, successor) = (signing_key(1).id, signing_key(2));
+                let change = SigningKeyChange::Remove { key, successor };
+                world.change_signing_keys(change, by(at)).await.unwrap();
+            }
+            RemoveAllSigningKeys => {
+                let change = SigningKeyChange::RemoveAll { successor: signing_key(2) };
+                world.change_signing_keys(change, by(at)).await.unwrap();
+            }
+            BeginProviderEnd => {
+                world.begin_provider_end(world.provider, by(at)).await.unwrap();
+            }
+            FinishProviderEnd => finish_provider_ends(world).await,
+        }
+    }
+
+    /// What holds: which tokens are good, soon and when every delay is over; the rules
+    /// and credentials of both channels; and what is still to be revoked.
+    pub async fn facts(&self, world: &World) -> Vec<String> {
+        let view = world.state().await.unwrap().view;
+        let mut facts = Vec::new();
+        for token in &self.tokens {
+            let good = [LATER, AFTER_DELAYS].map(|at| judge(token, at, &view).is_ok());
+            facts.push(format!("{:?} {:?} {:?} {good:?}", token.kind, token.serial, token.group));
+        }
+        for shop in [&self.shop, &self.other] {
+            let Some(channel) = world.channel(shop.id).await.unwrap() else {
+                facts.push("deleted".to_owned());
+                continue;
+            };
+            let hashes: Vec<_> = channel.secrets.iter().map(|it| it.hash.to_stored()).collect();
+            let counts = Channel { revision: 0, bulk_serial: Serial(0), ..channel };
+            facts.push(format!("{counts:?} {hashes:?}"));
+        }
+        let under_way = world.provider_ends().await.unwrap();
+        let providers = under_way.iter().map(|it| it.provider);
+        facts.push(format!("{:?}", Vec::from_iter(providers)));
+        facts
+    }
+
+    /// Asks for new tokens after `act`, and expects each to be good.
+    pub async fn new_tokens_are_good(&self, world: &World, act: Act, at: UnixTime) {
+        for shop in [&self.shop, &self.other] {
+            if shop.id == self.shop.id && matches!(act, Suspend | DeleteChannel) {
+                continue;
+            }
+            for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived, Kind::Stateless] {
+                let ask = Ask::new(kind).at(at);
+                // Only where the rules for assertions are stricter now.
+                if kind == Kind::V21 && act == TightenRules && shop.id == self.shop.id {
+                    continue;
+                }
+                let claims = match kind {
+                    Kind::Stateless => stateless(world, shop, ask).await,
+                    _ => world.ask(shop, ask).await.unwrap().claims,
+                };
+                let view = world.state().await.unwrap().view;
+                let judged = judge(&claims, at, &view);
+                assert!(judged.is_ok(), "{act:?}: a new {kind:?} token: {judged:?}");
+            }
+        }
+    }
+}
+
+/// Every setting of a channel that can be narrowed: a new one does not compile here.
+fn patch(act: Act) -> ChannelPatch {
+    let rate = |n| Some(NonZeroU32::new(n));
+    let tight = act == TightenRules;
+    ChannelPatch {
+        name: None,
+        law: tight.then_some(Law::Legacy2020),
+        state: match act {
+            Suspend => Some(ChannelState::Suspended),
+            DeleteChannel => Some(ChannelState::Deleted),
+            _ => None,
+        },
+        group_cap: tight.then_some(1),
+        group_when_full: tight.then_some(WhenFull::Refuse),
+        own_audience_only: tight.then_some(true),
+        single_use_assertions: tight.then_some(true),
+        limits: match act {
+            TightenLimits => LimitsPatch {
+                issue_rate_short_lived: rate(1),
+                issue_rate: rate(2),
+                check_rate: rate(3),
+                storm_issues: Some(Some(4)),
+                storm_window_seconds: rate(5),
+                storm_rest_seconds: rate(6),
+            },
+            _ => LimitsPatch::default(),
+        },
+    }
+}
+
+/// Does what is left of the revocations of providers.
+pub async fn finish_provider_ends(world: &World) {
+    for under_way in world.provider_ends().await.unwrap() {
+        let (_, done) = world.go_on_with_provider_end(under_way.job, 100, LATER).await.unwrap();
+        assert!(done);
+    }
+}
+
+/// A stateless token, as a server makes it.
+async fn stateless(world: &World, shop: &Shop, ask: Ask) -> Claims {
+    let grant = world.grant(shop, &ask).await;
+    let keys = world.state().await.unwrap().signing_keys;
+    let key = keys.iter().find(|key| key.state == KeyState::Active).unwrap().id;
+    grant.stateless_claims(TokenId(u128::from(world.fresh()).to_be_bytes()), key, ask.at)
+}

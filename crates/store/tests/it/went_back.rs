@@ -1,0 +1,119 @@
+//! A store that went back, by one commit or to a backup, beside a newer journal: what was
+//! narrowed stays so, and what is issued from then on is good.
+
+use crate::{
+    crash_points::Kept,
+    narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_ends},
+    place::Place,
+    world::{World, by, signing_key},
+};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+use tegata_store::{
+    SigningKeyChange,
+    sqlite::{self, MarkFile, Recovering, Recovery},
+};
+use tegata_token::key::KeyState;
+
+/// The store and its mark, which are on one disk, without the journal.
+const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "mark"];
+
+/// Reads them while nothing is written. That drops the locks of this process on the
+/// store, and there is no other one.
+fn copy(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let read = |name: &str| (folder.join(name), fs::read(folder.join(name)).ok());
+    FILES.map(read).into()
+}
+
+fn put_back(files: &[(PathBuf, Option<Vec<u8>>)], folder: &Path) {
+    for (path, bytes) in files {
+        match bytes {
+            Some(bytes) => fs::write(path, bytes).unwrap(),
+            None => drop(fs::remove_file(path)),
+        }
+    }
+    // Shared memory does not survive.
+    let _ = fs::remove_file(folder.join("tegata.db-shm"));
+}
+
+/// What a server does at its start.
+async fn start(world: &mut World) {
+    world.reopen_alone().await;
+    let keys = world.state().await.unwrap().signing_keys;
+    if !keys.iter().any(|key| key.state == KeyState::Active) {
+        let add = SigningKeyChange::Add(signing_key(7));
+        world.change_signing_keys(add, by(LATER)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() {
+    for act in ALL {
+        let place = <Kept as Place>::new();
+        let folder = place.folder.path().to_owned();
+        let mut world = World::at(Box::new(place)).await;
+        let mut scene = Scene::set(&world).await;
+        scene.prepare(&world, act).await;
+        let files = copy(&folder);
+        scene.perform(&world, act).await;
+        let facts = scene.facts(&world).await;
+        let journal = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
+
+        world.close();
+        put_back(&files, &folder);
+        start(&mut world).await;
+        assert_eq!(scene.facts(&world).await, facts, "{act:?}");
+        let lines = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
+        assert_eq!(lines, journal, "{act:?}: its lines are there already");
+        scene.new_tokens_are_good(&world, act, LATER).await;
+        for _ in 0..2 {
+            start(&mut world).await;
+            scene.new_tokens_are_good(&world, act, LATER).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
+    for act in ALL {
+        let place = <Kept as Place>::new();
+        let (store, folder) = (place.path(), place.folder.path().to_owned());
+        let mut world = World::at(Box::new(place)).await;
+        let mut scene = Scene::set(&world).await;
+        let backup = folder.join("backup.db");
+        sqlite::backup(&store, &backup, &mut |_, _| ()).unwrap();
+        scene.prepare(&world, act).await;
+        scene.perform(&world, act).await;
+        let facts = scene.facts(&world).await;
+        world.close();
+
+        sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
+        let journal = folder.join("endings");
+        let recovering = Recovering::open(&store, Recovery::Replay(&journal), false).unwrap();
+        let mark = MarkFile { path: folder.join("mark"), fresh: [3; 16] };
+        let (lost, by) = (Vec::new(), by(LATER));
+        recovering.recover(signing_key(8), lost, false, mark, by).await.unwrap();
+        start(&mut world).await;
+        assert_eq!(scene.facts(&world).await, facts, "{act:?}");
+        finish_provider_ends(&world).await;
+        scene.new_tokens_are_good(&world, act, LATER).await;
+    }
+}
+
+#[test]
+fn every_act_of_a_store_narrows_and_is_tried_or_is_named_as_one_that_does_not() {
+    let source = include_str!("../../src/lib.rs");
+    let (_, acts) = source.split_once("// ---- Acts.").unwrap();
+    let (acts, _) = acts.split_once("\n}\n").unwrap();
+    let name = |line: &str| -> Option<String> {
+        let (name, _) = line.trim().strip_prefix("async fn ")?.split_once('(')?;
+        Some(name.to_owned())
+    };
+    let there: BTreeSet<String> = acts.lines().filter_map(name).collect();
+    let narrowing = ALL.map(Act::of_store);
+    let known = narrowing.iter().chain(&OTHERS).map(|&name| name.to_owned());
+    assert_eq!(there, BTreeSet::from_iter(known));
+}
