@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::line::{self, Channel, With, is_good, token_in, verify};
 use crate::pause;
 use crate::process::http::{Connection, Request};
 use crate::process::key::Key;
 use crate::process::{Server, serve};
-use crate::signals::wait;
+use crate::signals::{Killed, wait};
 
 /// On a store whose name is given, so that every process means the same one.
 fn on_store(home: &Path) -> Command {
@@ -27,9 +27,9 @@ async fn first(home: &Path) -> (Server, Channel, String) {
 }
 
 /// What a process says that ends by itself, with code 1.
-async fn said_at_its_end(process: &mut Child) -> String {
-    let ended = wait(process).await;
-    let stderr = process.stderr.take().expect("piped");
+async fn said_at_its_end(mut process: Killed) -> String {
+    let ended = wait(&mut process.0).await;
+    let stderr = process.0.stderr.take().expect("piped");
     let said = std::io::read_to_string(stderr).expect("text");
     assert_eq!(ended.code(), Some(1), "{ended}: {said}");
     said
@@ -60,7 +60,7 @@ async fn a_second_process_is_refused_where_the_lock_beside_the_store_was_removed
     for _ in 0..2 {
         fs::remove_file(home.path().join("tegata.db.lock")).expect("removed");
         let second = on_store(home.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let said = said_at_its_end(&mut second.expect("started")).await;
+        let said = said_at_its_end(Killed(second.expect("started"))).await;
         assert!(said.contains("tegata.db is in use by another process"), "{said}");
     }
     let tegata = |words: &[&str]| {

@@ -127,7 +127,7 @@ fn send(process: &Child, signal: &str) {
 }
 
 /// A process that ends with the test.
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
