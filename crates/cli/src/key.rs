@@ -14,8 +14,9 @@ use std::{
     io::{Read, Write},
     path::PathBuf,
 };
-use tegata_client::key::PrivateKey;
+use tegata_client::{key::PrivateKey, public_key::public_jwk};
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
+use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -51,7 +52,8 @@ pub struct Register {
     /// Bind the key to a group: tokens asked for with it belong to that group.
     #[arg(long)]
     group: Option<Group>,
-    /// File with the public JWK, or `-` for stdin.
+    /// File with the public key, or `-` for stdin: a JWK, a set of exactly one JWK, or
+    /// PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`). A private key is refused and not sent.
     file: PathBuf,
 }
 
@@ -107,21 +109,16 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
 }
 
 pub async fn register(api: &Api, out: &Output, args: Register) -> anyhow::Result<()> {
-    let mut text = String::new();
+    let mut document = Zeroizing::new(Vec::new());
     let read = if args.file.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text)
+        std::io::stdin().read_to_end(&mut document)
     } else {
-        std::fs::File::open(&args.file).and_then(|mut file| file.read_to_string(&mut text))
+        std::fs::File::open(&args.file).and_then(|mut file| file.read_to_end(&mut document))
     };
     let name = args.file.display();
     read.map_err(|error| BadUsage(format!("cannot read {name}: {error}")))?;
-    let jwk: Value = serde_json::from_str(&text)
-        .map_err(|error| BadUsage(format!("{name} is not JSON: {error}")))?;
-    // Refused by the authority as well; but what is private had better not travel.
-    if jwk.get("d").is_some() {
-        let advice = "it holds a private key; register the public half only";
-        return Err(BadUsage(format!("{name}: {advice}")).into());
-    }
+    // Refused by the authority as well; but a private part must not travel at all.
+    let jwk = public_jwk(&document).map_err(|error| BadUsage(format!("{name}: {error}")))?;
     let registered = post_key(api, args.channel, jwk, args.group).await?;
     out.thing(&registered, &["kid"])
 }

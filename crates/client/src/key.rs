@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 /// what to do about it, and nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadKey(String);
+pub struct BadKey(pub(crate) String);
 
 fn bad(what: &str) -> BadKey {
     BadKey(what.to_owned())
@@ -198,7 +198,7 @@ fn numbers(pkcs8: &[u8]) -> Option<[&[u8]; 8]> {
 
 /// The content of the DER value (X.690, section 8.1) that `der` begins with, and
 /// what comes behind it.
-fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, length], rest) = der.split_first_chunk()?;
     if found != tag {
         return None;

@@ -10,5 +10,6 @@ pub mod call;
 pub mod holder;
 pub mod key;
 pub mod machine;
+pub mod public_key;
 pub mod renewal;
 pub mod wanted;

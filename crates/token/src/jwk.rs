@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{
     AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse, RSAKeyParameters,
 };
+use serde_json::Value;
 use std::{fmt, sync::Arc};
 
 /// Why a JWK cannot be registered, and what to do about it.
@@ -48,6 +49,35 @@ pub enum BadJwk {
     Weak,
 }
 
+/// The private and symmetric members of a JWK (RFC 7518, sections 6.2.2, 6.3.2 and
+/// 6.4.1; RFC 8037, section 2).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Whether a JSON document holds a private part of a key at any depth: a private member
+/// of a JWK, or a text that [`is_private_text`] recognises. Of a repeated member the
+/// last value counts; the name of a private member counts whatever its value is.
+#[must_use]
+pub fn holds_private_part(json: &Value) -> bool {
+    match json {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            PRIVATE.contains(&name.as_str()) || is_private_text(name) || holds_private_part(value)
+        }),
+        Value::Array(items) => items.iter().any(holds_private_part),
+        Value::String(text) => is_private_text(text),
+        _ => false,
+    }
+}
+
+/// Whether a text is, or contains, a private key: PEM of any kind (PKCS #1, PKCS #8,
+/// SEC 1, encrypted, OpenSSH, PGP), PuTTY's format, or JSON with a private part.
+#[must_use]
+pub fn is_private_text(text: &str) -> bool {
+    text.contains("PRIVATE KEY")
+        || text.contains("PuTTY-User-Key-File")
+        || (text.trim_start().starts_with(['{', '['])
+            && serde_json::from_str(text).is_ok_and(|it| holds_private_part(&it)))
+}
+
 /// An RSA public key that may verify assertions. Parsed once; cheap to clone.
 #[derive(Clone)]
 pub struct AssertionKey {
@@ -64,12 +94,12 @@ impl AssertionKey {
     /// # Errors
     /// [`BadJwk`] with the first rule that it breaks.
     pub fn from_jwk(json: &[u8]) -> Result<Self, BadJwk> {
-        let mut members = strict_json::object(json).map_err(|_| BadJwk::NotAnObject)?;
-        // RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1.
-        const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-        if PRIVATE.iter().any(|&name| members.contains_key(name)) {
+        // Asked first: the sender of a private key must learn that the pair is lost,
+        // whatever else is wrong with the document.
+        if serde_json::from_slice(json).is_ok_and(|it| holds_private_part(&it)) {
             return Err(BadJwk::Private);
         }
+        let mut members = strict_json::object(json).map_err(|_| BadJwk::NotAnObject)?;
         if members.contains_key("kid") {
             return Err(BadJwk::HasKid);
         }

@@ -41,6 +41,17 @@ async fn a_jwk_that_breaks_a_rule_is_refused_with_the_rule() {
         let refused = world.post(&shop.at("/assertion-keys"), json!({ "jwk": jwk })).await;
         refused.expect_problem(400, "invalid-jwk");
     }
+    let mut whole = good.clone();
+    whole["d"] = json!("c2VjcmV0LWQ");
+    let pem = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0LWQ\n-----END PRIVATE KEY-----\n";
+    let mut beside = good.clone();
+    beside["x"] = json!({ "deep": [{ "p": "c2VjcmV0LWQ" }] });
+    for private in [json!({ "keys": [whole] }), json!(pem), json!([whole]), beside] {
+        let refused = world.post(&shop.at("/assertion-keys"), json!({ "jwk": private })).await;
+        assert!(!refused.body.to_string().contains("c2VjcmV0LWQ"), "{}", refused.body);
+        assert!(refused.body["detail"].as_str().unwrap().contains("private"), "{}", refused.body);
+        refused.expect_problem(400, "invalid-jwk");
+    }
     let good_text = good.to_string();
     let repeated = format!(r#"{{"jwk":{},"e":"AQAB"}}}}"#, &good_text[..good_text.len() - 1]);
     let refused = world.post(&shop.at("/assertion-keys"), repeated).await;

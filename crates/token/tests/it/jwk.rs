@@ -56,6 +56,28 @@ fn no_private_member_is_taken_whatever_it_holds() {
 }
 
 #[test]
+fn a_private_part_is_refused_as_such_at_any_depth_and_in_any_text() {
+    let mut whole = OWN.jwk();
+    whole["d"] = json!("AQAB");
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nAQAB\n-----END RSA PRIVATE KEY-----\n";
+    for hidden in [
+        json!({ "keys": [whole] }),
+        json!([whole]),
+        json!({ "keys": [[{ "key": { "qi": 1 } }]] }),
+        json!(pem),
+        json!({ "pem": pem }),
+        json!({ "jwk": whole.to_string() }),
+        json!({ pem: null }),
+    ] {
+        assert_eq!(register(&hidden.to_string()), Err(BadJwk::Private), "{hidden}");
+        assert_eq!(with("x-more", hidden.clone()), Err(BadJwk::Private), "within a key: {hidden}");
+    }
+    let twice = OWN.jwk().to_string().replacen('{', "{\"x\":{\"d\":\"AQ\"},", 1);
+    assert_eq!(register(&twice), Err(BadJwk::Private), "beside the public members");
+    assert_eq!(with("x-note", json!("{ no key }")), Ok(()));
+}
+
+#[test]
 fn kid_is_given_back_not_sent() {
     assert_eq!(with("kid", json!("mine")), Err(BadJwk::HasKid));
     assert_eq!(with("kid", json!("")), Err(BadJwk::HasKid));
