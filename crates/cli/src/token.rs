@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use tegata_client::key::{AUDIENCE, PrivateKey};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
+    jwk::is_private_text,
     law::{Kind, LONGEST_DELAY},
     time::{DAY, UnixTime},
 };
@@ -230,8 +231,8 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
     match (file, std::env::var("TEGATA_CHANNEL_SECRET")) {
-        (Some(file), _) => read_secret(&file),
-        (None, Ok(secret)) if !secret.is_empty() => Ok(secret),
+        (Some(file), _) => no_private_key(read_secret(&file)?),
+        (None, Ok(secret)) if !secret.is_empty() => no_private_key(secret),
         _ => {
             let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds \
                           it with --secret-file";
@@ -240,9 +241,18 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
     }
 }
 
+/// A text that goes to the authority, which no private key may.
+fn no_private_key(text: String) -> anyhow::Result<String> {
+    if is_private_text(&text) {
+        let advice = "this is a private key, and nothing was sent; a key is named with --key FILE";
+        return Err(BadUsage(advice.to_owned()).into());
+    }
+    Ok(text)
+}
+
 /// The token, also where it is given as a header bears it.
 fn shown(argument: String) -> anyhow::Result<String> {
-    let text = or_stdin(argument)?;
+    let text = no_private_key(or_stdin(argument)?)?;
     Ok(match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
         _ => text,
@@ -265,7 +275,17 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
 const FIRST: [&str; 6] = ["channel_id", "token_id", "kind", "state", "why", "group"];
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
-    let answer = api.get(&["channels", &args.channel.to_string(), "tokens"], &args).await?;
+    let channel = args.channel.to_string();
+    let answer = api.get(&["channels", &channel, "tokens"], &args).await?;
+    let empty = answer["tokens"].as_array().is_some_and(Vec::is_empty);
+    if let Some(group) = args.group.as_ref().filter(|_| empty) {
+        let groups = api.get(&["channels", &channel, "groups"], &()).await?;
+        let groups = groups["groups"].as_array().into_iter().flatten();
+        let names: Vec<&str> = groups.filter_map(|it| it["group"].as_str()).collect();
+        if !names.contains(&group.as_str()) {
+            eprintln!("note: there is no group {group}; there are: {}", names.join(", "));
+        }
+    }
     let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "ended_by"];
     out.list(&answer, "tokens", &columns)
 }
@@ -326,7 +346,11 @@ impl Telling {
         }
         let answer = api.post_and_wait(path, &what, self.wait).await?;
         if self.dry_run {
-            return out.told(&answer, &json!({ "would_revoke": answer["revoked"] }));
+            let mut table = json!({ "would_revoke": answer["revoked"] });
+            if answer["stateless_too"] == true {
+                table["stateless_too"] = true.into();
+            }
+            return out.told(&answer, &table);
         }
         out.thing(&answer, &["revoked", "position"])
     }

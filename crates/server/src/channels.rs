@@ -137,6 +137,7 @@ mod tests {
             secrets: Vec::new(),
             assertion_keys: Vec::new(),
             groups: Default::default(),
+            used_groups: Default::default(),
             revision,
             bulk_serial: Serial(0),
         }

@@ -92,7 +92,8 @@ pub trait Store: Send + Sync + 'static {
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
     /// A provider's channels, newest first.
     async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>>;
-    /// A channel's groups: those with settings, keys or live tokens at `now`.
+    /// A channel's groups: those with settings, keys or live tokens at `now`, and those
+    /// that stateless tokens were issued for in the last day.
     async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>>;
     /// A channel's stored tokens, newest first.
     async fn tokens(
@@ -185,8 +186,9 @@ pub trait Store: Send + Sync + 'static {
         now: UnixTime,
         by: Option<By>,
     ) -> Result<Issued>;
-    /// Takes an assertion of a channel that takes each one once, for a token that
-    /// needs no row. Refused if it was taken before.
+    /// Prepares a token that needs no row: takes the assertion of a channel that takes
+    /// each one once, and writes the row of a group that is not known yet. Refused if
+    /// the assertion was taken before, or if there is no place for the group.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
     /// Ends tokens.
     async fn end(&self, channel: ChannelId, ending: Ending, dry_run: bool, by: By)
@@ -305,7 +307,8 @@ pub struct Issued {
 /// What a bulk or single ending did.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
-    /// How many stored, live tokens it ended (or would have).
+    /// How many stored, live tokens it ended (or would have); 1 for a stateless token
+    /// that was named by itself.
     pub tokens: usize,
     /// The place of its entry in the log; where it wrote none, of the log's end,
     /// which is behind the act that did its work before it.

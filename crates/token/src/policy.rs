@@ -53,6 +53,8 @@ pub struct Channel {
     pub assertion_keys: Vec<RegisteredKey>,
     /// Groups that have settings of their own.
     pub groups: BTreeMap<Group, GroupSettings>,
+    /// Groups that stateless tokens were issued for, and until when each is remembered.
+    pub used_groups: BTreeMap<Group, UnixTime>,
     /// Counts changes of what is judged by: every field above but the name.
     pub revision: u64,
     /// The place of the last bulk ending; a stateless token carries it.
@@ -139,6 +141,15 @@ pub struct ChannelLimits {
 }
 
 impl Channel {
+    /// Whether the group of a stateless token that is issued `now` is remembered for
+    /// as long as the token lives. Otherwise the store must write its row first.
+    #[must_use]
+    pub fn knows_group_of(&self, grant: &Grant, now: UnixTime) -> bool {
+        let outlives =
+            |group| self.used_groups.get(group).is_some_and(|&it| it >= now.plus(grant.life));
+        grant.group.as_ref().is_none_or(outlives)
+    }
+
     /// What holds for `group`: its own settings, else the channel's.
     #[must_use]
     pub fn rule_of(&self, group: &Group) -> GroupRule {

@@ -1,6 +1,11 @@
 //! Commands against a running server.
 
 use crate::program::{ADMIN_TOKEN, Desk, Home, finish, finish_with, mode};
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -112,6 +117,92 @@ fn only_the_public_half_of_a_key_is_sent() {
     finish_with(&mut command, &public.to_string()).expect(0);
     let listed = desk.json(&["key", "list", "--channel", &other]);
     assert_eq!(listed["assertion_keys"][0]["group"], "kitchen");
+}
+
+/// What listens here fails the test if a command connects to it.
+fn nothing_is_sent(home: &Home, words: &[&str], said: &str) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let mut command = home.tegata(words);
+    command.env("TEGATA_URL", &url).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN);
+    finish(&mut command).expect_error(2, said);
+    assert!(server.accept().is_err(), "it was sent: {words:?}");
+}
+
+#[test]
+fn no_form_of_a_private_key_is_sent_and_every_form_of_a_public_one_is_registered() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    let home = &desk.home;
+    let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let pem = |label: &str, der: &[u8]| {
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    desk.json(&["key", "generate", "--channel", &channel, "--file", "whole.json"]);
+    let whole: Value =
+        serde_json::from_str(&std::fs::read_to_string(home.path("whole.json")).unwrap()).unwrap();
+    let mut without_d = whole.clone();
+    without_d.as_object_mut().unwrap().remove("d");
+    let private = pem("PRIVATE KEY", private.as_ref());
+    for (name, text) in [
+        ("set.json", json!({ "keys": [whole] }).to_string()),
+        ("without_d.json", without_d.to_string()),
+        ("deep.json", json!({ "a": [{ "b": without_d }] }).to_string()),
+        ("private.pem", private.clone()),
+        ("encrypted.pem", private.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")),
+        ("openssh.pem", private.replace("PRIVATE KEY", "OPENSSH PRIVATE KEY")),
+        ("both.pem", format!("{}{private}", pem("PUBLIC KEY", public.as_ref()))),
+    ] {
+        home.file(name, &text);
+        let register = ["key", "register", "--channel", &channel, name];
+        nothing_is_sent(home, &register, "public half only");
+    }
+    let issue = ["token", "issue", "--channel", &channel, "--secret-file", "one_line.json"];
+    home.file("one_line.json", &whole.to_string());
+    nothing_is_sent(home, &issue, "a private key");
+    nothing_is_sent(home, &["token", "explain", &whole.to_string()], "a private key");
+    let two = json!({ "keys": [{ "kty": "RSA" }, { "kty": "RSA" }] }).to_string();
+    home.file("two.json", &two);
+    let register = ["key", "register", "--channel", &channel, "two.json"];
+    nothing_is_sent(home, &register, "a set of 2 keys");
+
+    let n = json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "mine",
+                    "n": whole["n"], "e": whole["e"] });
+    for (name, text) in [
+        ("spki.pem", pem("PUBLIC KEY", public.as_ref())),
+        ("pkcs1.pem", pem("RSA PUBLIC KEY", pair.public_key().as_ref())),
+        ("set.json", json!({ "keys": [n] }).to_string()),
+    ] {
+        home.file(name, &text);
+        let (other, _) = desk.channel();
+        assert!(desk.json(&["key", "register", "--channel", &other, name])["kid"].is_string());
+    }
+}
+
+#[test]
+fn a_revocation_that_names_nothing_fails_and_says_what_there_is() {
+    let desk = Desk::new();
+    let (channel, secret) = desk.channel();
+    for group in ["blue", "red"] {
+        let issue = ["token", "issue", "--channel", &channel, "--group", group];
+        finish(desk.command(&issue).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+    }
+    let revoke = ["token", "revoke", "--channel", &channel];
+    let there = "no such group; there are blue, red";
+    desk.run(&[&revoke[..], &["--group", "blu"]].concat()).expect_error(1, there);
+    desk.run(&[&revoke[..], &["--group", "blu", "--dry-run"]].concat()).expect_error(1, there);
+    desk.run(&["group", "delete", "--channel", &channel, "blu"]).expect_error(1, there);
+    let never = ["--assertion-key", "00000000-0000-4000-8000-000000000000"];
+    desk.run(&[&revoke[..], &never].concat()).expect_error(1, "no such assertion key");
+    let listed = desk.run(&["token", "list", "--channel", &channel, "--group", "blu"]);
+    assert!(listed.err.contains("there is no group blu; there are: blue, red"), "{}", listed.err);
+    listed.expect(0);
+    let done = desk.json(&[&revoke[..], &["--group", "blue"]].concat());
+    assert_eq!((&done["revoked"], &done["stateless_too"]), (&json!(0), &json!(true)));
 }
 
 #[test]

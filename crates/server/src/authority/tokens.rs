@@ -148,7 +148,8 @@ impl Authority {
             });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
-        let grant = if single_use { self.store.take_assertion(grant, now).await? } else { grant };
+        let prepared = !single_use && grant.channel().knows_group_of(&grant, now);
+        let grant = if prepared { grant } else { self.store.take_assertion(grant, now).await? };
         let key = self.active_key().ok_or_else(no_key)?;
         let claims = grant.stateless_claims(id, key, now);
         Ok(Token {

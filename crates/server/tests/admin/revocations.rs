@@ -28,7 +28,7 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
         let again = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
         assert_eq!(again["revoked"], 0, "{what} again");
     };
-    revoke(json!({ "access_token": stateless, "wait_seconds": 5 }), 0).await;
+    revoke(json!({ "access_token": stateless, "wait_seconds": 5 }), 1).await;
     assert_eq!(world.state(&stateless).await, "ended");
     revoke(json!({ "token_id": long_lived_id, "reason": "old" }), 1).await;
     assert_eq!(world.state(&long_lived).await, "ended");
@@ -42,6 +42,89 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
     world.short_lived(&shop, None).await;
     world.v21(&shop, &key, &kid).await;
     revoke(json!({ "all": true }), 2).await;
+}
+
+#[tokio::test]
+async fn a_scope_that_names_nothing_is_not_found_and_nothing_is_written() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let login = world.channel_of(&shop.provider, "line-login").await;
+    let (_, kid) = world.key(&shop, None).await;
+    world.short_lived(&shop, Some("red")).await;
+    world.stateless_of(&shop, Some("blue")).await;
+    let audit = async || world.get("/audit").await.expect(200)["events"].clone();
+    let before = audit().await;
+    let position = world.authority.view().position();
+    let other = "00000000-0000-4000-8000-000000000000";
+    for (shop, what, detail) in [
+        (&shop, json!({ "group": "blu" }), "no such group; there are blue, red".to_owned()),
+        (&login, json!({ "group": "blue" }), "no such group; the channel has none".to_owned()),
+        (
+            &shop,
+            json!({ "assertion_key": other }),
+            format!("no such assertion key; there is {kid}"),
+        ),
+        (
+            &login,
+            json!({ "assertion_key": kid }),
+            "no such assertion key; the channel has none".to_owned(),
+        ),
+    ] {
+        for dry_run in [true, false] {
+            let mut what = what.clone();
+            what["dry_run"] = dry_run.into();
+            let refused = world.post(&shop.at("/revocations"), &what).await;
+            assert_eq!(refused.body["detail"], detail, "{what}");
+            refused.expect_problem(404, "not-found");
+        }
+    }
+    let never = json!({ "kind": "v2.1" });
+    world.post(&login.at("/revocations"), never).await.expect_problem(409, "kind-not-for-channel");
+    for query in ["", "?dry_run=true"] {
+        let refused = world.delete(&shop.at(&format!("/groups/blu{query}"))).await;
+        assert_eq!(refused.body["detail"], "no such group; there are blue, red");
+        refused.expect_problem(404, "not-found");
+        let refused = world.delete(&shop.at(&format!("/assertion-keys/{other}{query}"))).await;
+        refused.expect_problem(404, "not-found");
+    }
+    for anywhere in [
+        json!({ "provider_id": "1234567890", "dry_run": true }),
+        json!({ "provider_id": "1234567890" }),
+        json!({ "signing_key": "AAAAAAAAAAA", "dry_run": true }),
+        json!({ "signing_key": "AAAAAAAAAAA" }),
+    ] {
+        world.post("/revocations", anywhere).await.expect_problem(404, "not-found");
+    }
+    assert_eq!(audit().await, before);
+    assert_eq!(world.authority.view().position(), position);
+}
+
+#[tokio::test]
+async fn stateless_tokens_of_a_scope_are_said_to_be_included() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.stateless_of(&shop, Some("blue")).await;
+    let path = shop.at("/revocations");
+    let by_text = json!({ "access_token": token, "dry_run": true });
+    let told = world.post(&path, by_text).await.expect(200);
+    assert_eq!((&told["revoked"], told.get("stateless_too")), (&json!(1), None));
+    for (what, too) in [
+        (json!({ "kind": "v2.1" }), None),
+        (json!({ "kind": "stateless" }), Some(&json!(true))),
+        (json!({ "all": true }), Some(&json!(true))),
+        (json!({ "group": "blue" }), Some(&json!(true))),
+    ] {
+        for dry_run in [true, false] {
+            let mut what = what.clone();
+            what["dry_run"] = dry_run.into();
+            let told = world.post(&path, &what).await;
+            assert_eq!(told.body.get("stateless_too"), too, "{what}");
+        }
+    }
+    assert_eq!(world.state(&token).await, "ended");
+    let everything = json!({ "all": true, "dry_run": true });
+    let told = world.post("/revocations", everything).await.expect(200);
+    assert_eq!(told["stateless_too"], true);
 }
 
 #[tokio::test]

@@ -173,6 +173,10 @@ impl World {
         self.by_secret(shop, Kind::Stateless, None).await
     }
 
+    pub async fn stateless_of(&self, shop: &Shop, group: Option<&str>) -> String {
+        self.by_secret(shop, Kind::Stateless, group).await
+    }
+
     async fn by_secret(&self, shop: &Shop, kind: Kind, group: Option<&str>) -> String {
         let credential = Credential::Secret(PlainSecret::from_caller(shop.secret.clone()));
         self.issue(shop, kind, credential, group).await

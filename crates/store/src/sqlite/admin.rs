@@ -5,7 +5,7 @@ use super::{
     audit::{NEXT_ACT, write as audit},
     end::{append, end_scope, existing},
     issue::{live, mark_ended, other_groups, rows_of},
-    mark,
+    known, mark,
     rows::{self, unavailable},
     writer::Tx,
 };
@@ -100,13 +100,14 @@ pub(super) fn create_channel(tx: &mut Tx<'_>, new: &NewChannel, by: &By) -> Resu
         secrets: vec![Secret { hash: new.secret, until: None }],
         assertion_keys: Vec::new(),
         groups: Default::default(),
+        used_groups: Default::default(),
         revision: 1,
         bulk_serial: Serial(0),
     })
 }
 
 /// Counts a change of what the channel's requests are judged by.
-fn revise(tx: &mut Tx<'_>, channel: ChannelId) -> Result<()> {
+pub(super) fn revise(tx: &mut Tx<'_>, channel: ChannelId) -> Result<()> {
     let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
     write(tx, sql, [channel.number()])?;
     tx.touch(channel);
@@ -203,6 +204,8 @@ pub(super) fn put_rules(tx: &mut Tx<'_>, old: &Channel, patch: &ChannelPatch) ->
 pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
+    write(tx, "DELETE FROM group_use WHERE channel = ?1", [id.number()])?;
+    write(tx, "DELETE FROM deleted_key WHERE channel = ?1", [id.number()])?;
     for number in rows_of(tx, id).map_err(unavailable)?.numbers {
         mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
@@ -279,7 +282,7 @@ pub(super) fn register_key(
 
 fn check_place_for(tx: &Tx<'_>, channel: &Channel, group: &Group) -> Result<()> {
     let live = live(tx, channel.id).map_err(unavailable)?;
-    if other_groups(channel, &live, group) >= GROUPS {
+    if other_groups(channel, &live, group, tx.now) >= GROUPS {
         return Err(Refusal::TooManyGroups.into());
     }
     Ok(())
@@ -298,6 +301,7 @@ pub(super) fn delete_key(
         return Err(Error::NotFound("assertion key"));
     }
     revise(tx, id)?;
+    known::key_was_deleted(tx, id, key)?;
     tx.note_ending(What::AssertionKey { channel: id, key });
     let scope = Scope::AssertionKey { key };
     let revoked = if revoke_tokens { end_scope(tx, &channel, scope)? } else { 0 };
@@ -350,19 +354,21 @@ pub(super) fn delete_group(
     by: &By,
 ) -> Result<usize> {
     let channel = existing(tx, id)?;
+    if !known::group_exists(tx, &channel, group)? {
+        return Err(Error::NotFound("group"));
+    }
     let named = (id.number(), group.as_str());
     let settings = write(tx, "DELETE FROM channel_group WHERE channel = ?1 AND name = ?2", named)?;
     let keys = write(tx, "DELETE FROM assertion_key WHERE channel = ?1 AND grp = ?2", named)?;
     let revoked = end_scope(tx, &channel, Scope::Group { group: group.clone() })?;
-    if settings + keys > 0 {
-        revise(tx, id)?;
-    }
+    known::group_was_deleted(tx, id, group)?;
     if settings > 0 {
         let (group, rules) = (group.clone(), GroupSettings::default());
         tx.note_ending(What::GroupRules { channel: id, group, rules });
     }
     let of_group = |key: &&RegisteredKey| key.group.as_ref() == Some(group);
     for key in channel.assertion_keys.iter().filter(of_group) {
+        known::key_was_deleted(tx, id, key.id)?;
         tx.note_ending(What::AssertionKey { channel: id, key: key.id });
     }
     let detail = json!({ "group": group, "keys": keys, "revoked": revoked });

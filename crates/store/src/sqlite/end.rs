@@ -17,7 +17,8 @@ use tegata_token::{
     view::{ChannelChange, ChannelFacts, Entry, Floor, Scope, Single, SingleToken},
 };
 
-/// Ends tokens of a channel; answers how many stored ones lived until now.
+/// Ends tokens of a channel; answers how many stored ones lived until now, and 1 for a
+/// stateless one that is named by itself.
 pub(super) fn end(
     tx: &mut Tx<'_>,
     id: ChannelId,
@@ -29,10 +30,7 @@ pub(super) fn end(
     let ended = match ending {
         Ending::Stored { serial } => end_stored(tx, &channel, *serial, dry_run)?,
         Ending::Stateless { id: token, expires_at } => {
-            if !dry_run {
-                end_stateless(tx, &channel, *token, *expires_at)?;
-            }
-            0
+            end_stateless(tx, &channel, *token, *expires_at, dry_run)?
         }
         _ => {
             let scope = match ending {
@@ -41,6 +39,7 @@ pub(super) fn end(
                 Ending::AssertionKey(key) => Scope::AssertionKey { key: *key },
                 _ => Scope::Channel,
             };
+            super::known::check_scope(tx, &channel, &scope)?;
             if dry_run {
                 covered(tx, &channel, &scope)?.len()
             } else {
@@ -124,10 +123,20 @@ fn end_stored(tx: &mut Tx<'_>, channel: &Channel, serial: Serial, dry_run: bool)
     Ok(1)
 }
 
-fn end_stateless(tx: &mut Tx<'_>, channel: &Channel, id: TokenId, until: UnixTime) -> Result<()> {
+/// Answers 1 where the token was neither revoked by itself nor expired before.
+fn end_stateless(
+    tx: &mut Tx<'_>,
+    channel: &Channel,
+    id: TokenId,
+    until: UnixTime,
+    dry_run: bool,
+) -> Result<usize> {
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
     if facts.stateless.contains_key(&id) || until <= tx.now {
-        return Ok(());
+        return Ok(0);
+    }
+    if dry_run {
+        return Ok(1);
     }
     // Those whose token has expired meanwhile only wait to be forgotten.
     let held = facts.stateless.values().filter(|&&until| until > tx.now).count();
@@ -136,7 +145,8 @@ fn end_stateless(tx: &mut Tx<'_>, channel: &Channel, id: TokenId, until: UnixTim
     }
     let tokens = vec![Single { token: SingleToken::Stateless { id }, until }];
     let change = ChannelChange::Ended { tokens };
-    append(tx, facts, Entry::Channel { channel: channel.id, change })
+    append(tx, facts, Entry::Channel { channel: channel.id, change })?;
+    Ok(1)
 }
 
 /// So many are held at the most, with those that expired and are not forgotten

@@ -40,7 +40,7 @@ pub(super) fn issue(
     let rows = rows_of(tx, channel).map_err(unavailable)?;
     let live = &rows.live;
     let groups = match grant.group() {
-        Some(group) => other_groups(grant.channel(), live, group),
+        Some(group) => other_groups(grant.channel(), live, group, tx.now),
         None => 0,
     };
     let serial = count.serial.next();
@@ -161,10 +161,11 @@ fn take_assertion(tx: &Tx<'_>, grant: &Grant) -> Result<()> {
         .map_err(unavailable)
 }
 
-/// As [`take_assertion`], for a token without a row.
+/// As [`take_assertion`], for a token without a row, whose group gets one instead.
 pub(super) fn take_for_stateless(tx: &mut Tx<'_>, grant: &Grant) -> Result<Grant> {
     let (_, grant) = current(tx, grant)?;
     take_assertion(tx, &grant)?;
+    super::known::use_group(tx, &grant)?;
     Ok(grant.into_owned())
 }
 
@@ -284,11 +285,13 @@ pub(super) fn live(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Vec<Live
 }
 
 /// How many groups beside `own` take a place: those with live tokens, keys or
-/// settings.
-pub(super) fn other_groups(channel: &Channel, live: &[Live], own: &Group) -> usize {
+/// settings, and those that stateless tokens were issued for lately.
+pub(super) fn other_groups(channel: &Channel, live: &[Live], own: &Group, now: UnixTime) -> usize {
     let with_tokens = live.iter().filter_map(|token| token.group.as_ref());
     let with_keys = channel.assertion_keys.iter().filter_map(|key| key.group.as_ref());
-    let all: BTreeSet<_> = with_tokens.chain(with_keys).chain(channel.groups.keys()).collect();
+    let used = channel.used_groups.iter().filter(|(_, until)| **until > now).map(|(it, _)| it);
+    let named = with_keys.chain(channel.groups.keys()).chain(used);
+    let all: BTreeSet<_> = with_tokens.chain(named).collect();
     all.into_iter().filter(|&group| group != own).count()
 }
 

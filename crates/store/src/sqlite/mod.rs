@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod end;
 mod issue;
+mod known;
 mod lock;
 mod look;
 mod mark;

@@ -126,6 +126,9 @@ pub(super) fn groups(
             all.entry(group.clone()).or_insert_with(|| new(group)).assertion_keys += 1;
         }
     }
+    for (group, _) in channel.used_groups.iter().filter(|(_, until)| **until > now) {
+        all.entry(group.clone()).or_insert_with(|| new(group));
+    }
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
     // The law keeps this list short.
     let live = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;

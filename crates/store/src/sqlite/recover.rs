@@ -345,6 +345,7 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
         What::AssertionKey { key, .. } => {
             let sql = "DELETE FROM assertion_key WHERE channel = ?1 AND id = ?2";
             done.assertion_keys += admin::write(tx, sql, params![id.number(), key.0])?;
+            super::known::key_was_deleted(tx, id, *key)?;
         }
         What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
         What::Limits { limits, .. } => {

@@ -151,6 +151,7 @@ pub(super) fn channel(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Chan
         secrets,
         assertion_keys: assertion_keys(conn, id)?,
         groups: groups(conn, id)?,
+        used_groups: used_groups(conn, id)?,
         revision: row.get("revision")?,
         bulk_serial: Serial(row.get("bulk_serial")?),
     })
@@ -192,6 +193,15 @@ fn groups(
     let rows = query.query_map([id.number()], |row| {
         let settings: String = row.get("settings")?;
         Ok((parsed(row.get("name")?)?, from_json(&settings)?))
+    })?;
+    rows.collect()
+}
+
+fn used_groups(conn: &Connection, id: ChannelId) -> rusqlite::Result<BTreeMap<Group, UnixTime>> {
+    let sql = "SELECT name, until FROM group_use WHERE channel = ?1 AND deleted = 0";
+    let mut query = conn.prepare_cached(sql)?;
+    let rows = query.query_map([id.number()], |row| {
+        Ok((parsed(row.get("name")?)?, UnixTime(row.get("until")?)))
     })?;
     rows.collect()
 }

@@ -73,7 +73,7 @@ impl Live {
                 acts.push(Box::pin(async move { $act.await.map(drop) }))
             };
         }
-        act!(world.end(shop.id, Ending::Group(group("a")), false, by(NOW)));
+        act!(world.end(shop.id, Ending::AssertionKey(shop.kid), false, by(NOW)));
         act!(world.end(other.id, Ending::All, false, by(NOW)));
         let secret = PlainSecret::from_random([world.fresh() as u8; 16]).hash();
         act!(world.replace_secret(other.id, secret, 60, true, by(NOW)));
@@ -471,7 +471,7 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_done_that_cannot_be_audited() {
     let (world, conn, shop, _) = marked().await;
-    let token = world.get(&shop, Ask::new(Kind::V21)).await;
+    let token = world.get(&shop, Ask::new(Kind::V21).group("a")).await;
     let trigger = "CREATE TRIGGER boom BEFORE INSERT ON audit
                    BEGIN SELECT RAISE(ABORT, 'marked'); END";
     conn.execute_batch(trigger).unwrap();

@@ -98,6 +98,10 @@ cases! {
         what_was_taken_once_is_kept_until_a_day_after_it_expired;
     ending:
         every_ending_ends_what_it_says_and_a_dry_run_counts_the_same
+        a_scope_that_names_nothing_is_refused_and_leaves_no_trace
+        a_group_of_stateless_tokens_alone_is_known_while_they_live
+        stateless_tokens_find_no_place_for_a_hundred_and_first_group
+        a_deleted_group_or_key_is_known_until_its_last_token_has_expired
         an_ending_is_done_once
         single_endings_are_folded_and_the_fold_lets_the_others_live
         stateless_endings_are_bounded

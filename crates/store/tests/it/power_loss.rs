@@ -21,7 +21,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tegata_store::{ChannelPatch, Ending, Store, sqlite::Faults};
+use tegata_store::{ChannelPatch, Ending, Error, Store, sqlite::Faults};
 use tegata_token::{
     claims::Claims,
     decide::judge,
@@ -123,7 +123,11 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let of = Some(self::group(&group));
                 let of_group = |it: &&Claims| it.channel == shop.id && it.group == of;
                 let ends: Vec<_> = known().issued.iter().filter(of_group).cloned().collect();
-                world.revoke(&shop, Ending::Group(self::group(&group)), NOW).await;
+                let ending = Ending::Group(self::group(&group));
+                match world.end(shop.id, ending, false, crate::world::by(NOW)).await {
+                    Err(Error::NotFound("group")) => continue,
+                    done => done.unwrap(),
+                };
                 let mut known = known();
                 known.ended.extend(ends);
                 known.audited += 1;

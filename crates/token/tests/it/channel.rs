@@ -41,6 +41,7 @@ pub fn channel() -> Channel {
         secrets: vec![Secret { hash: secret(SECRET).hash(), until: None }],
         assertion_keys: vec![registered(&OWN, None)],
         groups: BTreeMap::new(),
+        used_groups: Default::default(),
         revision: 1,
         bulk_serial: Serial(0),
     }

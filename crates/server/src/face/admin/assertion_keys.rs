@@ -1,7 +1,7 @@
 //! The public keys that a channel's assertions are checked with.
 
 use crate::face::admin::{
-    Administrator,
+    Administrator, groups,
     problem::{Problem, Problems},
     read::{Body, FromMembers, Ids, Members, Part, Query},
     schema, show,
@@ -127,11 +127,13 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let by = who.by(None);
     if !dry_run {
-        who.authority.store().delete_key(channel, kid, revoke_tokens, by).await?;
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        return match who.authority.store().delete_key(channel, kid, revoke_tokens, by).await {
+            Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(error) => Err(groups::naming(&who, channel, error).await),
+        };
     }
     if !who.channel(channel).await?.assertion_keys.iter().any(|key| key.id == kid) {
-        return Err(Error::NotFound("assertion key").into());
+        return Err(groups::naming(&who, channel, Error::NotFound("assertion key")).await);
     }
     let tokens = match revoke_tokens {
         true => who.authority.end(channel, Ending::AssertionKey(kid), true, by).await?.tokens,

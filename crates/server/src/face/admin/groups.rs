@@ -3,7 +3,7 @@
 
 use crate::face::admin::{
     Administrator, channels,
-    problem::{Problem, Problems},
+    problem::{Code, Problem, Problems},
     read::{Body, DryRun, FromMembers, Ids, Members, Part, Query},
     schema, show,
 };
@@ -12,8 +12,44 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use tegata_store::{Ending, GroupPatch, GroupRow};
-use tegata_token::id::{ChannelId, Group};
+use std::sync::Arc;
+use tegata_store::{Ending, Error, GroupPatch, GroupRow};
+use tegata_token::{
+    id::{ChannelId, Group},
+    policy::{Channel, RegisteredKey},
+};
+
+/// The problem of an act on a channel's group or key; where there is none of that name,
+/// with the names that there are.
+pub async fn naming(who: &Administrator, channel: ChannelId, error: Error) -> Problem {
+    let named = match error {
+        Error::NotFound("group") => {
+            let groups = who.authority.store().groups(channel, who.authority.now()).await;
+            groups.map(|all| all.iter().map(|row| row.group.to_string()).collect())
+        }
+        Error::NotFound("assertion key") => {
+            let channel = who.authority.channel(channel).await;
+            let ids = |key: &RegisteredKey| key.id.to_string();
+            let keys = |it: Arc<Channel>| it.assertion_keys.iter().map(ids).collect();
+            channel.map(|it| it.map(keys).unwrap_or_default())
+        }
+        _ => return error.into(),
+    };
+    let names: Vec<String> = named.unwrap_or_default();
+    let there = match names.as_slice() {
+        [] => "the channel has none".to_owned(),
+        [only] => format!("there is {only}"),
+        all if all.len() > SHOWN => {
+            format!("there are {} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN)
+        }
+        all => format!("there are {}", all.join(", ")),
+    };
+    let what = if matches!(error, Error::NotFound("group")) { "group" } else { "assertion key" };
+    Problem::new(Code::NotFound, format!("no such {what}; {there}"))
+}
+
+/// So many names stand in an error.
+const SHOWN: usize = 20;
 
 /// What a group's name must be.
 pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, and not . or ..";
@@ -96,9 +132,15 @@ pub async fn delete(
     let by = who.by(None);
     if dry_run {
         who.channel(channel).await?;
+        let groups = who.authority.store().groups(channel, who.authority.now()).await?;
+        if !groups.iter().any(|row| row.group == group) {
+            return Err(naming(&who, channel, Error::NotFound("group")).await);
+        }
         let ended = who.authority.end(channel, Ending::Group(group), true, by).await?;
         return Ok(Json(show::Rehearsal::of(ended.tokens)).into_response());
     }
-    who.authority.store().delete_group(channel, group, by).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    match who.authority.store().delete_group(channel, group, by).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => Err(naming(&who, channel, error).await),
+    }
 }

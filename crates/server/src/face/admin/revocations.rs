@@ -4,7 +4,7 @@
 use crate::{
     authority::ending_of,
     face::admin::{
-        Administrator,
+        Administrator, groups,
         problem::{Code, Problem, Problems},
         read::{Body, FromMembers, Ids, Members, invalid},
         schema, tokens,
@@ -117,8 +117,13 @@ impl<T: FromMembers> FromMembers for Asked<T> {
 /// What an ending did, or would have done.
 #[derive(Serialize, ToSchema)]
 pub struct Revocation {
-    /// How many stored, live tokens it ended.
+    /// How many stored, live tokens it ended; 1 for a stateless token that was given by
+    /// its text.
     revoked: usize,
+    /// True, and only there, if stateless tokens are in the scope as well; they leave no
+    /// rows, so they cannot be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stateless_too: Option<bool>,
     #[schema(value_type = schema::Position)]
     position: Position,
     receipt: Receipt,
@@ -174,6 +179,11 @@ pub async fn of_channel(
         OfChannel::AssertionKey(_) => &scopes.assertion_key,
         OfChannel::All => &scopes.channel,
     };
+    let stateless_too = match asked.what {
+        OfChannel::Token(_) | OfChannel::Stored(_) => false,
+        OfChannel::Kind(kind) => kind == Kind::Stateless,
+        OfChannel::Group(_) | OfChannel::AssertionKey(_) | OfChannel::All => true,
+    };
     let ending = match asked.what {
         OfChannel::Token(token) => {
             let claims = tokens::read(&who, &token)?;
@@ -192,8 +202,10 @@ pub async fn of_channel(
         OfChannel::All => Ending::All,
     };
     let by = who.by(asked.reason);
-    let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
-    Ok(receipt(count, ended, asked.dry_run))
+    match who.authority.end(channel, ending, asked.dry_run, by).await {
+        Ok(ended) => Ok(receipt(count, ended, stateless_too, asked.dry_run)),
+        Err(error) => Err(groups::naming(&who, channel, error).await),
+    }
 }
 
 /// End tokens over all channels.
@@ -222,6 +234,7 @@ pub async fn of_all(
         OfAll::SigningKey(_) => &scopes.signing_key,
         OfAll::All => &scopes.everything,
     };
+    let stateless_too = !matches!(what, OfAll::Token(_));
     let ended = match what {
         OfAll::Token(token) => {
             let claims = tokens::read(&who, &token)?;
@@ -234,7 +247,7 @@ pub async fn of_all(
         OfAll::All if dry_run => under_keys(&who, None).await?,
         OfAll::All => who.authority.remove_signing_key(None, by).await?,
     };
-    Ok(receipt(count, ended, dry_run))
+    Ok(receipt(count, ended, stateless_too, dry_run))
 }
 
 /// What the removal of a signing key, or of all of them, would end.
@@ -282,13 +295,19 @@ const CHANNELS: usize = 1_000;
 
 /// The authority is the only verifier so far, and it knew before it answered. A dry
 /// run ended nothing, so nobody can know of it.
-fn receipt(count: &Counter, ended: Ended, dry_run: bool) -> (StatusCode, Json<Revocation>) {
+fn receipt(
+    count: &Counter,
+    ended: Ended,
+    stateless_too: bool,
+    dry_run: bool,
+) -> (StatusCode, Json<Revocation>) {
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     if !dry_run {
         count.inc();
     }
     let answer = Revocation {
         revoked: ended.tokens,
+        stateless_too: stateless_too.then_some(true),
         position: ended.position,
         receipt: Receipt { complete: !dry_run, verifiers: Vec::new() },
         dry_run: dry_run.then_some(true),

@@ -11,7 +11,7 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use std::collections::BTreeMap;
-use tegata_store::{ChannelPatch, Ending, Error, SigningKeyChange};
+use tegata_store::{ChannelPatch, Ending, Error, SigningKeyChange, TokenState};
 use tegata_token::{
     claims::Claims,
     decide::{Refused, judge},
@@ -316,7 +316,8 @@ impl History {
                 let Ok(grant) = self.world.judge(&shop, &ask).await else {
                     return self.saw("refused");
                 };
-                let grant = match by_key {
+                let new = !grant.channel().knows_group_of(&grant, now);
+                let grant = match by_key || new {
                     true => self.world.take_assertion(grant, now).await.unwrap(),
                     false => grant,
                 };
@@ -524,6 +525,21 @@ impl History {
         };
         let id = shop.id;
         let counted = self.world.end(id, ending.clone(), true, by(self.now)).await;
+        if let (Err(Error::NotFound("group")), Some(scope)) = (&counted, &scope) {
+            let of_group = |it: &Claims| {
+                it.channel == id && scope.covers(it.kind, it.group.as_ref(), it.assertion_key)
+            };
+            let lives = |it: &Claims| of_group(it) && it.expires_at > self.now;
+            let stateless = self.stateless.iter().any(|(it, dead)| !dead && lives(it));
+            let rows = self.world.rows(&self.shops[at], self.now).await;
+            let live = rows.iter().filter(|row| row.state == TokenState::Active);
+            let stored = live.map(|row| &row.group).any(|it| match scope {
+                Scope::Group { group } => it.as_ref() == Some(group),
+                _ => false,
+            });
+            assert!(!stateless && !stored, "{ending:?} could have issued a token that lives");
+            return self.saw("no such group");
+        }
         if dry || self.deleted[at] {
             assert_eq!(counted.is_err(), self.deleted[at]);
             return;

@@ -1,12 +1,15 @@
 //! Endings: one token, a group, a kind, a key, all.
 
 use crate::world::{Ask, NOW, Shop, World, by, group, refusal, signing_key};
-use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenFilter, TokenState};
+use tegata_store::{
+    ChannelPatch, EndedBy, Ending, Error, NewChannel, Page, SigningKeyChange, TokenFilter,
+    TokenState,
+};
 use tegata_token::{
     claims::Claims,
     decide::judge,
     id::{AssertionKeyId, Serial, TokenId},
-    law::{Kind, STATELESS_ENDINGS},
+    law::{ChannelType, GROUPS, Kind, STATELESS_ENDINGS},
     policy::{ChannelState, GroupSettings},
     refusal::Refusal,
     secret::PlainSecret,
@@ -74,17 +77,19 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
         let ending = ending(&it);
         let at = NOW.plus(7);
         let stored = it.stored.iter().filter(|token| ends(token, it.second)).count();
+        let one_stateless = matches!(ending, Ending::Stateless { .. });
+        let count = stored + usize::from(one_stateless);
 
         let before = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
         let dry = world.end(it.shop.id, ending.clone(), true, by(at)).await.unwrap();
-        assert_eq!(dry.tokens, stored, "{ending:?}");
+        assert_eq!(dry.tokens, count, "{ending:?}");
         let after = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
         assert_eq!(dry.position, before.0.view.position());
         crate::agree::views(&before.0.view, &after.0.view, [it.shop.id]);
         assert_eq!(format!("{:?}", before.1), format!("{:?}", after.1));
 
         let ended = world.revoke(&it.shop, ending.clone(), at).await;
-        assert_eq!(ended.tokens, stored, "{ending:?}");
+        assert_eq!(ended.tokens, count, "{ending:?}");
         let view = world.state().await.unwrap().view;
         for token in it.stored.iter().chain(&it.stateless) {
             let lives = judge(token, at, &view).is_ok();
@@ -96,6 +101,110 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
             assert_eq!(row.ended_for, None);
         }
         crate::agree::everything(&world, &it.stored, at).await;
+    }
+}
+
+pub async fn a_scope_that_names_nothing_is_refused_and_leaves_no_trace(world: World) {
+    let it = full(&world).await;
+    let login = world.new_channel(&PlainSecret::from_random([3; 16]));
+    let login = NewChannel { channel_type: ChannelType::LineLogin, ..login };
+    let login = world.create_channel(login, by(NOW)).await.unwrap().id;
+    let unknown_key = AssertionKeyId([0xEE; 16]);
+    let group_error = || Error::NotFound("group").to_string();
+    let key_error = || Error::NotFound("assertion key").to_string();
+    for (channel, ending, error) in [
+        (it.shop.id, Ending::Group(group("blu")), group_error()),
+        (login, Ending::Group(group("a")), group_error()),
+        (it.shop.id, Ending::AssertionKey(unknown_key), key_error()),
+        (login, Ending::AssertionKey(it.second), key_error()),
+        (login, Ending::Kind(Kind::V21), Refusal::KindNotForChannel(Kind::V21).to_string()),
+    ] {
+        let before = (world.state().await.unwrap().view, audit_rows(&world).await);
+        for dry_run in [true, false] {
+            let refused = world.end(channel, ending.clone(), dry_run, by(NOW)).await;
+            assert_eq!(refused.unwrap_err().to_string(), error, "{ending:?}");
+        }
+        let after = (world.state().await.unwrap().view, audit_rows(&world).await);
+        assert_eq!(before.0.position(), after.0.position(), "{ending:?}");
+        assert_eq!(before.1, after.1, "{ending:?}");
+    }
+    let deleted = world.delete_group(it.shop.id, group("blu"), by(NOW)).await;
+    assert_eq!(deleted.unwrap_err().to_string(), group_error());
+}
+
+async fn audit_rows(world: &World) -> usize {
+    world.audit(None, Page { before: None, most: 1000 }).await.unwrap().len()
+}
+
+pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: World) {
+    let shop = world.shop().await;
+    let ask = |at| Ask::new(Kind::Stateless).group("blue").at(at);
+    let grant = world.grant(&shop, &ask(NOW)).await;
+    assert!(!grant.channel().knows_group_of(&grant, NOW), "its row is not there yet");
+    let grant = world.take_assertion(grant, NOW).await.unwrap();
+    let token = grant.stateless_claims(TokenId([5; 16]), signing_key(1).id, NOW);
+    let names = async |at| {
+        let groups = world.groups(shop.id, at).await.unwrap();
+        groups.into_iter().map(|row| row.group).collect::<Vec<_>>()
+    };
+    assert_eq!(names(NOW).await, [group("blue")]);
+    // For a day no further use writes anything.
+    let commits = world.told.heard().commits.len();
+    let later = world.grant(&shop, &ask(NOW.plus(DAY))).await;
+    assert!(later.channel().knows_group_of(&later, NOW.plus(DAY)));
+    assert_eq!(world.told.heard().commits.len(), commits);
+    let stale = NOW.plus(DAY + 1);
+    let later = world.grant(&shop, &ask(stale)).await;
+    assert!(!later.channel().knows_group_of(&later, stale), "its row is to be renewed");
+
+    let ended = world.end(shop.id, Ending::Group(group("blue")), false, by(NOW)).await.unwrap();
+    assert_eq!(ended.tokens, 0);
+    let view = world.state().await.unwrap().view;
+    assert!(judge(&token, NOW, &view).is_err());
+    let forgotten = NOW.plus(DAY + 900);
+    assert_eq!(names(forgotten).await, []);
+    let late = world.end(shop.id, Ending::Group(group("blue")), true, by(forgotten)).await;
+    assert!(matches!(late, Err(Error::NotFound("group"))), "{late:?}");
+}
+
+pub async fn stateless_tokens_find_no_place_for_a_hundred_and_first_group(world: World) {
+    let shop = world.shop().await;
+    let ask = |n: usize, at| Ask::new(Kind::Stateless).group(&format!("g{n}")).at(at);
+    for n in 0..GROUPS {
+        let grant = world.grant(&shop, &ask(n, NOW)).await;
+        world.take_assertion(grant, NOW).await.unwrap();
+    }
+    let refused = |grant| async { refusal(world.take_assertion(grant, NOW).await) };
+    let more = world.grant(&shop, &ask(GROUPS, NOW)).await;
+    assert_eq!(refused(more).await, Refusal::TooManyGroups);
+    let stored = world.ask(&shop, Ask::new(Kind::ShortLived).group("new")).await;
+    assert_eq!(refusal(stored), Refusal::TooManyGroups);
+    let known = world.grant(&shop, &ask(7, NOW)).await;
+    world.take_assertion(known, NOW).await.unwrap();
+    world.delete_group(shop.id, group("g7"), by(NOW)).await.unwrap();
+    let more = world.grant(&shop, &ask(GROUPS, NOW)).await;
+    world.take_assertion(more, NOW).await.unwrap();
+    let later = NOW.plus(2 * DAY);
+    let after = world.grant(&shop, &ask(GROUPS + 1, later)).await;
+    world.take_assertion(after, later).await.unwrap();
+}
+
+pub async fn a_deleted_group_or_key_is_known_until_its_last_token_has_expired(world: World) {
+    let shop = world.shop().await;
+    let key = world.register(shop.id, 1, Some(group("red"))).await.unwrap();
+    let other = world.register(shop.id, 2, None).await.unwrap();
+    world.delete_key(shop.id, other, false, by(NOW)).await.unwrap();
+    world.delete_group(shop.id, group("red"), by(NOW)).await.unwrap();
+    assert_eq!(world.groups(shop.id, NOW).await.unwrap().len(), 0);
+    let gone = world.delete_group(shop.id, group("red"), by(NOW)).await;
+    assert!(matches!(gone, Err(Error::NotFound("group"))), "{gone:?}");
+    let (last, over) = (NOW.plus(30 * DAY - 1), NOW.plus(30 * DAY));
+    for ending in
+        [Ending::Group(group("red")), Ending::AssertionKey(key), Ending::AssertionKey(other)]
+    {
+        world.end(shop.id, ending.clone(), true, by(last)).await.unwrap();
+        let late = world.end(shop.id, ending.clone(), true, by(over)).await;
+        assert!(matches!(late, Err(Error::NotFound(_))), "{ending:?}: {late:?}");
     }
 }
 
