@@ -1,17 +1,22 @@
-//! `tegata token inspect`: finds tokens of this authority in any text, offline, by
-//! their form, and by their signature where the public keys are at hand.
+//! `tegata token inspect`: finds tokens of this authority, administrators' tokens and
+//! private keys in files of any form, offline: by their form, and tokens by their
+//! signature where the public keys are at hand.
 //!
-//! The text streams through one buffer, however long it or a line of it is. What is
-//! found is never printed, since whoever looks for leaks must not make another.
+//! What is found is never printed: a search for leaks must not make another.
 
-use crate::{api::http_client, failure::BadUsage, output::Output, serve::StoreAddress};
-use anyhow::{Context, anyhow};
+use crate::{
+    api::http_client,
+    failure::BadUsage,
+    output::Output,
+    scan::{Event, Limits, Place, Scan, Secret},
+    serve::StoreAddress,
+};
+use anyhow::anyhow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use memchr::{memchr_iter, memmem::Finder, memrchr};
 use serde_json::{Value, json};
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 use tegata_store::sqlite::Look;
@@ -20,7 +25,7 @@ use tegata_token::{
     key::VerifyingKey,
     law::{Form, LAW},
     time::UnixTime,
-    wire::{LONGEST, Unverified, beginnings, extent},
+    wire::Unverified,
 };
 
 /// Where to look for tokens, and what to check them with.
@@ -31,7 +36,7 @@ pub struct Inspect {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The authority's public keys: a file, or the address of its
-    /// `/.well-known/jwks.json`. Without keys, tokens are told by their form alone.
+    /// `/.well-known/jwks.json`. Without keys, tokens are recognised by their form alone.
     #[arg(long, value_name = "FILE|URL", conflicts_with = "store")]
     jwks: Option<String>,
     /// Take the public keys, retired and removed ones too, from a store.
@@ -40,7 +45,13 @@ pub struct Inspect {
 }
 
 const EXAMPLES: &str = "\
-Exit codes: 0 nothing found, 1 something found, 2 bad usage. Columns count bytes.
+Exit codes: 0 nothing found and everything read, 1 something found or not read, 2 bad
+usage. Columns count bytes.
+
+Found are tokens, administrators' tokens (tga_…) and private keys (JWK, PEM), in text that
+is UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and addresses,
+or base64; and within gzip, zlib, zstd, tar and zip, up to 5 deep and up to 200 times the
+file's size. Other containers and encrypted ones are named as not read.
 
 Examples:
   A log, with the keys of the running authority:
@@ -58,28 +69,99 @@ pub async fn inspect(out: &Output, args: Inspect) -> anyhow::Result<()> {
         (Some(jwks), _) => Some(keys_of(&jwks).await?),
         (None, Some(StoreAddress(file))) => Some(keys_in(&file)?),
         (None, None) => {
-            eprintln!("told by form alone, since no keys are given (--jwks, --store)");
+            eprintln!("recognised by form alone, since no keys are given (--jwks, --store)");
             None
         }
     };
-    let mut count = 0_usize;
+    let mut scan = Scan::new(Limits::default())?;
+    let mut counts = Counts::default();
     for path in &args.files {
-        let name = if path.as_os_str() == "-" { "stdin".into() } else { path.to_string_lossy() };
-        let mut report = |place: Place, token: &Unverified<'_>| {
-            count += 1;
-            let found = Found::new(&name, place, token, keys.as_deref());
-            Output::line(&if out.is_json() { found.json().to_string() } else { found.words() })
+        let stdin = path.as_os_str() == "-";
+        let file = if stdin { "stdin".into() } else { path.to_string_lossy() };
+        let mut report = |event: Event<'_>| {
+            counts.add(&event);
+            match event {
+                Event::Found { within, place, secret } => {
+                    let found =
+                        Found::new(Spot { file: &file, within, place }, secret, keys.as_deref());
+                    Output::line(&if out.is_json() {
+                        found.json().to_string()
+                    } else {
+                        found.words()
+                    })
+                }
+                Event::Unread { within, why } => unread(out, &file, within, why),
+            }
         };
-        match path.as_os_str() == "-" {
-            true => scan(io::stdin().lock(), &mut report)?,
-            false => scan(open(path)?, &mut report).with_context(|| name.to_string())?,
+        match stdin {
+            true => scan.stream(io::stdin().lock(), &mut report)?,
+            false => scan.file(open(path)?, &mut report)?,
         }
     }
-    match count {
-        0 => Ok(()),
-        1 => Err(anyhow!("1 token found")),
-        _ => Err(anyhow!("{count} tokens found")),
+    let tally = scan.tally;
+    eprintln!("read {} bytes in {}", tally.bytes, counted(tally.texts, "text"));
+    counts.verdict()
+}
+
+/// How much of each sort was met.
+#[derive(Default)]
+struct Counts {
+    tokens: u64,
+    admin_tokens: u64,
+    keys: u64,
+    unread: u64,
+}
+
+impl Counts {
+    fn add(&mut self, event: &Event<'_>) {
+        let count = match event {
+            Event::Unread { .. } => &mut self.unread,
+            Event::Found { secret, .. } => match secret {
+                Secret::Token(_) => &mut self.tokens,
+                Secret::AdminToken => &mut self.admin_tokens,
+                Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
+                Secret::Packed(_) => &mut self.unread,
+            },
+        };
+        *count += 1;
     }
+
+    fn verdict(&self) -> anyhow::Result<()> {
+        let found = [
+            (self.tokens, "token"),
+            (self.admin_tokens, "administrator's token"),
+            (self.keys, "private key"),
+        ];
+        let found = found.into_iter().filter(|(count, _)| *count > 0);
+        let found: Vec<_> = found.map(|(count, what)| counted(count, what)).collect();
+        match (found.as_slice(), self.unread) {
+            ([], 0) => Ok(()),
+            ([], unread) => Err(anyhow!("nothing found, but {} not read", counted(unread, "part"))),
+            (found, 0) => Err(anyhow!("{} found", found.join(", "))),
+            (found, unread) => {
+                Err(anyhow!("{} found, and {} not read", found.join(", "), counted(unread, "part")))
+            }
+        }
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Names what was not read.
+fn unread(out: &Output, file: &str, within: Option<&str>, why: &str) -> io::Result<()> {
+    let name = named(file, within);
+    eprintln!("not read: {name}: {why}; unpack it, and inspect what is in it");
+    if !out.is_json() {
+        return Ok(());
+    }
+    let line = json!({ "file": file, "within": within, "not_read": why });
+    Output::line(&line.to_string())
+}
+
+fn named(file: &str, within: Option<&str>) -> String {
+    within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"))
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
@@ -128,99 +210,57 @@ fn keys_in(store: &Path) -> anyhow::Result<Vec<VerifyingKey>> {
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-// ---- looking
-
-/// A place in a text, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    line: u64,
-    column: u64,
-}
-
-impl Place {
-    /// The place behind `text`, which stands here.
-    fn behind(self, text: &[u8]) -> Self {
-        let length = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
-        match memrchr(b'\n', text) {
-            None => Self { column: self.column + length(text.len()), ..self },
-            Some(last) => Self {
-                line: self.line + length(memchr_iter(b'\n', text).count()),
-                column: length(text.len() - last),
-            },
-        }
-    }
-}
-
-/// Room for the text that is looked at; several times the longest token.
-const ROOM: usize = 1 << 18;
-
-/// Reports everything in `text` that has the form of a token, in its order.
-fn scan(
-    mut text: impl Read,
-    report: &mut impl FnMut(Place, &Unverified<'_>) -> io::Result<()>,
-) -> io::Result<()> {
-    let beginnings = beginnings();
-    let finders: Vec<_> = beginnings.iter().map(Finder::new).collect();
-    let mut room = vec![0; ROOM];
-    let (mut filled, mut place, mut taken) = (0, Place { line: 1, column: 1 }, 0);
-    loop {
-        let more = match text.read(&mut room[filled..]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            more => more?,
-        };
-        filled += more;
-        // A token is in one line, and no longer than that; what could go on waits.
-        let whole = match more {
-            0 => filled,
-            _ => {
-                let line = memrchr(b'\n', &room[..filled]).map_or(0, |at| at + 1);
-                line.max(filled.saturating_sub(LONGEST))
-            }
-        };
-        let seen = &room[..filled];
-        let mut starts: Vec<usize> = finders
-            .iter()
-            .flat_map(|finder| finder.find_iter(seen).take_while(|&at| at < whole))
-            .collect();
-        starts.sort_unstable();
-        let mut counted = 0;
-        for start in starts {
-            let token = extent(&seen[start..]).map(|length| &seen[start..start + length]);
-            let Some(token) = token.filter(|_| start >= taken) else { continue };
-            let Ok(parsed) = Unverified::parse(token) else { continue };
-            place = place.behind(&seen[counted..start]);
-            (counted, taken) = (start, start + token.len());
-            report(place, &parsed)?;
-        }
-        place = place.behind(&seen[counted..whole]);
-        if more == 0 {
-            return Ok(());
-        }
-        room.copy_within(whole..filled, 0);
-        (filled, taken) = (filled - whole, taken.saturating_sub(whole));
-    }
-}
-
 // ---- telling
 
-/// What is known of a token that was found.
-struct Found<'a> {
+/// Where something was found.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
     file: &'a str,
+    within: Option<&'a str>,
     place: Place,
+}
+
+/// What is known of something that was found.
+struct Found<'a> {
+    spot: Spot<'a>,
+    /// A token's kind, or what else it is.
     kind: Option<&'static str>,
-    signing_key: String,
+    what: String,
+    signing_key: Option<String>,
     /// `genuine`, `unknown-key`, `forged`, or `unchecked` where there are no keys.
-    signature: &'static str,
+    signature: Option<&'static str>,
     claims: Option<Claims>,
 }
 
 impl<'a> Found<'a> {
-    fn new(
-        file: &'a str,
-        place: Place,
-        token: &Unverified<'_>,
-        keys: Option<&[VerifyingKey]>,
-    ) -> Self {
+    fn new(spot: Spot<'a>, secret: &Secret<'_>, keys: Option<&[VerifyingKey]>) -> Self {
+        let other = |kind, what| Self {
+            spot,
+            kind: Some(kind),
+            what,
+            signing_key: None,
+            signature: None,
+            claims: None,
+        };
+        match secret {
+            Secret::Token(token) => Self::token(spot, token, keys),
+            Secret::AdminToken => other(
+                "admin-token",
+                "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
+            ),
+            Secret::PrivateJwk(kty) => {
+                let kty: String = kty.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+                other("private-jwk", format!("private key (JWK, {kty})"))
+            }
+            Secret::PrivatePem(label) => {
+                let label: String = label.chars().filter(char::is_ascii_graphic).take(30).collect();
+                other("private-pem", format!("private key (PEM, {label})"))
+            }
+            Secret::Packed(name) => other("packed", (*name).to_owned()),
+        }
+    }
+
+    fn token(spot: Spot<'a>, token: &Unverified<'_>, keys: Option<&[VerifyingKey]>) -> Self {
         let key = keys.map(|keys| keys.iter().find(|key| key.id() == token.key()));
         let (signature, claims) = match key {
             None => ("unchecked", None),
@@ -232,15 +272,18 @@ impl<'a> Found<'a> {
         };
         let kind = claims.as_ref().map(|claims| claims.kind).or(token.kind());
         let kind = kind.map(|kind| kind.rule().name);
-        Self { file, place, kind, signing_key: token.key().to_string(), signature, claims }
+        let signing_key = Some(token.key().to_string());
+        let what = format!("{} token", kind.map_or_else(jws_kinds, str::to_owned));
+        Self { spot, kind, what, signing_key, signature: Some(signature), claims }
     }
 
     fn json(&self) -> Value {
         let claims = self.claims.as_ref();
         json!({
-            "file": self.file,
-            "line": self.place.line,
-            "column": self.place.column,
+            "file": self.spot.file,
+            "within": self.spot.within,
+            "line": self.spot.place.line,
+            "column": self.spot.place.column,
             "kind": self.kind,
             "signing_key": self.signing_key,
             "signature": self.signature,
@@ -253,16 +296,17 @@ impl<'a> Found<'a> {
     }
 
     fn words(&self) -> String {
-        let Place { line, column } = self.place;
-        let kind = self.kind.map_or_else(jws_kinds, str::to_owned);
-        let at = format!("{}:{line}:{column}: {kind} token", self.file);
+        let Place { line, column } = self.spot.place;
+        let file = named(self.spot.file, self.spot.within);
+        let at = format!("{file}:{line}:{column}: {}", self.what);
+        let Some(signing_key) = &self.signing_key else { return at };
         let Some(claims) = &self.claims else {
             let why = match self.signature {
-                "forged" => "its signature is WRONG: altered, or made up",
-                "unknown-key" => "no key given here signed it",
+                Some("forged") => "its signature is WRONG: altered, or made up",
+                Some("unknown-key") => "no key given here signed it",
                 _ => "signature not checked",
             };
-            return format!("{at} by its form, signing key {}: {why}", self.signing_key);
+            return format!("{at} by its form, signing key {signing_key}: {why}");
         };
         let group = claims.group.as_ref().map_or(String::new(), |it| format!(", group {it}"));
         let time = |at| time(at).unwrap_or_else(|| "-".to_owned());
@@ -289,110 +333,27 @@ fn time(at: UnixTime) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tegata_token::{
-        id::{ChannelId, ProviderId, Serial, TokenId},
-        key::SigningKey,
-        law::Kind,
-        wire::write,
-    };
-
-    fn token(kind: Kind, group: Option<&str>) -> String {
-        let key = SigningKey::from_seed(&[7; 32]).unwrap();
-        let claims = Claims {
-            id: TokenId([1; 16]),
-            kind,
-            provider: ProviderId::from_number(1_234_567_890).unwrap(),
-            channel: ChannelId::from_number(2_345_678_901).unwrap(),
-            group: group.map(|it| it.parse().unwrap()),
-            assertion_key: None,
-            serial: Serial(3),
-            issued_at: UnixTime(1_764_000_000),
-            expires_at: UnixTime(1_764_000_900),
-            key: key.public().id(),
-        };
-        write(&claims, "https://tegata.example.com", &key)
-    }
-
-    /// A text that comes in pieces of this length.
-    struct Pieces<'a>(&'a [u8], usize);
-
-    impl Read for Pieces<'_> {
-        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-            let length = self.1.min(room.len()).min(self.0.len());
-            let (piece, rest) = self.0.split_at(length);
-            room[..length].copy_from_slice(piece);
-            self.0 = rest;
-            Ok(length)
-        }
-    }
-
-    fn places(text: &[u8], piece: usize) -> Vec<(u64, u64)> {
-        let mut found = Vec::new();
-        let mut report = |place: Place, _: &Unverified<'_>| {
-            found.push((place.line, place.column));
-            Ok(())
-        };
-        scan(Pieces(text, piece), &mut report).unwrap();
-        found
-    }
+    use crate::scan::tests::token;
+    use tegata_token::{key::SigningKey, law::Kind};
 
     #[test]
-    fn a_token_is_found_wherever_it_stands_and_however_the_text_is_cut() {
-        let all = [Kind::V21, Kind::Stateless, Kind::ShortLived, Kind::LongLived];
-        for (kind, group) in all.iter().flat_map(|kind| [(*kind, None), (*kind, Some("kitchen"))]) {
-            let it = token(kind, group);
-            let text = format!(
-                "nothing\nAuthorization: Bearer {it}\r\n?access_token={it}&x=1 \"{it}\".\n{it}"
-            );
-            for piece in [1, 7, 100, 1_000, 1 << 20] {
-                let found = places(text.as_bytes(), piece);
-                let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
-                assert_eq!(lines, [2, 3, 3, 4], "{kind:?}, in pieces of {piece}");
-                assert_eq!((found[0].1, found[3].1), (23, 1));
-            }
-        }
-    }
-
-    #[test]
-    fn a_line_without_end_is_searched_in_bounded_room() {
-        let it = token(Kind::V21, None);
-        let before = ROOM * 3 + 12_345;
-        let text = ["x".repeat(before), format!("={it}"), "y".repeat(ROOM)].concat();
-        let column = u64::try_from(before).unwrap() + 2;
-        assert_eq!(places(text.as_bytes(), 10_000), [(1, column)]);
-    }
-
-    #[test]
-    fn what_only_looks_like_a_token_is_none() {
-        let it = token(Kind::ShortLived, None);
-        let broken = format!("{}\n{}", &it[..60], &it[60..]);
-        let jws = token(Kind::V21, None);
-        let cut = &jws[..jws.len() - 1];
-        for text in [broken.as_str(), cut, "tgs_", "tgs_tgl_tgs_", "eyJhbGciOiJFZERTQSJ9.e30.e30"] {
-            assert_eq!(places(text.as_bytes(), 50), [], "{text}");
-        }
-        // One inside the beginning of another.
-        assert_eq!(places(format!("tgs_tgs_{it}tgl_").as_bytes(), 50), [(1, 9)]);
-    }
-
-    #[test]
-    fn nothing_that_is_told_holds_the_token() {
+    fn nothing_that_is_printed_holds_the_token() {
         let key = SigningKey::from_seed(&[7; 32]).unwrap().public().clone();
         let other = SigningKey::from_seed(&[8; 32]).unwrap().public().clone();
         for kind in [Kind::V21, Kind::LongLived] {
             let it = token(kind, None);
-            let place = Place { line: 1, column: 1 };
+            let spot = Spot { file: "log", within: None, place: Place { line: 1, column: 1 } };
             let parsed = Unverified::parse(it.as_bytes()).unwrap();
             for (keys, signature) in [
                 (None, "unchecked"),
                 (Some(vec![key.clone()]), "genuine"),
                 (Some(vec![other.clone()]), "unknown-key"),
             ] {
-                let found = Found::new("log", place, &parsed, keys.as_deref());
-                assert_eq!(found.signature, signature);
+                let found = Found::new(spot, &Secret::Token(&parsed), keys.as_deref());
+                assert_eq!(found.signature, Some(signature));
                 assert_eq!(found.claims.is_some(), signature == "genuine");
-                for told in [found.words(), found.json().to_string()] {
-                    assert!(!told.contains(&it[it.len() - 20..]), "{told}");
+                for printed in [found.words(), found.json().to_string()] {
+                    assert!(!printed.contains(&it[it.len() - 20..]), "{printed}");
                 }
             }
         }

@@ -24,6 +24,7 @@ mod place;
 mod provider;
 #[cfg(test)]
 mod reference;
+mod scan;
 mod serve;
 mod signing_key;
 mod token;

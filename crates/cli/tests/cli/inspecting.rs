@@ -1,7 +1,9 @@
 //! Tokens found in text.
 
-use crate::program::{Desk, Home, finish, finish_with};
+use crate::program::{Desk, Done, Home, finish, finish_with};
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use std::io::Write;
 
 #[test]
 fn tokens_are_found_in_any_text_and_told_without_being_shown() {
@@ -48,7 +50,23 @@ fn tokens_are_found_in_any_text_and_told_without_being_shown() {
     let done =
         finish_with(&mut desk.command(&["token", "inspect", "-", "--jwks", &jwks]), &altered);
     assert!(done.out.contains("no key given") || done.out.contains("WRONG"), "{}", done.out);
-    finish_with(&mut home.tegata(&inspect), "nothing, tgs_ or tgl_\n").expect(0);
+    let clean = finish_with(&mut home.tegata(&inspect), "nothing, tgs_ or tgl_\n");
+    assert!(clean.err.contains("read 22 bytes in 1 text"), "{}", clean.err);
+    clean.expect(0);
+    finish_with(&mut home.tegata(&inspect), &text.replace("tgs_", "tgs=\n_")).expect_found(2);
+    let packed = gzip(text.as_bytes());
+    std::fs::write(home.path("access.log.gz"), &packed).unwrap();
+    home.run(&["token", "inspect", "access.log.gz"]).expect_found(2);
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(home.path("access.log"), &utf16).unwrap();
+    home.run(&["token", "inspect", "access.log"]).expect_found(2);
+    std::fs::write(home.path("cut.gz"), &packed[..packed.len() / 2]).unwrap();
+    home.run(&["token", "inspect", "cut.gz"])
+        .expect_error(1, "not read: cut.gz: its end is missing");
+    home.file("a.bz2", "BZh91AY&SY");
+    let unread = home.run(&["token", "inspect", "a.bz2", "-o", "json"]);
+    assert_eq!(unread.out, "{\"file\":\"a.bz2\",\"not_read\":\"bzip2\",\"within\":null}\n");
+    unread.expect_error(1, "nothing found, but 1 part not read");
 
     let keys = home.file("jwks.json", "{\"keys\":[]}");
     for (words, said) in [
@@ -62,4 +80,18 @@ fn tokens_are_found_in_any_text_and_told_without_being_shown() {
         home.run(words).expect_error(2, said);
     }
     assert!(!home.path("none.db").exists(), "looking makes nothing");
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+impl Done {
+    /// The verdict of an inspection that must have found so many tokens.
+    #[track_caller]
+    fn expect_found(self, count: usize) {
+        self.expect_error(1, &format!("{count} tokens found"));
+    }
 }

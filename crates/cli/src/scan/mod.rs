@@ -1,0 +1,212 @@
+//! Looks for secrets in files of any form: text in several encodings, and containers
+//! within limits. What is not looked into is named, so that "nothing found" means it.
+
+mod containers;
+mod flat;
+mod limits;
+mod secrets;
+mod zstd;
+
+pub use limits::Limits;
+pub use secrets::Secret;
+
+use flat::Flat;
+use limits::Budget;
+use memchr::{memchr_iter, memrchr};
+use secrets::{Finder, Verdict};
+use std::{fs::File, io, io::Read};
+use tegata_token::wire::LONGEST;
+
+/// A place in a text, both counted from 1; columns count bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
+}
+
+impl Place {
+    const FIRST: Self = Self { line: 1, column: 1 };
+
+    /// The place behind `text`, which stands here.
+    fn behind(self, text: &[u8]) -> Self {
+        let length = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
+        match memrchr(b'\n', text) {
+            None => Self { column: self.column + length(text.len()), ..self },
+            Some(last) => Self {
+                line: self.line + length(memchr_iter(b'\n', text).count()),
+                column: length(text.len() - last),
+            },
+        }
+    }
+}
+
+/// What is met on the way.
+pub enum Event<'a> {
+    /// A secret, in the file itself or in a part of it.
+    Found { within: Option<&'a str>, place: Place, secret: &'a Secret<'a> },
+    /// The file, or a part of it, was not read, or not to its end.
+    Unread { within: Option<&'a str>, why: &'a str },
+}
+
+/// Takes what is met.
+pub type Report<'a> = dyn FnMut(Event<'_>) -> io::Result<()> + 'a;
+
+/// How much was read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Texts: files, and parts of containers.
+    pub texts: u64,
+    /// Bytes of them, unpacked.
+    pub bytes: u64,
+}
+
+/// Looks through files, one after the other.
+pub struct Scan {
+    finder: Finder,
+    limits: Limits,
+    pub tally: Tally,
+}
+
+/// Room for the text that is looked at; several times what is kept of it for context.
+const ROOM: usize = 1 << 18;
+
+/// So much of what was looked at stays, for what begins before the place where it is
+/// recognised.
+const CONTEXT: usize = 1 << 14;
+
+impl Scan {
+    pub fn new(limits: Limits) -> anyhow::Result<Self> {
+        Ok(Self { finder: Finder::new()?, limits, tally: Tally::default() })
+    }
+
+    /// Looks through a file.
+    ///
+    /// # Errors
+    /// Those of `report`. What cannot be read is reported.
+    pub fn file(&mut self, file: File, report: &mut Report<'_>) -> io::Result<()> {
+        let budget = Budget::new(self.limits);
+        let mut job = containers::Job { scan: self, budget, report };
+        job.file(file)
+    }
+
+    /// Looks through a stream.
+    ///
+    /// # Errors
+    /// Those of `report`.
+    pub fn stream(&mut self, stream: impl Read, report: &mut Report<'_>) -> io::Result<()> {
+        let budget = Budget::new(self.limits);
+        let mut job = containers::Job { scan: self, budget, report };
+        job.stream(stream)
+    }
+
+    /// Looks through a text to its end, or to the first error in reading it, which is
+    /// the inner result.
+    fn text(
+        &mut self,
+        mut text: impl Read,
+        within: Option<&str>,
+        report: &mut Report<'_>,
+    ) -> io::Result<io::Result<()>> {
+        self.tally.texts += 1;
+        let mut window = Window::new();
+        loop {
+            let more = match text.read(&mut window.room[window.filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                more => more,
+            };
+            let read = *more.as_ref().unwrap_or(&0);
+            self.tally.bytes += u64::try_from(read).unwrap_or(0);
+            window.filled += read;
+            let end = read == 0;
+            window.look(&self.finder, end, &mut |place, secret| match secret {
+                Secret::Packed(name) => {
+                    let why = format!("{name} in base64 at line {}", place.line);
+                    report(Event::Unread { within, why: &why })
+                }
+                _ => report(Event::Found { within, place, secret }),
+            })?;
+            match more {
+                Ok(0) => return Ok(Ok(())),
+                Ok(_) => window.make_room(),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+}
+
+/// The part of a text that is looked at.
+struct Window {
+    room: Vec<u8>,
+    filled: usize,
+    flat: Flat,
+    /// Everything before this was looked at.
+    seen: usize,
+    /// The place of the byte at `counted`.
+    place: Place,
+    counted: usize,
+}
+
+impl Window {
+    fn new() -> Self {
+        let place = Place::FIRST;
+        Self { room: vec![0; ROOM], filled: 0, flat: Flat::default(), seen: 0, place, counted: 0 }
+    }
+
+    fn look(
+        &mut self,
+        finder: &Finder,
+        last: bool,
+        report: &mut dyn FnMut(Place, &Secret<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // What does not fit into the whole room is decided by what is there.
+        let decide = last || (self.filled == ROOM && self.seen <= CONTEXT);
+        let Self { room, filled, flat, seen, place, counted } = self;
+        let raw = &room[..*filled];
+        flat.fill(raw, last);
+        let text = &flat.bytes;
+        let mut note = |at: usize, secret: &Secret<'_>| {
+            let at = flat.raw(at).max(*counted);
+            *place = place.behind(&raw[*counted..at]);
+            *counted = at;
+            report(*place, secret)
+        };
+        let mut from = flat.at_raw(*seen);
+        // The beginning of something may be cut by the end.
+        let mut to = if last { text.len() } else { text.len().saturating_sub(finder.longest - 1) };
+        while let Some(found) = finder.next(text, from) {
+            from = match finder.look(flat, &found, decide, &mut note)? {
+                Verdict::Done(end) => end,
+                Verdict::Nothing => found.at.start + 1,
+                Verdict::Undecided => {
+                    to = found.at.start;
+                    break;
+                }
+            };
+        }
+        let reached = flat.raw(to.max(from.min(text.len())));
+        *seen = (*seen).max(reached);
+        if decide && !last {
+            // A long run of bytes that stand for nothing must not take up all the room.
+            *seen = (*seen).max(*filled / 2);
+        }
+        Ok(())
+    }
+
+    /// Drops what is not needed any more.
+    fn make_room(&mut self) {
+        let drop = self.seen.saturating_sub(CONTEXT);
+        if self.counted < drop {
+            self.place = self.place.behind(&self.room[self.counted..drop]);
+            self.counted = drop;
+        }
+        self.room.copy_within(drop..self.filled, 0);
+        self.filled -= drop;
+        self.seen -= drop;
+        self.counted -= drop;
+    }
+}
+
+const _: () = assert!(ROOM > 4 * (CONTEXT + LONGEST), "a token must fit, however it is written");
+
+#[cfg(test)]
+pub mod tests;
