@@ -65,18 +65,16 @@ impl Remote {
             return Err(BadUsage(format!("--url: {} is no http address", self.url)).into());
         }
         Ok(Api {
-            http: http_client()?,
+            http: http_client(&self.url)?,
             url: self.url.clone(),
             token_file: self.admin_token_file.clone(),
         })
     }
 }
 
-/// A client that waits for no answer for ever, and sends nothing where it was not told
-/// to: an authority redirects nobody, and what is sent to it are secrets.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    let client = reqwest::Client::builder().timeout(PATIENCE);
-    client.redirect(reqwest::redirect::Policy::none()).build()
+/// A client for requests to `target` that waits at most [`PATIENCE`] for an answer.
+pub fn http_client(target: &Url) -> reqwest::Result<reqwest::Client> {
+    tegata_system::http::client_for(target).timeout(PATIENCE).build()
 }
 
 /// A client of one authority.

@@ -5,6 +5,10 @@ use crate::failure::BadUsage;
 use anyhow::Context;
 use std::{fs::File, io::Read, path::Path};
 use tegata_store::file::{Owner, create};
+use tegata_system::file::read_argument;
+
+/// The longest file with a secret, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// A new file that only its owner can read (0600): the owner of the folder, where root
 /// runs this, else the user. Fails if there is one.
@@ -17,7 +21,7 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
 
 /// The secret in a file: all of it but the line's end.
 pub fn read_secret(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
+    let text = read_argument(path, LONGEST)
         .map_err(|error| BadUsage(format!("cannot read {}: {error}", path.display())))?;
     one_line(&text).map_err(|wrong| BadUsage(format!("{}: {wrong}", path.display())).into())
 }

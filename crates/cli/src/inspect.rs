@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::sqlite::Look;
+use tegata_system::file::read_argument;
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
@@ -176,15 +177,19 @@ fn open(path: &Path) -> anyhow::Result<File> {
 
 // ---- keys
 
+/// The longest file with keys, in bytes.
+const LONGEST_JWKS: u64 = 1 << 20;
+
 async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let wrong = |why: String| BadUsage(format!("--jwks {jwks}: {why}"));
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
         let unreachable = |error: reqwest::Error| wrong(format!("no answer ({error})"));
-        let answer = http_client()?.get(jwks).send().await.map_err(unreachable)?;
+        let url = reqwest::Url::parse(jwks).map_err(|error| wrong(error.to_string()))?;
+        let answer = http_client(&url)?.get(url).send().await.map_err(unreachable)?;
         let answer = answer.error_for_status().map_err(|error| wrong(error.to_string()))?;
         answer.text().await.map_err(unreachable)?
     } else {
-        std::fs::read_to_string(jwks).map_err(|error| wrong(error.to_string()))?
+        read_argument(jwks.as_ref(), LONGEST_JWKS).map_err(|error| wrong(error.to_string()))?
     };
     let set: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let keys: Vec<_> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();

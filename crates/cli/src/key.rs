@@ -108,15 +108,23 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
     out.thing(&json!({ "kid": kid, "private_key_file": path }), &["kid"])
 }
 
+/// The longest file with a key, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
 pub async fn register(api: &Api, out: &Output, args: Register) -> anyhow::Result<()> {
     let mut document = Zeroizing::new(Vec::new());
     let read = if args.file.as_os_str() == "-" {
-        std::io::stdin().read_to_end(&mut document)
+        std::io::stdin().take(LONGEST + 1).read_to_end(&mut document)
     } else {
-        std::fs::File::open(&args.file).and_then(|mut file| file.read_to_end(&mut document))
+        std::fs::File::open(&args.file)
+            .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut document))
     };
     let name = args.file.display();
-    read.map_err(|error| BadUsage(format!("cannot read {name}: {error}")))?;
+    let length = read.map_err(|error| BadUsage(format!("cannot read {name}: {error}")))?;
+    if length as u64 > LONGEST {
+        let wrong = format!("{name}: it is longer than {LONGEST} bytes, so it is no key");
+        return Err(BadUsage(wrong).into());
+    }
     // Refused by the authority as well; but a private part must not travel at all.
     let jwk = public_jwk(&document).map_err(|error| BadUsage(format!("{name}: {error}")))?;
     let registered = post_key(api, args.channel, jwk, args.group).await?;

@@ -112,6 +112,9 @@ enum Command {
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// How long what was not waited for may still take at the end.
+const LAST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
 fn main() -> ExitCode {
     // Keys and tokens are in memory: a crash leaves none of it in a file, and no other
     // program of the same user reads it. Where the system has no such thing, so be it.
@@ -124,7 +127,12 @@ fn main() -> ExitCode {
         _ => tokio::runtime::Runtime::new(),
     };
     let runtime = runtime.map_err(anyhow::Error::from);
-    failure::exit_code(runtime.and_then(|runtime| runtime.block_on(run(cli))))
+    failure::exit_code(runtime.and_then(|runtime| {
+        let outcome = runtime.block_on(run(cli));
+        // A read from a disk that hangs must not delay the exit.
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        outcome
+    }))
 }
 
 async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {

@@ -113,7 +113,7 @@ pub struct BadAddress(String);
 
 impl Client {
     /// A client of the authority at `base`, such as [`LINE`]. Follows no redirects,
-    /// which could carry a secret elsewhere.
+    /// which could carry a secret elsewhere, and uses no proxy for this machine.
     ///
     /// # Errors
     /// [`BadAddress`].
@@ -123,9 +123,8 @@ impl Client {
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
             return Err(bad());
         }
-        let http = reqwest::Client::builder()
+        let http = tegata_system::http::client_for(&url)
             .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(2)
             .user_agent(concat!("tegata-client/", env!("CARGO_PKG_VERSION")))
             .build()

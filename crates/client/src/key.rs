@@ -12,6 +12,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
+use tegata_system::file::read_argument;
 use tegata_token::{id::ChannelId, time::UnixTime};
 use zeroize::Zeroizing;
 
@@ -24,6 +25,9 @@ pub struct BadKey(pub(crate) String);
 fn bad(what: &str) -> BadKey {
     BadKey(what.to_owned())
 }
+
+/// The longest file with a key, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// An RSA key pair with the numbers that it is made of, and its `kid` once it is
 /// registered. Cannot be printed.
@@ -61,7 +65,7 @@ impl PrivateKey {
     /// [`BadKey`], which names the file.
     pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, BadKey> {
         let wrong = |what: &str| BadKey(format!("{}: {what}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error.to_string()))?;
+        let text = read_argument(path, LONGEST).map_err(|error| wrong(&error.to_string()))?;
         Self::parse(&Zeroizing::new(text), kid).map_err(|error| wrong(&error.0))
     }
 

@@ -2,13 +2,16 @@
 //! read at all when others could read them too.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use tegata_store::file::{self, Owner};
+use tegata_system::file::{Links, read as read_regular};
 use zeroize::Zeroizing;
+
+/// The longest file with a secret, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// Why a secret file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +40,16 @@ pub enum Error {
 /// [`Error`].
 pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     let io = |error| Error::Io { path: path.to_owned(), error };
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
+    let (text, found) = match read_regular(path, Links::Follow, LONGEST) {
+        Ok((text, found)) => (Zeroizing::new(text), found),
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(io(error.into())),
     };
-    // Asked of the open file, so that it is the one that is read.
-    let mode = file.metadata().map_err(io)?.mode() & 0o777;
+    // That of the open file, so that it is the one that was read.
+    let mode = found.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::Exposed { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(io)?;
     Ok(Some(Zeroizing::new(text.trim().to_owned())))
 }
 
@@ -118,6 +119,15 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read(&path).unwrap().unwrap().as_str(), "hush");
         assert!(create(&path, "again").is_err(), "it must not be overwritten");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("secret: it is a device"), "{error}");
     }
 
     #[test]

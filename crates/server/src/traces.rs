@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     Resource,
     trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider},
 };
-use reqwest::{Client, redirect};
+use reqwest::{Client, Url};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
@@ -72,9 +72,9 @@ impl Exporter {
             return Err(Error::Address);
         }
         check_sampler(|name| std::env::var(name).ok())?;
-        // A redirect would take the spans where nobody named.
-        let http = Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
-        let collector_client = Collector { http: http.build()?, runtime, lost: false.into() };
+        let target = Url::parse(collector).map_err(|_| Error::Address)?;
+        let http = tegata_system::http::client_for(&target).timeout(PATIENCE).build()?;
+        let collector_client = Collector { http, runtime, lost: false.into() };
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)

@@ -1,9 +1,11 @@
 //! The addresses to listen on: free, or whose.
 
 use super::Findings;
+use reqwest::Url;
 use serde_json::Value;
 use std::{io::ErrorKind, net::SocketAddr, net::TcpListener, time::Duration};
 use tegata_server::config::Settings;
+use tegata_system::http::client_for;
 
 const CHECK: &str = "address";
 
@@ -44,18 +46,19 @@ fn in_use(found: &mut Findings, address: SocketAddr) {
 
 /// Who answers there: an authority, ready or not, or somebody else.
 async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool {
-    // The certificate names the public address, not this one; nothing secret is sent.
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(3))
-        .tls_danger_accept_invalid_certs(true)
-        .build();
     let host = match address.ip().is_unspecified() {
         true => SocketAddr::from(([127, 0, 0, 1], address.port())),
         false => address,
     };
+    let base = format!("{scheme}://{host}");
     let ask = async |path: &str| {
-        let answer =
-            client.as_ref().ok()?.get(format!("{scheme}://{host}{path}")).send().await.ok()?;
+        let url = Url::parse(&format!("{base}{path}")).ok()?;
+        // The certificate names the public address, not this one; nothing secret is sent.
+        let client = client_for(&url)
+            .timeout(Duration::from_secs(3))
+            .tls_danger_accept_invalid_certs(true)
+            .build();
+        let answer = client.ok()?.get(url).send().await.ok()?;
         let status = answer.status().as_u16();
         Some((status, answer.text().await.ok()?))
     };

@@ -13,6 +13,7 @@ use std::{
 };
 use tegata_client::agent::config::told;
 use tegata_server::source::Network;
+use tegata_system::file::{self, Links, read_argument};
 
 /// What an operator set somewhere; what is `None` has its default.
 #[derive(clap::Args, Deserialize, Default)]
@@ -184,6 +185,9 @@ impl TryFrom<String> for StoreAddress {
     }
 }
 
+/// The longest file of settings, in bytes.
+const LONGEST: u64 = 1 << 20;
+
 /// The file that is read if it is there and no other is named.
 const USUAL_FILE: &str = "tegata.toml";
 
@@ -192,9 +196,15 @@ impl Given {
     /// says where they say nothing.
     pub fn or_file(self, file: Option<&Path>) -> anyhow::Result<Self> {
         let usual = Path::new(USUAL_FILE);
-        let Some(file) = file.or_else(|| usual.exists().then_some(usual)) else { return Ok(self) };
+        let found = match file {
+            Some(file) => read_argument(file, LONGEST),
+            // The current folder may be another user's.
+            None if usual.exists() => file::read(usual, Links::Follow, LONGEST).map(|it| it.0),
+            None => return Ok(self),
+        };
+        let file = file.unwrap_or(usual);
         let wrong = |what: String| BadUsage(format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let text = found.map_err(|error| wrong(error.to_string()))?;
         let given = toml::from_str(&text).map_err(|error| wrong(told(&error, &text)))?;
         Ok(self.or(given))
     }

@@ -9,6 +9,7 @@ mod guide;
 mod kills;
 mod month;
 mod notify;
+mod owners;
 mod packaging;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]

@@ -137,6 +137,7 @@ impl Month {
         if self.back_at.is_some_and(|at| at <= self.now) {
             self.comes_back().await;
         }
+        self.work_on_files();
         for order in self.core.due(self.now) {
             let Order::Act { target, wanted, channel, act } = order else { unreachable!() };
             let credentials = channel.credentials(&self.config.audience).expect("credentials");
@@ -153,12 +154,14 @@ impl Month {
                 }
             };
             self.core.done(self.now, Done::Act(target, outcome));
+            self.work_on_files();
         }
         if self.back_at.is_none() && self.now > self.calm_until && self.chance.one_in(48) {
             self.goes_away();
         }
         if self.chance.one_in(300) {
             self.core = Core::new(&self.config, self.now, Box::new(self.chance.clone()));
+            self.work_on_files();
             self.restarts += 1;
         }
         let next = self.core.next_time(self.now).max(self.now.plus(1));
@@ -173,6 +176,19 @@ impl Month {
             assert!(until >= next, "seed {seed}: a token ends at {until:?}, next is {next:?}");
         }
         self.now = next;
+    }
+
+    /// A disk takes no time.
+    fn work_on_files(&mut self) {
+        loop {
+            let orders = self.core.due_files(self.now);
+            if orders.is_empty() {
+                return;
+            }
+            for order in orders {
+                self.core.done(self.now, order.carry_out());
+            }
+        }
     }
 
     /// One request for a token. Now and then the server is killed while it is on its way,

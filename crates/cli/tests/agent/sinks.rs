@@ -12,7 +12,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     os::unix::{
-        fs::{MetadataExt as _, chown},
+        fs::{MetadataExt as _, PermissionsExt as _, chown},
         net::UnixStream,
         process::CommandExt as _,
     },
@@ -109,6 +109,40 @@ async fn a_process_hears_the_signal_after_each_change_and_finds_the_new_token_in
     let mut distinct = tokens.clone();
     distinct.dedup();
     assert_eq!(distinct, tokens, "once for each change");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_cannot_turn_the_agents_signal_on_a_process_of_another_user() {
+    let world = world().await;
+    let more = "signal = 'USR1'\npid_file = 'out/pid'\n";
+    settings(&world, &format!("{}{more}", kept("bot", 3_600)));
+    let script = |name: &str| {
+        format!(
+            "trap 'echo heard >> {name}' USR1
+             echo $$ > {name}.new; mv {name}.new {name}.pid
+             while :; do sleep 0.05; done"
+        )
+    };
+    // The agent and this one are root's; the pid file is the program's own.
+    let _victim = Shell::start(&script("victim"), world.home.path());
+    let pid = world.path("out/pid");
+    until("the victim runs", || async { world.path("victim.pid").exists() }).await;
+    fs::copy(world.path("victim.pid"), &pid).expect("written");
+    chown(&pid, Some(NOBODY), None).expect("run this as root: files of others are made");
+    let agent = world.agent().await;
+    let said = agent.becomes("yellow", "out/pid: it belongs to user 65534").await;
+    assert!(said.contains("of user 0"), "{said}");
+    // Its own process it may name.
+    chown(world.path("out"), Some(NOBODY), None).expect("given away");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script("out/own")]).current_dir(&world.home).uid(NOBODY);
+    fs::set_permissions(&world.home, fs::Permissions::from_mode(0o711)).expect("let in");
+    let _own = Shell(command.stdin(Stdio::null()).spawn().expect("a shell"));
+    until("its program runs", || async { world.path("out/own.pid").exists() }).await;
+    fs::rename(world.path("out/own.pid"), &pid).expect("moved");
+    agent.becomes("green", "").await;
+    until("it was signalled", || async { world.path("out/own").exists() }).await;
+    assert!(!world.path("victim").exists(), "the other never was");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

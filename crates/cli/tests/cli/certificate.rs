@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
     time::{Duration, SystemTime},
 };
+use tegata_system::http::client_for;
 use tokio::time::{sleep, timeout};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -59,9 +60,10 @@ impl Files {
 /// What whoever trusts this certificate alone is shown.
 async fn get(server: &Server, path: &str, trusted: &str) -> reqwest::Result<String> {
     let certificate = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
     let address = server.url.replace("127.0.0.1", "localhost");
-    http.get(format!("{address}{path}")).send().await?.error_for_status()?.text().await
+    let url = format!("{address}{path}").parse().unwrap();
+    let http = client_for(&url).tls_certs_only([certificate]).build().unwrap();
+    http.get(url).send().await?.error_for_status()?.text().await
 }
 
 async fn days_left(server: &Server, trusted: &str) -> i64 {

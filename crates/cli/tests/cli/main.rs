@@ -10,6 +10,7 @@ mod commands;
 mod doctor;
 mod forging;
 mod inspecting;
+mod outbound;
 mod owners;
 mod program;
 mod proxies;

@@ -57,7 +57,9 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
     for (number, sink) in config.sinks.iter().enumerate() {
         let owner = sink.owner.as_deref().map(Owner::find).transpose();
         let outcome = owner.and_then(|_| {
-            sink.path.as_deref().map_or(Ok(()), |path| writable(disk::folder_of(path)))
+            let Some(path) = sink.path.as_deref() else { return Ok(()) };
+            disk::present(path).map_err(|what| format!("{}: {what}", path.display()))?;
+            writable(disk::folder_of(path))
         });
         all.push(finding(&sink.label(number), outcome.map(|()| "can be written".to_owned())));
     }

@@ -10,6 +10,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use tegata_system::file;
 use tegata_token::{
     id::{ChannelId, Group},
     law::{Kind, Life},
@@ -25,7 +26,7 @@ pub struct BadConfig {
 }
 
 /// The whole of an agent's settings. Relative paths are taken from the file's folder.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where the authority is: LINE's own service, or a Tegata.
@@ -225,6 +226,9 @@ fn a_week() -> u16 {
     7
 }
 
+/// The longest file of settings, in bytes.
+const LONGEST: u64 = 1 << 20;
+
 /// The life of a v2.1 token that is not kept over a restart, in seconds, unless set.
 const NOT_KEPT: i64 = 3 * 60 * 60;
 
@@ -235,7 +239,7 @@ impl Config {
     /// [`BadConfig`].
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
         let wrong = |what: String| BadConfig { path: path.to_owned(), what };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = file::read_argument(path, LONGEST).map_err(|error| wrong(error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(wrong)
     }

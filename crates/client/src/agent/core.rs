@@ -1,20 +1,22 @@
 //! The agent without its machine: targets, sinks and watched tokens over time that
-//! is told to it and answers that are brought to it. Files are written from here;
-//! sockets and clocks are elsewhere, so that a month can be played in a second.
+//! is told to it and answers that are brought to it. Files, sockets and clocks are
+//! elsewhere, so that a month can be played in a second, and nothing in here blocks.
 
 use super::{
-    config::{Channel, Config},
-    sink::{Sink, Telling},
-    state::{Folder, Held, Kept},
+    config::{Channel, Config, Watched},
+    saves::Saves,
+    sink::Sink,
+    state::{Folder, Held, Kept, Saving},
     target::{Act, Change, Outcome, Target},
+    telling::Telling,
     watch::Watch,
+    writing::{Writing, Written},
 };
 use crate::{
     call::{Failure, Verified},
     renewal::Chance,
     wanted::Wanted,
 };
-use std::collections::BTreeMap;
 use tegata_token::{id::Group, secret::PlainSecret, time::UnixTime};
 
 /// Where the agent gets its chance from.
@@ -32,9 +34,7 @@ pub struct Core {
     sinks: Vec<Sink>,
     watched: Vec<Watch>,
     folder: Option<Folder>,
-    /// What is kept on disk is behind, and since when to try again.
-    unsaved: BTreeMap<usize, UnixTime>,
-    state_problem: Option<String>,
+    saves: Saves,
     warnings: Vec<String>,
     skew: Option<i64>,
     dice: Box<dyn Dice>,
@@ -58,8 +58,8 @@ pub enum Order {
     Look {
         /// Which one.
         watch: usize,
-        /// The token.
-        token: PlainSecret,
+        /// Where it is read from.
+        settings: Watched,
     },
     /// Tell of a change.
     Tell {
@@ -68,6 +68,81 @@ pub enum Order {
         /// Whom.
         telling: Telling,
     },
+    /// Work on a file.
+    File(FileOrder),
+}
+
+/// Work on a file, which can block.
+#[derive(Debug)]
+pub enum FileOrder {
+    /// Write a sink's file.
+    Write {
+        /// Of which sink.
+        sink: usize,
+        /// What.
+        writing: Writing,
+    },
+    /// Keep a token over a restart.
+    Save {
+        /// Of which target.
+        target: usize,
+        /// What.
+        saving: Saving,
+    },
+}
+
+impl FileOrder {
+    /// Does it.
+    #[must_use]
+    pub fn carry_out(self) -> Done {
+        match self {
+            Self::Write { sink, writing } => Done::Write(sink, writing.write()),
+            Self::Save { target, saving } => Done::Save(target, saving.save()),
+        }
+    }
+
+    /// What became of it if it cannot be carried out.
+    #[must_use]
+    pub fn not_done(&self) -> Done {
+        let problem = format!("{}: no thread to work on it; the log has more", self.file());
+        match self {
+            Self::Write { sink, .. } => Done::Write(*sink, Err(problem)),
+            Self::Save { target, .. } => Done::Save(*target, Err(problem)),
+        }
+    }
+
+    /// Which file it is about.
+    #[must_use]
+    pub fn file(&self) -> String {
+        match self {
+            Self::Write { sink, writing } => writing.settings.label(*sink),
+            Self::Save { saving, .. } => saving.path().display().to_string(),
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Write { sink, .. } => Place::Write(*sink),
+            Self::Save { target, .. } => Place::Save(*target),
+        }
+    }
+}
+
+/// What an order is for: to say that it has not returned in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The credentials for an act of this target.
+    Act(usize),
+    /// The file of this watched token.
+    Look(usize),
+    /// Telling of a change of this sink.
+    Tell(usize),
+    /// The file of this sink.
+    Write(usize),
+    /// The kept state of this target.
+    Save(usize),
 }
 
 /// How an order ended.
@@ -79,70 +154,99 @@ pub enum Done {
     Look(usize, Result<Verified, Failure>),
     /// Of [`Order::Tell`].
     Tell(usize, Result<(), String>),
+    /// Of [`FileOrder::Write`].
+    Write(usize, Result<Written, String>),
+    /// Of [`FileOrder::Save`].
+    Save(usize, Result<(), String>),
 }
 
 /// So many orders are under way at once: at a start with many targets the authority
 /// shall not be met by all of them together.
 const AT_ONCE: usize = 8;
 
-/// When to try again to keep what could not be kept, in seconds.
-const SAVE_AGAIN: i64 = 10;
-
 impl Core {
-    /// Begins with what was kept, or with nothing. That the folder for it cannot be
+    /// Begins with what was kept, or with nothing; reads it from the disk. That the folder for it cannot be
     /// used is no reason not to keep tokens fresh, but one for a warning.
     #[must_use]
     pub fn new(config: &Config, now: UnixTime, mut dice: Box<dyn Dice>) -> Self {
-        let mut state_problem = None;
+        let mut saves = Saves::default();
         let folder = config.state.as_deref().map(Folder::at);
         let look = i64::from(config.look_seconds);
-        let mut unsaved = BTreeMap::new();
         let mut targets = Vec::new();
         for (number, token) in config.tokens.iter().enumerate() {
             let wanted = config.wanted(token);
             let found = folder.as_ref().map_or(Ok(None), |it| it.load(&token.name, &wanted));
             let found = found.unwrap_or_else(|problem| {
                 tracing::error!(problem, "what was kept cannot be used");
-                state_problem = Some(problem);
+                saves.note(problem);
                 None
             });
             // Before anything is asked for, so that an answer that is lost with us can
             // be asked for again.
             let kept = found.unwrap_or_else(|| {
-                unsaved.insert(number, now);
+                saves.ask(number, now);
                 Kept { generation: dice.number(), ..Kept::default() }
             });
             targets.push(Target::new(token.name.clone(), wanted, kept, look, now, dice.chance()));
         }
         let sinks = config.sinks.iter().cloned().enumerate();
-        let mut core = Self {
+        Self {
             targets,
             channels: config.channels.clone(),
             sinks: sinks.map(|(number, sink)| Sink::new(sink, number, look)).collect(),
             watched: config.watched.iter().cloned().map(|it| Watch::new(it, look)).collect(),
             folder,
-            unsaved,
-            state_problem,
+            saves,
             warnings: config.warnings(),
             skew: None,
             dice,
-        };
-        core.publish(now);
-        core
+        }
+    }
+
+    /// Work on files that is to be begun at `now`: first what is kept on disk for
+    /// ourselves, so that a token that others have seen is one that we know after a
+    /// restart.
+    pub fn due_files(&mut self, now: UnixTime) -> Vec<FileOrder> {
+        let mut orders = Vec::new();
+        for target in self.saves.begin(now) {
+            match &self.folder {
+                Some(folder) => orders.push(self.save(folder.clone(), target)),
+                None => self.saves.done(target, now, Ok(())),
+            }
+        }
+        let Self { sinks, targets, saves, .. } = self;
+        for (sink, it) in sinks.iter_mut().enumerate() {
+            if waits(it, targets, saves, now) {
+                continue;
+            }
+            let named = |name: &Group| targets.iter().find(|target| target.name == *name);
+            let held = |name: &Group| named(name)?.live(now).cloned();
+            let writing = it.to_write(now, held);
+            orders.extend(writing.map(|writing| FileOrder::Write { sink, writing }));
+        }
+        orders
+    }
+
+    fn save(&self, folder: Folder, target: usize) -> FileOrder {
+        let it = &self.targets[target];
+        let (name, wanted) = (it.name.clone(), it.wanted.clone());
+        FileOrder::Save { target, saving: Saving { folder, name, wanted, kept: it.kept() } }
     }
 
     /// What is to be begun at `now`.
     pub fn due(&mut self, now: UnixTime) -> Vec<Order> {
-        self.publish(now);
-        let mut orders = Vec::new();
+        let mut orders: Vec<_> = self.due_files(now).into_iter().map(Order::File).collect();
+        self.settle(now);
         for (sink, it) in self.sinks.iter_mut().enumerate() {
             orders.extend(it.to_tell(now).map(|telling| Order::Tell { sink, telling }));
         }
-        let busy = self.targets.iter().filter(|it| it.busy).count();
-        let mut free = AT_ONCE.saturating_sub(busy);
+        let mut free = self.free_hands();
         for (target, it) in self.targets.iter_mut().enumerate() {
             if free == 0 {
                 break;
+            }
+            if self.saves.is_waited_for(target, now) {
+                continue;
             }
             let Ok(act) = it.next(now) else { continue };
             let channel = self.channels.iter().find(|channel| channel.id == it.wanted.channel);
@@ -152,26 +256,34 @@ impl Core {
             orders.push(Order::Act { target, wanted: it.wanted.clone(), channel, act });
         }
         for (watch, it) in self.watched.iter_mut().enumerate() {
-            if let Ok(token) = it.next(now) {
+            if it.next(now).is_ok() {
                 it.busy = true;
-                orders.push(Order::Look { watch, token });
+                orders.push(Order::Look { watch, settings: it.settings.clone() });
             }
         }
         orders
     }
 
+    /// How many more targets may be busy. One that waits for a disk that hangs keeps no
+    /// other from being renewed.
+    fn free_hands(&self) -> usize {
+        let busy = self.targets.iter().filter(|it| it.busy && it.late.is_none()).count();
+        AT_ONCE.saturating_sub(busy)
+    }
+
     /// When there will be something to do, if no order ends before.
     pub fn next_time(&mut self, now: UnixTime) -> UnixTime {
-        let busy = self.targets.iter().filter(|it| it.busy).count();
         // With all hands full it is the end of an order that goes on.
-        let free = busy < AT_ONCE;
-        let targets = self.targets.iter_mut().filter(|_| free);
-        let targets = targets.map(|it| it.next(now).map_or_else(|until| until, |_| now));
-        let watched =
-            self.watched.iter_mut().map(|it| it.next(now).map_or_else(|until| until, |_| now));
-        let sinks = self.sinks.iter().map(Sink::next_time);
-        let saves = self.unsaved.values().copied();
-        targets.chain(watched).chain(sinks).chain(saves).min().unwrap_or(now.plus(60))
+        let free = self.free_hands() > 0;
+        let Self { targets, sinks, saves, watched, .. } = self;
+        let sinks = sinks.iter().filter(|sink| !waits(sink, targets, saves, now));
+        let sinks = sinks.map(Sink::next_time).min();
+        let targets = targets.iter_mut().enumerate();
+        let targets = targets.filter(|(number, _)| free && !saves.is_waited_for(*number, now));
+        let targets = targets.map(|(_, it)| it.next(now).map_or_else(|until| until, |_| now));
+        let watched = watched.iter().map(|it| it.next(now).map_or_else(|until| until, |()| now));
+        let all = targets.chain(watched).chain(sinks).chain(saves.next_time());
+        all.min().unwrap_or(now.plus(60))
     }
 
     /// Takes in how an order ended.
@@ -183,7 +295,7 @@ impl Core {
                 let change = target.done(now, outcome, chance);
                 let name = target.name.clone();
                 if change != Change::None {
-                    self.unsaved.insert(number, now);
+                    self.saves.ask(number, now);
                 }
                 let sinks = self.sinks.iter_mut().filter(|it| it.settings.tokens.contains(&name));
                 match change {
@@ -194,59 +306,31 @@ impl Core {
             }
             Done::Look(number, checked) => self.watched[number].done(now, checked),
             Done::Tell(number, outcome) => self.sinks[number].told(now, outcome),
+            Done::Write(number, outcome) => self.sinks[number].written(now, outcome),
+            Done::Save(number, outcome) => self.saves.done(number, now, outcome),
         }
-        self.publish(now);
+        self.settle(now);
     }
 
-    /// Keeps and publishes what is due: first on disk for ourselves, so that a token
-    /// that others have seen is one that we know after a restart.
-    fn publish(&mut self, now: UnixTime) {
-        self.save(now);
-        if self.sinks.iter().any(|sink| sink.is_due(now)) {
-            self.put(now);
+    /// An order has not returned in time; it is still under way.
+    pub fn is_late(&mut self, place: Place, problem: String) {
+        match place {
+            Place::Act(number) => self.targets[number].is_late(problem),
+            Place::Look(number) => self.watched[number].is_late(problem),
+            Place::Tell(number) => self.sinks[number].telling_is_late(problem),
+            Place::Write(number) => self.sinks[number].write_is_late(problem),
+            Place::Save(number) => self.saves.is_late(number, problem),
         }
-        for target in self.targets.iter_mut().filter(|it| it.waits_for_use()) {
-            let mut sinks =
-                self.sinks.iter().filter(|it| it.settings.tokens.contains(&target.name));
+    }
+
+    /// Predecessors of tokens that have arrived everywhere are given their last while.
+    fn settle(&mut self, now: UnixTime) {
+        let Self { targets, sinks, .. } = self;
+        for target in targets.iter_mut().filter(|it| it.waits_for_use()) {
+            let mut sinks = sinks.iter().filter(|it| it.settings.tokens.contains(&target.name));
             if sinks.all(Sink::is_settled) {
                 target.in_use(now);
             }
-        }
-    }
-
-    fn put(&mut self, now: UnixTime) {
-        // An ended token is not put anywhere, but what a file holds is left there.
-        let held: BTreeMap<&Group, &Held> = self
-            .targets
-            .iter()
-            .filter_map(|target| Some((&target.name, target.live(now)?)))
-            .collect();
-        for sink in &mut self.sinks {
-            sink.publish(now, &held);
-        }
-    }
-
-    fn save(&mut self, now: UnixTime) {
-        let Some(folder) = &self.folder else { return self.unsaved.clear() };
-        let due: Vec<_> =
-            self.unsaved.iter().filter(|(_, at)| **at <= now).map(|(n, _)| *n).collect();
-        for number in due {
-            let target = &self.targets[number];
-            match folder.save(&target.name, &target.wanted, &target.kept()) {
-                Ok(()) => {
-                    self.unsaved.remove(&number);
-                }
-                Err(problem) => {
-                    if self.state_problem.as_ref() != Some(&problem) {
-                        tracing::error!(problem, "a token cannot be kept over a restart");
-                    }
-                    self.state_problem = Some(problem);
-                    self.unsaved.insert(number, now.plus(SAVE_AGAIN));
-                }
-            }
-        }
-        if self.unsaved.is_empty() && self.state_problem.take().is_some() {
-            tracing::info!("what could not be kept is kept now");
         }
     }
 
@@ -313,7 +397,7 @@ impl Core {
     /// Why tokens are not kept over a restart, if they should be.
     #[must_use]
     pub fn state_problem(&self) -> Option<&str> {
-        self.state_problem.as_deref()
+        self.saves.problem()
     }
 
     /// How many seconds this machine's clock is ahead of the authority's.
@@ -321,4 +405,12 @@ impl Core {
     pub fn skew(&self) -> Option<i64> {
         self.skew
     }
+}
+
+/// Whether a sink's file is to wait until its tokens are saved.
+fn waits(sink: &Sink, targets: &[Target], saves: &Saves, now: UnixTime) -> bool {
+    let mut targets = targets.iter().enumerate();
+    targets.any(|(number, target)| {
+        sink.settings.tokens.contains(&target.name) && saves.is_waited_for(number, now)
+    })
 }

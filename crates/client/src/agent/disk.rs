@@ -2,11 +2,13 @@
 //! the new, also when power fails or this process is killed in between.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
+use tegata_system::file::{self, Links};
+use tegata_token::secret::PlainSecret;
 
 /// A file's owner, as numbers; `None` leaves one as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<(
     }
     written?;
     // The name in the folder must survive a crash as well.
-    File::open(folder)?.sync_all()
+    file::open_folder(folder)?.sync_all()
 }
 
 fn write(new: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
@@ -76,16 +78,40 @@ fn write(new: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Whether the file at `path` holds just `text` and has these permission bits and
-/// this owner.
-#[must_use]
-pub fn holds(path: &Path, text: &str, mode: u32, owner: Owner) -> bool {
-    let is_theirs = |meta: &fs::Metadata| {
-        owner.user.is_none_or(|it| it == meta.uid())
-            && owner.group.is_none_or(|it| it == meta.gid())
-    };
-    fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o777 == mode && is_theirs(&meta))
-        && fs::read(path).is_ok_and(|found| found == text.as_bytes())
+/// The longest file of a sink that is read: more than all tokens that fit on a channel.
+const LONGEST: u64 = 4 << 20;
+
+/// What is at a path.
+#[derive(Debug)]
+pub struct Present {
+    /// The file's content.
+    pub text: PlainSecret,
+    found: fs::Metadata,
+}
+
+/// The file at `path`; `None` if there is nothing that can be kept: no file, a link, or
+/// one that cannot be read. What is there is replaced then.
+///
+/// # Errors
+/// Something other than a file is in the way.
+pub fn present(path: &Path) -> Result<Option<Present>, String> {
+    match file::read(path, Links::Refuse, LONGEST) {
+        Ok((text, found)) => Ok(Some(Present { text: PlainSecret::from_caller(text), found })),
+        Err(error @ file::Error::NotRegular(_)) => Err(format!("{error}; remove it")),
+        Err(_) => Ok(None),
+    }
+}
+
+impl Present {
+    /// Whether the file holds just `text` and has these permission bits and this owner.
+    #[must_use]
+    pub fn is(&self, text: &str, mode: u32, owner: Owner) -> bool {
+        let found = &self.found;
+        self.text.reveal() == text
+            && found.mode() & 0o777 == mode
+            && owner.user.is_none_or(|it| it == found.uid())
+            && owner.group.is_none_or(|it| it == found.gid())
+    }
 }
 
 /// The folder of a file, which is the current one for a mere name.
@@ -105,6 +131,7 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     #[test]
     fn a_file_is_replaced_as_a_whole_with_its_mode_and_nothing_is_left_beside_it() {
@@ -113,15 +140,12 @@ mod tests {
         fs::write(beside(&path).unwrap(), "left by one who was killed").unwrap();
         for text in ["a long first one", "new"] {
             replace(&path, text, 0o640, Owner::default()).unwrap();
-            assert!(holds(&path, text, 0o640, Owner::default()));
+            assert!(present(&path).unwrap().unwrap().is(text, 0o640, Owner::default()));
         }
-        let anybody = Owner::default();
-        assert!(!holds(&path, "new", 0o600, anybody) && !holds(&path, "old", 0o640, anybody));
-        let nobody = Owner { user: None, group: Some(65_534) };
-        assert!(
-            !holds(&path, "new", 0o640, nobody),
-            "as the owner of the file changes, so must it"
-        );
+        let (file, any) = (present(&path).unwrap().unwrap(), Owner::default());
+        assert!(!file.is("new", 0o600, any) && !file.is("old", 0o640, any));
+        let other = Owner { user: None, group: Some(65_534) };
+        assert!(!file.is("new", 0o640, other), "as the owner of the file changes, so must it");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -145,6 +169,23 @@ mod tests {
         std::os::unix::fs::symlink(&other, beside(&path).unwrap()).unwrap();
         replace(&path, "new", 0o600, Owner::default()).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
+    fn what_is_no_file_is_in_the_way_and_what_cannot_be_kept_is_replaced() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(present(&at("fifo")).unwrap_err().contains("a FIFO"));
+        assert!(present(folder.path()).unwrap_err().contains("a folder"));
+        std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
+        File::create(at("long")).unwrap().set_len(1 << 40).unwrap();
+        for name in ["zero", "long", "none"] {
+            assert!(present(&at(name)).unwrap().is_none(), "{name}");
+            replace(&at(name), "new", 0o600, Owner::default()).unwrap();
+            assert_eq!(present(&at(name)).unwrap().unwrap().text.reveal(), "new");
+        }
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Report {
 
 fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
     let live = target.live(now);
-    let status = match (live, &target.problem) {
+    let problem = target.late.as_ref().or(target.problem.as_ref());
+    let status = match (live, problem) {
         (Some(_), None) => Colour::Green,
         // Where it is put to files, it is they that programs look at.
         (None, None) if core.has_sink(&target.name) => Colour::Yellow,
@@ -94,7 +95,7 @@ fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
         name: target.name.to_string(),
         status,
         seconds_to_expiry: live.map(|held| held.life.until.since(now)),
-        problem: target.problem.clone(),
+        problem: problem.cloned(),
     }
 }
 

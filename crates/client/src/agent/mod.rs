@@ -13,10 +13,16 @@ pub mod run;
 pub mod sink;
 pub mod state;
 pub mod target;
+pub mod telling;
 pub mod watch;
+pub mod writing;
 
+mod attempts;
 mod disk;
 mod form;
 mod http;
 mod metrics;
+mod off_loop;
+mod process;
+mod saves;
 mod secrets;

@@ -2,23 +2,29 @@
 //! comes back, and tells systemd how it stands.
 
 use super::{
-    config::Config,
-    core::{Core, Dice, Done, Order},
+    config::{Channel, Config, Watched},
+    core::{Core, Dice, Done, FileOrder, Order, Place},
     health::{Colour, Report},
     http::{self, Known},
+    off_loop::{self, OffLoop},
     state::Folder,
     target::{Act, Outcome},
 };
 use crate::{
-    call::Client,
+    call::{Client, Failure, Verified},
     machine::{Clock, chance, random},
     renewal::Chance,
+    wanted::Wanted,
 };
+use rustix::fs::{Mode, OFlags};
 use sd_notify::NotifyState;
 use std::{
     fs::{self, Permissions},
     net::SocketAddr,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileTypeExt, PermissionsExt},
+    },
     path::Path,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,7 +32,7 @@ use std::{
 };
 use tegata_token::time::UnixTime;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, UnixListener, UnixStream},
     sync::Notify,
     task::JoinSet,
 };
@@ -41,6 +47,7 @@ pub struct Shared {
     core: Mutex<Core>,
     clock: Clock,
     woken: Notify,
+    off_loop: OffLoop,
     /// Who may ask for tokens.
     pub callers: Vec<Known>,
 }
@@ -91,19 +98,22 @@ pub async fn run(
 ) -> Result<(), CannotRun> {
     let client = Client::new(&config.authority);
     let client = Arc::new(client.map_err(|error| CannotRun(format!("authority: {error}")))?);
-    let lock = config.state.as_deref().map(|path| Folder::at(path).lock()).transpose();
-    let _lock = lock.map_err(CannotRun)?;
-    let callers = http::callers(config).map_err(CannotRun)?;
+    let off_loop = OffLoop::new(off_loop::PATIENCE);
     let clock = Clock::new();
-    let core = Core::new(config, clock.now(), Box::new(Machine));
+    let (_lock, callers, core) = begin(config, &off_loop, clock.now()).await?;
     for warning in core.warnings() {
         tracing::warn!("{warning}");
     }
-    let shared = Arc::new(Shared { core: core.into(), clock, woken: Notify::new(), callers });
+    let shared =
+        Arc::new(Shared { core: core.into(), clock, woken: Notify::new(), off_loop, callers });
     let (_servers, address) = listen(config, &shared).await?;
     started(address);
-    let audience: Arc<str> = config.audience.as_str().into();
-    let private: Arc<[String]> = config.private_variables().into();
+    let hands = Arc::new(Hands {
+        client,
+        shared: Arc::clone(&shared),
+        audience: config.audience.clone(),
+        private: config.private_variables(),
+    });
     let mut manager = Manager::new();
     let mut under_way = JoinSet::new();
     let mut stop = pin!(stop);
@@ -116,11 +126,8 @@ pub async fn run(
             (orders, Report::of(&core, now), core.has_looked(), wait)
         };
         for order in orders {
-            let (client, shared) = (Arc::clone(&client), Arc::clone(&shared));
-            let (audience, private) = (Arc::clone(&audience), Arc::clone(&private));
-            under_way.spawn(async move {
-                carry_out(order, &client, &shared, &audience, &private).await
-            });
+            let hands = Arc::clone(&hands);
+            under_way.spawn(async move { hands.carry_out(order).await });
         }
         manager.tell(&report, has_looked);
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or(0)).min(manager.patience);
@@ -136,19 +143,49 @@ pub async fn run(
         }
     }
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    // An answer on its way is waited for: it would not be lost, but asked for again.
-    let rest = async {
-        while let Some(done) = under_way.join_next().await {
-            if let Ok((done, skew)) = done {
-                take_in(&shared, done, skew);
-            }
-        }
-    };
-    let _ = tokio::time::timeout(LAST_PATIENCE, rest).await;
-    if let Some(socket) = &config.socket {
-        let _ = fs::remove_file(socket);
+    let _ = tokio::time::timeout(LAST_PATIENCE, finish(&hands, under_way)).await;
+    if let Some(socket) = config.socket.clone() {
+        let removed = shared.off_loop.run(move || fs::remove_file(socket), || ());
+        let _ = tokio::time::timeout(LAST_PATIENCE, removed).await;
     }
     Ok(())
+}
+
+/// An answer on its way is waited for, kept and put where programs look: it would not be
+/// lost, but asked for again.
+async fn finish(hands: &Arc<Hands>, mut under_way: JoinSet<(Done, Option<i64>)>) {
+    loop {
+        let shared = &hands.shared;
+        let orders = shared.core().due_files(shared.now());
+        for order in orders {
+            let hands = Arc::clone(hands);
+            under_way.spawn(async move { hands.carry_out(Order::File(order)).await });
+        }
+        match under_way.join_next().await {
+            Some(Ok((done, skew))) => take_in(shared, done, skew),
+            // A bug, which the log has.
+            Some(Err(_)) => {}
+            None => return,
+        }
+    }
+}
+
+/// What is read once, before anything is asked for. A disk that hangs here fails the
+/// start, so that the service manager sees it.
+async fn begin(
+    config: &Config,
+    off_loop: &OffLoop,
+    now: UnixTime,
+) -> Result<(Option<fs::File>, Vec<Known>, Core), CannotRun> {
+    let settings = config.clone();
+    let work = move || -> Result<_, String> {
+        let lock = settings.state.as_deref().map(|path| Folder::at(path).lock()).transpose()?;
+        let callers = http::callers(&settings)?;
+        Ok((lock.flatten(), callers, Core::new(&settings, now, Box::new(Machine))))
+    };
+    let begun = tokio::time::timeout(off_loop::PATIENCE, off_loop.run(work, || ())).await;
+    let hangs = || "state and callers' secrets: not read in time; does their disk hang?".to_owned();
+    begun.unwrap_or_else(|_| Err(hangs())).and_then(|it| it).map_err(CannotRun)
 }
 
 fn take_in(shared: &Shared, done: Done, skew: Option<i64>) {
@@ -159,36 +196,86 @@ fn take_in(shared: &Shared, done: Done, skew: Option<i64>) {
     core.done(shared.now(), done);
 }
 
-async fn carry_out(
-    order: Order,
-    client: &Client,
-    shared: &Shared,
-    audience: &str,
-    private: &[String],
-) -> (Done, Option<i64>) {
-    let done = match order {
-        Order::Act { target, wanted, channel, act } => {
-            let wall = shared.clock.wall();
-            let credentials = || channel.credentials(audience);
-            let outcome = match act {
-                Act::Issue { key } => Outcome::Issued(match credentials() {
-                    Ok(it) => client.issue_wanted(&wanted, &it, &key, wall).await,
-                    Err(failure) => Err(failure),
-                }),
-                Act::Check(token) => Outcome::Checked(client.verify(&token).await),
-                Act::Retire(token) => Outcome::Retired(match credentials() {
-                    Ok(it) => client.retire(&wanted, &it, &token).await,
-                    Err(failure) => Err(failure),
-                }),
-            };
-            Done::Act(target, outcome)
-        }
-        Order::Look { watch, token } => Done::Look(watch, client.verify(&token).await),
-        Order::Tell { sink, telling } => Done::Tell(sink, telling.tell(private).await),
-    };
-    let theirs = client.take_authority_time();
-    (done, theirs.map(|theirs| shared.clock.wall().since(theirs)))
+/// What carries out orders, beside the loop.
+struct Hands {
+    client: Arc<Client>,
+    shared: Arc<Shared>,
+    audience: String,
+    /// The environment variables that no command is given.
+    private: Vec<String>,
 }
+
+impl Hands {
+    /// Does what an order says; also how far this machine's clock is off, if it was seen.
+    async fn carry_out(&self, order: Order) -> (Done, Option<i64>) {
+        let done = match order {
+            Order::Act { target, wanted, channel, act } => {
+                Done::Act(target, self.act(target, &wanted, channel, act).await)
+            }
+            Order::Look { watch, settings } => Done::Look(watch, self.look(watch, settings).await),
+            Order::Tell { sink, telling } => {
+                let late = |problem| self.late(Place::Tell(sink), problem);
+                let told = telling.tell(&self.private, &self.shared.off_loop, &late).await;
+                Done::Tell(sink, told)
+            }
+            Order::File(order) => self.file(order).await,
+        };
+        let theirs = self.client.take_authority_time();
+        (done, theirs.map(|theirs| self.shared.clock.wall().since(theirs)))
+    }
+
+    async fn act(&self, target: usize, wanted: &Wanted, channel: Channel, act: Act) -> Outcome {
+        let (client, wall) = (&self.client, self.shared.clock.wall());
+        let late = || {
+            let problem = format!("channel {}: credentials {HANGS}", channel.id);
+            self.late(Place::Act(target), problem);
+        };
+        let (settings, audience) = (channel.clone(), self.audience.clone());
+        let read = move || settings.credentials(&audience);
+        let credentials = async {
+            let read = self.shared.off_loop.run(read, late).await;
+            read.unwrap_or_else(|problem| Err(Failure::NotAsked(problem)))
+        };
+        match act {
+            Act::Issue { key } => Outcome::Issued(match credentials.await {
+                Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
+                Err(failure) => Err(failure),
+            }),
+            Act::Check(token) => Outcome::Checked(client.verify(&token).await),
+            Act::Retire(token) => Outcome::Retired(match credentials.await {
+                Ok(it) => client.retire(wanted, &it, &token).await,
+                Err(failure) => Err(failure),
+            }),
+        }
+    }
+
+    async fn look(&self, watch: usize, settings: Watched) -> Result<Verified, Failure> {
+        let name = settings.file.as_ref().map(|it| it.display().to_string()).unwrap_or_default();
+        let late = || self.late(Place::Look(watch), format!("{name} {HANGS}"));
+        let read = self.shared.off_loop.run(move || settings.token(), late).await;
+        let token = read.and_then(|it| it).map_err(Failure::NotAsked)?;
+        self.client.verify(&token).await
+    }
+
+    async fn file(&self, order: FileOrder) -> Done {
+        let (place, not_done) = (order.place(), order.not_done());
+        let problem = format!("{} {HANGS}", order.file());
+        let late = || self.late(place, problem);
+        let done = self.shared.off_loop.run(move || order.carry_out(), late).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!(error, "file work");
+            not_done
+        })
+    }
+
+    fn late(&self, place: Place, problem: String) {
+        self.shared.core().is_late(place, problem);
+        self.shared.wake();
+    }
+}
+
+/// What is said of a file that does not answer.
+const HANGS: &str = "did not return in time; does the disk hang?";
 
 async fn listen(
     config: &Config,
@@ -204,8 +291,9 @@ async fn listen(
         servers.spawn(async move { ended(axum::serve(listener, app).await) });
     }
     if let Some(path) = &config.socket {
+        let bound = bind(path).await;
         let listener =
-            bind(path).map_err(|error| CannotRun(format!("socket {}: {error}", path.display())))?;
+            bound.map_err(|error| CannotRun(format!("socket {}: {error}", path.display())))?;
         let app = http::router(Arc::clone(shared));
         servers.spawn(async move { ended(axum::serve(listener, app).await) });
     }
@@ -220,18 +308,30 @@ fn ended(outcome: std::io::Result<()>) {
 
 /// The socket of an agent that was killed is in the way; that of one that lives is not
 /// taken from it. Who may ask is a matter of the callers' secrets, and of the folder.
-fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    if UnixStream::connect(path).is_ok() {
-        return Err(std::io::Error::other("another agent listens there"));
+async fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    // One with a full queue takes no connection at once, and lives all the same.
+    match tokio::time::timeout(off_loop::PATIENCE, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() != std::io::ErrorKind::WouldBlock => {}
+        _ => return Err(std::io::Error::other("another agent listens there")),
     }
-    if fs::symlink_metadata(path)
-        .is_ok_and(|it| std::os::unix::fs::FileTypeExt::is_socket(&it.file_type()))
-    {
+    if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
         fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    open_to_all(path)?;
     Ok(listener)
+}
+
+/// Lets every user connect. The mode is changed through a descriptor of the socket
+/// itself: the owner of its folder could have put a link in its place meanwhile.
+fn open_to_all(path: &Path) -> std::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !socket.metadata()?.file_type().is_socket() {
+        return Err(std::io::Error::other("replaced while it was made"));
+    }
+    let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
+    fs::set_permissions(itself, Permissions::from_mode(0o666))
 }
 
 /// What systemd is told, where it listens (sd_notify(3)): ready once every sink holds

@@ -4,14 +4,20 @@
 use super::config::{Caller, Channel, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
+use tegata_system::file::{self, Links};
 use tegata_token::secret::PlainSecret;
+
+/// The longest file with a secret or a key, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// The text of a secret, without the end of its line.
 fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecret>, String> {
     let (text, from) = match (file, env) {
         (Some(path), _) => {
             let from = path.display().to_string();
-            (std::fs::read_to_string(path).map_err(|error| format!("{from}: {error}"))?, from)
+            // A volume of Kubernetes leads to its files by links.
+            let found = file::read(path, Links::Follow, LONGEST);
+            (found.map_err(|error| format!("{from}: {error}"))?.0, from)
         }
         (None, Some(name)) => {
             let text = std::env::var(name);

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
+use tegata_system::file::{self, Links};
 use tegata_token::{
     id::{ChannelId, Group},
     law::Kind,
@@ -41,7 +42,7 @@ pub struct Kept {
 }
 
 /// The folder that they are kept in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +68,38 @@ struct Written {
 
 const VERSION: u8 = 1;
 
+/// The longest file that is read: a token and its predecessors, each as long as an answer.
+const LONGEST: u64 = 4 << 20;
+
+/// A save, which blocks for the disk.
+#[derive(Debug)]
+pub struct Saving {
+    /// Where to.
+    pub folder: Folder,
+    /// Of which token.
+    pub name: Group,
+    /// What it is.
+    pub wanted: Wanted,
+    /// What to keep.
+    pub kept: Kept,
+}
+
+impl Saving {
+    /// Which file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path(&self.name)
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// What could not be written, and why.
+    pub fn save(&self) -> Result<(), String> {
+        self.folder.save(&self.name, &self.wanted, &self.kept)
+    }
+}
+
 impl Folder {
     /// The folder at `path`; it is made (0700) when something is first kept.
     #[must_use]
@@ -81,9 +114,10 @@ impl Folder {
     /// There is another one.
     pub fn lock(&self) -> Result<Option<fs::File>, String> {
         let path = self.0.join("lock");
-        let _ = self.make().and_then(|()| fs::File::create(&path));
+        let made = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let _ = self.make().and_then(|()| made());
         // Open for reading only: a file system with it can be remounted without us.
-        let Ok(file) = fs::File::open(&path) else { return Ok(None) };
+        let Ok((file, _)) = file::open(&path, Links::Refuse) else { return Ok(None) };
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
                 Err(format!("{}: another agent keeps its tokens here", self.0.display()))
@@ -104,9 +138,9 @@ impl Folder {
     pub fn load(&self, name: &Group, wanted: &Wanted) -> Result<Option<Kept>, String> {
         let path = self.path(name);
         let wrong = |what: String| format!("{}: {what}", path.display());
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => PlainSecret::from_caller(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let text = match file::read(&path, Links::Refuse, LONGEST) {
+            Ok((text, _)) => PlainSecret::from_caller(text),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),
         };
         let file: File = serde_json::from_str(text.reveal())

@@ -70,6 +70,8 @@ pub struct Target {
     pub busy: bool,
     /// What is wrong, for people.
     pub problem: Option<String>,
+    /// What the act under way waits for, if for longer than it should.
+    pub late: Option<String>,
     /// When a token was last got.
     pub last_success: Option<UnixTime>,
     /// How renewals went.
@@ -125,6 +127,7 @@ impl Target {
             look,
             busy: false,
             problem: None,
+            late: None,
             last_success: None,
             counts: Counts::default(),
         }
@@ -192,7 +195,7 @@ impl Target {
 
     /// Takes in what came of an act.
     pub fn done(&mut self, now: UnixTime, outcome: Outcome, chance: Chance) -> Change {
-        self.busy = false;
+        (self.busy, self.late) = (false, None);
         self.was_looked_at |= matches!(outcome, Outcome::Issued(Ok(_)) | Outcome::Checked(_));
         match outcome {
             Outcome::Issued(Ok(issued)) => {
@@ -241,6 +244,12 @@ impl Target {
         }
         self.renewal.failed(now, failure, chance);
         self.note(failure.to_string());
+    }
+
+    /// The credentials for the act under way were not read in time.
+    pub fn is_late(&mut self, problem: String) {
+        tracing::error!(token = %self.name, problem, "cannot be renewed");
+        self.late = Some(problem);
     }
 
     /// Once, and not at every attempt.

@@ -3,10 +3,7 @@
 
 use super::config;
 use crate::call::{Failure, Verified};
-use tegata_token::{
-    secret::PlainSecret,
-    time::{DAY, UnixTime},
-};
+use tegata_token::time::{DAY, UnixTime};
 
 /// A watched token and what is known of it.
 #[derive(Debug)]
@@ -63,19 +60,29 @@ impl Watch {
         }
     }
 
-    /// The token to ask about at `now`, or until when there is nothing to ask.
-    pub fn next(&mut self, now: UnixTime) -> Result<PlainSecret, UnixTime> {
+    /// Whether to look at `now`, or until when there is nothing to ask.
+    ///
+    /// # Errors
+    /// That time.
+    pub fn next(&self, now: UnixTime) -> Result<(), UnixTime> {
         if self.busy {
             return Err(UnixTime(i64::MAX));
         }
-        if now < self.look_at {
-            return Err(self.look_at);
-        }
-        self.settings.token().map_err(|problem| {
-            self.look_at = now.plus(LOOK_AGAIN);
-            self.become_(State::Bad(problem));
-            self.look_at
-        })
+        if now < self.look_at { Err(self.look_at) } else { Ok(()) }
+    }
+
+    /// The look that is under way has not returned in time.
+    pub fn is_late(&mut self, problem: String) {
+        self.doubt(problem);
+    }
+
+    fn doubt(&mut self, doubt: String) {
+        let state = match &self.state {
+            State::Good { until, .. } => State::Good { until: *until, doubt: Some(doubt) },
+            State::Unknown(_) => State::Unknown(doubt),
+            State::Bad(_) => return,
+        };
+        self.become_(state);
     }
 
     /// What the authority said.
@@ -88,15 +95,14 @@ impl Watch {
                 self.warn(now);
             }
             Err(Failure::Refused { said, .. }) => self.become_(State::Bad(said)),
+            // There is no token in its place.
+            Err(Failure::NotAsked(problem)) => {
+                self.look_at = now.plus(LOOK_AGAIN);
+                self.become_(State::Bad(problem));
+            }
             Err(failure) => {
                 self.look_at = now.plus(LOOK_AGAIN);
-                let doubt = failure.to_string();
-                let state = match &self.state {
-                    State::Good { until, .. } => State::Good { until: *until, doubt: Some(doubt) },
-                    State::Unknown(_) => State::Unknown(doubt),
-                    State::Bad(_) => return,
-                };
-                self.become_(state);
+                self.doubt(failure.to_string());
             }
         }
     }
@@ -171,11 +177,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let mut watch = watch(&file);
-        assert!(watch.next(NOW).is_err(), "there is no file yet");
+        assert_eq!(watch.next(NOW), Ok(()));
+        watch.done(NOW, Err(Failure::NotAsked(watch.settings.token().unwrap_err())));
         assert!(matches!(watch.verdict(NOW), Verdict::Bad(why) if why.contains("token")));
         std::fs::write(&file, "tok\n").unwrap();
         let now = NOW.plus(LOOK_AGAIN);
-        assert_eq!(watch.next(now).unwrap().reveal(), "tok");
+        assert_eq!(watch.next(now), Ok(()));
+        assert_eq!(watch.settings.token().unwrap().reveal(), "tok");
         watch.done(now, good_for(3 * DAY));
         assert_eq!(watch.verdict(now), Verdict::Good);
         let later = now.plus(DAY + 3600);

@@ -41,10 +41,31 @@ fn settings(home: &Path) -> Config {
 }
 
 fn agent(home: &Path, number: u64, now: UnixTime) -> Core {
-    Core::new(&settings(home), now, Box::new(Fixed(number)))
+    let mut core = Core::new(&settings(home), now, Box::new(Fixed(number)));
+    work(&mut core, now);
+    core
+}
+
+/// Does all work on files that is due.
+fn work(core: &mut Core, now: UnixTime) {
+    loop {
+        let orders = core.due_files(now);
+        if orders.is_empty() {
+            return;
+        }
+        for order in orders {
+            core.done(now, order.carry_out());
+        }
+    }
+}
+
+fn done(core: &mut Core, now: UnixTime, done: Done) {
+    core.done(now, done);
+    work(core, now);
 }
 
 fn acts(core: &mut Core, now: UnixTime) -> Vec<Act> {
+    work(core, now);
     let act = |order| match order {
         Order::Act { act, .. } => act,
         other => panic!("{other:?}"),
@@ -63,17 +84,17 @@ fn key(core: &mut Core, now: UnixTime) -> String {
 fn issued(core: &mut Core, now: UnixTime, token: &str) {
     let token = PlainSecret::from_caller(token.to_owned());
     let issued = Issued { token, expires_in: LIFE, key_id: None };
-    core.done(now, Done::Act(0, Outcome::Issued(Ok(issued))));
+    done(core, now, Done::Act(0, Outcome::Issued(Ok(issued))));
 }
 
 fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
     let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
-    core.done(now, Done::Act(0, Outcome::Checked(Ok(verified))));
+    done(core, now, Done::Act(0, Outcome::Checked(Ok(verified))));
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
     let failure = Failure::Unavailable { why: "lost".to_owned(), retry_after: None };
-    core.done(now, Done::Act(0, Outcome::Issued(Err(failure))));
+    done(core, now, Done::Act(0, Outcome::Issued(Err(failure))));
 }
 
 #[test]
@@ -120,7 +141,7 @@ fn a_token_that_ended_early_is_not_begun_with_again() {
     let later = NOW.plus(70);
     assert!(matches!(acts(&mut core, later).as_slice(), [Act::Check(_)]));
     let no = Failure::Refused { status: 400, said: "no".to_owned() };
-    core.done(later, Done::Act(0, Outcome::Checked(Err(no))));
+    done(&mut core, later, Done::Act(0, Outcome::Checked(Err(no))));
     assert_eq!(Report::of(&core, later).status, Colour::Red, "what the file holds is no good");
     let mut core = agent(home.path(), 2, later);
     assert_eq!(Report::of(&core, later).status, Colour::Red, "nor is it after a restart");
@@ -142,7 +163,7 @@ fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() 
         key(core, now);
         let token = PlainSecret::from_caller(token.to_owned());
         let issued = Issued { token, expires_in: 100_000, key_id: None };
-        core.done(now, Done::Act(0, Outcome::Issued(Ok(issued))));
+        done(core, now, Done::Act(0, Outcome::Issued(Ok(issued))));
     };
     issue(&mut core, NOW, "one");
     // The file cannot be replaced when the successor comes.

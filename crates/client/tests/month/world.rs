@@ -139,11 +139,13 @@ impl World {
     fn start(&mut self) {
         let dice = Box::new(Seeded(self.chance.number()));
         self.core = Some(Core::new(&self.config, self.clock(), dice));
+        self.work_on_files();
     }
 
     /// Hands out what is due; what is answered at once is taken in at once.
     fn go_on(&mut self) {
         loop {
+            self.work_on_files();
             let clock = self.clock();
             let orders = self.core.as_mut().unwrap().due(clock);
             if orders.is_empty() {
@@ -165,10 +167,26 @@ impl World {
         }
     }
 
+    /// A disk takes no time.
+    fn work_on_files(&mut self) {
+        let clock = self.clock();
+        let core = self.core.as_mut().unwrap();
+        loop {
+            let orders = core.due_files(clock);
+            if orders.is_empty() {
+                return;
+            }
+            for order in orders {
+                core.done(clock, order.carry_out());
+            }
+        }
+    }
+
     fn take_in(&mut self, number: usize) {
         let clock = self.clock();
         let done = self.answers[number].take().unwrap();
         self.core.as_mut().unwrap().done(clock, done);
+        self.work_on_files();
     }
 
     /// As by `kill -9`: what was on its way comes to nobody. Back after some minutes.

@@ -21,10 +21,12 @@ use std::{
     },
     time::Duration,
 };
+use tegata_system::file::{self, Links};
 use tegata_token::time::UnixTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use zeroize::Zeroizing;
 
 /// How often the files are looked at.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -171,14 +173,25 @@ impl TlsFiles {
     }
 }
 
+/// The longest file with certificates or a key, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Another program renews these files, often as another user.
+fn text_of(path: &Path) -> Result<String, BadCertificate> {
+    let wrong =
+        |error: file::Error| BadCertificate::File(path.to_owned(), pem::Error::Io(error.into()));
+    file::read(path, Links::Follow, LONGEST).map(|(text, _)| text).map_err(wrong)
+}
+
 fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| BadCertificate::File(path, error)
     };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect)
-        .map_err(file(&files.certificate))?;
+    let text = text_of(&files.certificate)?;
+    let certificates =
+        CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(file(&files.certificate))?;
     let Some(own) = certificates.first() else {
         return Err(file(&files.certificate)(pem::Error::NoItemsFound));
     };
@@ -187,7 +200,8 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
         .map_err(|_| BadCertificate::Form(files.certificate.clone()))?;
     let [from, until] = [own.validity.not_before, own.validity.not_after];
     let [from, until] = [from, until].map(|it| UnixTime(it.timestamp()));
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(file(&files.key))?;
+    let text = Zeroizing::new(text_of(&files.key)?);
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(file(&files.key))?;
     let pair = |why| BadCertificate::Pair { files: files.clone(), why };
     let provider = Arc::new(aws_lc_rs::default_provider());
     // TLS 1.2 and 1.3, with the library's choice of ciphers for each.

@@ -5,7 +5,7 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
 use tegata_store::DueWarning;
@@ -88,9 +88,7 @@ impl Webhook {
     /// # Errors
     /// The system gives no trusted certificates.
     pub fn new(settings: Settings) -> reqwest::Result<Self> {
-        // A redirect would take the operator's warnings where nobody configured.
-        let http =
-            Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none()).build()?;
+        let http = tegata_system::http::client_for(&settings.url).timeout(PATIENCE).build()?;
         Ok(Self { settings, http })
     }
 

@@ -3,6 +3,7 @@
 use crate::world::{World, form_of};
 use reqwest::Method;
 use std::{collections::HashSet, time::Duration};
+use tegata_system::http::client_for;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -213,8 +214,9 @@ async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_is_spoken_to_those_who_begin_with_it() {
     let world = World::new().await;
-    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-    let answer = http.get(world.url("/livez")).send().await.unwrap();
+    let url = world.url("/livez").parse().unwrap();
+    let http = client_for(&url).http2_prior_knowledge().build().unwrap();
+    let answer = http.get(url).send().await.unwrap();
     assert_eq!(answer.version(), reqwest::Version::HTTP_2);
     assert_eq!(answer.status(), 200);
     let answer = http.get(world.url("/gateway/verify")).send().await.unwrap();

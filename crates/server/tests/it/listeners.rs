@@ -3,6 +3,7 @@
 use crate::world::World;
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tegata_server::TlsFiles;
+use tegata_system::http::client_for;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -14,8 +15,8 @@ fn free() -> Option<SocketAddr> {
 }
 
 async fn status(at: SocketAddr, path: &str) -> u16 {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    http.get(format!("http://{at}{path}")).send().await.unwrap().status().as_u16()
+    let url = format!("http://{at}{path}").parse().unwrap();
+    client_for(&url).build().unwrap().get(url).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,8 +88,8 @@ pub fn renew(folder: &Path) -> (TlsFiles, String) {
 /// What a client that trusts this certificate alone gets at `/livez`.
 async fn livez(at: SocketAddr, trusted: &str) -> reqwest::Result<reqwest::Response> {
     let certificate = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]);
-    http.build().unwrap().get(format!("https://localhost:{}/livez", at.port())).send().await
+    let url = format!("https://localhost:{}/livez", at.port()).parse().unwrap();
+    client_for(&url).tls_certs_only([certificate]).build().unwrap().get(url).send().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::{
     io,
     sync::{Arc, Mutex},
 };
+use tegata_system::http::client_for;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_is_alive_and_ready() {
@@ -132,7 +133,7 @@ async fn a_server_that_was_told_to_stop_serves_on_unready_for_a_while() {
     let mut world = World::with(|it| it.drain_delay = std::time::Duration::from_secs(2)).await;
     world.get("/readyz").await.is(200, r#"{"status":"ready"}"#);
     let url = world.url("");
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = client_for(&url.parse().unwrap()).build().unwrap();
     let stopping = world.stop();
     let asking = async {
         // Not before the other has been polled once.

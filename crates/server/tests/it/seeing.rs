@@ -9,6 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use tegata_system::http::client_for;
 
 fn docs(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file)
@@ -70,8 +71,8 @@ async fn scrape() -> String {
     let folder = tempfile::tempdir().unwrap();
     let (files, _) = crate::listeners::renew(folder.path());
     let world = World::with(|settings| settings.tls = Some(files)).await;
-    let http = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
-    let url = format!("https://{}/metrics", world.running().metrics_address);
+    let url = format!("https://{}/metrics", world.running().metrics_address).parse().unwrap();
+    let http = client_for(&url).tls_danger_accept_invalid_certs(true);
     http.build().unwrap().get(url).send().await.unwrap().text().await.unwrap()
 }
 

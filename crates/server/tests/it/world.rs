@@ -15,6 +15,7 @@ use tegata_server::{
     serve::{Running, serve},
 };
 use tegata_store::ChannelPatch;
+use tegata_system::http::client_for;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     jwk::AssertionKey,
@@ -62,7 +63,8 @@ impl World {
         set(&mut settings);
         let running = serve(settings.clone()).await.unwrap();
         // One connection at a time would queue what shall race.
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let address = format!("http://{}", running.address).parse().unwrap();
+        let http = client_for(&address).build().unwrap();
         Self { running: Some(running), settings, http, folder }
     }
 

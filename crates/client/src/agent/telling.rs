@@ -1,0 +1,119 @@
+//! Announcing a change to programs: a command that is run, a signal that is sent.
+
+use super::{config, off_loop::OffLoop, process};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{path::PathBuf, process::Stdio, time::Duration};
+use tokio::runtime::Handle;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How to announce a change. It says only that there was one: no token is among the
+/// arguments or in the environment.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// A program and its arguments.
+    pub command: Option<Vec<String>>,
+    /// What to send.
+    pub signal: Option<config::Signal>,
+    /// To which process.
+    pub pid: Option<i32>,
+    /// Or to the one that this file names.
+    pub pid_file: Option<PathBuf>,
+}
+
+impl Telling {
+    /// Runs the command, without the variables named `private` in its environment,
+    /// and sends the signal. `late` is called with what does not return in
+    /// time.
+    ///
+    /// # Errors
+    /// What did not work.
+    pub async fn tell(
+        self,
+        private: &[String],
+        off_loop: &OffLoop,
+        late: &impl Fn(String),
+    ) -> Result<(), String> {
+        if let Some(command) = &self.command {
+            run(command, private, off_loop, late).await?;
+        }
+        let Some(signal) = self.signal else { return Ok(()) };
+        let signal = match signal {
+            config::Signal::Hup => Signal::HUP,
+            config::Signal::Usr1 => Signal::USR1,
+            config::Signal::Usr2 => Signal::USR2,
+            config::Signal::Term => Signal::TERM,
+        };
+        match (self.pid, self.pid_file) {
+            (Some(pid), _) => process::signal(pid, signal),
+            (None, Some(file)) => {
+                let is_late = format!("{}: not read in time; does its disk hang?", file.display());
+                let work = move || process::signal_named_by(&file, signal);
+                off_loop.run(work, || late(is_late)).await?
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+async fn run(
+    command: &[String],
+    private: &[String],
+    off_loop: &OffLoop,
+    late: &impl Fn(String),
+) -> Result<(), String> {
+    let (program, arguments) = command.split_first().ok_or("the command is empty")?;
+    let mut to_run = tokio::process::Command::new(program);
+    // Nor may it speak to systemd in our name.
+    let notify = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    for name in private.iter().map(String::as_str).chain(notify) {
+        to_run.env_remove(name);
+    }
+    to_run
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    let runtime = Handle::current();
+    // The program is read from a disk that can hang.
+    let spawn = move || {
+        let _entered = runtime.enter();
+        to_run.spawn()
+    };
+    let is_late = format!("{program}: not started in time; does its disk hang?");
+    let spawned = off_loop.run(spawn, || late(is_late)).await?;
+    let mut child = spawned.map_err(|error| format!("{program}: {error}"))?;
+    let mut group = Group::of(&child);
+    match tokio::time::timeout(PATIENCE, child.wait()).await {
+        Ok(outcome) => {
+            // What it leaves running on purpose is left running.
+            group.0 = None;
+            match outcome {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(format!("{program} ended with {status}")),
+                Err(error) => Err(format!("{program}: {error}")),
+            }
+        }
+        Err(_) => Err(format!("{program} did not end within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// A command and what it started; killed when dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself just now.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Reading files that another user may own: it cannot block the reader for ever, fill its
+//! memory, or make it open a device.
+
+use rustix::fs::OFlags;
+use std::{
+    fs::{self, File, FileType, Metadata, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// What to do where the last part of a path is a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Read the file that it leads to: for paths that the operator names, such as those
+    /// of a Kubernetes volume.
+    Follow,
+    /// Refuse it: for paths in a folder of another user.
+    Refuse,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A link where [`Links::Refuse`] is asked for.
+    #[error("it is a symbolic link, not a regular file")]
+    Link,
+    /// Something else than a file.
+    #[error("it is {0}, not a regular file")]
+    NotRegular(&'static str),
+    /// More than the reader takes.
+    #[error("it is longer than {0} bytes")]
+    TooLong(u64),
+    /// Not UTF-8.
+    #[error("it is not text in UTF-8")]
+    NotText,
+}
+
+impl Error {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io(error) => error,
+            error => Self::new(io::ErrorKind::InvalidData, error.to_string()),
+        }
+    }
+}
+
+/// Opens a regular file for reading. The type is that of the open file, not of what the
+/// path named a moment before.
+///
+/// # Errors
+/// [`Error`].
+pub fn open(path: &Path, links: Links) -> Result<(File, Metadata), Error> {
+    let refused = match links {
+        Links::Follow => OFlags::empty(),
+        Links::Refuse => OFlags::NOFOLLOW,
+    };
+    let file = without_blocking(path, refused).map_err(|error| {
+        let raw = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        match raw {
+            Some(rustix::io::Errno::LOOP) if links == Links::Refuse => Error::Link,
+            Some(rustix::io::Errno::NXIO) => Error::NotRegular("a socket or a device"),
+            _ => Error::Io(error),
+        }
+    })?;
+    let found = file.metadata()?;
+    match kind(found.file_type()) {
+        None => Ok((file, found)),
+        Some(other) => Err(Error::NotRegular(other)),
+    }
+}
+
+/// The text of a regular file of at most `longest` bytes, and what is known of the file.
+///
+/// # Errors
+/// [`Error`].
+pub fn read(path: &Path, links: Links, longest: u64) -> Result<(String, Metadata), Error> {
+    let (file, found) = open(path, links)?;
+    // With room for all of it no part of a secret is left in memory by growing.
+    let room = usize::try_from(found.len().min(longest) + 1).unwrap_or_default();
+    Ok((text(file, longest, room)?, found))
+}
+
+/// The text that a user names on the command line: a file, or a pipe that a shell makes
+/// for `<(command)`. Waits for a pipe, so it is not for a service that runs.
+///
+/// # Errors
+/// [`Error`].
+pub fn read_argument(path: &Path, longest: u64) -> Result<String, Error> {
+    let is_pipe = fs::metadata(path)?.file_type().is_fifo();
+    let file = if is_pipe { File::open(path)? } else { open(path, Links::Follow)?.0 };
+    text(file, longest, 0)
+}
+
+/// Opens a folder, for its names to be seen onto the disk.
+///
+/// # Errors
+/// What the system says; also if it is no folder.
+pub fn open_folder(path: &Path) -> io::Result<File> {
+    without_blocking(path, OFlags::DIRECTORY)
+}
+
+fn without_blocking(path: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+    // The flags fit: they are those of open(2).
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn text(file: File, longest: u64, room: usize) -> Result<String, Error> {
+    let mut bytes = Vec::with_capacity(room);
+    file.take(longest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest {
+        return Err(Error::TooLong(longest));
+    }
+    String::from_utf8(bytes).map_err(|_| Error::NotText)
+}
+
+/// What something that is no regular file is.
+fn kind(found: FileType) -> Option<&'static str> {
+    match found {
+        it if it.is_file() => None,
+        it if it.is_dir() => Some("a folder"),
+        it if it.is_fifo() => Some("a FIFO"),
+        it if it.is_char_device() || it.is_block_device() => Some("a device"),
+        _ => Some("something else"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::{os::unix::fs::symlink, os::unix::net::UnixListener};
+
+    fn said(path: &Path, links: Links) -> String {
+        read(path, links, 8).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_regular_files_are_read_and_nothing_else_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        assert_eq!(read(&at("file"), Links::Refuse, 8).unwrap().0, "text");
+        mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(said(&at("fifo"), Links::Refuse).contains("a FIFO"));
+        let _listener = UnixListener::bind(at("socket")).unwrap();
+        assert!(said(&at("socket"), Links::Refuse).contains("a socket"));
+        assert!(said(folder.path(), Links::Follow).contains("a folder"));
+        assert!(said("/dev/zero".as_ref(), Links::Refuse).contains("a device"));
+        assert!(read(&at("none"), Links::Refuse, 8).unwrap_err().is_not_found());
+    }
+
+    #[test]
+    fn a_link_is_followed_only_where_asked_for_and_its_end_must_be_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // As Kubernetes lays out a volume.
+        fs::create_dir(at("..2026")).unwrap();
+        fs::write(at("..2026/secret"), "hush").unwrap();
+        symlink("..2026", at("..data")).unwrap();
+        symlink("..data/secret", at("secret")).unwrap();
+        assert_eq!(read(&at("secret"), Links::Follow, 8).unwrap().0, "hush");
+        assert!(matches!(read(&at("secret"), Links::Refuse, 8), Err(Error::Link)));
+        symlink("/dev/zero", at("zero")).unwrap();
+        assert!(said(&at("zero"), Links::Follow).contains("a device"));
+    }
+
+    #[test]
+    fn no_more_is_read_than_asked_for_and_only_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // Without a byte on the disk.
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(said(&path, Links::Follow).contains("longer than 8 bytes"));
+        fs::write(&path, [0xFF]).unwrap();
+        assert!(said(&path, Links::Follow).contains("UTF-8"));
+        fs::write(&path, "12345678").unwrap();
+        assert_eq!(read(&path, Links::Follow, 8).unwrap().0, "12345678");
+    }
+
+    #[test]
+    fn an_argument_may_be_a_pipe_but_is_bounded_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let write = |text: &'static str| {
+            let path = path.clone();
+            std::thread::spawn(move || fs::write(path, text))
+        };
+        let writing = write("text");
+        assert_eq!(read_argument(&path, 8).unwrap(), "text");
+        writing.join().unwrap().unwrap();
+        let error = read_argument("/dev/zero".as_ref(), 8).unwrap_err().to_string();
+        assert!(error.contains("a device"), "{error}");
+    }
+}
