@@ -40,7 +40,7 @@ pub use open::{Faults, OpenError, Options, claim};
 pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
-use lock::{Lock, Watch};
+use lock::Watch;
 use mark::Keeper;
 use readers::{For, Readers};
 use rows::unavailable;
