@@ -10,7 +10,6 @@ use std::net::IpAddr;
 /// uses the proxy that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
 /// `NO_PROXY`, in either case), but never for this machine: such a request would reach
 /// the proxy's machine instead, with the secrets in it.
-#[must_use]
 pub fn client_for(target: &Url) -> ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the one constructor")]
     let builder = reqwest::Client::builder().redirect(redirect::Policy::none());

@@ -175,8 +175,11 @@ impl Agent {
     }
 
     pub(crate) async fn ask(&self, request: &Request) -> Answer {
-        let mut connection = Connection::open(self.address).await.expect("the agent takes us");
-        connection.ask(request).await.expect("the agent answers")
+        let asked = async {
+            let mut connection = Connection::open(self.address).await.expect("the agent takes us");
+            connection.ask(request).await.expect("the agent answers")
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("the agent answers in time")
     }
 
     /// Its health: the status, and what it says of it.

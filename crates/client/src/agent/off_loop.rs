@@ -10,6 +10,9 @@ const AT_ONCE: usize = 8;
 /// How long a piece of work may take before it is reported as late.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is wrong with work that is late, after the name of its file.
+pub const HANGS: &str = "did not return in time; does its disk hang?";
+
 /// Where work that can block is run.
 pub struct OffLoop {
     places: Semaphore,

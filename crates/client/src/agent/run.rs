@@ -6,7 +6,7 @@ use super::{
     core::{Core, Dice, Done, FileOrder, Order, Place},
     health::{Colour, Report},
     http::{self, Known},
-    off_loop::{self, OffLoop},
+    off_loop::{self, HANGS, OffLoop},
     state::Folder,
     target::{Act, Outcome},
 };
@@ -184,7 +184,7 @@ async fn begin(
         Ok((lock.flatten(), callers, Core::new(&settings, now, Box::new(Machine))))
     };
     let begun = tokio::time::timeout(off_loop::PATIENCE, off_loop.run(work, || ())).await;
-    let hangs = || "state and callers' secrets: not read in time; does their disk hang?".to_owned();
+    let hangs = || format!("state or a caller's secret {HANGS}");
     begun.unwrap_or_else(|_| Err(hangs())).and_then(|it| it).map_err(CannotRun)
 }
 
@@ -273,9 +273,6 @@ impl Hands {
         self.shared.wake();
     }
 }
-
-/// What is said of a file that does not answer.
-const HANGS: &str = "did not return in time; does the disk hang?";
 
 async fn listen(
     config: &Config,

@@ -1,6 +1,10 @@
 //! Announcing a change to programs: a command that is run, a signal that is sent.
 
-use super::{config, off_loop::OffLoop, process};
+use super::{
+    config,
+    off_loop::{HANGS, OffLoop},
+    process,
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{path::PathBuf, process::Stdio, time::Duration};
 use tokio::runtime::Handle;
@@ -48,7 +52,7 @@ impl Telling {
         match (self.pid, self.pid_file) {
             (Some(pid), _) => process::signal(pid, signal),
             (None, Some(file)) => {
-                let is_late = format!("{}: not read in time; does its disk hang?", file.display());
+                let is_late = format!("{} {HANGS}", file.display());
                 let work = move || process::signal_named_by(&file, signal);
                 off_loop.run(work, || late(is_late)).await?
             }
@@ -82,7 +86,7 @@ async fn run(
         let _entered = runtime.enter();
         to_run.spawn()
     };
-    let is_late = format!("{program}: not started in time; does its disk hang?");
+    let is_late = format!("{program} {HANGS}");
     let spawned = off_loop.run(spawn, || late(is_late)).await?;
     let mut child = spawned.map_err(|error| format!("{program}: {error}"))?;
     let mut group = Group::of(&child);
