@@ -18,7 +18,7 @@ use tegata_store::sqlite::Look;
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
-    law::{Form, LAW},
+    kind::{Form, Kind},
     time::UnixTime,
     wire::{LONGEST, Unverified, beginnings, extent},
 };
@@ -231,7 +231,7 @@ impl<'a> Found<'a> {
             },
         };
         let kind = claims.as_ref().map(|claims| claims.kind).or(token.kind());
-        let kind = kind.map(|kind| kind.rule().name);
+        let kind = kind.map(|kind| kind.name());
         Self { file, place, kind, signing_key: token.key().to_string(), signature, claims }
     }
 
@@ -278,7 +278,7 @@ impl<'a> Found<'a> {
 
 /// The kinds that are written as JWS, whose form does not tell which it is.
 fn jws_kinds() -> String {
-    let kinds = LAW.iter().filter(|rule| rule.form == Form::Jws).map(|rule| rule.name);
+    let kinds = Kind::all().filter(|kind| kind.form() == Form::Jws).map(Kind::name);
     kinds.collect::<Vec<_>>().join(" or ")
 }
 
@@ -292,7 +292,6 @@ mod tests {
     use tegata_token::{
         id::{ChannelId, ProviderId, Serial, TokenId},
         key::SigningKey,
-        law::Kind,
         wire::write,
     };
 

@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use tegata_token::secret::PlainSecret;
+use tegata_policy::secret::PlainSecret;
 use zeroize::Zeroizing;
 
 /// Where the token comes from.

@@ -6,13 +6,16 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, num::NonZeroU32};
+use tegata_policy::{
+    channel::{Channel, ChannelLimits, GroupSettings},
+    law::{ChannelType, Law, WhenFull},
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    law::{ChannelType, Kind, Law, WhenFull},
-    policy::{Channel, ChannelLimits, ChannelState, GroupSettings},
-    secret::HashedSecret,
+    kind::Kind,
     time::UnixTime,
-    view::View,
+    view::{ChannelState, View},
 };
 
 /// Who does something, from where, and when: what the audit row says.

@@ -9,10 +9,10 @@
 
 use crate::AuditRow;
 use serde::{Deserialize, Serialize};
+use tegata_policy::secret::sha256;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     key::{SigningKey, VerifyingKey},
-    secret::sha256,
     time::UnixTime,
 };
 

@@ -23,13 +23,16 @@ pub const TRACES: &str = "tegata::traces";
 use async_trait::async_trait;
 use figures::Figures;
 use std::{num::NonZeroU32, sync::Arc};
+use tegata_policy::{
+    channel::{Channel, GroupSettings, RegisteredKey},
+    judge::Grant,
+    refusal::Refusal,
+    secret::HashedSecret,
+};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    law::Kind,
-    policy::{Channel, Grant, GroupSettings, RegisteredKey},
-    refusal::Refusal,
-    secret::HashedSecret,
+    kind::Kind,
     time::UnixTime,
     view::Entry,
 };

@@ -4,7 +4,7 @@
 use super::config::{Caller, Channel, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
-use tegata_token::secret::PlainSecret;
+use tegata_policy::secret::PlainSecret;
 
 /// The text of a secret, without the end of its line.
 fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecret>, String> {

@@ -8,7 +8,8 @@ use super::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, time::Duration};
-use tegata_token::{id::Group, secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::{id::Group, time::UnixTime};
 
 /// A sink and what it holds at present.
 #[derive(Debug)]

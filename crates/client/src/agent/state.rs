@@ -11,10 +11,10 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_token::{
     id::{ChannelId, Group},
-    law::Kind,
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
 };
 

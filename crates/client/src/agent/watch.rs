@@ -3,10 +3,8 @@
 
 use super::config;
 use crate::call::{Failure, Verified};
-use tegata_token::{
-    secret::PlainSecret,
-    time::{DAY, UnixTime},
-};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::time::{DAY, UnixTime};
 
 /// A watched token and what is known of it.
 #[derive(Debug)]

@@ -24,10 +24,10 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tegata_policy::assertion::Audience;
 use tegata_store::{By, Store};
 use tegata_token::{
-    assertion::Audience, decide::Signatures, id::SigningKeyId, key::KeyState, time::UnixTime,
-    view::View,
+    decide::Signatures, id::SigningKeyId, key::KeyState, time::UnixTime, view::View,
 };
 
 pub use memory::Memory;

@@ -24,11 +24,10 @@ pub use log::{EndingsLog, Failed};
 pub use read::{Reading, Torn, read};
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
+use tegata_policy::{channel::GroupSettings, secret::sha256};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, SigningKeyId},
     key::KeyState,
-    policy::GroupSettings,
-    secret::sha256,
     time::UnixTime,
     view::{ChannelChange, Entry},
 };

@@ -15,15 +15,17 @@ use crate::{
 };
 use rusqlite::{ErrorCode, params};
 use serde_json::json;
+use tegata_policy::{
+    channel::{Channel, GroupRule, GroupSettings, RegisteredKey, Secret},
+    law::{ASSERTION_KEYS, GROUPS, Law},
+    refusal::Refusal,
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
     key::{KeyState, VerifyingKey},
-    law::{ASSERTION_KEYS, GROUPS, Law},
-    policy::{Channel, ChannelState, GroupRule, GroupSettings, RegisteredKey, Secret},
-    refusal::Refusal,
-    secret::HashedSecret,
     time::UnixTime,
-    view::{ChannelChange, Entry, Scope, ViewKey},
+    view::{ChannelChange, ChannelState, Entry, Scope, ViewKey},
 };
 
 /// Runs one statement that changes rows.

@@ -8,11 +8,15 @@ use super::{
 };
 use crate::{By, EndedBy, Ending, Error, Result, TokenName};
 use serde_json::json;
+use tegata_policy::{
+    admit::{Live, end_singly},
+    channel::Channel,
+    law::STATELESS_ENDINGS,
+    refusal::Refusal,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
-    law::{Kind, STATELESS_ENDINGS},
-    policy::{Channel, Live},
-    refusal::Refusal,
+    kind::Kind,
     time::UnixTime,
     view::{ChannelChange, ChannelFacts, Entry, Floor, Scope, Single, SingleToken},
 };
@@ -72,7 +76,7 @@ pub(super) fn end(
 pub(super) fn existing(tx: &Tx<'_>, id: ChannelId) -> Result<Channel> {
     let channel = rows::channel_by_id(tx.conn, id).map_err(unavailable)?;
     channel
-        .filter(|it| it.state != tegata_token::policy::ChannelState::Deleted)
+        .filter(|it| it.state != tegata_token::view::ChannelState::Deleted)
         .ok_or(Error::NotFound("channel"))
 }
 
@@ -119,7 +123,8 @@ fn end_stored(tx: &mut Tx<'_>, channel: &Channel, serial: Serial, dry_run: bool)
     let lives: Vec<Live> = all.iter().filter(|it| it.serial != serial).cloned().collect();
     let next = count(tx, channel.id)?.serial.next();
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    let change = facts.end_singly(&[(token.kind, serial, token.expires_at)], &lives, next, tx.now);
+    let change =
+        end_singly(&facts, &[(token.kind, serial, token.expires_at)], &lives, next, tx.now);
     append(tx, facts, Entry::Channel { channel: channel.id, change })?;
     Ok(1)
 }

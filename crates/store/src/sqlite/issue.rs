@@ -7,13 +7,17 @@ use super::{
 use crate::{By, EndedBy, Error, Issued, Result};
 use rusqlite::{OptionalExtension, params};
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
-use tegata_token::{
+use tegata_policy::{
+    admit::{self, Live},
     assertion::Assertion,
+    channel::Channel,
+    judge::Grant,
+    refusal::Refusal,
+};
+use tegata_token::{
     claims::Claims,
     id::{ChannelId, Group, Serial, SigningKeyId, TokenId},
     key::KeyState,
-    policy::{self, Channel, Grant, Live},
-    refusal::Refusal,
     time::UnixTime,
     view::Entry,
 };
@@ -44,7 +48,7 @@ pub(super) fn issue(
         None => 0,
     };
     let serial = count.serial.next();
-    let admit = policy::admit(&grant, live, groups, serial, tx.now)?;
+    let admit = admit::admit(&grant, live, groups, serial, tx.now)?;
     let key = tx.keys().iter().find(|key| key.state == KeyState::Active);
     let key = *key.ok_or_else(|| Error::Unavailable("no signing key is active".into()))?;
     let claims = grant.claims(id, serial, key.id, tx.now);
@@ -309,7 +313,7 @@ fn write_row(
             claims.channel.number(),
             claims.serial.0,
             claims.id.0,
-            claims.kind.rule().name,
+            claims.kind.name(),
             claims.group.as_ref().map(|group| group.as_str()),
             claims.assertion_key.map(|key| key.0),
             key,

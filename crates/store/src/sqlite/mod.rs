@@ -42,12 +42,15 @@ use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::Connection;
 use std::{fs::File, sync::Arc, time::Duration};
+use tegata_policy::{
+    channel::{Channel, GroupSettings, RegisteredKey},
+    judge::Grant,
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
-    secret::HashedSecret,
     time::UnixTime,
-    view::Entry,
+    view::{ChannelState, Entry},
 };
 use writer::{Tx, Writer};
 

@@ -8,10 +8,10 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::{collections::BTreeMap, num::NonZeroU32};
+use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::VerifyingKey,
-    policy::{Channel, ChannelLimits},
     time::UnixTime,
     view::{ChannelFacts, Entry, Providers, View, ViewKey},
 };
@@ -259,7 +259,7 @@ pub(super) fn live_v21(
     now: UnixTime,
 ) -> rusqlite::Result<Vec<TokenId>> {
     let filter = TokenFilter {
-        kind: Some(tegata_token::law::Kind::V21),
+        kind: Some(tegata_token::kind::Kind::V21),
         group: group.cloned(),
         state: Some(TokenState::Active),
     };

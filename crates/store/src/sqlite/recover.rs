@@ -27,13 +27,12 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
+use tegata_policy::{channel::Channel, secret::HashedSecret};
 use tegata_token::{
     id::{ChannelId, Serial, SigningKeyId},
     key::KeyState,
-    policy::{Channel, ChannelState},
-    secret::HashedSecret,
     time::UnixTime,
-    view::{ChannelChange, Entry, SingleToken},
+    view::{ChannelChange, ChannelState, Entry, SingleToken},
 };
 
 /// Does once more what the endings log holds of a commit that the store does not

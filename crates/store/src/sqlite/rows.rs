@@ -4,15 +4,17 @@ use crate::{Error, Provider, Sealed, SigningKeyRow};
 use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use tegata_policy::{
+    channel::{Channel, GroupRule, RegisteredKey, Secret},
+    jwk::AssertionKey,
+    secret::{HashedSecret, sha256},
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
-    jwk::AssertionKey,
     key::{KeyState, VerifyingKey},
-    law::Kind,
-    policy::{Channel, ChannelState, GroupRule, RegisteredKey, Secret},
-    secret::{HashedSecret, sha256},
+    kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, Entry, ViewKey},
+    view::{ChannelChange, ChannelFacts, ChannelState, Entry, ViewKey},
 };
 
 /// Whatever the database says beside an answer: we do not know, and say so.
@@ -186,7 +188,7 @@ fn assertion_keys(conn: &Connection, id: ChannelId) -> rusqlite::Result<Vec<Regi
 fn groups(
     conn: &Connection,
     id: ChannelId,
-) -> rusqlite::Result<BTreeMap<Group, tegata_token::policy::GroupSettings>> {
+) -> rusqlite::Result<BTreeMap<Group, tegata_policy::channel::GroupSettings>> {
     let sql = "SELECT name, settings FROM channel_group WHERE channel = ?1";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([id.number()], |row| {

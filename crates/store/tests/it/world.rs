@@ -14,18 +14,22 @@ use std::{
     },
     task::Poll,
 };
+use tegata_policy::{
+    assertion::Audience,
+    channel::{Channel, RegisteredKey},
+    judge::{Credential, Grant, IssueRequest, judge},
+    law::ChannelType,
+    refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{
     By, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result, RowId,
     Sealed, SigningKeyChange, SigningKeyRow, Store, TokenFilter, TokenRow, TokenState,
 };
 use tegata_token::{
-    assertion::Audience,
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey},
-    law::{ChannelType, Kind},
-    policy::{Channel, Credential, Grant, IssueRequest, RegisteredKey, judge},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
     view::{Providers, View},
 };
@@ -287,7 +291,7 @@ impl World {
             Kind::LongLived => Credential::Administrator { delay: ask.delay },
         };
         let idempotency =
-            ask.key.as_ref().map(|key| tegata_token::secret::sha256(&[key.as_bytes()]));
+            ask.key.as_ref().map(|key| tegata_policy::secret::sha256(&[key.as_bytes()]));
         IssueRequest { kind: ask.kind, credential, group: ask.group.clone(), idempotency }
     }
 

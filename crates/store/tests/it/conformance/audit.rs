@@ -1,12 +1,12 @@
 //! Who did what: one row for each act of people, in the act's own transaction.
 
 use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
+use tegata_policy::{channel::GroupSettings, law::Law, secret::PlainSecret};
 use tegata_store::{AuditRow, By, ChannelPatch, Ending, Event, Page, SigningKeyChange, TokenName};
 use tegata_token::{
     id::{ChannelId, Serial, TokenId},
-    law::{Kind, Law},
-    policy::{ChannelState, GroupSettings},
-    secret::PlainSecret,
+    kind::Kind,
+    view::ChannelState,
 };
 
 /// All rows, oldest first.

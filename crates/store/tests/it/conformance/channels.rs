@@ -2,14 +2,18 @@
 
 use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
 use std::num::NonZeroU32;
+use tegata_policy::{
+    channel::{GroupRule, GroupSettings},
+    law::{Law, WhenFull},
+    refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{ChannelPatch, Ending, Error, LimitsPatch, Page, TokenState};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
-    law::{Kind, Law, WhenFull},
-    policy::{ChannelState, GroupRule, GroupSettings},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::{DAY, UnixTime},
+    view::ChannelState,
 };
 
 /// Follows the pages of a list, `most` rows each.

@@ -1,17 +1,18 @@
 //! Endings: one token, a group, a kind, a key, all.
 
 use crate::world::{Ask, NOW, Shop, World, by, group, refusal, signing_key};
+use tegata_policy::{
+    admit::SINGLES, channel::GroupSettings, law::STATELESS_ENDINGS, refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenFilter, TokenState};
 use tegata_token::{
     claims::Claims,
     decide::judge,
     id::{AssertionKeyId, Serial, TokenId},
-    law::{Kind, STATELESS_ENDINGS},
-    policy::{ChannelState, GroupSettings},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::DAY,
-    view::SINGLES,
+    view::ChannelState,
 };
 
 /// A channel with tokens of every sort: kinds, groups, keys.

@@ -8,15 +8,14 @@ use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
+use tegata_policy::{law::Law, refusal::Refusal};
 use tegata_store::{ChannelPatch, Ending, SigningKeyChange, Store};
 use tegata_token::{
     decide::{Refused, judge},
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
-    law::{Kind, Law},
-    policy::ChannelState,
-    refusal::Refusal,
+    kind::Kind,
     time::DAY,
-    view::{ChannelChange, Entry, How, SingleToken, View},
+    view::{ChannelChange, ChannelState, Entry, How, SingleToken, View},
 };
 
 /// Some of each sort of entry.

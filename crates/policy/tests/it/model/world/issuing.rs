@@ -16,17 +16,21 @@ use std::{
     collections::HashMap,
     sync::{LazyLock, Mutex},
 };
-use tegata_token::{
+use tegata_policy::{
+    admit::Live,
     assertion::UnverifiedAssertion,
+    channel::RegisteredKey,
+    judge::{Credential, Grant, judge},
+    refusal::Refusal,
+    secret::PlainSecret,
+};
+use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
     key::KeyState,
-    law::Kind,
-    policy::{ChannelState, Credential, Grant, Live, RegisteredKey, judge},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, Entry},
+    view::{ChannelChange, ChannelState, Entry},
     wire::write,
 };
 

@@ -13,10 +13,13 @@ use crate::model::{
     authority::{Authority, is_stored},
     naive::{ChannelNo, Epoch, Event, Token, TokenNo},
 };
+use tegata_policy::{
+    admit::Live,
+    channel::{Channel, Secret},
+};
 use tegata_token::{
     id::{AssertionKeyId, SigningKeyId},
     key::{KeyState, SigningKey},
-    policy::{Channel, Live, Secret},
     time::UnixTime,
     view::Scope,
 };

@@ -3,9 +3,9 @@
 use super::World;
 use crate::model::{Fault, naive::TokenNo};
 use std::{collections::BTreeSet, sync::Arc};
+use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
-    policy::Channel,
     time::UnixTime,
     view::{ChannelChange, Entry, Providers, Scope, View},
 };

@@ -5,11 +5,12 @@ use crate::model::{
     authority::{GRACE, is_stored},
     naive::{Answer, Ask, Asker, ChannelNo, Settings, TokenNo},
 };
+use tegata_policy::{admit::SINGLES, law::Law};
 use tegata_token::{
     decide::{Refused, Signatures, decide},
-    law::{Kind, Law},
+    kind::Kind,
     time::UnixTime,
-    view::{SINGLES, Scope},
+    view::Scope,
 };
 
 impl World {

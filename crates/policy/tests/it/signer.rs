@@ -7,7 +7,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::sync::LazyLock;
-use tegata_token::{id::AssertionKeyId, jwk::AssertionKey};
+use tegata_policy::jwk::AssertionKey;
+use tegata_token::id::AssertionKeyId;
 
 /// An RSA key pair of a channel, and the id under which it is registered.
 pub struct Signer {

@@ -7,15 +7,22 @@ use super::{
     naive::{ChannelNo, TokenNo},
 };
 use std::sync::Arc;
+use tegata_policy::{
+    admit::{Admit, Live, admit, end_singly},
+    channel::Channel,
+    judge::Grant,
+    refusal::Refusal,
+};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, VerifyingKey},
-    law::Kind,
-    policy::{Admit, Channel, ChannelState, Grant, Live, admit},
-    refusal::Refusal,
+    kind::Kind,
     time::{DAY, UnixTime},
-    view::{ChannelChange, ChannelFacts, Entry, Floor, Scope, Single, SingleToken, ViewKey},
+    view::{
+        ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, Single, SingleToken,
+        ViewKey,
+    },
 };
 
 /// For how long a token that has expired still takes its place: clocks of two
@@ -160,7 +167,7 @@ impl Authority {
         let of = &row.tokens.iter().find(|it| it.no == no).unwrap().live;
         let lives: Vec<Live> = lives.iter().filter(|it| it.serial != of.serial).cloned().collect();
         let ends = [(of.kind, of.serial, of.expires_at)];
-        let change = row.facts.end_singly(&ends, &lives, row.serial.next(), now);
+        let change = end_singly(&row.facts, &ends, &lives, row.serial.next(), now);
         self.change(channel, change)
     }
 

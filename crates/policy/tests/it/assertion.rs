@@ -12,11 +12,13 @@ use aws_lc_rs::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tegata_token::{
+use tegata_policy::{
     assertion::{Assertion, Audience, BadAssertion, UnverifiedAssertion, verify_compact},
-    law::{Kind, Life},
-    policy::check_assertion,
+    judge::check_assertion,
     refusal::Refusal,
+};
+use tegata_token::{
+    kind::{Kind, Life},
     time::UnixTime,
 };
 
@@ -464,7 +466,7 @@ fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
     };
     let assertion = OWN.jws(&header().to_string(), &claims);
     taken(check(&assertion));
-    let Life::AskedFor { longest } = Kind::V21.rule().life else { panic!("v2.1 is asked for") };
+    let Life::AskedFor { longest } = Kind::V21.life() else { panic!("v2.1 is asked for") };
     UnverifiedAssertion::parse(&assertion).unwrap().token_life(longest)
 }
 

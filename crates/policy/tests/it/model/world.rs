@@ -30,15 +30,17 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
+use tegata_policy::{
+    channel::{Channel, GroupRule, Secret},
+    law::ChannelType,
+};
 use tegata_token::{
     claims::Claims,
     decide::Signatures,
     id::{AssertionKeyId, ChannelId, ProviderId, Serial, SigningKeyId},
     key::{KeyState, SigningKey},
-    law::ChannelType,
-    policy::{Channel, ChannelState, GroupRule, Secret},
     time::UnixTime,
-    view::{Entry, Providers, Scope, View},
+    view::{ChannelState, Entry, Providers, Scope, View},
 };
 
 /// A replica that has read nothing for so long, in seconds, reads before it

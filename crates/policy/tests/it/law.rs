@@ -8,16 +8,18 @@ use crate::{
     },
     signer::{OTHER, OWN},
 };
-use tegata_token::{
+use tegata_policy::{
+    admit::{Admit, Live, SINGLES, admit},
     assertion::{BadAssertion, UnverifiedAssertion},
-    id::Serial,
-    law::{ChannelType, GROUPS, Kind, LAW, Law, Life, Proof, WhenFull},
-    policy::{
-        Admit, Channel, ChannelState, Credential, Grant, GroupRule, GroupSettings, Live, Secret,
-        admit,
-    },
+    channel::{Channel, GroupRule, GroupSettings, Secret},
+    judge::{Credential, Grant},
+    law::{ChannelType, GROUPS, LAW, Law, Proof, WhenFull},
     refusal::Refusal,
-    view::{ChannelChange, ChannelFacts, Floor, SINGLES, Scope, SingleToken},
+};
+use tegata_token::{
+    id::Serial,
+    kind::{Kind, Life},
+    view::{ChannelChange, ChannelFacts, ChannelState, Floor, Scope, SingleToken},
 };
 
 /// The place that the next token takes in all of these cases.
@@ -361,11 +363,11 @@ fn a_few_evictions_are_said_one_by_one_and_more_as_a_fold_of_what_lives() {
 
 // ---- judge: every refusal
 
-fn refused(request: tegata_token::policy::IssueRequest, channel: Channel) -> Refusal {
+fn refused(request: tegata_policy::judge::IssueRequest, channel: Channel) -> Refusal {
     judged(request, channel).expect_err("granted")
 }
 
-fn usual(kind: Kind) -> tegata_token::policy::IssueRequest {
+fn usual(kind: Kind) -> tegata_policy::judge::IssueRequest {
     request(kind, usual_credential(kind), None)
 }
 

@@ -4,26 +4,11 @@
 //! says how long a kind lives or how many there may be. Facts: LINE, "Channel
 //! access token" (docs/basics/channel-access-token).
 
-use crate::time::DAY;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-/// The four kinds of channel access token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
-    /// Channel access token v2.1: asked for with a JWT assertion, lives as long as asked.
-    #[serde(rename = "v2.1")]
-    V21,
-    /// Stateless: lives 15 minutes, without limit in number.
-    #[serde(rename = "stateless")]
-    Stateless,
-    /// Short-lived: lives 30 days; the 31st ends the oldest.
-    #[serde(rename = "short-lived")]
-    ShortLived,
-    /// Long-lived: no end; made by administrators only.
-    #[serde(rename = "long-lived")]
-    LongLived,
-}
+use tegata_token::{
+    kind::{Form, Kind, Life},
+    time::DAY,
+};
 
 /// What a channel belongs to at LINE; decides which kinds it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,18 +20,6 @@ pub enum ChannelType {
     LineLogin,
     /// LINE MINI App.
     MiniApp,
-}
-
-/// How long a token of a kind lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// As many seconds as the assertion's `token_exp` says, from 1 to `longest`.
-    AskedFor {
-        /// The most that may be asked for, in seconds.
-        longest: i64,
-    },
-    /// This many seconds.
-    Fixed(i64),
 }
 
 /// What happens to an issue in a channel that has all the tokens it may have.
@@ -79,15 +52,6 @@ pub enum Proof {
     Administrator,
 }
 
-/// How a token of a kind is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// Compact JWS (RFC 7515) that any JWT library reads.
-    Jws,
-    /// This prefix and base64url behind it; to its holder a mere string.
-    Opaque(&'static str),
-}
-
 /// One row of the law.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
@@ -112,53 +76,60 @@ pub struct Rule {
 const ALL_TYPES: &[ChannelType] =
     &[ChannelType::MessagingApi, ChannelType::LineLogin, ChannelType::MiniApp];
 
-/// "No end", on the wire: 100 Julian years in seconds. The one figure that LINE
-/// shows, 3,138,007,490, fits a token of this life some 205 days after its issue.
-const CENTURY: i64 = 36_525 * DAY;
-
 /// The table.
 pub const LAW: [Rule; 4] = [
     Rule {
-        kind: Kind::V21,
-        name: "v2.1",
-        life: Life::AskedFor { longest: 30 * DAY },
         cap: Some(Cap { most: 30, when_full: WhenFull::Refuse }),
         had_by: &[Proof::Assertion],
         channel_types: &[ChannelType::MessagingApi],
-        form: Form::Jws,
-        scope: "profile chat_message.write",
+        ..Rule::new(Kind::V21)
     },
     Rule {
-        kind: Kind::Stateless,
-        name: "stateless",
-        life: Life::Fixed(15 * 60),
         cap: None,
         had_by: &[Proof::Secret, Proof::Assertion],
         channel_types: ALL_TYPES,
-        form: Form::Jws,
-        scope: "profile chat_message.write",
+        ..Rule::new(Kind::Stateless)
     },
     Rule {
-        kind: Kind::ShortLived,
-        name: "short-lived",
-        life: Life::Fixed(30 * DAY),
         cap: Some(Cap { most: 30, when_full: WhenFull::EndOldest }),
         had_by: &[Proof::Secret],
         channel_types: ALL_TYPES,
-        form: Form::Opaque("tgs_"),
-        scope: "P CM",
+        ..Rule::new(Kind::ShortLived)
     },
     Rule {
-        kind: Kind::LongLived,
-        name: "long-lived",
-        life: Life::Fixed(CENTURY),
         cap: Some(Cap { most: 1, when_full: WhenFull::EndOldest }),
         had_by: &[Proof::Administrator],
         channel_types: &[ChannelType::MessagingApi],
-        form: Form::Opaque("tgl_"),
-        scope: "P CM",
+        ..Rule::new(Kind::LongLived)
     },
 ];
+
+impl Rule {
+    /// What the kind itself fixes; its row of [`LAW`] adds the rest.
+    const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            name: kind.name(),
+            life: kind.life(),
+            cap: None,
+            had_by: &[],
+            channel_types: &[],
+            form: kind.form(),
+            scope: kind.scope(),
+        }
+    }
+
+    /// The kind's row of the law.
+    #[must_use]
+    pub fn of(kind: Kind) -> &'static Self {
+        match kind {
+            Kind::V21 => &LAW[0],
+            Kind::Stateless => &LAW[1],
+            Kind::ShortLived => &LAW[2],
+            Kind::LongLived => &LAW[3],
+        }
+    }
+}
 
 /// The longest that the previous long-lived token may live on after a reissue, in seconds.
 pub const LONGEST_DELAY: i64 = DAY;
@@ -215,50 +186,8 @@ impl Law {
                 kinds: &[Kind::ShortLived, Kind::LongLived],
                 cap: Cap { most: 30, when_full: WhenFull::EndOldest },
             }),
-            _ => kind.rule().cap.map(|cap| Pool { kinds: own, cap }),
+            _ => Rule::of(kind).cap.map(|cap| Pool { kinds: own, cap }),
         }
-    }
-}
-
-impl Kind {
-    /// The kind's row of the law.
-    #[must_use]
-    pub fn rule(self) -> &'static Rule {
-        match self {
-            Self::V21 => &LAW[0],
-            Self::Stateless => &LAW[1],
-            Self::ShortLived => &LAW[2],
-            Self::LongLived => &LAW[3],
-        }
-    }
-
-    /// All four, in the table's order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        LAW.iter().map(|rule| rule.kind)
-    }
-
-    /// Whether a token of this kind is a row in the store, counted and listed.
-    #[must_use]
-    pub fn is_stored(self) -> bool {
-        self.rule().cap.is_some()
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.rule().name)
-    }
-}
-
-/// The text names none of the four kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the kinds are v2.1, stateless, short-lived and long-lived")]
-pub struct UnknownKind;
-
-impl FromStr for Kind {
-    type Err = UnknownKind;
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        Self::all().find(|kind| kind.rule().name == text).ok_or(UnknownKind)
     }
 }
 
@@ -269,9 +198,8 @@ mod tests {
     #[test]
     fn every_kind_finds_its_own_row() {
         for (kind, rule) in Kind::all().zip(&LAW) {
-            assert_eq!(kind.rule().kind, rule.kind);
-            assert_eq!(rule.name.parse(), Ok(kind));
-            assert_eq!(serde_json::to_value(kind).unwrap(), rule.name);
+            assert_eq!((Rule::of(kind).kind, rule.kind), (kind, kind));
+            assert_eq!(rule.cap.is_some(), kind.is_stored(), "what is counted is stored");
         }
     }
 

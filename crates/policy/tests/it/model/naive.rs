@@ -6,14 +6,16 @@
 //! folds and the law must come to.
 
 use std::ops::Range;
+use tegata_policy::{
+    law::{Law, WhenFull},
+    refusal::Refusal,
+};
 use tegata_token::{
     id::{AssertionKeyId, Group, ProviderId, SigningKeyId},
     key::KeyState,
-    law::{Kind, Law, WhenFull},
-    policy::ChannelState,
-    refusal::Refusal,
+    kind::Kind,
     time::UnixTime,
-    view::Scope,
+    view::{ChannelState, Scope},
 };
 
 /// A token, by its place in the list of all that were ever handed out.

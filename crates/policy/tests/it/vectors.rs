@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use std::{collections::BTreeSet, io::Write, path::PathBuf};
-use tegata_token::{
+use tegata_policy::{
     assertion::verify_compact,
     jwk::{AssertionKey, BadJwk},
 };

@@ -5,17 +5,15 @@
 //! the key is one that was registered for the channel; headers that would bring
 //! a key along (`jwk`, `jku`, `x5u`, `x5c`) are never looked at.
 
-use crate::{
-    id::{AssertionKeyId, ChannelId},
-    jwk::AssertionKey,
-    secret::sha256,
-    strict_json,
-    time::UnixTime,
-    wire::LONGEST,
-};
+use crate::{jwk::AssertionKey, secret::sha256, strict_json};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use std::fmt;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId},
+    time::UnixTime,
+    wire::LONGEST,
+};
 
 /// The rule that an assertion breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,8 @@
 //! A refusal says what is so, in words that name the way out. It knows no
 //! protocol: each face of the server turns it into its own dialect in one match.
 
-use crate::{assertion::BadAssertion, law::Kind};
+use crate::assertion::BadAssertion;
+use tegata_token::kind::Kind;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

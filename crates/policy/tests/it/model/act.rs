@@ -1,10 +1,8 @@
 //! What can happen, as plain data, so that a history can be made from a seed,
 //! printed, and cut down to what matters.
 
-use tegata_token::{
-    law::{Kind, Law, WhenFull},
-    policy::ChannelState,
-};
+use tegata_policy::law::{Law, WhenFull};
+use tegata_token::{kind::Kind, view::ChannelState};
 
 /// One thing that happens. Numbers mean "the so-manieth of what there is then",
 /// so that every act makes sense in every history; one that cannot be done is

@@ -4,7 +4,7 @@
 use crate::signer::{OWN, base64url};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use tegata_token::jwk::{AssertionKey, BadJwk};
+use tegata_policy::jwk::{AssertionKey, BadJwk};
 
 /// What registering says to the usual JWK but for one member; `Null` takes it away.
 fn with(name: &str, value: Value) -> Result<(), BadJwk> {
