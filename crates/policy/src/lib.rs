@@ -9,6 +9,7 @@
 //! assertion / secret ──judge::judge──▶ Grant ──admit::admit──▶ Admit   (issuing)
 //! ```
 
+pub mod acts;
 pub mod admit;
 pub mod assertion;
 pub mod channel;

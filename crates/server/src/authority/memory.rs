@@ -8,9 +8,9 @@ use std::{
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_store::{Committed, OnCommit};
+use tegata_store::{Change, OnCommit};
 use tegata_token::{
-    id::ChannelId,
+    id::{ChannelId, Position},
     view::{Providers, View},
 };
 
@@ -46,27 +46,45 @@ impl Memory {
     #[must_use]
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let memory = self.clone();
-        Box::new(move |committed| memory.learn(committed))
+        Box::new(move |committed| {
+            if let Some(time) = committed.written_at {
+                memory.clock.has_seen(time);
+            }
+            memory.apply(committed.position, &committed.changes);
+        })
     }
 
-    /// Takes in what a commit changed. The store calls it after the commit and
-    /// before any of the commit's answers.
-    fn learn(&self, committed: &Committed) {
+    /// Takes in changes of the log, the last of which stands at `position`. This is the
+    /// only way in which memory changes: the store calls it after each commit and before
+    /// any of the commit's answers.
+    fn apply(&self, position: Position, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
         let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = committed.written_at {
-            self.clock.has_seen(time);
+        // A public half that is none cannot have been written.
+        let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
+        self.view.store(Arc::new(self.view.load().after(&entries, position)));
+        for change in changes {
+            if let Change::Clock { offset } = change {
+                self.clock.set_offset(*offset);
+            }
         }
-        if !committed.entries.is_empty() {
-            let next = self.view.load().after(&committed.entries, committed.position);
-            self.view.store(Arc::new(next));
+        let touched = changes.iter().filter_map(|change| match change {
+            Change::Channel { channel, check_rate, .. } => Some((*channel, *check_rate)),
+            Change::Tokens { .. } | Change::SigningKey(_) | Change::Clock { .. } => None,
+        });
+        let touched: Vec<_> = touched.collect();
+        if touched.is_empty() {
+            return;
         }
-        if !committed.channels.is_empty() {
-            self.channels.know(&committed.channels);
-        }
-        committed.channels.iter().for_each(|&channel| self.channels.drop(channel));
-        if !committed.check_rates.is_empty() {
-            let mut rates = HashMap::clone(&self.check_rates.load());
-            for &(channel, rate) in &committed.check_rates {
+        let channels: Vec<_> = touched.iter().map(|(channel, _)| *channel).collect();
+        self.channels.know(&channels);
+        channels.iter().for_each(|&channel| self.channels.drop(channel));
+        let known = self.check_rates.load();
+        if touched.iter().any(|(channel, rate)| known.get(channel) != rate.as_ref()) {
+            let mut rates = HashMap::clone(&known);
+            for (channel, rate) in touched {
                 match rate {
                     Some(rate) => rates.insert(channel, rate),
                     None => rates.remove(&channel),

@@ -2,10 +2,11 @@
 //! ids, a few channels in one transaction. How far it has come stands in a row, so
 //! that whoever finds it after a crash goes on from there.
 
-use super::{end, read, rows::unavailable, writer::Tx};
+use super::{apply::run, read, rows::unavailable, writer::Tx};
 use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
+use tegata_policy::acts::End;
 use tegata_token::id::{Position, ProviderId};
 
 pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
@@ -55,7 +56,7 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     let done = channels.len() < most;
     for &number in &channels {
         let id = super::rows::channel_id(number).map_err(unavailable)?;
-        ended += end::end(tx, id, &Ending::All, false, &by)?;
+        ended += run(tx, &End { channel: id, ending: Ending::All, by: by.clone() })?;
         done_to = number;
     }
     let here = tx.position();

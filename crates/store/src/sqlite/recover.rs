@@ -27,12 +27,16 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_policy::{channel::Channel, secret::HashedSecret};
+use tegata_policy::{
+    acts::{Form, StoredKey},
+    channel::Channel,
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{ChannelId, Serial, SigningKeyId},
     key::KeyState,
     time::UnixTime,
-    view::{ChannelChange, ChannelState, Entry, SingleToken},
+    view::{ChannelChange, ChannelState, SingleToken},
 };
 
 /// Does once more what the endings log holds of a commit that the store does not
@@ -161,7 +165,7 @@ impl Recovering {
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, log, Vec::new(), None, Box::new(|_| {}))?;
-        let form = issue::Form { number: 0, issuer: "".into() };
+        let form = Form { number: 0, issuer: "".into() };
         let store = SqliteStore { writer, readers, form, _keeper: None, _lock: lock };
         let clock = match how {
             Recovery::EndEverything { clock, .. } => clock,
@@ -247,7 +251,7 @@ fn recover(
     for &key in lost {
         admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     }
-    for key in tx.keys().to_vec() {
+    for StoredKey { key, .. } in tx.keys().to_vec() {
         let state = match (key.state, done.bound) {
             (KeyState::Removed, _) => continue,
             (KeyState::Bounded { until }, Some(bound)) => {
@@ -410,13 +414,14 @@ fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> 
         ChannelChange::Forget { .. } => {}
     }
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    append(tx, facts, Entry::Channel { channel: channel.id, change: change.clone() })?;
+    append(tx, channel, facts, change.clone())?;
     Ok(ended)
 }
 
 fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
-    let Some(key) = tx.keys().iter().find(|key| key.id == id).copied() else { return Ok(()) };
-    match (key.state, said) {
+    let found = tx.keys().iter().find(|it| it.key.id == id).map(|it| it.key.state);
+    let Some(state) = found else { return Ok(()) };
+    match (state, said) {
         (KeyState::Removed, _) => Ok(()),
         (_, KeyState::Removed) => admin::remove_key(tx, id),
         (KeyState::Bounded { until }, KeyState::Bounded { until: said }) => {

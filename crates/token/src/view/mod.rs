@@ -40,6 +40,8 @@ pub struct ViewKey {
 pub enum Entry {
     /// Something about one channel.
     Channel {
+        /// Whose it is.
+        provider: ProviderId,
         /// Which.
         channel: ChannelId,
         /// What.
@@ -166,7 +168,9 @@ impl View {
         let mut next = self.clone();
         for entry in entries {
             match entry {
-                Entry::Channel { channel, change } => {
+                // Of a provider that the view knows nothing of it never answers.
+                Entry::Channel { provider, .. } if next.is_foreign(*provider) => {}
+                Entry::Channel { channel, change, .. } => {
                     let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
                     let shard = Arc::make_mut(&mut place.shard);
                     let facts = shard.entry(*channel).or_default();
@@ -180,8 +184,12 @@ impl View {
                 }
                 Entry::SigningKey(new) => {
                     let id = new.key.id();
-                    let others = next.keys.iter().filter(|it| it.key.id() != id).cloned();
-                    next.keys = others.chain([new.clone()]).collect();
+                    let mut keys = next.keys.to_vec();
+                    match keys.iter_mut().find(|it| it.key.id() == id) {
+                        Some(known) => *known = new.clone(),
+                        None => keys.push(new.clone()),
+                    }
+                    next.keys = keys.into();
                 }
             }
         }

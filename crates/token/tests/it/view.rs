@@ -218,7 +218,8 @@ fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
 #[test]
 fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
     let view = View::new(Providers::All);
-    let entry = |change| Entry::Channel { channel: id(), change };
+    let provider = ProviderId::from_number(77).unwrap();
+    let entry = |change| Entry::Channel { provider, channel: id(), change };
     let ended = view.after(&[entry(floor(Scope::Channel, 10, None))], Position::default());
     assert_eq!((ended.channels(), ended.facts()), (1, 1));
     let forget = entry(ChannelChange::Forget { expired_by: UnixTime(i64::MAX) });
@@ -233,7 +234,8 @@ fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
         let token = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
         ChannelChange::Ended { tokens: vec![Single { token, until: NOW.plus(9) }] }
     };
-    let entry = |change| Entry::Channel { channel: id(), change };
+    let provider = ProviderId::from_number(77).unwrap();
+    let entry = |change| Entry::Channel { provider, channel: id(), change };
     let view = View::new(Providers::All)
         .after(&[entry(single(3)), entry(single(4)), entry(single(4))], Position::default());
     assert_eq!(view.facts(), 2);

@@ -228,7 +228,8 @@ impl Authority {
             }
         }
         row.facts.apply(&change);
-        let entry = Entry::Channel { channel: row.channel.id, change };
+        let (provider, channel) = (row.channel.provider, row.channel.id);
+        let entry = Entry::Channel { provider, channel, change };
         self.log.push(Some(entry.clone()));
         entry
     }
@@ -271,7 +272,7 @@ impl Authority {
             Entry::SigningKey(key) => {
                 self.set_key(key.key.clone(), key.state);
             }
-            Entry::Channel { channel, change } => {
+            Entry::Channel { channel, change, .. } => {
                 let no = self.channels.iter().position(|it| it.channel.id == *channel).unwrap();
                 if self.fault != Fault::CounterRewinds {
                     let row = &mut self.channels[no];

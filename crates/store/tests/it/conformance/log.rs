@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 use tegata_policy::{law::Law, refusal::Refusal};
-use tegata_store::{ChannelPatch, Ending, SigningKeyChange, Store};
+use tegata_store::{Change, ChannelPatch, Ending, SigningKeyChange, Store};
 use tegata_token::{
     decide::{Refused, judge},
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
     time::DAY,
-    view::{ChannelChange, ChannelState, Entry, How, SingleToken, View},
+    view::{ChannelChange, ChannelState, How, SingleToken, View},
 };
 
 /// Some of each sort of entry.
@@ -58,16 +58,16 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
     let grown = agree::log(&**world).await;
     agree::views(&grown, &world.told.heard().view, shops.iter().map(|shop| shop.id));
     let heard = world.told.heard();
-    let most = heard.commits.iter().map(|commit| commit.entries.len()).max();
-    println!("{} commits, at most {most:?} entries in one", heard.commits.len());
+    let most = heard.commits.iter().map(|commit| commit.changes.len()).max();
+    println!("{} commits, at most {most:?} changes in one", heard.commits.len());
 }
 
 pub async fn changes_gives_what_was_told(mut world: World) {
     some_entries(&world).await;
     world.reopen().await;
     some_entries(&world).await;
-    let told: Vec<Entry> =
-        world.told.heard().commits.iter().flat_map(|commit| commit.entries.clone()).collect();
+    let told: Vec<Change> =
+        world.told.heard().commits.iter().flat_map(|commit| commit.changes.clone()).collect();
     let head = world.state().await.unwrap().view.position();
     assert_eq!(told.len() as u64, head.number);
     for after in 0..=told.len() {
@@ -189,7 +189,7 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     for (serial, position) in tasks.join_all().await {
         let before = Position { number: position.number - 1, ..position };
         let entry = world.changes(before, 1).await.unwrap().unwrap().remove(0).1;
-        let Entry::Channel { channel, change } = entry else { panic!("{entry:?}") };
+        let Change::Tokens { channel, change, .. } = entry else { panic!("{entry:?}") };
         assert_eq!(channel, shop.id);
         match change {
             ChannelChange::Ended { tokens } => {
@@ -284,24 +284,26 @@ pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
     assert_eq!(kept.len() as u64, head.number, "a day old, not older");
 
     let shop = world.shop().await;
+    let head = world.state().await.unwrap().view.position();
     let late = NOW.plus(DAY + 1);
     world.revoke(&shop, Ending::All, late).await;
     assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
     while world.trim(2, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
+    // The floor, and before it that copies of the channel must be discarded.
     let last = world.changes(head, 1000).await.unwrap().unwrap();
-    assert_eq!(last.len(), 1);
+    assert_eq!(last.len(), 2);
     assert_eq!(last[0].0.number, head.number + 1);
     // An empty log reaches back to its head.
-    assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 1);
+    assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 2);
     world.reopen().await;
-    let head = Position { number: head.number + 1, ..head };
+    let head = Position { number: head.number + 2, ..head };
     assert_eq!(world.changes(head, 10).await.unwrap(), Some(Vec::new()));
     let before = Position { number: head.number - 1, ..head };
     assert!(world.changes(before, 10).await.unwrap().is_none());
     // And goes on where it was.
     let ended = world.revoke(&shop, Ending::All, late).await;
-    assert_eq!(ended.position.number, head.number + 1);
+    assert_eq!(ended.position.number, head.number + 2);
 }
 
 pub async fn the_written_time_never_sinks(mut world: World) {

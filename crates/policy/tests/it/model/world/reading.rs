@@ -100,7 +100,9 @@ impl World {
 /// The fault of a follower that takes a new delayed floor for a replacement of an
 /// earlier one of the same scope.
 fn drop_delayed_floors(checker: &mut Checker, entry: &Entry) {
-    let Entry::Channel { channel, change: ChannelChange::Floor { floors } } = entry else { return };
+    let Entry::Channel { channel, change: ChannelChange::Floor { floors }, .. } = entry else {
+        return;
+    };
     let replaced = |scope: &Scope| floors.iter().any(|it| it.from.is_some() && it.scope == *scope);
     let view = &checker.view;
     let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
