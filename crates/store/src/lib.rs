@@ -97,6 +97,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// All that a server holds in memory, read at one position.
     async fn state(&self) -> Result<State>;
+    /// The signing keys as they are kept, removed ones too, oldest first.
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>>;
     /// A channel as requests are judged by it; deleted ones are `None`.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+mod acts;
 mod assertion;
 mod channel;
 mod fold;

@@ -11,7 +11,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
-        Ok(self.store.state().await?.signing_keys)
+        self.store.signing_keys().await
     }
 
     /// When a key retired; `None` if it did not.

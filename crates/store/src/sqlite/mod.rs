@@ -26,7 +26,8 @@ mod writer;
 use crate::{
     AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
     GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderEnd,
-    Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    Result, RowId, Sealed, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter, TokenName,
+    TokenRow,
     audit::{Report, Seal, Verifier},
     figures::Figures,
 };
@@ -131,6 +132,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 impl Store for SqliteStore {
     async fn state(&self) -> Result<State> {
         self.read(read::state).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
+        let keys = self.read(|conn| rows::signing_keys(conn).map_err(unavailable)).await?;
+        Ok(keys.into_iter().map(|it| it.key).collect())
     }
 
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {

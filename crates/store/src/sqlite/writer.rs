@@ -282,8 +282,10 @@ impl Loop {
         match self.commit(&mut batch) {
             Fate::Committed => {
                 self.failing &= !self.memory.wrote;
-                self.figures.commits.observe_time(steady().duration_since(began));
-                self.figures.batches.observe(batch.len() as u64);
+                if self.memory.wrote {
+                    self.figures.commits.observe_time(steady().duration_since(began));
+                    self.figures.batches.observe(batch.len() as u64);
+                }
                 self.publish();
                 batch.into_iter().for_each(|job| job.answer(Ok(before)));
                 ControlFlow::Continue(())

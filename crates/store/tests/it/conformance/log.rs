@@ -205,6 +205,32 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     assert_eq!(found, Vec::from_iter(begin + 1..=begin + 20));
 }
 
+pub async fn what_changes_nothing_commits_nothing(world: World) {
+    let shop = world.shop().await;
+    let token = world.ask(&shop, Ask::new(Kind::V21).key("k")).await.unwrap().claims;
+    let at = NOW.plus(60);
+    // Each of them may come to its owner, but only a commit has a time that was written.
+    let written = || {
+        let heard = world.told.heard();
+        heard.commits.iter().filter(|commit| commit.written_at.is_some()).count()
+    };
+    let before = written();
+    for ending in [Ending::Stored { serial: token.serial }, Ending::All] {
+        assert_eq!(world.end(shop.id, ending, true, by(at)).await.unwrap().tokens, 1);
+    }
+    world.is_writable().await.unwrap();
+    assert_eq!(world.forget(100, at).await.unwrap(), 0);
+    assert_eq!(world.trim(100, at).await.unwrap(), 0);
+    assert_eq!(world.expire_audit(1, 100).await.unwrap(), 0);
+    assert_eq!(world.sweep(Vec::new(), at).await.unwrap(), 0);
+    assert_eq!(world.queue_warnings(Vec::new(), at).await.unwrap(), 0);
+    world.stamp_used(Vec::new()).await.unwrap();
+    let again = world.ask(&shop, Ask::new(Kind::V21).key("k").at(at)).await.unwrap();
+    assert!(again.again);
+    assert_eq!(written(), before);
+    assert_eq!(world.state().await.unwrap().written_at, NOW);
+}
+
 pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
     let (shop, quiet) = (world.shop().await, world.shop().await);
     let mut tokens = Vec::new();
