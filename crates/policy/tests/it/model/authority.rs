@@ -1,5 +1,5 @@
-//! A tiny authority in memory, made of nothing but the crate's own functions: it
-//! does what a store does under a channel's lock, one method for one act, and
+//! A tiny authority in memory: it does what a store does under a channel's lock. It
+//! loads what an act needs, lets `tegata_policy::acts` decide, writes the effects, and
 //! keeps the log. It can be told to make one of the [`Fault`]s.
 
 use super::{
@@ -8,26 +8,24 @@ use super::{
 };
 use std::sync::Arc;
 use tegata_policy::{
-    admit::{Admit, Live, admit, end_singly},
+    acts::{
+        Act, By, Change, Count, Denied, Effects, End, EndedBy, Ending, Forget, Form, Issue, Locked,
+        Sealed, SigningKeyRow, StoredKey, StoredToken, Times, Write,
+    },
+    admit::Live,
     channel::Channel,
     judge::Grant,
     refusal::Refusal,
 };
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, Group, ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, VerifyingKey},
     kind::Kind,
-    time::{DAY, UnixTime},
-    view::{
-        ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, Single, SingleToken,
-        ViewKey,
-    },
+    time::UnixTime,
+    view::{ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, SingleToken, ViewKey},
 };
 
-/// For how long a token that has expired still takes its place: clocks of two
-/// replicas may be this far apart, in seconds.
-pub const GRACE: i64 = 4;
 /// A recovery bounds the old keys this much before the last time written.
 const RECOVERY_MARGIN: i64 = 5;
 
@@ -70,9 +68,21 @@ pub struct TokenRow {
 /// An issue that was committed.
 pub struct Issued {
     pub claims: Claims,
-    pub admit: Admit,
+    /// What ended for it at once.
+    pub at_once: Vec<TokenNo>,
+    /// What will end for it, and when.
+    pub later: Option<(TokenNo, UnixTime)>,
+    /// Whether that are the predecessors of a reissue.
+    pub reissue: bool,
     /// What the log says of it.
     pub entry: Option<Entry>,
+}
+
+/// Ended as of now, whatever the clock shows.
+const AT_ONCE: UnixTime = UnixTime(i64::MIN);
+
+fn by() -> By {
+    By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0) }
 }
 
 impl Authority {
@@ -82,54 +92,156 @@ impl Authority {
         self.written
     }
 
-    /// The channel's live stored tokens, as an act of that time finds them.
-    pub fn places(&self, channel: ChannelNo, now: UnixTime) -> Vec<&TokenRow> {
-        let good = |row: &TokenRow| {
-            let key = self.keys.iter().find(|it| it.key.id() == row.key);
-            key.is_some_and(|key| key.state.good_for(row.issued_at))
-        };
-        let has_place = |row: &&TokenRow| {
-            let end = row.end.unwrap_or(row.live.expires_at).min(row.live.expires_at);
-            end.plus(GRACE) > now && good(row)
-        };
-        self.channels[channel].tokens.iter().filter(has_place).collect()
+    /// The channel's active stored tokens, as an act of that time finds them.
+    pub fn places(&self, channel: ChannelNo, now: UnixTime) -> Vec<TokenNo> {
+        let rows = self.rows(channel);
+        rows.iter().filter(|row| row.is_active(now)).map(|row| row.row as TokenNo).collect()
     }
 
-    pub fn live(&self, channel: ChannelNo, now: UnixTime) -> Vec<Live> {
-        self.places(channel, now).into_iter().map(|row| row.live.clone()).collect()
+    /// All rows of a channel, oldest first, as a store reads them.
+    pub fn rows(&self, channel: ChannelNo) -> Vec<StoredToken> {
+        self.channels[channel].tokens.iter().map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: &TokenRow) -> StoredToken {
+        let key = self.keys.iter().find(|it| it.key.id() == row.key).map(|it| it.state);
+        let ended = row.end.filter(|end| *end == AT_ONCE).map(|at| (EndedBy::Revoked, at));
+        StoredToken {
+            row: row.no as i64,
+            serial: row.live.serial,
+            kind: row.live.kind,
+            group: row.live.group.clone(),
+            assertion_key: row.assertion_key,
+            times: Times {
+                issued_at: row.issued_at,
+                expires_at: row.live.expires_at,
+                ends_at: row.end,
+                ended,
+                key: key.unwrap_or(KeyState::Removed),
+                key_since: AT_ONCE,
+            },
+        }
+    }
+
+    /// What an act on the channel is decided on.
+    fn locked(&self, channel: ChannelNo) -> Locked {
+        let row = &self.channels[channel];
+        let key = |(row, it): (usize, &ViewKey)| StoredKey {
+            row: row as i64,
+            key: SigningKeyRow {
+                id: it.key.id(),
+                public: it.key.to_bytes(),
+                sealed: Sealed(Vec::new()),
+                state: it.state,
+                created_at: UnixTime(0),
+                changed_at: AT_ONCE,
+            },
+        };
+        Locked {
+            count: Some(Count { serial: row.serial, revision: row.channel.revision }),
+            channel: Some(row.channel.clone()),
+            tokens: self.rows(channel),
+            facts: row.facts.clone(),
+            keys: self.keys.iter().enumerate().map(key).collect(),
+            ..Locked::default()
+        }
+    }
+
+    /// Writes the effects of an act; answers what the log says for verifiers. What the
+    /// act marks in rows must be what its changes say of them.
+    fn apply(&mut self, channel: ChannelNo, effects: Effects) -> Option<Entry> {
+        let mut marked = self.channels[channel].tokens.clone();
+        for write in effects.writes {
+            let row = &mut self.channels[channel];
+            let mut end = |no: i64, at: UnixTime| {
+                let token = marked.iter_mut().find(|it| it.no as i64 == no).unwrap();
+                token.end = Some(at);
+            };
+            match write {
+                Write::TokenEnded { row, .. } => end(row, AT_ONCE),
+                Write::TokenEndsAt { row, at, .. } => end(row, at),
+                Write::Serial(_, serial) => row.serial = serial,
+                Write::BulkSerial(_, serial) => {
+                    Arc::make_mut(&mut row.channel).bulk_serial = serial
+                }
+                Write::Facts(_, facts) => row.facts = facts,
+                // The caller knows the token's number.
+                Write::Token(_) | Write::TokenPast { .. } => {}
+                other => panic!("no act of the histories writes {other:?}"),
+            }
+        }
+        let mut last = None;
+        for change in effects.changes {
+            if let Change::Tokens { change, .. } = &change {
+                for token in &mut self.channels[channel].tokens {
+                    for from in ends_by(change, token) {
+                        token.end = Some(token.end.map_or(from, |end| end.min(from)));
+                    }
+                }
+            }
+            last = change.entry().unwrap();
+            self.log.push(last.clone());
+        }
+        for (said, marked) in self.channels[channel].tokens.iter().zip(&marked) {
+            let (said, marked) = (self.row(said), self.row(marked));
+            assert_eq!(
+                said.is_active(self.written),
+                marked.is_active(self.written),
+                "the row of token {} is not marked as its change says",
+                said.row
+            );
+        }
+        last
     }
 
     /// Issues a stored token: judged again if the channel changed, admitted, its
-    /// row and its entry written. `lives_then` is what lived when it was judged,
+    /// row and its entry written. `rows_then` is what was there when it was judged,
     /// which is of no concern here but to a fault.
     pub fn issue(
         &mut self,
         channel: ChannelNo,
-        mut grant: Grant,
+        grant: Grant,
         (id, no): (TokenId, TokenNo),
-        lives_then: &[Live],
+        rows_then: Vec<StoredToken>,
         now: UnixTime,
     ) -> Result<Issued, Refusal> {
-        let current = &self.channels[channel].channel;
-        let moved = current.revision != grant.channel().revision;
-        if moved && self.fault != Fault::NotJudgedAgain {
-            grant = grant.judge_again(current.clone(), now)?;
+        let mut locked = self.locked(channel);
+        if self.fault == Fault::NotJudgedAgain {
+            locked.count =
+                locked.count.map(|it| Count { revision: grant.channel().revision, ..it });
         }
-        let live = self.live(channel, now);
-        let serial = self.channels[channel].serial.next();
-        let groups = self.other_groups(channel, &grant, &live);
-        let admit = admit(&grant, &live, groups, serial, now)?;
-        let claims = grant.claims(id, serial, self.active_key(), now);
-
-        let row = &mut self.channels[channel];
-        row.serial = serial;
-        let lives = if self.fault == Fault::FoldOutsideLock { lives_then } else { &live };
-        let change = admit.change(&row.facts, lives, now);
-        row.tokens.push(TokenRow {
+        if self.fault == Fault::FoldOutsideLock {
+            locked.tokens = rows_then;
+        }
+        let form = Form { number: 1, issuer: crate::channel::OWN_URL.into() };
+        let (issued, effects) = match (Issue { grant, id, form, by: None }).decide(&locked, now) {
+            Ok(decided) => decided,
+            Err(Denied::Refused(refusal)) => return Err(refusal),
+            Err(denied) => panic!("{denied}"),
+        };
+        let claims = issued.claims;
+        let (mut at_once, mut later, mut reissue) = (Vec::new(), None, false);
+        for write in &effects.writes {
+            match write {
+                Write::TokenEnded { row, by, ended_for } => {
+                    assert_eq!(*ended_for, Some(claims.serial));
+                    at_once.push(*row as TokenNo);
+                    reissue |= *by == EndedBy::Reissued;
+                }
+                Write::TokenEndsAt { row, at, .. } => {
+                    later = Some((*row as TokenNo, *at));
+                    reissue = true;
+                }
+                Write::Token(token) => assert_eq!(token.claims, claims),
+                _ => {}
+            }
+        }
+        let entry = self.apply(channel, effects);
+        self.channels[channel].tokens.push(TokenRow {
             no,
             live: Live {
                 kind: claims.kind,
-                serial,
+                serial: claims.serial,
                 group: claims.group.clone(),
                 expires_at: claims.expires_at,
             },
@@ -138,46 +250,71 @@ impl Authority {
             key: claims.key,
             end: None,
         });
-        let entry = change.map(|change| self.change(channel, change));
-        Ok(Issued { claims, admit, entry })
+        Ok(Issued { claims, at_once, later, reissue, entry })
     }
 
-    fn other_groups(&self, channel: ChannelNo, grant: &Grant, live: &[Live]) -> usize {
-        let keys = self.channels[channel].channel.assertion_keys.iter();
-        let with_place = live.iter().filter_map(|it| it.group.as_ref());
-        let mut groups: Vec<_> =
-            keys.filter_map(|it| it.group.as_ref()).chain(with_place).collect();
-        groups.retain(|it| Some(*it) != grant.group());
-        groups.sort();
-        groups.dedup();
-        groups.len()
+    /// The group and the set end of a stored token.
+    pub fn token(&self, channel: ChannelNo, no: TokenNo) -> (Option<Group>, Option<UnixTime>) {
+        let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
+        (row.live.group.clone(), row.end)
     }
 
-    /// Ends one stored token.
+    /// Ends one stored token; nothing is logged if its signing key, or its channel's
+    /// deletion, ended it before.
     pub fn end_stored(
         &mut self,
         channel: ChannelNo,
         no: TokenNo,
-        lives_then: &[Live],
+        rows_then: Vec<StoredToken>,
         now: UnixTime,
-    ) -> Entry {
-        let live = self.live(channel, now);
-        let lives = if self.fault == Fault::FoldOutsideLock { lives_then } else { &live };
-        let row = &self.channels[channel];
-        let of = &row.tokens.iter().find(|it| it.no == no).unwrap().live;
-        let lives: Vec<Live> = lives.iter().filter(|it| it.serial != of.serial).cloned().collect();
-        let ends = [(of.kind, of.serial, of.expires_at)];
-        let change = end_singly(&row.facts, &ends, &lives, row.serial.next(), now);
-        self.change(channel, change)
+    ) -> Option<Entry> {
+        let mut locked = self.locked(channel);
+        if self.fault == Fault::FoldOutsideLock {
+            // The token itself is there, whenever the others were read.
+            let own = |it: &StoredToken| it.row == no as i64;
+            let token = locked.tokens.iter().find(|it| own(it)).unwrap().clone();
+            locked.tokens = rows_then.into_iter().filter(|it| !own(it)).collect();
+            locked.tokens.push(token);
+            locked.tokens.sort_by_key(|it| it.serial);
+        }
+        let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
+        self.end(channel, Ending::Stored { serial: row.live.serial }, &locked, now)
     }
 
     /// Ends one stateless token.
-    pub fn end_stateless(&mut self, channel: ChannelNo, id: TokenId, until: UnixTime) -> Entry {
-        let token = SingleToken::Stateless { id };
-        self.change(channel, ChannelChange::Ended { tokens: vec![Single { token, until }] })
+    pub fn end_stateless(
+        &mut self,
+        channel: ChannelNo,
+        id: TokenId,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Option<Entry> {
+        let locked = self.locked(channel);
+        self.end(channel, Ending::Stateless { id, expires_at }, &locked, now)
     }
 
-    /// Ends all tokens of a scope, at once or from a time on.
+    fn end(
+        &mut self,
+        channel: ChannelNo,
+        ending: Ending,
+        locked: &Locked,
+        now: UnixTime,
+    ) -> Option<Entry> {
+        let act = End { channel: self.channels[channel].channel.id, ending, by: by() };
+        let mut effects = match act.decide(locked, now) {
+            Ok((_, effects)) => effects,
+            // A deleted channel: all its tokens ended with it.
+            Err(Denied::NotFound("channel")) => return None,
+            Err(denied) => panic!("{denied}"),
+        };
+        if self.fault == Fault::AtMostForBelow {
+            lower(&mut effects, &locked.facts);
+        }
+        self.apply(channel, effects)
+    }
+
+    /// Ends all tokens of a scope, at once or from a time on. What the API does not offer
+    /// a verifier understands all the same.
     pub fn end_all(
         &mut self,
         channel: ChannelNo,
@@ -185,6 +322,20 @@ impl Authority {
         from: Option<UnixTime>,
         now: UnixTime,
     ) -> Entry {
+        let ending = match scope.clone() {
+            _ if from.is_some() => None,
+            Scope::Channel => Some(Ending::All),
+            Scope::Kind { kind } => Some(Ending::Kind(kind)),
+            Scope::Group { group } => Some(Ending::Group(group)),
+            Scope::AssertionKey { key } => Some(Ending::AssertionKey(key)),
+            Scope::KindGroup { .. } => None,
+        };
+        let deleted = self.channels[channel].channel.state == ChannelState::Deleted;
+        if let Some(ending) = ending.filter(|_| !deleted) {
+            let locked = self.locked(channel);
+            let entry = self.end(channel, ending, &locked, now);
+            return entry.expect("a scope's end is told to verifiers");
+        }
         let row = &mut self.channels[channel];
         row.serial = row.serial.next();
         Arc::make_mut(&mut row.channel).bulk_serial = row.serial;
@@ -213,10 +364,10 @@ impl Authority {
     /// says whether there was anything.
     pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<Entry> {
         let now = if self.fault == Fault::ForgetsByTheWall { now } else { self.written };
-        let expired_by = now.plus(-DAY);
-        let first = self.channels[channel].facts.first_until()?;
-        let change = ChannelChange::Forget { expired_by };
-        (first <= expired_by).then(|| self.change(channel, change))
+        let act = Forget { channel: self.channels[channel].channel.id };
+        let (gone, effects) = act.decide(&self.locked(channel), now).unwrap();
+        assert_eq!(gone == 0, effects.is_empty());
+        self.apply(channel, effects)
     }
 
     /// Writes an entry: into the log, into the facts, and into the rows that it ends.
@@ -314,9 +465,25 @@ impl Authority {
     }
 }
 
+/// Lets floors reach one place too far.
+fn lower(effects: &mut Effects, before: &ChannelFacts) {
+    for change in &mut effects.changes {
+        let Change::Tokens { change, .. } = change else { continue };
+        if let ChannelChange::Floor { floors } = change {
+            floors.iter_mut().for_each(|floor| floor.below = floor.below.next());
+        }
+        let mut facts = before.clone();
+        facts.apply(change);
+        for write in &mut effects.writes {
+            if let Write::Facts(_, written) = write {
+                *written = facts.clone();
+            }
+        }
+    }
+}
+
 /// From when on a change ends a row's token; nothing, once or several times.
 fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
-    const AT_ONCE: UnixTime = UnixTime(i64::MIN);
     let Live { kind, serial, group, .. } = &token.live;
     match change {
         ChannelChange::Ended { tokens } => {

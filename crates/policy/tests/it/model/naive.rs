@@ -192,23 +192,17 @@ impl Naive {
 
     /// The stored tokens of a channel that have a place in its count at a time,
     /// oldest first: those that live, and for `grace` seconds those that lived.
-    pub fn places(
-        &self,
-        channel: ChannelNo,
-        epoch: usize,
-        now: UnixTime,
-        grace: i64,
-    ) -> Vec<TokenNo> {
+    pub fn places(&self, channel: ChannelNo, epoch: usize, now: UnixTime) -> Vec<TokenNo> {
         let read = self.epochs[epoch].events.len();
         let asker = Asker { epoch, read, now, providers: &[] };
         let has_place = |no: &TokenNo| {
             let token = &self.tokens[*no];
             token.channel == channel
                 && token.kind != Kind::Stateless
-                && token.expires_at.plus(grace) > now
+                && token.expires_at > now
                 && !self.epochs[epoch].lost.iter().any(|lost| lost.contains(no))
                 && self.key(token.key, asker).is_some_and(|key| is_good(key, token.issued_at))
-                && self.early_end(*no, epoch, read).is_none_or(|end| end.plus(grace) > now)
+                && self.early_end(*no, epoch, read).is_none_or(|end| end > now)
         };
         (0..self.tokens.len()).filter(has_place).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{Violation, World, providers};
 use crate::model::{
-    authority::{GRACE, is_stored},
+    authority::is_stored,
     naive::{Answer, Ask, Asker, ChannelNo, Settings, TokenNo},
 };
 use tegata_policy::{admit::SINGLES, law::Law};
@@ -123,7 +123,7 @@ impl World {
         now: UnixTime,
     ) -> Result<(), Violation> {
         let epoch = self.authority.epoch;
-        let places = self.naive.places(channel, epoch, now, GRACE);
+        let places = self.naive.places(channel, epoch, now);
         let of = |kind: Kind| places.iter().filter(move |no| self.naive.tokens[**no].kind == kind);
         let (kind, legacy) = (ask.kind, set.law == Law::Legacy2020);
         let (count, most) = match kind {

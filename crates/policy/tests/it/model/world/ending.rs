@@ -14,7 +14,7 @@ use crate::model::{
     naive::{ChannelNo, Epoch, Event, Token, TokenNo},
 };
 use tegata_policy::{
-    admit::Live,
+    acts::StoredToken,
     channel::{Channel, Secret},
 };
 use tegata_token::{
@@ -162,12 +162,11 @@ impl World {
         let no = self.handed.len().checked_sub(back + 1)?;
         let epoch = &self.naive.epochs[self.authority.epoch];
         let lost = epoch.lost.iter().any(|lost| lost.contains(&no));
-        let now = self.clock(replica);
-        let lives_then = self.lives_then(self.naive.tokens[no].channel, now);
-        (!lost).then_some(Pending::Revoke { replica, no, lives_then })
+        let rows_then = self.rows_then(self.naive.tokens[no].channel);
+        (!lost).then_some(Pending::Revoke { replica, no, rows_then })
     }
 
-    pub(super) fn end_one(&mut self, no: TokenNo, lives_then: &[Live], now: UnixTime) {
+    pub(super) fn end_one(&mut self, no: TokenNo, rows_then: Vec<StoredToken>, now: UnixTime) {
         let epoch = self.authority.epoch;
         let Token { channel, kind, expires_at, .. } = self.naive.tokens[no];
         if now >= expires_at {
@@ -187,12 +186,15 @@ impl World {
             return;
         }
         let entry = if is_stored(kind) {
-            self.authority.end_stored(channel, no, lives_then, now)
+            self.authority.end_stored(channel, no, rows_then, now)
         } else {
-            self.authority.end_stateless(channel, self.handed[no].1.id, expires_at)
+            self.authority.end_stateless(channel, self.handed[no].1.id, expires_at, now)
         };
-        self.see_entry(&entry, "revoked");
-        self.note(Some(entry), Event::Ended(vec![(no, None)]));
+        // Where there is none, the answer names the log's end.
+        if let Some(entry) = entry {
+            self.see_entry(&entry, "revoked");
+            self.note(Some(entry), Event::Ended(vec![(no, None)]));
+        }
         self.wait();
     }
 

@@ -5,7 +5,7 @@ use super::{LEASE, Violation, World};
 use crate::model::{
     Fault,
     act::Want,
-    authority::{GRACE, is_stored},
+    authority::is_stored,
     naive::{Ask, ChannelNo, Ends, Event, Settings, Token, TokenNo},
 };
 use crate::{
@@ -17,7 +17,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 use tegata_policy::{
-    admit::Live,
+    acts::StoredToken,
     assertion::UnverifiedAssertion,
     channel::RegisteredKey,
     judge::{Credential, Grant, judge},
@@ -26,7 +26,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ChannelId, Serial, TokenId},
+    id::{AssertionKeyId, ChannelId, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -37,7 +37,7 @@ use tegata_token::{
 /// Something begun and not yet committed.
 pub(super) enum Pending {
     Issue(Box<PendingIssue>),
-    Revoke { replica: usize, no: TokenNo, lives_then: Vec<Live> },
+    Revoke { replica: usize, no: TokenNo, rows_then: Vec<StoredToken> },
 }
 
 pub(super) struct PendingIssue {
@@ -51,7 +51,7 @@ pub(super) struct PendingIssue {
     settled: usize,
     /// How much there was when the channel was read that it was judged by.
     read: usize,
-    lives_then: Vec<Live>,
+    rows_then: Vec<StoredToken>,
 }
 
 /// The credential of a request, as the world knows it.
@@ -166,14 +166,14 @@ impl World {
             asked_at: now,
             settled: self.waiting.iter().min().map_or(self.authority.log.len(), |it| it - 1),
             read: self.replicas[replica].read,
-            lives_then: self.lives_then(channel, now),
+            rows_then: self.rows_then(channel),
         }))
     }
 
     /// Of concern only to the fault that uses it.
-    pub(super) fn lives_then(&self, channel: ChannelNo, now: UnixTime) -> Vec<Live> {
+    pub(super) fn rows_then(&self, channel: ChannelNo) -> Vec<StoredToken> {
         match self.fault {
-            Fault::FoldOutsideLock => self.authority.live(channel, now),
+            Fault::FoldOutsideLock => self.authority.rows(channel),
             _ => Vec::new(),
         }
     }
@@ -187,9 +187,9 @@ impl World {
             Pending::Issue(pending) if self.replicas[pending.replica].jumped => Ok(()),
             Pending::Issue(pending) if is_stored(pending.ask.kind) => self.issue_stored(*pending),
             Pending::Issue(pending) => self.issue_stateless(*pending),
-            Pending::Revoke { replica, no, lives_then } => {
+            Pending::Revoke { replica, no, rows_then } => {
                 if let Some(now) = self.time_of(replica) {
-                    self.end_one(no, &lives_then, now);
+                    self.end_one(no, rows_then, now);
                 }
                 Ok(())
             }
@@ -201,15 +201,16 @@ impl World {
         let now = self.time_of(replica).unwrap();
         let epoch = self.authority.epoch;
         let set = self.settings(channel);
-        let places = self.naive.places(channel, epoch, now, GRACE);
-        let rows: Vec<TokenNo> =
-            self.authority.places(channel, now).iter().map(|row| row.no).collect();
+        let places = self.naive.places(channel, epoch, now);
+        let rows: Vec<TokenNo> = self.authority.places(channel, now);
         ensure!(rows == places, "the store counts {rows:?}, but {places:?} live");
         let expected = self.naive.law(&places, &ask, set, now);
 
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
-        let issued = self.authority.issue(channel, grant, (id, no), &pending.lives_then, now);
+        let end_of = |no: TokenNo| self.authority.token(channel, no).1;
+        let sooner = expected.as_ref().ok().and_then(|it| it.later).map(|(no, _)| end_of(no));
+        let issued = self.authority.issue(channel, grant, (id, no), pending.rows_then, now);
         let (issued, expected) = match (issued, expected) {
             (Ok(issued), Ok(expected)) => (issued, expected),
             (Ok(_), Err(refusal)) => return Err(format!("{ask:?} is admitted: {refusal}")),
@@ -232,25 +233,22 @@ impl World {
             "{ask:?} is admitted for a credential that was taken back before"
         );
 
-        let admit = &issued.admit;
-        let number = |serial: Serial| {
-            let rows = &self.authority.channels[channel].tokens;
-            rows.iter().find(|row| row.live.serial == serial).unwrap().no
-        };
-        let ends = Ends {
-            at_once: admit.ends.iter().map(|it| number(it.serial)).collect(),
-            later: admit.ends_later.map(|(serial, from)| (number(serial), from)),
-        };
+        // An end that was set already and comes sooner stays.
+        let sooner = sooner.flatten();
+        let later = expected.later.map(|(no, from)| (no, sooner.map_or(from, |it| it.min(from))));
+        let expected = Ends { later, ..expected };
+        let ends = Ends { at_once: issued.at_once, later: issued.later };
         ensure!(ends == expected, "{ask:?} ends {ends:?} instead of {expected:?}");
-        let others = admit.ends.iter().any(|end| end.group != ask.group);
-        ensure!(!others, "{ask:?} ends a token of another group: {:?}", admit.ends);
+        let of_another = |no: &TokenNo| self.authority.token(channel, *no).0 != ask.group;
+        let others: Vec<_> = ends.at_once.iter().filter(|no| of_another(no)).collect();
+        ensure!(others.is_empty(), "{ask:?} ends a token of another group: {others:?}");
 
         if let Some(entry) = issued.entry {
             let at_once = ends.at_once.into_iter().map(|no| (no, None));
             let later = ends.later.map(|(no, from)| (no, Some(from)));
             self.see_entry(&entry, "evicted");
             self.note(Some(entry), Event::Ended(at_once.chain(later).collect()));
-            if admit.reissue {
+            if issued.reissue {
                 self.wait();
             }
         }
