@@ -251,6 +251,7 @@ fn recover(
     for &key in lost {
         admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     }
+    tx.reread_keys()?;
     for StoredKey { key, .. } in tx.keys().to_vec() {
         let state = match (key.state, done.bound) {
             (KeyState::Removed, _) => continue,

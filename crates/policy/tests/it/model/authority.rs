@@ -4,6 +4,7 @@
 
 use super::{
     Fault,
+    changes::{AT_ONCE, ends_by, lower},
     naive::{ChannelNo, TokenNo},
 };
 use std::sync::Arc;
@@ -23,11 +24,8 @@ use tegata_token::{
     key::{KeyState, VerifyingKey},
     kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, SingleToken, ViewKey},
+    view::{ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, ViewKey},
 };
-
-/// A recovery bounds the old keys this much before the last time written.
-const RECOVERY_MARGIN: i64 = 5;
 
 /// The store, as it stands after some commit.
 #[derive(Clone)]
@@ -77,9 +75,6 @@ pub struct Issued {
     /// What the log says of it.
     pub entry: Option<Entry>,
 }
-
-/// Ended as of now, whatever the clock shows.
-const AT_ONCE: UnixTime = UnixTime(i64::MIN);
 
 fn by() -> By {
     By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0) }
@@ -371,7 +366,7 @@ impl Authority {
     }
 
     /// Writes an entry: into the log, into the facts, and into the rows that it ends.
-    fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> Entry {
+    pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> Entry {
         let row = &mut self.channels[channel];
         for token in &mut row.tokens {
             for from in ends_by(&change, token) {
@@ -399,55 +394,6 @@ impl Authority {
         Entry::SigningKey(new)
     }
 
-    // ---- recovery
-
-    /// The state of the old keys after a restore: bounded to what the store
-    /// surely knew of.
-    pub fn bounds(&self) -> Vec<(VerifyingKey, KeyState)> {
-        let last = self.written.plus(-RECOVERY_MARGIN);
-        let bound = |key: &ViewKey| {
-            let until = match key.state {
-                KeyState::Removed => return None,
-                KeyState::Bounded { until } => until.min(last),
-                _ => last,
-            };
-            Some((key.key.clone(), KeyState::Bounded { until }))
-        };
-        self.keys.iter().filter_map(bound).collect()
-    }
-
-    /// Takes in an entry from the log of endings; a channel's count is raised to
-    /// whatever it reads, and so is the place of its last bulk ending.
-    pub fn replay(&mut self, entry: &Entry) {
-        match entry {
-            Entry::SigningKey(key) => {
-                self.set_key(key.key.clone(), key.state);
-            }
-            Entry::Channel { channel, change, .. } => {
-                let no = self.channels.iter().position(|it| it.channel.id == *channel).unwrap();
-                if self.fault != Fault::CounterRewinds {
-                    let row = &mut self.channels[no];
-                    let of = Arc::make_mut(&mut row.channel);
-                    for serial in serials(change) {
-                        row.serial = row.serial.max(serial);
-                        if self.fault != Fault::BulkSerialRewinds {
-                            of.bulk_serial = of.bulk_serial.max(serial);
-                        }
-                    }
-                }
-                let deleted = self.channels[no].channel.state == ChannelState::Deleted;
-                match change {
-                    ChannelChange::State { state } => {
-                        self.set_state(no, if deleted { ChannelState::Deleted } else { *state });
-                    }
-                    _ => {
-                        self.change(no, change.clone());
-                    }
-                }
-            }
-        }
-    }
-
     // ---- what followers read
 
     /// The entries from one position to another, as far as they concern the
@@ -462,58 +408,6 @@ impl Authority {
             }
         };
         self.log[from..to].iter().flatten().filter(concerns).collect()
-    }
-}
-
-/// Lets floors reach one place too far.
-fn lower(effects: &mut Effects, before: &ChannelFacts) {
-    for change in &mut effects.changes {
-        let Change::Tokens { change, .. } = change else { continue };
-        if let ChannelChange::Floor { floors } = change {
-            floors.iter_mut().for_each(|floor| floor.below = floor.below.next());
-        }
-        let mut facts = before.clone();
-        facts.apply(change);
-        for write in &mut effects.writes {
-            if let Write::Facts(_, written) = write {
-                *written = facts.clone();
-            }
-        }
-    }
-}
-
-/// From when on a change ends a row's token; nothing, once or several times.
-fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
-    let Live { kind, serial, group, .. } = &token.live;
-    match change {
-        ChannelChange::Ended { tokens } => {
-            let named = SingleToken::Stored { kind: *kind, serial: *serial };
-            tokens.iter().filter(|it| it.token == named).map(|_| AT_ONCE).collect()
-        }
-        ChannelChange::Floor { floors } => {
-            let covers = |floor: &&Floor| {
-                floor.scope.covers(*kind, group.as_ref(), token.assertion_key)
-                    && *serial < floor.below
-                    && !floor.except.contains(serial)
-            };
-            floors.iter().filter(covers).map(|it| it.from.unwrap_or(AT_ONCE)).collect()
-        }
-        ChannelChange::State { .. } | ChannelChange::Forget { .. } => Vec::new(),
-    }
-}
-
-/// The places in a channel's count that a change names.
-fn serials(change: &ChannelChange) -> Vec<Serial> {
-    match change {
-        ChannelChange::Ended { tokens } => tokens
-            .iter()
-            .filter_map(|it| match it.token {
-                SingleToken::Stored { serial, .. } => Some(serial),
-                SingleToken::Stateless { .. } => None,
-            })
-            .collect(),
-        ChannelChange::Floor { floors } => floors.iter().map(|it| it.below).collect(),
-        ChannelChange::State { .. } | ChannelChange::Forget { .. } => Vec::new(),
     }
 }
 

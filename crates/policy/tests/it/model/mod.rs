@@ -21,7 +21,9 @@
 
 mod act;
 mod authority;
+mod changes;
 mod naive;
+mod recovery;
 mod world;
 
 use act::{Act, history};
