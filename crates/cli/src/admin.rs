@@ -4,7 +4,7 @@ use crate::{output::Output, place::Where};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tegata_server::admin_token;
+use tegata_server::authority::admin_token;
 
 #[derive(Subcommand)]
 pub enum Verb {

@@ -15,7 +15,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
-use tegata_server::{audit::verify_offline, config::Place};
+use tegata_server::authority::{audit::verify_offline, place::Place};
 use tegata_store::audit::{Report, Seal, SealedRow, Verifier, from_hex, hex};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 

@@ -4,7 +4,7 @@ use crate::{api::Api, output::Output, place::Where};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tegata_server::keeping;
+use tegata_server::authority::keeping;
 use tegata_store::sqlite::OpenError;
 
 #[derive(Subcommand)]

@@ -11,9 +11,8 @@ use std::{
     time::Instant,
 };
 use tegata_server::{
-    authority::{Authority, ending_of},
-    chance,
-    config::{AdminToken, Settings},
+    authority::{Authority, admin_token::AdminToken, chance, tokens::ending_of},
+    config::Settings,
     serve::serve,
 };
 use tegata_token::{

@@ -3,7 +3,7 @@
 use super::{Findings, files};
 use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
-use tegata_server::{config::Settings, master_key::MasterKey};
+use tegata_server::{authority::master_key::MasterKey, config::Settings};
 use tegata_store::{
     SigningKeyRow,
     sqlite::{Look, LookError, Looked, OpenError},

@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::key::PrivateKey;
-use tegata_server::{authority::Authority, private_file, serve::Running};
+use tegata_server::{
+    authority::{Authority, private_file},
+    serve::Running,
+};
 use tegata_store::Page;
 use tegata_token::{
     id::ChannelId,

@@ -12,7 +12,7 @@ use std::{
     str::FromStr,
 };
 use tegata_client::agent::config::told;
-use tegata_server::source::Network;
+use tegata_server::http::proxies::Network;
 
 /// What an operator set somewhere; what is `None` has its default.
 #[derive(clap::Args, Deserialize, Default)]

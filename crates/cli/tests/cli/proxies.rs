@@ -58,7 +58,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::door=debug"];
+        let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
         let desk = Desk::with(&words);
         let api = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = api.local_addr().unwrap();

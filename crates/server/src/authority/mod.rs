@@ -4,19 +4,37 @@
 //! changed is in memory before its answer is seen: see [`Memory::learn`]. No face
 //! keeps state of its own, and none of them is known here.
 
+pub mod admin_token;
+pub mod audit;
+pub mod chance;
+mod channels;
+pub mod clock;
+pub mod health;
+pub mod jobs;
+pub mod keeping;
+mod keyring;
+mod last_used;
+pub mod limits;
+pub mod master_key;
 mod memory;
 mod people;
+pub mod place;
+pub mod private_file;
 mod rates;
-mod signing_keys;
-mod tokens;
+pub mod signing_keys;
+pub mod source;
+pub mod tokens;
+pub mod warnings;
 
 use crate::{
-    audit::Audit,
-    clock::Clock,
-    keyring::Keyring,
-    last_used::LastUsed,
-    limits::{Limits, Rates, Throttled},
-    master_key,
+    authority::{
+        audit::Audit,
+        clock::Clock,
+        keyring::Keyring,
+        last_used::LastUsed,
+        limits::{Limits, Rates},
+    },
+    metrics::{AuthorityState, Throttled},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -32,7 +50,6 @@ use tegata_token::{
 
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
-pub use tokens::{Token, ending_of};
 
 /// Stamps of use are written so many in one transaction.
 const STAMPS_AT_ONCE: usize = 1_000;
@@ -174,6 +191,26 @@ impl Authority {
         &*self.store
     }
 
+    /// The state that `/metrics` shows.
+    #[must_use]
+    pub fn state(&self) -> AuthorityState {
+        let view = self.view();
+        AuthorityState {
+            position: view.position(),
+            view_channels: view.channels(),
+            view_facts: view.facts(),
+            waiting: self.store.waiting(),
+            jumped: self.clock().jumped_recently(),
+            audit_broken: self.audit.is_broken(),
+            resting: self.limits.rests(self.clock().steady()),
+        }
+    }
+
+    /// Completes only when the store has failed for good: the server must end then.
+    pub async fn stopped(&self) {
+        self.store.stopped().await;
+    }
+
     /// Somebody who does something now.
     #[must_use]
     pub fn by(&self, actor: &str, source: Option<String>, reason: Option<String>) -> By {
@@ -207,8 +244,4 @@ impl Authority {
         self.memory.clock.set_offset(offset);
         Ok(self.now())
     }
-}
-
-fn no_key() -> Error {
-    Error::Unavailable("the signing key is not at hand".into())
 }

@@ -2,7 +2,7 @@
 //! so that the store needs none.
 
 use super::Authority;
-use crate::chance;
+use crate::authority::chance;
 use tegata_store::{By, Error, NewChannel, Provider, Result};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId},

@@ -1,8 +1,8 @@
 //! What becomes of those who ask too often, and who is told of it. How often is too
-//! often stands in [`crate::limits`].
+//! often stands in [`crate::authority::limits`].
 
 use super::Authority;
-use crate::{
+use crate::authority::{
     limits::{Operation, Place, Resting, TooFast, TooMany},
     source::Source,
 };

@@ -1,9 +1,12 @@
 //! Signing keys and the master key, one change at a time.
 
 use super::Authority;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 use tegata_store::{By, Ended, Error, Result, SigningKeyChange, SigningKeyRow};
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
+
+/// For how long the JWKS may be cached.
+pub const JWKS_CACHE: Duration = Duration::from_secs(15 * 60);
 
 impl Authority {
     /// The signing keys as the store keeps them, removed ones too.

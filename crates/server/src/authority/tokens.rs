@@ -1,8 +1,11 @@
 //! Issuing, checking and ending tokens. What a token may be is judged in
 //! `tegata_token::policy`; what is written, in the store.
 
-use super::{Authority, no_key};
-use crate::{chance, limits::Operation};
+use super::Authority;
+use crate::{
+    authority::{chance, limits::Operation},
+    metrics::IssuedToken,
+};
 use std::{fmt, sync::Arc};
 use tegata_store::{By, Ended, Ending, Error, Result, RowId};
 use tegata_token::{
@@ -41,6 +44,12 @@ impl Token {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
+    }
+
+    /// What the metrics count of it.
+    #[must_use]
+    pub fn counted(&self) -> IssuedToken {
+        IssuedToken { again: self.again, evicted: self.evicted }
     }
 }
 
@@ -252,6 +261,10 @@ impl Authority {
         }
         Ok(())
     }
+}
+
+fn no_key() -> Error {
+    Error::Unavailable("the signing key is not at hand".into())
 }
 
 /// The ending that means this one token.

@@ -14,11 +14,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_server::{
     Metrics,
-    authority::{Authority, Memory},
-    chance,
-    config::AdminToken,
-    face::{self, admin},
-    source::Source,
+    api::{self, admin},
+    authority::{Authority, Memory, admin_token::AdminToken, chance, source::Source},
 };
 use tegata_store::sqlite::{Options, SqliteStore};
 use tegata_token::{
@@ -104,7 +101,7 @@ impl World {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let response = face::signed(response, &chance::request_id());
+        let response = api::signed(response, &chance::request_id());
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get("content-type");
         let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, Channel, World};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
-use tegata_server::{config::Settings, source::TrustedProxies};
+use tegata_server::{config::Settings, http::proxies::TrustedProxies};
 use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
 
 fn behind_a_proxy(settings: &mut Settings) {
@@ -314,7 +314,7 @@ async fn a_reset_of_the_administrators_token_under_a_running_server_is_in_the_au
     let file = world.running().admin_token_file.clone().unwrap();
     world.advance(60).await;
     assert_eq!(acts(&world).await, []);
-    tegata_server::admin_token::reset(&file).unwrap();
+    tegata_server::authority::admin_token::reset(&file).unwrap();
     world.advance(60).await;
     world.advance(60).await;
     assert_eq!(acts(&world).await, [("admin.reset".to_owned(), None)]);

@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    config::Settings,
-    warnings::{
+    authority::warnings::{
         find,
         webhook::{Secret, Settings as Webhook},
     },
+    config::Settings,
 };
 use tegata_store::{GroupPatch, Holding};
 
@@ -167,7 +167,7 @@ async fn a_receiver_that_is_away_hears_it_when_it_is_back() {
 async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let policy = tegata_server::warnings::Policy::default();
+    let policy = tegata_server::authority::warnings::Policy::default();
     world.short_lived(&shop, &[]).await.token();
     let kinds = async || -> Vec<&'static str> {
         let now = world.authority().now();

@@ -1,0 +1,59 @@
+//! The authority's own keys: listed and rotated. Removing one is a revocation.
+
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Body, Part, Query},
+    show,
+};
+use axum::Json;
+use http::StatusCode;
+
+/// List the signing keys, newest first, removed ones too.
+#[utoipa::path(
+    get, path = "/signing-keys", operation_id = "listSigningKeys", tag = "signing keys",
+    params(Part),
+    responses((status = 200, description = "A page of them.", body = show::SigningKeys), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(part): Query<Part>,
+) -> Result<Json<show::SigningKeys>, Problem> {
+    let mut keys = who.authority.signing_keys().await?;
+    keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
+    let (keys, next) = part.cut(keys, |key| key.id.to_string())?;
+    Ok(show::SigningKeys::of(&keys, next))
+}
+
+/// Rotate: make a new key, which signs once all verifiers know it.
+///
+/// To end what a key signed, see the revocations.
+#[utoipa::path(
+    post, path = "/signing-keys", operation_id = "rotateSigningKeys", tag = "signing keys",
+    responses((status = 201, description = "The new key.", body = show::SigningKey), Problems)
+)]
+pub async fn rotate(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<(StatusCode, Json<show::SigningKey>), Problem> {
+    let kid = who.authority.add_signing_key(who.by(None)).await?;
+    let keys = who.authority.signing_keys().await?;
+    let key = keys.iter().find(|key| key.id == kid);
+    let key = key.ok_or_else(|| Problem::not_found("such key any more: it was just removed"))?;
+    Ok((StatusCode::CREATED, Json(key.into())))
+}
+
+/// Rotate the master key, which seals the signing keys.
+///
+/// Requests are served meanwhile. Backups made before need the old one to be opened.
+#[utoipa::path(
+    post, path = "/master-key", operation_id = "rotateMasterKey", tag = "signing keys",
+    responses((status = 200, description = "It was replaced.", body = show::Resealed), Problems)
+)]
+pub async fn rotate_master_key(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<Json<show::Resealed>, Problem> {
+    let resealed = who.authority.rotate_master_key(who.by(None)).await?;
+    Ok(Json(show::Resealed { resealed }))
+}

@@ -1,0 +1,316 @@
+//! Sealing the audit, letting old events go, and checking all of it.
+//!
+//! The key that signs seals opens with the master key alone, and the newest seal is
+//! also written to a small file outside of the database. So whoever can write the
+//! database, but neither the key nor that file, cannot change what was sealed, nor
+//! cut off its end, without being noticed. What a seal says, and what a check looks
+//! for, is in `tegata_store::audit`.
+
+use crate::authority::{
+    chance,
+    clock::Clock,
+    master_key::{self, MasterKey},
+    place::Place,
+    private_file,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+};
+use tegata_store::{
+    AuditHead, By, Error, Event, Result, Sealed, Store,
+    audit::{Anchor, BROKEN, CONTINUED, EXPIRE, Report, Seal, Verifier},
+};
+use tegata_token::{
+    key::{SigningKey, VerifyingKey},
+    time::{DAY, UnixTime},
+};
+use zeroize::Zeroizing;
+
+/// So many events are in one seal at the most.
+const BATCH: usize = 1_000;
+/// So many are deleted in one transaction.
+const AT_ONCE: usize = 500;
+/// How often the server checks all of it, in seconds.
+const CHECKED_EVERY: i64 = 3_600;
+/// Days that events are kept, unless set.
+pub const KEPT_DAYS: u32 = 400;
+
+/// What keeps the audit honest.
+pub struct Audit {
+    key: SigningKey,
+    file: Option<PathBuf>,
+    days: u32,
+    /// One at a time.
+    sealing: tokio::sync::Mutex<()>,
+    /// When all of it was last checked.
+    checked: AtomicI64,
+    broken: AtomicBool,
+}
+
+/// What the file outside of the database holds.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    #[serde(flatten)]
+    newest: Anchor,
+    kept_from: u64,
+}
+
+impl Audit {
+    /// Opens the store's key that signs seals, or makes one; `None` if it was not
+    /// sealed with this master key.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn open(store: &dyn Store, master: &MasterKey) -> Result<Option<Self>> {
+        let key = match store.audit_key().await? {
+            Some(row) => match open_key(master, &row) {
+                Some(key) => key,
+                None => return Ok(None),
+            },
+            None => {
+                let seed = Zeroizing::new(chance::bytes::<32>()?);
+                let bad = |_| Error::Unavailable("making the audit key failed".into());
+                let key = SigningKey::from_seed(&seed).map_err(bad)?;
+                let sealed = master.seal(key.public().id(), &seed)?;
+                store.set_audit_key(key.public().to_bytes(), sealed).await?;
+                key
+            }
+        };
+        Ok(Some(Self {
+            key,
+            file: None,
+            days: KEPT_DAYS,
+            sealing: tokio::sync::Mutex::new(()),
+            checked: AtomicI64::new(i64::MIN),
+            broken: AtomicBool::new(false),
+        }))
+    }
+
+    /// The same, with the newest seal kept in `file`, and events for `days`.
+    #[must_use]
+    pub fn kept(self, file: PathBuf, days: u32) -> Self {
+        Self { file: Some(file), days, ..self }
+    }
+
+    /// The key that seals are checked with.
+    #[must_use]
+    pub fn public(&self) -> &VerifyingKey {
+        self.key.public()
+    }
+
+    /// Seals what is not sealed yet, and deletes what has been kept long enough.
+    ///
+    /// # Errors
+    /// The store's, or the file outside of it cannot be written.
+    pub async fn seal(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
+        let _alone = self.sealing.lock().await;
+        let now = clock.now();
+        let mut head = store.audit_head().await?;
+        let seen = self.seen()?;
+        let by = || By { actor: "tegata".to_owned(), source: None, reason: None, at: clock.now() };
+        self.compare(store, &head, seen.as_ref(), by()).await?;
+        // Where no seal is there, none below it was let go.
+        let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
+        if !clock.jumped_recently() {
+            let before = now.plus(-i64::from(self.days) * DAY);
+            if let Some(last) = store.audit_expired(kept_from, before).await? {
+                kept_from = last + 1;
+                let detail = json!({ "checkpoints_before": kept_from });
+                record(store, EXPIRE, detail, by()).await?;
+            }
+        }
+        loop {
+            let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
+            let rows = store.audit_batch(behind, BATCH).await?.rows;
+            let terms = (head.epoch, kept_from, now);
+            let Some(seal) = Seal::make(head.last.as_ref(), &rows, terms, &self.key) else { break };
+            store.seal_audit(seal.clone()).await?;
+            self.see(&seal)?;
+            head.last = Some(seal);
+        }
+        // The last seal said that they may be missing; only now they go.
+        if kept_from > 1 {
+            while store.expire_audit(kept_from, AT_ONCE).await? > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells, in a row that will be sealed, if the newest seal is not the one that
+    /// was seen last: afterwards nothing else would.
+    async fn compare(
+        &self,
+        store: &dyn Store,
+        head: &AuditHead,
+        seen: Option<&Seen>,
+        by: By,
+    ) -> Result<()> {
+        let found = head.last.as_ref();
+        let (act, expected) = match (seen, found) {
+            (None, None) => return Ok(()),
+            // The file was not brought along to where the store is now.
+            (None, Some(_)) if self.file.is_some() => (CONTINUED, None),
+            (None, Some(_)) => return Ok(()),
+            (Some(Seen { newest, .. }), _) => {
+                let there = match found {
+                    Some(last) if last.number == newest.number => Some(last.clone()),
+                    // A crash came between the seal and the file.
+                    Some(last) if last.number > newest.number => {
+                        let before = (newest.number - 1, i64::MAX - 1);
+                        store.audit_batch(before, 1).await?.seal
+                    }
+                    _ => None,
+                };
+                if there.is_some_and(|it| it.chain == newest.chain) {
+                    return Ok(());
+                }
+                let act = if head.epoch > newest.epoch { CONTINUED } else { BROKEN };
+                (act, Some(newest.number))
+            }
+        };
+        if act == BROKEN {
+            self.broken.store(true, Relaxed);
+            tracing::error!(
+                expected,
+                "the audit is not what was sealed: its newest part was cut off or replaced; \
+                 run `tegata audit verify`"
+            );
+        }
+        let detail = json!({ "expected": expected, "found": found.map(|it| it.number) });
+        record(store, act, detail, by).await
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn verify(&self, store: &dyn Store) -> Result<Report> {
+        let newest = self.seen()?.map(|it| it.newest);
+        store.verify_audit(Verifier::new(self.key.public().clone(), newest)).await
+    }
+
+    /// Checks all of it, if it was not checked for an hour before `now`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: it was not checked.
+    pub async fn look(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
+        if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
+            return Ok(());
+        }
+        let report = self.verify(store).await?;
+        self.checked.store(now.0, Relaxed);
+        let was_broken = self.broken.swap(!report.ok, Relaxed);
+        if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
+            tracing::error!(
+                problem = problem.what,
+                seal = problem.seal,
+                "the audit is not what was sealed; run `tegata audit verify`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether it was found not to be what was sealed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
+    }
+
+    fn seen(&self) -> Result<Option<Seen>> {
+        self.file.as_deref().map_or(Ok(None), read_seen)
+    }
+
+    fn see(&self, seal: &Seal) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let seen = Seen { newest: seal.into(), kept_from: seal.kept_from };
+        let text = serde_json::to_string(&seen).map_err(|error| cannot(file, &error))?;
+        private_file::replace(file, &text).map_err(|error| cannot(file, &error))
+    }
+}
+
+async fn record(
+    store: &dyn Store,
+    act: &'static str,
+    detail: serde_json::Value,
+    by: By,
+) -> Result<()> {
+    store.record(Event { act, provider: None, channel: None, detail }, by).await
+}
+
+fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Unavailable(format!("the audit's mark {}: {error}", file.display()).into())
+}
+
+fn read_seen(file: &Path) -> Result<Option<Seen>> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let damaged = |error: serde_json::Error| cannot(file, &error);
+            serde_json::from_str(&text).map(Some).map_err(damaged)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(file, &error)),
+    }
+}
+
+/// Whether the store's audit was sealed with a key that this master key does not open.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn key_is_lost(store: &dyn Store, master: &MasterKey) -> Result<bool> {
+    Ok(store.audit_key().await?.is_some_and(|row| open_key(master, &row).is_none()))
+}
+
+fn open_key(master: &MasterKey, (public, sealed): &([u8; 32], Sealed)) -> Option<SigningKey> {
+    let id = VerifyingKey::from_bytes(*public).ok()?.id();
+    let key = SigningKey::from_seed(&*master.open(id, sealed)?).ok()?;
+    (key.public().to_bytes() == *public).then_some(key)
+}
+
+/// Why the audit of a store without a server cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[from] Error),
+    /// The master key, without which nobody can tell a forged seal.
+    #[error(transparent)]
+    MasterKey(#[from] master_key::Error),
+    /// The database's audit key does not open with it.
+    #[error(
+        "the audit key in {0} was not sealed with this master key: it is the wrong master key, or \
+         the database was tampered with"
+    )]
+    Foreign(PathBuf),
+    /// No server ever sealed anything there.
+    #[error("{0} holds no sealed audit; a server seals it within seconds of its start")]
+    Nothing(PathBuf),
+}
+
+/// Checks the audit of a store beside a server or without one; changes nothing.
+///
+/// # Errors
+/// [`OfflineError`].
+pub fn verify_offline(place: &Place) -> std::result::Result<(Report, VerifyingKey), OfflineError> {
+    let master = MasterKey::load(&place.master_key(), false)?;
+    let file = tegata_store::sqlite::AuditFile::open(&place.store)?;
+    let row = file.key()?.ok_or_else(|| OfflineError::Nothing(place.store.clone()))?;
+    let key = open_key(&master, &row);
+    let key = key.ok_or_else(|| OfflineError::Foreign(place.store.clone()))?;
+    let newest = read_seen(&place.audit_mark())?.map(|it| it.newest);
+    let report = file.verify(Verifier::new(key.public().clone(), newest));
+    Ok((report, key.public().clone()))
+}
+
+/// When an event was not sealed for so long, something is wrong, in seconds.
+pub const LAG: i64 = 60;
+
+/// Whether events wait for a seal longer than they should; cheap.
+#[must_use]
+pub fn lags(head: &AuditHead, now: UnixTime) -> bool {
+    head.oldest.is_some_and(|oldest| now.since(oldest) > LAG)
+}
