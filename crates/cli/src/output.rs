@@ -39,7 +39,7 @@ impl Output {
 
     /// Prints what a dry run found.
     pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
-        self.told(answer, &serde_json::json!({ "would_revoke": answer["would_revoke"] }))
+        self.told(answer, &serde_json::json!({ "would_revoke": answer["revoked"] }))
     }
 
     /// Whether programs are to read it.

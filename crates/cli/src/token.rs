@@ -326,7 +326,7 @@ impl Telling {
         }
         let answer = api.post_and_wait(path, &what, self.wait).await?;
         if self.dry_run {
-            return out.told(&answer, &json!({ "would_revoke": answer["revoked"] }));
+            return out.rehearsed(&answer);
         }
         out.thing(&answer, &["revoked", "position"])
     }

@@ -11,12 +11,10 @@ use crate::{
         chance,
         health::Health,
         jobs::{self, Jobs},
-        limits::Limits,
         warnings::{job::Warnings, webhook::Webhook},
     },
     config::Settings,
     http::{self, BadCertificate, Tls, descriptors},
-    metrics::Metrics,
 };
 use std::{
     io,
@@ -25,10 +23,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::{
-    Store,
-    sqlite::{MarkFile, OpenError, Options, SqliteStore},
-};
+use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
 use tegata_token::time::DAY;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -111,13 +106,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         ..Options::default()
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
-    let store_figures = store.figures();
     let master_key = place.master_key();
     let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
-    let metrics = Arc::new(Metrics::new(store_figures));
-    let steady = authority.clock().steady();
-    let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
-    let authority = authority.limited(limits).audited(place.audit_mark(), settings.audit_days);
+    let authority = authority.limited(settings.rates).warned(settings.warn);
+    let authority = authority.audited(place.audit_mark(), settings.audit_days);
     let authority = Arc::new(authority);
     let (admin_token, admin_token_file) = match settings.admin_token {
         Some(token) => (token.into(), None),
@@ -128,10 +120,14 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     };
 
     let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
-    let warnings = Warnings::new(settings.warn, webhook, api::admin::render_warning);
-    let warn = warnings.policy.clone();
+    let warnings = Warnings::new(webhook, api::admin::render_warning);
     let key_age = i64::from(settings.signing_key_days) * DAY;
-    let health = Arc::new(Health::new(place.store, settings.least_free_disk, key_age, steady));
+    let health = Arc::new(Health::new(
+        place.store,
+        settings.least_free_disk,
+        key_age,
+        authority.clock().steady(),
+    ));
     let admin_token = Arc::new(admin_token);
     let jobs = Arc::new(Jobs {
         authority: authority.clone(),
@@ -146,11 +142,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let app = Arc::new(App {
         authority: authority.clone(),
         health: health.clone(),
-        metrics,
+        metrics: authority.metrics().clone(),
         dev: settings.dev,
         admin_token,
         jobs: jobs.clone(),
-        warn,
         certificate_until: tls.clone().map(until),
     });
     let trusted_proxies = Arc::new(settings.trusted_proxies);

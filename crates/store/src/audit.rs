@@ -7,7 +7,8 @@
 //! newest seals were cut off, only the last one seen from outside can tell: an
 //! [`Anchor`]. How seals are stored, and how keys are kept, is not known here.
 
-use crate::AuditRow;
+use crate::{AuditRow, audit_event::AuditAct};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -112,7 +113,7 @@ impl Seal {
             chain: chain(before, rows),
             signature: String::new(),
         };
-        seal.signature = hex(&key.sign(&seal.signed(before)));
+        seal.signature = HEXLOWER.encode(&key.sign(&seal.signed(before)));
         Some(seal)
     }
 
@@ -123,7 +124,8 @@ impl Seal {
     }
 
     fn is_signed_by(&self, key: &VerifyingKey, before: &str) -> bool {
-        from_hex(&self.signature).is_some_and(|it| key.verifies(&self.signed(before), &it))
+        let signature = HEXLOWER.decode(self.signature.as_bytes());
+        signature.is_ok_and(|it| key.verifies(&self.signed(before), &it))
     }
 }
 
@@ -132,26 +134,7 @@ const BEGINNING: &str = "";
 
 fn chain(before: &str, rows: &[SealedRow]) -> String {
     let digests: Vec<u8> = rows.iter().flat_map(SealedRow::digest).collect();
-    hex(&sha256(&[before.as_bytes(), &digests]))
-}
-
-/// Bytes as hex digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// And back; `None` if they are none.
-#[must_use]
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|it| u8::from_str_radix(it, 16).ok()))
-        .collect()
+    HEXLOWER.encode(&sha256(&[before.as_bytes(), &digests]))
 }
 
 /// The newest seal as it was seen from outside the database.
@@ -198,13 +181,6 @@ pub struct Report {
     /// What is no proof of anything, and should be known.
     pub notices: Vec<String>,
 }
-
-/// The act of a row that says: the newest seals were not the ones seen before.
-pub const BROKEN: &str = "audit.broken";
-/// The same where the store was brought back by its operator.
-pub const CONTINUED: &str = "audit.continue";
-/// The act of a row that says: old rows are deleted from now on.
-pub const EXPIRE: &str = "audit.expire";
 
 /// Checks the audit from its beginning: takes seal after seal with the rows that
 /// stand up to it, and at the end the rows behind the last.
@@ -299,15 +275,15 @@ impl Verifier {
 
     fn note(&mut self, rows: &[SealedRow]) {
         for row in rows {
-            match row.act.as_str() {
-                BROKEN => self.problem(
+            match AuditAct::of(&row.act) {
+                Some(AuditAct::AuditBroken) => self.problem(
                     None,
                     format!(
                         "event {} tells that the newest checkpoints had been cut off or replaced",
                         row.id
                     ),
                 ),
-                CONTINUED if self.report.notices.len() < TOLD => {
+                Some(AuditAct::AuditContinue) if self.report.notices.len() < TOLD => {
                     self.report.notices.push(format!(
                         "event {} tells that the store was brought back to an earlier state: \
                          what the audit held behind it is gone",

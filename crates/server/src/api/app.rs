@@ -1,9 +1,7 @@
 //! What all protocols share: the authority that they ask, and what they count.
 
 use crate::{
-    authority::{
-        Authority, admin_token::TokenSource, health::Health, jobs::Jobs, warnings::Policy,
-    },
+    authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
     metrics::{Checks, Metrics},
 };
 use std::sync::Arc;
@@ -26,8 +24,6 @@ pub struct App {
     pub admin_token: Arc<TokenSource>,
     /// The periodic jobs, which follow a clock that was moved.
     pub jobs: Arc<Jobs>,
-    /// When to warn.
-    pub warn: Arc<Policy>,
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,
 }

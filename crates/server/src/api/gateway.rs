@@ -8,6 +8,7 @@
 use super::app::App;
 use crate::api::{
     form,
+    header::bearer,
     reply::{self, Reply},
 };
 use axum::{
@@ -72,15 +73,6 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         tell("x-tegata-group", group.as_str());
     }
     reply
-}
-
-/// The token of the one `Authorization` header there is (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = only.as_bytes().split_at_checked("Bearer ".len())?;
-    let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
 }
 
 fn unauthorized(words: &str) -> Reply {

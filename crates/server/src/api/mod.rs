@@ -8,6 +8,7 @@ mod dev;
 #[doc(hidden)]
 pub mod form;
 pub mod gateway;
+mod header;
 pub mod line;
 mod operations;
 pub mod reply;
@@ -49,10 +50,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
             router = router.merge(dev::router());
         }
     }
-    let admin = shows.admin.then(|| {
-        let (authority, metrics) = (app.authority.clone(), app.metrics.clone());
-        admin::router(authority, metrics, app.admin_token.clone(), app.warn.clone())
-    });
+    let admin = shows.admin.then(|| admin::router(app.authority.clone(), app.admin_token.clone()));
     let mut router =
         router.method_not_allowed_fallback(async || method_not_allowed()).with_state(app);
     if let Some(admin) = admin {

@@ -6,8 +6,8 @@ use crate::authority::{
     chance,
     private_file::{self, Error},
 };
+use data_encoding::HEXLOWER;
 use std::{
-    fmt::Write,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -183,8 +183,7 @@ fn fresh() -> Result<Zeroizing<String>, StartError> {
     let random = Zeroizing::new(chance::bytes::<32>().map_err(|_| StartError::NoChance)?);
     let mut text = Zeroizing::new(String::with_capacity(80));
     text.push_str("tga_");
-    // Writing to a string does not fail.
-    random.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap_or_default());
+    HEXLOWER.encode_append(&random[..], &mut text);
     Ok(text)
 }
 

@@ -7,6 +7,7 @@
 //! for, is in `tegata_store::audit`.
 
 use crate::authority::{
+    actor::Actor,
     chance,
     clock::Clock,
     master_key::{self, MasterKey},
@@ -14,7 +15,6 @@ use crate::authority::{
     private_file,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -22,7 +22,8 @@ use std::{
 };
 use tegata_store::{
     AuditHead, By, Error, Event, Result, Sealed, Store,
-    audit::{Anchor, BROKEN, CONTINUED, EXPIRE, Report, Seal, Verifier},
+    audit::{Anchor, Report, Seal, Verifier},
+    audit_event::{AuditCompared, AuditEvent, AuditExpired},
 };
 use tegata_token::{
     key::{SigningKey, VerifyingKey},
@@ -111,7 +112,8 @@ impl Audit {
         let now = clock.now();
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
-        let by = || By { actor: "tegata".to_owned(), source: None, reason: None, at: clock.now() };
+        let by =
+            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now() };
         self.compare(store, &head, seen.as_ref(), by()).await?;
         // Where no seal is there, none below it was let go.
         let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
@@ -119,8 +121,8 @@ impl Audit {
             let before = now.plus(-i64::from(self.days) * DAY);
             if let Some(last) = store.audit_expired(kept_from, before).await? {
                 kept_from = last + 1;
-                let detail = json!({ "checkpoints_before": kept_from });
-                record(store, EXPIRE, detail, by()).await?;
+                let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: kept_from });
+                store.record(Event::of(event), by()).await?;
             }
         }
         loop {
@@ -151,10 +153,10 @@ impl Audit {
         by: By,
     ) -> Result<()> {
         let found = head.last.as_ref();
-        let (act, expected) = match (seen, found) {
+        let (broken, expected) = match (seen, found) {
             (None, None) => return Ok(()),
             // The file was not brought along to where the store is now.
-            (None, Some(_)) if self.file.is_some() => (CONTINUED, None),
+            (None, Some(_)) if self.file.is_some() => (false, None),
             (None, Some(_)) => return Ok(()),
             (Some(Seen { newest, .. }), _) => {
                 let there = match found {
@@ -169,11 +171,10 @@ impl Audit {
                 if there.is_some_and(|it| it.chain == newest.chain) {
                     return Ok(());
                 }
-                let act = if head.epoch > newest.epoch { CONTINUED } else { BROKEN };
-                (act, Some(newest.number))
+                (head.epoch <= newest.epoch, Some(newest.number))
             }
         };
-        if act == BROKEN {
+        if broken {
             self.broken.store(true, Relaxed);
             tracing::error!(
                 expected,
@@ -181,8 +182,12 @@ impl Audit {
                  run `tegata audit verify`"
             );
         }
-        let detail = json!({ "expected": expected, "found": found.map(|it| it.number) });
-        record(store, act, detail, by).await
+        let compared = AuditCompared { expected, found: found.map(|it| it.number) };
+        let event = match broken {
+            true => AuditEvent::AuditBroken(compared),
+            false => AuditEvent::AuditContinue(compared),
+        };
+        store.record(Event::of(event), by).await
     }
 
     /// Checks all of it.
@@ -231,15 +236,6 @@ impl Audit {
         let text = serde_json::to_string(&seen).map_err(|error| cannot(file, &error))?;
         private_file::replace(file, &text).map_err(|error| cannot(file, &error))
     }
-}
-
-async fn record(
-    store: &dyn Store,
-    act: &'static str,
-    detail: serde_json::Value,
-    by: By,
-) -> Result<()> {
-    store.record(Event { act, provider: None, channel: None, detail }, by).await
 }
 
 fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {

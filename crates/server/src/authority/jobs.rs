@@ -3,7 +3,8 @@
 //! once it has been published long enough.
 
 use crate::authority::{
-    Authority, admin_token::TokenSource, health::Health, warnings::job::Warnings,
+    Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
+    warnings::job::Warnings,
 };
 use std::{
     sync::{
@@ -12,7 +13,10 @@ use std::{
     },
     time::Duration,
 };
-use tegata_store::Event;
+use tegata_store::{
+    Event,
+    audit_event::{AuditEvent, NoDetail},
+};
 use tegata_token::{key::KeyState, time::DAY};
 use tokio_util::sync::CancellationToken;
 
@@ -114,9 +118,8 @@ async fn seal(jobs: &Jobs) -> tegata_store::Result<()> {
 /// and not to the server.
 async fn see_reset(jobs: &Jobs) {
     if jobs.admin_token.was_replaced() {
-        let detail = serde_json::json!({});
-        let event = Event { act: "admin.reset", provider: None, channel: None, detail };
-        let by = jobs.authority.by("operator", None, None);
+        let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
+        let by = jobs.authority.by(Actor::Operator, None, None);
         if let Err(error) = jobs.authority.store().record(event, by).await {
             tracing::warn!(%error, "the audit could not be told of a new administrator's token");
         }
@@ -181,7 +184,7 @@ async fn flush(jobs: &Jobs) {
     }
 }
 
-async fn promote(jobs: &Jobs) -> tegata_store::Result<()> {
+async fn promote(jobs: &Jobs) -> admin::Result<()> {
     let view = jobs.authority.view();
     if !view.keys().iter().any(|it| it.state == KeyState::Coming) {
         return Ok(());
@@ -193,8 +196,7 @@ async fn promote(jobs: &Jobs) -> tegata_store::Result<()> {
         row.state == KeyState::Coming && now.since(row.changed_at) >= published
     };
     if let Some(row) = rows.iter().find(due) {
-        let by = jobs.authority.by("tegata", None, None);
-        jobs.authority.promote_signing_key(row.id, by).await?;
+        jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;
         tracing::info!(key = %row.id, "a new signing key signs");
     }
     Ok(())

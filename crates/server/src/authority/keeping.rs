@@ -2,6 +2,7 @@
 //! went backwards, and replacing the master key.
 
 use crate::authority::{
+    actor::Actor,
     audit, chance,
     clock::Clock,
     keyring::Keyring,
@@ -105,5 +106,5 @@ fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
 }
 
 fn operator(at: UnixTime) -> By {
-    By { actor: "operator".to_owned(), source: None, reason: None, at }
+    By { actor: Actor::Operator.to_string(), source: None, reason: None, at }
 }

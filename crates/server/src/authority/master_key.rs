@@ -6,6 +6,7 @@
 
 use crate::authority::{chance, private_file};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -60,7 +61,7 @@ impl MasterKey {
             return Err(Error::Lost(path.to_owned()));
         }
         let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
-        private_file::create(path, &to_hex(&bytes[..]))?;
+        private_file::create(path, &to_hex(&bytes))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
@@ -93,7 +94,7 @@ impl MasterKey {
     /// [`Error`].
     pub fn prepare(path: &Path) -> Result<Self, Error> {
         let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
-        private_file::write_beside(path, &to_hex(&bytes[..]))?;
+        private_file::write_beside(path, &to_hex(&bytes))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
@@ -141,12 +142,10 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-fn to_hex(bytes: &[u8]) -> Zeroizing<String> {
-    let digit = |it: u8| char::from_digit(it.into(), 16).unwrap_or('0');
-    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+fn to_hex(bytes: &[u8; 32]) -> Zeroizing<String> {
     // Room beforehand: a growing string would leave copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
-    digits.for_each(|digit| text.push(digit));
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    HEXLOWER.encode_append(bytes, &mut text);
     text
 }
 
@@ -155,11 +154,7 @@ fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     if text.len() != 64 {
         return None;
     }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digit =
-            |at: usize| char::from(pair[at]).to_digit(16).and_then(|it| u8::try_from(it).ok());
-        *byte = digit(0)? << 4 | digit(1)?;
-    }
+    HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut bytes[..]).ok()?;
     Some(bytes)
 }
 

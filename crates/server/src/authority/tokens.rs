@@ -210,27 +210,17 @@ impl Authority {
         self.store.live_v21(id, group, now).await
     }
 
-    /// Ends tokens of a channel.
-    ///
-    /// # Errors
-    /// As the store's.
-    pub async fn end(
-        &self,
-        channel: ChannelId,
-        ending: Ending,
-        dry_run: bool,
-        by: By,
-    ) -> Result<Ended> {
-        self.store.end(channel, ending, dry_run, by).await
-    }
-
     /// Ends all tokens of the channels that a provider has by now. Once begun it
     /// comes to its end, whatever happens to the asker or to the process.
     ///
     /// # Errors
     /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
     /// the rest is ended later.
-    pub async fn end_provider(self: &Arc<Self>, provider: ProviderId, by: By) -> Result<Ended> {
+    pub(super) async fn end_provider(
+        self: &Arc<Self>,
+        provider: ProviderId,
+        by: By,
+    ) -> Result<Ended> {
         let job = self.store.begin_provider_end(provider, by).await?;
         let own = self.clone();
         let work = tokio::spawn(async move { own.go_on_with_provider_end(job).await });
@@ -251,7 +241,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn finish_provider_ends(&self) -> Result<()> {
+    pub(super) async fn finish_provider_ends(&self) -> Result<()> {
         for under_way in self.store.provider_ends().await? {
             match self.go_on_with_provider_end(under_way.job).await {
                 // Whoever asked for it has brought it to its end meanwhile.
@@ -269,7 +259,7 @@ fn no_key() -> Error {
 
 /// The ending that means this one token.
 #[must_use]
-pub fn ending_of(token: &Claims) -> Ending {
+pub(super) fn ending_of(token: &Claims) -> Ending {
     match token.kind {
         Kind::Stateless => Ending::Stateless { id: token.id, expires_at: token.expires_at },
         _ => Ending::Stored { serial: token.serial },

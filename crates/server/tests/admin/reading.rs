@@ -139,7 +139,13 @@ async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     let (key, kid) = world.key(&shop, None).await;
     let by_key = world.v21(&shop, &key, &kid).await;
     let before = world.get("/audit").await.expect(200);
-    let would = |count: usize| json!({ "dry_run": true, "would_revoke": count });
+    let position = world.authority.view().position();
+    let would = |count: usize| {
+        json!({
+            "dry_run": true, "revoked": count, "position": position,
+            "receipt": { "complete": false, "verifiers": [] },
+        })
+    };
     let of_key = |query: &str| shop.at(&format!("/assertion-keys/{kid}?{query}"));
     for (path, count) in [
         (shop.at("?dry_run=true"), 4),

@@ -91,9 +91,8 @@ impl World {
         let authority = Authority::start(Arc::new(store), memory, &master_key, issuer);
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
-        let token = Arc::new(token.into());
-        let metrics = Arc::new(Metrics::new(Arc::default()));
-        let router = admin::router(authority.clone(), metrics.clone(), token, Default::default());
+        let metrics = authority.metrics().clone();
+        let router = admin::router(authority.clone(), Arc::new(token.into()));
         Self { authority, metrics, router, _folder: folder }
     }
 

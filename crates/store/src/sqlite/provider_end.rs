@@ -3,9 +3,11 @@
 //! that whoever finds it after a crash goes on from there.
 
 use super::{end, read, rows::unavailable, writer::Tx};
-use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId};
+use crate::{
+    By, Ended, Ending, Error, ProviderEnd, Result, RowId,
+    audit_event::{AuditEvent, ProviderJob},
+};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
 use tegata_token::id::{Position, ProviderId};
 
 pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
@@ -23,7 +25,8 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
             insert.query_row(values, |row| row.get(0))
         })
         .map_err(unavailable)?;
-    super::audit::write(tx, by, "provider.revoke", Some(provider), None, json!({ "job": job }))?;
+    let event = AuditEvent::ProviderRevoke(ProviderJob { job });
+    super::audit::write(tx, by, &event, Some(provider), None)?;
     Ok(job)
 }
 

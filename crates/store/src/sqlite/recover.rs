@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     By, EndedBy, Error, Result, SigningKeyRow,
+    audit_event::{AuditEvent, StoreRecovered, StoreRedone},
     endings::{self, EndingsLog, Line, Reading, Torn, What},
 };
 use rusqlite::params;
-use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -48,8 +48,8 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
         "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
-    let detail = json!({ "replayed": lines.len(), "ended": done.tokens });
-    audit::write(tx, &by, "store.redo", None, None, detail)
+    let done = StoreRedone { replayed: lines.len(), ended: done.tokens };
+    audit::write(tx, &by, &AuditEvent::StoreRedo(done), None, None)
 }
 
 /// How to make sure that no ended token lives again.
@@ -270,15 +270,15 @@ fn recover(
         audit::begin_anew(tx)?;
         done.audit_begins_anew = true;
     }
-    let detail = json!({
-        "epoch": done.epoch,
-        "replayed": lines.map(<[_]>::len),
-        "ended_everything": lines.is_none(),
-        "bound": done.bound,
-        "ended": done.tokens,
-        "audit_begins_anew": audit_key_lost,
+    let event = AuditEvent::StoreRecover(StoreRecovered {
+        epoch: done.epoch,
+        replayed: lines.map(<[_]>::len),
+        ended_everything: lines.is_none(),
+        bound: done.bound,
+        ended: done.tokens,
+        audit_begins_anew: audit_key_lost,
     });
-    audit::write(tx, by, "store.recover", None, None, detail)?;
+    audit::write(tx, by, &event, None, None)?;
     Ok(done)
 }
 

@@ -6,16 +6,11 @@ use crate::api::admin::{
     read::{Body, FromMembers, Ids, Members, Part, Query},
     schema, show,
 };
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, response::Response};
 use http::StatusCode;
-use tegata_store::{Ending, Error};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     jwk::AssertionKey,
-    policy::RegisteredKey,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -61,7 +56,7 @@ pub async fn register(
     Ids(channel): Ids<ChannelId>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::NewAssertionKey>), Problem> {
-    let kid = who.authority.register_key(channel, new.key, new.group, who.by(None)).await?;
+    let kid = who.admin.register_key(channel, new.key, new.group).await?;
     Ok((StatusCode::CREATED, Json(show::NewAssertionKey { kid })))
 }
 
@@ -77,11 +72,7 @@ pub async fn list(
     Ids(channel): Ids<ChannelId>,
     Query(part): Query<Part>,
 ) -> Result<Json<show::AssertionKeys>, Problem> {
-    let held = who.holding(channel).await?;
-    let used = |key: &RegisteredKey| held.keys_used.get(&key.id).copied();
-    let keys = held.channel.assertion_keys.iter();
-    let mut keys: Vec<show::UsedKey<'_>> = keys.map(|key| (key, used(key))).collect();
-    keys.sort_by_key(|(key, _)| std::cmp::Reverse((key.created_at, key.id)));
+    let keys = who.admin.assertion_keys(channel).await?;
     let (keys, next) = part.cut(keys, |(key, _)| key.id.to_string())?;
     Ok(show::AssertionKeys::of(&keys, next))
 }
@@ -116,7 +107,7 @@ impl FromMembers for Deletion {
     ),
     responses(
         (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
@@ -125,17 +116,5 @@ pub async fn delete(
     Ids((channel, kid)): Ids<(ChannelId, AssertionKeyId)>,
     Query(Deletion { revoke_tokens, dry_run }): Query<Deletion>,
 ) -> Result<Response, Problem> {
-    let by = who.by(None);
-    if !dry_run {
-        who.authority.store().delete_key(channel, kid, revoke_tokens, by).await?;
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    if !who.channel(channel).await?.assertion_keys.iter().any(|key| key.id == kid) {
-        return Err(Error::NotFound("assertion key").into());
-    }
-    let tokens = match revoke_tokens {
-        true => who.authority.end(channel, Ending::AssertionKey(kid), true, by).await?.tokens,
-        false => 0,
-    };
-    Ok(Json(show::Rehearsal::of(tokens)).into_response())
+    Ok(show::deleted(who.admin.delete_key(channel, kid, revoke_tokens, dry_run).await?))
 }

@@ -22,7 +22,7 @@ pub async fn list(
     who: Administrator,
     Query(PartOf { channel, part }): Query<PartOf>,
 ) -> Result<Json<show::Events>, Problem> {
-    let rows = who.authority.store().audit(channel, part.page()?).await?;
+    let rows = who.admin.audit(channel, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());
     Ok(show::Events::of(&rows, next))
 }
@@ -36,9 +36,8 @@ pub async fn verify(
     who: Administrator,
     Query(()): Query<()>,
 ) -> Result<Json<show::AuditReport>, Problem> {
-    let audit = who.authority.audit();
-    let report = audit.verify(who.authority.store()).await?;
-    Ok(Json(show::AuditReport::of(report, audit.public())))
+    let report = who.admin.verify_audit().await?;
+    Ok(Json(show::AuditReport::of(report, who.admin.audit_key()?)))
 }
 
 pub struct Behind {
@@ -52,9 +51,6 @@ impl FromMembers for Behind {
         Ok(Self { seal, event: members.take("event", "the id of an event")? })
     }
 }
-
-/// So many events at once; a checkpoint seals no more.
-const PART: usize = 1_000;
 
 /// The next checkpoint and what it seals, oldest first, to the letter; behind the
 /// last one, the events that wait for a seal.
@@ -72,6 +68,6 @@ pub async fn export(
 ) -> Result<Json<show::SealedPart>, Problem> {
     let seal = seal.unwrap_or(0).min(i64::MAX.unsigned_abs());
     let behind = (seal, event.unwrap_or(i64::MIN));
-    let batch = who.authority.store().audit_batch(behind, PART).await?;
-    Ok(Json(show::SealedPart::of(batch, who.authority.audit().public())))
+    let part = who.admin.audit_part(behind).await?;
+    Ok(Json(show::SealedPart::of(part, who.admin.audit_key()?)))
 }

@@ -1,11 +1,14 @@
 //! Channels: made, listed, changed, deleted, and given new secrets.
 
-use crate::api::admin::{
-    administrator::Administrator,
-    problem::{Problem, Problems},
-    providers::{LONGEST_NAME, name},
-    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
-    schema, show,
+use crate::{
+    api::admin::{
+        administrator::Administrator,
+        problem::{Problem, Problems},
+        providers::{LONGEST_NAME, name},
+        read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
+        schema, show,
+    },
+    authority::admin::Outcome,
 };
 use axum::{
     Json,
@@ -15,7 +18,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::num::NonZeroU32;
-use tegata_store::{ChannelPatch, Ending, LimitsPatch};
+use tegata_store::{ChannelPatch, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     law::{ChannelType, Law, WhenFull},
@@ -60,8 +63,7 @@ pub async fn create(
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::NewChannel>), Problem> {
     let New { name, channel_type } = new;
-    let made = who.authority.create_channel(provider, &name, channel_type, who.by(None)).await;
-    let (channel, secret) = made?;
+    let (channel, secret) = who.admin.create_channel(provider, &name, channel_type).await?;
     let channel_secret = secret.reveal().to_owned();
     let shown = show::NewChannel { channel: (&channel).into(), channel_secret };
     Ok((StatusCode::CREATED, Json(shown)))
@@ -79,7 +81,7 @@ pub async fn list(
     Ids(provider): Ids<ProviderId>,
     Query(part): Query<Part>,
 ) -> Result<Json<show::Channels>, Problem> {
-    let (rows, next) = part.split(who.authority.store().channels(provider, part.page()?).await?);
+    let (rows, next) = part.split(who.admin.channels(provider, part.page()?).await?);
     Ok(show::Channels::of(&rows, next))
 }
 
@@ -94,12 +96,7 @@ pub async fn show(
     Ids(id): Ids<ChannelId>,
     Query(()): Query<()>,
 ) -> Result<Json<show::WholeChannel>, Problem> {
-    whole(&who, id).await
-}
-
-async fn whole(who: &Administrator, id: ChannelId) -> Result<Json<show::WholeChannel>, Problem> {
-    let (holding, resting) = (who.holding(id).await?, who.authority.resting(id));
-    Ok(Json(show::WholeChannel::of(&holding, &resting, who.authority.now())))
+    Ok(Json((&who.admin.channel(id).await?).into()))
 }
 
 /// What a channel can be set to; deletion has a method of its own.
@@ -189,12 +186,7 @@ pub async fn change(
     Ids(id): Ids<ChannelId>,
     Body(patch): Body<ChannelPatch>,
 ) -> Result<Json<show::WholeChannel>, Problem> {
-    if patch == ChannelPatch::default() {
-        // No act, so nothing for the audit.
-        return whole(&who, id).await;
-    }
-    who.authority.store().change_channel(id, patch, who.by(None)).await?;
-    whole(&who, id).await
+    Ok(Json((&who.admin.change_channel(id, patch).await?).into()))
 }
 
 /// Delete a channel and all its tokens, for good.
@@ -203,7 +195,7 @@ pub async fn change(
     params(("channel" = schema::ChannelId, Path, description = "Which."), DryRun),
     responses(
         (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
@@ -212,22 +204,7 @@ pub async fn delete(
     Ids(id): Ids<ChannelId>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Result<Response, Problem> {
-    if dry_run {
-        return rehearsed(&who, id, true).await;
-    }
-    let gone = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
-    who.authority.store().change_channel(id, gone, who.by(None)).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// How many tokens would end if all of the channel's did, or none.
-async fn rehearsed(who: &Administrator, id: ChannelId, all: bool) -> Result<Response, Problem> {
-    who.channel(id).await?;
-    let tokens = match all {
-        true => who.authority.end(id, Ending::All, true, who.by(None)).await?.tokens,
-        false => 0,
-    };
-    Ok(Json(show::Rehearsal::of(tokens)).into_response())
+    Ok(show::deleted(who.admin.delete_channel(id, dry_run).await?))
 }
 
 /// How to replace a channel's secret.
@@ -269,7 +246,7 @@ impl FromMembers for Replacement {
     request_body = Option<Replacement>,
     responses(
         (status = 201, description = "The new secret.", body = show::NewSecret),
-        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
@@ -279,15 +256,14 @@ pub async fn replace_secret(
     Body(how): Body<Replacement>,
 ) -> Result<Response, Problem> {
     let Replacement { keep_previous, revoke_tokens, dry_run } = how;
-    if dry_run {
-        return rehearsed(&who, id, revoke_tokens).await;
+    match who.admin.replace_secret(id, keep_previous, revoke_tokens, dry_run).await? {
+        Outcome::Done(new) => {
+            let answer = show::NewSecret {
+                channel_secret: new.secret.reveal().to_owned(),
+                previous_valid_until: new.previous_until.and_then(show::time),
+            };
+            Ok((StatusCode::CREATED, Json(answer)).into_response())
+        }
+        Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }
-    let replaced =
-        who.authority.replace_secret(id, keep_previous, revoke_tokens, who.by(None)).await;
-    let (secret, until) = replaced?;
-    let answer = show::NewSecret {
-        channel_secret: secret.reveal().to_owned(),
-        previous_valid_until: (keep_previous > 0).then(|| show::time(until)).flatten(),
-    };
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -6,6 +6,7 @@ use super::{
     read::{self, FromMembers, Part},
     revocations, tokens,
 };
+use crate::authority::admin::{Anywhere, InChannel};
 use tegata_store::{ChannelPatch, GroupPatch};
 
 /// Taken, or refused with this status and these words.
@@ -27,8 +28,8 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
         ("change group", of::<GroupPatch>(body)),
         ("reissue", of::<tokens::Reissue>(body)),
         ("explain", of::<tokens::Shown>(body)),
-        ("revoke in a channel", of::<revocations::Asked<revocations::OfChannel>>(body)),
-        ("revoke", of::<revocations::Asked<revocations::OfAll>>(body)),
+        ("revoke in a channel", of::<revocations::Asked<InChannel>>(body)),
+        ("revoke", of::<revocations::Asked<Anywhere>>(body)),
     ]
 }
 

@@ -8,12 +8,8 @@ use crate::api::admin::{
     read::{Body, DryRun, FromMembers, Ids, Members, Part, Query},
     schema, show,
 };
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::StatusCode;
-use tegata_store::{Ending, GroupPatch, GroupRow};
+use axum::{Json, response::Response};
+use tegata_store::GroupPatch;
 use tegata_token::id::{ChannelId, Group};
 
 /// What a group's name must be.
@@ -30,8 +26,7 @@ pub async fn list(
     Ids(channel): Ids<ChannelId>,
     Query(part): Query<Part>,
 ) -> Result<Json<show::Groups>, Problem> {
-    who.channel(channel).await?;
-    let groups = who.authority.store().groups(channel, who.authority.now()).await?;
+    let groups = who.admin.groups(channel).await?;
     let (groups, next) = part.cut(groups, |row| row.group.to_string())?;
     Ok(show::Groups::of(&groups, next))
 }
@@ -65,13 +60,7 @@ pub async fn change(
     Ids((channel, group)): Ids<(ChannelId, Group)>,
     Body(patch): Body<GroupPatch>,
 ) -> Result<Json<show::TokenGroup>, Problem> {
-    let store = who.authority.store();
-    let settings = store.set_group(channel, group.clone(), patch, who.by(None)).await?;
-    let groups = store.groups(channel, who.authority.now()).await?;
-    let row = groups.into_iter().find(|it| it.group == group);
-    // Without settings, tokens and keys there is no row.
-    let row = row.unwrap_or(GroupRow { group, settings, live_tokens: 0, assertion_keys: 0 });
-    Ok(Json((&row).into()))
+    Ok(Json((&who.admin.change_group(channel, group, patch).await?).into()))
 }
 
 /// Delete a group: its rules, its keys, and its tokens.
@@ -85,7 +74,7 @@ pub async fn change(
     ),
     responses(
         (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
@@ -94,12 +83,5 @@ pub async fn delete(
     Ids((channel, group)): Ids<(ChannelId, Group)>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Result<Response, Problem> {
-    let by = who.by(None);
-    if dry_run {
-        who.channel(channel).await?;
-        let ended = who.authority.end(channel, Ending::Group(group), true, by).await?;
-        return Ok(Json(show::Rehearsal::of(ended.tokens)).into_response());
-    }
-    who.authority.store().delete_group(channel, group, by).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(show::deleted(who.admin.delete_group(channel, group, dry_run).await?))
 }

@@ -1,17 +1,17 @@
 //! The administrators' API, `/admin/v1`: JSON in, JSON out, and RFC 9457 for
 //! what does not go.
 //!
-//! A handler reaches the authority only through [`Administrator`], which nobody
-//! becomes without the token; so no route can forget to ask for it. What a caller
-//! wrote is read in [`read`], to the letter; refusals get their status and code
-//! in [`problem`], in one match; nothing here decides about a token. Each call is
-//! described where it is handled, and can be reached only if it is: see [`openapi`].
+//! A handler parses its request, calls one method of
+//! [`Admin`](crate::authority::admin::Admin) and renders what that gives. It gets there
+//! only through [`administrator::Administrator`], which takes the token; so no route can
+//! forget to ask for it. What a caller wrote is read in [`read`], to the letter; refusals
+//! get their status and code in [`problem`], in one match. Each call is described where it
+//! is handled, and can be reached only if it is: see [`openapi`].
 
 mod administrator;
 mod assertion_keys;
 mod audit;
 mod channels;
-mod enders;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
@@ -26,14 +26,7 @@ mod signing_keys;
 mod tokens;
 mod warnings;
 
-use crate::{
-    authority::{
-        Authority,
-        admin_token::TokenSource,
-        warnings::{Policy, Warning},
-    },
-    metrics::Metrics,
-};
+use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
 use administrator::{Administrator, Gate};
 use axum::{
     Router,
@@ -46,16 +39,11 @@ use tegata_store::Holding;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes below `/admin/v1`.
-pub fn router(
-    authority: Arc<Authority>,
-    metrics: Arc<Metrics>,
-    admin_token: Arc<TokenSource>,
-    warn: Arc<Policy>,
-) -> Router {
-    let gate = Arc::new(Gate { authority, metrics, admin_token, warn });
+pub fn router(authority: Arc<Authority>, admin_token: Arc<TokenSource>) -> Router {
+    let gate = Arc::new(Gate { authority, admin_token });
     let (routes, _) = routes().split_for_parts();
     routes
-        .fallback(async |_: Administrator| Problem::not_found("such path"))
+        .fallback(async |_: Administrator| Problem::not_found("path"))
         .method_not_allowed_fallback(async |_: Administrator| {
             Problem::new(Code::MethodNotAllowed, "this path does not take this method")
         })

@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457), each with a `code` that stays the same for as long
 //! as the API does; the words beside it are for people and may change.
 
+use crate::authority::admin;
 use axum::response::{IntoResponse, Response};
 use http::{
     HeaderValue, StatusCode,
@@ -9,7 +10,7 @@ use http::{
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap};
 use tegata_store::Error;
-use tegata_token::{decide::Refused, jwk::BadJwk, refusal::Refusal};
+use tegata_token::{jwk::BadJwk, refusal::Refusal};
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},
@@ -31,6 +32,8 @@ pub struct Problem {
 pub enum Code {
     /// No administrator's token, or a wrong one.
     Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
     /// The path, or what it names, is not there.
     NotFound,
     /// The path is there and does not take this method.
@@ -85,6 +88,7 @@ impl Code {
             | Self::InvalidMember
             | Self::InvalidJwk => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict
@@ -151,9 +155,9 @@ impl Problem {
         (self.code.status().as_u16(), &self.detail)
     }
 
-    /// "There is no `what`".
+    /// "There is no such `what`".
     pub fn not_found(what: &str) -> Self {
-        Self::new(Code::NotFound, format!("there is no {what}"))
+        Self::new(Code::NotFound, format!("there is no such {what}"))
     }
 }
 
@@ -200,6 +204,18 @@ pub fn signed(mut answer: Response, request: &Uuid) -> Response {
     answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
     *answer.body_mut() = body.into();
     answer
+}
+
+impl From<admin::Error> for Problem {
+    fn from(error: admin::Error) -> Self {
+        match error {
+            admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
+            admin::Error::NotOurToken | admin::Error::OtherChannelsToken => {
+                Self::new(Code::NotFound, error.to_string())
+            }
+            admin::Error::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Problem {
@@ -252,12 +268,5 @@ impl From<Refusal> for Problem {
 impl From<BadJwk> for Problem {
     fn from(bad: BadJwk) -> Self {
         Self::new(Code::InvalidJwk, bad.to_string())
-    }
-}
-
-/// A string that was to be read as a token of ours, and is none.
-impl From<Refused> for Problem {
-    fn from(_: Refused) -> Self {
-        Self::new(Code::NotFound, "this is no token of this authority")
     }
 }

@@ -44,7 +44,7 @@ pub async fn create(
     who: Administrator,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::Provider>), Problem> {
-    let made = who.authority.create_provider(&new.name, who.by(None)).await?;
+    let made = who.admin.create_provider(&new.name).await?;
     Ok((StatusCode::CREATED, Json((&made).into())))
 }
 
@@ -58,13 +58,6 @@ pub async fn list(
     who: Administrator,
     Query(part): Query<Part>,
 ) -> Result<Json<show::Providers>, Problem> {
-    let store = who.authority.store();
-    let (rows, next) = part.split(store.providers(part.page()?).await?);
-    let ends = store.provider_ends().await?;
-    let with_end = |it: tegata_store::Provider| {
-        let end = ends.iter().find(|end| end.provider == it.id).copied();
-        (it, end)
-    };
-    let rows: Vec<_> = rows.into_iter().map(with_end).collect();
+    let (rows, next) = part.split(who.admin.providers(part.page()?).await?);
     Ok(show::Providers::of(&rows, next))
 }

@@ -8,7 +8,7 @@ use crate::api::{
         problem::{Code, Problem},
         schema,
     },
-    form,
+    form, header,
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -23,7 +23,7 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
 use tegata_store::{Page, RowId};
-use tegata_token::{id::ChannelId, secret::sha256};
+use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
 /// Something that is written as named members.
@@ -130,7 +130,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(ids)) => Ok(Self(ids)),
-            Err(_) => Err(Problem::not_found("such thing: a name in the path is not of its form")),
+            Err(_) => Err(Problem::not_found("thing: a name in the path is not of its form")),
         }
     }
 }
@@ -401,16 +401,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut headers = parts.headers.get_all("Idempotency-Key").iter();
-        let (first, second) = (headers.next(), headers.next());
-        let Some(key) = first else { return Ok(Self(None)) };
-        let key = key.as_bytes();
-        let printable = key.iter().all(|byte| (0x20..0x7F).contains(byte));
-        if second.is_some() || !printable || !(1..=255).contains(&key.len()) {
-            let detail = "Idempotency-Key must be one header of 1 to 255 printable characters";
-            return Err(Problem::new(Code::InvalidMember, detail));
-        }
-        Ok(Self(Some(sha256(&[key]))))
+        let key = header::idempotency_key(&parts.headers);
+        key.map(Self).map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))
     }
 }
 

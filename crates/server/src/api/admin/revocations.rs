@@ -6,39 +6,13 @@ use crate::{
         administrator::Administrator,
         problem::{Code, Problem, Problems},
         read::{Body, FromMembers, Ids, Members, invalid},
-        schema, tokens,
+        schema, show, tokens,
     },
-    authority::tokens::ending_of,
+    authority::admin::{Anywhere, InChannel, Revocation},
 };
 use axum::Json;
 use http::StatusCode;
-use prometheus_client::metrics::counter::Counter;
-use serde::Serialize;
-use tegata_store::{By, Ended, Ending, Error, Page};
-use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
-    key::KeyState,
-    law::Kind,
-};
-use utoipa::ToSchema;
-
-/// What to end within a channel.
-pub enum OfChannel {
-    Token(String),
-    Stored(TokenId),
-    Group(Group),
-    Kind(Kind),
-    AssertionKey(AssertionKeyId),
-    All,
-}
-
-/// What to end anywhere.
-pub enum OfAll {
-    Token(String),
-    Provider(ProviderId),
-    SigningKey(SigningKeyId),
-    All,
-}
+use tegata_token::id::ChannelId;
 
 /// An ending as it was asked for.
 pub struct Asked<T> {
@@ -49,7 +23,7 @@ pub struct Asked<T> {
 
 const TOKEN: &str = "a token, a text";
 
-impl FromMembers for OfChannel {
+impl FromMembers for InChannel {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let token = members.take("access_token", TOKEN)?;
         let stored = members.take("token_id", "the id of a stored token")?;
@@ -67,7 +41,7 @@ impl FromMembers for OfChannel {
     }
 }
 
-impl FromMembers for OfAll {
+impl FromMembers for Anywhere {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let token = members.take("access_token", TOKEN)?;
         let provider = members.take("provider_id", "the id of a provider")?;
@@ -114,37 +88,6 @@ impl<T: FromMembers> FromMembers for Asked<T> {
     }
 }
 
-/// What an ending did, or would have done.
-#[derive(Serialize, ToSchema)]
-pub struct Revocation {
-    /// How many stored, live tokens it ended.
-    revoked: usize,
-    #[schema(value_type = schema::Position)]
-    position: Position,
-    receipt: Receipt,
-    /// True, and only there, if nothing was changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dry_run: Option<bool>,
-}
-
-/// Who knows of an ending.
-#[derive(Serialize, ToSchema)]
-pub struct Receipt {
-    /// Whether every verifier does, so that none accepts the tokens any more.
-    complete: bool,
-    verifiers: Vec<Verifier>,
-}
-
-/// What one verifier knows.
-#[derive(Serialize, ToSchema)]
-pub struct Verifier {
-    name: String,
-    instance: String,
-    state: String,
-    #[schema(required, value_type = Option<schema::Time>)]
-    acknowledged_at: Option<String>,
-}
-
 /// End tokens of a channel.
 ///
 /// Give exactly one of `access_token`, `token_id`, `group`, `kind`,
@@ -155,45 +98,19 @@ pub struct Verifier {
     params(("channel" = schema::ChannelId, Path, description = "Whose tokens.")),
     request_body = schema::RevocationInChannel,
     responses(
-        (status = 201, description = "They are ended.", body = Revocation),
-        (status = 200, description = "What a dry run found.", body = Revocation),
+        (status = 201, description = "They are ended.", body = show::Revocation),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
 pub async fn of_channel(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
-    Body(asked): Body<Asked<OfChannel>>,
-) -> Result<(StatusCode, Json<Revocation>), Problem> {
-    who.channel(channel).await?;
-    let scopes = &who.metrics.revocations;
-    let count = match asked.what {
-        OfChannel::Token(_) | OfChannel::Stored(_) => &scopes.token,
-        OfChannel::Group(_) => &scopes.group,
-        OfChannel::Kind(_) => &scopes.kind,
-        OfChannel::AssertionKey(_) => &scopes.assertion_key,
-        OfChannel::All => &scopes.channel,
-    };
-    let ending = match asked.what {
-        OfChannel::Token(token) => {
-            let claims = tokens::read(&who, &token)?;
-            if claims.channel != channel {
-                let detail = "this token is another channel's";
-                return Err(Problem::new(Code::NotFound, detail));
-            }
-            ending_of(&claims)
-        }
-        OfChannel::Stored(id) => {
-            Ending::Stored { serial: tokens::find(&who, channel, id).await?.serial }
-        }
-        OfChannel::Group(group) => Ending::Group(group),
-        OfChannel::Kind(kind) => Ending::Kind(kind),
-        OfChannel::AssertionKey(key) => Ending::AssertionKey(key),
-        OfChannel::All => Ending::All,
-    };
-    let by = who.by(asked.reason);
-    let ended = who.authority.end(channel, ending, asked.dry_run, by).await?;
-    Ok(receipt(count, ended, asked.dry_run))
+    Body(asked): Body<Asked<InChannel>>,
+) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
+    let Asked { what, reason, dry_run } = asked;
+    let done = who.admin.because(reason).revoke_in_channel(channel, what, dry_run).await?;
+    Ok(shown(done))
 }
 
 /// End tokens over all channels.
@@ -204,94 +121,20 @@ pub async fn of_channel(
     post, path = "/revocations", operation_id = "revoke", tag = "revocations",
     request_body = schema::RevocationAnywhere,
     responses(
-        (status = 201, description = "They are ended.", body = Revocation),
-        (status = 200, description = "What a dry run found.", body = Revocation),
+        (status = 201, description = "They are ended.", body = show::Revocation),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
 pub async fn of_all(
     who: Administrator,
-    Body(asked): Body<Asked<OfAll>>,
-) -> Result<(StatusCode, Json<Revocation>), Problem> {
+    Body(asked): Body<Asked<Anywhere>>,
+) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
     let Asked { what, reason, dry_run } = asked;
-    let by = who.by(reason);
-    let scopes = &who.metrics.revocations;
-    let count = match what {
-        OfAll::Token(_) => &scopes.token,
-        OfAll::Provider(_) => &scopes.provider,
-        OfAll::SigningKey(_) => &scopes.signing_key,
-        OfAll::All => &scopes.everything,
-    };
-    let ended = match what {
-        OfAll::Token(token) => {
-            let claims = tokens::read(&who, &token)?;
-            who.authority.end(claims.channel, ending_of(&claims), dry_run, by).await?
-        }
-        OfAll::Provider(provider) if !dry_run => who.authority.end_provider(provider, by).await?,
-        OfAll::Provider(provider) => under_provider(&who, provider, by).await?,
-        OfAll::SigningKey(key) if dry_run => under_keys(&who, Some(key)).await?,
-        OfAll::SigningKey(key) => who.authority.remove_signing_key(Some(key), by).await?,
-        OfAll::All if dry_run => under_keys(&who, None).await?,
-        OfAll::All => who.authority.remove_signing_key(None, by).await?,
-    };
-    Ok(receipt(count, ended, dry_run))
+    Ok(shown(who.admin.because(reason).revoke(what, dry_run).await?))
 }
 
-/// What the removal of a signing key, or of all of them, would end.
-async fn under_keys(who: &Administrator, key: Option<SigningKeyId>) -> Result<Ended, Problem> {
-    let view = who.authority.view();
-    let good = view.keys().iter().filter(|it| it.state != KeyState::Removed);
-    let keys: Vec<SigningKeyId> = good.map(|it| it.key.id()).collect();
-    let keys = match key {
-        // A key that is removed already ends nothing more.
-        Some(key) if view.key(key).is_some() => keys.into_iter().filter(|&it| it == key).collect(),
-        Some(_) => return Err(Error::NotFound("signing key").into()),
-        None => keys,
-    };
-    let tokens = who.authority.store().signed_by(keys, who.authority.now()).await?;
-    Ok(Ended { tokens, position: view.position() })
-}
-
-/// What the end of a provider's tokens would end.
-async fn under_provider(
-    who: &Administrator,
-    provider: ProviderId,
-    by: By,
-) -> Result<Ended, Problem> {
-    let mut sum = Ended { tokens: 0, position: who.authority.view().position() };
-    let mut page = Page { before: None, most: CHANNELS };
-    loop {
-        let channels = who.authority.store().channels(provider, page).await?;
-        for (_, channel) in &channels {
-            match who.authority.end(channel.id, Ending::All, true, by.clone()).await {
-                Ok(ended) => sum.tokens += ended.tokens,
-                // Deleted meanwhile, which ended all its tokens.
-                Err(Error::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match channels.last() {
-            Some((row, _)) if channels.len() == CHANNELS => page.before = Some(*row),
-            _ => return Ok(sum),
-        }
-    }
-}
-
-/// So many channels are read at once.
-const CHANNELS: usize = 1_000;
-
-/// The authority is the only verifier so far, and it knew before it answered. A dry
-/// run ended nothing, so nobody can know of it.
-fn receipt(count: &Counter, ended: Ended, dry_run: bool) -> (StatusCode, Json<Revocation>) {
-    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    if !dry_run {
-        count.inc();
-    }
-    let answer = Revocation {
-        revoked: ended.tokens,
-        position: ended.position,
-        receipt: Receipt { complete: !dry_run, verifiers: Vec::new() },
-        dry_run: dry_run.then_some(true),
-    };
-    (status, Json(answer))
+fn shown(done: Revocation) -> (StatusCode, Json<show::Revocation>) {
+    let status = if done.dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    (status, Json(done.into()))
 }

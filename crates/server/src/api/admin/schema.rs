@@ -214,7 +214,7 @@ pub struct GroupChange {
 /// What to end within a channel: exactly one of the first six members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<OfChannel>` reads")]
+#[expect(dead_code, reason = "it describes what `FromMembers for Asked<InChannel>` reads")]
 pub struct RevocationInChannel {
     /// This token.
     #[schema(nullable = false)]
@@ -248,7 +248,7 @@ pub struct RevocationInChannel {
 /// What to end anywhere: exactly one of the first four members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<OfAll>` reads")]
+#[expect(dead_code, reason = "it describes what `FromMembers for Asked<Anywhere>` reads")]
 pub struct RevocationAnywhere {
     /// This token.
     #[schema(nullable = false)]

@@ -19,8 +19,7 @@ pub async fn list(
     who: Administrator,
     Query(part): Query<Part>,
 ) -> Result<Json<show::SigningKeys>, Problem> {
-    let mut keys = who.authority.signing_keys().await?;
-    keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
+    let keys = who.admin.signing_keys().await?;
     let (keys, next) = part.cut(keys, |key| key.id.to_string())?;
     Ok(show::SigningKeys::of(&keys, next))
 }
@@ -36,11 +35,8 @@ pub async fn rotate(
     who: Administrator,
     Body(()): Body<()>,
 ) -> Result<(StatusCode, Json<show::SigningKey>), Problem> {
-    let kid = who.authority.add_signing_key(who.by(None)).await?;
-    let keys = who.authority.signing_keys().await?;
-    let key = keys.iter().find(|key| key.id == kid);
-    let key = key.ok_or_else(|| Problem::not_found("such key any more: it was just removed"))?;
-    Ok((StatusCode::CREATED, Json(key.into())))
+    let key = who.admin.rotate_signing_keys().await?;
+    Ok((StatusCode::CREATED, Json((&key).into())))
 }
 
 /// Rotate the master key, which seals the signing keys.
@@ -54,6 +50,6 @@ pub async fn rotate_master_key(
     who: Administrator,
     Body(()): Body<()>,
 ) -> Result<Json<show::Resealed>, Problem> {
-    let resealed = who.authority.rotate_master_key(who.by(None)).await?;
+    let resealed = who.admin.rotate_master_key().await?;
     Ok(Json(show::Resealed { resealed }))
 }

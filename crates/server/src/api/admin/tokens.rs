@@ -4,27 +4,21 @@
 use crate::{
     api::admin::{
         administrator::Administrator,
-        problem::{Code, Problem, Problems},
+        problem::{Problem, Problems},
         read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
         schema, show,
     },
-    authority::tokens::Token,
-    metrics::NotIssued,
+    authority::admin::Outcome,
 };
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use tegata_store::{EndedBy, Error, Page, TokenFilter, TokenName, TokenRow, TokenState};
+use tegata_store::TokenFilter;
 use tegata_token::{
-    claims::Claims,
-    decide::{self, Refused},
     id::{ChannelId, TokenId},
-    law::{Kind, LONGEST_DELAY},
-    policy::{self, Credential, IssueRequest, Live},
-    time::UnixTime,
-    view::How,
+    law::LONGEST_DELAY,
 };
 use utoipa::ToSchema;
 
@@ -69,7 +63,7 @@ impl FromMembers for Reissue {
     request_body = Option<Reissue>,
     responses(
         (status = 201, description = "The new token.", body = show::NewToken),
-        (status = 200, description = "What a dry run found.", body = show::Rehearsal),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
         Problems,
     )
 )]
@@ -79,53 +73,18 @@ pub async fn reissue(
     IdempotencyKey(idempotency): IdempotencyKey,
     Body(Reissue { delay, dry_run }): Body<Reissue>,
 ) -> Result<Response, Problem> {
-    let credential = Credential::Administrator { delay };
-    let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
-    if dry_run {
-        let tokens = would_end(&who, request, channel).await?;
-        return Ok(Json(show::Rehearsal::of(tokens)).into_response());
+    match who.admin.reissue(channel, delay, idempotency, dry_run).await? {
+        Outcome::Done(issued) => {
+            let answer = show::NewToken {
+                access_token: issued.reveal().to_owned(),
+                token_type: "Bearer",
+                token_id: issued.claims.id,
+                previous_valid_until: issued.previous_until.and_then(show::time),
+            };
+            Ok((StatusCode::CREATED, Json(answer)).into_response())
+        }
+        Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }
-    let began = who.authority.clock().steady();
-    let issued = who.authority.issue(request, channel, Some(who.by(None))).await;
-    let issued = issued.map_err(Problem::from);
-    let took = who.authority.clock().steady().duration_since(began);
-    let why = |problem: &Problem| match problem.code() {
-        Code::Unavailable => NotIssued::Unavailable,
-        _ => NotIssued::Refused,
-    };
-    who.metrics
-        .issues(Kind::LongLived)
-        .count(issued.as_ref().map(Token::counted).map_err(why), took);
-    let issued = issued?;
-    let answer = show::NewToken {
-        access_token: issued.reveal().to_owned(),
-        token_type: "Bearer",
-        token_id: issued.claims.id,
-        previous_valid_until: issued.previous_until.and_then(show::time),
-    };
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
-}
-
-/// How many tokens the law would end at once for this request; refused as it would be.
-async fn would_end(
-    who: &Administrator,
-    request: IssueRequest,
-    channel: ChannelId,
-) -> Result<usize, Problem> {
-    let grant = who.authority.grant(request, channel).await?;
-    let now = who.authority.now();
-    let living = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The law lets no channel have as many as that.
-    let page = Page { before: None, most: 1_000 };
-    let rows = who.authority.store().tokens(channel, living, page, now).await?;
-    let live: Vec<Live> = rows.into_iter().map(|(_, row)| living_of(row)).collect();
-    let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
-    // It asks for no group, so there is none to find a place for.
-    Ok(policy::admit(&grant, &live, 0, next, now).map_err(Error::from)?.ends.len())
-}
-
-fn living_of(row: TokenRow) -> Live {
-    Live { kind: row.kind, serial: row.serial, group: row.group, expires_at: row.expires_at }
 }
 
 pub struct Wanted {
@@ -166,9 +125,7 @@ pub async fn list(
     Ids(channel): Ids<ChannelId>,
     Query(Wanted { filter, part }): Query<Wanted>,
 ) -> Result<Json<show::Tokens>, Problem> {
-    who.channel(channel).await?;
-    let (store, now) = (who.authority.store(), who.authority.now());
-    let (rows, next) = part.split(store.tokens(channel, filter, part.page()?, now).await?);
+    let (rows, next) = part.split(who.admin.tokens(channel, filter, part.page()?).await?);
     Ok(show::Tokens::of(&rows, next))
 }
 
@@ -186,10 +143,7 @@ pub async fn show(
     Ids((channel, token)): Ids<(ChannelId, TokenId)>,
     Query(()): Query<()>,
 ) -> Result<Json<show::Token>, Problem> {
-    let (store, now) = (who.authority.store(), who.authority.now());
-    let row = store.token(channel, TokenName::Id(token), now).await?;
-    let row = row.ok_or_else(|| Problem::not_found("such token on this channel"))?;
-    Ok(Json((&row).into()))
+    Ok(Json((&who.admin.token(channel, token).await?).into()))
 }
 
 /// A token that somebody shows.
@@ -220,102 +174,5 @@ pub async fn explain(
     who: Administrator,
     Body(Shown { token }): Body<Shown>,
 ) -> Result<Json<show::Explanation>, Problem> {
-    let authority = &who.authority;
-    let claims = authority.read(token.as_bytes())?;
-    let now = authority.now();
-    let verdict = decide::judge(&claims, now, &authority.view());
-    let row = match claims.kind.is_stored() {
-        true => {
-            authority.store().token(claims.channel, TokenName::Serial(claims.serial), now).await?
-        }
-        false => None,
-    };
-    let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| row_of(&claims));
-    let row = agreeing(row, verdict);
-    let mut why = why(&claims, &row, verdict);
-    why.push_str(&super::enders::told(authority, &claims, &row, verdict).await?);
-    Ok(Json(show::Explanation { token: (&row).into(), channel_id: claims.channel, why }))
-}
-
-/// What is known of a token that has no row, or has none any more.
-fn row_of(claims: &Claims) -> TokenRow {
-    TokenRow {
-        id: claims.id,
-        serial: claims.serial,
-        kind: claims.kind,
-        group: claims.group.clone(),
-        assertion_key: claims.assertion_key,
-        state: TokenState::Active,
-        issued_at: claims.issued_at,
-        expires_at: claims.expires_at,
-        last_used_at: None,
-        ended: None,
-        ended_for: None,
-        ended_act: None,
-    }
-}
-
-/// The row with the state that a check would find: the view is what counts, and
-/// rows are marked later, or never.
-fn agreeing(mut row: TokenRow, verdict: Result<UnixTime, Refused>) -> TokenRow {
-    match verdict {
-        Ok(_) => row.state = TokenState::Active,
-        Err(Refused::Expired) if row.ended.is_none() => row.state = TokenState::Expired,
-        Err(Refused::Ended(_)) => row.state = TokenState::Ended,
-        Err(_) => {}
-    }
-    row
-}
-
-fn why(claims: &Claims, row: &TokenRow, verdict: Result<UnixTime, Refused>) -> String {
-    let at = |time| show::time(time).unwrap_or_else(|| "an unknown time".to_owned());
-    let ended_at = row.ended.map_or_else(String::new, |(_, time)| format!(" at {}", at(time)));
-    match verdict {
-        Ok(until) if until < claims.expires_at => format!(
-            "It is good until {}: a newer token replaced it and left it this delay.",
-            at(until)
-        ),
-        Ok(_) if claims.kind == Kind::LongLived => {
-            "It is good until it is revoked or reissued.".to_owned()
-        }
-        Ok(until) => format!("It is good until {}.", at(until)),
-        Err(Refused::Expired) => match row.ended {
-            Some(_) => format!("It was ended{ended_at}, and would have expired by now."),
-            None => format!("It expired at {}.", at(claims.expires_at)),
-        },
-        Err(Refused::Suspended) => {
-            "Its channel is suspended; while it is, no token of it is good.".to_owned()
-        }
-        Err(Refused::Ended(How::SigningKey)) => {
-            format!("The signing key {} that signed it was removed.", claims.key)
-        }
-        Err(Refused::Ended(How::Channel)) => "Its channel was deleted.".to_owned(),
-        Err(Refused::Ended(how)) => match (row.ended.map(|(by, _)| by), how) {
-            (Some(EndedBy::Evicted), _) => format!(
-                "It was the oldest when a newer token needed its place, and was ended{ended_at}."
-            ),
-            (Some(EndedBy::Reissued), _) => {
-                format!("A newer long-lived token replaced it, and it was ended{ended_at}.")
-            }
-            (_, How::Floor) => format!("It was revoked{ended_at}, together with others."),
-            _ => format!("It was revoked{ended_at}."),
-        },
-        Err(other) => format!("It is not good here: {other}."),
-    }
-}
-
-/// The claims of a token of ours, for whoever wants it ended.
-pub fn read(who: &Administrator, token: &str) -> Result<Claims, Problem> {
-    Ok(who.authority.read(token.as_bytes())?)
-}
-
-/// A stored token by its id.
-pub async fn find(
-    who: &Administrator,
-    channel: ChannelId,
-    token: TokenId,
-) -> Result<TokenRow, Problem> {
-    let now = who.authority.now();
-    let row = who.authority.store().token(channel, TokenName::Id(token), now).await?;
-    row.ok_or_else(|| Problem::new(Code::NotFound, "there is no such token on this channel"))
+    Ok(Json((&who.admin.explain(&token).await?).into()))
 }

@@ -1,21 +1,12 @@
 //! What is about to end, lies unused, or is used though it was replaced.
 
-use crate::{
-    api::admin::{
-        administrator::Administrator,
-        problem::{Problem, Problems},
-        read::{Part, PartOf, Query},
-        schema, show,
-    },
-    authority::warnings::{Policy, find},
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Part, PartOf, Query},
+    schema, show,
 };
 use axum::Json;
-use tegata_store::Holding;
-use tegata_token::time::UnixTime;
-
-/// So many channels are looked through for one answer; where there are more, `next`
-/// says where to go on, also behind an empty page.
-const CHANNELS: usize = 2_000;
 
 /// List warnings, in the order of the channels' ids: they have no age to be sorted by.
 #[utoipa::path(
@@ -31,27 +22,13 @@ pub async fn list(
     who: Administrator,
     Query(PartOf { channel, part }): Query<PartOf>,
 ) -> Result<Json<show::Warnings>, Problem> {
-    let now = who.authority.now();
-    let store = who.authority.store();
-    if let Some(id) = channel {
-        let holding = who.holding(id).await?;
-        let warnings = shown(&holding, &who.warn, now);
-        return Ok(Json(show::Warnings { warnings, next: None }));
-    }
-    let most = part.limit();
-    let (mut warnings, mut after, mut looked) = (Vec::new(), part.after()?, 0);
-    let next = loop {
-        let slice = store.holdings(after, most.min(200), now).await?;
-        let Some(last) = slice.last() else { break None };
-        (after, looked) = (Some(last.channel.id), looked + slice.len());
-        warnings.extend(slice.iter().flat_map(|holding| shown(holding, &who.warn, now)));
-        if warnings.len() >= most || looked >= CHANNELS {
-            break after;
-        }
+    let found = match channel {
+        Some(channel) => who.admin.warnings_of(channel).await?,
+        None => who.admin.warnings(part.after()?, part.limit()).await?,
     };
-    Ok(Json(show::Warnings { warnings, next: next.map(|id| id.to_string()) }))
-}
-
-fn shown(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<show::Warning> {
-    find(holding, policy, now).iter().map(|it| show::Warning::of(it, holding)).collect()
+    let shown = found.of_channels.iter().flat_map(|(holding, warnings)| {
+        warnings.iter().map(|warning| show::Warning::of(warning, holding))
+    });
+    let next = found.next.map(|id| id.to_string());
+    Ok(Json(show::Warnings { warnings: shown.collect(), next }))
 }

@@ -1,13 +1,13 @@
 //! What LINE's requests carry, field by field.
 
 use super::dialect::{Shown, Wrong};
-use crate::api::form::Form;
+use crate::api::{form::Form, header};
 use http::HeaderMap;
 use tegata_token::{
     assertion::{BadAssertion, UnverifiedAssertion},
     id::{BadName, ChannelId, Group},
     law::{Form as TokenForm, LAW},
-    secret::{PlainSecret, sha256},
+    secret::PlainSecret,
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -51,14 +51,7 @@ pub fn group(form: &Form<'_>) -> Result<Option<Group>, Wrong> {
 
 /// The SHA-256 of the `Idempotency-Key`, if there is one.
 pub fn idempotency(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Wrong> {
-    let mut all = headers.get_all("idempotency-key").iter();
-    let Some(key) = all.next() else { return Ok(None) };
-    let printable = key.as_bytes().iter().all(|b| matches!(b, b' '..=b'~'));
-    if !printable || !(1..=255).contains(&key.len()) || all.next().is_some() {
-        let words = "Idempotency-Key must be one header of 1 to 255 printable characters";
-        return Err(Wrong::Field(words.to_owned()));
-    }
-    Ok(Some(sha256(&[key.as_bytes()])))
+    header::idempotency_key(headers).map_err(|bad| Wrong::Field(bad.to_string()))
 }
 
 /// In which form a string would be a token of ours, judged by its head alone.

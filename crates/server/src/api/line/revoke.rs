@@ -6,20 +6,14 @@ use super::{
 };
 use crate::{
     api::{app::App, form::Form, reply::Reply},
-    authority::{Error, limits::Operation, source::Source, tokens::ending_of},
+    authority::{actor::Actor, admin, limits::Operation, source::Source},
 };
 use axum::extract::State;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
-use tegata_token::{
-    claims::Claims,
-    decide::{Refused, judge},
-    law,
-    refusal::Refusal,
-    wire::Malformed,
-};
+use tegata_token::{claims::Claims, decide::Refused, law, wire::Malformed};
 
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
 pub async fn jws(
@@ -40,7 +34,7 @@ pub async fn jws(
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) if claims.channel == channel => {
-            end(&app, &claims, Operation::RevokeJws, source).await
+            revoke(&app, &claims, Operation::RevokeJws, source).await
         }
         // Another channel's token is left alone, and nothing is said of it.
         Ok(_) => Ok(Reply::default()),
@@ -65,7 +59,7 @@ pub async fn opaque(
         law::Form::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
-        Ok(claims) => end(&app, &claims, Operation::RevokeOpaque, source).await,
+        Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,
         Err(Refused::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
@@ -80,35 +74,23 @@ fn is_jws(token: &str) -> bool {
     header.is_ok() && !payload.is_empty() && !signature.is_empty()
 }
 
-async fn end(
+/// Revokes a token on behalf of its channel, by its credentials or by holding it.
+async fn revoke(
     app: &App,
     token: &Claims,
     operation: Operation,
     from: Source,
 ) -> Result<Reply, Wrong> {
-    // What is over needs no ending. Asked of the view, since whoever holds a dead
-    // token may ask again and again, and must not cost a commit each time.
-    let found = judge(token, app.authority.now(), &app.authority.view());
-    if let Err(Refused::Expired | Refused::Ended(_)) = found {
-        return Ok(Reply::default());
-    }
-    // What ends nothing is not counted: whoever holds a dead token must not use up
-    // what the channel needs for the endings that count.
-    let wrong = |error| Wrong::of(error, Shown::RevokeSecret);
-    let Some(channel) = app.authority.channel(token.channel).await.map_err(wrong)? else {
-        return Ok(Reply::default());
-    };
-    app.authority.take(operation, &channel).map_err(wrong)?;
-    let actor = format!("channel {}", token.channel);
-    let by = app.authority.by(&actor, Some(from.to_string()), None);
-    match app.authority.end(token.channel, ending_of(token), false, by).await {
-        Ok(_) => {
-            app.metrics.revocations.token.inc();
-            Ok(Reply::default())
-        }
-        Err(Error::NotFound(_) | Error::Refused(Refusal::NotFound | Refusal::UnknownChannel)) => {
-            Ok(Reply::default())
-        }
-        Err(error) => Err(wrong(error)),
+    let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
+    match channel.revoke_own(token, operation).await {
+        Ok(()) => Ok(Reply::default()),
+        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Shown::RevokeSecret)),
+        // Neither happens to a channel with a token of its own; nothing is said of one
+        // that is another's.
+        Err(
+            admin::Error::Forbidden { .. }
+            | admin::Error::NotOurToken
+            | admin::Error::OtherChannelsToken,
+        ) => Ok(Reply::default()),
     }
 }

@@ -2,19 +2,16 @@
 //! due. Only with a webhook: without one, warnings are what a list shows.
 
 use super::{
-    Policy, Warning, find,
+    Warning, find,
     webhook::{Delivery, Webhook},
 };
 use crate::authority::Authority;
-use std::sync::Arc;
 use tegata_store::{Holding, Result};
 use tegata_token::id::ChannelId;
 use tokio::sync::Mutex;
 
 /// What warns: when, whom, and how far the round through the channels has come.
 pub struct Warnings {
-    /// When to warn.
-    pub policy: Arc<Policy>,
     webhook: Option<Webhook>,
     render: Render,
     round: Mutex<Option<ChannelId>>,
@@ -34,8 +31,8 @@ const DELIVERIES: usize = 100;
 impl Warnings {
     /// Nothing is on its way yet.
     #[must_use]
-    pub fn new(policy: Policy, webhook: Option<Webhook>, render: Render) -> Self {
-        Self { policy: Arc::new(policy), webhook, render, round: Mutex::new(None) }
+    pub fn new(webhook: Option<Webhook>, render: Render) -> Self {
+        Self { webhook, render, round: Mutex::new(None) }
     }
 
     /// Goes on with the round, and delivers what is due.
@@ -49,7 +46,7 @@ impl Warnings {
             let now = authority.now();
             let slice = authority.store().holdings(*round, SLICE, now).await?;
             let warnings = slice.iter().flat_map(|holding| {
-                let found = find(holding, &self.policy, now);
+                let found = find(holding, authority.warning_policy(), now);
                 found.into_iter().map(move |warning| {
                     let body = (self.render)(&warning, holding);
                     warning.to_send(holding, body, now)

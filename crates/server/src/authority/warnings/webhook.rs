@@ -5,6 +5,7 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde_json::value::RawValue;
@@ -99,7 +100,7 @@ impl Webhook {
     pub async fn deliver(&self, warning: &DueWarning, now: UnixTime) -> Delivery {
         // Retries bear the same id, so that a receiver can drop what it has.
         let digest = sha256(&[warning.name.as_bytes()]);
-        let id = format!("msg_{}", hex(&digest[..16]));
+        let id = format!("msg_{}", HEXLOWER.encode(&digest[..16]));
         let at = Timestamp::from_second(now.0).map(|at| at.to_string()).unwrap_or_default();
         let body = envelope(&warning.body, &at);
         let sent = self
@@ -147,10 +148,6 @@ fn envelope(body: &str, at: &str) -> String {
 fn pause(attempts: u32) -> i64 {
     let growing = 4_i64.saturating_pow(attempts).saturating_mul(60);
     growing.min(LONGEST_PAUSE)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
