@@ -2,9 +2,12 @@
 
 mod bench;
 mod book;
+mod cargo;
 mod fuzz;
+mod progress;
 mod reference;
 mod setup;
+mod suite;
 mod test;
 mod tidy;
 mod timing;
@@ -29,8 +32,6 @@ fn main() -> anyhow::Result<()> {
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),
-        // What `bench` starts beside the authority; of no use to people.
-        ["floor", ref options @ ..] => bench::floor::run(options),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),
