@@ -3,7 +3,11 @@
 use crate::setup::workspace;
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The cargo that started this program, with `words`, in the workspace's folder.
 pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
@@ -36,6 +40,13 @@ fn output(words: &[&str]) -> anyhow::Result<Vec<u8>> {
     let why = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "cargo {} failed: {why}", words[0]);
     Ok(output.stdout)
+}
+
+/// The folder that cargo builds into.
+pub fn target_folder() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent);
+    Ok(folder.context("this program is in no target folder")?.to_owned())
 }
 
 /// The target triple of this machine.

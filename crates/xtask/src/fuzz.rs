@@ -6,7 +6,7 @@
 //! `--keep` the fewest inputs that reach all that was reached go to `fuzz/corpus`,
 //! where the ordinary tests replay them.
 
-use crate::cargo::{cargo, host};
+use crate::cargo::{cargo, host, target_folder};
 use crate::setup::workspace;
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -58,11 +58,13 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that the fuzzers compile. libFuzzer itself, a minute of C++, is left out.
+/// Checks that the fuzzers compile. libFuzzer itself, a minute of C++, is left out, and
+/// what the lints have checked of other crates is used again.
 pub fn check() -> anyhow::Result<()> {
     let words =
         ["check", "--locked", "--no-default-features", "--manifest-path", "fuzz/Cargo.toml"];
-    ensure!(cargo(&words)?.status()?.success(), "the fuzzers do not compile");
+    let status = cargo(&words)?.arg("--target-dir").arg(target_folder()?).status()?;
+    ensure!(status.success(), "the fuzzers do not compile");
     Ok(())
 }
 
