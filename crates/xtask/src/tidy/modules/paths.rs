@@ -100,10 +100,10 @@ impl Source {
 
 /// `names` from the crate's root on, if they begin with a word that leads there.
 fn absolute(path: &Path, names: &[&str]) -> Option<Path> {
-    let (mut base, mut rest) = match names.first()? {
-        &"crate" => (Path::new(), &names[1..]),
-        &"self" => (path.clone(), &names[1..]),
-        &"super" => (path.clone(), names),
+    let (mut base, mut rest) = match *names.first()? {
+        "crate" => (Path::new(), &names[1..]),
+        "self" => (path.clone(), &names[1..]),
+        "super" => (path.clone(), names),
         _ => return None,
     };
     while let [first, others @ ..] = rest
