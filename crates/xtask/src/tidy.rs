@@ -3,6 +3,7 @@
 mod absences;
 mod dependencies;
 mod modules;
+mod words;
 
 use crate::setup::workspace;
 use anyhow::{Context, bail};
@@ -23,6 +24,7 @@ pub fn run() -> anyhow::Result<()> {
         named_paths,
         migrations,
         decisions,
+        words::check,
     ];
     for rule in rules {
         wrong.extend(rule(&root)?);
