@@ -6,6 +6,7 @@
 //! `--keep` the fewest inputs that reach all that was reached go to `fuzz/corpus`,
 //! where the ordinary tests replay them.
 
+use crate::cargo::{cargo, host, target_folder};
 use crate::setup::workspace;
 use anyhow::{Context, bail, ensure};
 use std::{
@@ -57,6 +58,16 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checks that the fuzzers compile. libFuzzer itself, a minute of C++, is left out, and
+/// what the lints have checked of other crates is used again.
+pub fn check() -> anyhow::Result<()> {
+    let words =
+        ["check", "--locked", "--no-default-features", "--manifest-path", "fuzz/Cargo.toml"];
+    let status = cargo(&words)?.arg("--target-dir").arg(target_folder()?).status()?;
+    ensure!(status.success(), "the fuzzers do not compile");
+    Ok(())
+}
+
 struct Fuzzer {
     program: PathBuf,
     /// What is kept, in the repository.
@@ -71,10 +82,8 @@ impl Fuzzer {
         let target = workspace.join("target/fuzz");
         // Named, so that build scripts and macros, which have no fuzzer to count
         // for, are built without the flags.
-        let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--release", "--target", &triple, "--target-dir"])
+        let triple = host();
+        let status = cargo(&["build", "--release", "--target", &triple, "--target-dir"])?
             .arg(&target)
             .current_dir(workspace.join("fuzz"))
             .env("RUSTFLAGS", FLAGS)

@@ -2,9 +2,13 @@
 
 mod bench;
 mod book;
+mod cargo;
+mod dist;
 mod fuzz;
+mod progress;
 mod reference;
 mod setup;
+mod suite;
 mod test;
 mod tidy;
 mod timing;
@@ -14,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   setup           install what the tests need beside Rust
   test [--long]   that, then every check and every test; --long: many more rounds of the same
   bench [--help]  Tegata's speed beside what the machine allows, as ratios
+  dist            the program as it is shipped, its debug information apart
   fuzz [--help]   made-up input for every parser, guided by what it reaches
   timing [N]      whether time tells what an answer does not, by N measurements
   book            the book as a website, with mdbook
@@ -29,8 +34,7 @@ fn main() -> anyhow::Result<()> {
         ["test"] => test::run(false),
         ["test", "--long"] => test::run(true),
         ["bench", ref options @ ..] => bench::run(options),
-        // What `bench` starts beside the authority; of no use to people.
-        ["floor", ref options @ ..] => bench::floor::run(options),
+        ["dist"] => dist::run(),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["timing", ref options @ ..] => timing::run(options),
         ["book"] => book::run(),

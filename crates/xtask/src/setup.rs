@@ -181,12 +181,14 @@ fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {
         .current_dir(into))
 }
 
+/// Runs a command to its end; what it prints is shown only if it fails.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     eprintln!("  {command:?}");
-    let status =
-        command.stdin(Stdio::null()).status().with_context(|| format!("run {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
+    if !output.status.success() {
+        let printed = [output.stdout, output.stderr].concat();
+        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&printed));
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
-//! `cargo xtask tidy`: rules of the house that no compiler checks. Each is an
-//! absence that ARCHITECTURE.md promises.
+//! `cargo xtask tidy`: rules of the house that no compiler checks.
+
+mod absences;
+mod dependencies;
+mod modules;
 
 use crate::setup::workspace;
 use anyhow::{Context, bail};
@@ -8,76 +11,80 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What must not be named where, and why.
-const ABSENT: [(&str, &[&str], &str); 5] = [
-    (
-        "crates/token/src",
-        &["async fn", "tokio", "SystemTime", "std::fs", "std::net"],
-        "the token crate is pure: time, chance and bytes are its arguments",
-    ),
-    (
-        "crates/token/src",
-        &["rusqlite", "axum", "hyper"],
-        "the token crate knows neither store nor protocol",
-    ),
-    ("crates/store/src", &["axum", "hyper", "http::"], "the store knows no protocol"),
-    (
-        "crates/server/src",
-        &["rusqlite", "SELECT "],
-        "the server speaks to the store in the words of the domain",
-    ),
-    ("crates/cli/src", &["rusqlite"], "the command line goes through the server or the store"),
-];
-
-/// Checks them all; says every place, not just the first.
+/// Checks them all; reports every place, not just the first.
 pub fn run() -> anyhow::Result<()> {
     let root = workspace()?;
     let mut wrong = Vec::new();
-    for (folder, words, why) in ABSENT {
-        for file in rust_files(&root.join(folder))? {
-            let text = fs::read_to_string(&file)?;
-            for (number, line) in text.lines().enumerate() {
-                let code = line.trim_start();
-                if code.starts_with("//") {
-                    continue;
-                }
-                for word in words.iter().filter(|word| code.contains(**word)) {
-                    let place = place(&root, &file);
-                    wrong.push(format!("{place}:{}: `{word}`: {why}", number + 1));
-                }
-            }
-        }
+    let rules = [
+        absences::check,
+        modules::check,
+        dependencies::check,
+        introductions,
+        named_paths,
+        migrations,
+        decisions,
+    ];
+    for rule in rules {
+        wrong.extend(rule(&root)?);
     }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", wrong.join("\n"))
+}
+
+/// Every file begins by saying what it is for.
+fn introductions(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
     for file in rust_files(&root.join("crates"))? {
         let text = fs::read_to_string(&file)?;
         if !text.starts_with("//!") && !text.starts_with("#!") {
-            wrong.push(format!("{}: opens without `//!`", place(&root, &file)));
+            wrong.push(format!("{}: opens without `//!`", place(root, &file)));
         }
     }
+    Ok(wrong)
+}
+
+/// What ARCHITECTURE.md names is there.
+fn named_paths(root: &Path) -> anyhow::Result<Vec<String>> {
     let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
         .context("ARCHITECTURE.md must be there")?;
-    for named in architecture.split('`').skip(1).step_by(2) {
-        let is_path = named.starts_with("crates/") || named.starts_with("docs/");
-        if is_path && !root.join(named).exists() {
-            wrong.push(format!("ARCHITECTURE.md names `{named}`, which is not there"));
-        }
-    }
-    let migrations = root.join("crates/store/migrations");
+    let named = architecture.split('`').skip(1).step_by(2);
+    let is_path = |named: &&str| named.starts_with("crates/") || named.starts_with("docs/");
+    Ok(named
+        .filter(|named| is_path(named) && !root.join(named).exists())
+        .map(|named| format!("ARCHITECTURE.md names `{named}`, which is not there"))
+        .collect())
+}
+
+/// The engines' migrations have the same names.
+fn migrations(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut names: Vec<Vec<_>> = Vec::new();
-    for engine in fs::read_dir(&migrations)? {
+    for engine in fs::read_dir(root.join("crates/store/migrations"))? {
         let mut files: Vec<_> = fs::read_dir(engine?.path())?
             .map(|entry| entry.map(|entry| entry.file_name()))
             .collect::<Result<_, _>>()?;
         files.sort();
         names.push(files);
     }
-    if names.windows(2).any(|pair| pair[0] != pair[1]) {
-        wrong.push("crates/store/migrations: the engines' migrations differ in name".into());
+    let differ = names.windows(2).any(|pair| pair[0] != pair[1]);
+    let wrong = "crates/store/migrations: the engines' migrations differ in name".to_owned();
+    Ok(differ.then_some(wrong).into_iter().collect())
+}
+
+/// The index of the decisions lists each of them.
+fn decisions(root: &Path) -> anyhow::Result<Vec<String>> {
+    let folder = root.join("docs/decisions");
+    let index = fs::read_to_string(folder.join("README.md"))?;
+    let mut wrong = Vec::new();
+    for entry in fs::read_dir(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "README.md" && !index.contains(&format!("]({name})")) {
+            wrong.push(format!("docs/decisions/README.md does not list {name}"));
+        }
     }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    bail!("{}", wrong.join("\n"))
+    wrong.sort();
+    Ok(wrong)
 }
 
 fn place(root: &Path, file: &Path) -> String {

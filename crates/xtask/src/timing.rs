@@ -2,9 +2,8 @@
 //! measuring is in `crates/server/benches/timing.rs`, what it found in
 //! `docs/timing.md`.
 
-use crate::setup::workspace;
+use crate::cargo::cargo;
 use anyhow::{bail, ensure};
-use std::process::Command;
 
 /// Measures each pair of classes `count` times; a million unless said otherwise.
 pub fn run(options: &[&str]) -> anyhow::Result<()> {
@@ -13,12 +12,8 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
         [count] if count.parse::<u32>().is_ok() => count,
         _ => bail!("usage: cargo xtask timing [MEASUREMENTS]"),
     };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["bench", "--locked", "--package", "tegata-server", "--bench", "timing", "--"])
-        .arg(count)
-        .current_dir(workspace()?)
-        .status()?;
+    let words = ["bench", "--locked", "--package", "tegata-server", "--bench", "timing", "--"];
+    let status = cargo(&words)?.arg(count).status()?;
     ensure!(status.success(), "cargo bench failed");
     Ok(())
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::{Subject, check};
-use crate::bench::authority::{Asked, Channel};
-use crate::bench::report::{Aim, Report};
-use crate::bench::stopwatch;
-use crate::bench::wire::{Wire, request};
+use crate::authority::{Asked, Channel};
+use crate::report::{Aim, Report};
+use crate::stopwatch;
+use crate::wire::{Wire, request};
 
 /// Below the 10,000 that a server takes by default.
 const IDLE: usize = 9_900;

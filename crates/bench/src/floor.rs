@@ -1,7 +1,7 @@
 //! What the machine can do without Tegata, each in a process of its own so that
 //! it can be pinned to the core that the authority has.
 //!
-//! Hidden behind `xtask floor`: `answers FILE` is a bare axum server of given
+//! Hidden behind the word `floor`: `answers FILE` is a bare axum server of given
 //! answers, `crypto` and `commits` measure for some seconds, `decide` is the
 //! in-process benchmark. The latter three print one line of JSON.
 

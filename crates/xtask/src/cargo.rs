@@ -1,0 +1,55 @@
+//! Starts cargo in the workspace.
+
+use crate::setup::workspace;
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The cargo that started this program, with `words`, in the workspace's folder.
+pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(words).current_dir(workspace()?);
+    Ok(command)
+}
+
+/// All packages of the lock file for this machine, as `cargo metadata` describes them.
+pub fn metadata() -> anyhow::Result<Value> {
+    let triple = host();
+    let words = ["metadata", "--format-version=1", "--locked", "--filter-platform", &triple];
+    serde_json::from_slice(&output(&words)?).context("cargo metadata printed no JSON")
+}
+
+/// Those of them that a build of the workspace compiles: `serde 1.0.0`.
+pub fn built() -> anyhow::Result<BTreeSet<String>> {
+    let edges = "normal,build,dev";
+    let words = ["tree", "--workspace", "--locked", "--edges", edges, "--prefix", "none"];
+    let tree = String::from_utf8(output(&words)?)?;
+    let package = |line: &str| {
+        let (name, rest) = line.split_once(" v")?;
+        Some(format!("{name} {}", rest.split(' ').next()?))
+    };
+    Ok(tree.lines().filter_map(package).collect())
+}
+
+fn output(words: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = cargo(words)?.output()?;
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo {} failed: {why}", words[0]);
+    Ok(output.stdout)
+}
+
+/// The folder that cargo builds into.
+pub fn target_folder() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent);
+    Ok(folder.context("this program is in no target folder")?.to_owned())
+}
+
+/// The target triple of this machine.
+pub fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}

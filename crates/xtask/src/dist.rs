@@ -1,0 +1,33 @@
+//! `cargo xtask dist`: what is shipped, in `target/dist/shipped`: the program without its debug
+//! information, and that information in a file of its own beside it, where debuggers
+//! look for it.
+
+use crate::cargo::{cargo, target_folder};
+use anyhow::{Context, ensure};
+use std::process::Command;
+
+/// Builds the program and takes its debug information apart.
+pub fn run() -> anyhow::Result<()> {
+    let build = ["build", "--locked", "--profile", "dist", "--package", "tegata"];
+    ensure!(cargo(&build)?.status()?.success(), "the program does not build");
+    let folder = target_folder()?.join("dist");
+    // Rust's own `split-debuginfo` leaves the table of lines in the program, so that
+    // stripping it would lose what a backtrace needs.
+    std::fs::create_dir_all(folder.join("shipped"))?;
+    for words in [
+        ["--only-keep-debug", "tegata", "tegata.debug"].as_slice(),
+        &["--strip-debug", "--strip-unneeded", "tegata", "shipped/tegata"],
+        &["--add-gnu-debuglink=tegata.debug", "shipped/tegata"],
+    ] {
+        let status = Command::new("objcopy").args(words).current_dir(&folder).status();
+        let status = status.context("objcopy is missing: it comes with the C compiler")?;
+        ensure!(status.success(), "objcopy {} failed", words.join(" "));
+    }
+    std::fs::rename(folder.join("tegata.debug"), folder.join("shipped/tegata.debug"))?;
+    for file in ["tegata", "tegata.debug"] {
+        let path = folder.join("shipped").join(file);
+        let size = std::fs::metadata(&path)?.len() / 1_048_576;
+        println!("{} ({size} MiB)", path.display());
+    }
+    Ok(())
+}

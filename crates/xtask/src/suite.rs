@@ -1,0 +1,277 @@
+//! Compiles every test binary of the workspace, then runs as many at once as there are
+//! processors: most of them wait for programs and files half of the time.
+//!
+//! What a binary prints is kept until it ends and shown if it fails, so that two never
+//! mix. Tests that compare times run alone, at the end.
+
+use crate::cargo::cargo;
+use crate::progress::{minutes, now};
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Binaries whose tests compare real times, or use up what the whole machine shares.
+const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
+
+/// How often the binaries that still run are named.
+const REPORT: Duration = Duration::from_secs(30);
+
+/// A compiled test binary.
+pub struct Binary {
+    /// Its package and target: `tegata/crash`.
+    name: String,
+    program: PathBuf,
+    /// Where cargo would start it.
+    folder: PathBuf,
+}
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    pub passed: u64,
+    pub failed: u64,
+}
+
+/// Compiles all test binaries, and the program that some of them start.
+pub fn compile() -> anyhow::Result<Vec<Binary>> {
+    let words = ["test", "--workspace", "--locked", "--no-run"];
+    let mut command = cargo(&words)?;
+    // The messages name the binaries; cargo's progress and errors go to the terminal.
+    let output = command
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the tests do not compile");
+    let mut binaries = Vec::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message = serde_json::from_str(line).context("cargo printed no JSON")?;
+        binaries.extend(test_binary(&message)?);
+    }
+    ensure!(!binaries.is_empty(), "cargo named no test binary");
+    // Those of the program take longest: they begin first, so that the short ones fill
+    // the gaps at the end.
+    binaries.sort_by_key(|it| (!it.name.starts_with("tegata/"), it.name.clone()));
+    Ok(binaries)
+}
+
+/// The test binary that a message of cargo's is about, if it is about one.
+fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
+    let Some(program) = message["executable"].as_str() else { return Ok(None) };
+    if message["profile"]["test"] != true {
+        return Ok(None);
+    }
+    let manifest = message["manifest_path"].as_str().context("an artifact of no package")?;
+    let folder = Path::new(manifest).parent().context("a manifest in no folder")?;
+    let target = message["target"]["name"].as_str().context("an artifact of no target")?;
+    let package = folder.file_name().context("a package in no folder")?.to_string_lossy();
+    let package = if package == "cli" { "tegata".into() } else { package };
+    let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
+    let name = format!("{package}/{kind}{target}");
+    Ok(Some(Binary { name, program: program.into(), folder: folder.into() }))
+}
+
+/// Runs them all and the examples in the documentation; `long` asks for more rounds.
+///
+/// Fails after the last one if any test failed.
+pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
+    let (alone, shared): (Vec<_>, Vec<_>) =
+        binaries.iter().partition(|it| ALONE.contains(&it.name.as_str()));
+    let processors = thread::available_parallelism()?.get();
+    let mut summary = Summary { all: binaries.len() + 1, ..Summary::default() };
+    side_by_side(&shared, processors, long, &mut summary)?;
+    side_by_side(&alone, 1, long, &mut summary)?;
+
+    let examples = "examples in the documentation";
+    let mut command = cargo(&["test", "--workspace", "--locked", "--doc"])?;
+    summary.add(&finish(examples, &mut command, long));
+
+    let Counts { passed, failed } = summary.counts;
+    if !summary.wrong.is_empty() {
+        bail!("{passed} passed, {failed} failed, in {}", summary.wrong.join(", "));
+    }
+    Ok(summary.counts)
+}
+
+/// What has come of the binaries so far.
+#[derive(Default)]
+struct Summary {
+    all: usize,
+    done: usize,
+    counts: Counts,
+    /// The binaries with failures.
+    wrong: Vec<String>,
+}
+
+impl Summary {
+    fn add(&mut self, end: &End) {
+        self.done += 1;
+        let Counts { passed, failed } = end.counts;
+        self.counts.passed += passed;
+        self.counts.failed += failed;
+        if failed > 0 {
+            self.wrong.push(end.name.clone());
+            println!("{}", end.output);
+        }
+        let (done, all, name) = (self.done, self.all, &end.name);
+        println!("[{done}/{all}] {name}: {passed} passed, {failed} failed ({})", minutes(end.time));
+    }
+}
+
+/// A binary that has run.
+struct End {
+    name: String,
+    counts: Counts,
+    output: String,
+    time: Duration,
+}
+
+/// Runs `binaries`, up to `width` at a time, in their order.
+fn side_by_side(
+    binaries: &[&Binary],
+    width: usize,
+    long: bool,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let queue = Mutex::new(binaries.iter());
+    let running: Mutex<Vec<(&str, Instant)>> = Mutex::default();
+    let (send, ends) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..width {
+            let send = send.clone();
+            let (queue, running) = (&queue, &running);
+            scope.spawn(move || {
+                loop {
+                    let Some(binary) = queue.lock().ok().and_then(|mut queue| queue.next()) else {
+                        return;
+                    };
+                    note(running, |all| all.push((&binary.name, now())));
+                    let mut command = Command::new(&binary.program);
+                    command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder);
+                    let end = finish(&binary.name, &mut command, long);
+                    note(running, |all| all.retain(|(name, _)| *name != binary.name));
+                    if send.send(end).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        loop {
+            match ends.recv_timeout(REPORT) {
+                Ok(end) => summary.add(&end),
+                Err(mpsc::RecvTimeoutError::Timeout) => note(&running, |all| {
+                    let line = |(name, since): &(&str, Instant)| {
+                        format!("{name} for {}", minutes(since.elapsed()))
+                    };
+                    let all: Vec<_> = all.iter().map(line).collect();
+                    println!("        … {}", all.join(", "));
+                }),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    })
+}
+
+fn note<'a>(
+    running: &Mutex<Vec<(&'a str, Instant)>>,
+    change: impl FnOnce(&mut Vec<(&'a str, Instant)>),
+) {
+    if let Ok(mut running) = running.lock() {
+        change(&mut running);
+    }
+}
+
+/// Runs one command of tests to its end.
+fn finish(name: &str, command: &mut Command, long: bool) -> End {
+    let start = now();
+    if long {
+        command.env("TEGATA_LONG", "1");
+    }
+    let (succeeded, output) = match command.stdin(Stdio::null()).output() {
+        Ok(it) => {
+            let streams = [it.stdout, it.stderr].concat();
+            (it.status.success(), String::from_utf8_lossy(&streams).into_owned())
+        }
+        Err(error) => (false, format!("{command:?} does not start: {error}")),
+    };
+    let mut counts = count(&output);
+    if !succeeded {
+        // A binary that crashed has counted nothing.
+        counts.failed = counts.failed.max(1);
+    }
+    End { name: name.to_owned(), counts, output, time: start.elapsed() }
+}
+
+/// Adds up the lines `test result: ok. 12 passed; 0 failed; …`.
+fn count(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in output.lines().filter(|line| line.starts_with("test result: ")) {
+        let number = |what: &str| -> u64 {
+            let words: Vec<_> = line.split([' ', ';']).collect();
+            let place = words.iter().position(|word| *word == what);
+            place.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+        };
+        counts.passed += number("passed");
+        counts.failed += number("failed");
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_counts_of_all_results_are_added_up() {
+        let output = "running 14 tests\n\
+            test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; finished in 0.01s\n\
+            test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(count(output), Counts { passed: 15, failed: 4 });
+        assert_eq!(count("Segmentation fault"), Counts::default());
+    }
+
+    #[test]
+    fn a_binary_that_crashes_or_is_missing_has_failed() {
+        let crashed = finish("it", Command::new("false").arg("x"), false);
+        assert_eq!(crashed.counts, Counts { passed: 0, failed: 1 });
+        let missing = finish("it", &mut Command::new("/nowhere/at/all"), false);
+        assert_eq!(missing.counts, Counts { passed: 0, failed: 1 });
+        assert!(missing.output.contains("/nowhere/at/all"), "{}", missing.output);
+    }
+
+    #[test]
+    fn only_test_binaries_are_run() {
+        let mut message = json!({
+            "reason": "compiler-artifact", "executable": "/t/crash-1", "profile": { "test": true },
+            "manifest_path": "/w/crates/cli/Cargo.toml",
+            "target": { "name": "crash", "kind": ["test"] },
+        });
+        let found = test_binary(&message).unwrap().unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.folder.as_path()),
+            ("tegata/crash", Path::new("/w/crates/cli"))
+        );
+        message["profile"]["test"] = false.into();
+        assert!(test_binary(&message).unwrap().is_none(), "that is the program itself");
+        assert!(test_binary(&json!({ "reason": "build-finished" })).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_binary_is_run_and_a_failure_is_counted() {
+        let program = |name: &str, program: &str| Binary {
+            name: name.into(),
+            program: program.into(),
+            folder: "/".into(),
+        };
+        let all = [program("a", "true"), program("b", "false"), program("c", "true")];
+        let mut summary = Summary::default();
+        side_by_side(&all.iter().collect::<Vec<_>>(), 2, false, &mut summary).unwrap();
+        assert_eq!((summary.done, summary.counts.failed), (3, 1));
+        assert_eq!(summary.wrong, ["b"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! What must not be named where: the right-hand column of ARCHITECTURE.md.
+
+use super::{place, rust_files};
+use std::{fs, path::Path};
+
+/// A folder, the words that its code must not contain, and why.
+const ABSENT: [(&str, &[&str], &str); 7] = [
+    (
+        "crates/token/src",
+        &["async fn", "tokio", "SystemTime", "std::fs", "std::net"],
+        "the token crate is pure: time, random bytes and input are its arguments",
+    ),
+    (
+        "crates/token/src",
+        &["rusqlite", "axum", "hyper"],
+        "the token crate knows neither store nor protocol",
+    ),
+    ("crates/store/src", &["axum", "hyper", "http::"], "the store knows no protocol"),
+    (
+        "crates/server/src",
+        &["rusqlite", "SELECT "],
+        "the server speaks to the store in the words of the domain",
+    ),
+    (
+        "crates/client/src",
+        &["tegata_store", "tegata_server", "rusqlite", "SELECT "],
+        "the client knows the authority by its API alone",
+    ),
+    (
+        "crates/cli/src",
+        &["rusqlite", "SELECT ", "INSERT ", "UPDATE ", "DELETE FROM"],
+        "the command line goes through the server or the store",
+    ),
+    (
+        "crates/cli/src",
+        &["policy::judge", "policy::admit", "judge(", "admit(", "View::"],
+        "the command line decides nothing: the rules are the server's",
+    ),
+];
+
+/// Reports every place where a word is that must not be there.
+pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (folder, words, why) in ABSENT {
+        for file in rust_files(&root.join(folder))? {
+            let text = fs::read_to_string(&file)?;
+            for (number, line) in text.lines().enumerate() {
+                let code = line.trim_start();
+                if code.starts_with("//") {
+                    continue;
+                }
+                for word in words.iter().filter(|word| code.contains(**word)) {
+                    let place = place(root, &file);
+                    wrong.push(format!("{place}:{}: `{word}`: {why}", number + 1));
+                }
+            }
+        }
+    }
+    Ok(wrong)
+}

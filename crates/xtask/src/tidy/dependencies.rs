@@ -1,0 +1,240 @@
+//! Every dependency has a reason, a licence that we accept, and one source.
+//!
+//! `deny.toml` is the list; `cargo deny` reads the same file in public, where it also
+//! compares the versions with the known advisories.
+
+use crate::cargo::{built, metadata};
+use anyhow::Context;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::{fs, path::Path};
+use toml::Table;
+
+const REASONS: &str = "docs/decisions/0001-dependencies.md";
+
+/// Reports every dependency that breaks a rule.
+pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let named = named(root)?;
+    let mut wrong = reasons(&named, &fs::read_to_string(root.join(REASONS))?);
+    wrong.extend(unused(root, &named)?);
+    let rules = fs::read_to_string(root.join("deny.toml"))?;
+    wrong.extend(denied(&rules.parse().context("deny.toml")?, &metadata()?, &built()?)?);
+    Ok(wrong)
+}
+
+/// The libraries that the manifests of the workspace and of the fuzzers name.
+fn named(root: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let workspace = manifest(&root.join("Cargo.toml"))?;
+    let fuzz = manifest(&root.join("fuzz/Cargo.toml"))?;
+    let tables = [workspace["workspace"].get("dependencies"), fuzz.get("dependencies")];
+    let all = tables.into_iter().flatten().filter_map(toml::Value::as_table).flatten();
+    Ok(all.filter(|(_, it)| it.get("path").is_none()).map(|(name, _)| name.clone()).collect())
+}
+
+fn manifest(file: &Path) -> anyhow::Result<Table> {
+    fs::read_to_string(file)?.parse().with_context(|| file.display().to_string())
+}
+
+/// Compares the libraries with the lines of the decision about them.
+fn reasons(named: &BTreeSet<String>, decision: &str) -> Vec<String> {
+    let rows = decision.lines().filter(|line| line.starts_with('|'));
+    let column = rows.filter_map(|row| row.split('|').nth(2));
+    let listed: BTreeSet<&str> =
+        column.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let missing = named
+        .iter()
+        .filter(|name| !listed.contains(name.as_str()))
+        .map(|name| format!("{REASONS}: `{name}` has no line that says why it is there"));
+    let gone = listed
+        .iter()
+        .filter(|name| !named.contains(**name))
+        .map(|name| format!("{REASONS}: `{name}` is not a dependency any more"));
+    missing.chain(gone).collect()
+}
+
+/// Reports what the workspace's manifest names and no crate uses.
+fn unused(root: &Path, named: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
+    let mut used = BTreeSet::new();
+    let mut manifests = vec![root.join("fuzz/Cargo.toml")];
+    for entry in fs::read_dir(root.join("crates"))? {
+        manifests.push(entry?.path().join("Cargo.toml"));
+    }
+    for file in manifests {
+        let manifest = manifest(&file)?;
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let table = manifest.get(table).and_then(toml::Value::as_table);
+            used.extend(table.into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+    }
+    let unused = named.difference(&used);
+    Ok(unused.map(|name| format!("Cargo.toml: no crate uses `{name}`")).collect())
+}
+
+/// Applies the bans, licences and sources of `rules` to those packages of `metadata` that
+/// are `built`.
+fn denied(
+    rules: &Table,
+    metadata: &Value,
+    built: &BTreeSet<String>,
+) -> anyhow::Result<Vec<String>> {
+    let licences = &rules["licenses"];
+    let allowed = texts(licences.get("allow"));
+    let sources = texts(rules["sources"].get("allow-registry"));
+    let bans = rules["bans"].get("deny").and_then(toml::Value::as_array);
+    let banned: BTreeSet<&str> =
+        bans.into_iter().flatten().filter_map(|it| it.get("crate")?.as_str()).collect();
+
+    let mut wrong = Vec::new();
+    for package in metadata["packages"].as_array().context("cargo metadata has no packages")? {
+        let name = package["name"].as_str().context("a package without a name")?;
+        let version = package["version"].as_str().unwrap_or_default();
+        // Optional dependencies that no feature asks for are listed and never built.
+        if !built.contains(&format!("{name} {version}")) {
+            continue;
+        }
+        if banned.contains(name) {
+            wrong.push(format!("{name} {version} is banned by deny.toml"));
+        }
+        let licence = package["license"].as_str().unwrap_or_default();
+        if !accepts(licence, &allowed) {
+            wrong.push(format!("{name} {version}: deny.toml does not allow `{licence}`"));
+        }
+        // The crates of the workspace have none.
+        if let Some(source) = package["source"].as_str() {
+            let url = source.split_once('+').map_or(source, |(_, url)| url);
+            if !sources.contains(url) {
+                wrong.push(format!(
+                    "{name} {version} comes from {url}, which deny.toml does not allow"
+                ));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+fn texts(array: Option<&toml::Value>) -> BTreeSet<&str> {
+    array
+        .and_then(toml::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.as_str())
+        .collect()
+}
+
+/// Whether a licence expression can be met with the `allowed` licences alone. `A / B`
+/// is how old packages write `A OR B`.
+fn accepts(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words = spaced.split_whitespace().peekable();
+    let met = either(&mut words, allowed);
+    met && words.next().is_none()
+}
+
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+fn either(words: &mut Words, allowed: &BTreeSet<&str>) -> bool {
+    let mut met = all(words, allowed);
+    while words.next_if_eq(&"OR").is_some() {
+        met |= all(words, allowed);
+    }
+    met
+}
+
+fn all(words: &mut Words, allowed: &BTreeSet<&str>) -> bool {
+    let mut met = one(words, allowed);
+    while words.next_if_eq(&"AND").is_some() {
+        met &= one(words, allowed);
+    }
+    met
+}
+
+fn one(words: &mut Words, allowed: &BTreeSet<&str>) -> bool {
+    match words.next() {
+        Some("(") => {
+            let met = either(words, allowed);
+            words.next() == Some(")") && met
+        }
+        Some(licence) if words.next_if_eq(&"WITH").is_some() => {
+            let exception = words.next().unwrap_or_default();
+            allowed.contains(format!("{licence} WITH {exception}").as_str())
+        }
+        Some(licence) => allowed.contains(licence),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rules() -> Table {
+        r#"
+        [licenses]
+        allow = ["MIT", "Apache-2.0", "ISC"]
+        [bans]
+        deny = [{ crate = "openssl-sys", reason = "one library for cryptography" }]
+        [sources]
+        allow-registry = ["https://github.com/rust-lang/crates.io-index"]
+        "#
+        .parse()
+        .unwrap()
+    }
+
+    fn broken(package: Value) -> Vec<String> {
+        let mut other = package.clone();
+        (other["name"], other["license"]) = ("other".into(), "never built".into());
+        let built = ["a 1.0.0".into(), "openssl-sys 1.0.0".into()].into();
+        denied(&rules(), &json!({ "packages": [package, other] }), &built).unwrap()
+    }
+
+    #[test]
+    fn a_ban_a_licence_and_a_source_are_reported() {
+        let home = "registry+https://github.com/rust-lang/crates.io-index";
+        let good = json!({ "name": "a", "version": "1.0.0", "license": "MIT", "source": home });
+        assert!(broken(good.clone()).is_empty());
+        let other = |key: &str, value: &str| {
+            let mut package = good.clone();
+            package[key] = value.into();
+            broken(package)
+        };
+        assert_eq!(other("name", "openssl-sys"), ["openssl-sys 1.0.0 is banned by deny.toml"]);
+        assert_eq!(other("license", "GPL-3.0"), ["a 1.0.0: deny.toml does not allow `GPL-3.0`"]);
+        assert_eq!(other("license", ""), ["a 1.0.0: deny.toml does not allow ``"]);
+        let source = other("source", "git+https://example.com/a");
+        assert_eq!(
+            source,
+            ["a 1.0.0 comes from https://example.com/a, which deny.toml does not allow"]
+        );
+    }
+
+    #[test]
+    fn licence_expressions_are_met_as_they_are_written() {
+        let allowed = ["MIT", "Apache-2.0", "ISC"].into();
+        for good in ["MIT", "GPL-3.0 OR MIT", "MIT/Zlib", "ISC AND (Zlib OR MIT) AND Apache-2.0"] {
+            assert!(accepts(good, &allowed), "{good}");
+        }
+        let exception = "Apache-2.0 WITH LLVM-exception";
+        for bad in [
+            "",
+            "MIT AND Zlib",
+            "ISC AND (Zlib OR MIT",
+            "MIT ISC",
+            exception,
+            "(MIT AND Zlib) OR BSD",
+        ] {
+            assert!(!accepts(bad, &allowed), "{bad}");
+        }
+        assert!(accepts(exception, &[exception].into()));
+    }
+
+    #[test]
+    fn a_library_without_a_reason_and_a_reason_without_a_library_are_reported() {
+        let named = ["serde".to_owned(), "toml".to_owned()].into();
+        let wrong =
+            reasons(&named, "| for | library | because |\n| JSON | `serde`, `insta` | `x` |\n");
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong[0].contains("`toml` has no line"), "{wrong:?}");
+        assert!(wrong[1].contains("`insta` is not"), "{wrong:?}");
+    }
+}

@@ -1,0 +1,239 @@
+//! No circles between the modules of a crate: where two modules use each other, neither
+//! can be read, tested or moved alone.
+//!
+//! The imports and paths of the sources are scanned; names that a parent re-exports
+//! lead to where they are defined. What a module and its own parent use of each other
+//! is no circle, and neither is what tests use.
+
+mod paths;
+
+use paths::{Path as Names, Source};
+use std::collections::{BTreeMap, BTreeSet};
+use std::{fs, path::Path};
+
+/// The circles that there still are: the crate and all modules of one circle. A circle
+/// may lose members, and a line goes when its circle is gone; no line is added.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("bench", &["assertions", "authority"]),
+    ("bench", &["decide", "floor"]),
+    ("cli", &["log", "serve"]),
+    ("client", &["agent::http", "agent::run"]),
+    (
+        "server",
+        &[
+            "admin_token",
+            "audit",
+            "authority",
+            "config",
+            "door",
+            "face",
+            "health",
+            "jobs",
+            "metrics",
+            "warnings",
+        ],
+    ),
+    ("store", &["act", "audit"]),
+    ("store", &["endings", "sqlite"]),
+    (
+        "store",
+        &[
+            "sqlite::admin",
+            "sqlite::audit",
+            "sqlite::end",
+            "sqlite::issue",
+            "sqlite::mark",
+            "sqlite::open",
+            "sqlite::recover",
+            "sqlite::writer",
+        ],
+    ),
+    ("token", &["policy", "view"]),
+];
+
+/// One module per file, by its path in the crate.
+type Modules = BTreeMap<Names, Source>;
+
+/// Reports every circle that is not known, and every known one that is gone.
+pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut met = BTreeSet::new();
+    let mut crates: Vec<_> = fs::read_dir(root.join("crates"))?.collect::<Result<_, _>>()?;
+    crates.sort_by_key(|it| it.file_name());
+    for entry in crates {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        for circle in circles(&read(&entry.path().join("src"))?) {
+            let known = KNOWN.iter().position(|(of, modules)| {
+                *of == name && circle.iter().all(|it| modules.contains(&it.as_str()))
+            });
+            match known {
+                Some(line) => drop(met.insert(line)),
+                None => wrong.push(format!(
+                    "crates/{name}: these modules use each other in a circle: {}",
+                    circle.join(", ")
+                )),
+            }
+        }
+    }
+    for (line, (name, modules)) in KNOWN.iter().enumerate() {
+        if !met.contains(&line) {
+            let modules = modules.join(", ");
+            wrong.push(format!("crates/{name}: no circle is left of {modules}: delete its line"));
+        }
+    }
+    Ok(wrong)
+}
+
+/// The modules of the crate whose sources are in `folder`.
+fn read(folder: &Path) -> anyhow::Result<Modules> {
+    let mut modules = Modules::new();
+    for file in super::rust_files(folder)? {
+        let inside = file.strip_prefix(folder)?.with_extension("");
+        let mut path: Names =
+            inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if path.last().is_some_and(|it| it == "mod" || it == "lib" || it == "main") {
+            path.pop();
+        }
+        // A test module in a file of its own is no part of the product.
+        if path.last().is_none_or(|it| it != "tests") {
+            modules.entry(path.clone()).or_default().read(&path, &fs::read_to_string(&file)?);
+        }
+    }
+    Ok(modules)
+}
+
+/// All circles between siblings, each as the sorted paths of its modules.
+fn circles(modules: &Modules) -> Vec<Vec<String>> {
+    // For each parent, which child uses which.
+    let mut uses: BTreeMap<Names, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    let targets: Vec<(&Names, Names)> = modules
+        .iter()
+        .flat_map(|(path, source)| {
+            source.uses.iter().map(move |used| (path, resolve(modules, used)))
+        })
+        .collect();
+    for (from, to) in &targets {
+        let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+        if let (Some(child), Some(used)) = (from.get(common), to.get(common)) {
+            let parent = uses.entry(from[..common].to_vec()).or_default();
+            parent.entry(child).or_default().insert(used);
+        }
+    }
+    let mut found = Vec::new();
+    for (parent, edges) in &uses {
+        let reached: BTreeMap<&str, BTreeSet<&str>> =
+            edges.keys().map(|child| (*child, reach(edges, child))).collect();
+        let mut done = BTreeSet::new();
+        for (child, reaches) in &reached {
+            let circle: Vec<&str> = reaches
+                .iter()
+                .copied()
+                .filter(|it| reached.get(it).is_some_and(|back| back.contains(child)))
+                .collect();
+            if circle.contains(child) && circle.len() > 1 && done.insert(circle.clone()) {
+                let whole =
+                    |it: &&str| [parent.as_slice(), &[(*it).to_owned()]].concat().join("::");
+                found.push(circle.iter().map(whole).collect());
+            }
+        }
+    }
+    found
+}
+
+/// What can be reached from `start` by one use or more.
+fn reach<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>, start: &str) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&str> = vec![start];
+    while let Some(at) = open.pop() {
+        for next in edges.get(at).into_iter().flatten() {
+            if reached.insert(*next) {
+                open.push(next);
+            }
+        }
+    }
+    reached
+}
+
+/// The module that a used path leads to, through the re-exports on its way.
+fn resolve(modules: &Modules, used: &Names) -> Names {
+    let mut path = used.clone();
+    // Re-exports of re-exports end; a limit costs less than the proof.
+    for _ in 0..8 {
+        let deepest = (0..=path.len()).rev().find(|n| modules.contains_key(&path[..*n]));
+        let inside = deepest.unwrap_or(0);
+        let renamed = path.get(inside).and_then(|name| {
+            let source = modules.get(&path[..inside])?;
+            let defines = |it: &&Names| modules.get(*it).is_some_and(|it| it.items.contains(name));
+            let renamed = source.names.get(name).cloned();
+            renamed.or_else(|| {
+                Some([source.globs.iter().find(defines)?, &[name.clone()][..]].concat())
+            })
+        });
+        match renamed {
+            Some(target) if target != path => path = [target, path[inside + 1..].to_vec()].concat(),
+            _ => return path[..inside].to_vec(),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+        let mut modules = Modules::new();
+        for (path, text) in files {
+            let path: Names =
+                path.split("::").filter(|it| !it.is_empty()).map(Into::into).collect();
+            modules.entry(path.clone()).or_default().read(&path, text);
+        }
+        circles(&modules)
+    }
+
+    #[test]
+    fn two_siblings_that_use_each_other_are_a_circle() {
+        let a = ("a", "use crate::b::B;");
+        assert_eq!(found(&[("", ""), a, ("b", "fn f() { super::a::g() }")]), [["a", "b"]]);
+        assert!(found(&[("", ""), a, ("b", "use std::fs;")]).is_empty());
+    }
+
+    #[test]
+    fn a_circle_of_three_is_found_through_groups_and_deeper_modules() {
+        let files = [
+            ("", ""),
+            ("a", "use crate::{b::{B, deep::C}, other};"),
+            ("b", ""),
+            ("b::deep", "use crate::c;"),
+            ("c", "use super::a::{self, A as X};"),
+            ("other", ""),
+        ];
+        assert_eq!(found(&files), [["a", "b", "c"]]);
+    }
+
+    #[test]
+    fn a_re_export_hides_no_circle() {
+        let root = ("", "mod a; mod b; pub use b::B;");
+        assert_eq!(found(&[root, ("a", "use crate::B;"), ("b", "use crate::a;")]), [["a", "b"]]);
+    }
+
+    #[test]
+    fn importing_everything_hides_no_circle() {
+        let root = ("", "mod a; mod b; pub use b::*;");
+        let b = ("b", "use crate::a;\npub struct B;");
+        assert_eq!(found(&[root, ("a", "use crate::B;"), b]), [["a", "b"]]);
+    }
+
+    #[test]
+    fn parents_tests_comments_and_texts_make_no_circle() {
+        let files = [
+            ("", "mod a; mod b; use a::A;"),
+            ("a", "use super::Root;\nuse crate::b::B;"),
+            (
+                "b",
+                "// use crate::a\nconst X: &str = \"crate::a\";\n#[cfg(test)]\nmod tests { use crate::a::A; }",
+            ),
+        ];
+        assert!(found(&files).is_empty());
+    }
+}
