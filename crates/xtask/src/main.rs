@@ -24,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   book            the book as a website, with mdbook
   reference       write the book's pages that are made from the code
   tidy            the rules of the house that no compiler checks
+  tidy --write    the picture of the modules in ARCHITECTURE.md, drawn anew
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -40,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         ["book"] => book::run(),
         ["reference"] => reference::run(),
         ["tidy"] => tidy::run(),
+        ["tidy", "--write"] => tidy::write(),
         _ => anyhow::bail!(USAGE),
     }
 }

@@ -3,6 +3,9 @@
 mod absences;
 mod dependencies;
 mod modules;
+mod names;
+mod picture;
+mod sizes;
 
 use crate::setup::workspace;
 use anyhow::{Context, bail};
@@ -23,6 +26,9 @@ pub fn run() -> anyhow::Result<()> {
         named_paths,
         migrations,
         decisions,
+        names::check,
+        sizes::check,
+        picture::check,
     ];
     for rule in rules {
         wrong.extend(rule(&root)?);
@@ -31,6 +37,11 @@ pub fn run() -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("{}", wrong.join("\n"))
+}
+
+/// Writes the picture of the modules anew.
+pub fn write() -> anyhow::Result<()> {
+    picture::write(&workspace()?)
 }
 
 /// Every file begins by saying what it is for.

@@ -54,6 +54,9 @@ const KNOWN: &[(&str, &[&str])] = &[
 /// One module per file, by its path in the crate.
 type Modules = BTreeMap<Names, Source>;
 
+/// Who of some siblings uses whom.
+pub type Uses = BTreeMap<String, BTreeSet<String>>;
+
 /// Reports every circle that is not known, and every known one that is gone.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
@@ -102,27 +105,37 @@ fn read(folder: &Path) -> anyhow::Result<Modules> {
     Ok(modules)
 }
 
-/// All circles between siblings, each as the sorted paths of its modules.
-fn circles(modules: &Modules) -> Vec<Vec<String>> {
-    // For each parent, which child uses which.
-    let mut uses: BTreeMap<Names, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
-    let targets: Vec<(&Names, Names)> = modules
-        .iter()
-        .flat_map(|(path, source)| {
-            source.uses.iter().map(move |used| (path, resolve(modules, used)))
-        })
-        .collect();
-    for (from, to) in &targets {
-        let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-        if let (Some(child), Some(used)) = (from.get(common), to.get(common)) {
-            let parent = uses.entry(from[..common].to_vec()).or_default();
-            parent.entry(child).or_default().insert(used);
+/// Which modules in the sources of `folder` use which of their siblings, by parent.
+pub fn uses(folder: &Path) -> anyhow::Result<BTreeMap<Names, Uses>> {
+    Ok(siblings(&read(folder)?))
+}
+
+/// For each parent, which of its children use which.
+fn siblings(modules: &Modules) -> BTreeMap<Names, Uses> {
+    let mut uses: BTreeMap<Names, Uses> = BTreeMap::new();
+    for path in modules.keys() {
+        if let Some((own, parent)) = path.split_last() {
+            uses.entry(parent.to_vec()).or_default().entry(own.clone()).or_default();
         }
     }
+    for (from, source) in modules {
+        for to in source.uses.iter().map(|used| resolve(modules, used)) {
+            let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+            if let (Some(child), Some(used)) = (from.get(common), to.get(common)) {
+                let parent = uses.entry(from[..common].to_vec()).or_default();
+                parent.entry(child.clone()).or_default().insert(used.clone());
+            }
+        }
+    }
+    uses
+}
+
+/// All circles between siblings, each as the sorted paths of its modules.
+fn circles(modules: &Modules) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for (parent, edges) in &uses {
+    for (parent, edges) in &siblings(modules) {
         let reached: BTreeMap<&str, BTreeSet<&str>> =
-            edges.keys().map(|child| (*child, reach(edges, child))).collect();
+            edges.keys().map(|child| (child.as_str(), reach(edges, child))).collect();
         let mut done = BTreeSet::new();
         for (child, reaches) in &reached {
             let circle: Vec<&str> = reaches
@@ -141,12 +154,12 @@ fn circles(modules: &Modules) -> Vec<Vec<String>> {
 }
 
 /// What can be reached from `start` by one use or more.
-fn reach<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>, start: &str) -> BTreeSet<&'a str> {
+fn reach<'a>(edges: &'a Uses, start: &'a str) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut open: Vec<&str> = vec![start];
     while let Some(at) = open.pop() {
         for next in edges.get(at).into_iter().flatten() {
-            if reached.insert(*next) {
+            if reached.insert(next.as_str()) {
                 open.push(next);
             }
         }

@@ -1,0 +1,97 @@
+//! How long files and functions may be.
+
+use super::{place, rust_files};
+use std::{fs, path::Path};
+
+/// Lines of a file under `src`.
+const FILE: usize = 450;
+/// Lines of a function, from its signature to its last brace.
+const FUNCTION: usize = 60;
+/// Of a thousand functions, so many may be longer.
+const LONGER: usize = 5;
+
+/// Reports files that are too long, and all long functions if they are too many.
+pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut long = Vec::new();
+    let mut count = 0;
+    for entry in fs::read_dir(root.join("crates"))? {
+        for file in rust_files(&entry?.path().join("src"))? {
+            let text = fs::read_to_string(&file)?;
+            let (place, lines) = (place(root, &file), text.lines().count());
+            if lines > FILE {
+                wrong.push(format!("{place}: {lines} lines, where {FILE} are allowed: split it"));
+            }
+            for function in functions(&text) {
+                count += 1;
+                if function.lines > FUNCTION {
+                    let Function { name, at, lines } = function;
+                    long.push(format!("{place}:{at}: `{name}` has {lines} lines"));
+                }
+            }
+        }
+    }
+    let allowed = count * LONGER / 1000;
+    if long.len() > allowed {
+        let found = long.len();
+        wrong.push(format!("{found} of {count} functions are longer than {FUNCTION} lines, where {allowed} are allowed:"));
+        wrong.extend(long);
+    }
+    wrong.sort();
+    Ok(wrong)
+}
+
+struct Function<'a> {
+    name: &'a str,
+    at: usize,
+    lines: usize,
+}
+
+/// The functions of a formatted source: the formatter puts the last brace of one below
+/// the first letter of its signature.
+fn functions(text: &str) -> Vec<Function<'_>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = line.len() - code.len();
+        let Some(name) = name_of(code) else { continue };
+        let ends = |it: &&str| {
+            let rest = it.trim_start();
+            it.len() - rest.len() == indent && (rest == "}" || rest.ends_with(';'))
+                || rest.ends_with('}') && it == line
+        };
+        if let Some(length) = lines[at..].iter().position(ends) {
+            found.push(Function { name, at: at + 1, lines: length + 1 });
+        }
+    }
+    found
+}
+
+/// The name of the function whose signature begins with this line.
+fn name_of(code: &str) -> Option<&str> {
+    let mut words = code.split_whitespace();
+    let qualifiers = ["const", "async", "unsafe", "extern"];
+    let word = words.find(|it| !it.starts_with("pub") && !qualifiers.contains(it))?;
+    let name = (word == "fn").then(|| words.next())??;
+    Some(name.split(['(', '<']).next().unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_measured_from_signature_to_brace() {
+        let text = "fn a() {}\n\nimpl B {\n    pub(super) async fn c<T>(\n        x: T,\n    ) {\n        d(|| {\n        });\n    }\n\n    fn declared(&self);\n}\n";
+        let found: Vec<_> = functions(text).iter().map(|it| (it.name, it.at, it.lines)).collect();
+        assert_eq!(found, [("a", 1, 1), ("c", 4, 6), ("declared", 11, 1)]);
+    }
+
+    #[test]
+    fn what_only_mentions_a_function_is_none() {
+        assert_eq!(name_of("let act: fn(u8) = f;"), None);
+        assert_eq!(name_of("// fn a() {"), None);
+        assert_eq!(name_of("pub const fn a() {"), Some("a"));
+    }
+}
