@@ -2,7 +2,7 @@
 
 use super::json;
 use serde_json::Value;
-use tegata_server::face::admin::fuzzing;
+use tegata_server::api::admin::fuzzing;
 
 /// Whatever a call takes is one JSON object without a repeated or unknown member;
 /// whatever it refuses is refused as the caller's mistake, with a way out.

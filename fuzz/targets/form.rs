@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use std::collections::BTreeMap;
-use tegata_server::form::{BadForm, Form, pairs};
+use tegata_server::api::form::{BadForm, Form, pairs};
 
 /// The reader agrees with one that was written without a thought of speed.
 pub fn any(data: &[u8]) {

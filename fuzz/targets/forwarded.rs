@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
-use tegata_server::source::TrustedProxies;
+use tegata_server::http::proxies::TrustedProxies;
 
 /// A stranger's word is never taken; a proxy's only as far as the proxies go.
 pub fn any(data: &[u8]) {

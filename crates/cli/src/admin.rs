@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
-use tegata_server::admin_token::{self, Taken};
+use tegata_server::authority::admin_token::{self, Taken};
 
 #[derive(Subcommand)]
 pub enum Verb {

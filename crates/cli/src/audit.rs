@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -16,12 +17,12 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
-use tegata_server::{
+use tegata_server::authority::{
     audit::{anchored, verify_offline},
-    config::Place,
     keeping::accept_audit,
+    place::Place,
 };
-use tegata_store::audit::{Anchored, Report, Seal, SealedRow, Verifier, from_hex, hex};
+use tegata_store::audit::{Anchored, Report, Seal, SealedRow, Verifier};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 
 #[derive(Subcommand)]
@@ -199,13 +200,14 @@ pub async fn verify(
 
 fn as_json(report: &Report, key: &VerifyingKey) -> anyhow::Result<Value> {
     let mut answer = serde_json::to_value(report)?;
-    answer["public_key"] = hex(&key.to_bytes()).into();
+    answer["public_key"] = HEXLOWER.encode(&key.to_bytes()).into();
     Ok(answer)
 }
 
 fn key_of(text: &str) -> anyhow::Result<VerifyingKey> {
     let wrong = || BadUsage("--public-key: 64 hex digits, as `tegata audit verify` shows".into());
-    let bytes = from_hex(text).and_then(|it| it.try_into().ok()).ok_or_else(wrong)?;
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+    let bytes = bytes.and_then(|it| it.try_into().ok()).ok_or_else(wrong)?;
     Ok(VerifyingKey::from_bytes(bytes).map_err(|_| wrong())?)
 }
 

@@ -5,7 +5,7 @@ use crate::{failure::BadUsage, output::Output, place::Where};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
-use tegata_server::keeping;
+use tegata_server::authority::keeping;
 use tegata_store::sqlite::{self, Recovery};
 use tegata_token::time::UnixTime;
 

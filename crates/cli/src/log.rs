@@ -3,7 +3,7 @@
 
 use crate::{failure::BadUsage, serve::LogFormat};
 use std::io::IsTerminal;
-use tegata_server::traces::{Exporter, TRACES};
+use tegata_server::http::traces::{Exporter, TRACES};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::Path;
-use tegata_server::keeping;
+use tegata_server::authority::keeping;
 use tegata_store::sqlite::{Look, OpenError};
 use tegata_token::key::KeyState;
 

@@ -39,7 +39,11 @@ impl Output {
 
     /// Prints what a dry run found.
     pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
-        self.told(answer, &serde_json::json!({ "would_revoke": answer["would_revoke"] }))
+        let mut table = serde_json::json!({ "would_revoke": answer["revoked"] });
+        if answer["stateless_too"] == true {
+            table["stateless_too"] = true.into();
+        }
+        self.told(answer, &table)
     }
 
     /// Whether programs are to read it.

@@ -3,7 +3,7 @@
 
 use crate::serve::{Given, StoreAddress};
 use std::path::PathBuf;
-use tegata_server::config::Place;
+use tegata_server::authority::place::Place;
 
 /// Which store, and the files beside it.
 #[derive(clap::Args)]

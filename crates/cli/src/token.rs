@@ -346,11 +346,7 @@ impl Telling {
         }
         let answer = api.post_and_wait(path, &what, self.wait).await?;
         if self.dry_run {
-            let mut table = json!({ "would_revoke": answer["revoked"] });
-            if answer["stateless_too"] == true {
-                table["stateless_too"] = true.into();
-            }
-            return out.told(&answer, &table);
+            return out.rehearsed(&answer);
         }
         out.thing(&answer, &["revoked", "position"])
     }

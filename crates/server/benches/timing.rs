@@ -8,12 +8,12 @@ use std::{
     future::Future,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Instant,
 };
 use tegata_server::{
-    authority::{Authority, ending_of},
-    chance,
-    config::{AdminToken, Settings},
+    authority::{Authority, actor::Actor, admin::InChannel, admin_token::AdminToken, chance},
+    config::Settings,
     serve::serve,
 };
 use tegata_token::{
@@ -68,10 +68,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(authority: &Authority) -> Self {
-        let by = || authority.by("timing", None, None);
-        let provider = authority.create_provider("timing", by()).await.expect("a provider").id;
-        let made = authority.create_channel(provider, "timing", ChannelType::MessagingApi, by());
+    async fn new(authority: &Arc<Authority>) -> Self {
+        let admin = authority.admin(Actor::Root, None);
+        let provider = admin.create_provider("timing").await.expect("a provider").id;
+        let made = admin.create_channel(provider, "timing", ChannelType::MessagingApi);
         let (channel, secret) = made.await.expect("a channel");
         let request = IssueRequest {
             kind: Kind::ShortLived,
@@ -80,8 +80,8 @@ impl Scene {
             idempotency: None,
         };
         let token = authority.issue(request, channel.id, None).await.expect("a token");
-        let ending = ending_of(&token.claims);
-        authority.end(channel.id, ending, false, by()).await.expect("ended");
+        let one = InChannel::Token(token.reveal().to_owned());
+        admin.revoke_in_channel(channel.id, one, false).await.expect("revoked");
         let token = token.reveal();
         let number = (channel.id.number() + 1) % 10_000_000_000;
         Self {

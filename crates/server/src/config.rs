@@ -2,13 +2,17 @@
 //! is the command line's business.
 
 use crate::{
-    door::TlsFiles,
-    limits::Rates,
-    source::TrustedProxies,
-    warnings::{self, webhook},
+    authority::{
+        admin_token::AdminToken,
+        audit::KEPT_DAYS,
+        limits::Rates,
+        place::Place,
+        signing_keys::JWKS_CACHE,
+        warnings::{self, webhook},
+    },
+    http::{TlsFiles, proxies::TrustedProxies},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use tegata_token::secret::{HashedSecret, PlainSecret};
 
 /// All settings of `serve`.
 #[derive(Debug, Clone)]
@@ -81,7 +85,7 @@ impl Settings {
             connections: 10_000,
             idle_timeout: Duration::from_secs(75),
             rates: Rates::default(),
-            audit_days: crate::audit::KEPT_DAYS,
+            audit_days: KEPT_DAYS,
             keep_ended_days: 30,
             warn: warnings::Policy::default(),
             webhook: None,
@@ -90,81 +94,5 @@ impl Settings {
             least_free_disk: 64 << 20,
             drain_delay: Duration::ZERO,
         }
-    }
-}
-
-/// Where an authority keeps its files.
-#[derive(Debug, Clone, Default)]
-pub struct Place {
-    /// The SQLite file.
-    pub store: PathBuf,
-    /// The master key's file; `master.key` beside the store unless set.
-    pub master_key_file: Option<PathBuf>,
-    /// The file of the mark that tells whether the store went backwards; beside the
-    /// master key, with the store's name and `.mark`, unless set.
-    pub mark_file: Option<PathBuf>,
-}
-
-impl Place {
-    /// The master key's file.
-    #[must_use]
-    pub fn master_key(&self) -> PathBuf {
-        self.master_key_file.clone().unwrap_or_else(|| self.store.with_file_name("master.key"))
-    }
-
-    /// The mark's file.
-    #[must_use]
-    pub fn mark(&self) -> PathBuf {
-        let beside = || {
-            let mut name = self.store.file_name().unwrap_or_default().to_owned();
-            name.push(".mark");
-            self.master_key().with_file_name(name)
-        };
-        self.mark_file.clone().unwrap_or_else(beside)
-    }
-
-    /// The file that keeps the newest seal of the audit, beside the mark.
-    #[must_use]
-    pub fn audit_mark(&self) -> PathBuf {
-        let mut name = self.mark().into_os_string();
-        name.push(".audit");
-        name.into()
-    }
-
-    /// The file of the administrator's token, where none was set.
-    #[must_use]
-    pub fn admin_token(&self) -> PathBuf {
-        self.master_key().with_file_name("admin.token")
-    }
-}
-
-/// For how long the JWKS may be cached.
-pub const JWKS_CACHE: Duration = Duration::from_secs(15 * 60);
-
-/// The token that administrators show. Only its hash is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct AdminToken(HashedSecret);
-
-/// The administrator's token is too short to be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the administrator's token must have at least 32 characters")]
-pub struct TooShort;
-
-impl AdminToken {
-    /// The token that `text` is.
-    ///
-    /// # Errors
-    /// [`TooShort`].
-    pub fn new(text: &PlainSecret) -> Result<Self, TooShort> {
-        if text.reveal().chars().count() < 32 {
-            return Err(TooShort);
-        }
-        Ok(Self(text.hash()))
-    }
-
-    /// Whether `shown` is it.
-    #[must_use]
-    pub fn is(&self, shown: &PlainSecret) -> bool {
-        self.0.is_of(shown)
     }
 }

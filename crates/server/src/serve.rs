@@ -1,19 +1,21 @@
 //! From settings to a running server, and down again.
 
 use crate::{
-    admin_token::{self, TokenSource},
-    authority::{self, Authority, Memory},
-    chance,
+    api::{
+        self, Shows,
+        app::{App, CertificateUntil},
+    },
+    authority::{
+        self, Authority, Memory,
+        admin_token::{self, TokenSource},
+        chance,
+        health::Health,
+        jobs::{self, Jobs},
+        record,
+        warnings::{job::Warnings, webhook::Webhook},
+    },
     config::Settings,
-    descriptors,
-    door::{self, BadCertificate, Tls},
-    face::{App, Shows},
-    health::Health,
-    jobs,
-    limits::Limits,
-    metrics::Metrics,
-    record,
-    warnings::{Warnings, webhook::Webhook},
+    http::{self, BadCertificate, Tls, descriptors},
 };
 use std::{
     io,
@@ -22,10 +24,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::{
-    Store,
-    sqlite::{MarkFile, OpenError, Options, SqliteStore},
-};
+use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
 use tegata_token::time::DAY;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -45,7 +44,8 @@ pub struct Running {
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, where none was set.
     pub admin_token_file: Option<PathBuf>,
-    app: Arc<App>,
+    health: Arc<Health>,
+    tls: Option<Arc<Tls>>,
     drain_delay: Duration,
     stop: CancellationToken,
     work: JoinHandle<()>,
@@ -107,14 +107,10 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         ..Options::default()
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
-    let store_figures = store.figures();
     let master_key = place.master_key();
     let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
-    let metrics = Arc::new(Metrics::new(store_figures));
-    let steady = authority.clock().steady();
-    let limits = Limits::new(settings.rates, metrics.throttled.clone(), steady);
-    let authority = authority.limited(limits).audited(place.audit_mark(), settings.audit_days);
-    authority.audit().begin(authority.store()).await.map_err(authority::StartError::from)?;
+    let authority = authority.limited(settings.rates).warned(settings.warn);
+    let authority = authority.audited(place.audit_mark(), settings.audit_days).await?;
     let authority = Arc::new(authority);
     let (admin_token, admin_token_file) = match (settings.admin_token, settings.admin_token_file) {
         (Some(token), _) => (token.into(), None),
@@ -127,43 +123,59 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let admin_token = admin_token.recorded(&record::path(&place.store));
 
     let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
+    let warnings = Warnings::new(webhook, api::admin::render_warning);
     let key_age = i64::from(settings.signing_key_days) * DAY;
-    let app = Arc::new(App {
-        metrics,
-        health: Health::new(place.store, settings.least_free_disk, key_age, steady),
-        dev: settings.dev,
-        admin_token: Arc::new(admin_token),
+    let health = Arc::new(Health::new(
+        place.store,
+        settings.least_free_disk,
+        key_age,
+        authority.clock().steady(),
+    ));
+    let admin_token = Arc::new(admin_token);
+    let jobs = Arc::new(Jobs {
+        authority: authority.clone(),
+        health: health.clone(),
+        admin_token: admin_token.clone(),
+        warnings,
         key_promotion_delay: settings.key_promotion_delay,
         keep_ended_days: settings.keep_ended_days,
         swept_to: AtomicI64::new(0),
-        warnings: Warnings::new(settings.warn, webhook),
-        tls: tls.clone(),
-        trusted_proxies: settings.trusted_proxies,
-        authority: authority.clone(),
     });
+    let until = |tls: Arc<Tls>| -> CertificateUntil { Box::new(move || tls.until()) };
+    let app = Arc::new(App {
+        authority: authority.clone(),
+        health: health.clone(),
+        metrics: authority.metrics().clone(),
+        dev: settings.dev,
+        admin_token,
+        jobs: jobs.clone(),
+        certificate_until: tls.clone().map(until),
+    });
+    let trusted_proxies = Arc::new(settings.trusted_proxies);
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
     let (admin_address, metrics_address) = (listeners.admin, listeners.metrics);
     let doors = TaskTracker::new();
     let places = descriptors::places(settings.connections, listeners.all.len());
     for (listener, shows) in listeners.all {
-        let terms = door::Terms {
+        let terms = http::Terms {
             shows,
             connections: places,
             idle: settings.idle_timeout,
             tls: tls.clone(),
+            trusted_proxies: trusted_proxies.clone(),
         };
-        doors.spawn(door::serve(app.clone(), listener, terms, stop.clone()));
+        doors.spawn(http::serve(app.clone(), listener, terms, stop.clone()));
     }
-    if let Some(tls) = tls {
-        doors.spawn(tls.watch(stop.clone()));
+    if let Some(tls) = &tls {
+        doors.spawn(tls.clone().watch(stop.clone()));
     }
     doors.close();
-    let (store_of, stop_too, app_too) = (authority.clone(), stop.clone(), app.clone());
+    let (serving, stop_too) = (authority.clone(), stop.clone());
     let work = tokio::spawn(async move {
-        let jobs = tokio::spawn(jobs::run_until(app_too, drained.clone()));
+        let jobs = tokio::spawn(jobs::run_until(jobs, drained.clone()));
         tokio::select! {
             () = doors.wait() => {}
-            () = store_of.store().stopped() => {
+            () = serving.stopped() => {
                 tracing::error!("the store has given up; so does the server");
                 stop_too.cancel();
             }
@@ -178,7 +190,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         metrics_address,
         authority,
         admin_token_file,
-        app,
+        health,
+        tls,
         drain_delay: settings.drain_delay,
         stop,
         work,
@@ -240,19 +253,19 @@ impl Running {
     /// Comes back only when the store has given up, and the server with it: start
     /// again, and see what is there.
     pub async fn failed(&self) {
-        self.authority.store().stopped().await;
+        self.authority.stopped().await;
     }
 
     /// `https` or `http`: how each of its addresses is spoken to.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
-        if self.app.tls.is_some() { "https" } else { "http" }
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// Reads again what an operator may change in files while the server runs. What
     /// is no good is refused with a line in the log, and the old stays in force.
     pub async fn reload(&self) {
-        if let Some(tls) = self.app.tls.clone() {
+        if let Some(tls) = self.tls.clone() {
             // A panic in there was reported as it happened.
             let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
@@ -261,7 +274,7 @@ impl Running {
     /// Is not ready any more, at once; after the drain delay lets nobody new in, sees
     /// the requests that are under way to their end, for a few seconds, and stops.
     pub async fn stop(self) {
-        self.app.health.drain();
+        self.health.drain();
         if !self.stop.is_cancelled() {
             tokio::time::sleep(self.drain_delay).await;
         }

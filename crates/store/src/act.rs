@@ -3,6 +3,7 @@
 use crate::{
     SigningKeyRow,
     audit::{Seal, SealedRow},
+    audit_event::AuditEvent,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, num::NonZeroU32};
@@ -310,14 +311,20 @@ pub enum SigningKeyChange {
 /// throttle that began, a certificate that was reloaded, a wrong administrator's token.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// What: a noun and a verb, such as `secret.throttle`.
-    pub act: &'static str,
+    /// What happened.
+    pub event: AuditEvent,
     /// About whose things.
     pub provider: Option<ProviderId>,
     /// About which channel.
     pub channel: Option<ChannelId>,
-    /// What else there is to say, as a JSON object; never a secret.
-    pub detail: serde_json::Value,
+}
+
+impl Event {
+    /// An event that concerns no provider and no channel.
+    #[must_use]
+    pub fn of(event: AuditEvent) -> Self {
+        Self { event, provider: None, channel: None }
+    }
 }
 
 /// How far the audit is sealed.

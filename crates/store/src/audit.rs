@@ -9,7 +9,8 @@
 
 mod report;
 
-use crate::AuditRow;
+use crate::{AuditRow, audit_event::AuditAct};
+use data_encoding::HEXLOWER;
 pub use report::{Anchored, End, Problem, Report};
 use report::{TOLD, unconfirmed};
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ impl Seal {
             chain: chain(before, rows),
             signature: String::new(),
         };
-        seal.signature = hex(&key.sign(&seal.signed(before)));
+        seal.signature = HEXLOWER.encode(&key.sign(&seal.signed(before)));
         Some(seal)
     }
 
@@ -127,7 +128,8 @@ impl Seal {
     }
 
     fn is_signed_by(&self, key: &VerifyingKey, before: &str) -> bool {
-        from_hex(&self.signature).is_some_and(|it| key.verifies(&self.signed(before), &it))
+        let signature = HEXLOWER.decode(self.signature.as_bytes());
+        signature.is_ok_and(|it| key.verifies(&self.signed(before), &it))
     }
 }
 
@@ -136,26 +138,7 @@ const BEGINNING: &str = "";
 
 fn chain(before: &str, rows: &[SealedRow]) -> String {
     let digests: Vec<u8> = rows.iter().flat_map(SealedRow::digest).collect();
-    hex(&sha256(&[before.as_bytes(), &digests]))
-}
-
-/// Bytes as hex digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// And back; `None` if they are none.
-#[must_use]
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|it| u8::from_str_radix(it, 16).ok()))
-        .collect()
+    HEXLOWER.encode(&sha256(&[before.as_bytes(), &digests]))
 }
 
 /// The newest seal as it was seen from outside the database.
@@ -174,17 +157,6 @@ impl From<&Seal> for Anchor {
         Self { epoch: seal.epoch, number: seal.number, chain: seal.chain.clone() }
     }
 }
-
-/// The act of a row that says: the newest seals were not the ones seen before.
-pub const BROKEN: &str = "audit.broken";
-/// The act of a row that says: the server goes on behind an end that no anchor confirms.
-pub const CONTINUED: &str = "audit.continue";
-/// The act of a row that says: an operator accepts the end as it is.
-pub const ACCEPTED: &str = "audit.accept";
-/// The act of a row that says: the store was recovered from an earlier state.
-pub const RECOVERED: &str = "store.recover";
-/// The act of a row that says: old rows are deleted from now on.
-pub const EXPIRE: &str = "audit.expire";
 
 /// Checks the audit from its beginning: takes seal after seal with the rows that
 /// stand up to it, and at the end the rows behind the last.
@@ -299,21 +271,21 @@ impl Verifier {
         };
         for row in rows {
             let id = row.id;
-            let what = match row.act.as_str() {
-                BROKEN => {
+            let what = match AuditAct::of(&row.act) {
+                Some(AuditAct::AuditBroken) => {
                     format!("event {id}: the newest checkpoints had been cut off or replaced")
                 }
-                CONTINUED => {
+                Some(AuditAct::AuditContinue) => {
                     format!("event {id}: the server went on behind an end that no anchor confirmed")
                 }
-                ACCEPTED => {
+                Some(AuditAct::AuditAccept) => {
                     self.notice(format!(
                         "event {id}: an operator accepted the end as it was; nothing confirms that \
                          no events had been cut off before"
                     ));
                     continue;
                 }
-                RECOVERED => {
+                Some(AuditAct::StoreRecover) => {
                     self.notice(format!(
                         "event {id}: the store was recovered from an earlier state; the events \
                          after that state are gone"

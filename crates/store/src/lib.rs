@@ -10,6 +10,7 @@
 
 mod act;
 pub mod audit;
+pub mod audit_event;
 pub mod endings;
 pub mod figures;
 pub mod file;

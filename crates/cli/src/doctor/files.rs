@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::{TlsFiles, config::Settings, record};
+use tegata_server::{TlsFiles, authority::record, config::Settings};
 use tegata_token::time::{DAY, UnixTime};
 
 const CHECK: &str = "files";

@@ -4,9 +4,11 @@ use super::{Findings, files};
 use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 use tegata_server::{
-    audit::{OfflineError, verify_offline},
+    authority::{
+        audit::{OfflineError, verify_offline},
+        master_key::MasterKey,
+    },
     config::Settings,
-    master_key::MasterKey,
 };
 use tegata_store::{
     SigningKeyRow,

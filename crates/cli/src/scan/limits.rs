@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
     time::{Duration, Instant},
 };
-use tegata_server::clock::Clock;
+use tegata_server::authority::clock::Clock;
 
 /// Bounds for what one file is unpacked to.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::key::PrivateKey;
-use tegata_server::{authority::Authority, private_file, serve::Running};
+use tegata_server::{
+    authority::{actor::Actor, admin::Admin, private_file},
+    serve::Running,
+};
 use tegata_store::Page;
 use tegata_token::{
     id::ChannelId,
@@ -30,9 +33,10 @@ pub async fn prepare(
 ) -> anyhow::Result<String> {
     let mut words =
         "this is a development server: its clock can be moved; never use it for real\n".to_owned();
-    let authority = &*running.authority;
+    let system = running.authority.admin(Actor::System, None);
+    let system = system.because(Some("serve --dev".to_owned()));
     let only_one = Page { before: None, most: 1 };
-    if !authority.store().providers(only_one).await?.is_empty() {
+    if !system.providers(only_one).await?.is_empty() {
         words.push_str(
             "this store was prepared before and its secrets were shown then; a new one comes \
              from `tegata channel rotate-secret`\n",
@@ -47,7 +51,7 @@ pub async fn prepare(
         }
         (None, None) => String::new(),
     };
-    let table = Table::lay(authority, home).await?;
+    let table = Table::lay(&system, home).await?;
     table.write(&mut words, running, &admin_token)?;
     Ok(words)
 }
@@ -62,17 +66,16 @@ struct Table {
 }
 
 impl Table {
-    async fn lay(authority: &Authority, home: &Path) -> anyhow::Result<Self> {
-        let by = || authority.by("tegata", None, Some("serve --dev".to_owned()));
-        let provider = authority.create_provider("Development", by()).await?;
-        let made = authority
-            .create_channel(provider.id, "Development bot", ChannelType::MessagingApi, by())
+    async fn lay(system: &Admin, home: &Path) -> anyhow::Result<Self> {
+        let provider = system.create_provider("Development").await?;
+        let made = system
+            .create_channel(provider.id, "Development bot", ChannelType::MessagingApi)
             .await?;
         let (channel, secret) = (made.0.id, made.1);
         let (kid, key_file) = {
             let key = PrivateKey::generate()?;
             let public = AssertionKey::from_jwk(key.public().to_string().as_bytes())?;
-            let kid = authority.register_key(channel, public, None, by()).await?.to_string();
+            let kid = system.register_key(channel, public, None).await?.to_string();
             let file = home.join(format!("{channel}.private.jwk.json"));
             create_private(&file)?.write_all(key.to_json(&kid).as_bytes())?;
             (kid, file)
@@ -80,7 +83,7 @@ impl Table {
         let credential = Credential::Secret(secret.clone());
         let kind = Kind::ShortLived;
         let request = IssueRequest { kind, credential, group: None, idempotency: None };
-        let token = authority.issue(request, channel, None).await?.reveal().to_owned();
+        let token = system.authority().issue(request, channel, None).await?.reveal().to_owned();
         Ok(Self { channel, secret, kid, key_file, token })
     }
 

@@ -21,11 +21,15 @@ use std::{
 };
 use tegata_server::{
     Rates, StormGuard, TlsFiles,
-    config::{AdminToken, JWKS_CACHE, Place, Settings},
+    authority::{
+        admin_token::AdminToken,
+        place::Place,
+        signing_keys::JWKS_CACHE,
+        warnings::{self, webhook},
+    },
+    config::Settings,
+    http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
-    source::TrustedProxies,
-    traces::Exporter,
-    warnings::{self, webhook},
 };
 use tegata_token::secret::PlainSecret;
 use tempfile::TempDir;

@@ -12,7 +12,7 @@ use std::{
     str::FromStr,
 };
 use tegata_client::agent::config::told;
-use tegata_server::source::Network;
+use tegata_server::http::proxies::Network;
 use tegata_system::file::{self, Links, read_argument};
 
 /// What an operator set somewhere; what is `None` has its default.

@@ -58,7 +58,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::door=debug"];
+        let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
         let desk = Desk::with(&words);
         // Free now; whoever takes it before the proxy does makes the test fail, not pass.
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,7 +1,7 @@
 //! What a server holds in memory of its store: the view, the channels, the time. It
 //! learns from commits alone, and answers nobody.
 
-use crate::{channels::Channels, clock::Clock};
+use crate::authority::{channels::Channels, clock::Clock};
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,

@@ -4,19 +4,40 @@
 //! changed is in memory before its answer is seen: see [`Memory::learn`]. No face
 //! keeps state of its own, and none of them is known here.
 
+pub mod actor;
+pub mod admin;
+pub mod admin_token;
+pub mod audit;
+pub mod chance;
+mod channels;
+pub mod clock;
+pub mod health;
+pub mod jobs;
+pub mod keeping;
+mod keyring;
+mod last_used;
+pub mod limits;
+pub mod master_key;
 mod memory;
-mod people;
+pub mod place;
+pub mod private_file;
 mod rates;
-mod signing_keys;
-mod tokens;
+pub mod record;
+pub mod signing_keys;
+pub mod source;
+pub mod tokens;
+pub mod warnings;
 
 use crate::{
-    audit::Audit,
-    clock::Clock,
-    keyring::Keyring,
-    last_used::LastUsed,
-    limits::{Limits, Rates, Throttled},
-    master_key,
+    authority::{
+        actor::Actor,
+        audit::Audit,
+        clock::Clock,
+        keyring::Keyring,
+        last_used::LastUsed,
+        limits::{Limits, Rates},
+    },
+    metrics::{AuthorityState, Metrics},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -32,7 +53,6 @@ use tegata_token::{
 
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
-pub use tokens::{Token, ending_of};
 
 /// Stamps of use are written so many in one transaction.
 const STAMPS_AT_ONCE: usize = 1_000;
@@ -53,6 +73,9 @@ pub struct Authority {
     signatures: Signatures,
     last_used: LastUsed,
     limits: Limits,
+    metrics: Arc<Metrics>,
+    /// When to warn.
+    warn: warnings::Policy,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// One change of signing keys at a time, from making a key to dropping it.
@@ -96,9 +119,13 @@ impl Authority {
         let retired = retired.map(|it| (it.id, it.changed_at)).collect();
         let audit = Audit::open(&*store, &keyring.master()).await?;
         let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
-        let limits = Limits::new(Rates::default(), Throttled::default(), memory.clock.steady());
+        let metrics = Arc::new(Metrics::new(store.figures()));
+        let throttled = metrics.throttled.clone();
+        let limits = Limits::new(Rates::default(), throttled, memory.clock.steady());
         let authority = Self {
             limits,
+            metrics,
+            warn: warnings::Policy::default(),
             audit,
             retired: ArcSwap::from_pointee(retired),
             store,
@@ -112,17 +139,20 @@ impl Authority {
             rotating: tokio::sync::Mutex::new(()),
         };
         if silent {
-            let by = authority.by("tegata", None, None);
+            let by = authority.by(Actor::System, None, None);
             authority.add_signing_key(by).await?;
         }
         Ok(authority)
     }
 
-    /// The same, with the audit's newest seal kept in `file`, and events for `days`.
-    #[must_use]
-    pub fn audited(self, file: PathBuf, days: u32) -> Self {
+    /// The same, with the audit's newest checkpoint kept in `file`, and events for `days`.
+    ///
+    /// # Errors
+    /// [`StartError::Store`].
+    pub async fn audited(self, file: PathBuf, days: u32) -> std::result::Result<Self, StartError> {
         let audit = self.audit.kept(file, days);
-        Self { audit, ..self }
+        audit.begin(&*self.store).await?;
+        Ok(Self { audit, ..self })
     }
 
     /// What keeps the audit honest.
@@ -131,10 +161,30 @@ impl Authority {
         &self.audit
     }
 
-    /// The same, with other limits than LINE's.
+    /// The same, with other rates than LINE's.
     #[must_use]
-    pub fn limited(self, limits: Limits) -> Self {
+    pub fn limited(self, rates: Rates) -> Self {
+        let throttled = self.metrics.throttled.clone();
+        let limits = Limits::new(rates, throttled, self.clock().steady());
         Self { limits, ..self }
+    }
+
+    /// The same, with another policy of when to warn.
+    #[must_use]
+    pub fn warned(self, warn: warnings::Policy) -> Self {
+        Self { warn, ..self }
+    }
+
+    /// When to warn.
+    #[must_use]
+    pub fn warning_policy(&self) -> &warnings::Policy {
+        &self.warn
+    }
+
+    /// The server's counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// How fast it may be asked.
@@ -167,17 +217,42 @@ impl Authority {
         self.memory.view.load_full()
     }
 
-    /// The store: for questions, and for acts that need neither chance nor a
-    /// signing key. Those that do have a method here.
-    #[must_use]
-    pub fn store(&self) -> &dyn Store {
+    /// The store, for the authority alone; protocols call a method of the authority.
+    fn store(&self) -> &dyn Store {
         &*self.store
     }
 
-    /// Somebody who does something now.
+    /// Whether the store commits at this moment; waits for the acts before it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn is_writable(&self) -> Result<()> {
+        self.store.is_writable().await
+    }
+
+    /// The state that `/metrics` shows.
     #[must_use]
-    pub fn by(&self, actor: &str, source: Option<String>, reason: Option<String>) -> By {
-        By { actor: actor.to_owned(), source, reason, at: self.now() }
+    pub fn state(&self) -> AuthorityState {
+        let view = self.view();
+        AuthorityState {
+            position: view.position(),
+            view_channels: view.channels(),
+            view_facts: view.facts(),
+            waiting: self.store.waiting(),
+            jumped: self.clock().jumped_recently(),
+            audit_broken: self.audit.is_broken(),
+            resting: self.limits.rests(self.clock().steady()),
+        }
+    }
+
+    /// Completes only when the store has failed for good: the server must end then.
+    pub async fn stopped(&self) {
+        self.store.stopped().await;
+    }
+
+    /// Who does something now, for the audit.
+    fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
+        By { actor: actor.to_string(), source, reason, at: self.now() }
     }
 
     /// Takes the stamps of use gathered since the last time to the store.
@@ -207,8 +282,4 @@ impl Authority {
         self.memory.clock.set_offset(offset);
         Ok(self.now())
     }
-}
-
-fn no_key() -> Error {
-    Error::Unavailable("the signing key is not at hand".into())
 }

@@ -1,13 +1,16 @@
 //! What becomes of those who ask too often, and who is told of it. How often is too
-//! often stands in [`crate::limits`].
+//! often stands in [`crate::authority::limits`].
 
 use super::Authority;
-use crate::{
+use crate::authority::{
+    actor::Actor,
     limits::{Operation, Place, Resting, TooFast, TooMany},
     source::Source,
 };
-use serde_json::json;
-use tegata_store::{Error, Event, Result};
+use tegata_store::{
+    Error, Event, Result,
+    audit_event::{AuditEvent, IssuingRested, NoDetail, SecretThrottled},
+};
 use tegata_token::{
     id::ChannelId,
     policy::{Channel, Grant},
@@ -81,9 +84,7 @@ impl Authority {
     pub fn wrong_administrator(&self, source: Source) {
         if self.limits.guess_administrator(source, self.clock().steady()) {
             tracing::warn!(%source, "somebody tries out administrator's tokens");
-            let detail = json!({});
-            let event = Event { act: "admin.guess", provider: None, channel: None, detail };
-            self.tell(event, Some(source));
+            self.tell(Event::of(AuditEvent::AdminGuess(NoDetail {})), Some(source));
         }
     }
 
@@ -95,20 +96,21 @@ impl Authority {
             seconds = rest.seconds,
             "issuing rests: too many tokens were issued"
         );
-        let detail = json!({
-            "kind": rest.kind, "whose": rest.whose.name(), "group": rest.whose.group(),
-            "seconds": rest.seconds,
-        });
+        let detail = IssuingRested {
+            kind: rest.kind,
+            whose: rest.whose.name().to_owned(),
+            group: rest.whose.group().cloned(),
+            seconds: rest.seconds,
+        };
         let (provider, channel) = (Some(channel.provider), Some(channel.id));
-        self.tell(Event { act: "issuing.rest", provider, channel, detail }, None);
+        let event = AuditEvent::IssuingRest(detail);
+        self.tell(Event { event, provider, channel }, None);
     }
 
     fn tell_of_guesses(&self, source: Source, channel: ChannelId, seconds: u64) {
         tracing::warn!(%channel, %source, seconds, "wrong secrets are no longer answered");
-        let detail = json!({ "seconds": seconds });
-        let event =
-            Event { act: "secret.throttle", provider: None, channel: Some(channel), detail };
-        self.tell(event, Some(source));
+        let event = AuditEvent::SecretThrottle(SecretThrottled { seconds });
+        self.tell(Event { event, provider: None, channel: Some(channel) }, Some(source));
     }
 
     /// Tells the audit, without letting anybody wait for it.
@@ -116,7 +118,7 @@ impl Authority {
         if !self.limits.may_tell(self.clock().steady()) {
             return;
         }
-        let by = self.by("tegata", source.map(|it| it.to_string()), None);
+        let by = self.by(Actor::System, source.map(|it| it.to_string()), None);
         let store = self.store.clone();
         tokio::spawn(async move {
             if let Err(error) = store.record(event, by).await {

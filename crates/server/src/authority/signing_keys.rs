@@ -1,16 +1,19 @@
 //! Signing keys and the master key, one change at a time.
 
 use super::Authority;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 use tegata_store::{By, Ended, Error, Result, SigningKeyChange, SigningKeyRow};
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
+
+/// For how long the JWKS may be cached.
+pub const JWKS_CACHE: Duration = Duration::from_secs(15 * 60);
 
 impl Authority {
     /// The signing keys as the store keeps them, removed ones too.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
+    pub(super) async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
         Ok(self.store.state().await?.signing_keys)
     }
 
@@ -25,7 +28,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Conflict`] while another key is coming, or [`Error::Unavailable`].
-    pub async fn add_signing_key(&self, by: By) -> Result<SigningKeyId> {
+    pub(super) async fn add_signing_key(&self, by: By) -> Result<SigningKeyId> {
         let _alone = self.rotating.lock().await;
         let row = self.make_signing_key(by.at).await?;
         let id = row.id;
@@ -37,7 +40,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
-    pub async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
+    pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
         let _alone = self.rotating.lock().await;
         let (before, at) = (self.active_key(), by.at);
         let done = self.change_signing_keys(SigningKeyChange::Promote(key), by).await?;
@@ -55,7 +58,11 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
-    pub async fn remove_signing_key(&self, key: Option<SigningKeyId>, by: By) -> Result<Ended> {
+    pub(super) async fn remove_signing_key(
+        &self,
+        key: Option<SigningKeyId>,
+        by: By,
+    ) -> Result<Ended> {
         let _alone = self.rotating.lock().await;
         let successor = self.make_signing_key(by.at).await?;
         let change = match key {
@@ -75,7 +82,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn rotate_master_key(&self, by: By) -> Result<usize> {
+    pub(super) async fn rotate_master_key(&self, by: By) -> Result<usize> {
         let _alone = self.rotating.lock().await;
         self.keyring.rotate_master_key(&self.master_key, &*self.store, by).await
     }
@@ -84,7 +91,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn settle_master_key(&self) -> Result<()> {
+    pub(super) async fn settle_master_key(&self) -> Result<()> {
         let _alone = self.rotating.lock().await;
         self.keyring.settle(&self.master_key, &*self.store).await
     }

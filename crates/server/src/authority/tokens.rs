@@ -1,8 +1,11 @@
 //! Issuing, checking and ending tokens. What a token may be is judged in
 //! `tegata_token::policy`; what is written, in the store.
 
-use super::{Authority, no_key};
-use crate::{chance, limits::Operation};
+use super::Authority;
+use crate::{
+    authority::{chance, limits::Operation},
+    metrics::IssuedToken,
+};
 use std::{fmt, sync::Arc};
 use tegata_store::{By, Ended, Ending, Error, Result, RowId};
 use tegata_token::{
@@ -41,6 +44,12 @@ impl Token {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
+    }
+
+    /// What the metrics count of it.
+    #[must_use]
+    pub fn counted(&self) -> IssuedToken {
+        IssuedToken { again: self.again, evicted: self.evicted }
     }
 }
 
@@ -202,27 +211,17 @@ impl Authority {
         self.store.live_v21(id, group, now).await
     }
 
-    /// Ends tokens of a channel.
-    ///
-    /// # Errors
-    /// As the store's.
-    pub async fn end(
-        &self,
-        channel: ChannelId,
-        ending: Ending,
-        dry_run: bool,
-        by: By,
-    ) -> Result<Ended> {
-        self.store.end(channel, ending, dry_run, by).await
-    }
-
     /// Ends all tokens of the channels that a provider has by now. Once begun it
     /// comes to its end, whatever happens to the asker or to the process.
     ///
     /// # Errors
     /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
     /// the rest is ended later.
-    pub async fn end_provider(self: &Arc<Self>, provider: ProviderId, by: By) -> Result<Ended> {
+    pub(super) async fn end_provider(
+        self: &Arc<Self>,
+        provider: ProviderId,
+        by: By,
+    ) -> Result<Ended> {
         let job = self.store.begin_provider_end(provider, by).await?;
         let own = self.clone();
         let work = tokio::spawn(async move { own.go_on_with_provider_end(job).await });
@@ -243,7 +242,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn finish_provider_ends(&self) -> Result<()> {
+    pub(super) async fn finish_provider_ends(&self) -> Result<()> {
         for under_way in self.store.provider_ends().await? {
             match self.go_on_with_provider_end(under_way.job).await {
                 // Whoever asked for it has brought it to its end meanwhile.
@@ -255,9 +254,13 @@ impl Authority {
     }
 }
 
+fn no_key() -> Error {
+    Error::Unavailable("the signing key is not at hand".into())
+}
+
 /// The ending that means this one token.
 #[must_use]
-pub fn ending_of(token: &Claims) -> Ending {
+pub(super) fn ending_of(token: &Claims) -> Ending {
     match token.kind {
         Kind::Stateless => Ending::Stateless { id: token.id, expires_at: token.expires_at },
         _ => Ending::Stored { serial: token.serial },

@@ -8,13 +8,11 @@
 
 mod process;
 mod shown;
+mod throttled;
 
 pub use process::Process;
+pub use throttled::Throttled;
 
-use crate::{
-    authority::{Authority, Token},
-    limits::Throttled,
-};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
@@ -29,6 +27,7 @@ use std::{
 use tegata_store::figures::{DISK_TIMES, Figures, doubling};
 use tegata_token::{
     decide::{Active, Refused},
+    id::Position,
     law::{Kind, LAW},
 };
 
@@ -126,6 +125,15 @@ pub struct Issues {
     seconds: Times,
 }
 
+/// What is counted of a token that was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// Whether it was issued before, under the same `Idempotency-Key`.
+    pub again: bool,
+    /// The number of tokens evicted for it.
+    pub evicted: usize,
+}
+
 /// Why there is no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotIssued {
@@ -139,12 +147,12 @@ pub enum NotIssued {
 
 impl Issues {
     /// Counts an issue that took so long.
-    pub fn count(&self, issued: Result<&Token, NotIssued>, took: Duration) {
+    pub fn count(&self, issued: Result<IssuedToken, NotIssued>, took: Duration) {
         match issued {
-            Ok(token) if token.again => self.again.inc(),
-            Ok(token) => {
+            Ok(IssuedToken { again: true, .. }) => self.again.inc(),
+            Ok(IssuedToken { evicted, .. }) => {
                 self.seconds.observe(took);
-                self.evicted.inc_by(token.evicted as u64);
+                self.evicted.inc_by(evicted as u64);
                 self.issued.inc()
             }
             Err(NotIssued::Refused) => self.refused.inc(),
@@ -196,6 +204,8 @@ struct States {
 
 /// What the server knows of its surroundings when somebody asks.
 pub struct Surroundings {
+    /// The state of the authority.
+    pub authority: AuthorityState,
     /// The process.
     pub process: Process,
     /// Bytes of the store's file, of its write-ahead log, and free on its disk.
@@ -206,6 +216,25 @@ pub struct Surroundings {
     pub certificate_ends: Option<i64>,
     /// What `/readyz` found: each check's name, and whether it holds.
     pub ready: Vec<(&'static str, bool)>,
+}
+
+/// The state of the authority when `/metrics` is read.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorityState {
+    /// The end of the change log.
+    pub position: Position,
+    /// Channels of which the view holds something.
+    pub view_channels: usize,
+    /// Facts in the view.
+    pub view_facts: usize,
+    /// Acts that wait for the store's writer.
+    pub waiting: usize,
+    /// Whether the wall clock jumped within a day.
+    pub jumped: bool,
+    /// Whether the audit was found altered.
+    pub audit_broken: bool,
+    /// Rests of the storm guard that last.
+    pub resting: usize,
 }
 
 /// How much room the store takes, and has, in bytes.
@@ -316,8 +345,8 @@ impl Metrics {
 
     /// Everything in the OpenMetrics text format.
     #[must_use]
-    pub fn text(&self, authority: &Authority, around: &Surroundings) -> String {
-        self.states.read(authority, around);
+    pub fn text(&self, around: &Surroundings) -> String {
+        self.states.read(around);
         self.process.set(&around.process);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -485,18 +514,17 @@ impl States {
         }
     }
 
-    fn read(&self, authority: &Authority, around: &Surroundings) {
-        let view = authority.view();
+    fn read(&self, around: &Surroundings) {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.position.set(whole(view.position().number));
-        self.epoch.set(whole(view.position().epoch));
-        self.view_channels.set(whole(view.channels() as u64));
-        self.view_facts.set(whole(view.facts() as u64));
-        self.waiting.set(whole(authority.store().waiting() as u64));
-        self.jumped.set(authority.clock().jumped_recently().into());
-        self.audit_broken.set(authority.audit().is_broken().into());
-        let resting = authority.limits().rests(authority.clock().steady());
-        self.storm_resting.set(whole(resting as u64));
+        let it = &around.authority;
+        self.position.set(whole(it.position.number));
+        self.epoch.set(whole(it.position.epoch));
+        self.view_channels.set(whole(it.view_channels as u64));
+        self.view_facts.set(whole(it.view_facts as u64));
+        self.waiting.set(whole(it.waiting as u64));
+        self.jumped.set(it.jumped.into());
+        self.audit_broken.set(it.audit_broken.into());
+        self.storm_resting.set(whole(it.resting as u64));
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);

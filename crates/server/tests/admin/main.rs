@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod channels;
+mod facade;
 mod keys;
 mod openapi;
 mod reading;

@@ -14,7 +14,7 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.js
 
 #[test]
 fn the_golden_file_is_what_the_server_says() {
-    let document = tegata_server::face::admin::document();
+    let document = tegata_server::api::admin::document();
     if std::env::var_os("TEGATA_RENEW").is_some() {
         std::fs::write(GOLDEN, document).unwrap();
     }
@@ -66,7 +66,7 @@ async fn a_path_takes_the_methods_that_are_described_and_no_others() {
 
 #[test]
 fn nothing_is_routed_past_the_description() {
-    let source = include_str!("../../src/face/admin/mod.rs");
+    let source = include_str!("../../src/api/admin/mod.rs");
     for past in [".route(", ".route_service(", ".nest(", ".nest_service("] {
         assert!(!source.contains(past), "register calls with `routes!`, not with `{past}…)`");
     }

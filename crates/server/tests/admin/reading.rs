@@ -139,24 +139,34 @@ async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     let (key, kid) = world.key(&shop, None).await;
     let by_key = world.v21(&shop, &key, &kid).await;
     let before = world.get("/audit").await.expect(200);
-    let would = |count: usize| json!({ "dry_run": true, "would_revoke": count });
+    let position = world.authority.view().position();
+    let would = |count: usize, stateless_too: bool| {
+        let mut found = json!({
+            "dry_run": true, "revoked": count, "position": position,
+            "receipt": { "complete": false, "verifiers": [] },
+        });
+        if stateless_too {
+            found["stateless_too"] = true.into();
+        }
+        found
+    };
     let of_key = |query: &str| shop.at(&format!("/assertion-keys/{kid}?{query}"));
-    for (path, count) in [
-        (shop.at("?dry_run=true"), 4),
-        (shop.at("/groups/kitchen?dry_run=true"), 1),
-        (of_key("dry_run=true"), 0),
-        (of_key("dry_run=true&revoke_tokens=true"), 1),
+    for (path, count, too) in [
+        (shop.at("?dry_run=true"), 4, true),
+        (shop.at("/groups/kitchen?dry_run=true"), 1, true),
+        (of_key("dry_run=true"), 0, false),
+        (of_key("dry_run=true&revoke_tokens=true"), 1, true),
     ] {
-        assert_eq!(world.delete(&path).await.expect(200), would(count), "{path}");
+        assert_eq!(world.delete(&path).await.expect(200), would(count, too), "{path}");
     }
-    for (path, body, count) in [
-        ("/secret", json!({ "dry_run": true }), 0),
-        ("/secret", json!({ "dry_run": true, "revoke_tokens": true }), 4),
-        ("/long-lived-token", json!({ "dry_run": true }), 1),
-        ("/long-lived-token", json!({ "dry_run": true, "delay_seconds": 60 }), 0),
+    for (path, body, count, too) in [
+        ("/secret", json!({ "dry_run": true }), 0, false),
+        ("/secret", json!({ "dry_run": true, "revoke_tokens": true }), 4, true),
+        ("/long-lived-token", json!({ "dry_run": true }), 1, false),
+        ("/long-lived-token", json!({ "dry_run": true, "delay_seconds": 60 }), 0, false),
     ] {
         let path = shop.at(path);
-        assert_eq!(world.post(&path, &body).await.expect(200), would(count), "{path} {body}");
+        assert_eq!(world.post(&path, &body).await.expect(200), would(count, too), "{path} {body}");
     }
     for token in tokens.iter().chain([&by_key]) {
         assert_eq!(world.state(token).await, "active");

@@ -6,7 +6,7 @@
 use http::Method;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
-use tegata_server::face::admin;
+use tegata_server::api::admin;
 
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(admin::document()).unwrap());

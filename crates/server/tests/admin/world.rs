@@ -14,11 +14,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_server::{
     Metrics,
-    authority::{Authority, Memory},
-    chance,
-    config::AdminToken,
-    face::{self, admin},
-    source::Source,
+    api::{self, admin},
+    authority::{Authority, Memory, admin_token::AdminToken, chance, source::Source},
 };
 use tegata_store::sqlite::{Options, SqliteStore};
 use tegata_token::{
@@ -94,9 +91,8 @@ impl World {
         let authority = Authority::start(Arc::new(store), memory, &master_key, issuer);
         let authority = Arc::new(authority.await.unwrap());
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
-        let token = Arc::new(token.into());
-        let metrics = Arc::new(Metrics::new(Arc::default()));
-        let router = admin::router(authority.clone(), metrics.clone(), token, Default::default());
+        let metrics = authority.metrics().clone();
+        let router = admin::router(authority.clone(), Arc::new(token.into()));
         Self { authority, metrics, router, _folder: folder }
     }
 
@@ -104,7 +100,7 @@ impl World {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let response = face::signed(response, &chance::request_id());
+        let response = api::signed(response, &chance::request_id());
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get("content-type");
         let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();

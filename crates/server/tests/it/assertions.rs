@@ -123,7 +123,7 @@ async fn a_key_that_the_channel_does_not_have_is_404() {
         world.post("/oauth2/v3/token", &fields).await.is(404, unknown);
         world.key_ids(&assertion).await.is(404, unknown);
     }
-    world.authority().store().delete_key(shop.id, shop.kid, false, world.by()).await.unwrap();
+    world.admin().delete_key(shop.id, shop.kid, false, false).await.unwrap();
     world.v21(&shop, &[]).await.is(404, unknown);
 }
 

@@ -2,6 +2,7 @@
 
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
+use tegata_server::authority::admin::InChannel;
 use tegata_token::policy::GroupSettings;
 
 const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
@@ -74,16 +75,15 @@ async fn a_channel_has_a_hundred_groups_at_most_and_a_deleted_one_frees_its_plac
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let v21 = async |group: &str| world.v21(&shop, &[("group", group)]).await;
-    let store = world.authority().store();
     let contact = GroupSettings { contact: Some("team@example".into()), ..Default::default() };
     for group in 0..100 {
         let group = format!("k{group}").parse().unwrap();
-        store.set_group(shop.id, group, contact.clone().into(), world.by()).await.unwrap();
+        world.admin().change_group(shop.id, group, contact.clone().into()).await.unwrap();
     }
     let refused = v21("one-more").await;
     assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")));
     v21("k5").await.token();
-    store.delete_group(shop.id, "k99".parse().unwrap(), world.by()).await.unwrap();
+    world.admin().delete_group(shop.id, "k99".parse().unwrap(), false).await.unwrap();
     v21("one-more").await.token();
 }
 
@@ -101,8 +101,8 @@ async fn ending_a_group_ends_all_its_kinds_and_nothing_else() {
         world.v21(&shop, &[]).await.token(),
         world.stateless(&shop, &[("group", "b")]).await.token(),
     ];
-    let ending = tegata_store::Ending::Group("a".parse().unwrap());
-    let ended = world.authority().end(shop.id, ending, false, world.by()).await.unwrap();
+    let group = InChannel::Group("a".parse().unwrap());
+    let ended = world.admin().revoke_in_channel(shop.id, group, false).await.unwrap();
     assert_eq!(ended.tokens, 2);
     assert_eq!(world.verify_jws(&v21).await.status, 400);
     assert_eq!(world.verify_jws(&stateless).await.status, 400);

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, Channel, World};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
-use tegata_server::{config::Settings, source::TrustedProxies};
+use tegata_server::{config::Settings, http::proxies::TrustedProxies};
 use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
 
 fn behind_a_proxy(settings: &mut Settings) {
@@ -48,7 +48,7 @@ async fn the_audit_names_whom_a_trusted_proxy_names_and_nobody_else_is_believed(
         let headers = [("x-forwarded-for", "192.0.2.1")];
         assert_eq!(world.post_with("/v2/oauth/revoke", &headers, &fields).await.status, 200);
         let page = Page { before: None, most: 1 };
-        let audit = world.authority().store().audit(Some(shop.id), page).await.unwrap();
+        let audit = world.admin().audit(Some(shop.id), page).await.unwrap();
         assert_eq!(audit[0].source.as_deref(), Some(expected));
     }
 }
@@ -123,11 +123,10 @@ async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
         let hung_up = tokio::time::timeout(Duration::from_millis(200), asked).await;
         assert!(hung_up.is_err(), "it was answered: {hung_up:?}");
         disk.execute_batch("ROLLBACK").unwrap();
-        world.authority().store().is_writable().await.unwrap();
+        world.authority().is_writable().await.unwrap();
     }
     let page = Page { before: None, most: 10 };
-    let (store, now) = (world.authority().store(), world.authority().now());
-    let issued = store.tokens(shop.id, TokenFilter::default(), page, now).await.unwrap().len();
+    let issued = world.admin().tokens(shop.id, TokenFilter::default(), page).await.unwrap().len();
     assert_eq!(issued, 3, "they were issued all the same");
     world.short_lived(&shop, &[]).await.is(429, TOO_FAST);
 }
@@ -240,7 +239,7 @@ async fn throttled_guesses_are_told_to_the_audit_once_and_never_for_made_up_chan
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].source.as_deref(), Some("127.0.0.1"));
     let page = Page { before: None, most: 100 };
-    let all = world.authority().store().audit(None, page).await.unwrap();
+    let all = world.admin().audit(None, page).await.unwrap();
     assert_eq!(all.iter().filter(|row| row.act == "secret.throttle").count(), 1);
     assert!(world.get("/metrics").await.text.contains("tegata_throttled_total{limit=\"guess\"} 8"));
 }
@@ -263,7 +262,7 @@ async fn is_limited(ask: impl AsyncFn() -> Answer) -> bool {
 async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
     for _ in 0..100 {
         let page = Page { before: None, most: 100 };
-        let mut rows = world.authority().store().audit(Some(shop.id), page).await.unwrap();
+        let mut rows = world.admin().audit(Some(shop.id), page).await.unwrap();
         rows.retain(|row| row.act == act);
         if !rows.is_empty() {
             return rows;
@@ -275,7 +274,7 @@ async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
 
 async fn acts(world: &World) -> Vec<(String, Option<String>)> {
     let page = Page { before: None, most: 1_000 };
-    let rows = world.authority().store().audit(None, page).await.unwrap();
+    let rows = world.admin().audit(None, page).await.unwrap();
     let told = rows.into_iter().filter(|row| row.act.starts_with("admin."));
     told.map(|row| (row.act, row.source)).collect()
 }
@@ -314,7 +313,7 @@ async fn a_reset_of_the_administrators_token_under_a_running_server_is_in_the_au
     let file = world.running().admin_token_file.clone().unwrap();
     world.advance(60).await;
     assert_eq!(acts(&world).await, []);
-    tegata_server::admin_token::replace(&file, &file).unwrap();
+    tegata_server::authority::admin_token::replace(&file, &file).unwrap();
     world.advance(60).await;
     world.advance(60).await;
     assert_eq!(acts(&world).await, [("admin.reset".to_owned(), None)]);

@@ -256,8 +256,8 @@ fn shop_like(shop: &Channel) -> Channel {
 async fn a_new_secret_is_taken_at_once_and_the_old_one_until_its_time() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let new = world.authority().replace_secret(shop.id, 600, false, world.by()).await.unwrap();
-    let new = Channel { secret: new.0.reveal().to_owned(), ..shop_like(&shop) };
+    let new = world.replace_secret(shop.id, 600).await;
+    let new = Channel { secret: new.reveal().to_owned(), ..shop_like(&shop) };
     world.short_lived(&shop, &[]).await.token();
     world.short_lived(&new, &[]).await.token();
     world.advance(600).await;

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 async fn rotate_unseen(world: &World) {
     let writer = Connection::open(world.folder.path().join("tegata.db")).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let rotation = world.authority().rotate_master_key(world.by());
-    let seen = timeout(Duration::from_millis(300), rotation).await;
+    let admin = world.admin();
+    let seen = timeout(Duration::from_millis(300), admin.rotate_master_key()).await;
     assert!(seen.is_err(), "its end was seen: {seen:?}");
     writer.execute_batch("ROLLBACK").unwrap();
     // Behind it in the writer's queue.
-    world.authority().store().is_writable().await.unwrap();
+    world.authority().is_writable().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +25,7 @@ async fn a_signing_key_that_is_made_after_an_unseen_rotation_opens_at_the_next_s
     let shop = world.channel("shop").await;
     let token = world.v21(&shop, &[]).await.token();
     rotate_unseen(&world).await;
-    world.authority().add_signing_key(world.by()).await.unwrap();
+    world.rotate_signing_keys().await;
     world.restart().await;
     assert_eq!(world.verify_jws(&token).await.status, 200);
     world.advance(900).await;
@@ -40,7 +40,7 @@ async fn a_rotation_after_an_unseen_one_loses_no_key() {
     for _ in 0..2 {
         rotate_unseen(&world).await;
     }
-    world.authority().rotate_master_key(world.by()).await.unwrap();
+    world.admin().rotate_master_key().await.unwrap();
     world.restart().await;
     assert_eq!(world.verify_jws(&token).await.status, 200);
     assert_eq!(world.v21(&shop, &[]).await.status, 200);

@@ -3,6 +3,7 @@
 use crate::world::{Channel, World};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::Value;
+use tegata_server::authority::admin::Anywhere;
 
 async fn jwks(world: &World) -> JwkSet {
     let answer = world.get("/.well-known/jwks.json").await;
@@ -43,7 +44,7 @@ async fn a_new_key_is_published_for_its_time_before_it_signs() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let first = world.v21(&shop, &[]).await.token();
-    let coming = world.authority().add_signing_key(world.by()).await.unwrap();
+    let coming = world.rotate_signing_keys().await;
     assert!(jwks(&world).await.find(&coming.to_string()).is_some());
     world.advance(899).await;
     let still = world.stateless(&shop, &[]).await.token();
@@ -64,7 +65,7 @@ async fn a_removed_keys_tokens_are_refused_and_the_successor_signs_at_once() {
     let stolen = world.v21(&shop, &[]).await.token();
     let short = world.short_lived(&shop, &[]).await.token();
     let key = key_of(&stolen).parse().unwrap();
-    let ended = world.authority().remove_signing_key(Some(key), world.by()).await.unwrap();
+    let ended = world.admin().revoke(Anywhere::SigningKey(key), false).await.unwrap();
     assert_eq!(ended.tokens, 2);
     let check = async |world: &World| {
         assert_eq!(world.verify_jws(&stolen).await.status, 400);
@@ -87,8 +88,8 @@ async fn removing_all_keys_ends_everything_that_there_is() {
     for channel in [&shop, &other] {
         before.extend(three(&world, channel).await);
     }
-    world.authority().add_signing_key(world.by()).await.unwrap();
-    world.authority().remove_signing_key(None, world.by()).await.unwrap();
+    world.rotate_signing_keys().await;
+    world.admin().revoke(Anywhere::All, false).await.unwrap();
     for token in &before {
         assert_eq!(world.gateway(token, "").await.status, 401);
     }
@@ -113,7 +114,7 @@ async fn a_retired_key_still_signs_for_a_retry() {
     let key = [("idempotency-key", "k")];
     let ask = async || world.post_with("/v2/oauth/accessToken", &key, &shop.by_secret()).await;
     let first = ask().await.token();
-    world.authority().add_signing_key(world.by()).await.unwrap();
+    world.rotate_signing_keys().await;
     world.advance(900).await;
     assert_eq!(ask().await.token(), first);
     assert_ne!(world.short_lived(&shop, &[]).await.token()[..16], first[..16], "another key");

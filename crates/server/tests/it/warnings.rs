@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    config::Settings,
-    warnings::{
+    authority::warnings::{
         find,
         webhook::{Secret, Settings as Webhook},
     },
+    config::Settings,
 };
 use tegata_store::{GroupPatch, Holding};
 
@@ -77,8 +77,7 @@ fn expiring(group: &str) -> (String, Value) {
 }
 
 async fn holding(world: &World, channel: &Channel) -> Holding {
-    let now = world.authority().now();
-    world.authority().store().holding(channel.id, now).await.unwrap().unwrap()
+    world.admin().channel(channel.id).await.unwrap().holding
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +87,7 @@ async fn a_token_that_ends_is_told_at_each_time_before_its_end_and_once() {
     let contact =
         GroupPatch { contact: Some(Some("blue@example.com".into())), ..Default::default() };
     let blue = "blue".parse().unwrap();
-    world.authority().store().set_group(shop.id, blue, contact, world.by()).await.unwrap();
+    world.admin().change_group(shop.id, blue, contact).await.unwrap();
     let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
     world.verify_opaque(&token).await;
     // Moving the clock runs the jobs.
@@ -167,7 +166,7 @@ async fn a_receiver_that_is_away_hears_it_when_it_is_back() {
 async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let policy = tegata_server::warnings::Policy::default();
+    let policy = tegata_server::authority::warnings::Policy::default();
     world.short_lived(&shop, &[]).await.token();
     let kinds = async || -> Vec<&'static str> {
         let now = world.authority().now();
@@ -176,7 +175,7 @@ async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
     assert!(kinds().await.is_empty());
     world.advance(7 * DAY).await;
     assert_eq!(kinds().await, ["token.unused", "assertion-key.unused"]);
-    world.authority().replace_secret(shop.id, DAY, false, world.by()).await.unwrap();
+    world.replace_secret(shop.id, DAY).await;
     world.advance(DAY - 3_600).await;
     assert_eq!(kinds().await, ["token.unused", "secret.expiring", "assertion-key.unused"]);
 }

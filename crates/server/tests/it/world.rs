@@ -10,17 +10,22 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use tegata_server::{
-    authority::Authority,
+    authority::{
+        Authority,
+        actor::Actor,
+        admin::{Admin, Outcome},
+    },
     config::Settings,
     serve::{Running, serve},
 };
 use tegata_store::ChannelPatch;
 use tegata_system::http::client_for;
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group},
+    id::{AssertionKeyId, ChannelId, Group, SigningKeyId},
     jwk::AssertionKey,
     law::ChannelType,
     policy::ChannelState,
+    secret::PlainSecret,
 };
 
 /// A server on a free port of loopback, with a store of its own.
@@ -86,8 +91,9 @@ impl World {
         &self.running().authority
     }
 
-    pub fn by(&self) -> tegata_store::By {
-        self.authority().by("test", None, None)
+    /// Administration, as with the root administrator's token.
+    pub fn admin(&self) -> Admin {
+        self.running().authority.admin(Actor::Root, None)
     }
 
     pub async fn channel(&self, name: &str) -> Channel {
@@ -95,9 +101,8 @@ impl World {
     }
 
     pub async fn channel_of(&self, name: &str, of: ChannelType) -> Channel {
-        let provider = self.authority().create_provider("provider", self.by()).await.unwrap();
-        let made = self.authority().create_channel(provider.id, name, of, self.by()).await;
-        let (channel, secret) = made.unwrap();
+        let provider = self.admin().create_provider("provider").await.unwrap();
+        let (channel, secret) = self.admin().create_channel(provider.id, name, of).await.unwrap();
         let kid = self.register(channel.id, &OWN, None).await;
         Channel { id: channel.id, secret: secret.reveal().to_owned(), kid }
     }
@@ -109,7 +114,7 @@ impl World {
         group: Option<Group>,
     ) -> AssertionKeyId {
         let key = AssertionKey::from_jwk(jwk(pair).to_string().as_bytes()).unwrap();
-        self.authority().register_key(channel, key, group, self.by()).await.unwrap()
+        self.admin().register_key(channel, key, group).await.unwrap()
     }
 
     /// An assertion signed with a key that is bound to `group`.
@@ -122,11 +127,29 @@ impl World {
     }
 
     pub async fn change(&self, channel: &Channel, patch: ChannelPatch) {
-        self.authority().store().change_channel(channel.id, patch, self.by()).await.unwrap();
+        self.admin().change_channel(channel.id, patch).await.unwrap();
     }
 
     pub async fn set_state(&self, channel: &Channel, state: ChannelState) {
+        if state == ChannelState::Deleted {
+            self.admin().delete_channel(channel.id, false).await.unwrap();
+            return;
+        }
         self.change(channel, ChannelPatch { state: Some(state), ..Default::default() }).await;
+    }
+
+    /// Gives the channel a new secret; the previous one is accepted for `keep` seconds.
+    pub async fn replace_secret(&self, channel: ChannelId, keep: i64) -> PlainSecret {
+        let replaced = self.admin().replace_secret(channel, keep, false, false).await.unwrap();
+        match replaced {
+            Outcome::Done(new) => new.secret,
+            Outcome::DryRun(_) => panic!("it was no dry run"),
+        }
+    }
+
+    /// Adds a signing key; its `kid`.
+    pub async fn rotate_signing_keys(&self) -> SigningKeyId {
+        self.admin().rotate_signing_keys().await.unwrap().id
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -20,6 +20,7 @@ mod read;
 mod tests;
 
 use crate::ChannelPatch;
+use data_encoding::HEXLOWER;
 pub use log::{EndingsLog, Failed};
 pub use read::{Reading, Torn, read};
 use serde::{Deserialize, Serialize};
@@ -267,5 +268,5 @@ impl Line {
 
 fn sum_of(text: &str) -> String {
     let digest = sha256(&[text.as_bytes()]);
-    digest[..SUM_DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest[..SUM_DIGITS / 2])
 }

@@ -11,10 +11,15 @@ use super::{
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, GroupPatch, LimitsPatch, NewChannel, Provider, Result,
-    Sealed, SigningKeyChange, SigningKeyRow, endings::What,
+    Sealed, SigningKeyChange, SigningKeyRow,
+    audit_event::{
+        AuditEvent, ChannelChanged, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered,
+        MasterKeyReplaced, Named, NewChannelNamed, SecretReplaced, SigningKeyNamed,
+        SigningKeysRevoked,
+    },
+    endings::What,
 };
 use rusqlite::{ErrorCode, params};
-use serde_json::json;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
     key::{KeyState, VerifyingKey},
@@ -51,7 +56,8 @@ pub(super) fn create_provider(
 ) -> Result<Provider> {
     let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
     insert(tx, sql, (id.number(), name, tx.now.0))?;
-    audit(tx, by, "provider.create", Some(id), None, json!({ "name": name }))?;
+    let event = AuditEvent::ProviderCreate(Named { name: name.to_owned() });
+    audit(tx, by, &event, Some(id), None)?;
     Ok(Provider { id, name: name.to_owned(), created_at: tx.now })
 }
 
@@ -83,8 +89,8 @@ pub(super) fn create_channel(tx: &mut Tx<'_>, new: &NewChannel, by: &By) -> Resu
     insert(tx, sql, values)?;
     insert(tx, "INSERT INTO channel_count VALUES (?1, 0, 0, 1)", [new.id.number()])?;
     tx.touch(new.id);
-    let detail = json!({ "name": new.name, "type": new.channel_type });
-    audit(tx, by, "channel.create", Some(new.provider), Some(new.id), detail)?;
+    let named = NewChannelNamed { name: new.name.clone(), r#type: new.channel_type };
+    audit(tx, by, &AuditEvent::ChannelCreate(named), Some(new.provider), Some(new.id))?;
     Ok(Channel {
         id: new.id,
         provider: new.provider,
@@ -143,25 +149,23 @@ pub(super) fn change_channel(
         let change = ChannelChange::State { state };
         append(tx, facts, Entry::Channel { channel: id, change })?;
     }
-    let act = match state {
-        Some(ChannelState::Suspended) => "channel.suspend",
-        Some(ChannelState::Active) => "channel.resume",
-        Some(ChannelState::Deleted) => "channel.delete",
-        None => "channel.set",
+    let changed = ChannelChanged {
+        name: patch.name.clone(),
+        law: patch.law,
+        state: patch.state,
+        group_cap: patch.group_cap,
+        group_when_full: patch.group_when_full,
+        own_audience_only: patch.own_audience_only,
+        limits: (limits != old.limits).then_some(limits),
+        single_use_assertions: patch.single_use_assertions,
     };
-    let mut changed = serde_json::Map::new();
-    let mut note = |name: &str, value: Option<serde_json::Value>| {
-        value.map(|value| changed.insert(name.into(), value))
+    let event = match state {
+        Some(ChannelState::Suspended) => AuditEvent::ChannelSuspend(changed),
+        Some(ChannelState::Active) => AuditEvent::ChannelResume(changed),
+        Some(ChannelState::Deleted) => AuditEvent::ChannelDelete(changed),
+        None => AuditEvent::ChannelSet(changed),
     };
-    note("name", patch.name.as_ref().map(|it| json!(it)));
-    note("law", patch.law.map(|it| json!(it)));
-    note("state", patch.state.map(|it| json!(it)));
-    note("group_cap", patch.group_cap.map(|it| json!(it)));
-    note("group_when_full", patch.group_when_full.map(|it| json!(it)));
-    note("own_audience_only", patch.own_audience_only.map(|it| json!(it)));
-    note("limits", (limits != old.limits).then(|| json!(limits)));
-    note("single_use_assertions", patch.single_use_assertions.map(|it| json!(it)));
-    audit(tx, by, act, Some(old.provider), Some(id), changed.into())?;
+    audit(tx, by, &event, Some(old.provider), Some(id))?;
     rows::channel_by_id(tx.conn, id).map_err(unavailable)?.ok_or(Error::NotFound("channel"))
 }
 
@@ -230,10 +234,12 @@ pub(super) fn replace_secret(
         previous_until: kept,
     });
     let revoked = if revoke_tokens { end_scope(tx, &channel, Scope::Channel)? } else { 0 };
-    let detail = json!({
-        "keep_previous_seconds": keep_previous, "revoke_tokens": revoke_tokens, "revoked": revoked,
+    let event = AuditEvent::ChannelRotateSecret(SecretReplaced {
+        keep_previous_seconds: keep_previous,
+        revoke_tokens,
+        revoked,
     });
-    audit(tx, by, "channel.rotate-secret", Some(channel.provider), Some(id), detail)?;
+    audit(tx, by, &event, Some(channel.provider), Some(id))?;
     Ok(until)
 }
 
@@ -276,8 +282,8 @@ pub(super) fn register_key(
     let group = key.group.as_ref().map(Group::as_str);
     insert(tx, sql, params![key.id.0, id.number(), group, key.key.modulus(), tx.now.0])?;
     revise(tx, id)?;
-    let detail = json!({ "kid": key.id, "group": key.group });
-    audit(tx, by, "key.register", Some(channel.provider), Some(id), detail)
+    let registered = KeyRegistered { kid: key.id, group: key.group.clone() };
+    audit(tx, by, &AuditEvent::KeyRegister(registered), Some(channel.provider), Some(id))
 }
 
 fn check_place_for(tx: &Tx<'_>, channel: &Channel, group: &Group) -> Result<()> {
@@ -305,8 +311,8 @@ pub(super) fn delete_key(
     tx.note_ending(What::AssertionKey { channel: id, key });
     let scope = Scope::AssertionKey { key };
     let revoked = if revoke_tokens { end_scope(tx, &channel, scope)? } else { 0 };
-    let detail = json!({ "kid": key, "revoke_tokens": revoke_tokens, "revoked": revoked });
-    audit(tx, by, "key.delete", Some(channel.provider), Some(id), detail)?;
+    let event = AuditEvent::KeyDelete(KeyDeleted { kid: key, revoke_tokens, revoked });
+    audit(tx, by, &event, Some(channel.provider), Some(id))?;
     Ok(revoked)
 }
 
@@ -325,8 +331,8 @@ pub(super) fn set_group(
     }
     put_group(tx, id, group, &settings)?;
     tx.note_ending(What::GroupRules { channel: id, group: group.clone(), rules: settings.clone() });
-    let detail = json!({ "group": group, "settings": settings });
-    audit(tx, by, "group.set", Some(channel.provider), Some(id), detail)?;
+    let changed = GroupChanged { group: group.clone(), settings: settings.clone() };
+    audit(tx, by, &AuditEvent::GroupSet(changed), Some(channel.provider), Some(id))?;
     Ok(settings)
 }
 
@@ -371,8 +377,8 @@ pub(super) fn delete_group(
         known::key_was_deleted(tx, id, key.id)?;
         tx.note_ending(What::AssertionKey { channel: id, key: key.id });
     }
-    let detail = json!({ "group": group, "keys": keys, "revoked": revoked });
-    audit(tx, by, "group.delete", Some(channel.provider), Some(id), detail)?;
+    let deleted = GroupDeleted { group: group.clone(), keys, revoked };
+    audit(tx, by, &AuditEvent::GroupDelete(deleted), Some(channel.provider), Some(id))?;
     Ok(revoked)
 }
 
@@ -387,7 +393,7 @@ pub(super) fn change_signing_keys(
         tx.keys().iter().find(|key| key.state == state).map(|key| key.id)
     };
     let mut removed = Vec::new();
-    let act = match change {
+    let event = match change {
         SigningKeyChange::Add(key) => {
             let state = match in_state(tx, KeyState::Active) {
                 None => KeyState::Active,
@@ -399,7 +405,7 @@ pub(super) fn change_signing_keys(
                 Some(_) => KeyState::Coming,
             };
             add_key(tx, key, state)?;
-            "signing-key.rotate"
+            AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
         }
         SigningKeyChange::Promote(key) => {
             if in_state(tx, KeyState::Coming) != Some(*key) {
@@ -409,7 +415,7 @@ pub(super) fn change_signing_keys(
                 set_state(tx, active, KeyState::Retired)?;
             }
             set_state(tx, *key, KeyState::Active)?;
-            "signing-key.promote"
+            AuditEvent::SigningKeyPromote(SigningKeyNamed { kid: *key })
         }
         SigningKeyChange::Remove { key, successor } => {
             let known = tx.keys().iter().find(|it| it.id == *key).copied();
@@ -424,7 +430,7 @@ pub(super) fn change_signing_keys(
                     None => add_key(tx, successor, KeyState::Active)?,
                 }
             }
-            "signing-key.revoke"
+            AuditEvent::SigningKeyRevoke(SigningKeysRevoked { removed: removed.clone() })
         }
         SigningKeyChange::RemoveAll { successor } => {
             let all: Vec<_> = tx.keys().to_vec();
@@ -433,17 +439,10 @@ pub(super) fn change_signing_keys(
                 removed.push(key.id);
             }
             add_key(tx, successor, KeyState::Active)?;
-            "signing-key.revoke-all"
+            AuditEvent::SigningKeyRevokeAll(SigningKeysRevoked { removed: removed.clone() })
         }
     };
-    let named = match change {
-        SigningKeyChange::Add(key) => json!({ "kid": key.id }),
-        SigningKeyChange::Promote(key) => json!({ "kid": key }),
-        SigningKeyChange::Remove { .. } | SigningKeyChange::RemoveAll { .. } => {
-            json!({ "removed": removed })
-        }
-    };
-    audit(tx, by, act, None, None, named)?;
+    audit(tx, by, &event, None, None)?;
     Ok(removed)
 }
 
@@ -505,7 +504,8 @@ pub(super) fn reseal(tx: &mut Tx<'_>, keys: &[(SigningKeyId, Sealed)], by: &By) 
             write(tx, sql, params![key.0, sealed.0])?;
         }
     }
-    audit(tx, by, "master-key.rotate", None, None, json!({ "signing_keys": signing_keys }))
+    let event = AuditEvent::MasterKeyRotate(MasterKeyReplaced { signing_keys });
+    audit(tx, by, &event, None, None)
 }
 
 fn log_key(tx: &mut Tx<'_>, public: [u8; 32], state: KeyState) -> Result<()> {

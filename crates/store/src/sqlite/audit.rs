@@ -6,8 +6,10 @@ use super::{
 };
 use crate::{
     AuditHead, Batch, By, Result, Sealed,
-    audit::{Report, Seal, SealedRow, Verifier, from_hex, hex},
+    audit::{Report, Seal, SealedRow, Verifier},
+    audit_event::AuditEvent,
 };
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 use tegata_token::{
@@ -19,11 +21,11 @@ use tegata_token::{
 pub(super) fn write(
     tx: &Tx<'_>,
     by: &By,
-    act: &str,
+    event: &AuditEvent,
     provider: Option<ProviderId>,
     channel: Option<ChannelId>,
-    mut detail: serde_json::Value,
 ) -> Result<()> {
+    let mut detail = event.detail();
     if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {
         members.insert("reason".into(), reason.as_str().into());
     }
@@ -38,7 +40,7 @@ pub(super) fn write(
                 tx.now.0,
                 by.actor,
                 by.source,
-                act,
+                event.act().name(),
                 provider.map(ProviderId::number),
                 channel.map(ChannelId::number),
                 rows::json(&detail),
@@ -78,8 +80,8 @@ fn seal(row: &Row<'_>) -> rusqlite::Result<Seal> {
         events: row.get("events")?,
         kept_from: row.get("kept_from")?,
         at: UnixTime(row.get("at")?),
-        chain: hex(&row.get::<_, Vec<u8>>("chain")?),
-        signature: hex(&row.get::<_, Vec<u8>>("signature")?),
+        chain: HEXLOWER.encode(&row.get::<_, Vec<u8>>("chain")?),
+        signature: HEXLOWER.encode(&row.get::<_, Vec<u8>>("signature")?),
     })
 }
 
@@ -126,7 +128,7 @@ pub(super) fn batch(
 }
 
 pub(super) fn add_seal(tx: &Tx<'_>, seal: &Seal) -> Result<()> {
-    let blob = |text: &str| from_hex(text).unwrap_or_default();
+    let blob = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap_or_default();
     let sql = "INSERT INTO audit_seal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
         seal.number,

@@ -6,8 +6,10 @@ use super::{
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{By, EndedBy, Ending, Error, Result, TokenName};
-use serde_json::json;
+use crate::{
+    By, EndedBy, Ending, Error, Result, TokenName,
+    audit_event::{AuditEvent, TokensRevoked},
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Serial, TokenId},
     law::{Kind, STATELESS_ENDINGS},
@@ -48,21 +50,22 @@ pub(super) fn end(
         }
     };
     if !dry_run {
-        let (what, which) = match ending {
-            Ending::Stored { serial } => ("serial", json!(serial)),
-            Ending::Stateless { id, .. } => ("token_id", json!(id)),
-            Ending::Group(group) => ("group", json!(group)),
-            Ending::Kind(kind) => ("kind", json!(kind)),
-            Ending::AssertionKey(key) => ("assertion_key", json!(key)),
-            Ending::All => ("all", json!(true)),
-        };
-        let mut detail = json!({ what: which, "revoked": ended });
-        if let Ending::Stored { serial } = ending {
-            let named = TokenName::Serial(*serial);
-            let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
-            detail["token_id"] = json!(row.map(|it| it.id));
+        let mut revoked = TokensRevoked { revoked: ended, ..TokensRevoked::default() };
+        match ending {
+            Ending::Stored { serial } => {
+                let named = TokenName::Serial(*serial);
+                let row = read::token(tx.conn, id, named, tx.now).map_err(unavailable)?;
+                revoked.serial = Some(*serial);
+                revoked.token_id = row.map(|it| it.id);
+            }
+            Ending::Stateless { id, .. } => revoked.token_id = Some(*id),
+            Ending::Group(group) => revoked.group = Some(group.clone()),
+            Ending::Kind(kind) => revoked.kind = Some(*kind),
+            Ending::AssertionKey(key) => revoked.assertion_key = Some(*key),
+            Ending::All => revoked.all = Some(true),
         }
-        super::audit::write(tx, by, "token.revoke", Some(channel.provider), Some(id), detail)?;
+        let event = AuditEvent::TokenRevoke(revoked);
+        super::audit::write(tx, by, &event, Some(channel.provider), Some(id))?;
     }
     Ok(ended)
 }

@@ -4,7 +4,10 @@ use super::{
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{By, EndedBy, Error, Issued, Result};
+use crate::{
+    By, EndedBy, Error, Issued, Result,
+    audit_event::{AuditEvent, TokenIssued},
+};
 use rusqlite::{OptionalExtension, params};
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 use tegata_token::{
@@ -77,15 +80,8 @@ pub(super) fn issue(
         }
     }
     if let Some(by) = by {
-        let detail = serde_json::json!({ "token_id": id, "kind": grant.kind() });
-        super::audit::write(
-            tx,
-            by,
-            "token.issue",
-            Some(grant.channel().provider),
-            Some(channel),
-            detail,
-        )?;
+        let event = AuditEvent::TokenIssue(TokenIssued { token_id: id, kind: grant.kind() });
+        super::audit::write(tx, by, &event, Some(grant.channel().provider), Some(channel))?;
     }
     let issuer = form.issuer.clone();
     Ok(Issued { claims, issuer, previous_until, again: false, evicted })

@@ -9,6 +9,7 @@
 
 use super::OpenError;
 use crate::file::{self, Owner};
+use data_encoding::HEXLOWER;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -211,12 +212,12 @@ fn write(file: &MarkFile, reached: Reached, owner: Owner) -> io::Result<()> {
 
 /// A number drawn at a start, as the mark and the endings log spell it.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
+/// What [`hex`] spells; empty if it is not hex digits.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
-    let pairs = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    HEXLOWER.decode(hex.as_bytes()).unwrap_or_default()
 }
 
 /// Follows the store with the mark, on a thread of its own, so that no commit

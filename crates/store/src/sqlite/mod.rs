@@ -321,8 +321,7 @@ impl Store for SqliteStore {
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.act(by, move |tx, by| {
-            let Event { act, provider, channel, detail } = &event;
-            audit::write(tx, by, act, *provider, *channel, detail.clone())
+            audit::write(tx, by, &event.event, event.provider, event.channel)
         })
         .await
         .map(drop)

@@ -3,9 +3,12 @@
 //! that whoever finds it after a crash goes on from there.
 
 use super::{end, read, rows::unavailable, writer::Tx};
-use crate::{By, Ended, Ending, Error, ProviderEnd, Result, RowId, endings::What};
+use crate::{
+    By, Ended, Ending, Error, ProviderEnd, Result, RowId,
+    audit_event::{AuditEvent, ProviderJob},
+    endings::What,
+};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
 use tegata_token::id::{Position, ProviderId};
 
 pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
@@ -25,7 +28,8 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
         .map_err(unavailable)?;
     let By { actor, source, reason, .. } = by.clone();
     tx.note_ending(What::ProviderEnd { provider, actor, source, reason });
-    super::audit::write(tx, by, "provider.revoke", Some(provider), None, json!({ "job": job }))?;
+    let event = AuditEvent::ProviderRevoke(ProviderJob { job });
+    super::audit::write(tx, by, &event, Some(provider), None)?;
     Ok(job)
 }
 

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, LimitsPatch, Result, SigningKeyRow,
+    audit_event::{AuditEvent, StoreRecovered, StoreRedone},
     endings::{self, EndingsLog, Line, Reading, Torn, What},
 };
 use rusqlite::params;
-use serde_json::json;
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -53,8 +53,8 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
         "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
-    let detail = json!({ "replayed": lines.len(), "ended": done.tokens });
-    audit::write(tx, &by, "store.redo", None, None, detail)
+    let done = StoreRedone { replayed: lines.len(), ended: done.tokens };
+    audit::write(tx, &by, &AuditEvent::StoreRedo(done), None, None)
 }
 
 /// How to make sure that no ended token lives again.
@@ -275,15 +275,15 @@ fn recover(
         audit::begin_anew(tx)?;
         done.audit_begins_anew = true;
     }
-    let detail = json!({
-        "epoch": done.epoch,
-        "replayed": lines.map(<[_]>::len),
-        "ended_everything": lines.is_none(),
-        "bound": done.bound,
-        "ended": done.tokens,
-        "audit_begins_anew": audit_key_lost,
+    let event = AuditEvent::StoreRecover(StoreRecovered {
+        epoch: done.epoch,
+        replayed: lines.map(<[_]>::len),
+        ended_everything: lines.is_none(),
+        bound: done.bound,
+        ended: done.tokens,
+        audit_begins_anew: audit_key_lost,
     });
-    audit::write(tx, by, crate::audit::RECOVERED, None, None, detail)?;
+    audit::write(tx, by, &event, None, None)?;
     Ok(done)
 }
 

@@ -1,6 +1,7 @@
 //! Rows to things and back: the only place that knows how columns are spelt.
 
 use crate::{Error, Provider, Sealed, SigningKeyRow};
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
@@ -245,7 +246,7 @@ pub(super) fn read_facts(id: ChannelId, text: &str) -> rusqlite::Result<ChannelF
 
 fn sum_of(id: ChannelId, facts: &str) -> String {
     let digest = sha256(&[&id.number().to_be_bytes(), facts.as_bytes()]);
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&digest[..8])
 }
 
 /// The log's spelling of an entry: its channel, if it has one, and its body.

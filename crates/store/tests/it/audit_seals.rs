@@ -8,8 +8,9 @@ use crate::{
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
-    Ending,
-    audit::{Anchor, Anchored, EXPIRE, Report, Seal, SealedRow, Verifier},
+    Ending, Event,
+    audit::{Anchor, Anchored, Report, Seal, SealedRow, Verifier},
+    audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
 };
 use tegata_token::key::SigningKey;
@@ -173,13 +174,8 @@ async fn old_events_go_by_whole_seals_and_the_rest_is_whole() {
     let (world, path, _) = sealed().await;
     let expired = world.audit_expired(1, NOW.plus(2)).await.unwrap();
     assert_eq!(expired, Some(2), "those of seals at NOW and a second later");
-    let event = tegata_store::Event {
-        act: EXPIRE,
-        provider: None,
-        channel: None,
-        detail: serde_json::json!({ "checkpoints_before": 3 }),
-    };
-    world.record(event, by(NOW.plus(10))).await.unwrap();
+    let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: 3 });
+    world.record(Event::of(event), by(NOW.plus(10))).await.unwrap();
     let anchor = Anchor::from(&seal(&world, 3, 10).await.unwrap());
     let before = world.audit(None, ALL).await.unwrap().len();
     let mut gone = 0;

@@ -4,7 +4,7 @@ use super::{place, rust_files};
 use std::{fs, path::Path};
 
 /// A folder, the words that its code must not contain, and why.
-const ABSENT: [(&str, &[&str], &str); 7] = [
+const ABSENT: [(&str, &[&str], &str); 10] = [
     (
         "crates/token/src",
         &["async fn", "tokio", "SystemTime", "std::fs", "std::net"],
@@ -20,6 +20,21 @@ const ABSENT: [(&str, &[&str], &str); 7] = [
         "crates/server/src",
         &["rusqlite", "SELECT "],
         "the server speaks to the store in the words of the domain",
+    ),
+    (
+        "crates/server/src/authority",
+        &["axum", "hyper", "api::", "use http::", "crate::http", "crate::config", "crate::serve"],
+        "the authority knows no protocol: http uses api, api uses authority, authority uses store",
+    ),
+    (
+        "crates/server/src/api",
+        &["crate::http", "crate::config", "crate::serve"],
+        "a protocol knows no connection: http uses api, api uses authority, authority uses store",
+    ),
+    (
+        "crates/server/src/metrics",
+        &["authority::", "api::", "crate::http"],
+        "the metrics are below all that counts in them",
     ),
     (
         "crates/client/src",

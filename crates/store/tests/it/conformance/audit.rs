@@ -1,7 +1,10 @@
 //! Who did what: one row for each act of people, in the act's own transaction.
 
 use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
-use tegata_store::{AuditRow, By, ChannelPatch, Ending, Event, Page, SigningKeyChange, TokenName};
+use tegata_store::{
+    AuditRow, By, ChannelPatch, Ending, Event, Page, SigningKeyChange, TokenName,
+    audit_event::{AuditEvent, SecretThrottled},
+};
 use tegata_token::{
     id::{ChannelId, Serial, TokenId},
     law::{Kind, Law},
@@ -86,19 +89,14 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
 
 pub async fn an_event_that_changes_nothing_has_a_row_too(world: World) {
     let shop = world.shop().await;
-    let detail = serde_json::json!({ "attempts": 10 });
-    let event = Event {
-        act: "secret.throttle",
-        provider: Some(world.provider),
-        channel: Some(shop.id),
-        detail,
-    };
+    let event = AuditEvent::SecretThrottle(SecretThrottled { seconds: 10 });
+    let event = Event { event, provider: Some(world.provider), channel: Some(shop.id) };
     let position = world.state().await.unwrap().view.position();
     world.record(event, by(NOW.plus(3))).await.unwrap();
     let row = rows(&world).await.pop().unwrap();
     assert_eq!((row.act.as_str(), row.at), ("secret.throttle", NOW.plus(3)));
     assert_eq!((row.channel, row.position), (Some(shop.id), None));
-    assert_eq!(row.detail["attempts"], 10);
+    assert_eq!(row.detail["seconds"], 10);
     assert_eq!(world.state().await.unwrap().view.position(), position);
 }
 

@@ -1,0 +1,50 @@
+//! Who may call the administrators' API: the holder of the root administrator's token.
+
+use crate::{
+    api::{
+        admin::problem::{Code, Problem},
+        header::bearer,
+    },
+    authority::{Authority, actor::Actor, admin::Admin, admin_token::TokenSource, source::Source},
+};
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use std::sync::Arc;
+use tegata_token::secret::PlainSecret;
+
+/// What an administrator's request is checked by.
+pub struct Gate {
+    pub authority: Arc<Authority>,
+    pub admin_token: Arc<TokenSource>,
+}
+
+/// A request that showed the root administrator's token.
+pub struct Administrator {
+    /// Administration on its behalf.
+    pub admin: Admin,
+}
+
+impl FromRequestParts<Arc<Gate>> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, gate: &Arc<Gate>) -> Result<Self, Problem> {
+        let source = parts.extensions.get::<Source>().copied();
+        let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
+        let shown = shown.map(|token| PlainSecret::from_caller(token.to_owned()));
+        let tries = shown.is_some();
+        // Compared by its hash, in constant time.
+        let is = shown.map_or(Ok(false), |token| gate.admin_token.is(&token));
+        let is = is.map_err(|_| {
+            let why = "the file of the administrator's token cannot be used; see the log";
+            Problem::new(Code::Unavailable, why)
+        })?;
+        if !is {
+            if let Some(source) = source.filter(|_| tries) {
+                gate.authority.wrong_administrator(source);
+            }
+            let way = "send the administrator's token: Authorization: Bearer …";
+            return Err(Problem::new(Code::Unauthorized, way));
+        }
+        Ok(Self { admin: gate.authority.admin(Actor::Root, source) })
+    }
+}

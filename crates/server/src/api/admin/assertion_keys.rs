@@ -1,0 +1,120 @@
+//! The public keys that a channel's assertions are checked with.
+
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Body, FromMembers, Ids, Members, Part, Query},
+    schema, show,
+};
+use axum::{Json, response::Response};
+use http::StatusCode;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group},
+    jwk::AssertionKey,
+};
+use utoipa::{IntoParams, ToSchema};
+
+/// An assertion signing key to be registered.
+#[derive(ToSchema)]
+#[schema(as = AssertionKeyToRegister)]
+#[serde(deny_unknown_fields)]
+pub struct New {
+    /// The public half of an RSA key of 2,048 bits, as a JWK with `kty`, `alg`
+    /// (RS256), `use` (sig), `n` and `e`; no private member, and no `kid`.
+    #[schema(value_type = Object, rename = "jwk",
+             example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "n": "…", "e": "AQAB"}))]
+    key: AssertionKey,
+    /// The group that tokens asked for with it shall belong to.
+    #[schema(value_type = Option<schema::Group>)]
+    group: Option<Group>,
+}
+
+impl FromMembers for New {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let group = members.take("group", super::groups::NAME)?;
+        // As it was written: a repeated member inside must be seen as well.
+        let jwk = members.raw("jwk", "a public JWK, an object")?;
+        Ok(Self { key: AssertionKey::from_jwk(jwk.get().as_bytes())?, group })
+    }
+}
+
+/// Register the public half of a key.
+///
+/// At most two for each group and two for the channel at large.
+#[utoipa::path(
+    post, path = "/channels/{channel}/assertion-keys", operation_id = "registerAssertionKey",
+    tag = "assertion keys",
+    params(("channel" = schema::ChannelId, Path, description = "Whose key it will be.")),
+    request_body = New,
+    responses(
+        (status = 201, description = "It is registered.", body = show::NewAssertionKey),
+        Problems,
+    )
+)]
+pub async fn register(
+    who: Administrator,
+    Ids(channel): Ids<ChannelId>,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<show::NewAssertionKey>), Problem> {
+    let kid = who.admin.register_key(channel, new.key, new.group).await?;
+    Ok((StatusCode::CREATED, Json(show::NewAssertionKey { kid })))
+}
+
+/// List a channel's keys, newest first.
+#[utoipa::path(
+    get, path = "/channels/{channel}/assertion-keys", operation_id = "listAssertionKeys",
+    tag = "assertion keys",
+    params(("channel" = schema::ChannelId, Path, description = "Whose keys."), Part),
+    responses((status = 200, description = "A page of them.", body = show::AssertionKeys), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Ids(channel): Ids<ChannelId>,
+    Query(part): Query<Part>,
+) -> Result<Json<show::AssertionKeys>, Problem> {
+    let keys = who.admin.assertion_keys(channel).await?;
+    let (keys, next) = part.cut(keys, |(key, _)| key.id.to_string())?;
+    Ok(show::AssertionKeys::of(&keys, next))
+}
+
+/// How to delete a key.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Deletion {
+    /// Whether all tokens that were asked for with it end, too.
+    #[param(required = false)]
+    revoke_tokens: bool,
+    /// Delete nothing; say how many tokens would end.
+    #[param(required = false)]
+    dry_run: bool,
+}
+
+impl FromMembers for Deletion {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let revoke_tokens = members.flag("revoke_tokens")?;
+        Ok(Self { revoke_tokens, dry_run: members.flag("dry_run")? })
+    }
+}
+
+/// Delete a key: nothing can be asked for with it any more.
+#[utoipa::path(
+    delete, path = "/channels/{channel}/assertion-keys/{kid}",
+    operation_id = "deleteAssertionKey", tag = "assertion keys",
+    params(
+        ("channel" = schema::ChannelId, Path, description = "Whose key."),
+        ("kid" = schema::AssertionKeyId, Path, description = "Which."),
+        Deletion,
+    ),
+    responses(
+        (status = 204, description = "It is deleted."),
+        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        Problems,
+    )
+)]
+pub async fn delete(
+    who: Administrator,
+    Ids((channel, kid)): Ids<(ChannelId, AssertionKeyId)>,
+    Query(Deletion { revoke_tokens, dry_run }): Query<Deletion>,
+) -> Result<Response, Problem> {
+    Ok(show::deleted(who.admin.delete_key(channel, kid, revoke_tokens, dry_run).await?))
+}

@@ -1,0 +1,272 @@
+//! Problem details (RFC 9457), each with a `code` that stays the same for as long
+//! as the API does; the words beside it are for people and may change.
+
+use crate::authority::admin;
+use axum::response::{IntoResponse, Response};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde::Serialize;
+use std::{borrow::Cow, collections::BTreeMap};
+use tegata_store::Error;
+use tegata_token::{jwk::BadJwk, refusal::Refusal};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},
+};
+use uuid::Uuid;
+
+/// An answer that is not what was asked for.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    /// In how many seconds asking again may help, where that is known.
+    retry_after: Option<u64>,
+}
+
+/// What is wrong, for programs. A new one may come at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// No administrator's token, or a wrong one.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
+    /// The path, or what it names, is not there.
+    NotFound,
+    /// The path is there and does not take this method.
+    MethodNotAllowed,
+    /// The body is not of a JSON type.
+    UnsupportedMediaType,
+    /// The body is longer than a body may be.
+    BodyTooLong,
+    /// The body was not in in time.
+    BodyTooSlow,
+    /// The body is no JSON object.
+    MalformedBody,
+    /// A member or query field that nobody knows.
+    UnknownMember,
+    /// One that stands twice.
+    RepeatedMember,
+    /// One that must be there is not.
+    MissingMember,
+    /// One has a value that it cannot have.
+    InvalidMember,
+    /// A JWK that cannot be registered.
+    InvalidJwk,
+    /// It cannot stand beside what is there already.
+    Conflict,
+    /// Channels of this type have no such tokens.
+    KindNotForChannel,
+    /// The channel is suspended.
+    ChannelSuspended,
+    /// The law has no room for it.
+    Full,
+    /// The `Idempotency-Key` was used with other parameters.
+    IdempotencyKeyReused,
+    /// The token that the `Idempotency-Key` stands for has ended.
+    IdempotencyKeyEnded,
+    /// The channel asks faster than it may.
+    TooFast,
+    /// Too many single endings of stateless tokens.
+    TooManySingleEndings,
+    /// Nothing can be known or done at the moment.
+    Unavailable,
+    /// A bug of ours.
+    Bug,
+}
+
+impl Code {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedBody
+            | Self::UnknownMember
+            | Self::RepeatedMember
+            | Self::MissingMember
+            | Self::InvalidMember
+            | Self::InvalidJwk => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict
+            | Self::KindNotForChannel
+            | Self::ChannelSuspended
+            | Self::Full
+            | Self::IdempotencyKeyEnded => StatusCode::CONFLICT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooFast | Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a request was not done (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Details {
+    /// The status in words.
+    #[schema(example = "Bad Request")]
+    title: Option<&'static str>,
+    /// The answer's status.
+    #[schema(example = 400)]
+    status: u16,
+    code: Code,
+    /// What is so, and the way out, for people; its words may change.
+    #[schema(example = "`nmae` is unknown; known here: name")]
+    detail: Cow<'static, str>,
+    /// The request's id, as in the header `x-line-request-id` and in the log.
+    #[schema(example = "6f0e0a5e-7f0c-4a44-a1f8-6f1a3c0b1d42")]
+    request_id: String,
+}
+
+/// What every call may answer instead.
+pub struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let problem = Content::new(Some(Ref::from_schema_name(Details::name())));
+        let described = ResponseBuilder::new()
+            .description("It was not done; `code` says why.")
+            .content("application/problem+json", problem);
+        [("default".to_owned(), described.build().into())].into()
+    }
+}
+
+impl Problem {
+    /// The problem of that code; `detail` says what is so and names the way out.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    /// What is wrong.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Its status, and its words for people.
+    pub fn status_and_detail(&self) -> (u16, &str) {
+        (self.code.status().as_u16(), &self.detail)
+    }
+
+    /// "There is no such `what`".
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("there is no such {what}"))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (code, retry_after) = (self.code, self.retry_after);
+        let mut response = code.status().into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match code {
+            Code::Unauthorized => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Code::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // By then each of the endings that take up the room has expired.
+            Code::TooManySingleEndings => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("900"));
+            }
+            _ => {}
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        // Its body is written where the request's id is known: see `signed`.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of an answer that is a problem; others are left as they are.
+pub fn signed(mut answer: Response, request: &Uuid) -> Response {
+    let Some(Problem { code, detail, .. }) = answer.extensions_mut().remove() else {
+        return answer;
+    };
+    let status = answer.status();
+    let title = status.canonical_reason();
+    let request_id = request.to_string();
+    let details = Details { title, status: status.as_u16(), code, detail, request_id };
+    // Nothing in there fails to be written.
+    let body = serde_json::to_vec(&details).unwrap_or_default();
+    // The router counted an empty one.
+    answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    *answer.body_mut() = body.into();
+    answer
+}
+
+impl From<admin::Error> for Problem {
+    fn from(error: admin::Error) -> Self {
+        match error {
+            admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
+            admin::Error::NotOurToken
+            | admin::Error::OtherChannelsToken
+            | admin::Error::NoSuch { .. } => Self::new(Code::NotFound, error.to_string()),
+            admin::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            Error::NotFound(what) => Self::not_found(what),
+            Error::Conflict(why) => Self::new(Code::Conflict, why),
+            // The authority asks again by itself; whoever sees this may do so too.
+            Error::Taken => Self::new(Code::Unavailable, "no free id was found; ask again"),
+            Error::Unavailable(why) => {
+                // The store's own words may name paths.
+                tracing::error!(%why, "the store cannot answer");
+                let detail = "the store cannot answer at the moment; whether it was done is not \
+                              known, so look before you ask again";
+                Self::new(Code::Unavailable, detail)
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::UnknownChannel | Refusal::UnknownAssertionKey | Refusal::NotFound => {
+                Code::NotFound
+            }
+            Refusal::Suspended => Code::ChannelSuspended,
+            Refusal::KindNotForChannel(_) | Refusal::ProofNotForKind(_) => Code::KindNotForChannel,
+            Refusal::Full(_) | Refusal::GroupFull(_) | Refusal::TooManyGroups => Code::Full,
+            Refusal::DelayUnderLegacyLaw | Refusal::OtherGroupsKey | Refusal::AssertionUsed => {
+                Code::Conflict
+            }
+            Refusal::DelayOutOfRange | Refusal::Assertion(_) | Refusal::WrongSecret => {
+                Code::InvalidMember
+            }
+            Refusal::IdempotencyMismatch => Code::IdempotencyKeyReused,
+            Refusal::IdempotencyEnded => Code::IdempotencyKeyEnded,
+            Refusal::TooFast { .. } => Code::TooFast,
+            Refusal::TooManyStatelessEndings => Code::TooManySingleEndings,
+        };
+        let retry_after = match refusal {
+            Refusal::TooFast { seconds } => Some(seconds),
+            _ => None,
+        };
+        Self { retry_after, ..Self::new(code, refusal.to_string()) }
+    }
+}
+
+impl From<BadJwk> for Problem {
+    fn from(bad: BadJwk) -> Self {
+        Self::new(Code::InvalidJwk, bad.to_string())
+    }
+}

@@ -1,0 +1,63 @@
+//! Providers: the organisations that own channels.
+
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Body, FromMembers, Members, Part, Query},
+    schema, show,
+};
+use axum::Json;
+use http::StatusCode;
+use utoipa::ToSchema;
+
+/// The longest name of anything, in characters.
+pub const LONGEST_NAME: usize = 100;
+
+/// A name that must be there.
+pub fn name(members: &mut Members) -> Result<String, Problem> {
+    let name = members.line("name", LONGEST_NAME)?;
+    name.map_or_else(|| members.need("name", "what people call it"), Ok)
+}
+
+/// A provider to be made.
+#[derive(ToSchema)]
+#[schema(as = ProviderToMake)]
+#[serde(deny_unknown_fields)]
+pub struct New {
+    #[schema(value_type = schema::Name)]
+    name: String,
+}
+
+impl FromMembers for New {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { name: name(members)? })
+    }
+}
+
+/// Make a provider.
+#[utoipa::path(
+    post, path = "/providers", operation_id = "createProvider", tag = "providers",
+    request_body = New,
+    responses((status = 201, description = "It is made.", body = show::Provider), Problems)
+)]
+pub async fn create(
+    who: Administrator,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<show::Provider>), Problem> {
+    let made = who.admin.create_provider(&new.name).await?;
+    Ok((StatusCode::CREATED, Json((&made).into())))
+}
+
+/// List providers, newest first.
+#[utoipa::path(
+    get, path = "/providers", operation_id = "listProviders", tag = "providers",
+    params(Part),
+    responses((status = 200, description = "A page of them.", body = show::Providers), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(part): Query<Part>,
+) -> Result<Json<show::Providers>, Problem> {
+    let (rows, next) = part.split(who.admin.providers(part.page()?).await?);
+    Ok(show::Providers::of(&rows, next))
+}

@@ -1,0 +1,484 @@
+//! What a caller wrote, read to the letter: a body, a query, a path.
+//!
+//! An unknown member may be a misspelt one that matters, so each is refused with
+//! its name; so is a repeated one, since readers differ in which of the two holds.
+
+use crate::api::{
+    admin::{
+        problem::{Code, Problem},
+        schema,
+    },
+    form, header,
+};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::header::CONTENT_TYPE,
+};
+use bytes::Bytes;
+use http::{HeaderMap, request::Parts};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
+use tegata_store::{Page, RowId};
+use tegata_token::id::ChannelId;
+use utoipa::IntoParams;
+
+/// Something that is written as named members.
+pub trait FromMembers: Sized {
+    /// Takes its members out; whatever is left over is unknown.
+    fn from_members(members: &mut Members) -> Result<Self, Problem>;
+}
+
+/// Nothing is to be said.
+impl FromMembers for () {
+    fn from_members(_: &mut Members) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+/// A query string.
+pub struct Query<T>(pub T);
+
+/// The ids in a path. One that is not even of an id's form names nothing: 404.
+pub struct Ids<T>(pub T);
+
+/// The members of a body, or the fields of a query, that nobody asked for yet.
+pub struct Members {
+    left: BTreeMap<String, Value>,
+    known: Vec<&'static str>,
+}
+
+enum Value {
+    Json(Box<RawValue>),
+    /// Of a query, where a number is written like a text.
+    Text(String),
+}
+
+impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        if request.uri().query().is_some_and(|query| !query.is_empty()) {
+            // A `dry_run` that stood there unread would be no rehearsal.
+            let detail = "this call takes its members in the body, and no query";
+            return Err(Problem::new(Code::InvalidMember, detail));
+        }
+        // Its length is the door's affair.
+        let body = Bytes::from_request(request, state).await;
+        let body =
+            body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
+        if body.is_empty() {
+            return Members::new(Object::default())?.into().map(Self);
+        }
+        if !is_json {
+            let detail = "send JSON, and say so: Content-Type: application/json";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        object(&body).map(Self)
+    }
+}
+
+/// Reads a body that is there.
+pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
+    let object = serde_json::from_slice(body).map_err(|error| {
+        // Of JSON that is something else, the library would tell what it is; it may be
+        // a token that somebody sent without its braces.
+        let what = match error.is_data() {
+            true => "it is something else".to_owned(),
+            false => error.to_string(),
+        };
+        Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {what}"))
+    })?;
+    Members::new(object)?.into()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        fields(parts.uri.query().unwrap_or("").as_bytes()).map(Self)
+    }
+}
+
+/// Reads a query string.
+pub fn fields<T: FromMembers>(query: &[u8]) -> Result<T, Problem> {
+    let mut object = Object::default();
+    let pairs = form::pairs(query);
+    let pairs = pairs.map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))?;
+    for (name, text) in pairs {
+        object.add(name.into_owned(), Value::Text(text.into_owned()));
+    }
+    Members::new(object)?.into()
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(ids)) => Ok(Self(ids)),
+            Err(_) => Err(Problem::not_found("thing: a name in the path is not of its form")),
+        }
+    }
+}
+
+impl Members {
+    fn new(object: Object) -> Result<Self, Problem> {
+        match object.repeated {
+            None => Ok(Self { left: object.members, known: Vec::new() }),
+            Some(name) => {
+                Err(Problem::new(Code::RepeatedMember, format!("`{}` stands twice", shown(&name))))
+            }
+        }
+    }
+
+    fn into<T: FromMembers>(mut self) -> Result<T, Problem> {
+        let read = T::from_members(&mut self);
+        // Asked first: a misspelt member is the better explanation of a missing one.
+        if let Some(name) = self.left.keys().next()
+            && read.as_ref().err().is_none_or(|problem| problem.code() == Code::MissingMember)
+        {
+            let name = shown(name);
+            let known = match self.known.as_slice() {
+                [] => "none is known here".to_owned(),
+                known => format!("known here: {}", known.join(", ")),
+            };
+            return Err(Problem::new(Code::UnknownMember, format!("`{name}` is unknown; {known}")));
+        }
+        read
+    }
+
+    /// The member `name`, if it is there; `what` says what it must be.
+    pub fn take<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        what: &str,
+    ) -> Result<Option<T>, Problem> {
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
+        let Some(value) = self.left.remove(name) else { return Ok(None) };
+        let read = match value {
+            Value::Json(json) => serde_json::from_str(json.get()).ok(),
+            Value::Text(text) => match serde_json::from_value(text.as_str().into()) {
+                Ok(read) => Some(read),
+                Err(_) => serde_json::from_str(&text).ok(),
+            },
+        };
+        match read {
+            Some(read) => Ok(Some(read)),
+            None => Err(invalid(name, what)),
+        }
+    }
+
+    /// The member `name`, which must be there.
+    pub fn need<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        what: &str,
+    ) -> Result<T, Problem> {
+        let missing = || Problem::new(Code::MissingMember, format!("`{name}` is missing: {what}"));
+        self.take(name, what)?.ok_or_else(missing)
+    }
+
+    /// A whole number within `range`, if it is there.
+    pub fn whole(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Problem> {
+        let what = format!("a whole number from {} to {}", range.start(), range.end());
+        match self.take(name, &what)? {
+            Some(number) if !range.contains(&number) => Err(invalid(name, &what)),
+            number => Ok(number),
+        }
+    }
+
+    /// True or false; false where it is not there.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
+        Ok(self.take(name, "true or false")?.unwrap_or(false))
+    }
+
+    /// A line of text for people, if it is there.
+    pub fn line(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Problem> {
+        let what = format!("a text of 1 to {longest} characters, no control characters among them");
+        let text: Option<String> = self.take(name, &what)?;
+        let fits = |text: &String| {
+            (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+        };
+        match text {
+            Some(text) if !fits(&text) => Err(invalid(name, &what)),
+            text => Ok(text),
+        }
+    }
+
+    /// The member `name` as `read` reads it, or null; the outer `None` if it is absent.
+    pub fn or_null<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Result<Option<T>, Problem>,
+    ) -> Result<Option<Option<T>>, Problem> {
+        if matches!(self.left.get(name), Some(Value::Json(json)) if json.get() == "null") {
+            self.known.push(name);
+            self.left.remove(name);
+            return Ok(Some(None));
+        }
+        Ok(read(self, name)?.map(Some))
+    }
+
+    /// The member `name` as it was written, which must be there.
+    pub fn raw(&mut self, name: &'static str, what: &str) -> Result<Box<RawValue>, Problem> {
+        self.need(name, what)
+    }
+}
+
+/// The member is there, and is not what it must be.
+pub fn invalid(name: &str, what: &str) -> Problem {
+    Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
+}
+
+/// A name of the caller's own making, short and without tricks.
+fn shown(name: &str) -> String {
+    name.chars().take(60).filter(|it| !it.is_control()).collect()
+}
+
+/// A JSON object whose values are not looked into yet.
+#[derive(Default)]
+struct Object {
+    members: BTreeMap<String, Value>,
+    repeated: Option<String>,
+}
+
+impl Object {
+    fn add(&mut self, name: String, value: Value) {
+        if self.members.insert(name.clone(), value).is_some() {
+            self.repeated = Some(name);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
+        let mut object = Object::default();
+        while let Some((name, value)) = members.next_entry()? {
+            object.add(name, Value::Json(value));
+        }
+        Ok(object)
+    }
+}
+
+/// Which page of a list.
+#[derive(Clone, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// Go on behind this cursor, which the page before gave as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// At most so many rows.
+    #[param(required = false, minimum = 1, maximum = 1_000, default = 100)]
+    limit: usize,
+}
+
+const CURSOR: &str = "a cursor that the page before gave as `next`";
+
+impl FromMembers for Part {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let after = members.take("after", CURSOR)?;
+        let limit = members.whole("limit", 1..=1_000)?.unwrap_or(100);
+        Ok(Self { after, limit: usize::try_from(limit).unwrap_or(100) })
+    }
+}
+
+/// The same, of one channel's or of all.
+pub struct PartOf {
+    /// Only what concerns this channel.
+    pub channel: Option<ChannelId>,
+    /// Which page.
+    pub part: Part,
+}
+
+impl FromMembers for PartOf {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        let channel = members.take("channel", "a channel id, exactly ten digits")?;
+        Ok(Self { channel, part: Part::from_members(members)? })
+    }
+}
+
+impl Part {
+    /// At most so many rows.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The cursor, of a list whose cursors are names.
+    pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let after = self.after.as_ref().map(|it| it.parse()).transpose();
+        after.map_err(|_| invalid("after", CURSOR))
+    }
+
+    /// What to ask the store for: one row more, to see whether there is a next page.
+    pub fn page(&self) -> Result<Page, Problem> {
+        let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
+        let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
+        Ok(Page { before, most: self.limit + 1 })
+    }
+
+    /// The rows of this page, and the cursor of the next.
+    pub fn split<T>(&self, mut rows: Vec<(RowId, T)>) -> (Vec<T>, Option<String>) {
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let next = rows.last().filter(|_| more).map(|(id, _)| id.to_string());
+        (rows.into_iter().map(|(_, row)| row).collect(), next)
+    }
+
+    /// The same of a list that is at hand as a whole, whose cursor is the last
+    /// row's name.
+    pub fn cut<T>(
+        &self,
+        mut rows: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        if let Some(after) = &self.after {
+            let place = rows.iter().position(|row| name(row) == *after);
+            let gone = "a cursor that the page before gave as `next`, and whose row is still \
+                        there; begin the list anew";
+            let place = place.ok_or_else(|| invalid("after", gone))?;
+            rows.drain(..=place);
+        }
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let next = rows.last().filter(|_| more).map(&name);
+        Ok((rows, next))
+    }
+}
+
+/// Whether a deletion is only rehearsed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DryRun {
+    /// Delete nothing; say how many tokens would end.
+    #[param(required = false)]
+    pub dry_run: bool,
+}
+
+impl FromMembers for DryRun {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { dry_run: members.flag("dry_run")? })
+    }
+}
+
+/// The digest of the request's `Idempotency-Key`, if it has one.
+pub struct IdempotencyKey(pub Option<[u8; 32]>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let key = header::idempotency_key(&parts.headers);
+        key.map(Self).map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tegata_token::id::Group;
+
+    #[derive(Debug)]
+    struct Told {
+        name: Option<String>,
+        count: Option<i64>,
+        group: Option<Option<Group>>,
+    }
+
+    impl FromMembers for Told {
+        fn from_members(members: &mut Members) -> Result<Self, Problem> {
+            Ok(Self {
+                name: members.line("name", 5)?,
+                count: members.whole("count", 1..=9)?,
+                group: members.or_null("group", |it, name| it.take(name, "a group"))?,
+            })
+        }
+    }
+
+    fn of_json(json: &str) -> Result<Told, Problem> {
+        Members::new(serde_json::from_str(json).unwrap())?.into()
+    }
+
+    fn code(json: &str) -> Code {
+        of_json(json).unwrap_err().code()
+    }
+
+    #[test]
+    fn what_is_absent_stays_apart_from_what_is_null() {
+        let told = of_json(r#"{"name":"a","group":null}"#).unwrap();
+        assert_eq!((told.name.as_deref(), told.count), (Some("a"), None));
+        assert_eq!(told.group, Some(None));
+        assert_eq!(of_json("{}").unwrap().group, None);
+        assert_eq!(code(r#"{"name":null}"#), Code::InvalidMember);
+    }
+
+    #[test]
+    fn unknown_repeated_and_wrong_members_are_refused() {
+        assert_eq!(code(r#"{"nam":"a"}"#), Code::UnknownMember);
+        assert_eq!(code(r#"{"name":"a","name":"a"}"#), Code::RepeatedMember);
+        assert_eq!(code(r#"{"name":"a","n\u0061me":"b"}"#), Code::RepeatedMember);
+        for wrong in [
+            r#"{"name":1}"#,
+            r#"{"name":""}"#,
+            r#"{"name":"sixsix"}"#,
+            r#"{"name":"a\u0007"}"#,
+            r#"{"count":0}"#,
+            r#"{"count":10}"#,
+            r#"{"count":1.0}"#,
+            r#"{"count":"1"}"#,
+            r#"{"group":"a b"}"#,
+        ] {
+            assert_eq!(code(wrong), Code::InvalidMember, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_measured_in_characters() {
+        assert_eq!(of_json(r#"{"name":"手形手形手"}"#).unwrap().name.unwrap(), "手形手形手");
+    }
+
+    #[test]
+    fn a_query_field_is_a_text_or_a_number_as_is_wanted() {
+        let field = |name: &str, text: &str| {
+            let mut object = Object::default();
+            object.add(name.to_owned(), Value::Text(text.to_owned()));
+            Members::new(object).unwrap().into::<Told>()
+        };
+        assert_eq!(field("count", "7").unwrap().count, Some(7));
+        assert_eq!(field("name", "7").unwrap().name.as_deref(), Some("7"));
+        assert!(field("count", "x").is_err());
+    }
+}

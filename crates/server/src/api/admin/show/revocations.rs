@@ -1,0 +1,76 @@
+//! What a revocation did, or in a dry run would do: one form for every act that takes
+//! something away.
+
+use crate::{
+    api::admin::schema,
+    authority::admin::{self, Outcome},
+};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde::Serialize;
+use tegata_token::id::Position;
+use utoipa::ToSchema;
+
+/// What an ending did, or would have done.
+#[derive(Serialize, ToSchema)]
+pub struct Revocation {
+    /// How many stored, live tokens it ended; 1 for a stateless token that was given by
+    /// its text.
+    revoked: usize,
+    /// True, and only there, if stateless tokens are in the scope as well; they leave no
+    /// rows, so they cannot be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stateless_too: Option<bool>,
+    #[schema(value_type = schema::Position)]
+    position: Position,
+    receipt: Receipt,
+    /// True, and only there, if nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
+}
+
+/// Who knows of an ending.
+#[derive(Serialize, ToSchema)]
+pub struct Receipt {
+    /// Whether every verifier does, so that none accepts the tokens any more.
+    complete: bool,
+    verifiers: Vec<Verifier>,
+}
+
+/// What one verifier knows.
+#[derive(Serialize, ToSchema)]
+pub struct Verifier {
+    name: String,
+    instance: String,
+    state: String,
+    #[schema(required, value_type = Option<schema::Time>)]
+    acknowledged_at: Option<String>,
+}
+
+impl From<admin::Revocation> for Revocation {
+    fn from(it: admin::Revocation) -> Self {
+        Self {
+            revoked: it.tokens,
+            stateless_too: it.stateless_too.then_some(true),
+            position: it.position,
+            receipt: Receipt { complete: it.receipt.complete, verifiers: Vec::new() },
+            dry_run: it.dry_run.then_some(true),
+        }
+    }
+}
+
+/// The response to a dry run.
+pub fn dry_run(found: admin::Revocation) -> Response {
+    Json(Revocation::from(found)).into_response()
+}
+
+/// The response to a deletion, or to its dry run.
+pub fn deleted(outcome: Outcome<()>) -> Response {
+    match outcome {
+        Outcome::Done(()) => StatusCode::NO_CONTENT.into_response(),
+        Outcome::DryRun(found) => dry_run(found),
+    }
+}

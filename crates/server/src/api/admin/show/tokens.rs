@@ -1,0 +1,197 @@
+//! Tokens, why they are valid or not, and the keys that sign them.
+
+use super::time::time;
+use crate::{
+    api::admin::schema,
+    authority::admin::{self, Why},
+};
+use serde::Serialize;
+use tegata_store::{EndedBy, SigningKeyRow, TokenRow, TokenState};
+use tegata_token::{
+    id::{ChannelId, Group, SigningKeyId, TokenId},
+    key::KeyState,
+    law::Kind,
+    time::UnixTime,
+};
+use utoipa::ToSchema;
+
+/// The facts of a token; never the token itself.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    #[schema(value_type = schema::TokenId)]
+    token_id: TokenId,
+    #[schema(value_type = schema::Kind)]
+    kind: Kind,
+    #[schema(required, value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// What LINE calls the key id of a token; only v2.1 tokens have one.
+    #[schema(required, value_type = Option<schema::TokenId>)]
+    key_id: Option<TokenId>,
+    #[schema(value_type = schema::TokenState)]
+    state: TokenState,
+    #[schema(required, value_type = Option<schema::Time>)]
+    issued_at: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    expires_at: Option<String>,
+    /// As far as has been noted; null if never.
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
+    #[schema(required, value_type = Option<schema::EndedBy>)]
+    ended_by: Option<EndedBy>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    ended_at: Option<String>,
+}
+
+impl From<&TokenRow> for Token {
+    fn from(it: &TokenRow) -> Self {
+        Self {
+            token_id: it.id,
+            kind: it.kind,
+            group: it.group.clone(),
+            key_id: (it.kind == Kind::V21).then_some(it.id),
+            state: it.state,
+            issued_at: time(it.issued_at),
+            expires_at: time(it.expires_at),
+            last_used_at: it.last_used_at.and_then(time),
+            ended_by: it.ended.map(|(by, _)| by),
+            ended_at: it.ended.and_then(|(_, at)| time(at)),
+        }
+    }
+}
+
+/// What a token is, and why it is good or not.
+#[derive(Serialize, ToSchema)]
+pub struct Explanation {
+    #[serde(flatten)]
+    pub token: Token,
+    #[schema(value_type = schema::ChannelId)]
+    pub channel_id: ChannelId,
+    /// A sentence for people.
+    #[schema(example = "It is good until 2026-12-26T09:00:00Z.")]
+    pub why: String,
+}
+
+impl From<&admin::Explanation> for Explanation {
+    fn from(it: &admin::Explanation) -> Self {
+        let why = sentence(it.why) + &behind(it);
+        Self { token: (&it.token).into(), channel_id: it.channel, why }
+    }
+}
+
+/// Why a token is valid or not, as a sentence.
+fn sentence(why: Why) -> String {
+    let at = |at| time(at).unwrap_or_else(|| "an unknown time".to_owned());
+    let when =
+        |when: Option<UnixTime>| when.map_or_else(String::new, |it| format!(" at {}", at(it)));
+    match why {
+        Why::Valid { until } => format!("It is good until {}.", at(until)),
+        Why::ValidForGood => "It is good until it is revoked or reissued.".to_owned(),
+        Why::ValidForDelay { until } => format!(
+            "It is good until {}: a newer token replaced it and left it this delay.",
+            at(until)
+        ),
+        Why::Expired { at: then } => format!("It expired at {}.", at(then)),
+        Why::RevokedAndExpired { at: then } => {
+            format!("It was ended at {}, and would have expired by now.", at(then))
+        }
+        Why::ChannelSuspended => {
+            "Its channel is suspended; while it is, no token of it is good.".to_owned()
+        }
+        Why::ChannelDeleted => "Its channel was deleted.".to_owned(),
+        Why::SigningKeyRevoked { key } => {
+            format!("The signing key {key} that signed it was removed.")
+        }
+        Why::Evicted { at: then } => format!(
+            "It was the oldest when a newer token needed its place, and was ended at {}.",
+            at(then)
+        ),
+        Why::Reissued { at: then } => {
+            format!("A newer long-lived token replaced it, and it was ended at {}.", at(then))
+        }
+        Why::Revoked { at } => format!("It was revoked{}.", when(at)),
+        Why::RevokedWithOthers { at } => {
+            format!("It was revoked{}, together with others.", when(at))
+        }
+        Why::Invalid(refused) => format!("It is not good here: {refused}."),
+    }
+}
+
+/// What is known of the act behind it, as further sentences.
+fn behind(it: &admin::Explanation) -> String {
+    let mut words = String::new();
+    if let Some(newer) = it.newer {
+        words.push_str(&format!(" The newer token is {newer}."));
+    }
+    if let Some(event) = &it.event {
+        words.push_str(&format!(" By {}", event.actor));
+        if let Some(source) = &event.source {
+            words.push_str(&format!(" from {source}"));
+        }
+        let at = time(event.at).unwrap_or_default();
+        words.push_str(&format!(" at {at}: {}, audit event {}", event.act, event.id));
+        if let Some(reason) = event.detail["reason"].as_str() {
+            words.push_str(&format!(", \u{201c}{reason}\u{201d}"));
+        }
+        words.push('.');
+    }
+    words
+}
+
+/// A new long-lived token: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewToken {
+    /// The token, to be kept secret.
+    pub access_token: String,
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    #[schema(value_type = schema::TokenId)]
+    pub token_id: TokenId,
+    /// Until when the token that it replaces lives; null if there is none any more.
+    #[schema(required, value_type = Option<schema::Time>)]
+    pub previous_valid_until: Option<String>,
+}
+
+/// One of the authority's own keys, which sign all tokens.
+#[derive(Serialize, ToSchema)]
+pub struct SigningKey {
+    #[schema(value_type = schema::SigningKeyId)]
+    kid: SigningKeyId,
+    #[schema(value_type = schema::SigningKeyState)]
+    state: &'static str,
+    /// Of a bounded key: what was issued later is not good.
+    #[schema(required, value_type = Option<schema::Time>)]
+    good_for_issued_until: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
+    /// When it came into its present state.
+    #[schema(required, value_type = Option<schema::Time>)]
+    changed_at: Option<String>,
+}
+
+impl From<&SigningKeyRow> for SigningKey {
+    fn from(it: &SigningKeyRow) -> Self {
+        let good_for_issued_until = match it.state {
+            KeyState::Bounded { until } => time(until),
+            _ => None,
+        };
+        Self {
+            kid: it.id,
+            state: it.state.name(),
+            good_for_issued_until,
+            created_at: time(it.created_at),
+            changed_at: time(it.changed_at),
+        }
+    }
+}
+
+page! { #[doc = "A page of tokens."] Tokens, tokens: Token }
+
+page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey }
+
+/// What a rotation of the master key did.
+#[derive(Serialize, ToSchema)]
+pub struct Resealed {
+    /// How many signing keys the new one seals.
+    #[schema(example = 2)]
+    pub resealed: usize,
+}

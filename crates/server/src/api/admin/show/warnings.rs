@@ -1,0 +1,100 @@
+//! Warnings, as lists show them and webhooks send them.
+
+use super::time::time;
+use crate::{
+    api::admin::schema,
+    authority::warnings::{self, What},
+};
+use serde::Serialize;
+use tegata_store::Holding;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, ProviderId, TokenId},
+    law::Kind,
+};
+use utoipa::ToSchema;
+
+/// Something that is about to end, lies unused, or is used though it was replaced.
+/// Webhooks send the same members.
+#[derive(Serialize, ToSchema)]
+pub struct Warning {
+    /// What it is: `token.expiring`, `token.unused`, `token.replaced-in-use`,
+    /// `secret.expiring` or `assertion-key.unused`.
+    #[schema(example = "token.expiring")]
+    r#type: &'static str,
+    #[schema(value_type = schema::ProviderId)]
+    provider_id: ProviderId,
+    #[schema(value_type = schema::ChannelId)]
+    channel_id: ChannelId,
+    #[schema(value_type = schema::Name)]
+    channel_name: String,
+    #[schema(required, value_type = Option<String>)]
+    group: Option<String>,
+    /// Whom to tell, if the group says.
+    #[schema(required)]
+    contact: Option<String>,
+    /// The token that it is about.
+    #[schema(required, value_type = Option<String>)]
+    token_id: Option<TokenId>,
+    /// The token's kind.
+    #[schema(required, value_type = Option<String>)]
+    kind: Option<Kind>,
+    /// The assertion key that it is about.
+    #[schema(required, value_type = Option<String>)]
+    kid: Option<AssertionKeyId>,
+    /// When the token was issued, or the key registered.
+    #[schema(required, value_type = Option<schema::Time>)]
+    made_at: Option<String>,
+    /// When it ends.
+    #[schema(required, value_type = Option<schema::Time>)]
+    expires_at: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
+    /// The newer token that is not used in its place.
+    #[schema(required, value_type = Option<String>)]
+    replaced_by: Option<TokenId>,
+    /// What to do, in words.
+    advice: &'static str,
+}
+
+impl Warning {
+    /// A warning about what `of` holds.
+    pub fn of(it: &warnings::Warning, of: &Holding) -> Self {
+        let token = it.token();
+        let (kid, made_at) = match &it.what {
+            What::KeyUnused { kid, created_at, .. } => (Some(*kid), Some(*created_at)),
+            _ => (None, token.map(|token| token.issued_at)),
+        };
+        let replaced_by = match &it.what {
+            What::TokenReplaced { by, .. } => Some(*by),
+            _ => None,
+        };
+        let settings = it.group().and_then(|name| {
+            of.channel.groups.iter().find(|(group, _)| group.as_str() == name).map(|it| it.1)
+        });
+        Self {
+            r#type: it.kind(),
+            provider_id: of.channel.provider,
+            channel_id: of.channel.id,
+            channel_name: of.channel.name.clone(),
+            group: it.group().map(str::to_owned),
+            contact: settings.and_then(|settings| settings.contact.clone()),
+            token_id: token.map(|token| token.id),
+            kind: token.map(|token| token.kind),
+            kid,
+            made_at: made_at.and_then(time),
+            expires_at: it.expires_at().and_then(time),
+            last_used_at: token.and_then(|token| token.last_used_at).and_then(time),
+            replaced_by,
+            advice: it.advice(),
+        }
+    }
+}
+
+/// A page of warnings, by channel.
+#[derive(Serialize, ToSchema)]
+pub struct Warnings {
+    pub warnings: Vec<Warning>,
+    /// Null on the last page; a page may be empty and have a next one.
+    #[schema(required, value_type = Option<schema::Cursor>)]
+    pub next: Option<String>,
+}

@@ -1,0 +1,55 @@
+//! The authority's own keys: listed and rotated. Removing one is a revocation.
+
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Body, Part, Query},
+    show,
+};
+use axum::Json;
+use http::StatusCode;
+
+/// List the signing keys, newest first, removed ones too.
+#[utoipa::path(
+    get, path = "/signing-keys", operation_id = "listSigningKeys", tag = "signing keys",
+    params(Part),
+    responses((status = 200, description = "A page of them.", body = show::SigningKeys), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(part): Query<Part>,
+) -> Result<Json<show::SigningKeys>, Problem> {
+    let keys = who.admin.signing_keys().await?;
+    let (keys, next) = part.cut(keys, |key| key.id.to_string())?;
+    Ok(show::SigningKeys::of(&keys, next))
+}
+
+/// Rotate: make a new key, which signs once all verifiers know it.
+///
+/// To end what a key signed, see the revocations.
+#[utoipa::path(
+    post, path = "/signing-keys", operation_id = "rotateSigningKeys", tag = "signing keys",
+    responses((status = 201, description = "The new key.", body = show::SigningKey), Problems)
+)]
+pub async fn rotate(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<(StatusCode, Json<show::SigningKey>), Problem> {
+    let key = who.admin.rotate_signing_keys().await?;
+    Ok((StatusCode::CREATED, Json((&key).into())))
+}
+
+/// Rotate the master key, which seals the signing keys.
+///
+/// Requests are served meanwhile. Backups made before need the old one to be opened.
+#[utoipa::path(
+    post, path = "/master-key", operation_id = "rotateMasterKey", tag = "signing keys",
+    responses((status = 200, description = "It was replaced.", body = show::Resealed), Problems)
+)]
+pub async fn rotate_master_key(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<Json<show::Resealed>, Problem> {
+    let resealed = who.admin.rotate_master_key().await?;
+    Ok(Json(show::Resealed { resealed }))
+}

@@ -1,0 +1,34 @@
+//! What is about to end, lies unused, or is used though it was replaced.
+
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Part, PartOf, Query},
+    schema, show,
+};
+use axum::Json;
+
+/// List warnings, in the order of the channels' ids: they have no age to be sorted by.
+#[utoipa::path(
+    get, path = "/warnings", operation_id = "listWarnings", tag = "warnings",
+    params(
+        ("channel" = Option<schema::ChannelId>, Query,
+         description = "Only what concerns this channel."),
+        Part,
+    ),
+    responses((status = 200, description = "A page of them.", body = show::Warnings), Problems)
+)]
+pub async fn list(
+    who: Administrator,
+    Query(PartOf { channel, part }): Query<PartOf>,
+) -> Result<Json<show::Warnings>, Problem> {
+    let found = match channel {
+        Some(channel) => who.admin.warnings_of(channel).await?,
+        None => who.admin.warnings(part.after()?, part.limit()).await?,
+    };
+    let shown = found.of_channels.iter().flat_map(|(holding, warnings)| {
+        warnings.iter().map(|warning| show::Warning::of(warning, holding))
+    });
+    let next = found.next.map(|id| id.to_string());
+    Ok(Json(show::Warnings { warnings: shown.collect(), next }))
+}

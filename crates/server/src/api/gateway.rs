@@ -1,0 +1,112 @@
+//! Forward authentication: a proxy in front of somebody's API asks whether the
+//! bearer token of a request is good, and passes on what is told of it.
+//!
+//! The query string belongs to the proxy's configuration. What it narrows by must
+//! be understood to the letter: a misspelt name that let everything through would
+//! be found by nobody but an intruder.
+
+use super::app::App;
+use crate::api::{
+    form,
+    header::bearer,
+    reply::{self, Reply},
+};
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::any,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+use tegata_token::{
+    claims::Claims,
+    id::{ChannelId, Group},
+    law::Kind,
+    wire::LONGEST,
+};
+
+/// `/gateway/verify`, by any method: some proxies ask with that of the request which
+/// they ask about.
+pub fn router() -> Router<Arc<App>> {
+    let verify = async |State(app): State<Arc<App>>, RawQuery(query), headers: HeaderMap| {
+        verify(&app, &headers, query.as_deref())
+    };
+    Router::new().route("/gateway/verify", any(verify))
+}
+
+/// Checks the bearer token in `headers`, and whether `query` lets it through.
+pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
+    const HOW: &str = "Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'";
+    const BAD: &str = "Authentication failed. Confirm that the access token in the authorization header is valid.";
+    let wanted = match Wanted::read(query) {
+        Ok(wanted) => wanted,
+        Err(words) => return reply::message(StatusCode::BAD_REQUEST, words),
+    };
+    let Some(token) = bearer(headers) else { return unauthorized(HOW) };
+    if token.len() > LONGEST {
+        let words = "The access token is longer than 8192 bytes";
+        return reply::message(StatusCode::BAD_REQUEST, words);
+    }
+    let counts = &app.metrics.checks_gateway;
+    let checked = app.check(counts, token);
+    if let Ok(active) = &checked
+        && !wanted.is_met_by(&active.claims)
+    {
+        counts.denied.inc();
+        return reply::message(StatusCode::FORBIDDEN, "Access Denied");
+    }
+    counts.count(&checked);
+    let Ok(active) = checked else { return unauthorized(BAD) };
+    let expires_in = active.until.since(app.authority.now()).max(0);
+    let mut reply = Reply::default();
+    let mut tell = |name, value: &str| {
+        // Ids, kinds and groups are all made of visible ASCII.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            reply.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    };
+    tell("x-tegata-channel", &active.claims.channel.to_string());
+    tell("x-tegata-kind", active.claims.kind.rule().name);
+    tell("x-tegata-token-id", &active.claims.id.to_string());
+    tell("x-tegata-expires-in", &expires_in.to_string());
+    // Empty without a group, so that a proxy that copies it overwrites a client's own.
+    tell("x-tegata-group", active.claims.group.as_ref().map_or("", |group| group.as_str()));
+    reply
+}
+
+fn unauthorized(words: &str) -> Reply {
+    let reply = reply::message(StatusCode::UNAUTHORIZED, words);
+    reply::with(reply, header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#)
+}
+
+/// What the proxy lets through; an empty list is no condition.
+#[derive(Default)]
+struct Wanted {
+    kinds: Vec<Kind>,
+    channels: Vec<ChannelId>,
+    groups: Vec<Group>,
+}
+
+impl Wanted {
+    fn read(query: Option<&str>) -> Result<Self, &'static str> {
+        const WORDS: &str = "the query may narrow by kind, channel and group, each of which may be repeated; it was not understood";
+        let mut wanted = Self::default();
+        let Some(query) = query else { return Ok(wanted) };
+        for (name, value) in form::pairs(query.as_bytes()).map_err(|_| WORDS)? {
+            match &*name {
+                "kind" => wanted.kinds.push(value.parse().map_err(|_| WORDS)?),
+                "channel" => wanted.channels.push(value.parse().map_err(|_| WORDS)?),
+                "group" => wanted.groups.push(value.parse().map_err(|_| WORDS)?),
+                _ => return Err(WORDS),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn is_met_by(&self, token: &Claims) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&token.kind))
+            && (self.channels.is_empty() || self.channels.contains(&token.channel))
+            && (self.groups.is_empty()
+                || token.group.as_ref().is_some_and(|group| self.groups.contains(group)))
+    }
+}

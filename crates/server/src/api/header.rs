@@ -1,0 +1,68 @@
+//! Request headers that several protocols read, each by one rule.
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use tegata_token::secret::sha256;
+
+/// The token of the only `Authorization` header, if it is a bearer's (RFC 6750,
+/// section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = only.as_bytes().split_at_checked("Bearer ".len())?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// An `Idempotency-Key` that cannot be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Idempotency-Key must be one header of 1 to 255 printable characters")]
+pub struct BadIdempotencyKey;
+
+/// The SHA-256 of the `Idempotency-Key`, if there is one.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<[u8; 32]>, BadIdempotencyKey> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    let Some(key) = all.next() else { return Ok(None) };
+    let printable = key.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+    if !printable || !(1..=255).contains(&key.len()) || all.next().is_some() {
+        return Err(BadIdempotencyKey);
+    }
+    Ok(Some(sha256(&[key.as_bytes()])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_bearer_token_is_that_of_the_only_authorization_header() {
+        let of = |values: &[&str]| bearer(&headers("authorization", values)).map(<[u8]>::to_vec);
+        for good in ["Bearer abc", "bearer abc", "BEARER   abc "] {
+            assert_eq!(of(&[good]).as_deref(), Some(&b"abc"[..]), "{good}");
+        }
+        for bad in ["", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc"] {
+            assert_eq!(of(&[bad]), None, "{bad}");
+        }
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["Bearer abc", "Bearer abc"]), None, "of two, readers take either");
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_header_of_printable_characters() {
+        let of = |values: &[&str]| idempotency_key(&headers("idempotency-key", values));
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["a"]), Ok(Some(sha256(&[b"a"]))));
+        assert!(of(&[&"a".repeat(255)]).is_ok());
+        for bad in [&[""][..], &["a", "a"], &[&"a".repeat(256)], &["é"], &["a\tb"]] {
+            assert_eq!(of(bad), Err(BadIdempotencyKey), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The operations that look: two checks, and the list of key ids.
+
+use super::{
+    dialect::{self, Shown, Wrong, ok},
+    fields,
+};
+use crate::{
+    api::{app::App, form::Form, reply::Reply},
+    authority::limits::{Operation, TooFast},
+};
+use axum::extract::{RawQuery, State};
+use http::HeaderMap;
+use serde::Serialize;
+use std::sync::Arc;
+use tegata_token::{
+    decide::Active,
+    id::{ChannelId, TokenId},
+    law,
+    wire::Malformed,
+};
+
+/// `GET /oauth2/v2.1/verify`: tokens in JWS form.
+pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
+    let form = match Form::parse(query.unwrap_or_default().as_bytes()) {
+        Ok(form) => form,
+        Err(bad) => return Wrong::Form(bad).into(),
+    };
+    let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
+    let checked = match fields::form_of(token) {
+        law::Form::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
+        law::Form::Opaque(_) => Err(Malformed::OtherShape.into()),
+    };
+    app.metrics.checks_jws.count(&checked);
+    match checked {
+        Ok(active) => verified(app, &active, Operation::VerifyJws),
+        Err(refused) => dialect::bad_jws(refused),
+    }
+}
+
+/// `POST /v2/oauth/verify`: opaque tokens.
+pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
+    let form = match Form::of_body(headers, body) {
+        Ok(form) => form,
+        Err(bad) => return Wrong::Form(bad).into(),
+    };
+    let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
+    let checked = match fields::form_of(token) {
+        law::Form::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
+        law::Form::Jws => Err(Malformed::OtherShape.into()),
+    };
+    app.metrics.checks_opaque.count(&checked);
+    match checked {
+        Ok(active) => verified(app, &active, Operation::VerifyOpaque),
+        Err(refused) => dialect::bad_opaque(refused),
+    }
+}
+
+fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
+    let taken = app.authority.take_check(operation, active.claims.channel);
+    if let Err(TooFast(seconds)) = taken {
+        return Wrong::TooFast(seconds).into();
+    }
+
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        client_id: ChannelId,
+        expires_in: i64,
+        scope: &'a str,
+    }
+    ok(&Answer {
+        client_id: active.claims.channel,
+        expires_in: active.until.since(app.authority.now()).max(0),
+        scope: active.claims.kind.rule().scope,
+    })
+}
+
+/// `GET /oauth2/v2.1/tokens/kid`
+pub async fn key_ids(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Reply, Wrong> {
+    let query = query.unwrap_or_default();
+    let form = Form::parse(query.as_bytes())?;
+    let assertion = fields::assertion(&form)?;
+    let kids = app.authority.live_v21(&assertion).await;
+    #[derive(Serialize)]
+    struct Answer {
+        kids: Vec<TokenId>,
+    }
+    Ok(ok(&Answer { kids: kids.map_err(|error| Wrong::of(error, Shown::Assertion))? }))
+}

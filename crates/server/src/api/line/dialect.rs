@@ -1,0 +1,239 @@
+//! What goes wrong, in LINE's words.
+//!
+//! LINE has two shapes of error, and uses both on one path: OAuth's `error` and
+//! `error_description`, and a bare `message`. For the same mistake it has other
+//! words on each operation, so what was shown where comes along.
+
+use crate::{
+    api::{
+        app::App,
+        form::BadForm,
+        reply::{self, Reply},
+    },
+    authority::{Error, source::Source},
+};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+use tegata_token::{
+    assertion::BadAssertion, decide::Refused, id::ChannelId, refusal::Refusal, wire::Malformed,
+};
+
+/// What was shown on which operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// An assertion.
+    Assertion,
+    /// A secret, on `/v2/oauth/accessToken`.
+    Secret,
+    /// A secret, on `/oauth2/v3/token`.
+    StatelessSecret,
+    /// A secret, on `/oauth2/v2.1/revoke`.
+    RevokeSecret,
+}
+
+/// Why an operation has no result.
+#[derive(Debug)]
+pub enum Wrong {
+    /// The form cannot be read.
+    Form(BadForm),
+    /// A field that must be there is not.
+    Missing,
+    /// Another grant type.
+    GrantType,
+    /// A field holds something else than it must; the words say what.
+    Field(String),
+    /// Secret and assertion together.
+    BothCredentials,
+    /// `client_id` names another channel than the assertion.
+    OtherClient,
+    /// What stands for the channel is no channel's id.
+    ChannelId(Shown),
+    /// A token that is no JWS where one is wanted.
+    NotJws,
+    /// A broken JWS.
+    MalformedJws,
+    /// A token that is not opaque, or broken, where an opaque one is wanted.
+    NotOpaque,
+    /// A rule forbids it.
+    Refused(Refusal, Shown),
+    /// Too fast; in so many seconds again.
+    TooFast(u64),
+    /// It cannot be known.
+    Unavailable(Error),
+}
+
+impl Wrong {
+    /// What the authority answered.
+    pub fn of(error: Error, shown: Shown) -> Self {
+        match error {
+            Error::Refused(Refusal::TooFast { seconds }) => Self::TooFast(seconds),
+            Error::Refused(refusal) => Self::Refused(refusal, shown),
+            error => Self::Unavailable(error),
+        }
+    }
+
+    /// What the authority answered to somebody who showed something for a
+    /// channel. A wrong secret counts as a guess.
+    pub fn judged(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
+        let error = match error {
+            Error::Refused(refusal) if shown != Shown::Assertion => {
+                app.authority.after_secret(refusal, from, channel).into()
+            }
+            error => error,
+        };
+        Self::of(error, shown)
+    }
+}
+
+impl From<BadForm> for Wrong {
+    fn from(bad: BadForm) -> Self {
+        Self::Form(bad)
+    }
+}
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        Reply::from(self).into_response()
+    }
+}
+
+impl From<Wrong> for Reply {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Form(bad @ BadForm::MediaType) => {
+                reply::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, &bad.to_string())
+            }
+            Wrong::Form(bad) => oauth("invalid_request", &bad.to_string()),
+            Wrong::Missing => oauth("invalid_request", "some parameters missed or invalid"),
+            Wrong::GrantType => {
+                oauth("unsupported_grant_type", "grant_type must be client_credentials")
+            }
+            Wrong::Field(words) => oauth("invalid_request", &words),
+            Wrong::BothCredentials => oauth(
+                "invalid_request",
+                "send client_id and client_secret, or client_assertion_type and client_assertion, not both",
+            ),
+            Wrong::OtherClient => oauth("invalid_client", "iss and clientId of key do not match"),
+            Wrong::ChannelId(Shown::Secret) => {
+                oauth("invalid_request", "some parameters in the wrong format")
+            }
+            Wrong::ChannelId(shown) => refused(Refusal::UnknownChannel, shown),
+            Wrong::NotJws => oauth("invalid_request", NOT_JWS),
+            Wrong::MalformedJws => oauth("invalid_request", MALFORMED),
+            Wrong::NotOpaque => {
+                reply::json(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
+            }
+            Wrong::Refused(refusal, shown) => refused(refusal, shown),
+            Wrong::TooFast(seconds) => {
+                let words = "The API rate limit has been exceeded. Try again later.";
+                let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
+                reply::retry_after(reply, seconds)
+            }
+            Wrong::Unavailable(error) => {
+                tracing::warn!(%error, "a request could not be answered");
+                reply::unavailable()
+            }
+        }
+    }
+}
+
+/// A refusal to issue, to list or to revoke.
+fn refused(refusal: Refusal, shown: Shown) -> Reply {
+    match (refusal, shown) {
+        (Refusal::UnknownAssertionKey, _) | (Refusal::UnknownChannel, Shown::Assertion) => {
+            let words = "Cannot find channel key that satisfies the conditions";
+            reply::message(StatusCode::NOT_FOUND, words)
+        }
+        (
+            Refusal::UnknownChannel | Refusal::WrongSecret | Refusal::Suspended,
+            Shown::StatelessSecret,
+        ) => oauth("invalid_request", "Invalid 'client_credentials'."),
+        (Refusal::UnknownChannel, _) => oauth("invalid_client", "invalid client_id"),
+        // A suspended channel is told what a wrong credential is told.
+        (Refusal::Suspended, Shown::Assertion) => {
+            oauth("invalid_client", &BadAssertion::Signature.to_string())
+        }
+        (Refusal::WrongSecret | Refusal::Suspended, _) => {
+            oauth("invalid_client", "invalid client_secret")
+        }
+        (Refusal::Assertion(_) | Refusal::AssertionUsed, _) => {
+            oauth("invalid_client", &refusal.to_string())
+        }
+        (Refusal::KindNotForChannel(_) | Refusal::ProofNotForKind(_), _) => {
+            oauth("unauthorized_client", &refusal.to_string())
+        }
+        (Refusal::Full(_) | Refusal::GroupFull(_), _) => {
+            let words = "The maximum number of access tokens has already been issued";
+            reply::message(StatusCode::BAD_REQUEST, words)
+        }
+        (Refusal::IdempotencyEnded, _) => {
+            reply::message(StatusCode::CONFLICT, &refusal.to_string())
+        }
+        (Refusal::IdempotencyMismatch, _) => {
+            reply::message(StatusCode::UNPROCESSABLE_ENTITY, &refusal.to_string())
+        }
+        (Refusal::TooFast { seconds }, _) => Wrong::TooFast(seconds).into(),
+        (Refusal::TooManyStatelessEndings, _) => {
+            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string());
+            reply::retry_after(reply, 60)
+        }
+        (
+            Refusal::OtherGroupsKey
+            | Refusal::TooManyGroups
+            | Refusal::DelayOutOfRange
+            | Refusal::DelayUnderLegacyLaw
+            | Refusal::NotFound,
+            _,
+        ) => oauth("invalid_request", &refusal.to_string()),
+    }
+}
+
+const NOT_JWS: &str = "The access token not JWS";
+const MALFORMED: &str = "The access token malformed";
+
+/// Why a token is not good, on `/oauth2/v2.1/verify`.
+pub fn bad_jws(refused: Refused) -> Reply {
+    let words = match refused {
+        Refused::Malformed(Malformed::OtherShape | Malformed::Opaque) => NOT_JWS,
+        Refused::Malformed(Malformed::Jws)
+        | Refused::BadSignature
+        | Refused::UnknownKey
+        | Refused::Foreign => MALFORMED,
+        Refused::Expired => "The access token expired",
+        Refused::Ended(_) | Refused::Suspended => "The access token revoked",
+    };
+    oauth("invalid_request", words)
+}
+
+/// Why a token is not good, on `/v2/oauth/verify`.
+pub fn bad_opaque(refused: Refused) -> Reply {
+    let words = match refused {
+        Refused::Malformed(_) => "access_token in invalid format",
+        Refused::BadSignature
+        | Refused::UnknownKey
+        | Refused::Foreign
+        | Refused::Expired
+        | Refused::Ended(_)
+        | Refused::Suspended => "access_token invalid",
+    };
+    oauth("invalid_request", words)
+}
+
+fn oauth(error: &str, description: &str) -> Reply {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+        error_description: &'a str,
+    }
+    let body = Body { error, error_description: description };
+    reply::json(StatusCode::BAD_REQUEST, serde_json::to_vec(&body).unwrap_or_default())
+}
+
+/// 200, and the answer as JSON, its members in their order.
+pub fn ok(answer: &impl Serialize) -> Reply {
+    match serde_json::to_vec(answer) {
+        Ok(body) => reply::json(StatusCode::OK, body),
+        Err(_) => reply::bug(),
+    }
+}

@@ -1,0 +1,64 @@
+//! What LINE's requests carry, field by field.
+
+use super::dialect::{Shown, Wrong};
+use crate::api::{form::Form, header};
+use http::HeaderMap;
+use tegata_token::{
+    assertion::{BadAssertion, UnverifiedAssertion},
+    id::{BadName, ChannelId, Group},
+    law::{Form as TokenForm, LAW},
+    secret::PlainSecret,
+};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Issuing has one grant type.
+pub fn wants_client_credentials(form: &Form<'_>) -> Result<(), Wrong> {
+    match form.get("grant_type") {
+        Some("client_credentials") => Ok(()),
+        Some(_) => Err(Wrong::GrantType),
+        None => Err(Wrong::Missing),
+    }
+}
+
+/// The assertion, read but not yet checked.
+pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
+    match form.get("client_assertion_type") {
+        Some(JWT_BEARER) => {}
+        Some(_) => {
+            return Err(Wrong::Field(format!("client_assertion_type must be {JWT_BEARER}")));
+        }
+        None => return Err(Wrong::Missing),
+    }
+    let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
+    let wrong = |bad: BadAssertion| Wrong::Refused(bad.into(), Shown::Assertion);
+    UnverifiedAssertion::parse(text).map_err(wrong)
+}
+
+/// Channel id and secret; `shown` says on which operation.
+pub fn secret(form: &Form<'_>, shown: Shown) -> Result<(ChannelId, PlainSecret), Wrong> {
+    let id = form.get("client_id").ok_or(Wrong::Missing)?;
+    let secret = form.get("client_secret").ok_or(Wrong::Missing)?;
+    let id = id.parse().map_err(|_| Wrong::ChannelId(shown))?;
+    Ok((id, PlainSecret::from_caller(secret.to_owned())))
+}
+
+/// For which group.
+pub fn group(form: &Form<'_>) -> Result<Option<Group>, Wrong> {
+    let group = form.get("group").map(str::parse).transpose();
+    group.map_err(|bad: BadName| Wrong::Field(bad.to_string()))
+}
+
+/// The SHA-256 of the `Idempotency-Key`, if there is one.
+pub fn idempotency(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Wrong> {
+    header::idempotency_key(headers).map_err(|bad| Wrong::Field(bad.to_string()))
+}
+
+/// In which form a string would be a token of ours, judged by its head alone.
+pub fn form_of(token: &str) -> TokenForm {
+    let opaque = LAW.iter().map(|rule| rule.form).find(|form| match form {
+        TokenForm::Opaque(prefix) => token.starts_with(prefix),
+        TokenForm::Jws => false,
+    });
+    opaque.unwrap_or(TokenForm::Jws)
+}

@@ -1,0 +1,175 @@
+//! The three operations that issue a token.
+
+use super::{
+    dialect::{Shown, Wrong, ok},
+    fields,
+};
+use crate::{
+    api::{app::App, form::Form, reply::Reply},
+    authority::{source::Source, tokens::Token},
+    metrics::NotIssued,
+};
+use axum::extract::State;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Serialize;
+use std::sync::Arc;
+use tegata_store::TRACES;
+use tegata_token::{
+    id::ChannelId,
+    law::Kind,
+    policy::{Credential, IssueRequest},
+};
+use tracing::{Instrument, field};
+
+/// `POST /oauth2/v2.1/token`
+pub async fn v21(
+    State(app): State<Arc<App>>,
+    source: Source,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let assertion = fields::assertion(&form)?;
+    let asked = Asked {
+        channel: assertion.channel(),
+        kind: Kind::V21,
+        credential: Credential::Assertion(assertion),
+        shown: Shown::Assertion,
+    };
+    let token = asked.issue(&app, &form, &headers, source).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        access_token: &'a str,
+        token_type: &'a str,
+        expires_in: i64,
+        key_id: String,
+    }
+    Ok(ok(&Answer {
+        access_token: token.reveal(),
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+        key_id: token.claims.id.to_string(),
+    }))
+}
+
+/// `POST /oauth2/v3/token`
+pub async fn stateless(
+    State(app): State<Arc<App>>,
+    source: Source,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let kind = Kind::Stateless;
+    let by_secret = form.get("client_secret").is_some();
+    let by_assertion = form.get("client_assertion").is_some();
+    let asked = match (by_secret, by_assertion) {
+        (true, true) => return Err(Wrong::BothCredentials),
+        (false, true) => {
+            let assertion = fields::assertion(&form)?;
+            let channel = assertion.channel();
+            if form.get("client_id").is_some_and(|id| id != channel.to_string()) {
+                return Err(Wrong::OtherClient);
+            }
+            let credential = Credential::Assertion(assertion);
+            Asked { channel, kind, credential, shown: Shown::Assertion }
+        }
+        (_, false) => {
+            let shown = Shown::StatelessSecret;
+            let (channel, secret) = fields::secret(&form, shown)?;
+            Asked { channel, kind, credential: Credential::Secret(secret), shown }
+        }
+    };
+    let token = asked.issue(&app, &form, &headers, source).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        token_type: &'a str,
+        access_token: &'a str,
+        expires_in: i64,
+    }
+    Ok(ok(&Answer {
+        token_type: "Bearer",
+        access_token: token.reveal(),
+        expires_in: token.expires_in,
+    }))
+}
+
+/// `POST /v2/oauth/accessToken`
+pub async fn short_lived(
+    State(app): State<Arc<App>>,
+    source: Source,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    fields::wants_client_credentials(&form)?;
+    let (channel, secret) = fields::secret(&form, Shown::Secret)?;
+    let asked = Asked {
+        channel,
+        kind: Kind::ShortLived,
+        credential: Credential::Secret(secret),
+        shown: Shown::Secret,
+    };
+    let token = asked.issue(&app, &form, &headers, source).await?;
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        access_token: &'a str,
+        expires_in: i64,
+        token_type: &'a str,
+    }
+    Ok(ok(&Answer {
+        access_token: token.reveal(),
+        expires_in: token.expires_in,
+        token_type: "Bearer",
+    }))
+}
+
+/// A request for a token, as far as the three operations are alike.
+struct Asked {
+    channel: ChannelId,
+    kind: Kind,
+    credential: Credential,
+    shown: Shown,
+}
+
+impl Asked {
+    async fn issue(
+        self,
+        app: &App,
+        form: &Form<'_>,
+        headers: &HeaderMap,
+        source: Source,
+    ) -> Result<Token, Wrong> {
+        let request = IssueRequest {
+            kind: self.kind,
+            credential: self.credential,
+            group: fields::group(form)?,
+            // A token without a row has nothing to be found again by.
+            idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
+        };
+        let counts = app.metrics.issues(self.kind);
+        let clock = app.authority.clock();
+        let began = clock.steady();
+        let (channel, shown) = (self.channel, self.shown);
+        let wrong = |error| Wrong::judged(app, error, shown, source, channel);
+        let issued = async {
+            let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
+            app.authority.redeem(grant, None).await.map_err(wrong)
+        };
+        let (name, id) = (self.kind.rule().name, field::display(channel));
+        let span =
+            tracing::info_span!(target: TRACES, "issue", tegata.kind = name, tegata.channel = id);
+        let issued = issued.instrument(span).await;
+        let why = |wrong: &Wrong| match wrong {
+            Wrong::Unavailable(_) => NotIssued::Unavailable,
+            Wrong::TooFast(_) => NotIssued::Limited,
+            _ => NotIssued::Refused,
+        };
+        let took = clock.steady().duration_since(began);
+        counts.count(issued.as_ref().map(Token::counted).map_err(why), took);
+        issued
+    }
+}

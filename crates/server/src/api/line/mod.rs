@@ -1,0 +1,39 @@
+//! LINE's eight operations, to the letter where LINE documents them; what is left
+//! open there, and what was chosen here, stands in `docs/line-compatibility.md`.
+
+mod check;
+mod dialect;
+mod fields;
+mod issue;
+mod revoke;
+
+pub use check::{verify_jws, verify_opaque};
+
+use super::app::App;
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// The eight paths.
+pub fn router() -> Router<Arc<App>> {
+    let verify_jws = async |State(app): State<Arc<App>>, RawQuery(query): RawQuery| {
+        verify_jws(&app, query.as_deref())
+    };
+    let verify_opaque = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
+        verify_opaque(&app, &headers, &body)
+    };
+    Router::new()
+        .route("/oauth2/v2.1/token", post(issue::v21))
+        .route("/oauth2/v2.1/verify", get(verify_jws))
+        .route("/oauth2/v2.1/tokens/kid", get(check::key_ids))
+        .route("/oauth2/v2.1/revoke", post(revoke::jws))
+        .route("/oauth2/v3/token", post(issue::stateless))
+        .route("/v2/oauth/accessToken", post(issue::short_lived))
+        .route("/v2/oauth/verify", post(verify_opaque))
+        .route("/v2/oauth/revoke", post(revoke::opaque))
+}

@@ -1,0 +1,97 @@
+//! The two operations that end a token.
+
+use super::{
+    dialect::{Shown, Wrong},
+    fields,
+};
+use crate::{
+    api::{app::App, form::Form, reply::Reply},
+    authority::{actor::Actor, admin, limits::Operation, source::Source},
+};
+use axum::extract::State;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::HeaderMap;
+use std::sync::Arc;
+use tegata_token::{claims::Claims, decide::Refused, law, wire::Malformed};
+
+/// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
+pub async fn jws(
+    State(app): State<Arc<App>>,
+    source: Source,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    let shown = Shown::RevokeSecret;
+    let token = form.get("access_token").ok_or(Wrong::Missing)?;
+    let (channel, secret) = fields::secret(&form, shown)?;
+    let proof = app.authority.check_secret(channel, &secret).await;
+    proof.map_err(|error| Wrong::judged(&app, error, shown, source, channel))?;
+    match fields::form_of(token) {
+        law::Form::Jws => {}
+        law::Form::Opaque(_) => return Err(Wrong::NotJws),
+    }
+    match app.authority.read(token.as_bytes()) {
+        Ok(claims) if claims.channel == channel => {
+            revoke(&app, &claims, Operation::RevokeJws, source).await
+        }
+        // Another channel's token is left alone, and nothing is said of it.
+        Ok(_) => Ok(Reply::default()),
+        Err(Refused::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
+        // Not one of ours, but well-formed: to us it is unknown.
+        Err(Refused::Malformed(_)) if !is_jws(token) => Err(Wrong::MalformedJws),
+        Err(_) => Ok(Reply::default()),
+    }
+}
+
+/// `POST /v2/oauth/revoke`: opaque tokens, by whoever holds them; that is LINE's rule.
+pub async fn opaque(
+    State(app): State<Arc<App>>,
+    source: Source,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Wrong> {
+    let form = Form::of_body(&headers, &body)?;
+    let token = form.get("access_token").ok_or(Wrong::Missing)?;
+    match fields::form_of(token) {
+        law::Form::Opaque(_) => {}
+        law::Form::Jws => return Err(Wrong::NotOpaque),
+    }
+    match app.authority.read(token.as_bytes()) {
+        Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,
+        Err(Refused::Malformed(_)) => Err(Wrong::NotOpaque),
+        Err(_) => Ok(Reply::default()),
+    }
+}
+
+/// Whether it is a compact JWS at all (RFC 7515, section 7.1).
+fn is_jws(token: &str) -> bool {
+    let decode = |part| URL_SAFE_NO_PAD.decode(part).ok();
+    let parts: Option<Vec<_>> = token.split('.').map(decode).collect();
+    let Some([header, payload, signature]) = parts.as_deref() else { return false };
+    let header = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(header);
+    header.is_ok() && !payload.is_empty() && !signature.is_empty()
+}
+
+/// Revokes a token on behalf of its channel, by its credentials or by holding it.
+async fn revoke(
+    app: &App,
+    token: &Claims,
+    operation: Operation,
+    from: Source,
+) -> Result<Reply, Wrong> {
+    let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
+    match channel.revoke_own(token, operation).await {
+        Ok(()) => Ok(Reply::default()),
+        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Shown::RevokeSecret)),
+        // None of these happens to a channel with a token of its own; nothing is said of one
+        // that is another's.
+        Err(
+            admin::Error::Forbidden { .. }
+            | admin::Error::NotOurToken
+            | admin::Error::OtherChannelsToken
+            | admin::Error::NoSuch { .. },
+        ) => Ok(Reply::default()),
+    }
+}

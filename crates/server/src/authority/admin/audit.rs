@@ -1,0 +1,50 @@
+//! The audit: its events, its verification and its export.
+
+use super::{
+    facade::{Admin, Result},
+    permission::Act,
+};
+use tegata_store::{AuditRow, Batch, Page, RowId, audit::Report};
+use tegata_token::{id::ChannelId, key::VerifyingKey};
+
+/// So many events are exported at once; a checkpoint covers no more.
+const PART: usize = 1_000;
+
+impl Admin {
+    /// Audit events, newest first; of one channel only, if given.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
+        self.may(Act::ReadAudit)?;
+        Ok(self.authority.store().audit(channel, page).await?)
+    }
+
+    /// Verifies the whole audit.
+    ///
+    /// # Errors
+    /// As [`Self::audit`].
+    pub async fn verify_audit(&self) -> Result<Report> {
+        self.may(Act::ReadAudit)?;
+        Ok(self.authority.audit().verify(self.authority.store()).await?)
+    }
+
+    /// The next checkpoint behind that number and event, and the events that it covers,
+    /// oldest first; behind the last one, the events that wait for a checkpoint.
+    ///
+    /// # Errors
+    /// As [`Self::audit`].
+    pub async fn audit_part(&self, behind: (u64, RowId)) -> Result<Batch> {
+        self.may(Act::ReadAudit)?;
+        Ok(self.authority.store().audit_batch(behind, PART).await?)
+    }
+
+    /// The key that checkpoints are verified with.
+    ///
+    /// # Errors
+    /// The actor may not read the audit.
+    pub fn audit_key(&self) -> Result<&VerifyingKey> {
+        self.may(Act::ReadAudit)?;
+        Ok(self.authority.audit().public())
+    }
+}

@@ -1,0 +1,139 @@
+//! Channels and their secrets.
+
+use super::{
+    facade::{Admin, Outcome, Result},
+    ids::{no_id, ten_digits},
+    permission::Act,
+};
+use crate::authority::{chance, limits::Resting};
+use tegata_store::{ChannelPatch, Ending, Error, Holding, NewChannel, Page, RowId};
+use tegata_token::{
+    id::{ChannelId, ProviderId},
+    law::ChannelType,
+    policy::{Channel, ChannelState},
+    secret::PlainSecret,
+    time::UnixTime,
+};
+
+/// A channel with what belongs to it alone.
+#[derive(Debug, Clone)]
+pub struct ChannelWithUse {
+    /// The channel and what it holds.
+    pub holding: Holding,
+    /// What of its issuing is in a cooldown, and until when.
+    pub resting: Vec<(Resting, UnixTime)>,
+    /// When it was read.
+    pub now: UnixTime,
+}
+
+/// A channel's new secret.
+pub struct NewSecret {
+    /// The secret, to be shown once.
+    pub secret: PlainSecret,
+    /// Until when the previous one is accepted, if at all.
+    pub previous_until: Option<UnixTime>,
+}
+
+impl Admin {
+    /// Creates a channel; its secret is shown this once.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`].
+    pub async fn create_channel(
+        &self,
+        provider: ProviderId,
+        name: &str,
+        channel_type: ChannelType,
+    ) -> Result<(Channel, PlainSecret)> {
+        self.may(Act::CreateChannel)?;
+        let secret = PlainSecret::from_random(chance::bytes()?);
+        loop {
+            let id = ChannelId::from_number(ten_digits()?).ok_or_else(no_id)?;
+            let name = name.to_owned();
+            let new = NewChannel { id, provider, name, channel_type, secret: secret.hash() };
+            match self.authority.store().create_channel(new, self.by()).await {
+                Err(Error::Taken) => {}
+                done => return Ok((done?, secret)),
+            }
+        }
+    }
+
+    /// A provider's channels, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn channels(
+        &self,
+        provider: ProviderId,
+        page: Page,
+    ) -> Result<Vec<(RowId, Channel)>> {
+        self.may(Act::ReadChannels)?;
+        Ok(self.authority.store().channels(provider, page).await?)
+    }
+
+    /// One channel, with what it holds.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn channel(&self, id: ChannelId) -> Result<ChannelWithUse> {
+        self.may(Act::ReadChannels)?;
+        let (holding, now) = (self.holding(id).await?, self.authority.now());
+        Ok(ChannelWithUse { holding, resting: self.authority.resting(id), now })
+    }
+
+    /// Changes a channel's settings or state; a patch without a change is no act.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn change_channel(
+        &self,
+        id: ChannelId,
+        patch: ChannelPatch,
+    ) -> Result<ChannelWithUse> {
+        self.may(Act::ChangeChannel)?;
+        if patch != ChannelPatch::default() {
+            self.authority.store().change_channel(id, patch, self.by()).await?;
+        }
+        self.channel(id).await
+    }
+
+    /// Deletes a channel and revokes all its tokens, for good.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn delete_channel(&self, id: ChannelId, dry_run: bool) -> Result<Outcome<()>> {
+        self.may(Act::DeleteChannel)?;
+        if dry_run {
+            return Ok(Outcome::DryRun(self.would_revoke(id, Some(Ending::All)).await?));
+        }
+        let deleted =
+            ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
+        self.authority.store().change_channel(id, deleted, self.by()).await?;
+        Ok(Outcome::Done(()))
+    }
+
+    /// Gives a channel a new secret; the previous one is accepted for `keep_previous`
+    /// seconds more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn replace_secret(
+        &self,
+        channel: ChannelId,
+        keep_previous: i64,
+        revoke_tokens: bool,
+        dry_run: bool,
+    ) -> Result<Outcome<NewSecret>> {
+        self.may(Act::ReplaceSecret)?;
+        if dry_run {
+            let tokens = revoke_tokens.then_some(Ending::All);
+            return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
+        }
+        let secret = PlainSecret::from_random(chance::bytes()?);
+        let (store, hash) = (self.authority.store(), secret.hash());
+        let until = store.replace_secret(channel, hash, keep_previous, revoke_tokens, self.by());
+        let until = until.await?;
+        let previous_until = (keep_previous > 0).then_some(until);
+        Ok(Outcome::Done(NewSecret { secret, previous_until }))
+    }
+}

@@ -1,0 +1,252 @@
+//! What a token is, and why it is valid or not.
+
+use super::{
+    facade::{Admin, Error, Result},
+    permission::Act,
+};
+use tegata_store::{
+    AuditRow, EndedBy, Page, TokenName, TokenRow, TokenState, audit_event::AuditEvent,
+};
+use tegata_token::{
+    claims::Claims,
+    decide::{self, Refused},
+    id::{ChannelId, SigningKeyId, TokenId},
+    law::Kind,
+    time::UnixTime,
+    view::How,
+};
+
+/// What a token is, and why it is valid or not.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The channel that it is for.
+    pub channel: ChannelId,
+    /// Its facts; its state is what a verification would find.
+    pub token: TokenRow,
+    /// Why it is in that state.
+    pub why: Why,
+    /// The token that it was evicted or reissued for.
+    pub newer: Option<TokenId>,
+    /// The audit event of the act that made it invalid, where there is one.
+    pub event: Option<AuditRow>,
+}
+
+/// Why a token is valid or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is valid until then.
+    Valid {
+        /// Its expiry.
+        until: UnixTime,
+    },
+    /// It is valid until it is revoked or reissued.
+    ValidForGood,
+    /// It was reissued with a delay, which lasts until then.
+    ValidForDelay {
+        /// The delay's end.
+        until: UnixTime,
+    },
+    /// Its lifetime is over.
+    Expired {
+        /// Its expiry.
+        at: UnixTime,
+    },
+    /// It was revoked, and would have expired by now.
+    RevokedAndExpired {
+        /// When it was revoked.
+        at: UnixTime,
+    },
+    /// Its channel is suspended.
+    ChannelSuspended,
+    /// Its channel was deleted.
+    ChannelDeleted,
+    /// The signing key that signed it was revoked.
+    SigningKeyRevoked {
+        /// The key.
+        key: SigningKeyId,
+    },
+    /// A newer token took its place under a cap.
+    Evicted {
+        /// When.
+        at: UnixTime,
+    },
+    /// A newer long-lived token replaced it.
+    Reissued {
+        /// When.
+        at: UnixTime,
+    },
+    /// It was revoked by itself.
+    Revoked {
+        /// When, as far as a row tells.
+        at: Option<UnixTime>,
+    },
+    /// It was revoked together with others.
+    RevokedWithOthers {
+        /// When, as far as a row tells.
+        at: Option<UnixTime>,
+    },
+    /// A verification refuses it for another reason.
+    Invalid(Refused),
+}
+
+impl Why {
+    /// The reason's code, for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Valid { .. } => "valid",
+            Self::ValidForGood => "valid-for-good",
+            Self::ValidForDelay { .. } => "valid-for-delay",
+            Self::Expired { .. } => "expired",
+            Self::RevokedAndExpired { .. } => "revoked-and-expired",
+            Self::ChannelSuspended => "channel-suspended",
+            Self::ChannelDeleted => "channel-deleted",
+            Self::SigningKeyRevoked { .. } => "signing-key-revoked",
+            Self::Evicted { .. } => "evicted",
+            Self::Reissued { .. } => "reissued",
+            Self::Revoked { .. } => "revoked",
+            Self::RevokedWithOthers { .. } => "revoked-with-others",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+
+    fn of(claims: &Claims, row: &TokenRow, verdict: Verdict) -> Self {
+        match (verdict, row.ended) {
+            (Ok(until), _) if until < claims.expires_at => Self::ValidForDelay { until },
+            (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidForGood,
+            (Ok(until), _) => Self::Valid { until },
+            (Err(Refused::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
+            (Err(Refused::Expired), None) => Self::Expired { at: claims.expires_at },
+            (Err(Refused::Suspended), _) => Self::ChannelSuspended,
+            (Err(Refused::Ended(How::SigningKey)), _) => {
+                Self::SigningKeyRevoked { key: claims.key }
+            }
+            (Err(Refused::Ended(How::Channel)), _) => Self::ChannelDeleted,
+            (Err(Refused::Ended(_)), Some((EndedBy::Evicted, at))) => Self::Evicted { at },
+            (Err(Refused::Ended(_)), Some((EndedBy::Reissued, at))) => Self::Reissued { at },
+            (Err(Refused::Ended(how)), ended) => {
+                let at = ended.map(|(_, at)| at);
+                match how {
+                    How::Floor => Self::RevokedWithOthers { at },
+                    _ => Self::Revoked { at },
+                }
+            }
+            (Err(other), _) => Self::Invalid(other),
+        }
+    }
+}
+
+/// What a verification finds, apart from the signature.
+type Verdict = std::result::Result<UnixTime, Refused>;
+
+/// The number of a channel's newest events that are looked through, where no row names
+/// one.
+const EVENTS: usize = 1_000;
+
+impl Admin {
+    /// Explains a token by its text.
+    ///
+    /// # Errors
+    /// [`Error::NotOurToken`], or as the store.
+    pub async fn explain(&self, token: &str) -> Result<Explanation> {
+        self.may(Act::ReadTokens)?;
+        let claims = self.claims(token)?;
+        let now = self.authority.now();
+        let verdict = decide::judge(&claims, now, &self.authority.view());
+        let row = match claims.kind.is_stored() {
+            true => {
+                let name = TokenName::Serial(claims.serial);
+                self.authority.store().token(claims.channel, name, now).await?
+            }
+            false => None,
+        };
+        let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| without_row(&claims));
+        let row = in_state_of(row, verdict);
+        Ok(Explanation {
+            channel: claims.channel,
+            why: Why::of(&claims, &row, verdict),
+            newer: self.newer(&claims, &row).await?,
+            event: self.event(&claims, &row, verdict).await?,
+            token: row,
+        })
+    }
+
+    /// The claims of a token that this authority signed.
+    pub(super) fn claims(&self, token: &str) -> Result<Claims> {
+        self.authority.read(token.as_bytes()).map_err(|_| Error::NotOurToken)
+    }
+
+    async fn newer(&self, claims: &Claims, row: &TokenRow) -> Result<Option<TokenId>> {
+        let Some(serial) = row.ended_for else { return Ok(None) };
+        let (name, now) = (TokenName::Serial(serial), self.authority.now());
+        let newer = self.authority.store().token(claims.channel, name, now).await?;
+        Ok(newer.map(|newer| newer.id))
+    }
+
+    async fn event(
+        &self,
+        claims: &Claims,
+        row: &TokenRow,
+        verdict: Verdict,
+    ) -> Result<Option<AuditRow>> {
+        let store = self.authority.store();
+        let act = match verdict {
+            Err(Refused::Suspended | Refused::Ended(How::Channel)) => {
+                store.state_act(claims.channel).await?
+            }
+            Err(_) => row.ended_act,
+            Ok(_) => None,
+        };
+        let newest = Page { before: None, most: EVENTS };
+        // Of several acts that cover a token the first is the one that revoked it.
+        let first = |rows: Vec<AuditRow>, does: &dyn Fn(&AuditEvent) -> bool| {
+            let event = |row: &AuditRow| AuditEvent::read(&row.act, &row.detail);
+            rows.into_iter().rev().find(|row| event(row).is_some_and(|event| does(&event)))
+        };
+        match (act, verdict) {
+            (Some(act), _) => Ok(store.audit_row(act).await?),
+            (None, Err(Refused::Ended(How::SigningKey))) => {
+                let rows = store.audit(None, newest).await?;
+                Ok(first(rows, &|event: &AuditEvent| event.revoked_signing_key(claims.key)))
+            }
+            (None, Err(Refused::Ended(_))) if row.ended.is_none() => {
+                let mut rows = store.audit(Some(claims.channel), newest).await?;
+                // One of the very second in which the token was issued may have come
+                // before it.
+                rows.retain(|row| row.at >= claims.issued_at);
+                Ok(first(rows, &|event: &AuditEvent| event.revoked(claims)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What is known of a token that has no row, or has none any more.
+fn without_row(claims: &Claims) -> TokenRow {
+    TokenRow {
+        id: claims.id,
+        serial: claims.serial,
+        kind: claims.kind,
+        group: claims.group.clone(),
+        assertion_key: claims.assertion_key,
+        state: TokenState::Active,
+        issued_at: claims.issued_at,
+        expires_at: claims.expires_at,
+        last_used_at: None,
+        ended: None,
+        ended_for: None,
+        ended_act: None,
+    }
+}
+
+/// The row with the state that a verification finds: the view is what counts, and rows
+/// are marked later, or never.
+fn in_state_of(mut row: TokenRow, verdict: Verdict) -> TokenRow {
+    match verdict {
+        Ok(_) => row.state = TokenState::Active,
+        Err(Refused::Expired) if row.ended.is_none() => row.state = TokenState::Expired,
+        Err(Refused::Ended(_)) => row.state = TokenState::Ended,
+        Err(_) => {}
+    }
+    row
+}

@@ -1,0 +1,210 @@
+//! The façade itself: on whose behalf it acts, and what its acts have in common.
+
+use super::permission::{Act, permits};
+use crate::authority::{Authority, actor::Actor, source::Source};
+use std::sync::Arc;
+use tegata_store::{By, Ended, Ending, Holding};
+use tegata_token::{
+    id::{ChannelId, Position},
+    law::Kind,
+    policy::{Channel, RegisteredKey},
+};
+
+/// Administration on behalf of one actor.
+#[derive(Clone)]
+pub struct Admin {
+    pub(super) authority: Arc<Authority>,
+    pub(super) actor: Actor,
+    source: Option<Source>,
+    reason: Option<String>,
+}
+
+/// Why an act or a question has no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The actor's role does not permit it.
+    #[error("{actor} may not do this")]
+    Forbidden {
+        /// Who asked.
+        actor: Actor,
+        /// For what.
+        act: Act,
+    },
+    /// The text is not a token that this authority signed.
+    #[error("this is no token of this authority")]
+    NotOurToken,
+    /// The token belongs to another channel than the one named.
+    #[error("this token is another channel's")]
+    OtherChannelsToken,
+    /// The channel has no group or assertion key of this name.
+    #[error("no such {what}; {there}", there = there(names))]
+    NoSuch {
+        /// What it has not.
+        what: &'static str,
+        /// The names of those that it has.
+        names: Vec<String>,
+    },
+    /// As the store.
+    #[error(transparent)]
+    Store(#[from] tegata_store::Error),
+}
+
+/// The result of an act or a question.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a revocation did, or in a dry run would have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// How many active stored tokens it revoked; 1 for a stateless token that was named
+    /// by itself.
+    pub tokens: usize,
+    /// Its place in the change log; in a dry run the log's end.
+    pub position: Position,
+    /// Which verifiers know of it.
+    pub receipt: Receipt,
+    /// Whether stateless tokens are in the scope as well: they have no rows, so they are
+    /// not among `tokens`.
+    pub stateless_too: bool,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+}
+
+/// Which verifiers know of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether all of them do, so that none accepts the tokens any more.
+    pub complete: bool,
+}
+
+/// The result of an act that can be tried without effect.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// It was done.
+    Done(T),
+    /// It was a dry run.
+    DryRun(Revocation),
+}
+
+impl Revocation {
+    /// The authority is the only verifier so far, and its view changed before its
+    /// answer. A dry run changed nothing, so no verifier can know of it.
+    pub(super) fn new(ended: Ended, stateless_too: bool, dry_run: bool) -> Self {
+        let receipt = Receipt { complete: !dry_run };
+        let Ended { tokens, position } = ended;
+        Self { tokens, position, receipt, stateless_too, dry_run }
+    }
+}
+
+impl Authority {
+    /// Administration on behalf of `actor`, whose request comes from `source`.
+    #[must_use]
+    pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
+        Admin { authority: self.clone(), actor, source, reason: None }
+    }
+}
+
+impl Admin {
+    /// The same, with a reason for the audit.
+    #[must_use]
+    pub fn because(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The authority that is administered.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Whether the actor may do this.
+    pub(super) fn may(&self, act: Act) -> Result<()> {
+        match permits(self.actor.role(), act) {
+            true => Ok(()),
+            false => Err(Error::Forbidden { actor: self.actor, act }),
+        }
+    }
+
+    /// Who acts now, for the audit.
+    pub(super) fn by(&self) -> By {
+        let source = self.source.map(|it| it.to_string());
+        self.authority.by(self.actor, source, self.reason.clone())
+    }
+
+    /// A channel that exists.
+    pub(super) async fn existing(&self, id: ChannelId) -> Result<Arc<Channel>> {
+        let channel = self.authority.channel(id).await?;
+        channel.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
+    }
+
+    /// A channel that exists, with what it holds.
+    pub(super) async fn holding(&self, id: ChannelId) -> Result<Holding> {
+        let holding = self.authority.store().holding(id, self.authority.now()).await?;
+        holding.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
+    }
+
+    /// What revoking these tokens of a channel would do; `None`: it would revoke none.
+    pub(super) async fn would_revoke(
+        &self,
+        channel: ChannelId,
+        tokens: Option<Ending>,
+    ) -> Result<Revocation> {
+        self.existing(channel).await?;
+        let Some(tokens) = tokens else {
+            return Ok(Revocation::new(self.nothing(), false, true));
+        };
+        let stateless_too = covers_stateless(&tokens);
+        match self.authority.store().end(channel, tokens, true, self.by()).await {
+            Ok(ended) => Ok(Revocation::new(ended, stateless_too, true)),
+            Err(error) => Err(self.naming(channel, error).await),
+        }
+    }
+
+    /// The error of an act on a channel's group or key; if there is none of that name,
+    /// with the names that there are.
+    pub(super) async fn naming(&self, channel: ChannelId, error: tegata_store::Error) -> Error {
+        let tegata_store::Error::NotFound(what @ ("group" | "assertion key")) = error else {
+            return error.into();
+        };
+        let names = match what {
+            "group" => {
+                let groups = self.authority.store().groups(channel, self.authority.now()).await;
+                groups.map(|all| all.iter().map(|row| row.group.to_string()).collect())
+            }
+            _ => {
+                let channel = self.authority.channel(channel).await;
+                let ids = |key: &RegisteredKey| key.id.to_string();
+                let keys = |it: Arc<Channel>| it.assertion_keys.iter().map(ids).collect();
+                channel.map(|it| it.map(keys).unwrap_or_default())
+            }
+        };
+        Error::NoSuch { what, names: names.unwrap_or_default() }
+    }
+
+    /// The revocation of no token, at the log's end.
+    pub(super) fn nothing(&self) -> Ended {
+        Ended { tokens: 0, position: self.authority.view().position() }
+    }
+}
+
+/// Whether the scope of a revocation covers stateless tokens.
+pub(super) fn covers_stateless(tokens: &Ending) -> bool {
+    match tokens {
+        Ending::Stored { .. } | Ending::Stateless { .. } => false,
+        Ending::Kind(kind) => *kind == Kind::Stateless,
+        Ending::Group(_) | Ending::AssertionKey(_) | Ending::All => true,
+    }
+}
+
+/// Maximum number of names in an error.
+const SHOWN: usize = 20;
+
+fn there(names: &[String]) -> String {
+    match names {
+        [] => "the channel has none".to_owned(),
+        [only] => format!("there is {only}"),
+        all if all.len() > SHOWN => {
+            format!("there are {} and {} more", all[..SHOWN].join(", "), all.len() - SHOWN)
+        }
+        all => format!("there are {}", all.join(", ")),
+    }
+}

@@ -1,0 +1,67 @@
+//! Groups: their settings, and their deletion. They are created by their first token
+//! or key.
+
+use super::{
+    facade::{Admin, Outcome, Result},
+    permission::Act,
+};
+use tegata_store::{Ending, Error, GroupPatch, GroupRow};
+use tegata_token::id::{ChannelId, Group};
+
+impl Admin {
+    /// A channel's groups.
+    ///
+    /// # Errors
+    /// [`NotFound`](tegata_store::Error::NotFound) or
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn groups(&self, channel: ChannelId) -> Result<Vec<GroupRow>> {
+        self.may(Act::ReadGroups)?;
+        self.existing(channel).await?;
+        Ok(self.authority.store().groups(channel, self.authority.now()).await?)
+    }
+
+    /// Changes a group's settings; answers the group as it is now.
+    ///
+    /// # Errors
+    /// As [`Self::groups`].
+    pub async fn change_group(
+        &self,
+        channel: ChannelId,
+        group: Group,
+        patch: GroupPatch,
+    ) -> Result<GroupRow> {
+        self.may(Act::ChangeGroup)?;
+        let store = self.authority.store();
+        let settings = store.set_group(channel, group.clone(), patch, self.by()).await?;
+        let groups = store.groups(channel, self.authority.now()).await?;
+        let row = groups.into_iter().find(|it| it.group == group);
+        // Without settings, tokens and keys there is no row.
+        Ok(row.unwrap_or(GroupRow { group, settings, live_tokens: 0, assertion_keys: 0 }))
+    }
+
+    /// Deletes a group: its settings and its keys, and revokes its tokens.
+    ///
+    /// # Errors
+    /// As [`Self::groups`].
+    pub async fn delete_group(
+        &self,
+        channel: ChannelId,
+        group: Group,
+        dry_run: bool,
+    ) -> Result<Outcome<()>> {
+        self.may(Act::DeleteGroup)?;
+        if dry_run {
+            self.existing(channel).await?;
+            let groups = self.authority.store().groups(channel, self.authority.now()).await?;
+            if !groups.iter().any(|row| row.group == group) {
+                return Err(self.naming(channel, Error::NotFound("group")).await);
+            }
+            let tokens = Some(Ending::Group(group));
+            return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
+        }
+        match self.authority.store().delete_group(channel, group, self.by()).await {
+            Ok(_) => Ok(Outcome::Done(())),
+            Err(error) => Err(self.naming(channel, error).await),
+        }
+    }
+}

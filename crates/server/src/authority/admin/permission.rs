@@ -1,0 +1,118 @@
+//! Which role may do what: one table, asked by every method of
+//! [`Admin`](super::Admin) before anything else.
+
+use crate::authority::actor::Role;
+
+/// What a permission is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Read providers.
+    ReadProviders,
+    /// Create a provider.
+    CreateProvider,
+    /// Read channels and what they hold.
+    ReadChannels,
+    /// Create a channel.
+    CreateChannel,
+    /// Change, suspend or resume a channel.
+    ChangeChannel,
+    /// Delete a channel.
+    DeleteChannel,
+    /// Replace a channel's secret.
+    ReplaceSecret,
+    /// Read assertion keys.
+    ReadAssertionKeys,
+    /// Register an assertion key.
+    RegisterAssertionKey,
+    /// Delete an assertion key.
+    DeleteAssertionKey,
+    /// Read groups.
+    ReadGroups,
+    /// Change a group's settings.
+    ChangeGroup,
+    /// Delete a group.
+    DeleteGroup,
+    /// Read the facts of tokens, and explain one.
+    ReadTokens,
+    /// Issue a channel's long-lived token.
+    ReissueToken,
+    /// Revoke a token that the actor itself has or owns.
+    RevokeOwnToken,
+    /// Revoke tokens of any channel.
+    RevokeTokens,
+    /// Revoke all tokens of a provider.
+    RevokeProvider,
+    /// Revoke signing keys, and with them what they signed.
+    RevokeSigningKeys,
+    /// Read the signing keys.
+    ReadSigningKeys,
+    /// Add a signing key.
+    RotateSigningKeys,
+    /// Make the pending signing key the active one.
+    PromoteSigningKey,
+    /// Replace the master key.
+    RotateMasterKey,
+    /// Read and verify the audit.
+    ReadAudit,
+    /// Read warnings.
+    ReadWarnings,
+}
+
+/// The table: the roles that may do each act.
+const fn roles(act: Act) -> &'static [Role] {
+    match act {
+        Act::ReadChannels
+        | Act::ChangeChannel
+        | Act::DeleteChannel
+        | Act::ReplaceSecret
+        | Act::ReadAssertionKeys
+        | Act::DeleteAssertionKey
+        | Act::ReadGroups
+        | Act::ChangeGroup
+        | Act::DeleteGroup
+        | Act::ReadTokens
+        | Act::ReissueToken
+        | Act::RevokeTokens
+        | Act::RevokeProvider
+        | Act::RevokeSigningKeys
+        | Act::ReadSigningKeys
+        | Act::RotateMasterKey
+        | Act::ReadAudit
+        | Act::ReadWarnings => &[Role::Root],
+        // The server prepares a development store by itself.
+        Act::ReadProviders
+        | Act::CreateProvider
+        | Act::CreateChannel
+        | Act::RegisterAssertionKey => &[Role::Root, Role::System],
+        // The first signing key is added at the first start.
+        Act::RotateSigningKeys => &[Role::Root, Role::System],
+        Act::PromoteSigningKey => &[Role::System],
+        Act::RevokeOwnToken => &[Role::Channel],
+    }
+}
+
+/// Whether a role may do this.
+#[must_use]
+pub fn permits(role: Role, act: Act) -> bool {
+    roles(act).contains(&role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_may_revoke_its_own_tokens_and_nothing_else() {
+        assert!(permits(Role::Channel, Act::RevokeOwnToken));
+        for act in [Act::RevokeTokens, Act::ReadTokens, Act::ReplaceSecret, Act::ReadAudit] {
+            assert!(!permits(Role::Channel, act), "{act:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_itself_revokes_nothing() {
+        for act in [Act::RevokeTokens, Act::RevokeProvider, Act::RevokeSigningKeys] {
+            assert!(permits(Role::Root, act) && !permits(Role::System, act), "{act:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Providers: the organisations that own channels.
+
+use super::{
+    facade::{Admin, Result},
+    ids::{no_id, ten_digits},
+    permission::Act,
+};
+use tegata_store::{Error, Page, Provider, ProviderEnd, RowId};
+use tegata_token::id::ProviderId;
+
+/// A provider as lists show it.
+#[derive(Debug, Clone)]
+pub struct ListedProvider {
+    /// The provider.
+    pub provider: Provider,
+    /// The progress of revoking all its tokens, while that is under way.
+    pub ending: Option<ProviderEnd>,
+}
+
+impl Admin {
+    /// Creates a provider.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn create_provider(&self, name: &str) -> Result<Provider> {
+        self.may(Act::CreateProvider)?;
+        loop {
+            let id = ProviderId::from_number(ten_digits()?).ok_or_else(no_id)?;
+            match self.authority.store().create_provider(id, name.to_owned(), self.by()).await {
+                Err(Error::Taken) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    /// Providers, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn providers(&self, page: Page) -> Result<Vec<(RowId, ListedProvider)>> {
+        self.may(Act::ReadProviders)?;
+        let providers = self.authority.store().providers(page).await?;
+        let ends = self.authority.store().provider_ends().await?;
+        let listed = |(row, provider): (RowId, Provider)| {
+            let ending = ends.iter().find(|end| end.provider == provider.id).copied();
+            (row, ListedProvider { provider, ending })
+        };
+        Ok(providers.into_iter().map(listed).collect())
+    }
+}

@@ -1,0 +1,52 @@
+//! The authority's own keys.
+
+use super::{
+    facade::{Admin, Result},
+    permission::Act,
+};
+use tegata_store::{Ended, Error, SigningKeyRow};
+use tegata_token::id::SigningKeyId;
+
+impl Admin {
+    /// The signing keys, newest first, revoked ones too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
+        self.may(Act::ReadSigningKeys)?;
+        let mut keys = self.authority.signing_keys().await?;
+        keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
+        Ok(keys)
+    }
+
+    /// Begins a rotation: adds a signing key, which is published and signs once it is
+    /// promoted.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while another key is pending, or [`Error::Unavailable`].
+    pub async fn rotate_signing_keys(&self) -> Result<SigningKeyRow> {
+        self.may(Act::RotateSigningKeys)?;
+        let kid = self.authority.add_signing_key(self.by()).await?;
+        let keys = self.authority.signing_keys().await?;
+        let key = keys.into_iter().find(|key| key.id == kid);
+        key.ok_or_else(|| Error::NotFound("signing key any more: it was just revoked").into())
+    }
+
+    /// Makes the pending signing key the active one; the active one retires.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
+    pub async fn promote_signing_key(&self, key: SigningKeyId) -> Result<Ended> {
+        self.may(Act::PromoteSigningKey)?;
+        Ok(self.authority.promote_signing_key(key, self.by()).await?)
+    }
+
+    /// Replaces the master key; answers how many signing keys the new one encrypts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn rotate_master_key(&self) -> Result<usize> {
+        self.may(Act::RotateMasterKey)?;
+        Ok(self.authority.rotate_master_key(self.by()).await?)
+    }
+}

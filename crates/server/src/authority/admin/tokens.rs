@@ -1,0 +1,101 @@
+//! The facts of tokens, and the long-lived token, which administrators issue.
+
+use super::{
+    facade::{Admin, Outcome, Result, Revocation},
+    permission::Act,
+};
+use crate::{authority::tokens::Token, metrics::NotIssued};
+use tegata_store::{Ended, Error, Page, RowId, TokenFilter, TokenName, TokenRow, TokenState};
+use tegata_token::{
+    id::{ChannelId, TokenId},
+    law::Kind,
+    policy::{self, Credential, IssueRequest, Live},
+    refusal::Refusal,
+};
+
+impl Admin {
+    /// A channel's stored tokens, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn tokens(
+        &self,
+        channel: ChannelId,
+        filter: TokenFilter,
+        page: Page,
+    ) -> Result<Vec<(RowId, TokenRow)>> {
+        self.may(Act::ReadTokens)?;
+        self.existing(channel).await?;
+        Ok(self.authority.store().tokens(channel, filter, page, self.authority.now()).await?)
+    }
+
+    /// One stored token.
+    ///
+    /// # Errors
+    /// As [`Self::tokens`].
+    pub async fn token(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
+        self.may(Act::ReadTokens)?;
+        self.stored(channel, token).await
+    }
+
+    pub(super) async fn stored(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
+        let (name, now) = (TokenName::Id(token), self.authority.now());
+        let row = self.authority.store().token(channel, name, now).await?;
+        row.ok_or_else(|| Error::NotFound("token on this channel").into())
+    }
+
+    /// Issues a channel's long-lived token; the present one is revoked after `delay`
+    /// seconds.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn reissue(
+        &self,
+        channel: ChannelId,
+        delay: i64,
+        idempotency: Option<[u8; 32]>,
+        dry_run: bool,
+    ) -> Result<Outcome<Token>> {
+        self.may(Act::ReissueToken)?;
+        let credential = Credential::Administrator { delay };
+        let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
+        if dry_run {
+            return Ok(Outcome::DryRun(self.would_evict(request, channel).await?));
+        }
+        let authority = &self.authority;
+        let began = authority.clock().steady();
+        let issued = authority.issue(request, channel, Some(self.by())).await;
+        let took = authority.clock().steady().duration_since(began);
+        let counted = issued.as_ref().map(Token::counted).map_err(not_issued);
+        authority.metrics().issues(Kind::LongLived).count(counted, took);
+        Ok(Outcome::Done(issued?))
+    }
+
+    /// What issuing for this request would revoke at once; denied as that would be.
+    async fn would_evict(&self, request: IssueRequest, channel: ChannelId) -> Result<Revocation> {
+        let grant = self.authority.grant(request, channel).await?;
+        let now = self.authority.now();
+        let active = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+        // The token rules allow no channel as many as that.
+        let page = Page { before: None, most: 1_000 };
+        let rows = self.authority.store().tokens(channel, active, page, now).await?;
+        let live: Vec<Live> = rows.into_iter().map(|(_, row)| live(row)).collect();
+        let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
+        // It asks for no group, so there is none to find a place for.
+        let admitted = policy::admit(&grant, &live, 0, next, now).map_err(Error::from)?;
+        let ended = Ended { tokens: admitted.ends.len(), ..self.nothing() };
+        Ok(Revocation::new(ended, false, true))
+    }
+}
+
+fn live(row: TokenRow) -> Live {
+    Live { kind: row.kind, serial: row.serial, group: row.group, expires_at: row.expires_at }
+}
+
+fn not_issued(error: &Error) -> NotIssued {
+    match error {
+        Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
+        Error::Refused(Refusal::TooFast { .. }) => NotIssued::Limited,
+        Error::Refused(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Refused,
+    }
+}

@@ -1,0 +1,74 @@
+//! What is about to expire, lies unused, or is used though it was replaced.
+
+use super::{
+    facade::{Admin, Result},
+    permission::Act,
+};
+use crate::authority::warnings::{Warning, find};
+use tegata_store::Holding;
+use tegata_token::id::ChannelId;
+
+/// So many channels are looked through for one page; where there are more, `next` says
+/// where to go on, also behind an empty page.
+const CHANNELS: usize = 2_000;
+/// And so many are read at once.
+const SLICE: usize = 200;
+
+/// A page of warnings, by channel.
+#[derive(Debug, Clone)]
+pub struct FoundWarnings {
+    /// The warnings of each channel, with what it holds.
+    pub of_channels: Vec<(Holding, Vec<Warning>)>,
+    /// The channel behind which the next page begins, if there is one.
+    pub next: Option<ChannelId>,
+}
+
+impl Admin {
+    /// The warnings of one channel.
+    ///
+    /// # Errors
+    /// [`NotFound`](tegata_store::Error::NotFound) or
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn warnings_of(&self, channel: ChannelId) -> Result<FoundWarnings> {
+        self.may(Act::ReadWarnings)?;
+        let of_channels = vec![self.found(self.holding(channel).await?)];
+        Ok(FoundWarnings { of_channels, next: None })
+    }
+
+    /// Warnings of the channels behind `after`, in the order of their ids: about
+    /// `most` of them.
+    ///
+    /// # Errors
+    /// As [`Self::warnings_of`].
+    pub async fn warnings(
+        &self,
+        mut after: Option<ChannelId>,
+        most: usize,
+    ) -> Result<FoundWarnings> {
+        self.may(Act::ReadWarnings)?;
+        let (mut of_channels, mut found, mut looked) = (Vec::new(), 0, 0);
+        let next = loop {
+            let now = self.authority.now();
+            let slice = self.authority.store().holdings(after, most.min(SLICE), now).await?;
+            let Some(last) = slice.last() else { break None };
+            (after, looked) = (Some(last.channel.id), looked + slice.len());
+            for holding in slice {
+                let (holding, warnings) = self.found(holding);
+                found += warnings.len();
+                if !warnings.is_empty() {
+                    of_channels.push((holding, warnings));
+                }
+            }
+            if found >= most || looked >= CHANNELS {
+                break after;
+            }
+        };
+        Ok(FoundWarnings { of_channels, next })
+    }
+
+    fn found(&self, holding: Holding) -> (Holding, Vec<Warning>) {
+        let policy = self.authority.warning_policy();
+        let warnings = find(&holding, policy, self.authority.now());
+        (holding, warnings)
+    }
+}

@@ -1,0 +1,406 @@
+//! Sealing the audit, letting old events go, and checking all of it.
+//!
+//! The key that signs seals opens with the master key alone, and the newest seal is
+//! also written to a small file outside of the database. So whoever can write the
+//! database, but neither the key nor that file, cannot change what was sealed, nor
+//! cut off its end, without being noticed. What a seal says, and what a check looks
+//! for, is in `tegata_store::audit`.
+
+use crate::authority::{
+    actor::Actor,
+    chance,
+    clock::Clock,
+    master_key::{self, MasterKey},
+    place::Place,
+    private_file,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+};
+use tegata_store::{
+    AuditHead, By, Error, Event, Page, Result, Sealed, Store,
+    audit::{Anchor, Anchored, Report, Seal, Verifier},
+    audit_event::{AuditCompared, AuditEvent, AuditExpired},
+    sqlite::AuditFile,
+};
+use tegata_token::{
+    key::{SigningKey, VerifyingKey},
+    time::{DAY, UnixTime},
+};
+use zeroize::Zeroizing;
+
+/// So many events are in one seal at the most.
+const BATCH: usize = 1_000;
+/// So many are deleted in one transaction.
+const AT_ONCE: usize = 500;
+/// How often the server checks all of it, in seconds.
+const CHECKED_EVERY: i64 = 3_600;
+/// Days that events are kept, unless set.
+pub const KEPT_DAYS: u32 = 400;
+
+/// What keeps the audit honest.
+pub struct Audit {
+    key: SigningKey,
+    file: Option<PathBuf>,
+    days: u32,
+    /// One at a time.
+    sealing: tokio::sync::Mutex<()>,
+    /// When all of it was last checked.
+    checked: AtomicI64,
+    broken: AtomicBool,
+    /// The anchor's file is there and cannot be read.
+    unreadable: AtomicBool,
+}
+
+/// What the file outside of the database holds: the anchor.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    #[serde(flatten)]
+    newest: Anchor,
+    kept_from: u64,
+    /// The last event up to which an operator accepted that the end was not confirmed.
+    #[serde(default)]
+    accepted: i64,
+}
+
+impl Seen {
+    /// The anchor of an audit whose newest checkpoint is `last`.
+    fn at(last: Option<&Seal>, epoch: u64, accepted: i64) -> Self {
+        let beginning = || Anchor { epoch, number: 0, chain: String::new() };
+        Self {
+            newest: last.map_or_else(beginning, Anchor::from),
+            kept_from: last.map_or(1, |it| it.kept_from),
+            accepted,
+        }
+    }
+
+    /// Whether `last` is the checkpoint that it names or, since a crash may come between
+    /// the checkpoint and the file, the one after it.
+    async fn agrees(&self, store: &dyn Store, last: Option<&Seal>) -> Result<bool> {
+        let Anchor { number, chain, .. } = &self.newest;
+        let is = |it: &Seal| it.number == *number && it.chain == *chain;
+        Ok(match last {
+            None => *number == 0,
+            Some(last) if last.number == number + 1 && *number > 0 => {
+                let before = (number - 1, i64::MAX - 1);
+                store.audit_batch(before, 1).await?.seal.as_ref().is_some_and(is)
+            }
+            Some(last) => last.number == number + 1 || is(last),
+        })
+    }
+}
+
+impl Audit {
+    /// Opens the store's key that signs seals, or makes one; `None` if it was not
+    /// sealed with this master key.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn open(store: &dyn Store, master: &MasterKey) -> Result<Option<Self>> {
+        let key = match store.audit_key().await? {
+            Some(row) => match open_key(master, &row) {
+                Some(key) => key,
+                None => return Ok(None),
+            },
+            None => {
+                let seed = Zeroizing::new(chance::bytes::<32>()?);
+                let bad = |_| Error::Unavailable("making the audit key failed".into());
+                let key = SigningKey::from_seed(&seed).map_err(bad)?;
+                let sealed = master.seal(key.public().id(), &seed)?;
+                store.set_audit_key(key.public().to_bytes(), sealed).await?;
+                key
+            }
+        };
+        Ok(Some(Self {
+            key,
+            file: None,
+            days: KEPT_DAYS,
+            sealing: tokio::sync::Mutex::new(()),
+            checked: AtomicI64::new(i64::MIN),
+            broken: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
+        }))
+    }
+
+    /// Writes the anchor of an authority that has done nothing yet. From then on a
+    /// missing one is never taken for a first start.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin(&self, store: &dyn Store) -> Result<()> {
+        let Some(file) = self.file.as_deref().filter(|file| !file.exists()) else { return Ok(()) };
+        let head = store.audit_head().await?;
+        let any = Page { before: None, most: 1 };
+        if head.last.is_some() || !store.providers(any).await?.is_empty() {
+            return Ok(());
+        }
+        write_seen(file, &Seen::at(None, head.epoch, 0), file)
+    }
+
+    /// The same, with the newest seal kept in `file`, and events for `days`.
+    #[must_use]
+    pub fn kept(self, file: PathBuf, days: u32) -> Self {
+        Self { file: Some(file), days, ..self }
+    }
+
+    /// The key that seals are checked with.
+    #[must_use]
+    pub fn public(&self) -> &VerifyingKey {
+        self.key.public()
+    }
+
+    /// Seals what is not sealed yet, and deletes what has been kept long enough.
+    ///
+    /// # Errors
+    /// The store's, or the file outside of it cannot be written.
+    pub async fn seal(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
+        let _alone = self.sealing.lock().await;
+        let now = clock.now();
+        let mut head = store.audit_head().await?;
+        let seen = self.seen()?;
+        let by =
+            || By { actor: Actor::System.to_string(), source: None, reason: None, at: clock.now() };
+        let agrees = self.compare(store, &head, seen.as_ref(), by).await?;
+        let mut accepted = seen.as_ref().map_or(0, |it| it.accepted);
+        if !agrees {
+            // Events that take the places of removed ones were not accepted.
+            accepted = accepted.min(head.last.as_ref().map_or(0, |it| it.last));
+        }
+        if let (Some(last), Some(seen)) = (&head.last, &seen)
+            && agrees
+            && last.number > seen.newest.number
+        {
+            self.see(last, accepted)?;
+        }
+        // Where no seal is there, none below it was let go.
+        let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
+        if !clock.jumped_recently() {
+            let before = now.plus(-i64::from(self.days) * DAY);
+            if let Some(last) = store.audit_expired(kept_from, before).await? {
+                kept_from = last + 1;
+                let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: kept_from });
+                store.record(Event::of(event), by()).await?;
+            }
+        }
+        loop {
+            let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
+            let rows = store.audit_batch(behind, BATCH).await?.rows;
+            let terms = (head.epoch, kept_from, now);
+            let Some(seal) = Seal::make(head.last.as_ref(), &rows, terms, &self.key) else { break };
+            store.seal_audit(seal.clone()).await?;
+            self.see(&seal, accepted)?;
+            head.last = Some(seal);
+        }
+        // The last seal said that they may be missing; only now they go.
+        if kept_from > 1 {
+            while store.expire_audit(kept_from, AT_ONCE).await? > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the newest checkpoint is the one that the anchor names. If not, a row that
+    /// will be in the next checkpoint says so: afterwards nothing else would.
+    async fn compare(
+        &self,
+        store: &dyn Store,
+        head: &AuditHead,
+        seen: Option<&Seen>,
+        by: impl FnOnce() -> By,
+    ) -> Result<bool> {
+        let Some(file) = &self.file else { return Ok(true) };
+        let found = head.last.as_ref();
+        let expected = match seen {
+            Some(seen) if seen.agrees(store, found).await? => return Ok(true),
+            Some(seen) => Some(seen.newest.number),
+            None => None,
+        };
+        let newly = !self.broken.swap(true, Relaxed);
+        if expected.is_some() {
+            tracing::error!(
+                expected,
+                "the audit is not what was sealed: its newest part was cut off or replaced; \
+                 run `tegata audit verify`"
+            );
+        } else if newly {
+            tracing::error!(anchor = %file.display(),
+                "the audit's anchor is missing, so its end cannot be confirmed; run `tegata audit \
+                 verify`");
+        }
+        let compared = AuditCompared { expected, found: found.map(|it| it.number) };
+        let event = match expected {
+            Some(_) => AuditEvent::AuditBroken(compared),
+            None => AuditEvent::AuditContinue(compared),
+        };
+        store.record(Event::of(event), by()).await?;
+        Ok(false)
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn verify(&self, store: &dyn Store) -> Result<Report> {
+        let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
+        let verifier = Verifier::new(self.key.public().clone(), anchored());
+        Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
+    }
+
+    /// Checks all of it, if it was not checked for an hour before `now`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: it was not checked.
+    pub async fn look(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
+        if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
+            return Ok(());
+        }
+        let report = self.verify(store).await?;
+        self.checked.store(now.0, Relaxed);
+        let was_broken = self.broken.swap(!report.ok, Relaxed);
+        if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
+            tracing::error!(
+                problem = problem.what,
+                seal = problem.seal,
+                "the audit is not what was sealed; run `tegata audit verify`"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether it was found not to be what was sealed, or its end cannot be confirmed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed) || self.unreadable.load(Relaxed)
+    }
+
+    fn seen(&self) -> Result<Option<Seen>> {
+        let seen = self.file.as_deref().map_or(Ok(None), read_seen);
+        self.unreadable.store(seen.is_err(), Relaxed);
+        seen
+    }
+
+    fn see(&self, seal: &Seal, accepted: i64) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        write_seen(file, &Seen::at(Some(seal), seal.epoch, accepted), file)
+    }
+}
+
+/// Writes the anchor; a new file is given to the owner of `store`.
+fn write_seen(file: &Path, seen: &Seen, store: &Path) -> Result<()> {
+    let text = serde_json::to_string(seen).map_err(|error| cannot(file, &error))?;
+    private_file::replace(file, &text, store).map_err(|error| cannot(file, &error))
+}
+
+/// What the anchor's file says of the newest checkpoint.
+#[must_use]
+pub fn anchored(file: &Path) -> Anchored {
+    match read_seen(file) {
+        Ok(Some(seen)) => Anchored::At(seen.newest, seen.accepted),
+        Ok(None) => Anchored::Missing(format!("there is no anchor at {}", file.display())),
+        Err(error) => Anchored::Missing(error.to_string()),
+    }
+}
+
+/// Makes the newest checkpoint that is there the anchor, after the operator recovered
+/// the store; with `accept`, ends before it count as accepted, too.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub fn anchor_present_end(place: &Place, accept: bool) -> Result<Option<u64>> {
+    let file = place.audit_mark();
+    let mut audit = AuditFile::open(&place.store)?;
+    let (head, newest) = (audit.head()?, audit.newest_event()?);
+    let accepted = match accept {
+        true => newest,
+        false => read_seen(&file).ok().flatten().map_or(0, |it| it.accepted.min(newest)),
+    };
+    let seen = Seen::at(head.last.as_ref(), head.epoch, accepted);
+    write_seen(&file, &seen, &place.store)?;
+    Ok(head.last.map(|it| it.number))
+}
+
+fn cannot(file: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Unavailable(format!("the audit's anchor {}: {error}", file.display()).into())
+}
+
+fn read_seen(file: &Path) -> Result<Option<Seen>> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let damaged = |error: serde_json::Error| cannot(file, &error);
+            serde_json::from_str(&text).map(Some).map_err(damaged)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot(file, &error)),
+    }
+}
+
+/// Whether the store's audit was sealed with a key that this master key does not open.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn key_is_lost(store: &dyn Store, master: &MasterKey) -> Result<bool> {
+    Ok(store.audit_key().await?.is_some_and(|row| open_key(master, &row).is_none()))
+}
+
+fn open_key(master: &MasterKey, (public, sealed): &([u8; 32], Sealed)) -> Option<SigningKey> {
+    let id = VerifyingKey::from_bytes(*public).ok()?.id();
+    let key = SigningKey::from_seed(&*master.open(id, sealed)?).ok()?;
+    (key.public().to_bytes() == *public).then_some(key)
+}
+
+/// Why the audit of a store without a server cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[from] Error),
+    /// The master key, without which nobody can tell a forged seal.
+    #[error(transparent)]
+    MasterKey(#[from] master_key::Error),
+    /// The database's audit key does not open with it.
+    #[error(
+        "the audit key in {0} was not sealed with this master key: it is the wrong master key, or \
+         the database was tampered with"
+    )]
+    Foreign(PathBuf),
+    /// There is no audit key.
+    #[error(
+        "{0} holds no audit key, so nothing in it can be confirmed; a server makes one at its first \
+         start, so if one has run on this store, its audit was removed"
+    )]
+    Nothing(PathBuf),
+}
+
+/// Checks the audit of a store beside a server or without one; changes nothing.
+///
+/// # Errors
+/// [`OfflineError`].
+pub fn verify_offline(
+    place: &Place,
+    ignore_anchor: bool,
+) -> std::result::Result<(Report, VerifyingKey), OfflineError> {
+    let master = MasterKey::load(&place.master_key(), false)?;
+    let file = AuditFile::open(&place.store)?;
+    let row = file.key()?.ok_or_else(|| OfflineError::Nothing(place.store.clone()))?;
+    let key = open_key(&master, &row);
+    let key = key.ok_or_else(|| OfflineError::Foreign(place.store.clone()))?;
+    let anchored = || match ignore_anchor {
+        true => Anchored::Ignored,
+        false => anchored(&place.audit_mark()),
+    };
+    let report = file.verify(Verifier::new(key.public().clone(), anchored()));
+    Ok((report.and_then(&anchored()), key.public().clone()))
+}
+
+/// When an event was not sealed for so long, something is wrong, in seconds.
+pub const LAG: i64 = 60;
+
+/// Whether events wait for a seal longer than they should; cheap.
+#[must_use]
+pub fn lags(head: &AuditHead, now: UnixTime) -> bool {
+    head.oldest.is_some_and(|oldest| now.since(oldest) > LAG)
+}

@@ -1,0 +1,132 @@
+//! What is done to an authority's files without a server: recovering a store that
+//! went backwards, and replacing the master key.
+
+use crate::authority::{
+    actor::Actor,
+    audit, chance,
+    clock::Clock,
+    keyring::Keyring,
+    master_key::{self, MasterKey},
+    place::Place,
+};
+use std::path::PathBuf;
+use tegata_store::{
+    By, Event, Store,
+    audit_event::{AuditEvent, NoDetail},
+    sqlite::{MarkFile, OpenError, Recovered, Recovering, Recovery, SqliteStore},
+};
+use tegata_token::time::UnixTime;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] master_key::Error),
+    /// There is none to seal the new signing key with.
+    #[error(
+        "there is no master key at {file}; bring the file back. If it is lost for good, make a new \
+         one and run this again:\n  (umask 077; openssl rand -hex 32 > {file})\nTokens stay as good \
+         as they are; only requests that are retried with an Idempotency-Key from before will be \
+         refused", file = .0.display()
+    )]
+    NoMasterKey(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] tegata_store::Error),
+}
+
+/// Recovers the store: see [`Recovering`]. Answers also how many signing keys the
+/// master key does not open.
+///
+/// # Errors
+/// [`Error`].
+pub async fn recover(
+    place: &Place,
+    how: Recovery<'_>,
+    dry_run: bool,
+) -> Result<(Recovered, usize), Error> {
+    let open = Recovering::open(&place.store, how, dry_run)?;
+    let state = open.store.state().await?;
+    let now = match how {
+        Recovery::EndEverything { clock: Some(clock), .. } => clock,
+        _ => now(state.written_at, state.clock_offset),
+    };
+    let path = place.master_key();
+    let master = match MasterKey::load_for(&path, &state.signing_keys) {
+        Err(master_key::Error::Lost(path)) => return Err(Error::NoMasterKey(path)),
+        // It was replaced since the backup. Old keys sign no more, so they need not
+        // be opened either.
+        Err(master_key::Error::Wrong(path)) => MasterKey::load(&path, false)?,
+        loaded => loaded?,
+    };
+    let lost = |row: &&tegata_store::SigningKeyRow| {
+        !row.sealed.0.is_empty() && master.open(row.id, &row.sealed).is_none()
+    };
+    let lost: Vec<_> = state.signing_keys.iter().filter(lost).map(|row| row.id).collect();
+    let unopened = lost.len();
+    let audit_key_lost = audit::key_is_lost(&open.store, &master).await?;
+    let successor = Keyring::empty(master).make(now)?;
+    let (mark, by) = (mark(place)?, operator(now));
+    let done = open.recover(successor, lost, audit_key_lost, mark, by).await?;
+    if !dry_run {
+        audit::anchor_present_end(place, false)?;
+    }
+    Ok((done, unopened))
+}
+
+/// Accepts the audit's end as it is, of a store that no server runs on: nothing confirms
+/// that no newer events were cut off, and the operator goes on all the same. Answers the
+/// number of the newest checkpoint.
+///
+/// # Errors
+/// [`Error`].
+pub async fn accept_audit(place: &Place, reason: Option<String>) -> Result<Option<u64>, Error> {
+    let store = SqliteStore::open_for_upkeep(&place.store, mark(place)?)?;
+    let state = store.state().await?;
+    let by = operator(now(state.written_at, state.clock_offset));
+    let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
+    store.record(event, By { reason, ..by }).await?;
+    // The store is still open, so no server begins in between.
+    let newest = audit::anchor_present_end(place, true)?;
+    drop(store);
+    Ok(newest)
+}
+
+/// Replaces the master key of a store that no server runs on. Answers how many
+/// signing keys it seals.
+///
+/// # Errors
+/// [`Error`]. Killed at any moment, the next start finds its way.
+pub async fn rotate_master_key(place: &Place) -> Result<usize, Error> {
+    let store = SqliteStore::open_for_upkeep(&place.store, mark(place)?)?;
+    let state = store.state().await?;
+    let path = place.master_key();
+    let keyring = Keyring::load(&path, &state.signing_keys)?;
+    let by = operator(now(state.written_at, state.clock_offset));
+    Ok(keyring.rotate_master_key(&path, &store, by).await?)
+}
+
+/// What this machine's clock shows, whatever a store has written.
+#[must_use]
+pub fn wall_clock() -> UnixTime {
+    Clock::new().now()
+}
+
+fn mark(place: &Place) -> Result<MarkFile, tegata_store::Error> {
+    Ok(MarkFile { path: place.mark(), fresh: chance::bytes()? })
+}
+
+fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
+    let clock = Clock::new();
+    clock.set_offset(clock_offset);
+    clock.has_seen(written_at);
+    clock.now()
+}
+
+fn operator(at: UnixTime) -> By {
+    By { actor: Actor::Operator.to_string(), source: None, reason: None, at }
+}

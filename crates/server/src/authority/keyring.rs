@@ -1,0 +1,175 @@
+//! The private halves of the signing keys, opened. Which of them signs is not
+//! decided here: the view says it, and changes with the commit that changed it.
+
+use crate::authority::{
+    chance,
+    master_key::{self, MasterKey},
+    private_file,
+};
+use arc_swap::ArcSwap;
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+use tegata_store::{By, Error, SigningKeyRow, Store};
+use tegata_token::{id::SigningKeyId, key::SigningKey, time::UnixTime};
+use zeroize::Zeroizing;
+
+/// All signing keys that may still have to sign: for a new token, or again for a
+/// retried request.
+pub struct Keyring {
+    master: ArcSwap<MasterKey>,
+    /// A rotation of the master key was begun, and nobody saw its end.
+    unseen: AtomicBool,
+    keys: ArcSwap<HashMap<SigningKeyId, SigningKey>>,
+}
+
+impl Keyring {
+    /// Opens the keys whose private half is still there, with the master key in
+    /// `path`; where there are no keys yet it is made.
+    ///
+    /// # Errors
+    /// [`master_key::Error`].
+    pub fn load(path: &Path, rows: &[SigningKeyRow]) -> Result<Self, master_key::Error> {
+        let master = MasterKey::load_for(path, rows)?;
+        let mut keys = HashMap::new();
+        for row in rows.iter().filter(|row| !row.sealed.0.is_empty()) {
+            let opened = master.open(row.id, &row.sealed);
+            let key = opened.and_then(|seed| SigningKey::from_seed(&seed).ok());
+            let key = key.filter(|key| key.public().to_bytes() == row.public);
+            let key = key.ok_or_else(|| master_key::Error::Wrong(path.to_owned()))?;
+            keys.insert(row.id, key);
+        }
+        let ring = Self::empty(master);
+        ring.keys.store(Arc::new(keys));
+        Ok(ring)
+    }
+
+    /// No keys yet.
+    #[must_use]
+    pub fn empty(master: MasterKey) -> Self {
+        let master = ArcSwap::from_pointee(master);
+        Self { master, unseen: AtomicBool::new(false), keys: ArcSwap::default() }
+    }
+
+    /// The master key that is in force.
+    #[must_use]
+    pub fn master(&self) -> Arc<MasterKey> {
+        self.master.load_full()
+    }
+
+    /// Puts a new master key in the place of the one in `path`, and new seals around
+    /// all keys in one act: the new key's file waits beside the old one's meanwhile,
+    /// so that whichever opens the store is there after a crash. Answers how many
+    /// signing keys it seals. Nobody may [`make`](Self::make) a key meanwhile.
+    ///
+    /// # Errors
+    /// As the store's. Should the files be the reason, the log names them.
+    pub async fn rotate_master_key(
+        &self,
+        path: &Path,
+        store: &dyn Store,
+        by: By,
+    ) -> Result<usize, Error> {
+        // A file that waits may be the only one that opens the store.
+        self.settle(path, store).await?;
+        let rows = store.state().await?.signing_keys;
+        let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
+        let old = self.master.load_full();
+        let mut sealed = Vec::new();
+        for row in rows.iter().filter(|row| !row.sealed.0.is_empty()) {
+            let seed = old.open(row.id, &row.sealed);
+            let seed = seed.ok_or_else(|| not_replaced(&"a signing key does not open"))?;
+            sealed.push((row.id, new.seal(row.id, &seed)?));
+        }
+        let count = sealed.len();
+        if let Some((public, seal)) = store.audit_key().await? {
+            let id = tegata_token::key::VerifyingKey::from_bytes(public)
+                .map_err(|error| not_replaced(&error))?
+                .id();
+            let seed = old.open(id, &seal);
+            let seed = seed.ok_or_else(|| not_replaced(&"the audit key does not open"))?;
+            sealed.push((id, new.seal(id, &seed)?));
+        }
+        // Whoever asks may go away, and the store may do it after it gave no answer.
+        self.unseen.store(true, Relaxed);
+        store.reseal(sealed, by).await?;
+        // From here on the old one opens nothing.
+        self.master.store(Arc::new(new));
+        private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
+        self.unseen.store(false, Relaxed);
+        Ok(count)
+    }
+
+    /// Finds out how a rotation ended that nobody saw the end of, and puts the file
+    /// and the key here right. Before that, no key may be made: it could be sealed
+    /// with a key that is not in force any more.
+    ///
+    /// # Errors
+    /// As [`Self::rotate_master_key`].
+    pub async fn settle(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
+        if !self.unseen.load(Relaxed) {
+            return Ok(());
+        }
+        // Behind whatever still waits to be written.
+        store.is_writable().await?;
+        let rows = store.state().await?.signing_keys;
+        let key = MasterKey::load_for(path, &rows).map_err(|error| not_replaced(&error))?;
+        self.master.store(Arc::new(key));
+        self.unseen.store(false, Relaxed);
+        Ok(())
+    }
+
+    /// The key of that name.
+    #[must_use]
+    pub fn get(&self, id: SigningKeyId) -> Option<SigningKey> {
+        self.keys.load().get(&id).cloned()
+    }
+
+    /// Makes a new key, at hand from now on, and the row that the store shall
+    /// keep of it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: no random bytes.
+    pub fn make(&self, now: UnixTime) -> Result<SigningKeyRow, Error> {
+        let seed = Zeroizing::new(chance::bytes::<32>()?);
+        let bad = |_| Error::Unavailable("making a signing key failed".into());
+        let key = SigningKey::from_seed(&seed).map_err(bad)?;
+        let id = key.public().id();
+        let sealed = self.master.load().seal(id, &seed)?;
+        let public = key.public().to_bytes();
+        self.change(|keys| {
+            keys.insert(id, key.clone());
+        });
+        Ok(SigningKeyRow {
+            id,
+            public,
+            sealed,
+            state: tegata_token::key::KeyState::Coming,
+            created_at: now,
+            changed_at: now,
+        })
+    }
+
+    /// Drops all keys but those that `keep` names.
+    pub fn retain(&self, keep: impl Fn(SigningKeyId) -> bool) {
+        self.change(|keys| keys.retain(|id, _| keep(*id)));
+    }
+
+    fn change(&self, change: impl Fn(&mut HashMap<SigningKeyId, SigningKey>)) {
+        self.keys.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            change(&mut keys);
+            Arc::new(keys)
+        });
+    }
+}
+
+fn not_replaced(error: &dyn std::fmt::Display) -> Error {
+    tracing::error!(%error, "the master key cannot be replaced");
+    Error::Unavailable(format!("the master key cannot be replaced: {error}").into())
+}

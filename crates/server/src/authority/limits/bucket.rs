@@ -1,0 +1,41 @@
+//! Token buckets: how often in a second each operation may be used for a channel.
+
+use super::{
+    table,
+    wait::{SECOND, TooFast},
+};
+use std::num::NonZeroU32;
+
+/// A bucket. The moment at which it will be full again stands for its level
+/// (GCRA: one number, no refilling).
+#[derive(Debug, Default)]
+pub struct Bucket {
+    full_at: u64,
+}
+
+impl Bucket {
+    /// Takes one, of a bucket that holds `rate` and fills by `rate` a second. No
+    /// more than `rate` + `rate` × t pass in any time t: the time that one takes
+    /// to come back is rounded up.
+    pub fn take(&mut self, rate: NonZeroU32, now: u64) -> Result<(), TooFast> {
+        let rate = u64::from(rate.get());
+        let each = SECOND.div_ceil(rate);
+        let next = self.full_at.max(now) + each;
+        if next - now > each * rate {
+            return Err(TooFast(1));
+        }
+        self.full_at = next;
+        Ok(())
+    }
+}
+
+impl table::Entry for Bucket {
+    /// A full bucket is as good as none.
+    fn is_over(&self, now: u64) -> bool {
+        self.full_at <= now
+    }
+
+    fn worth(&self) -> u64 {
+        self.full_at
+    }
+}

@@ -1,0 +1,191 @@
+//! The key that seals the authority's signing keys, kept outside the database:
+//! whoever steals the database alone can sign nothing.
+//!
+//! AES-256-GCM with a random nonce; the id of the sealed key is authenticated
+//! beside it, so one row's seal cannot stand in another row.
+
+use crate::authority::{chance, private_file};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+use tegata_store::{Sealed, SigningKeyRow};
+use tegata_token::id::SigningKeyId;
+use zeroize::Zeroizing;
+
+/// The sealing key.
+pub struct MasterKey(LessSafeKey);
+
+/// Why there is no master key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be used.
+    #[error("the master key")]
+    File(#[from] private_file::Error),
+    /// The file holds something else.
+    #[error("{} does not hold a master key: 64 hex characters", .0.display())]
+    NotAKey(PathBuf),
+    /// The store holds signing keys, so this is no first start.
+    #[error(
+        "there is no master key at {}, but this store holds signing keys that were sealed with \
+         one; bring the file back. If it is lost for good, `tegata recover` tells the way on",
+        .0.display()
+    )]
+    Lost(PathBuf),
+    /// The store's signing keys were sealed with another.
+    #[error(
+        "{} is not the master key that sealed this store's signing keys; bring that one back. If \
+         it is lost for good, go on with this one by `tegata recover`",
+        .0.display()
+    )]
+    Wrong(PathBuf),
+    /// The machine has no random bytes.
+    #[error("no random bytes to be had for a master key")]
+    NoChance,
+}
+
+impl MasterKey {
+    /// Reads the key from `path`; where there is no such file and `may_make`,
+    /// makes key and file.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn load(path: &Path, may_make: bool) -> Result<Self, Error> {
+        if let Some(text) = private_file::read(path)? {
+            let bytes = from_hex(&text).ok_or_else(|| Error::NotAKey(path.to_owned()))?;
+            return Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()));
+        }
+        if !may_make {
+            return Err(Error::Lost(path.to_owned()));
+        }
+        let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
+        private_file::create(path, &to_hex(&bytes))?;
+        Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
+    }
+
+    /// The key that sealed `rows`: the one in `path`, or the one that waits beside it
+    /// since a rotation was cut off, which then takes its place. Where there are no
+    /// rows yet it may be made.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn load_for(path: &Path, rows: &[SigningKeyRow]) -> Result<Self, Error> {
+        let loaded = match Self::load(path, rows.is_empty()) {
+            Ok(key) if key.opens_all(rows) => return Ok(key),
+            Ok(_) => Err(Error::Wrong(path.to_owned())),
+            Err(error) => Err(error),
+        };
+        let Ok(waiting) = private_file::beside(path) else { return loaded };
+        match Self::load(&waiting, false) {
+            Ok(key) if key.opens_all(rows) => {
+                private_file::put_in_place(path)?;
+                tracing::warn!(file = %path.display(), "a rotation of the master key was cut off; it is done now");
+                Ok(key)
+            }
+            _ => loaded,
+        }
+    }
+
+    /// Makes a new key, in a file that waits beside `path`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn prepare(path: &Path) -> Result<Self, Error> {
+        let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
+        private_file::write_beside(path, &to_hex(&bytes))?;
+        Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
+    }
+
+    fn opens_all(&self, rows: &[SigningKeyRow]) -> bool {
+        let mut sealed = rows.iter().filter(|row| !row.sealed.0.is_empty());
+        sealed.all(|row| self.open(row.id, &row.sealed).is_some())
+    }
+
+    fn new(bytes: &[u8; 32]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, bytes).ok().map(LessSafeKey::new).map(Self)
+    }
+
+    /// Seals a signing key's seed: nonce, ciphertext, tag.
+    ///
+    /// # Errors
+    /// The machine has no random bytes.
+    pub fn seal(&self, id: SigningKeyId, seed: &[u8; 32]) -> Result<Sealed, tegata_store::Error> {
+        let nonce: [u8; NONCE_LEN] = chance::bytes()?;
+        let mut text = Vec::with_capacity(32 + AES_256_GCM.tag_len());
+        text.extend_from_slice(seed);
+        self.0
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(id.0),
+                &mut text,
+            )
+            .map_err(|_| tegata_store::Error::Unavailable("sealing a signing key failed".into()))?;
+        Ok(Sealed([&nonce[..], &text].concat()))
+    }
+
+    /// The seed behind a seal; `None` if it was not made with this key for `id`.
+    #[must_use]
+    pub fn open(&self, id: SigningKeyId, sealed: &Sealed) -> Option<Zeroizing<[u8; 32]>> {
+        let (nonce, text) = sealed.0.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let seed = self.0.open_in_place(nonce, Aad::from(id.0), &mut text).ok()?;
+        <&[u8; 32]>::try_from(&*seed).ok().copied().map(Zeroizing::new)
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
+fn to_hex(bytes: &[u8; 32]) -> Zeroizing<String> {
+    // Room beforehand: a growing string would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    HEXLOWER.encode_append(bytes, &mut text);
+    text
+}
+
+fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    if text.len() != 64 {
+        return None;
+    }
+    HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut bytes[..]).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: SigningKeyId = SigningKeyId([1; 8]);
+
+    #[test]
+    fn a_seal_opens_with_its_key_and_for_its_id_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = MasterKey::load(&folder.path().join("a"), true).unwrap();
+        let again = MasterKey::load(&folder.path().join("a"), false).unwrap();
+        let other = MasterKey::load(&folder.path().join("b"), true).unwrap();
+        let sealed = key.seal(ID, &[7; 32]).unwrap();
+        assert_eq!(*again.open(ID, &sealed).unwrap(), [7; 32]);
+        assert!(other.open(ID, &sealed).is_none());
+        assert!(again.open(SigningKeyId([2; 8]), &sealed).is_none());
+        let mut torn = sealed.clone();
+        torn.0[20] ^= 1;
+        assert!(again.open(ID, &torn).is_none());
+        assert!(again.open(ID, &Sealed(vec![1, 2, 3])).is_none());
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        assert!(matches!(MasterKey::load(&path, false), Err(Error::Lost(_))));
+        private_file::create(&path, "not hex").unwrap();
+        assert!(matches!(MasterKey::load(&path, true), Err(Error::NotAKey(_))));
+    }
+}

@@ -1,0 +1,179 @@
+//! Delivers warnings to an address of the operator's, signed and retried, in the
+//! form of the Standard Webhooks specification (headers `webhook-id`,
+//! `webhook-timestamp` and `webhook-signature`), for which receivers have
+//! libraries.
+
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use reqwest::{Client, StatusCode, Url};
+use serde_json::value::RawValue;
+use std::{fmt, time::Duration};
+use tegata_store::DueWarning;
+use tegata_token::{secret::sha256, time::UnixTime};
+
+/// An answer that takes longer is no answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest pause between two tries, in seconds.
+const LONGEST_PAUSE: i64 = 6 * 3_600;
+
+/// Where warnings go, and what they are signed with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The address, http or https.
+    pub url: Url,
+    /// What both sides know.
+    pub secret: Secret,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An address can hold a password or a token of the receiver's.
+        write!(f, "Webhook({})", self.url.host_str().unwrap_or("?"))
+    }
+}
+
+/// What warnings are signed with. Cannot be printed.
+#[derive(Clone)]
+pub struct Secret(hmac::Key);
+
+/// The webhook's secret cannot be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a webhook's secret is `whsec_` and base64 of 24 to 64 random bytes; make one with \
+     `echo whsec_$(openssl rand -base64 32)`"
+)]
+pub struct BadSecret;
+
+impl Secret {
+    /// The secret that `text` writes.
+    ///
+    /// # Errors
+    /// [`BadSecret`].
+    pub fn parse(text: &str) -> Result<Self, BadSecret> {
+        let base64 = text.strip_prefix("whsec_").ok_or(BadSecret)?;
+        let bytes = STANDARD.decode(base64).map_err(|_| BadSecret)?;
+        if !(24..=64).contains(&bytes.len()) {
+            return Err(BadSecret);
+        }
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+    }
+
+    fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+        let tag = hmac::sign(&self.0, format!("{id}.{timestamp}.{body}").as_bytes());
+        format!("v1,{}", STANDARD.encode(tag))
+    }
+}
+
+/// The way to the operator's address.
+pub struct Webhook {
+    settings: Settings,
+    http: Client,
+}
+
+/// How a delivery went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The receiver has it.
+    Taken,
+    /// It has not; try again then.
+    TryAgain(UnixTime),
+    /// It has not, and it matters no more.
+    GivenUp,
+}
+
+impl Webhook {
+    /// Opens no connection yet.
+    ///
+    /// # Errors
+    /// The system gives no trusted certificates.
+    pub fn new(settings: Settings) -> reqwest::Result<Self> {
+        let http = tegata_system::http::client_for(&settings.url).timeout(PATIENCE).build()?;
+        Ok(Self { settings, http })
+    }
+
+    /// Sends one warning; any 2xx is taken for a yes.
+    pub async fn deliver(&self, warning: &DueWarning, now: UnixTime) -> Delivery {
+        // Retries bear the same id, so that a receiver can drop what it has.
+        let digest = sha256(&[warning.name.as_bytes()]);
+        let id = format!("msg_{}", HEXLOWER.encode(&digest[..16]));
+        let at = Timestamp::from_second(now.0).map(|at| at.to_string()).unwrap_or_default();
+        let body = envelope(&warning.body, &at);
+        let sent = self
+            .http
+            .post(self.settings.url.clone())
+            .header("content-type", "application/json")
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", now.0)
+            .header("webhook-signature", self.settings.secret.sign(&id, now.0, &body))
+            .body(body)
+            .send()
+            .await;
+        match sent.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => return Delivery::Taken,
+            Ok(status) => say(warning, Some(status), "it answered otherwise than 2xx"),
+            // Without its address, which may hold a secret.
+            Err(error) => say(warning, None, &error.without_url().to_string()),
+        }
+        let next = now.plus(pause(warning.attempts));
+        if next < warning.keep_until { Delivery::TryAgain(next) } else { Delivery::GivenUp }
+    }
+}
+
+fn say(warning: &DueWarning, status: Option<StatusCode>, why: &str) {
+    let status = status.map(|status| status.as_u16());
+    tracing::warn!(warning = %warning.name, attempts = warning.attempts + 1, status, why,
+        "the webhook did not take a warning");
+}
+
+/// `{"type", "timestamp", "data"}`, as the specification advises.
+fn envelope(body: &str, at: &str) -> String {
+    let (kind, data) = match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(mut data) => {
+            let members = data.as_object_mut();
+            let kind = members.and_then(|it| it.remove("type")).unwrap_or_default();
+            (kind, data.to_string())
+        }
+        Err(_) => (serde_json::Value::Null, "{}".to_owned()),
+    };
+    let data = RawValue::from_string(data).ok();
+    serde_json::json!({ "type": kind, "timestamp": at, "data": data }).to_string()
+}
+
+/// Seconds until the next try: a minute, 4, 16, 64, … and six hours at the most.
+fn pause(attempts: u32) -> i64 {
+    let growing = 4_i64.saturating_pow(attempts).saturating_mul(60);
+    growing.min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_long_enough_and_marked_as_one() {
+        let good = format!("whsec_{}", STANDARD.encode([7; 32]));
+        assert!(Secret::parse(&good).is_ok());
+        for bad in ["", "whsec_", "whsec_AAAA", &good[6..], "whsec_not base64!"] {
+            assert!(Secret::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The example of the Standard Webhooks specification's libraries.
+    #[test]
+    fn a_signature_is_the_specifications() {
+        let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signed =
+            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn pauses_grow_up_to_six_hours() {
+        let pauses: Vec<i64> = (0..9).map(pause).collect();
+        assert_eq!(pauses, [60, 240, 960, 3_840, 15_360, 21_600, 21_600, 21_600, 21_600]);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,62 @@
+//! Bodies: read whole, if they are no longer than a body may be and come in time.
+
+use crate::api;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest body that is read, in bytes.
+const LONGEST: usize = 64 * 1024;
+/// Of a body that is too long this much more is read and dropped, so that a
+/// client that only reads once it has written still gets its answer.
+const DRAINED: usize = 1024 * 1024;
+
+/// Reads `body` whole, by `due` at the latest; `path` decides in which dialect it
+/// is refused.
+pub(super) async fn read(
+    body: impl Body<Data = Bytes> + Unpin,
+    due: Instant,
+    path: &str,
+) -> Result<Bytes, Response<axum::body::Body>> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let unread = match timeout_at(due, collect(body)).await {
+        Ok(Ok(Some(body))) => return Ok(body),
+        Ok(Ok(None)) => api::Unread::TooLong,
+        Ok(Err(_)) => api::Unread::BrokeOff,
+        Err(_) => api::Unread::TooSlow,
+    };
+    let mut refused = api::refuse(path, unread);
+    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Err(refused)
+}
+
+/// `None`: too long.
+async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<Bytes>, B::Error> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length += data.len();
+        if length > LONGEST {
+            rest.clear();
+            if length > LONGEST + DRAINED {
+                return Ok(None);
+            }
+        } else if first.is_empty() {
+            // Nearly all bodies come in one piece, which need not be copied.
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    let whole = if rest.is_empty() { first } else { rest.freeze() };
+    Ok((length <= LONGEST).then_some(whole))
+}

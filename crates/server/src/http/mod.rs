@@ -1,0 +1,400 @@
+//! Where requests come in: connections and their limits, bodies read whole, the
+//! headers that every answer bears, the access log, and the way out when the
+//! server stops.
+//!
+//! The three checks are answered here, without the router: they are what a busy
+//! server does, and a look at memory must not cost a walk through layers. The
+//! router knows them too, so the short cut changes the speed and never the answer.
+
+mod body;
+mod connection;
+pub(crate) mod descriptors;
+mod frames;
+mod log;
+mod pace;
+pub mod proxies;
+mod route;
+mod tls;
+mod trace;
+pub mod traces;
+mod wire;
+
+pub use tls::{BadCertificate, Good, Tls, TlsFiles};
+
+use crate::{
+    api::{self, Shows, app::App, reply},
+    authority::{chance, source::Source},
+};
+use axum::Router;
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
+};
+use http_body_util::{Either, Full};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use log::{Ended, Log};
+use pace::Given;
+use proxies::TrustedProxies;
+use route::{Arriving, Check, Route};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use trace::Trace;
+use uuid::Uuid;
+
+/// Request line and headers are parsed up to this many bytes.
+const LONGEST_HEAD: u32 = 64 * 1024;
+/// When the server stops, requests under way have this long; the process must be
+/// gone within ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+/// The log says at most this often that nobody can be let in.
+const WARN_EVERY: Duration = Duration::from_secs(30);
+
+/// How a listener is served.
+#[derive(Clone)]
+pub struct Terms {
+    /// Which faces it shows.
+    pub shows: Shows,
+    /// So many connections at a time.
+    pub connections: usize,
+    /// A connection without a request ends after this long.
+    pub idle: Duration,
+    /// The certificate, where TLS is spoken.
+    pub tls: Option<Arc<Tls>>,
+    /// The proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Arc<TrustedProxies>,
+}
+
+struct Door {
+    app: Arc<App>,
+    router: Router,
+    shows: Shows,
+    idle: Duration,
+    tls: Option<Arc<Tls>>,
+    trusted_proxies: Arc<TrustedProxies>,
+    /// Whoever rests longest hears it and goes, when places are scarce.
+    room: Notify,
+    stop: CancellationToken,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+/// Serves `app` to whoever comes to `listener` until `stop`; then sees what is
+/// under way to its end.
+pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
+    let door = Arc::new(Door {
+        router: api::router(app.clone(), terms.shows)
+            .layer(axum::middleware::from_fn(route::arrive)),
+        app,
+        shows: terms.shows,
+        idle: terms.idle,
+        tls: terms.tls,
+        trusted_proxies: terms.trusted_proxies,
+        room: Notify::new(),
+        stop,
+        http1: http1(),
+        http2: http2(),
+    });
+    let connections = TaskTracker::new();
+    tokio::select! {
+        () = door.clone().let_in(&listener, terms.connections, &connections) => {}
+        () = door.stop.cancelled() => {}
+    }
+    drop(listener);
+    connections.close();
+    if timeout(GRACE, connections.wait()).await.is_err() {
+        tracing::warn!("some requests were still under way at the end");
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    // What is no HTTP at all is refused by the library, before there is a request:
+    // such a 400 bears no headers of ours, an id least of all, and no log tells of it.
+    // Slowness is the pace's affair, for all protocols.
+    http1.timer(TokioTimer::new()).header_read_timeout(None);
+    // The buffer grows in steps, which may go beyond its limit; the head's is exact.
+    http1.max_buf_size(LONGEST_HEAD as usize).max_header_size(LONGEST_HEAD as usize);
+    http1
+}
+
+/// What one connection can make the server hold: so many requests at a time, their
+/// headers, a window of bodies, and an answer each.
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(LONGEST_HEAD)
+        .max_frame_size(16 * 1024)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024)
+        // Streams that are reset before anybody looked at them (CVE-2023-44487),
+        // and such that we reset for their mistakes.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64);
+    http2
+}
+
+impl Door {
+    /// Lets in whoever comes, as long as there are places; does not come back.
+    async fn let_in(
+        self: Arc<Self>,
+        listener: &TcpListener,
+        places: usize,
+        connections: &TaskTracker,
+    ) {
+        let places = Arc::new(Semaphore::new(places));
+        let mut warned: Option<Instant> = None;
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) if is_the_peers(&error) => continue,
+                // Out of file descriptors, mostly: some will be free again soon.
+                Err(error) => {
+                    let now = Instant::now();
+                    if warned.is_none_or(|at| now >= at + WARN_EVERY) {
+                        warned = Some(now);
+                        tracing::warn!(%error, "cannot accept connections; those that rest go");
+                    }
+                    self.room.notify_one();
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let place = match places.clone().try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    self.room.notify_one();
+                    // It is never closed.
+                    let Ok(place) = places.clone().acquire_owned().await else { return };
+                    place
+                }
+            };
+            let open = Open::new(&self.app);
+            let connection = self.clone().connection(stream, peer);
+            connections.spawn(async move {
+                connection.await;
+                drop((open, place));
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, due: Instant) -> Answer {
+        let id = chance::request_id();
+        let (parts, body) = request.into_parts();
+        let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
+        let log = Log::begin(&self.app, &parts);
+        let trace = Trace::begin(&parts, &id);
+        let (method, path) = (parts.method.clone(), parts.uri.path());
+        let admin = api::is_admin(path);
+        let check = if self.shows.public { Check::asked_for(&method, path) } else { None };
+        let route = check.map_or_else(|| Route::Routed(Arc::default()), Route::Check);
+        let work =
+            self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
+        let answer = without_panic(work).await;
+        let mut answer = answer.unwrap_or_else(|Panicked| {
+            self.app.metrics.bugs.inc();
+            tracing::error!(request_id = %id, route = route.template(), "a request met a bug");
+            whole(api::signed(api::bug(admin), &id))
+        });
+        let status = answer.status();
+        if let Some(log) = log {
+            log.end(&self.app, &Ended { id: &id, source, route: &route, trace: &trace, status });
+        }
+        trace.end(&method, &route, status);
+        dress(&mut answer, &id, self.tls.is_some());
+        answer
+    }
+
+    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> Answer {
+        if !names_one_host(&parts) {
+            let words = "a request names one host: send exactly one Host header";
+            return quick(reply::message(StatusCode::BAD_REQUEST, words));
+        }
+        let (query, headers) = (parts.uri.query(), &parts.headers);
+        let routed = match it.route {
+            Route::Check(Check::VerifyJws) => {
+                return quick(api::line::verify_jws(&self.app, query));
+            }
+            Route::Check(Check::Gateway) => {
+                return quick(api::gateway::verify(&self.app, headers, query));
+            }
+            Route::Check(Check::VerifyOpaque) => {
+                return match body::read(body, it.due, parts.uri.path()).await {
+                    Ok(body) => quick(api::line::verify_opaque(&self.app, headers, &body)),
+                    Err(refused) => whole(refused),
+                };
+            }
+            Route::Routed(routed) => routed.clone(),
+        };
+        let mut request = Request::from_parts(parts, axum::body::Body::new(body));
+        let extensions = request.extensions_mut();
+        extensions.insert(it.source);
+        extensions.insert(Arriving { routed, due: it.due });
+        let Ok(answer) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
+        whole(api::signed(answer, &it.id))
+    }
+}
+
+/// A request's circumstances.
+struct Arrival<'a> {
+    id: Uuid,
+    source: Source,
+    due: Instant,
+    route: &'a Route,
+    trace: &'a Trace,
+}
+
+/// Whether a request is meant for one host (RFC 9112, section 3.2). We serve one
+/// alone, but whoever stands before us may have gone by another of two.
+fn names_one_host(parts: &Parts) -> bool {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => parts.version != Version::HTTP_11,
+        (Some(_), two) => two.is_none(),
+    }
+}
+
+/// Whether accepting failed for one peer, who was gone already.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// A connection, as the metrics count it.
+struct Open(Arc<App>);
+
+impl Open {
+    fn new(app: &Arc<App>) -> Self {
+        app.metrics.connections.inc();
+        Self(app.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
+type Answer = Response<Out>;
+
+/// The body of an answer: at hand as a whole.
+struct Out {
+    body: Either<Full<Bytes>, axum::body::Body>,
+    /// Dropped with it, once it is out.
+    given: Option<Given>,
+}
+
+impl Body for Out {
+    type Data = Bytes;
+    type Error = <Either<Full<Bytes>, axum::body::Body> as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The answer of a face that has it at hand.
+fn quick(answer: Response<Full<Bytes>>) -> Answer {
+    answer.map(|body| Out { body: Either::Left(body), given: None })
+}
+
+/// The answer of a router's.
+fn whole(answer: Response<axum::body::Body>) -> Answer {
+    answer.map(|body| Out { body: Either::Right(body), given: None })
+}
+
+/// What every answer bears. Tokens and what is said of them must not be kept by
+/// whoever passes them on; a face that knows better says so itself.
+fn dress(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-line-request-id");
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text);
+    let headers = answer.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(text) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("max-age=0, no-cache, no-store"));
+    if tls {
+        // Whoever came through TLS once shall not come without it again.
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    // Nothing of ours is for being shown inside another page, or loads anything; a
+    // page that does says so itself. The quick answers are for programs only.
+    if let Either::Right(_) = answer.body().body {
+        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        answer.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+}
+
+struct Panicked;
+
+/// Runs `work` to its end, or to its panic: one request's bug must not take the
+/// connection's other requests along.
+async fn without_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_in_its_work_it_comes() {
+        let good = without_panic(async { 7 }).await;
+        assert!(matches!(good, Ok(7)));
+        let at_once = without_panic(async { panic!("at once") }).await;
+        assert!(matches!(at_once, Err::<(), _>(Panicked)));
+        let later = without_panic(async {
+            tokio::task::yield_now().await;
+            panic!("later");
+        });
+        assert!(matches!(later.await, Err::<(), _>(Panicked)));
+    }
+}
