@@ -19,8 +19,8 @@ use std::{
     },
     time::Duration,
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_store::sqlite::OpenError;
-use tegata_token::secret::PlainSecret;
 use zeroize::Zeroizing;
 
 /// Where the token comes from.

@@ -8,7 +8,7 @@ use crate::{
     warnings::{self, webhook},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use tegata_token::secret::{HashedSecret, PlainSecret};
+use tegata_policy::secret::{HashedSecret, PlainSecret};
 
 /// All settings of `serve`.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@ use crate::AuditRow;
 pub use report::{Anchored, End, Problem, Report};
 use report::{TOLD, unconfirmed};
 use serde::{Deserialize, Serialize};
+use tegata_policy::secret::sha256;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     key::{SigningKey, VerifyingKey},
-    secret::sha256,
     time::UnixTime,
 };
 

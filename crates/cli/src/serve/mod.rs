@@ -19,6 +19,7 @@ use std::{
     pin::pin,
     time::Duration,
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_server::{
     Rates, StormGuard, TlsFiles,
     config::{AdminToken, JWKS_CACHE, Place, Settings},
@@ -27,7 +28,6 @@ use tegata_server::{
     traces::Exporter,
     warnings::{self, webhook},
 };
-use tegata_token::secret::PlainSecret;
 use tempfile::TempDir;
 
 /// What `serve` can be told.

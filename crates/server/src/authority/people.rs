@@ -3,13 +3,15 @@
 
 use super::Authority;
 use crate::chance;
+use tegata_policy::{
+    channel::{Channel, RegisteredKey},
+    jwk::AssertionKey,
+    law::ChannelType,
+    secret::PlainSecret,
+};
 use tegata_store::{By, Error, NewChannel, Provider, Result};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId},
-    jwk::AssertionKey,
-    law::ChannelType,
-    policy::{Channel, RegisteredKey},
-    secret::PlainSecret,
     time::UnixTime,
 };
 

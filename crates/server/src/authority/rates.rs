@@ -7,13 +7,9 @@ use crate::{
     source::Source,
 };
 use serde_json::json;
+use tegata_policy::{channel::Channel, judge::Grant, refusal::Refusal};
 use tegata_store::{Error, Event, Result};
-use tegata_token::{
-    id::ChannelId,
-    policy::{Channel, Grant},
-    refusal::Refusal,
-    time::UnixTime,
-};
+use tegata_token::{id::ChannelId, time::UnixTime};
 
 impl Authority {
     /// Takes one use of an operation out of the channel's bucket.

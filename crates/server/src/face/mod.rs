@@ -30,7 +30,7 @@ use std::{
 };
 use tegata_token::{
     decide::{Active, Refused},
-    law::{Form, LAW},
+    kind::{Form, Kind},
 };
 use uuid::Uuid;
 
@@ -167,7 +167,7 @@ fn method_not_allowed() -> Reply {
 
 /// In which form a string would be a token of ours, judged by its head alone.
 fn form_of(token: &str) -> Form {
-    let opaque = LAW.iter().map(|rule| rule.form).find(|form| match form {
+    let opaque = Kind::all().map(Kind::form).find(|form| match form {
         Form::Opaque(prefix) => token.starts_with(prefix),
         Form::Jws => false,
     });

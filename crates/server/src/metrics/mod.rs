@@ -26,10 +26,11 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
+use tegata_policy::law::LAW;
 use tegata_store::figures::{DISK_TIMES, Figures, doubling};
 use tegata_token::{
     decide::{Active, Refused},
-    law::{Kind, LAW},
+    kind::Kind,
 };
 
 /// The server's counters.

@@ -11,11 +11,11 @@ pub mod webhook;
 pub use job::Warnings;
 
 use std::time::Duration;
+use tegata_policy::{channel::RegisteredKey, law::LONGEST_DELAY};
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
     id::{AssertionKeyId, TokenId},
-    law::{Kind, LONGEST_DELAY},
-    policy::RegisteredKey,
+    kind::Kind,
     time::{DAY, UnixTime},
 };
 

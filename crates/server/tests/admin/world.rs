@@ -12,6 +12,11 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tegata_policy::{
+    assertion::UnverifiedAssertion,
+    judge::{Credential, IssueRequest},
+    secret::PlainSecret,
+};
 use tegata_server::{
     Metrics,
     authority::{Authority, Memory},
@@ -21,12 +26,7 @@ use tegata_server::{
     source::Source,
 };
 use tegata_store::sqlite::{Options, SqliteStore};
-use tegata_token::{
-    assertion::UnverifiedAssertion,
-    law::Kind,
-    policy::{Credential, IssueRequest},
-    secret::PlainSecret,
-};
+use tegata_token::kind::Kind;
 use tempfile::TempDir;
 use tower::ServiceExt;
 

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
-use tegata_token::policy::GroupSettings;
+use tegata_policy::channel::GroupSettings;
 
 const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
 

@@ -11,12 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
+use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
 use tegata_store::{Ending, Error};
-use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group},
-    jwk::AssertionKey,
-    policy::RegisteredKey,
-};
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 use utoipa::{IntoParams, ToSchema};
 
 /// An assertion signing key to be registered.

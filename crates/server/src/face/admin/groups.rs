@@ -13,11 +13,9 @@ use axum::{
 };
 use http::StatusCode;
 use std::sync::Arc;
+use tegata_policy::channel::{Channel, RegisteredKey};
 use tegata_store::{Ending, Error, GroupPatch, GroupRow};
-use tegata_token::{
-    id::{ChannelId, Group},
-    policy::{Channel, RegisteredKey},
-};
+use tegata_token::id::{ChannelId, Group};
 
 /// The problem of an act on a channel's group or key; where there is none of that name,
 /// with the names that there are.

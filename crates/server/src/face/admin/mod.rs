@@ -36,8 +36,9 @@ use crate::{
 use axum::{Router, extract::FromRequestParts};
 use http::{header::AUTHORIZATION, request::Parts};
 use std::sync::Arc;
+use tegata_policy::{channel::Channel, secret::PlainSecret};
 use tegata_store::{By, Holding};
-use tegata_token::{id::ChannelId, policy::Channel, secret::PlainSecret};
+use tegata_token::id::ChannelId;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use openapi::document;

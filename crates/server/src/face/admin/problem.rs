@@ -8,8 +8,9 @@ use http::{
 };
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap};
+use tegata_policy::{jwk::BadJwk, refusal::Refusal};
 use tegata_store::Error;
-use tegata_token::{decide::Refused, jwk::BadJwk, refusal::Refusal};
+use tegata_token::decide::Refused;
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},

@@ -22,8 +22,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, str::FromStr};
+use tegata_policy::secret::sha256;
 use tegata_store::{Page, RowId};
-use tegata_token::{id::ChannelId, secret::sha256};
+use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
 /// Something that is written as named members.

@@ -18,7 +18,7 @@ use tegata_store::{By, Ended, Ending, Error, Page};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
-    law::Kind,
+    kind::Kind,
 };
 use utoipa::ToSchema;
 

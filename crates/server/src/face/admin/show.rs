@@ -10,13 +10,17 @@ use crate::{
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use tegata_policy::{
+    channel::{self, ChannelLimits, RegisteredKey},
+    law::{ChannelType, Law, WhenFull},
+};
 use tegata_store::{AuditRow, EndedBy, GroupRow, Holding, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
-    law::{ChannelType, Kind, Law, WhenFull},
-    policy::{self, ChannelLimits, ChannelState, RegisteredKey},
+    kind::Kind,
     time::UnixTime,
+    view::ChannelState,
 };
 use utoipa::ToSchema;
 
@@ -95,8 +99,8 @@ pub struct Channel {
     created_at: Option<String>,
 }
 
-impl From<&policy::Channel> for Channel {
-    fn from(it: &policy::Channel) -> Self {
+impl From<&channel::Channel> for Channel {
+    fn from(it: &channel::Channel) -> Self {
         Self {
             channel_id: it.id,
             provider_id: it.provider,
@@ -157,7 +161,7 @@ impl WholeChannel {
         let it = &holding.channel;
         let used = it.secrets.iter().zip(&holding.secrets_used);
         let taken = used.filter(|(it, _)| it.until.is_none_or(|until| now < until));
-        let secret = |(it, used): (&policy::Secret, &Option<UnixTime>)| Secret {
+        let secret = |(it, used): (&channel::Secret, &Option<UnixTime>)| Secret {
             valid_until: it.until.and_then(time),
             last_used_at: used.and_then(time),
         };

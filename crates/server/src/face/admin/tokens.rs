@@ -15,13 +15,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
+use tegata_policy::{
+    admit::{self, Live},
+    judge::{Credential, IssueRequest},
+    law::LONGEST_DELAY,
+};
 use tegata_store::{EndedBy, Error, Page, TokenFilter, TokenName, TokenRow, TokenState};
 use tegata_token::{
     claims::Claims,
     decide::{self, Refused},
     id::{ChannelId, TokenId},
-    law::{Kind, LONGEST_DELAY},
-    policy::{self, Credential, IssueRequest, Live},
+    kind::Kind,
     time::UnixTime,
     view::How,
 };
@@ -118,7 +122,7 @@ async fn would_end(
     let live: Vec<Live> = rows.into_iter().map(|(_, row)| living_of(row)).collect();
     let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
     // It asks for no group, so there is none to find a place for.
-    Ok(policy::admit(&grant, &live, 0, next, now).map_err(Error::from)?.ends.len())
+    Ok(admit::admit(&grant, &live, 0, next, now).map_err(Error::from)?.ends.len())
 }
 
 fn living_of(row: TokenRow) -> Live {

@@ -3,11 +3,11 @@
 use super::dialect::{Shown, Wrong};
 use crate::form::Form;
 use http::HeaderMap;
-use tegata_token::{
+use tegata_policy::{
     assertion::{BadAssertion, UnverifiedAssertion},
-    id::{BadName, ChannelId, Group},
     secret::{PlainSecret, sha256},
 };
+use tegata_token::id::{BadName, ChannelId, Group};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

@@ -13,11 +13,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
-use tegata_token::{
-    id::ChannelId,
-    law::Kind,
-    policy::{Credential, IssueRequest},
-};
+use tegata_policy::judge::{Credential, IssueRequest};
+use tegata_token::{id::ChannelId, kind::Kind};
 use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
@@ -157,7 +154,7 @@ impl Asked {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
-        let (name, id) = (self.kind.rule().name, field::display(channel));
+        let (name, id) = (self.kind.name(), field::display(channel));
         let span =
             tracing::info_span!(target: TRACES, "issue", tegata.kind = name, tegata.channel = id);
         let issued = issued.instrument(span).await;

@@ -17,11 +17,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
+use tegata_policy::refusal::Refusal;
 use tegata_token::{
     claims::Claims,
     decide::{Refused, judge},
-    law,
-    refusal::Refusal,
+    kind,
     wire::Malformed,
 };
 
@@ -39,8 +39,8 @@ pub async fn jws(
     let proof = app.authority.check_secret(channel, &secret).await;
     proof.map_err(|error| Wrong::judged(&app, error, shown, source, channel))?;
     match form_of(token) {
-        law::Form::Jws => {}
-        law::Form::Opaque(_) => return Err(Wrong::NotJws),
+        kind::Form::Jws => {}
+        kind::Form::Opaque(_) => return Err(Wrong::NotJws),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) if claims.channel == channel => {
@@ -65,8 +65,8 @@ pub async fn opaque(
     let form = Form::of_body(&headers, &body)?;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     match form_of(token) {
-        law::Form::Opaque(_) => {}
-        law::Form::Jws => return Err(Wrong::NotOpaque),
+        kind::Form::Opaque(_) => {}
+        kind::Form::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) => end(&app, &claims, Operation::RevokeOpaque, source).await,
