@@ -16,6 +16,7 @@ use tegata_policy::{
     admit::Live,
     channel::Channel,
     judge::Grant,
+    law::Rule,
     refusal::Refusal,
 };
 use tegata_token::{
@@ -319,8 +320,10 @@ impl Authority {
         from: Option<UnixTime>,
         now: UnixTime,
     ) -> Entry {
+        let of = self.channels[channel].channel.channel_type;
         let ending = match scope.clone() {
             _ if from.is_some() => None,
+            Scope::Kind { kind } if !Rule::of(kind).channel_types.contains(&of) => None,
             Scope::Channel => Some(Ending::All),
             Scope::Kind { kind } => Some(Ending::Kind(kind)),
             Scope::Group { group } => Some(Ending::Group(group)),
