@@ -8,13 +8,11 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::sync::LazyLock;
-use tegata_token::{
+use tegata_policy::{
     assertion::{Audience, UnverifiedAssertion},
-    id::AssertionKeyId,
     jwk::AssertionKey,
-    time::UnixTime,
-    wire::LONGEST,
 };
+use tegata_token::{id::AssertionKeyId, time::UnixTime, wire::LONGEST};
 
 const NOW: UnixTime = UnixTime(1_764_000_000);
 

@@ -8,7 +8,7 @@ pub fn line(data: &[u8]) {
     read(data);
     let text = String::from_utf8_lossy(data);
     let open = text.trim_end_matches('\n').trim_end_matches('}');
-    let digest = tegata_token::secret::sha256(&[open.as_bytes()]);
+    let digest = tegata_policy::secret::sha256(&[open.as_bytes()]);
     let sum: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     read(format!("{open},\"sum\":\"{sum}\"}}\n").as_bytes());
 }

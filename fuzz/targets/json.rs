@@ -1,7 +1,7 @@
 //! JSON in which no member may stand twice.
 
 use serde_json::Value;
-use tegata_token::strict_json;
+use tegata_policy::strict_json;
 
 /// Our reader takes what everybody's takes, and takes it for the same, unless a
 /// member stands twice. Whether one does, is found by counting: each member is

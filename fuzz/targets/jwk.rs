@@ -3,7 +3,7 @@
 use super::json;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
-use tegata_token::jwk::AssertionKey;
+use tegata_policy::jwk::AssertionKey;
 
 /// What is registered is a public RSA key of 2048 bits and the exponent 65537,
 /// holds nothing private, and is stored as what it is.

@@ -7,7 +7,7 @@ use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, TokenId},
     key::SigningKey,
-    law::{Form, LAW},
+    kind::{Form, Kind},
     time::UnixTime,
     wire::{self, Unverified},
 };
@@ -36,8 +36,8 @@ pub fn any(data: &[u8]) {
 pub fn signed(data: &[u8]) {
     let Some((first, content)) = data.split_first() else { return };
     let kid = KEY.public().id();
-    let rule = &LAW[usize::from(*first) % LAW.len()];
-    let token = match rule.form {
+    let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
+    let token = match kind.form() {
         Form::Jws => {
             let header = format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
             let message =
@@ -55,7 +55,7 @@ pub fn signed(data: &[u8]) {
     let Ok(unverified) = Unverified::parse(token.as_bytes()) else { return };
     let Ok(claims) = unverified.verify(KEY.public()) else { return };
     let again = wire::write(&claims, ISSUER, &KEY);
-    if matches!(rule.form, Form::Opaque(_)) {
+    if matches!(kind.form(), Form::Opaque(_)) {
         assert_eq!(again, token);
     }
     assert_eq!(read(&again).expect("what we write, we read"), claims);
@@ -92,8 +92,8 @@ fn claims(kind: u8, group: u8, input: &mut Input<'_>) -> Claims {
     const TEN_DIGITS: u64 = 10_000_000_000;
     /// Times have six bytes on the wire.
     const LATEST: u64 = 1 << 47;
-    let rule = &LAW[usize::from(kind) % LAW.len()];
-    let jws = rule.form == Form::Jws;
+    let of = Kind::ALL[usize::from(kind) % Kind::ALL.len()];
+    let jws = of.form() == Form::Jws;
     let mut time = || UnixTime(i64::try_from(input.number() % LATEST).unwrap_or(0));
     let (issued_at, expires_at) = (time(), time());
     let group: String = (0..group % 65)
@@ -102,7 +102,7 @@ fn claims(kind: u8, group: u8, input: &mut Input<'_>) -> Claims {
     let assertion_key = (jws && kind >= 0x80).then(|| AssertionKeyId::from_random(input.bytes()));
     Claims {
         id: TokenId(input.bytes()),
-        kind: rule.kind,
+        kind: of,
         provider: ProviderId::from_number(input.number() % TEN_DIGITS).expect("ten digits"),
         channel: ChannelId::from_number(input.number() % TEN_DIGITS).expect("ten digits"),
         group: (!group.is_empty()).then(|| group.parse::<Group>().expect("a group's name")),

@@ -24,7 +24,7 @@ use tegata_system::file::read_argument;
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
-    law::{Form, LAW},
+    kind::{Form, Kind},
     time::UnixTime,
     wire::Unverified,
 };
@@ -276,7 +276,7 @@ impl<'a> Found<'a> {
             },
         };
         let kind = claims.as_ref().map(|claims| claims.kind).or(token.kind());
-        let kind = kind.map(|kind| kind.rule().name);
+        let kind = kind.map(|kind| kind.name());
         let signing_key = Some(token.key().to_string());
         let what = format!("{} token", kind.map_or_else(jws_kinds, str::to_owned));
         Self { spot, kind, what, signing_key, signature: Some(signature), claims }
@@ -327,7 +327,7 @@ impl<'a> Found<'a> {
 
 /// The kinds that are written as JWS, whose form does not tell which it is.
 fn jws_kinds() -> String {
-    let kinds = LAW.iter().filter(|rule| rule.form == Form::Jws).map(|rule| rule.name);
+    let kinds = Kind::all().filter(|kind| kind.form() == Form::Jws).map(Kind::name);
     kinds.collect::<Vec<_>>().join(" or ")
 }
 
@@ -339,7 +339,7 @@ fn time(at: UnixTime) -> Option<String> {
 mod tests {
     use super::*;
     use crate::scan::tests::token;
-    use tegata_token::{key::SigningKey, law::Kind};
+    use tegata_token::key::SigningKey;
 
     #[test]
     fn nothing_that_is_printed_holds_the_token() {

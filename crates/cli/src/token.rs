@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tegata_client::key::{AUDIENCE, PrivateKey};
+use tegata_policy::{jwk::is_private_text, law::LONGEST_DELAY};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
-    jwk::is_private_text,
-    law::{Kind, LONGEST_DELAY},
+    kind::Kind,
     time::{DAY, UnixTime},
 };
 

@@ -11,9 +11,9 @@ use std::{
     sync::atomic::{AtomicI64, Ordering::Relaxed},
     time::Duration,
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_token::{
     id::{ChannelId, Group},
-    secret::PlainSecret,
     time::UnixTime,
 };
 

@@ -7,7 +7,7 @@
 //!     call::{Client, LINE}, holder::Holder, key::{AUDIENCE, PrivateKey},
 //!     wanted::{Credentials, Wanted},
 //! };
-//! use tegata_token::law::Kind;
+//! use tegata_token::kind::Kind;
 //!
 //! let wanted =
 //!     Wanted { channel: "1234567890".parse()?, group: None, kind: Kind::V21, lifetime: 86_400 };
@@ -32,7 +32,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tegata_token::{secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::time::UnixTime;
 use tokio::sync::OwnedMutexGuard;
 
 /// How long a token that has a successor is left to those who still use it, in

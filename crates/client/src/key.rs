@@ -221,7 +221,7 @@ pub(crate) fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-    use tegata_token::jwk::AssertionKey;
+    use tegata_policy::jwk::AssertionKey;
 
     fn channel() -> ChannelId {
         "1234567890".parse().unwrap()

@@ -7,7 +7,7 @@ use crate::key::{BadKey, value};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value, json};
-use tegata_token::jwk::{holds_private_part, is_private_text};
+use tegata_policy::jwk::{holds_private_part, is_private_text};
 
 /// The public members of an RSA JWK (RFC 7517, section 4; RFC 7518, section 6.3.1).
 /// `kid` is among them, so that the authority can refuse it with its reason.
@@ -214,7 +214,7 @@ mod tests {
         let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
         let spki = pem("PUBLIC KEY", spki.as_ref());
         let jwk = public_jwk(spki.as_bytes()).unwrap();
-        tegata_token::jwk::AssertionKey::from_jwk(jwk.to_string().as_bytes()).unwrap();
+        tegata_policy::jwk::AssertionKey::from_jwk(jwk.to_string().as_bytes()).unwrap();
         let mut named = jwk.clone();
         named["kid"] = "mine".into();
         named["ext"] = true.into();

@@ -5,10 +5,10 @@ use crate::{
     call::{Client, Failure, Issued, Proof, With},
     key::PrivateKey,
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_token::{
     id::{ChannelId, Group},
-    law::{Kind, Life},
-    secret::PlainSecret,
+    kind::{Kind, Life},
     time::UnixTime,
 };
 
@@ -46,7 +46,7 @@ impl Wanted {
     /// How long a token lives that is issued now, in seconds.
     #[must_use]
     pub fn whole_life(&self) -> i64 {
-        match self.kind.rule().life {
+        match self.kind.life() {
             Life::AskedFor { .. } => self.lifetime,
             Life::Fixed(seconds) => seconds,
         }
@@ -77,7 +77,7 @@ impl Credentials {
 }
 
 fn missing(what: &str, wanted: &Wanted) -> Failure {
-    let kind = wanted.kind.rule().name;
+    let kind = wanted.kind.name();
     Failure::NotAsked(format!("a {kind} token of channel {} needs {what}", wanted.channel))
 }
 

@@ -11,17 +11,17 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use tegata_policy::{
+    judge::{Credential, IssueRequest},
+    law::ChannelType,
+    secret::PlainSecret,
+};
 use tegata_server::{
     authority::{Authority, actor::Actor, admin::InChannel, admin_token::AdminToken, chance},
     config::Settings,
     serve::serve,
 };
-use tegata_token::{
-    id::ChannelId,
-    law::{ChannelType, Kind},
-    policy::{Credential, IssueRequest},
-    secret::PlainSecret,
-};
+use tegata_token::{id::ChannelId, kind::Kind};
 
 /// From here on a difference is one (the paper's own threshold).
 const VISIBLE: f64 = 4.5;

@@ -14,10 +14,10 @@ use data_encoding::HEXLOWER;
 pub use report::{Anchored, End, Problem, Report};
 use report::{TOLD, unconfirmed};
 use serde::{Deserialize, Serialize};
+use tegata_policy::secret::sha256;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     key::{SigningKey, VerifyingKey},
-    secret::sha256,
     time::UnixTime,
 };
 

@@ -10,13 +10,16 @@
 
 mod act;
 pub mod audit;
-pub mod audit_event;
 pub mod endings;
 pub mod figures;
 pub mod file;
 pub mod sqlite;
 
 pub use act::*;
+pub use tegata_policy::acts::{
+    By, Change, ChannelPatch, EndedBy, Ending, Event, GroupPatch, Issued, LimitsPatch, NewChannel,
+    Provider, Sealed, SigningKeyChange, SigningKeyRow, TokenState, audit_event,
+};
 
 /// The target of spans that leave the machine as traces, where an operator has a
 /// collector. Nothing else may have it, and none of these may hold what a caller wrote.
@@ -24,16 +27,18 @@ pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
 use figures::Figures;
-use std::{num::NonZeroU32, sync::Arc};
-use tegata_token::{
-    claims::Claims,
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    law::Kind,
-    policy::{Channel, Grant, GroupSettings, RegisteredKey},
+use std::sync::Arc;
+use tegata_policy::{
+    acts::Denied,
+    channel::{Channel, GroupSettings, RegisteredKey},
+    judge::Grant,
     refusal::Refusal,
     secret::HashedSecret,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    kind::Kind,
     time::UnixTime,
-    view::Entry,
 };
 
 /// Why an act has no result.
@@ -56,23 +61,29 @@ pub enum Error {
     Unavailable(Arc<str>),
 }
 
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Refused(refusal) => Self::Refused(refusal),
+            Denied::NotFound(what) => Self::NotFound(what),
+            Denied::Conflict(why) => Self::Conflict(why),
+            Denied::NoSigningKey => Self::Unavailable(denied.to_string().into()),
+        }
+    }
+}
+
 /// The result of an act or a question.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What changed with one commit. A store calls its owner with it after the
 /// commit and before any of the commit's answers, so that whoever sees an answer
-/// sees a server that knows.
+/// sees a server that knows. It holds what the log holds, and nothing else.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
     /// Where the log ends now.
     pub position: Position,
-    /// The entries that the commit appended, in their order.
-    pub entries: Vec<Entry>,
-    /// Channels whose snapshot is no longer what it was.
-    pub channels: Vec<ChannelId>,
-    /// How fast the tokens of these channels may be checked now; `None` is the
-    /// server's rate. Apart from the snapshots, which no check looks for.
-    pub check_rates: Vec<(ChannelId, Option<NonZeroU32>)>,
+    /// The changes that the commit appended, in their order.
+    pub changes: Vec<Change>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }
@@ -87,6 +98,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// All that a server holds in memory, read at one position.
     async fn state(&self) -> Result<State>;
+    /// The signing keys as they are kept, removed ones too, oldest first.
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>>;
     /// A channel as requests are judged by it; deleted ones are `None`.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
@@ -150,8 +163,11 @@ pub trait Store: Send + Sync + 'static {
     async fn provider_ends(&self) -> Result<Vec<ProviderEnd>>;
     /// The log behind `after`, in order, at most `most` entries; `None` if the log
     /// no longer reaches back so far, or never did in this epoch.
-    async fn changes(&self, after: Position, most: usize)
-    -> Result<Option<Vec<(Position, Entry)>>>;
+    async fn changes(
+        &self,
+        after: Position,
+        most: usize,
+    ) -> Result<Option<Vec<(Position, Change)>>>;
     /// What the active channels behind `after` hold, in the order of their ids, at
     /// most `most` of them.
     async fn holdings(
@@ -289,22 +305,6 @@ pub trait Store: Send + Sync + 'static {
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
 }
 
-/// A token with its row written: what the signer needs to write it out, now or
-/// in answer to a retry.
-#[derive(Debug, Clone)]
-pub struct Issued {
-    /// What it says.
-    pub claims: Claims,
-    /// The public address that its JWS form names.
-    pub issuer: Arc<str>,
-    /// Of a reissue: until when the previous token lives.
-    pub previous_until: Option<UnixTime>,
-    /// Whether the row was there already, under the same `Idempotency-Key`.
-    pub again: bool,
-    /// How many others the law ended to make room for it.
-    pub evicted: usize,
-}
-
 /// What a bulk or single ending did.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
@@ -346,32 +346,4 @@ pub struct TokenFilter {
     pub group: Option<Group>,
     /// Only in this state.
     pub state: Option<TokenState>,
-}
-
-/// A signing key's private half, encrypted by whoever made it. The store cannot
-/// read it.
-#[derive(Clone)]
-pub struct Sealed(pub Vec<u8>);
-
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealed")
-    }
-}
-
-/// A signing key as it is kept.
-#[derive(Debug, Clone)]
-pub struct SigningKeyRow {
-    /// Its `kid`.
-    pub id: SigningKeyId,
-    /// Its public half.
-    pub public: [u8; 32],
-    /// Its private half.
-    pub sealed: Sealed,
-    /// What it is good for.
-    pub state: tegata_token::key::KeyState,
-    /// When it was made.
-    pub created_at: UnixTime,
-    /// When it came into its present state.
-    pub changed_at: UnixTime,
 }

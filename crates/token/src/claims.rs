@@ -2,7 +2,7 @@
 
 use crate::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
 };
 

@@ -13,7 +13,7 @@ use crate::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
     key::{SigningKey, VerifyingKey},
-    law::{Form, Kind, LAW},
+    kind::{Form, Kind},
     time::UnixTime,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -35,7 +35,7 @@ pub const VERSION: u8 = 1;
 #[must_use]
 pub fn write(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
     debug_assert_eq!(claims.key, key.public().id());
-    match claims.kind.rule().form {
+    match claims.kind.form() {
         Form::Jws => write_jws(claims, issuer, key),
         Form::Opaque(prefix) => write_opaque(claims, prefix, key),
     }
@@ -83,11 +83,11 @@ impl<'a> Unverified<'a> {
         if token.len() > LONGEST {
             return Err(Malformed::OtherShape);
         }
-        for rule in &LAW {
-            if let Form::Opaque(prefix) = rule.form
+        for kind in Kind::ALL {
+            if let Form::Opaque(prefix) = kind.form()
                 && let Some(body) = token.strip_prefix(prefix.as_bytes())
             {
-                return parse_opaque(rule.kind, prefix, body).ok_or(Malformed::Opaque);
+                return parse_opaque(kind, prefix, body).ok_or(Malformed::Opaque);
             }
         }
         if token.iter().filter(|&&b| b == b'.').count() == 2 {
@@ -134,7 +134,7 @@ impl<'a> Unverified<'a> {
 /// What a token of ours begins with, in each of the forms.
 #[must_use]
 pub fn beginnings() -> Vec<String> {
-    let opaque = LAW.iter().filter_map(|rule| match rule.form {
+    let opaque = Kind::all().filter_map(|kind| match kind.form() {
         Form::Opaque(prefix) => Some(prefix.to_owned()),
         Form::Jws => None,
     });
@@ -148,7 +148,7 @@ pub fn beginnings() -> Vec<String> {
 #[must_use]
 pub fn extent(text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(LONGEST)];
-    let prefix = LAW.iter().find_map(|rule| match rule.form {
+    let prefix = Kind::all().find_map(|kind| match kind.form() {
         Form::Opaque(prefix) => text.starts_with(prefix.as_bytes()).then_some(prefix.len()),
         Form::Jws => None,
     });
@@ -218,7 +218,7 @@ fn write_jws(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
         iat: claims.issued_at,
         exp: claims.expires_at,
         jti: claims.id,
-        scope: claims.kind.rule().scope.into(),
+        scope: claims.kind.scope().into(),
         kind: claims.kind,
         provider: claims.provider,
         serial: claims.serial,
@@ -263,7 +263,7 @@ fn exactly_64(text: &[u8]) -> Option<[u8; 64]> {
 fn read_jws_payload(payload: &[u8], key: SigningKeyId) -> Option<Claims> {
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let payload: Payload<'_> = serde_json::from_slice(&payload).ok()?;
-    (payload.kind.rule().form == Form::Jws).then_some(Claims {
+    (payload.kind.form() == Form::Jws).then_some(Claims {
         id: payload.jti,
         kind: payload.kind,
         provider: payload.provider,

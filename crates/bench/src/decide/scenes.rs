@@ -11,7 +11,7 @@ use tegata_token::{
     decide::{Signatures, decide},
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey},
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
     view::{
         ChannelChange, ChannelFacts, Floor, Providers, Scope, Single, SingleToken, View, ViewKey,

@@ -9,10 +9,8 @@ use base64::{
 };
 use serde_json::Value;
 use std::ops::Range;
-use tegata_token::{
-    jwk::holds_private_part,
-    wire::{LONGEST, Unverified, beginnings, extent},
-};
+use tegata_policy::jwk::holds_private_part;
+use tegata_token::wire::{LONGEST, Unverified, beginnings, extent};
 
 /// Something that is secret.
 pub enum Secret<'a> {

@@ -11,18 +11,18 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::key::PrivateKey;
+use tegata_policy::{
+    judge::{Credential, IssueRequest},
+    jwk::AssertionKey,
+    law::ChannelType,
+    secret::PlainSecret,
+};
 use tegata_server::{
     authority::{actor::Actor, admin::Admin, private_file},
     serve::Running,
 };
 use tegata_store::Page;
-use tegata_token::{
-    id::ChannelId,
-    jwk::AssertionKey,
-    law::{ChannelType, Kind},
-    policy::{Credential, IssueRequest},
-    secret::PlainSecret,
-};
+use tegata_token::{id::ChannelId, kind::Kind};
 
 /// Makes provider, channel, assertion key and tokens in a new store, and says
 /// what there is. Key files go into `home`.

@@ -19,6 +19,7 @@ use std::{
     pin::pin,
     time::Duration,
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_server::{
     Rates, StormGuard, TlsFiles,
     authority::{
@@ -31,7 +32,6 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
-use tegata_token::secret::PlainSecret;
 use tempfile::TempDir;
 
 /// What `serve` can be told.

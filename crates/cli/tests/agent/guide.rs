@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use tegata_client::agent::config::Config;
-use tegata_token::law::Kind;
+use tegata_token::kind::Kind;
 
 /// The page's blocks in a language.
 fn blocks(language: &str) -> Vec<String> {

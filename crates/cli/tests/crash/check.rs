@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tegata_token::law::{GROUP_CAP, Kind};
+use tegata_policy::law::GROUP_CAP;
+use tegata_token::kind::Kind;
 
 use crate::chance::Chance;
 use crate::ledger::{Ledger, Scope, Unanswered, Use, Verdict};

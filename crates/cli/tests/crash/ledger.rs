@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::json;
 use tegata_token::claims::Claims;
 use tegata_token::id::Serial;
-use tegata_token::law::Kind;
+use tegata_token::kind::Kind;
 
 use crate::chance::Chance;
 use crate::line::{self, Channel, FULL, Reader, With};
@@ -522,7 +522,7 @@ impl Token {
 impl What {
     fn name(&self) -> &'static str {
         match self {
-            Self::Issue { kind, .. } => kind.rule().name,
+            Self::Issue { kind, .. } => kind.name(),
             Self::Reissue { .. } => "long-lived",
             Self::End(Scope::Token(_)) => "revocation of one",
             Self::End(Scope::Group(_)) => "of a group",

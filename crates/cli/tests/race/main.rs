@@ -16,7 +16,7 @@ use process::Server;
 use process::http::{Answer, Connection, Request};
 use process::key::Key;
 use serde_json::{Value, json};
-use tegata_token::law::Kind;
+use tegata_token::kind::Kind;
 use tempfile::TempDir;
 
 /// So many requests are let go at once.

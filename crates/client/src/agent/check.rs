@@ -14,7 +14,7 @@ use crate::{
 };
 use rustix::fs::{Access, access};
 use std::path::Path;
-use tegata_token::{law::Kind, time::UnixTime};
+use tegata_token::{kind::Kind, time::UnixTime};
 
 /// What was tried, and how it went.
 #[derive(Debug)]

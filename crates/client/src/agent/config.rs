@@ -13,7 +13,7 @@ use std::{
 use tegata_system::file;
 use tegata_token::{
     id::{ChannelId, Group},
-    law::{Kind, Life},
+    kind::{Kind, Life},
     time::DAY,
 };
 
@@ -360,7 +360,7 @@ pub fn told(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn longest() -> i64 {
-    match Kind::V21.rule().life {
+    match Kind::V21.life() {
         Life::AskedFor { longest } => longest,
         Life::Fixed(_) => 30 * DAY,
     }

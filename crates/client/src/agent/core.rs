@@ -17,7 +17,8 @@ use crate::{
     renewal::Chance,
     wanted::Wanted,
 };
-use tegata_token::{id::Group, secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::{id::Group, time::UnixTime};
 
 /// Where the agent gets its chance from.
 pub trait Dice: Send {

@@ -7,8 +7,8 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_system::file::{self, Links};
-use tegata_token::secret::PlainSecret;
 
 /// A file's owner, as numbers; `None` leaves one as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
-use tegata_token::secret::PlainSecret;
+use tegata_policy::secret::PlainSecret;
 
 /// The file's content with these tokens, each under its name in the file; `before`
 /// is what it held. `None` while there is nothing to write.

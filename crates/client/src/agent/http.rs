@@ -17,10 +17,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tegata_token::{
-    id::Group,
-    secret::{HashedSecret, PlainSecret},
-};
+use tegata_policy::secret::{HashedSecret, PlainSecret};
+use tegata_token::id::Group;
 
 /// A caller, known by the hash of its secret.
 pub struct Known {

@@ -4,8 +4,8 @@
 use super::config::{Caller, Channel, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
+use tegata_policy::secret::PlainSecret;
 use tegata_system::file::{self, Links};
-use tegata_token::secret::PlainSecret;
 
 /// The longest file with a secret or a key, in bytes.
 const LONGEST: u64 = 64 * 1024;

@@ -9,7 +9,8 @@ use super::{
     writing::{Writing, Written},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use tegata_token::{id::Group, secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::{id::Group, time::UnixTime};
 
 /// A sink and what it holds at present.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_system::file::{self, Links};
 use tegata_token::{
     id::{ChannelId, Group},
-    law::Kind,
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
 };
 

@@ -8,7 +8,8 @@ use crate::{
     renewal::{Chance, Next, Renewal},
     wanted::Wanted,
 };
-use tegata_token::{id::Group, law::Kind, secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::{id::Group, kind::Kind, time::UnixTime};
 
 /// Something to do that needs the authority. Of one target, one is under way at a time.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@ use super::{
     state::Held,
 };
 use std::collections::BTreeMap;
-use tegata_token::{id::Group, secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::{id::Group, time::UnixTime};
 
 /// What to write, and where.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use tegata_client::{
     call::{Failure, Issued, Verified},
     holder::GRACE,
 };
-use tegata_token::{secret::PlainSecret, time::UnixTime};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::time::UnixTime;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const LIFE: i64 = 1_000;

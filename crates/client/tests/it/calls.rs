@@ -3,7 +3,8 @@
 use super::authority::{Authority, ok, token, with_status};
 use axum::response::IntoResponse;
 use tegata_client::call::{Failure, Proof, With};
-use tegata_token::{id::ChannelId, secret::PlainSecret};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::id::ChannelId;
 
 fn channel() -> ChannelId {
     "1234567890".parse().unwrap()

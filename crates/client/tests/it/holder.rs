@@ -8,7 +8,8 @@ use tegata_client::{
     key::AUDIENCE,
     wanted::{Credentials, Wanted},
 };
-use tegata_token::{law::Kind, secret::PlainSecret};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::kind::Kind;
 use tokio::task::JoinSet;
 
 fn holder(client: Client) -> Holder {

@@ -12,7 +12,8 @@ use tegata_client::{
     call::{Failure, Issued, Verified},
     wanted::Wanted,
 };
-use tegata_token::{id::ChannelId, secret::PlainSecret};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::id::ChannelId;
 
 pub struct Token {
     pub target: usize,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tegata_token::{
     claims::Claims,
     id::{ChannelId, Group},
-    law::Kind,
+    kind::Kind,
     wire::LONGEST,
 };
 
@@ -66,7 +66,7 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         }
     };
     tell("x-tegata-channel", &active.claims.channel.to_string());
-    tell("x-tegata-kind", active.claims.kind.rule().name);
+    tell("x-tegata-kind", active.claims.kind.name());
     tell("x-tegata-token-id", &active.claims.id.to_string());
     tell("x-tegata-expires-in", &expires_in.to_string());
     // Empty without a group, so that a proxy that copies it overwrites a client's own.

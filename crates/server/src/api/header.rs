@@ -1,7 +1,7 @@
 //! Request headers that several protocols read, each by one rule.
 
 use http::{HeaderMap, header::AUTHORIZATION};
-use tegata_token::secret::sha256;
+use tegata_policy::secret::sha256;
 
 /// The token of the only `Authorization` header, if it is a bearer's (RFC 6750,
 /// section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).

@@ -18,8 +18,8 @@ use std::{
     },
     time::Duration,
 };
+use tegata_policy::secret::{HashedSecret, PlainSecret};
 use tegata_store::sqlite::OpenError;
-use tegata_token::secret::{HashedSecret, PlainSecret};
 use zeroize::Zeroizing;
 
 /// The token that administrators show. Only its hash is kept.

@@ -16,8 +16,9 @@ use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
+use tegata_policy::channel::Channel;
 use tegata_store::{Error, Result};
-use tegata_token::{id::ChannelId, policy::Channel};
+use tegata_token::id::ChannelId;
 use tokio::sync::Semaphore;
 
 /// The snapshots in memory.
@@ -113,11 +114,11 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tegata_policy::law::{ChannelType, Law};
     use tegata_token::{
         id::{ProviderId, Serial},
-        law::{ChannelType, Law},
-        policy::ChannelState,
         time::UnixTime,
+        view::ChannelState,
     };
     use tokio::sync::oneshot;
 

@@ -70,6 +70,12 @@ impl Clock {
         self.offset.fetch_max(seconds, Relaxed);
     }
 
+    /// By how much the development clock was moved, in seconds.
+    #[cfg(test)]
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset.load(Relaxed)
+    }
+
     /// Time that no one can set, for time-outs and measurements.
     #[must_use]
     pub fn steady(&self) -> Instant {

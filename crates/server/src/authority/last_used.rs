@@ -6,10 +6,10 @@ use std::{
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use tegata_policy::secret::HashedSecret;
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial},
-    secret::HashedSecret,
     time::UnixTime,
 };
 

@@ -8,11 +8,16 @@ use std::{
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_store::{Committed, OnCommit};
+use tegata_store::{Change, OnCommit, SigningKeyRow, State};
 use tegata_token::{
-    id::ChannelId,
+    id::{ChannelId, Position, SigningKeyId},
+    key::KeyState,
+    time::UnixTime,
     view::{Providers, View},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// What a server holds in memory of its store. Made before the store is opened,
 /// since the store must have somebody to tell of its commits.
@@ -21,6 +26,8 @@ pub struct Memory {
     pub(super) channels: Channels,
     /// Of the channels that have set one.
     pub(super) check_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
+    /// When each retired signing key retired.
+    pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     pub(super) clock: Clock,
     /// Commits come one by one; should they ever not, no entry may be lost.
     learning: Mutex<()>,
@@ -37,6 +44,7 @@ impl Memory {
             view: ArcSwap::from_pointee(View::new(Providers::All)),
             channels: Channels::new(CHANNELS),
             check_rates: ArcSwap::default(),
+            retired: ArcSwap::default(),
             clock: Clock::new(),
             learning: Mutex::new(()),
         })
@@ -46,27 +54,72 @@ impl Memory {
     #[must_use]
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let memory = self.clone();
-        Box::new(move |committed| memory.learn(committed))
+        Box::new(move |committed| {
+            if let Some(time) = committed.written_at {
+                memory.clock.has_seen(time);
+            }
+            memory.apply(committed.position, &committed.changes);
+        })
     }
 
-    /// Takes in what a commit changed. The store calls it after the commit and
-    /// before any of the commit's answers.
-    fn learn(&self, committed: &Committed) {
+    /// Takes in what a store holds when it is opened.
+    pub(super) fn fill(&self, state: &State) {
+        self.clock.set_offset(state.clock_offset);
+        self.clock.has_seen(state.written_at);
+        self.view.store(Arc::new(state.view.clone()));
+        self.channels.know(&state.channels);
+        self.check_rates.store(Arc::new(state.check_rates.iter().copied().collect()));
+        let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
+        self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
+    }
+
+    /// Takes in changes of the log, the last of which stands at `position`. This is the
+    /// only way in which memory changes: the store calls it after each commit and before
+    /// any of the commit's answers.
+    fn apply(&self, position: Position, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
         let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(time) = committed.written_at {
-            self.clock.has_seen(time);
+        // A public half that is none cannot have been written.
+        let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
+        self.view.store(Arc::new(self.view.load().after(&entries, position)));
+        let mut touched = Vec::new();
+        for change in changes {
+            match change {
+                Change::Channel { channel, check_rate, .. } => {
+                    touched.push((*channel, *check_rate));
+                }
+                Change::SigningKey(key) => self.see_key(key),
+                Change::Clock { offset } => self.clock.set_offset(*offset),
+                Change::Tokens { .. } => {}
+            }
         }
-        if !committed.entries.is_empty() {
-            let next = self.view.load().after(&committed.entries, committed.position);
-            self.view.store(Arc::new(next));
+        self.discard(touched);
+    }
+
+    fn see_key(&self, key: &SigningKeyRow) {
+        let retired = key.state == KeyState::Retired;
+        let mut all = HashMap::clone(&self.retired.load());
+        match retired {
+            true => all.insert(key.id, key.changed_at),
+            false => all.remove(&key.id),
+        };
+        self.retired.store(Arc::new(all));
+    }
+
+    /// Drops the copies of channels that changed, and takes in their check rates.
+    fn discard(&self, touched: Vec<(ChannelId, Option<NonZeroU32>)>) {
+        if touched.is_empty() {
+            return;
         }
-        if !committed.channels.is_empty() {
-            self.channels.know(&committed.channels);
-        }
-        committed.channels.iter().for_each(|&channel| self.channels.drop(channel));
-        if !committed.check_rates.is_empty() {
-            let mut rates = HashMap::clone(&self.check_rates.load());
-            for &(channel, rate) in &committed.check_rates {
+        let channels: Vec<_> = touched.iter().map(|(channel, _)| *channel).collect();
+        self.channels.know(&channels);
+        channels.iter().for_each(|&channel| self.channels.drop(channel));
+        let known = self.check_rates.load();
+        if touched.iter().any(|(channel, rate)| known.get(channel) != rate.as_ref()) {
+            let mut rates = HashMap::clone(&known);
+            for (channel, rate) in touched {
                 match rate {
                     Some(rate) => rates.insert(channel, rate),
                     None => rates.remove(&channel),

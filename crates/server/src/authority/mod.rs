@@ -1,7 +1,7 @@
 //! The authority itself: what it holds in memory, and what its faces ask of it.
 //!
 //! Checking looks only at memory. Every act goes through the store, and what it
-//! changed is in memory before its answer is seen: see [`Memory::learn`]. No face
+//! changed is in memory before its answer is seen: see [`Memory::apply`]. No face
 //! keeps state of its own, and none of them is known here.
 
 pub mod actor;
@@ -39,17 +39,13 @@ use crate::{
     },
     metrics::{AuthorityState, Metrics},
 };
-use arc_swap::ArcSwap;
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tegata_policy::assertion::Audience;
 use tegata_store::{By, Store};
-use tegata_token::{
-    assertion::Audience, decide::Signatures, id::SigningKeyId, key::KeyState, time::UnixTime,
-    view::View,
-};
+use tegata_token::{decide::Signatures, key::KeyState, time::UnixTime, view::View};
 
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
@@ -68,8 +64,6 @@ pub struct Authority {
     /// The master key's file.
     master_key: PathBuf,
     audit: Audit,
-    /// When keys retired, as far as they still are.
-    retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     signatures: Signatures,
     last_used: LastUsed,
     limits: Limits,
@@ -107,16 +101,10 @@ impl Authority {
         issuer: &str,
     ) -> std::result::Result<Self, StartError> {
         let state = store.state().await?;
-        memory.clock.set_offset(state.clock_offset);
-        memory.clock.has_seen(state.written_at);
-        memory.view.store(Arc::new(state.view));
-        memory.channels.know(&state.channels);
-        memory.check_rates.store(Arc::new(state.check_rates.into_iter().collect()));
+        memory.fill(&state);
         // At the first start, and after a removal that was done again without its successor.
         let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
-        let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
-        let retired = retired.map(|it| (it.id, it.changed_at)).collect();
         let audit = Audit::open(&*store, &keyring.master()).await?;
         let audit = audit.ok_or_else(|| master_key::Error::Wrong(master_key.to_owned()))?;
         let metrics = Arc::new(Metrics::new(store.figures()));
@@ -127,7 +115,6 @@ impl Authority {
             metrics,
             warn: warnings::Policy::default(),
             audit,
-            retired: ArcSwap::from_pointee(retired),
             store,
             memory,
             keyring,

@@ -7,16 +7,12 @@ use crate::authority::{
     limits::{Operation, Place, Resting, TooFast, TooMany},
     source::Source,
 };
+use tegata_policy::{channel::Channel, judge::Grant, refusal::Refusal};
 use tegata_store::{
     Error, Event, Result,
     audit_event::{AuditEvent, IssuingRested, NoDetail, SecretThrottled},
 };
-use tegata_token::{
-    id::ChannelId,
-    policy::{Channel, Grant},
-    refusal::Refusal,
-    time::UnixTime,
-};
+use tegata_token::{id::ChannelId, time::UnixTime};
 
 impl Authority {
     /// Takes one use of an operation out of the channel's bucket.

@@ -8,8 +8,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use tegata_policy::secret::sha256;
 use tegata_store::file::{self, Owner};
-use tegata_token::secret::sha256;
 
 /// Where a server takes the administrator's token from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Signing keys and the master key, one change at a time.
 
 use super::Authority;
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 use tegata_store::{By, Ended, Error, Result, SigningKeyChange, SigningKeyRow};
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
 
@@ -14,13 +14,13 @@ impl Authority {
     /// # Errors
     /// [`Error::Unavailable`].
     pub(super) async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
-        Ok(self.store.state().await?.signing_keys)
+        self.store.signing_keys().await
     }
 
     /// When a key retired; `None` if it did not.
     #[must_use]
     pub fn retired_at(&self, key: SigningKeyId) -> Option<UnixTime> {
-        self.retired.load().get(&key).copied()
+        self.memory.retired.load().get(&key).copied()
     }
 
     /// Begins a rotation: a new key is published, and signs once it is promoted.
@@ -42,16 +42,7 @@ impl Authority {
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
     pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
         let _alone = self.rotating.lock().await;
-        let (before, at) = (self.active_key(), by.at);
-        let done = self.change_signing_keys(SigningKeyChange::Promote(key), by).await?;
-        if let Some(before) = before {
-            self.retired.rcu(|all| {
-                let mut all = HashMap::clone(all);
-                all.insert(before, at);
-                all
-            });
-        }
-        Ok(done)
+        self.change_signing_keys(SigningKeyChange::Promote(key), by).await
     }
 
     /// Ends everything that a signing key signed, or without one named, everything.

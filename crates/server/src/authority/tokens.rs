@@ -1,5 +1,5 @@
 //! Issuing, checking and ending tokens. What a token may be is judged in
-//! `tegata_token::policy`; what is written, in the store.
+//! `tegata_policy`; what is written, in the store.
 
 use super::Authority;
 use crate::{
@@ -7,16 +7,19 @@ use crate::{
     metrics::IssuedToken,
 };
 use std::{fmt, sync::Arc};
+use tegata_policy::{
+    assertion::UnverifiedAssertion,
+    channel::Channel,
+    judge::{self, Credential, Grant, IssueRequest},
+    refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{By, Ended, Ending, Error, Result, RowId};
 use tegata_token::{
-    assertion::UnverifiedAssertion,
     claims::Claims,
     decide::{Active, Refused, decide},
     id::{ChannelId, ProviderId, TokenId},
-    law::Kind,
-    policy::{self, Channel, Credential, Grant, IssueRequest},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
     wire::{self, Unverified},
 };
@@ -112,12 +115,12 @@ impl Authority {
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
         let Some(channel) = self.channel(channel).await? else {
             return Err(match &request.credential {
-                Credential::Secret(secret) => policy::check_secret_of_nobody(secret).into(),
+                Credential::Secret(secret) => judge::check_secret_of_nobody(secret).into(),
                 _ => Refusal::UnknownChannel.into(),
             });
         };
         let now = self.now();
-        let grant = policy::judge(request, channel, self.audience.clone(), now)?;
+        let grant = judge::judge(request, channel, self.audience.clone(), now)?;
         if let Some(assertion) = grant.assertion() {
             self.last_used.note_key(assertion.key, now);
         }
@@ -157,7 +160,7 @@ impl Authority {
             });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
-        let prepared = !single_use && grant.channel().knows_group_of(&grant, now);
+        let prepared = !single_use && grant.knows_its_group(now);
         let grant = if prepared { grant } else { self.store.take_assertion(grant, now).await? };
         let key = self.active_key().ok_or_else(no_key)?;
         let claims = grant.stateless_claims(id, key, now);
@@ -186,10 +189,10 @@ impl Authority {
         secret: &PlainSecret,
     ) -> Result<Arc<Channel>> {
         let Some(channel) = self.channel(channel).await? else {
-            return Err(policy::check_secret_of_nobody(secret).into());
+            return Err(judge::check_secret_of_nobody(secret).into());
         };
         let now = self.now();
-        let secret = policy::check_secret(&channel, secret, now)?;
+        let secret = judge::check_secret(&channel, secret, now)?;
         self.last_used.note_secret(channel.id, secret, now);
         Ok(channel)
     }
@@ -203,7 +206,7 @@ impl Authority {
         let id = assertion.channel();
         let channel = self.channel(id).await?.ok_or(Refusal::UnknownAssertionKey)?;
         let now = self.now();
-        let checked = policy::check_assertion(&channel, assertion, &self.audience, now)?;
+        let checked = judge::check_assertion(&channel, assertion, &self.audience, now)?;
         self.take(Operation::KeyIds, &channel)?;
         self.last_used.note_key(checked.key, now);
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);

@@ -24,11 +24,12 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
+use tegata_policy::law::LAW;
 use tegata_store::figures::{DISK_TIMES, Figures, doubling};
 use tegata_token::{
     decide::{Active, Refused},
     id::Position,
-    law::{Kind, LAW},
+    kind::Kind,
 };
 
 /// The server's counters.

@@ -3,7 +3,7 @@
 use crate::world::{ADMIN_TOKEN, World};
 use http::Method;
 use serde_json::{Value, json};
-use tegata_token::law::Kind;
+use tegata_token::kind::Kind;
 
 #[tokio::test]
 async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {

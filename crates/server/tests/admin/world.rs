@@ -12,18 +12,18 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tegata_policy::{
+    assertion::UnverifiedAssertion,
+    judge::{Credential, IssueRequest},
+    secret::PlainSecret,
+};
 use tegata_server::{
     Metrics,
     api::{self, admin},
     authority::{Authority, Memory, admin_token::AdminToken, chance, source::Source},
 };
 use tegata_store::sqlite::{Options, SqliteStore};
-use tegata_token::{
-    assertion::UnverifiedAssertion,
-    law::Kind,
-    policy::{Credential, IssueRequest},
-    secret::PlainSecret,
-};
+use tegata_token::kind::Kind;
 use tempfile::TempDir;
 use tower::ServiceExt;
 

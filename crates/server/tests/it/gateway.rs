@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use reqwest::Method;
-use tegata_token::policy::ChannelState;
+use tegata_token::view::ChannelState;
 
 const BAD: &str = r#"{"message":"Authentication failed. Confirm that the access token in the authorization header is valid."}"#;
 const HOW: &str = r#"{"message":"Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'"}"#;

@@ -2,8 +2,8 @@
 
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
+use tegata_policy::channel::GroupSettings;
 use tegata_server::authority::admin::InChannel;
-use tegata_token::policy::GroupSettings;
 
 const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
 

@@ -155,10 +155,10 @@ async fn tokens_of_a_suspended_channel_read_as_ended() {
     let shop = world.channel("shop").await;
     let jws = world.v21(&shop, &[]).await.token();
     let short = world.short_lived(&shop, &[]).await.token();
-    world.set_state(&shop, tegata_token::policy::ChannelState::Suspended).await;
+    world.set_state(&shop, tegata_token::view::ChannelState::Suspended).await;
     world.verify_jws(&jws).await.is(400, REVOKED);
     world.verify_opaque(&short).await.is(400, INVALID);
-    world.set_state(&shop, tegata_token::policy::ChannelState::Deleted).await;
+    world.set_state(&shop, tegata_token::view::ChannelState::Deleted).await;
     world.verify_jws(&jws).await.is(400, REVOKED);
     assert_eq!(world.short_lived(&shop, &[]).await.status, 400);
 }

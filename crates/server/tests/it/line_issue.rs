@@ -3,7 +3,8 @@
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
 use std::collections::HashSet;
-use tegata_token::{law::ChannelType, policy::ChannelState};
+use tegata_policy::law::ChannelType;
+use tegata_token::view::ChannelState;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_is_issued_in_lines_words_and_order() {

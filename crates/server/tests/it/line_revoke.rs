@@ -135,7 +135,7 @@ async fn many_single_endings_keep_the_view_small_and_right() {
     }
     let view = world.authority().view();
     let facts = view.channel(shop.id).unwrap();
-    assert!(facts.singles.len() <= tegata_token::view::SINGLES, "{facts:?}");
+    assert!(facts.singles.len() <= tegata_policy::admit::SINGLES, "{facts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

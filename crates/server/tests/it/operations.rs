@@ -209,7 +209,7 @@ async fn a_log_that_grew_fast_is_short_again_after_a_day() {
     let world = World::new().await;
     let conn = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
-                INSERT INTO change_log SELECT -i, 0, NULL, '{}' FROM n";
+                INSERT INTO change_log SELECT -i, 0, NULL, NULL, '{}' FROM n";
     conn.execute(many, []).unwrap();
     world.advance(2 * 86_400).await;
     let left: usize =

@@ -5,7 +5,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
-use tegata_token::secret::PlainSecret;
+use tegata_policy::secret::PlainSecret;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn forty_at_once_leave_thirty_v21_tokens() {

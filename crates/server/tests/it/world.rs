@@ -9,6 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
+use tegata_policy::{jwk::AssertionKey, law::ChannelType, secret::PlainSecret};
 use tegata_server::{
     authority::{
         Authority,
@@ -22,10 +23,7 @@ use tegata_store::ChannelPatch;
 use tegata_system::http::client_for;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, SigningKeyId},
-    jwk::AssertionKey,
-    law::ChannelType,
-    policy::ChannelState,
-    secret::PlainSecret,
+    view::ChannelState,
 };
 
 /// A server on a free port of loopback, with a store of its own.

@@ -127,8 +127,9 @@ CREATE INDEX channel_facts_by_age ON channel_facts (first_until);
 CREATE TABLE change_log (
     number   INTEGER PRIMARY KEY,              -- the position's number within the epoch
     at       INTEGER NOT NULL,
-    channel  INTEGER,                          -- NULL: a signing key
-    entry    TEXT NOT NULL                     -- JSON
+    provider INTEGER,                          -- NULL: of no channel
+    channel  INTEGER,
+    change   TEXT NOT NULL                     -- JSON: see `Change`
 );
 
 -- Assertions of channels that take each one once.

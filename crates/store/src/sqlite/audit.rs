@@ -5,9 +5,8 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    AuditHead, Batch, By, Result, Sealed,
+    AuditHead, Batch, By, Event, Result, Sealed,
     audit::{Report, Seal, SealedRow, Verifier},
-    audit_event::AuditEvent,
 };
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -21,9 +20,7 @@ use tegata_token::{
 pub(super) fn write(
     tx: &Tx<'_>,
     by: &By,
-    event: &AuditEvent,
-    provider: Option<ProviderId>,
-    channel: Option<ChannelId>,
+    Event { event, provider, channel }: &Event,
 ) -> Result<()> {
     let mut detail = event.detail();
     if let (Some(reason), Some(members)) = (&by.reason, detail.as_object_mut()) {

@@ -71,7 +71,7 @@ impl Look {
             .conn
             .query_row(sql, [], |row| Ok((row.get(0)?, UnixTime(row.get(1)?), row.get(2)?)))?;
         let keys = rows::signing_keys(&self.conn)?;
-        let signing_keys = keys.into_iter().map(|(_, key)| key).collect();
+        let signing_keys = keys.into_iter().map(|it| it.key).collect();
         Ok(Standing { dev, written_at, clock_offset, signing_keys })
     }
 

@@ -5,11 +5,13 @@
 //! of their own; locks that refuse a second process.
 
 mod admin;
+mod apply;
 mod audit;
 mod backup;
 mod end;
 mod issue;
 mod known;
+mod load;
 mod lock;
 mod look;
 mod mark;
@@ -25,9 +27,10 @@ mod warnings;
 mod writer;
 
 use crate::{
-    AuditHead, AuditRow, Batch, By, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
+    AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
     GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderEnd,
-    Result, RowId, Sealed, SigningKeyChange, State, Store, TokenFilter, TokenName, TokenRow,
+    Result, RowId, Sealed, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter, TokenName,
+    TokenRow,
     audit::{Report, Seal, Verifier},
     figures::Figures,
 };
@@ -46,12 +49,20 @@ use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::Connection;
 use std::{sync::Arc, time::Duration};
+use tegata_policy::{
+    acts::{
+        Act, AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider,
+        DeleteGroup, DeleteKey, End, Form, Issue, Record, RegisterKey, ReplaceSecret, Reseal,
+        SetGroup, TakeAssertion,
+    },
+    channel::{Channel, GroupSettings, RegisteredKey},
+    judge::Grant,
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    policy::{Channel, ChannelState, Grant, GroupSettings, RegisteredKey},
-    secret::HashedSecret,
     time::UnixTime,
-    view::Entry,
+    view::ChannelState,
 };
 use writer::{Tx, Writer};
 
@@ -59,7 +70,7 @@ use writer::{Tx, Writer};
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
-    form: issue::Form,
+    form: Form,
     // Behind the writer, so that the mark says what the writer did last.
     _keeper: Option<Keeper>,
     _watch: Option<Watch>,
@@ -93,6 +104,30 @@ impl SqliteStore {
     ) -> Result<(T, Position)> {
         self.writer.act(by.at, move |tx| act(tx, &by)).await
     }
+
+    /// Runs an act whose rules are the policy's: load, decide, apply, commit.
+    async fn run<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
+    where
+        A: Act<Output: Send> + Send + 'static,
+    {
+        self.writer.act(at, move |tx| apply::run(tx, &act)).await
+    }
+
+    /// What an act would answer: decided as [`SqliteStore::run`] does, and not applied.
+    async fn decide<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
+    where
+        A: Act<Output: Send> + Send + 'static,
+    {
+        self.read(move |conn| {
+            let tx = conn.transaction().map_err(unavailable)?;
+            let (head, written_at) = read::head(&tx).map_err(unavailable)?;
+            let keys = rows::signing_keys(&tx).map_err(unavailable)?.into();
+            let locked = load::load(&tx, &keys, &act.needs()).map_err(unavailable)?;
+            let (output, _) = act.decide(&locked, at.max(written_at))?;
+            Ok((output, head))
+        })
+        .await
+    }
 }
 
 /// An answer of the store may take this long; then it is unknown. Short enough for
@@ -103,6 +138,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 impl Store for SqliteStore {
     async fn state(&self) -> Result<State> {
         self.read(read::state).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
+        let keys = self.read(|conn| rows::signing_keys(conn).map_err(unavailable)).await?;
+        Ok(keys.into_iter().map(|it| it.key).collect())
     }
 
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
@@ -179,7 +219,7 @@ impl Store for SqliteStore {
         &self,
         after: Position,
         most: usize,
-    ) -> Result<Option<Vec<(Position, Entry)>>> {
+    ) -> Result<Option<Vec<(Position, Change)>>> {
         self.read(move |conn| read::changes(conn, after, most).map_err(unavailable)).await
     }
 
@@ -201,7 +241,7 @@ impl Store for SqliteStore {
     }
 
     async fn is_writable(&self) -> Result<()> {
-        self.writer.act(UnixTime(0), |_| Ok(())).await.map(drop)
+        self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
     }
 
     async fn logs_endings(&self) -> Result<bool> {
@@ -228,13 +268,11 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        let act = move |tx: &mut Tx<'_>| issue::issue(tx, &grant, id, &form, by.as_ref());
-        self.writer.act(now, act).await.map(|(issued, _)| issued)
+        self.run(now, Issue { grant, id, form, by }).await.map(|(issued, _)| issued)
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
-        let act = move |tx: &mut Tx<'_>| issue::take_for_stateless(tx, &grant);
-        self.writer.act(now, act).await.map(|(grant, _)| grant)
+        self.run(now, TakeAssertion { grant }).await.map(|(grant, _)| grant)
     }
 
     async fn end(
@@ -244,22 +282,24 @@ impl Store for SqliteStore {
         dry_run: bool,
         by: By,
     ) -> Result<Ended> {
-        self.act(by, move |tx, by| end::end(tx, channel, &ending, dry_run, by)).await.map(ended)
+        let (at, act) = (by.at, End { channel, ending, by });
+        match dry_run {
+            true => self.decide(at, act).await,
+            false => self.run(at, act).await,
+        }
+        .map(ended)
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_provider(tx, id, &name, by);
-        self.act(by, act).await.map(|(provider, _)| provider)
+        self.run(by.at, CreateProvider { id, name, by }).await.map(|(provider, _)| provider)
     }
 
-    async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::create_channel(tx, &channel, by);
-        self.act(by, act).await.map(|(channel, _)| channel)
+    async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {
+        self.run(by.at, CreateChannel { new, by }).await.map(|(channel, _)| channel)
     }
 
     async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::change_channel(tx, id, &patch, by);
-        self.act(by, act).await.map(|(channel, _)| channel)
+        self.run(by.at, ChangeChannel { id, patch, by }).await.map(|(channel, _)| channel)
     }
 
     async fn replace_secret(
@@ -270,16 +310,13 @@ impl Store for SqliteStore {
         revoke_tokens: bool,
         by: By,
     ) -> Result<UnixTime> {
-        self.act(by, move |tx, by| {
-            admin::replace_secret(tx, id, secret, keep_previous, revoke_tokens, by)
-        })
-        .await
-        .map(|(until, _)| until)
+        let at = by.at;
+        let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
+        self.run(at, act).await.map(|(until, _)| until)
     }
 
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>, by: &By| admin::register_key(tx, channel, &key, by);
-        self.act(by, act).await.map(drop)
+        self.run(by.at, RegisterKey { channel, key, by }).await.map(drop)
     }
 
     async fn delete_key(
@@ -289,9 +326,7 @@ impl Store for SqliteStore {
         revoke_tokens: bool,
         by: By,
     ) -> Result<Ended> {
-        self.act(by, move |tx, by| admin::delete_key(tx, channel, key, revoke_tokens, by))
-            .await
-            .map(ended)
+        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(ended)
     }
 
     async fn set_group(
@@ -301,34 +336,29 @@ impl Store for SqliteStore {
         patch: GroupPatch,
         by: By,
     ) -> Result<GroupSettings> {
-        self.act(by, move |tx, by| admin::set_group(tx, channel, &group, &patch, by))
-            .await
-            .map(|(settings, _)| settings)
+        let at = by.at;
+        let act = SetGroup { channel, group, patch, by };
+        self.run(at, act).await.map(|(settings, _)| settings)
     }
 
     async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended> {
-        self.act(by, move |tx, by| admin::delete_group(tx, channel, &group, by)).await.map(ended)
+        self.run(by.at, DeleteGroup { channel, group, by }).await.map(ended)
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
-        let act = move |tx: &mut Tx<'_>, by: &By| {
-            admin::change_signing_keys(tx, &change, by).map(|removed| (removed, tx.now))
-        };
-        let ((removed, now), position) = self.act(by, act).await?;
+        let (at, act) = (by.at, ChangeSigningKeys { change, by });
+        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|removed| (removed, tx.now));
+        let ((removed, now), position) = self.writer.act(at, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
         Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
     }
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
-        self.act(by, move |tx, by| {
-            audit::write(tx, by, &event.event, event.provider, event.channel)
-        })
-        .await
-        .map(drop)
+        self.run(by.at, Record { event, by }).await.map(drop)
     }
 
     async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()> {
-        self.act(by, move |tx, by| admin::reseal(tx, &keys, by)).await.map(drop)
+        self.run(by.at, Reseal { keys, by }).await.map(drop)
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
@@ -469,15 +499,7 @@ impl Store for SqliteStore {
     }
 
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {
-        let act = move |tx: &mut Tx<'_>| {
-            let sql =
-                "UPDATE authority SET clock_offset = clock_offset + ?1 RETURNING clock_offset";
-            tx.conn
-                .prepare_cached(sql)
-                .and_then(|mut update| update.query_row([seconds], |row| row.get(0)))
-                .map_err(unavailable)
-        };
-        self.writer.act(UnixTime(0), act).await.map(|(offset, _)| offset)
+        self.run(UnixTime(0), AdvanceClock { seconds }).await.map(|(offset, _)| offset)
     }
 }
 

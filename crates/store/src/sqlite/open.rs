@@ -2,7 +2,7 @@
 //! tell an operator where one of them says no.
 
 use super::{
-    SqliteStore, issue,
+    SqliteStore,
     lock::{Fence, Lock, Watch},
     mark::{self, Backwards, Keeper, MarkFile, Own},
     readers::Readers,
@@ -21,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tegata_policy::acts::Form;
 use tegata_token::time::UnixTime;
 
 pub(super) mod migrations {
@@ -183,7 +184,7 @@ impl SqliteStore {
         let keeper = keep_mark(path, &conn, mark)?;
         let tell: writer::Tell = Box::new(keeper.tell());
         let writer = Writer::start(conn, fence, None, Vec::new(), Some(tell), Box::new(|_| {}))?;
-        let form = issue::Form { number: 0, issuer: "".into() };
+        let form = Form { number: 0, issuer: "".into() };
         Ok(Self { writer, readers, form, _keeper: Some(keeper), _watch: None, _lock: lock })
     }
 }
@@ -328,10 +329,10 @@ fn made_for_dev(conn: &Connection, dev: bool) -> rusqlite::Result<bool> {
     conn.query_row("SELECT dev FROM authority", [], |row| row.get(0))
 }
 
-fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<issue::Form> {
+fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<Form> {
     let values = params![tegata_token::wire::VERSION, issuer];
     conn.execute("INSERT OR IGNORE INTO form (version, issuer) VALUES (?1, ?2)", values)?;
     let sql = "SELECT number FROM form WHERE version = ?1 AND issuer = ?2";
     let number = conn.query_row(sql, values, |row| row.get(0))?;
-    Ok(issue::Form { number, issuer: issuer.into() })
+    Ok(Form { number, issuer: issuer.into() })
 }

@@ -2,13 +2,14 @@
 //! ids, a few channels in one transaction. How far it has come stands in a row, so
 //! that whoever finds it after a crash goes on from there.
 
-use super::{end, read, rows::unavailable, writer::Tx};
+use super::{apply::run, read, rows::unavailable, writer::Tx};
 use crate::{
-    By, Ended, Ending, Error, ProviderEnd, Result, RowId,
+    By, Ended, Ending, Error, Event, ProviderEnd, Result, RowId,
     audit_event::{AuditEvent, ProviderJob},
     endings::What,
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use tegata_policy::acts::End;
 use tegata_token::id::{Position, ProviderId};
 
 pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
@@ -27,9 +28,9 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
         })
         .map_err(unavailable)?;
     let By { actor, source, reason, .. } = by.clone();
-    tx.note_ending(What::ProviderEnd { provider, actor, source, reason });
+    tx.log(Vec::new(), vec![What::ProviderEnd { provider, actor, source, reason }]);
     let event = AuditEvent::ProviderRevoke(ProviderJob { job });
-    super::audit::write(tx, by, &event, Some(provider), None)?;
+    super::audit::write(tx, by, &Event { event, provider: Some(provider), channel: None })?;
     Ok(job)
 }
 
@@ -78,7 +79,7 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     let done = channels.len() < most;
     for &number in &channels {
         let id = super::rows::channel_id(number).map_err(unavailable)?;
-        ended += end::end(tx, id, &Ending::All, false, &by)?;
+        ended += run(tx, &End { channel: id, ending: Ending::All, by: by.clone() })?;
         done_to = number;
     }
     let here = tx.position();
@@ -87,7 +88,7 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     if done {
         super::admin::write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
         let provider = super::rows::provider_id(provider).map_err(unavailable)?;
-        tx.note_ending(What::ProviderEndDone { provider });
+        tx.log(Vec::new(), vec![What::ProviderEndDone { provider }]);
     } else {
         let sql = "UPDATE provider_end SET done_to = ?2, ended = ?3, position = ?4
                    WHERE number = ?1";

@@ -1,19 +1,22 @@
 //! Questions. Each runs on a connection of its own that only reads, beside the
 //! writer and never behind it.
 
-use super::rows::{self, unavailable};
+use super::{
+    load,
+    rows::{self, unavailable},
+};
 use crate::{
-    AuditRow, EndedBy, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
+    AuditRow, Change, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::{collections::BTreeMap, num::NonZeroU32};
+use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    key::VerifyingKey,
-    policy::{Channel, ChannelLimits},
+    key::{KeyState, VerifyingKey},
     time::UnixTime,
-    view::{ChannelFacts, Entry, Providers, View, ViewKey},
+    view::{ChannelFacts, Providers, View, ViewKey},
 };
 
 /// Everything at one position: the reads stand in one transaction.
@@ -26,7 +29,7 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
         })
         .map_err(unavailable)?;
     let keys = rows::signing_keys(&tx).map_err(unavailable)?;
-    let signing_keys: Vec<_> = keys.into_iter().map(|(_, key)| key).collect();
+    let signing_keys: Vec<_> = keys.into_iter().map(|it| it.key).collect();
     let view_keys = signing_keys
         .iter()
         .map(|row| {
@@ -40,6 +43,14 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     let channels = all_ids(&tx).map_err(unavailable)?;
     let check_rates = check_rates(&tx).map_err(unavailable)?;
     Ok(State { view, signing_keys, channels, check_rates, written_at, clock_offset })
+}
+
+/// Where the log ends, and the highest time written.
+pub(super) fn head(conn: &Connection) -> rusqlite::Result<(Position, UnixTime)> {
+    let sql = "SELECT epoch, position, written_at FROM authority";
+    conn.prepare_cached(sql)?.query_row([], |row| {
+        Ok((Position { epoch: row.get(0)?, number: row.get(1)? }, UnixTime(row.get(2)?)))
+    })
 }
 
 fn check_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
@@ -138,69 +149,42 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A channel's token rows with their state at `:now`: of each the earliest of its
-/// own end (at once or delayed) and its signing key's, if that came before it
-/// expired. Such an end is told before expiry, since it is what people ask about.
-///
-/// With `only_living` those that live, and a few whose delayed end has come, by
-/// the index of what lives: a channel's history grows without end, and the law
-/// keeps its living few.
+/// A channel's token rows, newest first, from the index of what lives or from both: a
+/// row is in one of two indexes, and both halves are asked for by name. Whether a row's
+/// token is active is not decided here; the first index alone holds every active one.
 fn token_rows(only_living: bool) -> String {
-    // A row is in one of two indexes; both halves are asked for by name.
     let table = match only_living {
-        true => "(SELECT * FROM token WHERE channel = :channel AND past = 0 AND expires_at > :now)",
+        true => "(SELECT * FROM token WHERE channel = :channel AND past = 0)",
         false => {
             "(SELECT * FROM token WHERE channel = :channel AND past = 0
               UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
         }
     };
     format!(
-        "SELECT * FROM (
-            SELECT *, CASE WHEN own <= coalesce(by_key, own) THEN own ELSE by_key END AS ended,
-                CASE WHEN own <= coalesce(by_key, own) THEN coalesce(ended_by, 'reissued')
-                    WHEN by_key IS NOT NULL THEN 'revoked' END AS how,
-                CASE WHEN own <= coalesce(by_key, own) THEN ended_act ELSE removed_act END AS act
-            FROM (
-                SELECT t.*, k.removed_act,
-                    coalesce(t.ended_at, CASE WHEN t.ends_at <= :now THEN t.ends_at END) AS own,
-                    CASE WHEN k.changed_at < t.expires_at AND (k.state = 'removed'
-                        OR (k.state = 'bounded' AND t.issued_at > k.bound))
-                        THEN k.changed_at END AS by_key
-                FROM {table} t JOIN signing_key k ON k.number = t.signing_key))"
+        "SELECT t.*, k.removed_act, k.state AS key_state, k.bound, k.changed_at AS key_since
+         FROM {table} t JOIN signing_key k ON k.number = t.signing_key"
     )
 }
 
-const TOKEN_STATE: &str = "CASE WHEN ended IS NOT NULL THEN 'ended'
-    WHEN expires_at <= :now THEN 'expired' ELSE 'active' END";
-
 fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
-    let ended = match row.get::<_, Option<String>>("how")? {
-        Some(how) => {
-            let how: EndedBy = rows::from_word(how)?;
-            Some((how, UnixTime(row.get("ended")?)))
-        }
-        None => None,
-    };
-    let expires_at = UnixTime(row.get("expires_at")?);
-    let ends_at = row.get::<_, Option<i64>>("ends_at")?.map_or(expires_at, UnixTime);
-    let state = match ended {
-        Some(_) => TokenState::Ended,
-        None if expires_at <= now => TokenState::Expired,
-        None => TokenState::Active,
-    };
+    let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("bound")?)?;
+    let times = load::times(row, (key, UnixTime(row.get("key_since")?)))?;
+    let ended = times.ended(now);
+    let act = if ended.is_some_and(|it| it.by_key) { "removed_act" } else { "ended_act" };
+    let ended_act = if ended.is_some() { row.get(act)? } else { None };
     Ok(TokenRow {
         id: rows::token_id(row.get("id")?)?,
         serial: Serial(row.get("serial")?),
         kind: rows::kind(row.get_ref("kind")?.as_str()?)?,
         group: rows::group(row.get("grp")?)?,
         assertion_key: rows::assertion_key_id(row.get("assertion_key")?)?,
-        state,
-        issued_at: UnixTime(row.get("issued_at")?),
-        expires_at: expires_at.min(ends_at),
+        state: times.state(now),
+        issued_at: times.issued_at,
+        expires_at: times.ends_at.map_or(times.expires_at, |at| at.min(times.expires_at)),
         last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
-        ended,
+        ended: ended.map(|it| (it.by, it.at)),
         ended_for: row.get::<_, Option<u64>>("ended_for")?.map(Serial),
-        ended_act: row.get("act")?,
+        ended_act,
     })
 }
 
@@ -214,23 +198,28 @@ pub(super) fn tokens(
     let rows = token_rows(filter.state == Some(TokenState::Active));
     let sql = format!(
         "{rows} WHERE serial < :before AND (:kind IS NULL OR kind = :kind)
-            AND (:group IS NULL OR grp = :group) AND (:state IS NULL OR {TOKEN_STATE} = :state)
-         ORDER BY serial DESC LIMIT :most"
+            AND (:group IS NULL OR grp = :group)
+         ORDER BY serial DESC"
     );
     let (before, most) = bounds(page);
     let values = named_params! {
         ":channel": channel.number(),
-        ":now": now.0,
         ":before": before,
         ":kind": filter.kind.map(rows::word),
         ":group": filter.group.as_ref().map(|group| group.as_str()),
-        ":state": filter.state.map(rows::word),
-        ":most": most,
     };
     let mut query = conn.prepare_cached(&sql)?;
-    let found = query
-        .query_map(values, |row| Ok((row.get::<_, RowId>("serial")?, token_row(row, now)?)))?;
-    found.collect()
+    let mut found = query.query(values)?;
+    let mut page = Vec::new();
+    while page.len() < most
+        && let Some(row) = found.next()?
+    {
+        let token = token_row(row, now)?;
+        if filter.state.is_none_or(|state| token.state == state) {
+            page.push((row.get("serial")?, token));
+        }
+    }
+    Ok(page)
 }
 
 pub(super) fn token(
@@ -240,8 +229,8 @@ pub(super) fn token(
     now: UnixTime,
 ) -> rusqlite::Result<Option<TokenRow>> {
     let one = |only_living, named: &str, name: &dyn ToSql| {
-        let values = named_params! { ":channel": channel.number(), ":now": now.0, ":name": name };
-        conn.prepare_cached(&format!("{} WHERE {named} = :name", token_rows(only_living)))?
+        let values = named_params! { ":channel": channel.number(), ":name": name };
+        conn.prepare_cached(&format!("{} WHERE t.{named} = :name", token_rows(only_living)))?
             .query_row(values, |row| token_row(row, now))
             .optional()
     };
@@ -262,7 +251,7 @@ pub(super) fn live_v21(
     now: UnixTime,
 ) -> rusqlite::Result<Vec<TokenId>> {
     let filter = TokenFilter {
-        kind: Some(tegata_token::law::Kind::V21),
+        kind: Some(tegata_token::kind::Kind::V21),
         group: group.cloned(),
         state: Some(TokenState::Active),
     };
@@ -273,19 +262,31 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens a removal of their keys ends.
+/// How many stored tokens a removal of their keys ends: those that were active but for
+/// their key, in the state that it had before.
 pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
     now: UnixTime,
 ) -> rusqlite::Result<usize> {
-    let sql = "SELECT count(*) FROM token t JOIN signing_key k ON k.number = t.signing_key
-               WHERE k.id = ?1 AND t.ended_at IS NULL AND t.expires_at > ?2
-                 AND (t.ends_at IS NULL OR t.ends_at > ?2)
-                 AND (k.bound IS NULL OR t.issued_at <= k.bound)";
+    let bounds = "SELECT number, bound FROM signing_key WHERE id = ?1";
+    let mut bounds = conn.prepare_cached(bounds)?;
+    let sql = "SELECT * FROM token WHERE signing_key = ?1 AND ended_at IS NULL";
     let mut query = conn.prepare_cached(sql)?;
-    let count = |key: &SigningKeyId| query.query_row((key.0, now.0), |row| row.get::<_, usize>(0));
-    keys.iter().map(count).sum()
+    let mut count = 0;
+    for key in keys {
+        let found = bounds.query_row([key.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let Some((number, bound)) = found.optional()? else { continue };
+        let before = match bound {
+            Some(until) => KeyState::Bounded { until: UnixTime(until) },
+            None => KeyState::Retired,
+        };
+        let mut tokens = query.query([number])?;
+        while let Some(row) = tokens.next()? {
+            count += usize::from(load::times(row, (before, now))?.is_active(now));
+        }
+    }
+    Ok(count)
 }
 
 pub(super) fn audit(
@@ -328,7 +329,7 @@ pub(super) fn changes(
     conn: &mut Connection,
     after: Position,
     most: usize,
-) -> rusqlite::Result<Option<Vec<(Position, Entry)>>> {
+) -> rusqlite::Result<Option<Vec<(Position, Change)>>> {
     let tx = conn.transaction()?;
     let (epoch, head): (u64, u64) =
         tx.query_row("SELECT epoch, position FROM authority", [], |row| {
@@ -341,13 +342,13 @@ pub(super) fn changes(
     if after.epoch != epoch || after.number < reaches_to || after.number > head {
         return Ok(None);
     }
-    let sql = "SELECT number, channel, entry FROM change_log
+    let sql = "SELECT number, change FROM change_log
                WHERE number > ?1 ORDER BY number LIMIT ?2";
     let mut query = tx.prepare_cached(sql)?;
     let found = query.query_map((after.number, most), |row| {
-        let body: String = row.get("entry")?;
+        let change: String = row.get("change")?;
         let position = Position { epoch, number: row.get("number")? };
-        Ok((position, rows::entry(row.get("channel")?, &body)?))
+        Ok((position, rows::from_json(&change)?))
     })?;
     found.collect::<rusqlite::Result<_>>().map(Some)
 }

@@ -11,6 +11,7 @@ use super::{
     Faults, MarkFile, OpenError, SqliteStore, admin, audit,
     end::{append, covered},
     issue::{self, mark_ended, rows_of},
+    known,
     lock::Lock,
     mark,
     open::{connect, fence, one_name, standing},
@@ -20,23 +21,25 @@ use super::{
     writer::{Tx, Writer},
 };
 use crate::{
-    By, ChannelPatch, EndedBy, Error, LimitsPatch, Result, SigningKeyRow,
+    By, ChannelPatch, EndedBy, Error, Event, LimitsPatch, Result, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
     endings::{self, EndingsLog, Line, Reading, Torn, What},
 };
-use rusqlite::params;
 use std::{
     collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
+use tegata_policy::{
+    acts::{Form, StoredKey},
+    channel::Channel,
+    secret::HashedSecret,
+};
 use tegata_token::{
     id::{ChannelId, SigningKeyId},
     key::KeyState,
-    policy::{Channel, ChannelState},
-    secret::HashedSecret,
     time::UnixTime,
-    view::{ChannelChange, Entry, SingleToken},
+    view::{ChannelChange, ChannelState, Scope, SingleToken},
 };
 
 /// Does once more what the endings log holds of a commit that the store does not
@@ -53,8 +56,8 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
         "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
-    let done = StoreRedone { replayed: lines.len(), ended: done.tokens };
-    audit::write(tx, &by, &AuditEvent::StoreRedo(done), None, None)
+    let event = StoreRedone { replayed: lines.len(), ended: done.tokens };
+    audit::write(tx, &by, &Event::of(AuditEvent::StoreRedo(event)))
 }
 
 /// How to make sure that no ended token lives again.
@@ -165,7 +168,7 @@ impl Recovering {
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, fence, log, Vec::new(), None, Box::new(|_| {}))?;
-        let form = issue::Form { number: 0, issuer: "".into() };
+        let form = Form { number: 0, issuer: "".into() };
         let (_keeper, _watch) = (None, None);
         let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
         let clock = match how {
@@ -252,7 +255,8 @@ fn recover(
     for &key in lost {
         admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     }
-    for key in tx.keys().to_vec() {
+    tx.reread_keys()?;
+    for StoredKey { key, .. } in tx.keys().to_vec() {
         let state = match (key.state, done.bound) {
             (KeyState::Removed, _) => continue,
             (KeyState::Bounded { until }, Some(bound)) => {
@@ -283,7 +287,7 @@ fn recover(
         ended: done.tokens,
         audit_begins_anew: audit_key_lost,
     });
-    audit::write(tx, by, &event, None, None)?;
+    audit::write(tx, by, &Event::of(event))?;
     Ok(done)
 }
 
@@ -343,9 +347,8 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
             done.secrets.insert(id);
         }
         What::AssertionKey { key, .. } => {
-            let sql = "DELETE FROM assertion_key WHERE channel = ?1 AND id = ?2";
-            done.assertion_keys += admin::write(tx, sql, params![id.number(), key.0])?;
-            super::known::key_was_deleted(tx, id, *key)?;
+            let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_life());
+            done.assertion_keys += known::delete_key(tx, id, *key, until)?;
         }
         What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
         What::Limits { limits, .. } => {
@@ -403,13 +406,14 @@ fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> 
         ChannelChange::Forget { .. } => {}
     }
     let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    append(tx, facts, Entry::Channel { channel: channel.id, change: change.clone() })?;
+    append(tx, channel, facts, change.clone())?;
     Ok(ended)
 }
 
 fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
-    let Some(key) = tx.keys().iter().find(|key| key.id == id).copied() else { return Ok(()) };
-    match (key.state, said) {
+    let found = tx.keys().iter().find(|it| it.key.id == id).map(|it| it.key.state);
+    let Some(state) = found else { return Ok(()) };
+    match (state, said) {
         (KeyState::Removed, _) => Ok(()),
         (_, KeyState::Removed) => admin::remove_key(tx, id),
         (KeyState::Bounded { until }, KeyState::Bounded { until: said }) => {

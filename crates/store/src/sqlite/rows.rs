@@ -3,17 +3,20 @@
 use crate::{Error, Provider, Sealed, SigningKeyRow};
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use tegata_policy::{
+    acts::StoredKey,
+    channel::{Channel, GroupRule, RegisteredKey, Secret},
+    jwk::AssertionKey,
+    secret::{HashedSecret, sha256},
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
-    jwk::AssertionKey,
     key::{KeyState, VerifyingKey},
-    law::Kind,
-    policy::{Channel, ChannelState, GroupRule, RegisteredKey, Secret},
-    secret::{HashedSecret, sha256},
+    kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, Entry, ViewKey},
+    view::{ChannelFacts, ChannelState},
 };
 
 /// Whatever the database says beside an answer: we do not know, and say so.
@@ -86,20 +89,25 @@ pub(super) fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
     })
 }
 
-/// All signing keys, oldest first, with their row numbers.
-pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<(i64, SigningKeyRow)>> {
+/// A signing key's state from its columns.
+pub(super) fn key_state(word: &str, bound: Option<i64>) -> rusqlite::Result<KeyState> {
+    match (word, bound) {
+        ("coming", _) => Ok(KeyState::Coming),
+        ("active", _) => Ok(KeyState::Active),
+        ("retired", _) => Ok(KeyState::Retired),
+        ("bounded", Some(until)) => Ok(KeyState::Bounded { until: UnixTime(until) }),
+        ("removed", _) => Ok(KeyState::Removed),
+        (other, _) => Err(bad(format!("a signing key in state {other}"))),
+    }
+}
+
+/// All signing keys, oldest first.
+pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
     let sql = "SELECT number, id, public, sealed, state, bound, created_at, changed_at
                FROM signing_key ORDER BY number";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([], |row| {
-        let state = match row.get::<_, String>("state")?.as_str() {
-            "coming" => KeyState::Coming,
-            "active" => KeyState::Active,
-            "retired" => KeyState::Retired,
-            "bounded" => KeyState::Bounded { until: UnixTime(row.get("bound")?) },
-            "removed" => KeyState::Removed,
-            other => return Err(bad(format!("a signing key in state {other}"))),
-        };
+        let state = key_state(&row.get::<_, String>("state")?, row.get("bound")?)?;
         let id = SigningKeyId(bytes(row.get("id")?)?);
         // Its name is its own sum (see `VerifyingKey::id`): a flipped bit is noticed.
         let public = VerifyingKey::from_bytes(bytes(row.get("public")?)?).map_err(bad)?;
@@ -114,7 +122,7 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<(i64, Sign
             created_at: UnixTime(row.get("created_at")?),
             changed_at: UnixTime(row.get("changed_at")?),
         };
-        Ok((row.get("number")?, key))
+        Ok(StoredKey { row: row.get("number")?, key })
     })?;
     rows.collect()
 }
@@ -188,7 +196,7 @@ fn assertion_keys(conn: &Connection, id: ChannelId) -> rusqlite::Result<Vec<Regi
 fn groups(
     conn: &Connection,
     id: ChannelId,
-) -> rusqlite::Result<BTreeMap<Group, tegata_token::policy::GroupSettings>> {
+) -> rusqlite::Result<BTreeMap<Group, tegata_policy::channel::GroupSettings>> {
     let sql = "SELECT name, settings FROM channel_group WHERE channel = ?1";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([id.number()], |row| {
@@ -247,36 +255,4 @@ pub(super) fn read_facts(id: ChannelId, text: &str) -> rusqlite::Result<ChannelF
 fn sum_of(id: ChannelId, facts: &str) -> String {
     let digest = sha256(&[&id.number().to_be_bytes(), facts.as_bytes()]);
     HEXLOWER.encode(&digest[..8])
-}
-
-/// The log's spelling of an entry: its channel, if it has one, and its body.
-pub(super) fn log_entry(entry: &Entry) -> (Option<u64>, String) {
-    match entry {
-        Entry::Channel { channel, change } => (Some(channel.number()), json(change)),
-        Entry::SigningKey(it) => {
-            (None, json(&LoggedKey { public: it.key.to_bytes(), state: it.state }))
-        }
-    }
-}
-
-/// And back.
-pub(super) fn entry(channel: Option<u64>, body: &str) -> rusqlite::Result<Entry> {
-    match channel {
-        Some(number) => {
-            let change: ChannelChange = from_json(body)?;
-            Ok(Entry::Channel { channel: channel_id(number)?, change })
-        }
-        None => {
-            let LoggedKey { public, state } = from_json(body)?;
-            let key = VerifyingKey::from_bytes(public).map_err(bad)?;
-            Ok(Entry::SigningKey(ViewKey { key, state }))
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct LoggedKey {
-    public: [u8; 32],
-    #[serde(flatten)]
-    state: KeyState,
 }

@@ -1,13 +1,13 @@
 //! Deleting the rows of tokens whose life has long been over. What the view says of
 //! them stands elsewhere and stays, so none of them can live again by it.
 
-use super::{rows::unavailable, writer::Tx};
+use super::{load, rows::unavailable, writer::Tx};
 use crate::{Result, RowId};
-use rusqlite::Connection;
-use tegata_token::time::UnixTime;
+use rusqlite::{Connection, OptionalExtension};
+use tegata_token::{key::KeyState, time::UnixTime};
 
-/// When a row's life is over: it was ended, or expires, or a reissue left it a delay.
-const OVER: &str = "coalesce(ended_at, min(expires_at, coalesce(ends_at, expires_at)))";
+/// When a token's life is over by itself does not hang on its signing key.
+const ANY_KEY: (KeyState, UnixTime) = (KeyState::Active, UnixTime(0));
 
 /// Rows behind `after` to delete, and where to look on. Walks the table in its order,
 /// a few rows at a time, so that no index has to be kept for it.
@@ -17,14 +17,13 @@ pub(super) fn find(
     before: UnixTime,
     most: usize,
 ) -> rusqlite::Result<(Vec<RowId>, Option<RowId>)> {
-    let sql =
-        format!("SELECT number, {OVER} < ?2 FROM token WHERE number > ?1 ORDER BY number LIMIT ?3");
-    let mut query = conn.prepare_cached(&sql)?;
-    let mut found = query.query((after, before.0, most))?;
+    let sql = "SELECT * FROM token WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let mut query = conn.prepare_cached(sql)?;
+    let mut found = query.query((after, most))?;
     let (mut over, mut last, mut seen) = (Vec::new(), None, 0);
     while let Some(row) = found.next()? {
-        let number = row.get(0)?;
-        if row.get(1)? {
+        let number = row.get("number")?;
+        if load::times(row, ANY_KEY)?.over_at() < before {
             over.push(number);
         }
         (last, seen) = (Some(number), seen + 1);
@@ -33,11 +32,18 @@ pub(super) fn find(
 }
 
 pub(super) fn delete(tx: &Tx<'_>, tokens: &[RowId], before: UnixTime) -> Result<usize> {
-    let sql = format!("DELETE FROM token WHERE number = ?1 AND {OVER} < ?2");
-    let mut delete = tx.conn.prepare_cached(&sql).map_err(unavailable)?;
+    delete_rows(tx.conn, tokens, before).map_err(unavailable)
+}
+
+fn delete_rows(conn: &Connection, tokens: &[RowId], before: UnixTime) -> rusqlite::Result<usize> {
+    let mut look = conn.prepare_cached("SELECT * FROM token WHERE number = ?1")?;
+    let mut delete = conn.prepare_cached("DELETE FROM token WHERE number = ?1")?;
     let mut gone = 0;
     for number in tokens {
-        gone += delete.execute((number, before.0)).map_err(unavailable)?;
+        let times = look.query_row([number], |row| load::times(row, ANY_KEY)).optional()?;
+        if times.is_some_and(|times| times.over_at() < before) {
+            gone += delete.execute([number])?;
+        }
     }
     Ok(gone)
 }

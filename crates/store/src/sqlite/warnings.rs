@@ -5,11 +5,11 @@ use super::{read, rows};
 use crate::{DueWarning, Holding, NewWarning, Page, RowId, TokenFilter, TokenState};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
+use tegata_policy::{channel::Channel, secret::HashedSecret};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId},
-    policy::{Channel, ChannelState},
-    secret::HashedSecret,
     time::UnixTime,
+    view::ChannelState,
 };
 
 pub(super) fn holdings(

@@ -15,23 +15,21 @@
 
 use super::{PATIENCE, lock::Fence, mark::Reached, rows::unavailable};
 use crate::{
-    Committed, Error, OnCommit, Result, SigningKeyRow, TRACES,
+    Change, Committed, Error, OnCommit, Result, TRACES,
     endings::{Commit, EndingsLog, Failed, Line, What},
     figures::Figures,
 };
 use rusqlite::{Connection, ErrorCode};
 use std::{
-    num::NonZeroU32,
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::Instant,
 };
+use tegata_policy::acts::StoredKey;
 use tegata_token::{
-    id::{ChannelId, Position, SigningKeyId},
-    key::KeyState,
+    id::{ChannelId, Position, ProviderId},
     time::UnixTime,
-    view::Entry,
 };
 use tokio::{
     sync::{
@@ -59,18 +57,12 @@ pub(super) struct Tx<'a> {
     pub conn: &'a Connection,
     /// The later of the act's own time and the highest ever written.
     pub now: UnixTime,
-    /// How many entries the acts before it in the batch appended.
+    /// How many changes the acts before it in the batch appended.
     before: usize,
     memory: &'a mut Memory,
     endings: Option<&'a mut EndingsLog>,
-}
-
-/// A signing key as issuing needs it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeyRow {
-    pub number: i64,
-    pub id: SigningKeyId,
-    pub state: KeyState,
+    /// Whether the last attempt to write came to nothing.
+    failing: bool,
 }
 
 /// What the writer knows without asking. All of it is read from the database at
@@ -78,10 +70,8 @@ pub(super) struct KeyRow {
 struct Memory {
     head: Position,
     written_at: UnixTime,
-    keys: Arc<[KeyRow]>,
-    entries: Vec<Entry>,
-    channels: Vec<ChannelId>,
-    check_rates: Vec<(ChannelId, Option<NonZeroU32>)>,
+    keys: Arc<[StoredKey]>,
+    changes: Vec<Change>,
     commits: u64,
     last_ending: u64,
     /// What the endings log is to hold of the batch.
@@ -128,9 +118,9 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        self.first = tx.memory.entries.len();
+        self.first = tx.memory.changes.len();
         let result = (self.act)(tx);
-        self.entries = tx.memory.entries.len() - self.first;
+        self.entries = tx.memory.changes.len() - self.first;
         let done = result.is_ok();
         self.result = Some(result);
         done
@@ -167,7 +157,9 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let figures = Arc::new(Figures::default());
         let own = figures.clone();
-        let mut work = Loop { conn, fence, memory, endings, tell, on_commit, figures: own };
+        let failing = false;
+        let mut work =
+            Loop { conn, fence, memory, endings, tell, on_commit, figures: own, failing };
         if !ahead.is_empty() {
             work.redo(ahead)?;
         }
@@ -254,6 +246,8 @@ struct Loop {
     tell: Option<Tell>,
     on_commit: OnCommit,
     figures: Arc<Figures>,
+    /// Whether the last attempt to write came to nothing.
+    failing: bool,
 }
 
 /// How a transaction ended.
@@ -311,13 +305,17 @@ impl Loop {
         }
         match self.commit(&mut batch) {
             Fate::Committed => {
-                self.figures.commits.observe_time(steady().duration_since(began));
-                self.figures.batches.observe(batch.len() as u64);
+                self.failing &= !self.memory.wrote;
+                if self.memory.wrote {
+                    self.figures.commits.observe_time(steady().duration_since(began));
+                    self.figures.batches.observe(batch.len() as u64);
+                }
                 self.publish();
                 batch.into_iter().for_each(|job| job.answer(Ok(before)));
                 ControlFlow::Continue(())
             }
             Fate::RolledBack(why) => {
+                self.failing = true;
                 self.figures.rolled_back.fetch_add(1, Relaxed);
                 batch.into_iter().for_each(|job| job.answer(Err(&why)));
                 self.remember()
@@ -356,13 +354,17 @@ impl Loop {
         for job in batch.iter_mut() {
             let now = job.time().max(self.memory.written_at);
             let changes = self.conn.total_changes();
-            let before = self.memory.entries.len();
+            let before = self.memory.changes.len();
             let (memory, endings) = (&mut self.memory, self.endings.as_mut());
-            let mut tx = Tx { conn: &self.conn, now, before, memory, endings };
+            let failing = self.failing;
+            let mut tx = Tx { conn: &self.conn, now, before, memory, endings, failing };
             let (done, now) = (job.run(&mut tx), tx.now);
             if done {
-                self.memory.written_at = now;
-                self.memory.wrote = true;
+                // An act that did nothing needs no commit, and its time is not kept.
+                if self.conn.total_changes() != changes {
+                    self.memory.written_at = now;
+                    self.memory.wrote = true;
+                }
             } else if self.conn.is_autocommit() {
                 let why = "the database ended the transaction by itself; is the disk full?";
                 return self.roll_back(Error::Unavailable(why.into()));
@@ -457,9 +459,7 @@ impl Loop {
     fn publish(&mut self) {
         let committed = Committed {
             position: self.memory.head,
-            entries: std::mem::take(&mut self.memory.entries),
-            channels: std::mem::take(&mut self.memory.channels),
-            check_rates: std::mem::take(&mut self.memory.check_rates),
+            changes: std::mem::take(&mut self.memory.changes),
             written_at: self.memory.wrote.then_some(self.memory.written_at),
         };
         if let Some(tell) = self.tell.as_ref().filter(|_| self.memory.wrote) {
@@ -485,9 +485,7 @@ impl Memory {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
             keys: read_keys(conn)?,
-            entries: Vec::new(),
-            channels: Vec::new(),
-            check_rates: Vec::new(),
+            changes: Vec::new(),
             commits,
             last_ending,
             endings: Vec::new(),
@@ -497,16 +495,20 @@ impl Memory {
         })
     }
 
-    /// Appends the batch's entries to the log: one range of positions, taken
+    /// Appends the batch's changes to the log: one range of positions, taken
     /// once, last of all, so that commit order is position order.
     fn write_head(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let mut log = conn.prepare_cached(
-            "INSERT INTO change_log (number, at, channel, entry) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO change_log (number, at, provider, channel, change)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
-        for entry in &self.entries {
+        for change in &self.changes {
             self.head.number += 1;
-            let (channel, body) = super::rows::log_entry(entry);
-            log.execute((self.head.number, self.written_at.0, channel, body))?;
+            let (provider, channel) = change.about().unzip();
+            let (provider, channel) =
+                (provider.map(ProviderId::number), channel.map(ChannelId::number));
+            let body = super::rows::json(change);
+            log.execute((self.head.number, self.written_at.0, provider, channel, body))?;
         }
         self.commits += 1;
         if !self.endings.is_empty() || self.logged {
@@ -531,32 +533,31 @@ fn not_logged(why: &Failed) -> Error {
     Error::Unavailable(why.to_string().into())
 }
 
-fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[KeyRow]>> {
-    let keys = super::rows::signing_keys(conn)?;
-    let row = |(number, key): (i64, SigningKeyRow)| KeyRow { number, id: key.id, state: key.state };
-    Ok(keys.into_iter().map(row).collect())
+fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[StoredKey]>> {
+    super::rows::signing_keys(conn).map(Arc::from)
 }
 
 impl Tx<'_> {
-    /// Appends an entry to the log.
-    pub fn log(&mut self, entry: Entry) {
-        self.memory.endings.extend(What::of(&entry));
-        self.memory.entries.push(entry);
+    /// Appends an act's changes to the log, and its lines to the endings log.
+    pub fn log(&mut self, changes: Vec<Change>, lines: Vec<What>) {
+        self.memory.endings.extend(lines);
+        self.memory.changes.extend(changes);
     }
 
-    /// Notes what no entry says and a restored backup would undo.
-    pub fn note_ending(&mut self, what: What) {
-        self.memory.endings.push(what);
+    /// Appends one change to the log, and what it takes away to the endings log.
+    pub fn change(&mut self, change: Change) {
+        self.log(Vec::new(), What::of(&change).into_iter().collect());
+        self.memory.changes.push(change);
     }
 
-    /// Notes that a channel's snapshot is no longer what it was.
-    pub fn touch(&mut self, channel: ChannelId) {
-        self.memory.channels.push(channel);
-    }
-
-    /// Notes how fast a channel's tokens may be checked from now on.
-    pub fn check_at(&mut self, channel: ChannelId, rate: Option<NonZeroU32>) {
-        self.memory.check_rates.push((channel, rate));
+    /// Finds out whether acts can be committed. While the last one could, nothing is
+    /// written for it: a probe must not keep the disk of an idle server busy.
+    pub fn probe(&self) -> Result<()> {
+        if !self.failing {
+            return Ok(());
+        }
+        let sql = "UPDATE authority SET commits = commits";
+        self.conn.execute(sql, []).map(drop).map_err(unavailable)
     }
 
     /// The highest time that was written before this batch.
@@ -596,7 +597,7 @@ impl Tx<'_> {
     }
 
     /// The signing keys as they stand.
-    pub fn keys(&self) -> &[KeyRow] {
+    pub fn keys(&self) -> &Arc<[StoredKey]> {
         &self.memory.keys
     }
 
@@ -611,10 +612,10 @@ impl Tx<'_> {
         self.memory.head
     }
 
-    /// The place of this act's last entry, if it has appended any so far.
+    /// The place of this act's last change, if it has appended any so far.
     pub fn position(&self) -> Option<Position> {
-        let entries = self.memory.entries.len();
+        let changes = self.memory.changes.len();
         let Position { epoch, number } = self.memory.head;
-        (entries > self.before).then(|| Position { epoch, number: number + entries as u64 })
+        (changes > self.before).then(|| Position { epoch, number: number + changes as u64 })
     }
 }

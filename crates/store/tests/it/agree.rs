@@ -1,7 +1,7 @@
 //! The one question behind most of the tests: do the rows, the facts that the
 //! view is read from, the log and what the owner was told say the same?
 
-use crate::world::World;
+use crate::world::{World, after};
 use std::collections::{BTreeMap, BTreeSet};
 use tegata_store::{Store, TokenRow, TokenState};
 use tegata_token::{
@@ -51,13 +51,14 @@ fn keys(view: &View) -> BTreeMap<SigningKeyId, KeyState> {
 pub async fn log(store: &dyn Store) -> View {
     let epoch = store.state().await.unwrap().view.position().epoch;
     let begin = Position { epoch, number: 0 };
-    let entries = store.changes(begin, usize::MAX >> 1).await.unwrap();
-    let entries = entries.expect("the log reaches back to its beginning");
-    for (at, (position, _)) in entries.iter().enumerate() {
+    let logged = store.changes(begin, usize::MAX >> 1).await.unwrap();
+    let logged = logged.expect("the log reaches back to its beginning");
+    for (at, (position, _)) in logged.iter().enumerate() {
         assert_eq!(*position, Position { epoch, number: at as u64 + 1 });
     }
-    let head = entries.last().map_or(begin, |(position, _)| *position);
-    View::new(Providers::All).after(entries.iter().map(|(_, entry)| entry), head)
+    let head = logged.last().map_or(begin, |(position, _)| *position);
+    let changes: Vec<_> = logged.into_iter().map(|(_, change)| change).collect();
+    after(&View::new(Providers::All), &changes, head)
 }
 
 /// Whether all of a world says the same of these tokens, each of which has a row.

@@ -10,15 +10,14 @@ use crate::{
 use faulty_vfs::{Call, Fault, FaultyVfs};
 use rusqlite::{Connection, OpenFlags, ffi};
 use std::time::Duration;
+use tegata_policy::{channel::GroupSettings, secret::PlainSecret};
 use tegata_store::{
     ChannelPatch, Ending, Error, Result, SigningKeyChange, Store, TokenFilter, TokenName,
     TokenState, sqlite::Faults,
 };
 use tegata_token::{
     id::{ChannelId, Position, Serial, TokenId},
-    law::Kind,
-    policy::GroupSettings,
-    secret::PlainSecret,
+    kind::Kind,
 };
 
 /// A store on a disk that can fail.

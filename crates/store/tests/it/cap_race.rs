@@ -14,13 +14,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tegata_store::{ChannelPatch, Ending, Error};
-use tegata_token::{
-    claims::Claims,
-    id::Serial,
-    law::{Kind, Law, WhenFull},
+use tegata_policy::{
+    law::{Law, WhenFull},
     refusal::Refusal,
 };
+use tegata_store::{ChannelPatch, Ending, Error};
+use tegata_token::{claims::Claims, id::Serial, kind::Kind};
 use tokio::{sync::Barrier, task::JoinSet};
 
 const TASKS: usize = 200;

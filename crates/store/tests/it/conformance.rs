@@ -115,6 +115,7 @@ cases! {
         the_owner_is_told_before_anybody_has_an_answer
         an_act_is_done_even_if_nobody_waits_for_its_answer
         an_ending_names_the_place_of_its_entry
+        what_changes_nothing_commits_nothing
         forget_drops_what_cannot_matter_and_nothing_else
         forget_drops_old_entries_of_the_log
         the_written_time_never_sinks;

@@ -24,13 +24,13 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+use tegata_policy::secret::PlainSecret;
 use tegata_store::{
     ChannelPatch, Ending, OnCommit, SigningKeyChange, Store,
     sqlite::{Faults, MarkFile, OpenError, Options, SqliteStore},
 };
 use tegata_token::{
-    claims::Claims, decide::judge, id::SigningKeyId, law::Kind, policy::ChannelState,
-    secret::PlainSecret, time::UnixTime,
+    claims::Claims, decide::judge, id::SigningKeyId, kind::Kind, time::UnixTime, view::ChannelState,
 };
 use tempfile::TempDir;
 

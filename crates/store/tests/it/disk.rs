@@ -8,7 +8,7 @@ use tegata_store::{Store, TokenName, TokenState, sqlite::SqliteStore};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
 };
 

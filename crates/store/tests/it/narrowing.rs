@@ -3,17 +3,21 @@
 
 use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
 use std::num::NonZeroU32;
+use tegata_policy::{
+    admit::SINGLES,
+    channel::{Channel, GroupSettings},
+    law::{Law, WhenFull},
+    secret::PlainSecret,
+};
 use tegata_store::{ChannelPatch, Ending, LimitsPatch, SigningKeyChange};
 use tegata_token::{
     claims::Claims,
     decide::judge,
     id::{AssertionKeyId, ProviderId, Serial, TokenId},
     key::KeyState,
-    law::{Kind, Law, WhenFull},
-    policy::{Channel, ChannelState, GroupSettings},
-    secret::PlainSecret,
+    kind::Kind,
     time::UnixTime,
-    view::SINGLES,
+    view::ChannelState,
 };
 
 /// When the acts are done.

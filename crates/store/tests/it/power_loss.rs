@@ -21,12 +21,13 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+use tegata_policy::law::Rule;
 use tegata_store::{ChannelPatch, Ending, Error, Store, sqlite::Faults};
 use tegata_token::{
     claims::Claims,
     decide::judge,
     id::{ChannelId, TokenId},
-    law::Kind,
+    kind::Kind,
 };
 use tokio::sync::Notify;
 
@@ -268,7 +269,7 @@ async fn missing(loss: &Loss) -> Vec<String> {
         missing.push(format!("audited: {} acts, found {audited}", must.audited));
     }
     for (&(channel, kind), &living) in &whole.living {
-        let most = kind.rule().cap.unwrap().most;
+        let most = Rule::of(kind).cap.unwrap().most;
         if living > most {
             missing.push(format!("capped: {living} {kind} tokens live in {channel}"));
         }

@@ -8,7 +8,8 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use tegata_token::{assertion::UnverifiedAssertion, id::AssertionKeyId, jwk::AssertionKey};
+use tegata_policy::{assertion::UnverifiedAssertion, jwk::AssertionKey};
+use tegata_token::id::AssertionKeyId;
 
 /// An RSA key pair.
 pub struct Signer(KeyPair);

@@ -6,14 +6,14 @@ use crate::{
     world::{ALL, Ask, NOW, World, by, refusal},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use tegata_policy::refusal::Refusal;
 use tegata_store::{
     EndedBy, Ending, Store,
     sqlite::{self, OpenError, SqliteStore},
 };
 use tegata_token::{
     id::{ProviderId, TokenId},
-    law::Kind,
-    refusal::Refusal,
+    kind::Kind,
     time::DAY,
     view::ChannelFacts,
 };

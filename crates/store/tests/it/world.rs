@@ -14,18 +14,22 @@ use std::{
     },
     task::Poll,
 };
-use tegata_store::{
-    By, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result, RowId,
-    Sealed, SigningKeyChange, SigningKeyRow, Store, TokenFilter, TokenRow, TokenState,
-};
-use tegata_token::{
+use tegata_policy::{
     assertion::Audience,
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
-    key::{KeyState, SigningKey},
-    law::{ChannelType, Kind},
-    policy::{Channel, Credential, Grant, IssueRequest, RegisteredKey, judge},
+    channel::{Channel, RegisteredKey},
+    judge::{Credential, Grant, IssueRequest, judge},
+    law::ChannelType,
     refusal::Refusal,
     secret::PlainSecret,
+};
+use tegata_store::{
+    By, Change, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result,
+    RowId, Sealed, SigningKeyChange, SigningKeyRow, Store, TokenFilter, TokenRow, TokenState,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey},
+    kind::Kind,
     time::UnixTime,
     view::{Providers, View},
 };
@@ -111,6 +115,12 @@ pub struct Heard {
     pub written_at: UnixTime,
 }
 
+/// The view after some changes, the last of which stands at `position`.
+pub fn after(view: &View, changes: &[Change], position: Position) -> View {
+    let entries = changes.iter().filter_map(|change| change.entry().unwrap());
+    view.after(&entries.collect::<Vec<_>>(), position)
+}
+
 /// An administrator, at a moment.
 pub fn by(at: UnixTime) -> By {
     By { actor: "administrator".into(), source: None, reason: None, at }
@@ -167,8 +177,8 @@ impl Told {
         let Position { epoch, number } = commit.position;
         let before = heard.view.position();
         assert!(epoch == before.epoch || before.epoch == 0, "another epoch");
-        assert_eq!(number, before.number + commit.entries.len() as u64, "a gap in the log");
-        heard.view = heard.view.after(&commit.entries, commit.position);
+        assert_eq!(number, before.number + commit.changes.len() as u64, "a gap in the log");
+        heard.view = after(&heard.view, &commit.changes, commit.position);
         if let Some(at) = commit.written_at {
             assert!(at >= heard.written_at, "the written time sank");
             heard.written_at = at;
@@ -293,7 +303,7 @@ impl World {
             Kind::LongLived => Credential::Administrator { delay: ask.delay },
         };
         let idempotency =
-            ask.key.as_ref().map(|key| tegata_token::secret::sha256(&[key.as_bytes()]));
+            ask.key.as_ref().map(|key| tegata_policy::secret::sha256(&[key.as_bytes()]));
         IssueRequest { kind: ask.kind, credential, group: ask.group.clone(), idempotency }
     }
 

@@ -1,7 +1,7 @@
 //! What a view says after which entries: floors, folds, single endings, and what
 //! may be forgotten. The random histories say that it adds up; these cases say how.
 
-use crate::channel::{NOW, group, id, live};
+use crate::channel::{NOW, group, id};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tegata_token::{
@@ -9,11 +9,10 @@ use tegata_token::{
     decide::{Refused, judge},
     id::{AssertionKeyId, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey, VerifyingKey},
-    law::Kind,
-    policy::{ChannelState, Live},
+    kind::Kind,
     time::{DAY, UnixTime},
     view::{
-        ChannelChange, ChannelFacts, Entry, Floor, How, Providers, SINGLES, Scope, Single,
+        ChannelChange, ChannelFacts, ChannelState, Entry, Floor, How, Providers, Scope, Single,
         SingleToken, View, ViewKey,
     },
 };
@@ -62,10 +61,6 @@ fn floor(scope: Scope, below: u64, from: Option<UnixTime>) -> ChannelChange {
 
 fn kind(kind: Kind) -> Scope {
     Scope::Kind { kind }
-}
-
-fn single(kind: Kind, serial: u64) -> (Kind, Serial, UnixTime) {
-    (kind, Serial(serial), NOW.plus(30 * DAY))
 }
 
 // ---- floors
@@ -138,89 +133,6 @@ fn a_floor_that_says_less_changes_nothing() {
     }
 }
 
-// ---- folds
-
-/// Ends the tokens at these places by whatever entry the facts choose, while
-/// those `living` live and the 1,000th is the next to be issued.
-fn end(facts: &mut ChannelFacts, kind: Kind, serials: &[u64], living: &[u64]) -> ChannelChange {
-    end_before(1_000, facts, kind, serials, living)
-}
-
-fn end_before(
-    next: u64,
-    facts: &mut ChannelFacts,
-    kind: Kind,
-    serials: &[u64],
-    living: &[u64],
-) -> ChannelChange {
-    let ends: Vec<_> = serials.iter().map(|&serial| single(kind, serial)).collect();
-    let living: Vec<Live> = living.iter().map(|&serial| live(kind, serial, None)).collect();
-    let change = facts.end_singly(&ends, &living, Serial(next), NOW);
-    facts.apply(&change);
-    change
-}
-
-#[test]
-fn endings_are_single_up_to_the_limit_and_then_fold() {
-    let few: Vec<u64> = (1..=SINGLES as u64).collect();
-    let mut facts = ChannelFacts::default();
-    let change = end(&mut facts, Kind::V21, &few, &[50, 51]);
-    assert!(matches!(change, ChannelChange::Ended { .. }));
-    assert_eq!(facts.singles.len(), SINGLES);
-    let change = end(&mut facts, Kind::V21, &[50], &[51]);
-    assert!(matches!(change, ChannelChange::Floor { .. }));
-    assert_eq!((facts.singles.len(), facts.floors.len()), (0, 1));
-    for serial in (1..=50).chain(52..1_000) {
-        assert!(!lives(&facts, &token(Kind::V21, serial, None)), "{serial}");
-    }
-    assert!(lives(&facts, &token(Kind::V21, 51, None)), "said to live");
-    assert!(lives(&facts, &token(Kind::V21, 1_000, None)), "issued later");
-}
-
-#[test]
-fn a_fold_is_about_its_kind_alone() {
-    let mut facts = ChannelFacts::default();
-    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
-    for kind in [Kind::Stateless, Kind::ShortLived, Kind::LongLived] {
-        assert!(lives(&facts, &token(kind, 5, None)));
-    }
-}
-
-#[test]
-fn a_token_that_a_fold_left_living_can_still_end() {
-    let mut facts = ChannelFacts::default();
-    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[30, 31]);
-    end(&mut facts, Kind::V21, &[30], &[31]);
-    assert!(!lives(&facts, &token(Kind::V21, 30, None)));
-    assert!(lives(&facts, &token(Kind::V21, 31, None)));
-}
-
-#[test]
-fn two_folds_leave_living_what_both_leave_living() {
-    let mut facts = ChannelFacts::default();
-    let folded: Vec<u64> = (1..=20).collect();
-    end_before(35, &mut facts, Kind::V21, &folded, &[30, 31, 32]);
-    end(&mut facts, Kind::V21, &(40..=60).collect::<Vec<_>>(), &[31, 32, 70]);
-    assert_eq!(facts.floors.len(), 1);
-    let living: Vec<u64> =
-        (1..=999).filter(|&it| lives(&facts, &token(Kind::V21, it, None))).collect();
-    assert_eq!(living, [31, 32, 70]);
-}
-
-#[test]
-fn a_fold_takes_nothing_back_from_a_delayed_floor_or_a_plain_one() {
-    let at = NOW.plus(60);
-    let mut facts =
-        after([floor(kind(Kind::LongLived), 5, None), floor(kind(Kind::LongLived), 40, Some(at))]);
-    let living: Vec<Live> = [3, 30, 50].iter().map(|&it| live(Kind::LongLived, it, None)).collect();
-    let ends: Vec<_> = (6..=20).map(|it| single(Kind::LongLived, it)).collect();
-    facts.apply(&facts.end_singly(&ends, &living, Serial(1_000), NOW));
-    assert!(!lives(&facts, &token(Kind::LongLived, 3, None)), "below the plain floor");
-    assert_eq!(said(&facts, &token(Kind::LongLived, 30, None), NOW), Ok(at));
-    let of_50 = token(Kind::LongLived, 50, None);
-    assert_eq!(said(&facts, &of_50, NOW), Ok(of_50.expires_at));
-}
-
 // ---- stateless tokens, states
 
 #[test]
@@ -271,7 +183,9 @@ fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
         floor(Scope::Group { group: group("a") }, 10, None),
         floor(kind(Kind::LongLived), 10, None),
     ]);
-    end(&mut facts, Kind::ShortLived, &[4], &[]);
+    let stored = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(4) };
+    let single = Single { token: stored, until: NOW.plus(30 * DAY) };
+    facts.apply(&ChannelChange::Ended { tokens: vec![single] });
     let held = |at: i64| {
         let mut facts = facts.clone();
         facts.apply(&ChannelChange::Forget { expired_by: NOW.plus(at) });
@@ -283,14 +197,6 @@ fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
     // the single ending.
     assert_eq!([held(30 * DAY - 1), held(30 * DAY)], [3, 1]);
     assert_eq!([held(36_525 * DAY - 1), held(36_525 * DAY)], [1, 0]);
-}
-
-#[test]
-fn a_fold_is_held_as_long_as_what_it_folded() {
-    let mut facts = ChannelFacts::default();
-    end(&mut facts, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
-    facts.apply(&ChannelChange::Forget { expired_by: NOW.plus(30 * DAY - 1) });
-    assert!(!lives(&facts, &token(Kind::V21, 7, None)));
 }
 
 #[test]
@@ -312,7 +218,8 @@ fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
 #[test]
 fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
     let view = View::new(Providers::All);
-    let entry = |change| Entry::Channel { channel: id(), change };
+    let provider = ProviderId::from_number(77).unwrap();
+    let entry = |change| Entry::Channel { provider, channel: id(), change };
     let ended = view.after(&[entry(floor(Scope::Channel, 10, None))], Position::default());
     assert_eq!((ended.channels(), ended.facts()), (1, 1));
     let forget = entry(ChannelChange::Forget { expired_by: UnixTime(i64::MAX) });
@@ -327,7 +234,8 @@ fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
         let token = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
         ChannelChange::Ended { tokens: vec![Single { token, until: NOW.plus(9) }] }
     };
-    let entry = |change| Entry::Channel { channel: id(), change };
+    let provider = ProviderId::from_number(77).unwrap();
+    let entry = |change| Entry::Channel { provider, channel: id(), change };
     let view = View::new(Providers::All)
         .after(&[entry(single(3)), entry(single(4)), entry(single(4))], Position::default());
     assert_eq!(view.facts(), 2);

@@ -1,10 +1,7 @@
 //! The two wire forms: what is written reads back as it was, and whatever
 //! differs from it in a single bit is refused.
 
-use crate::{
-    channel::{NOW, OWN_URL, group, id},
-    signer::base64url,
-};
+use crate::channel::{NOW, OWN_URL, base64url, group, id};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proptest::prelude::*;
@@ -14,7 +11,7 @@ use tegata_token::{
     decide::{Refused, Signatures, decide},
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey},
-    law::{Form, Kind},
+    kind::{Form, Kind},
     time::UnixTime,
     view::{Providers, View, ViewKey},
     wire::{LONGEST, Malformed, Unverified, VERSION, write},
@@ -69,7 +66,7 @@ prop_compose! {
         issued_at in 0..1_i64 << 47,
         life in 0..1_i64 << 47,
     ) -> Claims {
-        let is_jws = kind.rule().form == Form::Jws;
+        let is_jws = kind.form() == Form::Jws;
         Claims {
             id: TokenId(id),
             kind,
@@ -239,7 +236,7 @@ fn a_token_that_names_another_key_than_signed_it_is_refused() {
     for claims in samples() {
         let token = written(&claims);
         let other = OTHER_KEY.public().id();
-        let renamed = match claims.kind.rule().form {
+        let renamed = match claims.kind.form() {
             Form::Jws => {
                 let (header, payload) = parts_of(&token[..token.rfind('.').unwrap()]);
                 signed_jws(&header.replace(&claims.key.to_string(), &other.to_string()), &payload)
@@ -364,7 +361,7 @@ fn a_jwt_library_checks_our_jws_by_our_jwk_and_reads_its_claims() {
     rules.set_issuer(&[OWN_URL]);
     rules.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
     rules.validate_exp = false; // The cases take place at a time of their own.
-    for claims in samples().into_iter().filter(|it| it.kind.rule().form == Form::Jws) {
+    for claims in samples().into_iter().filter(|it| it.kind.form() == Form::Jws) {
         let token = written(&claims);
         let read = jsonwebtoken::decode::<serde_json::Value>(&token, &key, &rules).unwrap();
         assert_eq!(read.header.typ.as_deref(), Some("at+jwt"));

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::DeflateEncoder, write::GzEncoder, write::ZlibEncoder};
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 use std::io::Write;
-use tegata_token::law::Kind;
+use tegata_token::kind::Kind;
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

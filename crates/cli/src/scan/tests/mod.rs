@@ -9,7 +9,7 @@ use tegata_token::{
     claims::Claims,
     id::{ChannelId, ProviderId, Serial, TokenId},
     key::SigningKey,
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
     wire::write,
 };

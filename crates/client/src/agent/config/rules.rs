@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
-use tegata_token::{id::Group, law::Kind};
+use tegata_token::{id::Group, kind::Kind};
 
 /// How many groups fit on one channel: 30 tokens of a kind, two a group.
 const GROUPS_THAT_FIT: usize = 15;
@@ -137,7 +137,7 @@ impl Config {
                 "channel {channel}: {} groups of {} tokens, but no more than \
                  {GROUPS_THAT_FIT} fit, two tokens each; use another channel for some",
                 groups.len(),
-                kind.rule().name
+                kind.name()
             )
         });
         too_many.chain(self.shared_groups()).collect()

@@ -10,7 +10,7 @@ use crate::{
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use std::sync::Arc;
-use tegata_token::secret::PlainSecret;
+use tegata_policy::secret::PlainSecret;
 
 /// What an administrator's request is checked by.
 pub struct Gate {

@@ -8,10 +8,8 @@ use crate::api::admin::{
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
-use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group},
-    jwk::AssertionKey,
-};
+use tegata_policy::jwk::AssertionKey;
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 use utoipa::{IntoParams, ToSchema};
 
 /// An assertion signing key to be registered.

@@ -18,12 +18,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::num::NonZeroU32;
+use tegata_policy::law::{ChannelType, Law, WhenFull};
 use tegata_store::{ChannelPatch, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
-    law::{ChannelType, Law, WhenFull},
-    policy::ChannelState,
     time::DAY,
+    view::ChannelState,
 };
 use utoipa::ToSchema;
 

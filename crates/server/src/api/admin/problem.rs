@@ -9,8 +9,8 @@ use http::{
 };
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap};
+use tegata_policy::{jwk::BadJwk, refusal::Refusal};
 use tegata_store::Error;
-use tegata_token::{jwk::BadJwk, refusal::Refusal};
 use utoipa::{
     IntoResponses, ToSchema,
     openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder},

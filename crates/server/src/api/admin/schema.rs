@@ -5,7 +5,7 @@
 //! read from them beside its reader. A test holds both against the real thing.
 
 use std::borrow::Cow;
-use tegata_token::law::LAW;
+use tegata_policy::law::LAW;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},

@@ -15,11 +15,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
+use tegata_policy::law::LONGEST_DELAY;
 use tegata_store::TokenFilter;
-use tegata_token::{
-    id::{ChannelId, TokenId},
-    law::LONGEST_DELAY,
-};
+use tegata_token::id::{ChannelId, TokenId};
 use utoipa::ToSchema;
 
 /// How to make a new long-lived token.

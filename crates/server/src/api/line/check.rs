@@ -12,10 +12,10 @@ use axum::extract::{RawQuery, State};
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
+use tegata_token::kind;
 use tegata_token::{
     decide::Active,
     id::{ChannelId, TokenId},
-    law,
     wire::Malformed,
 };
 
@@ -27,8 +27,8 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match fields::form_of(token) {
-        law::Form::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
-        law::Form::Opaque(_) => Err(Malformed::OtherShape.into()),
+        kind::Form::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
+        kind::Form::Opaque(_) => Err(Malformed::OtherShape.into()),
     };
     app.metrics.checks_jws.count(&checked);
     match checked {
@@ -45,8 +45,8 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match fields::form_of(token) {
-        law::Form::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
-        law::Form::Jws => Err(Malformed::OtherShape.into()),
+        kind::Form::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
+        kind::Form::Jws => Err(Malformed::OtherShape.into()),
     };
     app.metrics.checks_opaque.count(&checked);
     match checked {
@@ -70,7 +70,7 @@ fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
     ok(&Answer {
         client_id: active.claims.channel,
         expires_in: active.until.since(app.authority.now()).max(0),
-        scope: active.claims.kind.rule().scope,
+        scope: active.claims.kind.scope(),
     })
 }
 

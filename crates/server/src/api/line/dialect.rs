@@ -15,9 +15,8 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
-use tegata_token::{
-    assertion::BadAssertion, decide::Refused, id::ChannelId, refusal::Refusal, wire::Malformed,
-};
+use tegata_policy::{assertion::BadAssertion, refusal::Refusal};
+use tegata_token::{decide::Refused, id::ChannelId, wire::Malformed};
 
 /// What was shown on which operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 use super::dialect::{Shown, Wrong};
 use crate::api::{form::Form, header};
 use http::HeaderMap;
-use tegata_token::{
+use tegata_policy::{
     assertion::{BadAssertion, UnverifiedAssertion},
-    id::{BadName, ChannelId, Group},
-    law::{Form as TokenForm, LAW},
     secret::PlainSecret,
+};
+use tegata_token::{
+    id::{BadName, ChannelId, Group},
+    kind::{Form as TokenForm, Kind},
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -56,7 +58,7 @@ pub fn idempotency(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Wrong> {
 
 /// In which form a string would be a token of ours, judged by its head alone.
 pub fn form_of(token: &str) -> TokenForm {
-    let opaque = LAW.iter().map(|rule| rule.form).find(|form| match form {
+    let opaque = Kind::all().map(Kind::form).find(|form| match form {
         TokenForm::Opaque(prefix) => token.starts_with(prefix),
         TokenForm::Jws => false,
     });

@@ -14,12 +14,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
+use tegata_policy::judge::{Credential, IssueRequest};
 use tegata_store::TRACES;
-use tegata_token::{
-    id::ChannelId,
-    law::Kind,
-    policy::{Credential, IssueRequest},
-};
+use tegata_token::{id::ChannelId, kind::Kind};
 use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
@@ -159,7 +156,7 @@ impl Asked {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
-        let (name, id) = (self.kind.rule().name, field::display(channel));
+        let (name, id) = (self.kind.name(), field::display(channel));
         let span =
             tracing::info_span!(target: TRACES, "issue", tegata.kind = name, tegata.channel = id);
         let issued = issued.instrument(span).await;

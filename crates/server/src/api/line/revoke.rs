@@ -13,7 +13,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
-use tegata_token::{claims::Claims, decide::Refused, law, wire::Malformed};
+use tegata_token::kind;
+use tegata_token::{claims::Claims, decide::Refused, wire::Malformed};
 
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
 pub async fn jws(
@@ -29,8 +30,8 @@ pub async fn jws(
     let proof = app.authority.check_secret(channel, &secret).await;
     proof.map_err(|error| Wrong::judged(&app, error, shown, source, channel))?;
     match fields::form_of(token) {
-        law::Form::Jws => {}
-        law::Form::Opaque(_) => return Err(Wrong::NotJws),
+        kind::Form::Jws => {}
+        kind::Form::Opaque(_) => return Err(Wrong::NotJws),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) if claims.channel == channel => {
@@ -55,8 +56,8 @@ pub async fn opaque(
     let form = Form::of_body(&headers, &body)?;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     match fields::form_of(token) {
-        law::Form::Opaque(_) => {}
-        law::Form::Jws => return Err(Wrong::NotOpaque),
+        kind::Form::Opaque(_) => {}
+        kind::Form::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,

@@ -5,11 +5,10 @@ use super::{
     permission::Act,
 };
 use crate::authority::chance;
+use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
 use tegata_store::{Ending, Error};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
-    jwk::AssertionKey,
-    policy::RegisteredKey,
     time::UnixTime,
 };
 

@@ -6,13 +6,12 @@ use super::{
     permission::Act,
 };
 use crate::authority::{chance, limits::Resting};
+use tegata_policy::{channel::Channel, law::ChannelType, secret::PlainSecret};
 use tegata_store::{ChannelPatch, Ending, Error, Holding, NewChannel, Page, RowId};
 use tegata_token::{
     id::{ChannelId, ProviderId},
-    law::ChannelType,
-    policy::{Channel, ChannelState},
-    secret::PlainSecret,
     time::UnixTime,
+    view::ChannelState,
 };
 
 /// A channel with what belongs to it alone.

@@ -11,7 +11,7 @@ use tegata_token::{
     claims::Claims,
     decide::{self, Refused},
     id::{ChannelId, SigningKeyId, TokenId},
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
     view::How,
 };

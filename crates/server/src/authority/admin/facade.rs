@@ -3,11 +3,11 @@
 use super::permission::{Act, permits};
 use crate::authority::{Authority, actor::Actor, source::Source};
 use std::sync::Arc;
+use tegata_policy::channel::{Channel, RegisteredKey};
 use tegata_store::{By, Ended, Ending, Holding};
 use tegata_token::{
     id::{ChannelId, Position},
-    law::Kind,
-    policy::{Channel, RegisteredKey},
+    kind::Kind,
 };
 
 /// Administration on behalf of one actor.

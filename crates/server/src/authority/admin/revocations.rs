@@ -6,14 +6,14 @@ use super::{
 };
 use crate::authority::{actor::Actor, limits::Operation, tokens::ending_of};
 use prometheus_client::metrics::counter::Counter;
+use tegata_policy::refusal::Refusal;
 use tegata_store::{Ended, Ending, Error as StoreError, Page};
 use tegata_token::{
     claims::Claims,
     decide::{Refused, judge},
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
-    law::Kind,
-    refusal::Refusal,
+    kind::Kind,
 };
 
 /// What to revoke within a channel.

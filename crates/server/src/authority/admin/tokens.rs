@@ -5,12 +5,15 @@ use super::{
     permission::Act,
 };
 use crate::{authority::tokens::Token, metrics::NotIssued};
+use tegata_policy::{
+    admit::{Live, admit},
+    judge::{Credential, IssueRequest},
+    refusal::Refusal,
+};
 use tegata_store::{Ended, Error, Page, RowId, TokenFilter, TokenName, TokenRow, TokenState};
 use tegata_token::{
     id::{ChannelId, TokenId},
-    law::Kind,
-    policy::{self, Credential, IssueRequest, Live},
-    refusal::Refusal,
+    kind::Kind,
 };
 
 impl Admin {
@@ -82,7 +85,7 @@ impl Admin {
         let live: Vec<Live> = rows.into_iter().map(|(_, row)| live(row)).collect();
         let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
         // It asks for no group, so there is none to find a place for.
-        let admitted = policy::admit(&grant, &live, 0, next, now).map_err(Error::from)?;
+        let admitted = admit(&grant, &live, 0, next, now).map_err(Error::from)?;
         let ended = Ended { tokens: admitted.ends.len(), ..self.nothing() };
         Ok(Revocation::new(ended, false, true))
     }

@@ -27,10 +27,10 @@ use std::{
 };
 use storm::{Held, Rest, Storm, Who};
 use table::Table;
+use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
     id::{ChannelId, Group},
-    law::Kind,
-    policy::{Channel, ChannelLimits},
+    kind::Kind,
 };
 use wait::SECOND;
 pub use wait::TooFast;

@@ -12,7 +12,8 @@
 
 use super::{table, wait::TooFast};
 use std::num::NonZeroU32;
-use tegata_token::{id::Group, law::GROUPS};
+use tegata_policy::law::GROUPS;
+use tegata_token::id::Group;
 
 /// How many issues of a kind a channel may have, and what comes then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

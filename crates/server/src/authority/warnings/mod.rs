@@ -9,11 +9,11 @@ pub mod job;
 pub mod webhook;
 
 use std::time::Duration;
+use tegata_policy::{channel::RegisteredKey, law::LONGEST_DELAY};
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
     id::{AssertionKeyId, TokenId},
-    law::{Kind, LONGEST_DELAY},
-    policy::RegisteredKey,
+    kind::Kind,
     time::{DAY, UnixTime},
 };
 

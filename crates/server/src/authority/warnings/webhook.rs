@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
+use tegata_policy::secret::sha256;
 use tegata_store::DueWarning;
-use tegata_token::{secret::sha256, time::UnixTime};
+use tegata_token::time::UnixTime;
 
 /// An answer that takes longer is no answer.
 const PATIENCE: Duration = Duration::from_secs(10);

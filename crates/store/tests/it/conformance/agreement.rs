@@ -11,17 +11,20 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use std::collections::BTreeMap;
+use tegata_policy::{
+    channel::GroupSettings,
+    law::{Law, WhenFull},
+    secret::PlainSecret,
+};
 use tegata_store::{ChannelPatch, Ending, Error, SigningKeyChange, TokenState};
 use tegata_token::{
     claims::Claims,
     decide::{Refused, judge},
     id::{AssertionKeyId, Group, Serial, TokenId},
     key::KeyState,
-    law::{Kind, Law, WhenFull},
-    policy::{ChannelState, GroupSettings},
-    secret::PlainSecret,
+    kind::Kind,
     time::{DAY, UnixTime},
-    view::Scope,
+    view::{ChannelState, Scope},
 };
 
 /// One step of a history. Numbers choose among what is there at that moment.
@@ -316,7 +319,7 @@ impl History {
                 let Ok(grant) = self.world.judge(&shop, &ask).await else {
                     return self.saw("refused");
                 };
-                let new = !grant.channel().knows_group_of(&grant, now);
+                let new = !grant.knows_its_group(now);
                 let grant = match by_key || new {
                     true => self.world.take_assertion(grant, now).await.unwrap(),
                     false => grant,
@@ -346,7 +349,7 @@ impl History {
             Act::Register { group } => {
                 if self.second[at].is_none() {
                     let key = AssertionKeyId(u128::from(self.world.fresh()).to_be_bytes());
-                    let key = tegata_token::policy::RegisteredKey {
+                    let key = tegata_policy::channel::RegisteredKey {
                         id: key,
                         group: group_of(group),
                         key: SIGNERS[1].public(),

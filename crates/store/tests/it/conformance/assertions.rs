@@ -2,12 +2,9 @@
 
 use crate::world::{Ask, NOW, Shop, World, refusal};
 use std::sync::Arc;
+use tegata_policy::{law::WhenFull, refusal::Refusal};
 use tegata_store::ChannelPatch;
-use tegata_token::{
-    law::{Kind, WhenFull},
-    refusal::Refusal,
-    time::DAY,
-};
+use tegata_token::{kind::Kind, time::DAY};
 
 async fn strict(world: &World) -> Shop {
     let shop = world.shop().await;

@@ -1,6 +1,13 @@
 //! Endings: one token, a group, a kind, a key, all.
 
 use crate::world::{Ask, NOW, Shop, World, by, group, refusal, signing_key};
+use tegata_policy::{
+    admit::SINGLES,
+    channel::GroupSettings,
+    law::{ChannelType, GROUPS, STATELESS_ENDINGS},
+    refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{
     ChannelPatch, EndedBy, Ending, Error, NewChannel, Page, SigningKeyChange, TokenFilter,
     TokenState,
@@ -9,12 +16,9 @@ use tegata_token::{
     claims::Claims,
     decide::judge,
     id::{AssertionKeyId, Serial, TokenId},
-    law::{ChannelType, GROUPS, Kind, STATELESS_ENDINGS},
-    policy::{ChannelState, GroupSettings},
-    refusal::Refusal,
-    secret::PlainSecret,
+    kind::Kind,
     time::DAY,
-    view::SINGLES,
+    view::ChannelState,
 };
 
 /// A channel with tokens of every sort: kinds, groups, keys.
@@ -140,7 +144,7 @@ pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: W
     let shop = world.shop().await;
     let ask = |at| Ask::new(Kind::Stateless).group("blue").at(at);
     let grant = world.grant(&shop, &ask(NOW)).await;
-    assert!(!grant.channel().knows_group_of(&grant, NOW), "its row is not there yet");
+    assert!(!grant.knows_its_group(NOW), "its row is not there yet");
     let grant = world.take_assertion(grant, NOW).await.unwrap();
     let token = grant.stateless_claims(TokenId([5; 16]), signing_key(1).id, NOW);
     let names = async |at| {
@@ -151,11 +155,11 @@ pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: W
     // For a day no further use writes anything.
     let commits = world.told.heard().commits.len();
     let later = world.grant(&shop, &ask(NOW.plus(DAY))).await;
-    assert!(later.channel().knows_group_of(&later, NOW.plus(DAY)));
+    assert!(later.knows_its_group(NOW.plus(DAY)));
     assert_eq!(world.told.heard().commits.len(), commits);
     let stale = NOW.plus(DAY + 1);
     let later = world.grant(&shop, &ask(stale)).await;
-    assert!(!later.channel().knows_group_of(&later, stale), "its row is to be renewed");
+    assert!(!later.knows_its_group(stale), "its row is to be renewed");
 
     let ended = world.end(shop.id, Ending::Group(group("blue")), false, by(NOW)).await.unwrap();
     assert_eq!(ended.tokens, 0);

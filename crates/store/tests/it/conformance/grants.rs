@@ -2,15 +2,18 @@
 //! issue: it is judged again, inside the transaction.
 
 use crate::world::{Ask, NOW, World, by, group, refusal};
+use tegata_policy::{
+    channel::GroupSettings,
+    law::{Law, WhenFull},
+    refusal::Refusal,
+    secret::PlainSecret,
+};
 use tegata_store::{ChannelPatch, Ending};
 use tegata_token::{
     decide::{Refused, judge},
     id::{SigningKeyId, TokenId},
-    law::{Kind, Law, WhenFull},
-    policy::{ChannelState, GroupSettings},
-    refusal::Refusal,
-    secret::PlainSecret,
-    view::How,
+    kind::Kind,
+    view::{ChannelState, How},
 };
 
 pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
@@ -114,7 +117,7 @@ pub async fn a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_i
 pub async fn a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it(world: World) {
     let shop = world.shop().await;
     let key: SigningKeyId = crate::world::signing_key(1).id;
-    let claims = |grant: &tegata_token::policy::Grant| {
+    let claims = |grant: &tegata_policy::judge::Grant| {
         grant.stateless_claims(TokenId([world.fresh() as u8; 16]), key, NOW)
     };
     let before = world.grant(&shop, &Ask::new(Kind::Stateless)).await;

@@ -2,10 +2,9 @@
 
 use crate::world::{Ask, NOW, World, by, group, refusal, signing_key};
 use std::sync::Arc;
+use tegata_policy::{refusal::Refusal, secret::PlainSecret};
 use tegata_store::{ChannelPatch, Ending, SigningKeyChange};
-use tegata_token::{
-    law::Kind, policy::ChannelState, refusal::Refusal, secret::PlainSecret, time::DAY,
-};
+use tegata_token::{kind::Kind, time::DAY, view::ChannelState};
 
 pub async fn a_retry_gets_the_same_token_again(mut world: World) {
     let shop = world.shop().await;

@@ -1,14 +1,13 @@
 //! The law, kept by the store under its own lock.
 
 use crate::world::{Ask, NOW, World, by, group, refusal, signing_key};
-use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenState};
-use tegata_token::{
-    id::Serial,
-    law::{Kind, Law, WhenFull},
-    policy::{ChannelState, GroupSettings},
+use tegata_policy::{
+    channel::GroupSettings,
+    law::{Law, WhenFull},
     refusal::Refusal,
-    time::DAY,
 };
+use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenState};
+use tegata_token::{id::Serial, kind::Kind, time::DAY, view::ChannelState};
 
 pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
     let shop = world.shop().await;

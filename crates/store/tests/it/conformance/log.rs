@@ -8,15 +8,14 @@ use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
-use tegata_store::{ChannelPatch, Ending, SigningKeyChange, Store};
+use tegata_policy::{law::Law, refusal::Refusal};
+use tegata_store::{Change, ChannelPatch, Ending, SigningKeyChange, Store};
 use tegata_token::{
     decide::{Refused, judge},
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
-    law::{Kind, Law},
-    policy::ChannelState,
-    refusal::Refusal,
+    kind::Kind,
     time::DAY,
-    view::{ChannelChange, Entry, How, SingleToken, View},
+    view::{ChannelChange, ChannelState, How, SingleToken, View},
 };
 
 /// Some of each sort of entry.
@@ -59,16 +58,16 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
     let grown = agree::log(&**world).await;
     agree::views(&grown, &world.told.heard().view, shops.iter().map(|shop| shop.id));
     let heard = world.told.heard();
-    let most = heard.commits.iter().map(|commit| commit.entries.len()).max();
-    println!("{} commits, at most {most:?} entries in one", heard.commits.len());
+    let most = heard.commits.iter().map(|commit| commit.changes.len()).max();
+    println!("{} commits, at most {most:?} changes in one", heard.commits.len());
 }
 
 pub async fn changes_gives_what_was_told(mut world: World) {
     some_entries(&world).await;
     world.reopen().await;
     some_entries(&world).await;
-    let told: Vec<Entry> =
-        world.told.heard().commits.iter().flat_map(|commit| commit.entries.clone()).collect();
+    let told: Vec<Change> =
+        world.told.heard().commits.iter().flat_map(|commit| commit.changes.clone()).collect();
     let head = world.state().await.unwrap().view.position();
     assert_eq!(told.len() as u64, head.number);
     for after in 0..=told.len() {
@@ -190,7 +189,7 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     for (serial, position) in tasks.join_all().await {
         let before = Position { number: position.number - 1, ..position };
         let entry = world.changes(before, 1).await.unwrap().unwrap().remove(0).1;
-        let Entry::Channel { channel, change } = entry else { panic!("{entry:?}") };
+        let Change::Tokens { channel, change, .. } = entry else { panic!("{entry:?}") };
         assert_eq!(channel, shop.id);
         match change {
             ChannelChange::Ended { tokens } => {
@@ -204,6 +203,32 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     }
     found.sort();
     assert_eq!(found, Vec::from_iter(begin + 1..=begin + 20));
+}
+
+pub async fn what_changes_nothing_commits_nothing(world: World) {
+    let shop = world.shop().await;
+    let token = world.ask(&shop, Ask::new(Kind::V21).key("k")).await.unwrap().claims;
+    let at = NOW.plus(60);
+    // Each of them may come to its owner, but only a commit has a time that was written.
+    let written = || {
+        let heard = world.told.heard();
+        heard.commits.iter().filter(|commit| commit.written_at.is_some()).count()
+    };
+    let before = written();
+    for ending in [Ending::Stored { serial: token.serial }, Ending::All] {
+        assert_eq!(world.end(shop.id, ending, true, by(at)).await.unwrap().tokens, 1);
+    }
+    world.is_writable().await.unwrap();
+    assert_eq!(world.forget(100, at).await.unwrap(), 0);
+    assert_eq!(world.trim(100, at).await.unwrap(), 0);
+    assert_eq!(world.expire_audit(1, 100).await.unwrap(), 0);
+    assert_eq!(world.sweep(Vec::new(), at).await.unwrap(), 0);
+    assert_eq!(world.queue_warnings(Vec::new(), at).await.unwrap(), 0);
+    world.stamp_used(Vec::new()).await.unwrap();
+    let again = world.ask(&shop, Ask::new(Kind::V21).key("k").at(at)).await.unwrap();
+    assert!(again.again);
+    assert_eq!(written(), before);
+    assert_eq!(world.state().await.unwrap().written_at, NOW);
 }
 
 pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
@@ -285,24 +310,26 @@ pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
     assert_eq!(kept.len() as u64, head.number, "a day old, not older");
 
     let shop = world.shop().await;
+    let head = world.state().await.unwrap().view.position();
     let late = NOW.plus(DAY + 1);
     world.revoke(&shop, Ending::All, late).await;
     assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
     while world.trim(2, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
+    // The floor, and before it that copies of the channel must be discarded.
     let last = world.changes(head, 1000).await.unwrap().unwrap();
-    assert_eq!(last.len(), 1);
+    assert_eq!(last.len(), 2);
     assert_eq!(last[0].0.number, head.number + 1);
     // An empty log reaches back to its head.
-    assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 1);
+    assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 2);
     world.reopen().await;
-    let head = Position { number: head.number + 1, ..head };
+    let head = Position { number: head.number + 2, ..head };
     assert_eq!(world.changes(head, 10).await.unwrap(), Some(Vec::new()));
     let before = Position { number: head.number - 1, ..head };
     assert!(world.changes(before, 10).await.unwrap().is_none());
     // And goes on where it was.
     let ended = world.revoke(&shop, Ending::All, late).await;
-    assert_eq!(ended.position.number, head.number + 1);
+    assert_eq!(ended.position.number, head.number + 2);
 }
 
 pub async fn the_written_time_never_sinks(mut world: World) {

@@ -3,7 +3,7 @@
 
 use crate::world::{ALL, Ask, NOW, World, by};
 use tegata_store::{Ending, Error, ProviderEnd, TokenFilter, TokenName};
-use tegata_token::{id::Serial, law::Kind, time::DAY};
+use tegata_token::{id::Serial, kind::Kind, time::DAY};
 
 /// Sweeps all that is over by `before`, a few rows at a time.
 pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {

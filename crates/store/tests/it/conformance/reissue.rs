@@ -4,7 +4,7 @@ use crate::world::{Ask, NOW, World, by, signing_key};
 use tegata_store::{EndedBy, Ending, SigningKeyChange, TokenState};
 use tegata_token::{
     decide::judge,
-    law::Kind,
+    kind::Kind,
     time::{DAY, UnixTime},
 };
 

@@ -5,7 +5,7 @@ use tegata_store::{Error, SigningKeyChange};
 use tegata_token::{
     decide::{Refused, judge},
     key::KeyState::{self, Active, Coming, Removed, Retired},
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
     view::How,
 };

@@ -9,12 +9,16 @@ use crate::{
     },
 };
 use serde::Serialize;
+use tegata_policy::{
+    channel::{self, ChannelLimits},
+    law::{ChannelType, Law, WhenFull},
+};
 use tegata_store::GroupRow;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId},
-    law::{ChannelType, Kind, Law, WhenFull},
-    policy::{self, ChannelLimits, ChannelState},
+    kind::Kind,
     time::UnixTime,
+    view::ChannelState,
 };
 use utoipa::ToSchema;
 
@@ -88,8 +92,8 @@ pub struct Channel {
     created_at: Option<String>,
 }
 
-impl From<&policy::Channel> for Channel {
-    fn from(it: &policy::Channel) -> Self {
+impl From<&tegata_policy::channel::Channel> for Channel {
+    fn from(it: &tegata_policy::channel::Channel) -> Self {
         Self {
             channel_id: it.id,
             provider_id: it.provider,
@@ -149,7 +153,7 @@ impl From<&ChannelWithUse> for WholeChannel {
         let it = &holding.channel;
         let used = it.secrets.iter().zip(&holding.secrets_used);
         let taken = used.filter(|(it, _)| it.until.is_none_or(|until| *now < until));
-        let secret = |(it, used): (&policy::Secret, &Option<UnixTime>)| Secret {
+        let secret = |(it, used): (&channel::Secret, &Option<UnixTime>)| Secret {
             valid_until: it.until.and_then(time),
             last_used_at: used.and_then(time),
         };

@@ -10,7 +10,7 @@ use tegata_store::{EndedBy, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{ChannelId, Group, SigningKeyId, TokenId},
     key::KeyState,
-    law::Kind,
+    kind::Kind,
     time::UnixTime,
 };
 use utoipa::ToSchema;

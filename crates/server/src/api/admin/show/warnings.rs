@@ -9,7 +9,7 @@ use serde::Serialize;
 use tegata_store::Holding;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, ProviderId, TokenId},
-    law::Kind,
+    kind::Kind,
 };
 use utoipa::ToSchema;
 

@@ -1,0 +1,442 @@
+//! What an audit event reports: the acts that are recorded, each with its detail.
+//!
+//! An event is stored as the act's name and its detail as a JSON object; both come
+//! from one list here, for the store that writes events and for all who read them.
+
+use crate::{
+    channel::{ChannelLimits, GroupSettings},
+    law::{ChannelType, Law, WhenFull},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tegata_token::{
+    claims::Claims,
+    id::{AssertionKeyId, Group, Serial, SigningKeyId, TokenId},
+    kind::Kind,
+    time::UnixTime,
+    view::ChannelState,
+};
+
+/// Defines the acts, their names, and the event of each with its detail.
+macro_rules! events {
+    ($($(#[$doc:meta])* $act:ident($detail:ty) = $name:literal,)*) => {
+        /// An act that the audit records.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum AuditAct {
+            $($(#[$doc])* $act,)*
+        }
+
+        impl AuditAct {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$act,)*];
+
+            /// A noun and a verb, as events are stored and shown.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$act => $name,)*
+                }
+            }
+        }
+
+        /// What an audit event reports.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum AuditEvent {
+            $($(#[$doc])* $act($detail),)*
+        }
+
+        impl AuditEvent {
+            /// The act that it reports.
+            #[must_use]
+            pub const fn act(&self) -> AuditAct {
+                match self {
+                    $(Self::$act(_) => AuditAct::$act,)*
+                }
+            }
+
+            /// Its detail as a JSON object; never a secret.
+            #[must_use]
+            pub fn detail(&self) -> Value {
+                let detail = match self {
+                    $(Self::$act(detail) => serde_json::to_value(detail),)*
+                };
+                // Names, numbers and words always have a JSON form.
+                detail.unwrap_or_else(|_| json!({}))
+            }
+
+            /// The event of this name and detail; `None` if this version does not know it.
+            #[must_use]
+            pub fn read(name: &str, detail: &Value) -> Option<Self> {
+                match AuditAct::of(name)? {
+                    $(AuditAct::$act => <$detail>::deserialize(detail).ok().map(Self::$act),)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A provider was created.
+    ProviderCreate(Named) = "provider.create",
+    /// Revoking all tokens of a provider was begun.
+    ProviderRevoke(ProviderJob) = "provider.revoke",
+    /// A channel was created.
+    ChannelCreate(NewChannelNamed) = "channel.create",
+    /// A channel's settings were changed.
+    ChannelSet(ChannelChanged) = "channel.set",
+    /// A channel was suspended.
+    ChannelSuspend(ChannelChanged) = "channel.suspend",
+    /// A suspended channel was resumed.
+    ChannelResume(ChannelChanged) = "channel.resume",
+    /// A channel was deleted.
+    ChannelDelete(ChannelChanged) = "channel.delete",
+    /// A channel's secret was replaced.
+    ChannelRotateSecret(SecretReplaced) = "channel.rotate-secret",
+    /// An assertion key was registered.
+    KeyRegister(KeyRegistered) = "key.register",
+    /// An assertion key was deleted.
+    KeyDelete(KeyDeleted) = "key.delete",
+    /// A group's settings were changed.
+    GroupSet(GroupChanged) = "group.set",
+    /// A group was deleted.
+    GroupDelete(GroupDeleted) = "group.delete",
+    /// An administrator had a token issued.
+    TokenIssue(TokenIssued) = "token.issue",
+    /// Tokens of a channel were revoked.
+    TokenRevoke(TokensRevoked) = "token.revoke",
+    /// A signing key was added.
+    SigningKeyRotate(SigningKeyNamed) = "signing-key.rotate",
+    /// The pending signing key became the active one.
+    SigningKeyPromote(SigningKeyNamed) = "signing-key.promote",
+    /// A signing key was revoked.
+    SigningKeyRevoke(SigningKeysRevoked) = "signing-key.revoke",
+    /// All signing keys were revoked.
+    SigningKeyRevokeAll(SigningKeysRevoked) = "signing-key.revoke-all",
+    /// The master key was replaced.
+    MasterKeyRotate(MasterKeyReplaced) = "master-key.rotate",
+    /// The newest checkpoints of the audit are not those that were seen before.
+    AuditBroken(AuditCompared) = "audit.broken",
+    /// The server continues after an end that no anchor confirms.
+    AuditContinue(AuditCompared) = "audit.continue",
+    /// An operator accepted the end of the audit as it is.
+    AuditAccept(NoDetail) = "audit.accept",
+    /// Old events are deleted from now on.
+    AuditExpire(AuditExpired) = "audit.expire",
+    /// The root administrator's token was replaced.
+    AdminReset(NoDetail) = "admin.reset",
+    /// One source tried many wrong administrator's tokens.
+    AdminGuess(NoDetail) = "admin.guess",
+    /// A cooldown of issuing began.
+    IssuingRest(IssuingRested) = "issuing.rest",
+    /// Wrong secrets of one source are no longer answered.
+    SecretThrottle(SecretThrottled) = "secret.throttle",
+    /// Revocations that the journal held and the store lacked were applied.
+    StoreRedo(StoreRedone) = "store.redo",
+    /// The store was recovered.
+    StoreRecover(StoreRecovered) = "store.recover",
+}
+
+impl AuditAct {
+    /// The act of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|act| act.name() == name)
+    }
+}
+
+impl AuditEvent {
+    /// Whether it reports an act on a channel that revoked this token, as far as the
+    /// event's own detail tells.
+    #[must_use]
+    pub fn revoked(&self, token: &Claims) -> bool {
+        let of_group = |group: &Group| token.group.as_ref() == Some(group);
+        let of_key = |key: AssertionKeyId| token.assertion_key == Some(key);
+        match self {
+            Self::TokenRevoke(it) => {
+                it.all == Some(true)
+                    || it.token_id == Some(token.id)
+                    || it.kind == Some(token.kind)
+                    || it.group.as_ref().is_some_and(of_group)
+                    || it.assertion_key.is_some_and(of_key)
+            }
+            Self::GroupDelete(it) => of_group(&it.group),
+            Self::KeyDelete(it) => it.revoke_tokens && of_key(it.kid),
+            Self::ChannelRotateSecret(it) => it.revoke_tokens,
+            _ => false,
+        }
+    }
+
+    /// Whether it reports that this signing key was revoked.
+    #[must_use]
+    pub fn revoked_signing_key(&self, key: SigningKeyId) -> bool {
+        match self {
+            Self::SigningKeyRevoke(it) | Self::SigningKeyRevokeAll(it) => it.removed.contains(&key),
+            _ => false,
+        }
+    }
+}
+
+/// The act alone says all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoDetail {}
+
+/// The name that a thing was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+}
+
+/// The job that revokes a provider's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderJob {
+    /// The number of the job.
+    pub job: i64,
+}
+
+/// A channel that was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewChannelNamed {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub r#type: ChannelType,
+}
+
+/// What of a channel was changed; what is absent stayed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChannelChanged {
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its token rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub law: Option<Law>,
+    /// Its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<ChannelState>,
+    /// How many active tokens of a kind a group may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_cap: Option<usize>,
+    /// What the next token of a full group does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_when_full: Option<WhenFull>,
+    /// Whether assertions must be meant for this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_audience_only: Option<bool>,
+    /// Its limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ChannelLimits>,
+    /// Whether each assertion is accepted once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub single_use_assertions: Option<bool>,
+}
+
+/// How a secret was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretReplaced {
+    /// For how long the previous one stays good.
+    pub keep_previous_seconds: i64,
+    /// Whether the channel's tokens were revoked.
+    pub revoke_tokens: bool,
+    /// How many active stored tokens were revoked.
+    pub revoked: usize,
+}
+
+/// An assertion key that was registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRegistered {
+    /// Its `kid`.
+    pub kid: AssertionKeyId,
+    /// The group that it is bound to.
+    pub group: Option<Group>,
+}
+
+/// An assertion key that was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDeleted {
+    /// Its `kid`.
+    pub kid: AssertionKeyId,
+    /// Whether the tokens that were issued for it were revoked.
+    pub revoke_tokens: bool,
+    /// How many active stored tokens were revoked.
+    pub revoked: usize,
+}
+
+/// A group's settings after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupChanged {
+    /// Its name.
+    pub group: Group,
+    /// Its settings now.
+    pub settings: GroupSettings,
+}
+
+/// A group that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupDeleted {
+    /// Its name.
+    pub group: Group,
+    /// How many assertion keys were deleted with it.
+    pub keys: usize,
+    /// How many active stored tokens were revoked.
+    pub revoked: usize,
+}
+
+/// A token that was issued for an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenIssued {
+    /// Its id.
+    pub token_id: TokenId,
+    /// Its kind.
+    pub kind: Kind,
+}
+
+/// Which tokens of a channel were revoked: one, or those of one scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokensRevoked {
+    /// The stored token of this serial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<Serial>,
+    /// The token of this id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    /// Those of this group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Those of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Those issued for this assertion key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assertion_key: Option<AssertionKeyId>,
+    /// All of the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+    /// How many active stored tokens were revoked.
+    pub revoked: usize,
+}
+
+/// One of the authority's signing keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeyNamed {
+    /// Its `kid`.
+    pub kid: SigningKeyId,
+}
+
+/// The signing keys that were revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeysRevoked {
+    /// Their `kid`s; none if they were revoked before.
+    pub removed: Vec<SigningKeyId>,
+}
+
+/// A master key that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeyReplaced {
+    /// How many signing keys the new one encrypts.
+    pub signing_keys: usize,
+}
+
+/// The newest checkpoint as it was seen before and as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditCompared {
+    /// The number of the one that was seen.
+    pub expected: Option<u64>,
+    /// The number of the one that was found.
+    pub found: Option<u64>,
+}
+
+/// How far events are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditExpired {
+    /// Events of checkpoints before this one are.
+    pub checkpoints_before: u64,
+}
+
+/// A cooldown of issuing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuingRested {
+    /// The kind that is not issued.
+    pub kind: Kind,
+    /// `group`, `no-group` or `other-groups`.
+    pub whose: String,
+    /// The group, if it is one.
+    pub group: Option<Group>,
+    /// For how long.
+    pub seconds: u64,
+}
+
+/// A source of wrong secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretThrottled {
+    /// For how long it is not answered.
+    pub seconds: u64,
+}
+
+/// A commit that was applied again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRedone {
+    /// How many lines of the journal were applied.
+    pub replayed: usize,
+    /// How many stored tokens were revoked.
+    pub ended: usize,
+}
+
+/// How the store was recovered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreRecovered {
+    /// The epoch that began.
+    pub epoch: u64,
+    /// How many lines of the journal were applied, if one was.
+    pub replayed: Option<usize>,
+    /// Whether all tokens were revoked instead.
+    pub ended_everything: bool,
+    /// Tokens of the old signing keys that were issued later are invalid; `None`: all are.
+    pub bound: Option<UnixTime>,
+    /// How many stored tokens were revoked.
+    pub ended: usize,
+    /// Whether the audit's chain begins anew.
+    pub audit_begins_anew: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_act_is_found_by_its_name_and_no_two_share_one() {
+        for (place, act) in AuditAct::ALL.iter().enumerate() {
+            assert_eq!(AuditAct::of(act.name()), Some(*act));
+            let later = &AuditAct::ALL[place + 1..];
+            assert!(later.iter().all(|other| other.name() != act.name()), "{}", act.name());
+        }
+        assert_eq!(AuditAct::of("token.forge"), None);
+    }
+
+    #[test]
+    fn an_event_reads_back_from_its_name_and_detail_with_a_reason_beside_it() {
+        let kind = TokensRevoked { kind: Some(Kind::V21), revoked: 3, ..Default::default() };
+        for event in [
+            AuditEvent::ProviderCreate(Named { name: "shop".to_owned() }),
+            AuditEvent::TokenRevoke(kind),
+            AuditEvent::AuditBroken(AuditCompared { expected: Some(4), found: None }),
+            AuditEvent::AdminReset(NoDetail {}),
+        ] {
+            let mut detail = event.detail();
+            detail["reason"] = json!("stolen");
+            assert_eq!(AuditEvent::read(event.act().name(), &detail), Some(event));
+        }
+        assert_eq!(AuditEvent::read("provider.create", &json!({})), None, "no name");
+    }
+
+    #[test]
+    fn a_detail_names_what_was_revoked_and_nothing_else() {
+        let all = TokensRevoked { all: Some(true), revoked: 2, ..Default::default() };
+        assert_eq!(AuditEvent::TokenRevoke(all).detail(), json!({ "all": true, "revoked": 2 }));
+        let none = AuditEvent::AdminGuess(NoDetail {});
+        assert_eq!(none.detail(), json!({}));
+    }
+}

@@ -1,0 +1,258 @@
+//! Providers and channels: made, changed, suspended, deleted; their secrets.
+
+use super::{
+    Act, ActName, Decided, Denied,
+    audit_event::{AuditEvent, ChannelChanged, Named, NewChannelNamed, SecretReplaced},
+    effects::{Effects, Write},
+    end::end_scope,
+    journal::What,
+    known::delete_key,
+    locked::{Locked, Needs, Tokens},
+    things::{By, ChannelPatch, EndedBy, Event, LimitsPatch, NewChannel, Provider},
+};
+use crate::{
+    channel::{Channel, GroupRule, Secret},
+    law::Law,
+    secret::HashedSecret,
+};
+use tegata_token::{
+    id::{ChannelId, ProviderId, Serial},
+    time::UnixTime,
+    view::{ChannelChange, ChannelState, Scope},
+};
+
+/// Makes a provider.
+#[derive(Debug, Clone)]
+pub struct CreateProvider {
+    /// A fresh random id.
+    pub id: ProviderId,
+    /// What people will call it.
+    pub name: String,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for CreateProvider {
+    type Output = Provider;
+    const NAME: ActName = ActName::CreateProvider;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, now: UnixTime) -> Decided<Provider> {
+        let provider = Provider { id: self.id, name: self.name.clone(), created_at: now };
+        let mut effects = Effects::default();
+        effects.write(Write::Provider(provider.clone()));
+        let event = AuditEvent::ProviderCreate(Named { name: self.name.clone() });
+        effects.audit_of(&self.by, Event { event, provider: Some(self.id), channel: None });
+        Ok((provider, effects))
+    }
+}
+
+/// Makes a channel.
+#[derive(Debug, Clone)]
+pub struct CreateChannel {
+    /// What it will be.
+    pub new: NewChannel,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for CreateChannel {
+    type Output = Channel;
+    const NAME: ActName = ActName::CreateChannel;
+
+    fn needs(&self) -> Needs {
+        Needs { provider: Some(self.new.provider), ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
+        if !locked.provider {
+            return Err(Denied::NotFound("provider"));
+        }
+        let new = &self.new;
+        let channel = Channel {
+            id: new.id,
+            provider: new.provider,
+            name: new.name.clone(),
+            channel_type: new.channel_type,
+            created_at: now,
+            state: ChannelState::Active,
+            law: Law::default(),
+            group_rule: GroupRule::default(),
+            own_audience_only: false,
+            single_use_assertions: false,
+            limits: Default::default(),
+            secrets: vec![Secret { hash: new.secret, until: None }],
+            assertion_keys: Vec::new(),
+            groups: Default::default(),
+            used_groups: Default::default(),
+            revision: 1,
+            bulk_serial: Serial(0),
+        };
+        let mut effects = Effects::default();
+        effects.write(Write::NewChannel(Box::new(channel.clone())));
+        effects.touch(&channel);
+        let named = NewChannelNamed { name: new.name.clone(), r#type: new.channel_type };
+        effects.audit(&self.by, &channel, AuditEvent::ChannelCreate(named));
+        Ok((channel, effects))
+    }
+}
+
+/// Changes a channel's settings or state; `Deleted` ends all its tokens for good.
+#[derive(Debug, Clone)]
+pub struct ChangeChannel {
+    /// Which.
+    pub id: ChannelId,
+    /// To what.
+    pub patch: ChannelPatch,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for ChangeChannel {
+    type Output = Channel;
+    const NAME: ActName = ActName::ChangeChannel;
+
+    fn needs(&self) -> Needs {
+        Needs { tokens: Tokens::Counted, facts: true, ..Needs::channel(self.id) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
+        let old = locked.existing()?;
+        let mut effects = Effects::default();
+        let mut new = self.patch.applied_to(old);
+        effects.write(Write::Settings(Box::new(new.clone())));
+        if new.revision == old.revision {
+            effects.touch(&new);
+        } else {
+            effects.revise(&new);
+        }
+        // The state has a change of its own, and the limits have a line of their own.
+        let limits = LimitsPatch::default();
+        let rules = ChannelPatch { name: None, state: None, limits, ..self.patch.clone() };
+        if rules != ChannelPatch::default() {
+            effects.journal.push(What::Rules { channel: self.id, rules });
+        }
+        if new.limits != old.limits {
+            effects.journal.push(What::Limits { channel: self.id, limits: new.limits });
+        }
+        let state = (new.state != old.state).then_some(new.state);
+        if let Some(state) = state {
+            if state == ChannelState::Deleted {
+                empty(&mut new, locked, now, &mut effects);
+            }
+            effects.write(Write::StateAct(self.id));
+            effects.tokens(&new, &locked.facts, ChannelChange::State { state });
+        }
+        let changed = changes_of(&self.patch, old, &new);
+        let event = match state {
+            Some(ChannelState::Suspended) => AuditEvent::ChannelSuspend(changed),
+            Some(ChannelState::Active) => AuditEvent::ChannelResume(changed),
+            Some(ChannelState::Deleted) => AuditEvent::ChannelDelete(changed),
+            None => AuditEvent::ChannelSet(changed),
+        };
+        effects.audit(&self.by, &new, event);
+        Ok((new, effects))
+    }
+}
+
+/// What the audit says that a patch changed.
+fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChanged {
+    ChannelChanged {
+        name: patch.name.clone(),
+        law: patch.law,
+        state: patch.state,
+        group_cap: patch.group_cap,
+        group_when_full: patch.group_when_full,
+        own_audience_only: patch.own_audience_only,
+        limits: (new.limits != old.limits).then_some(new.limits),
+        single_use_assertions: patch.single_use_assertions,
+    }
+}
+
+/// Takes from a channel that is being deleted what it could be used by.
+fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
+    for key in std::mem::take(&mut channel.assertion_keys) {
+        delete_key(channel, key.id, now, effects);
+    }
+    for group in std::mem::take(&mut channel.groups).into_keys() {
+        effects.write(Write::Group(channel.id, group, Default::default()));
+    }
+    channel.used_groups.clear();
+    effects.write(Write::ScopesForgotten(channel.id));
+    for token in locked.active(now) {
+        effects.write(Write::TokenEnded { row: token.row, by: EndedBy::Revoked, ended_for: None });
+    }
+}
+
+/// Puts a new secret in the place of the current one; answers until when that is taken.
+#[derive(Debug, Clone)]
+pub struct ReplaceSecret {
+    /// Whose.
+    pub id: ChannelId,
+    /// The new one's hash.
+    pub secret: HashedSecret,
+    /// For how long the current one stays good, in seconds.
+    pub keep_previous: i64,
+    /// Whether all the channel's tokens end.
+    pub revoke_tokens: bool,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for ReplaceSecret {
+    type Output = UnixTime;
+    const NAME: ActName = ActName::ReplaceSecret;
+
+    fn needs(&self) -> Needs {
+        let tokens = if self.revoke_tokens { Tokens::Counted } else { Tokens::None };
+        Needs { tokens, facts: self.revoke_tokens, ..Needs::channel(self.id) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<UnixTime> {
+        let channel = locked.existing()?;
+        let until = now.plus(self.keep_previous);
+        let kept = (self.keep_previous > 0).then_some(until);
+        let mut effects = Effects::default();
+        effects.write(Write::Secret { channel: self.id, hash: self.secret, kept });
+        effects.revise(channel);
+        effects.journal.push(What::secret(self.id, self.secret, kept));
+        let revoked = match self.revoke_tokens {
+            true => end_scope(locked, channel, Scope::Channel, now, &mut effects)?,
+            false => 0,
+        };
+        let replaced = SecretReplaced {
+            keep_previous_seconds: self.keep_previous,
+            revoke_tokens: self.revoke_tokens,
+            revoked,
+        };
+        effects.audit(&self.by, channel, AuditEvent::ChannelRotateSecret(replaced));
+        Ok((until, effects))
+    }
+}
+
+impl ChannelPatch {
+    /// The channel with the changes made. Its revision grows if anything changed that
+    /// requests are judged by: not its name, nor its limits.
+    #[must_use]
+    pub fn applied_to(&self, old: &Channel) -> Channel {
+        let judged_by = Self { name: None, limits: LimitsPatch::default(), ..self.clone() };
+        let revised = judged_by != Self::default();
+        Channel {
+            name: self.name.clone().unwrap_or_else(|| old.name.clone()),
+            law: self.law.unwrap_or(old.law),
+            state: self.state.unwrap_or(old.state),
+            group_rule: GroupRule {
+                cap: self.group_cap.unwrap_or(old.group_rule.cap),
+                when_full: self.group_when_full.unwrap_or(old.group_rule.when_full),
+            },
+            own_audience_only: self.own_audience_only.unwrap_or(old.own_audience_only),
+            single_use_assertions: self.single_use_assertions.unwrap_or(old.single_use_assertions),
+            limits: self.limits.applied_to(old.limits),
+            revision: old.revision + u64::from(revised),
+            ..old.clone()
+        }
+    }
+}

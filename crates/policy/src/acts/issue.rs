@@ -1,0 +1,228 @@
+//! Issuing: the grant that may have to be judged again, the retry, the caps.
+
+use super::{
+    Act, ActName, Decided, Denied,
+    audit_event::{AuditEvent, TokenIssued},
+    effects::{Effects, NewToken, Write},
+    known::{other_groups, use_group},
+    locked::{Locked, Needs, Tokens},
+    things::{By, EndedBy},
+};
+use crate::{
+    admit::{Admit, admit},
+    assertion::Assertion,
+    judge::Grant,
+    refusal::Refusal,
+};
+use std::{borrow::Cow, sync::Arc};
+use tegata_token::{claims::Claims, id::TokenId, key::KeyState, time::UnixTime};
+
+/// The public address that new tokens name, and its row.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// The row's number.
+    pub number: i64,
+    /// The address.
+    pub issuer: Arc<str>,
+}
+
+/// Uses a grant for a stored token.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    /// The grant.
+    pub grant: Grant,
+    /// Fresh random bytes.
+    pub id: TokenId,
+    /// How the token is written.
+    pub form: Form,
+    /// Who asks, where the audit must say so.
+    pub by: Option<By>,
+}
+
+/// A token with its row written: what the signer needs to write it out, now or
+/// in answer to a retry.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// What it says.
+    pub claims: Claims,
+    /// The public address that its JWS form names.
+    pub issuer: Arc<str>,
+    /// Of a reissue: until when the previous token lives.
+    pub previous_until: Option<UnixTime>,
+    /// Whether the row was there already, under the same `Idempotency-Key`.
+    pub again: bool,
+    /// How many others the law ended to make room for it.
+    pub evicted: usize,
+}
+
+/// Rows that an issue marks as past, at the most; since it adds one, they go
+/// faster than they come.
+const MARKED_AT_ONCE: usize = 8;
+
+impl Act for Issue {
+    type Output = Issued;
+    const NAME: ActName = ActName::Issue;
+
+    fn needs(&self) -> Needs {
+        Needs {
+            tokens: Tokens::Counted,
+            facts: true,
+            issued_under: self.grant.idempotency(),
+            ..needs_of(&self.grant)
+        }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Issued> {
+        let grant = &*current(&self.grant, locked, now)?;
+        if let Some(issued) = issued_before(grant, locked, now)? {
+            return Ok((issued, Effects::default()));
+        }
+        let channel = grant.channel();
+        let live = locked.live(now);
+        let groups = grant.group().map_or(0, |group| other_groups(channel, &live, group, now));
+        let serial = locked.count()?.serial.next();
+        let admit = admit(grant, &live, groups, serial, now)?;
+        let key = locked.key_in(KeyState::Active).ok_or(Denied::NoSigningKey)?;
+        let claims = grant.claims(self.id, serial, key.key.id, now);
+
+        let mut effects = Effects::default();
+        use_assertion(grant, locked, &mut effects)?;
+        let idempotency = grant.idempotency();
+        effects.write(Write::Token(Box::new(NewToken {
+            claims: claims.clone(),
+            key: key.row,
+            form: self.form.number,
+            idempotency,
+            parameters: idempotency.map(|_| parameters(grant)),
+        })));
+        effects.write(Write::Serial(channel.id, serial));
+        let over = locked.tokens.iter().filter(|token| token.times.over_at() <= now);
+        for token in over.take(MARKED_AT_ONCE) {
+            let ended = token.times.ended_by_itself(now);
+            effects.write(Write::TokenPast { row: token.row, ended });
+        }
+        let previous_until = make_room(&admit, locked, now, &mut effects);
+        if let Some(change) = admit.change(&locked.facts, &live, now) {
+            effects.tokens(channel, &locked.facts, change);
+        }
+        if let Some(by) = &self.by {
+            let issued = TokenIssued { token_id: self.id, kind: grant.kind() };
+            effects.audit(by, channel, AuditEvent::TokenIssue(issued));
+        }
+        let issuer = self.form.issuer.clone();
+        let evicted = if admit.reissue { 0 } else { admit.ends.len() };
+        Ok((Issued { claims, issuer, previous_until, again: false, evicted }, effects))
+    }
+}
+
+/// Marks the rows of the tokens that end for a new one; says until when the
+/// predecessor of a reissue lives.
+fn make_room(
+    admit: &Admit,
+    locked: &Locked,
+    now: UnixTime,
+    effects: &mut Effects,
+) -> Option<UnixTime> {
+    let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
+    for end in &admit.ends {
+        if let Some(token) = locked.active_at(end.serial, now) {
+            let ended_for = Some(admit.serial);
+            effects.write(Write::TokenEnded { row: token.row, by, ended_for });
+        }
+    }
+    let (predecessor, from) = admit.ends_later?;
+    let token = locked.active_at(predecessor, now)?;
+    // An end that was set already and comes sooner stays.
+    let at = token.times.ends_at.map_or(from, |at| at.min(from));
+    effects.write(Write::TokenEndsAt { row: token.row, at, ended_for: admit.serial });
+    Some(at)
+}
+
+/// Prepares a token that needs no row: takes the assertion of a channel that takes each
+/// one once, and writes the row of a group that is not known yet.
+#[derive(Debug, Clone)]
+pub struct TakeAssertion {
+    /// The grant that it was judged for.
+    pub grant: Grant,
+}
+
+impl Act for TakeAssertion {
+    type Output = Grant;
+    const NAME: ActName = ActName::TakeAssertion;
+
+    fn needs(&self) -> Needs {
+        let tokens = if self.grant.group().is_some() { Tokens::Counted } else { Tokens::None };
+        Needs { tokens, ..needs_of(&self.grant) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Grant> {
+        let grant = current(&self.grant, locked, now)?;
+        let mut effects = Effects::default();
+        use_assertion(&grant, locked, &mut effects)?;
+        use_group(&grant, locked, now, &mut effects)?;
+        Ok((grant.into_owned(), effects))
+    }
+}
+
+/// What every use of a grant needs.
+fn needs_of(grant: &Grant) -> Needs {
+    Needs {
+        channel: Some(grant.channel().id),
+        unless_revision: Some(grant.channel().revision),
+        assertion: grant.assertion().map(|it| it.fingerprint),
+        ..Needs::default()
+    }
+}
+
+/// The grant, judged again if its channel is no longer what it was judged by.
+fn current<'a>(grant: &'a Grant, locked: &Locked, now: UnixTime) -> Result<Cow<'a, Grant>, Denied> {
+    if locked.count()?.revision == grant.channel().revision {
+        return Ok(Cow::Borrowed(grant));
+    }
+    let channel = locked.channel.clone().ok_or(Refusal::UnknownChannel)?;
+    Ok(Cow::Owned(grant.clone().judge_again(channel, now)?))
+}
+
+/// The grant's assertion, if its channel takes each one once.
+fn single_use(grant: &Grant) -> Option<&Assertion> {
+    grant.assertion().filter(|_| grant.channel().single_use_assertions)
+}
+
+/// Of channels that take each assertion once: takes it, or refuses.
+fn use_assertion(grant: &Grant, locked: &Locked, effects: &mut Effects) -> Result<(), Denied> {
+    let Some(assertion) = single_use(grant) else { return Ok(()) };
+    if locked.assertion_used {
+        return Err(Refusal::AssertionUsed.into());
+    }
+    effects.write(Write::AssertionUsed {
+        channel: grant.channel().id,
+        fingerprint: assertion.fingerprint,
+        expires_at: assertion.expires_at,
+    });
+    Ok(())
+}
+
+/// What a retry must have the same.
+fn parameters(grant: &Grant) -> String {
+    let (life, delay) = grant.parameters();
+    format!("{life} {delay}")
+}
+
+/// The token that the same `Idempotency-Key` was answered with before, if any.
+fn issued_before(grant: &Grant, locked: &Locked, now: UnixTime) -> Result<Option<Issued>, Refusal> {
+    let Some(before) = &locked.before else { return Ok(None) };
+    if before.parameters != parameters(grant) {
+        return Err(Refusal::IdempotencyMismatch);
+    }
+    if !before.times.is_active(now) {
+        return Err(Refusal::IdempotencyEnded);
+    }
+    let claims = grant.claims(before.id, before.serial, before.key, before.times.issued_at);
+    Ok(Some(Issued {
+        claims: Claims { expires_at: before.times.expires_at, ..claims },
+        issuer: before.issuer.clone(),
+        previous_until: before.previous_until,
+        again: true,
+        evicted: 0,
+    }))
+}

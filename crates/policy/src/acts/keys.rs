@@ -1,0 +1,202 @@
+//! What a channel registers: assertion keys, and groups with settings of their own.
+
+use super::{
+    Act, ActName, Decided, Denied,
+    audit_event::{AuditEvent, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered},
+    effects::{Effects, Write},
+    end::end_scope,
+    journal::What,
+    known::{check_place_for, delete_key, group_exists, group_was_deleted},
+    locked::{Locked, Needs, Tokens},
+    things::{By, GroupPatch},
+};
+use crate::{
+    channel::{GroupSettings, RegisteredKey},
+    law::ASSERTION_KEYS,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group},
+    time::UnixTime,
+    view::Scope,
+};
+
+/// Registers an assertion key.
+#[derive(Debug, Clone)]
+pub struct RegisterKey {
+    /// Whose.
+    pub channel: ChannelId,
+    /// The key.
+    pub key: RegisteredKey,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for RegisterKey {
+    type Output = ();
+    const NAME: ActName = ActName::RegisterKey;
+
+    fn needs(&self) -> Needs {
+        let tokens = if self.key.group.is_some() { Tokens::Counted } else { Tokens::None };
+        Needs { tokens, ..Needs::channel(self.channel) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+        let channel = locked.existing()?;
+        let key = &self.key;
+        let beside = channel.assertion_keys.iter().filter(|it| it.group == key.group).count();
+        if beside >= ASSERTION_KEYS {
+            return Err(Denied::Conflict(
+                "there are two assertion keys already; delete the one that is no longer used first",
+            ));
+        }
+        if channel.assertion_keys.iter().any(|it| it.key.modulus() == key.key.modulus()) {
+            return Err(Denied::Conflict("this key is registered on the channel already"));
+        }
+        if let Some(group) = &key.group {
+            check_place_for(locked, channel, group, now)?;
+        }
+        let mut effects = Effects::default();
+        let new = RegisteredKey { created_at: now, ..key.clone() };
+        effects.write(Write::AssertionKey(self.channel, Box::new(new)));
+        effects.revise(channel);
+        let registered = KeyRegistered { kid: key.id, group: key.group.clone() };
+        effects.audit(&self.by, channel, AuditEvent::KeyRegister(registered));
+        Ok(((), effects))
+    }
+}
+
+/// Deletes an assertion key; answers how many stored tokens end with it.
+#[derive(Debug, Clone)]
+pub struct DeleteKey {
+    /// Whose.
+    pub channel: ChannelId,
+    /// Which.
+    pub key: AssertionKeyId,
+    /// Whether what was asked for with it ends.
+    pub revoke_tokens: bool,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for DeleteKey {
+    type Output = usize;
+    const NAME: ActName = ActName::DeleteKey;
+
+    fn needs(&self) -> Needs {
+        let tokens = if self.revoke_tokens { Tokens::WithKeys } else { Tokens::None };
+        Needs { tokens, facts: self.revoke_tokens, ..Needs::channel(self.channel) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
+        let channel = locked.existing()?;
+        if !channel.assertion_keys.iter().any(|it| it.id == self.key) {
+            return Err(Denied::NotFound("assertion key"));
+        }
+        let mut effects = Effects::default();
+        delete_key(channel, self.key, now, &mut effects);
+        effects.journal.push(What::AssertionKey { channel: self.channel, key: self.key });
+        let scope = Scope::AssertionKey { key: self.key };
+        let revoked = match self.revoke_tokens {
+            true => end_scope(locked, channel, scope, now, &mut effects)?,
+            false => 0,
+        };
+        let deleted = KeyDeleted { kid: self.key, revoke_tokens: self.revoke_tokens, revoked };
+        effects.audit(&self.by, channel, AuditEvent::KeyDelete(deleted));
+        Ok((revoked, effects))
+    }
+}
+
+/// Gives a group settings of its own, or changes those that it has; answers what they
+/// are then.
+#[derive(Debug, Clone)]
+pub struct SetGroup {
+    /// Whose.
+    pub channel: ChannelId,
+    /// Which.
+    pub group: Group,
+    /// To what.
+    pub patch: GroupPatch,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for SetGroup {
+    type Output = GroupSettings;
+    const NAME: ActName = ActName::SetGroup;
+
+    fn needs(&self) -> Needs {
+        Needs { tokens: Tokens::Counted, ..Needs::channel(self.channel) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<GroupSettings> {
+        let channel = locked.existing()?;
+        let old = channel.groups.get(&self.group).cloned().unwrap_or_default();
+        let settings = self.patch.applied_to(old);
+        if settings != GroupSettings::default() {
+            check_place_for(locked, channel, &self.group, now)?;
+        }
+        let mut effects = Effects::default();
+        effects.write(Write::Group(self.channel, self.group.clone(), settings.clone()));
+        effects.revise(channel);
+        effects.journal.push(What::GroupRules {
+            channel: self.channel,
+            group: self.group.clone(),
+            rules: settings.clone(),
+        });
+        let changed = GroupChanged { group: self.group.clone(), settings: settings.clone() };
+        effects.audit(&self.by, channel, AuditEvent::GroupSet(changed));
+        Ok((settings, effects))
+    }
+}
+
+/// Removes a group: its settings, its keys, its tokens; answers how many stored tokens
+/// end.
+#[derive(Debug, Clone)]
+pub struct DeleteGroup {
+    /// Whose.
+    pub channel: ChannelId,
+    /// Which.
+    pub group: Group,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for DeleteGroup {
+    type Output = usize;
+    const NAME: ActName = ActName::DeleteGroup;
+
+    fn needs(&self) -> Needs {
+        Needs { tokens: Tokens::Counted, facts: true, ..Needs::channel(self.channel) }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
+        let channel = locked.existing()?;
+        if !group_exists(locked, channel, &self.group, now) {
+            return Err(Denied::NotFound("group"));
+        }
+        let mut effects = Effects::default();
+        group_was_deleted(channel, &self.group, now, &mut effects);
+        let settings = channel.groups.contains_key(&self.group);
+        if settings {
+            let usual = GroupSettings::default();
+            effects.write(Write::Group(self.channel, self.group.clone(), usual.clone()));
+            effects.journal.push(What::GroupRules {
+                channel: self.channel,
+                group: self.group.clone(),
+                rules: usual,
+            });
+        }
+        let of_group = |key: &&RegisteredKey| key.group.as_ref() == Some(&self.group);
+        let keys: Vec<_> =
+            channel.assertion_keys.iter().filter(of_group).map(|key| key.id).collect();
+        for &key in &keys {
+            delete_key(channel, key, now, &mut effects);
+            effects.journal.push(What::AssertionKey { channel: self.channel, key });
+        }
+        let scope = Scope::Group { group: self.group.clone() };
+        let revoked = end_scope(locked, channel, scope, now, &mut effects)?;
+        let deleted = GroupDeleted { group: self.group.clone(), keys: keys.len(), revoked };
+        effects.audit(&self.by, channel, AuditEvent::GroupDelete(deleted));
+        Ok((revoked, effects))
+    }
+}

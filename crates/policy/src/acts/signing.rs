@@ -1,0 +1,209 @@
+//! The authority's own keys and clock, and what only the audit must tell.
+
+use super::{
+    Act, ActName, Decided, Denied,
+    audit_event::{AuditEvent, MasterKeyReplaced, SigningKeyNamed, SigningKeysRevoked},
+    effects::{Change, Effects, Write},
+    locked::{Locked, Needs},
+    things::{By, Event, Sealed, SigningKeyChange, SigningKeyRow},
+};
+use tegata_token::{
+    id::SigningKeyId,
+    key::{KeyState, VerifyingKey},
+    time::UnixTime,
+};
+
+/// Adds a signing key, or moves keys on through their states; answers which are good no
+/// more.
+#[derive(Debug, Clone)]
+pub struct ChangeSigningKeys {
+    /// What to do.
+    pub change: SigningKeyChange,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for ChangeSigningKeys {
+    type Output = Vec<SigningKeyId>;
+    const NAME: ActName = ActName::ChangeSigningKeys;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Vec<SigningKeyId>> {
+        let mut effects = Effects::default();
+        let mut removed = Vec::new();
+        let in_state = |state| locked.key_in(state).map(|it| &it.key);
+        let event = match &self.change {
+            SigningKeyChange::Add(key) => {
+                let state = match (in_state(KeyState::Active), in_state(KeyState::Coming)) {
+                    (None, _) => KeyState::Active,
+                    (Some(_), None) => KeyState::Coming,
+                    (Some(_), Some(_)) => {
+                        return Err(Denied::Conflict(
+                            "a coming signing key is waiting already; it becomes active by itself",
+                        ));
+                    }
+                };
+                add(key, state, now, &mut effects);
+                AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
+            }
+            SigningKeyChange::Promote(id) => {
+                let coming = in_state(KeyState::Coming).filter(|key| key.id == *id);
+                let coming = coming.ok_or(Denied::NotFound("coming signing key"))?;
+                if let Some(active) = in_state(KeyState::Active) {
+                    set_state(active, KeyState::Retired, now, &mut effects);
+                }
+                set_state(coming, KeyState::Active, now, &mut effects);
+                AuditEvent::SigningKeyPromote(SigningKeyNamed { kid: *id })
+            }
+            SigningKeyChange::Remove { key: id, successor } => {
+                let key = locked.keys.iter().map(|it| &it.key).find(|key| key.id == *id);
+                let key = key.ok_or(Denied::NotFound("signing key"))?;
+                if key.state != KeyState::Removed {
+                    set_state(key, KeyState::Removed, now, &mut effects);
+                    removed.push(*id);
+                }
+                if key.state == KeyState::Active {
+                    match in_state(KeyState::Coming) {
+                        Some(coming) => set_state(coming, KeyState::Active, now, &mut effects),
+                        None => add(successor, KeyState::Active, now, &mut effects),
+                    }
+                }
+                AuditEvent::SigningKeyRevoke(SigningKeysRevoked { removed: removed.clone() })
+            }
+            SigningKeyChange::RemoveAll { successor } => {
+                let keys = locked.keys.iter().map(|it| &it.key);
+                for key in keys.filter(|key| key.state != KeyState::Removed) {
+                    set_state(key, KeyState::Removed, now, &mut effects);
+                    removed.push(key.id);
+                }
+                add(successor, KeyState::Active, now, &mut effects);
+                AuditEvent::SigningKeyRevokeAll(SigningKeysRevoked { removed: removed.clone() })
+            }
+        };
+        effects.audit_of(&self.by, Event::of(event));
+        Ok((removed, effects))
+    }
+}
+
+fn add(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut Effects) {
+    let new = SigningKeyRow { state, created_at: now, changed_at: now, ..key.clone() };
+    effects.write(Write::SigningKey(new.clone()));
+    effects.change(Change::SigningKey(new));
+}
+
+fn set_state(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut Effects) {
+    let new = key.in_state(state, now);
+    effects.write(Write::SigningKeyState(new.clone()));
+    effects.change(Change::SigningKey(new));
+}
+
+impl SigningKeyRow {
+    /// The key in another state since `now`; one that is removed loses its private half.
+    #[must_use]
+    pub fn in_state(&self, state: KeyState, now: UnixTime) -> Self {
+        let sealed = match state {
+            KeyState::Removed => Sealed(Vec::new()),
+            _ => self.sealed.clone(),
+        };
+        Self { state, sealed, changed_at: now, ..self.clone() }
+    }
+}
+
+/// Puts other seals around the private halves of all keys that still have one: the key
+/// that sealed them is being replaced.
+#[derive(Debug, Clone)]
+pub struct Reseal {
+    /// Each key's private half, sealed anew: the audit's, too.
+    pub keys: Vec<(SigningKeyId, Sealed)>,
+    /// Who asks.
+    pub by: By,
+}
+
+impl Act for Reseal {
+    type Output = ();
+    const NAME: ActName = ActName::Reseal;
+
+    fn needs(&self) -> Needs {
+        Needs { audit_key: true, ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
+        let audit_key = locked.audit_key.and_then(|it| VerifyingKey::from_bytes(it).ok());
+        let audit_key = audit_key.map(|key| key.id());
+        let have_one = |it: &&SigningKeyRow| !it.sealed.0.is_empty();
+        let rows: Vec<_> = locked.keys.iter().map(|it| &it.key).filter(have_one).collect();
+        let all: Vec<_> = rows.iter().map(|key| key.id).chain(audit_key).collect();
+        let given = |id: &SigningKeyId| self.keys.iter().any(|(key, _)| key == id);
+        if all.len() != self.keys.len() || !all.iter().all(given) {
+            return Err(Denied::Conflict("the signing keys changed meanwhile; ask again"));
+        }
+        let mut effects = Effects::default();
+        for (id, sealed) in &self.keys {
+            if audit_key == Some(*id) {
+                effects.write(Write::AuditKeySealed(sealed.clone()));
+            }
+            if let Some(&key) = rows.iter().find(|key| key.id == *id) {
+                effects.write(Write::SigningKeySealed(*id, sealed.clone()));
+                let sealed = sealed.clone();
+                effects.change(Change::SigningKey(SigningKeyRow { sealed, ..key.clone() }));
+            }
+        }
+        let replaced = MasterKeyReplaced { signing_keys: rows.len() };
+        effects.audit_of(&self.by, Event::of(AuditEvent::MasterKeyRotate(replaced)));
+        Ok(((), effects))
+    }
+}
+
+/// Writes the audit event of something that changed nothing in the store.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What happened.
+    pub event: Event,
+    /// Who did it.
+    pub by: By,
+}
+
+impl Act for Record {
+    type Output = ();
+    const NAME: ActName = ActName::Record;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        effects.audit_of(&self.by, self.event.clone());
+        Ok(((), effects))
+    }
+}
+
+/// Moves the development clock forward; answers by how much it was moved in all, in
+/// seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct AdvanceClock {
+    /// By so many seconds.
+    pub seconds: i64,
+}
+
+impl Act for AdvanceClock {
+    type Output = i64;
+    const NAME: ActName = ActName::AdvanceClock;
+
+    fn needs(&self) -> Needs {
+        Needs { clock: true, ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<i64> {
+        let offset = locked.clock_offset + self.seconds;
+        let mut effects = Effects::default();
+        if self.seconds != 0 {
+            effects.write(Write::ClockOffset(offset));
+            effects.change(Change::Clock { offset });
+        }
+        Ok((offset, effects))
+    }
+}

@@ -1,0 +1,186 @@
+//! A stored token as its row has it, and the one place that says whether it is
+//! active. A database may narrow by an index what it reads; it never decides.
+
+use super::things::{EndedBy, TokenState};
+use crate::admit::Live;
+use tegata_token::{
+    id::{AssertionKeyId, Group, Serial},
+    key::KeyState,
+    kind::Kind,
+    time::UnixTime,
+};
+
+/// A row of a stored token, as acts need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    /// The row's own number.
+    pub row: i64,
+    /// Its place in the channel's count.
+    pub serial: Serial,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its group.
+    pub group: Option<Group>,
+    /// The assertion key that it was asked for with; read only for acts that need it.
+    pub assertion_key: Option<AssertionKeyId>,
+    /// What decides whether it is active.
+    pub times: Times,
+}
+
+/// What decides whether a stored token is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// When it was issued.
+    pub issued_at: UnixTime,
+    /// When it expires by its own signature.
+    pub expires_at: UnixTime,
+    /// An earlier end that is already set.
+    pub ends_at: Option<UnixTime>,
+    /// How and when it was revoked by itself.
+    pub ended: Option<(EndedBy, UnixTime)>,
+    /// The state of the key that signed it.
+    pub key: KeyState,
+    /// Since when the key is in that state.
+    pub key_since: UnixTime,
+}
+
+/// An early end of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// How.
+    pub by: EndedBy,
+    /// When.
+    pub at: UnixTime,
+    /// Whether by its signing key, and not by itself.
+    pub by_key: bool,
+}
+
+impl Times {
+    /// How and when the token was revoked by itself, if it was by `now`.
+    #[must_use]
+    pub fn ended_by_itself(&self, now: UnixTime) -> Option<(EndedBy, UnixTime)> {
+        let later = || {
+            let came = |at: &UnixTime| *at <= now && *at < self.expires_at;
+            self.ends_at.filter(came).map(|at| (EndedBy::Reissued, at))
+        };
+        self.ended.or_else(later)
+    }
+
+    /// The earliest end that the token had before it expired: its own, or its
+    /// signing key's.
+    #[must_use]
+    pub fn ended(&self, now: UnixTime) -> Option<Ended> {
+        let own = self.ended_by_itself(now).map(|(by, at)| Ended { by, at, by_key: false });
+        let in_time = self.key_since < self.expires_at || now < self.expires_at;
+        let by_key = (!self.key.good_for(self.issued_at) && in_time).then_some(Ended {
+            by: EndedBy::Revoked,
+            at: self.key_since,
+            by_key: true,
+        });
+        match (own, by_key) {
+            (Some(own), Some(by_key)) if by_key.at < own.at => Some(by_key),
+            (own, by_key) => own.or(by_key),
+        }
+    }
+
+    /// The token's state at `now`, whatever its channel's.
+    #[must_use]
+    pub fn state(&self, now: UnixTime) -> TokenState {
+        if self.ended(now).is_some() {
+            TokenState::Ended
+        } else if now >= self.expires_at {
+            TokenState::Expired
+        } else {
+            TokenState::Active
+        }
+    }
+
+    /// Whether the token is active at `now`, whatever its channel's state.
+    #[must_use]
+    pub fn is_active(&self, now: UnixTime) -> bool {
+        self.state(now) == TokenState::Active
+    }
+
+    /// When the token's life is over, as far as is known now: its signing key apart.
+    #[must_use]
+    pub fn over_at(&self) -> UnixTime {
+        let ends = self.ends_at.map_or(self.expires_at, |at| at.min(self.expires_at));
+        self.ended.map_or(ends, |(_, at)| at)
+    }
+}
+
+impl StoredToken {
+    /// Whether it is active at `now`, whatever its channel's state.
+    #[must_use]
+    pub fn is_active(&self, now: UnixTime) -> bool {
+        self.times.is_active(now)
+    }
+
+    /// What the caps count of it.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        Live {
+            kind: self.kind,
+            serial: self.serial,
+            group: self.group.clone(),
+            expires_at: self.times.expires_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_000);
+
+    fn times() -> Times {
+        Times {
+            issued_at: UnixTime(0),
+            expires_at: UnixTime(2_000),
+            ends_at: None,
+            ended: None,
+            key: KeyState::Active,
+            key_since: UnixTime(0),
+        }
+    }
+
+    #[test]
+    fn a_token_is_active_until_it_expires() {
+        assert_eq!(times().state(NOW), TokenState::Active);
+        assert_eq!(times().state(UnixTime(1_999)), TokenState::Active);
+        assert_eq!(times().state(UnixTime(2_000)), TokenState::Expired);
+    }
+
+    #[test]
+    fn an_end_that_is_set_counts_from_its_time_on_and_only_before_expiry() {
+        let delayed = Times { ends_at: Some(NOW), ..times() };
+        assert_eq!(delayed.state(UnixTime(999)), TokenState::Active);
+        let ended = Ended { by: EndedBy::Reissued, at: NOW, by_key: false };
+        assert_eq!(delayed.ended(NOW), Some(ended));
+        let too_late = Times { ends_at: Some(UnixTime(2_500)), ..times() };
+        assert_eq!(too_late.state(UnixTime(3_000)), TokenState::Expired);
+    }
+
+    #[test]
+    fn a_revoked_key_ends_what_it_signed_and_a_bounded_one_what_came_later() {
+        let removed = Times { key: KeyState::Removed, key_since: UnixTime(500), ..times() };
+        let by_key = Ended { by: EndedBy::Revoked, at: UnixTime(500), by_key: true };
+        assert_eq!(removed.ended(NOW), Some(by_key));
+        let until = |until| KeyState::Bounded { until: UnixTime(until) };
+        assert_eq!(Times { key: until(0), ..times() }.state(NOW), TokenState::Active);
+        assert_eq!(Times { key: until(-1), ..times() }.state(NOW), TokenState::Ended);
+        let after_expiry = Times { key_since: UnixTime(2_500), ..removed };
+        assert_eq!(after_expiry.state(UnixTime(3_000)), TokenState::Expired);
+    }
+
+    #[test]
+    fn of_two_ends_the_earlier_is_told() {
+        let own = (EndedBy::Revoked, UnixTime(300));
+        let both =
+            Times { ended: Some(own), key: KeyState::Removed, key_since: UnixTime(500), ..times() };
+        assert!(!both.ended(NOW).unwrap().by_key);
+        assert!(Times { key_since: UnixTime(200), ..both }.ended(NOW).unwrap().by_key);
+        assert_eq!(both.over_at(), UnixTime(300));
+    }
+}

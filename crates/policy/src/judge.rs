@@ -1,0 +1,291 @@
+//! The first half of the law: whether a request may have a token.
+//!
+//! [`judge`] looks at the request and at one immutable snapshot of the channel,
+//! and gives a [`Grant`]; nothing else can make one, and the store takes nothing
+//! else.
+
+use crate::{
+    assertion::{Assertion, Audience, UnverifiedAssertion},
+    channel::{Channel, RegisteredKey, Secret},
+    law::{LONGEST_DELAY, Law, Proof, Rule},
+    refusal::Refusal,
+    secret::{HashedSecret, PlainSecret, sha256},
+};
+use std::{fmt, sync::Arc};
+use tegata_token::{
+    claims::Claims,
+    id::{Group, Serial, SigningKeyId, TokenId},
+    kind::{Kind, Life},
+    time::UnixTime,
+    view::ChannelState,
+};
+
+/// A request for a token, read but not yet judged.
+#[derive(Debug, Clone)]
+pub struct IssueRequest {
+    /// Which kind is wanted.
+    pub kind: Kind,
+    /// What the caller shows for it.
+    pub credential: Credential,
+    /// For which group, if the caller says.
+    pub group: Option<Group>,
+    /// The SHA-256 of the caller's `Idempotency-Key`.
+    pub idempotency: Option<[u8; 32]>,
+}
+
+/// What a caller shows.
+#[derive(Clone)]
+pub enum Credential {
+    /// The channel's secret.
+    Secret(PlainSecret),
+    /// A signed assertion.
+    Assertion(UnverifiedAssertion),
+    /// An administrator, already known as one, asks for the channel: the current
+    /// long-lived token shall live on for `delay` seconds.
+    Administrator {
+        /// 0 ends it at once.
+        delay: i64,
+    },
+}
+
+impl Credential {
+    fn proof(&self) -> Proof {
+        match self {
+            Self::Secret(_) => Proof::Secret,
+            Self::Assertion(_) => Proof::Assertion,
+            Self::Administrator { .. } => Proof::Administrator,
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.proof())
+    }
+}
+
+/// The right to one token, given by [`judge`] for one snapshot of a channel.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    channel: Arc<Channel>,
+    request: IssueRequest,
+    audience: Arc<Audience>,
+    life: i64,
+    group: Option<Group>,
+    secret: Option<HashedSecret>,
+    assertion: Option<Assertion>,
+    delay: i64,
+}
+
+/// Judges a request by a channel. Takes no lock and writes nothing.
+///
+/// # Errors
+/// The [`Refusal`] that applies first: who asks comes before what for.
+pub fn judge(
+    request: IssueRequest,
+    channel: Arc<Channel>,
+    audience: Arc<Audience>,
+    now: UnixTime,
+) -> Result<Grant, Refusal> {
+    let (mut delay, mut secret) = (0, None);
+    let assertion = match &request.credential {
+        Credential::Secret(shown) => {
+            secret = Some(check_secret(&channel, shown, now)?);
+            None
+        }
+        Credential::Assertion(assertion) => {
+            Some(check_assertion(&channel, assertion, &audience, now)?)
+        }
+        Credential::Administrator { delay: asked } => {
+            // People's endings are not undone by a reissue: a suspended channel
+            // gets no token from them either.
+            check_state(&channel)?;
+            if !(0..=LONGEST_DELAY).contains(asked) {
+                return Err(Refusal::DelayOutOfRange);
+            }
+            if *asked != 0 && channel.law == Law::Legacy2020 {
+                return Err(Refusal::DelayUnderLegacyLaw);
+            }
+            delay = *asked;
+            None
+        }
+    };
+    let rule = Rule::of(request.kind);
+    if !rule.had_by.contains(&request.credential.proof()) {
+        return Err(Refusal::ProofNotForKind(rule.kind));
+    }
+    if !rule.channel_types.contains(&channel.channel_type) {
+        return Err(Refusal::KindNotForChannel(rule.kind));
+    }
+    let life = match (rule.life, &request.credential) {
+        (Life::Fixed(life), _) => life,
+        (Life::AskedFor { longest }, Credential::Assertion(it)) => it.token_life(longest)?,
+        (Life::AskedFor { .. }, _) => return Err(Refusal::ProofNotForKind(rule.kind)),
+    };
+    let bound = assertion.and_then(|it| {
+        let key = channel.assertion_keys.iter().find(|key| key.id == it.key)?;
+        key.group.clone()
+    });
+    let group = match (bound, &request.group) {
+        // One for the whole channel: a floor of a group never means it.
+        _ if request.kind == Kind::LongLived => None,
+        (Some(bound), Some(asked)) if bound != *asked => return Err(Refusal::OtherGroupsKey),
+        (Some(bound), _) => Some(bound),
+        (None, asked) => asked.clone(),
+    };
+    Ok(Grant { channel, request, audience, life, group, secret, assertion, delay })
+}
+
+fn check_state(channel: &Channel) -> Result<(), Refusal> {
+    match channel.state {
+        ChannelState::Active => Ok(()),
+        ChannelState::Suspended => Err(Refusal::Suspended),
+        ChannelState::Deleted => Err(Refusal::UnknownChannel),
+    }
+}
+
+/// Whether `secret` is one of the channel's, and which, and the channel in use.
+///
+/// # Errors
+/// [`Refusal::WrongSecret`], [`Refusal::Suspended`] or [`Refusal::UnknownChannel`].
+pub fn check_secret(
+    channel: &Channel,
+    secret: &PlainSecret,
+    now: UnixTime,
+) -> Result<HashedSecret, Refusal> {
+    let live = |it: &&Secret| it.until.is_none_or(|until| now < until);
+    let shown = secret.hash();
+    // Every one is compared, so that time does not tell which one matched.
+    let known = channel.secrets.iter().filter(live).filter(|it| it.hash.is(&shown)).count() > 0;
+    if !known {
+        return Err(Refusal::WrongSecret);
+    }
+    check_state(channel)?;
+    Ok(shown)
+}
+
+/// What a secret is told that was shown for a channel that there is not, after as much
+/// work as a wrong one of a channel that there is: where both hear the same words,
+/// time shall not tell them apart.
+#[must_use]
+pub fn check_secret_of_nobody(secret: &PlainSecret) -> Refusal {
+    let nobodys = HashedSecret::from_stored([0; 32]);
+    std::hint::black_box(nobodys.is_of(secret));
+    Refusal::UnknownChannel
+}
+
+/// Whether `assertion` is signed by one of the channel's keys and holds.
+///
+/// # Errors
+/// [`Refusal::UnknownAssertionKey`], [`Refusal::Assertion`], or the channel's state.
+pub fn check_assertion(
+    channel: &Channel,
+    assertion: &UnverifiedAssertion,
+    audience: &Audience,
+    now: UnixTime,
+) -> Result<Assertion, Refusal> {
+    let named = |key: &&RegisteredKey| key.id.to_string() == assertion.key();
+    let key = channel.assertion_keys.iter().find(named).ok_or(Refusal::UnknownAssertionKey)?;
+    let own_only = channel.own_audience_only;
+    let checked = assertion.verify(key.id, &key.key, audience, own_only, now)?;
+    check_state(channel)?;
+    Ok(checked)
+}
+
+impl Grant {
+    /// The channel that the grant was judged by.
+    #[must_use]
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// The kind granted.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.request.kind
+    }
+
+    /// The group that the token will belong to.
+    #[must_use]
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// Whether the group of a stateless token that is issued `now` is remembered for
+    /// as long as the token lives. Otherwise the store must write its row first.
+    #[must_use]
+    pub fn knows_its_group(&self, now: UnixTime) -> bool {
+        let used = &self.channel.used_groups;
+        let outlives = |group| used.get(group).is_some_and(|&it| it >= now.plus(self.life));
+        self.group.as_ref().is_none_or(outlives)
+    }
+
+    /// The channel's secret that it was asked for with.
+    #[must_use]
+    pub fn secret(&self) -> Option<HashedSecret> {
+        self.secret
+    }
+
+    /// The assertion that it was asked for with.
+    #[must_use]
+    pub fn assertion(&self) -> Option<&Assertion> {
+        self.assertion.as_ref()
+    }
+
+    /// What the caller's `Idempotency-Key` stands for: a digest of the key and of
+    /// its scope, which is kind, group and assertion key; the channel goes beside it.
+    #[must_use]
+    pub fn idempotency(&self) -> Option<[u8; 32]> {
+        let key = self.request.idempotency?;
+        let group = self.group.as_ref().map_or("", Group::as_str);
+        let asked_with = self.assertion.map(|it| it.key.to_string()).unwrap_or_default();
+        let kind = self.kind().name();
+        Some(sha256(&[format!("{kind} {group} {asked_with} ").as_bytes(), &key]))
+    }
+
+    /// What must be the same in a retry under the same idempotency key, beside
+    /// the scope: how long the token was to live, and the delay of a reissue.
+    #[must_use]
+    pub fn parameters(&self) -> (i64, i64) {
+        (self.life, self.delay)
+    }
+
+    /// How long the current long-lived token lives on after a reissue, in seconds.
+    #[must_use]
+    pub fn delay(&self) -> i64 {
+        self.delay
+    }
+
+    /// The same request judged once more, by a newer snapshot.
+    ///
+    /// # Errors
+    /// As [`judge`].
+    pub fn judge_again(self, channel: Arc<Channel>, now: UnixTime) -> Result<Self, Refusal> {
+        judge(self.request, channel, self.audience, now)
+    }
+
+    /// The claims of the token, once its place is known.
+    #[must_use]
+    pub fn claims(&self, id: TokenId, serial: Serial, key: SigningKeyId, now: UnixTime) -> Claims {
+        Claims {
+            id,
+            kind: self.kind(),
+            provider: self.channel.provider,
+            channel: self.channel.id,
+            group: self.group.clone(),
+            assertion_key: self.assertion.map(|it| it.key),
+            serial,
+            issued_at: now,
+            expires_at: now.plus(self.life),
+            key,
+        }
+    }
+
+    /// The claims of a stateless token. Its place is that of the last bulk ending
+    /// in the very snapshot that the request was judged by: read later, it could
+    /// outlive an ending that its credential did not.
+    #[must_use]
+    pub fn stateless_claims(&self, id: TokenId, key: SigningKeyId, now: UnixTime) -> Claims {
+        self.claims(id, self.channel.bulk_serial, key, now)
+    }
+}

@@ -1,0 +1,23 @@
+//! The authority's rules as pure functions: which kinds a channel may have and how
+//! many of each, how a client proves who it is, when a request may have a token,
+//! and what must end for it.
+//!
+//! This crate knows no clock, no network, no disk, no database and no randomness:
+//! time and random bytes are arguments.
+//!
+//! ```text
+//! assertion / secret ──judge::judge──▶ Grant ──admit::admit──▶ Admit   (issuing)
+//! ```
+
+pub mod acts;
+pub mod admit;
+pub mod assertion;
+pub mod channel;
+pub mod judge;
+pub mod jwk;
+pub mod law;
+pub mod refusal;
+pub mod secret;
+// Only for fuzzing.
+#[doc(hidden)]
+pub mod strict_json;

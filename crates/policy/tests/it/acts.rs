@@ -1,0 +1,362 @@
+//! What must hold of every act, asked of each of them.
+
+use crate::channel::{NOW, assertion, channel, grant, group, id, registered};
+use crate::signer::{OTHER, OWN};
+use std::{collections::BTreeMap, sync::Arc};
+use tegata_policy::{
+    acts::{
+        Act, ActName, AdvanceClock, Before, By, ChangeChannel, ChangeSigningKeys, ChannelPatch,
+        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Effects, End, Ending, Event,
+        Forget, Form, GroupPatch, Issue, LimitsPatch, Locked, NewChannel, Record, RegisterKey,
+        ReplaceSecret, Reseal, Sealed, SetGroup, SigningKeyChange, SigningKeyRow, StoredKey,
+        StoredToken, TakeAssertion, Times, What,
+        audit_event::{AuditEvent, NoDetail},
+    },
+    channel::{Channel, GroupSettings},
+    judge::Grant,
+    law::{ChannelType, Law, WhenFull},
+};
+use tegata_token::{
+    id::{ProviderId, Serial, SigningKeyId, TokenId},
+    key::{KeyState, SigningKey},
+    kind::Kind,
+    time::DAY,
+    view::{ChannelChange, ChannelState, Single, SingleToken},
+};
+
+pub fn by() -> By {
+    By { actor: "administrator".into(), source: None, reason: None, at: NOW }
+}
+
+fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
+    let key = SigningKey::from_seed(&[seed; 32]).unwrap();
+    SigningKeyRow {
+        id: key.public().id(),
+        public: key.public().to_bytes(),
+        sealed: Sealed(vec![seed]),
+        state,
+        created_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+pub fn token(serial: u64, kind: Kind, of: Option<&str>) -> StoredToken {
+    StoredToken {
+        row: serial as i64,
+        serial: Serial(serial),
+        kind,
+        group: of.map(group),
+        assertion_key: (kind == Kind::V21).then_some(OWN.id),
+        times: Times {
+            issued_at: NOW,
+            expires_at: NOW.plus(30 * DAY),
+            ends_at: None,
+            ended: None,
+            key: KeyState::Active,
+            key_since: NOW,
+        },
+    }
+}
+
+/// The channel of the cases with these tokens, under its lock.
+pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
+    let key = signing_key(1, KeyState::Active);
+    Locked {
+        count: Some(Count { serial: Serial(100), revision: channel.revision }),
+        channel: Some(Arc::new(channel)),
+        tokens,
+        keys: Arc::new([StoredKey { row: 1, key }]),
+        provider: true,
+        ..Locked::default()
+    }
+}
+
+fn some_tokens() -> Vec<StoredToken> {
+    vec![token(1, Kind::V21, None), token(2, Kind::ShortLived, Some("a"))]
+}
+
+fn issue(grant: Grant) -> Issue {
+    let form = Form { number: 1, issuer: "https://tokens.example".into() };
+    Issue { grant, id: TokenId([9; 16]), form, by: None }
+}
+
+fn effects<A: Act>(act: &A, locked: &Locked) -> Effects {
+    act.decide(locked, NOW).unwrap_or_else(|denied| panic!("{denied}")).1
+}
+
+/// An act that was decided, and whether it took away what a restore would bring back.
+struct Example(&'static str, Effects, bool);
+
+const NARROWS: bool = true;
+const NOTHING: bool = false;
+
+fn of_issue() -> Vec<Example> {
+    let full = (1..=30).map(|serial| token(serial, Kind::ShortLived, None)).collect();
+    let one = vec![token(1, Kind::LongLived, None)];
+    let short = || issue(grant(Kind::ShortLived, None, channel()));
+    let long = || issue(grant(Kind::LongLived, None, channel()));
+    vec![
+        Example("the first", effects(&short(), &locked(channel(), Vec::new())), NOTHING),
+        Example("into a full channel", effects(&short(), &locked(channel(), full)), NARROWS),
+        Example("a reissue", effects(&long(), &locked(channel(), one)), NARROWS),
+    ]
+}
+
+fn of_end() -> Vec<Example> {
+    let endings = [
+        ("one", Ending::Stored { serial: Serial(1) }),
+        ("stateless", Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) }),
+        ("group", Ending::Group(group("a"))),
+        ("kind", Ending::Kind(Kind::V21)),
+        ("key", Ending::AssertionKey(OWN.id)),
+        ("all", Ending::All),
+    ];
+    let end = |(what, ending)| {
+        let act = End { channel: id(), ending, by: by() };
+        Example(what, effects(&act, &locked(channel(), some_tokens())), NARROWS)
+    };
+    endings.into_iter().map(end).collect()
+}
+
+fn of_change() -> Vec<Example> {
+    let none = ChannelPatch::default;
+    let state = |state| ChannelPatch { state: Some(state), ..none() };
+    let issue_rate = Some(std::num::NonZeroU32::new(1));
+    let patches = [
+        ("name", ChannelPatch { name: Some("Other".into()), ..none() }, NOTHING),
+        (
+            "limits",
+            ChannelPatch { limits: LimitsPatch { issue_rate, ..Default::default() }, ..none() },
+            NARROWS,
+        ),
+        ("law", ChannelPatch { law: Some(Law::Legacy2020), ..none() }, NARROWS),
+        ("cap", ChannelPatch { group_cap: Some(1), ..none() }, NARROWS),
+        ("when full", ChannelPatch { group_when_full: Some(WhenFull::Refuse), ..none() }, NARROWS),
+        ("audience", ChannelPatch { own_audience_only: Some(true), ..none() }, NARROWS),
+        ("single use", ChannelPatch { single_use_assertions: Some(true), ..none() }, NARROWS),
+        ("suspended", state(ChannelState::Suspended), NARROWS),
+        ("deleted", state(ChannelState::Deleted), NARROWS),
+    ];
+    let change = |(what, patch, narrows)| {
+        let act = ChangeChannel { id: id(), patch, by: by() };
+        Example(what, effects(&act, &locked(channel(), some_tokens())), narrows)
+    };
+    patches.into_iter().map(change).collect()
+}
+
+fn of_signing_keys() -> Vec<Example> {
+    let successor = || signing_key(2, KeyState::Active);
+    let key = signing_key(1, KeyState::Active).id;
+    let coming = StoredKey { row: 2, key: signing_key(3, KeyState::Coming) };
+    let locked = locked(channel(), Vec::new());
+    let both = Locked { keys: [locked.keys[0].clone(), coming.clone()].into(), ..locked.clone() };
+    let change = |change| ChangeSigningKeys { change, by: by() };
+    let add = change(SigningKeyChange::Add(successor()));
+    let promote = change(SigningKeyChange::Promote(coming.key.id));
+    let remove = change(SigningKeyChange::Remove { key, successor: successor() });
+    let all = change(SigningKeyChange::RemoveAll { successor: successor() });
+    vec![
+        Example("added", effects(&add, &locked), NOTHING),
+        Example("promoted", effects(&promote, &both), NOTHING),
+        Example("removed", effects(&remove, &locked), NARROWS),
+        Example("all removed", effects(&all, &both), NARROWS),
+    ]
+}
+
+fn of_groups_and_keys(name: ActName) -> Vec<Example> {
+    let rules = GroupSettings { cap: Some(5), ..GroupSettings::default() };
+    let with_rules = Channel {
+        groups: BTreeMap::from([(group("a"), rules)]),
+        assertion_keys: vec![registered(&OWN, None), registered(&OTHER, Some(group("a")))],
+        ..channel()
+    };
+    let locked = locked(with_rules, some_tokens());
+    let delete_key =
+        |revoke_tokens| DeleteKey { channel: id(), key: OWN.id, revoke_tokens, by: by() };
+    match name {
+        ActName::SetGroup => {
+            let patch = GroupPatch { cap: Some(Some(1)), ..GroupPatch::default() };
+            let act = SetGroup { channel: id(), group: group("a"), patch, by: by() };
+            vec![Example("a cap", effects(&act, &locked), NARROWS)]
+        }
+        ActName::DeleteGroup => {
+            let act = DeleteGroup { channel: id(), group: group("a"), by: by() };
+            let effects = effects(&act, &locked);
+            let lines = &effects.journal;
+            assert!(lines.iter().any(|it| matches!(it, What::GroupRules { .. })), "{lines:?}");
+            assert!(lines.iter().any(|it| matches!(it, What::AssertionKey { .. })), "{lines:?}");
+            assert!(lines.iter().any(|it| matches!(it, What::Channel { .. })), "{lines:?}");
+            vec![Example("with rules and keys", effects, NARROWS)]
+        }
+        _ => vec![
+            Example("without its tokens", effects(&delete_key(false), &locked), NARROWS),
+            Example("with its tokens", effects(&delete_key(true), &locked), NARROWS),
+        ],
+    }
+}
+
+fn of_secrets() -> Vec<Example> {
+    let replace = |keep_previous, revoke_tokens| ReplaceSecret {
+        id: id(),
+        secret: crate::channel::secret("other").hash(),
+        keep_previous,
+        revoke_tokens,
+        by: by(),
+    };
+    let locked = locked(channel(), some_tokens());
+    vec![
+        Example("at once", effects(&replace(0, false), &locked), NARROWS),
+        Example("later", effects(&replace(60, false), &locked), NARROWS),
+        Example("with tokens", effects(&replace(0, true), &locked), NARROWS),
+    ]
+}
+
+/// Examples of every act: a new one must be given some here.
+fn examples(name: ActName) -> Vec<Example> {
+    let locked = locked(channel(), some_tokens());
+    match name {
+        ActName::Issue => of_issue(),
+        ActName::End => of_end(),
+        ActName::ChangeChannel => of_change(),
+        ActName::ReplaceSecret => of_secrets(),
+        ActName::ChangeSigningKeys => of_signing_keys(),
+        ActName::DeleteKey | ActName::SetGroup | ActName::DeleteGroup => of_groups_and_keys(name),
+        ActName::TakeAssertion => {
+            let once = Channel { single_use_assertions: true, ..channel() };
+            let act = TakeAssertion { grant: grant(Kind::V21, None, once) };
+            let first = TakeAssertion { grant: grant(Kind::Stateless, Some("new"), channel()) };
+            vec![
+                Example("once", effects(&act, &locked), NOTHING),
+                Example("the first of a group", effects(&first, &locked), NOTHING),
+            ]
+        }
+        ActName::Forget => {
+            let mut locked = locked;
+            let token = SingleToken::Stateless { id: TokenId([1; 16]) };
+            let tokens = vec![Single { token, until: NOW.plus(-2 * DAY) }];
+            locked.facts.apply(&ChannelChange::Ended { tokens });
+            vec![Example("old", effects(&Forget { channel: id() }, &locked), NOTHING)]
+        }
+        ActName::CreateProvider => {
+            let id = ProviderId::from_number(78).unwrap();
+            let act = CreateProvider { id, name: "New".into(), by: by() };
+            vec![Example("new", effects(&act, &locked), NOTHING)]
+        }
+        ActName::CreateChannel => {
+            let new = NewChannel {
+                id: id(),
+                provider: channel().provider,
+                name: "New".into(),
+                channel_type: ChannelType::MiniApp,
+                secret: crate::channel::secret("new").hash(),
+            };
+            vec![Example("new", effects(&CreateChannel { new, by: by() }, &locked), NOTHING)]
+        }
+        ActName::RegisterKey => {
+            let key = registered(&OTHER, None);
+            let act = RegisterKey { channel: id(), key, by: by() };
+            vec![Example("another", effects(&act, &locked), NOTHING)]
+        }
+        ActName::Reseal => {
+            let keys = vec![(locked.keys[0].key.id, Sealed(vec![7]))];
+            vec![Example("one", effects(&Reseal { keys, by: by() }, &locked), NOTHING)]
+        }
+        ActName::Record => {
+            let event = Event::of(AuditEvent::AdminGuess(NoDetail {}));
+            vec![Example("an event", effects(&Record { event, by: by() }, &locked), NOTHING)]
+        }
+        ActName::AdvanceClock => {
+            vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
+        }
+    }
+}
+
+#[test]
+fn every_act_that_narrows_leaves_a_line_in_the_journal() {
+    for name in ActName::ALL {
+        let examples = examples(name);
+        let narrows = examples.iter().any(|it| it.2);
+        assert_eq!(narrows, name.can_narrow(), "{name:?} has no such example");
+        for Example(what, effects, narrows) in examples {
+            assert!(!effects.is_empty(), "{name:?}, {what}: without effects");
+            assert!(!narrows || !effects.journal.is_empty(), "{name:?}, {what}: no line");
+        }
+    }
+}
+
+#[test]
+fn what_others_must_learn_of_a_channel_names_its_provider() {
+    for name in ActName::ALL {
+        for Example(what, effects, _) in examples(name) {
+            for change in &effects.changes {
+                if let Some(about) = change.about() {
+                    assert_eq!(about, (channel().provider, id()), "{name:?}, {what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_change_of_what_requests_are_judged_by_tells_others_to_discard_the_channel() {
+    use tegata_policy::acts::{Change, Write};
+    for name in ActName::ALL {
+        for Example(what, effects, _) in examples(name) {
+            let judged_by = |it: &Write| {
+                matches!(
+                    it,
+                    Write::Revised(_)
+                        | Write::NewChannel(_)
+                        | Write::Settings(_)
+                        | Write::BulkSerial(..)
+                        | Write::Secret { .. }
+                        | Write::AssertionKey(..)
+                        | Write::AssertionKeyGone { .. }
+                        | Write::Group(..)
+                        | Write::GroupUsed { .. }
+                        | Write::GroupDeleted { .. }
+                )
+            };
+            let told = effects.changes.iter().any(|it| matches!(it, Change::Channel { .. }));
+            assert_eq!(effects.writes.iter().any(judged_by), told, "{name:?}, {what}");
+        }
+    }
+}
+
+#[test]
+fn every_change_reads_back_from_json_as_it_was() {
+    for name in ActName::ALL {
+        for Example(what, effects, _) in examples(name) {
+            for change in effects.changes {
+                let text = serde_json::to_string(&change).unwrap();
+                let back: tegata_policy::acts::Change = serde_json::from_str(&text).unwrap();
+                assert_eq!(back, change, "{name:?}, {what}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_act_that_changes_nothing_has_no_effects() {
+    let locked = locked(channel(), some_tokens());
+    assert!(effects(&Forget { channel: id() }, &locked).is_empty());
+    assert!(effects(&AdvanceClock { seconds: 0 }, &locked).is_empty());
+    let taken_often = TakeAssertion { grant: grant(Kind::V21, None, channel()) };
+    assert!(effects(&taken_often, &locked).is_empty());
+    // A retry is answered from the row that is there.
+    let mut request = crate::channel::request(Kind::V21, assertion(), None);
+    request.idempotency = Some([5; 32]);
+    let granted = crate::channel::judged(request, channel()).unwrap();
+    let before = Before {
+        parameters: "86400 0".into(),
+        times: token(1, Kind::V21, None).times,
+        id: TokenId([4; 16]),
+        serial: Serial(1),
+        key: SigningKeyId([1; 8]),
+        issuer: "https://tokens.example".into(),
+        previous_until: None,
+    };
+    let retried = Locked { before: Some(before), ..locked };
+    let (issued, effects) = issue(granted).decide(&retried, NOW).unwrap();
+    assert!(issued.again && effects.is_empty());
+}

@@ -1,0 +1,128 @@
+//! Which groups, assertion keys and kinds an act may name.
+
+use crate::acts::{by, locked, token};
+use crate::channel::{NOW, channel, grant, group, id, registered};
+use crate::signer::{OTHER, OWN};
+use std::collections::BTreeMap;
+use tegata_policy::{
+    acts::{
+        Act, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Denied, End, Ending, Locked,
+        Remembered, TakeAssertion, Write,
+    },
+    channel::Channel,
+    law::{ChannelType, GROUPS},
+    refusal::Refusal,
+};
+use tegata_token::{
+    kind::Kind,
+    time::{DAY, UnixTime},
+    view::ChannelState,
+};
+
+fn end(ending: Ending, locked: &Locked) -> Result<usize, Denied> {
+    let act = End { channel: id(), ending, by: by() };
+    act.decide(locked, NOW).map(|(ended, _)| ended)
+}
+
+fn with_used(until: UnixTime) -> Channel {
+    Channel { used_groups: BTreeMap::from([(group("a"), until)]), ..channel() }
+}
+
+#[test]
+fn a_group_may_be_named_while_a_token_of_it_may_live() {
+    let named = |locked: &Locked| end(Ending::Group(group("a")), locked);
+    let never = locked(channel(), Vec::new());
+    assert!(matches!(named(&never), Err(Denied::NotFound("group"))));
+    let live = locked(channel(), vec![token(1, Kind::ShortLived, Some("a"))]);
+    assert_eq!(named(&live).unwrap(), 1);
+    let key = Channel { assertion_keys: vec![registered(&OTHER, Some(group("a")))], ..channel() };
+    assert_eq!(named(&locked(key, Vec::new())).unwrap(), 0);
+    assert_eq!(named(&locked(with_used(NOW.plus(1)), Vec::new())).unwrap(), 0);
+    assert!(named(&locked(with_used(NOW), Vec::new())).is_err(), "it was used too long ago");
+    let by_tokens = Remembered { by_tokens: true, until: None };
+    let deleted = Remembered { by_tokens: false, until: Some(NOW.plus(1)) };
+    let over = Remembered { by_tokens: false, until: Some(NOW) };
+    for (remembered, known) in [(by_tokens, true), (deleted, true), (over, false)] {
+        let locked = Locked { remembered, ..never.clone() };
+        assert_eq!(named(&locked).is_ok(), known, "{remembered:?}");
+    }
+}
+
+#[test]
+fn an_assertion_key_may_be_named_while_a_token_of_it_may_live() {
+    let never = locked(channel(), Vec::new());
+    assert_eq!(end(Ending::AssertionKey(OWN.id), &never).unwrap(), 0);
+    let other = |locked: &Locked| end(Ending::AssertionKey(OTHER.id), locked);
+    assert!(matches!(other(&never), Err(Denied::NotFound("assertion key"))));
+    let remembered = Remembered { by_tokens: false, until: Some(NOW.plus(1)) };
+    assert_eq!(other(&Locked { remembered, ..never }).unwrap(), 0);
+}
+
+#[test]
+fn a_kind_that_the_channel_cannot_have_is_not_named() {
+    let login = Channel { channel_type: ChannelType::LineLogin, ..channel() };
+    let login = locked(login, Vec::new());
+    let refused = end(Ending::Kind(Kind::V21), &login);
+    let not_for = Refusal::KindNotForChannel(Kind::V21);
+    assert!(matches!(refused, Err(Denied::Refused(it)) if it == not_for));
+    assert_eq!(end(Ending::Kind(Kind::ShortLived), &login).unwrap(), 0);
+}
+
+#[test]
+fn the_end_of_a_stateless_token_counts_once() {
+    let id = tegata_token::id::TokenId([1; 16]);
+    let ending = Ending::Stateless { id, expires_at: NOW.plus(900) };
+    let mut locked = locked(channel(), Vec::new());
+    assert_eq!(end(ending.clone(), &locked).unwrap(), 1);
+    locked.facts.stateless.insert(id, NOW.plus(900));
+    assert_eq!(end(ending, &locked).unwrap(), 0, "it was revoked before");
+    assert_eq!(end(Ending::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
+}
+
+#[test]
+fn the_first_stateless_token_of_a_group_takes_a_place_for_it() {
+    let used = |channel: Channel| {
+        let act = TakeAssertion { grant: grant(Kind::Stateless, Some("a"), channel.clone()) };
+        act.decide(&locked(channel, Vec::new()), NOW).map(|(_, effects)| effects)
+    };
+    let until_of = |write: &Write| match write {
+        Write::GroupUsed { group: named, until, .. } if *named == group("a") => Some(*until),
+        _ => None,
+    };
+    let first = used(channel()).unwrap();
+    let until = first.writes.iter().find_map(until_of).unwrap();
+    assert!(until >= NOW.plus(DAY), "its row is renewed at most once a day");
+    assert!(first.writes.iter().any(|it| matches!(it, Write::Revised(_))));
+    assert!(used(with_used(NOW.plus(900))).unwrap().is_empty(), "its row outlives the token");
+    assert!(!used(with_used(NOW.plus(899))).unwrap().is_empty());
+    let others = (0..GROUPS).map(|it| (group(&format!("g{it}")), NOW.plus(DAY)));
+    let full = Channel { used_groups: others.collect(), ..channel() };
+    let refused = used(full);
+    assert!(matches!(refused, Err(Denied::Refused(Refusal::TooManyGroups))));
+}
+
+#[test]
+fn a_group_and_a_key_that_are_deleted_are_remembered() {
+    let keys = vec![registered(&OWN, None), registered(&OTHER, Some(group("a")))];
+    let locked = locked(Channel { assertion_keys: keys, ..channel() }, Vec::new());
+    let act = DeleteGroup { channel: id(), group: group("a"), by: by() };
+    let (_, effects) = act.decide(&locked, NOW).unwrap();
+    let group_gone = |it: &Write| matches!(it, Write::GroupDeleted { until, .. } if *until > NOW);
+    let key_gone = |it: &Write| matches!(it, Write::AssertionKeyGone { key, until, .. } if *key == OTHER.id && *until > NOW);
+    assert!(effects.writes.iter().any(group_gone) && effects.writes.iter().any(key_gone));
+    let act = DeleteGroup { channel: id(), group: group("b"), by: by() };
+    assert!(matches!(act.decide(&locked, NOW), Err(Denied::NotFound("group"))));
+    let act = DeleteKey { channel: id(), key: OTHER.id, revoke_tokens: false, by: by() };
+    assert!(act.decide(&locked, NOW).unwrap().1.writes.iter().any(key_gone));
+}
+
+#[test]
+fn nothing_of_a_deleted_channel_is_remembered() {
+    let patch = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
+    let act = ChangeChannel { id: id(), patch, by: by() };
+    let (after, effects) = act.decide(&locked(with_used(NOW.plus(1)), Vec::new()), NOW).unwrap();
+    assert!(after.used_groups.is_empty() && after.assertion_keys.is_empty());
+    let forgotten = effects.writes.iter().position(|it| matches!(it, Write::ScopesForgotten(_)));
+    let key = effects.writes.iter().position(|it| matches!(it, Write::AssertionKeyGone { .. }));
+    assert!(key.is_some() && key < forgotten, "keys are deleted before they are forgotten");
+}

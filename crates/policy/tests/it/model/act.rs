@@ -1,0 +1,208 @@
+//! What can happen, as plain data, so that a history can be made from a seed,
+//! printed, and cut down to what matters.
+
+use tegata_policy::law::{Law, WhenFull};
+use tegata_token::{kind::Kind, view::ChannelState};
+
+/// One thing that happens. Numbers mean "the so-manieth of what there is then",
+/// so that every act makes sense in every history; one that cannot be done is
+/// left out.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Time passes, in seconds.
+    Wait(i64),
+    /// Somebody's clock is stepped to so many seconds off the true time.
+    Step { who: usize, off: i64 },
+    /// A replica's wall clock jumps 40 days ahead, or back again.
+    Jump { replica: usize },
+    /// A token is asked for; that the request is judged and that the token is
+    /// handed out are two acts, unless `at_once`.
+    Ask { replica: usize, channel: usize, want: Want, times: usize, at_once: bool },
+    /// Somebody asks to end some tokens one by one: found now, committed later
+    /// unless `at_once`.
+    Revoke { replica: usize, token: usize, times: usize, at_once: bool },
+    /// Some of what was begun is committed.
+    Commit { nth: usize, times: usize },
+    /// All tokens of a scope end, at once or after a delay.
+    EndAll { replica: usize, channel: usize, scope: Which, delay: Option<i64> },
+    /// A channel's secret is rotated; the old one is taken for so long yet.
+    Rotate { replica: usize, channel: usize, keep: i64, revoke_tokens: bool },
+    /// An assertion key is deleted and another registered in its place.
+    ReplaceKey { replica: usize, channel: usize, key: usize, revoke_tokens: bool },
+    /// A channel is suspended, resumed or deleted.
+    Put { replica: usize, channel: usize, state: ChannelState },
+    /// A channel's law changes.
+    Change { channel: usize, law: Law },
+    /// What holds for a channel's groups changes.
+    Groups { channel: usize, cap: usize, when_full: WhenFull },
+    /// A signing key is published; it will sign once everybody knows it.
+    Announce,
+    /// The published key becomes the one that signs.
+    Activate,
+    /// A signing key is bounded to what was issued up to now.
+    Bound { replica: usize, key: usize },
+    /// A signing key is removed.
+    Remove { replica: usize, key: usize },
+    /// What can be forgotten of a channel is forgotten.
+    Forget { replica: usize, channel: usize },
+    /// A replica or follower reads so many entries.
+    Follow { who: usize, entries: usize },
+    /// A follower takes a snapshot.
+    Snapshot { who: usize },
+    /// The state is saved.
+    Backup,
+    /// A saved state is put back; the log of endings is replayed, or everything
+    /// that was issued before ends.
+    Restore { nth: usize, replay: bool },
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Want {
+    pub kind: Kind,
+    pub group: Option<&'static str>,
+    /// 0 is the current secret or key; more is an earlier one, or the key that is
+    /// bound to a group.
+    pub with: usize,
+    /// What the assertion asks for.
+    pub life: i64,
+    /// What a reissue lets the predecessor live.
+    pub delay: i64,
+}
+
+/// Which tokens of a channel.
+#[derive(Debug, Clone)]
+pub enum Which {
+    Channel,
+    Kind(Kind),
+    KindGroup(Kind, Option<&'static str>),
+    Group(&'static str),
+    AssertionKey(usize),
+}
+
+/// A small source of chance (splitmix64), the same on every machine.
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+
+    fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+}
+
+const KINDS: [Kind; 4] = [Kind::V21, Kind::Stateless, Kind::ShortLived, Kind::LongLived];
+const GROUPS: [&str; 3] = ["a", "b", "c"];
+const DAY: i64 = 86_400;
+
+/// The history that grows from a seed. Each has a channel and a kind that it is
+/// mostly about, so that caps are reached; in some, acts mostly overlap; each has
+/// some dangers but not all.
+pub fn history(seed: u64) -> Vec<Act> {
+    let chance = &mut Chance::of(seed);
+    let favourites = (chance.below(2), chance.pick(&KINDS), chance.one_in(2));
+    let hasty = chance.one_in(2);
+    let restores = chance.one_in(3);
+    let jumps = chance.one_in(3);
+    let deletes = chance.one_in(6);
+    let mut acts = Vec::new();
+    while acts.len() < 160 {
+        let replica = chance.below(2);
+        let at_once = if hasty { !chance.one_in(6) } else { chance.one_in(3) };
+        let channel = if chance.one_in(3) { chance.below(3) } else { favourites.0 };
+        acts.push(match chance.below(100) {
+            0..36 => {
+                let want = want(chance, favourites.1, favourites.2);
+                let times = if chance.one_in(6) { 1 + chance.below(14) } else { 1 };
+                Act::Ask { replica, channel, want, times, at_once }
+            }
+            36..43 => Act::Commit { nth: chance.below(8), times: 1 + chance.below(6) },
+            43..54 => {
+                let times = if chance.one_in(5) { 1 + chance.below(10) } else { 1 };
+                Act::Revoke { replica, token: chance.below(1_000), times, at_once }
+            }
+            54..59 => {
+                let delay = chance.one_in(2).then(|| chance.pick(&[2, 60, 3_600, DAY]));
+                Act::EndAll { replica, channel, scope: which(chance), delay }
+            }
+            59..73 => {
+                let entries = chance.pick(&[1, 1, 2, 5, 1_000, 1_000]);
+                Act::Follow { who: chance.below(4), entries }
+            }
+            73 => Act::Snapshot { who: 2 + chance.below(2) },
+            74..82 => {
+                let seconds = [0, 1, 2, 3, 30, 61, 901, 3_600, DAY, 2 * DAY, 31 * DAY, 33 * DAY];
+                Act::Wait(chance.pick(&seconds))
+            }
+            82..84 => Act::Step { who: chance.below(4), off: chance.below(3) as i64 - 1 },
+            84..86 => {
+                let (keep, revoke_tokens) = (chance.pick(&[0, 0, 600]), chance.one_in(2));
+                Act::Rotate { replica, channel, keep, revoke_tokens }
+            }
+            86 => {
+                let (key, revoke_tokens) = (chance.below(2), chance.one_in(2));
+                Act::ReplaceKey { replica, channel, key, revoke_tokens }
+            }
+            87..89 => {
+                use ChannelState::{Active, Deleted, Suspended};
+                let last = if deletes { Deleted } else { Active };
+                let state = chance.pick(&[Suspended, Active, Active, Active, last]);
+                Act::Put { replica, channel, state }
+            }
+            89 => Act::Change { channel, law: chance.pick(&[Law::Current, Law::Legacy2020]) },
+            90 => {
+                let when_full = chance.pick(&[WhenFull::Refuse, WhenFull::EndOldest]);
+                Act::Groups { channel, cap: 1 + chance.below(20), when_full }
+            }
+            91 => Act::Announce,
+            92 => Act::Activate,
+            93 => Act::Bound { replica, key: chance.below(8) },
+            94 => Act::Remove { replica, key: chance.below(8) },
+            95..97 => Act::Forget { replica, channel },
+            97 if jumps => Act::Jump { replica },
+            98 => Act::Backup,
+            99 if restores => Act::Restore { nth: chance.below(4), replay: !chance.one_in(4) },
+            _ => Act::Wait(1),
+        });
+    }
+    acts
+}
+
+fn want(chance: &mut Chance, favourite: Kind, in_groups: bool) -> Want {
+    let kind = if chance.one_in(3) { chance.pick(&KINDS) } else { favourite };
+    let grouped = if in_groups { !chance.one_in(4) } else { chance.one_in(8) };
+    Want {
+        kind,
+        group: grouped.then(|| chance.pick(&GROUPS)),
+        with: if chance.one_in(4) { 1 + chance.below(2) } else { 0 },
+        life: chance.pick(&[30, 3_600, 20 * DAY, 30 * DAY, 30 * DAY]),
+        delay: if chance.one_in(2) { 0 } else { chance.pick(&[2, 3_600, DAY]) },
+    }
+}
+
+fn which(chance: &mut Chance) -> Which {
+    let kind = chance.pick(&KINDS);
+    match chance.below(6) {
+        0 => Which::Channel,
+        1 => Which::Kind(kind),
+        2 => Which::KindGroup(kind, Some(chance.pick(&GROUPS))),
+        3 => Which::KindGroup(kind, None),
+        4 => Which::Group(chance.pick(&GROUPS)),
+        _ => Which::AssertionKey(chance.below(2)),
+    }
+}

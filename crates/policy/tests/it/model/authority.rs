@@ -1,0 +1,422 @@
+//! A tiny authority in memory: it does what a store does under a channel's lock. It
+//! loads what an act needs, lets `tegata_policy::acts` decide, writes the effects, and
+//! keeps the log. It can be told to make one of the [`Fault`]s.
+
+use super::{
+    Fault,
+    changes::{AT_ONCE, ends_by, lower},
+    naive::{ChannelNo, TokenNo},
+};
+use std::sync::Arc;
+use tegata_policy::{
+    acts::{
+        Act, By, Change, Count, Denied, Effects, End, EndedBy, Ending, Forget, Form, Issue, Locked,
+        Remembered, Sealed, SigningKeyRow, StoredKey, StoredToken, Times, Write,
+    },
+    admit::Live,
+    channel::Channel,
+    judge::Grant,
+    law::Rule,
+    refusal::Refusal,
+};
+use tegata_token::{
+    claims::Claims,
+    id::{AssertionKeyId, Group, ProviderId, Serial, SigningKeyId, TokenId},
+    key::{KeyState, VerifyingKey},
+    kind::Kind,
+    time::UnixTime,
+    view::{ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, ViewKey},
+};
+
+/// The store, as it stands after some commit.
+#[derive(Clone)]
+pub struct Authority {
+    pub fault: Fault,
+    pub epoch: usize,
+    pub channels: Vec<ChannelRow>,
+    pub keys: Vec<ViewKey>,
+    /// The change log. `None` is an entry for replicas only: nothing that a
+    /// verifier need know.
+    pub log: Vec<Option<Entry>>,
+    /// The highest time ever written.
+    pub written: UnixTime,
+}
+
+/// A channel and what belongs to it.
+#[derive(Clone)]
+pub struct ChannelRow {
+    pub channel: Arc<Channel>,
+    /// The last place taken in its count.
+    pub serial: Serial,
+    pub facts: ChannelFacts,
+    pub tokens: Vec<TokenRow>,
+}
+
+/// A stored token.
+#[derive(Clone)]
+pub struct TokenRow {
+    pub no: TokenNo,
+    pub live: Live,
+    pub assertion_key: Option<AssertionKeyId>,
+    issued_at: UnixTime,
+    key: SigningKeyId,
+    /// From when on it is ended early.
+    end: Option<UnixTime>,
+}
+
+/// An issue that was committed.
+pub struct Issued {
+    pub claims: Claims,
+    /// What ended for it at once.
+    pub at_once: Vec<TokenNo>,
+    /// What will end for it, and when.
+    pub later: Option<(TokenNo, UnixTime)>,
+    /// Whether that are the predecessors of a reissue.
+    pub reissue: bool,
+    /// What the log says of it.
+    pub entry: Option<Entry>,
+}
+
+fn by() -> By {
+    By { actor: "administrator".into(), source: None, reason: None, at: UnixTime(0) }
+}
+
+impl Authority {
+    /// The time of an act whose replica's clock says `now`: it never goes back.
+    pub fn time(&mut self, now: UnixTime) -> UnixTime {
+        self.written = self.written.max(now);
+        self.written
+    }
+
+    /// The channel's active stored tokens, as an act of that time finds them.
+    pub fn places(&self, channel: ChannelNo, now: UnixTime) -> Vec<TokenNo> {
+        let rows = self.rows(channel);
+        rows.iter().filter(|row| row.is_active(now)).map(|row| row.row as TokenNo).collect()
+    }
+
+    /// All rows of a channel, oldest first, as a store reads them.
+    pub fn rows(&self, channel: ChannelNo) -> Vec<StoredToken> {
+        self.channels[channel].tokens.iter().map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: &TokenRow) -> StoredToken {
+        let key = self.keys.iter().find(|it| it.key.id() == row.key).map(|it| it.state);
+        let ended = row.end.filter(|end| *end == AT_ONCE).map(|at| (EndedBy::Revoked, at));
+        StoredToken {
+            row: row.no as i64,
+            serial: row.live.serial,
+            kind: row.live.kind,
+            group: row.live.group.clone(),
+            assertion_key: row.assertion_key,
+            times: Times {
+                issued_at: row.issued_at,
+                expires_at: row.live.expires_at,
+                ends_at: row.end,
+                ended,
+                key: key.unwrap_or(KeyState::Removed),
+                key_since: AT_ONCE,
+            },
+        }
+    }
+
+    /// What an act on the channel is decided on.
+    fn locked(&self, channel: ChannelNo) -> Locked {
+        let row = &self.channels[channel];
+        let key = |(row, it): (usize, &ViewKey)| StoredKey {
+            row: row as i64,
+            key: SigningKeyRow {
+                id: it.key.id(),
+                public: it.key.to_bytes(),
+                sealed: Sealed(Vec::new()),
+                state: it.state,
+                created_at: UnixTime(0),
+                changed_at: AT_ONCE,
+            },
+        };
+        Locked {
+            count: Some(Count { serial: row.serial, revision: row.channel.revision }),
+            channel: Some(row.channel.clone()),
+            tokens: self.rows(channel),
+            facts: row.facts.clone(),
+            // The histories name only what was there.
+            remembered: Remembered { by_tokens: true, until: None },
+            keys: self.keys.iter().enumerate().map(key).collect(),
+            ..Locked::default()
+        }
+    }
+
+    /// Writes the effects of an act; answers what the log says for verifiers. What the
+    /// act marks in rows must be what its changes say of them.
+    fn apply(&mut self, channel: ChannelNo, effects: Effects) -> Option<Entry> {
+        let mut marked = self.channels[channel].tokens.clone();
+        for write in effects.writes {
+            let row = &mut self.channels[channel];
+            let mut end = |no: i64, at: UnixTime| {
+                let token = marked.iter_mut().find(|it| it.no as i64 == no).unwrap();
+                token.end = Some(at);
+            };
+            match write {
+                Write::TokenEnded { row, .. } => end(row, AT_ONCE),
+                Write::TokenEndsAt { row, at, .. } => end(row, at),
+                Write::Serial(_, serial) => row.serial = serial,
+                Write::BulkSerial(_, serial) => {
+                    Arc::make_mut(&mut row.channel).bulk_serial = serial
+                }
+                Write::Facts(_, facts) => row.facts = facts,
+                // The caller knows the token's number.
+                Write::Token(_) | Write::TokenPast { .. } => {}
+                other => panic!("no act of the histories writes {other:?}"),
+            }
+        }
+        let mut last = None;
+        for change in effects.changes {
+            if let Change::Tokens { change, .. } = &change {
+                for token in &mut self.channels[channel].tokens {
+                    for from in ends_by(change, token) {
+                        token.end = Some(token.end.map_or(from, |end| end.min(from)));
+                    }
+                }
+            }
+            last = change.entry().unwrap();
+            self.log.push(last.clone());
+        }
+        for (said, marked) in self.channels[channel].tokens.iter().zip(&marked) {
+            let (said, marked) = (self.row(said), self.row(marked));
+            assert_eq!(
+                said.is_active(self.written),
+                marked.is_active(self.written),
+                "the row of token {} is not marked as its change says",
+                said.row
+            );
+        }
+        last
+    }
+
+    /// Issues a stored token: judged again if the channel changed, admitted, its
+    /// row and its entry written. `rows_then` is what was there when it was judged,
+    /// which is of no concern here but to a fault.
+    pub fn issue(
+        &mut self,
+        channel: ChannelNo,
+        grant: Grant,
+        (id, no): (TokenId, TokenNo),
+        rows_then: Vec<StoredToken>,
+        now: UnixTime,
+    ) -> Result<Issued, Refusal> {
+        let mut locked = self.locked(channel);
+        if self.fault == Fault::NotJudgedAgain {
+            locked.count =
+                locked.count.map(|it| Count { revision: grant.channel().revision, ..it });
+        }
+        if self.fault == Fault::FoldOutsideLock {
+            locked.tokens = rows_then;
+        }
+        let form = Form { number: 1, issuer: crate::channel::OWN_URL.into() };
+        let (issued, effects) = match (Issue { grant, id, form, by: None }).decide(&locked, now) {
+            Ok(decided) => decided,
+            Err(Denied::Refused(refusal)) => return Err(refusal),
+            Err(denied) => panic!("{denied}"),
+        };
+        let claims = issued.claims;
+        let (mut at_once, mut later, mut reissue) = (Vec::new(), None, false);
+        for write in &effects.writes {
+            match write {
+                Write::TokenEnded { row, by, ended_for } => {
+                    assert_eq!(*ended_for, Some(claims.serial));
+                    at_once.push(*row as TokenNo);
+                    reissue |= *by == EndedBy::Reissued;
+                }
+                Write::TokenEndsAt { row, at, .. } => {
+                    later = Some((*row as TokenNo, *at));
+                    reissue = true;
+                }
+                Write::Token(token) => assert_eq!(token.claims, claims),
+                _ => {}
+            }
+        }
+        let entry = self.apply(channel, effects);
+        self.channels[channel].tokens.push(TokenRow {
+            no,
+            live: Live {
+                kind: claims.kind,
+                serial: claims.serial,
+                group: claims.group.clone(),
+                expires_at: claims.expires_at,
+            },
+            assertion_key: claims.assertion_key,
+            issued_at: claims.issued_at,
+            key: claims.key,
+            end: None,
+        });
+        Ok(Issued { claims, at_once, later, reissue, entry })
+    }
+
+    /// The group and the set end of a stored token.
+    pub fn token(&self, channel: ChannelNo, no: TokenNo) -> (Option<Group>, Option<UnixTime>) {
+        let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
+        (row.live.group.clone(), row.end)
+    }
+
+    /// Ends one stored token; nothing is logged if its signing key, or its channel's
+    /// deletion, ended it before.
+    pub fn end_stored(
+        &mut self,
+        channel: ChannelNo,
+        no: TokenNo,
+        rows_then: Vec<StoredToken>,
+        now: UnixTime,
+    ) -> Option<Entry> {
+        let mut locked = self.locked(channel);
+        if self.fault == Fault::FoldOutsideLock {
+            // The token itself is there, whenever the others were read.
+            let own = |it: &StoredToken| it.row == no as i64;
+            let token = locked.tokens.iter().find(|it| own(it)).unwrap().clone();
+            locked.tokens = rows_then.into_iter().filter(|it| !own(it)).collect();
+            locked.tokens.push(token);
+            locked.tokens.sort_by_key(|it| it.serial);
+        }
+        let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
+        self.end(channel, Ending::Stored { serial: row.live.serial }, &locked, now)
+    }
+
+    /// Ends one stateless token.
+    pub fn end_stateless(
+        &mut self,
+        channel: ChannelNo,
+        id: TokenId,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Option<Entry> {
+        let locked = self.locked(channel);
+        self.end(channel, Ending::Stateless { id, expires_at }, &locked, now)
+    }
+
+    fn end(
+        &mut self,
+        channel: ChannelNo,
+        ending: Ending,
+        locked: &Locked,
+        now: UnixTime,
+    ) -> Option<Entry> {
+        let act = End { channel: self.channels[channel].channel.id, ending, by: by() };
+        let mut effects = match act.decide(locked, now) {
+            Ok((_, effects)) => effects,
+            // A deleted channel: all its tokens ended with it.
+            Err(Denied::NotFound("channel")) => return None,
+            Err(denied) => panic!("{denied}"),
+        };
+        if self.fault == Fault::AtMostForBelow {
+            lower(&mut effects, &locked.facts);
+        }
+        self.apply(channel, effects)
+    }
+
+    /// Ends all tokens of a scope, at once or from a time on. What the API does not offer
+    /// a verifier understands all the same.
+    pub fn end_all(
+        &mut self,
+        channel: ChannelNo,
+        scope: Scope,
+        from: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Entry {
+        let of = self.channels[channel].channel.channel_type;
+        let ending = match scope.clone() {
+            _ if from.is_some() => None,
+            Scope::Kind { kind } if !Rule::of(kind).channel_types.contains(&of) => None,
+            Scope::Channel => Some(Ending::All),
+            Scope::Kind { kind } => Some(Ending::Kind(kind)),
+            Scope::Group { group } => Some(Ending::Group(group)),
+            Scope::AssertionKey { key } => Some(Ending::AssertionKey(key)),
+            Scope::KindGroup { .. } => None,
+        };
+        let deleted = self.channels[channel].channel.state == ChannelState::Deleted;
+        if let Some(ending) = ending.filter(|_| !deleted) {
+            let locked = self.locked(channel);
+            let entry = self.end(channel, ending, &locked, now);
+            return entry.expect("a scope's end is told to verifiers");
+        }
+        let row = &mut self.channels[channel];
+        row.serial = row.serial.next();
+        Arc::make_mut(&mut row.channel).bulk_serial = row.serial;
+        let at_most = self.fault == Fault::AtMostForBelow;
+        let below = if at_most { row.serial.next() } else { row.serial };
+        let floors = vec![Floor::set(scope, below, from, now)];
+        self.change(channel, ChannelChange::Floor { floors })
+    }
+
+    /// Changes what requests are judged by.
+    pub fn set(&mut self, channel: ChannelNo, edit: impl FnOnce(&mut Channel)) {
+        let channel = Arc::make_mut(&mut self.channels[channel].channel);
+        edit(channel);
+        channel.revision += 1;
+        self.log.push(None);
+    }
+
+    pub fn set_state(&mut self, channel: ChannelNo, state: ChannelState) -> Entry {
+        let of = Arc::make_mut(&mut self.channels[channel].channel);
+        of.state = state;
+        of.revision += 1;
+        self.change(channel, ChannelChange::State { state })
+    }
+
+    /// Forgets what is said of tokens that expired a day ago by the time written;
+    /// says whether there was anything.
+    pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<Entry> {
+        let now = if self.fault == Fault::ForgetsByTheWall { now } else { self.written };
+        let act = Forget { channel: self.channels[channel].channel.id };
+        let (gone, effects) = act.decide(&self.locked(channel), now).unwrap();
+        assert_eq!(gone == 0, effects.is_empty());
+        self.apply(channel, effects)
+    }
+
+    /// Writes an entry: into the log, into the facts, and into the rows that it ends.
+    pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> Entry {
+        let row = &mut self.channels[channel];
+        for token in &mut row.tokens {
+            for from in ends_by(&change, token) {
+                token.end = Some(token.end.map_or(from, |end| end.min(from)));
+            }
+        }
+        row.facts.apply(&change);
+        let (provider, channel) = (row.channel.provider, row.channel.id);
+        let entry = Entry::Channel { provider, channel, change };
+        self.log.push(Some(entry.clone()));
+        entry
+    }
+
+    // ---- signing keys
+
+    pub fn active_key(&self) -> SigningKeyId {
+        self.keys.iter().rfind(|it| it.state == KeyState::Active).unwrap().key.id()
+    }
+
+    pub fn set_key(&mut self, key: VerifyingKey, state: KeyState) -> Entry {
+        self.keys.retain(|it| it.key != key);
+        let new = ViewKey { key, state };
+        self.keys.push(new.clone());
+        self.log.push(Some(Entry::SigningKey(new.clone())));
+        Entry::SigningKey(new)
+    }
+
+    // ---- what followers read
+
+    /// The entries from one position to another, as far as they concern the
+    /// channels of these providers.
+    pub fn feed(&self, from: usize, to: usize, providers: &[ProviderId]) -> Vec<&Entry> {
+        let concerns = |entry: &&Entry| match entry {
+            Entry::SigningKey(_) => true,
+            Entry::Channel { channel, .. } => {
+                let of = |row: &&ChannelRow| row.channel.id == *channel;
+                let row = self.channels.iter().find(of).unwrap();
+                providers.contains(&row.channel.provider)
+            }
+        };
+        self.log[from..to].iter().flatten().filter(concerns).collect()
+    }
+}
+
+/// Whether an act on this kind of token writes a row.
+pub fn is_stored(kind: Kind) -> bool {
+    kind != Kind::Stateless
+}

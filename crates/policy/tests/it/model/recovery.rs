@@ -1,0 +1,61 @@
+//! What a store does after a restore: old keys are bounded, and what the log of endings
+//! holds is done again.
+
+use super::{Fault, authority::Authority, changes::serials};
+use std::sync::Arc;
+use tegata_token::{
+    key::{KeyState, VerifyingKey},
+    view::{ChannelChange, ChannelState, Entry, ViewKey},
+};
+
+/// A recovery bounds the old keys this much before the last time written.
+const RECOVERY_MARGIN: i64 = 5;
+
+impl Authority {
+    /// The state of the old keys after a restore: bounded to what the store
+    /// surely knew of.
+    pub fn bounds(&self) -> Vec<(VerifyingKey, KeyState)> {
+        let last = self.written.plus(-RECOVERY_MARGIN);
+        let bound = |key: &ViewKey| {
+            let until = match key.state {
+                KeyState::Removed => return None,
+                KeyState::Bounded { until } => until.min(last),
+                _ => last,
+            };
+            Some((key.key.clone(), KeyState::Bounded { until }))
+        };
+        self.keys.iter().filter_map(bound).collect()
+    }
+
+    /// Takes in an entry from the log of endings; a channel's count is raised to
+    /// whatever it reads, and so is the place of its last bulk ending.
+    pub fn replay(&mut self, entry: &Entry) {
+        match entry {
+            Entry::SigningKey(key) => {
+                self.set_key(key.key.clone(), key.state);
+            }
+            Entry::Channel { channel, change, .. } => {
+                let no = self.channels.iter().position(|it| it.channel.id == *channel).unwrap();
+                if self.fault != Fault::CounterRewinds {
+                    let row = &mut self.channels[no];
+                    let of = Arc::make_mut(&mut row.channel);
+                    for serial in serials(change) {
+                        row.serial = row.serial.max(serial);
+                        if self.fault != Fault::BulkSerialRewinds {
+                            of.bulk_serial = of.bulk_serial.max(serial);
+                        }
+                    }
+                }
+                let deleted = self.channels[no].channel.state == ChannelState::Deleted;
+                match change {
+                    ChannelChange::State { state } => {
+                        self.set_state(no, if deleted { ChannelState::Deleted } else { *state });
+                    }
+                    _ => {
+                        self.change(no, change.clone());
+                    }
+                }
+            }
+        }
+    }
+}

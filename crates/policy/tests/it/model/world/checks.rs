@@ -1,0 +1,171 @@
+//! What must hold after each act.
+
+use super::{Violation, World, providers};
+use crate::model::{
+    authority::is_stored,
+    naive::{Answer, Ask, Asker, ChannelNo, Settings, TokenNo},
+};
+use tegata_policy::{admit::SINGLES, law::Law};
+use tegata_token::{
+    decide::{Refused, Signatures, decide},
+    kind::Kind,
+    time::UnixTime,
+    view::Scope,
+};
+
+impl World {
+    /// Everybody's view says of some tokens, or of `all`, what the naive model says.
+    pub(super) fn check(&mut self, all: bool) -> Result<(), Violation> {
+        self.check_lengths()?;
+        let count = self.handed.len();
+        let chosen: Vec<TokenNo> = if all || count <= 12 {
+            (0..count).collect()
+        } else {
+            let some = (0..8).map(|_| self.sample.below(count)).collect::<Vec<_>>();
+            some.into_iter().chain(count - 4..count).collect()
+        };
+        for who in 0..4 {
+            for &no in &chosen {
+                self.check_token(who, no)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_token(&mut self, who: usize, no: TokenNo) -> Result<(), Violation> {
+        // Out of service, it does not check either.
+        if self.replicas.get(who).is_some_and(|it| it.jumped) {
+            return Ok(());
+        }
+        let now = self.clock(who);
+        let checker = &mut self.checkers[who];
+        checker.latest = checker.latest.max(now);
+        let asker = Asker {
+            epoch: checker.epoch,
+            read: checker.read,
+            now: checker.latest,
+            providers: &checker.providers,
+        };
+        let bytes = self.handed[no].0.as_bytes();
+        let said = decide(bytes, asker.now, &checker.view, &self.signatures);
+        let said = said.map(|active| active.until);
+        let expected = self.naive.answer(no, asker);
+        let right = match (&said, expected) {
+            (Ok(until), Answer::Active(expected)) => *until == expected,
+            (Err(Refused::Expired), Answer::Expired)
+            | (Err(Refused::Ended(_)), Answer::Ended)
+            | (Err(Refused::Suspended), Answer::Suspended)
+            | (Err(Refused::UnknownKey), Answer::UnknownKey)
+            | (Err(Refused::Foreign), Answer::Foreign)
+            | (Err(_), Answer::No) => true,
+            _ => false,
+        };
+        let token = &self.naive.tokens[no];
+        ensure!(
+            right,
+            "checker {who}, having read {}-{}, at {:?}, says {said:?} of token {no}, not \
+             {expected:?}\n{token:?}\n{:?}",
+            asker.epoch,
+            asker.read,
+            asker.now,
+            self.handed[no].1,
+        );
+        if said.is_ok() {
+            let over = checker.over.contains(&no);
+            ensure!(!over, "token {no} lives again for checker {who}\n{token:?}");
+            let promised = self.promised.get(&no).is_some_and(|end| *end <= asker.now);
+            ensure!(
+                !(who < 2 && promised),
+                "replica {who} accepts token {no} after the answer that it has ended\n{token:?}"
+            );
+        } else if matches!(said, Err(Refused::Expired | Refused::Ended(_))) {
+            checker.over.insert(no);
+        }
+        if self.steps.is_multiple_of(32) {
+            let cold = decide(bytes, asker.now, &checker.view, &Signatures::new(1));
+            ensure!(cold.map(|it| it.until) == said, "the cache changes the answer for {no}");
+        }
+        Ok(())
+    }
+
+    /// A token that was just handed out lives for everybody who has read
+    /// everything, but for acts that were under way when it was asked for.
+    pub(super) fn check_new(
+        &mut self,
+        no: TokenNo,
+        settled: usize,
+        now: UnixTime,
+    ) -> Result<(), Violation> {
+        let epoch = self.authority.epoch;
+        let providers = providers();
+        let read = self.authority.log.len();
+        let at = |read| self.naive.answer(no, Asker { epoch, read, now, providers: &providers });
+        if is_stored(self.naive.tokens[no].kind) {
+            let lives = matches!(at(read), Answer::Active(_));
+            ensure!(lives, "token {no} is stillborn: {:?}", at(read));
+        }
+        ensure!(
+            !matches!(at(settled), Answer::Ended | Answer::No),
+            "token {no} is hit by an ending that was answered before it was asked for"
+        );
+        for who in 0..4 {
+            self.check_token(who, no)?;
+        }
+        Ok(())
+    }
+
+    /// After an issue the channel and the group have no more than they may have.
+    pub(super) fn check_caps(
+        &self,
+        channel: ChannelNo,
+        ask: &Ask,
+        set: Settings,
+        now: UnixTime,
+    ) -> Result<(), Violation> {
+        let epoch = self.authority.epoch;
+        let places = self.naive.places(channel, epoch, now);
+        let of = |kind: Kind| places.iter().filter(move |no| self.naive.tokens[**no].kind == kind);
+        let (kind, legacy) = (ask.kind, set.law == Law::Legacy2020);
+        let (count, most) = match kind {
+            Kind::ShortLived | Kind::LongLived if legacy => {
+                (of(Kind::ShortLived).count() + of(Kind::LongLived).count(), 30)
+            }
+            Kind::LongLived => {
+                let read = self.authority.log.len();
+                let stay = |no: &&TokenNo| self.naive.early_end(**no, epoch, read).is_none();
+                ensure!(of(kind).count() <= 2, "more than one predecessor lives");
+                (of(kind).filter(stay).count(), 1)
+            }
+            _ => (of(kind).count(), 30),
+        };
+        ensure!(count <= most, "{count} {kind} tokens live, {most} may");
+        let in_group = |no: &&TokenNo| self.naive.tokens[**no].group == ask.group;
+        let own = of(kind).filter(in_group).count();
+        ensure!(ask.group.is_none() || own <= set.group_cap, "{own} {kind} tokens in {ask:?}");
+        Ok(())
+    }
+
+    /// What is said of a channel is bounded by what lives, not by what happened.
+    pub(super) fn check_lengths(&self) -> Result<(), Violation> {
+        let log = self.authority.log.len();
+        let events = self.naive.epochs[self.authority.epoch].events.len();
+        assert_eq!(log, events, "the harness forgot to note an event");
+        for row in &self.authority.channels {
+            for of in Kind::all() {
+                let singles = row.facts.singles.values().filter(|(kind, _)| *kind == of).count();
+                // A replay may bring more; the next ending folds them.
+                let replayed = self.authority.epoch > 0;
+                ensure!(
+                    singles <= SINGLES || replayed,
+                    "{singles} single endings of {of} are held"
+                );
+            }
+            let at_once = row.facts.floors.iter().filter(|it| it.from.is_none());
+            let mut scopes: Vec<&Scope> = at_once.map(|it| &it.scope).collect();
+            while let Some(scope) = scopes.pop() {
+                ensure!(!scopes.contains(&scope), "two floors at once for {scope:?}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Reading: how replicas and followers come by what they know.
+
+use super::World;
+use crate::model::{Fault, naive::TokenNo};
+use std::{collections::BTreeSet, sync::Arc};
+use tegata_policy::channel::Channel;
+use tegata_token::{
+    id::{ChannelId, Position, ProviderId},
+    time::UnixTime,
+    view::{ChannelChange, Entry, Providers, Scope, View},
+};
+
+/// Somebody who checks tokens by a view of his own: 0 and 1 are the replicas, 2
+/// follows everything, 3 only one provider.
+pub(super) struct Checker {
+    pub(super) epoch: usize,
+    /// How many entries of the log he has read.
+    pub(super) read: usize,
+    pub(super) view: View,
+    pub(super) providers: Vec<ProviderId>,
+    /// His clock is so many seconds off the true time.
+    pub(super) off: i64,
+    /// The latest time that he ever read: a clock stepped back makes no token live.
+    pub(super) latest: UnixTime,
+    /// What he once refused as expired or ended.
+    pub(super) over: BTreeSet<TokenNo>,
+}
+
+/// What a replica issues by: the channels as it read them last.
+pub(super) struct Replica {
+    pub(super) channels: Vec<Arc<Channel>>,
+    /// How many entries there were then.
+    pub(super) read: usize,
+    /// When that was, by a clock that cannot be stepped.
+    pub(super) read_at: UnixTime,
+    /// Its wall clock jumped: it is out of service until it jumps back.
+    pub(super) jumped: bool,
+}
+
+impl World {
+    /// What somebody's clock shows.
+    pub(super) fn clock(&self, who: usize) -> UnixTime {
+        let jumped = self.replicas.get(who).is_some_and(|replica| replica.jumped);
+        self.now.plus(self.checkers[who].off + if jumped { 40 * 86_400 } else { 0 })
+    }
+
+    /// The time of an act of this replica, if it is in service.
+    pub(super) fn time_of(&mut self, replica: usize) -> Option<UnixTime> {
+        let now = self.clock(replica);
+        (!self.replicas[replica].jumped).then(|| self.authority.time(now))
+    }
+
+    /// The next `entries` of the log are read. A replica that reads more than one
+    /// reads the channels again as well.
+    pub(super) fn follow(&mut self, who: usize, entries: usize) {
+        if self.checkers[who].epoch != self.authority.epoch {
+            return self.take_snapshot(who);
+        }
+        let checker = &mut self.checkers[who];
+        let to = self.authority.log.len().min(checker.read.saturating_add(entries));
+        let entries_read = self.authority.feed(checker.read, to, &checker.providers);
+        if self.fault == Fault::DelayReplaces {
+            entries_read.iter().for_each(|entry| drop_delayed_floors(checker, entry));
+        }
+        let position = Position { epoch: checker.epoch as u64, number: to as u64 };
+        checker.view = checker.view.after(entries_read, position);
+        checker.read = to;
+        if entries > 1 {
+            self.read_channels(who);
+        }
+    }
+
+    pub(super) fn read_channels(&mut self, who: usize) {
+        let channels = self.authority.channels.iter().map(|row| row.channel.clone()).collect();
+        if let Some(replica) = self.replicas.get_mut(who) {
+            replica.channels = channels;
+            replica.read = self.authority.log.len();
+            replica.read_at = self.now;
+        }
+    }
+
+    pub(super) fn take_snapshot(&mut self, who: usize) {
+        let checker = &mut self.checkers[who];
+        let authority = &self.authority;
+        checker.epoch = authority.epoch;
+        checker.read = authority.log.len();
+        let position = Position { epoch: checker.epoch as u64, number: checker.read as u64 };
+        let own = authority.channels.iter();
+        let own = own.filter(|row| checker.providers.contains(&row.channel.provider));
+        checker.view = View::from_state(
+            Providers::Only(checker.providers.iter().copied().collect()),
+            position,
+            authority.keys.clone(),
+            own.map(|row| (row.channel.id, row.facts.clone())),
+        );
+        self.read_channels(who);
+    }
+}
+
+/// The fault of a follower that takes a new delayed floor for a replacement of an
+/// earlier one of the same scope.
+fn drop_delayed_floors(checker: &mut Checker, entry: &Entry) {
+    let Entry::Channel { channel, change: ChannelChange::Floor { floors }, .. } = entry else {
+        return;
+    };
+    let replaced = |scope: &Scope| floors.iter().any(|it| it.from.is_some() && it.scope == *scope);
+    let view = &checker.view;
+    let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
+    let facts_of = |id: ChannelId| {
+        let mut facts = view.channel(id)?.clone();
+        facts.floors.retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
+        Some((id, facts))
+    };
+    checker.view = View::from_state(
+        Providers::Only(checker.providers.iter().copied().collect()),
+        view.position(),
+        view.keys().to_vec(),
+        channels.filter_map(facts_of),
+    );
+}

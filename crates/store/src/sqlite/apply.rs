@@ -1,0 +1,153 @@
+//! Writes an act's effects. One match, no rule: what is written was decided before.
+
+use super::{
+    admin::{self, insert, write},
+    audit::{self, NEXT_ACT},
+    issue::{mark_ended, mark_past, set_serial},
+    known,
+    load::load,
+    rows::{self, unavailable},
+    writer::Tx,
+};
+use crate::Result;
+use rusqlite::params;
+use tegata_policy::acts::{Act, Effects, NewToken, Write};
+use tegata_token::{
+    id::{ChannelId, Group},
+    view::ChannelFacts,
+};
+
+/// Runs an act: reads what it needs, decides, writes what follows.
+pub(super) fn run<A: Act>(tx: &mut Tx<'_>, act: &A) -> Result<A::Output> {
+    let locked = load(tx.conn, tx.keys(), &act.needs()).map_err(unavailable)?;
+    let (output, effects) = act.decide(&locked, tx.now)?;
+    apply(tx, effects)?;
+    Ok(output)
+}
+
+/// Writes all effects of an act, its audit event last of all, which names the place of
+/// its last change.
+pub(super) fn apply(tx: &mut Tx<'_>, effects: Effects) -> Result<()> {
+    for it in &effects.writes {
+        write_one(tx, it)?;
+    }
+    tx.log(effects.changes, effects.journal);
+    match effects.audit {
+        Some(it) => audit::write(tx, &it.by, &it.event),
+        None => Ok(()),
+    }
+}
+
+fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
+    match it {
+        Write::Token(token) => insert_token(tx, token).map_err(unavailable),
+        Write::TokenEnded { row, by, ended_for } => {
+            mark_ended(tx, *row, *by, *ended_for).map_err(unavailable)
+        }
+        Write::TokenEndsAt { row, at, ended_for } => {
+            let sql = "UPDATE token SET ends_at = ?2, ended_for = ?3 WHERE number = ?1";
+            write(tx, sql, (row, at.0, ended_for.0)).map(drop)
+        }
+        Write::TokenPast { row, ended } => mark_past(tx, *row, *ended).map_err(unavailable),
+        Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
+        Write::BulkSerial(id, serial) => {
+            let sql = "UPDATE channel_count SET bulk_serial = ?2 WHERE channel = ?1";
+            write(tx, sql, (id.number(), serial.0)).map(drop)
+        }
+        Write::Revised(id) => {
+            let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
+            write(tx, sql, [id.number()]).map(drop)
+        }
+        Write::Facts(id, facts) => write_facts(tx, *id, facts).map_err(unavailable),
+        Write::AssertionUsed { channel, fingerprint, expires_at } => {
+            let sql = "INSERT INTO assertion_used VALUES (?1, ?2, ?3)";
+            write(tx, sql, (channel.number(), fingerprint, expires_at.0)).map(drop)
+        }
+        Write::Provider(new) => {
+            let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
+            insert(tx, sql, (new.id.number(), &new.name, new.created_at.0))
+        }
+        Write::NewChannel(channel) => admin::insert_channel(tx, channel),
+        Write::Settings(channel) => admin::write_settings(tx, channel),
+        Write::StateAct(id) => {
+            let sql = format!("UPDATE channel SET state_act = {NEXT_ACT} WHERE id = ?1");
+            write(tx, &sql, [id.number()]).map(drop)
+        }
+        Write::Secret { channel, hash, kept } => admin::write_secret(tx, *channel, *hash, *kept),
+        Write::AssertionKey(id, key) => {
+            let sql = "INSERT INTO assertion_key (id, channel, grp, modulus, created_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            let group = key.group.as_ref().map(Group::as_str);
+            let modulus = key.key.modulus();
+            insert(tx, sql, params![key.id.0, id.number(), group, modulus, key.created_at.0])
+        }
+        Write::AssertionKeyGone { channel, key, until } => {
+            known::delete_key(tx, *channel, *key, *until).map(drop)
+        }
+        Write::GroupUsed { channel, group, until } => {
+            known::remember_group(tx, *channel, group, *until, false)
+        }
+        Write::GroupDeleted { channel, group, until } => {
+            known::remember_group(tx, *channel, group, *until, true)
+        }
+        Write::ScopesForgotten(id) => known::forget(tx, *id),
+        Write::Group(id, group, settings) => admin::write_group(tx, *id, group, settings),
+        Write::SigningKey(key) => admin::insert_key(tx, key),
+        Write::SigningKeyState(key) => admin::write_key_state(tx, key),
+        Write::SigningKeySealed(id, sealed) => {
+            let sql = "UPDATE signing_key SET sealed = ?2 WHERE id = ?1";
+            write(tx, sql, params![id.0, sealed.0])?;
+            tx.reread_keys()
+        }
+        Write::AuditKeySealed(sealed) => {
+            write(tx, "UPDATE audit_key SET sealed = ?1", [&sealed.0]).map(drop)
+        }
+        Write::ClockOffset(offset) => {
+            write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
+        }
+    }
+}
+
+fn insert_token(tx: &Tx<'_>, token: &NewToken) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO token (channel, serial, id, kind, grp, assertion_key, signing_key,
+                   form, issued_at, expires_at, idempotency, parameters)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let claims = &token.claims;
+    tx.conn
+        .prepare_cached(sql)?
+        .execute(params![
+            claims.channel.number(),
+            claims.serial.0,
+            claims.id.0,
+            claims.kind.name(),
+            claims.group.as_ref().map(|group| group.as_str()),
+            claims.assertion_key.map(|key| key.0),
+            token.key,
+            token.form,
+            claims.issued_at.0,
+            claims.expires_at.0,
+            token.idempotency,
+            token.parameters,
+        ])
+        .map(drop)
+}
+
+pub(super) fn write_facts(
+    tx: &Tx<'_>,
+    channel: ChannelId,
+    facts: &ChannelFacts,
+) -> rusqlite::Result<()> {
+    let id = channel.number();
+    match facts.first_until() {
+        None => tx
+            .conn
+            .prepare_cached("DELETE FROM channel_facts WHERE channel = ?1")?
+            .execute([id])
+            .map(drop),
+        Some(first) => tx
+            .conn
+            .prepare_cached("INSERT OR REPLACE INTO channel_facts VALUES (?1, ?2, ?3)")?
+            .execute((id, rows::facts_text(channel, facts), first.0))
+            .map(drop),
+    }
+}

@@ -1,0 +1,191 @@
+//! Reads what an act is decided on. Nothing is decided here: an index may narrow what
+//! is read, and whether a token is active says `tegata_policy::acts`.
+
+use super::rows;
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::sync::Arc;
+use tegata_policy::{
+    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens},
+    channel::Channel,
+};
+use tegata_token::{
+    id::{ChannelId, Serial, SigningKeyId, TokenId},
+    key::KeyState,
+    time::UnixTime,
+    view::ChannelState,
+};
+
+/// All that an act needs, read in one transaction.
+pub(super) fn load(
+    conn: &Connection,
+    keys: &Arc<[StoredKey]>,
+    needs: &Needs,
+) -> rusqlite::Result<Locked> {
+    let mut locked = Locked { keys: keys.clone(), ..Locked::default() };
+    if let Some(id) = needs.channel {
+        channel(conn, id, needs, &mut locked)?;
+    }
+    if let Some(id) = needs.provider {
+        let sql = "SELECT 1 FROM provider WHERE id = ?1";
+        locked.provider = conn.prepare_cached(sql)?.exists([id.number()])?;
+    }
+    if needs.audit_key {
+        locked.audit_key = super::audit::key(conn)?.map(|(public, _)| public);
+    }
+    if needs.clock {
+        let sql = "SELECT clock_offset FROM authority";
+        locked.clock_offset = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    }
+    Ok(locked)
+}
+
+/// What is read of the one channel that an act is about.
+fn channel(
+    conn: &Connection,
+    id: ChannelId,
+    needs: &Needs,
+    locked: &mut Locked,
+) -> rusqlite::Result<()> {
+    locked.count = count(conn, id)?;
+    let Some(count) = locked.count else { return Ok(()) };
+    if needs.unless_revision != Some(count.revision) {
+        locked.channel = rows::channel_by_id(conn, id)?.map(Arc::<Channel>::new);
+    }
+    locked.tokens = tokens(conn, &locked.keys, id, needs.tokens)?;
+    if needs.facts {
+        // The state is not kept with them, and no act reads it there.
+        locked.facts = rows::facts(conn, id, ChannelState::Active)?;
+    }
+    if let Some(key) = needs.issued_under {
+        locked.before = before(conn, &locked.keys, id, key)?;
+    }
+    if let Some(fingerprint) = needs.assertion {
+        let sql = "SELECT 1 FROM assertion_used WHERE channel = ?1 AND fingerprint = ?2";
+        locked.assertion_used = conn.prepare_cached(sql)?.exists((id.number(), fingerprint))?;
+    }
+    if let Some(scope) = &needs.scope {
+        locked.remembered = super::known::remembered(conn, id, scope)?;
+    }
+    if let Some(serial) = needs.named {
+        locked.named = id_at(conn, id, serial)?;
+    }
+    Ok(())
+}
+
+pub(super) fn count(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<Count>> {
+    conn.prepare_cached("SELECT serial, revision FROM channel_count WHERE channel = ?1")?
+        .query_row([id.number()], |row| {
+            Ok(Count { serial: Serial(row.get(0)?), revision: row.get(1)? })
+        })
+        .optional()
+}
+
+/// A channel's rows that are not past, oldest first.
+pub(super) fn tokens(
+    conn: &Connection,
+    keys: &[StoredKey],
+    id: ChannelId,
+    which: Tokens,
+) -> rusqlite::Result<Vec<StoredToken>> {
+    // The index holds every column of the first, so that it answers by itself.
+    let sql = match which {
+        Tokens::None => return Ok(Vec::new()),
+        Tokens::Counted => {
+            "SELECT number, serial, kind, grp, expires_at, ends_at, signing_key, issued_at,
+                    NULL AS assertion_key
+             FROM token INDEXED BY token_live WHERE channel = ?1 AND past = 0 ORDER BY serial"
+        }
+        Tokens::WithKeys => {
+            "SELECT number, serial, kind, grp, expires_at, ends_at, signing_key, issued_at,
+                    assertion_key
+             FROM token INDEXED BY token_live WHERE channel = ?1 AND past = 0 ORDER BY serial"
+        }
+    };
+    let mut query = conn.prepare_cached(sql)?;
+    let mut found = query.query([id.number()])?;
+    let mut tokens = Vec::with_capacity(32);
+    while let Some(row) = found.next()? {
+        let (key, key_since) = state_of(keys, row.get(6)?);
+        tokens.push(StoredToken {
+            row: row.get(0)?,
+            serial: Serial(row.get(1)?),
+            kind: rows::kind(row.get_ref(2)?.as_str()?)?,
+            group: rows::group(row.get(3)?)?,
+            assertion_key: rows::assertion_key_id(row.get(8)?)?,
+            times: Times {
+                issued_at: UnixTime(row.get(7)?),
+                expires_at: UnixTime(row.get(4)?),
+                ends_at: row.get::<_, Option<i64>>(5)?.map(UnixTime),
+                ended: None,
+                key,
+                key_since,
+            },
+        });
+    }
+    Ok(tokens)
+}
+
+/// The state of the signing key in that row, and since when; a row that is not there
+/// vouches for nothing.
+fn state_of(keys: &[StoredKey], row: i64) -> (KeyState, UnixTime) {
+    let found = keys.iter().find(|it| it.row == row);
+    found.map_or((KeyState::Removed, UnixTime(0)), |it| (it.key.state, it.key.changed_at))
+}
+
+/// What decides whether a row of `token` is active, signed by a key in that state.
+pub(super) fn times(
+    row: &Row<'_>,
+    (key, key_since): (KeyState, UnixTime),
+) -> rusqlite::Result<Times> {
+    let ended_at = row.get::<_, Option<i64>>("ended_at")?.map(UnixTime);
+    let ended_by = row.get::<_, Option<String>>("ended_by")?;
+    let ended = ended_by.map(rows::from_word).transpose()?.zip(ended_at);
+    Ok(Times {
+        issued_at: UnixTime(row.get("issued_at")?),
+        expires_at: UnixTime(row.get("expires_at")?),
+        ends_at: row.get::<_, Option<i64>>("ends_at")?.map(UnixTime),
+        ended,
+        key,
+        key_since,
+    })
+}
+
+/// The token that was issued under an idempotency key.
+fn before(
+    conn: &Connection,
+    keys: &[StoredKey],
+    id: ChannelId,
+    key: [u8; 32],
+) -> rusqlite::Result<Option<Before>> {
+    let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.ended_at, t.ended_by,
+                      t.parameters, k.id AS key, t.signing_key, f.issuer,
+                      (SELECT p.ends_at FROM token p WHERE p.channel = t.channel
+                        AND p.past = 0 AND p.ended_for = t.serial) AS previous_until
+               FROM token t JOIN signing_key k ON k.number = t.signing_key
+                            JOIN form f ON f.number = t.form
+               WHERE t.channel = ?1 AND t.idempotency = ?2";
+    conn.prepare_cached(sql)?
+        .query_row((id.number(), key), |row| {
+            let issuer: String = row.get("issuer")?;
+            Ok(Before {
+                parameters: row.get("parameters")?,
+                times: times(row, state_of(keys, row.get("signing_key")?))?,
+                id: rows::token_id(row.get("id")?)?,
+                serial: Serial(row.get("serial")?),
+                key: SigningKeyId(rows::bytes(row.get("key")?)?),
+                issuer: issuer.into(),
+                previous_until: row.get::<_, Option<i64>>("previous_until")?.map(UnixTime),
+            })
+        })
+        .optional()
+}
+
+/// The id of the stored token at that place of the count.
+fn id_at(conn: &Connection, id: ChannelId, serial: Serial) -> rusqlite::Result<Option<TokenId>> {
+    // A row is in one of two indexes; both halves are asked for by name.
+    let sql = "SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 0
+               UNION ALL SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 1";
+    conn.prepare_cached(sql)?
+        .query_row((id.number(), serial.0), |row| rows::token_id(row.get(0)?))
+        .optional()
+}
