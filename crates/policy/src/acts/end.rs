@@ -67,19 +67,19 @@ impl Act for End {
                 end_scope(locked, channel, scope, now, &mut effects)?
             }
         };
-        let mut revoked = TokensRevoked { revoked: ended, ..TokensRevoked::default() };
+        let mut detail = TokensRevoked { revoked: ended, ..TokensRevoked::default() };
         match &self.ending {
             Ending::Stored { serial } => {
-                revoked.serial = Some(*serial);
-                revoked.token_id = locked.named;
+                detail.serial = Some(*serial);
+                detail.token_id = locked.named;
             }
-            Ending::Stateless { id, .. } => revoked.token_id = Some(*id),
-            Ending::Group(group) => revoked.group = Some(group.clone()),
-            Ending::Kind(kind) => revoked.kind = Some(*kind),
-            Ending::AssertionKey(key) => revoked.assertion_key = Some(*key),
-            Ending::All => revoked.all = Some(true),
+            Ending::Stateless { id, .. } => detail.token_id = Some(*id),
+            Ending::Group(group) => detail.group = Some(group.clone()),
+            Ending::Kind(kind) => detail.kind = Some(*kind),
+            Ending::AssertionKey(key) => detail.assertion_key = Some(*key),
+            Ending::All => detail.all = Some(true),
         }
-        effects.audit(&self.by, channel, AuditEvent::TokenRevoke(revoked));
+        effects.audit(&self.by, channel, AuditEvent::TokenRevoke(detail));
         Ok((ended, effects))
     }
 }
