@@ -8,7 +8,7 @@ use super::{
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::{Change, ChannelPatch, EndedBy, Error, Result, SigningKeyRow};
+use crate::{Change, EndedBy, Error, Result, SigningKeyRow};
 use rusqlite::{ErrorCode, params};
 use tegata_policy::{
     channel::{Channel, GroupSettings},
@@ -144,25 +144,17 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
 
 // ---- what a recovery does again
 
-/// Notes that copies of a channel must be discarded.
-pub(super) fn touch(tx: &mut Tx<'_>, channel: &Channel) {
-    let (provider, check_rate) = (channel.provider, channel.limits.check_rate);
-    tx.change(Change::Channel { provider, channel: channel.id, check_rate });
-}
-
-/// Counts a change of what the channel's requests are judged by.
-fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
+/// Counts a change of what the channel's requests are judged by, and notes that copies
+/// of the channel must be discarded.
+pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
     write(tx, sql, [id.number()])?;
-    let channel = rows::channel_by_id(tx.conn, id).map_err(unavailable)?;
-    channel.iter().for_each(|channel| touch(tx, channel));
+    let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
+        return Ok(());
+    };
+    let (provider, check_rate) = (channel.provider, channel.limits.check_rate);
+    tx.change(Change::Channel { provider, channel: id, check_rate });
     Ok(())
-}
-
-/// Writes what a patch changes of a channel's row.
-pub(super) fn put_rules(tx: &mut Tx<'_>, old: &Channel, patch: &ChannelPatch) -> Result<()> {
-    write_settings(tx, &patch.applied_to(old))?;
-    revise(tx, old.id)
 }
 
 /// Takes from a channel that is being deleted what it could be used by.
@@ -174,28 +166,6 @@ pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
         mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
     Ok(())
-}
-
-/// Puts a secret in the place of the current one, which is taken until `kept`.
-pub(super) fn put_secret(
-    tx: &mut Tx<'_>,
-    id: ChannelId,
-    secret: HashedSecret,
-    kept: Option<UnixTime>,
-) -> Result<()> {
-    write_secret(tx, id, secret, kept)?;
-    revise(tx, id)
-}
-
-/// Gives a group these settings; one that has only the usual ones needs no row.
-pub(super) fn put_group(
-    tx: &mut Tx<'_>,
-    id: ChannelId,
-    group: &Group,
-    settings: &GroupSettings,
-) -> Result<()> {
-    write_group(tx, id, group, settings)?;
-    revise(tx, id)
 }
 
 pub(super) fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {

@@ -343,26 +343,27 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
         What::Secret { sha256, previous_until, .. } => {
             let hash = mark::bytes(sha256).try_into();
             let hash = hash.map_err(|_| Error::Conflict("a secret's hash has another length"))?;
-            admin::put_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
+            admin::write_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
             done.secrets.insert(id);
         }
         What::AssertionKey { key, .. } => {
             let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_life());
             done.assertion_keys += known::delete_key(tx, id, *key, until)?;
         }
-        What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
+        What::Rules { rules, .. } => admin::write_settings(tx, &rules.applied_to(&channel))?,
         What::Limits { limits, .. } => {
             let limits = LimitsPatch::from(*limits);
             let patch = ChannelPatch { limits, ..ChannelPatch::default() };
-            admin::put_rules(tx, &channel, &patch)?;
+            admin::write_settings(tx, &patch.applied_to(&channel))?;
         }
-        What::GroupRules { group, rules, .. } => admin::put_group(tx, id, group, rules)?,
+        What::GroupRules { group, rules, .. } => admin::write_group(tx, id, group, rules)?,
         What::Begins { .. }
         | What::SigningKey { .. }
         | What::ProviderEnd { .. }
         | What::ProviderEndDone { .. } => {}
     }
-    Ok(())
+    // Its serials were raised, too: whatever was done, a copy of the channel is old.
+    admin::revise(tx, id)
 }
 
 /// Applies a change of a channel; answers how many of its stored tokens ended.

@@ -546,7 +546,7 @@ impl Tx<'_> {
 
     /// Appends one change to the log, and what it takes away to the endings log.
     pub fn change(&mut self, change: Change) {
-        self.log(Vec::new(), What::of(&change).into_iter().collect());
+        self.log(Vec::new(), change.line().into_iter().collect());
         self.memory.changes.push(change);
     }
 
