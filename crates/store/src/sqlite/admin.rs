@@ -6,10 +6,10 @@ use super::{
     issue::{mark_ended, rows_of},
     known,
     rows::{self, unavailable},
-    writer::Tx,
+    writer::{Tx, insert, write},
 };
 use crate::{Change, EndedBy, Error, Result, SigningKeyRow};
-use rusqlite::{ErrorCode, params};
+use rusqlite::params;
 use tegata_policy::{
     channel::{Channel, GroupSettings},
     secret::HashedSecret,
@@ -19,23 +19,6 @@ use tegata_token::{
     key::KeyState,
     time::UnixTime,
 };
-
-/// Runs one statement that changes rows.
-pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-    tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
-}
-
-/// As [`write`], where a unique name may be taken already.
-pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
-    let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
-    match done {
-        Ok(_) => Ok(()),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Err(Error::Taken)
-        }
-        Err(error) => Err(unavailable(error)),
-    }
-}
 
 // ---- channels
 

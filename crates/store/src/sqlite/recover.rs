@@ -9,16 +9,15 @@
 
 use super::{
     Faults, MarkFile, OpenError, SqliteStore, admin, audit,
+    connect::{connect, existing, fence, standing},
     end::{append, covered},
     issue::{self, mark_ended, rows_of},
     known,
     lock::Lock,
-    mark,
-    open::{connect, fence, one_name, standing},
-    provider_end,
+    mark, provider_end,
     rows::{self, unavailable},
     serials,
-    writer::{Tx, Writer},
+    writer::{Redo, Tx, Writer, write},
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, LimitsPatch, Result, SigningKeyRow,
@@ -45,7 +44,12 @@ use tegata_token::{
 /// Does once more what the endings log holds of a commit that the store does not
 /// have. Either it never happened, and nobody was told of it; or the store went back
 /// by that one commit, and what it ended must stay so.
-pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
+pub(super) fn redo(lines: Vec<Line>) -> Option<Redo> {
+    let at = lines.last()?.at;
+    Some(Redo { at, act: Box::new(move |tx| do_again(tx, &lines)) })
+}
+
+fn do_again(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
     let mut done = Recovered::nothing(tx);
     replay(tx, lines, &mut done)?;
     // Written once more, the lines would double with each start that is killed in here.
@@ -167,7 +171,7 @@ impl Recovering {
         let (log, known) = log.map_or((None, None), |(log, known)| (Some(log), known));
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
-        let writer = Writer::start(conn, fence, log, Vec::new(), None, Box::new(|_| {}))?;
+        let writer = Writer::start(conn, fence, log, None, None, Box::new(|_| {}))?;
         let form = Form { number: 0, issuer: "".into() };
         let (_keeper, _watch) = (None, None);
         let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
@@ -222,16 +226,6 @@ impl Recovering {
 /// Why the act of a dry run does not stand.
 const DRY_RUN: Error = Error::Conflict("this was a dry run");
 
-/// The one name of a store that is there.
-pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, OpenError> {
-    let path = one_name(path)?;
-    match path.metadata() {
-        Ok(file) if file.len() > 0 => Ok(path),
-        Ok(_) => Err(OpenError::NotAStore(path)),
-        Err(error) => Err(OpenError::File(path, error)),
-    }
-}
-
 fn recover(
     tx: &mut Tx<'_>,
     read: Option<&Reading>,
@@ -244,7 +238,7 @@ fn recover(
     let mut done = Recovered::nothing(tx);
     done.torn = read.and_then(|it| it.torn);
     let lines = read.map(|it| &it.lines[..]);
-    admin::write(tx, "DELETE FROM change_log", [])?;
+    write(tx, "DELETE FROM change_log", [])?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
         done.bound = Some(done.written_at.plus(-DOUBT));
@@ -253,7 +247,7 @@ fn recover(
     // The log says all of that already.
     tx.forget_endings();
     for &key in lost {
-        admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+        write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     }
     tx.reread_keys()?;
     for StoredKey { key, .. } in tx.keys().to_vec() {
@@ -296,7 +290,7 @@ fn recover(
 fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
     let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
                    WHERE previous_until > ?1";
-    admin::write(tx, sql, [clock.0])?;
+    write(tx, sql, [clock.0])?;
     tx.now = clock;
     Ok(())
 }
@@ -398,7 +392,7 @@ fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> 
         }
         ChannelChange::State { state } => {
             let sql = "UPDATE channel SET state = ?2 WHERE id = ?1";
-            admin::write(tx, sql, (channel.id.number(), rows::word(*state)))?;
+            write(tx, sql, (channel.id.number(), rows::word(*state)))?;
             if *state == ChannelState::Deleted {
                 ended += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
                 admin::empty(tx, channel.id)?;

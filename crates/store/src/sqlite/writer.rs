@@ -16,7 +16,7 @@
 use super::{PATIENCE, lock::Fence, mark::Reached, rows::unavailable};
 use crate::{
     Change, Committed, Error, OnCommit, Result, TRACES,
-    endings::{Commit, EndingsLog, Failed, Line, What},
+    endings::{Commit, EndingsLog, Failed, What},
     figures::Figures,
 };
 use rusqlite::{Connection, ErrorCode};
@@ -83,6 +83,12 @@ struct Memory {
     wrote: bool,
 }
 
+/// What was logged for a commit that the store does not have, and when: it is done first.
+pub(super) struct Redo {
+    pub at: UnixTime,
+    pub act: Box<dyn FnMut(&mut Tx<'_>) -> Result<()> + Send>,
+}
+
 /// Who keeps the mark of how far the store has come.
 pub(super) type Tell = Box<dyn Fn(Reached) + Send>;
 
@@ -143,13 +149,12 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that nobody else writes with. What `ahead`
-    /// says was logged for a commit that the store does not have: it is done first.
+    /// Starts the thread on a connection that nobody else writes with.
     pub fn start(
         conn: Connection,
         fence: Fence,
         endings: Option<EndingsLog>,
-        ahead: Vec<Line>,
+        redo: Option<Redo>,
         tell: Option<Tell>,
         on_commit: OnCommit,
     ) -> Result<Self> {
@@ -160,8 +165,8 @@ impl Writer {
         let failing = false;
         let mut work =
             Loop { conn, fence, memory, endings, tell, on_commit, figures: own, failing };
-        if !ahead.is_empty() {
-            work.redo(ahead)?;
+        if let Some(redo) = redo {
+            work.redo(redo)?;
         }
         let thread = std::thread::Builder::new()
             .name("tegata-writer".into())
@@ -284,10 +289,8 @@ impl Loop {
     }
 
     /// Does what was logged and not committed, before anybody asks for anything.
-    fn redo(&mut self, lines: Vec<Line>) -> Result<()> {
+    fn redo(&mut self, Redo { at, act }: Redo) -> Result<()> {
         let (reply, mut answer) = oneshot::channel();
-        let at = lines.last().map_or(UnixTime(0), |line| line.at);
-        let act = move |tx: &mut Tx<'_>| super::recover::redo(tx, &lines);
         let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
         // Whether it breaks says the answer, too.
         let _ = self.serve(vec![Box::new(job)]);
@@ -535,6 +538,23 @@ fn not_logged(why: &Failed) -> Error {
 
 fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[StoredKey]>> {
     super::rows::signing_keys(conn).map(Arc::from)
+}
+
+/// Runs one statement that changes rows.
+pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
+}
+
+/// As [`write`], where a unique name may be taken already.
+pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::Taken)
+        }
+        Err(error) => Err(unavailable(error)),
+    }
 }
 
 impl Tx<'_> {
