@@ -7,7 +7,7 @@ use super::{
     lock::{Lock, Watch},
     mark::{self, Keeper, MarkFile},
     recover,
-    writer::{self, Writer},
+    writer::{self, Redo, Writer},
 };
 use crate::{
     OnCommit,
@@ -69,7 +69,8 @@ impl SqliteStore {
         let (endings, ahead) = options.endings_log.as_ref().map(open).transpose()?.unzip();
         let form = form(&conn, &options.issuer).map_err(database)?;
         let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
-        let redo = ahead.and_then(recover::redo);
+        let ahead = ahead.filter(|lines| !lines.is_empty());
+        let redo = ahead.map(|lines| Redo { lines, act: recover::redo });
         let writer = Writer::start(conn, fence.clone(), endings, redo, tell, on_commit)?;
         let watch = Some(Watch::start(fence, &readers, writer.begin_one())?);
         Ok(Self { writer, readers, form, _keeper: keeper, _watch: watch, _lock: lock })

@@ -17,7 +17,7 @@ use super::{
     mark, provider_end,
     rows::{self, unavailable},
     serials,
-    writer::{Redo, Tx, Writer, write},
+    writer::{Tx, Writer, write},
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, LimitsPatch, Result, SigningKeyRow,
@@ -44,12 +44,7 @@ use tegata_token::{
 /// Does once more what the endings log holds of a commit that the store does not
 /// have. Either it never happened, and nobody was told of it; or the store went back
 /// by that one commit, and what it ended must stay so.
-pub(super) fn redo(lines: Vec<Line>) -> Option<Redo> {
-    let at = lines.last()?.at;
-    Some(Redo { at, act: Box::new(move |tx| do_again(tx, &lines)) })
-}
-
-fn do_again(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
+pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
     let mut done = Recovered::nothing(tx);
     replay(tx, lines, &mut done)?;
     // Written once more, the lines would double with each start that is killed in here.

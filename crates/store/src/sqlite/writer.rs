@@ -16,7 +16,7 @@
 use super::{PATIENCE, lock::Fence, mark::Reached, rows::unavailable};
 use crate::{
     Change, Committed, Error, OnCommit, Result, TRACES,
-    endings::{Commit, EndingsLog, Failed, What},
+    endings::{Commit, EndingsLog, Failed, Line, What},
     figures::Figures,
 };
 use rusqlite::{Connection, ErrorCode};
@@ -83,10 +83,11 @@ struct Memory {
     wrote: bool,
 }
 
-/// What was logged for a commit that the store does not have, and when: it is done first.
+/// What was logged for a commit that the store does not have, and the act that does it
+/// once more, before any other.
 pub(super) struct Redo {
-    pub at: UnixTime,
-    pub act: Box<dyn FnMut(&mut Tx<'_>) -> Result<()> + Send>,
+    pub lines: Vec<Line>,
+    pub act: fn(&mut Tx<'_>, &[Line]) -> Result<()>,
 }
 
 /// Who keeps the mark of how far the store has come.
@@ -289,8 +290,10 @@ impl Loop {
     }
 
     /// Does what was logged and not committed, before anybody asks for anything.
-    fn redo(&mut self, Redo { at, act }: Redo) -> Result<()> {
+    fn redo(&mut self, Redo { lines, act }: Redo) -> Result<()> {
         let (reply, mut answer) = oneshot::channel();
+        let at = lines.last().map_or(UnixTime(0), |line| line.at);
+        let act = move |tx: &mut Tx<'_>| act(tx, &lines);
         let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
         // Whether it breaks says the answer, too.
         let _ = self.serve(vec![Box::new(job)]);
