@@ -15,7 +15,7 @@ use std::num::NonZeroU32;
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
-    key::{BadKey, VerifyingKey},
+    key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
     view::{ChannelChange, ChannelFacts, Entry, ViewKey},
 };
@@ -63,6 +63,25 @@ impl Change {
                 Some((*provider, *channel))
             }
             Self::SigningKey(_) | Self::Clock { .. } => None,
+        }
+    }
+
+    /// What the journal keeps of it, if anything: a change that takes nothing away needs
+    /// no line.
+    #[must_use]
+    pub fn line(&self) -> Option<What> {
+        match self {
+            Self::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
+            Self::Tokens { channel, change, .. } => {
+                Some(What::Channel { channel: *channel, change: change.clone() })
+            }
+            Self::SigningKey(key) => match key.state {
+                KeyState::Removed | KeyState::Bounded { .. } => {
+                    Some(What::SigningKey { key: key.id, state: key.state })
+                }
+                _ => None,
+            },
+            Self::Channel { .. } | Self::Clock { .. } => None,
         }
     }
 
@@ -249,7 +268,7 @@ impl Effects {
 
     /// Logs a change, and in the journal what it takes away.
     pub(super) fn change(&mut self, change: Change) {
-        self.journal.extend(What::of(&change));
+        self.journal.extend(change.line());
         self.changes.push(change);
     }
 

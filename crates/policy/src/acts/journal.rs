@@ -1,6 +1,6 @@
 //! What the revocation journal keeps: everything that a restored backup would undo.
 
-use super::{effects::Change, things::ChannelPatch};
+use super::things::ChannelPatch;
 use crate::{
     channel::{ChannelLimits, GroupSettings},
     secret::HashedSecret,
@@ -118,24 +118,5 @@ impl What {
     ) -> Self {
         let sha256 = secret.to_stored().iter().map(|byte| format!("{byte:02x}")).collect();
         Self::Secret { channel, sha256, previous_until }
-    }
-
-    /// What the journal keeps of a change, if anything: a change that takes nothing
-    /// away needs no line.
-    #[must_use]
-    pub fn of(change: &Change) -> Option<Self> {
-        match change {
-            Change::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
-            Change::Tokens { channel, change, .. } => {
-                Some(Self::Channel { channel: *channel, change: change.clone() })
-            }
-            Change::SigningKey(key) => match key.state {
-                KeyState::Removed | KeyState::Bounded { .. } => {
-                    Some(Self::SigningKey { key: key.id, state: key.state })
-                }
-                _ => None,
-            },
-            Change::Channel { .. } | Change::Clock { .. } => None,
-        }
     }
 }

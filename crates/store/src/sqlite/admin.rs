@@ -6,10 +6,10 @@ use super::{
     issue::{mark_ended, rows_of},
     known,
     rows::{self, unavailable},
-    writer::Tx,
+    writer::{Tx, insert, write},
 };
-use crate::{Change, ChannelPatch, EndedBy, Error, Result, SigningKeyRow};
-use rusqlite::{ErrorCode, params};
+use crate::{Change, EndedBy, Error, Result, SigningKeyRow};
+use rusqlite::params;
 use tegata_policy::{
     channel::{Channel, GroupSettings},
     secret::HashedSecret,
@@ -19,23 +19,6 @@ use tegata_token::{
     key::KeyState,
     time::UnixTime,
 };
-
-/// Runs one statement that changes rows.
-pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
-    tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
-}
-
-/// As [`write`], where a unique name may be taken already.
-pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
-    let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
-    match done {
-        Ok(_) => Ok(()),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Err(Error::Taken)
-        }
-        Err(error) => Err(unavailable(error)),
-    }
-}
 
 // ---- channels
 
@@ -144,25 +127,17 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
 
 // ---- what a recovery does again
 
-/// Notes that copies of a channel must be discarded.
-pub(super) fn touch(tx: &mut Tx<'_>, channel: &Channel) {
-    let (provider, check_rate) = (channel.provider, channel.limits.check_rate);
-    tx.change(Change::Channel { provider, channel: channel.id, check_rate });
-}
-
-/// Counts a change of what the channel's requests are judged by.
-fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
+/// Counts a change of what the channel's requests are judged by, and notes that copies
+/// of the channel must be discarded.
+pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
     write(tx, sql, [id.number()])?;
-    let channel = rows::channel_by_id(tx.conn, id).map_err(unavailable)?;
-    channel.iter().for_each(|channel| touch(tx, channel));
+    let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
+        return Ok(());
+    };
+    let (provider, check_rate) = (channel.provider, channel.limits.check_rate);
+    tx.change(Change::Channel { provider, channel: id, check_rate });
     Ok(())
-}
-
-/// Writes what a patch changes of a channel's row.
-pub(super) fn put_rules(tx: &mut Tx<'_>, old: &Channel, patch: &ChannelPatch) -> Result<()> {
-    write_settings(tx, &patch.applied_to(old))?;
-    revise(tx, old.id)
 }
 
 /// Takes from a channel that is being deleted what it could be used by.
@@ -174,28 +149,6 @@ pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
         mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
     }
     Ok(())
-}
-
-/// Puts a secret in the place of the current one, which is taken until `kept`.
-pub(super) fn put_secret(
-    tx: &mut Tx<'_>,
-    id: ChannelId,
-    secret: HashedSecret,
-    kept: Option<UnixTime>,
-) -> Result<()> {
-    write_secret(tx, id, secret, kept)?;
-    revise(tx, id)
-}
-
-/// Gives a group these settings; one that has only the usual ones needs no row.
-pub(super) fn put_group(
-    tx: &mut Tx<'_>,
-    id: ChannelId,
-    group: &Group,
-    settings: &GroupSettings,
-) -> Result<()> {
-    write_group(tx, id, group, settings)?;
-    revise(tx, id)
 }
 
 pub(super) fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Writes an act's effects. One match, no rule: what is written was decided before.
 
 use super::{
-    admin::{self, insert, write},
+    admin,
     audit::{self, NEXT_ACT},
     issue::{mark_ended, mark_past, set_serial},
     known,
     load::load,
     rows::{self, unavailable},
-    writer::Tx,
+    writer::{Tx, insert, write},
 };
 use crate::Result;
 use rusqlite::params;

@@ -2,7 +2,7 @@
 
 use super::{
     rows::{self, bytes, unavailable},
-    writer::Tx,
+    writer::{self, Tx},
 };
 use crate::{
     AuditHead, Batch, By, Event, Result, Sealed,
@@ -138,7 +138,7 @@ pub(super) fn add_seal(tx: &Tx<'_>, seal: &Seal) -> Result<()> {
         blob(&seal.chain),
         blob(&seal.signature),
     ];
-    super::admin::insert(tx, sql, values)
+    writer::insert(tx, sql, values)
 }
 
 /// The last of the seals, beginning with the oldest, that are older than `before`.
@@ -158,7 +158,7 @@ pub(super) fn expire(tx: &Tx<'_>, kept_from: u64, most: usize) -> Result<usize> 
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <=
                    (SELECT last FROM audit_seal WHERE number < ?1 ORDER BY number DESC LIMIT 1)
                ORDER BY id LIMIT ?2)";
-    super::admin::write(tx, sql, (kept_from, most))
+    writer::write(tx, sql, (kept_from, most))
 }
 
 pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Sealed)>> {
@@ -171,13 +171,13 @@ pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Seale
 
 pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], sealed: &Sealed) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO audit_key VALUES (1, ?1, ?2)";
-    super::admin::write(tx, sql, params![public, sealed.0]).map(drop)
+    writer::write(tx, sql, params![public, sealed.0]).map(drop)
 }
 
 /// Lets a new key seal all rows from the first one on: nobody has the old one.
 pub(super) fn begin_anew(tx: &Tx<'_>) -> Result<()> {
-    super::admin::write(tx, "DELETE FROM audit_seal", [])?;
-    super::admin::write(tx, "DELETE FROM audit_key", []).map(drop)
+    writer::write(tx, "DELETE FROM audit_seal", [])?;
+    writer::write(tx, "DELETE FROM audit_key", []).map(drop)
 }
 
 /// So many rows are read at once.

@@ -6,9 +6,8 @@
 
 use super::{
     OpenError,
+    connect::{connect, existing, latest_schema, one_name},
     lock::Lock,
-    open::{connect, latest_schema, one_name},
-    recover,
 };
 use crate::file::{self, Owner, sync_folder};
 use rusqlite::{
@@ -49,7 +48,7 @@ const BUSY: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`OpenError`]; no file is left then.
 pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied, OpenError> {
-    let store = &recover::existing(store)?;
+    let store = &existing(store)?;
     let file = |error| OpenError::File(to.to_owned(), error);
     let owner = Owner::of(store).map_err(file)?;
     // Its name is taken first, so that no other file is ever written over.
@@ -79,7 +78,7 @@ pub fn restore(
     dry_run: bool,
     progress: Progress<'_>,
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
-    let from = &recover::existing(from)?;
+    let from = &existing(from)?;
     let store = &one_name(store)?;
     // Taking the lock makes the file.
     let _lock = (!dry_run || store.exists()).then(|| Lock::take(store)).transpose()?;
@@ -107,7 +106,7 @@ pub fn restore(
 /// # Errors
 /// [`OpenError`]. Killed midway, it can be run again.
 pub fn migrate(path: &Path) -> Result<(u32, u32), OpenError> {
-    let path = &recover::existing(path)?;
+    let path = &existing(path)?;
     let _lock = Lock::take(path)?;
     let before = {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -4,7 +4,7 @@ use super::{
     apply::{run, write_facts},
     load,
     rows::{self, unavailable},
-    writer::Tx,
+    writer::{Tx, write},
 };
 use crate::{Change, Result};
 use tegata_policy::{
@@ -79,6 +79,6 @@ pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
             tx.now.plus(-FACTS_KEPT),
         ),
     ];
-    let gone = old.map(|(sql, before)| super::admin::write(tx, sql, (before.0, most)));
+    let gone = old.map(|(sql, before)| write(tx, sql, (before.0, most)));
     gone.into_iter().sum()
 }

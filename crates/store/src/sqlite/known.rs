@@ -1,7 +1,7 @@
 //! Rows of what is remembered of groups and assertion keys: who may be named is decided
 //! in `tegata_policy::acts`.
 
-use super::{admin::write, writer::Tx};
+use super::writer::{Tx, write};
 use crate::Result;
 use rusqlite::{Connection, OptionalExtension, Params};
 use tegata_policy::acts::Remembered;

@@ -2,7 +2,7 @@
 //! makes nothing, and changes nothing but the readers' places in SQLite's own
 //! shared memory, where there is one.
 
-use super::{OpenError, mark, open::migrations::migrations, rows};
+use super::{OpenError, connect::migrations::migrations, mark, rows};
 use crate::SigningKeyRow;
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};

@@ -7,13 +7,13 @@
 //! known at once. The store is written first and remembers what the mark bore
 //! before; a crash between the two is no false alarm.
 
-use super::OpenError;
+use super::{Backwards, OpenError};
 use crate::file::{self, Owner};
 use data_encoding::HEXLOWER;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -28,52 +28,6 @@ pub struct MarkFile {
     pub path: PathBuf,
     /// The random bytes.
     pub fresh: [u8; 16],
-}
-
-/// Why a store is not the one that its mark speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backwards {
-    /// It was marked before, and its mark is not there.
-    NoMark,
-    /// It is a backup that was put in the store's place.
-    Backup,
-    /// There is a mark, and this store never had one: a new, empty one mostly.
-    Unmarked,
-    /// The mark was renewed by a start that this store knows nothing of.
-    OtherStart,
-    /// It has fewer commits than the mark has seen.
-    Behind {
-        /// The store's.
-        commits: u64,
-        /// The mark's.
-        marked: u64,
-    },
-    /// The endings log holds endings that this store knows nothing of.
-    BehindEndings,
-    /// The mark's file holds something else.
-    BadMark,
-}
-
-impl fmt::Display for Backwards {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoMark => f.write_str(
-                "its mark is not there, so nothing tells whether it is an old copy (if you moved \
-                 the store here, bring the mark along)",
-            ),
-            Self::Backup => f.write_str("it is a backup"),
-            Self::Unmarked => f.write_str(
-                "the mark tells of a store that was in use, and this one is new (is it the right \
-                 --store, is its disk mounted? To begin anew, remove the mark)",
-            ),
-            Self::OtherStart => f.write_str("it is a copy from before the last start"),
-            Self::Behind { commits, marked } => {
-                write!(f, "it has seen {commits} commits, and the mark {marked}")
-            }
-            Self::BehindEndings => f.write_str("the endings log tells of endings that it lacks"),
-            Self::BadMark => f.write_str("its mark cannot be read"),
-        }
-    }
 }
 
 /// How far a store has come.

@@ -2,7 +2,12 @@
 //! ids, a few channels in one transaction. How far it has come stands in a row, so
 //! that whoever finds it after a crash goes on from there.
 
-use super::{apply::run, read, rows::unavailable, writer::Tx};
+use super::{
+    apply::run,
+    read,
+    rows::unavailable,
+    writer::{Tx, write},
+};
 use crate::{
     By, Ended, Ending, Error, Event, ProviderEnd, Result, RowId,
     audit_event::{AuditEvent, ProviderJob},
@@ -48,7 +53,7 @@ pub(super) fn replay(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<(
 pub(super) fn replay_done(tx: &Tx<'_>, provider: ProviderId) -> Result<()> {
     let sql = "DELETE FROM provider_end WHERE number =
                    (SELECT min(number) FROM provider_end WHERE provider = ?1)";
-    super::admin::write(tx, sql, [provider.number()]).map(drop)
+    write(tx, sql, [provider.number()]).map(drop)
 }
 
 pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, bool)> {
@@ -86,13 +91,13 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     let epoch = here.map_or_else(|| tx.head().epoch, |it| it.epoch);
     position = here.map_or(position, |it| it.number);
     if done {
-        super::admin::write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
+        write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
         let provider = super::rows::provider_id(provider).map_err(unavailable)?;
         tx.log(Vec::new(), vec![What::ProviderEndDone { provider }]);
     } else {
         let sql = "UPDATE provider_end SET done_to = ?2, ended = ?3, position = ?4
                    WHERE number = ?1";
-        super::admin::write(tx, sql, (job, done_to, ended, position))?;
+        write(tx, sql, (job, done_to, ended, position))?;
     }
     Ok((Ended { tokens: ended, position: Position { epoch, number: position } }, done))
 }

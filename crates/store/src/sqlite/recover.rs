@@ -9,16 +9,15 @@
 
 use super::{
     Faults, MarkFile, OpenError, SqliteStore, admin, audit,
+    connect::{connect, existing, fence, standing},
     end::{append, covered},
     issue::{self, mark_ended, rows_of},
     known,
     lock::Lock,
-    mark,
-    open::{connect, fence, one_name, standing},
-    provider_end,
+    mark, provider_end,
     rows::{self, unavailable},
     serials,
-    writer::{Tx, Writer},
+    writer::{Tx, Writer, write},
 };
 use crate::{
     By, ChannelPatch, EndedBy, Error, Event, LimitsPatch, Result, SigningKeyRow,
@@ -167,7 +166,7 @@ impl Recovering {
         let (log, known) = log.map_or((None, None), |(log, known)| (Some(log), known));
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
-        let writer = Writer::start(conn, fence, log, Vec::new(), None, Box::new(|_| {}))?;
+        let writer = Writer::start(conn, fence, log, None, None, Box::new(|_| {}))?;
         let form = Form { number: 0, issuer: "".into() };
         let (_keeper, _watch) = (None, None);
         let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
@@ -222,16 +221,6 @@ impl Recovering {
 /// Why the act of a dry run does not stand.
 const DRY_RUN: Error = Error::Conflict("this was a dry run");
 
-/// The one name of a store that is there.
-pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, OpenError> {
-    let path = one_name(path)?;
-    match path.metadata() {
-        Ok(file) if file.len() > 0 => Ok(path),
-        Ok(_) => Err(OpenError::NotAStore(path)),
-        Err(error) => Err(OpenError::File(path, error)),
-    }
-}
-
 fn recover(
     tx: &mut Tx<'_>,
     read: Option<&Reading>,
@@ -244,7 +233,7 @@ fn recover(
     let mut done = Recovered::nothing(tx);
     done.torn = read.and_then(|it| it.torn);
     let lines = read.map(|it| &it.lines[..]);
-    admin::write(tx, "DELETE FROM change_log", [])?;
+    write(tx, "DELETE FROM change_log", [])?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
         done.bound = Some(done.written_at.plus(-DOUBT));
@@ -253,7 +242,7 @@ fn recover(
     // The log says all of that already.
     tx.forget_endings();
     for &key in lost {
-        admin::write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+        write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
     }
     tx.reread_keys()?;
     for StoredKey { key, .. } in tx.keys().to_vec() {
@@ -296,7 +285,7 @@ fn recover(
 fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
     let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
                    WHERE previous_until > ?1";
-    admin::write(tx, sql, [clock.0])?;
+    write(tx, sql, [clock.0])?;
     tx.now = clock;
     Ok(())
 }
@@ -343,26 +332,27 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
         What::Secret { sha256, previous_until, .. } => {
             let hash = mark::bytes(sha256).try_into();
             let hash = hash.map_err(|_| Error::Conflict("a secret's hash has another length"))?;
-            admin::put_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
+            admin::write_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
             done.secrets.insert(id);
         }
         What::AssertionKey { key, .. } => {
             let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_life());
             done.assertion_keys += known::delete_key(tx, id, *key, until)?;
         }
-        What::Rules { rules, .. } => admin::put_rules(tx, &channel, rules)?,
+        What::Rules { rules, .. } => admin::write_settings(tx, &rules.applied_to(&channel))?,
         What::Limits { limits, .. } => {
             let limits = LimitsPatch::from(*limits);
             let patch = ChannelPatch { limits, ..ChannelPatch::default() };
-            admin::put_rules(tx, &channel, &patch)?;
+            admin::write_settings(tx, &patch.applied_to(&channel))?;
         }
-        What::GroupRules { group, rules, .. } => admin::put_group(tx, id, group, rules)?,
+        What::GroupRules { group, rules, .. } => admin::write_group(tx, id, group, rules)?,
         What::Begins { .. }
         | What::SigningKey { .. }
         | What::ProviderEnd { .. }
         | What::ProviderEndDone { .. } => {}
     }
-    Ok(())
+    // Its serials were raised, too: whatever was done, a copy of the channel is old.
+    admin::revise(tx, id)
 }
 
 /// Applies a change of a channel; answers how many of its stored tokens ended.
@@ -397,7 +387,7 @@ fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> 
         }
         ChannelChange::State { state } => {
             let sql = "UPDATE channel SET state = ?2 WHERE id = ?1";
-            admin::write(tx, sql, (channel.id.number(), rows::word(*state)))?;
+            write(tx, sql, (channel.id.number(), rows::word(*state)))?;
             if *state == ChannelState::Deleted {
                 ended += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
                 admin::empty(tx, channel.id)?;

@@ -1,7 +1,7 @@
 //! From where a channel counts on after its store went back: no new token may have a
 //! serial that a revocation names.
 
-use super::{admin::write, writer::Tx};
+use super::writer::{Tx, write};
 use crate::{
     Result,
     endings::{Line, What},

@@ -83,6 +83,13 @@ struct Memory {
     wrote: bool,
 }
 
+/// What was logged for a commit that the store does not have, and the act that does it
+/// once more, before any other.
+pub(super) struct Redo {
+    pub lines: Vec<Line>,
+    pub act: fn(&mut Tx<'_>, &[Line]) -> Result<()>,
+}
+
 /// Who keeps the mark of how far the store has come.
 pub(super) type Tell = Box<dyn Fn(Reached) + Send>;
 
@@ -143,13 +150,12 @@ impl<T: Send, F: FnMut(&mut Tx<'_>) -> Result<T> + Send> Job for Act<T, F> {
 }
 
 impl Writer {
-    /// Starts the thread on a connection that nobody else writes with. What `ahead`
-    /// says was logged for a commit that the store does not have: it is done first.
+    /// Starts the thread on a connection that nobody else writes with.
     pub fn start(
         conn: Connection,
         fence: Fence,
         endings: Option<EndingsLog>,
-        ahead: Vec<Line>,
+        redo: Option<Redo>,
         tell: Option<Tell>,
         on_commit: OnCommit,
     ) -> Result<Self> {
@@ -160,8 +166,8 @@ impl Writer {
         let failing = false;
         let mut work =
             Loop { conn, fence, memory, endings, tell, on_commit, figures: own, failing };
-        if !ahead.is_empty() {
-            work.redo(ahead)?;
+        if let Some(redo) = redo {
+            work.redo(redo)?;
         }
         let thread = std::thread::Builder::new()
             .name("tegata-writer".into())
@@ -284,10 +290,10 @@ impl Loop {
     }
 
     /// Does what was logged and not committed, before anybody asks for anything.
-    fn redo(&mut self, lines: Vec<Line>) -> Result<()> {
+    fn redo(&mut self, Redo { lines, act }: Redo) -> Result<()> {
         let (reply, mut answer) = oneshot::channel();
         let at = lines.last().map_or(UnixTime(0), |line| line.at);
-        let act = move |tx: &mut Tx<'_>| super::recover::redo(tx, &lines);
+        let act = move |tx: &mut Tx<'_>| act(tx, &lines);
         let job = Act { at, queued: steady(), act, result: None, entries: 0, first: 0, reply };
         // Whether it breaks says the answer, too.
         let _ = self.serve(vec![Box::new(job)]);
@@ -537,6 +543,23 @@ fn read_keys(conn: &Connection) -> rusqlite::Result<Arc<[StoredKey]>> {
     super::rows::signing_keys(conn).map(Arc::from)
 }
 
+/// Runs one statement that changes rows.
+pub(super) fn write(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<usize> {
+    tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values)).map_err(unavailable)
+}
+
+/// As [`write`], where a unique name may be taken already.
+pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+    let done = tx.conn.prepare_cached(sql).and_then(|mut it| it.execute(values));
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(Error::Taken)
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
 impl Tx<'_> {
     /// Appends an act's changes to the log, and its lines to the endings log.
     pub fn log(&mut self, changes: Vec<Change>, lines: Vec<What>) {
@@ -546,7 +569,7 @@ impl Tx<'_> {
 
     /// Appends one change to the log, and what it takes away to the endings log.
     pub fn change(&mut self, change: Change) {
-        self.log(Vec::new(), What::of(&change).into_iter().collect());
+        self.log(Vec::new(), change.line().into_iter().collect());
         self.memory.changes.push(change);
     }
 

@@ -2,10 +2,11 @@
 //! narrowed stays so, and what is issued from then on is good.
 
 use crate::{
+    agree,
     crash_points::Kept,
     narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_ends},
     place::Place,
-    world::{World, by, signing_key},
+    world::{World, after, by, signing_key},
 };
 use std::{
     collections::BTreeSet,
@@ -13,10 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::{
-    SigningKeyChange,
+    Change, SigningKeyChange,
     sqlite::{self, MarkFile, Recovering, Recovery},
 };
-use tegata_token::key::KeyState;
+use tegata_token::{id::ChannelId, key::KeyState, view::View};
 
 /// The store and its mark, which are on one disk, without the journal.
 const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "mark"];
@@ -39,6 +40,44 @@ fn put_back(files: &[(PathBuf, Option<Vec<u8>>)], folder: &Path) {
     let _ = fs::remove_file(folder.join("tegata.db-shm"));
 }
 
+/// What a second process holds that follows the log.
+struct Follower {
+    view: View,
+    channels: Vec<(ChannelId, String)>,
+    keys: String,
+}
+
+impl Follower {
+    async fn new(world: &World, scene: &Scene) -> Self {
+        let state = world.state().await.unwrap();
+        let mut channels = Vec::new();
+        for id in [scene.shop.id, scene.other.id] {
+            let channel = world.channel(id).await.unwrap();
+            let secrets = channel.iter().flat_map(|it| &it.secrets);
+            let secrets: Vec<_> = secrets.map(|it| it.hash.to_stored()).collect();
+            channels.push((id, format!("{channel:?} {secrets:?}")));
+        }
+        Self { view: state.view, channels, keys: format!("{:?}", state.signing_keys) }
+    }
+
+    /// Reads on in the log, and holds what the store then holds.
+    async fn follow(&self, world: &World, scene: &Scene, act: Act) {
+        let now = Self::new(world, scene).await;
+        let read = world.changes(self.view.position(), 1_000).await.unwrap();
+        let changes: Vec<_> = read.unwrap().into_iter().map(|(_, change)| change).collect();
+        let position = now.view.position();
+        let view = after(&self.view, &changes, position);
+        agree::views(&view, &now.view, [scene.shop.id, scene.other.id]);
+        for ((id, then), (_, now)) in self.channels.iter().zip(&now.channels) {
+            let discards =
+                |it: &Change| matches!(it, Change::Channel { channel, .. } if channel == id);
+            assert!(then == now || changes.iter().any(discards), "{act:?}: {then}\nis\n{now}");
+        }
+        let key = |it: &Change| matches!(it, Change::SigningKey(_));
+        assert!(self.keys == now.keys || changes.iter().any(key), "{act:?}: the keys");
+    }
+}
+
 /// What a server does at its start.
 async fn start(world: &mut World) {
     world.reopen_alone().await;
@@ -58,6 +97,7 @@ async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() 
         let mut scene = Scene::set(&world).await;
         scene.prepare(&world, act).await;
         let files = copy(&folder);
+        let follower = Follower::new(&world, &scene).await;
         scene.perform(&world, act).await;
         let facts = scene.facts(&world).await;
         let journal = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
@@ -66,6 +106,7 @@ async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() 
         put_back(&files, &folder);
         start(&mut world).await;
         assert_eq!(scene.facts(&world).await, facts, "{act:?}");
+        follower.follow(&world, &scene, act).await;
         let lines = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
         assert_eq!(lines, journal, "{act:?}: its lines are there already");
         scene.new_tokens_are_good(&world, act, LATER).await;

@@ -34,21 +34,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("store", &["act", "audit"]),
-    ("store", &["endings", "sqlite"]),
-    (
-        "store",
-        &[
-            "sqlite::admin",
-            "sqlite::audit",
-            "sqlite::end",
-            "sqlite::issue",
-            "sqlite::mark",
-            "sqlite::open",
-            "sqlite::recover",
-            "sqlite::writer",
-        ],
-    ),
-    ("token", &["policy", "view"]),
 ];
 
 /// One module per file, by its path in the crate.

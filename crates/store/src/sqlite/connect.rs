@@ -1,0 +1,124 @@
+//! Finds a store's file by its one name, and opens it as a store wants it.
+
+use super::{
+    OpenError,
+    lock::{Fence, Lock},
+    mark::{self, Own},
+    readers::Readers,
+};
+use crate::{endings, file::Owner};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tegata_token::time::UnixTime;
+
+pub(super) mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// What a test may break.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// The SQLite VFS to open the file with.
+    pub vfs: Option<String>,
+    /// Leave commits in the operating system's hands, to show what that loses.
+    pub synchronous_off: bool,
+}
+
+/// The one name of the file, whatever way leads to it: the lock and SQLite's own
+/// log go by the name, and two names for one store would be two stores in one file.
+pub(super) fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
+    let file = |error| OpenError::File(path.to_owned(), error);
+    match path.canonicalize() {
+        Ok(real) if real.metadata().map_err(file)?.nlink() > 1 => {
+            let why = "it has several names (hard links); keep one of them and remove the others";
+            Err(file(io::Error::other(why)))
+        }
+        Ok(real) => Ok(real),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            let name = path.file_name().ok_or_else(|| file(io::ErrorKind::InvalidInput.into()))?;
+            Ok(folder.canonicalize().map_err(file)?.join(name))
+        }
+        Err(error) => Err(file(error)),
+    }
+}
+
+/// The one name of a store that is there.
+pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, OpenError> {
+    let path = one_name(path)?;
+    match path.metadata() {
+        Ok(file) if file.len() > 0 => Ok(path),
+        Ok(_) => Err(OpenError::NotAStore(path)),
+        Err(error) => Err(OpenError::File(path, error)),
+    }
+}
+
+/// Opens the file, whose lock is held: as a store wants it, and its schema up to date.
+pub(super) fn connect(
+    path: &Path,
+    faults: &Faults,
+) -> std::result::Result<(Arc<Readers>, Connection), OpenError> {
+    let database = |error| OpenError::Database(path.to_owned(), error);
+    let readers = Arc::new(Readers::new(path.to_owned(), faults.vfs.clone()));
+    let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
+    // Where there can be no shared memory SQLite keeps its old journal, and says no more.
+    let set = "PRAGMA journal_mode = WAL";
+    let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
+    if journal != "wal" {
+        return Err(OpenError::NoWal(path.to_owned()));
+    }
+    let synchronous = if faults.synchronous_off { "OFF" } else { "FULL" };
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous};
+         PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
+    ))
+    .map_err(database)?;
+    // Grouped: all of it in one transaction. One by one, a crash between a change and
+    // the note that it was made would leave a store that nobody opens again.
+    migrations::migrations::runner()
+        .set_grouped(true)
+        .run(&mut conn)
+        .map_err(|error| OpenError::Schema(path.to_owned(), Box::new(error)))?;
+    Ok((readers, conn))
+}
+
+/// What the writer compares to notice another process.
+pub(super) fn fence(
+    lock: &Lock,
+    path: &Path,
+    start: Option<Vec<u8>>,
+) -> std::result::Result<Fence, OpenError> {
+    lock.fence(path, start).map_err(|error| OpenError::File(path.to_owned(), error))
+}
+
+/// The version of the schema that this build brings stores to.
+pub(super) fn latest_schema() -> u32 {
+    let known = migrations::migrations::runner();
+    let versions = known.get_migrations().iter().map(|it| it.version());
+    versions.max().and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
+}
+
+/// What the endings log must know of the store.
+pub(super) fn standing(conn: &Connection) -> rusqlite::Result<endings::Standing> {
+    let at = conn.query_row("SELECT written_at FROM authority", [], |row| row.get(0))?;
+    let own = Own::read(conn)?;
+    let owner = conn.path().and_then(|path| Owner::of(Path::new(path)).ok());
+    let epoch = own.reached.position.epoch;
+    Ok(endings::Standing {
+        store: mark::hex(&own.identity),
+        last: endings::Commit { epoch, commit: own.reached.commits },
+        last_ending: endings::Commit { epoch, commit: own.last_ending },
+        at: UnixTime(at),
+        owner,
+    })
+}
