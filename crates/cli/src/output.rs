@@ -29,21 +29,16 @@ impl Output {
         }
     }
 
-    /// Prints an answer that a table tells in words of its own.
-    pub fn told(&self, answer: &Value, table: &Value) -> anyhow::Result<()> {
-        match self.form {
-            Form::Json => self.json(answer),
-            Form::Table => self.text(&members(table, &[])),
-        }
-    }
-
-    /// Prints what a dry run found.
+    /// Prints what a dry run found; a table has members of its own.
     pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
+        if self.form == Form::Json {
+            return self.json(answer);
+        }
         let mut table = serde_json::json!({ "would_revoke": answer["revoked"] });
         if answer["stateless_too"] == true {
             table["stateless_too"] = true.into();
         }
-        self.told(answer, &table)
+        self.text(&members(&table, &["would_revoke"]))
     }
 
     /// Whether programs are to read it.

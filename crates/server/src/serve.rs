@@ -87,103 +87,19 @@ pub enum Error {
 /// # Errors
 /// [`Error`]; nothing is left running then.
 pub async fn serve(settings: Settings) -> Result<Running, Error> {
-    // First of all, since the address names the issuer. Whoever connects before
+    // First of all, since the address names the issuer. A client that connects before
     // the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
-    let address = listeners.public;
-    let tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let public_url = settings.public_url.unwrap_or_else(|| format!("{scheme}://{address}"));
-    let issuer = public_url.trim_end_matches('/').to_owned();
-
-    let memory = Memory::new();
-    let place = settings.place;
-    let fresh = chance::bytes().map_err(authority::StartError::from)?;
-    let options = Options {
-        issuer: issuer.clone(),
-        dev: settings.dev,
-        mark: Some(MarkFile { path: place.mark(), fresh }),
-        endings_log: settings.endings_log,
-        ..Options::default()
-    };
-    let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
-    let master_key = place.master_key();
-    let authority = Authority::start(Arc::new(store), memory, &master_key, &issuer).await?;
-    let authority = authority.limited(settings.rates).warned(settings.warn);
-    let authority = authority.audited(place.audit_mark(), settings.audit_days).await?;
-    let authority = Arc::new(authority);
-    let (admin_token, admin_token_file) = match (settings.admin_token, settings.admin_token_file) {
-        (Some(token), _) => (token.into(), None),
-        (None, Some(path)) => (TokenSource::in_named_file(&path)?, Some(path)),
-        (None, None) => {
-            let path = place.admin_token();
-            (TokenSource::in_file(&path)?, Some(path))
-        }
-    };
-    let admin_token = admin_token.recorded(&record::path(&place.store));
-
-    let webhook = settings.webhook.map(Webhook::new).transpose().map_err(Error::Webhook)?;
-    let warnings = Warnings::new(webhook, api::admin::render_warning);
-    let key_age = i64::from(settings.signing_key_days) * DAY;
-    let health = Arc::new(Health::new(
-        place.store,
-        settings.least_free_disk,
-        key_age,
-        authority.clock().steady(),
-    ));
-    let admin_token = Arc::new(admin_token);
-    let jobs = Arc::new(Jobs {
-        authority: authority.clone(),
-        health: health.clone(),
-        admin_token: admin_token.clone(),
-        warnings,
-        key_promotion_delay: settings.key_promotion_delay,
-        keep_ended_days: settings.keep_ended_days,
-        swept_to: AtomicI64::new(0),
-    });
-    let until = |tls: Arc<Tls>| -> CertificateUntil { Box::new(move || tls.until()) };
-    let app = Arc::new(App {
-        authority: authority.clone(),
-        health: health.clone(),
-        metrics: authority.metrics().clone(),
-        dev: settings.dev,
-        admin_token,
-        jobs: jobs.clone(),
-        certificate_until: tls.clone().map(until),
-    });
-    let trusted_proxies = Arc::new(settings.trusted_proxies);
-    let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
-    let (admin_address, metrics_address) = (listeners.admin, listeners.metrics);
-    let doors = TaskTracker::new();
-    let places = descriptors::places(settings.connections, listeners.all.len());
-    for (listener, shows) in listeners.all {
-        let terms = http::Terms {
-            shows,
-            connections: places,
-            idle: settings.idle_timeout,
-            tls: tls.clone(),
-            trusted_proxies: trusted_proxies.clone(),
-        };
-        doors.spawn(http::serve(app.clone(), listener, terms, stop.clone()));
-    }
-    if let Some(tls) = &tls {
-        doors.spawn(tls.clone().watch(stop.clone()));
-    }
-    doors.close();
-    let (serving, stop_too) = (authority.clone(), stop.clone());
-    let work = tokio::spawn(async move {
-        let jobs = tokio::spawn(jobs::run_until(jobs, drained.clone()));
-        tokio::select! {
-            () = doors.wait() => {}
-            () = serving.stopped() => {
-                tracing::error!("the store has given up; so does the server");
-                stop_too.cancel();
-            }
-        }
-        // Only now, so that the last stamps of use are taken along.
-        drained.cancel();
-        let _ = jobs.await;
-    });
+    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
+    let (admin_token, admin_token_file) = admin_token(&settings)?;
+    let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
+    let (address, admin_address, metrics_address) =
+        (listeners.public, listeners.admin, listeners.metrics);
+    let stop = CancellationToken::new();
+    let listening = listeners.accept(&settings, &app, tls.as_ref(), &stop);
+    let health = app.health.clone();
+    let work = tokio::spawn(work(app, listening, stop.clone()));
     Ok(Running {
         address,
         admin_address,
@@ -196,6 +112,96 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         stop,
         work,
     })
+}
+
+/// The issuer: the address that clients know, without a slash after it.
+fn issuer(settings: &Settings, address: SocketAddr) -> String {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = settings.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Opens the store, and starts the authority on it.
+async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
+    let (memory, place) = (Memory::new(), &settings.place);
+    let fresh = chance::bytes().map_err(authority::StartError::from)?;
+    let options = Options {
+        issuer: issuer.to_owned(),
+        dev: settings.dev,
+        mark: Some(MarkFile { path: place.mark(), fresh }),
+        endings_log: settings.endings_log.clone(),
+        ..Options::default()
+    };
+    let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
+    let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
+    let authority = authority.limited(settings.rates).warned(settings.warn.clone());
+    Ok(authority.audited(place.audit_mark(), settings.audit_days).await?)
+}
+
+/// The administrator's token, recorded beside the store, and its file if it is in one.
+fn admin_token(settings: &Settings) -> Result<(TokenSource, Option<PathBuf>), Error> {
+    let place = &settings.place;
+    let (token, file) = match (settings.admin_token, &settings.admin_token_file) {
+        (Some(token), _) => (token.into(), None),
+        (None, Some(path)) => (TokenSource::in_named_file(path)?, Some(path.clone())),
+        (None, None) => {
+            let path = place.admin_token();
+            (TokenSource::in_file(&path)?, Some(path))
+        }
+    };
+    Ok((token.recorded(&record::path(&place.store)), file))
+}
+
+/// What all protocols share.
+fn app(
+    settings: &Settings,
+    authority: Arc<Authority>,
+    admin_token: TokenSource,
+    tls: Option<&Arc<Tls>>,
+) -> Result<App, Error> {
+    let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
+    let key_age = i64::from(settings.signing_key_days) * DAY;
+    let (store, began) = (settings.place.store.clone(), authority.clock().steady());
+    let health = Arc::new(Health::new(store, settings.least_free_disk, key_age, began));
+    let admin_token = Arc::new(admin_token);
+    let jobs = Arc::new(Jobs {
+        authority: authority.clone(),
+        health: health.clone(),
+        admin_token: admin_token.clone(),
+        warnings: Warnings::new(webhook, api::admin::render_warning),
+        key_promotion_delay: settings.key_promotion_delay,
+        keep_ended_days: settings.keep_ended_days,
+        swept_to: AtomicI64::new(0),
+    });
+    let until = |tls: &Arc<Tls>| -> CertificateUntil {
+        let tls = tls.clone();
+        Box::new(move || tls.until())
+    };
+    Ok(App {
+        metrics: authority.metrics().clone(),
+        authority,
+        health,
+        dev: settings.dev,
+        admin_token,
+        jobs,
+        certificate_until: tls.map(until),
+    })
+}
+
+/// Runs the jobs until all connections are closed, or the store has given up.
+async fn work(app: Arc<App>, listening: TaskTracker, stop: CancellationToken) {
+    let drained = CancellationToken::new();
+    let jobs = tokio::spawn(jobs::run_until(app.jobs.clone(), drained.clone()));
+    tokio::select! {
+        () = listening.wait() => {}
+        () = app.authority.stopped() => {
+            tracing::error!("the store has given up; so does the server");
+            stop.cancel();
+        }
+    }
+    // Only now, so that the last stamps of use are taken along.
+    drained.cancel();
+    let _ = jobs.await;
 }
 
 /// Where to listen, and what each listener shows.
@@ -234,6 +240,34 @@ impl Listeners {
         let metrics = bind(metrics, |shows| shows.metrics = true).await?;
         let all = all.into_iter().map(|(_, listener, shows)| (listener, shows)).collect();
         Ok(Self { all, public, admin, metrics })
+    }
+
+    /// Accepts connections on all of them until `stop`, and follows the certificate.
+    fn accept(
+        self,
+        settings: &Settings,
+        app: &Arc<App>,
+        tls: Option<&Arc<Tls>>,
+        stop: &CancellationToken,
+    ) -> TaskTracker {
+        let trusted_proxies = Arc::new(settings.trusted_proxies.clone());
+        let connections = descriptors::places(settings.connections, self.all.len());
+        let tasks = TaskTracker::new();
+        for (listener, shows) in self.all {
+            let terms = http::Terms {
+                shows,
+                connections,
+                idle: settings.idle_timeout,
+                tls: tls.cloned(),
+                trusted_proxies: trusted_proxies.clone(),
+            };
+            tasks.spawn(http::serve(app.clone(), listener, terms, stop.clone()));
+        }
+        if let Some(tls) = tls {
+            tasks.spawn(tls.clone().watch(stop.clone()));
+        }
+        tasks.close();
+        tasks
     }
 }
 

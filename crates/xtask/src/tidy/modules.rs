@@ -18,21 +18,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("bench", &["decide", "floor"]),
     ("cli", &["log", "serve"]),
     ("client", &["agent::http", "agent::run"]),
-    (
-        "server",
-        &[
-            "admin_token",
-            "audit",
-            "authority",
-            "config",
-            "door",
-            "face",
-            "health",
-            "jobs",
-            "metrics",
-            "warnings",
-        ],
-    ),
     ("store", &["act", "audit"]),
 ];
 

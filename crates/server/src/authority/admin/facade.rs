@@ -39,9 +39,9 @@ pub enum Error {
     /// The channel has no group or assertion key of this name.
     #[error("no such {what}; {there}", there = there(names))]
     NoSuch {
-        /// What it has not.
+        /// What does not exist.
         what: &'static str,
-        /// The names of those that it has.
+        /// The names of those that exist.
         names: Vec<String>,
     },
     /// As the store.

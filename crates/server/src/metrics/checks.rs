@@ -1,0 +1,124 @@
+//! Counts and times of token checks, by the address that was asked.
+
+use super::shown::Times;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::{Registry, Unit},
+};
+use std::{cell::Cell, time::Instant};
+use tegata_store::figures::doubling;
+use tegata_token::decide::{Active, Refused};
+
+/// How checks went.
+pub struct Checks {
+    active: Counter,
+    refused: [Counter; REFUSALS.len()],
+    /// Good tokens that the gateway's own conditions did not let through.
+    pub denied: Counter,
+    seconds: Times,
+}
+
+/// Why a token is not good, in the order of [`place_of`].
+const REFUSALS: [&str; 7] =
+    ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "ended", "suspended"];
+
+fn place_of(refused: Refused) -> usize {
+    match refused {
+        Refused::Malformed(_) => 0,
+        Refused::BadSignature => 1,
+        Refused::UnknownKey => 2,
+        Refused::Foreign => 3,
+        Refused::Expired => 4,
+        Refused::Ended(_) => 5,
+        Refused::Suspended => 6,
+    }
+}
+
+/// One check in so many is timed: reading the clock twice would cost a good part
+/// of a check.
+const SAMPLE: u8 = 16;
+
+impl Checks {
+    /// Counts a check.
+    pub fn count(&self, checked: &Result<Active, Refused>) {
+        match checked {
+            Ok(_) => self.active.inc(),
+            Err(refused) => self.refused[place_of(*refused)].inc(),
+        };
+    }
+
+    /// Does a check, and times one in sixteen of them by `clock`.
+    pub fn timed<T>(&self, clock: impl Fn() -> Instant, check: impl FnOnce() -> T) -> T {
+        thread_local! {
+            static TURN: Cell<u8> = const { Cell::new(0) };
+        }
+        let turn = TURN.get();
+        TURN.set((turn + 1) % SAMPLE);
+        if turn != 0 {
+            return check();
+        }
+        let began = clock();
+        let checked = check();
+        self.seconds.observe(clock().duration_since(began));
+        checked
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckLabels {
+    face: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FaceLabel {
+    face: &'static str,
+}
+
+/// From a quarter of a microsecond to eight milliseconds, in nanoseconds.
+const CHECK_TIMES: &[u64] = &doubling::<16>(250);
+
+/// The counters of each address, registered.
+pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
+    let counts = Family::<CheckLabels, Counter>::default();
+    registry.register("checks", "Tokens checked, by face and result", counts.clone());
+    let seconds = Family::<FaceLabel, Times, _>::new_with_constructor(
+        (|| Times::new(CHECK_TIMES)) as fn() -> Times,
+    );
+    registry.register_with_unit(
+        "check",
+        "Time that the check of a token took, without reading and writing the request: one in sixteen is timed",
+        Unit::Seconds,
+        seconds.clone(),
+    );
+    ["line-v2.1", "line-v2", "gateway"].map(|face| {
+        let count = |result| counts.get_or_create_owned(&CheckLabels { face, result });
+        Checks {
+            active: count("active"),
+            refused: REFUSALS.map(count),
+            denied: if face == "gateway" { count("denied") } else { Counter::default() },
+            seconds: seconds.get_or_create_owned(&FaceLabel { face }),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::Metrics;
+    use prometheus_client::encoding::text::encode;
+    use std::{sync::Arc, time::Instant};
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a base for moments that the test chooses")]
+    fn one_check_in_sixteen_is_timed() {
+        let metrics = Metrics::new(Arc::default());
+        let moment = Instant::now();
+        for _ in 0..33 {
+            metrics.checks_gateway.timed(|| moment, || ());
+        }
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        assert!(text.contains("tegata_check_seconds_count{face=\"gateway\"} 3"), "{text}");
+    }
+}

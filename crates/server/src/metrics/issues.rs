@@ -1,0 +1,100 @@
+//! Counts and times of issues, by kind.
+
+use super::shown::Times;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::{Registry, Unit},
+};
+use std::time::Duration;
+use tegata_policy::law::LAW;
+use tegata_store::figures::DISK_TIMES;
+
+/// How issues of a kind went.
+pub struct Issues {
+    /// A new token.
+    pub issued: Counter,
+    again: Counter,
+    /// None, by some rule.
+    pub refused: Counter,
+    limited: Counter,
+    unavailable: Counter,
+    evicted: Counter,
+    seconds: Times,
+}
+
+/// What is counted of a token that was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// Whether it was issued before, under the same `Idempotency-Key`.
+    pub again: bool,
+    /// The number of tokens evicted for it.
+    pub evicted: usize,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotIssued {
+    /// Some rule forbids it.
+    Refused,
+    /// Asked for too fast.
+    Limited,
+    /// For want of the store.
+    Unavailable,
+}
+
+impl Issues {
+    /// Counts an issue that took so long.
+    pub fn count(&self, issued: Result<IssuedToken, NotIssued>, took: Duration) {
+        match issued {
+            Ok(IssuedToken { again: true, .. }) => self.again.inc(),
+            Ok(IssuedToken { evicted, .. }) => {
+                self.seconds.observe(took);
+                self.evicted.inc_by(evicted as u64);
+                self.issued.inc()
+            }
+            Err(NotIssued::Refused) => self.refused.inc(),
+            Err(NotIssued::Limited) => self.limited.inc(),
+            Err(NotIssued::Unavailable) => self.unavailable.inc(),
+        };
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct IssueLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+/// The counters of each kind, registered.
+pub(super) fn register(registry: &mut Registry) -> [Issues; LAW.len()] {
+    let counts = Family::<IssueLabels, Counter>::default();
+    let help = "Requests for a token, those of administrators among them, by kind and result";
+    registry.register("issues", help, counts.clone());
+    let evictions = Family::<KindLabel, Counter>::default();
+    let help = "Tokens that ended to make room for a new one, by kind";
+    registry.register("evictions", help, evictions.clone());
+    let seconds = Family::<KindLabel, Times, _>::new_with_constructor(
+        (|| Times::new(DISK_TIMES)) as fn() -> Times,
+    );
+    let help = "Time that an issue took, from the request read to the token ready";
+    registry.register_with_unit("issue", help, Unit::Seconds, seconds.clone());
+    LAW.map(|rule| {
+        let kind = rule.name;
+        let count = |result| counts.get_or_create_owned(&IssueLabels { kind, result });
+        Issues {
+            issued: count("issued"),
+            again: count("again"),
+            refused: count("refused"),
+            limited: count("limited"),
+            unavailable: count("unavailable"),
+            evicted: evictions.get_or_create_owned(&KindLabel { kind }),
+            seconds: seconds.get_or_create_owned(&KindLabel { kind }),
+        }
+    })
+}

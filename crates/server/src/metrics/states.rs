@@ -1,0 +1,211 @@
+//! What is a state rather than a count: read when `/metrics` is.
+
+use super::{Process, shown::OnceKnown};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+use tegata_token::id::Position;
+
+/// What is read when `/metrics` is.
+pub(super) struct States {
+    log: LogStates,
+    waiting: Gauge,
+    rotation_due: Gauge,
+    room: RoomStates,
+    jumped: Gauge,
+    audit_broken: Gauge,
+    storm_resting: Gauge,
+    /// Empty without a certificate: a number would raise an operator's alert.
+    certificate_ends: OnceKnown,
+    ready: Family<CheckLabel, Gauge>,
+}
+
+/// The change log and the view.
+struct LogStates {
+    position: Gauge,
+    epoch: Gauge,
+    view_channels: Gauge,
+    view_facts: Gauge,
+}
+
+/// The store's files.
+struct RoomStates {
+    store: Gauge,
+    wal: Gauge,
+    disk_free: Gauge,
+}
+
+/// What the server knows of its surroundings when `/metrics` is read.
+pub struct Surroundings {
+    /// The state of the authority.
+    pub authority: AuthorityState,
+    /// The process.
+    pub process: Process,
+    /// Bytes of the store's file, of its write-ahead log, and free on its disk.
+    pub store: Option<StoreSizes>,
+    /// Seconds until the active signing key should be replaced; negative from then on.
+    pub rotation_due: i64,
+    /// Seconds until the certificate in force ends, where TLS is spoken; negative then.
+    pub certificate_ends: Option<i64>,
+    /// What `/readyz` found: each check's name, and whether it holds.
+    pub ready: Vec<(&'static str, bool)>,
+}
+
+/// The state of the authority when `/metrics` is read.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorityState {
+    /// The end of the change log.
+    pub position: Position,
+    /// Channels of which the view holds something.
+    pub view_channels: usize,
+    /// Facts in the view.
+    pub view_facts: usize,
+    /// Acts that wait for the store's writer.
+    pub waiting: usize,
+    /// Whether the wall clock jumped within a day.
+    pub jumped: bool,
+    /// Whether the audit was found altered.
+    pub audit_broken: bool,
+    /// Rests of the storm guard that last.
+    pub resting: usize,
+}
+
+/// How much room the store takes, and has, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreSizes {
+    /// The file.
+    pub file: u64,
+    /// The write-ahead log beside it.
+    pub wal: u64,
+    /// What is free for it on its disk.
+    pub free: u64,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckLabel {
+    check: &'static str,
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+fn gauge_of(registry: &mut Registry, name: &str, help: &str, unit: Unit) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register_with_unit(name, help, unit, gauge.clone());
+    gauge
+}
+
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl LogStates {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| gauge(registry, name, help);
+        Self {
+            position: gauge("log_position", "The number of the change log's end"),
+            epoch: gauge("log_epoch", "The epoch of the change log; a recovery begins a new one"),
+            view_channels: gauge(
+                "view_channels",
+                "Channels of which the view has something to say",
+            ),
+            view_facts: gauge("view_facts", "Floors and single endings in the view"),
+        }
+    }
+
+    fn read(&self, it: &AuthorityState) {
+        self.position.set(whole(it.position.number));
+        self.epoch.set(whole(it.position.epoch));
+        self.view_channels.set(whole(it.view_channels as u64));
+        self.view_facts.set(whole(it.view_facts as u64));
+    }
+}
+
+impl RoomStates {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| gauge_of(registry, name, help, Unit::Bytes);
+        Self {
+            store: gauge("store", "Size of the store's file"),
+            wal: gauge("store_wal", "Size of the store's write-ahead log"),
+            disk_free: gauge("store_disk_free", "Free on the store's disk"),
+        }
+    }
+
+    fn read(&self, sizes: StoreSizes) {
+        self.store.set(whole(sizes.file));
+        self.wal.set(whole(sizes.wal));
+        self.disk_free.set(whole(sizes.free));
+    }
+}
+
+impl States {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let log = LogStates::register(registry);
+        let waiting = gauge(registry, "writer_queue", "Acts that wait for the store's writer");
+        let storm_resting = gauge(
+            registry,
+            "storm_resting",
+            "Rests of the storm guard that last, of a channel, kind and group each",
+        );
+        let jumped = gauge(
+            registry,
+            "clock_distrusted",
+            "1 for a day after the wall clock jumped: nothing is forgotten then",
+        );
+        let audit_broken = gauge(
+            registry,
+            "audit_broken",
+            "1 once the audit was found not to be what was sealed: somebody changed it",
+        );
+        let rotation_due = gauge_of(
+            registry,
+            "signing_key_rotation_due",
+            "Time until the active signing key should be replaced; negative once it is overdue",
+            Unit::Seconds,
+        );
+        let room = RoomStates::register(registry);
+        let certificate_ends = OnceKnown::default();
+        let help =
+            "Time until the certificate in force ends, if there is one; negative once it has";
+        let ends = certificate_ends.clone();
+        registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, ends);
+        let ready = Family::<CheckLabel, Gauge>::default();
+        let help = "Whether each check of /readyz holds (1) or not (0)";
+        registry.register("ready", help, ready.clone());
+        Self {
+            log,
+            waiting,
+            rotation_due,
+            room,
+            jumped,
+            audit_broken,
+            storm_resting,
+            certificate_ends,
+            ready,
+        }
+    }
+
+    pub(super) fn read(&self, around: &Surroundings) {
+        let it = &around.authority;
+        self.log.read(it);
+        self.waiting.set(whole(it.waiting as u64));
+        self.jumped.set(it.jumped.into());
+        self.audit_broken.set(it.audit_broken.into());
+        self.storm_resting.set(whole(it.resting as u64));
+        self.rotation_due.set(around.rotation_due);
+        if let Some(ends) = around.certificate_ends {
+            self.certificate_ends.set(ends);
+        }
+        if let Some(sizes) = around.store {
+            self.room.read(sizes);
+        }
+        for &(check, holds) in &around.ready {
+            self.ready.get_or_create(&CheckLabel { check }).set(holds.into());
+        }
+    }
+}
