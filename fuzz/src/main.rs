@@ -3,10 +3,12 @@
 
 #![no_main]
 
-#[path = "../../crates/cli/src/failure.rs"]
-#[expect(dead_code, reason = "the exit codes of the program are not needed here")]
-mod failure;
+#[path = "../../crates/cli/src/serve/file.rs"]
+mod file;
+#[path = "../../crates/cli/src/log/settings.rs"]
+mod log;
 #[path = "../../crates/cli/src/serve/settings.rs"]
+#[expect(dead_code, reason = "what the settings lead to is not needed here")]
 mod settings;
 #[path = "../targets/mod.rs"]
 mod targets;

@@ -1,19 +1,25 @@
 //! The settings file of `serve`.
 
-use super::super::settings::Given;
+use super::super::{
+    file::{declared, with_defaults},
+    settings::ServeSettings,
+};
+use clap::FromArgMatches;
 
-/// A file is read or refused, and one with a key that nobody knows is refused.
+/// A file is read or refused, and one with an unknown key is refused. What is read makes
+/// settings.
 pub fn file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let given = toml::from_str::<Given>(text);
     let table = toml::from_str::<toml::Table>(text);
-    if given.is_ok() {
+    if let Ok(command) = with_defaults(declared(), text) {
         assert!(table.is_ok(), "no TOML, and taken");
+        let matches = command.try_get_matches_from([""; 0]).expect("checked values");
+        assert!(ServeSettings::from_arg_matches(&matches).is_ok(), "values without settings");
     }
     if let Ok(table) = table
         && !table.contains_key("no_such_setting")
     {
         let unknown = format!("no_such_setting = 1\n{text}");
-        assert!(toml::from_str::<Given>(&unknown).is_err(), "an unknown key was taken");
+        assert!(with_defaults(declared(), &unknown).is_err(), "an unknown key was taken");
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::{
     failure::{BadUsage, Unreachable},
+    log::LogSettings,
     output::Output,
-    serve::LogFormat,
 };
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
@@ -37,13 +37,8 @@ pub struct Settings {
 pub struct Run {
     #[command(flatten)]
     settings: Settings,
-    /// What to log: a level, or directives such as `info,tegata_client=debug`
-    /// [default: info].
-    #[arg(long, env = "TEGATA_LOG", value_name = "DIRECTIVES")]
-    log: Option<String>,
-    /// In which form to log, to stderr [default: text].
-    #[arg(long, env = "TEGATA_LOG_FORMAT", value_enum)]
-    log_format: Option<LogFormat>,
+    #[command(flatten)]
+    log: LogSettings,
 }
 
 #[derive(Args)]
@@ -60,7 +55,7 @@ impl Settings {
 
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
-    crate::log::begin(args.log.as_deref(), args.log_format, None)?;
+    args.log.begin(None)?;
     let stop = async {
         // Whoever cannot hear a signal goes on until killed.
         if stop_signal().await.is_err() {

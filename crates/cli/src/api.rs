@@ -22,15 +22,15 @@ pub struct Remote {
         long,
         global = true,
         help_heading = EVERYWHERE,
-        env = "TEGATA_URL",
+        env,
         value_name = "URL",
         value_parser = url,
         default_value = "http://127.0.0.1:8080"
     )]
     url: Url,
     /// File with the administrator's token; or set TEGATA_ADMIN_TOKEN or
-    /// TEGATA_ADMIN_TOKEN_FILE. With `serve`, `doctor` and `admin reset`: the file that
-    /// the server reads its token from; TEGATA_ADMIN_TOKEN_FILE does not count there.
+    /// TEGATA_ADMIN_TOKEN_FILE. With `admin reset`: the file that the server reads its
+    /// token from; TEGATA_ADMIN_TOKEN_FILE does not count there.
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }

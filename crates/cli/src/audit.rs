@@ -5,7 +5,7 @@ use crate::{
     failure::BadUsage,
     output::Output,
     place::Where,
-    serve::settings::StoreAddress,
+    serve::StoreAddress,
 };
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};

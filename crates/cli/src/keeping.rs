@@ -43,7 +43,7 @@ pub struct Recover {
     #[arg(long, requires = "end_everything")]
     set_clock: bool,
     /// The endings log to tell of an end of everything [default: that of the settings].
-    #[arg(long, env = "TEGATA_ENDINGS_LOG", value_name = "FILE")]
+    #[arg(long, env, value_name = "FILE")]
     endings_log: Option<PathBuf>,
     /// Say what would happen, and change nothing.
     #[arg(long)]

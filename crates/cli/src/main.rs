@@ -28,10 +28,11 @@ mod scan;
 mod serve;
 mod signing_key;
 mod token;
+mod variables;
 mod warning;
 
 use crate::{api::Remote, output::Output};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A self-hosted authority for channel access tokens.
@@ -120,7 +121,7 @@ fn main() -> ExitCode {
     // program of the same user reads it. Where the system has no such thing, so be it.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let cli = Cli::parse();
+    let cli = parse();
     let runtime = match &cli.command {
         // Of its threads each would cost the memory that it is to do without.
         Command::Agent(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
@@ -133,6 +134,20 @@ fn main() -> ExitCode {
         runtime.shutdown_timeout(LAST_PATIENCE);
         outcome
     }))
+}
+
+/// The whole command line, with its variables.
+fn command_line() -> clap::Command {
+    variables::apply(Cli::command())
+}
+
+/// Exits where the arguments are wrong, and after a help text.
+fn parse() -> Cli {
+    let mut command = command_line();
+    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| {
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    });
+    parsed.unwrap_or_else(|error| variables::explain(error, &command).exit())
 }
 
 async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
@@ -205,14 +220,14 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
 
         Command::Token(token::Verb::Inspect(args)) => inspect::inspect(&out, args).await,
         Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
-        Command::Man { folder } => man::write(Cli::command(), &folder, &out),
+        Command::Man { folder } => man::write(command_line(), &folder, &out),
         Command::Completions { shell } => out.text(&completions(shell)),
     }
 }
 
 fn completions(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "tegata", &mut script);
+    clap_complete::generate(shell, &mut command_line(), "tegata", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -222,6 +237,6 @@ mod tests {
 
     #[test]
     fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

@@ -2,8 +2,7 @@
 //! the commands say of themselves. `cargo xtask reference` writes them; the tests
 //! only compare.
 
-use crate::Cli;
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use std::{fmt::Write, fs, path::Path};
 
 const HEAD: &str = "<!-- Written by `cargo xtask reference`; do not edit. -->\n";
@@ -34,7 +33,7 @@ fn steady(command: Command) -> Command {
 
 fn command_line() -> String {
     let mut page = format!("{HEAD}# Command line\n\nNoun, then verb. `-o json` is stable.\n");
-    let mut root = steady(Cli::command());
+    let mut root = steady(crate::command_line());
     root.build();
     describe(&mut root, &mut page);
     page
@@ -55,20 +54,21 @@ fn describe(command: &mut Command, page: &mut String) {
 fn configuration() -> String {
     let mut page = format!(
         "{HEAD}# Configuration\n\nA setting of `tegata serve` is taken from its flag, else from the \
-         environment, else from\n`tegata.toml` (or the file of `--config`). An unknown key in the \
-         file is an error. `tegata\nserve --config FILE` names another file.\n\n\
-         | flag | environment | key | meaning |\n|---|---|---|---|\n"
+         environment, else from\n`tegata.toml` (or the file of `--config`). A variable that is \
+         empty counts as unset. An\nunknown key in the file is an error. `tegata serve --config \
+         FILE` names another file.\n\n\
+         | flag | environment | key | default | meaning |\n|---|---|---|---|---|\n"
     );
-    let root = Cli::command();
+    let root = crate::command_line();
     let serve = root.find_subcommand("serve").unwrap();
     for arg in serve.get_arguments() {
-        let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
-        let key = match flag {
-            "config" => "–".to_owned(),
-            flag => format!("`{}`", flag.replace('-', "_")),
-        };
-        let variable = variable.to_string_lossy();
-        writeln!(page, "| `--{flag}` | `{variable}` | {key} | {} |", meaning(arg)).unwrap();
+        let code = |it: Option<&str>| it.map_or("–".to_owned(), |it| format!("`{it}`"));
+        let flag = arg.get_long().map(|it| format!("--{it}"));
+        let variable = arg.get_env().and_then(|it| it.to_str());
+        let key = Some(arg.get_id().as_str()).filter(|it| *it != "config");
+        let default = arg.get_default_values().first().and_then(|it| it.to_str());
+        let [flag, variable, key, default] = [flag.as_deref(), variable, key, default].map(code);
+        writeln!(page, "| {flag} | {variable} | {key} | {default} | {} |", meaning(arg)).unwrap();
     }
     page
 }

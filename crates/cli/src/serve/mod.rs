@@ -2,30 +2,24 @@
 //! again. What it says to people goes to stdout, the log to stderr.
 
 mod dev;
-pub mod settings;
+mod file;
+mod settings;
+mod sources;
 
 use crate::{
     failure::BadUsage,
     files::{admin_token_variable, read_secret},
 };
 use anyhow::{Context, anyhow};
-pub use settings::{Given, LogFormat, StoreAddress};
+pub use settings::{ServeSettings, StoreAddress, StoreSettings};
+pub use sources::Unresolved;
 use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-use std::{
-    io::Write,
-    net::{Ipv4Addr, SocketAddr},
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    pin::pin,
-    time::Duration,
-};
+use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::pin, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_server::{
     Rates, StormGuard, TlsFiles,
     authority::{
         admin_token::AdminToken,
-        place::Place,
-        signing_keys::JWKS_CACHE,
         warnings::{self, webhook},
     },
     config::Settings,
@@ -34,21 +28,13 @@ use tegata_server::{
 };
 use tempfile::TempDir;
 
-/// What `serve` can be told.
-#[derive(clap::Args)]
-pub struct Serve {
-    /// File with settings, each named like its flag with `_` for `-`
-    /// [default: tegata.toml, if there is one].
-    #[arg(long, env = "TEGATA_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    given: Given,
-}
+/// What `serve` takes.
+pub type Serve = Unresolved<ServeSettings>;
 
 impl Serve {
     /// The settings that a server would run with.
     pub fn meaning(self, admin_token_file: Option<PathBuf>) -> anyhow::Result<Settings> {
-        let given = self.given.or_file(self.config.as_deref())?;
+        let given = self.resolve()?;
         let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
         given.settings(None, &token)
     }
@@ -82,9 +68,9 @@ impl ServerToken {
 
 /// Serves until it is told to stop, or until the store gives up.
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
-    let given = args.given.or_file(args.config.as_deref())?;
+    let given = args.resolve()?;
     let traces = given.traces()?;
-    crate::log::begin(given.log.as_deref(), given.log_format, traces.as_ref())?;
+    given.log.begin(traces.as_ref())?;
     let served = run_logged(given, admin_token_file).await;
     if let Some(traces) = traces {
         traces.stop().await;
@@ -92,7 +78,7 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
     served
 }
 
-async fn run_logged(given: Given, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
+async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
     if std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").is_some_and(|it| !it.is_empty()) {
         tracing::warn!(
@@ -164,17 +150,10 @@ async fn run_logged(given: Given, admin_token_file: Option<PathBuf>) -> anyhow::
     ended
 }
 
-/// In seconds; a stop that takes longer is one that a supervisor ends with SIGKILL.
-const LONGEST_DRAIN_DELAY: u64 = 60;
-
-impl Given {
-    fn is_dev(&self) -> bool {
-        self.dev.unwrap_or(false)
-    }
-
-    /// The folder of a development store that nobody gave a place to.
+impl ServeSettings {
+    /// The folder of a development store that was given no place.
     fn private_folder(&self) -> anyhow::Result<Option<TempDir>> {
-        if !self.is_dev() || self.store.is_some() {
+        if !self.dev || self.store.store.is_some() {
             return Ok(None);
         }
         let private = Permissions::from_mode(0o700);
@@ -184,101 +163,71 @@ impl Given {
 
     /// How fast a channel may be used.
     fn rates(&self) -> Rates {
-        let usual = Rates::default();
-        let seconds = |it: NonZeroU32| Duration::from_secs(it.get().into());
-        let storm = StormGuard::default();
-        let issues = self.storm_issues.map_or(storm.issues, NonZeroU32::new);
         Rates {
-            short_lived: self.issue_rate_short_lived.unwrap_or(usual.short_lived),
-            other: self.issue_rate.unwrap_or(usual.other),
+            short_lived: self.issue_rate_short_lived,
+            other: self.issue_rate,
             check: self.check_rate,
             storm: StormGuard {
-                issues,
-                window: self.storm_window.map_or(storm.window, seconds),
-                rest: self.storm_rest.map_or(storm.rest, seconds),
+                issues: NonZeroU32::new(self.storm_issues),
+                window: seconds(self.storm_window.get()),
+                rest: seconds(self.storm_rest.get()),
             },
         }
     }
 
-    /// What it all means.
+    /// What they mean for the server; `folder` is the place of a development store.
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
-        let (dev, rates) = (self.is_dev(), self.rates());
-        let webhook = self.webhook()?;
-        let listen = || SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-        let store = match (self.store, folder) {
-            (Some(StoreAddress(file)), _) => file,
-            (None, Some(folder)) => folder.path().join("tegata.db"),
-            (None, None) => "tegata.db".into(),
-        };
-        let wrong = |what: &str| BadUsage(what.to_owned());
+        let (rates, webhook) = (self.rates(), self.webhook()?);
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
-        let admin_token = admin_token.map_err(|error| wrong(&error.to_string()))?;
-        if let Some(url) = &self.public_url
-            && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-        {
-            return Err(wrong("public_url: an address such as https://tegata.example.com").into());
-        }
-        let delay = self.key_promotion_delay.map(Duration::from_secs);
-        if delay.is_some_and(|delay| delay < JWKS_CACHE) {
-            let least = JWKS_CACHE.as_secs();
-            return Err(wrong(&format!("key_promotion_delay: at least {least} seconds")).into());
-        }
+        let admin_token = admin_token.map_err(|error| BadUsage(error.to_string()))?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
             _ => {
-                return Err(wrong("tls_cert and tls_key go together: give both, or neither").into());
+                let wrong = "tls_cert and tls_key go together: give both, or neither";
+                return Err(BadUsage(wrong.to_owned()).into());
             }
         };
-        let drain_delay = self.drain_delay.map(u64::from);
-        if drain_delay.is_some_and(|seconds| seconds > LONGEST_DRAIN_DELAY) {
-            let words = format!("drain_delay: at most {LONGEST_DRAIN_DELAY} seconds");
-            return Err(wrong(&words).into());
+        let mut place = self.store.place();
+        if let Some(folder) = folder {
+            place.store = folder.path().join(&place.store);
         }
-        let usual = Settings::new(self.listen.unwrap_or_else(listen), store);
-        let seconds = |all: Vec<u64>| all.into_iter().map(Duration::from_secs).collect();
         Ok(Settings {
-            warn: warnings::Policy {
-                before: self.warn_before.map_or(usual.warn.before, seconds),
-                unused_after: self
-                    .warn_unused_after
-                    .map_or(usual.warn.unused_after, Duration::from_secs),
-            },
-            webhook,
+            listen: self.listen,
             admin_listen: self.admin_listen,
             metrics_listen: self.metrics_listen,
             tls,
+            place,
             public_url: self.public_url,
             // A file is followed by the server itself.
             admin_token: admin_token.filter(|_| token.file.is_none()),
             admin_token_file: token.file.clone(),
-            place: Place {
-                master_key_file: self.master_key_file,
-                mark_file: self.mark_file,
-                ..usual.place
-            },
             endings_log: self.endings_log,
-            audit_days: self.audit_days.map_or(usual.audit_days, NonZeroU32::get),
-            keep_ended_days: self.keep_ended_days.map_or(usual.keep_ended_days, NonZeroU32::get),
-            dev,
-            key_promotion_delay: delay.unwrap_or(usual.key_promotion_delay),
-            connections: self.connections.map_or(usual.connections, NonZeroUsize::get),
-            idle_timeout: self.idle_timeout.map_or(usual.idle_timeout, |seconds| {
-                Duration::from_secs(u64::from(seconds.get()))
-            }),
+            dev: self.dev,
+            key_promotion_delay: seconds(self.key_promotion_delay),
+            connections: self.connections.get(),
+            idle_timeout: seconds(self.idle_timeout.get()),
             rates,
-            trusted_proxies: TrustedProxies::new(self.trusted_proxy.unwrap_or_default()),
-            signing_key_days: self.signing_key_days.unwrap_or(usual.signing_key_days),
-            least_free_disk: self
-                .least_free_disk
-                .map_or(usual.least_free_disk, |mib| u64::from(mib) << 20),
-            drain_delay: drain_delay.map_or(usual.drain_delay, Duration::from_secs),
-            ..usual
+            audit_days: self.audit_days.get(),
+            keep_ended_days: self.keep_ended_days.get(),
+            warn: warnings::Policy {
+                before: self.warn_before.into_iter().map(seconds).collect(),
+                unused_after: seconds(self.warn_unused_after),
+            },
+            webhook,
+            trusted_proxies: TrustedProxies::new(self.trusted_proxy),
+            signing_key_days: self.signing_key_days,
+            least_free_disk: u64::from(self.least_free_disk) << settings::MIB,
+            drain_delay: seconds(self.drain_delay),
         })
     }
 }
 
-impl Given {
+fn seconds(number: impl Into<u64>) -> Duration {
+    Duration::from_secs(number.into())
+}
+
+impl ServeSettings {
     /// Where traces go, if anywhere. An empty variable is one that is not set, as the
     /// standard has it.
     fn traces(&self) -> anyhow::Result<Option<Exporter>> {
@@ -302,14 +251,9 @@ impl Given {
         match (&self.webhook_url, secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => {
-                let url = match reqwest::Url::parse(url) {
-                    Ok(url) if matches!(url.scheme(), "http" | "https") => url,
-                    _ => return wrong("webhook_url: an http or https address"),
-                };
-                match webhook::Secret::parse(&secret) {
-                    Ok(secret) => Ok(Some(webhook::Settings { url, secret })),
-                    Err(error) => wrong(&error.to_string()),
-                }
+                let secret = webhook::Secret::parse(&secret);
+                let secret = secret.map_err(|error| BadUsage(error.to_string()))?;
+                Ok(Some(webhook::Settings { url: url.clone(), secret }))
             }
             (Some(_), None) => wrong(
                 "webhook_url: set TEGATA_WEBHOOK_SECRET or webhook_secret_file too, so that \

@@ -146,6 +146,19 @@ fn settings_come_from_flag_environment_and_file_in_this_order() {
 }
 
 #[test]
+fn a_variable_that_is_empty_counts_as_unset() {
+    let home = Home::new();
+    home.file("tegata.toml", "listen = \"127.0.0.1:0\"\nstore = \"sqlite:of-file.db\"\n");
+    let mut command = home.tegata(&["serve"]);
+    for name in ["TEGATA_STORE", "TEGATA_LISTEN", "TEGATA_CONNECTIONS", "TEGATA_DEV", "TEGATA_URL"]
+    {
+        command.env(name, "");
+    }
+    assert!(Server::start(&mut command).stop().success());
+    assert!(home.path("of-file.db").exists());
+}
+
+#[test]
 fn a_setting_that_is_wrong_is_named() {
     let home = Home::new();
     let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
@@ -158,6 +171,12 @@ fn a_setting_that_is_wrong_is_named() {
     serve(&["--config", "none.toml"]).expect_error(2, "connections");
     std::fs::remove_file(home.path("none.toml")).unwrap();
     serve(&["--log", "a=b=c"]).expect_error(2, "--log");
+    home.file("bad.toml", "\ndrain_delay = 61\n");
+    serve(&["--config", "bad.toml"]).expect_error(2, "bad.toml: line 2 (drain_delay): 61");
+    std::fs::remove_file(home.path("bad.toml")).unwrap();
+    let mut variable = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
+    let variable = finish(variable.env("TEGATA_TRUSTED_PROXY", "10.0.0.1,10.0.0"));
+    variable.expect_error(2, "from the variable TEGATA_TRUSTED_PROXY");
     let mut short = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
     finish(short.env("TEGATA_ADMIN_TOKEN", "short")).expect_error(2, "32 characters");
     assert_eq!(entries(&home.path("")), ["typo.toml"]);

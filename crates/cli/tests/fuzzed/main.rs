@@ -1,10 +1,12 @@
 //! The inputs that fuzzing has kept (`fuzz/corpus`), replayed through the very
 //! functions that the fuzzer calls. `cargo xtask fuzz` looks for new ones.
 
-#[path = "../../src/failure.rs"]
-#[expect(dead_code, reason = "the exit codes of the program are not needed here")]
-mod failure;
+#[path = "../../src/serve/file.rs"]
+mod file;
+#[path = "../../src/log/settings.rs"]
+mod log;
 #[path = "../../src/serve/settings.rs"]
+#[expect(dead_code, reason = "what the settings lead to is not needed here")]
 mod settings;
 #[path = "../../../../fuzz/targets/mod.rs"]
 mod targets;

@@ -5,7 +5,7 @@
 use super::{
     config::{Channel, Config},
     disk::{self, Owner},
-    http,
+    shared,
     state::Folder,
 };
 use crate::{
@@ -63,7 +63,7 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
         });
         all.push(finding(&sink.label(number), outcome.map(|()| "can be written".to_owned())));
     }
-    if let Err(problem) = http::callers(config) {
+    if let Err(problem) = shared::callers(config) {
         all.push(finding("callers", Err(problem)));
     }
     all

@@ -2,10 +2,9 @@
 //! whoever asks, tokens for callers that show their secret.
 
 use super::{
-    config::Config,
     health::{Colour, Report},
     metrics,
-    run::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,
@@ -17,27 +16,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tegata_policy::secret::{HashedSecret, PlainSecret};
-use tegata_token::id::Group;
-
-/// A caller, known by the hash of its secret.
-pub struct Known {
-    name: Group,
-    secret: HashedSecret,
-    tokens: Vec<Group>,
-}
-
-/// Those who may ask.
-///
-/// # Errors
-/// Whose secret cannot be had.
-pub fn callers(config: &Config) -> Result<Vec<Known>, String> {
-    let known = |caller: &super::config::Caller| {
-        let (name, tokens) = (caller.name.clone(), caller.tokens.clone());
-        Ok(Known { name, secret: caller.secret()?.hash(), tokens })
-    };
-    config.callers.iter().map(known).collect()
-}
+use tegata_policy::secret::PlainSecret;
 
 /// All that is answered.
 pub fn router(shared: Arc<Shared>) -> Router {

@@ -26,3 +26,4 @@ mod off_loop;
 mod process;
 mod saves;
 mod secrets;
+mod shared;

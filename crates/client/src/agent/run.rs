@@ -5,8 +5,9 @@ use super::{
     config::{Channel, Config, Watched},
     core::{Core, Dice, Done, FileOrder, Order, Place},
     health::{Colour, Report},
-    http::{self, Known},
+    http,
     off_loop::{self, HANGS, OffLoop},
+    shared::{Known, Shared, callers},
     state::Folder,
     target::{Act, Outcome},
 };
@@ -27,13 +28,12 @@ use std::{
     },
     path::Path,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tegata_token::time::UnixTime;
 use tokio::{
     net::{TcpListener, UnixListener, UnixStream},
-    sync::Notify,
     task::JoinSet,
 };
 
@@ -41,33 +41,6 @@ use tokio::{
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CannotRun(String);
-
-/// What the loop and the HTTP server share. The lock is never held over a wait.
-pub struct Shared {
-    core: Mutex<Core>,
-    clock: Clock,
-    woken: Notify,
-    off_loop: OffLoop,
-    /// Who may ask for tokens.
-    pub callers: Vec<Known>,
-}
-
-impl Shared {
-    /// The agent, for a moment.
-    pub fn core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The time by which lives are counted.
-    pub fn now(&self) -> UnixTime {
-        self.clock.now()
-    }
-
-    /// There may be something to do.
-    pub fn wake(&self) {
-        self.woken.notify_one();
-    }
-}
 
 struct Machine;
 
@@ -104,8 +77,7 @@ pub async fn run(
     for warning in core.warnings() {
         tracing::warn!("{warning}");
     }
-    let shared =
-        Arc::new(Shared { core: core.into(), clock, woken: Notify::new(), off_loop, callers });
+    let shared = Arc::new(Shared::new(core, clock, off_loop, callers));
     let (_servers, address) = listen(config, &shared).await?;
     started(address);
     let hands = Arc::new(Hands {
@@ -180,7 +152,7 @@ async fn begin(
     let settings = config.clone();
     let work = move || -> Result<_, String> {
         let lock = settings.state.as_deref().map(|path| Folder::at(path).lock()).transpose()?;
-        let callers = http::callers(&settings)?;
+        let callers = callers(&settings)?;
         Ok((lock.flatten(), callers, Core::new(&settings, now, Box::new(Machine))))
     };
     let begun = tokio::time::timeout(off_loop::PATIENCE, off_loop.run(work, || ())).await;

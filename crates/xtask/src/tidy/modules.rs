@@ -16,8 +16,6 @@ use std::{fs, path::Path};
 const KNOWN: &[(&str, &[&str])] = &[
     ("bench", &["assertions", "authority"]),
     ("bench", &["decide", "floor"]),
-    ("cli", &["log", "serve"]),
-    ("client", &["agent::http", "agent::run"]),
     ("store", &["act", "audit"]),
 ];
 

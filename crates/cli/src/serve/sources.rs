@@ -1,0 +1,103 @@
+//! Where the settings of `serve` come from: flags, environment variables, the settings
+//! file and defaults, in this order.
+
+use super::{
+    file::{declared, flag, with_defaults},
+    settings::ServeSettings,
+};
+use crate::failure::BadUsage;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use std::{
+    ffi::OsString,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
+use tegata_system::file::{self, Links, read_argument};
+
+/// The flags and variables of a command that takes the arguments `A`, all or some of
+/// [`ServeSettings`], and `--config`. The file is read when they are resolved.
+pub struct Unresolved<A> {
+    matches: ArgMatches,
+    arguments: PhantomData<A>,
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// File with settings of `serve`, each named like its flag with `_` for `-`
+    /// [default: tegata.toml, if there is one].
+    #[arg(long, env, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl<A: Args> Args for Unresolved<A> {
+    fn augment_args(command: Command) -> Command {
+        A::augment_args(ConfigFile::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        A::augment_args_for_update(ConfigFile::augment_args_for_update(command))
+    }
+}
+
+impl<A> FromArgMatches for Unresolved<A> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { matches: matches.clone(), arguments: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.matches = matches.clone();
+        Ok(())
+    }
+}
+
+/// The largest file of settings, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The file that is read if it is there and no other is named.
+const USUAL_FILE: &str = "tegata.toml";
+
+impl<A> Unresolved<A> {
+    /// All settings, those that the command does not take as arguments included.
+    pub fn resolve(&self) -> anyhow::Result<ServeSettings> {
+        Ok(ServeSettings::from_arg_matches(&self.combine()?)?)
+    }
+
+    /// The arguments as if they had all been given as flags; the file's values are the
+    /// defaults.
+    fn combine(&self) -> anyhow::Result<ArgMatches> {
+        let named = self.matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
+        let command = match read_file(named)? {
+            None => declared(),
+            Some((file, text)) => with_defaults(declared(), &text)
+                .map_err(|what| BadUsage(format!("{}: {what}", file.display())))?,
+        };
+        let given: Vec<OsString> =
+            command.get_arguments().flat_map(|arg| self.given(arg)).collect();
+        Ok(command.try_get_matches_from(given)?)
+    }
+
+    /// An argument that is set by flag or variable, as flags.
+    fn given(&self, arg: &Arg) -> Vec<OsString> {
+        let id = arg.get_id().as_str();
+        let is_given = self.matches.ids().any(|it| it == id)
+            && self.matches.value_source(id) != Some(ValueSource::DefaultValue);
+        let values = self.matches.get_raw(id).filter(|_| is_given);
+        values.into_iter().flatten().map(|value| flag(arg, value.to_owned())).collect()
+    }
+}
+
+fn read_file(named: Option<&Path>) -> anyhow::Result<Option<(&Path, String)>> {
+    let usual = Path::new(USUAL_FILE);
+    let text = match named {
+        Some(file) => read_argument(file, LARGEST),
+        // The current folder may be another user's.
+        None if usual.exists() => file::read(usual, Links::Follow, LARGEST).map(|it| it.0),
+        None => return Ok(None),
+    };
+    let file = named.unwrap_or(usual);
+    let text = text.map_err(|error| BadUsage(format!("{}: {error}", file.display())))?;
+    Ok(Some((file, text)))
+}
+
+#[cfg(test)]
+mod tests;

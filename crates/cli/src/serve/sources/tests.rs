@@ -1,0 +1,211 @@
+use super::{super::file::check, *};
+use crate::command_line;
+use std::process;
+
+/// What `tegata serve` with these flags and this settings file resolves.
+fn resolved(flags: &[String], file: &str) -> anyhow::Result<ArgMatches> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("it.toml");
+    std::fs::write(&path, file).unwrap();
+    let words = ["tegata", "serve", "--config", path.to_str().unwrap()];
+    let words = words.into_iter().chain(flags.iter().map(String::as_str));
+    let matches = command_line().try_get_matches_from(words)?;
+    let (_, serve) = matches.subcommand().unwrap();
+    Unresolved::<ServeSettings>::from_arg_matches(serve)?.combine()
+}
+
+fn settings(flags: &[&str], file: &str) -> anyhow::Result<ServeSettings> {
+    let flags: Vec<_> = flags.iter().map(ToString::to_string).collect();
+    Ok(ServeSettings::from_arg_matches(&resolved(&flags, file)?)?)
+}
+
+/// The arguments that the reference page lists, but for the file itself.
+fn listed() -> Vec<Arg> {
+    let root = command_line();
+    let serve = root.find_subcommand("serve").unwrap();
+    serve.get_arguments().filter(|arg| arg.get_id() != "config").cloned().collect()
+}
+
+/// Two different values that the argument takes, and not its default.
+fn examples(arg: &Arg) -> [String; 2] {
+    let default = arg.get_default_values().first().map(|it| it.to_str().unwrap().to_owned());
+    let all = ["7", "8", "901", "902", "true", "false", "text", "json", "debug", "warn"];
+    let addresses = ["127.0.0.1:1", "127.0.0.1:2", "10.0.0.1", "10.0.0.2"];
+    let urls = ["sqlite:a", "sqlite:b", "http://a.example/", "http://b.example/"];
+    let all = all.iter().chain(&addresses).chain(&urls).map(ToString::to_string);
+    let mut good = all.filter(|it| check(arg, std::slice::from_ref(it)).is_ok());
+    // Of two possible values one is the default.
+    let other = good.by_ref().find(|it| Some(it) != default.as_ref());
+    [other.unwrap(), good.next().or(default).unwrap()]
+}
+
+/// The ways to write values as TOML, whatever their type.
+fn as_toml(value: &str) -> [String; 4] {
+    let quoted = format!("{value:?}");
+    [format!("[{value}]"), format!("[{quoted}]"), value.to_owned(), quoted]
+}
+
+/// The raw values of a setting, as one text.
+fn raw(matches: &ArgMatches, arg: &Arg) -> String {
+    let values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+    values.map(|it| it.to_str().unwrap()).collect::<Vec<_>>().join(",")
+}
+
+/// Whether this process has values for all variables (`yes`) or for none (`no`).
+const HAS_VARIABLES: &str = "TEGATA_TEST_HAS_VARIABLES";
+
+const NAME: &str = concat!(
+    "serve::sources::tests::",
+    "every_setting_is_taken_from_flag_variable_file_and_default_in_this_order"
+);
+
+/// Variables belong to a process, so this test runs in two of its own.
+fn run_again(has_variables: &str) {
+    let mut again = process::Command::new(std::env::current_exe().unwrap());
+    again.args([NAME, "--exact"]).env(HAS_VARIABLES, has_variables);
+    for arg in listed() {
+        let Some(variable) = arg.get_env() else { continue };
+        match has_variables {
+            "yes" => again.env(variable, &examples(&arg)[0]),
+            _ => again.env_remove(variable),
+        };
+    }
+    let done = again.output().unwrap();
+    let output = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && output.contains("1 passed"), "{output}");
+}
+
+#[test]
+fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
+    let Ok(has_variables) = std::env::var(HAS_VARIABLES) else {
+        return ["no", "yes"].into_iter().for_each(run_again);
+    };
+    assert!(listed().len() > 30);
+    for arg in &listed() {
+        let id = arg.get_id().as_str();
+        let [first, second] = examples(arg);
+        let flag = |value: &str| [format!("--{}={value}", id.replace('_', "-"))];
+        // In one of TOML's types, and in no other.
+        let forms = as_toml(&second).map(|value| format!("{id} = {value}"));
+        let good: Vec<_> = forms.iter().filter(|it| resolved(&[], it).is_ok()).collect();
+        assert_eq!(good.len(), 1, "{id}: {good:?}");
+        let of_file = resolved(&[], good[0]).unwrap();
+
+        if has_variables == "yes"
+            && let Some(variable) = arg.get_env()
+        {
+            assert_eq!(variable.to_str().unwrap(), format!("TEGATA_{}", id.to_uppercase()));
+            assert_eq!(raw(&of_file, arg), first, "the variable goes before the file: {id}");
+            let of_flag = resolved(&flag(&second), "").unwrap();
+            assert_eq!(raw(&of_flag, arg), second, "the flag goes before the variable: {id}");
+        } else {
+            assert_eq!(raw(&of_file, arg), second, "the file goes before the default: {id}");
+            let of_flag = resolved(&flag(&first), good[0]).unwrap();
+            assert_eq!(raw(&of_flag, arg), first, "the flag goes before the file: {id}");
+            let default = arg.get_default_values().iter().map(|it| it.to_str().unwrap());
+            let default: Vec<_> = default.collect();
+            assert_eq!(raw(&resolved(&[], "").unwrap(), arg), default.join(","), "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_list_in_the_file_can_be_empty() {
+    assert_eq!(settings(&[], "").unwrap().warn_before.len(), 3);
+    assert!(settings(&[], "warn_before = []").unwrap().warn_before.is_empty());
+    assert_eq!(settings(&["--warn-before=1,2"], "warn_before = []").unwrap().warn_before, [1, 2]);
+}
+
+#[test]
+fn trusted_proxies_are_a_list() {
+    let given = settings(&[], "trusted_proxy = [\"10.0.0.1\", \"fd00::/8\"]").unwrap();
+    assert_eq!(given.trusted_proxy.len(), 2);
+    assert!(settings(&[], "trusted_proxy = [\"10.0.0.1/40\"]").is_err());
+}
+
+fn error(file: &str) -> String {
+    let error = settings(&[], file).err().unwrap();
+    assert!(error.downcast_ref::<BadUsage>().is_some(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn an_unknown_key_is_named_beside_the_nearest_that_is_known() {
+    for (wrong, meant) in [
+        ("listn", "listen"),
+        ("admin-listen", "admin_listen"),
+        ("admin_lisen", "admin_listen"),
+        ("drain_dealy", "drain_delay"),
+    ] {
+        let error = error(&format!("dev = true\n{wrong} = \"127.0.0.1:9\""));
+        assert!(error.contains("line 2") && error.contains(&format!("`{wrong}`")), "{error}");
+        assert!(error.contains(&format!("did you mean `{meant}`")), "{error}");
+    }
+    // They are the file's own name and a table.
+    assert!(error("config = \"a.toml\"").contains("`config`"));
+    assert!(error("[listen]").contains("expected a string, found a table"));
+}
+
+#[test]
+fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
+    for (line, reason) in [
+        ("listen = \"localhost\"", "write it as an IP address and a port"),
+        ("listen = 8080", "expected a string, found an integer"),
+        ("connections = 0", "zero"),
+        ("connections = \"7\"", "expected an integer, found a string"),
+        ("connections = 99999999999999999999", "too large"),
+        ("storm_issues = -1", "-1"),
+        ("dev = \"true\"", "expected a boolean, found a string"),
+        ("warn_before = 60", "expected an array, found an integer"),
+        ("warn_before = [\"60\"]", "expected an integer, found a string"),
+        ("log_format = \"xml\"", "expected one of: text, json"),
+        ("drain_delay = 61", "61 is not in"),
+        ("key_promotion_delay = 60", "60 is not in 900.."),
+        ("public_url = \"ftp://a.example\"", "http or https"),
+        ("store = \"postgres://x\"", "SQLite only"),
+        ("tls_cert = \"\"", "must not be empty"),
+        ("log = \"a=b=c\"", "error parsing level filter"),
+    ] {
+        let key = line.split(' ').next().unwrap();
+        let error = error(&format!("# first\n{line}\n"));
+        assert!(error.contains(&format!("it.toml: line 2 ({key}): ")), "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+    // Also where a flag goes before it.
+    assert!(settings(&["--connections=7"], "connections = 0").is_err());
+}
+
+#[test]
+fn integers_are_taken_in_all_of_tomls_spellings() {
+    for (text, number) in [("0x20", 32), ("1_000", 1_000), ("+7", 7), ("0b11", 3)] {
+        let given = settings(&[], &format!("connections = {text}")).unwrap();
+        assert_eq!(given.connections.get(), number, "{text}");
+    }
+}
+
+#[test]
+fn an_error_repeats_nothing_that_could_be_a_secret() {
+    for text in [
+        "webhook_secret_file = whsec_c2VjcmV0",
+        "connections = \"whsec_c2VjcmV0\"",
+        "webhook_url = \"whsec_c2VjcmV0\"",
+        "log = \"a=whsec_c2VjcmV0\"",
+        "log_format = \"whsec_c2VjcmV0\"",
+        "trusted_proxy = [\"whsec_c2VjcmV0\"]",
+    ] {
+        let error = error(&format!("\n{text}"));
+        let key = text.split(' ').next().unwrap();
+        assert!(error.contains("line 2") && error.contains(key), "{error}");
+        assert!(!error.contains("c2VjcmV0"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let words = ["tegata", "serve", "--config", "/no/such.toml"];
+    let matches = command_line().try_get_matches_from(words).unwrap();
+    let (_, serve) = matches.subcommand().unwrap();
+    let error =
+        Unresolved::<ServeSettings>::from_arg_matches(serve).unwrap().resolve().err().unwrap();
+    assert!(error.to_string().contains("/no/such.toml"), "{error}");
+}

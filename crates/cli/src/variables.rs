@@ -1,0 +1,57 @@
+//! Environment variables as sources of arguments, by one rule for every command: an
+//! argument that is declared with `env` has the variable `TEGATA_` and its name, a
+//! variable that is empty counts as unset, and an error about a variable's value names
+//! the variable.
+
+use clap::{
+    Arg, Command, Error,
+    error::{ContextKind, ContextValue},
+};
+
+const PREFIX: &str = "TEGATA_";
+
+/// The command with its variables in place.
+pub fn apply(command: Command) -> Command {
+    command.mut_args(prefixed).mut_subcommands(apply)
+}
+
+fn prefixed(arg: Arg) -> Arg {
+    let Some(name) = arg.get_env().and_then(|it| it.to_str()).map(str::to_owned) else {
+        return arg;
+    };
+    let arg = match name.strip_prefix(PREFIX) {
+        Some(_) => arg,
+        None => arg.env(format!("{PREFIX}{name}")),
+    };
+    let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|it| it.is_empty());
+    if is_empty { arg.env(None::<&str>) } else { arg }
+}
+
+/// The same error, with the variable that a wrong value was taken from.
+pub fn explain(mut error: Error, command: &Command) -> Error {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let variable = arguments(command).find(|arg| arg.to_string() == *wrong && is_unflagged(arg));
+    if let Some(variable) = variable.and_then(Arg::get_env) {
+        let origin = format!("the value is from the variable {}", variable.display());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![origin.into()]));
+    }
+    error
+}
+
+/// All arguments of the command and of those below it.
+fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
+    let below = command.get_subcommands().flat_map(arguments);
+    Box::new(command.get_arguments().chain(below))
+}
+
+/// Whether the argument has a value from its variable: it is set, and there is no flag.
+fn is_unflagged(arg: &Arg) -> bool {
+    let Some(flag) = arg.get_long().map(|it| format!("--{it}")) else { return false };
+    let is_flag = |word: std::ffi::OsString| {
+        word.to_str().is_some_and(|word| word.split('=').next() == Some(&flag))
+    };
+    arg.get_env().is_some_and(|it| std::env::var_os(it).is_some())
+        && !std::env::args_os().any(is_flag)
+}
