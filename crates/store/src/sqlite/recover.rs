@@ -294,25 +294,33 @@ fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
 fn replay(tx: &mut Tx<'_>, lines: &[Line], done: &mut Recovered) -> Result<()> {
     serials::raise(tx, lines)?;
     let now = tx.now;
+    let mut changed = BTreeSet::new();
     for line in lines {
         // As it was then.
         tx.now = line.at;
-        replay_line(tx, line, done)?;
+        changed.extend(replay_line(tx, line, done)?);
         done.lines += 1;
     }
     tx.now = now;
-    Ok(())
+    // Their serials were raised, too: whatever was done, copies of them are old.
+    changed.into_iter().try_for_each(|id| admin::revise(tx, id))
 }
 
-fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()> {
+/// Does what a line holds; answers which channel changed by it.
+fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<Option<ChannelId>> {
     let (id, what) = match &line.what {
-        What::Begins { .. } => return Ok(()),
-        What::SigningKey { key, state } => return replay_key(tx, *key, *state),
+        What::Begins { .. } => return Ok(None),
+        What::SigningKey { key, state } => {
+            return replay_key(tx, *key, *state).map(|()| None);
+        }
         What::ProviderEnd { provider, actor, source, reason } => {
             let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
-            return provider_end::replay(tx, *provider, &By { actor, source, reason, at: line.at });
+            let by = By { actor, source, reason, at: line.at };
+            return provider_end::replay(tx, *provider, &by).map(|()| None);
         }
-        What::ProviderEndDone { provider } => return provider_end::replay_done(tx, *provider),
+        What::ProviderEndDone { provider } => {
+            return provider_end::replay_done(tx, *provider).map(|()| None);
+        }
         what @ (What::Channel { channel, .. }
         | What::Secret { channel, .. }
         | What::AssertionKey { channel, .. }
@@ -322,10 +330,10 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
     };
     let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
         done.unknown.insert(id);
-        return Ok(());
+        return Ok(None);
     };
     if channel.state == ChannelState::Deleted {
-        return Ok(());
+        return Ok(None);
     }
     match what {
         What::Channel { change, .. } => done.tokens += replay_change(tx, &channel, change)?,
@@ -351,8 +359,7 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<()>
         | What::ProviderEnd { .. }
         | What::ProviderEndDone { .. } => {}
     }
-    // Its serials were raised, too: whatever was done, a copy of the channel is old.
-    admin::revise(tx, id)
+    Ok(Some(id))
 }
 
 /// Applies a change of a channel; answers how many of its stored tokens ended.
