@@ -1,3 +1,5 @@
+//! Tests of the sources of settings.
+
 use super::{super::file::check, *};
 use crate::command_line;
 use std::process;
