@@ -147,7 +147,7 @@ fn parse() -> Cli {
     let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| {
         Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     });
-    parsed.unwrap_or_else(|error| variables::explain(error, &command).exit())
+    parsed.unwrap_or_else(|error| variables::explain(error, &mut command).exit())
 }
 
 async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {

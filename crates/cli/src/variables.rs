@@ -28,10 +28,12 @@ fn prefixed(arg: Arg) -> Arg {
 }
 
 /// The same error, with the variable that a wrong value was taken from.
-pub fn explain(mut error: Error, command: &Command) -> Error {
+pub fn explain(mut error: Error, command: &mut Command) -> Error {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
+    // An argument can be printed once its command is built.
+    command.build();
     let variable = arguments(command).find(|arg| arg.to_string() == *wrong && is_unflagged(arg));
     if let Some(variable) = variable.and_then(Arg::get_env) {
         let origin = format!("the value is from the variable {}", variable.display());

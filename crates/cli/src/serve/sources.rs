@@ -81,7 +81,8 @@ impl<A> Unresolved<A> {
         let id = arg.get_id().as_str();
         let is_given = self.matches.ids().any(|it| it == id)
             && self.matches.value_source(id) != Some(ValueSource::DefaultValue);
-        let values = self.matches.get_raw(id).filter(|_| is_given);
+        // To ask for an argument that the command does not take is a panic.
+        let values = is_given.then(|| self.matches.get_raw(id)).flatten();
         values.into_iter().flatten().map(|value| flag(arg, value.to_owned())).collect()
     }
 }

@@ -3,10 +3,15 @@
 use super::{place, rust_files};
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// A protocol may have its own word for its own thing, and a tool is no part of the
-/// product.
-const APART: [&str; 4] =
-    ["crates/server/src/api/", "crates/bench/", "crates/xtask/", "crates/faulty-vfs/"];
+/// A protocol may have its own word for its own thing; a program, and a tool, has no
+/// types that others can name.
+const APART: [&str; 5] = [
+    "crates/server/src/api/",
+    "crates/cli/",
+    "crates/bench/",
+    "crates/xtask/",
+    "crates/faulty-vfs/",
+];
 
 /// Names that stand for one idea wherever they are, each with the reason.
 const ALIKE: &[(&str, &str)] = &[

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Tests of the sources of settings.
+=======
+//! Every setting is taken from each source, and errors name where a value is from.
+>>>>>>> w-s1
 
 use super::{super::file::check, *};
 use crate::command_line;
@@ -41,10 +45,18 @@ fn examples(arg: &Arg) -> [String; 2] {
     [other.unwrap(), good.next().or(default).unwrap()]
 }
 
-/// The ways to write values as TOML, whatever their type.
-fn as_toml(value: &str) -> [String; 4] {
-    let quoted = format!("{value:?}");
-    [format!("[{value}]"), format!("[{quoted}]"), value.to_owned(), quoted]
+/// The ways to write a value as TOML, that of the argument's type first.
+fn as_toml(arg: &Arg, value: &str) -> Vec<String> {
+    let takes = |text: &str| check(arg, &[text.to_owned()]).is_ok();
+    let is_text = takes("a") || !["7", "901", "true"].into_iter().any(takes);
+    let is_list = matches!(arg.get_action(), clap::ArgAction::Append);
+    let write = |is_text, is_list| {
+        let value = if is_text { format!("{value:?}") } else { value.to_owned() };
+        if is_list { format!("[{value}]") } else { value }
+    };
+    let others = [(!is_text, is_list), (is_text, !is_list), (!is_text, !is_list)];
+    let all = [(is_text, is_list)].into_iter().chain(others);
+    all.map(|(is_text, is_list)| write(is_text, is_list)).collect()
 }
 
 /// The raw values of a setting, as one text.
@@ -87,11 +99,12 @@ fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
         let id = arg.get_id().as_str();
         let [first, second] = examples(arg);
         let flag = |value: &str| [format!("--{}={value}", id.replace('_', "-"))];
-        // In one of TOML's types, and in no other.
-        let forms = as_toml(&second).map(|value| format!("{id} = {value}"));
-        let good: Vec<_> = forms.iter().filter(|it| resolved(&[], it).is_ok()).collect();
-        assert_eq!(good.len(), 1, "{id}: {good:?}");
-        let of_file = resolved(&[], good[0]).unwrap();
+        let forms = as_toml(arg, &second).into_iter().map(|value| format!("{id} = {value}"));
+        let forms: Vec<_> = forms.collect();
+        for form in &forms[1..] {
+            assert!(resolved(&[], form).is_err(), "taken in another of TOML's types: {form}");
+        }
+        let of_file = resolved(&[], &forms[0]).unwrap();
 
         if has_variables == "yes"
             && let Some(variable) = arg.get_env()
@@ -102,7 +115,7 @@ fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
             assert_eq!(raw(&of_flag, arg), second, "the flag goes before the variable: {id}");
         } else {
             assert_eq!(raw(&of_file, arg), second, "the file goes before the default: {id}");
-            let of_flag = resolved(&flag(&first), good[0]).unwrap();
+            let of_flag = resolved(&flag(&first), &forms[0]).unwrap();
             assert_eq!(raw(&of_flag, arg), first, "the flag goes before the file: {id}");
             let default = arg.get_default_values().iter().map(|it| it.to_str().unwrap());
             let default: Vec<_> = default.collect();
