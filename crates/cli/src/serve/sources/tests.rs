@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Tests of the sources of settings.
-=======
 //! Every setting is taken from each source, and errors name where a value is from.
->>>>>>> w-s1
 
 use super::{super::file::check, *};
 use crate::command_line;
