@@ -78,7 +78,7 @@ pub fn signed(data: &[u8]) {
     if let Some(nbf) = claims.get("nbf") {
         assert!(nbf.as_f64().is_some_and(|nbf| nbf <= (NOW.0 + 60) as f64), "{nbf}");
     }
-    if let Ok(life) = assertion.token_life(2_592_000) {
+    if let Ok(life) = assertion.token_lifetime(2_592_000) {
         assert_eq!(claims["token_exp"].as_i64(), Some(life));
         assert!((1..=2_592_000).contains(&life));
     }

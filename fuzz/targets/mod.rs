@@ -5,11 +5,11 @@
 mod admin;
 mod assertion;
 mod config;
-mod ending;
 mod form;
 mod forwarded;
 mod json;
 mod jwk;
+mod revocation;
 mod token;
 
 /// A target takes any bytes.
@@ -22,7 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
     ("config", config::file),
-    ("ending", ending::line),
+    ("ending", revocation::line),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
     ("json", json::strict),

@@ -7,7 +7,7 @@ use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, TokenId},
     key::SigningKey,
-    kind::{Form, Kind},
+    kind::{Kind, WireForm},
     time::UnixTime,
     wire::{self, Unverified},
 };
@@ -38,14 +38,14 @@ pub fn signed(data: &[u8]) {
     let kid = KEY.public().id();
     let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
     let token = match kind.form() {
-        Form::Jws => {
+        WireForm::Jws => {
             let header = format!(r#"{{"alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
             let message =
                 format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(content));
             let signature = KEY.sign(message.as_bytes());
             format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
         }
-        Form::Opaque(prefix) => {
+        WireForm::Opaque(prefix) => {
             // Version and key are set, since nothing else gets as far as the rest.
             let layout = [&[wire::VERSION], &kid.0[..], content].concat();
             let signature = KEY.sign(&[prefix.as_bytes(), &layout].concat());
@@ -55,7 +55,7 @@ pub fn signed(data: &[u8]) {
     let Ok(unverified) = Unverified::parse(token.as_bytes()) else { return };
     let Ok(claims) = unverified.verify(KEY.public()) else { return };
     let again = wire::write(&claims, ISSUER, &KEY);
-    if matches!(kind.form(), Form::Opaque(_)) {
+    if matches!(kind.form(), WireForm::Opaque(_)) {
         assert_eq!(again, token);
     }
     assert_eq!(read(&again).expect("what we write, we read"), claims);
@@ -93,7 +93,7 @@ fn claims(kind: u8, group: u8, input: &mut Input<'_>) -> Claims {
     /// Times have six bytes on the wire.
     const LATEST: u64 = 1 << 47;
     let of = Kind::ALL[usize::from(kind) % Kind::ALL.len()];
-    let jws = of.form() == Form::Jws;
+    let jws = of.form() == WireForm::Jws;
     let mut time = || UnixTime(i64::try_from(input.number() % LATEST).unwrap_or(0));
     let (issued_at, expires_at) = (time(), time());
     let group: String = (0..group % 65)

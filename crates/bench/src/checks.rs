@@ -67,7 +67,7 @@ pub(super) fn fairness(plan: &Plan, folder: &Path, report: &mut Report) -> anyho
     let faces = faces(&tokens, &tokens);
     let routes: Vec<Route> = faces
         .iter()
-        .map(|face| Route { method: face.method, path: face.path, answer: sample() })
+        .map(|api| Route { method: api.method, path: api.path, answer: sample() })
         .collect();
     let first = Bare::start(&routes, folder)?;
     let side = Side { address: first.address, id: first.id() };
@@ -142,22 +142,22 @@ fn compare(
     faces: [Face; 3],
 ) -> anyhow::Result<()> {
     let mut routes = Vec::new();
-    for face in &faces {
-        let answer = first_answer(face, side.address)?;
-        ensure!(answer.status == 200, "{} answered {} {}", face.name, answer.status, answer.body);
-        routes.push(Route { method: face.method, path: face.path, answer });
+    for api in &faces {
+        let answer = first_answer(api, side.address)?;
+        ensure!(answer.status == 200, "{} answered {} {}", api.name, answer.status, answer.body);
+        routes.push(Route { method: api.method, path: api.path, answer });
     }
     let bare = Bare::start(&routes, folder)?;
-    for (face, route) in faces.iter().zip(&routes) {
-        require_equal(&route.answer, &first_answer(face, bare.address)?)
-            .with_context(|| format!("the bare server on {}", face.name))?;
+    for (api, route) in faces.iter().zip(&routes) {
+        require_equal(&route.answer, &first_answer(api, bare.address)?)
+            .with_context(|| format!("the bare server on {}", api.name))?;
     }
     let sides = [side, Side { address: bare.address, id: bare.id() }];
 
     let mut contests = Vec::new();
-    for face in &faces {
-        contests.push(Contest::new(plan, folder, face, TOKENS, &sides)?);
-        contests.push(Contest::new(plan, folder, face, 1, &sides)?);
+    for api in &faces {
+        contests.push(Contest::new(plan, folder, api, TOKENS, &sides)?);
+        contests.push(Contest::new(plan, folder, api, 1, &sides)?);
     }
     for round in 0..contests.iter().map(|contest| contest.rounds).max().unwrap_or(0) {
         for contest in contests.iter_mut().filter(|contest| round < contest.rounds) {
@@ -201,20 +201,20 @@ impl Contest {
     fn new(
         plan: &Plan,
         folder: &Path,
-        face: &Face,
+        api: &Face,
         tokens: usize,
         sides: &[Side; 2],
     ) -> anyhow::Result<Self> {
         let judged = tokens > 1;
         let write = |side: &Side| {
-            let name = format!("{}-{tokens}-{}.requests", face.path.replace('/', "-"), side.id);
+            let name = format!("{}-{tokens}-{}.requests", api.path.replace('/', "-"), side.id);
             let file = folder.join(name);
-            let requests = face.tokens[..tokens].iter().map(|t| (face.ask)(side.address, t));
+            let requests = api.tokens[..tokens].iter().map(|t| (api.ask)(side.address, t));
             write_requests(&file, requests)?;
             anyhow::Ok(file)
         };
         Ok(Self {
-            name: format!("{}, {tokens} token{}", face.name, if judged { "s" } else { "" }),
+            name: format!("{}, {tokens} token{}", api.name, if judged { "s" } else { "" }),
             judged,
             rounds: match (plan.long, judged) {
                 (false, false) => 3,
@@ -288,9 +288,9 @@ impl Contest {
     }
 }
 
-fn first_answer(face: &Face, to: SocketAddr) -> anyhow::Result<Answer> {
-    let token = face.tokens.first().context("no token")?;
-    Wire::open(to)?.send(&(face.ask)(to, token)).with_context(|| face.name)
+fn first_answer(api: &Face, to: SocketAddr) -> anyhow::Result<Answer> {
+    let token = api.tokens.first().context("no token")?;
+    Wire::open(to)?.send(&(api.ask)(to, token)).with_context(|| api.name)
 }
 
 /// Whether the answers are equal on the wire but for the moment and the request

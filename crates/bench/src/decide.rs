@@ -36,7 +36,7 @@ pub(super) struct Spec {
     /// Channels over which they, and the endings, are spread evenly.
     channels: u64,
     /// Facts in the view that say that something ended.
-    ended: u64,
+    revoked: u64,
 }
 
 /// Whether the token, as it came over the wire, is active.
@@ -84,10 +84,11 @@ fn measure_scenes(
     in_use: usize,
     build: impl Fn(&Spec) -> anyhow::Result<Scene>,
 ) -> anyhow::Result<Value> {
-    let few = build(&Spec { in_use, issued: 10_000, channels: 1_000, ended: 0 })?;
-    let issued = build(&Spec { in_use, issued: 10_000_000, channels: 100_000, ended: 0 })?;
-    let ended = build(&Spec { in_use, issued: 10_000_000, channels: 100_000, ended: 1_000_000 })?;
-    for (name, scene) in [("few", &few), ("issued", &issued), ("ended", &ended)] {
+    let few = build(&Spec { in_use, issued: 10_000, channels: 1_000, revoked: 0 })?;
+    let issued = build(&Spec { in_use, issued: 10_000_000, channels: 100_000, revoked: 0 })?;
+    let revoked =
+        build(&Spec { in_use, issued: 10_000_000, channels: 100_000, revoked: 1_000_000 })?;
+    for (name, scene) in [("few", &few), ("issued", &issued), ("ended", &revoked)] {
         ensure!(scene.tokens.len() == in_use, "{name}: {} tokens in use", scene.tokens.len());
         // Fills the cache, and shows that each is decided rightly.
         let active = scene.tokens.iter().filter(|t| (scene.warm)(t) && (scene.cold)(t)).count();
@@ -109,7 +110,7 @@ fn measure_scenes(
                 0 => each(slow.iter().copied(), |n| bare.verify(n)),
                 1 => warm(&few),
                 2 => warm(&issued),
-                3 => warm(&ended),
+                3 => warm(&revoked),
                 _ => each(slow.iter().copied(), |n| (few.cold)(&few.tokens[n])),
             }?);
         }

@@ -17,9 +17,9 @@ mod assertions;
 mod authority;
 mod checks;
 mod decide;
-mod endings;
 mod floor;
 mod issue;
+mod journal;
 mod process;
 mod report;
 mod soak;
@@ -97,7 +97,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
         let done = match section {
             "checks" => checks::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
-            "endings" => endings::run(&plan, &folder, &mut report),
+            "endings" => journal::run(&plan, &folder, &mut report),
             "decide" => decide::run(&plan, &mut report),
             "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),

@@ -20,9 +20,9 @@ use std::{
 use tegata_server::authority::{
     audit::{anchored, verify_offline},
     keeping::accept_audit,
-    place::Place,
+    place::Files,
 };
-use tegata_store::audit::{Anchored, Report, Seal, SealedRow, Verifier};
+use tegata_store::audit::{Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 
 #[derive(Subcommand)]
@@ -49,7 +49,7 @@ pub struct Accept {
 pub async fn accept(out: &Output, Accept { reason, place }: Accept) -> anyhow::Result<()> {
     let (place, _) = place.find()?;
     let checkpoint = accept_audit(&place, reason).await?;
-    let anchor = place.audit_mark();
+    let anchor = place.audit_anchor();
     out.thing(&json!({ "anchor": anchor, "checkpoint": checkpoint }), &["anchor", "checkpoint"])
 }
 
@@ -64,7 +64,7 @@ pub struct Verify {
     master_key_file: Option<PathBuf>,
     /// Where the store's mark is [default: beside the master key].
     #[arg(long, value_name = "FILE", requires = "store")]
-    mark_file: Option<PathBuf>,
+    rollback_guard_file: Option<PathBuf>,
     /// What `tegata audit list --all` printed.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
@@ -112,15 +112,15 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
 enum Line {
     /// What the checkpoints are signed with.
     PublicKey(String),
-    Event(SealedRow),
-    Checkpoint(Seal),
+    Event(RawAuditRow),
+    Checkpoint(Checkpoint),
 }
 
 /// A part of the audit as the API answers it.
 #[derive(Deserialize)]
 struct Part {
-    rows: Vec<SealedRow>,
-    seal: Option<Seal>,
+    rows: Vec<RawAuditRow>,
+    checkpoint: Option<Checkpoint>,
     public_key: String,
 }
 
@@ -130,7 +130,7 @@ async fn export(api: &Api) -> anyhow::Result<()> {
     let mut behind = json!({});
     let mut first = true;
     loop {
-        let answer = api.get(&["audit", "sealed"], &behind).await?;
+        let answer = api.get(&["audit", "checkpoints"], &behind).await?;
         let part: Part = serde_json::from_value(answer)?;
         if std::mem::take(&mut first) {
             print(&Line::PublicKey(part.public_key))?;
@@ -139,10 +139,10 @@ async fn export(api: &Api) -> anyhow::Result<()> {
         for row in part.rows {
             print(&Line::Event(row))?;
         }
-        behind = match (part.seal, last) {
-            (Some(seal), _) => {
-                let behind = json!({ "checkpoint": seal.number, "event": seal.last });
-                print(&Line::Checkpoint(seal))?;
+        behind = match (part.checkpoint, last) {
+            (Some(checkpoint), _) => {
+                let behind = json!({ "checkpoint": checkpoint.number, "event": checkpoint.last });
+                print(&Line::Checkpoint(checkpoint))?;
                 behind
             }
             (None, Some(last)) => json!({ "checkpoint": i64::MAX, "event": last }),
@@ -156,10 +156,17 @@ pub async fn verify(
     out: &Output,
     args: Verify,
 ) -> anyhow::Result<()> {
-    let Verify { store, master_key_file, mark_file, export, public_key, anchor, without_anchor } =
-        args;
+    let Verify {
+        store,
+        master_key_file,
+        rollback_guard_file,
+        export,
+        public_key,
+        anchor,
+        without_anchor,
+    } = args;
     let answer = if let Some(StoreAddress(store)) = store {
-        let place = Place { store, master_key_file, mark_file };
+        let place = Files { store, master_key_file, rollback_guard_file };
         let (report, key) = verify_offline(&place, without_anchor)?;
         as_json(&report, &key)?
     } else if let Some(file) = export {
@@ -183,7 +190,7 @@ pub async fn verify(
         // It goes through all of it.
         api()?.get_and_wait(&["audit", "verify"], 600).await?
     };
-    out.thing(&answer, &["ok", "end", "events", "checkpoints", "unsealed", "problems"])?;
+    out.thing(&answer, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
     if answer["ok"] == true {
         return Ok(());
     }
@@ -198,7 +205,7 @@ pub async fn verify(
     })
 }
 
-fn as_json(report: &Report, key: &VerifyingKey) -> anyhow::Result<Value> {
+fn as_json(report: &AuditReport, key: &VerifyingKey) -> anyhow::Result<Value> {
     let mut answer = serde_json::to_value(report)?;
     answer["public_key"] = HEXLOWER.encode(&key.to_bytes()).into();
     Ok(answer)
@@ -216,7 +223,7 @@ fn check_export(
     path: &Path,
     given: Option<VerifyingKey>,
     anchored: Anchored,
-) -> anyhow::Result<(Report, VerifyingKey)> {
+) -> anyhow::Result<(AuditReport, VerifyingKey)> {
     let at = || path.display().to_string();
     let mut lines = BufReader::new(File::open(path).with_context(at)?).lines();
     let mut number = 0;
@@ -236,9 +243,11 @@ fn check_export(
         match line {
             Line::PublicKey(_) => {}
             Line::Event(row) => rows.push(row),
-            Line::Checkpoint(seal) => verifier.seal(&seal, &std::mem::take(&mut rows)),
+            Line::Checkpoint(checkpoint) => {
+                verifier.checkpoint(&checkpoint, &std::mem::take(&mut rows))
+            }
         }
     }
-    verifier.unsealed(&rows);
+    verifier.pending(&rows);
     Ok((verifier.report(), key))
 }

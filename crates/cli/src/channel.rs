@@ -79,12 +79,12 @@ pub struct Set {
     name: Option<String>,
     /// By which law its tokens are counted.
     #[arg(long, value_parser = ["current", "legacy-2020"])]
-    law: Option<String>,
+    rules: Option<String>,
     /// How many live tokens of a kind a group may have.
     #[arg(long, value_name = "N")]
     group_cap: Option<u32>,
     /// What the next token of a full group does.
-    #[arg(long, value_parser = ["end-oldest", "refuse"])]
+    #[arg(long, value_parser = ["evict-oldest", "deny"])]
     group_when_full: Option<String>,
     /// Whether assertions must be meant for this server, not for LINE.
     #[arg(long, value_name = "BOOL")]
@@ -109,17 +109,17 @@ struct Limits {
     /// How often in a second LINE's two checks may each be asked about its tokens, or
     /// `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
-    check_rate: Option<Value>,
+    verify_rate: Option<Value>,
     /// So many tokens of a kind it may be issued in a window, before issuing of that
     /// kind rests; 0 for no bound, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
-    storm_issues: Option<Value>,
+    surge_limit: Option<Value>,
     /// How long that window is, or `default`.
     #[arg(long, value_name = "SECONDS", value_parser = figure)]
-    storm_window: Option<Value>,
+    surge_window: Option<Value>,
     /// How long issuing rests then, or `default`.
     #[arg(long, value_name = "SECONDS", value_parser = figure)]
-    storm_rest: Option<Value>,
+    surge_cooldown: Option<Value>,
 }
 
 /// A whole number, or null for `default`.
@@ -136,10 +136,10 @@ impl Limits {
         let limits: Map<String, Value> = [
             ("issue_rate_short_lived", self.issue_rate_short_lived),
             ("issue_rate", self.issue_rate),
-            ("check_rate", self.check_rate),
-            ("storm_issues", self.storm_issues),
-            ("storm_window_seconds", self.storm_window),
-            ("storm_rest_seconds", self.storm_rest),
+            ("verify_rate", self.verify_rate),
+            ("surge_limit", self.surge_limit),
+            ("surge_window_seconds", self.surge_window),
+            ("surge_cooldown_seconds", self.surge_cooldown),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -208,7 +208,7 @@ pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow
 pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
     let changes: Map<String, Value> = [
         ("name", args.name.map(Value::from)),
-        ("law", args.law.map(Value::from)),
+        ("rules", args.rules.map(Value::from)),
         ("group_cap", args.group_cap.map(Value::from)),
         ("group_when_full", args.group_when_full.map(Value::from)),
         ("own_audience_only", args.own_audience_only.map(Value::from)),

@@ -40,7 +40,7 @@ pub struct Set {
     #[arg(long, value_name = "N")]
     cap: Option<String>,
     /// What the next token does when it has them; `channel` for the channel's rule.
-    #[arg(long, value_parser = ["end-oldest", "refuse", "channel"])]
+    #[arg(long, value_parser = ["evict-oldest", "deny", "channel"])]
     when_full: Option<String>,
     /// Whom to tell of what concerns it; an empty one takes it away.
     #[arg(long)]

@@ -24,7 +24,7 @@ use tegata_system::file::read_argument;
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
-    kind::{Form, Kind},
+    kind::{Kind, WireForm},
     time::UnixTime,
     wire::Unverified,
 };
@@ -327,7 +327,7 @@ impl<'a> Found<'a> {
 
 /// The kinds that are written as JWS, whose form does not tell which it is.
 fn jws_kinds() -> String {
-    let kinds = Kind::all().filter(|kind| kind.form() == Form::Jws).map(Kind::name);
+    let kinds = Kind::all().filter(|kind| kind.form() == WireForm::Jws).map(Kind::name);
     kinds.collect::<Vec<_>>().join(" or ")
 }
 

@@ -32,19 +32,19 @@ pub struct Restore {
 #[command(group = clap::ArgGroup::new("how").required(true))]
 pub struct Recover {
     /// End again what this endings log says was ended since the backup; it is what
-    /// `serve --endings-log` wrote.
+    /// `serve --revocation-journal` wrote.
     #[arg(long, value_name = "FILE", group = "how")]
     replay: Option<PathBuf>,
     /// End all tokens: what was ended since the backup is not known.
     #[arg(long, group = "how")]
-    end_everything: bool,
-    /// With --end-everything: take this machine's clock for the time, also if the store
+    revoke_everything: bool,
+    /// With --revoke-everything: take this machine's clock for the time, also if the store
     /// has written a later one; for a clock that was wrong by days once.
-    #[arg(long, requires = "end_everything")]
+    #[arg(long, requires = "revoke_everything")]
     set_clock: bool,
     /// The endings log to tell of an end of everything [default: that of the settings].
     #[arg(long, env, value_name = "FILE")]
-    endings_log: Option<PathBuf>,
+    revocation_journal: Option<PathBuf>,
     /// Say what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -93,8 +93,8 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
     eprintln!(
         "now choose, or `tegata serve` will refuse this store:\n  \
          tegata recover --store sqlite:{store} --replay {log}\n    \
-         ends again what was ended since (the file is what serve --endings-log wrote)\n  \
-         tegata recover --store sqlite:{store} --end-everything\n    \
+         ends again what was ended since (the file is what serve --revocation-journal wrote)\n  \
+         tegata recover --store sqlite:{store} --revoke-everything\n    \
          ends all tokens"
     );
     Ok(())
@@ -102,7 +102,7 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
 
 pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
     let (place, log) = args.place.find()?;
-    let log = args.endings_log.or(log);
+    let log = args.revocation_journal.or(log);
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
         None => Recovery::EndEverything {
@@ -120,7 +120,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "signing_keys_not_opened": unopened,
         "endings_replayed": done.lines,
         "endings_left_out": done.torn.map(|it| json!({ "line": it.line, "bytes": it.bytes })),
-        "tokens_ended": done.tokens,
+        "tokens_revoked": done.tokens,
         "secrets_replaced": done.secrets,
         "assertion_keys_deleted": done.assertion_keys,
         "unknown_channels": done.unknown,

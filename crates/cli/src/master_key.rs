@@ -29,7 +29,7 @@ pub async fn rotate(
 ) -> anyhow::Result<()> {
     let (place, _) = place.find()?;
     let answer = match keeping::rotate_master_key(&place).await {
-        Ok(resealed) => json!({ "resealed": resealed }),
+        Ok(rewrapped) => json!({ "rewrapped": rewrapped }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
             let api = api()?;
             check_is_of(&api, &store).await?;
@@ -40,7 +40,7 @@ pub async fn rotate(
         }
         Err(error) => return Err(error.into()),
     };
-    out.thing(&answer, &["resealed"])?;
+    out.thing(&answer, &["rewrapped"])?;
     eprintln!(
         "the new key is in the master key's file; keep a copy apart from the backups. Signing \
          keys in backups made before are sealed with the old one: make a new backup"

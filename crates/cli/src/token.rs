@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tegata_client::key::{AUDIENCE, PrivateKey};
-use tegata_policy::{jwk::is_private_text, law::LONGEST_DELAY};
+use tegata_policy::{jwk::is_private_text, rules::LONGEST_DELAY};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
@@ -90,7 +90,7 @@ pub struct List {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
     /// Only in this state.
-    #[arg(long, value_parser = ["active", "expired", "ended"])]
+    #[arg(long, value_parser = ["active", "expired", "revoked"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
     #[command(flatten)]
@@ -286,7 +286,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
             eprintln!("note: there is no group {group}; there are: {}", names.join(", "));
         }
     }
-    let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "ended_by"];
+    let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "cause"];
     out.list(&answer, "tokens", &columns)
 }
 

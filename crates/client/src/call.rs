@@ -61,7 +61,7 @@ pub enum Failure {
 
 /// A token that was issued. Its `Debug` does not show it.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct TokenResponse {
     /// The token.
     pub token: PlainSecret,
     /// For how many seconds from the answer on it is good.
@@ -82,7 +82,7 @@ pub struct Verified {
 }
 
 /// With what a channel proves itself.
-pub enum Proof<'a> {
+pub enum ClientAuthentication<'a> {
     /// A signed assertion.
     Assertion(&'a str),
     /// Its id and secret.
@@ -143,8 +143,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Failure`], as of every call here.
-    pub async fn issue_v21(&self, assertion: &str, with: With<'_>) -> Result<Issued, Failure> {
-        self.issue("/oauth2/v2.1/token", &Proof::Assertion(assertion), with).await
+    pub async fn issue_v21(
+        &self,
+        assertion: &str,
+        with: With<'_>,
+    ) -> Result<TokenResponse, Failure> {
+        self.issue("/oauth2/v2.1/token", &ClientAuthentication::Assertion(assertion), with).await
     }
 
     /// `POST /oauth2/v3/token`: a stateless token, good for 15 minutes.
@@ -153,9 +157,9 @@ impl Client {
     /// [`Failure`].
     pub async fn issue_stateless(
         &self,
-        proof: &Proof<'_>,
+        proof: &ClientAuthentication<'_>,
         with: With<'_>,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<TokenResponse, Failure> {
         self.issue("/oauth2/v3/token", proof, with).await
     }
 
@@ -168,8 +172,9 @@ impl Client {
         channel: ChannelId,
         secret: &PlainSecret,
         with: With<'_>,
-    ) -> Result<Issued, Failure> {
-        self.issue("/v2/oauth/accessToken", &Proof::Secret(channel, secret), with).await
+    ) -> Result<TokenResponse, Failure> {
+        self.issue("/v2/oauth/accessToken", &ClientAuthentication::Secret(channel, secret), with)
+            .await
     }
 
     /// `GET /oauth2/v2.1/verify`: whether a v2.1 token is good.
@@ -249,18 +254,18 @@ impl Client {
     async fn issue(
         &self,
         path: &str,
-        proof: &Proof<'_>,
+        proof: &ClientAuthentication<'_>,
         with: With<'_>,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<TokenResponse, Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         let id;
         let shown = match proof {
-            Proof::Assertion(assertion) => {
+            ClientAuthentication::Assertion(assertion) => {
                 form.push(("client_assertion_type", ASSERTION_TYPE));
                 form.push(("client_assertion", assertion));
                 assertion
             }
-            Proof::Secret(channel, secret) => {
+            ClientAuthentication::Secret(channel, secret) => {
                 id = channel.to_string();
                 form.push(("client_id", &id));
                 form.push(("client_secret", secret.reveal()));
@@ -289,7 +294,7 @@ impl Client {
         if !answer.token_type.eq_ignore_ascii_case("Bearer") {
             return Err(unavailable("the token is not of the type Bearer"));
         }
-        Ok(Issued { token, expires_in: answer.expires_in, key_id: answer.key_id })
+        Ok(TokenResponse { token, expires_in: answer.expires_in, key_id: answer.key_id })
     }
 
     fn get(&self, path: &str) -> RequestBuilder {

@@ -24,7 +24,7 @@
 
 use crate::{
     call::{Client, Failure},
-    machine::{Clock, chance, random},
+    machine::{MonotonicClock, jitter, random},
     renewal::{Next, Renewal},
     wanted::{Credentials, Wanted},
 };
@@ -48,7 +48,7 @@ struct Inner {
     client: Client,
     wanted: Wanted,
     credentials: Credentials,
-    clock: Clock,
+    clock: MonotonicClock,
     state: Mutex<State>,
     /// Whoever has it may ask for a token.
     flight: Arc<tokio::sync::Mutex<()>>,
@@ -66,11 +66,11 @@ impl Holder {
     #[must_use]
     pub fn new(client: Client, wanted: Wanted, credentials: Credentials) -> Self {
         let state = Mutex::new(State {
-            renewal: Renewal::starting(random(), None, chance()),
+            renewal: Renewal::starting(random(), None, jitter()),
             held: None,
             last_failure: Failure::NotAsked("nothing was asked for yet".to_owned()),
         });
-        let (clock, flight) = (Clock::new(), Arc::default());
+        let (clock, flight) = (MonotonicClock::new(), Arc::default());
         Self(Arc::new(Inner { client, wanted, credentials, clock, state, flight }))
     }
 
@@ -149,7 +149,7 @@ impl Inner {
         match issued {
             Ok(issued) => {
                 let was_good = state.renewal.life().is_some_and(|life| life.covers(now));
-                state.renewal.issued(now, issued.expires_in, wanted.whole_life(), chance());
+                state.renewal.issued(now, issued.expires_in, wanted.whole_lifetime(), jitter());
                 let until = now.plus(issued.expires_in);
                 let old = state.held.replace((issued.token, until));
                 drop(state);
@@ -158,7 +158,7 @@ impl Inner {
                 }
             }
             Err(failure) => {
-                state.renewal.failed(now, &failure, chance());
+                state.renewal.failed(now, &failure, jitter());
                 state.last_failure = failure;
             }
         }

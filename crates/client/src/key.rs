@@ -20,10 +20,10 @@ use zeroize::Zeroizing;
 /// what to do about it, and nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadKey(pub(crate) String);
+pub struct BadPrivateKey(pub(crate) String);
 
-fn bad(what: &str) -> BadKey {
-    BadKey(what.to_owned())
+fn bad(what: &str) -> BadPrivateKey {
+    BadPrivateKey(what.to_owned())
 }
 
 /// The longest file with a key, in bytes.
@@ -53,8 +53,8 @@ impl PrivateKey {
     /// A new pair of 2048 bits, not registered yet.
     ///
     /// # Errors
-    /// [`BadKey`], should the library fail.
-    pub fn generate() -> Result<Self, BadKey> {
+    /// [`BadPrivateKey`], should the library fail.
+    pub fn generate() -> Result<Self, BadPrivateKey> {
         let pair = KeyPair::generate(KeySize::Rsa2048);
         Self::of(pair.map_err(|_| bad("cannot make an RSA key pair"))?, None)
     }
@@ -62,9 +62,9 @@ impl PrivateKey {
     /// The key in a file, as [`PrivateKey::parse`] reads it.
     ///
     /// # Errors
-    /// [`BadKey`], which names the file.
-    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, BadKey> {
-        let wrong = |what: &str| BadKey(format!("{}: {what}", path.display()));
+    /// [`BadPrivateKey`], which names the file.
+    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
+        let wrong = |what: &str| BadPrivateKey(format!("{}: {what}", path.display()));
         let text = read_argument(path, LONGEST).map_err(|error| wrong(&error.to_string()))?;
         Self::parse(&Zeroizing::new(text), kid).map_err(|error| wrong(&error.0))
     }
@@ -74,8 +74,8 @@ impl PrivateKey {
     /// that has its own needs none.
     ///
     /// # Errors
-    /// [`BadKey`].
-    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, BadKey> {
+    /// [`BadPrivateKey`].
+    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
         let kid = kid.map(str::to_owned);
         if text.contains("-----BEGIN ") {
             let pair = pair_in_pem(text)?;
@@ -88,7 +88,7 @@ impl PrivateKey {
         Self::of(pair_in_jwk(&jwk)?, Some(kid))
     }
 
-    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, BadKey> {
+    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, BadPrivateKey> {
         let der: Result<Pkcs8V1Der<'_>, _> = pair.as_der();
         let der = der.map_err(|_| bad("cannot write out the key pair"))?;
         let found = numbers(der.as_ref()).ok_or_else(|| bad("the key pair is no PKCS #8"))?;
@@ -120,14 +120,14 @@ impl PrivateKey {
     /// that can be chosen.
     ///
     /// # Errors
-    /// [`BadKey`], should the library not sign.
+    /// [`BadPrivateKey`], should the library not sign.
     pub fn assertion(
         &self,
         audience: &str,
         channel: ChannelId,
         life: i64,
         now: UnixTime,
-    ) -> Result<String, BadKey> {
+    ) -> Result<String, BadPrivateKey> {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
         let claims = json!({
             "iss": channel,
@@ -146,13 +146,13 @@ impl PrivateKey {
     }
 }
 
-fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadKey> {
+fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadPrivateKey> {
     let mut bytes = BTreeMap::new();
     for name in NUMBERS {
         let text = jwk[name].as_str().unwrap_or_default();
         let number = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).unwrap_or_default());
         if number.is_empty() {
-            return Err(BadKey(format!("not a private RSA JWK: `{name}` is missing")));
+            return Err(BadPrivateKey(format!("not a private RSA JWK: `{name}` is missing")));
         }
         bytes.insert(name, number);
     }
@@ -168,7 +168,7 @@ fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadKey> {
     .map_err(|_| bad("its numbers are no RSA key pair"))
 }
 
-fn pair_in_pem(text: &str) -> Result<KeyPair, BadKey> {
+fn pair_in_pem(text: &str) -> Result<KeyPair, BadPrivateKey> {
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes());
     let pair = match der.map_err(|_| bad("no private key in this PEM; is it encrypted?"))? {
         PrivateKeyDer::Pkcs8(key) => KeyPair::from_pkcs8(key.secret_pkcs8_der()),

@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the source of time and chance")]
 
-use crate::renewal::Chance;
+use crate::renewal::Jitter;
 use std::{
     sync::{Mutex, PoisonError},
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -14,13 +14,13 @@ use tegata_token::time::UnixTime;
 /// stands still within a process. A token that was got by a clock that is later set
 /// back is so not taken to live longer than it does.
 #[derive(Debug)]
-pub struct Clock {
+pub struct MonotonicClock {
     started: Instant,
     /// What the wall clock showed, at most, more than the steady one.
     ahead: Mutex<i64>,
 }
 
-impl Clock {
+impl MonotonicClock {
     /// A clock that shows the machine's time.
     #[must_use]
     pub fn new() -> Self {
@@ -43,7 +43,7 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
+impl Default for MonotonicClock {
     fn default() -> Self {
         Self::new()
     }
@@ -66,7 +66,7 @@ pub fn random() -> u64 {
 
 /// A number from 0 to below 1.
 #[must_use]
-pub fn chance() -> Chance {
+pub fn jitter() -> Jitter {
     #[expect(clippy::cast_precision_loss, reason = "of 32 bits nothing is lost")]
     let part = (random() >> 32) as f64;
     part / 4_294_967_296.0
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn time_never_runs_backwards_and_chance_is_below_one() {
-        let clock = Clock::new();
+        let clock = MonotonicClock::new();
         *clock.ahead.lock().unwrap() += 600;
         let before = clock.now();
         assert!(before.since(clock.wall()) >= 599);
         assert!(clock.now() >= before);
-        assert!((0..1_000).all(|_| (0.0..1.0).contains(&chance())));
+        assert!((0..1_000).all(|_| (0.0..1.0).contains(&jitter())));
         assert_ne!(random(), random(), "two holders do not begin alike");
     }
 }

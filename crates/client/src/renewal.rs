@@ -10,14 +10,14 @@ use tegata_token::time::UnixTime;
 
 /// From when to when a token is good, by the clock of whoever holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Validity {
     /// When it was got.
     pub from: UnixTime,
     /// The first second in which it is not good any more.
     pub until: UnixTime,
 }
 
-impl Life {
+impl Validity {
     /// Whether it is good at `now`.
     #[must_use]
     pub fn covers(self, now: UnixTime) -> bool {
@@ -39,7 +39,7 @@ pub enum Next {
 }
 
 /// A number from 0 to below 1, by chance.
-pub type Chance = f64;
+pub type Jitter = f64;
 
 /// The part of its life after which a token is renewed, at the earliest.
 const EARLIEST: f64 = 0.58;
@@ -62,7 +62,7 @@ const BETWEEN_FORCED: i64 = 60;
 #[derive(Debug, Clone)]
 pub struct Renewal {
     generation: u64,
-    life: Option<Life>,
+    life: Option<Validity>,
     /// At which part of its life the token is renewed.
     part: f64,
     /// No attempt before this.
@@ -80,8 +80,8 @@ impl Renewal {
     /// A holder that begins with a token or without, expired or not. `generation` is
     /// that of the token, or a number by chance where nothing is known.
     #[must_use]
-    pub fn starting(generation: u64, life: Option<Life>, chance: Chance) -> Self {
-        let part = part(chance);
+    pub fn starting(generation: u64, life: Option<Validity>, jitter: Jitter) -> Self {
+        let part = part(jitter);
         let not_before = UnixTime(i64::MIN);
         let (forced, asking_since) = (None, None);
         Self { generation, life, part, not_before, failures: 0, forced, asking_since }
@@ -117,18 +117,18 @@ impl Renewal {
     /// A token was issued, good for `expires_in` seconds from `now` on. `whole` is the
     /// life that was asked for: where an answer was lost, the token may be older, and
     /// it is two thirds of its whole life after which it is renewed.
-    pub fn issued(&mut self, now: UnixTime, expires_in: i64, whole: i64, chance: Chance) {
+    pub fn issued(&mut self, now: UnixTime, expires_in: i64, whole: i64, jitter: Jitter) {
         self.generation = self.generation.wrapping_add(1);
         let until = now.plus(expires_in);
         let asked = self.asking_since.take().unwrap_or(now);
-        self.life = Some(Life { from: asked.max(until.plus(-whole)).min(now), until });
-        self.part = part(chance);
+        self.life = Some(Validity { from: asked.max(until.plus(-whole)).min(now), until });
+        self.part = part(jitter);
         self.failures = 0;
         self.not_before = now;
     }
 
     /// An attempt failed.
-    pub fn failed(&mut self, now: UnixTime, failure: &Failure, chance: Chance) {
+    pub fn failed(&mut self, now: UnixTime, failure: &Failure, jitter: Jitter) {
         self.failures = self.failures.saturating_add(1);
         if matches!(failure, Failure::Unavailable { .. }) {
             // The request is a little older than its failure.
@@ -157,7 +157,7 @@ impl Renewal {
         };
         // Up to a fifth more, so that those who failed together do not come together.
         #[expect(clippy::cast_possible_truncation, reason = "at most three minutes")]
-        let more = (pause as f64 / 5.0 * chance) as i64;
+        let more = (pause as f64 / 5.0 * jitter) as i64;
         self.not_before = now.plus(pause + more);
     }
 
@@ -181,7 +181,7 @@ impl Renewal {
     /// From when to when the present token is good; `None` if there is none, or it
     /// is known to have ended.
     #[must_use]
-    pub fn life(&self) -> Option<Life> {
+    pub fn life(&self) -> Option<Validity> {
         self.life
     }
 
@@ -197,7 +197,7 @@ impl Renewal {
         self.failures
     }
 
-    fn due(&self, life: Life) -> UnixTime {
+    fn due(&self, life: Validity) -> UnixTime {
         let whole = life.until.since(life.from).max(0);
         // Counted from the end, which the authority may have corrected.
         #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
@@ -213,8 +213,8 @@ impl Renewal {
     }
 }
 
-fn part(chance: Chance) -> f64 {
-    EARLIEST + (LATEST - EARLIEST) * chance.clamp(0.0, 1.0)
+fn part(jitter: Jitter) -> f64 {
+    EARLIEST + (LATEST - EARLIEST) * jitter.clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -233,9 +233,9 @@ mod tests {
         Failure::Refused { status, said: String::new() }
     }
 
-    fn fresh(chance: Chance) -> Renewal {
-        let mut renewal = Renewal::starting(7, None, chance);
-        renewal.issued(NOW, LIFE, LIFE, chance);
+    fn fresh(jitter: Jitter) -> Renewal {
+        let mut renewal = Renewal::starting(7, None, jitter);
+        renewal.issued(NOW, LIFE, LIFE, jitter);
         renewal
     }
 
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_a_token_or_with_an_expired_one_the_next_is_asked_for_at_once() {
-        let expired = Life { from: UnixTime(0), until: NOW };
+        let expired = Validity { from: UnixTime(0), until: NOW };
         for life in [None, Some(expired)] {
             let renewal = Renewal::starting(7, life, 0.5);
             assert_eq!(renewal.next(NOW), Next::Issue { generation: 8 });
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_token_that_was_kept_is_used_until_two_thirds_of_its_life() {
-        let life = Life { from: NOW.plus(-5_000), until: NOW.plus(5_000) };
+        let life = Validity { from: NOW.plus(-5_000), until: NOW.plus(5_000) };
         let renewal = Renewal::starting(7, Some(life), 0.0);
         assert_eq!(wait(&renewal, NOW), 800);
     }
@@ -367,9 +367,9 @@ mod tests {
             life in 900_i64..3_000_000, begins in 0.0..1.0_f64, chances in prop::collection::vec(0.0..1.0_f64, 40)
         ) {
             let mut chances = chances.into_iter().cycle();
-            let mut chance = || chances.next().unwrap();
-            let mut renewal = Renewal::starting(0, None, chance());
-            renewal.issued(NOW, life, life, chance());
+            let mut jitter = || chances.next().unwrap();
+            let mut renewal = Renewal::starting(0, None, jitter());
+            renewal.issued(NOW, life, life, jitter());
             #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
             let from = NOW.plus((life as f64 * begins) as i64);
             let to = from.plus(life / 3);
@@ -378,7 +378,7 @@ mod tests {
                 match renewal.next(now) {
                     Next::Wait(until) => now = until,
                     Next::Issue { .. } if from <= now && now < to => {
-                        renewal.failed(now, &unavailable(), chance());
+                        renewal.failed(now, &unavailable(), jitter());
                     }
                     Next::Issue { .. } => break,
                 }

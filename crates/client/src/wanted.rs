@@ -2,13 +2,13 @@
 //! of it, from the proof to the ending of its predecessor.
 
 use crate::{
-    call::{Client, Failure, Issued, Proof, With},
+    call::{Client, ClientAuthentication, Failure, TokenResponse, With},
     key::PrivateKey,
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{
     id::{ChannelId, Group},
-    kind::{Kind, Life},
+    kind::{Kind, Lifetime},
     time::UnixTime,
 };
 
@@ -45,10 +45,10 @@ impl Wanted {
 
     /// How long a token lives that is issued now, in seconds.
     #[must_use]
-    pub fn whole_life(&self) -> i64 {
+    pub fn whole_lifetime(&self) -> i64 {
         match self.kind.life() {
-            Life::AskedFor { .. } => self.lifetime,
-            Life::Fixed(seconds) => seconds,
+            Lifetime::Requested { .. } => self.lifetime,
+            Lifetime::Fixed(seconds) => seconds,
         }
     }
 
@@ -92,16 +92,17 @@ impl Client {
         credentials: &Credentials,
         idempotency_key: &str,
         now: UnixTime,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<TokenResponse, Failure> {
         let with = With { group: wanted.group.as_ref(), idempotency_key: Some(idempotency_key) };
         match wanted.kind {
             Kind::V21 => self.issue_v21(&credentials.assertion(wanted, now)?, with).await,
             Kind::Stateless if credentials.key.is_some() => {
                 let assertion = credentials.assertion(wanted, now)?;
-                self.issue_stateless(&Proof::Assertion(&assertion), with).await
+                self.issue_stateless(&ClientAuthentication::Assertion(&assertion), with).await
             }
             Kind::Stateless => {
-                let proof = Proof::Secret(wanted.channel, credentials.secret(wanted)?);
+                let proof =
+                    ClientAuthentication::Secret(wanted.channel, credentials.secret(wanted)?);
                 self.issue_stateless(&proof, with).await
             }
             Kind::ShortLived => {

@@ -16,7 +16,7 @@ use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_OK};
 
 use crate::{
     Call, Fault, SyncPoint, SyncStage, Tally,
-    shadow::{Chance, Shadow},
+    shadow::{Rng, Shadow},
 };
 
 pub(crate) type Hook = dyn Fn(&SyncPoint<'_>) + Send + Sync;
@@ -77,11 +77,11 @@ impl Disk {
     /// Every file's image after a power loss now, by its path in the folder;
     /// torn as `seed` says, or sparing nothing unsynchronised.
     pub(crate) fn images(&self, seed: Option<u64>) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut chance = seed.map(Chance);
+        let mut rng = seed.map(Rng);
         let state = self.lock();
         let images = state.shadows.iter().filter_map(|(path, shadow)| {
-            let image = match &mut chance {
-                Some(chance) => shadow.torn(chance),
+            let image = match &mut rng {
+                Some(rng) => shadow.torn(rng),
                 None => shadow.synced(),
             };
             let inside = path.strip_prefix(&self.folder).ok()?;

@@ -87,17 +87,17 @@ impl Shadow {
     /// The file after a power loss that spares what `chance` picks: either the
     /// first acts up to one that is cut short, or any of them, whole or cut.
     /// Below, `Less` is kept, `Equal` is cut and `Greater` is lost.
-    pub(crate) fn torn(&self, chance: &mut Chance) -> Option<Vec<u8>> {
+    pub(crate) fn torn(&self, rng: &mut Rng) -> Option<Vec<u8>> {
         let mut image = self.durable.clone();
-        let in_order = chance.below(2) == 0;
-        let cut = chance.below(self.pending.len() + 1);
+        let in_order = rng.below(2) == 0;
+        let cut = rng.below(self.pending.len() + 1);
         for (index, act) in self.pending.iter().enumerate() {
             let fate =
-                if in_order { index.cmp(&cut) } else { [Less, Equal, Greater][chance.below(3)] };
+                if in_order { index.cmp(&cut) } else { [Less, Equal, Greater][rng.below(3)] };
             match (fate, act) {
                 (Less, act) => apply(&mut image, act),
                 (Equal, Act::Write { at, bytes }) => {
-                    let bytes = bytes[..chance.below(bytes.len() + 1)].to_vec();
+                    let bytes = bytes[..rng.below(bytes.len() + 1)].to_vec();
                     apply(&mut image, &Act::Write { at: *at, bytes });
                 }
                 // What follows an unlink belongs to a file without a name.
@@ -141,9 +141,9 @@ fn apply(image: &mut Option<Vec<u8>>, act: &Act) {
 }
 
 /// Seeded chance (SplitMix64): the same seed tears the same way.
-pub(crate) struct Chance(pub(crate) u64);
+pub(crate) struct Rng(pub(crate) u64);
 
-impl Chance {
+impl Rng {
     /// A number under `bound`, which must not be 0.
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -213,7 +213,7 @@ mod tests {
         let mut file = Shadow::found(b"....".to_vec());
         file.write(0, b"ab");
         file.write(2, b"cd");
-        let torn = |seed| file.torn(&mut Chance(seed)).expect("the file exists");
+        let torn = |seed| file.torn(&mut Rng(seed)).expect("the file exists");
         let images: std::collections::BTreeSet<_> = (0..200).map(torn).collect();
 
         assert_eq!(torn(7), torn(7));

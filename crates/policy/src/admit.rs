@@ -4,16 +4,16 @@
 //! there, so no race can outrun it.
 
 use crate::{
-    judge::Grant,
-    law::{GROUPS, Law, WhenFull},
-    refusal::Refusal,
+    authorize::Grant,
+    denied::Denied,
+    rules::{GROUPS, TokenRules, WhenFull},
 };
 use std::collections::BTreeSet;
 use tegata_token::{
     id::{Group, Serial},
     kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, Floor, Scope, Single, SingleToken},
+    view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken, Scope, SingleRevocation},
 };
 
 /// A stored token that lives: not expired, not ended, its key still good for it.
@@ -44,11 +44,11 @@ pub struct Admit {
 
 impl Admit {
     /// What the change log must say of it, if anything: one entry, however many
-    /// tokens end. `facts` and `live` are what [`admit`] saw under the same lock.
+    /// tokens end. `revocations` and `live` are what [`admit`] saw under the same lock.
     #[must_use]
     pub fn change(
         &self,
-        facts: &ChannelFacts,
+        revocations: &ChannelRevocations,
         live: &[Live],
         now: UnixTime,
     ) -> Option<ChannelChange> {
@@ -61,16 +61,16 @@ impl Admit {
             // first is said even if nothing is left to end: it takes the place of
             // older delayed floors, which would else pile up, one for each reissue.
             let below = self.ends_later.map_or(self.serial, |(predecessor, _)| predecessor);
-            let at_once = Floor::set(scope(), below, None, now);
+            let at_once = Cutoff::set(scope(), below, None, now);
             let later =
-                self.ends_later.map(|(_, from)| Floor::set(scope(), self.serial, Some(from), now));
-            let floors = [at_once].into_iter().chain(later).collect();
-            return Some(ChannelChange::Floor { floors });
+                self.ends_later.map(|(_, from)| Cutoff::set(scope(), self.serial, Some(from), now));
+            let cutoffs = [at_once].into_iter().chain(later).collect();
+            return Some(ChannelChange::Cutoff { cutoffs });
         }
         let ends: Vec<_> = self.ends.iter().map(|it| (it.kind, it.serial, it.expires_at)).collect();
         let stays = |token: &&Live| !self.ends.iter().any(|end| end.serial == token.serial);
         let lives: Vec<Live> = live.iter().filter(stays).cloned().collect();
-        Some(end_singly(facts, &ends, &lives, self.serial, now))
+        Some(revoke_singly(revocations, &ends, &lives, self.serial, now))
     }
 }
 
@@ -87,7 +87,7 @@ pub fn admit(
     groups: usize,
     serial: Serial,
     now: UnixTime,
-) -> Result<Admit, Refusal> {
+) -> Result<Admit, Denied> {
     let kind = grant.kind();
     let mut living: Vec<&Live> = live.iter().collect();
     living.sort_by_key(|token| token.serial);
@@ -96,20 +96,20 @@ pub fn admit(
     // The group's own rule first; the channel's cap judges what remains.
     if let Some(group) = grant.group() {
         if groups >= GROUPS {
-            return Err(Refusal::TooManyGroups);
+            return Err(Denied::TooManyGroups);
         }
         let rule = grant.channel().rule_of(group);
         let own = |token: &Live| token.kind == kind && token.group.as_ref() == Some(group);
         let excess = excess(living.iter().filter(|token| own(token)).count(), rule.cap);
-        if excess > 0 && rule.when_full == WhenFull::Refuse {
-            return Err(Refusal::GroupFull(kind));
+        if excess > 0 && rule.when_full == WhenFull::Deny {
+            return Err(Denied::GroupFull(kind));
         }
         if end_oldest(&mut living, &mut ends, excess, own) < excess {
-            return Err(Refusal::GroupFull(kind)); // A cap of 0: there is none to end.
+            return Err(Denied::GroupFull(kind)); // A cap of 0: there is none to end.
         }
     }
 
-    let reissue = kind == Kind::LongLived && grant.channel().law == Law::Current;
+    let reissue = kind == Kind::LongLived && grant.channel().rules == TokenRules::Current;
     let mut ends_later = None;
     if reissue {
         // One at a time: the newest may live on for the delay, all others end.
@@ -120,18 +120,18 @@ pub fn admit(
             ends_later = Some((newest.serial, now.plus(grant.delay())));
         }
         ends.extend(current.into_iter().cloned());
-    } else if let Some(pool) = grant.channel().law.pool(kind) {
+    } else if let Some(pool) = grant.channel().rules.pool(kind) {
         let counted = |token: &Live| pool.kinds.contains(&token.kind);
         let excess = excess(living.iter().filter(|it| counted(it)).count(), pool.cap.most);
         let may_end = match pool.cap.when_full {
-            WhenFull::Refuse => 0,
+            WhenFull::Deny => 0,
             // Only the asker's own: nobody's issue ends another group's token.
-            WhenFull::EndOldest => end_oldest(&mut living, &mut ends, excess, |token| {
+            WhenFull::EvictOldest => end_oldest(&mut living, &mut ends, excess, |token| {
                 counted(token) && token.group.as_ref() == grant.group()
             }),
         };
         if may_end < excess {
-            return Err(Refusal::Full(kind));
+            return Err(Denied::Full(kind));
         }
     }
     Ok(Admit { serial, ends, ends_later, reissue })
@@ -162,7 +162,7 @@ fn end_oldest(
 }
 
 /// How many single endings of a kind are kept apart before they are folded.
-pub const SINGLES: usize = 8;
+pub const MAX_SINGLE_REVOCATIONS: usize = 8;
 
 /// The entry that ends single stored tokens: one by one while they are few;
 /// beyond that, for each kind among them, as one fold that names what lives.
@@ -171,27 +171,27 @@ pub const SINGLES: usize = 8;
 /// live tokens when the entry is committed, without those that end now, and
 /// `next` a serial that none of them has reached.
 #[must_use]
-pub fn end_singly(
-    facts: &ChannelFacts,
+pub fn revoke_singly(
+    revocations: &ChannelRevocations,
     ends: &[(Kind, Serial, UnixTime)],
     lives: &[Live],
     next: Serial,
     now: UnixTime,
 ) -> ChannelChange {
-    let held = |of: Kind| facts.singles.values().filter(|(kind, _)| *kind == of).count();
+    let held = |of: Kind| revocations.singles.values().filter(|(kind, _)| *kind == of).count();
     let kinds: BTreeSet<Kind> = ends.iter().map(|end| end.0).collect();
     let ending = |of: Kind| ends.iter().filter(move |end| end.0 == of);
-    if kinds.iter().all(|&kind| held(kind) + ending(kind).count() <= SINGLES) {
-        let single = |&(kind, serial, until): &(Kind, Serial, UnixTime)| Single {
-            token: SingleToken::Stored { kind, serial },
+    if kinds.iter().all(|&kind| held(kind) + ending(kind).count() <= MAX_SINGLE_REVOCATIONS) {
+        let single = |&(kind, serial, until): &(Kind, Serial, UnixTime)| SingleRevocation {
+            token: RevokedToken::Stored { kind, serial },
             until,
         };
-        return ChannelChange::Ended { tokens: ends.iter().map(single).collect() };
+        return ChannelChange::Revoked { tokens: ends.iter().map(single).collect() };
     }
     let fold = |kind: Kind| {
-        let mut floor = Floor::set(Scope::Kind { kind }, next, None, now);
-        floor.except = lives.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
-        floor
+        let mut cutoff = Cutoff::set(Scope::Kind { kind }, next, None, now);
+        cutoff.except = lives.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
+        cutoff
     };
-    ChannelChange::Floor { floors: kinds.into_iter().map(fold).collect() }
+    ChannelChange::Cutoff { cutoffs: kinds.into_iter().map(fold).collect() }
 }

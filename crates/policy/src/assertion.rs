@@ -199,7 +199,7 @@ impl UnverifiedAssertion {
     ///
     /// # Errors
     /// Absent, not a whole number, or out of range.
-    pub fn token_life(&self, longest: i64) -> Result<i64, BadAssertion> {
+    pub fn token_lifetime(&self, longest: i64) -> Result<i64, BadAssertion> {
         let life = self.claims.get("token_exp").and_then(Value::as_i64);
         life.filter(|life| (1..=longest).contains(life)).ok_or(BadAssertion::TokenExpiry)
     }

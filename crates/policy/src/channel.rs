@@ -2,7 +2,7 @@
 
 use crate::{
     jwk::AssertionKey,
-    law::{ChannelType, GROUP_CAP, Law, WhenFull},
+    rules::{ChannelType, GROUP_CAP, TokenRules, WhenFull},
     secret::HashedSecret,
 };
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct Channel {
     /// Whether it may be used.
     pub state: ChannelState,
     /// By which law its tokens are counted.
-    pub law: Law,
+    pub rules: TokenRules,
     /// What holds for its groups, unless one says otherwise.
     pub group_rule: GroupRule,
     /// Assertions must be meant for this server (`aud`), not for LINE.
@@ -87,7 +87,7 @@ pub struct GroupRule {
 
 impl Default for GroupRule {
     fn default() -> Self {
-        Self { cap: GROUP_CAP, when_full: WhenFull::EndOldest }
+        Self { cap: GROUP_CAP, when_full: WhenFull::EvictOldest }
     }
 }
 
@@ -112,13 +112,13 @@ pub struct ChannelLimits {
     /// Of each other operation but the checks, a second.
     pub issue_rate: Option<NonZeroU32>,
     /// Of each of LINE's two checks, a second.
-    pub check_rate: Option<NonZeroU32>,
+    pub verify_rate: Option<NonZeroU32>,
     /// So many issues of a capped kind in a window, and then a rest; 0 is no bound.
-    pub storm_issues: Option<u32>,
+    pub surge_limit: Option<u32>,
     /// How long the window is.
-    pub storm_window_seconds: Option<NonZeroU32>,
+    pub surge_window_seconds: Option<NonZeroU32>,
     /// How long the rest is.
-    pub storm_rest_seconds: Option<NonZeroU32>,
+    pub surge_cooldown_seconds: Option<NonZeroU32>,
 }
 
 impl Channel {

@@ -12,11 +12,11 @@
 pub mod acts;
 pub mod admit;
 pub mod assertion;
+pub mod authorize;
 pub mod channel;
-pub mod judge;
+pub mod denied;
 pub mod jwk;
-pub mod law;
-pub mod refusal;
+pub mod rules;
 pub mod secret;
 // Only for fuzzing.
 #[doc(hidden)]

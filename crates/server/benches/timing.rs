@@ -12,12 +12,12 @@ use std::{
     time::Instant,
 };
 use tegata_policy::{
-    judge::{Credential, IssueRequest},
-    law::ChannelType,
+    authorize::{Credential, IssueRequest},
+    rules::ChannelType,
     secret::PlainSecret,
 };
 use tegata_server::{
-    authority::{Authority, actor::Actor, admin::InChannel, admin_token::AdminToken, chance},
+    authority::{Authority, actor::Actor, admin::InChannel, admin_token::AdminToken, random},
     config::Settings,
     serve::serve,
 };
@@ -244,7 +244,7 @@ struct Coin(u64);
 
 impl Coin {
     fn new() -> Self {
-        Self(u64::from_le_bytes(chance::bytes().expect("random bytes")))
+        Self(u64::from_le_bytes(random::bytes().expect("random bytes")))
     }
 
     fn toss(&mut self) -> bool {

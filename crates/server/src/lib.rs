@@ -14,5 +14,5 @@ pub mod metrics;
 pub mod serve;
 
 pub use self::http::{BadCertificate, Good, TlsFiles};
-pub use authority::limits::{Limits, Rates, StormGuard};
+pub use authority::limits::{Limits, Rates, SurgeLimit};
 pub use metrics::Metrics;

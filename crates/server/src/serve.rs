@@ -8,10 +8,9 @@ use crate::{
     authority::{
         self, Authority, Memory,
         admin_token::{self, TokenSource},
-        chance,
         health::Health,
         jobs::{self, Jobs},
-        record,
+        random, record,
         warnings::{job::Warnings, webhook::Webhook},
     },
     config::Settings,
@@ -24,7 +23,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
-use tegata_store::sqlite::{MarkFile, OpenError, Options, SqliteStore};
+use tegata_store::sqlite::{OpenError, Options, RollbackGuardFile, SqliteStore};
 use tegata_token::time::DAY;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -73,7 +72,7 @@ pub enum Error {
     Certificate(#[from] BadCertificate),
     /// The file of the administrator's token.
     #[error(transparent)]
-    AdminToken(#[from] admin_token::StartError),
+    AdminToken(#[from] admin_token::AdminTokenError),
     /// Nothing can be sent to the webhook.
     #[error("the webhook cannot be used: {0}")]
     Webhook(reqwest::Error),
@@ -124,18 +123,18 @@ fn issuer(settings: &Settings, address: SocketAddr) -> String {
 /// Opens the store, and starts the authority on it.
 async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     let (memory, place) = (Memory::new(), &settings.place);
-    let fresh = chance::bytes().map_err(authority::StartError::from)?;
+    let fresh = random::bytes().map_err(authority::StartError::from)?;
     let options = Options {
         issuer: issuer.to_owned(),
         dev: settings.dev,
-        mark: Some(MarkFile { path: place.mark(), fresh }),
-        endings_log: settings.endings_log.clone(),
+        guard: Some(RollbackGuardFile { path: place.guard(), fresh }),
+        revocation_journal: settings.revocation_journal.clone(),
         ..Options::default()
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
     let authority = authority.limited(settings.rates).warned(settings.warn.clone());
-    Ok(authority.audited(place.audit_mark(), settings.audit_days).await?)
+    Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }
 
 /// The administrator's token, recorded beside the store, and its file if it is in one.
@@ -162,7 +161,7 @@ fn app(
     let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let key_age = i64::from(settings.signing_key_days) * DAY;
     let (store, began) = (settings.place.store.clone(), authority.clock().steady());
-    let health = Arc::new(Health::new(store, settings.least_free_disk, key_age, began));
+    let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
     let admin_token = Arc::new(admin_token);
     let jobs = Arc::new(Jobs {
         authority: authority.clone(),
@@ -170,7 +169,7 @@ fn app(
         admin_token: admin_token.clone(),
         warnings: Warnings::new(webhook, api::admin::render_warning),
         key_promotion_delay: settings.key_promotion_delay,
-        keep_ended_days: settings.keep_ended_days,
+        token_retention_days: settings.token_retention_days,
         swept_to: AtomicI64::new(0),
     });
     let until = |tls: &Arc<Tls>| -> CertificateUntil {
@@ -251,7 +250,7 @@ impl Listeners {
         stop: &CancellationToken,
     ) -> TaskTracker {
         let trusted_proxies = Arc::new(settings.trusted_proxies.clone());
-        let connections = descriptors::places(settings.connections, self.all.len());
+        let connections = descriptors::places(settings.max_connections, self.all.len());
         let tasks = TaskTracker::new();
         for (listener, shows) in self.all {
             let terms = http::Terms {

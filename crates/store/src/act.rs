@@ -1,9 +1,9 @@
 //! What questions are answered with, and the things that jobs keep.
 
-use crate::audit::{Seal, SealedRow};
+use crate::audit::{Checkpoint, RawAuditRow};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
-    acts::{EndedBy, SigningKeyRow, TokenState},
+    acts::{RevocationCause, SigningKeyRow, TokenState},
     channel::{Channel, GroupSettings},
 };
 use tegata_token::{
@@ -23,7 +23,7 @@ pub struct State {
     /// Every channel's id, those of deleted ones too.
     pub channels: Vec<ChannelId>,
     /// How fast the tokens of channels may be checked that have set it.
-    pub check_rates: Vec<(ChannelId, NonZeroU32)>,
+    pub verify_rates: Vec<(ChannelId, NonZeroU32)>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
@@ -32,13 +32,13 @@ pub struct State {
 
 /// The end of all tokens of a provider, under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProviderEnd {
+pub struct ProviderRevocation {
     /// Its name.
     pub job: crate::RowId,
     /// Whose tokens end.
     pub provider: ProviderId,
     /// So many stored tokens have ended.
-    pub ended: usize,
+    pub revoked: usize,
     /// So many channels are still to come.
     pub channels_left: usize,
 }
@@ -65,11 +65,11 @@ pub struct TokenRow {
     /// When it was last used, as far as has been noted.
     pub last_used_at: Option<UnixTime>,
     /// How it ended early, and when.
-    pub ended: Option<(EndedBy, UnixTime)>,
+    pub revocation: Option<(RevocationCause, UnixTime)>,
     /// The token that pushed it out or replaced it.
-    pub ended_for: Option<Serial>,
+    pub replaced_by: Option<Serial>,
     /// The audit event of the act that ended it, where there is one.
-    pub ended_act: Option<i64>,
+    pub revoked_act: Option<i64>,
 }
 
 /// A group, as lists show it.
@@ -89,9 +89,9 @@ pub struct GroupRow {
 #[derive(Debug, Clone)]
 pub struct AuditHead {
     /// The last seal.
-    pub last: Option<Seal>,
+    pub last: Option<Checkpoint>,
     /// How many events wait for one.
-    pub unsealed: usize,
+    pub pending: usize,
     /// When the first of them happened.
     pub oldest: Option<UnixTime>,
     /// The store's life.
@@ -102,9 +102,9 @@ pub struct AuditHead {
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The seal; `None` behind the last one.
-    pub seal: Option<Seal>,
+    pub checkpoint: Option<Checkpoint>,
     /// The rows.
-    pub rows: Vec<SealedRow>,
+    pub rows: Vec<RawAuditRow>,
 }
 
 /// One audit event.

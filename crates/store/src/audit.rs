@@ -11,7 +11,7 @@ mod report;
 
 use crate::{AuditRow, audit_event::AuditAct};
 use data_encoding::HEXLOWER;
-pub use report::{Anchored, End, Problem, Report};
+pub use report::{Anchored, AuditEnd, AuditReport, Problem};
 use report::{TOLD, unconfirmed};
 use serde::{Deserialize, Serialize};
 use tegata_policy::secret::sha256;
@@ -24,7 +24,7 @@ use tegata_token::{
 /// An audit row to the letter: what is sealed, exported, and checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SealedRow {
+pub struct RawAuditRow {
     /// Its place.
     pub id: i64,
     /// When, in seconds since 1970.
@@ -47,14 +47,14 @@ pub struct SealedRow {
     pub position: Option<u64>,
 }
 
-impl SealedRow {
+impl RawAuditRow {
     fn digest(&self) -> [u8; 32] {
         // JSON keeps the columns apart, whatever is in them.
         sha256(&[&serde_json::to_vec(self).unwrap_or_default()])
     }
 }
 
-impl From<&AuditRow> for SealedRow {
+impl From<&AuditRow> for RawAuditRow {
     fn from(row: &AuditRow) -> Self {
         Self {
             id: row.id,
@@ -74,7 +74,7 @@ impl From<&AuditRow> for SealedRow {
 /// A checkpoint of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seal {
+pub struct Checkpoint {
     /// Its place: 1, 2, 3 … without a gap.
     pub number: u64,
     /// The store's life when it was made.
@@ -95,18 +95,18 @@ pub struct Seal {
     pub signature: String,
 }
 
-impl Seal {
+impl Checkpoint {
     /// Seals `rows`, which follow `previous`; `None` if there are none.
     #[must_use]
     pub fn make(
         previous: Option<&Self>,
-        rows: &[SealedRow],
+        rows: &[RawAuditRow],
         (epoch, kept_from, at): (u64, u64, UnixTime),
         key: &SigningKey,
     ) -> Option<Self> {
         let (first, last) = (rows.first()?.id, rows.last()?.id);
         let before = previous.map_or(BEGINNING, |it| &it.chain);
-        let mut seal = Self {
+        let mut checkpoint = Self {
             number: previous.map_or(1, |it| it.number + 1),
             epoch,
             first,
@@ -117,8 +117,8 @@ impl Seal {
             chain: chain(before, rows),
             signature: String::new(),
         };
-        seal.signature = HEXLOWER.encode(&key.sign(&seal.signed(before)));
-        Some(seal)
+        checkpoint.signature = HEXLOWER.encode(&key.sign(&checkpoint.signed(before)));
+        Some(checkpoint)
     }
 
     /// What the signature is over.
@@ -136,8 +136,8 @@ impl Seal {
 /// The chain before the first seal.
 const BEGINNING: &str = "";
 
-fn chain(before: &str, rows: &[SealedRow]) -> String {
-    let digests: Vec<u8> = rows.iter().flat_map(SealedRow::digest).collect();
+fn chain(before: &str, rows: &[RawAuditRow]) -> String {
+    let digests: Vec<u8> = rows.iter().flat_map(RawAuditRow::digest).collect();
     HEXLOWER.encode(&sha256(&[before.as_bytes(), &digests]))
 }
 
@@ -152,9 +152,9 @@ pub struct Anchor {
     pub chain: String,
 }
 
-impl From<&Seal> for Anchor {
-    fn from(seal: &Seal) -> Self {
-        Self { epoch: seal.epoch, number: seal.number, chain: seal.chain.clone() }
+impl From<&Checkpoint> for Anchor {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self { epoch: checkpoint.epoch, number: checkpoint.number, chain: checkpoint.chain.clone() }
     }
 }
 
@@ -169,7 +169,7 @@ pub struct Verifier {
     number: u64,
     epoch: u64,
     last: i64,
-    report: Report,
+    report: AuditReport,
     /// Seals whose rows are not what was sealed.
     unlike: Vec<(u64, String)>,
 }
@@ -187,26 +187,26 @@ impl Verifier {
             number: 0,
             epoch: 0,
             last: i64::MIN,
-            report: Report { end: End::Confirmed, ..Report::default() },
+            report: AuditReport { end: AuditEnd::Confirmed, ..AuditReport::default() },
             unlike: Vec::new(),
         }
     }
 
-    fn problem(&mut self, seal: Option<u64>, what: impl Into<String>) {
-        self.report.problem(seal, what);
+    fn problem(&mut self, checkpoint: Option<u64>, what: impl Into<String>) {
+        self.report.problem(checkpoint, what);
     }
 
     /// The next seal, and the rows up to its last.
-    pub fn seal(&mut self, seal: &Seal, rows: &[SealedRow]) {
-        let number = seal.number;
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint, rows: &[RawAuditRow]) {
+        let number = checkpoint.number;
         self.report.checkpoints += 1;
         self.report.events += rows.len() as u64;
         if number != self.number + 1 {
             let expected = self.number + 1;
             self.problem(Some(number), format!("checkpoint {expected} should stand here"));
         }
-        if seal.is_signed_by(&self.key, &self.before) {
-            self.report.kept_from = seal.kept_from.max(self.report.kept_from);
+        if checkpoint.is_signed_by(&self.key, &self.before) {
+            self.report.kept_from = checkpoint.kept_from.max(self.report.kept_from);
         } else {
             let what = "this checkpoint was altered, does not follow the one before it, or was \
                         made without the audit key";
@@ -215,43 +215,44 @@ impl Verifier {
         if let Anchored::At(anchor, _) = &self.anchor
             && anchor.number == number
         {
-            self.found = anchor.chain == seal.chain;
+            self.found = anchor.chain == checkpoint.chain;
         }
-        if seal.epoch < self.epoch {
+        if checkpoint.epoch < self.epoch {
             self.problem(
                 Some(number),
                 "this checkpoint is of an earlier epoch than the one before",
             );
         }
-        let follows = self.last == i64::MIN || self.last.checked_add(1) == Some(seal.first);
+        let follows = self.last == i64::MIN || self.last.checked_add(1) == Some(checkpoint.first);
         if !follows {
             let what = format!(
                 "events {} to {} were removed before this checkpoint was made",
                 self.last.saturating_add(1),
-                seal.first.saturating_sub(1)
+                checkpoint.first.saturating_sub(1)
             );
             self.problem(Some(number), what);
         }
-        let whole = rows.len() as u64 == seal.events && chain(&self.before, rows) == seal.chain;
+        let whole =
+            rows.len() as u64 == checkpoint.events && chain(&self.before, rows) == checkpoint.chain;
         if !whole && self.unlike.len() < TOLD {
             let what = format!(
                 "rows {} to {} are not what was sealed: {} of {} stand here, so some were \
                  removed, added, altered or reordered",
-                seal.first,
-                seal.last,
+                checkpoint.first,
+                checkpoint.last,
                 rows.len(),
-                seal.events
+                checkpoint.events
             );
             self.unlike.push((number, what));
         }
         self.note(rows);
-        (self.number, self.last, self.epoch) = (number, seal.last, seal.epoch);
-        self.before.clone_from(&seal.chain);
+        (self.number, self.last, self.epoch) = (number, checkpoint.last, checkpoint.epoch);
+        self.before.clone_from(&checkpoint.chain);
     }
 
     /// Rows behind the last seal.
-    pub fn unsealed(&mut self, rows: &[SealedRow]) {
-        self.report.unsealed += rows.len() as u64;
+    pub fn pending(&mut self, rows: &[RawAuditRow]) {
+        self.report.pending += rows.len() as u64;
         self.report.events += rows.len() as u64;
         if rows.iter().any(|row| row.id <= self.last) {
             self.problem(None, "rows stand in front of what was sealed");
@@ -260,11 +261,11 @@ impl Verifier {
     }
 
     /// Something that could not even be read.
-    pub fn unreadable(&mut self, seal: Option<u64>, why: &str) {
-        self.problem(seal, format!("this cannot be read: {why}"));
+    pub fn unreadable(&mut self, checkpoint: Option<u64>, why: &str) {
+        self.problem(checkpoint, format!("this cannot be read: {why}"));
     }
 
-    fn note(&mut self, rows: &[SealedRow]) {
+    fn note(&mut self, rows: &[RawAuditRow]) {
         let accepted = match self.anchor {
             Anchored::At(_, accepted) => accepted,
             _ => i64::MIN,
@@ -297,7 +298,7 @@ impl Verifier {
             if id <= accepted {
                 self.notice(format!("{what}, which an operator accepted"));
             } else {
-                self.report.end = End::Unconfirmed;
+                self.report.end = AuditEnd::Unconfirmed;
                 self.problem(None, what);
             }
         }
@@ -311,7 +312,7 @@ impl Verifier {
 
     /// What was found.
     #[must_use]
-    pub fn report(mut self) -> Report {
+    pub fn report(mut self) -> AuditReport {
         match std::mem::replace(&mut self.anchor, Anchored::Ignored) {
             Anchored::At(anchor, _) if !self.found => {
                 let what = format!(
@@ -320,16 +321,16 @@ impl Verifier {
                     anchor.number
                 );
                 self.problem(Some(anchor.number), what);
-                self.report.end = End::Unconfirmed;
+                self.report.end = AuditEnd::Unconfirmed;
             }
             Anchored::At(..) => {}
             Anchored::Missing(why) => {
                 self.problem(None, unconfirmed(&why));
-                self.report.end = End::Unconfirmed;
+                self.report.end = AuditEnd::Unconfirmed;
             }
             Anchored::Ignored => {
-                if self.report.end == End::Confirmed {
-                    self.report.end = End::NotChecked;
+                if self.report.end == AuditEnd::Confirmed {
+                    self.report.end = AuditEnd::NotChecked;
                 }
                 self.notice(
                     "the end was compared with no anchor: newer events may have been cut off"

@@ -10,15 +10,16 @@
 
 mod act;
 pub mod audit;
-pub mod endings;
 pub mod figures;
 pub mod file;
+pub mod journal;
 pub mod sqlite;
 
 pub use act::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, EndedBy, Ending, Event, GroupPatch, Issued, LimitsPatch, NewChannel,
-    Provider, Sealed, SigningKeyChange, SigningKeyRow, TokenState, audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, Provider,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
+    audit_event,
 };
 
 /// The target of spans that leave the machine as traces, where an operator has a
@@ -29,10 +30,10 @@ use async_trait::async_trait;
 use figures::Figures;
 use std::sync::Arc;
 use tegata_policy::{
-    acts::Denied,
+    acts::ActError,
+    authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
-    judge::Grant,
-    refusal::Refusal,
+    denied::Denied,
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -46,7 +47,7 @@ use tegata_token::{
 pub enum Error {
     /// The law, or what was asked for, does not allow it. Nothing was changed.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Denied(#[from] Denied),
     /// A name that must be new is taken already; ask again with another.
     #[error("this id is taken")]
     Taken,
@@ -61,13 +62,13 @@ pub enum Error {
     Unavailable(Arc<str>),
 }
 
-impl From<Denied> for Error {
-    fn from(denied: Denied) -> Self {
+impl From<ActError> for Error {
+    fn from(denied: ActError) -> Self {
         match denied {
-            Denied::Refused(refusal) => Self::Refused(refusal),
-            Denied::NotFound(what) => Self::NotFound(what),
-            Denied::Conflict(why) => Self::Conflict(why),
-            Denied::NoSigningKey => Self::Unavailable(denied.to_string().into()),
+            ActError::Denied(denied) => Self::Denied(denied),
+            ActError::NotFound(what) => Self::NotFound(what),
+            ActError::Conflict(why) => Self::Conflict(why),
+            ActError::NoSigningKey => Self::Unavailable(denied.to_string().into()),
         }
     }
 }
@@ -146,21 +147,21 @@ pub trait Store: Send + Sync + 'static {
     /// there is none, the rows behind the last. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
     /// Shows the whole audit to a verifier; answers what it found.
-    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::Report>;
+    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::AuditReport>;
     /// The last of some seals from `from` on that are older than `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
     /// The key that signs seals: its public half, and its private one.
-    async fn audit_key(&self) -> Result<Option<([u8; 32], Sealed)>>;
+    async fn audit_key(&self) -> Result<Option<([u8; 32], WrappedKey)>>;
     /// Token rows behind `after` whose life was over before `before`, and from where
     /// to look on, if there are more; looks at `most` rows.
-    async fn ended_before(
+    async fn inactive_before(
         &self,
         after: RowId,
         before: UnixTime,
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)>;
     /// Ends of providers' tokens that are under way, or were when a process died.
-    async fn provider_ends(&self) -> Result<Vec<ProviderEnd>>;
+    async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>>;
     /// The log behind `after`, in order, at most `most` entries; `None` if the log
     /// no longer reaches back so far, or never did in this epoch.
     async fn changes(
@@ -183,7 +184,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether acts can be committed at this moment.
     async fn is_writable(&self) -> Result<()>;
     /// Whether endings can be logged at this moment; `false`: no log of them is kept.
-    async fn logs_endings(&self) -> Result<bool>;
+    async fn has_journal(&self) -> Result<bool>;
     /// What the store counts of its own work.
     fn figures(&self) -> Arc<Figures>;
     /// How many acts wait for the writer at this moment.
@@ -208,8 +209,13 @@ pub trait Store: Send + Sync + 'static {
     /// the assertion was taken before, or if there is no place for the group.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
     /// Ends tokens.
-    async fn end(&self, channel: ChannelId, ending: Ending, dry_run: bool, by: By)
-    -> Result<Ended>;
+    async fn end(
+        &self,
+        channel: ChannelId,
+        ending: RevocationTarget,
+        dry_run: bool,
+        by: By,
+    ) -> Result<Revoked>;
 
     /// A new provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
@@ -237,7 +243,7 @@ pub trait Store: Send + Sync + 'static {
         key: AssertionKeyId,
         revoke_tokens: bool,
         by: By,
-    ) -> Result<Ended>;
+    ) -> Result<Revoked>;
     /// Gives a group settings of its own, or changes those that it has; answers
     /// what they are now.
     async fn set_group(
@@ -248,10 +254,10 @@ pub trait Store: Send + Sync + 'static {
         by: By,
     ) -> Result<GroupSettings>;
     /// Removes a group: its settings, its keys, its tokens.
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended>;
+    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked>;
 
     /// Adds a signing key, or moves keys on through their states.
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended>;
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
 
     /// Writes the audit row of an event that changed nothing in the store. The
     /// caller sees to it that strangers cannot cause one for each request.
@@ -259,11 +265,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Puts other seals around the private halves of all keys that still have one:
     /// the key that sealed them is being replaced.
-    async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()>;
+    async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()>;
     /// Keeps the key that signs seals.
-    async fn set_audit_key(&self, public: [u8; 32], sealed: Sealed) -> Result<()>;
+    async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
     /// Keeps a seal. [`Error::Taken`] if its number is.
-    async fn seal_audit(&self, seal: audit::Seal) -> Result<()>;
+    async fn add_checkpoint(&self, checkpoint: audit::Checkpoint) -> Result<()>;
     /// Deletes at most `most` audit events of seals below `kept_from`; a kept seal
     /// must have said so. Answers how many went.
     async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize>;
@@ -272,16 +278,16 @@ pub trait Store: Send + Sync + 'static {
     async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize>;
 
     /// Begins to end all tokens of the channels that a provider has by now.
-    async fn begin_provider_end(&self, provider: ProviderId, by: By) -> Result<RowId>;
+    async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId>;
     /// Ends the tokens of the next channels, at most `most`, in the order of their
     /// ids. Answers what has ended since the beginning, and whether that is all.
     /// [`Error::NotFound`] once it is.
-    async fn go_on_with_provider_end(
+    async fn continue_provider_revocation(
         &self,
         job: RowId,
         most: usize,
         now: UnixTime,
-    ) -> Result<(Ended, bool)>;
+    ) -> Result<(Revoked, bool)>;
 
     /// Notes when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
@@ -307,7 +313,7 @@ pub trait Store: Send + Sync + 'static {
 
 /// What a bulk or single ending did.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended {
+pub struct Revoked {
     /// How many stored, live tokens it ended (or would have); 1 for a stateless token
     /// that was named by itself.
     pub tokens: usize,

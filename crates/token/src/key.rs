@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum KeyState {
     /// Published, not yet used, so that every verifier knows it before it signs.
-    Coming,
+    Pending,
     /// Signs and verifies.
     Active,
     /// Verifies only.
@@ -27,7 +27,7 @@ pub enum KeyState {
         until: UnixTime,
     },
     /// Nothing that it signed is valid, whatever the serial.
-    Removed,
+    Revoked,
 }
 
 impl KeyState {
@@ -35,9 +35,9 @@ impl KeyState {
     #[must_use]
     pub fn good_for(self, issued_at: UnixTime) -> bool {
         match self {
-            Self::Coming | Self::Active | Self::Retired => true,
+            Self::Pending | Self::Active | Self::Retired => true,
             Self::Bounded { until } => issued_at <= until,
-            Self::Removed => false,
+            Self::Revoked => false,
         }
     }
 
@@ -45,11 +45,11 @@ impl KeyState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Coming => "coming",
+            Self::Pending => "pending",
             Self::Active => "active",
             Self::Retired => "retired",
             Self::Bounded { .. } => "bounded",
-            Self::Removed => "removed",
+            Self::Revoked => "revoked",
         }
     }
 }

@@ -28,9 +28,9 @@ pub enum Kind {
 
 /// How long a token of a kind lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub enum Lifetime {
     /// As many seconds as the assertion's `token_exp` says, from 1 to `longest`.
-    AskedFor {
+    Requested {
         /// The most that may be asked for, in seconds.
         longest: i64,
     },
@@ -40,7 +40,7 @@ pub enum Life {
 
 /// How a token of a kind is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum WireForm {
     /// Compact JWS (RFC 7515) that any JWT library reads.
     Jws,
     /// This prefix and base64url behind it; to its holder a mere string.
@@ -73,22 +73,22 @@ impl Kind {
 
     /// How long a token of the kind lives.
     #[must_use]
-    pub const fn life(self) -> Life {
+    pub const fn life(self) -> Lifetime {
         match self {
-            Self::V21 => Life::AskedFor { longest: 30 * DAY },
-            Self::Stateless => Life::Fixed(15 * 60),
-            Self::ShortLived => Life::Fixed(30 * DAY),
-            Self::LongLived => Life::Fixed(CENTURY),
+            Self::V21 => Lifetime::Requested { longest: 30 * DAY },
+            Self::Stateless => Lifetime::Fixed(15 * 60),
+            Self::ShortLived => Lifetime::Fixed(30 * DAY),
+            Self::LongLived => Lifetime::Fixed(CENTURY),
         }
     }
 
     /// How a token of the kind is written.
     #[must_use]
-    pub const fn form(self) -> Form {
+    pub const fn form(self) -> WireForm {
         match self {
-            Self::V21 | Self::Stateless => Form::Jws,
-            Self::ShortLived => Form::Opaque("tgs_"),
-            Self::LongLived => Form::Opaque("tgl_"),
+            Self::V21 | Self::Stateless => WireForm::Jws,
+            Self::ShortLived => WireForm::Opaque("tgs_"),
+            Self::LongLived => WireForm::Opaque("tgl_"),
         }
     }
 
@@ -108,12 +108,12 @@ impl Kind {
     }
 }
 
-impl Life {
+impl Lifetime {
     /// The longest that a token with this life can live, in seconds.
     #[must_use]
     pub const fn longest(self) -> i64 {
         match self {
-            Self::AskedFor { longest } => longest,
+            Self::Requested { longest } => longest,
             Self::Fixed(seconds) => seconds,
         }
     }

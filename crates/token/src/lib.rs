@@ -12,10 +12,10 @@
 //! ```
 
 pub mod claims;
-pub mod decide;
 pub mod id;
 pub mod key;
 pub mod kind;
 pub mod time;
+pub mod verify;
 pub mod view;
 pub mod wire;

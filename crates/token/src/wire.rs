@@ -13,7 +13,7 @@ use crate::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
     key::{SigningKey, VerifyingKey},
-    kind::{Form, Kind},
+    kind::{Kind, WireForm},
     time::UnixTime,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -36,8 +36,8 @@ pub const VERSION: u8 = 1;
 pub fn write(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
     debug_assert_eq!(claims.key, key.public().id());
     match claims.kind.form() {
-        Form::Jws => write_jws(claims, issuer, key),
-        Form::Opaque(prefix) => write_opaque(claims, prefix, key),
+        WireForm::Jws => write_jws(claims, issuer, key),
+        WireForm::Opaque(prefix) => write_opaque(claims, prefix, key),
     }
 }
 
@@ -47,10 +47,10 @@ pub struct Unverified<'a> {
     key: SigningKeyId,
     message: Cow<'a, [u8]>,
     signature: [u8; 64],
-    facts: Facts<'a>,
+    revocations: OpaqueClaims<'a>,
 }
 
-enum Facts<'a> {
+enum OpaqueClaims<'a> {
     Jws { payload: &'a [u8] },
     Opaque { kind: Kind, layout: Vec<u8> },
 }
@@ -84,7 +84,7 @@ impl<'a> Unverified<'a> {
             return Err(Malformed::OtherShape);
         }
         for kind in Kind::ALL {
-            if let Form::Opaque(prefix) = kind.form()
+            if let WireForm::Opaque(prefix) = kind.form()
                 && let Some(body) = token.strip_prefix(prefix.as_bytes())
             {
                 return parse_opaque(kind, prefix, body).ok_or(Malformed::Opaque);
@@ -99,9 +99,9 @@ impl<'a> Unverified<'a> {
     /// The kind, where the form alone tells it: that of opaque tokens.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
-        match self.facts {
-            Facts::Opaque { kind, .. } => Some(kind),
-            Facts::Jws { .. } => None,
+        match self.revocations {
+            OpaqueClaims::Opaque { kind, .. } => Some(kind),
+            OpaqueClaims::Jws { .. } => None,
         }
     }
 
@@ -121,9 +121,9 @@ impl<'a> Unverified<'a> {
         }
         // Behind a good signature of ours stands what we wrote; should it not
         // read, then some other program signs with our key.
-        match &self.facts {
-            Facts::Jws { payload } => read_jws_payload(payload, self.key),
-            Facts::Opaque { kind, layout } => read_layout(*kind, layout),
+        match &self.revocations {
+            OpaqueClaims::Jws { payload } => read_jws_payload(payload, self.key),
+            OpaqueClaims::Opaque { kind, layout } => read_layout(*kind, layout),
         }
         .ok_or(BadSignature)
     }
@@ -135,8 +135,8 @@ impl<'a> Unverified<'a> {
 #[must_use]
 pub fn beginnings() -> Vec<String> {
     let opaque = Kind::all().filter_map(|kind| match kind.form() {
-        Form::Opaque(prefix) => Some(prefix.to_owned()),
-        Form::Jws => None,
+        WireForm::Opaque(prefix) => Some(prefix.to_owned()),
+        WireForm::Jws => None,
     });
     // Whole quanta of the header, so that what follows does not change their letters.
     let whole = HEADER.0.len() / 3 * 3;
@@ -149,8 +149,8 @@ pub fn beginnings() -> Vec<String> {
 pub fn extent(text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(LONGEST)];
     let prefix = Kind::all().find_map(|kind| match kind.form() {
-        Form::Opaque(prefix) => text.starts_with(prefix.as_bytes()).then_some(prefix.len()),
-        Form::Jws => None,
+        WireForm::Opaque(prefix) => text.starts_with(prefix.as_bytes()).then_some(prefix.len()),
+        WireForm::Jws => None,
     });
     let length = match prefix {
         Some(prefix) => {
@@ -247,7 +247,7 @@ fn parse_jws(token: &[u8]) -> Option<Unverified<'_>> {
         key,
         message: Cow::Borrowed(&token[..last]),
         signature: exactly_64(&token[last + 1..])?,
-        facts: Facts::Jws { payload: &token[dot + 1..last] },
+        revocations: OpaqueClaims::Jws { payload: &token[dot + 1..last] },
     })
 }
 
@@ -263,7 +263,7 @@ fn exactly_64(text: &[u8]) -> Option<[u8; 64]> {
 fn read_jws_payload(payload: &[u8], key: SigningKeyId) -> Option<Claims> {
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let payload: Payload<'_> = serde_json::from_slice(&payload).ok()?;
-    (payload.kind.form() == Form::Jws).then_some(Claims {
+    (payload.kind.form() == WireForm::Jws).then_some(Claims {
         id: payload.jti,
         kind: payload.kind,
         provider: payload.provider,
@@ -316,8 +316,8 @@ fn parse_opaque<'a>(kind: Kind, prefix: &str, body: &[u8]) -> Option<Unverified<
     }
     let message = [prefix.as_bytes(), &layout].concat();
     let key = SigningKeyId(layout[1..9].try_into().ok()?);
-    let facts = Facts::Opaque { kind, layout };
-    Some(Unverified { key, message: Cow::Owned(message), signature, facts })
+    let revocations = OpaqueClaims::Opaque { kind, layout };
+    Some(Unverified { key, message: Cow::Owned(message), signature, revocations })
 }
 
 fn read_layout(kind: Kind, layout: &[u8]) -> Option<Claims> {

@@ -8,13 +8,14 @@ use anyhow::Context as _;
 use std::sync::Arc;
 use tegata_token::{
     claims::Claims,
-    decide::{Signatures, decide},
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey},
     kind::Kind,
     time::UnixTime,
+    verify::{Signatures, verify},
     view::{
-        ChannelChange, ChannelFacts, Floor, Providers, Scope, Single, SingleToken, View, ViewKey,
+        ChannelChange, ChannelRevocations, Cutoff, Providers, RevokedToken, Scope,
+        SingleRevocation, View, ViewKey,
     },
     wire,
 };
@@ -50,9 +51,9 @@ pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let signed = tokens[0].iter().rposition(|&byte| byte == b'.').context("a JWS")?;
 
-    let facts = channel_facts(spec.ended / spec.channels)?;
-    let channels = if spec.ended == 0 { 0 } else { spec.channels };
-    let said = (0..channels).map(|n| Ok((id(n)?, facts.clone())));
+    let revocations = channel_revocations(spec.revoked / spec.channels)?;
+    let channels = if spec.revoked == 0 { 0 } else { spec.channels };
+    let said = (0..channels).map(|n| Ok((id(n)?, revocations.clone())));
     let keys = vec![ViewKey { key: key.public().clone(), state: KeyState::Active }];
     let said = said.collect::<anyhow::Result<Vec<_>>>()?;
     let view = View::from_state(Providers::All, Position::default(), keys, said);
@@ -60,11 +61,11 @@ pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
 
     let kept = Signatures::new(2 * spec.in_use);
     let warm_view = view.clone();
-    let warm = move |token: &[u8]| decide(token, NOW, &warm_view, &kept).is_ok();
+    let warm = move |token: &[u8]| verify(token, NOW, &warm_view, &kept).is_ok();
     let cold = move |token: &[u8]| {
         // Room for one: the tokens come in turn, so each finds another's.
         thread_local! { static NONE: Signatures = Signatures::new(1); }
-        NONE.with(|none| decide(token, NOW, &view, none).is_ok())
+        NONE.with(|none| verify(token, NOW, &view, none).is_ok())
     };
     Ok(Scene { tokens, signed, warm: Box::new(warm), cold: Box::new(cold) })
 }
@@ -79,25 +80,25 @@ const ENDED_SERIALS: u64 = 64;
 
 /// So many facts of the sorts that a busy channel gathers: evictions and
 /// revocations of both kinds, a group's floor, an assertion key's floor.
-fn channel_facts(count: u64) -> anyhow::Result<ChannelFacts> {
-    let mut facts = ChannelFacts::default();
+fn channel_revocations(count: u64) -> anyhow::Result<ChannelRevocations> {
+    let mut revocations = ChannelRevocations::default();
     let until = NOW.plus(86_400);
-    let floors = [
+    let cutoffs = [
         Scope::Group { group: "blue".parse::<Group>()? },
         Scope::AssertionKey { key: AssertionKeyId([8; 16]) },
     ];
-    let floors: Vec<Floor> = floors
+    let cutoffs: Vec<Cutoff> = cutoffs
         .into_iter()
         .take(usize::try_from(count)?)
-        .map(|scope| Floor::set(scope, Serial(ENDED_SERIALS), None, ISSUED_AT))
+        .map(|scope| Cutoff::set(scope, Serial(ENDED_SERIALS), None, ISSUED_AT))
         .collect();
-    let singles = (floors.len() as u64..count).map(|n| {
+    let singles = (cutoffs.len() as u64..count).map(|n| {
         let kind = if n % 2 == 0 { Kind::V21 } else { Kind::ShortLived };
-        Single { token: SingleToken::Stored { kind, serial: Serial(1 + n) }, until }
+        SingleRevocation { token: RevokedToken::Stored { kind, serial: Serial(1 + n) }, until }
     });
-    facts.apply(&ChannelChange::Ended { tokens: singles.collect() });
-    if !floors.is_empty() {
-        facts.apply(&ChannelChange::Floor { floors });
+    revocations.apply(&ChannelChange::Revoked { tokens: singles.collect() });
+    if !cutoffs.is_empty() {
+        revocations.apply(&ChannelChange::Cutoff { cutoffs });
     }
-    Ok(facts)
+    Ok(revocations)
 }

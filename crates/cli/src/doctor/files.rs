@@ -15,12 +15,12 @@ const CHECK: &str = "files";
 
 pub fn look(found: &mut Findings, settings: &Settings) {
     let place = &settings.place;
-    let mut files = vec![place.store.clone(), place.master_key(), place.mark()];
-    files.extend([place.audit_mark(), record::path(&place.store)]);
+    let mut files = vec![place.store.clone(), place.master_key(), place.guard()];
+    files.extend([place.audit_anchor(), record::path(&place.store)]);
     if settings.admin_token.is_none() && settings.admin_token_file.is_none() {
         files.push(place.admin_token());
     }
-    files.extend(settings.endings_log.clone());
+    files.extend(settings.revocation_journal.clone());
     files.extend(["-wal", "-shm", ".lock"].map(|end| beside(&place.store, end)));
     files.extend(settings.tls.as_ref().map(|tls| tls.key.clone()));
 

@@ -103,7 +103,7 @@ fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, 
 
 /// Whether it is the newest state that there was.
 fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
-    match look.goes_on(&settings.place.store, &settings.place.mark()) {
+    match look.goes_on(&settings.place.store, &settings.place.guard()) {
         Ok(()) => found.ok(CHECK, "goes on from where its mark saw it last"),
         Err(OpenError::WentBack { why, .. }) => {
             let what = format!("not the newest state of this store: {why}");
@@ -204,11 +204,11 @@ fn keys(
         }
     };
     let opens = |row: &&SigningKeyRow| {
-        let seed = master.open(row.id, &row.sealed);
+        let seed = master.open(row.id, &row.wrapped);
         let key = seed.and_then(|seed| SigningKey::from_seed(&seed).ok());
         key.is_some_and(|key| key.public().to_bytes() == row.public)
     };
-    let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Removed).collect();
+    let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Revoked).collect();
     if let Some(row) = good.iter().copied().find(|row| !opens(row)) {
         let what = format!("{} does not open the signing key {}", file.display(), row.id);
         let mend = "bring back the master key that sealed this store's keys, or name it with \
@@ -226,7 +226,7 @@ fn keys(
                 found.warning(CHECK, what, "rotate: tegata signing-key rotate");
             }
             // An hour more, for a server that was down at that moment.
-            KeyState::Coming if now.since(row.created_at) > delay.saturating_add(3_600) => {
+            KeyState::Pending if now.since(row.created_at) > delay.saturating_add(3_600) => {
                 let what = format!("{} has been coming for too long and does not sign yet", row.id);
                 let mend = match served {
                     true => "the job that promotes it fails: see the server's log",

@@ -12,9 +12,9 @@ use std::{
 };
 use tegata_client::key::PrivateKey;
 use tegata_policy::{
-    judge::{Credential, IssueRequest},
+    authorize::{Credential, IssueRequest},
     jwk::AssertionKey,
-    law::ChannelType,
+    rules::ChannelType,
     secret::PlainSecret,
 };
 use tegata_server::{

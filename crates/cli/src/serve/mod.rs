@@ -17,7 +17,7 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use std::{io::Write, net::SocketAddr, num::NonZeroU32, path::PathBuf, pin::pin, time::Duration};
 use tegata_policy::secret::PlainSecret;
 use tegata_server::{
-    Rates, StormGuard, TlsFiles,
+    Rates, SurgeLimit, TlsFiles,
     authority::{
         admin_token::AdminToken,
         warnings::{self, webhook},
@@ -166,11 +166,11 @@ impl ServeSettings {
         Rates {
             short_lived: self.issue_rate_short_lived,
             other: self.issue_rate,
-            check: self.check_rate,
-            storm: StormGuard {
-                issues: NonZeroU32::new(self.storm_issues),
-                window: seconds(self.storm_window.get()),
-                rest: seconds(self.storm_rest.get()),
+            check: self.verify_rate,
+            surge: SurgeLimit {
+                issues: NonZeroU32::new(self.surge_limit),
+                window: seconds(self.surge_window.get()),
+                cooldown: seconds(self.surge_cooldown.get()),
             },
         }
     }
@@ -202,14 +202,14 @@ impl ServeSettings {
             // A file is followed by the server itself.
             admin_token: admin_token.filter(|_| token.file.is_none()),
             admin_token_file: token.file.clone(),
-            endings_log: self.endings_log,
+            revocation_journal: self.revocation_journal,
             dev: self.dev,
             key_promotion_delay: seconds(self.key_promotion_delay),
-            connections: self.connections.get(),
+            max_connections: self.max_connections.get(),
             idle_timeout: seconds(self.idle_timeout.get()),
             rates,
-            audit_days: self.audit_days.get(),
-            keep_ended_days: self.keep_ended_days.get(),
+            audit_retention_days: self.audit_retention_days.get(),
+            token_retention_days: self.token_retention_days.get(),
             warn: warnings::Policy {
                 before: self.warn_before.into_iter().map(seconds).collect(),
                 unused_after: seconds(self.warn_unused_after),
@@ -217,7 +217,7 @@ impl ServeSettings {
             webhook,
             trusted_proxies: TrustedProxies::new(self.trusted_proxy),
             signing_key_days: self.signing_key_days,
-            least_free_disk: u64::from(self.least_free_disk) << settings::MIB,
+            min_free_disk: u64::from(self.min_free_disk) << settings::MIB,
             drain_delay: seconds(self.drain_delay),
         })
     }
@@ -240,7 +240,7 @@ impl ServeSettings {
 
     /// Where warnings go. An address without a secret is a mistake, and so is the
     /// other way round.
-    fn webhook(&self) -> anyhow::Result<Option<webhook::Settings>> {
+    fn webhook(&self) -> anyhow::Result<Option<webhook::WebhookSettings>> {
         let variable = std::env::var("TEGATA_WEBHOOK_SECRET").ok().filter(|it| !it.is_empty());
         let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
         let secret = match variable {
@@ -251,9 +251,9 @@ impl ServeSettings {
         match (&self.webhook_url, secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => {
-                let secret = webhook::Secret::parse(&secret);
+                let secret = webhook::WebhookSecret::parse(&secret);
                 let secret = secret.map_err(|error| BadUsage(error.to_string()))?;
-                Ok(Some(webhook::Settings { url: url.clone(), secret }))
+                Ok(Some(webhook::WebhookSettings { url: url.clone(), secret }))
             }
             (Some(_), None) => wrong(
                 "webhook_url: set TEGATA_WEBHOOK_SECRET or webhook_secret_file too, so that \

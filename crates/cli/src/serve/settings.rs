@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tegata_server::{
-    authority::{place::Place, signing_keys::JWKS_CACHE},
+    authority::{place::Files, signing_keys::JWKS_CACHE},
     config::Settings,
     http::proxies::Network,
 };
@@ -54,7 +54,7 @@ pub struct ServeSettings {
     /// File to write every ending to before it is answered, so that a restored
     /// backup can be told of them; keep it on another disk than the store.
     #[arg(long, env, value_name = "FILE")]
-    pub endings_log: Option<PathBuf>,
+    pub revocation_journal: Option<PathBuf>,
     /// File with the root administrator's token [default: admin.token beside the master
     /// key, made at the first start]. The variable TEGATA_ADMIN_TOKEN with the token itself
     /// goes before the key in the settings file, and the flag before both.
@@ -83,8 +83,8 @@ pub struct ServeSettings {
     )]
     pub key_promotion_delay: u64,
     /// How many connections are served at once at each address, at least 1.
-    #[arg(long, env, value_name = "N", default_value = usual().connections.to_string())]
-    pub connections: NonZeroUsize,
+    #[arg(long, env, value_name = "N", default_value = usual().max_connections.to_string())]
+    pub max_connections: NonZeroUsize,
     /// After how long a connection without a request ends, at least 1; earlier
     /// where others wait for its place.
     #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().idle_timeout))]
@@ -98,28 +98,28 @@ pub struct ServeSettings {
     /// How often in a second LINE's two checks may each be asked about one channel's
     /// tokens [default: without limit].
     #[arg(long, env, value_name = "N")]
-    pub check_rate: Option<NonZeroU32>,
+    pub verify_rate: Option<NonZeroU32>,
     /// So many tokens of a kind a channel may be issued in a window, before issuing of
     /// that kind rests; 0 for no bound.
     #[arg(
         long,
         env,
         value_name = "N",
-        default_value_t = usual().rates.storm.issues.map_or(0, NonZeroU32::get)
+        default_value_t = usual().rates.surge.issues.map_or(0, NonZeroU32::get)
     )]
-    pub storm_issues: u32,
+    pub surge_limit: u32,
     /// How long that window is.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.storm.window))]
-    pub storm_window: NonZeroU32,
+    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.window))]
+    pub surge_window: NonZeroU32,
     /// How long issuing rests then.
-    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.storm.rest))]
-    pub storm_rest: NonZeroU32,
+    #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.cooldown))]
+    pub surge_cooldown: NonZeroU32,
     /// For how many days audit events are kept; their checkpoints stay.
-    #[arg(long, env, value_name = "DAYS", default_value = usual().audit_days.to_string())]
-    pub audit_days: NonZeroU32,
+    #[arg(long, env, value_name = "DAYS", default_value = usual().audit_retention_days.to_string())]
+    pub audit_retention_days: NonZeroU32,
     /// For how many days the row of a token is kept after its end.
-    #[arg(long, env, value_name = "DAYS", default_value = usual().keep_ended_days.to_string())]
-    pub keep_ended_days: NonZeroU32,
+    #[arg(long, env, value_name = "DAYS", default_value = usual().token_retention_days.to_string())]
+    pub token_retention_days: NonZeroU32,
     /// How long before a token or a secret ends to warn of it, the longest first.
     #[arg(
         long,
@@ -151,9 +151,9 @@ pub struct ServeSettings {
         long,
         env,
         value_name = "MIB",
-        default_value = (usual().least_free_disk >> MIB).to_string()
+        default_value = (usual().min_free_disk >> MIB).to_string()
     )]
-    pub least_free_disk: u32,
+    pub min_free_disk: u32,
     /// For how long to go on serving after SIGTERM, with /readyz at 503, so that
     /// balancers send no requests here any more; at most 60.
     // A stop that takes longer is one that a supervisor ends with SIGKILL.
@@ -190,7 +190,7 @@ pub struct StoreSettings {
     /// File that says how far the store has come, so that an old copy in its place
     /// is noticed [default: beside the master key].
     #[arg(long, env, value_name = "FILE")]
-    pub mark_file: Option<PathBuf>,
+    pub rollback_guard_file: Option<PathBuf>,
 }
 
 /// The SQLite file of a server that no store was set for.
@@ -198,9 +198,13 @@ const USUAL_STORE: &str = "tegata.db";
 
 impl StoreSettings {
     /// The files of the authority.
-    pub fn place(self) -> Place {
+    pub fn place(self) -> Files {
         let store = self.store.map_or_else(|| USUAL_STORE.into(), |StoreAddress(file)| file);
-        Place { store, master_key_file: self.master_key_file, mark_file: self.mark_file }
+        Files {
+            store,
+            master_key_file: self.master_key_file,
+            rollback_guard_file: self.rollback_guard_file,
+        }
     }
 }
 

@@ -53,7 +53,7 @@ async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
     // A token each for the start and for each 11 s of its time; kills cost none.
     let issued = world.tokens("active").await.len()
         + world.tokens("expired").await.len()
-        + world.tokens("ended").await.len();
+        + world.tokens("revoked").await.len();
     println!("{rounds} kills: {seen} tokens in files were good, {issued} issued");
     assert!(issued >= TOKENS * 2, "{issued}: no renewal was met by a kill");
 }

@@ -12,10 +12,10 @@ use std::{collections::HashMap, fs, time::Duration};
 use tegata_client::{
     agent::{
         config::Config,
-        core::{Core, Dice, Done, Order},
-        target::{Act, Outcome},
+        core::{Core, Done, Order, RandomSource},
+        target::{Answer, TargetRequest},
     },
-    call::{Client, Failure, Issued},
+    call::{Client, Failure, TokenResponse},
     wanted::{Credentials, Wanted},
 };
 use tegata_token::time::UnixTime;
@@ -31,8 +31,8 @@ const SERVER: [&str; 3] = ["--dev", "--store", "sqlite:tegata.db"];
 #[derive(Clone)]
 struct Seeded(u64);
 
-impl Dice for Seeded {
-    fn chance(&mut self) -> f64 {
+impl RandomSource for Seeded {
+    fn jitter(&mut self) -> f64 {
         f64::from(u32::try_from(self.number() >> 32).unwrap_or(0)) / 4_294_967_296.0
     }
 
@@ -69,7 +69,7 @@ async fn a_month_against_the_real_server_by_its_development_clock() {
 
 struct Month {
     seed: u64,
-    chance: Seeded,
+    jitter: Seeded,
     world: World,
     client: Client,
     config: Config,
@@ -99,7 +99,7 @@ struct Outages {
 
 impl Month {
     async fn begin(seed: u64) -> Self {
-        let mut chance = Seeded(seed);
+        let mut jitter = Seeded(seed);
         let world = World::start(&SERVER).await;
         fs::create_dir(world.path("out")).expect("made");
         let names: Vec<_> = (0..GROUPS).map(|number| format!("t{number}")).collect();
@@ -111,12 +111,12 @@ impl Month {
         let text = text.replace("look_seconds = 10", "look_seconds = 86400");
         let config = Config::parse(&text, world.home.path()).expect("settings");
         let now = shown(&world).await;
-        chance.number();
+        jitter.number();
         Self {
             seed,
             client: client(&world),
-            core: Core::new(&config, now, Box::new(chance.clone())),
-            chance,
+            core: Core::new(&config, now, Box::new(jitter.clone())),
+            jitter,
             world,
             config,
             names,
@@ -139,28 +139,30 @@ impl Month {
         }
         self.work_on_files();
         for order in self.core.due(self.now) {
-            let Order::Act { target, wanted, channel, act } = order else { unreachable!() };
+            let Order::TargetRequest { target, wanted, channel, act } = order else {
+                unreachable!()
+            };
             let credentials = channel.credentials(&self.config.audience).expect("credentials");
             let outcome = match act {
-                Act::Issue { key } => {
-                    Outcome::Issued(self.issue(&wanted, &credentials, &key).await)
+                TargetRequest::Issue { key } => {
+                    Answer::TokenResponse(self.issue(&wanted, &credentials, &key).await)
                 }
-                Act::Check(token) => {
+                TargetRequest::Check(token) => {
                     self.keep_time().await;
-                    Outcome::Checked(self.client.verify(&token).await)
+                    Answer::Checked(self.client.verify(&token).await)
                 }
-                Act::Retire(token) => {
-                    Outcome::Retired(self.client.retire(&wanted, &credentials, &token).await)
+                TargetRequest::Retire(token) => {
+                    Answer::Retired(self.client.retire(&wanted, &credentials, &token).await)
                 }
             };
-            self.core.done(self.now, Done::Act(target, outcome));
+            self.core.done(self.now, Done::TargetRequest(target, outcome));
             self.work_on_files();
         }
-        if self.back_at.is_none() && self.now > self.calm_until && self.chance.one_in(48) {
+        if self.back_at.is_none() && self.now > self.calm_until && self.jitter.one_in(48) {
             self.goes_away();
         }
-        if self.chance.one_in(300) {
-            self.core = Core::new(&self.config, self.now, Box::new(self.chance.clone()));
+        if self.jitter.one_in(300) {
+            self.core = Core::new(&self.config, self.now, Box::new(self.jitter.clone()));
             self.work_on_files();
             self.restarts += 1;
         }
@@ -198,14 +200,14 @@ impl Month {
         wanted: &Wanted,
         credentials: &Credentials,
         key: &str,
-    ) -> Result<Issued, Failure> {
+    ) -> Result<TokenResponse, Failure> {
         self.keep_time().await;
         let issuing = self.client.issue_wanted(wanted, credentials, key, self.now);
         if self.back_at.is_some() {
             return issuing.await;
         }
-        if self.now > self.calm_until && self.chance.one_in(2) {
-            let instant = Duration::from_micros(self.chance.number() % 3_000);
+        if self.now > self.calm_until && self.jitter.one_in(2) {
+            let instant = Duration::from_micros(self.jitter.number() % 3_000);
             let process = &mut self.world.server.process;
             let (issued, ()) = tokio::join!(issuing, async {
                 tokio::time::sleep(instant).await;
@@ -218,7 +220,7 @@ impl Month {
         }
         let issued = issuing.await;
         self.learn(&issued);
-        if self.chance.one_in(5) {
+        if self.jitter.one_in(5) {
             self.lost += 1;
             let why = "lost on the way back".to_owned();
             return Err(Failure::Unavailable { why, retry_after: None });
@@ -226,7 +228,7 @@ impl Month {
         issued
     }
 
-    fn learn(&mut self, issued: &Result<Issued, Failure>) {
+    fn learn(&mut self, issued: &Result<TokenResponse, Failure>) {
         if let Ok(issued) = issued {
             let until = self.now.plus(issued.expires_in);
             self.known.insert(issued.token.reveal().to_owned(), until);
@@ -239,10 +241,10 @@ impl Month {
         self.world.stop();
         let longest = LIFE / 3;
         // A restart is a short one; some are as long as they may be.
-        let lasts = match self.chance.below(4) {
+        let lasts = match self.jitter.below(4) {
             0 => longest,
-            1 => self.chance.below(longest) + 1,
-            _ => self.chance.below(90) + 1,
+            1 => self.jitter.below(longest) + 1,
+            _ => self.jitter.below(90) + 1,
         };
         self.back_at = Some(self.now.plus(lasts));
         self.outages.count += 1;
@@ -253,7 +255,7 @@ impl Month {
         self.world.restart(&SERVER).await;
         self.client = client(&self.world);
         self.back_at = None;
-        self.calm_until = self.now.plus(DAY + self.chance.below(2 * DAY));
+        self.calm_until = self.now.plus(DAY + self.jitter.below(2 * DAY));
         self.keep_time().await;
         // Whatever happened meanwhile, what the files hold is good.
         self.look().await;
@@ -285,7 +287,7 @@ impl Month {
             self.comes_back().await;
         }
         let mut issued = 0;
-        for state in ["active", "expired", "ended"] {
+        for state in ["active", "expired", "revoked"] {
             let rows = self.world.tokens(state).await;
             issued += rows.iter().filter(|it| !it["group"].is_null()).count();
         }

@@ -11,10 +11,10 @@ fn on(home: Home, store: &str) -> Desk {
 }
 
 /// Waits until the server has sealed all there is.
-fn sealed(desk: &Desk) -> Value {
+fn wrapped(desk: &Desk) -> Value {
     for _ in 0..600 {
         let report = desk.json(&["audit", "verify"]);
-        if report["unsealed"] == 0 {
+        if report["pending"] == 0 {
             return report;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -40,7 +40,7 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     let desk = on(Home::new(), "sqlite:a.db");
     let (channel, _) = desk.channel();
     desk.json(&["token", "revoke", "--channel", &channel, "--all", "--reason", "canary one"]);
-    let report = sealed(&desk);
+    let report = wrapped(&desk);
     assert_eq!((&report["ok"], report["events"].as_u64() >= Some(4)), (&true.into(), true));
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let file = desk.home.file("export.jsonl", &export);
@@ -106,7 +106,7 @@ fn sealed_store() -> Home {
     let desk = on(Home::new(), "sqlite:a.db");
     let (channel, _) = desk.channel();
     desk.json(&["token", "revoke", "--channel", &channel, "--all"]);
-    assert_eq!(sealed(&desk)["end"], "confirmed");
+    assert_eq!(wrapped(&desk)["end"], "confirmed");
     let Desk { home, server } = desk;
     assert!(server.stop().success());
     home
@@ -118,9 +118,9 @@ const OFFLINE: [&str; 6] = ["audit", "verify", "--store", "sqlite:a.db", "-o", "
 fn cut_off(home: &Home) {
     let conn = rusqlite::Connection::open(home.path("a.db")).unwrap();
     conn.execute_batch(
-        "DELETE FROM audit WHERE id > coalesce((SELECT last FROM audit_seal WHERE number =
-             (SELECT max(number) - 1 FROM audit_seal)), 0);
-         DELETE FROM audit_seal WHERE number = (SELECT max(number) FROM audit_seal)",
+        "DELETE FROM audit WHERE id > coalesce((SELECT last FROM audit_checkpoint WHERE number =
+             (SELECT max(number) - 1 FROM audit_checkpoint)), 0);
+         DELETE FROM audit_checkpoint WHERE number = (SELECT max(number) FROM audit_checkpoint)",
     )
     .unwrap();
 }
@@ -153,7 +153,7 @@ fn an_end_that_is_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_acc
     let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
     assert!(report["notices"].to_string().contains("operator accepted"), "{report}");
     let desk = on(home, "sqlite:a.db");
-    assert_eq!(sealed(&desk)["ok"], true);
+    assert_eq!(wrapped(&desk)["ok"], true);
 }
 
 #[test]
@@ -171,7 +171,8 @@ fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
     std::fs::write(&anchor, own).unwrap();
     home.run(&OFFLINE).expect(0);
     let conn = rusqlite::Connection::open(home.path("a.db")).unwrap();
-    conn.execute_batch("DELETE FROM audit; DELETE FROM audit_seal; DELETE FROM audit_key").unwrap();
+    conn.execute_batch("DELETE FROM audit; DELETE FROM audit_checkpoint; DELETE FROM audit_key")
+        .unwrap();
     drop(conn);
     home.run(&OFFLINE).expect_error(1, "its audit was removed");
     std::fs::remove_file(&anchor).unwrap();
@@ -184,25 +185,25 @@ fn a_first_start_and_a_recovery_are_no_alarm() {
     let desk = on(Home::new(), "sqlite:a.db");
     assert_eq!(desk.json(&["audit", "verify"])["end"], "confirmed");
     desk.channel();
-    sealed(&desk);
+    wrapped(&desk);
     desk.run(&["backup", "--store", "sqlite:a.db", "old.db"]).expect(0);
     desk.channel();
-    sealed(&desk);
+    wrapped(&desk);
     let Desk { home, server } = desk;
     assert!(server.stop().success());
     home.run(&["restore", "old.db", "--store", "sqlite:a.db"]).expect(0);
-    home.run(&["recover", "--end-everything", "--store", "sqlite:a.db"]).expect(0);
+    home.run(&["recover", "--revoke-everything", "--store", "sqlite:a.db"]).expect(0);
     let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
     assert!(report["notices"].to_string().contains("recovered"), "{report}");
     let desk = on(home, "sqlite:a.db");
-    assert_eq!(sealed(&desk)["ok"], true);
+    assert_eq!(wrapped(&desk)["ok"], true);
 }
 
 #[test]
 fn an_export_without_a_checkpoint_is_not_well() {
     let desk = on(Home::new(), "sqlite:a.db");
     desk.channel();
-    sealed(&desk);
+    wrapped(&desk);
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let lines = export.lines().filter(|line| !line.starts_with("{\"checkpoint\""));
     let without: String = lines.map(|line| line.to_owned() + "\n").collect();

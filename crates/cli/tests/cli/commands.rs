@@ -211,15 +211,18 @@ fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
     let (channel, secret) = desk.channel();
     let set = desk.json(&["channel", "set", &channel, "--group-cap", "1", "--name", "店"]);
     assert_eq!((&set["group_cap"], &set["name"]), (&json!(1), &json!("店")));
-    let limits = ["--storm-issues", "5", "--issue-rate", "7", "--storm-rest", "60"];
+    let limits = ["--surge-limit", "5", "--issue-rate", "7", "--surge-cooldown", "60"];
     let set = desk.json(&[&["channel", "set", &channel], &limits[..]].concat());
     assert_eq!(
-        (&set["limits"]["storm_issues"], &set["limits"]["issue_rate"]),
+        (&set["limits"]["surge_limit"], &set["limits"]["issue_rate"]),
         (&json!(5), &json!(7))
     );
     let set = desk.json(&["channel", "set", &channel, "--issue-rate", "default"]);
     assert_eq!(set["limits"]["issue_rate"], json!(null));
-    assert_eq!((&set["limits"]["storm_rest_seconds"], &set["resting"]), (&json!(60), &json!([])));
+    assert_eq!(
+        (&set["limits"]["surge_cooldown_seconds"], &set["cooldowns"]),
+        (&json!(60), &json!([]))
+    );
     desk.run(&["channel", "set", &channel, "--issue-rate", "fast"]).expect_error(2, "`default`");
     desk.run(&["channel", "set", &channel]).expect_error(2, "nothing to set");
     assert_eq!(desk.json(&["channel", "suspend", &channel])["state"], "suspended");
@@ -257,7 +260,7 @@ fn signing_keys_rotate_and_everything_can_be_ended() {
     let (channel, _) = desk.channel();
     let made = desk.json(&["token", "reissue", "--channel", &channel]);
     let token = made["access_token"].as_str().unwrap();
-    assert_eq!(desk.json(&["signing-key", "rotate"])["state"], "coming");
+    assert_eq!(desk.json(&["signing-key", "rotate"])["state"], "pending");
     let keys = desk.json(&["signing-key", "list"]);
     let active = keys["signing_keys"].as_array().unwrap();
     let active = active.iter().find(|key| key["state"] == "active").unwrap()["kid"].clone();
@@ -385,7 +388,7 @@ fn a_reset_in_the_wrong_folder_makes_nothing() {
 #[test]
 fn a_recovery_without_a_choice_names_both() {
     let done = Home::new().run(&["recover"]);
-    assert!(done.err.contains("--end-everything"), "{}", done.err);
+    assert!(done.err.contains("--revoke-everything"), "{}", done.err);
     done.expect_error(2, "--replay");
 }
 

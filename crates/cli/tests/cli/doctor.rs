@@ -40,7 +40,7 @@ fn a_store_that_went_backwards_is_not_healthy() {
     home.run(&["backup", "backup.db"]).expect(0);
     home.run(&["restore", "backup.db"]).expect(0);
     advises(&home, &[], "wrong", "it is a backup", "tegata recover");
-    home.run(&["recover", "--end-everything"]).expect(0);
+    home.run(&["recover", "--revoke-everything"]).expect(0);
     let told = doctor(&home, &[]).expect(0);
     assert!(told.contains("goes on from where its mark saw it last"), "{told}");
     fs::rename(home.path("tegata.db.mark"), home.path("elsewhere")).unwrap();

@@ -21,7 +21,8 @@ fn user(home: &Home) -> u32 {
 }
 
 fn start(home: &Home, user: u32) -> Server {
-    let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0", "--endings-log", "log"]);
+    let mut command =
+        home.tegata(&["serve", "--listen", "127.0.0.1:0", "--revocation-journal", "log"]);
     as_user(&mut command, user);
     Server::start(&mut command)
 }
@@ -71,7 +72,7 @@ fn what_root_does_beside_a_server_of_another_user_leaves_that_user_every_file() 
     run(&["restore", "newer.db"]);
     fs::remove_file(home.path("tegata.db.lock")).unwrap();
     fs::remove_file(home.path("log")).unwrap();
-    run(&["recover", "--end-everything", "--endings-log", "log"]);
+    run(&["recover", "--revoke-everything", "--revocation-journal", "log"]);
     run(&["audit", "accept"]);
     run(&["admin", "reset"]);
     fs::remove_file(home.path("admin.token")).unwrap();
@@ -101,7 +102,7 @@ fn links_that_an_operator_made_are_followed_by_every_command() {
     home.run(&["master-key", "rotate"]).expect(0);
     home.run(&["backup", "copy.db"]).expect(0);
     home.run(&["restore", "copy.db"]).expect(0);
-    home.run(&["recover", "--end-everything"]).expect(0);
+    home.run(&["recover", "--revoke-everything"]).expect(0);
     assert!(home.serve(&[]).stop().success());
     for name in names {
         let link = fs::symlink_metadata(home.path(name)).unwrap();

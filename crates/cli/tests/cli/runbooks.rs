@@ -143,6 +143,7 @@ fn after_the_runbook_for_a_stolen_disk_no_secret_that_was_on_it_works() {
     home.run(&open).expect_error(1, "was not sealed with this master key");
     assert!(server.stop().success());
     let start =
-        [&serve[..], &["--master-key-file", stolen, "--mark-file", "tegata.db.mark"]].concat();
+        [&serve[..], &["--master-key-file", stolen, "--rollback-guard-file", "tegata.db.mark"]]
+            .concat();
     home.run(&start).expect_error(1, "is not the master key");
 }

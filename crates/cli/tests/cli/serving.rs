@@ -150,7 +150,8 @@ fn a_variable_that_is_empty_counts_as_unset() {
     let home = Home::new();
     home.file("tegata.toml", "listen = \"127.0.0.1:0\"\nstore = \"sqlite:of-file.db\"\n");
     let mut command = home.tegata(&["serve"]);
-    for name in ["TEGATA_STORE", "TEGATA_LISTEN", "TEGATA_CONNECTIONS", "TEGATA_DEV", "TEGATA_URL"]
+    for name in
+        ["TEGATA_STORE", "TEGATA_LISTEN", "TEGATA_MAX_CONNECTIONS", "TEGATA_DEV", "TEGATA_URL"]
     {
         command.env(name, "");
     }
@@ -166,7 +167,7 @@ fn a_setting_that_is_wrong_is_named() {
     serve(&["--config", "typo.toml"]).expect_error(2, "`listn`");
     serve(&["--config", "none.toml"]).expect_error(2, "none.toml");
     serve(&["--store", "postgres://localhost/tegata"]).expect_error(2, "SQLite");
-    serve(&["--connections", "0"]).expect_error(2, "--connections");
+    serve(&["--max-connections", "0"]).expect_error(2, "--max-connections");
     home.file("none.toml", "connections = 0\n");
     serve(&["--config", "none.toml"]).expect_error(2, "connections");
     std::fs::remove_file(home.path("none.toml")).unwrap();

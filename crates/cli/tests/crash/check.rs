@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tegata_policy::law::GROUP_CAP;
+use tegata_policy::rules::GROUP_CAP;
 use tegata_token::kind::Kind;
 
-use crate::chance::Chance;
 use crate::ledger::{Ledger, Scope, Unanswered, Use, Verdict};
 use crate::line::{FULL, is_good, token_in, unix_now, verify};
 use crate::process::Server;
 use crate::process::http::{Answer, Connection, Request};
+use crate::random::Rng;
 
 /// LINE's cap, of v2.1 and of short-lived tokens each.
 const CAP: usize = 30;
@@ -50,7 +50,7 @@ pub(crate) async fn check(
     ledger: &mut Ledger,
     which: Which,
     unknown: Unknown,
-    chance: &mut Chance,
+    rng: &mut Rng,
 ) {
     let unseen = if ledger.journal { Unseen::of(&ledger.unanswered) } else { Unseen::default() };
     ask_again(server, ledger).await;
@@ -63,7 +63,7 @@ pub(crate) async fn check(
         lists.insert(number, list);
     }
     let sure = Sure { lists, unseen, undone: unknown == Unknown::Undone };
-    let found = check_tokens(server, ledger, &sure, which, chance, &mut wrong).await;
+    let found = check_tokens(server, ledger, &sure, which, rng, &mut wrong).await;
     check_made(server, ledger, &mut wrong).await;
     assert!(wrong.is_empty(), "{} things do not hold:\n{}", wrong.len(), wrong.join("\n"));
     ledger.figures.checks += found.len();
@@ -109,7 +109,7 @@ struct Row {
     kind: Kind,
     group: Option<String>,
     active: bool,
-    ended_by: Option<String>,
+    cause: Option<String>,
 }
 
 impl List {
@@ -120,7 +120,7 @@ impl List {
             kind: text(row, "kind").and_then(|kind| kind.parse().ok()).expect("a kind"),
             group: text(row, "group"),
             active: row["state"] == "active",
-            ended_by: text(row, "ended_by"),
+            cause: text(row, "cause"),
         };
         Self(rows.iter().map(row).collect())
     }
@@ -268,11 +268,11 @@ async fn check_tokens(
     ledger: &Ledger,
     sure: &Sure,
     which: Which,
-    chance: &mut Chance,
+    rng: &mut Rng,
     wrong: &mut Vec<String>,
 ) -> Vec<(usize, bool)> {
     let now = i64::try_from(unix_now()).expect("before the end of time");
-    let numbers: Vec<usize> = choose(ledger, which, chance)
+    let numbers: Vec<usize> = choose(ledger, which, rng)
         .into_iter()
         .filter(|&it| ledger.tokens[it].claims.expires_at.0 - now > TOO_LATE)
         .collect();
@@ -309,13 +309,13 @@ async fn check_tokens(
             list.is_evictable(at, sure.unseen.beside(token.channel, &list.0[at]))
         });
         let verdict = ledger.verdict(number, evictable, sure.undone);
-        let evicted = || row.zip(list).and_then(|(at, list)| list.0[at].ended_by.as_deref());
+        let evicted = || row.zip(list).and_then(|(at, list)| list.0[at].cause.as_deref());
         match verdict {
             Verdict::Good if !good => {
                 wrong.push(format!("{}: acknowledged, and lost ({:?})", what(), evicted()));
             }
-            Verdict::Ended if good => wrong.push(format!("{}: ended, and lives", what())),
-            Verdict::AsEnding(ending) => {
+            Verdict::Revoked if good => wrong.push(format!("{}: ended, and lives", what())),
+            Verdict::AsRevocation(ending) => {
                 halves.entry(ending).or_default()[usize::from(good)].push(what());
             }
             _ => {}
@@ -331,7 +331,7 @@ async fn check_tokens(
 }
 
 /// Which tokens to look at.
-fn choose(ledger: &Ledger, which: Which, chance: &mut Chance) -> Vec<usize> {
+fn choose(ledger: &Ledger, which: Which, rng: &mut Rng) -> Vec<usize> {
     if which == Which::All {
         return (0..ledger.tokens.len()).collect();
     }
@@ -349,7 +349,7 @@ fn choose(ledger: &Ledger, which: Which, chance: &mut Chance) -> Vec<usize> {
     };
     let mut chosen: BTreeSet<usize> = (0..ledger.tokens.len()).filter(touched).collect();
     for _ in 0..SAMPLE.min(ledger.tokens.len()) {
-        chosen.insert(chance.below(ledger.tokens.len()));
+        chosen.insert(rng.below(ledger.tokens.len()));
     }
     chosen.into_iter().collect()
 }

@@ -11,7 +11,7 @@ use crate::ledger::{Ledger, Trouble};
 use crate::load::Load;
 use crate::process::{Server, serve};
 use crate::signals::wait;
-use crate::{CHANNELS, CLIENTS, announced_chance, assert_store_is_sound, tell};
+use crate::{CHANNELS, CLIENTS, announced_rng, assert_store_is_sound, tell};
 
 /// How long a server may go on before the failure that it is to meet.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 30 } else { 4 };
-    let mut chance = announced_chance("failed fsyncs");
+    let mut rng = announced_rng("failed fsyncs");
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let mut ledger = Ledger::open(&server).await;
@@ -28,16 +28,16 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
         drop(server);
         // The thread that writes synchronises once for each commit, and each
         // thread's calls are counted apart. The first few are those of the start.
-        let first = 10 + chance.below(60);
+        let first = 10 + rng.below(60);
         // Once is not enough: that may meet a checkpoint, which may fail without
         // harm. The call after it is then a commit's.
-        let when = match chance.percent(50) {
+        let when = match rng.percent(50) {
             true => format!("{first}+"),
             false => format!("{first}..{}", first + 1),
         };
         server = Server::start(failing(home.path(), &when)).await;
         ledger.trouble = Trouble::DiskFails;
-        let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
+        let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         // The clients end once the server takes nobody in any more.
         ledger = tokio::time::timeout(PATIENCE, load.join()).await.expect("the process goes");
         let ended = wait(&mut server.process).await;
@@ -45,7 +45,7 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
         drop(server);
         server = Server::start(serve(home.path(), &[])).await;
         ledger.trouble = Trouble::None;
-        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut chance).await;
+        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut rng).await;
     }
     drop(server);
     assert_store_is_sound(home.path());

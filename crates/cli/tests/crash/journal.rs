@@ -10,8 +10,7 @@ use crate::ledger::{Ledger, Trouble};
 use crate::load::Load;
 use crate::process::{Server, serve};
 use crate::{
-    CHANNELS, CLIENTS, PAGE, Told, announced_chance, assert_store_is_sound, pause, say, signals,
-    tell,
+    CHANNELS, CLIENTS, PAGE, Told, announced_rng, assert_store_is_sound, pause, say, signals, tell,
 };
 
 /// A kill comes at the latest so many milliseconds after the load has begun.
@@ -22,7 +21,7 @@ const HELD: usize = 20_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_what_it_issues() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 2_000 } else { 40 };
-    let mut chance = announced_chance("kills with a journal");
+    let mut rng = announced_rng("kills with a journal");
     let home = tempfile::tempdir().expect("a temporary folder");
     // The journal must be there before strace can name it.
     let mut server = Server::start(with_journal(home.path())).await;
@@ -34,20 +33,20 @@ async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_wh
         if round % PAGE == 0 {
             ledger.turn_the_page(&server, CHANNELS).await;
         }
-        let instant = chance.below(LATEST_KILL);
+        let instant = rng.below(LATEST_KILL);
         let told = Told(format!("round {round}, killed after {instant} ms of load"));
-        let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
+        let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         pause(instant).await;
-        load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Ended));
+        load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Revoked));
         server.process.kill().expect("killed");
         ledger = load.join().await;
         drop(server);
         server = Server::start(held(home.path())).await;
         (ledger.over, ledger.trouble) = (false, Trouble::None);
-        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut chance).await;
+        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut rng).await;
         drop(told);
     }
-    check(&server, &mut ledger, Which::All, Unknown::Open, &mut chance).await;
+    check(&server, &mut ledger, Which::All, Unknown::Open, &mut rng).await;
     signals::stop(&mut server).await;
     assert_store_is_sound(home.path());
 
@@ -58,7 +57,7 @@ async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_wh
 }
 
 fn with_journal(home: &Path) -> Command {
-    serve(home, &["--store", "sqlite:tegata.db", "--endings-log", "journal"])
+    serve(home, &["--store", "sqlite:tegata.db", "--revocation-journal", "journal"])
 }
 
 /// The same, held behind each line of the journal.

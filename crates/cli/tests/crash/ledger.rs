@@ -13,11 +13,11 @@ use tegata_token::claims::Claims;
 use tegata_token::id::Serial;
 use tegata_token::kind::Kind;
 
-use crate::chance::Chance;
 use crate::line::{self, Channel, FULL, Reader, With};
 use crate::process::Server;
 use crate::process::http::{Answer, Request};
 use crate::process::key::Key;
+use crate::random::Rng;
 
 /// A place in the order of what the clients saw.
 type Moment = u64;
@@ -33,7 +33,7 @@ pub(crate) struct Ledger {
     pub(crate) in_use: usize,
     pub(crate) tokens: Vec<Token>,
     /// Of this round.
-    pub(crate) endings: Vec<Ending>,
+    pub(crate) endings: Vec<RevocationTarget>,
     /// Issues of this round that were never answered.
     pub(crate) unanswered: Vec<Unanswered>,
     /// Channels that the clients made.
@@ -57,7 +57,7 @@ pub(crate) enum Trouble {
     /// Nothing: it comes.
     None,
     /// It is being ended: it may stay away.
-    Ended,
+    Revoked,
     /// Its disk fails: it may stay away, or say that the outcome is unknown.
     DiskFails,
 }
@@ -126,7 +126,7 @@ pub(crate) struct Unanswered {
 }
 
 /// An act that ends tokens.
-pub(crate) struct Ending {
+pub(crate) struct RevocationTarget {
     pub(crate) channel: usize,
     pub(crate) scope: Scope,
     asked: Moment,
@@ -152,9 +152,9 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Good,
-    Ended,
+    Revoked,
     /// Only because of this ending, which was never answered.
-    AsEnding(usize),
+    AsRevocation(usize),
     Either,
 }
 
@@ -164,10 +164,10 @@ pub(crate) struct Act {
     asked: Moment,
     /// Serials up to this one were handed out before.
     above: Serial,
-    what: What,
+    what: JournalEntry,
 }
 
-enum What {
+enum JournalEntry {
     Issue { kind: Kind, group: Option<&'static str>, idempotency: Option<String> },
     Reissue { delay: u32, spared: Option<String> },
     End(Scope),
@@ -227,23 +227,23 @@ impl Ledger {
     }
 
     /// What a client shall do next, if anything.
-    pub(crate) fn begin(&mut self, chance: &mut Chance) -> Option<(Act, Request)> {
+    pub(crate) fn begin(&mut self, rng: &mut Rng) -> Option<(Act, Request)> {
         if self.over {
             return None;
         }
         let (full_of_short_lived, full_of_v21) = (self.in_use, self.in_use + 1);
         let mixed = self.channels.len() - self.in_use - 2;
-        let channel = match chance.below(100) {
+        let channel = match rng.below(100) {
             0..20 => full_of_short_lived,
             20..40 => full_of_v21,
-            _ => self.in_use + 2 + chance.below(mixed),
+            _ => self.in_use + 2 + rng.below(mixed),
         };
         let asked = self.tick();
         let books = &mut self.channels[channel];
-        let mut what = books.choose(chance);
-        if let What::Issue { kind, idempotency, .. } = &mut what
+        let mut what = books.choose(rng);
+        if let JournalEntry::Issue { kind, idempotency, .. } = &mut what
             && *kind != Kind::Stateless
-            && chance.percent(25)
+            && rng.percent(25)
         {
             *idempotency = Some(format!("once-{asked}"));
         }
@@ -255,15 +255,21 @@ impl Ledger {
     fn request(&self, act: &Act) -> Request {
         let books = &self.channels[act.channel];
         match &act.what {
-            What::Issue { kind, group, idempotency } => {
+            JournalEntry::Issue { kind, group, idempotency } => {
                 books.issue(*kind, *group, idempotency.as_deref())
             }
-            What::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
-            What::End(Scope::Token(token)) => books.channel.revoke(&self.tokens[*token].text),
-            What::End(Scope::Group(group)) => books.channel.revocation(&json!({ "group": group })),
-            What::End(Scope::Kind(kind)) => books.channel.revocation(&json!({ "kind": kind })),
-            What::End(_) => books.channel.revocation(&json!({ "all": true })),
-            What::Create => {
+            JournalEntry::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
+            JournalEntry::End(Scope::Token(token)) => {
+                books.channel.revoke(&self.tokens[*token].text)
+            }
+            JournalEntry::End(Scope::Group(group)) => {
+                books.channel.revocation(&json!({ "group": group }))
+            }
+            JournalEntry::End(Scope::Kind(kind)) => {
+                books.channel.revocation(&json!({ "kind": kind }))
+            }
+            JournalEntry::End(_) => books.channel.revocation(&json!({ "all": true })),
+            JournalEntry::Create => {
                 let body = json!({ "name": "Made under load", "type": "mini-app" });
                 let path = format!("/providers/{}/channels", self.provider);
                 Request::admin("POST", &path, Some(&body))
@@ -286,17 +292,17 @@ impl Ledger {
             return;
         };
         let acknowledged = match &act.what {
-            What::Issue { .. } | What::End(Scope::Token(_)) => answer.status == 200,
+            JournalEntry::Issue { .. } | JournalEntry::End(Scope::Token(_)) => answer.status == 200,
             _ => answer.status == 201,
         };
         if !acknowledged {
             let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
             // Short-lived ones are refused where all places are another group's.
             let full = full
-                && matches!(act.what, What::Issue { .. })
+                && matches!(act.what, JournalEntry::Issue { .. })
                 && self.channels[act.channel].use_ != Use::FullOfShortLived;
             // A group that had no token yet is unknown.
-            let of_group = matches!(act.what, What::End(Scope::Group(_)));
+            let of_group = matches!(act.what, JournalEntry::End(Scope::Group(_)));
             let unknown =
                 answer.status == 404 && of_group && answer.text().contains("no such group");
             assert!(
@@ -311,21 +317,31 @@ impl Ledger {
         *self.figures.acknowledged.entry(name).or_default() += 1;
         let Act { channel, asked, above, what } = act;
         match what {
-            What::Issue { idempotency, .. } => {
+            JournalEntry::Issue { idempotency, .. } => {
                 self.hold(channel, answer, [asked, answered], above, idempotency);
             }
-            What::Reissue { spared, .. } => {
+            JournalEntry::Reissue { spared, .. } => {
                 let id = self.hold(channel, answer, [asked, answered], above, None);
                 let new = Some(id);
                 self.channels[channel].current.clone_from(&new);
                 self.channels[channel].reissuing = false;
                 let scope = Scope::LongLivedBut { new, spared };
-                self.endings.push(Ending { channel, scope, asked, answered: Some(answered) });
+                self.endings.push(RevocationTarget {
+                    channel,
+                    scope,
+                    asked,
+                    answered: Some(answered),
+                });
             }
-            What::End(scope) => {
-                self.endings.push(Ending { channel, scope, asked, answered: Some(answered) });
+            JournalEntry::End(scope) => {
+                self.endings.push(RevocationTarget {
+                    channel,
+                    scope,
+                    asked,
+                    answered: Some(answered),
+                });
             }
-            What::Create => {
+            JournalEntry::Create => {
                 let id = answer.json()["channel_id"].as_str().expect("a channel id").to_owned();
                 self.made.push(id);
             }
@@ -335,19 +351,19 @@ impl Ledger {
     fn enter_unanswered(&mut self, act: Act) {
         let Act { channel, asked, above, what } = act;
         match what {
-            What::Issue { kind, group, idempotency } => {
+            JournalEntry::Issue { kind, group, idempotency } => {
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
             }
-            What::Reissue { spared, .. } => {
+            JournalEntry::Reissue { spared, .. } => {
                 let (kind, group, idempotency) = (Kind::LongLived, None, None);
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
                 let scope = Scope::LongLivedBut { new: None, spared };
-                self.endings.push(Ending { channel, scope, asked, answered: None });
+                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
             }
-            What::End(scope) => {
-                self.endings.push(Ending { channel, scope, asked, answered: None });
+            JournalEntry::End(scope) => {
+                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
             }
-            What::Create => {}
+            JournalEntry::Create => {}
         }
     }
 
@@ -394,7 +410,7 @@ impl Ledger {
     pub(crate) fn verdict(&self, number: usize, evictable: bool, settled: bool) -> Verdict {
         let token = &self.tokens[number];
         if !token.fresh && !token.good {
-            return Verdict::Ended;
+            return Verdict::Revoked;
         }
         let mut verdict = if evictable { Verdict::Either } else { Verdict::Good };
         let endings = self.endings.iter().enumerate();
@@ -403,16 +419,16 @@ impl Ledger {
             let after = ending.answered.is_some_and(|answered| answered < token.asked);
             verdict = match (ending.answered, verdict) {
                 _ if after => verdict,
-                (Some(_), _) if before => return Verdict::Ended,
+                (Some(_), _) if before => return Verdict::Revoked,
                 (None, _) if settled => verdict,
-                (None, Verdict::Good) if before => Verdict::AsEnding(at),
+                (None, Verdict::Good) if before => Verdict::AsRevocation(at),
                 _ => Verdict::Either,
             };
         }
         verdict
     }
 
-    fn covers(&self, ending: &Ending, number: usize) -> bool {
+    fn covers(&self, ending: &RevocationTarget, number: usize) -> bool {
         let token = &self.tokens[number];
         let is = |id: &Option<String>| id.as_ref().is_some_and(|id| *id == token.id());
         ending.channel == token.channel
@@ -468,44 +484,44 @@ impl Books {
         }
     }
 
-    fn choose(&mut self, chance: &mut Chance) -> What {
-        let issue = |kind, group| What::Issue { kind, group, idempotency: None };
+    fn choose(&mut self, rng: &mut Rng) -> JournalEntry {
+        let issue = |kind, group| JournalEntry::Issue { kind, group, idempotency: None };
         match self.use_ {
             Use::FullOfShortLived => issue(Kind::ShortLived, None),
-            Use::FullOfV21 if chance.percent(55) => issue(Kind::V21, None),
-            Use::FullOfV21 => self.end_one(chance).unwrap_or_else(|| issue(Kind::V21, None)),
+            Use::FullOfV21 if rng.percent(55) => issue(Kind::V21, None),
+            Use::FullOfV21 => self.end_one(rng).unwrap_or_else(|| issue(Kind::V21, None)),
             Use::Mixed => {
-                let group = chance.percent(40).then(|| chance.of(&GROUPS));
-                match chance.below(100) {
+                let group = rng.percent(40).then(|| rng.of(&GROUPS));
+                match rng.below(100) {
                     0..20 => issue(Kind::ShortLived, group),
                     20..42 => issue(Kind::V21, group),
                     42..56 => issue(Kind::Stateless, group),
-                    56..80 => self.end_one(chance).unwrap_or_else(|| issue(Kind::Stateless, group)),
+                    56..80 => self.end_one(rng).unwrap_or_else(|| issue(Kind::Stateless, group)),
                     80..90 if !self.reissuing => {
                         self.reissuing = true;
-                        let delay = chance.of(&[0, 0, 3600]);
+                        let delay = rng.of(&[0, 0, 3600]);
                         let spared = self.current.clone().filter(|_| delay > 0);
-                        What::Reissue { delay, spared }
+                        JournalEntry::Reissue { delay, spared }
                     }
                     80..90 => issue(Kind::ShortLived, group),
-                    90..94 => What::End(Scope::Group(chance.of(&GROUPS))),
+                    90..94 => JournalEntry::End(Scope::Group(rng.of(&GROUPS))),
                     94..97 => {
                         let kinds = [Kind::V21, Kind::ShortLived, Kind::Stateless, Kind::LongLived];
-                        What::End(Scope::Kind(chance.of(&kinds)))
+                        JournalEntry::End(Scope::Kind(rng.of(&kinds)))
                     }
-                    97 => What::End(Scope::All),
-                    _ => What::Create,
+                    97 => JournalEntry::End(Scope::All),
+                    _ => JournalEntry::Create,
                 }
             }
         }
     }
 
-    fn end_one(&mut self, chance: &mut Chance) -> Option<What> {
+    fn end_one(&mut self, rng: &mut Rng) -> Option<JournalEntry> {
         if self.revocable.is_empty() {
             return None;
         }
-        let at = chance.below(self.revocable.len());
-        Some(What::End(Scope::Token(self.revocable.swap_remove(at))))
+        let at = rng.below(self.revocable.len());
+        Some(JournalEntry::End(Scope::Token(self.revocable.swap_remove(at))))
     }
 }
 
@@ -519,7 +535,7 @@ impl Token {
     }
 }
 
-impl What {
+impl JournalEntry {
     fn name(&self) -> &'static str {
         match self {
             Self::Issue { kind, .. } => kind.name(),

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 
-use crate::chance::Chance;
 use crate::ledger::{Ledger, Trouble};
 use crate::process::http::Connection;
+use crate::random::Rng;
 
 /// The clients of one server, until it or they end.
 pub(crate) struct Load {
@@ -20,10 +20,10 @@ impl Load {
         address: SocketAddr,
         ledger: Ledger,
         clients: usize,
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Self {
         let ledger = Arc::new(Mutex::new(ledger));
-        let clients = (0..clients).map(|_| client(address, ledger.clone(), chance.fork()));
+        let clients = (0..clients).map(|_| client(address, ledger.clone(), rng.fork()));
         Self { clients: clients.collect(), ledger }
     }
 
@@ -45,7 +45,7 @@ impl Load {
     }
 }
 
-async fn client(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, mut chance: Chance) {
+async fn client(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, mut rng: Rng) {
     let enter = || ledger.lock().expect("no other client has failed");
     let mut kept = None;
     loop {
@@ -59,7 +59,7 @@ async fn client(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, mut chance: Cha
                 }
             },
         };
-        let Some((act, request)) = enter().begin(&mut chance) else { return };
+        let Some((act, request)) = enter().begin(&mut rng) else { return };
         let sent = connection.send(request.bytes()).await.is_ok();
         let answer = if sent { connection.answer().await.ok() } else { None };
         enter().end(act, sent, answer.as_ref());

@@ -5,7 +5,6 @@
 //! `TEGATA_LONG=1` kills ten times as often; `TEGATA_SEED` repeats the choices
 //! of a run (not the scheduling of the machine).
 
-mod chance;
 mod check;
 mod disk;
 mod journal;
@@ -15,6 +14,7 @@ mod line;
 mod load;
 #[path = "../process/mod.rs"]
 mod process;
+mod random;
 mod second;
 mod signals;
 
@@ -22,11 +22,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use chance::Chance;
 use check::{Unknown, Which, check};
 use ledger::{Ledger, Trouble};
 use load::Load;
 use process::{Server, serve};
+use random::Rng;
 
 /// How many clients ask at once.
 const CLIENTS: usize = 12;
@@ -40,7 +40,7 @@ const LATEST_KILL: usize = 400;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_under_load_loses_nothing_acknowledged_and_undoes_no_revocation() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 1_000 } else { 100 };
-    let mut chance = announced_chance("kills");
+    let mut rng = announced_rng("kills");
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let mut ledger = Ledger::open(&server).await;
@@ -48,20 +48,20 @@ async fn a_kill_under_load_loses_nothing_acknowledged_and_undoes_no_revocation()
         if round % PAGE == 0 {
             ledger.turn_the_page(&server, CHANNELS).await;
         }
-        let instant = chance.below(LATEST_KILL);
+        let instant = rng.below(LATEST_KILL);
         let told = Told(format!("round {round}, killed after {instant} ms of load"));
-        let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
+        let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         pause(instant).await;
-        load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Ended));
+        load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Revoked));
         server.process.kill().expect("killed");
         ledger = load.join().await;
         drop(server);
         server = Server::start(serve(home.path(), &[])).await;
         (ledger.over, ledger.trouble) = (false, Trouble::None);
-        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut chance).await;
+        check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut rng).await;
         drop(told);
     }
-    check(&server, &mut ledger, Which::All, Unknown::Open, &mut chance).await;
+    check(&server, &mut ledger, Which::All, Unknown::Open, &mut rng).await;
     signals::stop(&mut server).await;
     assert_store_is_sound(home.path());
 
@@ -83,10 +83,10 @@ fn assert_store_is_sound(home: &Path) {
 }
 
 /// A stream of choices, whose seed is printed at once.
-fn announced_chance(name: &str) -> Chance {
-    let seed = Chance::seed();
+fn announced_rng(name: &str) -> Rng {
+    let seed = Rng::seed();
     say(&format!("{name}: TEGATA_SEED={seed}"));
-    Chance::new(seed)
+    Rng::new(seed)
 }
 
 /// Prints the figures; answers how many acts were acknowledged and in flight.

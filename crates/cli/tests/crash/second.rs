@@ -72,7 +72,7 @@ async fn a_second_process_is_refused_where_the_lock_beside_the_store_was_removed
     };
     // Nor is any command that needs the store for itself let in.
     for words in [
-        &["recover", "--store", "sqlite:tegata.db", "--end-everything"][..],
+        &["recover", "--store", "sqlite:tegata.db", "--revoke-everything"][..],
         &["migrate", "--store", "sqlite:tegata.db"],
     ] {
         fs::remove_file(home.path().join("tegata.db.lock")).expect("removed");

@@ -9,7 +9,7 @@ use crate::line::{Channel, With, is_good, token_in, verify};
 use crate::load::Load;
 use crate::process::http::{Connection, Request};
 use crate::process::{Server, serve};
-use crate::{CHANNELS, CLIENTS, announced_chance, assert_store_is_sound, pause, tell};
+use crate::{CHANNELS, CLIENTS, announced_rng, assert_store_is_sound, pause, tell};
 
 /// How long the process may take to end, in milliseconds.
 const LONGEST_STOP: usize = 10_000;
@@ -19,16 +19,16 @@ const LATE: usize = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_answers_what_was_accepted_and_loses_nothing() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 50 } else { 6 };
-    let mut chance = announced_chance("stops");
+    let mut rng = announced_rng("stops");
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let mut ledger = Ledger::open(&server).await;
     for _ in 0..rounds {
         ledger.turn_the_page(&server, CHANNELS).await;
         let (channel, late) = begin_late(&server, &ledger).await;
-        let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
-        pause(50 + chance.below(300)).await;
-        load.with(|ledger| ledger.trouble = Trouble::Ended);
+        let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
+        pause(50 + rng.below(300)).await;
+        load.with(|ledger| ledger.trouble = Trouble::Revoked);
         send(&server.process, "TERM");
         while Connection::open(server.address()).await.is_ok() {
             pause(5).await;
@@ -41,7 +41,7 @@ async fn sigterm_under_load_answers_what_was_accepted_and_loses_nothing() {
         server = Server::start(serve(home.path(), &[])).await;
         ledger.trouble = Trouble::None;
         // What was accepted was answered: so what was not answered did not happen.
-        check(&server, &mut ledger, Which::Touched, Unknown::Undone, &mut chance).await;
+        check(&server, &mut ledger, Which::Touched, Unknown::Undone, &mut rng).await;
         for token in &tokens {
             assert!(is_good(&server.ask(&verify(token)).await), "of {}", channel.id);
         }
@@ -54,14 +54,14 @@ async fn sigterm_under_load_answers_what_was_accepted_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_frozen_for_seconds_loses_nothing() {
-    let mut chance = announced_chance("freezes");
+    let mut rng = announced_rng("freezes");
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let mut ledger = Ledger::open(&server).await;
     ledger.turn_the_page(&server, CHANNELS).await;
     let rounds = 2;
     for _ in 0..rounds {
-        let load = Load::start(server.address(), ledger, CLIENTS, &mut chance);
+        let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         pause(200).await;
         send(&server.process, "STOP");
         pause(3_000).await;
@@ -71,12 +71,12 @@ async fn a_process_that_is_frozen_for_seconds_loses_nothing() {
         // Nobody was cut off: a client that was would have failed.
         ledger = load.join().await;
         ledger.over = false;
-        check(&server, &mut ledger, Which::Touched, Unknown::Undone, &mut chance).await;
+        check(&server, &mut ledger, Which::Touched, Unknown::Undone, &mut rng).await;
     }
     server.process.kill().expect("killed");
     drop(server);
     server = Server::start(serve(home.path(), &[])).await;
-    check(&server, &mut ledger, Which::All, Unknown::Undone, &mut chance).await;
+    check(&server, &mut ledger, Which::All, Unknown::Undone, &mut rng).await;
     tell("freezes", rounds, &ledger);
 }
 

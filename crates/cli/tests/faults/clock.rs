@@ -119,7 +119,7 @@ async fn a_clock_that_was_wrong_by_a_year_once_can_be_put_right() {
     assert!(seconds_left(&server, &ahead).await.is_some());
     stop(&mut server).await;
     drop(server);
-    let recover = ["recover", "--store", "sqlite:tegata.db", "--end-everything", "--set-clock"];
+    let recover = ["recover", "--store", "sqlite:tegata.db", "--revoke-everything", "--set-clock"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
     let done = command.args(recover).current_dir(home.path()).output().expect("it runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -66,7 +66,7 @@ fn run(program: &str, words: &[&str], folder: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_issuing_and_nothing_else_and_is_forgiven_once_there_is_room() {
     let small = Small::mount();
-    let mut server = Server::start(serve(small.path(), &["--least-free-disk", "0"])).await;
+    let mut server = Server::start(serve(small.path(), &["--min-free-disk", "0"])).await;
     let channel = channel(&server).await;
     let old = token_in(&server.ask(&channel.issue_short_lived(Default::default())).await);
     let filler = small.fill();
@@ -125,7 +125,7 @@ pub(crate) async fn readiness_becomes(server: &Server, status: u16) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_read_only_disk_it_does_not_start_and_says_why() {
     let small = Small::mount();
-    let mut server = Server::start(serve(small.path(), &["--least-free-disk", "0"])).await;
+    let mut server = Server::start(serve(small.path(), &["--min-free-disk", "0"])).await;
     stop(&mut server).await;
     drop(server);
     small.read_only();
@@ -206,14 +206,15 @@ async fn a_flipped_bit_never_wakes_a_revoked_token() {
 /// Every third bit or so of where the file says what was ended.
 fn bits_of_facts(file: &Path, whole: &[u8]) -> Vec<u64> {
     let store = rusqlite::Connection::open(file).expect("the store");
-    let facts: String =
-        store.query_row("SELECT facts FROM channel_facts", [], |row| row.get(0)).expect("facts");
+    let revocations: String = store
+        .query_row("SELECT revocations FROM channel_revocations", [], |row| row.get(0))
+        .expect("revocations");
     let at = whole
-        .windows(facts.len())
-        .position(|window| window == facts.as_bytes())
+        .windows(revocations.len())
+        .position(|window| window == revocations.as_bytes())
         .expect("the facts stand in the file");
     let step = if std::env::var_os("TEGATA_LONG").is_some() { 3 } else { 41 };
-    (at * 8..(at + facts.len()) * 8).step_by(step).map(|bit| bit as u64).collect()
+    (at * 8..(at + revocations.len()) * 8).step_by(step).map(|bit| bit as u64).collect()
 }
 
 fn flip(file: &Path, bit: u64) {

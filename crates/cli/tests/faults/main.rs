@@ -9,8 +9,8 @@
 mod clock;
 mod cold;
 mod disk;
-mod endings;
 mod hang;
+mod journal;
 #[path = "../process/line.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod line;

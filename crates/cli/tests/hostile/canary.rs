@@ -96,7 +96,8 @@ impl Watched {
         let collectors = secrets.fresh("the collector's key");
         let collector = Collector::start(Mood::Takes).await;
         let url = collector.url();
-        let mut command = serve(home, &["--endings-log", "endings.log", "--otlp-endpoint", &url]);
+        let mut command =
+            serve(home, &["--revocation-journal", "endings.log", "--otlp-endpoint", &url]);
         command.env("TEGATA_LOG", "trace").env("TEGATA_LOG_FORMAT", format);
         command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-api-key={collectors}"));
         // No span may be lost of those that are to be searched.

@@ -110,7 +110,7 @@ impl World {
             assert_eq!(answer.status, 200, "a precious token is lost: {}", answer.text());
         }
         let metrics = self.server.ask(&Request::new("GET", "/metrics", &[], "")).await.text();
-        assert!(metrics.contains("tegata_bugs_total 0\n"), "{metrics}");
+        assert!(metrics.contains("tegata_internal_errors_total 0\n"), "{metrics}");
     }
 
     /// The memory of the server's process, in KiB.

@@ -43,7 +43,7 @@ impl Home {
     }
 
     fn command(&self) -> Command {
-        let words = ["--dev", "--store", "sqlite:tegata.db", "--endings-log", "endings.log"];
+        let words = ["--dev", "--store", "sqlite:tegata.db", "--revocation-journal", "endings.log"];
         serve(self.0.path(), &words)
     }
 
@@ -250,7 +250,7 @@ async fn an_older_state_comes_back(back: Back) {
         }
     }
     let said = home.refused();
-    assert!(said.contains("--replay") && said.contains("--end-everything"), "{said}");
+    assert!(said.contains("--replay") && said.contains("--revoke-everything"), "{said}");
     let recover = ["recover", "--replay", "endings.log"];
     home.tegata(&[&recover[..], &["--dry-run"]].concat());
     home.refused();
@@ -302,7 +302,7 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
     let all = Request::admin("POST", "/revocations", Some(&json!({ "all": true })));
     ok(&server.ask(&all).await);
     stop(server);
-    let nobody_lives = async |server: &Server| {
+    let none_active = async |server: &Server| {
         for token in scene.ended.iter().map(|(_, token)| token).chain(&scene.kept) {
             assert!(!good(server, token).await);
         }
@@ -310,7 +310,7 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
     home.tegata(&["restore", "old.db"]);
     home.tegata(&["recover", "--replay", "endings.log"]);
     let server = home.start().await;
-    nobody_lives(&server).await;
+    none_active(&server).await;
     let shop = &scene.channels[2];
     let second = token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
     assert!(good(&server, &second).await);
@@ -318,9 +318,9 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
 
     home.tegata(&["restore", "old.db"]);
     home.refused();
-    home.tegata(&["recover", "--end-everything", "--endings-log", "endings.log"]);
+    home.tegata(&["recover", "--revoke-everything", "--revocation-journal", "endings.log"]);
     let server = home.start().await;
-    nobody_lives(&server).await;
+    none_active(&server).await;
     assert!(!good(&server, &second).await);
     stop(server);
 }
@@ -329,12 +329,12 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
 async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
     let home = Home::new();
     stop(home.start().await);
-    let mark = fs::read(home.path("tegata.db.mark")).expect("it works");
+    let guard = fs::read(home.path("tegata.db.mark")).expect("it works");
     fs::remove_file(home.path("tegata.db.mark")).expect("it works");
     assert!(home.refused().contains("its mark is not there"));
     fs::write(home.path("tegata.db.mark"), "{").expect("it works");
     assert!(home.refused().contains("its mark cannot be read"));
-    fs::write(home.path("tegata.db.mark"), mark).expect("it works");
+    fs::write(home.path("tegata.db.mark"), guard).expect("it works");
     stop(home.start().await);
     fs::rename(home.path("tegata.db"), home.path("elsewhere.db")).expect("it works");
     assert!(home.refused().contains("this one is new"));

@@ -9,16 +9,16 @@ use serde_json::Value;
 use std::fs;
 
 /// A server whose audit was sealed, and a token that its store knows for a minute.
-async fn sealed(home: &Home) -> (Server, Channel, String) {
+async fn wrapped(home: &Home) -> (Server, Channel, String) {
     let server = home.start().await;
     let provider = line::provider(&server).await;
     let shop = Channel::create(&server, &provider, &Key::generate()).await;
     let token = token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
     pass(&server, 60).await;
     let url = format!("http://{}", server.address());
-    let sealed = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
+    let wrapped = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
     for _ in 0..600 {
-        if sealed() {
+        if wrapped() {
             return (server, shop, token);
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -51,7 +51,7 @@ const REPLAY: [&str; 3] = ["recover", "--replay", "endings.log"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_whose_master_key_is_lost_goes_on_with_a_new_one() {
     let home = Home::new();
-    let (server, shop, token) = sealed(&home).await;
+    let (server, shop, token) = wrapped(&home).await;
     stop(server);
     fs::remove_file(home.path("master.key")).expect("it was there");
     assert!(home.refused().contains("tegata recover"));
@@ -69,7 +69,7 @@ async fn a_store_whose_master_key_is_lost_goes_on_with_a_new_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
     let home = Home::new();
-    let (server, shop, token) = sealed(&home).await;
+    let (server, shop, token) = wrapped(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     home.tegata(&["master-key", "rotate"]);
@@ -81,11 +81,11 @@ async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_is_brought_back_twice_begins_another_life_each_time() {
     let home = Home::new();
-    let (server, shop, token) = sealed(&home).await;
+    let (server, shop, token) = wrapped(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     let mut lives = Vec::new();
-    for how in [&REPLAY[..], &REPLAY[..], &["recover", "--end-everything"]] {
+    for how in [&REPLAY[..], &REPLAY[..], &["recover", "--revoke-everything"]] {
         home.tegata(&["restore", "backup.db"]);
         lives.push(home.tegata(how)["epoch"].as_u64());
         if how == REPLAY {
@@ -98,7 +98,7 @@ async fn a_backup_that_is_brought_back_twice_begins_another_life_each_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recovery_with_the_same_master_key_keeps_the_seals() {
     let home = Home::new();
-    let (server, shop, token) = sealed(&home).await;
+    let (server, shop, token) = wrapped(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     home.tegata(&["restore", "backup.db"]);

@@ -128,8 +128,8 @@ async fn comes_to_its_end(server: &Server, provider: &str) -> usize {
             return seen;
         }
         let figure = |name: &str| row["ending"][name].as_u64().expect("a number");
-        assert!(figure("channels_left") <= left && figure("tokens_ended") >= ended, "{row}");
-        (left, ended) = (figure("channels_left"), figure("tokens_ended"));
+        assert!(figure("channels_left") <= left && figure("tokens_revoked") >= ended, "{row}");
+        (left, ended) = (figure("channels_left"), figure("tokens_revoked"));
         seen += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

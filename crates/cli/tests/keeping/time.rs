@@ -49,7 +49,7 @@ async fn good(server: &Server, token: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again() {
     let home = Home::new();
-    let server = start(&home, &["--keep-ended-days", "2"]).await;
+    let server = start(&home, &["--token-retention-days", "2"]).await;
     let channel = channel(&server).await;
     let mut tokens = Vec::new();
     for _ in 0..12 {
@@ -69,7 +69,7 @@ async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again(
         assert_eq!(good(&server, token).await, number >= 10, "token {number}");
     }
     stop(server);
-    let server = start(&home, &["--keep-ended-days", "2"]).await;
+    let server = start(&home, &["--token-retention-days", "2"]).await;
     for (number, token) in tokens.iter().enumerate() {
         assert_eq!(good(&server, token).await, number >= 10, "token {number}, after a restart");
     }
@@ -114,7 +114,7 @@ async fn a_retired_key_leaves_the_jwks_after_thirty_days_and_what_it_signed_live
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() {
     let home = Home::new();
-    let server = start(&home, &["--audit-days", "2"]).await;
+    let server = start(&home, &["--audit-retention-days", "2"]).await;
     let channel = channel(&server).await;
     let revoke = async |server: &Server, reason: &str| {
         ok(&server.ask(&channel.revocation(&json!({ "all": true, "reason": reason }))).await);
@@ -136,7 +136,7 @@ async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() 
     let report = get(&server, "/audit/verify").await;
     assert!(report["ok"] == true && report["kept_from"].as_u64() > Some(1), "{report}");
     stop(server);
-    let server = start(&home, &["--audit-days", "2"]).await;
+    let server = start(&home, &["--audit-retention-days", "2"]).await;
     pass(&server, 40 * DAY).await;
     let told = acts(&server).await;
     assert!(!told.contains("of the second day"), "{told}");

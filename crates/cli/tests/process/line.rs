@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tegata_token::claims::Claims;
 use tegata_token::key::VerifyingKey;
-use tegata_token::kind::{Form, Kind};
+use tegata_token::kind::{Kind, WireForm};
 use tegata_token::wire::Unverified;
 
 use crate::process::Server;
@@ -206,7 +206,7 @@ fn post(path: &str, headers: &[(&str, &str)], form: &str) -> Request {
 }
 
 fn is_opaque(token: &str) -> bool {
-    let known = |form| matches!(form, Form::Opaque(prefix) if token.starts_with(prefix));
+    let known = |form| matches!(form, WireForm::Opaque(prefix) if token.starts_with(prefix));
     Kind::all().any(|kind| known(kind.form()))
 }
 

@@ -171,8 +171,8 @@ async fn under_the_law_of_2020_short_and_long_lived_race_for_thirty_places_in_al
     let field = Field::open().await;
     for _ in 0..field.rounds() {
         let channel = field.channel().await;
-        let law = json!({ "law": "legacy-2020" });
-        let patch = Request::admin("PATCH", &format!("/channels/{}", channel.id), Some(&law));
+        let rules = json!({ "rules": "legacy-2020" });
+        let patch = Request::admin("PATCH", &format!("/channels/{}", channel.id), Some(&rules));
         assert_eq!(field.server.ask(&patch).await.status, 200);
         let requests = (0..CROWD / 2).flat_map(|_| {
             [channel.issue_short_lived(With::default()), channel.reissue_long_lived(0)]

@@ -297,9 +297,9 @@ fn invalid_request(description: &str) -> Value {
 /// The body of the answer that the SDK took for an error, with this status.
 async fn refused<T: Debug>(answer: Result<T, Error>, status: u16) -> Value {
     match answer {
-        Err(Error::Api(refusal)) => {
-            let code = refusal.code;
-            let body = refusal.body.collect().await.expect("a whole body").to_bytes();
+        Err(Error::Api(denied)) => {
+            let code = denied.code;
+            let body = denied.body.collect().await.expect("a whole body").to_bytes();
             let text = String::from_utf8_lossy(&body);
             assert_eq!(code, status, "{text}");
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))

@@ -3,13 +3,13 @@
 //! and is gone by itself; an assertion key by asking for the list of key ids.
 
 use super::{
-    config::{Channel, Config},
-    disk::{self, Owner},
+    config::{ChannelConfig, Config},
+    disk::{self, FileOwner},
     shared,
     state::Folder,
 };
 use crate::{
-    call::{Client, Failure, Proof, With},
+    call::{Client, ClientAuthentication, Failure, With},
     wanted::Wanted,
 };
 use rustix::fs::{Access, access};
@@ -55,7 +55,7 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
         }
     }
     for (number, sink) in config.sinks.iter().enumerate() {
-        let owner = sink.owner.as_deref().map(Owner::find).transpose();
+        let owner = sink.owner.as_deref().map(FileOwner::find).transpose();
         let outcome = owner.and_then(|_| {
             let Some(path) = sink.path.as_deref() else { return Ok(()) };
             disk::present(path).map_err(|what| format!("{}: {what}", path.display()))?;
@@ -71,7 +71,7 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
 
 async fn credentials(
     config: &Config,
-    channel: &Channel,
+    channel: &ChannelConfig,
     client: &Client,
     now: UnixTime,
     all: &mut Vec<Finding>,
@@ -92,7 +92,7 @@ async fn credentials(
         all.push(asked(&about, outcome.map(good)));
     }
     if let Some(secret) = &found.secret {
-        let proof = Proof::Secret(channel.id, secret);
+        let proof = ClientAuthentication::Secret(channel.id, secret);
         let outcome = client.issue_stateless(&proof, With::default()).await;
         all.push(asked(&about, outcome.map(|_| "the secret is good".to_owned())));
     }

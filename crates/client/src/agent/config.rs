@@ -13,7 +13,7 @@ use std::{
 use tegata_system::file;
 use tegata_token::{
     id::{ChannelId, Group},
-    kind::{Kind, Life},
+    kind::{Kind, Lifetime},
     time::DAY,
 };
 
@@ -46,13 +46,13 @@ pub struct Config {
     pub look_seconds: u32,
     /// Who tokens are for.
     #[serde(default, rename = "channel")]
-    pub channels: Vec<Channel>,
+    pub channels: Vec<ChannelConfig>,
     /// The tokens to keep fresh.
     #[serde(default, rename = "token")]
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<TokenConfig>,
     /// Where to put them.
     #[serde(default, rename = "sink")]
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<SinkConfig>,
     /// Who may ask for them over HTTP.
     #[serde(default, rename = "caller")]
     pub callers: Vec<Caller>,
@@ -65,7 +65,7 @@ pub struct Config {
 /// that a credential that was replaced is found without a restart.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Channel {
+pub struct ChannelConfig {
     /// Its id.
     pub id: ChannelId,
     /// File with the private assertion key: a JWK or PEM.
@@ -83,7 +83,7 @@ pub struct Channel {
 /// A token to keep fresh.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Token {
+pub struct TokenConfig {
     /// What it is called here.
     pub name: Group,
     /// For which channel.
@@ -101,7 +101,7 @@ pub struct Token {
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// One token and nothing else.
-    Token,
+    TokenConfig,
     /// `NAME=token`, a line each.
     Env,
     /// An object with one member for each token.
@@ -113,7 +113,7 @@ pub enum Format {
 /// A place that tokens are put to, and who is told.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sink {
+pub struct SinkConfig {
     /// Which tokens.
     pub tokens: Vec<Group>,
     /// The file, replaced as a whole; without one somebody is only told.
@@ -217,7 +217,7 @@ fn audience() -> String {
     key::AUDIENCE.to_owned()
 }
 fn plain() -> Format {
-    Format::Token
+    Format::TokenConfig
 }
 fn a_minute() -> u32 {
     60
@@ -277,15 +277,15 @@ impl Config {
 
     /// The channel of this id.
     #[must_use]
-    pub fn channel(&self, id: ChannelId) -> Option<&Channel> {
+    pub fn channel(&self, id: ChannelId) -> Option<&ChannelConfig> {
         self.channels.iter().find(|it| it.id == id)
     }
 
     /// The kind of a token: as set, or else stateless where nothing is kept over a
     /// restart, which would cost a token each time; or else what there is proof for.
     #[must_use]
-    pub fn kind(&self, token: &Token) -> Kind {
-        let has_key = || self.channel(token.channel).is_some_and(Channel::has_key);
+    pub fn kind(&self, token: &TokenConfig) -> Kind {
+        let has_key = || self.channel(token.channel).is_some_and(ChannelConfig::has_key);
         match token.kind {
             Some(kind) => kind,
             None if token.lifetime.is_some() => Kind::V21,
@@ -297,7 +297,7 @@ impl Config {
 
     /// What a token's entry asks for.
     #[must_use]
-    pub fn wanted(&self, token: &Token) -> Wanted {
+    pub fn wanted(&self, token: &TokenConfig) -> Wanted {
         let usual = if self.state.is_some() { longest() } else { NOT_KEPT };
         Wanted {
             channel: token.channel,
@@ -308,7 +308,7 @@ impl Config {
     }
 }
 
-impl Channel {
+impl ChannelConfig {
     fn has_key(&self) -> bool {
         self.key_file.is_some() || self.key_env.is_some()
     }
@@ -318,7 +318,7 @@ impl Channel {
     }
 }
 
-impl Sink {
+impl SinkConfig {
     /// What it is called in logs and health.
     #[must_use]
     pub fn label(&self, number: usize) -> String {
@@ -361,8 +361,8 @@ pub fn told(error: &toml::de::Error, text: &str) -> String {
 
 fn longest() -> i64 {
     match Kind::V21.life() {
-        Life::AskedFor { longest } => longest,
-        Life::Fixed(_) => 30 * DAY,
+        Lifetime::Requested { longest } => longest,
+        Lifetime::Fixed(_) => 30 * DAY,
     }
 }
 

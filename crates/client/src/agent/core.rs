@@ -3,27 +3,27 @@
 //! elsewhere, so that a month can be played in a second, and nothing in here blocks.
 
 use super::{
-    config::{Channel, Config, Watched},
+    config::{ChannelConfig, Config, Watched},
+    notification::Notification,
     saves::Saves,
     sink::Sink,
-    state::{Folder, Held, Kept, Saving},
-    target::{Act, Change, Outcome, Target},
-    telling::Telling,
+    state::{Folder, HeldToken, Kept, Saving},
+    target::{Answer, Target, TargetChange, TargetRequest},
     watch::Watch,
     writing::{Writing, Written},
 };
 use crate::{
     call::{Failure, Verified},
-    renewal::Chance,
+    renewal::Jitter,
     wanted::Wanted,
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{id::Group, time::UnixTime};
 
 /// Where the agent gets its chance from.
-pub trait Dice: Send {
+pub trait RandomSource: Send {
     /// A number from 0 to below 1.
-    fn chance(&mut self) -> Chance;
+    fn jitter(&mut self) -> Jitter;
     /// Any number.
     fn number(&mut self) -> u64;
 }
@@ -31,29 +31,29 @@ pub trait Dice: Send {
 /// All that the agent knows.
 pub struct Core {
     targets: Vec<Target>,
-    channels: Vec<Channel>,
+    channels: Vec<ChannelConfig>,
     sinks: Vec<Sink>,
     watched: Vec<Watch>,
     folder: Option<Folder>,
     saves: Saves,
     warnings: Vec<String>,
     skew: Option<i64>,
-    dice: Box<dyn Dice>,
+    random: Box<dyn RandomSource>,
 }
 
 /// Something to be done outside, whose end is told to [`Core::done`].
 #[derive(Debug)]
 pub enum Order {
     /// An act for a target, with its channel.
-    Act {
+    TargetRequest {
         /// Which target.
         target: usize,
         /// What it asks for.
         wanted: Wanted,
         /// Whose credentials to use.
-        channel: Channel,
+        channel: ChannelConfig,
         /// What to do.
-        act: Act,
+        act: TargetRequest,
     },
     /// Check a watched token.
     Look {
@@ -67,7 +67,7 @@ pub enum Order {
         /// Of which sink.
         sink: usize,
         /// Whom.
-        telling: Telling,
+        notification: Notification,
     },
     /// Work on a file.
     File(FileOrder),
@@ -123,19 +123,19 @@ impl FileOrder {
 
     /// What it is for.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Errand {
         match self {
-            Self::Write { sink, .. } => Place::Write(*sink),
-            Self::Save { target, .. } => Place::Save(*target),
+            Self::Write { sink, .. } => Errand::Write(*sink),
+            Self::Save { target, .. } => Errand::Save(*target),
         }
     }
 }
 
 /// What an order is for: to say that it has not returned in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Errand {
     /// The credentials for an act of this target.
-    Act(usize),
+    TargetRequest(usize),
     /// The file of this watched token.
     Look(usize),
     /// Telling of a change of this sink.
@@ -149,8 +149,8 @@ pub enum Place {
 /// How an order ended.
 #[derive(Debug)]
 pub enum Done {
-    /// Of [`Order::Act`].
-    Act(usize, Outcome),
+    /// Of [`Order::TargetRequest`].
+    TargetRequest(usize, Answer),
     /// Of [`Order::Look`].
     Look(usize, Result<Verified, Failure>),
     /// Of [`Order::Tell`].
@@ -169,7 +169,7 @@ impl Core {
     /// Begins with what was kept, or with nothing; reads it from the disk. That the folder for it cannot be
     /// used is no reason not to keep tokens fresh, but one for a warning.
     #[must_use]
-    pub fn new(config: &Config, now: UnixTime, mut dice: Box<dyn Dice>) -> Self {
+    pub fn new(config: &Config, now: UnixTime, mut random: Box<dyn RandomSource>) -> Self {
         let mut saves = Saves::default();
         let folder = config.state.as_deref().map(Folder::at);
         let look = i64::from(config.look_seconds);
@@ -186,9 +186,9 @@ impl Core {
             // be asked for again.
             let kept = found.unwrap_or_else(|| {
                 saves.ask(number, now);
-                Kept { generation: dice.number(), ..Kept::default() }
+                Kept { generation: random.number(), ..Kept::default() }
             });
-            targets.push(Target::new(token.name.clone(), wanted, kept, look, now, dice.chance()));
+            targets.push(Target::new(token.name.clone(), wanted, kept, look, now, random.jitter()));
         }
         let sinks = config.sinks.iter().cloned().enumerate();
         Self {
@@ -200,7 +200,7 @@ impl Core {
             saves,
             warnings: config.warnings(),
             skew: None,
-            dice,
+            random,
         }
     }
 
@@ -239,7 +239,7 @@ impl Core {
         let mut orders: Vec<_> = self.due_files(now).into_iter().map(Order::File).collect();
         self.settle(now);
         for (sink, it) in self.sinks.iter_mut().enumerate() {
-            orders.extend(it.to_tell(now).map(|telling| Order::Tell { sink, telling }));
+            orders.extend(it.to_tell(now).map(|notification| Order::Tell { sink, notification }));
         }
         let mut free = self.free_hands();
         for (target, it) in self.targets.iter_mut().enumerate() {
@@ -254,7 +254,7 @@ impl Core {
             // The settings were checked: every token has its channel.
             let Some(channel) = channel.cloned() else { continue };
             (it.busy, free) = (true, free - 1);
-            orders.push(Order::Act { target, wanted: it.wanted.clone(), channel, act });
+            orders.push(Order::TargetRequest { target, wanted: it.wanted.clone(), channel, act });
         }
         for (watch, it) in self.watched.iter_mut().enumerate() {
             if it.next(now).is_ok() {
@@ -290,19 +290,19 @@ impl Core {
     /// Takes in how an order ended.
     pub fn done(&mut self, now: UnixTime, done: Done) {
         match done {
-            Done::Act(number, outcome) => {
-                let chance = self.dice.chance();
+            Done::TargetRequest(number, outcome) => {
+                let jitter = self.random.jitter();
                 let target = &mut self.targets[number];
-                let change = target.done(now, outcome, chance);
+                let change = target.done(now, outcome, jitter);
                 let name = target.name.clone();
-                if change != Change::None {
+                if change != TargetChange::None {
                     self.saves.ask(number, now);
                 }
                 let sinks = self.sinks.iter_mut().filter(|it| it.settings.tokens.contains(&name));
                 match change {
-                    Change::New => sinks.for_each(Sink::touch),
-                    Change::Ended => sinks.for_each(|sink| sink.ended(&name)),
-                    Change::None | Change::Kept => {}
+                    TargetChange::New => sinks.for_each(Sink::touch),
+                    TargetChange::Revoked => sinks.for_each(|sink| sink.ended(&name)),
+                    TargetChange::None | TargetChange::Kept => {}
                 }
             }
             Done::Look(number, checked) => self.watched[number].done(now, checked),
@@ -314,13 +314,13 @@ impl Core {
     }
 
     /// An order has not returned in time; it is still under way.
-    pub fn is_late(&mut self, place: Place, problem: String) {
+    pub fn is_late(&mut self, place: Errand, problem: String) {
         match place {
-            Place::Act(number) => self.targets[number].is_late(problem),
-            Place::Look(number) => self.watched[number].is_late(problem),
-            Place::Tell(number) => self.sinks[number].telling_is_late(problem),
-            Place::Write(number) => self.sinks[number].write_is_late(problem),
-            Place::Save(number) => self.saves.is_late(number, problem),
+            Errand::TargetRequest(number) => self.targets[number].is_late(problem),
+            Errand::Look(number) => self.watched[number].is_late(problem),
+            Errand::Tell(number) => self.sinks[number].telling_is_late(problem),
+            Errand::Write(number) => self.sinks[number].write_is_late(problem),
+            Errand::Save(number) => self.saves.is_late(number, problem),
         }
     }
 
@@ -342,7 +342,7 @@ impl Core {
 
     /// The token of this name, if it is good.
     #[must_use]
-    pub fn token(&self, name: &str, now: UnixTime) -> Option<&Held> {
+    pub fn token(&self, name: &str, now: UnixTime) -> Option<&HeldToken> {
         self.targets.iter().find(|it| it.name.as_str() == name)?.live(now)
     }
 

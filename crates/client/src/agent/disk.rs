@@ -12,12 +12,12 @@ use tegata_system::file::{self, Links};
 
 /// A file's owner, as numbers; `None` leaves one as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Owner {
+pub struct FileOwner {
     user: Option<u32>,
     group: Option<u32>,
 }
 
-impl Owner {
+impl FileOwner {
     /// `USER`, `USER:GROUP` or `:GROUP`, as names of this machine or as numbers.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
 ///
 /// # Errors
 /// What the system said; the old file is still there then.
-pub fn replace(path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     let folder = folder_of(path);
     let new = beside(path)?;
     // Left behind by one of us who was killed. Nobody else's: the name is ours.
@@ -68,10 +68,10 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<(
     file::open_folder(folder)?.sync_all()
 }
 
-fn write(new: &Path, text: &str, mode: u32, owner: Owner) -> io::Result<()> {
+fn write(new: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
     file.write_all(text.as_bytes())?;
-    if owner != Owner::default() {
+    if owner != FileOwner::default() {
         fchown(&file, owner.user, owner.group)?;
     }
     file.set_permissions(Permissions::from_mode(mode))?;
@@ -105,7 +105,7 @@ pub fn present(path: &Path) -> Result<Option<Present>, String> {
 impl Present {
     /// Whether the file holds just `text` and has these permission bits and this owner.
     #[must_use]
-    pub fn is(&self, text: &str, mode: u32, owner: Owner) -> bool {
+    pub fn is(&self, text: &str, mode: u32, owner: FileOwner) -> bool {
         let found = &self.found;
         self.text.reveal() == text
             && found.mode() & 0o777 == mode
@@ -139,12 +139,12 @@ mod tests {
         let path = folder.path().join("token");
         fs::write(beside(&path).unwrap(), "left by one who was killed").unwrap();
         for text in ["a long first one", "new"] {
-            replace(&path, text, 0o640, Owner::default()).unwrap();
-            assert!(present(&path).unwrap().unwrap().is(text, 0o640, Owner::default()));
+            replace(&path, text, 0o640, FileOwner::default()).unwrap();
+            assert!(present(&path).unwrap().unwrap().is(text, 0o640, FileOwner::default()));
         }
-        let (file, any) = (present(&path).unwrap().unwrap(), Owner::default());
+        let (file, any) = (present(&path).unwrap().unwrap(), FileOwner::default());
         assert!(!file.is("new", 0o600, any) && !file.is("old", 0o640, any));
-        let other = Owner { user: None, group: Some(65_534) };
+        let other = FileOwner { user: None, group: Some(65_534) };
         assert!(!file.is("new", 0o640, other), "as the owner of the file changes, so must it");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -153,9 +153,9 @@ mod tests {
     fn whoever_reads_while_a_file_is_replaced_reads_the_old_one_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        replace(&path, "the old one", 0o600, Owner::default()).unwrap();
+        replace(&path, "the old one", 0o600, FileOwner::default()).unwrap();
         let mut reader = File::open(&path).unwrap();
-        replace(&path, "new", 0o600, Owner::default()).unwrap();
+        replace(&path, "new", 0o600, FileOwner::default()).unwrap();
         let mut read = String::new();
         io::Read::read_to_string(&mut reader, &mut read).unwrap();
         assert_eq!(read, "the old one");
@@ -167,7 +167,7 @@ mod tests {
         let (path, other) = (folder.path().join("token"), folder.path().join("other"));
         fs::write(&other, "precious").unwrap();
         std::os::unix::fs::symlink(&other, beside(&path).unwrap()).unwrap();
-        replace(&path, "new", 0o600, Owner::default()).unwrap();
+        replace(&path, "new", 0o600, FileOwner::default()).unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 
@@ -183,15 +183,15 @@ mod tests {
         File::create(at("long")).unwrap().set_len(1 << 40).unwrap();
         for name in ["zero", "long", "none"] {
             assert!(present(&at(name)).unwrap().is_none(), "{name}");
-            replace(&at(name), "new", 0o600, Owner::default()).unwrap();
+            replace(&at(name), "new", 0o600, FileOwner::default()).unwrap();
             assert_eq!(present(&at(name)).unwrap().unwrap().text.reveal(), "new");
         }
     }
 
     #[test]
     fn owners_are_found_by_name_and_number() {
-        assert_eq!(Owner::find("root:root"), Ok(Owner { user: Some(0), group: Some(0) }));
-        assert_eq!(Owner::find(":7"), Ok(Owner { user: None, group: Some(7) }));
-        assert!(Owner::find("no-such-user").unwrap_err().contains("number"));
+        assert_eq!(FileOwner::find("root:root"), Ok(FileOwner { user: Some(0), group: Some(0) }));
+        assert_eq!(FileOwner::find(":7"), Ok(FileOwner { user: None, group: Some(7) }));
+        assert!(FileOwner::find("no-such-user").unwrap_err().contains("number"));
     }
 }

@@ -2,8 +2,8 @@
 //! missing from keeps what it held for that one: it may be good still.
 
 use super::{
-    config::{Format, Sink},
-    state::Held,
+    config::{Format, SinkConfig},
+    state::HeldToken,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -13,15 +13,15 @@ use tegata_policy::secret::PlainSecret;
 /// is what it held. `None` while there is nothing to write.
 #[must_use]
 pub fn render(
-    sink: &Sink,
-    tokens: &[(String, Option<&Held>)],
+    sink: &SinkConfig,
+    tokens: &[(String, Option<&HeldToken>)],
     before: Option<&str>,
 ) -> Option<PlainSecret> {
     if tokens.iter().all(|(_, held)| held.is_none()) {
         return None;
     }
     let text = match sink.format {
-        Format::Token => tokens.first()?.1?.token.reveal().to_owned(),
+        Format::TokenConfig => tokens.first()?.1?.token.reveal().to_owned(),
         Format::Env => env(tokens, before),
         Format::Json => json_text(&Value::Object(members(tokens, before, entry))),
         Format::KubernetesSecret => {
@@ -32,8 +32,8 @@ pub fn render(
     Some(PlainSecret::from_caller(text))
 }
 
-fn env(tokens: &[(String, Option<&Held>)], before: Option<&str>) -> String {
-    let line = |(name, held): &(String, Option<&Held>)| match held {
+fn env(tokens: &[(String, Option<&HeldToken>)], before: Option<&str>) -> String {
+    let line = |(name, held): &(String, Option<&HeldToken>)| match held {
         Some(held) => Some(format!("{name}={}\n", held.token.reveal())),
         None => {
             let mut lines = before?.lines();
@@ -44,7 +44,7 @@ fn env(tokens: &[(String, Option<&Held>)], before: Option<&str>) -> String {
     tokens.iter().filter_map(line).collect()
 }
 
-fn entry(held: &Held) -> Value {
+fn entry(held: &HeldToken) -> Value {
     let until = jiff::Timestamp::from_second(held.life.until.0).unwrap_or(jiff::Timestamp::MAX);
     json!({
         "access_token": held.token.reveal(),
@@ -55,14 +55,14 @@ fn entry(held: &Held) -> Value {
 
 /// A member for each token, from what is held or from what the file held.
 fn members(
-    tokens: &[(String, Option<&Held>)],
+    tokens: &[(String, Option<&HeldToken>)],
     before: Option<&str>,
-    of: impl Fn(&Held) -> Value,
+    of: impl Fn(&HeldToken) -> Value,
 ) -> Map<String, Value> {
     let before: Value = before.and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
     // Of a manifest, the part that has the names.
     let before = before.get("data").unwrap_or(&before);
-    let member = |(name, held): &(String, Option<&Held>)| {
+    let member = |(name, held): &(String, Option<&HeldToken>)| {
         let value = held.map(&of).or_else(|| before.get(name).cloned())?;
         Some((name.clone(), value))
     };
@@ -70,7 +70,7 @@ fn members(
 }
 
 /// JSON is YAML, so `kubectl apply -f` reads it under either name.
-fn manifest(sink: &Sink, data: Map<String, Value>) -> Value {
+fn manifest(sink: &SinkConfig, data: Map<String, Value>) -> Value {
     let mut metadata = json!({ "name": sink.secret_name });
     if let Some(namespace) = &sink.namespace {
         metadata["namespace"] = namespace.as_str().into();
@@ -91,19 +91,24 @@ fn json_text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::renewal::Life;
+    use crate::renewal::Validity;
     use tegata_token::time::UnixTime;
 
-    fn sink(more: &str) -> Sink {
+    fn sink(more: &str) -> SinkConfig {
         toml::from_str(&format!("tokens = ['a']\npath = 'p'\n{more}")).unwrap()
     }
 
-    fn held(text: &str) -> Held {
-        let life = Life { from: UnixTime(0), until: UnixTime(60) };
-        Held { token: PlainSecret::from_caller(text.to_owned()), life }
+    fn held(text: &str) -> HeldToken {
+        let life = Validity { from: UnixTime(0), until: UnixTime(60) };
+        HeldToken { token: PlainSecret::from_caller(text.to_owned()), life }
     }
 
-    fn text(sink: &Sink, a: Option<&Held>, b: Option<&Held>, before: Option<&str>) -> String {
+    fn text(
+        sink: &SinkConfig,
+        a: Option<&HeldToken>,
+        b: Option<&HeldToken>,
+        before: Option<&str>,
+    ) -> String {
         let tokens = [("A".to_owned(), a), ("B".to_owned(), b)];
         render(sink, &tokens, before).unwrap().reveal().to_owned()
     }

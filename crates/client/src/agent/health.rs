@@ -1,7 +1,7 @@
 //! How it stands, truthfully: red as soon as a place where programs look for a token
 //! holds none that is good, yellow while anything keeps us from renewing in time.
 
-use super::{core::Core, watch::Verdict};
+use super::{core::Core, watch::Freshness};
 use serde::Serialize;
 use tegata_token::time::UnixTime;
 
@@ -19,22 +19,22 @@ pub enum Colour {
 
 /// What `/healthz` shows. Holds no secret.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct AgentHealth {
     /// The worst of all below.
     pub status: Colour,
     /// The tokens that are kept fresh.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<TokenHealth>,
     /// Where they are put.
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<SinkHealth>,
     /// The tokens that are only watched.
-    pub watched: Vec<Token>,
+    pub watched: Vec<TokenHealth>,
     /// What concerns them all.
     pub warnings: Vec<String>,
 }
 
 /// One token.
 #[derive(Debug, Serialize)]
-pub struct Token {
+pub struct TokenHealth {
     /// Its name.
     pub name: String,
     /// How it stands.
@@ -47,7 +47,7 @@ pub struct Token {
 
 /// One sink.
 #[derive(Debug, Serialize)]
-pub struct Sink {
+pub struct SinkHealth {
     /// Its file, or its number.
     pub name: String,
     /// How it stands.
@@ -59,7 +59,7 @@ pub struct Sink {
 /// How far this machine's clock may be off before somebody should look, in seconds.
 const SKEW: i64 = 60;
 
-impl Report {
+impl AgentHealth {
     /// How `core` stands at `now`.
     #[must_use]
     pub fn of(core: &Core, now: UnixTime) -> Self {
@@ -81,7 +81,7 @@ impl Report {
     }
 }
 
-fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
+fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> TokenHealth {
     let live = target.live(now);
     let problem = target.late.as_ref().or(target.problem.as_ref());
     let status = match (live, problem) {
@@ -91,7 +91,7 @@ fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
         (Some(_), Some(_)) => Colour::Yellow,
         (None, _) => Colour::Red,
     };
-    Token {
+    TokenHealth {
         name: target.name.to_string(),
         status,
         seconds_to_expiry: live.map(|held| held.life.until.since(now)),
@@ -99,7 +99,7 @@ fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> Token {
     }
 }
 
-fn sink(sink: &super::sink::Sink, now: UnixTime) -> Sink {
+fn sink(sink: &super::sink::Sink, now: UnixTime) -> SinkHealth {
     let is_good = |token| sink.until(token).is_some_and(|until| now < until);
     let missing = sink.settings.tokens.iter().find(|token| !is_good(token));
     let status = match (missing, sink.problem()) {
@@ -109,16 +109,16 @@ fn sink(sink: &super::sink::Sink, now: UnixTime) -> Sink {
     };
     let missing = missing.map(|token| format!("holds no token of {token} that is good"));
     let problem = sink.problem().map(str::to_owned).or(missing);
-    Sink { name: sink.label.clone(), status, problem }
+    SinkHealth { name: sink.label.clone(), status, problem }
 }
 
-fn watch(watch: &super::watch::Watch, now: UnixTime) -> Token {
+fn watch(watch: &super::watch::Watch, now: UnixTime) -> TokenHealth {
     let (status, problem) = match watch.verdict(now) {
-        Verdict::Good => (Colour::Green, None),
-        Verdict::Warning(why) => (Colour::Yellow, Some(why)),
-        Verdict::Bad(why) => (Colour::Red, Some(why)),
+        Freshness::Good => (Colour::Green, None),
+        Freshness::Warning(why) => (Colour::Yellow, Some(why)),
+        Freshness::Bad(why) => (Colour::Red, Some(why)),
     };
     let left = watch.until().map(|until| until.since(now)).filter(|left| *left > 0);
     let name = watch.settings.name.to_string();
-    Token { name, status, seconds_to_expiry: left, problem }
+    TokenHealth { name, status, seconds_to_expiry: left, problem }
 }

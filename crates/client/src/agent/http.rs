@@ -2,7 +2,7 @@
 //! whoever asks, tokens for callers that show their secret.
 
 use super::{
-    health::{Colour, Report},
+    health::{AgentHealth, Colour},
     metrics,
     shared::Shared,
 };
@@ -32,7 +32,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
 
 /// 200 for green and yellow, 503 for red.
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    let report = Report::of(&shared.core(), shared.now());
+    let report = AgentHealth::of(&shared.core(), shared.now());
     let status = match report.status {
         Colour::Green | Colour::Yellow => StatusCode::OK,
         Colour::Red => StatusCode::SERVICE_UNAVAILABLE,
@@ -51,8 +51,8 @@ async fn token(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let refusal = refusal(&shared, &name, &headers);
-    refusal.unwrap_or_else(|| answer(&shared, &name, &headers))
+    let denied = denied(&shared, &name, &headers);
+    denied.unwrap_or_else(|| answer(&shared, &name, &headers))
 }
 
 #[derive(Deserialize)]
@@ -72,8 +72,8 @@ async fn refused(
     headers: HeaderMap,
     body: Result<Json<Refused>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
-    if let Some(refusal) = refusal(&shared, &name, &headers) {
-        return refusal;
+    if let Some(denied) = denied(&shared, &name, &headers) {
+        return denied;
     }
     let Ok(Json(body)) = body else {
         let advice = "send {\"access_token\": …} as application/json: the token that was refused";
@@ -92,7 +92,7 @@ async fn refused(
 }
 
 /// What to answer to whoever may not have the token of this name.
-fn refusal(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> {
+fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
     let shown = shown.and_then(|it| it.split_once(' '));
     let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -100,11 +100,11 @@ fn refusal(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response>
     let callers = shared.callers.iter();
     let caller = secret.and_then(|secret| callers.clone().find(|it| it.secret.is_of(&secret)));
     let Some(caller) = caller else {
-        let mut refusal =
+        let mut denied =
             wrong(StatusCode::UNAUTHORIZED, "show your secret: Authorization: Bearer SECRET");
         let challenge = HeaderValue::from_static("Bearer");
-        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        return Some(refusal);
+        denied.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Some(denied);
     };
     if caller.tokens.iter().any(|it| it.as_str() == name) {
         return None;

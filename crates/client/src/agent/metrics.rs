@@ -3,7 +3,7 @@
 
 use super::{
     core::Core,
-    health::{Colour, Report},
+    health::{AgentHealth, Colour},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -31,7 +31,7 @@ struct OfSink {
 /// Everything, as `core` stands at `now`.
 #[must_use]
 pub fn text(core: &Core, now: UnixTime) -> String {
-    let report = Report::of(core, now);
+    let report = AgentHealth::of(core, now);
     let mut registry = Registry::with_prefix("tegata_agent");
     let health: Gauge = Gauge::default();
     health.set(number(report.status));

@@ -9,11 +9,11 @@ pub mod check;
 pub mod config;
 pub mod core;
 pub mod health;
+pub mod notification;
 pub mod run;
 pub mod sink;
 pub mod state;
 pub mod target;
-pub mod telling;
 pub mod watch;
 pub mod writing;
 

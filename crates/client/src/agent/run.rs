@@ -2,19 +2,19 @@
 //! comes back, and tells systemd how it stands.
 
 use super::{
-    config::{Channel, Config, Watched},
-    core::{Core, Dice, Done, FileOrder, Order, Place},
-    health::{Colour, Report},
+    config::{ChannelConfig, Config, Watched},
+    core::{Core, Done, Errand, FileOrder, Order, RandomSource},
+    health::{AgentHealth, Colour},
     http,
     off_loop::{self, HANGS, OffLoop},
     shared::{Known, Shared, callers},
     state::Folder,
-    target::{Act, Outcome},
+    target::{Answer, TargetRequest},
 };
 use crate::{
     call::{Client, Failure, Verified},
-    machine::{Clock, chance, random},
-    renewal::Chance,
+    machine::{MonotonicClock, jitter, random},
+    renewal::Jitter,
     wanted::Wanted,
 };
 use rustix::fs::{Mode, OFlags};
@@ -44,9 +44,9 @@ pub struct CannotRun(String);
 
 struct Machine;
 
-impl Dice for Machine {
-    fn chance(&mut self) -> Chance {
-        chance()
+impl RandomSource for Machine {
+    fn jitter(&mut self) -> Jitter {
+        jitter()
     }
 
     fn number(&mut self) -> u64 {
@@ -72,7 +72,7 @@ pub async fn run(
     let client = Client::new(&config.authority);
     let client = Arc::new(client.map_err(|error| CannotRun(format!("authority: {error}")))?);
     let off_loop = OffLoop::new(off_loop::PATIENCE);
-    let clock = Clock::new();
+    let clock = MonotonicClock::new();
     let (_lock, callers, core) = begin(config, &off_loop, clock.now()).await?;
     for warning in core.warnings() {
         tracing::warn!("{warning}");
@@ -95,7 +95,7 @@ pub async fn run(
             let mut core = shared.core();
             let orders = core.due(now);
             let wait = core.next_time(now).since(now);
-            (orders, Report::of(&core, now), core.has_looked(), wait)
+            (orders, AgentHealth::of(&core, now), core.has_looked(), wait)
         };
         for order in orders {
             let hands = Arc::clone(&hands);
@@ -181,13 +181,13 @@ impl Hands {
     /// Does what an order says; also how far this machine's clock is off, if it was seen.
     async fn carry_out(&self, order: Order) -> (Done, Option<i64>) {
         let done = match order {
-            Order::Act { target, wanted, channel, act } => {
-                Done::Act(target, self.act(target, &wanted, channel, act).await)
+            Order::TargetRequest { target, wanted, channel, act } => {
+                Done::TargetRequest(target, self.act(target, &wanted, channel, act).await)
             }
             Order::Look { watch, settings } => Done::Look(watch, self.look(watch, settings).await),
-            Order::Tell { sink, telling } => {
-                let late = |problem| self.late(Place::Tell(sink), problem);
-                let told = telling.tell(&self.private, &self.shared.off_loop, &late).await;
+            Order::Tell { sink, notification } => {
+                let late = |problem| self.late(Errand::Tell(sink), problem);
+                let told = notification.tell(&self.private, &self.shared.off_loop, &late).await;
                 Done::Tell(sink, told)
             }
             Order::File(order) => self.file(order).await,
@@ -196,11 +196,17 @@ impl Hands {
         (done, theirs.map(|theirs| self.shared.clock.wall().since(theirs)))
     }
 
-    async fn act(&self, target: usize, wanted: &Wanted, channel: Channel, act: Act) -> Outcome {
+    async fn act(
+        &self,
+        target: usize,
+        wanted: &Wanted,
+        channel: ChannelConfig,
+        act: TargetRequest,
+    ) -> Answer {
         let (client, wall) = (&self.client, self.shared.clock.wall());
         let late = || {
             let problem = format!("channel {}: credentials {HANGS}", channel.id);
-            self.late(Place::Act(target), problem);
+            self.late(Errand::TargetRequest(target), problem);
         };
         let (settings, audience) = (channel.clone(), self.audience.clone());
         let read = move || settings.credentials(&audience);
@@ -209,12 +215,12 @@ impl Hands {
             read.unwrap_or_else(|problem| Err(Failure::NotAsked(problem)))
         };
         match act {
-            Act::Issue { key } => Outcome::Issued(match credentials.await {
+            TargetRequest::Issue { key } => Answer::TokenResponse(match credentials.await {
                 Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
                 Err(failure) => Err(failure),
             }),
-            Act::Check(token) => Outcome::Checked(client.verify(&token).await),
-            Act::Retire(token) => Outcome::Retired(match credentials.await {
+            TargetRequest::Check(token) => Answer::Checked(client.verify(&token).await),
+            TargetRequest::Retire(token) => Answer::Retired(match credentials.await {
                 Ok(it) => client.retire(wanted, &it, &token).await,
                 Err(failure) => Err(failure),
             }),
@@ -223,7 +229,7 @@ impl Hands {
 
     async fn look(&self, watch: usize, settings: Watched) -> Result<Verified, Failure> {
         let name = settings.file.as_ref().map(|it| it.display().to_string()).unwrap_or_default();
-        let late = || self.late(Place::Look(watch), format!("{name} {HANGS}"));
+        let late = || self.late(Errand::Look(watch), format!("{name} {HANGS}"));
         let read = self.shared.off_loop.run(move || settings.token(), late).await;
         let token = read.and_then(|it| it).map_err(Failure::NotAsked)?;
         self.client.verify(&token).await
@@ -240,7 +246,7 @@ impl Hands {
         })
     }
 
-    fn late(&self, place: Place, problem: String) {
+    fn late(&self, place: Errand, problem: String) {
         self.shared.core().is_late(place, problem);
         self.shared.wake();
     }
@@ -322,7 +328,7 @@ impl Manager {
         Self { is_ready: false, last: None, said: String::new(), patience }
     }
 
-    fn tell(&mut self, report: &Report, has_looked: bool) {
+    fn tell(&mut self, report: &AgentHealth, has_looked: bool) {
         let status = report.status;
         let mut states = vec![NotifyState::Watchdog];
         let words = summary(report);
@@ -349,7 +355,7 @@ impl Manager {
     }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &AgentHealth) -> String {
     let tokens = report.tokens.iter().chain(&report.watched).map(|it| (&it.name, &it.problem));
     let mut all = tokens.chain(report.sinks.iter().map(|it| (&it.name, &it.problem)));
     let problem = all.find_map(|(name, problem)| Some(format!("{name}: {}", problem.as_ref()?)));

@@ -1,7 +1,7 @@
 //! Credentials where the settings say they are: a file or an environment variable.
 //! Read anew each time, so that one that was replaced is found.
 
-use super::config::{Caller, Channel, Watched};
+use super::config::{Caller, ChannelConfig, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
 use tegata_policy::secret::PlainSecret;
@@ -30,7 +30,7 @@ fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecr
     if trimmed.reveal().is_empty() { Err(format!("{from} is empty")) } else { Ok(Some(trimmed)) }
 }
 
-impl Channel {
+impl ChannelConfig {
     /// What the channel proves itself with, as it is now.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::{
     core::Core,
     off_loop::OffLoop,
 };
-use crate::machine::Clock;
+use crate::machine::MonotonicClock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tegata_policy::secret::HashedSecret;
 use tegata_token::{id::Group, time::UnixTime};
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 pub struct Shared {
     core: Mutex<Core>,
     /// The machine's clock.
-    pub clock: Clock,
+    pub clock: MonotonicClock,
     /// Notified by [`Shared::wake`].
     pub woken: Notify,
     /// Where file work is run.
@@ -26,7 +26,7 @@ pub struct Shared {
 
 impl Shared {
     /// An agent that has not begun.
-    pub fn new(core: Core, clock: Clock, off_loop: OffLoop, callers: Vec<Known>) -> Self {
+    pub fn new(core: Core, clock: MonotonicClock, off_loop: OffLoop, callers: Vec<Known>) -> Self {
         Self { core: core.into(), clock, woken: Notify::new(), off_loop, callers }
     }
 

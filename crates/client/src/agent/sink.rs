@@ -1,11 +1,11 @@
 //! One place that tokens are put to: what its file holds, and whether a change is still to
-//! be announced to programs. Pure: [`Writing`] and [`Telling`] do the work.
+//! be announced to programs. Pure: [`Writing`] and [`Notification`] do the work.
 
 use super::{
     attempts::Attempts,
     config,
-    state::Held,
-    telling::Telling,
+    notification::Notification,
+    state::HeldToken,
     writing::{Writing, Written},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use tegata_token::{id::Group, time::UnixTime};
 #[derive(Debug)]
 pub struct Sink {
     /// What the settings say.
-    pub settings: config::Sink,
+    pub settings: config::SinkConfig,
     /// What it is called.
     pub label: String,
     /// What the file holds, as far as we wrote it.
@@ -28,7 +28,7 @@ pub struct Sink {
     /// How writing the file goes.
     writing: Attempts,
     /// How telling of a change goes.
-    telling: Attempts,
+    notification: Attempts,
     /// Whether a change is still to be announced.
     untold: bool,
     /// How often to see that the file still holds what was written, in seconds.
@@ -39,7 +39,7 @@ impl Sink {
     /// A sink of which nothing is known yet. A change is announced once at the start:
     /// whether the last one was announced before the restart is not known.
     #[must_use]
-    pub fn new(settings: config::Sink, number: usize, look: i64) -> Self {
+    pub fn new(settings: config::SinkConfig, number: usize, look: i64) -> Self {
         Self {
             label: settings.label(number),
             untold: settings.command.is_some() || settings.signal.is_some(),
@@ -48,7 +48,7 @@ impl Sink {
             until: BTreeMap::new(),
             revoked: BTreeSet::new(),
             writing: Attempts::new(),
-            telling: Attempts::new(),
+            notification: Attempts::new(),
             look,
         }
     }
@@ -58,7 +58,7 @@ impl Sink {
     pub fn to_write(
         &mut self,
         now: UnixTime,
-        held: impl Fn(&Group) -> Option<Held>,
+        held: impl Fn(&Group) -> Option<HeldToken>,
     ) -> Option<Writing> {
         if !self.is_due(now) {
             return None;
@@ -106,31 +106,31 @@ impl Sink {
 
     /// The work that announces a change at `now`, if there is one; how it went goes to
     /// [`Sink::told`].
-    pub fn to_tell(&mut self, now: UnixTime) -> Option<Telling> {
+    pub fn to_tell(&mut self, now: UnixTime) -> Option<Notification> {
         let is_written = !self.until.is_empty() && self.writing.problem().is_none();
-        if !self.untold || !is_written || !self.telling.is_due(now) {
+        if !self.untold || !is_written || !self.notification.is_due(now) {
             return None;
         }
-        self.telling.begin();
+        self.notification.begin();
         self.untold = false;
-        let config::Sink { command, signal, pid, pid_file, .. } = self.settings.clone();
-        Some(Telling { command, signal, pid, pid_file })
+        let config::SinkConfig { command, signal, pid, pid_file, .. } = self.settings.clone();
+        Some(Notification { command, signal, pid, pid_file })
     }
 
     /// How the telling went.
     pub fn told(&mut self, now: UnixTime, outcome: Result<(), String>) {
         match outcome {
-            Ok(()) => self.telling.worked(&self.label, now),
+            Ok(()) => self.notification.worked(&self.label, now),
             Err(problem) => {
                 self.untold = true;
-                self.telling.failed(&self.label, now, problem);
+                self.notification.failed(&self.label, now, problem);
             }
         }
     }
 
     /// The telling that is under way has not returned in time.
     pub fn telling_is_late(&mut self, problem: String) {
-        self.telling.note(&self.label, problem);
+        self.notification.note(&self.label, problem);
     }
 
     /// When there is something to do again, if nothing that is under way returns before.
@@ -138,20 +138,20 @@ impl Sink {
     pub fn next_time(&self) -> UnixTime {
         let is_written = !self.until.is_empty() && self.writing.problem().is_none();
         let waits = self.untold && is_written;
-        let tell_at = if waits { self.telling.next_time() } else { UnixTime(i64::MAX) };
+        let tell_at = if waits { self.notification.next_time() } else { UnixTime(i64::MAX) };
         self.writing.next_time().min(tell_at)
     }
 
     /// Whether everything that is held has arrived.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.writing.is_settled() && !self.untold && !self.telling.is_under_way()
+        self.writing.is_settled() && !self.untold && !self.notification.is_under_way()
     }
 
     /// What is wrong, for people.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {
-        self.writing.problem().or(self.telling.problem())
+        self.writing.problem().or(self.notification.problem())
     }
 
     /// Until when the token of this name that the sink holds is good.

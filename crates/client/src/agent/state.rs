@@ -2,8 +2,8 @@
 //! generation, so that what was asked for and not seen is asked for under the same
 //! number again. One file a token, its owner's alone.
 
-use super::disk::{self, Owner};
-use crate::{renewal::Life, wanted::Wanted};
+use super::disk::{self, FileOwner};
+use crate::{renewal::Validity, wanted::Wanted};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, DirBuilder},
@@ -21,11 +21,11 @@ use tegata_token::{
 
 /// A token with its life.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct HeldToken {
     /// The token.
     pub token: PlainSecret,
     /// From when to when it is good.
-    pub life: Life,
+    pub life: Validity,
 }
 
 /// What is kept of one token.
@@ -36,9 +36,9 @@ pub struct Kept {
     /// Since when its successor is asked for without an answer.
     pub asking_since: Option<UnixTime>,
     /// The token.
-    pub held: Option<Held>,
+    pub held: Option<HeldToken>,
     /// Its predecessors that are still to be ended.
-    pub retiring: Vec<Held>,
+    pub retiring: Vec<HeldToken>,
 }
 
 /// The folder that they are kept in.
@@ -152,8 +152,8 @@ impl Folder {
         let found = (file.channel, &file.group, file.kind);
         if found == (wanted.channel, &wanted.group, wanted.kind) {
             kept.asking_since = file.asking_since;
-            kept.held = file.token.map(Held::from);
-            kept.retiring = file.retiring.into_iter().map(Held::from).collect();
+            kept.held = file.token.map(HeldToken::from);
+            kept.retiring = file.retiring.into_iter().map(HeldToken::from).collect();
         }
         Ok(Some(kept))
     }
@@ -177,7 +177,7 @@ impl Folder {
         let text = serde_json::to_string(&file).map_err(|error| error.to_string())?;
         let text = PlainSecret::from_caller(text);
         self.make()
-            .and_then(|()| disk::replace(&path, text.reveal(), 0o600, Owner::default()))
+            .and_then(|()| disk::replace(&path, text.reveal(), 0o600, FileOwner::default()))
             .map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -186,15 +186,15 @@ impl Folder {
     }
 }
 
-impl From<Written> for Held {
+impl From<Written> for HeldToken {
     fn from(mut it: Written) -> Self {
-        let life = Life { from: it.from, until: it.until };
+        let life = Validity { from: it.from, until: it.until };
         Self { token: PlainSecret::from_caller(std::mem::take(&mut it.access_token)), life }
     }
 }
 
-impl From<&Held> for Written {
-    fn from(it: &Held) -> Self {
+impl From<&HeldToken> for Written {
+    fn from(it: &HeldToken) -> Self {
         let access_token = it.token.reveal().to_owned();
         Self { access_token, from: it.life.from, until: it.life.until }
     }
@@ -222,8 +222,8 @@ mod tests {
         let folder = Folder::at(&home.path().join("a/b"));
         let name = "t".parse().unwrap();
         assert!(folder.load(&name, &wanted(Kind::V21)).unwrap().is_none());
-        let life = Life { from: UnixTime(5), until: UnixTime(65) };
-        let held = Held { token: PlainSecret::from_caller("tok".to_owned()), life };
+        let life = Validity { from: UnixTime(5), until: UnixTime(65) };
+        let held = HeldToken { token: PlainSecret::from_caller("tok".to_owned()), life };
         let kept = Kept {
             generation: 9,
             asking_since: Some(UnixTime(7)),

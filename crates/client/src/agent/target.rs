@@ -1,11 +1,11 @@
 //! One token that is kept fresh: what is held of it, what is to be done about it
 //! next, and what came of it. No network, no file and no clock in here.
 
-use super::state::{Held, Kept};
+use super::state::{HeldToken, Kept};
 use crate::{
-    call::{Failure, Issued, Verified},
+    call::{Failure, TokenResponse, Verified},
     holder::GRACE,
-    renewal::{Chance, Next, Renewal},
+    renewal::{Jitter, Next, Renewal},
     wanted::Wanted,
 };
 use tegata_policy::secret::PlainSecret;
@@ -13,7 +13,7 @@ use tegata_token::{id::Group, kind::Kind, time::UnixTime};
 
 /// Something to do that needs the authority. Of one target, one is under way at a time.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub enum TargetRequest {
     /// Ask for the next token.
     Issue {
         /// The `Idempotency-Key` to ask with.
@@ -27,24 +27,24 @@ pub enum Act {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Outcome {
-    /// Of [`Act::Issue`].
-    Issued(Result<Issued, Failure>),
-    /// Of [`Act::Check`].
+pub enum Answer {
+    /// Of [`TargetRequest::Issue`].
+    TokenResponse(Result<TokenResponse, Failure>),
+    /// Of [`TargetRequest::Check`].
     Checked(Result<Verified, Failure>),
-    /// Of [`Act::Retire`].
+    /// Of [`TargetRequest::Retire`].
     Retired(Result<(), Failure>),
 }
 
 /// What an outcome changed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum TargetChange {
     /// Nothing that others would have to know.
     None,
     /// There is a new token, to be kept and published.
     New,
     /// The token is no good any more.
-    Ended,
+    Revoked,
     /// What is kept changed, but not the token.
     Kept,
 }
@@ -57,10 +57,10 @@ pub struct Target {
     /// What it is.
     pub wanted: Wanted,
     renewal: Renewal,
-    held: Option<Held>,
+    held: Option<HeldToken>,
     /// Predecessors to be ended, and from when on; `None` while the successor is not
     /// in use everywhere.
-    retiring: Vec<(Held, Option<UnixTime>)>,
+    retiring: Vec<(HeldToken, Option<UnixTime>)>,
     check_at: UnixTime,
     last_check: UnixTime,
     /// How often to see that the token is still good, in seconds.
@@ -109,14 +109,14 @@ impl Target {
         kept: Kept,
         look: i64,
         now: UnixTime,
-        chance: Chance,
+        jitter: Jitter,
     ) -> Self {
         let life = kept.held.as_ref().map(|held| held.life);
         let (retiring, kind) = (kept.retiring.into_iter(), wanted.kind);
         Self {
             name,
             wanted,
-            renewal: Renewal::starting(kept.generation, life, chance)
+            renewal: Renewal::starting(kept.generation, life, jitter)
                 .asking_since(kept.asking_since),
             // Of a stateless one nobody can be asked.
             was_looked_at: kept.held.is_none() || kind == Kind::Stateless,
@@ -148,7 +148,7 @@ impl Target {
 
     /// The token at hand, good or not.
     #[must_use]
-    pub fn held(&self) -> Option<&Held> {
+    pub fn held(&self) -> Option<&HeldToken> {
         self.held.as_ref()
     }
 
@@ -161,33 +161,33 @@ impl Target {
 
     /// The token, if it is good as far as anybody knows.
     #[must_use]
-    pub fn live(&self, now: UnixTime) -> Option<&Held> {
+    pub fn live(&self, now: UnixTime) -> Option<&HeldToken> {
         let is_good = self.renewal.life().is_some_and(|life| life.covers(now));
         self.held.as_ref().filter(|_| is_good)
     }
 
     /// What to do at `now`, or until when there is nothing to do.
-    pub fn next(&mut self, now: UnixTime) -> Result<Act, UnixTime> {
+    pub fn next(&mut self, now: UnixTime) -> Result<TargetRequest, UnixTime> {
         if self.busy {
             return Err(UnixTime(i64::MAX));
         }
         self.retiring.retain(|(held, _)| held.life.covers(now));
         let issue_at = match self.renewal.next(now) {
             Next::Issue { generation } => {
-                return Ok(Act::Issue { key: self.wanted.idempotency_key(generation) });
+                return Ok(TargetRequest::Issue { key: self.wanted.idempotency_key(generation) });
             }
             Next::Wait(until) => until,
         };
         let retire_at = self.retiring.first().and_then(|(_, at)| *at);
         if retire_at.is_some_and(|at| at <= now) {
-            return Ok(Act::Retire(self.retiring[0].0.token.clone()));
+            return Ok(TargetRequest::Retire(self.retiring[0].0.token.clone()));
         }
         let mut until = issue_at.min(retire_at.unwrap_or(issue_at));
         if self.is_checked()
             && let Some(held) = self.live(now)
         {
             if self.check_at <= now {
-                return Ok(Act::Check(held.token.clone()));
+                return Ok(TargetRequest::Check(held.token.clone()));
             }
             until = until.min(self.check_at);
         }
@@ -195,37 +195,37 @@ impl Target {
     }
 
     /// Takes in what came of an act.
-    pub fn done(&mut self, now: UnixTime, outcome: Outcome, chance: Chance) -> Change {
+    pub fn done(&mut self, now: UnixTime, outcome: Answer, jitter: Jitter) -> TargetChange {
         (self.busy, self.late) = (false, None);
-        self.was_looked_at |= matches!(outcome, Outcome::Issued(Ok(_)) | Outcome::Checked(_));
+        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Checked(_));
         match outcome {
-            Outcome::Issued(Ok(issued)) => {
-                self.issued(now, issued, chance);
-                Change::New
+            Answer::TokenResponse(Ok(issued)) => {
+                self.issued(now, issued, jitter);
+                TargetChange::New
             }
-            Outcome::Issued(Err(failure)) => {
+            Answer::TokenResponse(Err(failure)) => {
                 let kept = |it: &Renewal| (it.generation(), it.is_asking_since());
                 let before = kept(&self.renewal);
-                self.failed(now, &failure, chance);
-                if kept(&self.renewal) == before { Change::None } else { Change::Kept }
+                self.failed(now, &failure, jitter);
+                if kept(&self.renewal) == before { TargetChange::None } else { TargetChange::Kept }
             }
-            Outcome::Checked(checked) => self.checked(now, checked, chance),
-            Outcome::Retired(retired) => self.retired(now, retired),
+            Answer::Checked(checked) => self.checked(now, checked, jitter),
+            Answer::Retired(retired) => self.retired(now, retired),
         }
     }
 
-    fn issued(&mut self, now: UnixTime, issued: Issued, chance: Chance) {
+    fn issued(&mut self, now: UnixTime, issued: TokenResponse, jitter: Jitter) {
         self.counts.issued += 1;
         self.last_success = Some(now);
         if self.problem.take().is_some() {
             tracing::info!(token = %self.name, "mended");
         }
         let predecessor = self.live(now).cloned();
-        self.renewal.issued(now, issued.expires_in, self.wanted.whole_life(), chance);
-        self.check_at = self.next_check(now, chance);
+        self.renewal.issued(now, issued.expires_in, self.wanted.whole_lifetime(), jitter);
+        self.check_at = self.next_check(now, jitter);
         let Some(life) = self.renewal.life() else { return };
-        let new = Held { token: issued.token, life };
-        let is_another = |old: &Held| old.token.reveal() != new.token.reveal();
+        let new = HeldToken { token: issued.token, life };
+        let is_another = |old: &HeldToken| old.token.reveal() != new.token.reveal();
         if let Some(old) = predecessor.filter(is_another)
             && self.wanted.predecessor_is_ours_to_end()
         {
@@ -235,7 +235,7 @@ impl Target {
         tracing::info!(token = %self.name, expires_in = issued.expires_in, "renewed");
     }
 
-    fn failed(&mut self, now: UnixTime, failure: &Failure, chance: Chance) {
+    fn failed(&mut self, now: UnixTime, failure: &Failure, jitter: Jitter) {
         let counts = &mut self.counts;
         match failure {
             Failure::Refused { .. } => counts.refused += 1,
@@ -243,7 +243,7 @@ impl Target {
             Failure::Unavailable { .. } => counts.unavailable += 1,
             Failure::NotAsked(_) => counts.not_asked += 1,
         }
-        self.renewal.failed(now, failure, chance);
+        self.renewal.failed(now, failure, jitter);
         self.note(failure.to_string());
     }
 
@@ -265,9 +265,9 @@ impl Target {
         &mut self,
         now: UnixTime,
         checked: Result<Verified, Failure>,
-        chance: Chance,
-    ) -> Change {
-        (self.check_at, self.last_check) = (self.next_check(now, chance), now);
+        jitter: Jitter,
+    ) -> TargetChange {
+        (self.check_at, self.last_check) = (self.next_check(now, jitter), now);
         match checked {
             Ok(verified) => {
                 self.renewal.verified(now, verified.expires_in);
@@ -277,35 +277,39 @@ impl Target {
                 }
                 // A second up or down is the way that the answer took.
                 let moved = before.zip(self.renewal.life()).map(|(a, b)| b.until.since(a.until));
-                if moved.is_some_and(|by| by.abs() > 2) { Change::New } else { Change::None }
+                if moved.is_some_and(|by| by.abs() > 2) {
+                    TargetChange::New
+                } else {
+                    TargetChange::None
+                }
             }
             Err(Failure::Refused { status: 400 | 401, said }) => {
                 tracing::warn!(token = %self.name, said, "ended before its time; asking for another");
                 self.renewal.ended(now);
-                Change::Ended
+                TargetChange::Revoked
             }
             // Not known is not "no".
             Err(_) => {
                 self.check_at = now.plus(CHECK_AGAIN);
-                Change::None
+                TargetChange::None
             }
         }
     }
 
-    fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> Change {
+    fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> TargetChange {
         match retired {
             Err(Failure::Unavailable { .. } | Failure::TooFast { .. }) => {
                 if let Some((_, at)) = self.retiring.first_mut() {
                     *at = Some(now.plus(CHECK_AGAIN));
                 }
-                Change::None
+                TargetChange::None
             }
             // Ended, or not ours to end after all: then it expires.
             Ok(()) | Err(Failure::Refused { .. } | Failure::NotAsked(_)) => {
                 if !self.retiring.is_empty() {
                     self.retiring.remove(0);
                 }
-                Change::Kept
+                TargetChange::Kept
             }
         }
     }
@@ -327,7 +331,7 @@ impl Target {
     /// Somebody was answered 401 with this token. If it is the one at hand, the
     /// authority is asked about it now.
     pub fn reported(&mut self, now: UnixTime, token: &PlainSecret) {
-        let same = |held: &Held| held.token.reveal() == token.reveal();
+        let same = |held: &HeldToken| held.token.reveal() == token.reveal();
         let is_recent = now.since(self.last_check) < BETWEEN_REPORTS;
         if self.live(now).is_some_and(same) && self.is_checked() && !is_recent {
             self.check_at = now;
@@ -341,9 +345,9 @@ impl Target {
     }
 
     /// Up to a quarter earlier by chance, so that tokens are not checked in bursts.
-    fn next_check(&self, now: UnixTime, chance: Chance) -> UnixTime {
+    fn next_check(&self, now: UnixTime, jitter: Jitter) -> UnixTime {
         #[expect(clippy::cast_possible_truncation, reason = "a part of a day at most")]
-        let earlier = (self.look as f64 / 4.0 * chance) as i64;
+        let earlier = (self.look as f64 / 4.0 * jitter) as i64;
         now.plus(self.look - earlier)
     }
 

@@ -33,7 +33,7 @@ enum State {
 
 /// How bad it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Freshness {
     /// Good for longer than the time to warn before.
     Good,
     /// Good, but not for long, or nobody could say; and why.
@@ -111,8 +111,8 @@ impl Watch {
     fn warn(&mut self, now: UnixTime) {
         let before = self.is_warned_of;
         let verdict = self.verdict(now);
-        self.is_warned_of = matches!(verdict, Verdict::Warning(_));
-        if let Verdict::Warning(why) = verdict
+        self.is_warned_of = matches!(verdict, Freshness::Warning(_));
+        if let Freshness::Warning(why) = verdict
             && !before
         {
             tracing::warn!(token = %self.settings.name, why, "a watched token is about to end");
@@ -139,19 +139,25 @@ impl Watch {
 
     /// How it stands at `now`.
     #[must_use]
-    pub fn verdict(&self, now: UnixTime) -> Verdict {
+    pub fn verdict(&self, now: UnixTime) -> Freshness {
         let warn = i64::from(self.settings.warn_days) * DAY;
         match &self.state {
-            State::Bad(why) => Verdict::Bad(why.clone()),
-            State::Good { until, .. } if *until <= now => Verdict::Bad("it has expired".to_owned()),
+            State::Bad(why) => Freshness::Bad(why.clone()),
+            State::Good { until, .. } if *until <= now => {
+                Freshness::Bad("it has expired".to_owned())
+            }
             State::Good { until, .. } if until.since(now) <= warn => {
                 let hours = until.since(now) / 3600;
-                Verdict::Warning(format!("it ends in {} days and {} hours", hours / 24, hours % 24))
+                Freshness::Warning(format!(
+                    "it ends in {} days and {} hours",
+                    hours / 24,
+                    hours % 24
+                ))
             }
             State::Good { doubt: Some(doubt), .. } | State::Unknown(doubt) => {
-                Verdict::Warning(doubt.clone())
+                Freshness::Warning(doubt.clone())
             }
-            State::Good { doubt: None, .. } => Verdict::Good,
+            State::Good { doubt: None, .. } => Freshness::Good,
         }
     }
 }
@@ -179,20 +185,20 @@ mod tests {
         let mut watch = watch(&file);
         assert_eq!(watch.next(NOW), Ok(()));
         watch.done(NOW, Err(Failure::NotAsked(watch.settings.token().unwrap_err())));
-        assert!(matches!(watch.verdict(NOW), Verdict::Bad(why) if why.contains("token")));
+        assert!(matches!(watch.verdict(NOW), Freshness::Bad(why) if why.contains("token")));
         std::fs::write(&file, "tok\n").unwrap();
         let now = NOW.plus(LOOK_AGAIN);
         assert_eq!(watch.next(now), Ok(()));
         assert_eq!(watch.settings.token().unwrap().reveal(), "tok");
         watch.done(now, good_for(3 * DAY));
-        assert_eq!(watch.verdict(now), Verdict::Good);
+        assert_eq!(watch.verdict(now), Freshness::Good);
         let later = now.plus(DAY + 3600);
         let said = watch.verdict(later);
-        assert_eq!(said, Verdict::Warning("it ends in 1 days and 23 hours".to_owned()));
+        assert_eq!(said, Freshness::Warning("it ends in 1 days and 23 hours".to_owned()));
         watch.done(later, Err(Failure::TooFast { retry_after: None }));
         assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no answer is no end");
-        assert_eq!(watch.verdict(now.plus(3 * DAY)), Verdict::Bad("it has expired".to_owned()));
+        assert_eq!(watch.verdict(now.plus(3 * DAY)), Freshness::Bad("it has expired".to_owned()));
         watch.done(later, Err(Failure::Refused { status: 400, said: "revoked".to_owned() }));
-        assert_eq!(watch.verdict(later), Verdict::Bad("revoked".to_owned()));
+        assert_eq!(watch.verdict(later), Freshness::Bad("revoked".to_owned()));
     }
 }

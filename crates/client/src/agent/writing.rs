@@ -3,9 +3,9 @@
 
 use super::{
     config,
-    disk::{self, Owner},
+    disk::{self, FileOwner},
     form,
-    state::Held,
+    state::HeldToken,
 };
 use std::collections::BTreeMap;
 use tegata_policy::secret::PlainSecret;
@@ -15,10 +15,10 @@ use tegata_token::{id::Group, time::UnixTime};
 #[derive(Debug)]
 pub struct Writing {
     /// What the settings say of the sink.
-    pub settings: config::Sink,
+    pub settings: config::SinkConfig,
     /// The tokens that are good. One that is not is not put anywhere, but what a file
     /// holds of it is left there.
-    pub held: BTreeMap<Group, Held>,
+    pub held: BTreeMap<Group, HeldToken>,
     /// What the last write left in the file.
     pub before: Option<PlainSecret>,
 }
@@ -56,7 +56,7 @@ impl Writing {
         let Some(content) = form::render(settings, &tokens, before) else {
             return Ok((None, false));
         };
-        let owner = settings.owner.as_deref().map(Owner::find).transpose().map_err(wrong)?;
+        let owner = settings.owner.as_deref().map(FileOwner::find).transpose().map_err(wrong)?;
         let (mode, owner) = (settings.mode.0, owner.unwrap_or_default());
         if present.is_some_and(|it| it.is(content.reveal(), mode, owner)) {
             return Ok((Some(content), false));

@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 use tegata_client::{
     agent::{
         config::Config,
-        core::{Core, Dice, Done, Order},
-        health::{Colour, Report},
-        target::{Act, Outcome},
+        core::{Core, Done, Order, RandomSource},
+        health::{AgentHealth, Colour},
+        target::{Answer, TargetRequest},
     },
-    call::{Failure, Issued, Verified},
+    call::{Failure, TokenResponse, Verified},
     holder::GRACE,
 };
 use tegata_policy::secret::PlainSecret;
@@ -21,8 +21,8 @@ const LIFE: i64 = 1_000;
 /// Always the same number and chance.
 struct Fixed(u64);
 
-impl Dice for Fixed {
-    fn chance(&mut self) -> f64 {
+impl RandomSource for Fixed {
+    fn jitter(&mut self) -> f64 {
         0.0
     }
 
@@ -65,10 +65,10 @@ fn done(core: &mut Core, now: UnixTime, done: Done) {
     work(core, now);
 }
 
-fn acts(core: &mut Core, now: UnixTime) -> Vec<Act> {
+fn acts(core: &mut Core, now: UnixTime) -> Vec<TargetRequest> {
     work(core, now);
     let act = |order| match order {
-        Order::Act { act, .. } => act,
+        Order::TargetRequest { act, .. } => act,
         other => panic!("{other:?}"),
     };
     core.due(now).into_iter().map(act).collect()
@@ -77,25 +77,25 @@ fn acts(core: &mut Core, now: UnixTime) -> Vec<Act> {
 /// The key under which it asks for a token now.
 fn key(core: &mut Core, now: UnixTime) -> String {
     match acts(core, now).as_slice() {
-        [Act::Issue { key }] => key.clone(),
+        [TargetRequest::Issue { key }] => key.clone(),
         other => panic!("{other:?}"),
     }
 }
 
 fn issued(core: &mut Core, now: UnixTime, token: &str) {
     let token = PlainSecret::from_caller(token.to_owned());
-    let issued = Issued { token, expires_in: LIFE, key_id: None };
-    done(core, now, Done::Act(0, Outcome::Issued(Ok(issued))));
+    let issued = TokenResponse { token, expires_in: LIFE, key_id: None };
+    done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Ok(issued))));
 }
 
 fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
     let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
-    done(core, now, Done::Act(0, Outcome::Checked(Ok(verified))));
+    done(core, now, Done::TargetRequest(0, Answer::Checked(Ok(verified))));
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
     let failure = Failure::Unavailable { why: "lost".to_owned(), retry_after: None };
-    done(core, now, Done::Act(0, Outcome::Issued(Err(failure))));
+    done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Err(failure))));
 }
 
 #[test]
@@ -126,7 +126,9 @@ fn a_restart_uses_the_token_that_lives_and_asks_only_whether_it_does() {
     let mut core = agent(home.path(), 2, later);
     assert!(!core.has_looked(), "it may have ended meanwhile");
     assert_eq!(fs::read_to_string(home.path().join("out/t")).unwrap(), "one");
-    assert!(matches!(acts(&mut core, later).as_slice(), [Act::Check(it)] if it.reveal() == "one"));
+    assert!(
+        matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(it)] if it.reveal() == "one")
+    );
     verified(&mut core, later, LIFE - 100);
     assert!(core.has_looked() && acts(&mut core, later).is_empty());
     assert!(acts(&mut core, later.plus(30)).is_empty(), "nothing is asked for");
@@ -140,15 +142,15 @@ fn a_token_that_ended_early_is_not_begun_with_again() {
     key(&mut core, NOW);
     issued(&mut core, NOW, "one");
     let later = NOW.plus(70);
-    assert!(matches!(acts(&mut core, later).as_slice(), [Act::Check(_)]));
+    assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(_)]));
     let no = Failure::Refused { status: 400, said: "no".to_owned() };
-    done(&mut core, later, Done::Act(0, Outcome::Checked(Err(no))));
-    assert_eq!(Report::of(&core, later).status, Colour::Red, "what the file holds is no good");
+    done(&mut core, later, Done::TargetRequest(0, Answer::Checked(Err(no))));
+    assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "what the file holds is no good");
     let mut core = agent(home.path(), 2, later);
-    assert_eq!(Report::of(&core, later).status, Colour::Red, "nor is it after a restart");
+    assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "nor is it after a restart");
     key(&mut core, later);
     issued(&mut core, later, "two");
-    assert_eq!(Report::of(&core, later).status, Colour::Green);
+    assert_eq!(AgentHealth::of(&core, later).status, Colour::Green);
 }
 
 #[test]
@@ -163,15 +165,15 @@ fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() 
     let issue = |core: &mut Core, now, token: &str| {
         key(core, now);
         let token = PlainSecret::from_caller(token.to_owned());
-        let issued = Issued { token, expires_in: 100_000, key_id: None };
-        done(core, now, Done::Act(0, Outcome::Issued(Ok(issued))));
+        let issued = TokenResponse { token, expires_in: 100_000, key_id: None };
+        done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Ok(issued))));
     };
     issue(&mut core, NOW, "one");
     // The file cannot be replaced when the successor comes.
     fs::rename(&out, &aside).unwrap();
     let due = NOW.plus(60_000);
     issue(&mut core, due, "two");
-    let colour = |core: &Core, now| Report::of(core, now).status;
+    let colour = |core: &Core, now| AgentHealth::of(core, now).status;
     assert_eq!(colour(&core, due), Colour::Yellow, "the old one lives, but somebody should look");
     for later in [GRACE, 2 * GRACE, 3 * GRACE] {
         let acts = acts(&mut core, due.plus(later));
@@ -184,5 +186,8 @@ fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() 
     assert_eq!(colour(&core, arrived), Colour::Green);
     assert!(acts(&mut core, arrived.plus(GRACE - 1)).is_empty(), "programs may still have it");
     let all = acts(&mut core, arrived.plus(GRACE));
-    assert!(matches!(all.as_slice(), [Act::Retire(it)] if it.reveal() == "one"), "{all:?}");
+    assert!(
+        matches!(all.as_slice(), [TargetRequest::Retire(it)] if it.reveal() == "one"),
+        "{all:?}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use super::authority::{Authority, ok, token, with_status};
 use axum::response::IntoResponse;
-use tegata_client::call::{Failure, Proof, With};
+use tegata_client::call::{ClientAuthentication, Failure, With};
 use tegata_policy::secret::PlainSecret;
 use tegata_token::id::ChannelId;
 
@@ -26,10 +26,13 @@ async fn every_operation_is_asked_for_as_line_documents_it() {
     let client = &line.client;
     let (word, t) = (secret("a+b"), secret("x/y+z"));
     client.issue_v21("j.w.t", With::default()).await.unwrap();
-    client.issue_stateless(&Proof::Assertion("j.w.t"), With::default()).await.unwrap();
+    client
+        .issue_stateless(&ClientAuthentication::Assertion("j.w.t"), With::default())
+        .await
+        .unwrap();
     let group = "bots".parse().unwrap();
     let with = With { group: Some(&group), idempotency_key: Some("key/1") };
-    client.issue_stateless(&Proof::Secret(channel(), &word), with).await.unwrap();
+    client.issue_stateless(&ClientAuthentication::Secret(channel(), &word), with).await.unwrap();
     client.issue_short_lived(channel(), &word, With::default()).await.unwrap();
     assert_eq!(client.key_ids("j.w.t").await.unwrap(), ["a"]);
     assert_eq!(client.verify(&secret("j.w.t")).await.unwrap().expires_in, 5);

@@ -2,14 +2,14 @@
 //! `Idempotency-Key`, or LINE without the last two.
 
 use super::{
-    chance::Seeded,
+    random::Seeded,
     trouble::{Kind, Trouble},
     world::{LIFE, Plan},
 };
 use std::collections::HashMap;
 use tegata_client::{
-    agent::target::{Act, Outcome},
-    call::{Failure, Issued, Verified},
+    agent::target::{Answer, TargetRequest},
+    call::{Failure, TokenResponse, Verified},
     wanted::Wanted,
 };
 use tegata_policy::secret::PlainSecret;
@@ -30,7 +30,7 @@ impl Token {
 
 pub struct Authority {
     plan: Plan,
-    chance: Seeded,
+    jitter: Seeded,
     troubles: Vec<Trouble>,
     /// Tokens are written as their place in here.
     pub tokens: Vec<Token>,
@@ -40,8 +40,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    pub fn new(plan: Plan, chance: Seeded, troubles: Vec<Trouble>) -> Self {
-        Self { plan, chance, troubles, tokens: Vec::new(), keys: HashMap::new(), version: 0 }
+    pub fn new(plan: Plan, jitter: Seeded, troubles: Vec<Trouble>) -> Self {
+        Self { plan, jitter, troubles, tokens: Vec::new(), keys: HashMap::new(), version: 0 }
     }
 
     /// What comes of an act that is asked for now, and after how many seconds.
@@ -50,57 +50,65 @@ impl Authority {
         now: i64,
         target: usize,
         wanted: &Wanted,
-        act: &Act,
-    ) -> (i64, Outcome) {
+        act: &TargetRequest,
+    ) -> (i64, Answer) {
         let trouble = self.troubles.iter().find(|it| it.from <= now && now < it.to);
         let broken = || Failure::Unavailable { why: "no answer".to_owned(), retry_after: None };
         let failed = |failure| match act {
-            Act::Issue { .. } => Outcome::Issued(Err(failure)),
-            Act::Check(_) => Outcome::Checked(Err(failure)),
-            Act::Retire(_) => Outcome::Retired(Err(failure)),
+            TargetRequest::Issue { .. } => Answer::TokenResponse(Err(failure)),
+            TargetRequest::Check(_) => Answer::Checked(Err(failure)),
+            TargetRequest::Retire(_) => Answer::Retired(Err(failure)),
         };
         match trouble.map(|it| it.kind) {
-            Some(Kind::Down) => (self.chance.between(0, 10), failed(broken())),
+            Some(Kind::Down) => (self.jitter.between(0, 10), failed(broken())),
             Some(Kind::TooFast) => {
-                let seconds = self.chance.between(0, 300);
+                let seconds = self.jitter.between(0, 300);
                 let retry_after = u64::try_from(seconds).ok().filter(|it| *it < 200);
                 (0, failed(Failure::TooFast { retry_after }))
             }
             Some(Kind::Broken) => {
-                if self.chance.one_in(2) {
+                if self.jitter.one_in(2) {
                     self.carry_out(now, target, wanted, act);
                 }
                 (0, failed(broken()))
             }
             Some(Kind::Lost) => {
                 self.carry_out(now, target, wanted, act);
-                (self.chance.between(0, 10), failed(broken()))
+                (self.jitter.between(0, 10), failed(broken()))
             }
             Some(Kind::Slow) => {
-                let takes = self.chance.between(3, 25);
+                let takes = self.jitter.between(3, 25);
                 let outcome = self.carry_out(now, target, wanted, act);
                 if takes > 10 { (10, failed(broken())) } else { (takes, outcome) }
             }
-            None => (self.chance.between(0, 1), self.carry_out(now, target, wanted, act)),
+            None => (self.jitter.between(0, 1), self.carry_out(now, target, wanted, act)),
         }
     }
 
-    fn carry_out(&mut self, now: i64, target: usize, wanted: &Wanted, act: &Act) -> Outcome {
+    fn carry_out(
+        &mut self,
+        now: i64,
+        target: usize,
+        wanted: &Wanted,
+        act: &TargetRequest,
+    ) -> Answer {
         match act {
-            Act::Issue { key } => Outcome::Issued(self.issue(now, target, wanted, key)),
-            Act::Check(token) => {
+            TargetRequest::Issue { key } => {
+                Answer::TokenResponse(self.issue(now, target, wanted, key))
+            }
+            TargetRequest::Check(token) => {
                 let token = &self.tokens[number(token)];
                 let verified = Verified {
                     client_id: token.channel.to_string(),
                     expires_in: token.until - now,
                     scope: None,
                 };
-                Outcome::Checked(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
+                Answer::Checked(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
             }
-            Act::Retire(token) => {
+            TargetRequest::Retire(token) => {
                 self.tokens[number(token)].ended = true;
                 self.version += 1;
-                Outcome::Retired(Ok(()))
+                Answer::Retired(Ok(()))
             }
         }
     }
@@ -111,8 +119,8 @@ impl Authority {
         target: usize,
         wanted: &Wanted,
         key: &str,
-    ) -> Result<Issued, Failure> {
-        let issued = |number: usize, until| Issued {
+    ) -> Result<TokenResponse, Failure> {
+        let issued = |number: usize, until| TokenResponse {
             token: PlainSecret::from_caller(number.to_string()),
             expires_in: until - now,
             key_id: None,

@@ -10,7 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod authority;
-mod chance;
+mod random;
 mod trouble;
 mod world;
 

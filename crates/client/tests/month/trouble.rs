@@ -1,7 +1,7 @@
 //! When the authority is in trouble, and in which.
 
 use super::{
-    chance::Seeded,
+    random::Seeded,
     world::{DAY, LIFE, MONTH, Plan},
 };
 
@@ -32,11 +32,11 @@ const LONGEST: i64 = LIFE / 3;
 /// Between two troubles everybody can be served once.
 const CALM: i64 = 30 * 60;
 
-pub fn schedule(chance: &mut Seeded, plan: Plan) -> Vec<Trouble> {
+pub fn schedule(jitter: &mut Seeded, plan: Plan) -> Vec<Trouble> {
     let mut troubles = Vec::new();
-    let mut now = chance.between(CALM, DAY);
+    let mut now = jitter.between(CALM, DAY);
     while now < MONTH {
-        let kind = match (chance.between(0, 5), plan) {
+        let kind = match (jitter.between(0, 5), plan) {
             (0 | 1, _) | (_, Plan::Line) => Kind::Down,
             (2, _) => Kind::Slow,
             (3, _) => Kind::TooFast,
@@ -44,13 +44,13 @@ pub fn schedule(chance: &mut Seeded, plan: Plan) -> Vec<Trouble> {
             _ => Kind::Lost,
         };
         // A restart is a short one; some are as long as they may be.
-        let lasts = match chance.between(0, 3) {
-            0 => chance.between(1, 90),
+        let lasts = match jitter.between(0, 3) {
+            0 => jitter.between(1, 90),
             1 => LONGEST,
-            _ => chance.between(90, LONGEST),
+            _ => jitter.between(90, LONGEST),
         };
         troubles.push(Trouble { from: now, to: now + lasts, kind });
-        now += lasts + chance.between(CALM, 2 * DAY);
+        now += lasts + jitter.between(CALM, 2 * DAY);
     }
     troubles
 }

@@ -1,6 +1,6 @@
 //! The agent, its authority and its disk, from event to event.
 
-use super::{authority::Authority, chance::Seeded, trouble};
+use super::{authority::Authority, random::Seeded, trouble};
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
@@ -48,7 +48,7 @@ pub struct World {
     now: i64,
     /// By how much the agent's clock is off.
     skew: i64,
-    chance: Seeded,
+    jitter: Seeded,
     authority: Authority,
     troubles: Vec<trouble::Trouble>,
     core: Option<Core>,
@@ -73,16 +73,16 @@ impl World {
         let memory = Path::new("/dev/shm");
         let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let home = home.unwrap();
-        let mut chance = Seeded(seed);
-        let troubles = trouble::schedule(&mut chance, plan);
-        let authority = Authority::new(plan, Seeded(chance.number()), troubles.clone());
+        let mut jitter = Seeded(seed);
+        let troubles = trouble::schedule(&mut jitter, plan);
+        let authority = Authority::new(plan, Seeded(jitter.number()), troubles.clone());
         let config = Config::parse(&settings(plan), home.path()).unwrap();
         let files = config.sinks.iter().filter_map(|it| it.path.clone()).collect();
         Self {
             seed,
             now: 0,
-            skew: chance.between(-600, 600),
-            chance,
+            skew: jitter.between(-600, 600),
+            jitter,
             authority,
             troubles,
             core: None,
@@ -108,7 +108,7 @@ impl World {
         self.start();
         // The ends of troubles, and moments at which the agent is killed.
         let mut moments: Vec<_> = self.troubles.iter().map(|it| (it.to, false)).collect();
-        moments.extend((0..10).map(|_| (self.chance.between(DAY, MONTH), true)));
+        moments.extend((0..10).map(|_| (self.jitter.between(DAY, MONTH), true)));
         moments.sort_unstable();
         let mut moments = moments.into_iter().peekable();
         while self.now < MONTH {
@@ -137,8 +137,8 @@ impl World {
     }
 
     fn start(&mut self) {
-        let dice = Box::new(Seeded(self.chance.number()));
-        self.core = Some(Core::new(&self.config, self.clock(), dice));
+        let random = Box::new(Seeded(self.jitter.number()));
+        self.core = Some(Core::new(&self.config, self.clock(), random));
         self.work_on_files();
     }
 
@@ -152,11 +152,11 @@ impl World {
                 return;
             }
             for order in orders {
-                let Order::Act { target, wanted, act, .. } = order else {
+                let Order::TargetRequest { target, wanted, act, .. } = order else {
                     panic!("nothing is watched and nobody told");
                 };
                 let (takes, outcome) = self.authority.answer(self.now, target, &wanted, &act);
-                self.answers.push(Some(Done::Act(target, outcome)));
+                self.answers.push(Some(Done::TargetRequest(target, outcome)));
                 let number = self.answers.len() - 1;
                 if takes == 0 {
                     self.take_in(number);
@@ -194,7 +194,7 @@ impl World {
         self.coming.clear();
         self.core = None;
         self.restarts += 1;
-        self.now += self.chance.between(0, 300);
+        self.now += self.jitter.between(0, 300);
         self.start();
     }
 

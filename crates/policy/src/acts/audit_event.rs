@@ -5,7 +5,7 @@
 
 use crate::{
     channel::{ChannelLimits, GroupSettings},
-    law::{ChannelType, Law, WhenFull},
+    rules::{ChannelType, TokenRules, WhenFull},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -212,7 +212,7 @@ pub struct ChannelChanged {
     pub name: Option<String>,
     /// Its token rules.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub law: Option<Law>,
+    pub rules: Option<TokenRules>,
     /// Its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<ChannelState>,
@@ -382,7 +382,7 @@ pub struct StoreRedone {
     /// How many lines of the journal were applied.
     pub replayed: usize,
     /// How many stored tokens were revoked.
-    pub ended: usize,
+    pub revoked: usize,
 }
 
 /// How the store was recovered.
@@ -397,7 +397,7 @@ pub struct StoreRecovered {
     /// Tokens of the old signing keys that were issued later are invalid; `None`: all are.
     pub bound: Option<UnixTime>,
     /// How many stored tokens were revoked.
-    pub ended: usize,
+    pub revoked: usize,
     /// Whether the audit's chain begins anew.
     pub audit_begins_anew: bool,
 }

@@ -1,18 +1,18 @@
 //! Providers and channels: made, changed, suspended, deleted; their secrets.
 
 use super::{
-    Act, ActName, Decided, Denied,
+    Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, ChannelChanged, Named, NewChannelNamed, SecretReplaced},
     effects::{Effects, Write},
-    end::end_scope,
-    journal::What,
+    journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
-    things::{By, ChannelPatch, EndedBy, Event, LimitsPatch, NewChannel, Provider},
+    revoke::revoke_scope,
+    things::{By, ChannelPatch, Event, LimitsPatch, NewChannel, Provider, RevocationCause},
 };
 use crate::{
     channel::{Channel, GroupRule, Secret},
-    law::Law,
+    rules::TokenRules,
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -69,7 +69,7 @@ impl Act for CreateChannel {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
         if !locked.provider {
-            return Err(Denied::NotFound("provider"));
+            return Err(ActError::NotFound("provider"));
         }
         let new = &self.new;
         let channel = Channel {
@@ -79,7 +79,7 @@ impl Act for CreateChannel {
             channel_type: new.channel_type,
             created_at: now,
             state: ChannelState::Active,
-            law: Law::default(),
+            rules: TokenRules::default(),
             group_rule: GroupRule::default(),
             own_audience_only: false,
             single_use_assertions: false,
@@ -116,7 +116,7 @@ impl Act for ChangeChannel {
     const NAME: ActName = ActName::ChangeChannel;
 
     fn needs(&self) -> Needs {
-        Needs { tokens: Tokens::Counted, facts: true, ..Needs::channel(self.id) }
+        Needs { tokens: Tokens::Counted, revocations: true, ..Needs::channel(self.id) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
@@ -133,18 +133,18 @@ impl Act for ChangeChannel {
         let limits = LimitsPatch::default();
         let rules = ChannelPatch { name: None, state: None, limits, ..self.patch.clone() };
         if rules != ChannelPatch::default() {
-            effects.journal.push(What::Rules { channel: self.id, rules });
+            effects.journal.push(JournalEntry::Rules { channel: self.id, rules });
         }
         if new.limits != old.limits {
-            effects.journal.push(What::Limits { channel: self.id, limits: new.limits });
+            effects.journal.push(JournalEntry::Limits { channel: self.id, limits: new.limits });
         }
         let state = (new.state != old.state).then_some(new.state);
         if let Some(state) = state {
             if state == ChannelState::Deleted {
                 empty(&mut new, locked, now, &mut effects);
             }
-            effects.write(Write::StateAct(self.id));
-            effects.tokens(&new, &locked.facts, ChannelChange::State { state });
+            effects.write(Write::StateChangedBy(self.id));
+            effects.tokens(&new, &locked.revocations, ChannelChange::State { state });
         }
         let changed = changes_of(&self.patch, old, &new);
         let event = match state {
@@ -162,7 +162,7 @@ impl Act for ChangeChannel {
 fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChanged {
     ChannelChanged {
         name: patch.name.clone(),
-        law: patch.law,
+        rules: patch.rules,
         state: patch.state,
         group_cap: patch.group_cap,
         group_when_full: patch.group_when_full,
@@ -183,7 +183,11 @@ fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Ef
     channel.used_groups.clear();
     effects.write(Write::ScopesForgotten(channel.id));
     for token in locked.active(now) {
-        effects.write(Write::TokenEnded { row: token.row, by: EndedBy::Revoked, ended_for: None });
+        effects.write(Write::TokenRevoked {
+            row: token.row,
+            by: RevocationCause::Requested,
+            replaced_by: None,
+        });
     }
 }
 
@@ -208,7 +212,7 @@ impl Act for ReplaceSecret {
 
     fn needs(&self) -> Needs {
         let tokens = if self.revoke_tokens { Tokens::Counted } else { Tokens::None };
-        Needs { tokens, facts: self.revoke_tokens, ..Needs::channel(self.id) }
+        Needs { tokens, revocations: self.revoke_tokens, ..Needs::channel(self.id) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<UnixTime> {
@@ -218,9 +222,9 @@ impl Act for ReplaceSecret {
         let mut effects = Effects::default();
         effects.write(Write::Secret { channel: self.id, hash: self.secret, kept });
         effects.revise(channel);
-        effects.journal.push(What::secret(self.id, self.secret, kept));
+        effects.journal.push(JournalEntry::secret(self.id, self.secret, kept));
         let revoked = match self.revoke_tokens {
-            true => end_scope(locked, channel, Scope::Channel, now, &mut effects)?,
+            true => revoke_scope(locked, channel, Scope::Channel, now, &mut effects)?,
             false => 0,
         };
         let replaced = SecretReplaced {
@@ -242,7 +246,7 @@ impl ChannelPatch {
         let revised = judged_by != Self::default();
         Channel {
             name: self.name.clone().unwrap_or_else(|| old.name.clone()),
-            law: self.law.unwrap_or(old.law),
+            rules: self.rules.unwrap_or(old.rules),
             state: self.state.unwrap_or(old.state),
             group_rule: GroupRule {
                 cap: self.group_cap.unwrap_or(old.group_rule.cap),

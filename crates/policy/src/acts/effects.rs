@@ -3,8 +3,8 @@
 
 use super::{
     audit_event::AuditEvent,
-    journal::What,
-    things::{By, EndedBy, Event, Provider, Sealed, SigningKeyRow},
+    journal::JournalEntry,
+    things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -17,7 +17,7 @@ use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
     key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, Entry, ViewKey},
+    view::{ChannelChange, ChannelRevocations, FeedChange, ViewKey},
 };
 
 /// One change of the log: everything that a process must learn to keep its memory
@@ -43,7 +43,7 @@ pub enum Change {
         /// Which.
         channel: ChannelId,
         /// How many verifications of its tokens a second it allows, where it has set that.
-        check_rate: Option<NonZeroU32>,
+        verify_rate: Option<NonZeroU32>,
     },
     /// A signing key is new or has a new state, or its private half was encrypted anew.
     SigningKey(SigningKeyRow),
@@ -69,15 +69,15 @@ impl Change {
     /// What the journal keeps of it, if anything: a change that takes nothing away needs
     /// no line.
     #[must_use]
-    pub fn line(&self) -> Option<What> {
+    pub fn line(&self) -> Option<JournalEntry> {
         match self {
             Self::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
             Self::Tokens { channel, change, .. } => {
-                Some(What::Channel { channel: *channel, change: change.clone() })
+                Some(JournalEntry::Channel { channel: *channel, change: change.clone() })
             }
             Self::SigningKey(key) => match key.state {
-                KeyState::Removed | KeyState::Bounded { .. } => {
-                    Some(What::SigningKey { key: key.id, state: key.state })
+                KeyState::Revoked | KeyState::Bounded { .. } => {
+                    Some(JournalEntry::SigningKey { key: key.id, state: key.state })
                 }
                 _ => None,
             },
@@ -89,16 +89,16 @@ impl Change {
     ///
     /// # Errors
     /// The public half of a signing key is none.
-    pub fn entry(&self) -> Result<Option<Entry>, BadKey> {
+    pub fn entry(&self) -> Result<Option<FeedChange>, BadKey> {
         Ok(match self {
-            Self::Tokens { provider, channel, change } => Some(Entry::Channel {
+            Self::Tokens { provider, channel, change } => Some(FeedChange::Channel {
                 provider: *provider,
                 channel: *channel,
                 change: change.clone(),
             }),
             Self::SigningKey(row) => {
                 let key = VerifyingKey::from_bytes(row.public)?;
-                Some(Entry::SigningKey(ViewKey { key, state: row.state }))
+                Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
             Self::Channel { .. } | Self::Clock { .. } => None,
         })
@@ -111,29 +111,29 @@ pub enum Write {
     /// A new token.
     Token(Box<NewToken>),
     /// A token is revoked as of now.
-    TokenEnded {
+    TokenRevoked {
         /// Its row.
         row: i64,
         /// How.
-        by: EndedBy,
+        by: RevocationCause,
         /// The token that took its place.
-        ended_for: Option<Serial>,
+        replaced_by: Option<Serial>,
     },
     /// A token will be revoked.
-    TokenEndsAt {
+    TokenRevokedFrom {
         /// Its row.
         row: i64,
         /// When.
         at: UnixTime,
         /// The token that takes its place.
-        ended_for: Serial,
+        replaced_by: Serial,
     },
     /// A token's life was seen to be over.
     TokenPast {
         /// Its row.
         row: i64,
         /// How and when it was revoked before it expired, if that is not written yet.
-        ended: Option<(EndedBy, UnixTime)>,
+        revoked: Option<(RevocationCause, UnixTime)>,
     },
     /// The last place taken in a channel's count.
     Serial(ChannelId, Serial),
@@ -142,7 +142,7 @@ pub enum Write {
     /// What the channel's requests are judged by changed: its revision grows.
     Revised(ChannelId),
     /// What the view says of the channel.
-    Facts(ChannelId, ChannelFacts),
+    Revocations(ChannelId, ChannelRevocations),
     /// An assertion was used, of a channel that takes each one once.
     AssertionUsed {
         /// The channel.
@@ -159,7 +159,7 @@ pub enum Write {
     /// A channel's name, state, rules and limits.
     Settings(Box<Channel>),
     /// The act's audit event is the one that brought the channel into its state.
-    StateAct(ChannelId),
+    StateChangedBy(ChannelId),
     /// A new secret; the one before it is taken until `kept`.
     Secret {
         /// Whose.
@@ -208,9 +208,9 @@ pub enum Write {
     /// act's audit event is the one that removed it.
     SigningKeyState(SigningKeyRow),
     /// A signing key's private half, encrypted anew.
-    SigningKeySealed(SigningKeyId, Sealed),
+    SigningKeyWrapped(SigningKeyId, WrappedKey),
     /// The private half of the audit's key, encrypted anew.
-    AuditKeySealed(Sealed),
+    AuditKeyWrapped(WrappedKey),
     /// How far the development clock was moved, in seconds.
     ClockOffset(i64),
 }
@@ -247,7 +247,7 @@ pub struct Effects {
     /// The changes, in the order of the log.
     pub changes: Vec<Change>,
     /// Lines of the revocation journal.
-    pub journal: Vec<What>,
+    pub journal: Vec<JournalEntry>,
     /// The audit event.
     pub audit: Option<AuditRecord>,
 }
@@ -272,17 +272,17 @@ impl Effects {
         self.changes.push(change);
     }
 
-    /// Logs a change of a channel's tokens, and adds it to `facts`, which are what the
+    /// Logs a change of a channel's tokens, and adds it to `revocations`, which are what the
     /// view says of the channel under the same lock.
     pub(super) fn tokens(
         &mut self,
         channel: &Channel,
-        facts: &ChannelFacts,
+        revocations: &ChannelRevocations,
         change: ChannelChange,
     ) {
-        let mut facts = facts.clone();
-        facts.apply(&change);
-        self.write(Write::Facts(channel.id, facts));
+        let mut revocations = revocations.clone();
+        revocations.apply(&change);
+        self.write(Write::Revocations(channel.id, revocations));
         self.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
     }
 
@@ -291,7 +291,7 @@ impl Effects {
         let change = Change::Channel {
             provider: channel.provider,
             channel: channel.id,
-            check_rate: channel.limits.check_rate,
+            verify_rate: channel.limits.verify_rate,
         };
         if !self.changes.contains(&change) {
             self.change(change);

@@ -1,25 +1,25 @@
 //! Issuing: the grant that may have to be judged again, the retry, the caps.
 
 use super::{
-    Act, ActName, Decided, Denied,
+    Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, TokenIssued},
     effects::{Effects, NewToken, Write},
     known::{other_groups, use_group},
     locked::{Locked, Needs, Tokens},
-    things::{By, EndedBy},
+    things::{By, RevocationCause},
 };
 use crate::{
     admit::{Admit, admit},
     assertion::Assertion,
-    judge::Grant,
-    refusal::Refusal,
+    authorize::Grant,
+    denied::Denied,
 };
 use std::{borrow::Cow, sync::Arc};
 use tegata_token::{claims::Claims, id::TokenId, key::KeyState, time::UnixTime};
 
 /// The public address that new tokens name, and its row.
 #[derive(Debug, Clone)]
-pub struct Form {
+pub struct Issuer {
     /// The row's number.
     pub number: i64,
     /// The address.
@@ -34,7 +34,7 @@ pub struct Issue {
     /// Fresh random bytes.
     pub id: TokenId,
     /// How the token is written.
-    pub form: Form,
+    pub form: Issuer,
     /// Who asks, where the audit must say so.
     pub by: Option<By>,
 }
@@ -66,7 +66,7 @@ impl Act for Issue {
     fn needs(&self) -> Needs {
         Needs {
             tokens: Tokens::Counted,
-            facts: true,
+            revocations: true,
             issued_under: self.grant.idempotency(),
             ..needs_of(&self.grant)
         }
@@ -82,7 +82,7 @@ impl Act for Issue {
         let groups = grant.group().map_or(0, |group| other_groups(channel, &live, group, now));
         let serial = locked.count()?.serial.next();
         let admit = admit(grant, &live, groups, serial, now)?;
-        let key = locked.key_in(KeyState::Active).ok_or(Denied::NoSigningKey)?;
+        let key = locked.key_in(KeyState::Active).ok_or(ActError::NoSigningKey)?;
         let claims = grant.claims(self.id, serial, key.key.id, now);
 
         let mut effects = Effects::default();
@@ -98,12 +98,12 @@ impl Act for Issue {
         effects.write(Write::Serial(channel.id, serial));
         let over = locked.tokens.iter().filter(|token| token.times.over_at() <= now);
         for token in over.take(MARKED_AT_ONCE) {
-            let ended = token.times.ended_by_itself(now);
-            effects.write(Write::TokenPast { row: token.row, ended });
+            let revoked = token.times.own_revocation(now);
+            effects.write(Write::TokenPast { row: token.row, revoked });
         }
         let previous_until = make_room(&admit, locked, now, &mut effects);
-        if let Some(change) = admit.change(&locked.facts, &live, now) {
-            effects.tokens(channel, &locked.facts, change);
+        if let Some(change) = admit.change(&locked.revocations, &live, now) {
+            effects.tokens(channel, &locked.revocations, change);
         }
         if let Some(by) = &self.by {
             let issued = TokenIssued { token_id: self.id, kind: grant.kind() };
@@ -123,18 +123,18 @@ fn make_room(
     now: UnixTime,
     effects: &mut Effects,
 ) -> Option<UnixTime> {
-    let by = if admit.reissue { EndedBy::Reissued } else { EndedBy::Evicted };
+    let by = if admit.reissue { RevocationCause::Reissued } else { RevocationCause::Evicted };
     for end in &admit.ends {
         if let Some(token) = locked.active_at(end.serial, now) {
-            let ended_for = Some(admit.serial);
-            effects.write(Write::TokenEnded { row: token.row, by, ended_for });
+            let replaced_by = Some(admit.serial);
+            effects.write(Write::TokenRevoked { row: token.row, by, replaced_by });
         }
     }
     let (predecessor, from) = admit.ends_later?;
     let token = locked.active_at(predecessor, now)?;
     // An end that was set already and comes sooner stays.
     let at = token.times.ends_at.map_or(from, |at| at.min(from));
-    effects.write(Write::TokenEndsAt { row: token.row, at, ended_for: admit.serial });
+    effects.write(Write::TokenRevokedFrom { row: token.row, at, replaced_by: admit.serial });
     Some(at)
 }
 
@@ -175,12 +175,16 @@ fn needs_of(grant: &Grant) -> Needs {
 }
 
 /// The grant, judged again if its channel is no longer what it was judged by.
-fn current<'a>(grant: &'a Grant, locked: &Locked, now: UnixTime) -> Result<Cow<'a, Grant>, Denied> {
+fn current<'a>(
+    grant: &'a Grant,
+    locked: &Locked,
+    now: UnixTime,
+) -> Result<Cow<'a, Grant>, ActError> {
     if locked.count()?.revision == grant.channel().revision {
         return Ok(Cow::Borrowed(grant));
     }
-    let channel = locked.channel.clone().ok_or(Refusal::UnknownChannel)?;
-    Ok(Cow::Owned(grant.clone().judge_again(channel, now)?))
+    let channel = locked.channel.clone().ok_or(Denied::UnknownChannel)?;
+    Ok(Cow::Owned(grant.clone().authorize_again(channel, now)?))
 }
 
 /// The grant's assertion, if its channel takes each one once.
@@ -189,10 +193,10 @@ fn single_use(grant: &Grant) -> Option<&Assertion> {
 }
 
 /// Of channels that take each assertion once: takes it, or refuses.
-fn use_assertion(grant: &Grant, locked: &Locked, effects: &mut Effects) -> Result<(), Denied> {
+fn use_assertion(grant: &Grant, locked: &Locked, effects: &mut Effects) -> Result<(), ActError> {
     let Some(assertion) = single_use(grant) else { return Ok(()) };
     if locked.assertion_used {
-        return Err(Refusal::AssertionUsed.into());
+        return Err(Denied::AssertionUsed.into());
     }
     effects.write(Write::AssertionUsed {
         channel: grant.channel().id,
@@ -209,13 +213,13 @@ fn parameters(grant: &Grant) -> String {
 }
 
 /// The token that the same `Idempotency-Key` was answered with before, if any.
-fn issued_before(grant: &Grant, locked: &Locked, now: UnixTime) -> Result<Option<Issued>, Refusal> {
+fn issued_before(grant: &Grant, locked: &Locked, now: UnixTime) -> Result<Option<Issued>, Denied> {
     let Some(before) = &locked.before else { return Ok(None) };
     if before.parameters != parameters(grant) {
-        return Err(Refusal::IdempotencyMismatch);
+        return Err(Denied::IdempotencyMismatch);
     }
     if !before.times.is_active(now) {
-        return Err(Refusal::IdempotencyEnded);
+        return Err(Denied::IdempotencyInactive);
     }
     let claims = grant.claims(before.id, before.serial, before.key, before.times.issued_at);
     Ok(Some(Issued {

@@ -25,7 +25,7 @@ pub struct Commit {
 /// What was taken away, or changed so that a restore would undo it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum What {
+pub enum JournalEntry {
     /// All that came after this commit of this store is here.
     Begins {
         /// Which store, in hex digits.
@@ -33,7 +33,7 @@ pub enum What {
         /// The last commit before it that held something for the log: a part that
         /// reaches up to it can be put in front without a gap. Not said by old logs.
         #[serde(default)]
-        last_ending: Option<Commit>,
+        last_revocation: Option<Commit>,
     },
     /// Tokens ended, or the channel's state changed.
     Channel {
@@ -91,7 +91,7 @@ pub enum What {
     },
     /// The revocation of all tokens of a provider began. What it revokes has lines of
     /// its own.
-    ProviderEnd {
+    ProviderRevocation {
         /// Whose.
         provider: ProviderId,
         /// Who asked for it.
@@ -108,7 +108,7 @@ pub enum What {
     },
 }
 
-impl What {
+impl JournalEntry {
     /// The line of a secret that was replaced.
     #[must_use]
     pub fn secret(

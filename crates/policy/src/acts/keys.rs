@@ -1,18 +1,18 @@
 //! What a channel registers: assertion keys, and groups with settings of their own.
 
 use super::{
-    Act, ActName, Decided, Denied,
+    Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, GroupChanged, GroupDeleted, KeyDeleted, KeyRegistered},
     effects::{Effects, Write},
-    end::end_scope,
-    journal::What,
+    journal::JournalEntry,
     known::{check_place_for, delete_key, group_exists, group_was_deleted},
     locked::{Locked, Needs, Tokens},
+    revoke::revoke_scope,
     things::{By, GroupPatch},
 };
 use crate::{
     channel::{GroupSettings, RegisteredKey},
-    law::ASSERTION_KEYS,
+    rules::ASSERTION_KEYS,
 };
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
@@ -45,12 +45,12 @@ impl Act for RegisterKey {
         let key = &self.key;
         let beside = channel.assertion_keys.iter().filter(|it| it.group == key.group).count();
         if beside >= ASSERTION_KEYS {
-            return Err(Denied::Conflict(
+            return Err(ActError::Conflict(
                 "there are two assertion keys already; delete the one that is no longer used first",
             ));
         }
         if channel.assertion_keys.iter().any(|it| it.key.modulus() == key.key.modulus()) {
-            return Err(Denied::Conflict("this key is registered on the channel already"));
+            return Err(ActError::Conflict("this key is registered on the channel already"));
         }
         if let Some(group) = &key.group {
             check_place_for(locked, channel, group, now)?;
@@ -84,20 +84,20 @@ impl Act for DeleteKey {
 
     fn needs(&self) -> Needs {
         let tokens = if self.revoke_tokens { Tokens::WithKeys } else { Tokens::None };
-        Needs { tokens, facts: self.revoke_tokens, ..Needs::channel(self.channel) }
+        Needs { tokens, revocations: self.revoke_tokens, ..Needs::channel(self.channel) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
         if !channel.assertion_keys.iter().any(|it| it.id == self.key) {
-            return Err(Denied::NotFound("assertion key"));
+            return Err(ActError::NotFound("assertion key"));
         }
         let mut effects = Effects::default();
         delete_key(channel, self.key, now, &mut effects);
-        effects.journal.push(What::AssertionKey { channel: self.channel, key: self.key });
+        effects.journal.push(JournalEntry::AssertionKey { channel: self.channel, key: self.key });
         let scope = Scope::AssertionKey { key: self.key };
         let revoked = match self.revoke_tokens {
-            true => end_scope(locked, channel, scope, now, &mut effects)?,
+            true => revoke_scope(locked, channel, scope, now, &mut effects)?,
             false => 0,
         };
         let deleted = KeyDeleted { kid: self.key, revoke_tokens: self.revoke_tokens, revoked };
@@ -138,7 +138,7 @@ impl Act for SetGroup {
         let mut effects = Effects::default();
         effects.write(Write::Group(self.channel, self.group.clone(), settings.clone()));
         effects.revise(channel);
-        effects.journal.push(What::GroupRules {
+        effects.journal.push(JournalEntry::GroupRules {
             channel: self.channel,
             group: self.group.clone(),
             rules: settings.clone(),
@@ -166,13 +166,13 @@ impl Act for DeleteGroup {
     const NAME: ActName = ActName::DeleteGroup;
 
     fn needs(&self) -> Needs {
-        Needs { tokens: Tokens::Counted, facts: true, ..Needs::channel(self.channel) }
+        Needs { tokens: Tokens::Counted, revocations: true, ..Needs::channel(self.channel) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
         if !group_exists(locked, channel, &self.group, now) {
-            return Err(Denied::NotFound("group"));
+            return Err(ActError::NotFound("group"));
         }
         let mut effects = Effects::default();
         group_was_deleted(channel, &self.group, now, &mut effects);
@@ -180,7 +180,7 @@ impl Act for DeleteGroup {
         if settings {
             let usual = GroupSettings::default();
             effects.write(Write::Group(self.channel, self.group.clone(), usual.clone()));
-            effects.journal.push(What::GroupRules {
+            effects.journal.push(JournalEntry::GroupRules {
                 channel: self.channel,
                 group: self.group.clone(),
                 rules: usual,
@@ -191,10 +191,10 @@ impl Act for DeleteGroup {
             channel.assertion_keys.iter().filter(of_group).map(|key| key.id).collect();
         for &key in &keys {
             delete_key(channel, key, now, &mut effects);
-            effects.journal.push(What::AssertionKey { channel: self.channel, key });
+            effects.journal.push(JournalEntry::AssertionKey { channel: self.channel, key });
         }
         let scope = Scope::Group { group: self.group.clone() };
-        let revoked = end_scope(locked, channel, scope, now, &mut effects)?;
+        let revoked = revoke_scope(locked, channel, scope, now, &mut effects)?;
         let deleted = GroupDeleted { group: self.group.clone(), keys: keys.len(), revoked };
         effects.audit(&self.by, channel, AuditEvent::GroupDelete(deleted));
         Ok((revoked, effects))

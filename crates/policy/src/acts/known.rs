@@ -6,16 +6,16 @@
 //! token that they could have issued has expired.
 
 use super::{
-    Denied,
+    ActError,
     effects::{Effects, Write},
     locked::Locked,
 };
 use crate::{
     admit::Live,
+    authorize::Grant,
     channel::Channel,
-    judge::Grant,
-    law::{GROUPS, Rule},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{GROUPS, Rule},
 };
 use std::collections::BTreeSet;
 use tegata_token::{
@@ -29,20 +29,20 @@ use tegata_token::{
 /// is there outlives the token.
 ///
 /// # Errors
-/// [`Refusal::TooManyGroups`] where the group is new and there is no place for it.
+/// [`Denied::TooManyGroups`] where the group is new and there is no place for it.
 pub(super) fn use_group(
     grant: &Grant,
     locked: &Locked,
     now: UnixTime,
     effects: &mut Effects,
-) -> Result<(), Denied> {
+) -> Result<(), ActError> {
     let Some(group) = grant.group() else { return Ok(()) };
     if grant.knows_its_group(now) {
         return Ok(());
     }
     let channel = grant.channel();
     check_place_for(locked, channel, group, now)?;
-    let life = Scope::Kind { kind: Kind::Stateless }.longest_life();
+    let life = Scope::Kind { kind: Kind::Stateless }.longest_lifetime();
     let until = now.plus(DAY + life);
     effects.write(Write::GroupUsed { channel: channel.id, group: group.clone(), until });
     // Grants that were judged before count their groups anew.
@@ -57,7 +57,7 @@ pub(super) fn group_was_deleted(
     now: UnixTime,
     effects: &mut Effects,
 ) {
-    let until = now.plus(Scope::Group { group: group.clone() }.longest_life());
+    let until = now.plus(Scope::Group { group: group.clone() }.longest_lifetime());
     effects.write(Write::GroupDeleted { channel: channel.id, group: group.clone(), until });
     effects.revise(channel);
 }
@@ -69,7 +69,7 @@ pub(super) fn delete_key(
     now: UnixTime,
     effects: &mut Effects,
 ) {
-    let until = now.plus(Scope::AssertionKey { key }.longest_life());
+    let until = now.plus(Scope::AssertionKey { key }.longest_lifetime());
     effects.write(Write::AssertionKeyGone { channel: channel.id, key, until });
     effects.revise(channel);
 }
@@ -80,23 +80,23 @@ pub(super) fn check_scope(
     channel: &Channel,
     scope: &Scope,
     now: UnixTime,
-) -> Result<(), Denied> {
+) -> Result<(), ActError> {
     let remembered = locked.remembered.is_known(now);
     match scope {
         Scope::Group { group } => match remembered || group_exists(locked, channel, group, now) {
             true => Ok(()),
-            false => Err(Denied::NotFound("group")),
+            false => Err(ActError::NotFound("group")),
         },
         Scope::AssertionKey { key } => {
             match remembered || channel.assertion_keys.iter().any(|it| it.id == *key) {
                 true => Ok(()),
-                false => Err(Denied::NotFound("assertion key")),
+                false => Err(ActError::NotFound("assertion key")),
             }
         }
         Scope::Kind { kind } => {
             match Rule::of(*kind).channel_types.contains(&channel.channel_type) {
                 true => Ok(()),
-                false => Err(Refusal::KindNotForChannel(*kind).into()),
+                false => Err(Denied::KindNotForChannel(*kind).into()),
             }
         }
         Scope::Channel | Scope::KindGroup { .. } => Ok(()),
@@ -123,9 +123,9 @@ pub(super) fn check_place_for(
     channel: &Channel,
     group: &Group,
     now: UnixTime,
-) -> Result<(), Denied> {
+) -> Result<(), ActError> {
     if other_groups(channel, &locked.live(now), group, now) >= GROUPS {
-        return Err(Refusal::TooManyGroups.into());
+        return Err(Denied::TooManyGroups.into());
     }
     Ok(())
 }

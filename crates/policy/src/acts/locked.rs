@@ -1,17 +1,17 @@
 //! What an act is decided on: read under the lock, all of it in one transaction.
 
 use super::{
-    Denied,
+    ActError,
     stored::{StoredToken, Times},
     things::SigningKeyRow,
 };
-use crate::{admit::Live, channel::Channel, refusal::Refusal};
+use crate::{admit::Live, channel::Channel, denied::Denied};
 use std::sync::Arc;
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
     key::KeyState,
     time::UnixTime,
-    view::{ChannelFacts, ChannelState, Scope},
+    view::{ChannelRevocations, ChannelState, Scope},
 };
 
 /// What must be read for an act. The signing keys always are.
@@ -24,7 +24,7 @@ pub struct Needs {
     /// Which of its tokens' rows.
     pub tokens: Tokens,
     /// What the view says of it.
-    pub facts: bool,
+    pub revocations: bool,
     /// The token that was issued under this idempotency key.
     pub issued_under: Option<[u8; 32]>,
     /// Whether the assertion of this fingerprint was used.
@@ -72,7 +72,7 @@ pub struct Locked {
     /// Its tokens' rows, oldest first.
     pub tokens: Vec<StoredToken>,
     /// What the view says of it.
-    pub facts: ChannelFacts,
+    pub revocations: ChannelRevocations,
     /// The token issued under the idempotency key.
     pub before: Option<Before>,
     /// Whether the assertion was used.
@@ -149,18 +149,18 @@ impl Locked {
     /// The channel's settings, if it is there and not deleted.
     ///
     /// # Errors
-    /// [`Denied::NotFound`].
-    pub fn existing(&self) -> Result<&Channel, Denied> {
+    /// [`ActError::NotFound`].
+    pub fn existing(&self) -> Result<&Channel, ActError> {
         let channel = self.channel.as_deref();
-        channel.filter(|it| it.state != ChannelState::Deleted).ok_or(Denied::NotFound("channel"))
+        channel.filter(|it| it.state != ChannelState::Deleted).ok_or(ActError::NotFound("channel"))
     }
 
     /// The channel's counters.
     ///
     /// # Errors
-    /// [`Refusal::UnknownChannel`].
-    pub fn count(&self) -> Result<Count, Denied> {
-        self.count.ok_or(Denied::Refused(Refusal::UnknownChannel))
+    /// [`Denied::UnknownChannel`].
+    pub fn count(&self) -> Result<Count, ActError> {
+        self.count.ok_or(ActError::Denied(Denied::UnknownChannel))
     }
 
     /// The channel's tokens that are active at `now`, oldest first.

@@ -11,39 +11,39 @@
 pub mod audit_event;
 mod channels;
 mod effects;
-mod end;
 mod issue;
 mod journal;
 mod keys;
 mod known;
 mod locked;
+mod revoke;
 mod signing;
 mod stored;
 mod things;
 
 pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
-pub use end::{End, FACTS_KEPT, Forget, covered};
-pub use issue::{Form, Issue, Issued, TakeAssertion};
-pub use journal::{Commit, What};
+pub use issue::{Issue, Issued, Issuer, TakeAssertion};
+pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
-pub use signing::{AdvanceClock, ChangeSigningKeys, Record, Reseal};
-pub use stored::{Ended as EndedEarly, StoredToken, Times};
+pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
+pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
+pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
-    By, ChannelPatch, EndedBy, Ending, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
-    Sealed, SigningKeyChange, SigningKeyRow, TokenState,
+    By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
+    RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
 
-use crate::refusal::Refusal;
+use crate::denied::Denied;
 use tegata_token::time::UnixTime;
 
 /// Why an act is not done. Nothing is changed by it.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Denied {
+pub enum ActError {
     /// The law, or what was asked for, does not allow it.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Denied(#[from] Denied),
     /// Something that it refers to is not there.
     #[error("no such {0}")]
     NotFound(&'static str),
@@ -56,7 +56,7 @@ pub enum Denied {
 }
 
 /// What an act answers, and what it does.
-pub type Decided<T> = Result<(T, Effects), Denied>;
+pub type Decided<T> = Result<(T, Effects), ActError>;
 
 /// An act whose rules are decided here.
 pub trait Act {
@@ -72,7 +72,7 @@ pub trait Act {
     /// the highest ever written.
     ///
     /// # Errors
-    /// [`Denied`].
+    /// [`ActError`].
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Self::Output>;
 }
 
@@ -84,8 +84,8 @@ pub enum ActName {
     Issue,
     /// [`TakeAssertion`]
     TakeAssertion,
-    /// [`End`]
-    End,
+    /// [`Revoke`]
+    Revoke,
     /// [`Forget`]
     Forget,
     /// [`CreateProvider`]
@@ -106,8 +106,8 @@ pub enum ActName {
     DeleteGroup,
     /// [`ChangeSigningKeys`]
     ChangeSigningKeys,
-    /// [`Reseal`]
-    Reseal,
+    /// [`RewrapKeys`]
+    RewrapKeys,
     /// [`Record`]
     Record,
     /// [`AdvanceClock`]
@@ -119,7 +119,7 @@ impl ActName {
     pub const ALL: [Self; 16] = [
         Self::Issue,
         Self::TakeAssertion,
-        Self::End,
+        Self::Revoke,
         Self::Forget,
         Self::CreateProvider,
         Self::CreateChannel,
@@ -130,7 +130,7 @@ impl ActName {
         Self::SetGroup,
         Self::DeleteGroup,
         Self::ChangeSigningKeys,
-        Self::Reseal,
+        Self::RewrapKeys,
         Self::Record,
         Self::AdvanceClock,
     ];
@@ -141,7 +141,7 @@ impl ActName {
     pub const fn can_narrow(self) -> bool {
         match self {
             Self::Issue
-            | Self::End
+            | Self::Revoke
             | Self::ChangeChannel
             | Self::ReplaceSecret
             | Self::DeleteKey
@@ -155,7 +155,7 @@ impl ActName {
             | Self::CreateProvider
             | Self::CreateChannel
             | Self::RegisterKey
-            | Self::Reseal
+            | Self::RewrapKeys
             | Self::Record
             | Self::AdvanceClock => false,
         }

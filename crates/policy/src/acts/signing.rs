@@ -1,11 +1,11 @@
 //! The authority's own keys and clock, and what only the audit must tell.
 
 use super::{
-    Act, ActName, Decided, Denied,
+    Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, MasterKeyReplaced, SigningKeyNamed, SigningKeysRevoked},
     effects::{Change, Effects, Write},
     locked::{Locked, Needs},
-    things::{By, Event, Sealed, SigningKeyChange, SigningKeyRow},
+    things::{By, Event, SigningKeyChange, SigningKeyRow, WrappedKey},
 };
 use tegata_token::{
     id::SigningKeyId,
@@ -37,11 +37,11 @@ impl Act for ChangeSigningKeys {
         let in_state = |state| locked.key_in(state).map(|it| &it.key);
         let event = match &self.change {
             SigningKeyChange::Add(key) => {
-                let state = match (in_state(KeyState::Active), in_state(KeyState::Coming)) {
+                let state = match (in_state(KeyState::Active), in_state(KeyState::Pending)) {
                     (None, _) => KeyState::Active,
-                    (Some(_), None) => KeyState::Coming,
+                    (Some(_), None) => KeyState::Pending,
                     (Some(_), Some(_)) => {
-                        return Err(Denied::Conflict(
+                        return Err(ActError::Conflict(
                             "a coming signing key is waiting already; it becomes active by itself",
                         ));
                     }
@@ -50,8 +50,8 @@ impl Act for ChangeSigningKeys {
                 AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
             }
             SigningKeyChange::Promote(id) => {
-                let coming = in_state(KeyState::Coming).filter(|key| key.id == *id);
-                let coming = coming.ok_or(Denied::NotFound("coming signing key"))?;
+                let coming = in_state(KeyState::Pending).filter(|key| key.id == *id);
+                let coming = coming.ok_or(ActError::NotFound("coming signing key"))?;
                 if let Some(active) = in_state(KeyState::Active) {
                     set_state(active, KeyState::Retired, now, &mut effects);
                 }
@@ -60,13 +60,13 @@ impl Act for ChangeSigningKeys {
             }
             SigningKeyChange::Remove { key: id, successor } => {
                 let key = locked.keys.iter().map(|it| &it.key).find(|key| key.id == *id);
-                let key = key.ok_or(Denied::NotFound("signing key"))?;
-                if key.state != KeyState::Removed {
-                    set_state(key, KeyState::Removed, now, &mut effects);
+                let key = key.ok_or(ActError::NotFound("signing key"))?;
+                if key.state != KeyState::Revoked {
+                    set_state(key, KeyState::Revoked, now, &mut effects);
                     removed.push(*id);
                 }
                 if key.state == KeyState::Active {
-                    match in_state(KeyState::Coming) {
+                    match in_state(KeyState::Pending) {
                         Some(coming) => set_state(coming, KeyState::Active, now, &mut effects),
                         None => add(successor, KeyState::Active, now, &mut effects),
                     }
@@ -75,8 +75,8 @@ impl Act for ChangeSigningKeys {
             }
             SigningKeyChange::RemoveAll { successor } => {
                 let keys = locked.keys.iter().map(|it| &it.key);
-                for key in keys.filter(|key| key.state != KeyState::Removed) {
-                    set_state(key, KeyState::Removed, now, &mut effects);
+                for key in keys.filter(|key| key.state != KeyState::Revoked) {
+                    set_state(key, KeyState::Revoked, now, &mut effects);
                     removed.push(key.id);
                 }
                 add(successor, KeyState::Active, now, &mut effects);
@@ -104,27 +104,27 @@ impl SigningKeyRow {
     /// The key in another state since `now`; one that is removed loses its private half.
     #[must_use]
     pub fn in_state(&self, state: KeyState, now: UnixTime) -> Self {
-        let sealed = match state {
-            KeyState::Removed => Sealed(Vec::new()),
-            _ => self.sealed.clone(),
+        let wrapped = match state {
+            KeyState::Revoked => WrappedKey(Vec::new()),
+            _ => self.wrapped.clone(),
         };
-        Self { state, sealed, changed_at: now, ..self.clone() }
+        Self { state, wrapped, changed_at: now, ..self.clone() }
     }
 }
 
 /// Puts other seals around the private halves of all keys that still have one: the key
 /// that sealed them is being replaced.
 #[derive(Debug, Clone)]
-pub struct Reseal {
+pub struct RewrapKeys {
     /// Each key's private half, sealed anew: the audit's, too.
-    pub keys: Vec<(SigningKeyId, Sealed)>,
+    pub keys: Vec<(SigningKeyId, WrappedKey)>,
     /// Who asks.
     pub by: By,
 }
 
-impl Act for Reseal {
+impl Act for RewrapKeys {
     type Output = ();
-    const NAME: ActName = ActName::Reseal;
+    const NAME: ActName = ActName::RewrapKeys;
 
     fn needs(&self) -> Needs {
         Needs { audit_key: true, ..Needs::default() }
@@ -133,22 +133,22 @@ impl Act for Reseal {
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
         let audit_key = locked.audit_key.and_then(|it| VerifyingKey::from_bytes(it).ok());
         let audit_key = audit_key.map(|key| key.id());
-        let have_one = |it: &&SigningKeyRow| !it.sealed.0.is_empty();
+        let have_one = |it: &&SigningKeyRow| !it.wrapped.0.is_empty();
         let rows: Vec<_> = locked.keys.iter().map(|it| &it.key).filter(have_one).collect();
         let all: Vec<_> = rows.iter().map(|key| key.id).chain(audit_key).collect();
         let given = |id: &SigningKeyId| self.keys.iter().any(|(key, _)| key == id);
         if all.len() != self.keys.len() || !all.iter().all(given) {
-            return Err(Denied::Conflict("the signing keys changed meanwhile; ask again"));
+            return Err(ActError::Conflict("the signing keys changed meanwhile; ask again"));
         }
         let mut effects = Effects::default();
-        for (id, sealed) in &self.keys {
+        for (id, wrapped) in &self.keys {
             if audit_key == Some(*id) {
-                effects.write(Write::AuditKeySealed(sealed.clone()));
+                effects.write(Write::AuditKeyWrapped(wrapped.clone()));
             }
             if let Some(&key) = rows.iter().find(|key| key.id == *id) {
-                effects.write(Write::SigningKeySealed(*id, sealed.clone()));
-                let sealed = sealed.clone();
-                effects.change(Change::SigningKey(SigningKeyRow { sealed, ..key.clone() }));
+                effects.write(Write::SigningKeyWrapped(*id, wrapped.clone()));
+                let wrapped = wrapped.clone();
+                effects.change(Change::SigningKey(SigningKeyRow { wrapped, ..key.clone() }));
             }
         }
         let replaced = MasterKeyReplaced { signing_keys: rows.len() };

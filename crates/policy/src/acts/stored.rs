@@ -1,7 +1,7 @@
 //! A stored token as its row has it, and the one place that says whether it is
 //! active. A database may narrow by an index what it reads; it never decides.
 
-use super::things::{EndedBy, TokenState};
+use super::things::{RevocationCause, TokenState};
 use crate::admit::Live;
 use tegata_token::{
     id::{AssertionKeyId, Group, Serial},
@@ -37,7 +37,7 @@ pub struct Times {
     /// An earlier end that is already set.
     pub ends_at: Option<UnixTime>,
     /// How and when it was revoked by itself.
-    pub ended: Option<(EndedBy, UnixTime)>,
+    pub revocation: Option<(RevocationCause, UnixTime)>,
     /// The state of the key that signed it.
     pub key: KeyState,
     /// Since when the key is in that state.
@@ -46,9 +46,9 @@ pub struct Times {
 
 /// An early end of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
+pub struct TokenRevocation {
     /// How.
-    pub by: EndedBy,
+    pub by: RevocationCause,
     /// When.
     pub at: UnixTime,
     /// Whether by its signing key, and not by itself.
@@ -58,22 +58,23 @@ pub struct Ended {
 impl Times {
     /// How and when the token was revoked by itself, if it was by `now`.
     #[must_use]
-    pub fn ended_by_itself(&self, now: UnixTime) -> Option<(EndedBy, UnixTime)> {
+    pub fn own_revocation(&self, now: UnixTime) -> Option<(RevocationCause, UnixTime)> {
         let later = || {
             let came = |at: &UnixTime| *at <= now && *at < self.expires_at;
-            self.ends_at.filter(came).map(|at| (EndedBy::Reissued, at))
+            self.ends_at.filter(came).map(|at| (RevocationCause::Reissued, at))
         };
-        self.ended.or_else(later)
+        self.revocation.or_else(later)
     }
 
     /// The earliest end that the token had before it expired: its own, or its
     /// signing key's.
     #[must_use]
-    pub fn ended(&self, now: UnixTime) -> Option<Ended> {
-        let own = self.ended_by_itself(now).map(|(by, at)| Ended { by, at, by_key: false });
+    pub fn revocation(&self, now: UnixTime) -> Option<TokenRevocation> {
+        let own =
+            self.own_revocation(now).map(|(by, at)| TokenRevocation { by, at, by_key: false });
         let in_time = self.key_since < self.expires_at || now < self.expires_at;
-        let by_key = (!self.key.good_for(self.issued_at) && in_time).then_some(Ended {
-            by: EndedBy::Revoked,
+        let by_key = (!self.key.good_for(self.issued_at) && in_time).then_some(TokenRevocation {
+            by: RevocationCause::Requested,
             at: self.key_since,
             by_key: true,
         });
@@ -86,8 +87,8 @@ impl Times {
     /// The token's state at `now`, whatever its channel's.
     #[must_use]
     pub fn state(&self, now: UnixTime) -> TokenState {
-        if self.ended(now).is_some() {
-            TokenState::Ended
+        if self.revocation(now).is_some() {
+            TokenState::Revoked
         } else if now >= self.expires_at {
             TokenState::Expired
         } else {
@@ -105,7 +106,7 @@ impl Times {
     #[must_use]
     pub fn over_at(&self) -> UnixTime {
         let ends = self.ends_at.map_or(self.expires_at, |at| at.min(self.expires_at));
-        self.ended.map_or(ends, |(_, at)| at)
+        self.revocation.map_or(ends, |(_, at)| at)
     }
 }
 
@@ -139,7 +140,7 @@ mod tests {
             issued_at: UnixTime(0),
             expires_at: UnixTime(2_000),
             ends_at: None,
-            ended: None,
+            revocation: None,
             key: KeyState::Active,
             key_since: UnixTime(0),
         }
@@ -156,31 +157,36 @@ mod tests {
     fn an_end_that_is_set_counts_from_its_time_on_and_only_before_expiry() {
         let delayed = Times { ends_at: Some(NOW), ..times() };
         assert_eq!(delayed.state(UnixTime(999)), TokenState::Active);
-        let ended = Ended { by: EndedBy::Reissued, at: NOW, by_key: false };
-        assert_eq!(delayed.ended(NOW), Some(ended));
+        let revocation = TokenRevocation { by: RevocationCause::Reissued, at: NOW, by_key: false };
+        assert_eq!(delayed.revocation(NOW), Some(revocation));
         let too_late = Times { ends_at: Some(UnixTime(2_500)), ..times() };
         assert_eq!(too_late.state(UnixTime(3_000)), TokenState::Expired);
     }
 
     #[test]
     fn a_revoked_key_ends_what_it_signed_and_a_bounded_one_what_came_later() {
-        let removed = Times { key: KeyState::Removed, key_since: UnixTime(500), ..times() };
-        let by_key = Ended { by: EndedBy::Revoked, at: UnixTime(500), by_key: true };
-        assert_eq!(removed.ended(NOW), Some(by_key));
+        let removed = Times { key: KeyState::Revoked, key_since: UnixTime(500), ..times() };
+        let by_key =
+            TokenRevocation { by: RevocationCause::Requested, at: UnixTime(500), by_key: true };
+        assert_eq!(removed.revocation(NOW), Some(by_key));
         let until = |until| KeyState::Bounded { until: UnixTime(until) };
         assert_eq!(Times { key: until(0), ..times() }.state(NOW), TokenState::Active);
-        assert_eq!(Times { key: until(-1), ..times() }.state(NOW), TokenState::Ended);
+        assert_eq!(Times { key: until(-1), ..times() }.state(NOW), TokenState::Revoked);
         let after_expiry = Times { key_since: UnixTime(2_500), ..removed };
         assert_eq!(after_expiry.state(UnixTime(3_000)), TokenState::Expired);
     }
 
     #[test]
     fn of_two_ends_the_earlier_is_told() {
-        let own = (EndedBy::Revoked, UnixTime(300));
-        let both =
-            Times { ended: Some(own), key: KeyState::Removed, key_since: UnixTime(500), ..times() };
-        assert!(!both.ended(NOW).unwrap().by_key);
-        assert!(Times { key_since: UnixTime(200), ..both }.ended(NOW).unwrap().by_key);
+        let own = (RevocationCause::Requested, UnixTime(300));
+        let both = Times {
+            revocation: Some(own),
+            key: KeyState::Revoked,
+            key_since: UnixTime(500),
+            ..times()
+        };
+        assert!(!both.revocation(NOW).unwrap().by_key);
+        assert!(Times { key_since: UnixTime(200), ..both }.revocation(NOW).unwrap().by_key);
         assert_eq!(both.over_at(), UnixTime(300));
     }
 }

@@ -3,7 +3,7 @@
 use super::audit_event::AuditEvent;
 use crate::{
     channel::{ChannelLimits, GroupSettings},
-    law::{ChannelType, Law, WhenFull},
+    rules::{ChannelType, TokenRules, WhenFull},
     secret::HashedSecret,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -62,7 +62,7 @@ pub struct ChannelPatch {
     /// A new name.
     pub name: Option<String>,
     /// Another law. Ends nothing by itself.
-    pub law: Option<Law>,
+    pub rules: Option<TokenRules>,
     /// Suspended, resumed or deleted.
     pub state: Option<ChannelState>,
     /// How many live tokens of a kind a group may have.
@@ -87,13 +87,13 @@ pub struct LimitsPatch {
     /// Of each other operation, a second.
     pub issue_rate: Option<Option<NonZeroU32>>,
     /// Of each of the checks, a second.
-    pub check_rate: Option<Option<NonZeroU32>>,
+    pub verify_rate: Option<Option<NonZeroU32>>,
     /// Issues of a kind in a window.
-    pub storm_issues: Option<Option<u32>>,
+    pub surge_limit: Option<Option<u32>>,
     /// The window.
-    pub storm_window_seconds: Option<Option<NonZeroU32>>,
+    pub surge_window_seconds: Option<Option<NonZeroU32>>,
     /// The rest.
-    pub storm_rest_seconds: Option<Option<NonZeroU32>>,
+    pub surge_cooldown_seconds: Option<Option<NonZeroU32>>,
 }
 
 impl LimitsPatch {
@@ -105,10 +105,12 @@ impl LimitsPatch {
                 .issue_rate_short_lived
                 .unwrap_or(old.issue_rate_short_lived),
             issue_rate: self.issue_rate.unwrap_or(old.issue_rate),
-            check_rate: self.check_rate.unwrap_or(old.check_rate),
-            storm_issues: self.storm_issues.unwrap_or(old.storm_issues),
-            storm_window_seconds: self.storm_window_seconds.unwrap_or(old.storm_window_seconds),
-            storm_rest_seconds: self.storm_rest_seconds.unwrap_or(old.storm_rest_seconds),
+            verify_rate: self.verify_rate.unwrap_or(old.verify_rate),
+            surge_limit: self.surge_limit.unwrap_or(old.surge_limit),
+            surge_window_seconds: self.surge_window_seconds.unwrap_or(old.surge_window_seconds),
+            surge_cooldown_seconds: self
+                .surge_cooldown_seconds
+                .unwrap_or(old.surge_cooldown_seconds),
         }
     }
 }
@@ -118,18 +120,18 @@ impl From<ChannelLimits> for LimitsPatch {
         let ChannelLimits {
             issue_rate_short_lived,
             issue_rate,
-            check_rate,
-            storm_issues,
-            storm_window_seconds,
-            storm_rest_seconds,
+            verify_rate,
+            surge_limit,
+            surge_window_seconds,
+            surge_cooldown_seconds,
         } = new;
         Self {
             issue_rate_short_lived: Some(issue_rate_short_lived),
             issue_rate: Some(issue_rate),
-            check_rate: Some(check_rate),
-            storm_issues: Some(storm_issues),
-            storm_window_seconds: Some(storm_window_seconds),
-            storm_rest_seconds: Some(storm_rest_seconds),
+            verify_rate: Some(verify_rate),
+            surge_limit: Some(surge_limit),
+            surge_window_seconds: Some(surge_window_seconds),
+            surge_cooldown_seconds: Some(surge_cooldown_seconds),
         }
     }
 }
@@ -166,7 +168,7 @@ impl From<GroupSettings> for GroupPatch {
 
 /// Which of a channel's tokens to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum RevocationTarget {
     /// One stored token.
     Stored {
         /// Its place in the channel's count.
@@ -192,9 +194,9 @@ pub enum Ending {
 /// How a token's life ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum EndedBy {
+pub enum RevocationCause {
     /// Somebody revoked it, alone or with others.
-    Revoked,
+    Requested,
     /// A newer one took its place under a cap.
     Evicted,
     /// It was a long-lived token and was reissued.
@@ -210,7 +212,7 @@ pub enum TokenState {
     /// Its time is over.
     Expired,
     /// It was ended before its time.
-    Ended,
+    Revoked,
 }
 
 /// What to do with the authority's signing keys. The states of the others follow
@@ -259,22 +261,22 @@ impl Event {
 /// A signing key's private half, encrypted by whoever made it. The store cannot
 /// read it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sealed(pub Vec<u8>);
+pub struct WrappedKey(pub Vec<u8>);
 
-impl Serialize for Sealed {
+impl Serialize for WrappedKey {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Sealed {
+impl<'de> Deserialize<'de> for WrappedKey {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         URL_SAFE_NO_PAD.decode(text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
-impl std::fmt::Debug for Sealed {
+impl std::fmt::Debug for WrappedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealed")
     }
@@ -288,7 +290,7 @@ pub struct SigningKeyRow {
     /// Its public half.
     pub public: [u8; 32],
     /// Its private half.
-    pub sealed: Sealed,
+    pub wrapped: WrappedKey,
     /// What it is good for.
     pub state: KeyState,
     /// When it was made.

@@ -6,22 +6,22 @@ use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
         Act, ActName, AdvanceClock, Before, By, ChangeChannel, ChangeSigningKeys, ChannelPatch,
-        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Effects, End, Ending, Event,
-        Forget, Form, GroupPatch, Issue, LimitsPatch, Locked, NewChannel, Record, RegisterKey,
-        ReplaceSecret, Reseal, Sealed, SetGroup, SigningKeyChange, SigningKeyRow, StoredKey,
-        StoredToken, TakeAssertion, Times, What,
+        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Effects, Event, Forget,
+        GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
+        RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
+        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
+    authorize::Grant,
     channel::{Channel, GroupSettings},
-    judge::Grant,
-    law::{ChannelType, Law, WhenFull},
+    rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_token::{
     id::{ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, SigningKey},
     kind::Kind,
     time::DAY,
-    view::{ChannelChange, ChannelState, Single, SingleToken},
+    view::{ChannelChange, ChannelState, RevokedToken, SingleRevocation},
 };
 
 pub fn by() -> By {
@@ -33,7 +33,7 @@ fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
     SigningKeyRow {
         id: key.public().id(),
         public: key.public().to_bytes(),
-        sealed: Sealed(vec![seed]),
+        wrapped: WrappedKey(vec![seed]),
         state,
         created_at: NOW,
         changed_at: NOW,
@@ -51,7 +51,7 @@ pub fn token(serial: u64, kind: Kind, of: Option<&str>) -> StoredToken {
             issued_at: NOW,
             expires_at: NOW.plus(30 * DAY),
             ends_at: None,
-            ended: None,
+            revocation: None,
             key: KeyState::Active,
             key_since: NOW,
         },
@@ -76,7 +76,7 @@ fn some_tokens() -> Vec<StoredToken> {
 }
 
 fn issue(grant: Grant) -> Issue {
-    let form = Form { number: 1, issuer: "https://tokens.example".into() };
+    let form = Issuer { number: 1, issuer: "https://tokens.example".into() };
     Issue { grant, id: TokenId([9; 16]), form, by: None }
 }
 
@@ -104,15 +104,18 @@ fn of_issue() -> Vec<Example> {
 
 fn of_end() -> Vec<Example> {
     let endings = [
-        ("one", Ending::Stored { serial: Serial(1) }),
-        ("stateless", Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) }),
-        ("group", Ending::Group(group("a"))),
-        ("kind", Ending::Kind(Kind::V21)),
-        ("key", Ending::AssertionKey(OWN.id)),
-        ("all", Ending::All),
+        ("one", RevocationTarget::Stored { serial: Serial(1) }),
+        (
+            "stateless",
+            RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) },
+        ),
+        ("group", RevocationTarget::Group(group("a"))),
+        ("kind", RevocationTarget::Kind(Kind::V21)),
+        ("key", RevocationTarget::AssertionKey(OWN.id)),
+        ("all", RevocationTarget::All),
     ];
     let end = |(what, ending)| {
-        let act = End { channel: id(), ending, by: by() };
+        let act = Revoke { channel: id(), ending, by: by() };
         Example(what, effects(&act, &locked(channel(), some_tokens())), NARROWS)
     };
     endings.into_iter().map(end).collect()
@@ -129,9 +132,9 @@ fn of_change() -> Vec<Example> {
             ChannelPatch { limits: LimitsPatch { issue_rate, ..Default::default() }, ..none() },
             NARROWS,
         ),
-        ("law", ChannelPatch { law: Some(Law::Legacy2020), ..none() }, NARROWS),
+        ("rules", ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }, NARROWS),
         ("cap", ChannelPatch { group_cap: Some(1), ..none() }, NARROWS),
-        ("when full", ChannelPatch { group_when_full: Some(WhenFull::Refuse), ..none() }, NARROWS),
+        ("when full", ChannelPatch { group_when_full: Some(WhenFull::Deny), ..none() }, NARROWS),
         ("audience", ChannelPatch { own_audience_only: Some(true), ..none() }, NARROWS),
         ("single use", ChannelPatch { single_use_assertions: Some(true), ..none() }, NARROWS),
         ("suspended", state(ChannelState::Suspended), NARROWS),
@@ -147,7 +150,7 @@ fn of_change() -> Vec<Example> {
 fn of_signing_keys() -> Vec<Example> {
     let successor = || signing_key(2, KeyState::Active);
     let key = signing_key(1, KeyState::Active).id;
-    let coming = StoredKey { row: 2, key: signing_key(3, KeyState::Coming) };
+    let coming = StoredKey { row: 2, key: signing_key(3, KeyState::Pending) };
     let locked = locked(channel(), Vec::new());
     let both = Locked { keys: [locked.keys[0].clone(), coming.clone()].into(), ..locked.clone() };
     let change = |change| ChangeSigningKeys { change, by: by() };
@@ -158,7 +161,7 @@ fn of_signing_keys() -> Vec<Example> {
     vec![
         Example("added", effects(&add, &locked), NOTHING),
         Example("promoted", effects(&promote, &both), NOTHING),
-        Example("removed", effects(&remove, &locked), NARROWS),
+        Example("revoked", effects(&remove, &locked), NARROWS),
         Example("all removed", effects(&all, &both), NARROWS),
     ]
 }
@@ -183,9 +186,15 @@ fn of_groups_and_keys(name: ActName) -> Vec<Example> {
             let act = DeleteGroup { channel: id(), group: group("a"), by: by() };
             let effects = effects(&act, &locked);
             let lines = &effects.journal;
-            assert!(lines.iter().any(|it| matches!(it, What::GroupRules { .. })), "{lines:?}");
-            assert!(lines.iter().any(|it| matches!(it, What::AssertionKey { .. })), "{lines:?}");
-            assert!(lines.iter().any(|it| matches!(it, What::Channel { .. })), "{lines:?}");
+            assert!(
+                lines.iter().any(|it| matches!(it, JournalEntry::GroupRules { .. })),
+                "{lines:?}"
+            );
+            assert!(
+                lines.iter().any(|it| matches!(it, JournalEntry::AssertionKey { .. })),
+                "{lines:?}"
+            );
+            assert!(lines.iter().any(|it| matches!(it, JournalEntry::Channel { .. })), "{lines:?}");
             vec![Example("with rules and keys", effects, NARROWS)]
         }
         _ => vec![
@@ -216,7 +225,7 @@ fn examples(name: ActName) -> Vec<Example> {
     let locked = locked(channel(), some_tokens());
     match name {
         ActName::Issue => of_issue(),
-        ActName::End => of_end(),
+        ActName::Revoke => of_end(),
         ActName::ChangeChannel => of_change(),
         ActName::ReplaceSecret => of_secrets(),
         ActName::ChangeSigningKeys => of_signing_keys(),
@@ -232,9 +241,9 @@ fn examples(name: ActName) -> Vec<Example> {
         }
         ActName::Forget => {
             let mut locked = locked;
-            let token = SingleToken::Stateless { id: TokenId([1; 16]) };
-            let tokens = vec![Single { token, until: NOW.plus(-2 * DAY) }];
-            locked.facts.apply(&ChannelChange::Ended { tokens });
+            let token = RevokedToken::Stateless { id: TokenId([1; 16]) };
+            let tokens = vec![SingleRevocation { token, until: NOW.plus(-2 * DAY) }];
+            locked.revocations.apply(&ChannelChange::Revoked { tokens });
             vec![Example("old", effects(&Forget { channel: id() }, &locked), NOTHING)]
         }
         ActName::CreateProvider => {
@@ -257,9 +266,9 @@ fn examples(name: ActName) -> Vec<Example> {
             let act = RegisterKey { channel: id(), key, by: by() };
             vec![Example("another", effects(&act, &locked), NOTHING)]
         }
-        ActName::Reseal => {
-            let keys = vec![(locked.keys[0].key.id, Sealed(vec![7]))];
-            vec![Example("one", effects(&Reseal { keys, by: by() }, &locked), NOTHING)]
+        ActName::RewrapKeys => {
+            let keys = vec![(locked.keys[0].key.id, WrappedKey(vec![7]))];
+            vec![Example("one", effects(&RewrapKeys { keys, by: by() }, &locked), NOTHING)]
         }
         ActName::Record => {
             let event = Event::of(AuditEvent::AdminGuess(NoDetail {}));
@@ -346,7 +355,7 @@ fn an_act_that_changes_nothing_has_no_effects() {
     // A retry is answered from the row that is there.
     let mut request = crate::channel::request(Kind::V21, assertion(), None);
     request.idempotency = Some([5; 32]);
-    let granted = crate::channel::judged(request, channel()).unwrap();
+    let granted = crate::channel::authorized(request, channel()).unwrap();
     let before = Before {
         parameters: "86400 0".into(),
         times: token(1, Kind::V21, None).times,

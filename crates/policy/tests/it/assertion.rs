@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_policy::{
     assertion::{Assertion, Audience, BadAssertion, UnverifiedAssertion, verify_compact},
-    judge::check_assertion,
-    refusal::Refusal,
+    authorize::check_assertion,
+    denied::Denied,
 };
 use tegata_token::{
-    kind::{Kind, Life},
+    kind::{Kind, Lifetime},
     time::UnixTime,
 };
 
@@ -235,7 +235,7 @@ fn kid_names_a_key_of_the_channel_to_the_letter() {
         let header = changed(header(), "kid", json!(unknown)).to_string();
         let parsed = UnverifiedAssertion::parse(&OWN.jws(&header, &claims().to_string())).unwrap();
         let answer = check_assertion(&channel(), &parsed, &audience(), NOW);
-        assert_eq!(answer.map(|_| ()), Err(Refusal::UnknownAssertionKey));
+        assert_eq!(answer.map(|_| ()), Err(Denied::UnknownAssertionKey));
     }
 }
 
@@ -466,8 +466,8 @@ fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
     };
     let assertion = OWN.jws(&header().to_string(), &claims);
     taken(check(&assertion));
-    let Life::AskedFor { longest } = Kind::V21.life() else { panic!("v2.1 is asked for") };
-    UnverifiedAssertion::parse(&assertion).unwrap().token_life(longest)
+    let Lifetime::Requested { longest } = Kind::V21.life() else { panic!("v2.1 is asked for") };
+    UnverifiedAssertion::parse(&assertion).unwrap().token_lifetime(longest)
 }
 
 #[test]

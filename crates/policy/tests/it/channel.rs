@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     admit::Live,
     assertion::{Audience, UnverifiedAssertion},
+    authorize::{Credential, Grant, IssueRequest, authorize},
     channel::{Channel, GroupRule, RegisteredKey, Secret},
-    judge::{Credential, Grant, IssueRequest, judge},
-    law::{ChannelType, Law},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{ChannelType, TokenRules},
     secret::PlainSecret,
 };
 use tegata_token::{
@@ -36,7 +36,7 @@ pub fn channel() -> Channel {
         channel_type: ChannelType::MessagingApi,
         created_at: NOW,
         state: ChannelState::Active,
-        law: Law::Current,
+        rules: TokenRules::Current,
         group_rule: GroupRule::default(),
         own_audience_only: false,
         single_use_assertions: false,
@@ -100,14 +100,14 @@ pub fn request(kind: Kind, credential: Credential, group: Option<Group>) -> Issu
 }
 
 /// What the first half of the law says to a request.
-pub fn judged(request: IssueRequest, channel: Channel) -> Result<Grant, Refusal> {
-    judge(request, Arc::new(channel), audience(), NOW)
+pub fn authorized(request: IssueRequest, channel: Channel) -> Result<Grant, Denied> {
+    authorize(request, Arc::new(channel), audience(), NOW)
 }
 
 /// A grant of the kind for the group, had in the usual way.
 pub fn grant(kind: Kind, group: Option<&str>, channel: Channel) -> Grant {
     let request = request(kind, usual_credential(kind), group.map(self::group));
-    judged(request, channel).unwrap()
+    authorized(request, channel).unwrap()
 }
 
 /// A live token of the kind at that place in the count.

@@ -6,12 +6,12 @@ use crate::signer::{OTHER, OWN};
 use std::collections::BTreeMap;
 use tegata_policy::{
     acts::{
-        Act, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Denied, End, Ending, Locked,
-        Remembered, TakeAssertion, Write,
+        Act, ActError, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Locked, Remembered,
+        RevocationTarget, Revoke, TakeAssertion, Write,
     },
     channel::Channel,
-    law::{ChannelType, GROUPS},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{ChannelType, GROUPS},
 };
 use tegata_token::{
     kind::Kind,
@@ -19,9 +19,9 @@ use tegata_token::{
     view::ChannelState,
 };
 
-fn end(ending: Ending, locked: &Locked) -> Result<usize, Denied> {
-    let act = End { channel: id(), ending, by: by() };
-    act.decide(locked, NOW).map(|(ended, _)| ended)
+fn end(ending: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
+    let act = Revoke { channel: id(), ending, by: by() };
+    act.decide(locked, NOW).map(|(revoked, _)| revoked)
 }
 
 fn with_used(until: UnixTime) -> Channel {
@@ -30,9 +30,9 @@ fn with_used(until: UnixTime) -> Channel {
 
 #[test]
 fn a_group_may_be_named_while_a_token_of_it_may_live() {
-    let named = |locked: &Locked| end(Ending::Group(group("a")), locked);
+    let named = |locked: &Locked| end(RevocationTarget::Group(group("a")), locked);
     let never = locked(channel(), Vec::new());
-    assert!(matches!(named(&never), Err(Denied::NotFound("group"))));
+    assert!(matches!(named(&never), Err(ActError::NotFound("group"))));
     let live = locked(channel(), vec![token(1, Kind::ShortLived, Some("a"))]);
     assert_eq!(named(&live).unwrap(), 1);
     let key = Channel { assertion_keys: vec![registered(&OTHER, Some(group("a")))], ..channel() };
@@ -51,9 +51,9 @@ fn a_group_may_be_named_while_a_token_of_it_may_live() {
 #[test]
 fn an_assertion_key_may_be_named_while_a_token_of_it_may_live() {
     let never = locked(channel(), Vec::new());
-    assert_eq!(end(Ending::AssertionKey(OWN.id), &never).unwrap(), 0);
-    let other = |locked: &Locked| end(Ending::AssertionKey(OTHER.id), locked);
-    assert!(matches!(other(&never), Err(Denied::NotFound("assertion key"))));
+    assert_eq!(end(RevocationTarget::AssertionKey(OWN.id), &never).unwrap(), 0);
+    let other = |locked: &Locked| end(RevocationTarget::AssertionKey(OTHER.id), locked);
+    assert!(matches!(other(&never), Err(ActError::NotFound("assertion key"))));
     let remembered = Remembered { by_tokens: false, until: Some(NOW.plus(1)) };
     assert_eq!(other(&Locked { remembered, ..never }).unwrap(), 0);
 }
@@ -62,21 +62,21 @@ fn an_assertion_key_may_be_named_while_a_token_of_it_may_live() {
 fn a_kind_that_the_channel_cannot_have_is_not_named() {
     let login = Channel { channel_type: ChannelType::LineLogin, ..channel() };
     let login = locked(login, Vec::new());
-    let refused = end(Ending::Kind(Kind::V21), &login);
-    let not_for = Refusal::KindNotForChannel(Kind::V21);
-    assert!(matches!(refused, Err(Denied::Refused(it)) if it == not_for));
-    assert_eq!(end(Ending::Kind(Kind::ShortLived), &login).unwrap(), 0);
+    let refused = end(RevocationTarget::Kind(Kind::V21), &login);
+    let not_for = Denied::KindNotForChannel(Kind::V21);
+    assert!(matches!(refused, Err(ActError::Denied(it)) if it == not_for));
+    assert_eq!(end(RevocationTarget::Kind(Kind::ShortLived), &login).unwrap(), 0);
 }
 
 #[test]
 fn the_end_of_a_stateless_token_counts_once() {
     let id = tegata_token::id::TokenId([1; 16]);
-    let ending = Ending::Stateless { id, expires_at: NOW.plus(900) };
+    let ending = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
     let mut locked = locked(channel(), Vec::new());
     assert_eq!(end(ending.clone(), &locked).unwrap(), 1);
-    locked.facts.stateless.insert(id, NOW.plus(900));
+    locked.revocations.stateless.insert(id, NOW.plus(900));
     assert_eq!(end(ending, &locked).unwrap(), 0, "it was revoked before");
-    assert_eq!(end(Ending::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
+    assert_eq!(end(RevocationTarget::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn the_first_stateless_token_of_a_group_takes_a_place_for_it() {
     let others = (0..GROUPS).map(|it| (group(&format!("g{it}")), NOW.plus(DAY)));
     let full = Channel { used_groups: others.collect(), ..channel() };
     let refused = used(full);
-    assert!(matches!(refused, Err(Denied::Refused(Refusal::TooManyGroups))));
+    assert!(matches!(refused, Err(ActError::Denied(Denied::TooManyGroups))));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_group_and_a_key_that_are_deleted_are_remembered() {
     let key_gone = |it: &Write| matches!(it, Write::AssertionKeyGone { key, until, .. } if *key == OTHER.id && *until > NOW);
     assert!(effects.writes.iter().any(group_gone) && effects.writes.iter().any(key_gone));
     let act = DeleteGroup { channel: id(), group: group("b"), by: by() };
-    assert!(matches!(act.decide(&locked, NOW), Err(Denied::NotFound("group"))));
+    assert!(matches!(act.decide(&locked, NOW), Err(ActError::NotFound("group"))));
     let act = DeleteKey { channel: id(), key: OTHER.id, revoke_tokens: false, by: by() };
     assert!(act.decide(&locked, NOW).unwrap().1.writes.iter().any(key_gone));
 }

@@ -6,10 +6,10 @@
 mod acts;
 mod assertion;
 mod channel;
-mod fold;
+mod compaction;
 mod jwk;
 mod known;
-mod law;
 mod model;
+mod rules;
 mod signer;
 mod vectors;

@@ -6,8 +6,8 @@ use crate::{
 };
 use std::sync::Arc;
 use tegata_token::{
-    decide::{Active, Refused},
     time::UnixTime,
+    verify::{Active, Invalid},
 };
 
 /// What all protocols share.
@@ -33,7 +33,7 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
-    pub(super) fn check(&self, counts: &Checks, token: &[u8]) -> Result<Active, Refused> {
+    pub(super) fn check(&self, counts: &Checks, token: &[u8]) -> Result<Active, Invalid> {
         counts.timed(|| self.authority.clock().steady(), || self.authority.check(token))
     }
 }

@@ -3,7 +3,7 @@
 use super::app::App;
 use crate::{
     api::reply::{self, Reply},
-    authority::health::Report,
+    authority::health::HealthReport,
     metrics::{Process, Surroundings},
 };
 use axum::{
@@ -34,7 +34,7 @@ pub fn metrics_router() -> Router<Arc<App>> {
 
 /// 200 or 503; with `verbose` what was found for each check, else the names of
 /// those that fail.
-fn ready(report: &Report, verbose: bool) -> Reply {
+fn ready(report: &HealthReport, verbose: bool) -> Reply {
     let ready = report.is_ready();
     let mut body = json!({ "status": if ready { "ready" } else { "unready" } });
     if verbose {

@@ -24,7 +24,7 @@ const LISTED: i64 = 30 * DAY;
 fn jwks(app: &App) -> Reply {
     let view = app.authority.view();
     // A bounded key is left out: no library that reads this list knows of bounds.
-    let listed = |state| matches!(state, KeyState::Coming | KeyState::Active | KeyState::Retired);
+    let listed = |state| matches!(state, KeyState::Pending | KeyState::Active | KeyState::Retired);
     let now = app.authority.now();
     let over = |id| app.authority.retired_at(id).is_some_and(|at| now.since(at) > LISTED);
     let listed = |it: &&ViewKey| listed(it.state) && !over(it.key.id());

@@ -3,9 +3,9 @@
 //! works at once, and needs nothing of the server.
 
 use crate::authority::{
-    chance,
     private_file::{self, Error},
-    record::{self, Record, TokenFrom},
+    random,
+    record::{self, LastServer, TokenFrom},
 };
 use data_encoding::HEXLOWER;
 use std::{
@@ -89,7 +89,7 @@ impl TokenSource {
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn in_file(path: &Path) -> Result<Self, StartError> {
+    pub fn in_file(path: &Path) -> Result<Self, AdminTokenError> {
         if private_file::read(path)?.is_none() {
             private_file::create(path, &fresh()?)?;
         }
@@ -100,13 +100,13 @@ impl TokenSource {
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn in_named_file(path: &Path) -> Result<Self, StartError> {
+    pub fn in_named_file(path: &Path) -> Result<Self, AdminTokenError> {
         Self::reading(path, true)
     }
 
-    fn reading(path: &Path, named: bool) -> Result<Self, StartError> {
+    fn reading(path: &Path, named: bool) -> Result<Self, AdminTokenError> {
         let stamp = stamp(path);
-        let known = read(path, named)?.ok_or_else(|| StartError::NoToken(path.to_owned()))?;
+        let known = read(path, named)?.ok_or_else(|| AdminTokenError::NoToken(path.to_owned()))?;
         let known = Mutex::new((stamp, Some(known)));
         let (path, replaced) = (path.to_owned(), AtomicBool::new(false));
         Ok(Self::File(TokenFile { path, named, record: None, known, replaced }))
@@ -215,7 +215,7 @@ fn stamp(path: &Path) -> Stamp {
     Some((it.ino(), it.mtime(), it.mtime_nsec(), it.len()))
 }
 
-fn read(path: &Path, named: bool) -> Result<Option<Known>, StartError> {
+fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
     let text = match named {
         false => private_file::read(path)?,
         true => {
@@ -226,13 +226,13 @@ fn read(path: &Path, named: bool) -> Result<Option<Known>, StartError> {
     };
     let Some(text) = text else { return Ok(None) };
     let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
-    let token = token.map_err(|_| StartError::NoToken(path.to_owned()))?;
+    let token = token.map_err(|_| AdminTokenError::NoToken(path.to_owned()))?;
     Ok(Some(Known { token, fingerprint: record::fingerprint(&text) }))
 }
 
 /// Why a file of the token is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum AdminTokenError {
     /// The file itself.
     #[error("the administrator's token")]
     File(#[from] Error),
@@ -241,12 +241,12 @@ pub enum StartError {
     NoToken(PathBuf),
     /// The machine has no random bytes.
     #[error("no random bytes to be had for an administrator's token")]
-    NoChance,
+    NoRandomness,
 }
 
 /// A new token, to be shown to its owner alone.
-fn fresh() -> Result<Zeroizing<String>, StartError> {
-    let random = Zeroizing::new(chance::bytes::<32>().map_err(|_| StartError::NoChance)?);
+fn fresh() -> Result<Zeroizing<String>, AdminTokenError> {
+    let random = Zeroizing::new(random::bytes::<32>().map_err(|_| AdminTokenError::NoRandomness)?);
     let mut text = Zeroizing::new(String::with_capacity(80));
     text.push_str("tga_");
     HEXLOWER.encode_append(&random[..], &mut text);
@@ -257,8 +257,8 @@ fn fresh() -> Result<Zeroizing<String>, StartError> {
 /// [fingerprint](record::fingerprint). The one before it is good no more.
 ///
 /// # Errors
-/// [`StartError`]; the old token is still in force then.
-pub fn replace(path: &Path, store: &Path) -> Result<String, StartError> {
+/// [`AdminTokenError`]; the old token is still in force then.
+pub fn replace(path: &Path, store: &Path) -> Result<String, AdminTokenError> {
     let token = fresh()?;
     private_file::replace(path, &token, store)?;
     Ok(record::fingerprint(&token))
@@ -281,10 +281,10 @@ pub enum ResetError {
     Store(#[from] OpenError),
     /// The record beside it.
     #[error("{0}: {1}")]
-    Record(PathBuf, io::Error),
+    LastServer(PathBuf, io::Error),
     /// The file.
     #[error(transparent)]
-    File(#[from] StartError),
+    File(#[from] AdminTokenError),
     /// It is set in the environment.
     #[error(
         "nothing was changed: the server on {0} takes the administrator's token from the variable \
@@ -341,7 +341,7 @@ pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
     // Held to the end, so that no server starts meanwhile.
     let unused = tegata_store::sqlite::claim(store)?;
     let at = record::path(store);
-    let read = || record::read(&at).map_err(|error| ResetError::Record(at.clone(), error));
+    let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
     let record = read()?;
     match record.as_ref().map(|it| &it.admin_token) {
         Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
@@ -357,7 +357,7 @@ pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
         return Ok(Taken::NextStart);
     }
     for _ in 0..CONFIRMED_WITHIN * 20 {
-        if let Some(Record { process, admin_token: TokenFrom::File { in_force, .. } }) = read()?
+        if let Some(LastServer { process, admin_token: TokenFrom::File { in_force, .. } }) = read()?
             && in_force.as_ref() == Some(&new)
         {
             return Ok(Taken::Running(process));

@@ -8,11 +8,10 @@
 
 use crate::authority::{
     actor::Actor,
-    chance,
     clock::Clock,
     master_key::{self, MasterKey},
-    place::Place,
-    private_file,
+    place::Files,
+    private_file, random,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,8 +20,8 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
-    AuditHead, By, Error, Event, Page, Result, Sealed, Store,
-    audit::{Anchor, Anchored, Report, Seal, Verifier},
+    AuditHead, By, Error, Event, Page, Result, Store, WrappedKey,
+    audit::{Anchor, Anchored, AuditReport, Checkpoint, Verifier},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
 };
@@ -47,7 +46,7 @@ pub struct Audit {
     file: Option<PathBuf>,
     days: u32,
     /// One at a time.
-    sealing: tokio::sync::Mutex<()>,
+    checkpointing: tokio::sync::Mutex<()>,
     /// When all of it was last checked.
     checked: AtomicI64,
     broken: AtomicBool,
@@ -68,7 +67,7 @@ struct Seen {
 
 impl Seen {
     /// The anchor of an audit whose newest checkpoint is `last`.
-    fn at(last: Option<&Seal>, epoch: u64, accepted: i64) -> Self {
+    fn at(last: Option<&Checkpoint>, epoch: u64, accepted: i64) -> Self {
         let beginning = || Anchor { epoch, number: 0, chain: String::new() };
         Self {
             newest: last.map_or_else(beginning, Anchor::from),
@@ -79,14 +78,14 @@ impl Seen {
 
     /// Whether `last` is the checkpoint that it names or, since a crash may come between
     /// the checkpoint and the file, the one after it.
-    async fn agrees(&self, store: &dyn Store, last: Option<&Seal>) -> Result<bool> {
+    async fn agrees(&self, store: &dyn Store, last: Option<&Checkpoint>) -> Result<bool> {
         let Anchor { number, chain, .. } = &self.newest;
-        let is = |it: &Seal| it.number == *number && it.chain == *chain;
+        let is = |it: &Checkpoint| it.number == *number && it.chain == *chain;
         Ok(match last {
             None => *number == 0,
             Some(last) if last.number == number + 1 && *number > 0 => {
                 let before = (number - 1, i64::MAX - 1);
-                store.audit_batch(before, 1).await?.seal.as_ref().is_some_and(is)
+                store.audit_batch(before, 1).await?.checkpoint.as_ref().is_some_and(is)
             }
             Some(last) => last.number == number + 1 || is(last),
         })
@@ -106,11 +105,11 @@ impl Audit {
                 None => return Ok(None),
             },
             None => {
-                let seed = Zeroizing::new(chance::bytes::<32>()?);
+                let seed = Zeroizing::new(random::bytes::<32>()?);
                 let bad = |_| Error::Unavailable("making the audit key failed".into());
                 let key = SigningKey::from_seed(&seed).map_err(bad)?;
-                let sealed = master.seal(key.public().id(), &seed)?;
-                store.set_audit_key(key.public().to_bytes(), sealed).await?;
+                let wrapped = master.wrap(key.public().id(), &seed)?;
+                store.set_audit_key(key.public().to_bytes(), wrapped).await?;
                 key
             }
         };
@@ -118,7 +117,7 @@ impl Audit {
             key,
             file: None,
             days: KEPT_DAYS,
-            sealing: tokio::sync::Mutex::new(()),
+            checkpointing: tokio::sync::Mutex::new(()),
             checked: AtomicI64::new(i64::MIN),
             broken: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
@@ -156,8 +155,8 @@ impl Audit {
     ///
     /// # Errors
     /// The store's, or the file outside of it cannot be written.
-    pub async fn seal(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
-        let _alone = self.sealing.lock().await;
+    pub async fn checkpoint(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
+        let _alone = self.checkpointing.lock().await;
         let now = clock.now();
         let mut head = store.audit_head().await?;
         let seen = self.seen()?;
@@ -189,10 +188,13 @@ impl Audit {
             let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
             let rows = store.audit_batch(behind, BATCH).await?.rows;
             let terms = (head.epoch, kept_from, now);
-            let Some(seal) = Seal::make(head.last.as_ref(), &rows, terms, &self.key) else { break };
-            store.seal_audit(seal.clone()).await?;
-            self.see(&seal, accepted)?;
-            head.last = Some(seal);
+            let Some(checkpoint) = Checkpoint::make(head.last.as_ref(), &rows, terms, &self.key)
+            else {
+                break;
+            };
+            store.add_checkpoint(checkpoint.clone()).await?;
+            self.see(&checkpoint, accepted)?;
+            head.last = Some(checkpoint);
         }
         // The last seal said that they may be missing; only now they go.
         if kept_from > 1 {
@@ -244,7 +246,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn verify(&self, store: &dyn Store) -> Result<Report> {
+    pub async fn verify(&self, store: &dyn Store) -> Result<AuditReport> {
         let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
         let verifier = Verifier::new(self.key.public().clone(), anchored());
         Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
@@ -264,7 +266,7 @@ impl Audit {
         if let Some(problem) = report.problems.first().filter(|_| !was_broken) {
             tracing::error!(
                 problem = problem.what,
-                seal = problem.seal,
+                checkpoint = problem.checkpoint,
                 "the audit is not what was sealed; run `tegata audit verify`"
             );
         }
@@ -283,9 +285,9 @@ impl Audit {
         seen
     }
 
-    fn see(&self, seal: &Seal, accepted: i64) -> Result<()> {
+    fn see(&self, checkpoint: &Checkpoint, accepted: i64) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        write_seen(file, &Seen::at(Some(seal), seal.epoch, accepted), file)
+        write_seen(file, &Seen::at(Some(checkpoint), checkpoint.epoch, accepted), file)
     }
 }
 
@@ -310,8 +312,8 @@ pub fn anchored(file: &Path) -> Anchored {
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub fn anchor_present_end(place: &Place, accept: bool) -> Result<Option<u64>> {
-    let file = place.audit_mark();
+pub fn anchor_present_end(place: &Files, accept: bool) -> Result<Option<u64>> {
+    let file = place.audit_anchor();
     let mut audit = AuditFile::open(&place.store)?;
     let (head, newest) = (audit.head()?, audit.newest_event()?);
     let accepted = match accept {
@@ -346,9 +348,9 @@ pub async fn key_is_lost(store: &dyn Store, master: &MasterKey) -> Result<bool> 
     Ok(store.audit_key().await?.is_some_and(|row| open_key(master, &row).is_none()))
 }
 
-fn open_key(master: &MasterKey, (public, sealed): &([u8; 32], Sealed)) -> Option<SigningKey> {
+fn open_key(master: &MasterKey, (public, wrapped): &([u8; 32], WrappedKey)) -> Option<SigningKey> {
     let id = VerifyingKey::from_bytes(*public).ok()?.id();
-    let key = SigningKey::from_seed(&*master.open(id, sealed)?).ok()?;
+    let key = SigningKey::from_seed(&*master.open(id, wrapped)?).ok()?;
     (key.public().to_bytes() == *public).then_some(key)
 }
 
@@ -380,9 +382,9 @@ pub enum OfflineError {
 /// # Errors
 /// [`OfflineError`].
 pub fn verify_offline(
-    place: &Place,
+    place: &Files,
     ignore_anchor: bool,
-) -> std::result::Result<(Report, VerifyingKey), OfflineError> {
+) -> std::result::Result<(AuditReport, VerifyingKey), OfflineError> {
     let master = MasterKey::load(&place.master_key(), false)?;
     let file = AuditFile::open(&place.store)?;
     let row = file.key()?.ok_or_else(|| OfflineError::Nothing(place.store.clone()))?;
@@ -390,7 +392,7 @@ pub fn verify_offline(
     let key = key.ok_or_else(|| OfflineError::Foreign(place.store.clone()))?;
     let anchored = || match ignore_anchor {
         true => Anchored::Ignored,
-        false => anchored(&place.audit_mark()),
+        false => anchored(&place.audit_anchor()),
     };
     let report = file.verify(Verifier::new(key.public().clone(), anchored()));
     Ok((report.and_then(&anchored()), key.public().clone()))

@@ -114,7 +114,7 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tegata_policy::law::{ChannelType, Law};
+    use tegata_policy::rules::{ChannelType, TokenRules};
     use tegata_token::{
         id::{ProviderId, Serial},
         time::UnixTime,
@@ -130,7 +130,7 @@ mod tests {
             channel_type: ChannelType::MessagingApi,
             created_at: UnixTime(0),
             state: ChannelState::Active,
-            law: Law::Current,
+            rules: TokenRules::Current,
             group_rule: Default::default(),
             own_audience_only: false,
             single_use_assertions: false,

@@ -37,7 +37,7 @@ pub struct Health {
 #[derive(Default)]
 struct Last {
     at: Option<Instant>,
-    report: Arc<Report>,
+    report: Arc<HealthReport>,
     /// A trial that was begun and has not come to its end.
     writing: Option<JoinHandle<Trial>>,
 }
@@ -47,7 +47,7 @@ type Trial = (Result<()>, Result<bool>);
 
 /// What a look found.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct HealthReport {
     /// Each thing that was looked at.
     pub checks: Vec<Check>,
     /// How much room the store takes and has, where that could be read.
@@ -65,7 +65,7 @@ pub struct Check {
     pub found: String,
 }
 
-impl Report {
+impl HealthReport {
     /// Whether everything is as it should be.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -127,7 +127,7 @@ impl Health {
     }
 
     /// What there is to say at `now`.
-    pub async fn look(&self, authority: &Arc<Authority>, now: Instant) -> Arc<Report> {
+    pub async fn look(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
         let report = self.report(authority, now).await;
         if !self.draining.load(Relaxed) {
             return report;
@@ -136,10 +136,10 @@ impl Health {
         let mut checks = report.checks.clone();
         checks.retain(|check| check.name != stops.name);
         checks.insert(0, stops);
-        Arc::new(Report { checks, sizes: report.sizes })
+        Arc::new(HealthReport { checks, sizes: report.sizes })
     }
 
-    async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<Report> {
+    async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
         let mut last = self.last.lock().await;
         // A look that was begun by somebody else while this one waited is as good.
         if last.at.is_some_and(|at| now.saturating_duration_since(at) < FRESH) {
@@ -152,11 +152,11 @@ impl Health {
             writes,
             self.disk(sizes),
             signs(authority),
-            seals(authority).await,
+            checkpoints(authority).await,
             self.jobs(now),
         ];
         checks.extend(logs);
-        let report = Arc::new(Report { checks, sizes });
+        let report = Arc::new(HealthReport { checks, sizes });
         tell(&last.report, &report);
         last.report = report.clone();
         // By the clock of whoever asks next.
@@ -172,12 +172,12 @@ impl Health {
             let authority = authority.clone();
             tokio::spawn(async move {
                 let store = authority.store();
-                (store.is_writable().await, store.logs_endings().await)
+                (store.is_writable().await, store.has_journal().await)
             })
         });
         let store = |holds, found: &str| Check { name: "store", holds, found: found.to_owned() };
         match timeout(PATIENCE, &mut writing).await {
-            Ok(Ok((Ok(()), logs))) => (store(true, "it commits"), logs_endings(logs)),
+            Ok(Ok((Ok(()), logs))) => (store(true, "it commits"), has_journal(logs)),
             Ok(Ok((Err(error), _))) => {
                 tracing::debug!(%error, "a commit for /readyz failed");
                 (store(false, "it does not commit; the log says why"), None)
@@ -223,18 +223,18 @@ fn signs(authority: &Authority) -> Check {
     Check { name: "signing_key", holds, found: found.to_owned() }
 }
 
-fn logs_endings(logs: Result<bool>) -> Option<Check> {
+fn has_journal(logs: Result<bool>) -> Option<Check> {
     let (holds, found) = match logs {
         Ok(false) => return None,
         Ok(true) => (true, "it has room, and is where it belongs".to_owned()),
         Err(error) => (false, format!("nothing can be ended: {error}")),
     };
-    Some(Check { name: "endings_log", holds, found })
+    Some(Check { name: "revocation_journal", holds, found })
 }
 
 /// Whether what was done is as it was sealed, and whether what is done is sealed soon
 /// after: an audit that nobody seals could be changed unseen.
-async fn seals(authority: &Authority) -> Check {
+async fn checkpoints(authority: &Authority) -> Check {
     if authority.audit().is_broken() {
         let found = "it is not what was sealed, or its end cannot be confirmed; run `tegata audit \
                      verify`";
@@ -243,7 +243,7 @@ async fn seals(authority: &Authority) -> Check {
     }
     let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {
         Ok(Ok(head)) => {
-            let found = format!("{} events wait to be sealed", head.unsealed);
+            let found = format!("{} events wait to be sealed", head.pending);
             (!audit::lags(&head, authority.now()), found)
         }
         _ => (false, "how far it is sealed cannot be read".to_owned()),
@@ -264,7 +264,7 @@ fn sizes_of(store: &Path) -> Option<StoreSizes> {
 }
 
 /// Says in the log what changed, and nothing while nothing does.
-fn tell(before: &Report, now: &Report) {
+fn tell(before: &HealthReport, now: &HealthReport) {
     let was = |name: &str| before.checks.iter().find(|check| check.name == name).map(|it| it.holds);
     for Check { name, holds, found } in &now.checks {
         match (was(name), holds) {

@@ -42,14 +42,14 @@ pub struct Jobs {
     /// How long a new signing key is published before it signs.
     pub key_promotion_delay: Duration,
     /// For how many days the row of a token is kept after its end.
-    pub keep_ended_days: u32,
+    pub token_retention_days: u32,
     /// How far the sweep has come among the rows of tokens.
     pub swept_to: AtomicI64,
 }
 
 /// Runs the jobs every minute until `stop`, and the stamps a last time then.
 pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
-    let sealing = tokio::spawn(seal_until(jobs.clone(), stop.clone()));
+    let checkpointing = tokio::spawn(seal_until(jobs.clone(), stop.clone()));
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
     // What a crash broke off, first of all.
     finish(&jobs).await;
@@ -62,7 +62,7 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         }
     }
     flush(&jobs).await;
-    let _ = tokio::join!(sealing, warning);
+    let _ = tokio::join!(checkpointing, warning);
 }
 
 /// By itself, since it waits for somebody else's server: that may be slow, and may
@@ -95,7 +95,7 @@ async fn seal_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             () = stop.cancelled() => true,
         };
         see_reset(&jobs).await;
-        match seal(&jobs).await {
+        match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
                 tracing::error!(%error, "the audit is not sealed");
@@ -109,9 +109,9 @@ async fn seal_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     }
 }
 
-async fn seal(jobs: &Jobs) -> tegata_store::Result<()> {
+async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
     let authority = &jobs.authority;
-    authority.audit().seal(authority.store(), authority.clock()).await
+    authority.audit().checkpoint(authority.store(), authority.clock()).await
 }
 
 /// Tells the audit of a reset of the administrator's token, which is done to the file
@@ -128,7 +128,7 @@ async fn see_reset(jobs: &Jobs) {
 
 /// Brings to its end what was begun and broken off.
 async fn finish(jobs: &Jobs) {
-    if let Err(error) = jobs.authority.finish_provider_ends().await {
+    if let Err(error) = jobs.authority.finish_provider_revocations().await {
         tracing::warn!(%error, "a provider's tokens are not all ended yet");
     }
 }
@@ -150,7 +150,7 @@ async fn keep_up(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
     see_reset(jobs).await;
     // A clock that was moved on makes what waits look old; the loop says why it fails.
-    let sealed = seal(jobs).await.is_ok();
+    let wrapped = checkpoint(jobs).await.is_ok();
     flush(jobs).await;
     jobs.authority.limits().tidy(jobs.authority.clock().steady());
     if let Err(error) = jobs.authority.settle_master_key().await {
@@ -169,7 +169,7 @@ async fn keep_up(jobs: &Jobs) {
     let audit = jobs.authority.audit();
     // Only what was compared with the file outside before: a store that was brought back
     // says so in its audit first.
-    if sealed && let Err(error) = audit.look(jobs.authority.store(), jobs.authority.now()).await {
+    if wrapped && let Err(error) = audit.look(jobs.authority.store(), jobs.authority.now()).await {
         tracing::warn!(%error, "the audit was not checked");
     }
     if let Err(error) = see_key_age(jobs).await {
@@ -186,14 +186,14 @@ async fn flush(jobs: &Jobs) {
 
 async fn promote(jobs: &Jobs) -> admin::Result<()> {
     let view = jobs.authority.view();
-    if !view.keys().iter().any(|it| it.state == KeyState::Coming) {
+    if !view.keys().iter().any(|it| it.state == KeyState::Pending) {
         return Ok(());
     }
     let now = jobs.authority.now();
     let published = i64::try_from(jobs.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     let rows = jobs.authority.signing_keys().await?;
     let due = |row: &&tegata_store::SigningKeyRow| {
-        row.state == KeyState::Coming && now.since(row.changed_at) >= published
+        row.state == KeyState::Pending && now.since(row.changed_at) >= published
     };
     if let Some(row) = rows.iter().find(due) {
         jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;
@@ -230,11 +230,11 @@ async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
     if jobs.authority.clock().jumped_recently() {
         return Ok(());
     }
-    let before = jobs.authority.now().plus(-i64::from(jobs.keep_ended_days) * DAY);
+    let before = jobs.authority.now().plus(-i64::from(jobs.token_retention_days) * DAY);
     let store = jobs.authority.store();
     for _ in 0..LOOKS {
         let after = jobs.swept_to.load(Relaxed);
-        let (over, next) = store.ended_before(after, before, LOOKED_AT).await?;
+        let (over, next) = store.inactive_before(after, before, LOOKED_AT).await?;
         if !over.is_empty() {
             store.sweep(over, before).await?;
         }

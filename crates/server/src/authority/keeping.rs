@@ -3,17 +3,18 @@
 
 use crate::authority::{
     actor::Actor,
-    audit, chance,
+    audit,
     clock::Clock,
     keyring::Keyring,
     master_key::{self, MasterKey},
-    place::Place,
+    place::Files,
+    random,
 };
 use std::path::PathBuf;
 use tegata_store::{
     By, Event, Store,
     audit_event::{AuditEvent, NoDetail},
-    sqlite::{MarkFile, OpenError, Recovered, Recovering, Recovery, SqliteStore},
+    sqlite::{OpenError, Recovered, Recovering, Recovery, RollbackGuardFile, SqliteStore},
 };
 use tegata_token::time::UnixTime;
 
@@ -45,7 +46,7 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub async fn recover(
-    place: &Place,
+    place: &Files,
     how: Recovery<'_>,
     dry_run: bool,
 ) -> Result<(Recovered, usize), Error> {
@@ -64,14 +65,14 @@ pub async fn recover(
         loaded => loaded?,
     };
     let lost = |row: &&tegata_store::SigningKeyRow| {
-        !row.sealed.0.is_empty() && master.open(row.id, &row.sealed).is_none()
+        !row.wrapped.0.is_empty() && master.open(row.id, &row.wrapped).is_none()
     };
     let lost: Vec<_> = state.signing_keys.iter().filter(lost).map(|row| row.id).collect();
     let unopened = lost.len();
     let audit_key_lost = audit::key_is_lost(&open.store, &master).await?;
     let successor = Keyring::empty(master).make(now)?;
-    let (mark, by) = (mark(place)?, operator(now));
-    let done = open.recover(successor, lost, audit_key_lost, mark, by).await?;
+    let (guard, by) = (guard(place)?, operator(now));
+    let done = open.recover(successor, lost, audit_key_lost, guard, by).await?;
     if !dry_run {
         audit::anchor_present_end(place, false)?;
     }
@@ -84,8 +85,8 @@ pub async fn recover(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn accept_audit(place: &Place, reason: Option<String>) -> Result<Option<u64>, Error> {
-    let store = SqliteStore::open_for_upkeep(&place.store, mark(place)?)?;
+pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Option<u64>, Error> {
+    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
     let state = store.state().await?;
     let by = operator(now(state.written_at, state.clock_offset));
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
@@ -101,8 +102,8 @@ pub async fn accept_audit(place: &Place, reason: Option<String>) -> Result<Optio
 ///
 /// # Errors
 /// [`Error`]. Killed at any moment, the next start finds its way.
-pub async fn rotate_master_key(place: &Place) -> Result<usize, Error> {
-    let store = SqliteStore::open_for_upkeep(&place.store, mark(place)?)?;
+pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
+    let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
     let state = store.state().await?;
     let path = place.master_key();
     let keyring = Keyring::load(&path, &state.signing_keys)?;
@@ -116,8 +117,8 @@ pub fn wall_clock() -> UnixTime {
     Clock::new().now()
 }
 
-fn mark(place: &Place) -> Result<MarkFile, tegata_store::Error> {
-    Ok(MarkFile { path: place.mark(), fresh: chance::bytes()? })
+fn guard(place: &Files) -> Result<RollbackGuardFile, tegata_store::Error> {
+    Ok(RollbackGuardFile { path: place.guard(), fresh: random::bytes()? })
 }
 
 fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {

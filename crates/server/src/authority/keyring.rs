@@ -2,9 +2,8 @@
 //! decided here: the view says it, and changes with the commit that changed it.
 
 use crate::authority::{
-    chance,
     master_key::{self, MasterKey},
-    private_file,
+    private_file, random,
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -37,8 +36,8 @@ impl Keyring {
     pub fn load(path: &Path, rows: &[SigningKeyRow]) -> Result<Self, master_key::Error> {
         let master = MasterKey::load_for(path, rows)?;
         let mut keys = HashMap::new();
-        for row in rows.iter().filter(|row| !row.sealed.0.is_empty()) {
-            let opened = master.open(row.id, &row.sealed);
+        for row in rows.iter().filter(|row| !row.wrapped.0.is_empty()) {
+            let opened = master.open(row.id, &row.wrapped);
             let key = opened.and_then(|seed| SigningKey::from_seed(&seed).ok());
             let key = key.filter(|key| key.public().to_bytes() == row.public);
             let key = key.ok_or_else(|| master_key::Error::Wrong(path.to_owned()))?;
@@ -80,24 +79,24 @@ impl Keyring {
         let rows = store.state().await?.signing_keys;
         let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
         let old = self.master.load_full();
-        let mut sealed = Vec::new();
-        for row in rows.iter().filter(|row| !row.sealed.0.is_empty()) {
-            let seed = old.open(row.id, &row.sealed);
+        let mut wrapped = Vec::new();
+        for row in rows.iter().filter(|row| !row.wrapped.0.is_empty()) {
+            let seed = old.open(row.id, &row.wrapped);
             let seed = seed.ok_or_else(|| not_replaced(&"a signing key does not open"))?;
-            sealed.push((row.id, new.seal(row.id, &seed)?));
+            wrapped.push((row.id, new.wrap(row.id, &seed)?));
         }
-        let count = sealed.len();
-        if let Some((public, seal)) = store.audit_key().await? {
+        let count = wrapped.len();
+        if let Some((public, wrap)) = store.audit_key().await? {
             let id = tegata_token::key::VerifyingKey::from_bytes(public)
                 .map_err(|error| not_replaced(&error))?
                 .id();
-            let seed = old.open(id, &seal);
+            let seed = old.open(id, &wrap);
             let seed = seed.ok_or_else(|| not_replaced(&"the audit key does not open"))?;
-            sealed.push((id, new.seal(id, &seed)?));
+            wrapped.push((id, new.wrap(id, &seed)?));
         }
         // Whoever asks may go away, and the store may do it after it gave no answer.
         self.unseen.store(true, Relaxed);
-        store.reseal(sealed, by).await?;
+        store.rewrap(wrapped, by).await?;
         // From here on the old one opens nothing.
         self.master.store(Arc::new(new));
         private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
@@ -136,11 +135,11 @@ impl Keyring {
     /// # Errors
     /// [`Error::Unavailable`]: no random bytes.
     pub fn make(&self, now: UnixTime) -> Result<SigningKeyRow, Error> {
-        let seed = Zeroizing::new(chance::bytes::<32>()?);
+        let seed = Zeroizing::new(random::bytes::<32>()?);
         let bad = |_| Error::Unavailable("making a signing key failed".into());
         let key = SigningKey::from_seed(&seed).map_err(bad)?;
         let id = key.public().id();
-        let sealed = self.master.load().seal(id, &seed)?;
+        let wrapped = self.master.load().wrap(id, &seed)?;
         let public = key.public().to_bytes();
         self.change(|keys| {
             keys.insert(id, key.clone());
@@ -148,8 +147,8 @@ impl Keyring {
         Ok(SigningKeyRow {
             id,
             public,
-            sealed,
-            state: tegata_token::key::KeyState::Coming,
+            wrapped,
+            state: tegata_token::key::KeyState::Pending,
             created_at: now,
             changed_at: now,
         })

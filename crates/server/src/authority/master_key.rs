@@ -4,14 +4,14 @@
 //! AES-256-GCM with a random nonce; the id of the sealed key is authenticated
 //! beside it, so one row's seal cannot stand in another row.
 
-use crate::authority::{chance, private_file};
+use crate::authority::{private_file, random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
-use tegata_store::{Sealed, SigningKeyRow};
+use tegata_store::{SigningKeyRow, WrappedKey};
 use tegata_token::id::SigningKeyId;
 use zeroize::Zeroizing;
 
@@ -43,7 +43,7 @@ pub enum Error {
     Wrong(PathBuf),
     /// The machine has no random bytes.
     #[error("no random bytes to be had for a master key")]
-    NoChance,
+    NoRandomness,
 }
 
 impl MasterKey {
@@ -60,7 +60,7 @@ impl MasterKey {
         if !may_make {
             return Err(Error::Lost(path.to_owned()));
         }
-        let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
+        let bytes = Zeroizing::new(random::bytes::<32>().map_err(|_| Error::NoRandomness)?);
         private_file::create(path, &to_hex(&bytes))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
@@ -93,14 +93,14 @@ impl MasterKey {
     /// # Errors
     /// [`Error`].
     pub fn prepare(path: &Path) -> Result<Self, Error> {
-        let bytes = Zeroizing::new(chance::bytes::<32>().map_err(|_| Error::NoChance)?);
+        let bytes = Zeroizing::new(random::bytes::<32>().map_err(|_| Error::NoRandomness)?);
         private_file::write_beside(path, &to_hex(&bytes))?;
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
     fn opens_all(&self, rows: &[SigningKeyRow]) -> bool {
-        let mut sealed = rows.iter().filter(|row| !row.sealed.0.is_empty());
-        sealed.all(|row| self.open(row.id, &row.sealed).is_some())
+        let mut wrapped = rows.iter().filter(|row| !row.wrapped.0.is_empty());
+        wrapped.all(|row| self.open(row.id, &row.wrapped).is_some())
     }
 
     fn new(bytes: &[u8; 32]) -> Option<Self> {
@@ -111,8 +111,12 @@ impl MasterKey {
     ///
     /// # Errors
     /// The machine has no random bytes.
-    pub fn seal(&self, id: SigningKeyId, seed: &[u8; 32]) -> Result<Sealed, tegata_store::Error> {
-        let nonce: [u8; NONCE_LEN] = chance::bytes()?;
+    pub fn wrap(
+        &self,
+        id: SigningKeyId,
+        seed: &[u8; 32],
+    ) -> Result<WrappedKey, tegata_store::Error> {
+        let nonce: [u8; NONCE_LEN] = random::bytes()?;
         let mut text = Vec::with_capacity(32 + AES_256_GCM.tag_len());
         text.extend_from_slice(seed);
         self.0
@@ -122,13 +126,13 @@ impl MasterKey {
                 &mut text,
             )
             .map_err(|_| tegata_store::Error::Unavailable("sealing a signing key failed".into()))?;
-        Ok(Sealed([&nonce[..], &text].concat()))
+        Ok(WrappedKey([&nonce[..], &text].concat()))
     }
 
     /// The seed behind a seal; `None` if it was not made with this key for `id`.
     #[must_use]
-    pub fn open(&self, id: SigningKeyId, sealed: &Sealed) -> Option<Zeroizing<[u8; 32]>> {
-        let (nonce, text) = sealed.0.split_at_checked(NONCE_LEN)?;
+    pub fn open(&self, id: SigningKeyId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
+        let (nonce, text) = wrapped.0.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = Zeroizing::new(text.to_vec());
         let seed = self.0.open_in_place(nonce, Aad::from(id.0), &mut text).ok()?;
@@ -170,14 +174,14 @@ mod tests {
         let key = MasterKey::load(&folder.path().join("a"), true).unwrap();
         let again = MasterKey::load(&folder.path().join("a"), false).unwrap();
         let other = MasterKey::load(&folder.path().join("b"), true).unwrap();
-        let sealed = key.seal(ID, &[7; 32]).unwrap();
-        assert_eq!(*again.open(ID, &sealed).unwrap(), [7; 32]);
-        assert!(other.open(ID, &sealed).is_none());
-        assert!(again.open(SigningKeyId([2; 8]), &sealed).is_none());
-        let mut torn = sealed.clone();
+        let wrapped = key.wrap(ID, &[7; 32]).unwrap();
+        assert_eq!(*again.open(ID, &wrapped).unwrap(), [7; 32]);
+        assert!(other.open(ID, &wrapped).is_none());
+        assert!(again.open(SigningKeyId([2; 8]), &wrapped).is_none());
+        let mut torn = wrapped.clone();
         torn.0[20] ^= 1;
         assert!(again.open(ID, &torn).is_none());
-        assert!(again.open(ID, &Sealed(vec![1, 2, 3])).is_none());
+        assert!(again.open(ID, &WrappedKey(vec![1, 2, 3])).is_none());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Memory {
     pub(super) view: ArcSwap<View>,
     pub(super) channels: Channels,
     /// Of the channels that have set one.
-    pub(super) check_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
+    pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     /// When each retired signing key retired.
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     pub(super) clock: Clock,
@@ -43,7 +43,7 @@ impl Memory {
         Arc::new(Self {
             view: ArcSwap::from_pointee(View::new(Providers::All)),
             channels: Channels::new(CHANNELS),
-            check_rates: ArcSwap::default(),
+            verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
             clock: Clock::new(),
             learning: Mutex::new(()),
@@ -68,7 +68,7 @@ impl Memory {
         self.clock.has_seen(state.written_at);
         self.view.store(Arc::new(state.view.clone()));
         self.channels.know(&state.channels);
-        self.check_rates.store(Arc::new(state.check_rates.iter().copied().collect()));
+        self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
         self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
     }
@@ -87,8 +87,8 @@ impl Memory {
         let mut touched = Vec::new();
         for change in changes {
             match change {
-                Change::Channel { channel, check_rate, .. } => {
-                    touched.push((*channel, *check_rate));
+                Change::Channel { channel, verify_rate, .. } => {
+                    touched.push((*channel, *verify_rate));
                 }
                 Change::SigningKey(key) => self.see_key(key),
                 Change::Clock { offset } => self.clock.set_offset(*offset),
@@ -116,7 +116,7 @@ impl Memory {
         let channels: Vec<_> = touched.iter().map(|(channel, _)| *channel).collect();
         self.channels.know(&channels);
         channels.iter().for_each(|&channel| self.channels.drop(channel));
-        let known = self.check_rates.load();
+        let known = self.verify_rates.load();
         if touched.iter().any(|(channel, rate)| known.get(channel) != rate.as_ref()) {
             let mut rates = HashMap::clone(&known);
             for (channel, rate) in touched {
@@ -125,7 +125,7 @@ impl Memory {
                     None => rates.remove(&channel),
                 };
             }
-            self.check_rates.store(Arc::new(rates));
+            self.verify_rates.store(Arc::new(rates));
         }
     }
 }

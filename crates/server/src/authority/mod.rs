@@ -8,7 +8,6 @@ pub mod actor;
 pub mod admin;
 pub mod admin_token;
 pub mod audit;
-pub mod chance;
 mod channels;
 pub mod clock;
 pub mod health;
@@ -21,6 +20,7 @@ pub mod master_key;
 mod memory;
 pub mod place;
 pub mod private_file;
+pub mod random;
 mod rates;
 pub mod record;
 pub mod signing_keys;
@@ -45,7 +45,7 @@ use std::{
 };
 use tegata_policy::assertion::Audience;
 use tegata_store::{By, Store};
-use tegata_token::{decide::Signatures, key::KeyState, time::UnixTime, view::View};
+use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
@@ -224,11 +224,11 @@ impl Authority {
         AuthorityState {
             position: view.position(),
             view_channels: view.channels(),
-            view_facts: view.facts(),
+            view_revocations: view.revocations(),
             waiting: self.store.waiting(),
             jumped: self.clock().jumped_recently(),
             audit_broken: self.audit.is_broken(),
-            resting: self.limits.rests(self.clock().steady()),
+            cooldowns: self.limits.active_cooldowns(self.clock().steady()),
         }
     }
 

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 /// Where an authority keeps its files.
 #[derive(Debug, Clone, Default)]
-pub struct Place {
+pub struct Files {
     /// The SQLite file.
     pub store: PathBuf,
     /// The master key's file; `master.key` beside the store unless set.
     pub master_key_file: Option<PathBuf>,
     /// The file of the mark that tells whether the store went backwards; beside the
     /// master key, with the store's name and `.mark`, unless set.
-    pub mark_file: Option<PathBuf>,
+    pub rollback_guard_file: Option<PathBuf>,
 }
 
-impl Place {
+impl Files {
     /// The master key's file.
     #[must_use]
     pub fn master_key(&self) -> PathBuf {
@@ -23,19 +23,19 @@ impl Place {
 
     /// The mark's file.
     #[must_use]
-    pub fn mark(&self) -> PathBuf {
+    pub fn guard(&self) -> PathBuf {
         let beside = || {
             let mut name = self.store.file_name().unwrap_or_default().to_owned();
             name.push(".mark");
             self.master_key().with_file_name(name)
         };
-        self.mark_file.clone().unwrap_or_else(beside)
+        self.rollback_guard_file.clone().unwrap_or_else(beside)
     }
 
     /// The file that keeps the newest seal of the audit, beside the mark.
     #[must_use]
-    pub fn audit_mark(&self) -> PathBuf {
-        let mut name = self.mark().into_os_string();
+    pub fn audit_anchor(&self) -> PathBuf {
+        let mut name = self.guard().into_os_string();
         name.push(".audit");
         name.into()
     }

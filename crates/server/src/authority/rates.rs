@@ -4,10 +4,10 @@
 use super::Authority;
 use crate::authority::{
     actor::Actor,
-    limits::{Operation, Place, Resting, TooFast, TooMany},
+    limits::{ActiveCooldown, Operation, Reservation, TooFast, TooMany},
     source::Source,
 };
-use tegata_policy::{channel::Channel, judge::Grant, refusal::Refusal};
+use tegata_policy::{authorize::Grant, channel::Channel, denied::Denied};
 use tegata_store::{
     Error, Event, Result,
     audit_event::{AuditEvent, IssuingRested, NoDetail, SecretThrottled},
@@ -18,7 +18,7 @@ impl Authority {
     /// Takes one use of an operation out of the channel's bucket.
     ///
     /// # Errors
-    /// [`Error::Refused`].
+    /// [`Error::Invalid`].
     pub fn take(&self, operation: Operation, channel: &Channel) -> Result<()> {
         self.limits.take(operation, channel, self.clock().steady()).map_err(too_fast)
     }
@@ -32,24 +32,25 @@ impl Authority {
         operation: Operation,
         channel: ChannelId,
     ) -> std::result::Result<(), TooFast> {
-        let own = self.memory.check_rates.load().get(&channel).copied();
+        let own = self.memory.verify_rates.load().get(&channel).copied();
         self.limits.check(operation, channel, own, || self.clock().steady())
     }
 
     /// What of a channel's issuing rests, and until when by the wall clock.
     #[must_use]
-    pub fn resting(&self, channel: ChannelId) -> Vec<(Resting, UnixTime)> {
-        let resting = self.limits.resting(channel, self.clock().steady());
-        let until = |it: &Resting| self.now().plus(it.seconds.try_into().unwrap_or(i64::MAX));
-        resting.into_iter().map(|it| (it.clone(), until(&it))).collect()
+    pub fn cooldowns(&self, channel: ChannelId) -> Vec<(ActiveCooldown, UnixTime)> {
+        let cooldowns = self.limits.cooldowns_of(channel, self.clock().steady());
+        let until =
+            |it: &ActiveCooldown| self.now().plus(it.seconds.try_into().unwrap_or(i64::MAX));
+        cooldowns.into_iter().map(|it| (it.clone(), until(&it))).collect()
     }
 
     /// A place in the storm guard's count for what a grant is to become.
-    pub(super) fn place(&self, grant: &Grant) -> Result<Place<'_>> {
+    pub(super) fn place(&self, grant: &Grant) -> Result<Reservation<'_>> {
         let (channel, steady) = (grant.channel(), self.clock().steady());
-        let (place, rests) = self.limits.storm(channel, grant.kind(), grant.group(), steady);
-        for rest in rests {
-            self.tell_of_rest(channel, &rest);
+        let (place, cooldowns) = self.limits.surge(channel, grant.kind(), grant.group(), steady);
+        for cooldown in cooldowns {
+            self.record_cooldown(channel, &cooldown);
         }
         place.map_err(too_fast)
     }
@@ -57,21 +58,21 @@ impl Authority {
     /// What becomes of the refusal of somebody who showed a secret for a channel:
     /// a wrong one counts as a guess of its source.
     #[must_use]
-    pub fn after_secret(&self, refusal: Refusal, source: Source, channel: ChannelId) -> Refusal {
-        let is_known = match refusal {
+    pub fn after_secret(&self, denied: Denied, source: Source, channel: ChannelId) -> Denied {
+        let is_known = match denied {
             // What a suspended channel is told must be what a wrong secret is told.
-            Refusal::WrongSecret | Refusal::Suspended => true,
-            Refusal::UnknownChannel => false,
-            _ => return refusal,
+            Denied::WrongSecret | Denied::Suspended => true,
+            Denied::UnknownChannel => false,
+            _ => return denied,
         };
         let steady = self.clock().steady();
         match self.limits.guess(source, channel, is_known, steady) {
-            Ok(()) => refusal,
+            Ok(()) => denied,
             Err(TooMany { wait: TooFast(seconds), begins }) => {
                 if begins && is_known {
                     self.tell_of_guesses(source, channel, seconds);
                 }
-                Refusal::TooFast { seconds }
+                Denied::TooFast { seconds }
             }
         }
     }
@@ -84,19 +85,19 @@ impl Authority {
         }
     }
 
-    fn tell_of_rest(&self, channel: &Channel, rest: &Resting) {
+    fn record_cooldown(&self, channel: &Channel, cooldown: &ActiveCooldown) {
         tracing::warn!(
             channel = %channel.id,
-            kind = %rest.kind,
-            whose = ?rest.whose,
-            seconds = rest.seconds,
+            kind = %cooldown.kind,
+            whose = ?cooldown.whose,
+            seconds = cooldown.seconds,
             "issuing rests: too many tokens were issued"
         );
         let detail = IssuingRested {
-            kind: rest.kind,
-            whose: rest.whose.name().to_owned(),
-            group: rest.whose.group().cloned(),
-            seconds: rest.seconds,
+            kind: cooldown.kind,
+            whose: cooldown.whose.name().to_owned(),
+            group: cooldown.whose.group().cloned(),
+            seconds: cooldown.seconds,
         };
         let (provider, channel) = (Some(channel.provider), Some(channel.id));
         let event = AuditEvent::IssuingRest(detail);
@@ -125,5 +126,5 @@ impl Authority {
 }
 
 fn too_fast(TooFast(seconds): TooFast) -> Error {
-    Refusal::TooFast { seconds }.into()
+    Denied::TooFast { seconds }.into()
 }

@@ -28,7 +28,7 @@ pub enum TokenFrom {
 
 /// The last server on a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct LastServer {
     /// Its process.
     pub process: u32,
     /// Where it takes the administrator's token from.
@@ -55,7 +55,7 @@ pub fn path(store: &Path) -> PathBuf {
 /// # Errors
 /// The system's.
 pub fn write(path: &Path, admin_token: TokenFrom) -> io::Result<()> {
-    let record = Record { process: std::process::id(), admin_token };
+    let record = LastServer { process: std::process::id(), admin_token };
     let text = serde_json::to_string(&record)? + "\n";
     file::replace(path, text.as_bytes(), Owner::of(path)?)
 }
@@ -64,7 +64,7 @@ pub fn write(path: &Path, admin_token: TokenFrom) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's, or it holds something else.
-pub fn read(path: &Path) -> io::Result<Option<Record>> {
+pub fn read(path: &Path) -> io::Result<Option<LastServer>> {
     match fs::read(path) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

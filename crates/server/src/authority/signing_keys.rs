@@ -2,7 +2,7 @@
 
 use super::Authority;
 use std::time::Duration;
-use tegata_store::{By, Ended, Error, Result, SigningKeyChange, SigningKeyRow};
+use tegata_store::{By, Error, Result, Revoked, SigningKeyChange, SigningKeyRow};
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
 
 /// For how long the JWKS may be cached.
@@ -40,7 +40,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
-    pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Ended> {
+    pub(super) async fn promote_signing_key(&self, key: SigningKeyId, by: By) -> Result<Revoked> {
         let _alone = self.rotating.lock().await;
         self.change_signing_keys(SigningKeyChange::Promote(key), by).await
     }
@@ -53,7 +53,7 @@ impl Authority {
         &self,
         key: Option<SigningKeyId>,
         by: By,
-    ) -> Result<Ended> {
+    ) -> Result<Revoked> {
         let _alone = self.rotating.lock().await;
         let successor = self.make_signing_key(by.at).await?;
         let change = match key {
@@ -87,13 +87,13 @@ impl Authority {
         self.keyring.settle(&self.master_key, &*self.store).await
     }
 
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let done = self.store.change_signing_keys(change, by).await;
         // A key that was made and not taken, or was removed, will never sign. An
         // act of unknown outcome leaves all at hand.
         if !matches!(done, Err(Error::Unavailable(_))) {
             let view = self.view();
-            let signs = |id| view.key(id).is_some_and(|it| it.state != KeyState::Removed);
+            let signs = |id| view.key(id).is_some_and(|it| it.state != KeyState::Revoked);
             self.keyring.retain(signs);
         }
         done

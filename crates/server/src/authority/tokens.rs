@@ -3,24 +3,24 @@
 
 use super::Authority;
 use crate::{
-    authority::{chance, limits::Operation},
+    authority::{limits::Operation, random},
     metrics::IssuedToken,
 };
 use std::{fmt, sync::Arc};
 use tegata_policy::{
     assertion::UnverifiedAssertion,
+    authorize::{self, Credential, Grant, IssueRequest},
     channel::Channel,
-    judge::{self, Credential, Grant, IssueRequest},
-    refusal::Refusal,
+    denied::Denied,
     secret::PlainSecret,
 };
-use tegata_store::{By, Ended, Ending, Error, Result, RowId};
+use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId};
 use tegata_token::{
     claims::Claims,
-    decide::{Active, Refused, decide},
     id::{ChannelId, ProviderId, TokenId},
     kind::Kind,
     time::UnixTime,
+    verify::{Active, Invalid, verify},
     wire::{self, Unverified},
 };
 
@@ -67,9 +67,9 @@ impl Authority {
     ///
     /// # Errors
     /// The reason why it is not.
-    pub fn check(&self, token: &[u8]) -> std::result::Result<Active, Refused> {
+    pub fn check(&self, token: &[u8]) -> std::result::Result<Active, Invalid> {
         let now = self.now();
-        let active = decide(token, now, &self.memory.view.load(), &self.signatures)?;
+        let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
         self.last_used.note(&active.claims, now);
         Ok(active)
     }
@@ -77,12 +77,12 @@ impl Authority {
     /// What a token says, good or ended or expired, if one of our keys signed it.
     ///
     /// # Errors
-    /// [`Refused::Malformed`], [`Refused::UnknownKey`] or [`Refused::BadSignature`].
-    pub fn read(&self, token: &[u8]) -> std::result::Result<Claims, Refused> {
+    /// [`Invalid::Malformed`], [`Invalid::UnknownKey`] or [`Invalid::BadSignature`].
+    pub fn read(&self, token: &[u8]) -> std::result::Result<Claims, Invalid> {
         let unverified = Unverified::parse(token)?;
         let view = self.memory.view.load();
-        let key = view.key(unverified.key()).ok_or(Refused::UnknownKey)?;
-        unverified.verify(&key.key).map_err(|_| Refused::BadSignature)
+        let key = view.key(unverified.key()).ok_or(Invalid::UnknownKey)?;
+        unverified.verify(&key.key).map_err(|_| Invalid::BadSignature)
     }
 
     /// A channel as it is now; `None` if there is none, or no more.
@@ -111,16 +111,16 @@ impl Authority {
     /// Judges a request for a token by the channel as it is now.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the rule that forbids it, or [`Error::Unavailable`].
+    /// [`Error::Invalid`] with the rule that forbids it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
         let Some(channel) = self.channel(channel).await? else {
             return Err(match &request.credential {
-                Credential::Secret(secret) => judge::check_secret_of_nobody(secret).into(),
-                _ => Refusal::UnknownChannel.into(),
+                Credential::Secret(secret) => authorize::dummy_secret_check(secret).into(),
+                _ => Denied::UnknownChannel.into(),
             });
         };
         let now = self.now();
-        let grant = judge::judge(request, channel, self.audience.clone(), now)?;
+        let grant = authorize::authorize(request, channel, self.audience.clone(), now)?;
         if let Some(assertion) = grant.assertion() {
             self.last_used.note_key(assertion.key, now);
         }
@@ -133,11 +133,11 @@ impl Authority {
     /// Makes a grant into a token.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the channel's limits or its count forbid it, or
+    /// [`Error::Invalid`] where the channel's limits or its count forbid it, or
     /// [`Error::Unavailable`].
     pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
         let now = self.now();
-        let id = TokenId(chance::bytes()?);
+        let id = TokenId(random::bytes()?);
         // Behind the proof, so that nobody uses up what another may.
         self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
@@ -147,7 +147,7 @@ impl Authority {
             let issued = issued?;
             if issued.again && self.keyring.get(issued.claims.key).is_none() {
                 // A recovery could not open it: the same token cannot be written again.
-                return Err(Refusal::IdempotencyEnded.into());
+                return Err(Denied::IdempotencyInactive.into());
             }
             let from = if issued.again { now } else { issued.claims.issued_at };
             return Ok(Token {
@@ -182,17 +182,17 @@ impl Authority {
     /// Whether `secret` is the channel's, and the channel in use.
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unavailable`].
+    /// [`Error::Invalid`] or [`Error::Unavailable`].
     pub async fn check_secret(
         &self,
         channel: ChannelId,
         secret: &PlainSecret,
     ) -> Result<Arc<Channel>> {
         let Some(channel) = self.channel(channel).await? else {
-            return Err(judge::check_secret_of_nobody(secret).into());
+            return Err(authorize::dummy_secret_check(secret).into());
         };
         let now = self.now();
-        let secret = judge::check_secret(&channel, secret, now)?;
+        let secret = authorize::check_secret(&channel, secret, now)?;
         self.last_used.note_secret(channel.id, secret, now);
         Ok(channel)
     }
@@ -201,12 +201,12 @@ impl Authority {
     /// group, or for a key of the channel at large, all.
     ///
     /// # Errors
-    /// [`Error::Refused`] or [`Error::Unavailable`].
+    /// [`Error::Invalid`] or [`Error::Unavailable`].
     pub async fn live_v21(&self, assertion: &UnverifiedAssertion) -> Result<Vec<TokenId>> {
         let id = assertion.channel();
-        let channel = self.channel(id).await?.ok_or(Refusal::UnknownAssertionKey)?;
+        let channel = self.channel(id).await?.ok_or(Denied::UnknownAssertionKey)?;
         let now = self.now();
-        let checked = judge::check_assertion(&channel, assertion, &self.audience, now)?;
+        let checked = authorize::check_assertion(&channel, assertion, &self.audience, now)?;
         self.take(Operation::KeyIds, &channel)?;
         self.last_used.note_key(checked.key, now);
         let key = channel.assertion_keys.iter().find(|key| key.id == checked.key);
@@ -220,23 +220,23 @@ impl Authority {
     /// # Errors
     /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
     /// the rest is ended later.
-    pub(super) async fn end_provider(
+    pub(super) async fn revoke_provider(
         self: &Arc<Self>,
         provider: ProviderId,
         by: By,
-    ) -> Result<Ended> {
-        let job = self.store.begin_provider_end(provider, by).await?;
+    ) -> Result<Revoked> {
+        let job = self.store.begin_provider_revocation(provider, by).await?;
         let own = self.clone();
-        let work = tokio::spawn(async move { own.go_on_with_provider_end(job).await });
+        let work = tokio::spawn(async move { own.continue_provider_revocation(job).await });
         work.await.unwrap_or_else(|error| Err(Error::Unavailable(error.to_string().into())))
     }
 
-    async fn go_on_with_provider_end(&self, job: RowId) -> Result<Ended> {
+    async fn continue_provider_revocation(&self, job: RowId) -> Result<Revoked> {
         loop {
-            let step = self.store.go_on_with_provider_end(job, CHANNELS_AT_ONCE, self.now());
-            let (ended, done) = step.await?;
+            let step = self.store.continue_provider_revocation(job, CHANNELS_AT_ONCE, self.now());
+            let (revoked, done) = step.await?;
             if done {
-                return Ok(ended);
+                return Ok(revoked);
             }
         }
     }
@@ -245,9 +245,9 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub(super) async fn finish_provider_ends(&self) -> Result<()> {
-        for under_way in self.store.provider_ends().await? {
-            match self.go_on_with_provider_end(under_way.job).await {
+    pub(super) async fn finish_provider_revocations(&self) -> Result<()> {
+        for under_way in self.store.provider_revocations().await? {
+            match self.continue_provider_revocation(under_way.job).await {
                 // Whoever asked for it has brought it to its end meanwhile.
                 Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -263,9 +263,11 @@ fn no_key() -> Error {
 
 /// The ending that means this one token.
 #[must_use]
-pub(super) fn ending_of(token: &Claims) -> Ending {
+pub(super) fn revocation_of(token: &Claims) -> RevocationTarget {
     match token.kind {
-        Kind::Stateless => Ending::Stateless { id: token.id, expires_at: token.expires_at },
-        _ => Ending::Stored { serial: token.serial },
+        Kind::Stateless => {
+            RevocationTarget::Stateless { id: token.id, expires_at: token.expires_at }
+        }
+        _ => RevocationTarget::Stored { serial: token.serial },
     }
 }

@@ -25,7 +25,7 @@ pub fn places(wanted: usize, doors: usize) -> usize {
             wanted,
             places,
             "too few file descriptors for so many connections; raise the limit (LimitNOFILE= in \
-             a systemd unit) or lower --connections"
+             a systemd unit) or lower --max-connections"
         );
     }
     places

@@ -39,9 +39,9 @@ impl Log {
         })
     }
 
-    pub fn end(self, app: &App, it: &Ended<'_>) {
+    pub fn end(self, app: &App, it: &Finished<'_>) {
         let micros = app.authority.clock().steady().duration_since(self.began).as_micros();
-        let Ended { id, source, status, .. } = *it;
+        let Finished { id, source, status, .. } = *it;
         let (method, status, route) = (self.method, status.as_u16(), it.route.template());
         // Which path it was that is not there helps whoever got it wrong.
         let path = route.is_none().then(|| loggable(self.uri.path()));
@@ -58,7 +58,7 @@ impl Log {
 }
 
 /// A request, once it is answered.
-pub(super) struct Ended<'a> {
+pub(super) struct Finished<'a> {
     pub id: &'a uuid::Uuid,
     pub source: Source,
     pub route: &'a Route,

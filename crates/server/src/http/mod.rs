@@ -23,7 +23,7 @@ pub use tls::{BadCertificate, Good, Tls, TlsFiles};
 
 use crate::{
     api::{self, Shows, app::App, reply},
-    authority::{chance, source::Source},
+    authority::{random, source::Source},
 };
 use axum::Router;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ use hyper::{
     server::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use log::{Ended, Log};
+use log::{Finished, Log};
 use pace::Given;
 use proxies::TrustedProxies;
 use route::{Arriving, Check, Route};
@@ -200,7 +200,7 @@ impl Door {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, due: Instant) -> Answer {
-        let id = chance::request_id();
+        let id = random::request_id();
         let (parts, body) = request.into_parts();
         let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
         let log = Log::begin(&self.app, &parts);
@@ -219,7 +219,7 @@ impl Door {
         });
         let status = answer.status();
         if let Some(log) = log {
-            log.end(&self.app, &Ended { id: &id, source, route: &route, trace: &trace, status });
+            log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
         }
         trace.end(&method, &route, status);
         dress(&mut answer, &id, self.tls.is_some());

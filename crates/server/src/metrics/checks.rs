@@ -1,6 +1,6 @@
 //! Counts and times of token checks, by the address that was asked.
 
-use super::shown::Times;
+use super::shown::Durations;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use std::{cell::Cell, time::Instant};
 use tegata_store::figures::doubling;
-use tegata_token::decide::{Active, Refused};
+use tegata_token::verify::{Active, Invalid};
 
 /// How checks went.
 pub struct Checks {
@@ -16,22 +16,22 @@ pub struct Checks {
     refused: [Counter; REFUSALS.len()],
     /// Good tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
-    seconds: Times,
+    seconds: Durations,
 }
 
 /// Why a token is not good, in the order of [`place_of`].
 const REFUSALS: [&str; 7] =
-    ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "ended", "suspended"];
+    ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "revoked", "suspended"];
 
-fn place_of(refused: Refused) -> usize {
+fn place_of(refused: Invalid) -> usize {
     match refused {
-        Refused::Malformed(_) => 0,
-        Refused::BadSignature => 1,
-        Refused::UnknownKey => 2,
-        Refused::Foreign => 3,
-        Refused::Expired => 4,
-        Refused::Ended(_) => 5,
-        Refused::Suspended => 6,
+        Invalid::Malformed(_) => 0,
+        Invalid::BadSignature => 1,
+        Invalid::UnknownKey => 2,
+        Invalid::Foreign => 3,
+        Invalid::Expired => 4,
+        Invalid::Revoked(_) => 5,
+        Invalid::Suspended => 6,
     }
 }
 
@@ -41,7 +41,7 @@ const SAMPLE: u8 = 16;
 
 impl Checks {
     /// Counts a check.
-    pub fn count(&self, checked: &Result<Active, Refused>) {
+    pub fn count(&self, checked: &Result<Active, Invalid>) {
         match checked {
             Ok(_) => self.active.inc(),
             Err(refused) => self.refused[place_of(*refused)].inc(),
@@ -67,13 +67,13 @@ impl Checks {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CheckLabels {
-    face: &'static str,
+    api: &'static str,
     result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct FaceLabel {
-    face: &'static str,
+struct ApiLabel {
+    api: &'static str,
 }
 
 /// From a quarter of a microsecond to eight milliseconds, in nanoseconds.
@@ -82,9 +82,9 @@ const CHECK_TIMES: &[u64] = &doubling::<16>(250);
 /// The counters of each address, registered.
 pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
     let counts = Family::<CheckLabels, Counter>::default();
-    registry.register("checks", "Tokens checked, by face and result", counts.clone());
-    let seconds = Family::<FaceLabel, Times, _>::new_with_constructor(
-        (|| Times::new(CHECK_TIMES)) as fn() -> Times,
+    registry.register("verifications", "Tokens checked, by face and result", counts.clone());
+    let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
+        (|| Durations::new(CHECK_TIMES)) as fn() -> Durations,
     );
     registry.register_with_unit(
         "check",
@@ -92,13 +92,13 @@ pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
         Unit::Seconds,
         seconds.clone(),
     );
-    ["line-v2.1", "line-v2", "gateway"].map(|face| {
-        let count = |result| counts.get_or_create_owned(&CheckLabels { face, result });
+    ["line-v2.1", "line-v2", "gateway"].map(|api| {
+        let count = |result| counts.get_or_create_owned(&CheckLabels { api, result });
         Checks {
             active: count("active"),
             refused: REFUSALS.map(count),
-            denied: if face == "gateway" { count("denied") } else { Counter::default() },
-            seconds: seconds.get_or_create_owned(&FaceLabel { face }),
+            denied: if api == "gateway" { count("denied") } else { Counter::default() },
+            seconds: seconds.get_or_create_owned(&ApiLabel { api }),
         }
     })
 }
@@ -119,6 +119,6 @@ mod tests {
         }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
-        assert!(text.contains("tegata_check_seconds_count{face=\"gateway\"} 3"), "{text}");
+        assert!(text.contains("tegata_verification_seconds_count{api=\"gateway\"} 3"), "{text}");
     }
 }

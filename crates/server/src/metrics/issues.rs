@@ -1,13 +1,13 @@
 //! Counts and times of issues, by kind.
 
-use super::shown::Times;
+use super::shown::Durations;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
     registry::{Registry, Unit},
 };
 use std::time::Duration;
-use tegata_policy::law::LAW;
+use tegata_policy::rules::RULES;
 use tegata_store::figures::DISK_TIMES;
 
 /// How issues of a kind went.
@@ -20,7 +20,7 @@ pub struct Issues {
     limited: Counter,
     unavailable: Counter,
     evicted: Counter,
-    seconds: Times,
+    seconds: Durations,
 }
 
 /// What is counted of a token that was issued.
@@ -36,7 +36,7 @@ pub struct IssuedToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotIssued {
     /// Some rule forbids it.
-    Refused,
+    Denied,
     /// Asked for too fast.
     Limited,
     /// For want of the store.
@@ -53,7 +53,7 @@ impl Issues {
                 self.evicted.inc_by(evicted as u64);
                 self.issued.inc()
             }
-            Err(NotIssued::Refused) => self.refused.inc(),
+            Err(NotIssued::Denied) => self.refused.inc(),
             Err(NotIssued::Limited) => self.limited.inc(),
             Err(NotIssued::Unavailable) => self.unavailable.inc(),
         };
@@ -72,19 +72,19 @@ struct KindLabel {
 }
 
 /// The counters of each kind, registered.
-pub(super) fn register(registry: &mut Registry) -> [Issues; LAW.len()] {
+pub(super) fn register(registry: &mut Registry) -> [Issues; RULES.len()] {
     let counts = Family::<IssueLabels, Counter>::default();
     let help = "Requests for a token, those of administrators among them, by kind and result";
     registry.register("issues", help, counts.clone());
     let evictions = Family::<KindLabel, Counter>::default();
     let help = "Tokens that ended to make room for a new one, by kind";
     registry.register("evictions", help, evictions.clone());
-    let seconds = Family::<KindLabel, Times, _>::new_with_constructor(
-        (|| Times::new(DISK_TIMES)) as fn() -> Times,
+    let seconds = Family::<KindLabel, Durations, _>::new_with_constructor(
+        (|| Durations::new(DISK_TIMES)) as fn() -> Durations,
     );
     let help = "Time that an issue took, from the request read to the token ready";
     registry.register_with_unit("issue", help, Unit::Seconds, seconds.clone());
-    LAW.map(|rule| {
+    RULES.map(|rule| {
         let kind = rule.name;
         let count = |result| counts.get_or_create_owned(&IssueLabels { kind, result });
         Issues {

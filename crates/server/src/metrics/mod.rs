@@ -27,7 +27,7 @@ use prometheus_client::{
 use shown::{Scale, ShownCommits};
 use states::States;
 use std::sync::{Arc, atomic::AtomicU64};
-use tegata_policy::law::LAW;
+use tegata_policy::rules::RULES;
 use tegata_store::figures::Figures;
 use tegata_token::kind::Kind;
 
@@ -40,7 +40,7 @@ pub struct Metrics {
     pub checks_opaque: Checks,
     /// Checks of `/gateway/verify`.
     pub checks_gateway: Checks,
-    issues: [Issues; LAW.len()],
+    issues: [Issues; RULES.len()],
     /// Revocations that were carried out, by what they were to end.
     pub revocations: Revocations,
     /// Requests that met a bug of ours.
@@ -103,7 +103,7 @@ impl Metrics {
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
         registry.register("build", "The version that runs", build);
         let (bugs, connections) = (Counter::default(), Gauge::default());
-        registry.register("bugs", "Requests that met a bug", bugs.clone());
+        registry.register("internal_errors", "Requests that met a bug", bugs.clone());
         registry.register("connections", "Open connections", connections.clone());
         let cut = Family::<CutLabel, Counter>::default();
         let help = "Connections cut off since the peer was too slow";
@@ -211,7 +211,7 @@ mod tests {
         }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
-        for rule in &LAW {
+        for rule in &RULES {
             let line = format!("tegata_issues_total{{kind=\"{}\",result=\"issued\"}} 1", rule.name);
             assert!(text.contains(&line), "{text}");
         }

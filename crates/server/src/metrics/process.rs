@@ -35,7 +35,9 @@ impl Process {
         // Behind the name, which may hold anything: fields 3 and on (proc(5)).
         let fields: Vec<u64> = stat
             .rsplit_once(')')
-            .map(|(_, rest)| rest.split_whitespace().map(|it| it.parse().unwrap_or(0)).collect())
+            .map(|(_, cooldown)| {
+                cooldown.split_whitespace().map(|it| it.parse().unwrap_or(0)).collect()
+            })
             .unwrap_or_default();
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
         Self {

@@ -39,9 +39,9 @@ impl Scale {
 
 /// How long something took.
 #[derive(Debug, Clone)]
-pub struct Times(Arc<Histogram>);
+pub struct Durations(Arc<Histogram>);
 
-impl Times {
+impl Durations {
     /// None yet; `bounds` in nanoseconds.
     pub fn new(bounds: &'static [u64]) -> Self {
         Self(Arc::new(Histogram::new(bounds)))
@@ -53,11 +53,11 @@ impl Times {
     }
 }
 
-impl TypedMetric for Times {
+impl TypedMetric for Durations {
     const TYPE: MetricType = MetricType::Histogram;
 }
 
-impl EncodeMetric for Times {
+impl EncodeMetric for Durations {
     fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
         Scale::NANOSECONDS.encode(&self.0, encoder)
     }

@@ -27,7 +27,7 @@ struct LogStates {
     position: Gauge,
     epoch: Gauge,
     view_channels: Gauge,
-    view_facts: Gauge,
+    view_revocations: Gauge,
 }
 
 /// The store's files.
@@ -61,7 +61,7 @@ pub struct AuthorityState {
     /// Channels of which the view holds something.
     pub view_channels: usize,
     /// Facts in the view.
-    pub view_facts: usize,
+    pub view_revocations: usize,
     /// Acts that wait for the store's writer.
     pub waiting: usize,
     /// Whether the wall clock jumped within a day.
@@ -69,7 +69,7 @@ pub struct AuthorityState {
     /// Whether the audit was found altered.
     pub audit_broken: bool,
     /// Rests of the storm guard that last.
-    pub resting: usize,
+    pub cooldowns: usize,
 }
 
 /// How much room the store takes, and has, in bytes.
@@ -114,7 +114,7 @@ impl LogStates {
                 "view_channels",
                 "Channels of which the view has something to say",
             ),
-            view_facts: gauge("view_facts", "Floors and single endings in the view"),
+            view_revocations: gauge("view_revocations", "Floors and single endings in the view"),
         }
     }
 
@@ -122,7 +122,7 @@ impl LogStates {
         self.position.set(whole(it.position.number));
         self.epoch.set(whole(it.position.epoch));
         self.view_channels.set(whole(it.view_channels as u64));
-        self.view_facts.set(whole(it.view_facts as u64));
+        self.view_revocations.set(whole(it.view_revocations as u64));
     }
 }
 
@@ -149,7 +149,7 @@ impl States {
         let waiting = gauge(registry, "writer_queue", "Acts that wait for the store's writer");
         let storm_resting = gauge(
             registry,
-            "storm_resting",
+            "cooldowns_active",
             "Rests of the storm guard that last, of a channel, kind and group each",
         );
         let jumped = gauge(
@@ -196,7 +196,7 @@ impl States {
         self.waiting.set(whole(it.waiting as u64));
         self.jumped.set(it.jumped.into());
         self.audit_broken.set(it.audit_broken.into());
-        self.storm_resting.set(whole(it.resting as u64));
+        self.storm_resting.set(whole(it.cooldowns as u64));
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);

@@ -12,11 +12,11 @@ pub struct Throttled {
     /// By a channel's rate.
     pub rate: Counter,
     /// By the storm guard.
-    pub storm: Counter,
+    pub surge: Counter,
     /// Wrong secrets.
     pub guess: Counter,
     /// Rests that the storm guard began.
-    pub rests: Counter,
+    pub cooldowns: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -31,9 +31,9 @@ impl Throttled {
         let words = "Requests turned away for being asked too fast";
         registry.register("throttled", words, by_limit.clone());
         let count = |limit| by_limit.get_or_create_owned(&Label { limit });
-        let rests = Counter::default();
+        let cooldowns = Counter::default();
         let words = "Rests that the storm guard began, of a channel, kind and group each";
-        registry.register("storm_rests", words, rests.clone());
-        Self { rate: count("rate"), storm: count("storm"), guess: count("guess"), rests }
+        registry.register("cooldowns", words, cooldowns.clone());
+        Self { rate: count("rate"), surge: count("surge"), guess: count("guess"), cooldowns }
     }
 }

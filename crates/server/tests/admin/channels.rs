@@ -21,18 +21,18 @@ async fn a_channel_shows_its_secret_once_and_its_settings_always() {
         shown,
         json!({
             "channel_id": id, "provider_id": provider, "name": "shop", "type": "messaging-api",
-            "state": "active", "law": "current", "group_cap": 2, "group_when_full": "end-oldest",
+            "state": "active", "rules": "current", "group_cap": 2, "group_when_full": "evict-oldest",
             "own_audience_only": false, "single_use_assertions": false, "created_at": created_at,
             "limits": {
-                "issue_rate_short_lived": null, "issue_rate": null, "check_rate": null,
-                "storm_issues": null,
-                "storm_window_seconds": null, "storm_rest_seconds": null,
+                "issue_rate_short_lived": null, "issue_rate": null, "verify_rate": null,
+                "surge_limit": null,
+                "surge_window_seconds": null, "surge_cooldown_seconds": null,
             },
-            "secrets": [{ "valid_until": null, "last_used_at": null }], "resting": [],
+            "secrets": [{ "valid_until": null, "last_used_at": null }], "cooldowns": [],
         })
     );
     let mut row = shown;
-    for alone in ["secrets", "resting"] {
+    for alone in ["secrets", "cooldowns"] {
         row.as_object_mut().unwrap().remove(alone);
     }
     let list = world.get(&path).await.expect(200);
@@ -46,12 +46,12 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     let world = World::new().await;
     let shop = world.channel().await;
     let changes = json!({
-        "name": "店", "law": "legacy-2020", "state": "suspended", "group_cap": 5,
-        "group_when_full": "refuse", "own_audience_only": true, "single_use_assertions": true,
+        "name": "店", "rules": "legacy-2020", "state": "suspended", "group_cap": 5,
+        "group_when_full": "deny", "own_audience_only": true, "single_use_assertions": true,
         "limits": {
-            "issue_rate_short_lived": 10, "issue_rate": 20, "check_rate": 30,
-            "storm_issues": 0,
-            "storm_window_seconds": 60, "storm_rest_seconds": 30,
+            "issue_rate_short_lived": 10, "issue_rate": 20, "verify_rate": 30,
+            "surge_limit": 0,
+            "surge_window_seconds": 60, "surge_cooldown_seconds": 30,
         },
     });
     let changed = world.patch(&shop.at(""), changes.clone()).await.expect(200);
@@ -63,7 +63,7 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     assert_eq!(same, changed);
     for wrong in [
         json!({ "state": "deleted" }),
-        json!({ "law": "2019" }),
+        json!({ "rules": "2019" }),
         json!({ "group_cap": 0 }),
         json!({ "group_cap": 31 }),
         json!({ "group_cap": 2.5 }),
@@ -71,20 +71,20 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
         json!({ "own_audience_only": "true" }),
         json!({ "limits": 5 }),
         json!({ "limits": { "issue_rate": 0 } }),
-        json!({ "limits": { "check_rate": 0 } }),
+        json!({ "limits": { "verify_rate": 0 } }),
         json!({ "limits": { "issue_rate": 1_000_001 } }),
-        json!({ "limits": { "storm_issues": -1 } }),
-        json!({ "limits": { "storm_rest_seconds": 86_401 } }),
+        json!({ "limits": { "surge_limit": -1 } }),
+        json!({ "limits": { "surge_cooldown_seconds": 86_401 } }),
     ] {
         world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
     }
     let unknown = json!({ "limits": { "check_rat": 5 } });
     world.patch(&shop.at(""), unknown).await.expect_problem(400, "unknown-member");
-    let back = json!({ "limits": { "issue_rate": null, "storm_issues": 7 } });
+    let back = json!({ "limits": { "issue_rate": null, "surge_limit": 7 } });
     let limits = world.patch(&shop.at(""), back).await.expect(200)["limits"].take();
     assert_eq!(limits["issue_rate"], json!(null), "null goes back to the server's");
     assert_eq!(
-        (&limits["storm_issues"], &limits["issue_rate_short_lived"]),
+        (&limits["surge_limit"], &limits["issue_rate_short_lived"]),
         (&json!(7), &json!(10))
     );
     world.patch(&shop.at(""), json!({ "type": "x" })).await.expect_problem(400, "unknown-member");
@@ -101,7 +101,7 @@ async fn a_deleted_channel_is_gone_with_its_tokens() {
     let list = world.get(&format!("/providers/{}/channels", shop.provider)).await.expect(200);
     assert_eq!(list["channels"], json!([]));
     let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
-    assert_eq!(told["state"], "ended");
+    assert_eq!(told["state"], "revoked");
     let why = told["why"].as_str().unwrap();
     assert!(why.starts_with("Its channel was deleted. By administrator from 192.0.2.7"), "{why}");
 }
@@ -130,7 +130,7 @@ async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tok
     let how = json!({ "keep_previous_seconds": 60 });
     let again = world.post(&shop.at("/secret"), how).await.expect(201);
     assert_eq!(world.get(&shop.at("")).await.expect(200)["secrets"], secrets(&again));
-    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&token).await, "revoked");
 
     let too_long = json!({ "keep_previous_seconds": 86_401 });
     world.post(&shop.at("/secret"), too_long).await.expect_problem(400, "invalid-member");
@@ -142,10 +142,10 @@ async fn a_group_gets_rules_of_its_own_and_goes_with_its_tokens() {
     let shop = world.channel().await;
     let token = world.short_lived(&shop, Some("kitchen")).await;
     let other = world.short_lived(&shop, Some("bar")).await;
-    let rules = json!({ "cap": 3, "when_full": "refuse", "contact": "chef@example.com" });
+    let rules = json!({ "cap": 3, "when_full": "deny", "contact": "chef@example.com" });
     let set = world.patch(&shop.at("/groups/kitchen"), rules).await.expect(200);
     let kitchen = json!({
-        "group": "kitchen", "cap": 3, "when_full": "refuse", "contact": "chef@example.com",
+        "group": "kitchen", "cap": 3, "when_full": "deny", "contact": "chef@example.com",
         "live_tokens": 1, "assertion_keys": 0,
     });
     assert_eq!(set, kitchen);
@@ -155,12 +155,12 @@ async fn a_group_gets_rules_of_its_own_and_goes_with_its_tokens() {
 
     let reset = json!({ "cap": null });
     let set = world.patch(&shop.at("/groups/kitchen"), reset).await.expect(200);
-    assert_eq!((&set["cap"], &set["when_full"]), (&json!(null), &json!("refuse")));
+    assert_eq!((&set["cap"], &set["when_full"]), (&json!(null), &json!("deny")));
     let wrong = world.patch(&shop.at("/groups/kitchen"), json!({ "cap": 0 })).await;
     wrong.expect_problem(400, "invalid-member");
 
     world.delete(&shop.at("/groups/kitchen")).await.expect(204);
-    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&token).await, "revoked");
     assert_eq!(world.state(&other).await, "active");
     let listed = world.get(&shop.at("/groups")).await.expect(200);
     assert_eq!(listed["groups"].as_array().unwrap().len(), 1);

@@ -73,7 +73,7 @@ async fn a_deleted_key_may_take_its_tokens_along() {
     let other = world.v21(&shop, &other_key, &other_kid).await;
     world.delete(&shop.at(&format!("/assertion-keys/{kid}?revoke_tokens=true"))).await.expect(204);
     world.delete(&shop.at(&format!("/assertion-keys/{other_kid}"))).await.expect(204);
-    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&token).await, "revoked");
     assert_eq!(world.state(&other).await, "active");
     let again = world.delete(&shop.at(&format!("/assertion-keys/{kid}"))).await;
     again.expect_problem(404, "not-found");
@@ -86,7 +86,7 @@ async fn a_rotation_publishes_one_coming_key_at_a_time() {
     assert_eq!(before["signing_keys"].as_array().unwrap().len(), 1);
     assert_eq!(before["signing_keys"][0]["state"], "active");
     let coming = world.post("/signing-keys", "").await.expect(201);
-    assert_eq!(coming["state"], "coming");
+    assert_eq!(coming["state"], "pending");
     world.post("/signing-keys", json!({})).await.expect_problem(409, "conflict");
     let after = world.get("/signing-keys").await.expect(200);
     assert_eq!(after["signing_keys"].as_array().unwrap().len(), 2);

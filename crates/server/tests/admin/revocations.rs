@@ -29,16 +29,16 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
         assert_eq!(again["revoked"], 0, "{what} again");
     };
     revoke(json!({ "access_token": stateless, "wait_seconds": 5 }), 1).await;
-    assert_eq!(world.state(&stateless).await, "ended");
+    assert_eq!(world.state(&stateless).await, "revoked");
     revoke(json!({ "token_id": long_lived_id, "reason": "old" }), 1).await;
-    assert_eq!(world.state(&long_lived).await, "ended");
+    assert_eq!(world.state(&long_lived).await, "revoked");
     revoke(json!({ "group": "kitchen" }), 1).await;
-    assert_eq!(world.state(&kitchen).await, "ended");
+    assert_eq!(world.state(&kitchen).await, "revoked");
     assert_eq!(world.state(&plain).await, "active");
     revoke(json!({ "assertion_key": kid }), 1).await;
-    assert_eq!(world.state(&v21).await, "ended");
+    assert_eq!(world.state(&v21).await, "revoked");
     revoke(json!({ "kind": "short-lived" }), 1).await;
-    assert_eq!(world.state(&plain).await, "ended");
+    assert_eq!(world.state(&plain).await, "revoked");
     world.short_lived(&shop, None).await;
     world.v21(&shop, &key, &kid).await;
     revoke(json!({ "all": true }), 2).await;
@@ -121,7 +121,7 @@ async fn stateless_tokens_of_a_scope_are_said_to_be_included() {
             assert_eq!(told.body.get("stateless_too"), too, "{what}");
         }
     }
-    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&token).await, "revoked");
     let everything = json!({ "all": true, "dry_run": true });
     let told = world.post("/revocations", everything).await.expect(200);
     assert_eq!(told["stateless_too"], true);
@@ -163,7 +163,7 @@ async fn a_token_of_another_channel_is_left_alone() {
     world.post(&shop.at("/revocations"), one.clone()).await.expect_problem(404, "not-found");
     assert_eq!(world.state(&token).await, "active");
     assert_eq!(world.post("/revocations", one).await.expect(201)["revoked"], 1);
-    assert_eq!(world.state(&token).await, "ended");
+    assert_eq!(world.state(&token).await, "revoked");
     let nonsense = json!({ "access_token": "nonsense" });
     world.post("/revocations", nonsense).await.expect_problem(404, "not-found");
 }
@@ -182,7 +182,7 @@ async fn a_provider_ends_with_all_its_channels_and_no_other() {
     let what = json!({ "provider_id": shop.provider });
     assert_eq!(world.post("/revocations", what).await.expect(201)["revoked"], 1);
     for token in &mine {
-        assert_eq!(world.state(token).await, "ended");
+        assert_eq!(world.state(token).await, "revoked");
     }
     assert_eq!(world.state(&theirs).await, "active");
     let unknown = json!({ "provider_id": "1234567890" });
@@ -202,7 +202,7 @@ async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everythin
     let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
     assert_eq!(done["revoked"], 1);
     let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
-    assert_eq!((&told["state"], &told["ended_by"]), (&json!("ended"), &json!("revoked")));
+    assert_eq!((&told["state"], &told["cause"]), (&json!("revoked"), &json!("revoked")));
     assert!(told["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
 
     let next = world.short_lived(&shop, None).await;
@@ -210,7 +210,7 @@ async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everythin
     assert_eq!(world.post("/revocations", dry).await.expect(200)["revoked"], 1);
     assert_eq!(world.state(&next).await, "active");
     world.post("/revocations", json!({ "all": true, "reason": "stolen" })).await.expect(201);
-    assert_eq!(world.state(&next).await, "ended");
+    assert_eq!(world.state(&next).await, "revoked");
     let last = world.short_lived(&shop, None).await;
     assert_eq!(world.state(&last).await, "active");
     let unknown = json!({ "signing_key": "AAAAAAAAAAA" });

@@ -24,7 +24,7 @@ async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {
 
     world.authority.advance_clock(3_601).await.unwrap();
     let told = world.post("/explain", json!({ "access_token": first })).await.expect(200);
-    assert_eq!((&told["state"], &told["ended_by"]), (&json!("ended"), &json!("reissued")));
+    assert_eq!((&told["state"], &told["cause"]), (&json!("revoked"), &json!("reissued")));
     let too_long = json!({ "delay_seconds": 86_401 });
     let refused = world.post(&shop.at("/long-lived-token"), too_long).await;
     refused.expect_problem(400, "invalid-member");
@@ -45,7 +45,7 @@ async fn an_idempotency_key_gives_the_same_token_again() {
     ask("one", 60).await.expect_problem(422, "idempotency-key-reused");
     let second = ask("two", 0).await.expect(201);
     assert_ne!(second["access_token"], first["access_token"]);
-    ask("one", 0).await.expect_problem(409, "idempotency-key-ended");
+    ask("one", 0).await.expect_problem(409, "idempotency-key-inactive");
     ask(&"x".repeat(256), 0).await.expect_problem(400, "invalid-member");
 }
 
@@ -57,7 +57,7 @@ async fn a_long_lived_token_needs_the_right_channel() {
     let refused = world.post(&login.at("/long-lived-token"), json!({})).await;
     refused.expect_problem(409, "kind-not-for-channel");
     let shop = world.channel_of(&provider, "messaging-api").await;
-    world.patch(&shop.at(""), json!({ "law": "legacy-2020" })).await.expect(200);
+    world.patch(&shop.at(""), json!({ "rules": "legacy-2020" })).await.expect(200);
     let delayed = json!({ "delay_seconds": 60 });
     world.post(&shop.at("/long-lived-token"), delayed).await.expect_problem(409, "conflict");
     world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
@@ -93,8 +93,8 @@ async fn tokens_are_listed_by_kind_group_and_state() {
         "issued_at",
         "expires_at",
         "last_used_at",
-        "ended_by",
-        "ended_at",
+        "cause",
+        "revoked_at",
     ];
     expected.sort_unstable();
     assert_eq!(names, expected);
@@ -137,7 +137,7 @@ async fn every_token_can_be_explained() {
         world.short_lived(&shop, Some("kitchen")).await;
     }
     let (state, why) = explain(&oldest).await;
-    assert_eq!(state, "ended");
+    assert_eq!(state, "revoked");
     assert!(why.starts_with("It was the oldest when a newer token needed its place"), "{why}");
 
     world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
@@ -147,7 +147,7 @@ async fn every_token_can_be_explained() {
     let one = json!({ "access_token": stateless });
     world.post("/revocations", one).await.expect(201);
     let (state, why) = explain(&stateless).await;
-    assert_eq!(state, "ended");
+    assert_eq!(state, "revoked");
     assert!(why.starts_with("It was revoked. By administrator from 192.0.2.7"), "{why}");
 
     world.authority.advance_clock(901).await.unwrap();

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tegata_policy::{
     assertion::UnverifiedAssertion,
-    judge::{Credential, IssueRequest},
+    authorize::{Credential, IssueRequest},
     secret::PlainSecret,
 };
 use tegata_server::{
     Metrics,
     api::{self, admin},
-    authority::{Authority, Memory, admin_token::AdminToken, chance, source::Source},
+    authority::{Authority, Memory, admin_token::AdminToken, random, source::Source},
 };
 use tegata_store::sqlite::{Options, SqliteStore};
 use tegata_token::kind::Kind;
@@ -100,7 +100,7 @@ impl World {
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let response = api::signed(response, &chance::request_id());
+        let response = api::signed(response, &random::request_id());
         let (parts, body) = response.into_parts();
         let content_type = parts.headers.get("content-type");
         let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();

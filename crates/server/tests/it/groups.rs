@@ -48,8 +48,8 @@ async fn in_a_full_channel_a_group_without_tokens_is_refused_and_nothing_ends() 
     assert!(live(&world, &tokens).await.iter().all(|live| *live));
     of_group(&world, &shop, "g7").await.token();
     let live = live(&world, &tokens).await;
-    let ended: Vec<_> = (0..30).filter(|&at| !live[at]).collect();
-    assert_eq!(ended, [14], "the first of g7");
+    let revoked: Vec<_> = (0..30).filter(|&at| !live[at]).collect();
+    assert_eq!(revoked, [14], "the first of g7");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,8 +102,8 @@ async fn ending_a_group_ends_all_its_kinds_and_nothing_else() {
         world.stateless(&shop, &[("group", "b")]).await.token(),
     ];
     let group = InChannel::Group("a".parse().unwrap());
-    let ended = world.admin().revoke_in_channel(shop.id, group, false).await.unwrap();
-    assert_eq!(ended.tokens, 2);
+    let revoked = world.admin().revoke_in_channel(shop.id, group, false).await.unwrap();
+    assert_eq!(revoked.tokens, 2);
     assert_eq!(world.verify_jws(&v21).await.status, 400);
     assert_eq!(world.verify_jws(&stateless).await.status, 400);
     assert_eq!(world.verify_opaque(&short).await.status, 400);

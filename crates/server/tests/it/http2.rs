@@ -69,8 +69,8 @@ async fn until_the_end(stream: TcpStream, bytes: Vec<u8>, patience: u64) -> Vec<
             }
         }
     };
-    let ended = timeout(Duration::from_secs(patience), read).await;
-    assert!(ended.is_ok(), "the server goes on; it sent {} bytes", all.len());
+    let revoked = timeout(Duration::from_secs(patience), read).await;
+    assert!(revoked.is_ok(), "the server goes on; it sent {} bytes", all.len());
     drop(write.await.unwrap());
     kinds_in(&all)
 }

@@ -55,34 +55,34 @@ async fn the_audit_names_whom_a_trusted_proxy_names_and_nobody_else_is_believed(
 
 const TOO_FAST: &str = r#"{"message":"The API rate limit has been exceeded. Try again later."}"#;
 
-fn storm_of(issues: u32) -> impl Fn(&mut Settings) {
-    move |settings| settings.rates.storm.issues = NonZeroU32::new(issues)
+fn surge_of(issues: u32) -> impl Fn(&mut Settings) {
+    move |settings| settings.rates.surge.issues = NonZeroU32::new(issues)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_rests_for_its_group_and_kind_alone_and_is_seen_everywhere() {
-    let world = World::with(storm_of(4)).await;
+    let world = World::with(surge_of(4)).await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let issue = async |group: &str| world.short_lived(&shop, &[("group", group)]).await;
     for _ in 0..4 {
         issue("loop").await.token();
     }
-    let rests = issue("loop").await;
-    rests.is(429, TOO_FAST);
-    assert_eq!(rests.header("retry-after"), "600");
+    let cooldowns = issue("loop").await;
+    cooldowns.is(429, TOO_FAST);
+    assert_eq!(cooldowns.header("retry-after"), "600");
     issue("quiet").await.token();
     world.v21(&shop, &[("group", "loop")]).await.token();
     world.short_lived(&other, &[]).await.token();
     world.stateless(&shop, &[]).await.token();
 
-    let resting = world.authority().resting(shop.id);
-    assert_eq!(resting.len(), 1);
-    assert!((597..=600).contains(&resting[0].1.since(world.authority().now())));
+    let cooldowns = world.authority().cooldowns(shop.id);
+    assert_eq!(cooldowns.len(), 1);
+    assert!((597..=600).contains(&cooldowns[0].1.since(world.authority().now())));
     let metrics = world.get("/metrics").await.text;
     for line in [
         "tegata_throttled_total{limit=\"storm\"} 1",
-        "tegata_storm_rests_total 1",
-        "tegata_storm_resting 1",
+        "tegata_cooldowns_total 1",
+        "tegata_cooldowns_active 1",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
@@ -98,7 +98,7 @@ async fn a_storm_rests_for_its_group_and_kind_alone_and_is_seen_everywhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard() {
-    let world = World::with(storm_of(2)).await;
+    let world = World::with(surge_of(2)).await;
     let shop = world.channel("shop").await;
     let ask = async |key: &str| {
         let headers = [("idempotency-key", key)];
@@ -113,7 +113,7 @@ async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
-    let world = World::with(storm_of(3)).await;
+    let world = World::with(surge_of(3)).await;
     let shop = world.channel("shop").await;
     let disk = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     for _ in 0..3 {
@@ -133,7 +133,7 @@ async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_racing_clients_passes_no_more_than_the_guard_allows() {
-    let world = Arc::new(World::with(storm_of(20)).await);
+    let world = Arc::new(World::with(surge_of(20)).await);
     let shop = Arc::new(world.channel("shop").await);
     let race = (0..60).map(|_| {
         let (world, shop) = (world.clone(), shop.clone());
@@ -150,7 +150,7 @@ async fn a_storm_of_racing_clients_passes_no_more_than_the_guard_allows() {
 async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
     let mut world = World::new().await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
-    let limits = LimitsPatch { storm_issues: Some(Some(1)), ..LimitsPatch::default() };
+    let limits = LimitsPatch { surge_limit: Some(Some(1)), ..LimitsPatch::default() };
     world.change(&shop, ChannelPatch { limits, ..ChannelPatch::default() }).await;
     for _ in 0..2 {
         world.short_lived(&shop, &[]).await.token();
@@ -160,7 +160,7 @@ async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
         // What was counted begins anew with the process.
         world.restart().await;
     }
-    let limits = LimitsPatch { storm_issues: Some(None), ..LimitsPatch::default() };
+    let limits = LimitsPatch { surge_limit: Some(None), ..LimitsPatch::default() };
     world.change(&shop, ChannelPatch { limits, ..ChannelPatch::default() }).await;
     for _ in 0..3 {
         world.short_lived(&shop, &[]).await.token();
@@ -194,7 +194,7 @@ async fn a_channels_own_check_rate_holds_for_it_alone_and_survives_a_restart() {
     for channel in [&shop, &other] {
         tokens.push(world.v21(channel, &[]).await.token());
     }
-    let rate = |rate| LimitsPatch { check_rate: Some(rate), ..LimitsPatch::default() };
+    let rate = |rate| LimitsPatch { verify_rate: Some(rate), ..LimitsPatch::default() };
     let patch = |rate| ChannelPatch { limits: rate, ..ChannelPatch::default() };
     world.change(&shop, patch(rate(NonZeroU32::new(1)))).await;
     for _ in 0..2 {

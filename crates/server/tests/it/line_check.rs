@@ -136,14 +136,14 @@ async fn an_expired_token_is_expired_from_its_last_second_on_ended_or_not() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let stateless = world.stateless(&shop, &[]).await.token();
-    let ended = world.stateless(&shop, &[]).await.token();
-    world.revoke_jws(&shop, &ended).await.is(200, "");
-    world.verify_jws(&ended).await.is(400, REVOKED);
+    let revoked = world.stateless(&shop, &[]).await.token();
+    world.revoke_jws(&shop, &revoked).await.is(200, "");
+    world.verify_jws(&revoked).await.is(400, REVOKED);
     world.advance(890).await;
     assert_eq!(world.verify_jws(&stateless).await.status, 200);
     world.advance(10).await;
     world.verify_jws(&stateless).await.is(400, EXPIRED);
-    world.verify_jws(&ended).await.is(400, EXPIRED);
+    world.verify_jws(&revoked).await.is(400, EXPIRED);
     let short = world.short_lived(&shop, &[]).await.token();
     world.advance(2_592_000).await;
     world.verify_opaque(&short).await.is(400, INVALID);

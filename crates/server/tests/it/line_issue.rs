@@ -3,7 +3,7 @@
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
 use std::collections::HashSet;
-use tegata_policy::law::ChannelType;
+use tegata_policy::rules::ChannelType;
 use tegata_token::view::ChannelState;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,9 +307,9 @@ async fn a_key_whose_token_has_ended_is_409_and_other_parameters_are_422() {
     let short = async || world.post_with("/v2/oauth/accessToken", &key, &shop.by_secret()).await;
     let token = short().await.token();
     world.revoke_opaque(&token).await.is(200, "");
-    let ended = short().await;
-    assert_eq!(ended.status, 409);
-    assert!(ended.json()["message"].is_string());
+    let revoked = short().await;
+    assert_eq!(revoked.status, 409);
+    assert!(revoked.json()["message"].is_string());
 
     let v21 = async |life: i64| {
         let mut claims = shop.claims(world.now());

@@ -134,21 +134,24 @@ async fn many_single_endings_keep_the_view_small_and_right() {
         assert_eq!(world.verify_jws(token).await.status, expected, "{at}");
     }
     let view = world.authority().view();
-    let facts = view.channel(shop.id).unwrap();
-    assert!(facts.singles.len() <= tegata_policy::admit::SINGLES, "{facts:?}");
+    let revocations = view.channel(shop.id).unwrap();
+    assert!(
+        revocations.singles.len() <= tegata_policy::admit::MAX_SINGLE_REVOCATIONS,
+        "{revocations:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_token_stays_ended_over_a_restart() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
-    let ended = world.v21(&shop, &[]).await.token();
+    let revoked = world.v21(&shop, &[]).await.token();
     let stateless = world.stateless(&shop, &[]).await.token();
     let kept = world.v21(&shop, &[]).await.token();
-    world.revoke_jws(&shop, &ended).await.is(200, "");
+    world.revoke_jws(&shop, &revoked).await.is(200, "");
     world.revoke_jws(&shop, &stateless).await.is(200, "");
     world.restart().await;
-    assert_eq!(world.verify_jws(&ended).await.status, 400);
+    assert_eq!(world.verify_jws(&revoked).await.status, 400);
     assert_eq!(world.verify_jws(&stateless).await.status, 400);
     assert_eq!(world.verify_jws(&kept).await.status, 200);
 }

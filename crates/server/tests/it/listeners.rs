@@ -63,7 +63,7 @@ async fn one_address_for_two_is_bound_once() {
 async fn a_flood_at_the_public_address_leaves_administrators_a_way_in() {
     let world = World::with(|settings| {
         settings.admin_listen = free();
-        settings.connections = 2;
+        settings.max_connections = 2;
     })
     .await;
     let mut held = Vec::new();

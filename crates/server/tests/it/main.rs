@@ -4,7 +4,7 @@
 
 mod assertions;
 
-mod door;
+mod connections;
 mod gateway;
 mod groups;
 mod http2;

@@ -34,19 +34,19 @@ async fn what_is_done_is_counted() {
     for line in [
         r#"tegata_issues_total{kind="short-lived",result="issued"} 1"#,
         r#"tegata_issue_seconds_count{kind="short-lived"} 1"#,
-        r#"tegata_checks_total{face="line-v2",result="active"} 1"#,
-        r#"tegata_checks_total{face="line-v2",result="malformed"} 1"#,
-        r#"tegata_checks_total{face="gateway",result="ended"} 1"#,
-        r#"tegata_checks_total{face="gateway",result="denied"} 1"#,
-        r#"tegata_checks_total{face="gateway",result="bad_signature"} 1"#,
+        r#"tegata_verifications_total{api="line-v2",result="active"} 1"#,
+        r#"tegata_verifications_total{api="line-v2",result="malformed"} 1"#,
+        r#"tegata_verifications_total{api="gateway",result="ended"} 1"#,
+        r#"tegata_verifications_total{api="gateway",result="denied"} 1"#,
+        r#"tegata_verifications_total{api="gateway",result="bad_signature"} 1"#,
         r#"tegata_revocations_total{scope="token"} 1"#,
         r#"tegata_evictions_total{kind="short-lived"} 0"#,
         r#"tegata_ready{check="store"} 1"#,
-        "tegata_view_facts 1",
+        "tegata_view_revocations 1",
         "tegata_writer_queue 0",
         "tegata_signing_key_rotation_due_seconds 77",
         "tegata_view_channels 1",
-        "tegata_bugs_total 0",
+        "tegata_internal_errors_total 0",
     ] {
         assert!(shown.text.contains(line), "{line} is missing in {}", shown.text);
     }
@@ -89,7 +89,7 @@ async fn the_days_of_a_signing_key_are_counted_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wanting_is_named_to_whoever_asks() {
-    let world = World::with(|settings| settings.least_free_disk = u64::MAX).await;
+    let world = World::with(|settings| settings.min_free_disk = u64::MAX).await;
     world.get("/readyz").await.is(503, r#"{"failing":["disk"],"status":"unready"}"#);
     let verbose = world.get("/readyz?verbose").await;
     assert_eq!((verbose.status, verbose.header("retry-after")), (503, "1"));

@@ -65,8 +65,8 @@ async fn a_removed_keys_tokens_are_refused_and_the_successor_signs_at_once() {
     let stolen = world.v21(&shop, &[]).await.token();
     let short = world.short_lived(&shop, &[]).await.token();
     let key = key_of(&stolen).parse().unwrap();
-    let ended = world.admin().revoke(Anywhere::SigningKey(key), false).await.unwrap();
-    assert_eq!(ended.tokens, 2);
+    let revoked = world.admin().revoke(Anywhere::SigningKey(key), false).await.unwrap();
+    assert_eq!(revoked.tokens, 2);
     let check = async |world: &World| {
         assert_eq!(world.verify_jws(&stolen).await.status, 400);
         assert_eq!(world.verify_opaque(&short).await.status, 400);

@@ -12,7 +12,7 @@ use std::{
 use tegata_server::{
     authority::warnings::{
         find,
-        webhook::{Secret, Settings as Webhook},
+        webhook::{WebhookSecret as Secret, WebhookSettings as Webhook},
     },
     config::Settings,
 };

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use tegata_policy::{jwk::AssertionKey, law::ChannelType, secret::PlainSecret};
+use tegata_policy::{jwk::AssertionKey, rules::ChannelType, secret::PlainSecret};
 use tegata_server::{
     authority::{
         Authority,

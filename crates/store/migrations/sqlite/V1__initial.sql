@@ -27,7 +27,7 @@ CREATE TABLE channel (
     type                TEXT NOT NULL,         -- immutable
     created_at          INTEGER NOT NULL,
     state               TEXT NOT NULL,         -- active, suspended, deleted (for good)
-    law                 TEXT NOT NULL,
+    rules                 TEXT NOT NULL,
     group_cap           INTEGER NOT NULL,
     group_when_full     TEXT NOT NULL,
     own_audience_only   INTEGER NOT NULL,
@@ -69,7 +69,7 @@ CREATE TABLE signing_key (
     number      INTEGER PRIMARY KEY,
     id          BLOB NOT NULL UNIQUE,          -- 8 bytes; immutable
     public      BLOB NOT NULL,                 -- 32 bytes; immutable
-    sealed      BLOB NOT NULL,                 -- the private half under the master key
+    wrapped      BLOB NOT NULL,                 -- the private half under the master key
     state       TEXT NOT NULL,                 -- coming, active, retired, bounded, removed
     bound       INTEGER,                       -- of a bounded key: issued until then
     created_at  INTEGER NOT NULL,
@@ -101,9 +101,9 @@ CREATE TABLE token (
     idempotency    BLOB,                       -- SHA-256 of key and scope
     parameters     TEXT,                       -- what a retry must have the same
     ends_at        INTEGER,                    -- an earlier end already set; only sinks
-    ended_at       INTEGER,                    -- set once
-    ended_by       TEXT,                       -- revoked, evicted, reissued
-    ended_for      INTEGER,                    -- the serial that took its place
+    revoked_at       INTEGER,                    -- set once
+    cause       TEXT,                       -- revoked, evicted, reissued
+    replaced_by      INTEGER,                    -- the serial that took its place
     past           INTEGER NOT NULL DEFAULT 0, -- 1: ended, or was seen to have expired; set once
     last_used_at   INTEGER
 );
@@ -117,12 +117,12 @@ CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
 
 -- What the view says of a channel: see `ChannelFacts`.
-CREATE TABLE channel_facts (
+CREATE TABLE channel_revocations (
     channel      INTEGER PRIMARY KEY,
-    facts        TEXT NOT NULL,                -- JSON
+    revocations        TEXT NOT NULL,                -- JSON
     first_until  INTEGER NOT NULL              -- when the first of them can be forgotten
 );
-CREATE INDEX channel_facts_by_age ON channel_facts (first_until);
+CREATE INDEX channel_facts_by_age ON channel_revocations (first_until);
 
 CREATE TABLE change_log (
     number   INTEGER PRIMARY KEY,              -- the position's number within the epoch

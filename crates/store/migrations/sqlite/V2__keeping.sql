@@ -4,8 +4,8 @@
 -- 16 bytes, drawn at the first start; every copy has the same.
 ALTER TABLE authority ADD COLUMN identity BLOB;
 -- 16 bytes, drawn at each start, here and in the mark; empty in a backup.
-ALTER TABLE authority ADD COLUMN mark BLOB;
+ALTER TABLE authority ADD COLUMN guard BLOB;
 -- While the mark is being renewed: what it bore before (empty: there was none).
-ALTER TABLE authority ADD COLUMN mark_before BLOB;
+ALTER TABLE authority ADD COLUMN guard_before BLOB;
 -- The last commit that held something for the endings log.
-ALTER TABLE authority ADD COLUMN last_ending INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE authority ADD COLUMN last_revocation INTEGER NOT NULL DEFAULT 0;

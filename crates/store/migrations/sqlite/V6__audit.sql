@@ -1,7 +1,7 @@
 -- Audit rows are sealed in batches. Each seal continues a hash chain and is signed
 -- with a key whose private half opens with the master key alone; it outlives its
 -- rows. See `crates/store/src/audit.rs`.
-CREATE TABLE audit_seal (
+CREATE TABLE audit_checkpoint (
     number     INTEGER PRIMARY KEY,            -- 1, 2, 3 … without a gap
     epoch      INTEGER NOT NULL,
     first      INTEGER NOT NULL,               -- its rows, by their ids
@@ -17,22 +17,22 @@ CREATE TABLE audit_seal (
 CREATE TABLE audit_key (
     id      INTEGER PRIMARY KEY CHECK (id = 1),
     public  BLOB NOT NULL,                     -- 32 bytes; immutable
-    sealed  BLOB NOT NULL                      -- the private half under the master key
+    wrapped  BLOB NOT NULL                      -- the private half under the master key
 );
 
 -- The audit row of the act that ended a token, removed a signing key, or brought a
 -- channel into its state; written in that act's transaction.
-ALTER TABLE token ADD COLUMN ended_act INTEGER;
-ALTER TABLE signing_key ADD COLUMN removed_act INTEGER;
+ALTER TABLE token ADD COLUMN revoked_act INTEGER;
+ALTER TABLE signing_key ADD COLUMN key_revoked_act INTEGER;
 ALTER TABLE channel ADD COLUMN state_act INTEGER;
 
--- Ends of all tokens of a provider that are under way: see `sqlite/provider_end.rs`.
-CREATE TABLE provider_end (
+-- Ends of all tokens of a provider that are under way: see `sqlite/provider_revocation.rs`.
+CREATE TABLE provider_revocation (
     number    INTEGER PRIMARY KEY,
     provider  INTEGER NOT NULL,
     through   INTEGER NOT NULL,                -- only channels with a row up to this one
     done_to   INTEGER NOT NULL DEFAULT 0,      -- channels up to this id are done
-    ended     INTEGER NOT NULL DEFAULT 0,      -- so many stored tokens have ended
+    revoked     INTEGER NOT NULL DEFAULT 0,      -- so many stored tokens have ended
     position  INTEGER NOT NULL DEFAULT 0,      -- of the last entry
     actor     TEXT NOT NULL,
     source    TEXT,

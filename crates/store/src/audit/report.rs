@@ -12,7 +12,7 @@ pub struct Problem {
     /// What, in words.
     pub what: String,
     /// At which seal.
-    pub seal: Option<u64>,
+    pub checkpoint: Option<u64>,
 }
 
 /// What a check compares the newest checkpoint with.
@@ -30,7 +30,7 @@ pub enum Anchored {
 /// Whether the newest checkpoint is known to be the newest there was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum AuditEnd {
     /// An anchor outside of the database confirms it.
     Confirmed,
     /// Nothing confirms it: newer events may have been cut off.
@@ -42,17 +42,17 @@ pub enum End {
 
 /// What a check of the audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
-pub struct Report {
+pub struct AuditReport {
     /// Whether nothing was found wrong.
     pub ok: bool,
     /// Whether the newest checkpoint is known to be the newest there was.
-    pub end: End,
+    pub end: AuditEnd,
     /// How many rows there are, sealed or not yet.
     pub events: u64,
     /// How many seals.
     pub checkpoints: u64,
     /// How many rows wait for a seal: nothing vouches for them yet.
-    pub unsealed: u64,
+    pub pending: u64,
     /// Rows of seals below this one were deleted, or may have been.
     pub kept_from: u64,
     /// What is wrong; the first hundred things.
@@ -61,10 +61,10 @@ pub struct Report {
     pub notices: Vec<String>,
 }
 
-impl Report {
-    pub(super) fn problem(&mut self, seal: Option<u64>, what: impl Into<String>) {
+impl AuditReport {
+    pub(super) fn problem(&mut self, checkpoint: Option<u64>, what: impl Into<String>) {
         if self.problems.len() < TOLD {
-            self.problems.push(Problem { what: what.into(), seal });
+            self.problems.push(Problem { what: what.into(), checkpoint });
         }
         self.ok = false;
     }
@@ -80,11 +80,11 @@ impl Report {
                     anchor.number, self.checkpoints
                 );
                 self.problem(Some(anchor.number), what);
-                self.end = End::Unconfirmed;
+                self.end = AuditEnd::Unconfirmed;
             }
-            Anchored::Missing(why) if self.end == End::Confirmed => {
+            Anchored::Missing(why) if self.end == AuditEnd::Confirmed => {
                 self.problem(None, unconfirmed(why));
-                self.end = End::Unconfirmed;
+                self.end = AuditEnd::Unconfirmed;
             }
             _ => {}
         }

@@ -3,12 +3,12 @@
 
 use super::{
     audit::NEXT_ACT,
-    issue::{mark_ended, rows_of},
+    issue::{mark_revoked, rows_of},
     known,
     rows::{self, unavailable},
     writer::{Tx, insert, write},
 };
-use crate::{Change, EndedBy, Error, Result, SigningKeyRow};
+use crate::{Change, Error, Result, RevocationCause, SigningKeyRow};
 use rusqlite::params;
 use tegata_policy::{
     channel::{Channel, GroupSettings},
@@ -23,7 +23,7 @@ use tegata_token::{
 // ---- channels
 
 pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
-    let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, law, group_cap,
+    let sql = "INSERT INTO channel (id, provider, name, type, created_at, state, rules, group_cap,
                    group_when_full, own_audience_only, single_use, limits, secret)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let secret = new.secrets.first().map(|it| it.hash.to_stored());
@@ -34,7 +34,7 @@ pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
         rows::word(new.channel_type),
         new.created_at.0,
         rows::word(new.state),
-        rows::word(new.law),
+        rows::word(new.rules),
         new.group_rule.cap,
         rows::word(new.group_rule.when_full),
         new.own_audience_only,
@@ -50,13 +50,13 @@ pub(super) fn insert_channel(tx: &Tx<'_>, new: &Channel) -> Result<()> {
 
 /// Writes a channel's name, state, rules and limits.
 pub(super) fn write_settings(tx: &Tx<'_>, new: &Channel) -> Result<()> {
-    let sql = "UPDATE channel SET name = ?2, law = ?3, state = ?4, group_cap = ?5,
+    let sql = "UPDATE channel SET name = ?2, rules = ?3, state = ?4, group_cap = ?5,
                    group_when_full = ?6, own_audience_only = ?7, single_use = ?8, limits = ?9
                WHERE id = ?1";
     let values = params![
         new.id.number(),
         new.name,
-        rows::word(new.law),
+        rows::word(new.rules),
         rows::word(new.state),
         new.group_rule.cap,
         rows::word(new.group_rule.when_full),
@@ -100,11 +100,11 @@ pub(super) fn write_group(
 // ---- signing keys
 
 pub(super) fn insert_key(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
-    let sql = "INSERT INTO signing_key (id, public, sealed, state, created_at, changed_at)
+    let sql = "INSERT INTO signing_key (id, public, wrapped, state, created_at, changed_at)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (created_at, changed_at) = (key.created_at.0, key.changed_at.0);
     let state = key.state.name();
-    insert(tx, sql, params![key.id.0, key.public, key.sealed.0, state, created_at, changed_at])?;
+    insert(tx, sql, params![key.id.0, key.public, key.wrapped.0, state, created_at, changed_at])?;
     tx.reread_keys()
 }
 
@@ -115,13 +115,13 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
         KeyState::Bounded { until } => Some(until.0),
         _ => None,
     };
-    let act = if key.state == KeyState::Removed { NEXT_ACT } else { "removed_act" };
+    let act = if key.state == KeyState::Revoked { NEXT_ACT } else { "key_revoked_act" };
     let sql = format!(
         "UPDATE signing_key SET state = ?2, changed_at = ?3, bound = coalesce(?4, bound),
-             sealed = ?5, removed_act = {act} WHERE id = ?1"
+             wrapped = ?5, key_revoked_act = {act} WHERE id = ?1"
     );
     let (state, at) = (key.state.name(), key.changed_at.0);
-    write(tx, &sql, params![key.id.0, state, at, bound, key.sealed.0])?;
+    write(tx, &sql, params![key.id.0, state, at, bound, key.wrapped.0])?;
     tx.reread_keys()
 }
 
@@ -135,8 +135,8 @@ pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
         return Ok(());
     };
-    let (provider, check_rate) = (channel.provider, channel.limits.check_rate);
-    tx.change(Change::Channel { provider, channel: id, check_rate });
+    let (provider, verify_rate) = (channel.provider, channel.limits.verify_rate);
+    tx.change(Change::Channel { provider, channel: id, verify_rate });
     Ok(())
 }
 
@@ -146,7 +146,7 @@ pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
     known::forget(tx, id)?;
     for number in rows_of(tx, id).map_err(unavailable)?.numbers {
-        mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
+        mark_revoked(tx, number, RevocationCause::Requested, None).map_err(unavailable)?;
     }
     Ok(())
 }
@@ -169,5 +169,5 @@ pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> 
 
 /// Removes a key, and its private half for good.
 pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
-    set_state(tx, key, KeyState::Removed)
+    set_state(tx, key, KeyState::Revoked)
 }

@@ -3,7 +3,7 @@
 use super::{
     admin,
     audit::{self, NEXT_ACT},
-    issue::{mark_ended, mark_past, set_serial},
+    issue::{mark_past, mark_revoked, set_serial},
     known,
     load::load,
     rows::{self, unavailable},
@@ -14,7 +14,7 @@ use rusqlite::params;
 use tegata_policy::acts::{Act, Effects, NewToken, Write};
 use tegata_token::{
     id::{ChannelId, Group},
-    view::ChannelFacts,
+    view::ChannelRevocations,
 };
 
 /// Runs an act: reads what it needs, decides, writes what follows.
@@ -41,14 +41,14 @@ pub(super) fn apply(tx: &mut Tx<'_>, effects: Effects) -> Result<()> {
 fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
     match it {
         Write::Token(token) => insert_token(tx, token).map_err(unavailable),
-        Write::TokenEnded { row, by, ended_for } => {
-            mark_ended(tx, *row, *by, *ended_for).map_err(unavailable)
+        Write::TokenRevoked { row, by, replaced_by } => {
+            mark_revoked(tx, *row, *by, *replaced_by).map_err(unavailable)
         }
-        Write::TokenEndsAt { row, at, ended_for } => {
-            let sql = "UPDATE token SET ends_at = ?2, ended_for = ?3 WHERE number = ?1";
-            write(tx, sql, (row, at.0, ended_for.0)).map(drop)
+        Write::TokenRevokedFrom { row, at, replaced_by } => {
+            let sql = "UPDATE token SET ends_at = ?2, replaced_by = ?3 WHERE number = ?1";
+            write(tx, sql, (row, at.0, replaced_by.0)).map(drop)
         }
-        Write::TokenPast { row, ended } => mark_past(tx, *row, *ended).map_err(unavailable),
+        Write::TokenPast { row, revoked } => mark_past(tx, *row, *revoked).map_err(unavailable),
         Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
         Write::BulkSerial(id, serial) => {
             let sql = "UPDATE channel_count SET bulk_serial = ?2 WHERE channel = ?1";
@@ -58,7 +58,9 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
             let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
             write(tx, sql, [id.number()]).map(drop)
         }
-        Write::Facts(id, facts) => write_facts(tx, *id, facts).map_err(unavailable),
+        Write::Revocations(id, revocations) => {
+            write_facts(tx, *id, revocations).map_err(unavailable)
+        }
         Write::AssertionUsed { channel, fingerprint, expires_at } => {
             let sql = "INSERT INTO assertion_used VALUES (?1, ?2, ?3)";
             write(tx, sql, (channel.number(), fingerprint, expires_at.0)).map(drop)
@@ -69,7 +71,7 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
         }
         Write::NewChannel(channel) => admin::insert_channel(tx, channel),
         Write::Settings(channel) => admin::write_settings(tx, channel),
-        Write::StateAct(id) => {
+        Write::StateChangedBy(id) => {
             let sql = format!("UPDATE channel SET state_act = {NEXT_ACT} WHERE id = ?1");
             write(tx, &sql, [id.number()]).map(drop)
         }
@@ -94,13 +96,13 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
         Write::Group(id, group, settings) => admin::write_group(tx, *id, group, settings),
         Write::SigningKey(key) => admin::insert_key(tx, key),
         Write::SigningKeyState(key) => admin::write_key_state(tx, key),
-        Write::SigningKeySealed(id, sealed) => {
+        Write::SigningKeyWrapped(id, wrapped) => {
             let sql = "UPDATE signing_key SET sealed = ?2 WHERE id = ?1";
-            write(tx, sql, params![id.0, sealed.0])?;
+            write(tx, sql, params![id.0, wrapped.0])?;
             tx.reread_keys()
         }
-        Write::AuditKeySealed(sealed) => {
-            write(tx, "UPDATE audit_key SET sealed = ?1", [&sealed.0]).map(drop)
+        Write::AuditKeyWrapped(wrapped) => {
+            write(tx, "UPDATE audit_key SET sealed = ?1", [&wrapped.0]).map(drop)
         }
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
@@ -135,19 +137,19 @@ fn insert_token(tx: &Tx<'_>, token: &NewToken) -> rusqlite::Result<()> {
 pub(super) fn write_facts(
     tx: &Tx<'_>,
     channel: ChannelId,
-    facts: &ChannelFacts,
+    revocations: &ChannelRevocations,
 ) -> rusqlite::Result<()> {
     let id = channel.number();
-    match facts.first_until() {
+    match revocations.first_until() {
         None => tx
             .conn
-            .prepare_cached("DELETE FROM channel_facts WHERE channel = ?1")?
+            .prepare_cached("DELETE FROM channel_revocations WHERE channel = ?1")?
             .execute([id])
             .map(drop),
         Some(first) => tx
             .conn
-            .prepare_cached("INSERT OR REPLACE INTO channel_facts VALUES (?1, ?2, ?3)")?
-            .execute((id, rows::facts_text(channel, facts), first.0))
+            .prepare_cached("INSERT OR REPLACE INTO channel_revocations VALUES (?1, ?2, ?3)")?
+            .execute((id, rows::revocations_text(channel, revocations), first.0))
             .map(drop),
     }
 }

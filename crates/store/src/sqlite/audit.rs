@@ -5,8 +5,8 @@ use super::{
     writer::{self, Tx},
 };
 use crate::{
-    AuditHead, Batch, By, Event, Result, Sealed,
-    audit::{Report, Seal, SealedRow, Verifier},
+    AuditHead, Batch, By, Event, Result, WrappedKey,
+    audit::{AuditReport, Checkpoint, RawAuditRow, Verifier},
 };
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -53,8 +53,8 @@ pub(super) fn write(
 /// of all, and acts come one by one.
 pub(super) const NEXT_ACT: &str = "(SELECT coalesce(max(id), 0) + 1 FROM audit)";
 
-fn sealed_row(row: &Row<'_>) -> rusqlite::Result<SealedRow> {
-    Ok(SealedRow {
+fn raw_row(row: &Row<'_>) -> rusqlite::Result<RawAuditRow> {
+    Ok(RawAuditRow {
         id: row.get("id")?,
         at: row.get("at")?,
         actor: row.get("actor")?,
@@ -68,8 +68,8 @@ fn sealed_row(row: &Row<'_>) -> rusqlite::Result<SealedRow> {
     })
 }
 
-fn seal(row: &Row<'_>) -> rusqlite::Result<Seal> {
-    Ok(Seal {
+fn checkpoint(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
+    Ok(Checkpoint {
         number: row.get("number")?,
         epoch: row.get("epoch")?,
         first: row.get("first")?,
@@ -82,21 +82,21 @@ fn seal(row: &Row<'_>) -> rusqlite::Result<Seal> {
     })
 }
 
-fn last_seal(conn: &Connection) -> rusqlite::Result<Option<Seal>> {
-    let sql = "SELECT * FROM audit_seal ORDER BY number DESC LIMIT 1";
-    conn.prepare_cached(sql)?.query_row([], seal).optional()
+fn last_checkpoint(conn: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
+    let sql = "SELECT * FROM audit_checkpoint ORDER BY number DESC LIMIT 1";
+    conn.prepare_cached(sql)?.query_row([], checkpoint).optional()
 }
 
 pub(super) fn head(conn: &mut Connection) -> rusqlite::Result<AuditHead> {
     let tx = conn.transaction()?;
-    let last = last_seal(&tx)?;
+    let last = last_checkpoint(&tx)?;
     let behind = last.as_ref().map_or(i64::MIN, |it| it.last);
     let sql = "SELECT count(*), min(at) FROM audit WHERE id > ?1";
-    let (unsealed, oldest) = tx.prepare_cached(sql)?.query_row([behind], |row| {
+    let (pending, oldest) = tx.prepare_cached(sql)?.query_row([behind], |row| {
         Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(UnixTime)))
     })?;
     let epoch = tx.query_row("SELECT epoch FROM authority", [], |row| row.get(0))?;
-    Ok(AuditHead { last, unsealed, oldest, epoch })
+    Ok(AuditHead { last, pending, oldest, epoch })
 }
 
 /// The rows with ids from behind `after`, up to `last`.
@@ -105,10 +105,10 @@ fn between(
     after: i64,
     last: i64,
     most: usize,
-) -> rusqlite::Result<Vec<SealedRow>> {
+) -> rusqlite::Result<Vec<RawAuditRow>> {
     let sql = "SELECT * FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
     let mut query = conn.prepare_cached(sql)?;
-    let found = query.query_map((after, last, most), sealed_row)?;
+    let found = query.query_map((after, last, most), raw_row)?;
     found.collect()
 }
 
@@ -118,25 +118,25 @@ pub(super) fn batch(
     most: usize,
 ) -> rusqlite::Result<Batch> {
     let tx = conn.transaction()?;
-    let sql = "SELECT * FROM audit_seal WHERE number > ?1 ORDER BY number LIMIT 1";
-    let seal = tx.prepare_cached(sql)?.query_row([number], seal).optional()?;
-    let rows = between(&tx, last, seal.as_ref().map_or(i64::MAX, |it| it.last), most)?;
-    Ok(Batch { seal, rows })
+    let sql = "SELECT * FROM audit_checkpoint WHERE number > ?1 ORDER BY number LIMIT 1";
+    let checkpoint = tx.prepare_cached(sql)?.query_row([number], checkpoint).optional()?;
+    let rows = between(&tx, last, checkpoint.as_ref().map_or(i64::MAX, |it| it.last), most)?;
+    Ok(Batch { checkpoint, rows })
 }
 
-pub(super) fn add_seal(tx: &Tx<'_>, seal: &Seal) -> Result<()> {
+pub(super) fn add_checkpoint(tx: &Tx<'_>, checkpoint: &Checkpoint) -> Result<()> {
     let blob = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap_or_default();
-    let sql = "INSERT INTO audit_seal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT INTO audit_checkpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
-        seal.number,
-        seal.epoch,
-        seal.first,
-        seal.last,
-        seal.events,
-        seal.kept_from,
-        seal.at.0,
-        blob(&seal.chain),
-        blob(&seal.signature),
+        checkpoint.number,
+        checkpoint.epoch,
+        checkpoint.first,
+        checkpoint.last,
+        checkpoint.events,
+        checkpoint.kept_from,
+        checkpoint.at.0,
+        blob(&checkpoint.chain),
+        blob(&checkpoint.signature),
     ];
     writer::insert(tx, sql, values)
 }
@@ -148,7 +148,7 @@ pub(super) fn expired(
     before: UnixTime,
 ) -> rusqlite::Result<Option<u64>> {
     // Seals come in the order of their times: the clock of a store never runs back.
-    let sql = "SELECT max(number) FROM (SELECT number, at FROM audit_seal
+    let sql = "SELECT max(number) FROM (SELECT number, at FROM audit_checkpoint
                WHERE number >= ?1 ORDER BY number LIMIT 1000) WHERE at < ?2";
     conn.prepare_cached(sql)?.query_row((from, before.0), |row| row.get(0))
 }
@@ -156,27 +156,27 @@ pub(super) fn expired(
 /// Deletes rows of seals below `kept_from`, the oldest first.
 pub(super) fn expire(tx: &Tx<'_>, kept_from: u64, most: usize) -> Result<usize> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <=
-                   (SELECT last FROM audit_seal WHERE number < ?1 ORDER BY number DESC LIMIT 1)
+                   (SELECT last FROM audit_checkpoint WHERE number < ?1 ORDER BY number DESC LIMIT 1)
                ORDER BY id LIMIT ?2)";
     writer::write(tx, sql, (kept_from, most))
 }
 
-pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Sealed)>> {
-    let sql = "SELECT public, sealed FROM audit_key";
+pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], WrappedKey)>> {
+    let sql = "SELECT public, wrapped FROM audit_key";
     let found = conn
         .prepare_cached(sql)?
-        .query_row([], |row| Ok((bytes(row.get(0)?)?, Sealed(row.get(1)?))));
+        .query_row([], |row| Ok((bytes(row.get(0)?)?, WrappedKey(row.get(1)?))));
     found.optional()
 }
 
-pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], sealed: &Sealed) -> Result<()> {
+pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], wrapped: &WrappedKey) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO audit_key VALUES (1, ?1, ?2)";
-    writer::write(tx, sql, params![public, sealed.0]).map(drop)
+    writer::write(tx, sql, params![public, wrapped.0]).map(drop)
 }
 
 /// Lets a new key seal all rows from the first one on: nobody has the old one.
 pub(super) fn begin_anew(tx: &Tx<'_>) -> Result<()> {
-    writer::write(tx, "DELETE FROM audit_seal", [])?;
+    writer::write(tx, "DELETE FROM audit_checkpoint", [])?;
     writer::write(tx, "DELETE FROM audit_key", []).map(drop)
 }
 
@@ -185,17 +185,17 @@ const PART: usize = 2_000;
 
 /// Shows all seals and rows to a verifier, in parts, so that neither memory nor the
 /// writer feels it.
-pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> Report {
+pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> AuditReport {
     let mut behind = (0, i64::MIN);
     loop {
         match batch(conn, behind, PART) {
-            Ok(Batch { seal: Some(seal), rows }) => {
-                verifier.seal(&seal, &rows);
-                behind = (seal.number, seal.last);
+            Ok(Batch { checkpoint: Some(checkpoint), rows }) => {
+                verifier.checkpoint(&checkpoint, &rows);
+                behind = (checkpoint.number, checkpoint.last);
             }
-            Ok(Batch { seal: None, rows }) => {
+            Ok(Batch { checkpoint: None, rows }) => {
                 let Some(last) = rows.last() else { break };
-                verifier.unsealed(&rows);
+                verifier.pending(&rows);
                 // What is sealed from now on would be told twice.
                 behind = (i64::MAX.unsigned_abs(), last.id);
             }
@@ -224,7 +224,7 @@ impl AuditFile {
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`].
-    pub fn key(&self) -> Result<Option<([u8; 32], Sealed)>> {
+    pub fn key(&self) -> Result<Option<([u8; 32], WrappedKey)>> {
         key(&self.0).map_err(unavailable)
     }
 
@@ -247,7 +247,7 @@ impl AuditFile {
 
     /// Shows the whole audit to a verifier.
     #[must_use]
-    pub fn verify(mut self, verifier: Verifier) -> Report {
+    pub fn verify(mut self, verifier: Verifier) -> AuditReport {
         walk(&mut self.0, verifier)
     }
 }

@@ -160,7 +160,7 @@ fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<
             }
         }
     }
-    seal(&target, version).map_err(written)?;
+    checkpoint(&target, version).map_err(written)?;
     let sound: String =
         target.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(written)?;
     if sound != "ok" {
@@ -181,11 +181,11 @@ fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<
 }
 
 /// One file without a log beside it, that says what it is.
-fn seal(copy: &Connection, version: u32) -> rusqlite::Result<()> {
+fn checkpoint(copy: &Connection, version: u32) -> rusqlite::Result<()> {
     copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))?;
     // Stores from before the mark have none; what they are put in place of does.
     if version >= 2 {
-        copy.execute("UPDATE authority SET mark = x'', mark_before = NULL", [])?;
+        copy.execute("UPDATE authority SET guard = x'', guard_before = NULL", [])?;
     }
     Ok(())
 }

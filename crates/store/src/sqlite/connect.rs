@@ -2,11 +2,11 @@
 
 use super::{
     OpenError,
+    guard::{self, Own},
     lock::{Fence, Lock},
-    mark::{self, Own},
     readers::Readers,
 };
-use crate::{endings, file::Owner};
+use crate::{file::Owner, journal};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     io,
@@ -109,15 +109,15 @@ pub(super) fn latest_schema() -> u32 {
 }
 
 /// What the endings log must know of the store.
-pub(super) fn standing(conn: &Connection) -> rusqlite::Result<endings::Standing> {
+pub(super) fn standing(conn: &Connection) -> rusqlite::Result<journal::JournalState> {
     let at = conn.query_row("SELECT written_at FROM authority", [], |row| row.get(0))?;
     let own = Own::read(conn)?;
     let owner = conn.path().and_then(|path| Owner::of(Path::new(path)).ok());
     let epoch = own.reached.position.epoch;
-    Ok(endings::Standing {
-        store: mark::hex(&own.identity),
-        last: endings::Commit { epoch, commit: own.reached.commits },
-        last_ending: endings::Commit { epoch, commit: own.last_ending },
+    Ok(journal::JournalState {
+        store: guard::hex(&own.identity),
+        last: journal::Commit { epoch, commit: own.reached.commits },
+        last_revocation: journal::Commit { epoch, commit: own.last_revocation },
         at: UnixTime(at),
         owner,
     })

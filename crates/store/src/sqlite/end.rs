@@ -8,24 +8,24 @@ use super::{
 };
 use crate::{Change, Result};
 use tegata_policy::{
-    acts::{FACTS_KEPT, Forget, Tokens},
+    acts::{Forget, REVOCATIONS_KEPT, Tokens},
     channel::Channel,
 };
 use tegata_token::{
     id::Serial,
-    view::{ChannelChange, ChannelFacts, Scope},
+    view::{ChannelChange, ChannelRevocations, Scope},
 };
 
 /// Appends a change of a channel's tokens to the log and to what the view will say.
-/// `facts` are the channel's, as they stood under the same lock.
+/// `revocations` are the channel's, as they stood under the same lock.
 pub(super) fn append(
     tx: &mut Tx<'_>,
     channel: &Channel,
-    mut facts: ChannelFacts,
+    mut revocations: ChannelRevocations,
     change: ChannelChange,
 ) -> Result<()> {
-    facts.apply(&change);
-    write_facts(tx, channel.id, &facts).map_err(unavailable)?;
+    revocations.apply(&change);
+    write_facts(tx, channel.id, &revocations).map_err(unavailable)?;
     tx.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
     Ok(())
 }
@@ -45,13 +45,13 @@ const LOG_KEPT: i64 = tegata_token::time::DAY;
 
 /// Forgets what can no longer matter to the view; answers how many facts went.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
-    let sql = "SELECT channel FROM channel_facts
+    let sql = "SELECT channel FROM channel_revocations
                WHERE first_until <= ?1 ORDER BY first_until LIMIT ?2";
     let due: Vec<u64> = tx
         .conn
         .prepare_cached(sql)
         .and_then(|mut query| {
-            let before = tx.now.plus(-FACTS_KEPT).0;
+            let before = tx.now.plus(-REVOCATIONS_KEPT).0;
             query.query_map((before, channels), |row| row.get(0))?.collect()
         })
         .map_err(unavailable)?;
@@ -76,7 +76,7 @@ pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
             "DELETE FROM assertion_used WHERE (channel, fingerprint) IN
                 (SELECT channel, fingerprint FROM assertion_used WHERE expires_at < ?1
                  ORDER BY expires_at LIMIT ?2)",
-            tx.now.plus(-FACTS_KEPT),
+            tx.now.plus(-REVOCATIONS_KEPT),
         ),
     ];
     let gone = old.map(|(sql, before)| write(tx, sql, (before.0, most)));

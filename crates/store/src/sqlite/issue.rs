@@ -1,7 +1,7 @@
 //! Rows of tokens: those that an act reads, and what it writes into them.
 
 use super::{load, rows, writer::Tx};
-use crate::EndedBy;
+use crate::RevocationCause;
 use tegata_policy::{acts::Tokens, admit::Live};
 use tegata_token::{
     id::{ChannelId, Serial},
@@ -39,31 +39,31 @@ pub(super) fn rows_of(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Rows>
 }
 
 /// Marks a live row as ended now.
-pub(super) fn mark_ended(
+pub(super) fn mark_revoked(
     tx: &Tx<'_>,
     number: i64,
-    by: EndedBy,
-    ended_for: Option<Serial>,
+    by: RevocationCause,
+    replaced_by: Option<Serial>,
 ) -> rusqlite::Result<()> {
     // People's acts have an audit row; an issue that pushes a token out has none.
-    let act = if by == EndedBy::Revoked { super::audit::NEXT_ACT } else { "NULL" };
+    let act = if by == RevocationCause::Requested { super::audit::NEXT_ACT } else { "NULL" };
     let sql = format!(
-        "UPDATE token SET past = 1, ended_at = ?2, ended_by = ?3, ended_for = ?4,
-             ended_act = {act} WHERE number = ?1 AND past = 0"
+        "UPDATE token SET past = 1, revoked_at = ?2, cause = ?3, replaced_by = ?4,
+             revoked_act = {act} WHERE number = ?1 AND past = 0"
     );
-    let ended_for = ended_for.map(|serial| serial.0);
-    tx.conn.prepare_cached(&sql)?.execute((number, tx.now.0, rows::word(by), ended_for)).map(drop)
+    let replaced_by = replaced_by.map(|serial| serial.0);
+    tx.conn.prepare_cached(&sql)?.execute((number, tx.now.0, rows::word(by), replaced_by)).map(drop)
 }
 
 /// Marks a row whose time is over; a delayed end that has come is written into it.
 pub(super) fn mark_past(
     tx: &Tx<'_>,
     number: i64,
-    ended: Option<(EndedBy, UnixTime)>,
+    revoked: Option<(RevocationCause, UnixTime)>,
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE token SET past = 1, ended_at = ?2, ended_by = ?3
+    let sql = "UPDATE token SET past = 1, revoked_at = ?2, cause = ?3
                WHERE number = ?1 AND past = 0";
-    let (by, at) = ended.map(|(by, at)| (rows::word(by), at.0)).unzip();
+    let (by, at) = revoked.map(|(by, at)| (rows::word(by), at.0)).unzip();
     tx.conn.prepare_cached(sql)?.execute((number, at, by)).map(drop)
 }
 

@@ -52,9 +52,9 @@ fn channel(
         locked.channel = rows::channel_by_id(conn, id)?.map(Arc::<Channel>::new);
     }
     locked.tokens = tokens(conn, &locked.keys, id, needs.tokens)?;
-    if needs.facts {
+    if needs.revocations {
         // The state is not kept with them, and no act reads it there.
-        locked.facts = rows::facts(conn, id, ChannelState::Active)?;
+        locked.revocations = rows::revocations(conn, id, ChannelState::Active)?;
     }
     if let Some(key) = needs.issued_under {
         locked.before = before(conn, &locked.keys, id, key)?;
@@ -116,7 +116,7 @@ pub(super) fn tokens(
                 issued_at: UnixTime(row.get(7)?),
                 expires_at: UnixTime(row.get(4)?),
                 ends_at: row.get::<_, Option<i64>>(5)?.map(UnixTime),
-                ended: None,
+                revocation: None,
                 key,
                 key_since,
             },
@@ -129,7 +129,7 @@ pub(super) fn tokens(
 /// vouches for nothing.
 fn state_of(keys: &[StoredKey], row: i64) -> (KeyState, UnixTime) {
     let found = keys.iter().find(|it| it.row == row);
-    found.map_or((KeyState::Removed, UnixTime(0)), |it| (it.key.state, it.key.changed_at))
+    found.map_or((KeyState::Revoked, UnixTime(0)), |it| (it.key.state, it.key.changed_at))
 }
 
 /// What decides whether a row of `token` is active, signed by a key in that state.
@@ -137,14 +137,14 @@ pub(super) fn times(
     row: &Row<'_>,
     (key, key_since): (KeyState, UnixTime),
 ) -> rusqlite::Result<Times> {
-    let ended_at = row.get::<_, Option<i64>>("ended_at")?.map(UnixTime);
-    let ended_by = row.get::<_, Option<String>>("ended_by")?;
-    let ended = ended_by.map(rows::from_word).transpose()?.zip(ended_at);
+    let revoked_at = row.get::<_, Option<i64>>("revoked_at")?.map(UnixTime);
+    let cause = row.get::<_, Option<String>>("cause")?;
+    let revocation = cause.map(rows::from_word).transpose()?.zip(revoked_at);
     Ok(Times {
         issued_at: UnixTime(row.get("issued_at")?),
         expires_at: UnixTime(row.get("expires_at")?),
         ends_at: row.get::<_, Option<i64>>("ends_at")?.map(UnixTime),
-        ended,
+        revocation,
         key,
         key_since,
     })
@@ -157,10 +157,10 @@ fn before(
     id: ChannelId,
     key: [u8; 32],
 ) -> rusqlite::Result<Option<Before>> {
-    let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.ended_at, t.ended_by,
+    let sql = "SELECT t.id, t.serial, t.issued_at, t.expires_at, t.ends_at, t.revoked_at, t.cause,
                       t.parameters, k.id AS key, t.signing_key, f.issuer,
                       (SELECT p.ends_at FROM token p WHERE p.channel = t.channel
-                        AND p.past = 0 AND p.ended_for = t.serial) AS previous_until
+                        AND p.past = 0 AND p.replaced_by = t.serial) AS previous_until
                FROM token t JOIN signing_key k ON k.number = t.signing_key
                             JOIN form f ON f.number = t.form
                WHERE t.channel = ?1 AND t.idempotency = ?2";

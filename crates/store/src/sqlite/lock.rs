@@ -113,7 +113,7 @@ pub(super) enum Lost {
 impl Fence {
     /// Whether the store is lost to this process; `conn` is one of its own.
     pub fn lost(&self, conn: &Connection) -> Result<Option<Lost>> {
-        let sql = "SELECT mark FROM authority";
+        let sql = "SELECT guard FROM authority";
         let start: Option<Vec<u8>> = conn
             .prepare_cached(sql)
             .and_then(|mut query| query.query_row([], |row| row.get(0)))

@@ -2,7 +2,7 @@
 //! makes nothing, and changes nothing but the readers' places in SQLite's own
 //! shared memory, where there is one.
 
-use super::{OpenError, connect::migrations::migrations, mark, rows};
+use super::{OpenError, connect::migrations::migrations, guard, rows};
 use crate::SigningKeyRow;
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
@@ -15,7 +15,7 @@ pub struct Look {
 
 /// What a store says of itself.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct StoreState {
     /// Whether it was made with `--dev`.
     pub dev: bool,
     /// The highest time that it has written.
@@ -65,22 +65,22 @@ impl Look {
     ///
     /// # Errors
     /// Its schema is another, or the file is damaged.
-    pub fn standing(&self) -> Result<Standing, LookError> {
+    pub fn standing(&self) -> Result<StoreState, LookError> {
         let sql = "SELECT dev, written_at, clock_offset FROM authority";
         let (dev, written_at, clock_offset) = self
             .conn
             .query_row(sql, [], |row| Ok((row.get(0)?, UnixTime(row.get(1)?), row.get(2)?)))?;
         let keys = rows::signing_keys(&self.conn)?;
         let signing_keys = keys.into_iter().map(|it| it.key).collect();
-        Ok(Standing { dev, written_at, clock_offset, signing_keys })
+        Ok(StoreState { dev, written_at, clock_offset, signing_keys })
     }
 
     /// Whether it, in `store`, goes on from where the mark in `mark` saw it.
     ///
     /// # Errors
     /// [`OpenError`], as a server that is to serve from it would say it.
-    pub fn goes_on(&self, store: &Path, mark: &Path) -> Result<(), OpenError> {
-        mark::check(store, &self.conn, mark)
+    pub fn goes_on(&self, store: &Path, guard: &Path) -> Result<(), OpenError> {
+        guard::check(store, &self.conn, guard)
     }
 }
 

@@ -10,15 +10,15 @@ mod audit;
 mod backup;
 mod connect;
 mod end;
+mod guard;
 mod issue;
 mod known;
 mod load;
 mod lock;
 mod look;
-mod mark;
 mod open;
 mod open_error;
-mod provider_end;
+mod provider_revocation;
 mod read;
 mod readers;
 mod recover;
@@ -29,26 +29,26 @@ mod warnings;
 mod writer;
 
 use crate::{
-    AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Ended, Ending, Error, Event,
-    GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderEnd,
-    Result, RowId, Sealed, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter, TokenName,
-    TokenRow,
-    audit::{Report, Seal, Verifier},
+    AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
+    GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
+    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter,
+    TokenName, TokenRow, WrappedKey,
+    audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
+pub use guard::RollbackGuardFile;
 pub use lock::Lock;
-pub use look::{Look, LookError, Standing as Looked};
-pub use mark::MarkFile;
+pub use look::{Look, LookError, StoreState as Looked};
 pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
 pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
+use guard::Keeper;
 use lock::Watch;
-use mark::Keeper;
 use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::Connection;
@@ -56,11 +56,11 @@ use std::{sync::Arc, time::Duration};
 use tegata_policy::{
     acts::{
         Act, AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider,
-        DeleteGroup, DeleteKey, End, Form, Issue, Record, RegisterKey, ReplaceSecret, Reseal,
-        SetGroup, TakeAssertion,
+        DeleteGroup, DeleteKey, Issue, Issuer, Record, RegisterKey, ReplaceSecret, Revoke,
+        RewrapKeys, SetGroup, TakeAssertion,
     },
+    authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
-    judge::Grant,
     secret::HashedSecret,
 };
 use tegata_token::{
@@ -74,7 +74,7 @@ use writer::{Tx, Writer};
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
-    form: Form,
+    form: Issuer,
     // Behind the writer, so that the mark says what the writer did last.
     _keeper: Option<Keeper>,
     _watch: Option<Watch>,
@@ -248,8 +248,8 @@ impl Store for SqliteStore {
         self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
     }
 
-    async fn logs_endings(&self) -> Result<bool> {
-        self.writer.act(UnixTime(0), |tx| tx.try_endings_log()).await.map(|(logs, _)| logs)
+    async fn has_journal(&self) -> Result<bool> {
+        self.writer.act(UnixTime(0), |tx| tx.try_revocation_journal()).await.map(|(logs, _)| logs)
     }
 
     fn figures(&self) -> Arc<Figures> {
@@ -282,16 +282,16 @@ impl Store for SqliteStore {
     async fn end(
         &self,
         channel: ChannelId,
-        ending: Ending,
+        ending: RevocationTarget,
         dry_run: bool,
         by: By,
-    ) -> Result<Ended> {
-        let (at, act) = (by.at, End { channel, ending, by });
+    ) -> Result<Revoked> {
+        let (at, act) = (by.at, Revoke { channel, ending, by });
         match dry_run {
             true => self.decide(at, act).await,
             false => self.run(at, act).await,
         }
-        .map(ended)
+        .map(revoked)
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
@@ -329,8 +329,8 @@ impl Store for SqliteStore {
         key: AssertionKeyId,
         revoke_tokens: bool,
         by: By,
-    ) -> Result<Ended> {
-        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(ended)
+    ) -> Result<Revoked> {
+        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(revoked)
     }
 
     async fn set_group(
@@ -345,24 +345,24 @@ impl Store for SqliteStore {
         self.run(at, act).await.map(|(settings, _)| settings)
     }
 
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Ended> {
-        self.run(by.at, DeleteGroup { channel, group, by }).await.map(ended)
+    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
+        self.run(by.at, DeleteGroup { channel, group, by }).await.map(revoked)
     }
 
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Ended> {
+    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let (at, act) = (by.at, ChangeSigningKeys { change, by });
         let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|removed| (removed, tx.now));
         let ((removed, now), position) = self.writer.act(at, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        Ok(Ended { tokens: self.signed_by(removed, now).await?, position })
+        Ok(Revoked { tokens: self.signed_by(removed, now).await?, position })
     }
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.run(by.at, Record { event, by }).await.map(drop)
     }
 
-    async fn reseal(&self, keys: Vec<(SigningKeyId, Sealed)>, by: By) -> Result<()> {
-        self.run(by.at, Reseal { keys, by }).await.map(drop)
+    async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()> {
+        self.run(by.at, RewrapKeys { keys, by }).await.map(drop)
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
@@ -386,7 +386,7 @@ impl Store for SqliteStore {
         self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
     }
 
-    async fn verify_audit(&self, verifier: Verifier) -> Result<Report> {
+    async fn verify_audit(&self, verifier: Verifier) -> Result<AuditReport> {
         self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
     }
 
@@ -394,17 +394,17 @@ impl Store for SqliteStore {
         self.read(move |conn| audit::expired(conn, from, before).map_err(unavailable)).await
     }
 
-    async fn audit_key(&self) -> Result<Option<([u8; 32], Sealed)>> {
+    async fn audit_key(&self) -> Result<Option<([u8; 32], WrappedKey)>> {
         self.read(|conn| audit::key(conn).map_err(unavailable)).await
     }
 
-    async fn set_audit_key(&self, public: [u8; 32], sealed: Sealed) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &sealed);
+    async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()> {
+        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &wrapped);
         self.writer.act(UnixTime(0), act).await.map(drop)
     }
 
-    async fn seal_audit(&self, seal: Seal) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::add_seal(tx, &seal);
+    async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
+        let act = move |tx: &mut Tx<'_>| audit::add_checkpoint(tx, &checkpoint);
         self.writer.act(UnixTime(0), act).await.map(drop)
     }
 
@@ -413,7 +413,7 @@ impl Store for SqliteStore {
         self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
     }
 
-    async fn ended_before(
+    async fn inactive_before(
         &self,
         after: RowId,
         before: UnixTime,
@@ -427,23 +427,23 @@ impl Store for SqliteStore {
         self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
     }
 
-    async fn begin_provider_end(&self, provider: ProviderId, by: By) -> Result<RowId> {
-        let act = move |tx: &mut Tx<'_>, by: &By| provider_end::begin(tx, provider, by);
+    async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
+        let act = move |tx: &mut Tx<'_>, by: &By| provider_revocation::begin(tx, provider, by);
         self.act(by, act).await.map(|(job, _)| job)
     }
 
-    async fn go_on_with_provider_end(
+    async fn continue_provider_revocation(
         &self,
         job: RowId,
         most: usize,
         now: UnixTime,
-    ) -> Result<(Ended, bool)> {
-        let act = move |tx: &mut Tx<'_>| provider_end::go_on(tx, job, most);
+    ) -> Result<(Revoked, bool)> {
+        let act = move |tx: &mut Tx<'_>| provider_revocation::go_on(tx, job, most);
         self.writer.act(now, act).await.map(|(done, _)| done)
     }
 
-    async fn provider_ends(&self) -> Result<Vec<ProviderEnd>> {
-        self.read(|conn| provider_end::all(conn).map_err(unavailable)).await
+    async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>> {
+        self.read(|conn| provider_revocation::all(conn).map_err(unavailable)).await
     }
 
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
@@ -507,6 +507,6 @@ impl Store for SqliteStore {
     }
 }
 
-fn ended((tokens, position): (usize, Position)) -> Ended {
-    Ended { tokens, position }
+fn revoked((tokens, position): (usize, Position)) -> Revoked {
+    Revoked { tokens, position }
 }

@@ -4,18 +4,18 @@
 use super::{
     Backwards, Faults, OpenError, SqliteStore,
     connect::{connect, existing, fence, one_name, standing},
+    guard::{self, Keeper, RollbackGuardFile},
     lock::{Lock, Watch},
-    mark::{self, Keeper, MarkFile},
     recover,
     writer::{self, Redo, Writer},
 };
 use crate::{
     OnCommit,
-    endings::{self, EndingsLog, Line},
+    journal::{self, JournalLine, RevocationJournal},
 };
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
-use tegata_policy::acts::Form;
+use tegata_policy::acts::Issuer;
 
 /// How to open a store.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +26,9 @@ pub struct Options {
     pub dev: bool,
     /// The mark that tells whether the store went backwards. Without one nothing
     /// is compared.
-    pub mark: Option<MarkFile>,
+    pub guard: Option<RollbackGuardFile>,
     /// Where to write whatever a restored backup would wake.
-    pub endings_log: Option<PathBuf>,
+    pub revocation_journal: Option<PathBuf>,
     /// For tests of power loss and of broken disks.
     #[doc(hidden)]
     pub faults: Faults,
@@ -61,17 +61,17 @@ impl SqliteStore {
             (false, true) => return Err(OpenError::NotForDevelopment(path.to_owned())),
             _ => {}
         }
-        let start = options.mark.as_ref().map(|mark| mark.fresh.to_vec());
-        let keeper = options.mark.map(|file| keep_mark(path, &conn, file)).transpose()?;
+        let start = options.guard.as_ref().map(|guard| guard.fresh.to_vec());
+        let keeper = options.guard.map(|file| keep_guard(path, &conn, file)).transpose()?;
         let fence = fence(&lock, path, start)?;
         let standing = standing(&conn).map_err(database)?;
-        let open = |log: &PathBuf| open_endings(path, log, &standing);
-        let (endings, ahead) = options.endings_log.as_ref().map(open).transpose()?.unzip();
+        let open = |log: &PathBuf| open_journal(path, log, &standing);
+        let (journal, ahead) = options.revocation_journal.as_ref().map(open).transpose()?.unzip();
         let form = form(&conn, &options.issuer).map_err(database)?;
         let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
         let ahead = ahead.filter(|lines| !lines.is_empty());
         let redo = ahead.map(|lines| Redo { lines, act: recover::redo });
-        let writer = Writer::start(conn, fence.clone(), endings, redo, tell, on_commit)?;
+        let writer = Writer::start(conn, fence.clone(), journal, redo, tell, on_commit)?;
         let watch = Some(Watch::start(fence, &readers, writer.begin_one())?);
         Ok(Self { writer, readers, form, _keeper: keeper, _watch: watch, _lock: lock })
     }
@@ -81,46 +81,49 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open_for_upkeep(path: &Path, mark: MarkFile) -> std::result::Result<Self, OpenError> {
+    pub fn open_for_upkeep(
+        path: &Path,
+        guard: RollbackGuardFile,
+    ) -> std::result::Result<Self, OpenError> {
         let path = &existing(path)?;
         let lock = Lock::take(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
-        let fence = fence(&lock, path, Some(mark.fresh.to_vec()))?;
-        let keeper = keep_mark(path, &conn, mark)?;
+        let fence = fence(&lock, path, Some(guard.fresh.to_vec()))?;
+        let keeper = keep_guard(path, &conn, guard)?;
         let tell: writer::Tell = Box::new(keeper.tell());
         let writer = Writer::start(conn, fence, None, None, Some(tell), Box::new(|_| {}))?;
-        let form = Form { number: 0, issuer: "".into() };
+        let form = Issuer { number: 0, issuer: "".into() };
         Ok(Self { writer, readers, form, _keeper: Some(keeper), _watch: None, _lock: lock })
     }
 }
 
 /// Compares the store with its mark, and keeps the mark from now on.
-pub(super) fn keep_mark(
+pub(super) fn keep_guard(
     path: &Path,
     conn: &Connection,
-    file: MarkFile,
+    file: RollbackGuardFile,
 ) -> std::result::Result<Keeper, OpenError> {
     let database = |error| OpenError::Database(path.to_owned(), error);
-    mark::check(path, conn, &file.path)?;
-    mark::begin(conn, &file).map_err(database)?;
-    let reached = mark::renew(conn, &file)?;
+    guard::check(path, conn, &file.path)?;
+    guard::begin(conn, &file).map_err(database)?;
+    let reached = guard::renew(conn, &file)?;
     let at = file.path.clone();
-    Keeper::start(file, reached).map_err(|error| OpenError::Mark(at, error))
+    Keeper::start(file, reached).map_err(|error| OpenError::RollbackGuard(at, error))
 }
 
 /// Opens the endings log of a store that goes on. Answers also what it holds of the
 /// one commit that may have been logged and then never have happened.
-fn open_endings(
+fn open_journal(
     store: &Path,
     path: &Path,
-    standing: &endings::Standing,
-) -> std::result::Result<(EndingsLog, Vec<Line>), OpenError> {
-    let (log, known) = EndingsLog::open(path, standing)?;
+    standing: &journal::JournalState,
+) -> std::result::Result<(RevocationJournal, Vec<JournalLine>), OpenError> {
+    let (log, known) = RevocationJournal::open(path, standing)?;
     let last = standing.last;
-    let ahead = |it: endings::Commit| (it.epoch, it.commit) > (last.epoch, last.commit + 1);
+    let ahead = |it: journal::Commit| (it.epoch, it.commit) > (last.epoch, last.commit + 1);
     if known.is_some_and(ahead) {
-        let why = Backwards::BehindEndings;
-        return Err(OpenError::WentBack { store: store.into(), mark: path.into(), why });
+        let why = Backwards::BehindJournal;
+        return Err(OpenError::WentBack { store: store.into(), guard: path.into(), why });
     }
     let ahead = log.ahead_of(last)?;
     Ok((log, ahead))
@@ -143,10 +146,10 @@ fn made_for_dev(conn: &Connection, dev: bool) -> rusqlite::Result<bool> {
     conn.query_row("SELECT dev FROM authority", [], |row| row.get(0))
 }
 
-fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<Form> {
+fn form(conn: &Connection, issuer: &str) -> rusqlite::Result<Issuer> {
     let values = params![tegata_token::wire::VERSION, issuer];
     conn.execute("INSERT OR IGNORE INTO form (version, issuer) VALUES (?1, ?2)", values)?;
     let sql = "SELECT number FROM form WHERE version = ?1 AND issuer = ?2";
     let number = conn.query_row(sql, values, |row| row.get(0))?;
-    Ok(Form { number, issuer: issuer.into() })
+    Ok(Issuer { number, issuer: issuer.into() })
 }

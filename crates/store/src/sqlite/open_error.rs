@@ -1,6 +1,6 @@
 //! Why a store cannot be opened, and what to do about it.
 
-use crate::{Error, endings};
+use crate::{Error, journal};
 use std::{fmt, io, path::PathBuf};
 
 /// Why a store cannot be opened, and what to do about it.
@@ -52,27 +52,27 @@ pub enum OpenError {
         "{store} is not the newest state of this store: {why}. Nothing is served from it, since \
          tokens that were revoked meanwhile would live again. Bring back the newest file, or, if \
          this is what you have, choose with the server stopped:\n  \
-         tegata recover --store sqlite:{store} --replay FILE     (FILE is what serve --endings-log wrote)\n  \
-         tegata recover --store sqlite:{store} --end-everything  (all tokens end)\n\
-         (the mark: {mark})",
-        store = store.display(), mark = mark.display()
+         tegata recover --store sqlite:{store} --replay FILE     (FILE is what serve --revocation-journal wrote)\n  \
+         tegata recover --store sqlite:{store} --revoke-everything  (all tokens end)\n\
+         (the mark: {guard})",
+        store = store.display(), guard = guard.display()
     )]
     WentBack {
         /// The store.
         store: PathBuf,
         /// Its mark.
-        mark: PathBuf,
+        guard: PathBuf,
         /// How it is known.
         why: Backwards,
     },
     /// The mark's file cannot be used.
     #[error(
-        "the store's mark {0}: {1}; if its folder may not be written to, put it elsewhere with --mark-file"
+        "the store's mark {0}: {1}; if its folder may not be written to, put it elsewhere with --rollback-guard-file"
     )]
-    Mark(PathBuf, io::Error),
+    RollbackGuard(PathBuf, io::Error),
     /// The endings log cannot be used.
     #[error(transparent)]
-    Endings(#[from] endings::Error),
+    Revocations(#[from] journal::Error),
     /// It was opened but does not answer.
     #[error(transparent)]
     Store(#[from] Error),
@@ -90,11 +90,11 @@ fn what_is_wrong(error: &io::Error) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backwards {
     /// It was marked before, and its mark is not there.
-    NoMark,
+    NoRollbackGuard,
     /// It is a backup that was put in the store's place.
     Backup,
     /// There is a mark, and this store never had one: a new, empty one mostly.
-    Unmarked,
+    Unguarded,
     /// The mark was renewed by a start that this store knows nothing of.
     OtherStart,
     /// It has fewer commits than the mark has seen.
@@ -102,32 +102,32 @@ pub enum Backwards {
         /// The store's.
         commits: u64,
         /// The mark's.
-        marked: u64,
+        guarded: u64,
     },
     /// The endings log holds endings that this store knows nothing of.
-    BehindEndings,
+    BehindJournal,
     /// The mark's file holds something else.
-    BadMark,
+    BadRollbackGuard,
 }
 
 impl fmt::Display for Backwards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMark => f.write_str(
+            Self::NoRollbackGuard => f.write_str(
                 "its mark is not there, so nothing tells whether it is an old copy (if you moved \
                  the store here, bring the mark along)",
             ),
             Self::Backup => f.write_str("it is a backup"),
-            Self::Unmarked => f.write_str(
+            Self::Unguarded => f.write_str(
                 "the mark tells of a store that was in use, and this one is new (is it the right \
-                 --store, is its disk mounted? To begin anew, remove the mark)",
+                 --store, is its disk mounted? To begin anew, remove the guard)",
             ),
             Self::OtherStart => f.write_str("it is a copy from before the last start"),
-            Self::Behind { commits, marked } => {
-                write!(f, "it has seen {commits} commits, and the mark {marked}")
+            Self::Behind { commits, guarded } => {
+                write!(f, "it has seen {commits} commits, and the mark {guarded}")
             }
-            Self::BehindEndings => f.write_str("the endings log tells of endings that it lacks"),
-            Self::BadMark => f.write_str("its mark cannot be read"),
+            Self::BehindJournal => f.write_str("the endings log tells of endings that it lacks"),
+            Self::BadRollbackGuard => f.write_str("its mark cannot be read"),
         }
     }
 }

@@ -16,7 +16,7 @@ use tegata_token::{
     id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, VerifyingKey},
     time::UnixTime,
-    view::{ChannelFacts, Providers, View, ViewKey},
+    view::{ChannelRevocations, Providers, View, ViewKey},
 };
 
 /// Everything at one position: the reads stand in one transaction.
@@ -38,11 +38,11 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
             Ok(ViewKey { key, state: row.state })
         })
         .collect::<Result<Vec<_>>>()?;
-    let facts = all_facts(&tx).map_err(unavailable)?;
-    let view = View::from_state(Providers::All, position, view_keys, facts);
+    let revocations = all_facts(&tx).map_err(unavailable)?;
+    let view = View::from_state(Providers::All, position, view_keys, revocations);
     let channels = all_ids(&tx).map_err(unavailable)?;
-    let check_rates = check_rates(&tx).map_err(unavailable)?;
-    Ok(State { view, signing_keys, channels, check_rates, written_at, clock_offset })
+    let verify_rates = verify_rates(&tx).map_err(unavailable)?;
+    Ok(State { view, signing_keys, channels, verify_rates, written_at, clock_offset })
 }
 
 /// Where the log ends, and the highest time written.
@@ -53,11 +53,11 @@ pub(super) fn head(conn: &Connection) -> rusqlite::Result<(Position, UnixTime)> 
     })
 }
 
-fn check_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
+fn verify_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
     let mut query = conn.prepare("SELECT id, limits FROM channel WHERE limits <> '{}'")?;
     let all = query.query_map([], |row| {
         let limits: ChannelLimits = rows::from_json(&row.get::<_, String>(1)?)?;
-        Ok(limits.check_rate.map(|rate| Ok((rows::channel_id(row.get(0)?)?, rate))))
+        Ok(limits.verify_rate.map(|rate| Ok((rows::channel_id(row.get(0)?)?, rate))))
     })?;
     all.filter_map(|row| row.and_then(Option::transpose).transpose()).collect()
 }
@@ -67,18 +67,20 @@ fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
     query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
 }
 
-fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelFacts)>> {
-    let sql = "SELECT c.id, c.state, f.facts FROM channel c
-               LEFT JOIN channel_facts f ON f.channel = c.id
+fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevocations)>> {
+    let sql = "SELECT c.id, c.state, f.revocations FROM channel c
+               LEFT JOIN channel_revocations f ON f.channel = c.id
                WHERE f.channel IS NOT NULL OR c.state <> 'active'";
     let mut query = conn.prepare(sql)?;
     let found = query.query_map([], |row| {
         let id = rows::channel_id(row.get("id")?)?;
-        let facts: Option<String> = row.get("facts")?;
-        let facts =
-            facts.map_or_else(|| Ok(ChannelFacts::default()), |it| rows::read_facts(id, &it))?;
+        let revocations: Option<String> = row.get("revocations")?;
+        let revocations = revocations.map_or_else(
+            || Ok(ChannelRevocations::default()),
+            |it| rows::read_revocations(id, &it),
+        )?;
         let state = rows::from_word(row.get("state")?)?;
-        Ok((id, ChannelFacts { state, ..facts }))
+        Ok((id, ChannelRevocations { state, ..revocations }))
     })?;
     found.collect()
 }
@@ -161,7 +163,7 @@ fn token_rows(only_living: bool) -> String {
         }
     };
     format!(
-        "SELECT t.*, k.removed_act, k.state AS key_state, k.bound, k.changed_at AS key_since
+        "SELECT t.*, k.key_revoked_act, k.state AS key_state, k.bound, k.changed_at AS key_since
          FROM {table} t JOIN signing_key k ON k.number = t.signing_key"
     )
 }
@@ -169,9 +171,10 @@ fn token_rows(only_living: bool) -> String {
 fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
     let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("bound")?)?;
     let times = load::times(row, (key, UnixTime(row.get("key_since")?)))?;
-    let ended = times.ended(now);
-    let act = if ended.is_some_and(|it| it.by_key) { "removed_act" } else { "ended_act" };
-    let ended_act = if ended.is_some() { row.get(act)? } else { None };
+    let revocation = times.revocation(now);
+    let act =
+        if revocation.is_some_and(|it| it.by_key) { "key_revoked_act" } else { "revoked_act" };
+    let revoked_act = if revocation.is_some() { row.get(act)? } else { None };
     Ok(TokenRow {
         id: rows::token_id(row.get("id")?)?,
         serial: Serial(row.get("serial")?),
@@ -182,9 +185,9 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
         issued_at: times.issued_at,
         expires_at: times.ends_at.map_or(times.expires_at, |at| at.min(times.expires_at)),
         last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
-        ended: ended.map(|it| (it.by, it.at)),
-        ended_for: row.get::<_, Option<u64>>("ended_for")?.map(Serial),
-        ended_act,
+        revocation: revocation.map(|it| (it.by, it.at)),
+        replaced_by: row.get::<_, Option<u64>>("replaced_by")?.map(Serial),
+        revoked_act,
     })
 }
 
@@ -271,7 +274,7 @@ pub(super) fn signed_by(
 ) -> rusqlite::Result<usize> {
     let bounds = "SELECT number, bound FROM signing_key WHERE id = ?1";
     let mut bounds = conn.prepare_cached(bounds)?;
-    let sql = "SELECT * FROM token WHERE signing_key = ?1 AND ended_at IS NULL";
+    let sql = "SELECT * FROM token WHERE signing_key = ?1 AND revoked_at IS NULL";
     let mut query = conn.prepare_cached(sql)?;
     let mut count = 0;
     for key in keys {

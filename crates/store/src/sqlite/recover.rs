@@ -8,21 +8,22 @@
 //! that no new token bears one that a lost token bore.
 
 use super::{
-    Faults, MarkFile, OpenError, SqliteStore, admin, audit,
+    Faults, OpenError, RollbackGuardFile, SqliteStore, admin, audit,
     connect::{connect, existing, fence, standing},
     end::{append, covered},
-    issue::{self, mark_ended, rows_of},
+    guard,
+    issue::{self, mark_revoked, rows_of},
     known,
     lock::Lock,
-    mark, provider_end,
+    provider_revocation,
     rows::{self, unavailable},
     serials,
     writer::{Tx, Writer, write},
 };
 use crate::{
-    By, ChannelPatch, EndedBy, Error, Event, LimitsPatch, Result, SigningKeyRow,
+    By, ChannelPatch, Error, Event, LimitsPatch, Result, RevocationCause, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
-    endings::{self, EndingsLog, Line, Reading, Torn, What},
+    journal::{self, JournalEntry, JournalLine, Reading, RevocationJournal, Torn},
 };
 use std::{
     collections::BTreeSet,
@@ -30,7 +31,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_policy::{
-    acts::{Form, StoredKey},
+    acts::{Issuer, StoredKey},
     channel::Channel,
     secret::HashedSecret,
 };
@@ -38,13 +39,13 @@ use tegata_token::{
     id::{ChannelId, SigningKeyId},
     key::KeyState,
     time::UnixTime,
-    view::{ChannelChange, ChannelState, Scope, SingleToken},
+    view::{ChannelChange, ChannelState, RevokedToken, Scope},
 };
 
 /// Does once more what the endings log holds of a commit that the store does not
 /// have. Either it never happened, and nobody was told of it; or the store went back
 /// by that one commit, and what it ended must stay so.
-pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
+pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     let mut done = Recovered::nothing(tx);
     replay(tx, lines, &mut done)?;
     // Written once more, the lines would double with each start that is killed in here.
@@ -55,7 +56,7 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[Line]) -> Result<()> {
         "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
-    let event = StoreRedone { replayed: lines.len(), ended: done.tokens };
+    let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     audit::write(tx, &by, &Event::of(AuditEvent::StoreRedo(event)))
 }
 
@@ -152,22 +153,22 @@ impl Recovering {
         let lock = Lock::take(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
         let standing = standing(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
-        let start = mark::start(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
+        let start = guard::start(&conn).map_err(|_| OpenError::NotAStore(path.to_owned()))?;
         let fence = fence(&lock, path, start)?;
         let (read, log) = match how {
             Recovery::Replay(log) => {
-                let read = endings::read(log, &standing)?;
+                let read = journal::read(log, &standing)?;
                 (Some(Arc::new(read)), Some(log))
             }
             Recovery::EndEverything { log, .. } => (None, log),
         };
-        let open = |log: &Path| EndingsLog::open(log, &standing);
+        let open = |log: &Path| RevocationJournal::open(log, &standing);
         let log = log.filter(|_| !dry_run).map(open).transpose()?;
         let (log, known) = log.map_or((None, None), |(log, known)| (Some(log), known));
         let logged = read.iter().flat_map(|it| &it.lines).map(|line| line.commit);
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, fence, log, None, None, Box::new(|_| {}))?;
-        let form = Form { number: 0, issuer: "".into() };
+        let form = Issuer { number: 0, issuer: "".into() };
         let (_keeper, _watch) = (None, None);
         let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
         let clock = match how {
@@ -188,15 +189,15 @@ impl Recovering {
         successor: SigningKeyRow,
         lost: Vec<SigningKeyId>,
         audit_key_lost: bool,
-        mark: MarkFile,
+        guard: RollbackGuardFile,
         by: By,
     ) -> std::result::Result<Recovered, OpenError> {
         let Self { store, read, seen, clock, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
-        let (told, file, at) = (report.clone(), mark.clone(), by.at);
+        let (told, file, at) = (report.clone(), guard.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been brought back before, and have lived on.
-            tx.begin_epoch(seen.max(mark::epoch(&file.path)));
+            tx.begin_epoch(seen.max(guard::epoch(&file.path)));
             if let Some(clock) = clock {
                 set_clock(tx, clock)?;
             }
@@ -207,7 +208,7 @@ impl Recovering {
         };
         match store.writer.act(at, act).await {
             Ok(_) => {
-                let renew = move |tx: &mut Tx<'_>| Ok(mark::renew(tx.conn, &mark).map(drop));
+                let renew = move |tx: &mut Tx<'_>| Ok(guard::renew(tx.conn, &guard).map(drop));
                 store.writer.act(at, renew).await?.0?;
             }
             Err(Error::Conflict(_)) if dry_run => {}
@@ -227,7 +228,7 @@ fn recover(
     successor: &SigningKeyRow,
     lost: &[SigningKeyId],
     audit_key_lost: bool,
-    mark: &MarkFile,
+    guard: &RollbackGuardFile,
     by: &By,
 ) -> Result<Recovered> {
     let mut done = Recovered::nothing(tx);
@@ -240,14 +241,14 @@ fn recover(
     }
     serials::leap(tx)?;
     // The log says all of that already.
-    tx.forget_endings();
+    tx.forget_journal();
     for &key in lost {
-        write(tx, "UPDATE signing_key SET sealed = x'' WHERE id = ?1", [key.0])?;
+        write(tx, "UPDATE signing_key SET wrapped = x'' WHERE id = ?1", [key.0])?;
     }
     tx.reread_keys()?;
     for StoredKey { key, .. } in tx.keys().to_vec() {
         let state = match (key.state, done.bound) {
-            (KeyState::Removed, _) => continue,
+            (KeyState::Revoked, _) => continue,
             (KeyState::Bounded { until }, Some(bound)) => {
                 KeyState::Bounded { until: until.min(bound) }
             }
@@ -262,8 +263,8 @@ fn recover(
         done.old_keys += 1;
     }
     admin::add_key(tx, successor, KeyState::Active)?;
-    mark::begin(tx.conn, mark).map_err(unavailable)?;
-    tx.drew(mark.fresh.to_vec());
+    guard::begin(tx.conn, guard).map_err(unavailable)?;
+    tx.drew(guard.fresh.to_vec());
     if audit_key_lost {
         audit::begin_anew(tx)?;
         done.audit_begins_anew = true;
@@ -273,7 +274,7 @@ fn recover(
         replayed: lines.map(<[_]>::len),
         ended_everything: lines.is_none(),
         bound: done.bound,
-        ended: done.tokens,
+        revoked: done.tokens,
         audit_begins_anew: audit_key_lost,
     });
     audit::write(tx, by, &Event::of(event))?;
@@ -291,7 +292,7 @@ fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
 }
 
 /// Does what the lines hold, with the counters that they refer to.
-fn replay(tx: &mut Tx<'_>, lines: &[Line], done: &mut Recovered) -> Result<()> {
+fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Result<()> {
     serials::raise(tx, lines)?;
     let now = tx.now;
     let mut changed = BTreeSet::new();
@@ -307,26 +308,30 @@ fn replay(tx: &mut Tx<'_>, lines: &[Line], done: &mut Recovered) -> Result<()> {
 }
 
 /// Does what a line holds; answers which channel changed by it.
-fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<Option<ChannelId>> {
+fn replay_line(
+    tx: &mut Tx<'_>,
+    line: &JournalLine,
+    done: &mut Recovered,
+) -> Result<Option<ChannelId>> {
     let (id, what) = match &line.what {
-        What::Begins { .. } => return Ok(None),
-        What::SigningKey { key, state } => {
+        JournalEntry::Begins { .. } => return Ok(None),
+        JournalEntry::SigningKey { key, state } => {
             return replay_key(tx, *key, *state).map(|()| None);
         }
-        What::ProviderEnd { provider, actor, source, reason } => {
+        JournalEntry::ProviderRevocation { provider, actor, source, reason } => {
             let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
             let by = By { actor, source, reason, at: line.at };
-            return provider_end::replay(tx, *provider, &by).map(|()| None);
+            return provider_revocation::replay(tx, *provider, &by).map(|()| None);
         }
-        What::ProviderEndDone { provider } => {
-            return provider_end::replay_done(tx, *provider).map(|()| None);
+        JournalEntry::ProviderEndDone { provider } => {
+            return provider_revocation::replay_done(tx, *provider).map(|()| None);
         }
-        what @ (What::Channel { channel, .. }
-        | What::Secret { channel, .. }
-        | What::AssertionKey { channel, .. }
-        | What::Rules { channel, .. }
-        | What::Limits { channel, .. }
-        | What::GroupRules { channel, .. }) => (*channel, what),
+        what @ (JournalEntry::Channel { channel, .. }
+        | JournalEntry::Secret { channel, .. }
+        | JournalEntry::AssertionKey { channel, .. }
+        | JournalEntry::Rules { channel, .. }
+        | JournalEntry::Limits { channel, .. }
+        | JournalEntry::GroupRules { channel, .. }) => (*channel, what),
     };
     let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
         done.unknown.insert(id);
@@ -336,59 +341,61 @@ fn replay_line(tx: &mut Tx<'_>, line: &Line, done: &mut Recovered) -> Result<Opt
         return Ok(None);
     }
     match what {
-        What::Channel { change, .. } => done.tokens += replay_change(tx, &channel, change)?,
-        What::Secret { sha256, previous_until, .. } => {
-            let hash = mark::bytes(sha256).try_into();
+        JournalEntry::Channel { change, .. } => done.tokens += replay_change(tx, &channel, change)?,
+        JournalEntry::Secret { sha256, previous_until, .. } => {
+            let hash = guard::bytes(sha256).try_into();
             let hash = hash.map_err(|_| Error::Conflict("a secret's hash has another length"))?;
             admin::write_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
             done.secrets.insert(id);
         }
-        What::AssertionKey { key, .. } => {
-            let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_life());
+        JournalEntry::AssertionKey { key, .. } => {
+            let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_lifetime());
             done.assertion_keys += known::delete_key(tx, id, *key, until)?;
         }
-        What::Rules { rules, .. } => admin::write_settings(tx, &rules.applied_to(&channel))?,
-        What::Limits { limits, .. } => {
+        JournalEntry::Rules { rules, .. } => {
+            admin::write_settings(tx, &rules.applied_to(&channel))?
+        }
+        JournalEntry::Limits { limits, .. } => {
             let limits = LimitsPatch::from(*limits);
             let patch = ChannelPatch { limits, ..ChannelPatch::default() };
             admin::write_settings(tx, &patch.applied_to(&channel))?;
         }
-        What::GroupRules { group, rules, .. } => admin::write_group(tx, id, group, rules)?,
-        What::Begins { .. }
-        | What::SigningKey { .. }
-        | What::ProviderEnd { .. }
-        | What::ProviderEndDone { .. } => {}
+        JournalEntry::GroupRules { group, rules, .. } => admin::write_group(tx, id, group, rules)?,
+        JournalEntry::Begins { .. }
+        | JournalEntry::SigningKey { .. }
+        | JournalEntry::ProviderRevocation { .. }
+        | JournalEntry::ProviderEndDone { .. } => {}
     }
     Ok(Some(id))
 }
 
 /// Applies a change of a channel; answers how many of its stored tokens ended.
 fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> Result<usize> {
-    let mut ended = 0;
+    let mut revoked = 0;
     match change {
-        ChannelChange::Ended { tokens } => {
+        ChannelChange::Revoked { tokens } => {
             let rows = rows_of(tx, channel.id).map_err(unavailable)?;
             let serials = tokens.iter().filter_map(|single| match single.token {
-                SingleToken::Stored { serial, .. } => rows.number_of(serial),
-                SingleToken::Stateless { .. } => None,
+                RevokedToken::Stored { serial, .. } => rows.number_of(serial),
+                RevokedToken::Stateless { .. } => None,
             });
             for number in serials {
-                mark_ended(tx, number, EndedBy::Revoked, None).map_err(unavailable)?;
-                ended += 1;
+                mark_revoked(tx, number, RevocationCause::Requested, None).map_err(unavailable)?;
+                revoked += 1;
             }
         }
-        ChannelChange::Floor { floors } => {
-            for floor in floors {
-                for (number, serial) in covered(tx, channel, &floor.scope)? {
-                    if serial >= floor.below || floor.except.contains(&serial) {
+        ChannelChange::Cutoff { cutoffs } => {
+            for cutoff in cutoffs {
+                for (number, serial) in covered(tx, channel, &cutoff.scope)? {
+                    if serial >= cutoff.below || cutoff.except.contains(&serial) {
                         continue;
                     }
-                    match floor.from {
-                        None => mark_ended(tx, number, EndedBy::Revoked, None),
+                    match cutoff.from {
+                        None => mark_revoked(tx, number, RevocationCause::Requested, None),
                         Some(from) => issue::end_at(tx, number, from),
                     }
                     .map_err(unavailable)?;
-                    ended += 1;
+                    revoked += 1;
                 }
             }
         }
@@ -396,23 +403,23 @@ fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> 
             let sql = "UPDATE channel SET state = ?2 WHERE id = ?1";
             write(tx, sql, (channel.id.number(), rows::word(*state)))?;
             if *state == ChannelState::Deleted {
-                ended += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
+                revoked += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
                 admin::empty(tx, channel.id)?;
             }
         }
         ChannelChange::Forget { .. } => {}
     }
-    let facts = rows::facts(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    append(tx, channel, facts, change.clone())?;
-    Ok(ended)
+    let revocations = rows::revocations(tx.conn, channel.id, channel.state).map_err(unavailable)?;
+    append(tx, channel, revocations, change.clone())?;
+    Ok(revoked)
 }
 
 fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
     let found = tx.keys().iter().find(|it| it.key.id == id).map(|it| it.key.state);
     let Some(state) = found else { return Ok(()) };
     match (state, said) {
-        (KeyState::Removed, _) => Ok(()),
-        (_, KeyState::Removed) => admin::remove_key(tx, id),
+        (KeyState::Revoked, _) => Ok(()),
+        (_, KeyState::Revoked) => admin::remove_key(tx, id),
         (KeyState::Bounded { until }, KeyState::Bounded { until: said }) => {
             admin::set_state(tx, id, KeyState::Bounded { until: until.min(said) })
         }

@@ -1,6 +1,6 @@
 //! Rows to things and back: the only place that knows how columns are spelt.
 
-use crate::{Error, Provider, Sealed, SigningKeyRow};
+use crate::{Error, Provider, SigningKeyRow, WrappedKey};
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,7 +16,7 @@ use tegata_token::{
     key::{KeyState, VerifyingKey},
     kind::Kind,
     time::UnixTime,
-    view::{ChannelFacts, ChannelState},
+    view::{ChannelRevocations, ChannelState},
 };
 
 /// Whatever the database says beside an answer: we do not know, and say so.
@@ -92,18 +92,18 @@ pub(super) fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
 /// A signing key's state from its columns.
 pub(super) fn key_state(word: &str, bound: Option<i64>) -> rusqlite::Result<KeyState> {
     match (word, bound) {
-        ("coming", _) => Ok(KeyState::Coming),
+        ("pending", _) => Ok(KeyState::Pending),
         ("active", _) => Ok(KeyState::Active),
         ("retired", _) => Ok(KeyState::Retired),
         ("bounded", Some(until)) => Ok(KeyState::Bounded { until: UnixTime(until) }),
-        ("removed", _) => Ok(KeyState::Removed),
+        ("revoked", _) => Ok(KeyState::Revoked),
         (other, _) => Err(bad(format!("a signing key in state {other}"))),
     }
 }
 
 /// All signing keys, oldest first.
 pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
-    let sql = "SELECT number, id, public, sealed, state, bound, created_at, changed_at
+    let sql = "SELECT number, id, public, wrapped, state, bound, created_at, changed_at
                FROM signing_key ORDER BY number";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([], |row| {
@@ -117,7 +117,7 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>
         let key = SigningKeyRow {
             id,
             public: public.to_bytes(),
-            sealed: Sealed(row.get("sealed")?),
+            wrapped: WrappedKey(row.get("wrapped")?),
             state,
             created_at: UnixTime(row.get("created_at")?),
             changed_at: UnixTime(row.get("changed_at")?),
@@ -129,7 +129,7 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>
 
 /// The columns of a channel, in the order that [`channel`] reads.
 pub(super) const CHANNEL: &str = "SELECT c.number, c.id, c.provider, c.name, c.type, c.created_at,
-    c.state, c.law, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.limits,
+    c.state, c.rules, c.group_cap, c.group_when_full, c.own_audience_only, c.single_use, c.limits,
     c.secret,
     c.previous_secret, c.previous_until, n.revision, n.bulk_serial
     FROM channel c JOIN channel_count n ON n.channel = c.id";
@@ -149,7 +149,7 @@ pub(super) fn channel(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Chan
         channel_type: from_word(row.get("type")?)?,
         created_at: UnixTime(row.get("created_at")?),
         state: from_word(row.get("state")?)?,
-        law: from_word(row.get("law")?)?,
+        rules: from_word(row.get("rules")?)?,
         group_rule: GroupRule {
             cap: row.get("group_cap")?,
             when_full: from_word(row.get("group_when_full")?)?,
@@ -216,17 +216,18 @@ fn used_groups(conn: &Connection, id: ChannelId) -> rusqlite::Result<BTreeMap<Gr
 }
 
 /// What the view says of one channel; nothing, if there is no row.
-pub(super) fn facts(
+pub(super) fn revocations(
     conn: &Connection,
     id: ChannelId,
     state: ChannelState,
-) -> rusqlite::Result<ChannelFacts> {
+) -> rusqlite::Result<ChannelRevocations> {
     let text: Option<String> = conn
-        .prepare_cached("SELECT facts FROM channel_facts WHERE channel = ?1")?
+        .prepare_cached("SELECT revocations FROM channel_revocations WHERE channel = ?1")?
         .query_row([id.number()], |row| row.get(0))
         .optional()?;
-    let facts = text.map_or_else(|| Ok(ChannelFacts::default()), |text| read_facts(id, &text))?;
-    Ok(ChannelFacts { state, ..facts })
+    let revocations =
+        text.map_or_else(|| Ok(ChannelRevocations::default()), |text| read_revocations(id, &text))?;
+    Ok(ChannelRevocations { state, ..revocations })
 }
 
 /// A channel's facts as they are kept: JSON behind a sum of itself.
@@ -234,15 +235,15 @@ pub(super) fn facts(
 /// SQLite does not notice a bit that flips inside a value, and one here could wake
 /// a revoked token. So could facts that came into another channel's row: its id
 /// is part of the sum.
-pub(super) fn facts_text(id: ChannelId, facts: &ChannelFacts) -> String {
-    let facts = json(facts);
-    format!("{} {facts}", sum_of(id, &facts))
+pub(super) fn revocations_text(id: ChannelId, revocations: &ChannelRevocations) -> String {
+    let revocations = json(revocations);
+    format!("{} {revocations}", sum_of(id, &revocations))
 }
 
 /// And back; an error if the sum is not the facts'.
-pub(super) fn read_facts(id: ChannelId, text: &str) -> rusqlite::Result<ChannelFacts> {
+pub(super) fn read_revocations(id: ChannelId, text: &str) -> rusqlite::Result<ChannelRevocations> {
     match text.split_once(' ') {
-        Some((sum, facts)) if sum == sum_of(id, facts) => from_json(facts),
+        Some((sum, revocations)) if sum == sum_of(id, revocations) => from_json(revocations),
         // Written before sums were kept. Damage to a sum never looks like it.
         None => from_json(text),
         Some(_) => Err(bad(format!(
@@ -252,7 +253,7 @@ pub(super) fn read_facts(id: ChannelId, text: &str) -> rusqlite::Result<ChannelF
     }
 }
 
-fn sum_of(id: ChannelId, facts: &str) -> String {
-    let digest = sha256(&[&id.number().to_be_bytes(), facts.as_bytes()]);
+fn sum_of(id: ChannelId, revocations: &str) -> String {
+    let digest = sha256(&[&id.number().to_be_bytes(), revocations.as_bytes()]);
     HEXLOWER.encode(&digest[..8])
 }

@@ -4,12 +4,12 @@
 use super::writer::{Tx, write};
 use crate::{
     Result,
-    endings::{Line, What},
+    journal::{JournalEntry, JournalLine},
 };
 use std::collections::BTreeMap;
 use tegata_token::{
     id::{ChannelId, Serial},
-    view::{ChannelChange, SingleToken},
+    view::{ChannelChange, RevokedToken},
 };
 
 /// Serials leap by so much: more than a channel can be issued between a backup
@@ -18,22 +18,22 @@ const LEAP: u64 = 1 << 32;
 
 /// Lets channels count on from the serials that the lines name: a token issued below a
 /// cutoff, or with a serial that was revoked, would be invalid from the start.
-pub(super) fn raise(tx: &Tx<'_>, lines: &[Line]) -> Result<()> {
+pub(super) fn raise(tx: &Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     let mut highest = BTreeMap::<ChannelId, (Serial, Serial)>::new();
     for line in lines {
-        let What::Channel { channel, change } = &line.what else { continue };
+        let JournalEntry::Channel { channel, change } = &line.what else { continue };
         let (serial, bulk) = highest.entry(*channel).or_default();
         match change {
-            ChannelChange::Ended { tokens } => {
+            ChannelChange::Revoked { tokens } => {
                 for single in tokens {
-                    if let SingleToken::Stored { serial: named, .. } = single.token {
+                    if let RevokedToken::Stored { serial: named, .. } = single.token {
                         *serial = named.max(*serial);
                     }
                 }
             }
-            ChannelChange::Floor { floors } => {
-                for floor in floors {
-                    (*serial, *bulk) = (floor.below.max(*serial), floor.below.max(*bulk));
+            ChannelChange::Cutoff { cutoffs } => {
+                for cutoff in cutoffs {
+                    (*serial, *bulk) = (cutoff.below.max(*serial), cutoff.below.max(*bulk));
                 }
             }
             ChannelChange::State { .. } | ChannelChange::Forget { .. } => {}

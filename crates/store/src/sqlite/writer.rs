@@ -13,11 +13,11 @@
 //! outcome nothing more is written: a log whose last write may or may not be on
 //! the disk is only read again by a fresh start.
 
-use super::{PATIENCE, lock::Fence, mark::Reached, rows::unavailable};
+use super::{PATIENCE, guard::Reached, lock::Fence, rows::unavailable};
 use crate::{
     Change, Committed, Error, OnCommit, Result, TRACES,
-    endings::{Commit, EndingsLog, Failed, Line, What},
     figures::Figures,
+    journal::{Commit, Failed, JournalEntry, JournalLine, RevocationJournal},
 };
 use rusqlite::{Connection, ErrorCode};
 use std::{
@@ -60,7 +60,7 @@ pub(super) struct Tx<'a> {
     /// How many changes the acts before it in the batch appended.
     before: usize,
     memory: &'a mut Memory,
-    endings: Option<&'a mut EndingsLog>,
+    journal: Option<&'a mut RevocationJournal>,
     /// Whether the last attempt to write came to nothing.
     failing: bool,
 }
@@ -73,9 +73,9 @@ struct Memory {
     keys: Arc<[StoredKey]>,
     changes: Vec<Change>,
     commits: u64,
-    last_ending: u64,
+    last_revocation: u64,
     /// What the endings log is to hold of the batch.
-    endings: Vec<What>,
+    journal: Vec<JournalEntry>,
     /// The endings log holds this commit already.
     logged: bool,
     /// The start number that the batch drew.
@@ -86,8 +86,8 @@ struct Memory {
 /// What was logged for a commit that the store does not have, and the act that does it
 /// once more, before any other.
 pub(super) struct Redo {
-    pub lines: Vec<Line>,
-    pub act: fn(&mut Tx<'_>, &[Line]) -> Result<()>,
+    pub lines: Vec<JournalLine>,
+    pub act: fn(&mut Tx<'_>, &[JournalLine]) -> Result<()>,
 }
 
 /// Who keeps the mark of how far the store has come.
@@ -154,7 +154,7 @@ impl Writer {
     pub fn start(
         conn: Connection,
         fence: Fence,
-        endings: Option<EndingsLog>,
+        journal: Option<RevocationJournal>,
         redo: Option<Redo>,
         tell: Option<Tell>,
         on_commit: OnCommit,
@@ -165,7 +165,7 @@ impl Writer {
         let own = figures.clone();
         let failing = false;
         let mut work =
-            Loop { conn, fence, memory, endings, tell, on_commit, figures: own, failing };
+            Loop { conn, fence, memory, journal, tell, on_commit, figures: own, failing };
         if let Some(redo) = redo {
             work.redo(redo)?;
         }
@@ -248,7 +248,7 @@ struct Loop {
     conn: Connection,
     fence: Fence,
     memory: Memory,
-    endings: Option<EndingsLog>,
+    journal: Option<RevocationJournal>,
     tell: Option<Tell>,
     on_commit: OnCommit,
     figures: Arc<Figures>,
@@ -264,7 +264,7 @@ enum Fate {
     /// Nothing of it happened, because of one act among others.
     Spoilt,
     /// Nothing of the one act in it happened, for a reason of its own.
-    Refused,
+    Invalid,
     /// Nobody knows.
     Unknown(Error),
     /// Nothing of it happened: another process serves from the store.
@@ -326,7 +326,7 @@ impl Loop {
                 batch.into_iter().for_each(|job| job.answer(Err(&why)));
                 self.remember()
             }
-            Fate::Refused => {
+            Fate::Invalid => {
                 batch.into_iter().for_each(|job| job.answer(Ok(before)));
                 self.remember()
             }
@@ -361,9 +361,9 @@ impl Loop {
             let now = job.time().max(self.memory.written_at);
             let changes = self.conn.total_changes();
             let before = self.memory.changes.len();
-            let (memory, endings) = (&mut self.memory, self.endings.as_mut());
+            let (memory, journal) = (&mut self.memory, self.journal.as_mut());
             let failing = self.failing;
-            let mut tx = Tx { conn: &self.conn, now, before, memory, endings, failing };
+            let mut tx = Tx { conn: &self.conn, now, before, memory, journal, failing };
             let (done, now) = (job.run(&mut tx), tx.now);
             if done {
                 // An act that did nothing needs no commit, and its time is not kept.
@@ -376,7 +376,7 @@ impl Loop {
                 return self.roll_back(Error::Unavailable(why.into()));
             } else if self.conn.total_changes() != changes {
                 return match self.roll_back(Error::Conflict("an act failed halfway")) {
-                    Fate::RolledBack(_) if alone => Fate::Refused,
+                    Fate::RolledBack(_) if alone => Fate::Invalid,
                     Fate::RolledBack(_) => Fate::Spoilt,
                     unknown => unknown,
                 };
@@ -387,7 +387,7 @@ impl Loop {
         {
             return self.roll_back(unavailable(error));
         }
-        match self.log_endings() {
+        match self.write_journal() {
             Ok(()) => {}
             Err(why @ Failed::NotWritten(_)) => return self.roll_back(not_logged(&why)),
             // See `docs/decisions/0003`.
@@ -395,7 +395,7 @@ impl Loop {
         }
         match self.execute("COMMIT") {
             Ok(()) => {
-                self.endings.iter_mut().for_each(EndingsLog::keep);
+                self.journal.iter_mut().for_each(RevocationJournal::keep);
                 if let Some(start) = self.memory.drew.take() {
                     self.fence.start = Some(start);
                 }
@@ -425,19 +425,19 @@ impl Loop {
     }
 
     /// Before the commit, so that no ending is acknowledged that the log lacks.
-    fn log_endings(&mut self) -> std::result::Result<(), Failed> {
+    fn write_journal(&mut self) -> std::result::Result<(), Failed> {
         let Memory { head, commits, written_at, .. } = self.memory;
-        match &mut self.endings {
-            Some(log) if !self.memory.endings.is_empty() => {
+        match &mut self.journal {
+            Some(log) if !self.memory.journal.is_empty() => {
                 let commit = Commit { epoch: head.epoch, commit: commits };
-                log.append(commit, written_at, &self.memory.endings)
+                log.append(commit, written_at, &self.memory.journal)
             }
             _ => Ok(()),
         }
     }
 
     fn roll_back(&mut self, why: Error) -> Fate {
-        self.endings.iter_mut().for_each(EndingsLog::take_back);
+        self.journal.iter_mut().for_each(RevocationJournal::take_back);
         if !self.conn.is_autocommit() && self.execute("ROLLBACK").is_err() {
             return Fate::Unknown(why);
         }
@@ -471,7 +471,7 @@ impl Loop {
         if let Some(tell) = self.tell.as_ref().filter(|_| self.memory.wrote) {
             tell(Reached { position: self.memory.head, commits: self.memory.commits });
         }
-        self.memory.endings.clear();
+        self.memory.journal.clear();
         (self.memory.wrote, self.memory.logged) = (false, false);
         (self.on_commit)(&committed);
     }
@@ -483,18 +483,19 @@ impl Loop {
 
 impl Memory {
     fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT epoch, position, written_at, commits, last_ending FROM authority";
-        let (epoch, number, written_at, commits, last_ending) = conn.query_row(sql, [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })?;
+        let sql = "SELECT epoch, position, written_at, commits, last_revocation FROM authority";
+        let (epoch, number, written_at, commits, last_revocation) =
+            conn.query_row(sql, [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?;
         Ok(Self {
             head: Position { epoch, number },
             written_at: UnixTime(written_at),
             keys: read_keys(conn)?,
             changes: Vec::new(),
             commits,
-            last_ending,
-            endings: Vec::new(),
+            last_revocation,
+            journal: Vec::new(),
             logged: false,
             drew: None,
             wrote: false,
@@ -517,19 +518,19 @@ impl Memory {
             log.execute((self.head.number, self.written_at.0, provider, channel, body))?;
         }
         self.commits += 1;
-        if !self.endings.is_empty() || self.logged {
-            self.last_ending = self.commits;
+        if !self.journal.is_empty() || self.logged {
+            self.last_revocation = self.commits;
         }
         conn.prepare_cached(
             "UPDATE authority
-             SET epoch = ?1, position = ?2, written_at = ?3, commits = ?4, last_ending = ?5",
+             SET epoch = ?1, position = ?2, written_at = ?3, commits = ?4, last_revocation = ?5",
         )?
         .execute((
             self.head.epoch,
             self.head.number,
             self.written_at.0,
             self.commits,
-            self.last_ending,
+            self.last_revocation,
         ))
         .map(drop)
     }
@@ -562,8 +563,8 @@ pub(super) fn insert(tx: &Tx<'_>, sql: &str, values: impl rusqlite::Params) -> R
 
 impl Tx<'_> {
     /// Appends an act's changes to the log, and its lines to the endings log.
-    pub fn log(&mut self, changes: Vec<Change>, lines: Vec<What>) {
-        self.memory.endings.extend(lines);
+    pub fn log(&mut self, changes: Vec<Change>, lines: Vec<JournalEntry>) {
+        self.memory.journal.extend(lines);
         self.memory.changes.extend(changes);
     }
 
@@ -589,10 +590,10 @@ impl Tx<'_> {
     }
 
     /// Whether an ending could be logged now; `false`: no log is kept.
-    pub fn try_endings_log(&mut self) -> Result<bool> {
+    pub fn try_revocation_journal(&mut self) -> Result<bool> {
         let Memory { head, commits, written_at, .. } = *self.memory;
         let last = Commit { epoch: head.epoch, commit: commits };
-        let Some(log) = &mut self.endings else { return Ok(false) };
+        let Some(log) = &mut self.journal else { return Ok(false) };
         log.try_out(last, written_at).map(|()| true).map_err(|why| not_logged(&why))
     }
 
@@ -604,13 +605,13 @@ impl Tx<'_> {
     }
 
     /// What was noted for the endings log stands there already.
-    pub fn forget_endings(&mut self) {
-        self.memory.endings.clear();
+    pub fn forget_journal(&mut self) {
+        self.memory.journal.clear();
     }
 
     /// This commit stands in the endings log as a whole.
     pub fn is_logged(&mut self) {
-        self.memory.endings.clear();
+        self.memory.journal.clear();
         self.memory.logged = true;
     }
 

@@ -6,29 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use tegata_store::{Store, TokenRow, TokenState};
 use tegata_token::{
     claims::Claims,
-    decide::{Refused, judge},
     id::{ChannelId, Position, SigningKeyId},
     key::KeyState,
     time::UnixTime,
+    verify::{Invalid, verify_claims},
     view::{Providers, View},
 };
 
 /// Whether a view and a row say the same of a token at `now`.
 #[track_caller]
 pub fn row_and_view(row: &TokenRow, claims: &Claims, view: &View, now: UnixTime) {
-    let said = judge(claims, now, view);
+    let said = verify_claims(claims, now, view);
     let same = match said {
         Ok(until) => row.state == TokenState::Active && row.expires_at == until,
         // Of a token that ended and then expired the view says that it expired.
-        Err(Refused::Expired) => row.state != TokenState::Active && claims.expires_at <= now,
-        Err(Refused::Ended(_)) => {
-            row.state == TokenState::Ended && row.ended.is_some_and(|(_, at)| at <= now)
+        Err(Invalid::Expired) => row.state != TokenState::Active && claims.expires_at <= now,
+        Err(Invalid::Revoked(_)) => {
+            row.state == TokenState::Revoked && row.revocation.is_some_and(|(_, at)| at <= now)
         }
-        Err(Refused::Suspended) => row.state == TokenState::Active,
+        Err(Invalid::Suspended) => row.state == TokenState::Active,
         Err(_) => false,
     };
     assert!(same, "at {now:?} the view says {said:?} of\n{claims:?}, but its row is\n{row:?}");
-    let early = row.ended.is_none_or(|(_, at)| at < claims.expires_at);
+    let early = row.revocation.is_none_or(|(_, at)| at < claims.expires_at);
     assert!(early, "an end after the expiry is none: {row:?}");
 }
 

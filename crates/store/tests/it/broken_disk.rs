@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use std::time::Duration;
 use tegata_policy::{channel::GroupSettings, secret::PlainSecret};
 use tegata_store::{
-    ChannelPatch, Ending, Error, Result, SigningKeyChange, Store, TokenFilter, TokenName,
+    ChannelPatch, Error, Result, RevocationTarget, SigningKeyChange, Store, TokenFilter, TokenName,
     TokenState, sqlite::Faults,
 };
 use tegata_token::{
@@ -72,8 +72,8 @@ impl Live {
                 acts.push(Box::pin(async move { $act.await.map(drop) }))
             };
         }
-        act!(world.end(shop.id, Ending::AssertionKey(shop.kid), false, by(NOW)));
-        act!(world.end(other.id, Ending::All, false, by(NOW)));
+        act!(world.end(shop.id, RevocationTarget::AssertionKey(shop.kid), false, by(NOW)));
+        act!(world.end(other.id, RevocationTarget::All, false, by(NOW)));
         let secret = PlainSecret::from_random([world.fresh() as u8; 16]).hash();
         act!(world.replace_secret(other.id, secret, 60, true, by(NOW)));
         let settings = GroupSettings { cap: Some(5), ..GroupSettings::default() };
@@ -85,9 +85,9 @@ impl Live {
         act!(world.change_signing_keys(SigningKeyChange::Add(successor), by(NOW)));
         act!(world.change_signing_keys(SigningKeyChange::Promote(key), by(NOW)));
         let id = TokenId(u128::from(world.fresh()).to_be_bytes());
-        let stateless = Ending::Stateless { id, expires_at: NOW.plus(900) };
+        let stateless = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
         act!(world.end(shop.id, stateless, false, by(NOW)));
-        act!(world.end(ChannelId::from_number(1).unwrap(), Ending::All, false, by(NOW)));
+        act!(world.end(ChannelId::from_number(1).unwrap(), RevocationTarget::All, false, by(NOW)));
         acts
     }
 
@@ -324,15 +324,15 @@ async fn an_act_that_cannot_read_does_nothing() {
 }
 
 /// A world on a healthy disk, whose channel `marked` a trigger can be set on.
-async fn marked() -> (World, Connection, Shop, Shop) {
+async fn guarded() -> (World, Connection, Shop, Shop) {
     let place = Sqlite::new();
     let path = place.path();
     let world = World::at(Box::new(place)).await;
-    let (shop, marked) = (world.shop().await, world.shop().await);
+    let (shop, guarded) = (world.shop().await, world.shop().await);
     let patch = ChannelPatch { single_use_assertions: Some(true), ..ChannelPatch::default() };
-    world.patch(&marked, patch).await;
-    world.get(&marked, Ask::new(Kind::LongLived)).await;
-    (world, Connection::open(path).unwrap(), shop, marked)
+    world.patch(&guarded, patch).await;
+    world.get(&guarded, Ask::new(Kind::LongLived)).await;
+    (world, Connection::open(path).unwrap(), shop, guarded)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -343,29 +343,31 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         ("INSERT ON token", "channel"),
         ("UPDATE ON channel_count", "channel"),
         ("UPDATE ON token", "channel"),
-        ("INSERT ON channel_facts", "channel"),
+        ("INSERT ON channel_revocations", "channel"),
         ("INSERT ON audit", "channel"),
     ] {
-        let (world, conn, shop, marked) = marked().await;
-        let assertion = world.grant(&marked, &Ask::new(Kind::V21).jti("once")).await;
-        let long = world.grant(&marked, &Ask::new(Kind::LongLived)).await;
+        let (world, conn, shop, guarded) = guarded().await;
+        let assertion = world.grant(&guarded, &Ask::new(Kind::V21).jti("once")).await;
+        let long = world.grant(&guarded, &Ask::new(Kind::LongLived)).await;
         let healthy = world.grant(&shop, &Ask::new(Kind::V21)).await;
         let trigger = format!(
             "CREATE TRIGGER boom BEFORE {on} WHEN NEW.{column} = {}
              BEGIN SELECT RAISE(ABORT, 'marked'); END",
-            marked.id.number()
+            guarded.id.number()
         );
         conn.execute_batch(&trigger).unwrap();
         let told = world.told.heard().commits.len();
         let before = (
             world.state().await.unwrap().view,
-            format!("{:?}", world.rows(&marked, NOW).await),
-            world.audit(Some(marked.id), ALL).await.unwrap().len(),
+            format!("{:?}", world.rows(&guarded, NOW).await),
+            world.audit(Some(guarded.id), ALL).await.unwrap().len(),
         );
         let id = |world: &World| TokenId(u128::from(world.fresh()).to_be_bytes());
         let (first, second) = (id(&world), id(&world));
         let acts: Vec<BoxFuture<'_, Result<()>>> = vec![
-            Box::pin(async { world.end(shop.id, Ending::All, false, by(NOW)).await.map(drop) }),
+            Box::pin(async {
+                world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
+            }),
             Box::pin(async {
                 world.issue(assertion.clone(), first, NOW, Some(by(NOW))).await.map(drop)
             }),
@@ -374,7 +376,10 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
                 world.issue(long.clone(), second, NOW, Some(by(NOW))).await.map(drop)
             }),
             Box::pin(async {
-                world.end(shop.id, Ending::Kind(Kind::ShortLived), false, by(NOW)).await.map(drop)
+                world
+                    .end(shop.id, RevocationTarget::Kind(Kind::ShortLived), false, by(NOW))
+                    .await
+                    .map(drop)
             }),
         ];
         let answers = world.together(acts, || {}).await;
@@ -382,7 +387,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         // A v2.1 issue ends nothing, a reissue takes no assertion.
         let (v21, reissue) = match on {
             "INSERT ON assertion_used" => (true, false),
-            "UPDATE ON token" | "INSERT ON channel_facts" => (false, true),
+            "UPDATE ON token" | "INSERT ON channel_revocations" => (false, true),
             _ => (true, true),
         };
         assert_eq!((fails(1), fails(3)), (v21, reissue), "{on}: {answers:?}");
@@ -394,11 +399,11 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 1);
 
         let state = world.state().await.unwrap();
-        agree::views(&state.view, &world.told.heard().view, [shop.id, marked.id]);
+        agree::views(&state.view, &world.told.heard().view, [shop.id, guarded.id]);
         if v21 && reissue {
-            assert_eq!(before.1, format!("{:?}", world.rows(&marked, NOW).await), "{on}");
-            assert_eq!(before.0.channel(marked.id), state.view.channel(marked.id));
-            let audited = world.audit(Some(marked.id), ALL).await.unwrap();
+            assert_eq!(before.1, format!("{:?}", world.rows(&guarded, NOW).await), "{on}");
+            assert_eq!(before.0.channel(guarded.id), state.view.channel(guarded.id));
+            let audited = world.audit(Some(guarded.id), ALL).await.unwrap();
             assert_eq!(audited.len(), before.2);
         }
         // The serial that it would have had is the next one's, and the assertion
@@ -406,7 +411,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         conn.execute_batch("DROP TRIGGER boom").unwrap();
         if v21 {
             let issued = world.take(assertion, NOW).await.unwrap().claims;
-            let rows = world.rows(&marked, NOW).await;
+            let rows = world.rows(&guarded, NOW).await;
             assert_eq!(issued.serial.0 as usize, rows.len(), "no hole in the count");
         }
         if reissue {
@@ -426,10 +431,10 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         "BEFORE INSERT ON change_log BEGIN SELECT RAISE(ABORT, 'marked'); END",
         "BEFORE UPDATE ON authority BEGIN SELECT RAISE(ABORT, 'marked'); END",
     ] {
-        let (world, conn, shop, marked) = marked().await;
+        let (world, conn, shop, guarded) = guarded().await;
         let [one, two] = [
             world.grant(&shop, &Ask::new(Kind::V21)).await,
-            world.grant(&marked, &Ask::new(Kind::V21)).await,
+            world.grant(&guarded, &Ask::new(Kind::V21)).await,
         ];
         let before = world.state().await.unwrap();
         let tokens = disk::tokens(&conn).unwrap();
@@ -437,7 +442,9 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         let provider = tegata_token::id::ProviderId::from_number(5).unwrap();
         let successor = signing_key(2);
         let acts: Vec<BoxFuture<'_, Result<()>>> = vec![
-            Box::pin(async { world.end(shop.id, Ending::All, false, by(NOW)).await.map(drop) }),
+            Box::pin(async {
+                world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
+            }),
             Box::pin(async {
                 let all = SigningKeyChange::RemoveAll { successor };
                 world.change_signing_keys(all, by(NOW.plus(9))).await.map(drop)
@@ -451,8 +458,8 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         let unknown = |it: &Result<()>| matches!(it, Err(Error::Unavailable(_)));
         assert!(answers.iter().all(unknown), "{answers:?}");
         let after = world.state().await.unwrap();
-        agree::views(&before.view, &after.view, [shop.id, marked.id]);
-        agree::views(&before.view, &world.told.heard().view, [shop.id, marked.id]);
+        agree::views(&before.view, &after.view, [shop.id, guarded.id]);
+        agree::views(&before.view, &world.told.heard().view, [shop.id, guarded.id]);
         assert_eq!(before.written_at, after.written_at);
         assert_eq!(disk::tokens(&conn).unwrap(), tokens);
         assert_eq!(world.providers(ALL).await.unwrap().len(), 1);
@@ -461,15 +468,15 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         conn.execute_batch("DROP TRIGGER boom").unwrap();
         let issued = world.take(two, NOW).await.unwrap().claims;
         assert_eq!((issued.key, issued.issued_at), (signing_key(1).id, NOW));
-        assert_eq!(world.row(&marked, issued.serial, NOW).await.state, TokenState::Active);
-        world.revoke(&shop, Ending::All, NOW).await;
+        assert_eq!(world.row(&guarded, issued.serial, NOW).await.state, TokenState::Active);
+        world.revoke(&shop, RevocationTarget::All, NOW).await;
         agree::everything(&world, &disk::tokens(&conn).unwrap(), NOW).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_done_that_cannot_be_audited() {
-    let (world, conn, shop, _) = marked().await;
+    let (world, conn, shop, _) = guarded().await;
     let token = world.get(&shop, Ask::new(Kind::V21).group("a")).await;
     let trigger = "CREATE TRIGGER boom BEFORE INSERT ON audit
                    BEGIN SELECT RAISE(ABORT, 'marked'); END";
@@ -482,7 +489,7 @@ async fn nothing_is_done_that_cannot_be_audited() {
     let unavailable = |result: Result<()>| {
         assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
     };
-    unavailable(world.end(shop.id, Ending::All, false, by(NOW)).await.map(drop));
+    unavailable(world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop));
     unavailable(world.change_channel(shop.id, patch, by(NOW)).await.map(drop));
     unavailable(world.replace_secret(shop.id, secret, 0, true, by(NOW)).await.map(drop));
     unavailable(world.change_signing_keys(all, by(NOW)).await.map(drop));

@@ -15,10 +15,10 @@ use std::{
     },
 };
 use tegata_policy::{
-    law::{Law, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{TokenRules, WhenFull},
 };
-use tegata_store::{ChannelPatch, Ending, Error};
+use tegata_store::{ChannelPatch, Error, RevocationTarget};
 use tegata_token::{claims::Claims, id::Serial, kind::Kind};
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -37,10 +37,10 @@ struct Race {
 }
 
 impl Race {
-    async fn prepare(law: Law) -> Self {
+    async fn prepare(rules: TokenRules) -> Self {
         let world = Arc::new(World::new::<Sqlite>().await);
         let shop = world.shop().await;
-        world.patch(&shop, ChannelPatch { law: Some(law), ..ChannelPatch::default() }).await;
+        world.patch(&shop, ChannelPatch { rules: Some(rules), ..ChannelPatch::default() }).await;
         let (tokens, revoked, refused) = Default::default();
         Self { world, shop, tokens, revoked, won: 0, refused }
     }
@@ -79,7 +79,7 @@ impl Race {
             let serial = token.serial;
             revocations.spawn(async move {
                 start.wait().await;
-                world.revoke(&shop, Ending::Stored { serial }, NOW).await;
+                world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
                 serial
             });
         }
@@ -106,7 +106,7 @@ impl Race {
                     self.won += 1;
                     self.tokens.push(issued.claims);
                 }
-                Err(Error::Refused(why)) => {
+                Err(Error::Denied(why)) => {
                     *self.refused.entry(format!("{why:?}")).or_default() += 1;
                 }
                 Err(other) => panic!("{other}"),
@@ -137,25 +137,25 @@ impl Race {
         all.split_off(all.len() - many)
     }
 
-    fn refused_for(&self, why: Refusal) -> usize {
+    fn refused_for(&self, why: Denied) -> usize {
         self.refused.get(&format!("{why:?}")).copied().unwrap_or(0)
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn thirty_of_two_hundred_win_a_v21_token_and_keep_it() {
-    for law in [Law::Current, Law::Legacy2020].repeat(rounds(1)) {
-        let mut race = Race::prepare(law).await;
+    for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
+        let mut race = Race::prepare(rules).await;
         race.run(|_| Ask::new(Kind::V21), 0, &[Kind::V21], 30).await;
-        assert_eq!((race.won, race.refused_for(Refusal::Full(Kind::V21))), (30, 170));
+        assert_eq!((race.won, race.refused_for(Denied::Full(Kind::V21))), (30, 170));
         assert_eq!(race.living(&[Kind::V21]).await, race.newest(30));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_full_channel_as_many_win_as_are_revoked() {
-    for law in [Law::Current, Law::Legacy2020].repeat(rounds(1)) {
-        let mut race = Race::prepare(law).await;
+    for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
+        let mut race = Race::prepare(rules).await;
         race.fill(Ask::new(Kind::V21), 30).await;
         race.run(|_| Ask::new(Kind::V21), 20, &[Kind::V21], 30).await;
         // A request may come before the revocation that would have made room for
@@ -171,14 +171,14 @@ async fn in_a_full_channel_as_many_win_as_are_revoked() {
             race.world.get(&race.shop, Ask::new(Kind::V21)).await;
         }
         let full = race.world.ask(&race.shop, Ask::new(Kind::V21)).await;
-        assert!(matches!(full, Err(Error::Refused(Refusal::Full(Kind::V21)))));
+        assert!(matches!(full, Err(Error::Denied(Denied::Full(Kind::V21)))));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_newest_thirty_short_lived_tokens_live() {
     for filled in [0, 30].repeat(rounds(1)) {
-        let mut race = Race::prepare(Law::Current).await;
+        let mut race = Race::prepare(TokenRules::Current).await;
         race.fill(Ask::new(Kind::ShortLived), filled).await;
         race.run(|_| Ask::new(Kind::ShortLived), filled / 2, &[Kind::ShortLived], 30).await;
         assert_eq!(race.won, TASKS);
@@ -189,7 +189,7 @@ async fn the_newest_thirty_short_lived_tokens_live() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_hundred_reissues_the_last_one_lives_and_its_predecessor_in_grace() {
     for delay in [0, 60].repeat(rounds(1)) {
-        let mut race = Race::prepare(Law::Current).await;
+        let mut race = Race::prepare(TokenRules::Current).await;
         let most = if delay == 0 { 1 } else { 2 };
         let kinds = [Kind::LongLived];
         race.fill(Ask::new(Kind::LongLived), 1).await;
@@ -203,7 +203,7 @@ async fn of_two_hundred_reissues_the_last_one_lives_and_its_predecessor_in_grace
 async fn the_newest_thirty_of_both_kinds_live_under_the_legacy_law() {
     let kinds = [Kind::ShortLived, Kind::LongLived];
     for filled in [0, 30].repeat(rounds(1)) {
-        let mut race = Race::prepare(Law::Legacy2020).await;
+        let mut race = Race::prepare(TokenRules::Legacy2020).await;
         race.fill(Ask::new(Kind::LongLived), filled).await;
         race.run(|n| Ask::new(kinds[n % 2]), filled / 2, &kinds, 30).await;
         assert_eq!(race.won, TASKS);
@@ -215,14 +215,14 @@ async fn the_newest_thirty_of_both_kinds_live_under_the_legacy_law() {
 async fn groups_keep_to_their_own_cap_and_to_the_channels() {
     let group_of = |n: usize| format!("g{}", n % 20);
     for (kind, when_full) in [
-        (Kind::V21, WhenFull::EndOldest),
-        (Kind::V21, WhenFull::Refuse),
-        (Kind::ShortLived, WhenFull::EndOldest),
-        (Kind::ShortLived, WhenFull::Refuse),
+        (Kind::V21, WhenFull::EvictOldest),
+        (Kind::V21, WhenFull::Deny),
+        (Kind::ShortLived, WhenFull::EvictOldest),
+        (Kind::ShortLived, WhenFull::Deny),
     ]
     .repeat(rounds(1))
     {
-        let mut race = Race::prepare(Law::Current).await;
+        let mut race = Race::prepare(TokenRules::Current).await;
         let patch = ChannelPatch { group_when_full: Some(when_full), ..ChannelPatch::default() };
         race.world.patch(&race.shop, patch).await;
         race.run(|n| Ask::new(kind).group(&group_of(n)), 0, &[kind], 30).await;
@@ -243,14 +243,14 @@ async fn groups_keep_to_their_own_cap_and_to_the_channels() {
             }
         }
         assert_eq!(held, 30);
-        if when_full == WhenFull::Refuse {
+        if when_full == WhenFull::Deny {
             // Short-lived, a full channel still makes a group's own oldest go.
             assert!(race.won == 30 || kind == Kind::ShortLived);
-            assert!(race.refused_for(Refusal::GroupFull(kind)) > 0);
+            assert!(race.refused_for(Denied::GroupFull(kind)) > 0);
         }
         // Ending a group's tokens makes room for another's.
         let first = race.world.groups(race.shop.id, NOW).await.unwrap().swap_remove(0);
-        race.world.revoke(&race.shop, Ending::Group(first.group), NOW).await;
+        race.world.revoke(&race.shop, RevocationTarget::Group(first.group), NOW).await;
         let mut ask = Ask::new(kind);
         ask.group = Some(group("newcomer"));
         race.world.get(&race.shop, ask).await;

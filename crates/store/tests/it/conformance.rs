@@ -5,13 +5,13 @@ mod agreement;
 mod assertions;
 mod audit;
 mod channels;
-mod ending;
 mod grants;
 mod idempotency;
-mod law;
 mod log;
 mod long_ago;
 mod reissue;
+mod revocation;
+mod rules;
 mod signing_keys;
 
 /// Takes the list of cases, and makes of it `run_on!`, which makes a test of every
@@ -59,7 +59,7 @@ cases! {
         a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_is_taken
         a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it
         a_refused_grant_leaves_no_trace;
-    law:
+    rules:
         the_31st_v21_token_is_refused_and_the_30_live
         the_31st_short_lived_token_ends_the_oldest
         kinds_channels_and_groups_are_counted_apart
@@ -96,7 +96,7 @@ cases! {
         a_refused_issue_does_not_use_the_assertion_up
         assertions_are_told_apart_by_channel
         what_was_taken_once_is_kept_until_a_day_after_it_expired;
-    ending:
+    revocation:
         every_ending_ends_what_it_says_and_a_dry_run_counts_the_same
         a_scope_that_names_nothing_is_refused_and_leaves_no_trace
         a_group_of_stateless_tokens_alone_is_known_while_they_live

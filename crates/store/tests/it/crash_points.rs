@@ -26,11 +26,12 @@ use std::{
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
-    ChannelPatch, Ending, OnCommit, SigningKeyChange, Store,
-    sqlite::{Faults, MarkFile, OpenError, Options, SqliteStore},
+    ChannelPatch, OnCommit, RevocationTarget, SigningKeyChange, Store,
+    sqlite::{Faults, OpenError, Options, RollbackGuardFile, SqliteStore},
 };
 use tegata_token::{
-    claims::Claims, decide::judge, id::SigningKeyId, kind::Kind, time::UnixTime, view::ChannelState,
+    claims::Claims, id::SigningKeyId, kind::Kind, time::UnixTime, verify::verify_claims,
+    view::ChannelState,
 };
 use tempfile::TempDir;
 
@@ -43,14 +44,14 @@ pub struct Kept {
 
 impl Kept {
     fn options(&self) -> Options {
-        let path = self.folder.path().join("mark");
+        let path = self.folder.path().join("guard");
         static STARTS: AtomicU64 = AtomicU64::new(1);
         let mut fresh = [0; 16];
         fresh[..8].copy_from_slice(&STARTS.fetch_add(1, Relaxed).to_be_bytes());
         Options {
             issuer: crate::world::ISSUER.into(),
-            mark: Some(MarkFile { path, fresh }),
-            endings_log: Some(self.folder.path().join("endings")),
+            guard: Some(RollbackGuardFile { path, fresh }),
+            revocation_journal: Some(self.folder.path().join("endings")),
             faults: Faults { vfs: self.vfs.clone(), synchronous_off: false },
             ..Options::default()
         }
@@ -88,14 +89,14 @@ struct Known {
     living: Vec<Claims>,
     /// Asked to be ended, and not answered yet.
     doubtful: Vec<Claims>,
-    ended: Vec<Claims>,
+    revoked: Vec<Claims>,
 }
 
 /// The three files at a moment.
 struct Moment {
     store: Vec<(String, Vec<u8>)>,
     log: Option<Vec<u8>>,
-    mark: Option<Vec<u8>>,
+    guard: Option<Vec<u8>>,
     known: Known,
     /// The newest commit may not be in the log yet.
     before: bool,
@@ -124,7 +125,7 @@ async fn live(seed: u64) -> Vec<Moment> {
             seen.lock().unwrap().push(Moment {
                 store: files.into_iter().filter_map(there).collect(),
                 log: read(&home.join("endings")),
-                mark: read(&home.join("mark")),
+                guard: read(&home.join("guard")),
                 known: knows.lock().unwrap().clone(),
                 before: point.stage == SyncStage::Before && torn.is_none(),
             });
@@ -152,11 +153,11 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     let token = |at: usize| known.lock().unwrap().living[at].clone();
     let (single, again) = (token(0).serial, token(1).serial);
     ending(known, |it| it.channel == first.id && it.serial == single, async {
-        world.revoke(first, Ending::Stored { serial: single }, NOW).await;
+        world.revoke(first, RevocationTarget::Stored { serial: single }, NOW).await;
     })
     .await;
     ending(known, |it| it.channel == second.id && it.kind == Kind::V21, async {
-        world.revoke(second, Ending::Kind(Kind::V21), NOW).await;
+        world.revoke(second, RevocationTarget::Kind(Kind::V21), NOW).await;
     })
     .await;
     let issued = world.ask(second, Ask::new(Kind::V21)).await.unwrap();
@@ -168,7 +169,7 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     })
     .await;
     ending(known, |it| it.channel == first.id && it.serial == again, async {
-        world.revoke(first, Ending::Stored { serial: again }, NOW).await;
+        world.revoke(first, RevocationTarget::Stored { serial: again }, NOW).await;
     })
     .await;
     ending(known, |it| it.channel == second.id, async {
@@ -200,15 +201,15 @@ async fn ending(
     }
     act.await;
     let mut now = known.lock().unwrap();
-    let ended = std::mem::take(&mut now.doubtful);
-    now.ended.extend(ended);
+    let revoked = std::mem::take(&mut now.doubtful);
+    now.revoked.extend(revoked);
 }
 
 /// Puts the files of moments together, and starts.
 fn start(
     store: &Moment,
     log: Option<&[u8]>,
-    mark: Option<&[u8]>,
+    guard: Option<&[u8]>,
 ) -> (Kept, Result<SqliteStore, OpenError>) {
     let place = <Kept as Place>::new();
     let put = |name: &str, bytes: &[u8]| fs::write(place.folder.path().join(name), bytes).unwrap();
@@ -216,7 +217,7 @@ fn start(
         put(name, bytes);
     }
     log.iter().for_each(|bytes| put("endings", bytes));
-    mark.iter().for_each(|bytes| put("mark", bytes));
+    guard.iter().for_each(|bytes| put("guard", bytes));
     // What a crash left of the mark that was to take its place.
     put("mark.new", b"{\"epoch\":1,\"po");
     let store = SqliteStore::open(&place.path(), place.options(), Box::new(|_| {}));
@@ -225,7 +226,7 @@ fn start(
 
 async fn living(store: &SqliteStore, tokens: &[Claims]) -> usize {
     let view = store.state().await.unwrap().view;
-    tokens.iter().filter(|token| judge(token, NOW, &view).is_ok()).count()
+    tokens.iter().filter(|token| verify_claims(token, NOW, &view).is_ok()).count()
 }
 
 /// The mark as it was once the store had come as far as in `moment`; `like` is a mark
@@ -236,19 +237,19 @@ fn mark_at(moment: &Moment, like: &[u8]) -> Option<Vec<u8>> {
         fs::write(copy.path().join(name), bytes).unwrap();
     }
     let conn = Connection::open(copy.path().join("tegata.db")).unwrap();
-    let sql = "SELECT epoch, position, commits, mark FROM authority";
+    let sql = "SELECT epoch, position, commits, guard FROM authority";
     let row = conn.query_row(sql, [], |row| {
         let start: Vec<u8> = row.get(3)?;
         Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, start))
     });
     let (epoch, position, commits, start) = row.ok()?;
-    let mut mark: serde_json::Value = serde_json::from_slice(like).unwrap();
+    let mut guard: serde_json::Value = serde_json::from_slice(like).unwrap();
     let start: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
-    (mark["start"] == start).then(|| {
-        mark["epoch"] = epoch.into();
-        mark["position"] = position.into();
-        mark["commits"] = commits.into();
-        format!("{mark}\n").into_bytes()
+    (guard["start"] == start).then(|| {
+        guard["epoch"] = epoch.into();
+        guard["position"] = position.into();
+        guard["commits"] = commits.into();
+        format!("{guard}\n").into_bytes()
     })
 }
 
@@ -273,7 +274,7 @@ fn logs<'a>(before: Option<&'a [u8]>, now: Option<&'a [u8]>) -> Vec<Option<Vec<u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so() {
-    let (mut starts, mut moments_seen, mut with_endings) = (0, 0, 0);
+    let (mut starts, mut moments_seen, mut with_journal) = (0, 0, 0);
     for seed in 0..rounds(1) as u64 {
         let moments = live(seed).await;
         for (at, moment) in moments.iter().enumerate() {
@@ -283,25 +284,25 @@ async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so
                 true => logs(log_before, moment.log.as_deref()),
                 false => vec![moment.log.clone()],
             };
-            let marks = moment.mark.iter().flat_map(|mark| {
-                let older = earlier.iter().rev().step_by(7).find_map(|it| mark_at(it, mark));
-                let newest = mark_at(moment, mark);
-                [Some(mark.clone()), older, newest].into_iter().flatten()
+            let marks = moment.guard.iter().flat_map(|guard| {
+                let older = earlier.iter().rev().step_by(7).find_map(|it| mark_at(it, guard));
+                let newest = mark_at(moment, guard);
+                [Some(guard.clone()), older, newest].into_iter().flatten()
             });
             let mut marks: Vec<_> = marks.map(Some).collect();
-            marks.push(moment.mark.clone());
+            marks.push(moment.guard.clone());
             marks.dedup();
             for log in &logs {
-                for mark in &marks {
-                    let (_place, store) = start(moment, log.as_deref(), mark.as_deref());
+                for guard in &marks {
+                    let (_place, store) = start(moment, log.as_deref(), guard.as_deref());
                     let store = store.unwrap_or_else(|error| {
                         let text = |it: &Option<Vec<u8>>| {
                             it.as_ref().map(|it| String::from_utf8_lossy(it).into_owned())
                         };
-                        panic!("moment {at}: {error}\n{:?}\n{:?}", text(mark), text(log))
+                        panic!("moment {at}: {error}\n{:?}\n{:?}", text(guard), text(log))
                     });
                     let known = &moment.known;
-                    assert_eq!(living(&store, &known.ended).await, 0, "moment {at}");
+                    assert_eq!(living(&store, &known.revoked).await, 0, "moment {at}");
                     assert_eq!(
                         living(&store, &known.living).await,
                         known.living.len(),
@@ -311,11 +312,11 @@ async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so
                 }
             }
             moments_seen += 1;
-            with_endings += usize::from(!moment.known.ended.is_empty());
+            with_journal += usize::from(!moment.known.revoked.is_empty());
         }
     }
-    println!("{moments_seen} moments, {with_endings} of them with endings; {starts} starts");
-    assert!(moments_seen > 60 && with_endings > 20);
+    println!("{moments_seen} moments, {with_journal} of them with endings; {starts} starts");
+    assert!(moments_seen > 60 && with_journal > 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -326,16 +327,16 @@ async fn an_older_store_beside_newer_files_is_refused_or_loses_no_ending() {
     for (at, old) in moments.iter().enumerate().step_by(step) {
         for now in moments[at..].iter().step_by(step) {
             // The mark may have stayed behind as far as the store, on the same disk.
-            for mark in [&now.mark, &old.mark] {
-                let (_place, store) = start(old, now.log.as_deref(), mark.as_deref());
+            for guard in [&now.guard, &old.guard] {
+                let (_place, store) = start(old, now.log.as_deref(), guard.as_deref());
                 match store {
                     // One that never was started knows nothing of a log.
-                    Err(OpenError::WentBack { .. } | OpenError::Endings(_)) => refused += 1,
+                    Err(OpenError::WentBack { .. } | OpenError::Revocations(_)) => refused += 1,
                     Err(other) => panic!("{other}"),
                     Ok(store) => {
-                        let awake = living(&store, &now.known.ended).await;
+                        let awake = living(&store, &now.known.revoked).await;
                         assert_eq!(awake, 0, "moment {at} beside a later one");
-                        redone += usize::from(now.known.ended.len() > old.known.ended.len());
+                        redone += usize::from(now.known.revoked.len() > old.known.revoked.len());
                     }
                 }
             }

@@ -29,7 +29,7 @@ pub async fn whole(copy: &Sqlite) -> Whole {
     let rows: usize = conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap();
     let formed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!((tokens.len(), formed), (rows, rows));
-    let sql = "SELECT 1 FROM token WHERE ended_at IS NOT NULL AND past = 0";
+    let sql = "SELECT 1 FROM token WHERE revoked_at IS NOT NULL AND past = 0";
     assert!(!conn.prepare(sql).unwrap().exists([]).unwrap());
 
     let state = store.state().await.unwrap();

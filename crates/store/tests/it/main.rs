@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 mod agree;
-mod audit_seals;
+mod audit_checkpoints;
 mod broken_disk;
 mod cap_race;
 mod conformance;

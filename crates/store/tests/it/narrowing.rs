@@ -4,19 +4,19 @@
 use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
-    admit::SINGLES,
+    admit::MAX_SINGLE_REVOCATIONS,
     channel::{Channel, GroupSettings},
-    law::{Law, WhenFull},
+    rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{ChannelPatch, Ending, LimitsPatch, SigningKeyChange};
+use tegata_store::{ChannelPatch, LimitsPatch, RevocationTarget, SigningKeyChange};
 use tegata_token::{
     claims::Claims,
-    decide::judge,
     id::{AssertionKeyId, ProviderId, Serial, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
+    verify::verify_claims,
     view::ChannelState,
 };
 
@@ -163,9 +163,9 @@ impl Scene {
         }
         tokens.push(stateless(world, &shop, Ask::new(Kind::Stateless).group("team")).await);
         // As many as a view keeps apart: the next one makes them one cutoff.
-        for _ in 0..SINGLES {
+        for _ in 0..MAX_SINGLE_REVOCATIONS {
             let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-            world.revoke(&shop, Ending::Stored { serial }, NOW).await;
+            world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
         }
         let last = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
         let (short_lived, one_of_many) = (tokens[1].serial, last.serial);
@@ -180,7 +180,7 @@ impl Scene {
     /// What must have been done before `act`, in a commit of its own.
     pub async fn prepare(&self, world: &World, act: Act) {
         if act == FinishProviderEnd {
-            world.begin_provider_end(world.provider, by(LATER)).await.unwrap();
+            world.begin_provider_revocation(world.provider, by(LATER)).await.unwrap();
         }
     }
 
@@ -194,16 +194,16 @@ impl Scene {
             world.ask(&self.shop, ask.at(at)).await.unwrap();
         };
         match act {
-            RevokeOne => end(Ending::Stored { serial: self.short_lived }).await,
-            RevokeOneOfMany => end(Ending::Stored { serial: self.one_of_many }).await,
+            RevokeOne => end(RevocationTarget::Stored { serial: self.short_lived }).await,
+            RevokeOneOfMany => end(RevocationTarget::Stored { serial: self.one_of_many }).await,
             RevokeStateless => {
                 let Claims { id, expires_at, .. } = self.stateless;
-                end(Ending::Stateless { id, expires_at }).await;
+                end(RevocationTarget::Stateless { id, expires_at }).await;
             }
-            RevokeGroup => end(Ending::Group(group("team"))).await,
-            RevokeKind => end(Ending::Kind(Kind::V21)).await,
-            RevokeAssertionKey => end(Ending::AssertionKey(self.groups_key)).await,
-            RevokeAll => end(Ending::All).await,
+            RevokeGroup => end(RevocationTarget::Group(group("team"))).await,
+            RevokeKind => end(RevocationTarget::Kind(Kind::V21)).await,
+            RevokeAssertionKey => end(RevocationTarget::AssertionKey(self.groups_key)).await,
+            RevokeAll => end(RevocationTarget::All).await,
             Evict => ask(Ask::new(Kind::ShortLived).group("team")).await,
             Reissue => ask(Ask::new(Kind::LongLived)).await,
             ReissueWithDelay => ask(Ask::new(Kind::LongLived).delay(3_600)).await,
@@ -222,7 +222,7 @@ impl Scene {
                 world.delete_key(id, key, revoke, by(at)).await.unwrap();
             }
             SetGroup => {
-                let when_full = Some(WhenFull::Refuse);
+                let when_full = Some(WhenFull::Deny);
                 let settings = GroupSettings { cap: Some(1), when_full, contact: None };
                 world.set_group(id, group("team"), settings.into(), by(at)).await.unwrap();
             }
@@ -239,34 +239,35 @@ impl Scene {
                 world.change_signing_keys(change, by(at)).await.unwrap();
             }
             BeginProviderEnd => {
-                world.begin_provider_end(world.provider, by(at)).await.unwrap();
+                world.begin_provider_revocation(world.provider, by(at)).await.unwrap();
             }
-            FinishProviderEnd => finish_provider_ends(world).await,
+            FinishProviderEnd => finish_provider_revocations(world).await,
         }
     }
 
     /// What holds: which tokens are good, soon and when every delay is over; the rules
     /// and credentials of both channels; and what is still to be revoked.
-    pub async fn facts(&self, world: &World) -> Vec<String> {
+    pub async fn revocations(&self, world: &World) -> Vec<String> {
         let view = world.state().await.unwrap().view;
-        let mut facts = Vec::new();
+        let mut revocations = Vec::new();
         for token in &self.tokens {
-            let good = [LATER, AFTER_DELAYS].map(|at| judge(token, at, &view).is_ok());
-            facts.push(format!("{:?} {:?} {:?} {good:?}", token.kind, token.serial, token.group));
+            let good = [LATER, AFTER_DELAYS].map(|at| verify_claims(token, at, &view).is_ok());
+            revocations
+                .push(format!("{:?} {:?} {:?} {good:?}", token.kind, token.serial, token.group));
         }
         for shop in [&self.shop, &self.other] {
             let Some(channel) = world.channel(shop.id).await.unwrap() else {
-                facts.push("deleted".to_owned());
+                revocations.push("deleted".to_owned());
                 continue;
             };
             let hashes: Vec<_> = channel.secrets.iter().map(|it| it.hash.to_stored()).collect();
             let counts = Channel { revision: 0, bulk_serial: Serial(0), ..channel };
-            facts.push(format!("{counts:?} {hashes:?}"));
+            revocations.push(format!("{counts:?} {hashes:?}"));
         }
-        let under_way = world.provider_ends().await.unwrap();
+        let under_way = world.provider_revocations().await.unwrap();
         let providers = under_way.iter().map(|it| it.provider);
-        facts.push(format!("{:?}", Vec::from_iter(providers)));
-        facts
+        revocations.push(format!("{:?}", Vec::from_iter(providers)));
+        revocations
     }
 
     /// Asks for new tokens after `act`, and expects each to be good.
@@ -286,7 +287,7 @@ impl Scene {
                     _ => world.ask(shop, ask).await.unwrap().claims,
                 };
                 let view = world.state().await.unwrap().view;
-                let judged = judge(&claims, at, &view);
+                let judged = verify_claims(&claims, at, &view);
                 assert!(judged.is_ok(), "{act:?}: a new {kind:?} token: {judged:?}");
             }
         }
@@ -299,24 +300,24 @@ fn patch(act: Act) -> ChannelPatch {
     let tight = act == TightenRules;
     ChannelPatch {
         name: None,
-        law: tight.then_some(Law::Legacy2020),
+        rules: tight.then_some(TokenRules::Legacy2020),
         state: match act {
             Suspend => Some(ChannelState::Suspended),
             DeleteChannel => Some(ChannelState::Deleted),
             _ => None,
         },
         group_cap: tight.then_some(1),
-        group_when_full: tight.then_some(WhenFull::Refuse),
+        group_when_full: tight.then_some(WhenFull::Deny),
         own_audience_only: tight.then_some(true),
         single_use_assertions: tight.then_some(true),
         limits: match act {
             TightenLimits => LimitsPatch {
                 issue_rate_short_lived: rate(1),
                 issue_rate: rate(2),
-                check_rate: rate(3),
-                storm_issues: Some(Some(4)),
-                storm_window_seconds: rate(5),
-                storm_rest_seconds: rate(6),
+                verify_rate: rate(3),
+                surge_limit: Some(Some(4)),
+                surge_window_seconds: rate(5),
+                surge_cooldown_seconds: rate(6),
             },
             _ => LimitsPatch::default(),
         },
@@ -324,9 +325,10 @@ fn patch(act: Act) -> ChannelPatch {
 }
 
 /// Does what is left of the revocations of providers.
-pub async fn finish_provider_ends(world: &World) {
-    for under_way in world.provider_ends().await.unwrap() {
-        let (_, done) = world.go_on_with_provider_end(under_way.job, 100, LATER).await.unwrap();
+pub async fn finish_provider_revocations(world: &World) {
+    for under_way in world.provider_revocations().await.unwrap() {
+        let (_, done) =
+            world.continue_provider_revocation(under_way.job, 100, LATER).await.unwrap();
         assert!(done);
     }
 }

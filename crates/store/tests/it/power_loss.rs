@@ -21,13 +21,13 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tegata_policy::law::Rule;
-use tegata_store::{ChannelPatch, Ending, Error, Store, sqlite::Faults};
+use tegata_policy::rules::Rule;
+use tegata_store::{ChannelPatch, Error, RevocationTarget, Store, sqlite::Faults};
 use tegata_token::{
     claims::Claims,
-    decide::judge,
     id::{ChannelId, TokenId},
     kind::Kind,
+    verify::verify_claims,
 };
 use tokio::sync::Notify;
 
@@ -38,7 +38,7 @@ const ACTS: usize = 40;
 #[derive(Clone, Default)]
 struct Acknowledged {
     issued: Vec<Claims>,
-    ended: Vec<Claims>,
+    revoked: Vec<Claims>,
     /// The highest revision of each channel.
     revisions: Vec<(ChannelId, u64)>,
     /// Acts that leave an audit row.
@@ -114,9 +114,11 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
             }
             6..=7 => {
                 if let Some(token) = own.pop() {
-                    world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+                    world
+                        .revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW)
+                        .await;
                     let mut known = known();
-                    known.ended.push(token);
+                    known.revoked.push(token);
                     known.audited += 1;
                 }
             }
@@ -124,13 +126,13 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let of = Some(self::group(&group));
                 let of_group = |it: &&Claims| it.channel == shop.id && it.group == of;
                 let ends: Vec<_> = known().issued.iter().filter(of_group).cloned().collect();
-                let ending = Ending::Group(self::group(&group));
+                let ending = RevocationTarget::Group(self::group(&group));
                 match world.end(shop.id, ending, false, crate::world::by(NOW)).await {
                     Err(Error::NotFound("group")) => continue,
                     done => done.unwrap(),
                 };
                 let mut known = known();
-                known.ended.extend(ends);
+                known.revoked.extend(ends);
                 known.audited += 1;
             }
             9 => {
@@ -138,9 +140,9 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let id = TokenId(u128::from(world.fresh()).to_be_bytes());
                 let token = grant.stateless_claims(id, crate::world::signing_key(1).id, NOW);
                 let expires_at = token.expires_at;
-                world.revoke(&shop, Ending::Stateless { id, expires_at }, NOW).await;
+                world.revoke(&shop, RevocationTarget::Stateless { id, expires_at }, NOW).await;
                 let mut known = known();
-                known.ended.push(token);
+                known.revoked.push(token);
                 known.audited += 1;
             }
             10 => {
@@ -253,8 +255,8 @@ async fn missing(loss: &Loss) -> Vec<String> {
         }
     }
     let view = whole.store.state().await.unwrap().view;
-    for token in &must.ended {
-        if let Ok(until) = judge(token, NOW, &view) {
+    for token in &must.revoked {
+        if let Ok(until) = verify_claims(token, NOW, &view) {
             missing.push(format!("ended: {token:?} lives until {until:?}"));
         }
     }
@@ -304,7 +306,7 @@ async fn a_power_loss_at_any_instant_loses_nothing_that_was_acknowledged() {
             let missing = missing(&loss).await;
             assert!(missing.is_empty(), "seed {seed}: {missing:#?}");
             let it = &loss.acknowledged;
-            let here = it.issued.len() + it.ended.len() + it.revisions.len();
+            let here = it.issued.len() + it.revoked.len() + it.revisions.len();
             copies += 1;
             held += usize::from(loss.held);
             in_flight += loss.in_flight;

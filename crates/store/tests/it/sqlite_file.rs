@@ -3,19 +3,19 @@
 
 use crate::{
     place::{Place, Sqlite},
-    world::{ALL, Ask, NOW, World, by, refusal},
+    world::{ALL, Ask, NOW, World, by, denied},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
-use tegata_policy::refusal::Refusal;
+use tegata_policy::denied::Denied;
 use tegata_store::{
-    EndedBy, Ending, Store,
+    RevocationCause, RevocationTarget, Store,
     sqlite::{self, OpenError, SqliteStore},
 };
 use tegata_token::{
     id::{ProviderId, TokenId},
     kind::Kind,
     time::DAY,
-    view::ChannelFacts,
+    view::ChannelRevocations,
 };
 
 fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
@@ -141,11 +141,11 @@ async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
         crate::agree::everything(&world, &tokens, at).await;
     }
     let conn = rusqlite::Connection::open(path).unwrap();
-    let sql = "SELECT count(*) FROM token WHERE ended_at IS NULL";
+    let sql = "SELECT count(*) FROM token WHERE revoked_at IS NULL";
     let indexed: usize = conn.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(indexed, 2);
     let first = world.row(&shop, tokens[0].serial, NOW.plus(2000)).await;
-    assert_eq!(first.ended, Some((EndedBy::Reissued, NOW.plus(160))));
+    assert_eq!(first.revocation, Some((RevocationCause::Reissued, NOW.plus(160))));
 }
 
 #[tokio::test]
@@ -158,21 +158,21 @@ async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
     // As ten quarters of an hour of a thousand endings each would leave them, less one.
     let id = |n: u64| TokenId(u128::from(n).to_be_bytes());
     let held = (1..10_000).map(|n| (id(n), NOW)).collect();
-    let facts = ChannelFacts { stateless: held, ..ChannelFacts::default() };
-    let facts = serde_json::to_string(&facts).unwrap();
+    let revocations = ChannelRevocations { stateless: held, ..ChannelRevocations::default() };
+    let revocations = serde_json::to_string(&revocations).unwrap();
     let conn = rusqlite::Connection::open(&path).unwrap();
-    let sql = "INSERT INTO channel_facts VALUES (?1, ?2, ?3)";
-    conn.execute(sql, (shop.id.number(), facts, NOW.0)).unwrap();
+    let sql = "INSERT INTO channel_revocations VALUES (?1, ?2, ?3)";
+    conn.execute(sql, (shop.id.number(), revocations, NOW.0)).unwrap();
     drop(conn);
     world.reopen().await;
 
     let at = NOW.plus(DAY);
     let end = |n| {
-        let ending = Ending::Stateless { id: id(n), expires_at: at.plus(900) };
+        let ending = RevocationTarget::Stateless { id: id(n), expires_at: at.plus(900) };
         world.end(shop.id, ending, false, by(at))
     };
     end(10_000).await.unwrap();
-    assert_eq!(refusal(end(10_001).await), Refusal::TooManyStatelessEndings);
+    assert_eq!(denied(end(10_001).await), Denied::TooManyStatelessRevocations);
     assert_eq!(world.forget(1, at).await.unwrap(), 9_999);
     end(10_001).await.unwrap();
 }

@@ -4,7 +4,7 @@
 use crate::{
     agree,
     crash_points::Kept,
-    narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_ends},
+    narrowing::{ALL, Act, LATER, OTHERS, Scene, finish_provider_revocations},
     place::Place,
     world::{World, after, by, signing_key},
 };
@@ -15,12 +15,12 @@ use std::{
 };
 use tegata_store::{
     Change, SigningKeyChange,
-    sqlite::{self, MarkFile, Recovering, Recovery},
+    sqlite::{self, Recovering, Recovery, RollbackGuardFile},
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
 
 /// The store and its mark, which are on one disk, without the journal.
-const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "mark"];
+const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "guard"];
 
 /// Reads them while nothing is written. That drops the locks of this process on the
 /// store, and there is no other one.
@@ -99,13 +99,13 @@ async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() 
         let files = copy(&folder);
         let follower = Follower::new(&world, &scene).await;
         scene.perform(&world, act).await;
-        let facts = scene.facts(&world).await;
+        let revocations = scene.revocations(&world).await;
         let journal = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
 
         world.close();
         put_back(&files, &folder);
         start(&mut world).await;
-        assert_eq!(scene.facts(&world).await, facts, "{act:?}");
+        assert_eq!(scene.revocations(&world).await, revocations, "{act:?}");
         follower.follow(&world, &scene, act).await;
         let lines = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
         assert_eq!(lines, journal, "{act:?}: its lines are there already");
@@ -128,18 +128,18 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
         sqlite::backup(&store, &backup, &mut |_, _| ()).unwrap();
         scene.prepare(&world, act).await;
         scene.perform(&world, act).await;
-        let facts = scene.facts(&world).await;
+        let revocations = scene.revocations(&world).await;
         world.close();
 
         sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
         let journal = folder.join("endings");
         let recovering = Recovering::open(&store, Recovery::Replay(&journal), false).unwrap();
-        let mark = MarkFile { path: folder.join("mark"), fresh: [3; 16] };
+        let guard = RollbackGuardFile { path: folder.join("guard"), fresh: [3; 16] };
         let (lost, by) = (Vec::new(), by(LATER));
-        recovering.recover(signing_key(8), lost, false, mark, by).await.unwrap();
+        recovering.recover(signing_key(8), lost, false, guard, by).await.unwrap();
         start(&mut world).await;
-        assert_eq!(scene.facts(&world).await, facts, "{act:?}");
-        finish_provider_ends(&world).await;
+        assert_eq!(scene.revocations(&world).await, revocations, "{act:?}");
+        finish_provider_revocations(&world).await;
         scene.new_tokens_are_good(&world, act, LATER).await;
     }
 }

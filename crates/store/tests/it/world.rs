@@ -16,15 +16,16 @@ use std::{
 };
 use tegata_policy::{
     assertion::Audience,
+    authorize::{Credential, Grant, IssueRequest, authorize},
     channel::{Channel, RegisteredKey},
-    judge::{Credential, Grant, IssueRequest, judge},
-    law::ChannelType,
-    refusal::Refusal,
+    denied::Denied,
+    rules::ChannelType,
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Change, ChannelPatch, Committed, Ended, Ending, Issued, NewChannel, OnCommit, Page, Result,
-    RowId, Sealed, SigningKeyChange, SigningKeyRow, Store, TokenFilter, TokenRow, TokenState,
+    By, Change, ChannelPatch, Committed, Issued, NewChannel, OnCommit, Page, Result,
+    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, TokenFilter,
+    TokenRow, TokenState, WrappedKey,
 };
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
@@ -137,7 +138,7 @@ pub fn signing_key(seed: u8) -> SigningKeyRow {
     SigningKeyRow {
         id: key.public().id(),
         public: key.public().to_bytes(),
-        sealed: Sealed(vec![seed]),
+        wrapped: WrappedKey(vec![seed]),
         state: KeyState::Active,
         created_at: NOW,
         changed_at: NOW,
@@ -146,9 +147,9 @@ pub fn signing_key(seed: u8) -> SigningKeyRow {
 
 /// What `error` is refused for.
 #[track_caller]
-pub fn refusal<T: std::fmt::Debug>(result: Result<T>) -> Refusal {
+pub fn denied<T: std::fmt::Debug>(result: Result<T>) -> Denied {
     match result {
-        Err(tegata_store::Error::Refused(refusal)) => refusal,
+        Err(tegata_store::Error::Denied(denied)) => denied,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -271,14 +272,14 @@ impl World {
     }
 
     /// What the first half of the law says, on the snapshot of this moment.
-    pub async fn judge(&self, shop: &Shop, ask: &Ask) -> std::result::Result<Grant, Refusal> {
-        let channel = self.channel(shop.id).await.unwrap().ok_or(Refusal::UnknownChannel)?;
-        judge(self.request(shop, ask), Arc::new(channel), AUDIENCE.clone(), ask.at)
+    pub async fn authorize(&self, shop: &Shop, ask: &Ask) -> std::result::Result<Grant, Denied> {
+        let channel = self.channel(shop.id).await.unwrap().ok_or(Denied::UnknownChannel)?;
+        authorize(self.request(shop, ask), Arc::new(channel), AUDIENCE.clone(), ask.at)
     }
 
     /// A grant, which is not in question.
     pub async fn grant(&self, shop: &Shop, ask: &Ask) -> Grant {
-        self.judge(shop, ask).await.unwrap()
+        self.authorize(shop, ask).await.unwrap()
     }
 
     /// The request, with the credential that its kind is usually had with.
@@ -349,7 +350,7 @@ impl World {
 
     /// Judges and issues.
     pub async fn ask(&self, shop: &Shop, ask: Ask) -> Result<Issued> {
-        let grant = self.judge(shop, &ask).await?;
+        let grant = self.authorize(shop, &ask).await?;
         self.take(grant, ask.at).await
     }
 
@@ -359,7 +360,7 @@ impl World {
     }
 
     /// Ends tokens of a shop.
-    pub async fn revoke(&self, shop: &Shop, ending: Ending, at: UnixTime) -> Ended {
+    pub async fn revoke(&self, shop: &Shop, ending: RevocationTarget, at: UnixTime) -> Revoked {
         self.end(shop.id, ending, false, by(at)).await.unwrap()
     }
 

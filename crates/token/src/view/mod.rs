@@ -5,11 +5,12 @@
 //! to "is it ended?" can only turn from no to yes. A fact leaves by a `Forget`
 //! entry, written once the last token that it could touch has long expired.
 
-mod facts;
+mod revocations;
 
-pub(crate) use facts::Said;
-pub use facts::{
-    ChannelChange, ChannelFacts, ChannelState, Floor, How, Scope, Single, SingleToken,
+pub(crate) use revocations::RevocationStatus;
+pub use revocations::{
+    ChannelChange, ChannelRevocations, ChannelState, Cutoff, RevokedBy, RevokedToken, Scope,
+    SingleRevocation,
 };
 
 use crate::{
@@ -37,7 +38,7 @@ pub struct ViewKey {
 /// One entry of the change log: everything that can change an answer. A plain
 /// issue changes none and is not here.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Entry {
+pub enum FeedChange {
     /// Something about one channel.
     Channel {
         /// Whose it is.
@@ -81,20 +82,20 @@ struct Versioned {
     version: u64,
     shard: Arc<Shard>,
     /// How many facts its channels have together.
-    facts: usize,
+    revocations: usize,
 }
 
 impl Versioned {
-    fn new(shard: Arc<Shard>, facts: usize) -> Self {
+    fn new(shard: Arc<Shard>, revocations: usize) -> Self {
         /// 0 is nobody's.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard, facts }
+        Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard, revocations }
     }
 }
 
 /// What is said of some of the channels. Boxed, so that what a look-up walks
 /// over is small and stays near.
-type Shard = HashMap<ChannelId, Box<ChannelFacts>, BuildHasherDefault<ChannelHasher>>;
+type Shard = HashMap<ChannelId, Box<ChannelRevocations>, BuildHasherDefault<ChannelHasher>>;
 
 /// Channel ids are the authority's own random numbers: nobody can choose them to
 /// collide, so one multiplication spreads them well enough.
@@ -140,15 +141,15 @@ impl View {
         providers: Providers,
         position: Position,
         keys: Vec<ViewKey>,
-        channels: impl IntoIterator<Item = (ChannelId, ChannelFacts)>,
+        channels: impl IntoIterator<Item = (ChannelId, ChannelRevocations)>,
     ) -> Self {
         let mut shards = vec![Shard::default(); SHARDS];
-        for (channel, facts) in channels {
-            shards[shard_of(channel)].insert(channel, Box::new(facts));
+        for (channel, revocations) in channels {
+            shards[shard_of(channel)].insert(channel, Box::new(revocations));
         }
         let versioned = |shard: Shard| {
-            let facts = shard.values().map(|it| it.count()).sum();
-            Versioned::new(Arc::new(shard), facts)
+            let revocations = shard.values().map(|it| it.count()).sum();
+            Versioned::new(Arc::new(shard), revocations)
         };
         Self {
             providers: Arc::new(providers),
@@ -162,27 +163,27 @@ impl View {
     #[must_use]
     pub fn after<'a>(
         &self,
-        entries: impl IntoIterator<Item = &'a Entry>,
+        entries: impl IntoIterator<Item = &'a FeedChange>,
         position: Position,
     ) -> Self {
         let mut next = self.clone();
         for entry in entries {
             match entry {
                 // Of a provider that the view knows nothing of it never answers.
-                Entry::Channel { provider, .. } if next.is_foreign(*provider) => {}
-                Entry::Channel { channel, change, .. } => {
+                FeedChange::Channel { provider, .. } if next.is_foreign(*provider) => {}
+                FeedChange::Channel { channel, change, .. } => {
                     let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
                     let shard = Arc::make_mut(&mut place.shard);
-                    let facts = shard.entry(*channel).or_default();
-                    let before = facts.count();
-                    facts.apply(change);
-                    let count = place.facts + facts.count() - before;
-                    if facts.is_empty() {
+                    let revocations = shard.entry(*channel).or_default();
+                    let before = revocations.count();
+                    revocations.apply(change);
+                    let count = place.revocations + revocations.count() - before;
+                    if revocations.is_empty() {
                         shard.remove(channel);
                     }
                     *place = Versioned::new(place.shard.clone(), count);
                 }
-                Entry::SigningKey(new) => {
+                FeedChange::SigningKey(new) => {
                     let id = new.key.id();
                     let mut keys = next.keys.to_vec();
                     match keys.iter_mut().find(|it| it.key.id() == id) {
@@ -217,7 +218,7 @@ impl View {
 
     /// What it has to say of a channel, if anything.
     #[must_use]
-    pub fn channel(&self, id: ChannelId) -> Option<&ChannelFacts> {
+    pub fn channel(&self, id: ChannelId) -> Option<&ChannelRevocations> {
         self.shards[shard_of(id)].shard.get(&id).map(Box::as_ref)
     }
 
@@ -229,8 +230,8 @@ impl View {
 
     /// How many facts it holds of all channels: floors, and single endings.
     #[must_use]
-    pub fn facts(&self) -> usize {
-        self.shards.iter().map(|it| it.facts).sum()
+    pub fn revocations(&self) -> usize {
+        self.shards.iter().map(|it| it.revocations).sum()
     }
 
     /// The name of all that is said of this channel and of those it is kept with.

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tegata_token::{
     claims::Claims,
-    decide::{Refused, judge},
     id::{AssertionKeyId, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey, VerifyingKey},
     kind::Kind,
     time::{DAY, UnixTime},
+    verify::{Invalid, verify_claims},
     view::{
-        ChannelChange, ChannelFacts, ChannelState, Entry, Floor, How, Providers, Scope, Single,
-        SingleToken, View, ViewKey,
+        ChannelChange, ChannelRevocations, ChannelState, Cutoff, FeedChange, Providers, RevokedBy,
+        RevokedToken, Scope, SingleRevocation, View, ViewKey,
     },
 };
 
@@ -36,27 +36,31 @@ fn token(kind: Kind, serial: u64, of: Option<&str>) -> Claims {
     }
 }
 
-fn view_of(facts: &ChannelFacts) -> View {
+fn view_of(revocations: &ChannelRevocations) -> View {
     let keys = vec![ViewKey { key: key(), state: KeyState::Active }];
-    View::from_state(Providers::All, Position::default(), keys, [(id(), facts.clone())])
+    View::from_state(Providers::All, Position::default(), keys, [(id(), revocations.clone())])
 }
 
-fn said(facts: &ChannelFacts, token: &Claims, now: UnixTime) -> Result<UnixTime, Refused> {
-    judge(token, now, &view_of(facts))
+fn said(
+    revocations: &ChannelRevocations,
+    token: &Claims,
+    now: UnixTime,
+) -> Result<UnixTime, Invalid> {
+    verify_claims(token, now, &view_of(revocations))
 }
 
-fn lives(facts: &ChannelFacts, token: &Claims) -> bool {
-    said(facts, token, NOW).is_ok()
+fn lives(revocations: &ChannelRevocations, token: &Claims) -> bool {
+    said(revocations, token, NOW).is_ok()
 }
 
-fn after(changes: impl IntoIterator<Item = ChannelChange>) -> ChannelFacts {
-    let mut facts = ChannelFacts::default();
-    changes.into_iter().for_each(|change| facts.apply(&change));
-    facts
+fn after(changes: impl IntoIterator<Item = ChannelChange>) -> ChannelRevocations {
+    let mut revocations = ChannelRevocations::default();
+    changes.into_iter().for_each(|change| revocations.apply(&change));
+    revocations
 }
 
-fn floor(scope: Scope, below: u64, from: Option<UnixTime>) -> ChannelChange {
-    ChannelChange::Floor { floors: vec![Floor::set(scope, Serial(below), from, NOW)] }
+fn cutoff(scope: Scope, below: u64, from: Option<UnixTime>) -> ChannelChange {
+    ChannelChange::Cutoff { cutoffs: vec![Cutoff::set(scope, Serial(below), from, NOW)] }
 }
 
 fn kind(kind: Kind) -> Scope {
@@ -67,11 +71,11 @@ fn kind(kind: Kind) -> Scope {
 
 #[test]
 fn a_floor_ends_what_is_below_it_and_not_what_stands_at_it() {
-    let facts = after([floor(Scope::Channel, 10, None)]);
+    let revocations = after([cutoff(Scope::Channel, 10, None)]);
     for kind in Kind::all() {
-        let ended = Err(Refused::Ended(How::Floor));
-        assert_eq!(said(&facts, &token(kind, 9, None), NOW), ended);
-        assert!(lives(&facts, &token(kind, 10, None)));
+        let ended = Err(Invalid::Revoked(RevokedBy::Cutoff));
+        assert_eq!(said(&revocations, &token(kind, 9, None), NOW), ended);
+        assert!(lives(&revocations, &token(kind, 10, None)));
     }
 }
 
@@ -89,47 +93,47 @@ fn each_scope_covers_its_own_tokens_and_no_others() {
         (Scope::AssertionKey { key }, [true, true, true, false]),
         (Scope::AssertionKey { key: AssertionKeyId([8; 16]) }, [false; 4]),
     ] {
-        let facts = after([floor(scope.clone(), 10, None)]);
+        let revocations = after([cutoff(scope.clone(), 10, None)]);
         let tokens = [
             token(Kind::V21, 1, of_a),
             token(Kind::V21, 2, Some("b")),
             token(Kind::V21, 3, None),
             token(Kind::ShortLived, 4, of_a),
         ];
-        assert_eq!(tokens.map(|it| !lives(&facts, &it)), covered, "{scope:?}");
+        assert_eq!(tokens.map(|it| !lives(&revocations, &it)), covered, "{scope:?}");
     }
 }
 
 #[test]
 fn a_delayed_floor_ends_at_its_time_and_says_so_before() {
     let at = NOW.plus(60);
-    let facts = after([floor(kind(Kind::LongLived), 10, Some(at))]);
+    let revocations = after([cutoff(kind(Kind::LongLived), 10, Some(at))]);
     let token = token(Kind::LongLived, 9, None);
-    assert_eq!(said(&facts, &token, NOW), Ok(at));
-    assert_eq!(said(&facts, &token, at.plus(-1)), Ok(at));
-    assert_eq!(said(&facts, &token, at), Err(Refused::Ended(How::Floor)));
+    assert_eq!(said(&revocations, &token, NOW), Ok(at));
+    assert_eq!(said(&revocations, &token, at.plus(-1)), Ok(at));
+    assert_eq!(said(&revocations, &token, at), Err(Invalid::Revoked(RevokedBy::Cutoff)));
 }
 
 #[test]
 fn of_several_delayed_floors_the_earliest_counts_in_whatever_order_they_come() {
     let (early, late) = (NOW.plus(60), NOW.plus(3_600));
-    let [early_floor, late_floor] =
-        [(8, early), (10, late)].map(|(below, from)| floor(Scope::Channel, below, Some(from)));
-    for changes in [[early_floor.clone(), late_floor.clone()], [late_floor, early_floor]] {
-        let facts = after(changes);
-        assert_eq!(said(&facts, &token(Kind::V21, 7, None), NOW), Ok(early));
-        assert_eq!(said(&facts, &token(Kind::V21, 9, None), NOW), Ok(late));
+    let [early_cutoff, late_cutoff] =
+        [(8, early), (10, late)].map(|(below, from)| cutoff(Scope::Channel, below, Some(from)));
+    for changes in [[early_cutoff.clone(), late_cutoff.clone()], [late_cutoff, early_cutoff]] {
+        let revocations = after(changes);
+        assert_eq!(said(&revocations, &token(Kind::V21, 7, None), NOW), Ok(early));
+        assert_eq!(said(&revocations, &token(Kind::V21, 9, None), NOW), Ok(late));
     }
 }
 
 #[test]
 fn a_floor_that_says_less_changes_nothing() {
-    let facts = after([floor(Scope::Channel, 10, None)]);
-    let less = [floor(Scope::Channel, 9, None), floor(Scope::Channel, 10, None)];
+    let revocations = after([cutoff(Scope::Channel, 10, None)]);
+    let less = [cutoff(Scope::Channel, 9, None), cutoff(Scope::Channel, 10, None)];
     for change in less {
-        let mut again = facts.clone();
+        let mut again = revocations.clone();
         again.apply(&change);
-        assert_eq!(again, facts);
+        assert_eq!(again, revocations);
     }
 }
 
@@ -139,13 +143,14 @@ fn a_floor_that_says_less_changes_nothing() {
 fn a_stateless_token_ends_by_its_id_and_takes_no_other_with_it() {
     let (ended, other) = (token(Kind::Stateless, 7, None), token(Kind::Stateless, 7, None));
     let other = Claims { id: TokenId([0xEE; 16]), ..other };
-    let token = SingleToken::Stateless { id: ended.id };
-    let facts =
-        after([ChannelChange::Ended { tokens: vec![Single { token, until: ended.expires_at }] }]);
-    assert_eq!(said(&facts, &ended, NOW), Err(Refused::Ended(How::Single)));
-    assert!(lives(&facts, &other));
+    let token = RevokedToken::Stateless { id: ended.id };
+    let revocations = after([ChannelChange::Revoked {
+        tokens: vec![SingleRevocation { token, until: ended.expires_at }],
+    }]);
+    assert_eq!(said(&revocations, &ended, NOW), Err(Invalid::Revoked(RevokedBy::SingleRevocation)));
+    assert!(lives(&revocations, &other));
     assert!(
-        lives(&facts, &Claims { kind: Kind::V21, ..ended }),
+        lives(&revocations, &Claims { kind: Kind::V21, ..ended }),
         "ids of other kinds are not meant"
     );
 }
@@ -154,44 +159,49 @@ fn a_stateless_token_ends_by_its_id_and_takes_no_other_with_it() {
 fn a_resumed_channel_lives_again_and_a_deleted_one_does_not() {
     let state = |state| ChannelChange::State { state };
     let token = token(Kind::V21, 1, None);
-    let mut facts = after([state(ChannelState::Suspended)]);
-    assert_eq!(said(&facts, &token, NOW), Err(Refused::Suspended));
-    facts.apply(&state(ChannelState::Active));
-    assert!(lives(&facts, &token) && facts.is_empty());
-    facts.apply(&state(ChannelState::Deleted));
+    let mut revocations = after([state(ChannelState::Suspended)]);
+    assert_eq!(said(&revocations, &token, NOW), Err(Invalid::Suspended));
+    revocations.apply(&state(ChannelState::Active));
+    assert!(lives(&revocations, &token) && revocations.is_empty());
+    revocations.apply(&state(ChannelState::Deleted));
     for later in [ChannelState::Active, ChannelState::Suspended] {
-        facts.apply(&state(later));
-        assert_eq!(said(&facts, &token, NOW), Err(Refused::Ended(How::Channel)));
+        revocations.apply(&state(later));
+        assert_eq!(said(&revocations, &token, NOW), Err(Invalid::Revoked(RevokedBy::Channel)));
     }
 }
 
 #[test]
 fn an_ended_token_of_a_suspended_channel_is_ended() {
     let state = ChannelState::Suspended;
-    let facts = after([floor(Scope::Channel, 10, None), ChannelChange::State { state }]);
-    assert_eq!(said(&facts, &token(Kind::V21, 1, None), NOW), Err(Refused::Ended(How::Floor)));
-    assert_eq!(said(&facts, &token(Kind::V21, 10, None), NOW), Err(Refused::Suspended));
+    let revocations = after([cutoff(Scope::Channel, 10, None), ChannelChange::State { state }]);
+    assert_eq!(
+        said(&revocations, &token(Kind::V21, 1, None), NOW),
+        Err(Invalid::Revoked(RevokedBy::Cutoff))
+    );
+    assert_eq!(said(&revocations, &token(Kind::V21, 10, None), NOW), Err(Invalid::Suspended));
 }
 
 // ---- forgetting
 
 #[test]
 fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
-    let stateless = SingleToken::Stateless { id: TokenId([7; 16]) };
-    let mut facts = after([
-        ChannelChange::Ended { tokens: vec![Single { token: stateless, until: NOW.plus(900) }] },
-        floor(Scope::Group { group: group("a") }, 10, None),
-        floor(kind(Kind::LongLived), 10, None),
+    let stateless = RevokedToken::Stateless { id: TokenId([7; 16]) };
+    let mut revocations = after([
+        ChannelChange::Revoked {
+            tokens: vec![SingleRevocation { token: stateless, until: NOW.plus(900) }],
+        },
+        cutoff(Scope::Group { group: group("a") }, 10, None),
+        cutoff(kind(Kind::LongLived), 10, None),
     ]);
-    let stored = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(4) };
-    let single = Single { token: stored, until: NOW.plus(30 * DAY) };
-    facts.apply(&ChannelChange::Ended { tokens: vec![single] });
+    let stored = RevokedToken::Stored { kind: Kind::ShortLived, serial: Serial(4) };
+    let single = SingleRevocation { token: stored, until: NOW.plus(30 * DAY) };
+    revocations.apply(&ChannelChange::Revoked { tokens: vec![single] });
     let held = |at: i64| {
-        let mut facts = facts.clone();
-        facts.apply(&ChannelChange::Forget { expired_by: NOW.plus(at) });
-        facts.floors.len() + facts.singles.len() + facts.stateless.len()
+        let mut revocations = revocations.clone();
+        revocations.apply(&ChannelChange::Forget { expired_by: NOW.plus(at) });
+        revocations.cutoffs.len() + revocations.singles.len() + revocations.stateless.len()
     };
-    assert_eq!(facts.first_until(), Some(NOW.plus(900)));
+    assert_eq!(revocations.first_until(), Some(NOW.plus(900)));
     assert_eq!([held(899), held(900)], [4, 3]);
     // The floor of the group, since v2.1 and short-lived tokens live 30 days; and
     // the single ending.
@@ -202,16 +212,19 @@ fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
 #[test]
 fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
     let until = |below, from, until| {
-        let floor = Floor::set(Scope::Channel, Serial(below), from, NOW);
-        ChannelChange::Floor { floors: vec![Floor { until: NOW.plus(until), ..floor }] }
+        let cutoff = Cutoff::set(Scope::Channel, Serial(below), from, NOW);
+        ChannelChange::Cutoff { cutoffs: vec![Cutoff { until: NOW.plus(until), ..cutoff }] }
     };
     for [first, second] in [
         [until(10, None, 100), until(20, None, 50)],
         [until(20, None, 50), until(10, None, 100)],
         [until(10, Some(NOW.plus(9)), 100), until(20, None, 50)],
     ] {
-        let facts = after([first, second]);
-        assert_eq!((facts.floors.len(), facts.first_until()), (1, Some(NOW.plus(100))));
+        let revocations = after([first, second]);
+        assert_eq!(
+            (revocations.cutoffs.len(), revocations.first_until()),
+            (1, Some(NOW.plus(100)))
+        );
     }
 }
 
@@ -219,33 +232,33 @@ fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
 fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
     let view = View::new(Providers::All);
     let provider = ProviderId::from_number(77).unwrap();
-    let entry = |change| Entry::Channel { provider, channel: id(), change };
-    let ended = view.after(&[entry(floor(Scope::Channel, 10, None))], Position::default());
-    assert_eq!((ended.channels(), ended.facts()), (1, 1));
+    let entry = |change| FeedChange::Channel { provider, channel: id(), change };
+    let ended = view.after(&[entry(cutoff(Scope::Channel, 10, None))], Position::default());
+    assert_eq!((ended.channels(), ended.revocations()), (1, 1));
     let forget = entry(ChannelChange::Forget { expired_by: UnixTime(i64::MAX) });
     let forgotten = ended.after(&[forget], Position::default());
-    assert_eq!((forgotten.channels(), forgotten.facts()), (0, 0));
+    assert_eq!((forgotten.channels(), forgotten.revocations()), (0, 0));
     assert_eq!(ended.channels(), 1, "a view that others read does not change");
 }
 
 #[test]
 fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
     let single = |serial| {
-        let token = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
-        ChannelChange::Ended { tokens: vec![Single { token, until: NOW.plus(9) }] }
+        let token = RevokedToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
+        ChannelChange::Revoked { tokens: vec![SingleRevocation { token, until: NOW.plus(9) }] }
     };
     let provider = ProviderId::from_number(77).unwrap();
-    let entry = |change| Entry::Channel { provider, channel: id(), change };
+    let entry = |change| FeedChange::Channel { provider, channel: id(), change };
     let view = View::new(Providers::All)
         .after(&[entry(single(3)), entry(single(4)), entry(single(4))], Position::default());
-    assert_eq!(view.facts(), 2);
-    let floor = entry(floor(Scope::Kind { kind: Kind::ShortLived }, 10, None));
-    let floored = view.after(&[floor], Position::default());
-    assert_eq!(floored.facts(), 1, "the floor says what the singles said");
-    let facts = floored.channel(id()).unwrap().clone();
+    assert_eq!(view.revocations(), 2);
+    let cutoff = entry(cutoff(Scope::Kind { kind: Kind::ShortLived }, 10, None));
+    let floored = view.after(&[cutoff], Position::default());
+    assert_eq!(floored.revocations(), 1, "the floor says what the singles said");
+    let revocations = floored.channel(id()).unwrap().clone();
     let keys = floored.keys().to_vec();
-    let anew = View::from_state(Providers::All, Position::default(), keys, [(id(), facts)]);
-    assert_eq!(anew.facts(), 1);
+    let anew = View::from_state(Providers::All, Position::default(), keys, [(id(), revocations)]);
+    assert_eq!(anew.revocations(), 1);
 }
 
 // ---- entries as a whole
@@ -263,28 +276,28 @@ fn any_scope() -> impl Strategy<Value = Scope> {
 }
 
 prop_compose! {
-    fn any_floor()(
+    fn any_cutoff()(
         scope in any_scope(),
         below in 0..40_u64,
         from in proptest::option::of(-50..50_i64),
         until in 1..100_i64,
-    ) -> Floor {
+    ) -> Cutoff {
         let from = from.map(|it| NOW.plus(it));
-        Floor { scope, below: Serial(below), from, except: BTreeSet::new(), until: NOW.plus(until) }
+        Cutoff { scope, below: Serial(below), from, except: BTreeSet::new(), until: NOW.plus(until) }
     }
 }
 
 prop_compose! {
-    /// As `end_singly` writes them.
+    /// As `revoke_singly` writes them.
     fn any_fold()(
         kind in proptest::sample::select(vec![Kind::V21, Kind::ShortLived, Kind::LongLived]),
         below in 0..40_u64,
         except in proptest::collection::btree_set((0..40_u64).prop_map(Serial), 0..20),
         until in 1..100_i64,
-    ) -> Floor {
+    ) -> Cutoff {
         let below = Serial(below);
         let except = except.into_iter().filter(|it| *it < below).collect();
-        Floor { scope: Scope::Kind { kind }, below, from: None, except, until: NOW.plus(until) }
+        Cutoff { scope: Scope::Kind { kind }, below, from: None, except, until: NOW.plus(until) }
     }
 }
 
@@ -295,14 +308,14 @@ fn kind_of(serial: u64) -> Kind {
 
 fn any_change() -> impl Strategy<Value = ChannelChange> {
     let stored =
-        (0..40_u64).prop_map(|it| SingleToken::Stored { kind: kind_of(it), serial: Serial(it) });
-    let stateless = (0..40_u8).prop_map(|it| SingleToken::Stateless { id: TokenId([it; 16]) });
-    let one =
-        prop_oneof![stored, stateless].prop_map(|token| Single { token, until: NOW.plus(100) });
+        (0..40_u64).prop_map(|it| RevokedToken::Stored { kind: kind_of(it), serial: Serial(it) });
+    let stateless = (0..40_u8).prop_map(|it| RevokedToken::Stateless { id: TokenId([it; 16]) });
+    let one = prop_oneof![stored, stateless]
+        .prop_map(|token| SingleRevocation { token, until: NOW.plus(100) });
     prop_oneof![
-        proptest::collection::vec(one, 1..4).prop_map(|tokens| ChannelChange::Ended { tokens }),
-        proptest::collection::vec(prop_oneof![any_floor(), any_fold()], 1..4)
-            .prop_map(|floors| ChannelChange::Floor { floors }),
+        proptest::collection::vec(one, 1..4).prop_map(|tokens| ChannelChange::Revoked { tokens }),
+        proptest::collection::vec(prop_oneof![any_cutoff(), any_fold()], 1..4)
+            .prop_map(|cutoffs| ChannelChange::Cutoff { cutoffs }),
     ]
 }
 
@@ -312,23 +325,23 @@ fn plainly(changes: &[ChannelChange], token: &Claims, now: UnixTime) -> Option<U
     let mut until = token.expires_at;
     for change in changes {
         match change {
-            ChannelChange::Ended { tokens } => {
+            ChannelChange::Revoked { tokens } => {
                 let named = match token.kind {
-                    Kind::Stateless => SingleToken::Stateless { id: token.id },
-                    kind => SingleToken::Stored { kind, serial: token.serial },
+                    Kind::Stateless => RevokedToken::Stateless { id: token.id },
+                    kind => RevokedToken::Stored { kind, serial: token.serial },
                 };
                 if tokens.iter().any(|it| it.token == named) {
                     return None;
                 }
             }
-            ChannelChange::Floor { floors } => {
-                for floor in floors {
+            ChannelChange::Cutoff { cutoffs } => {
+                for cutoff in cutoffs {
                     let of = token.group.as_ref();
-                    if floor.scope.covers(token.kind, of, token.assertion_key)
-                        && token.serial < floor.below
-                        && !floor.except.contains(&token.serial)
+                    if cutoff.scope.covers(token.kind, of, token.assertion_key)
+                        && token.serial < cutoff.below
+                        && !cutoff.except.contains(&token.serial)
                     {
-                        until = until.min(floor.from.unwrap_or(UnixTime(i64::MIN)));
+                        until = until.min(cutoff.from.unwrap_or(UnixTime(i64::MIN)));
                     }
                 }
             }
@@ -348,13 +361,13 @@ proptest! {
         let once = after(changes.clone());
         let twice = after(changes.iter().flat_map(|it| [it.clone(), it.clone()]));
         let again = after(changes.iter().chain(&changes).cloned());
-        let views = [once, twice, again].map(|facts| view_of(&facts));
+        let views = [once, twice, again].map(|revocations| view_of(&revocations));
         for (serial, of) in (0..40).zip([None, Some("a"), Some("b"), None].into_iter().cycle()) {
             for kind in [kind_of(serial), Kind::Stateless] {
                 let token = token(kind, serial, of);
                 let expected = plainly(&changes, &token, now);
                 for view in &views {
-                    prop_assert_eq!(judge(&token, now, view).ok(), expected, "{:?}", token);
+                    prop_assert_eq!(verify_claims(&token, now, view).ok(), expected, "{:?}", token);
                 }
             }
         }
@@ -371,8 +384,8 @@ proptest! {
             let text = serde_json::to_string(change).unwrap();
             prop_assert_eq!(&serde_json::from_str::<ChannelChange>(&text).unwrap(), change);
         }
-        let facts = after(changes);
-        let text = serde_json::to_string(&facts).unwrap();
-        prop_assert_eq!(serde_json::from_str::<ChannelFacts>(&text).unwrap(), facts);
+        let revocations = after(changes);
+        let text = serde_json::to_string(&revocations).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ChannelRevocations>(&text).unwrap(), revocations);
     }
 }

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 use tegata_token::{
     claims::Claims,
-    decide::{Refused, Signatures, decide},
     id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
     key::{KeyState, SigningKey},
-    kind::{Form, Kind},
+    kind::{Kind, WireForm},
     time::UnixTime,
+    verify::{Invalid, Signatures, verify},
     view::{Providers, View, ViewKey},
     wire::{LONGEST, Malformed, Unverified, VERSION, write},
 };
@@ -66,7 +66,7 @@ prop_compose! {
         issued_at in 0..1_i64 << 47,
         life in 0..1_i64 << 47,
     ) -> Claims {
-        let is_jws = kind.form() == Form::Jws;
+        let is_jws = kind.form() == WireForm::Jws;
         Claims {
             id: TokenId(id),
             kind,
@@ -237,11 +237,11 @@ fn a_token_that_names_another_key_than_signed_it_is_refused() {
         let token = written(&claims);
         let other = OTHER_KEY.public().id();
         let renamed = match claims.kind.form() {
-            Form::Jws => {
+            WireForm::Jws => {
                 let (header, payload) = parts_of(&token[..token.rfind('.').unwrap()]);
                 signed_jws(&header.replace(&claims.key.to_string(), &other.to_string()), &payload)
             }
-            Form::Opaque(prefix) => {
+            WireForm::Opaque(prefix) => {
                 let mut layout = URL_SAFE_NO_PAD.decode(&token[prefix.len()..]).unwrap();
                 layout.truncate(layout.len() - 64);
                 layout[1..9].copy_from_slice(&other.0);
@@ -280,12 +280,12 @@ fn a_signed_payload_that_is_not_ours_is_refused() {
 fn a_signed_layout_that_is_not_ours_is_refused() {
     let token = written(&claims(Kind::ShortLived, Some("team-a")));
     let layout = URL_SAFE_NO_PAD.decode(&token[4..]).unwrap();
-    let facts = layout[..layout.len() - 64].to_vec();
-    let signed = |facts: &[u8]| {
-        let signature = KEY.sign(&[b"tgs_", facts].concat());
-        format!("tgs_{}", base64url([facts, &signature].concat()))
+    let revocations = layout[..layout.len() - 64].to_vec();
+    let signed = |revocations: &[u8]| {
+        let signature = KEY.sign(&[b"tgs_", revocations].concat());
+        format!("tgs_{}", base64url([revocations, &signature].concat()))
     };
-    assert_eq!(signed(&facts), token);
+    assert_eq!(signed(&revocations), token);
     // Where in the layout, what stands there instead, and what is wrong with it.
     for (at, byte, why) in [
         (0, VERSION + 1, "another version"),
@@ -296,7 +296,7 @@ fn a_signed_layout_that_is_not_ours_is_refused() {
         (62, b' ', "a group of other characters"),
         (62, 0xFF, "a group that is no text"),
     ] {
-        let mut changed = facts.clone();
+        let mut changed = revocations.clone();
         assert_ne!(std::mem::replace(&mut changed[at], byte), byte);
         assert_eq!(read(signed(&changed).as_bytes()), None, "{why}");
     }
@@ -361,7 +361,7 @@ fn a_jwt_library_checks_our_jws_by_our_jwk_and_reads_its_claims() {
     rules.set_issuer(&[OWN_URL]);
     rules.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
     rules.validate_exp = false; // The cases take place at a time of their own.
-    for claims in samples().into_iter().filter(|it| it.kind.form() == Form::Jws) {
+    for claims in samples().into_iter().filter(|it| it.kind.form() == WireForm::Jws) {
         let token = written(&claims);
         let read = jsonwebtoken::decode::<serde_json::Value>(&token, &key, &rules).unwrap();
         assert_eq!(read.header.typ.as_deref(), Some("at+jwt"));
@@ -407,21 +407,21 @@ fn a_cache_of_signatures_changes_no_answer() {
     let cases = [
         (&token, view(KeyState::Active), NOW),
         (&token, view(KeyState::Active), NOW.plus(900)),
-        (&token, view(KeyState::Removed), NOW),
-        (&token, view(KeyState::Removed), NOW.plus(900)),
+        (&token, view(KeyState::Revoked), NOW),
+        (&token, view(KeyState::Revoked), NOW.plus(900)),
         (&token, view(KeyState::Bounded { until: NOW.plus(-1) }), NOW),
         (&token, view(KeyState::Bounded { until: NOW }), NOW),
         (&token, unknown, NOW),
         (&changed, view(KeyState::Active), NOW),
     ];
     let warm = Signatures::new(10);
-    assert!(decide(&token, NOW, &view(KeyState::Active), &warm).is_ok());
+    assert!(verify(&token, NOW, &view(KeyState::Active), &warm).is_ok());
     let answer = |(token, view, now): &(&Vec<u8>, View, UnixTime), cache: &Signatures| {
-        decide(token, *now, view, cache).map(|it| it.until)
+        verify(token, *now, view, cache).map(|it| it.until)
     };
     let answers =
         cases.iter().map(|case| (answer(case, &warm), answer(case, &Signatures::new(10))));
-    let answers: Vec<Result<UnixTime, Refused>> = answers
+    let answers: Vec<Result<UnixTime, Invalid>> = answers
         .map(|(warm, cold)| {
             assert_eq!(warm, cold);
             warm

@@ -165,7 +165,7 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         ("connections = 0", "zero"),
         ("connections = \"7\"", "expected an integer, found a string"),
         ("connections = 99999999999999999999", "too large"),
-        ("storm_issues = -1", "-1"),
+        ("surge_limit = -1", "-1"),
         ("dev = \"true\"", "expected a boolean, found a string"),
         ("warn_before = 60", "expected an array, found an integer"),
         ("warn_before = [\"60\"]", "expected an integer, found a string"),
@@ -183,14 +183,14 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         assert!(error.contains(reason), "{error}");
     }
     // Also where a flag goes before it.
-    assert!(settings(&["--connections=7"], "connections = 0").is_err());
+    assert!(settings(&["--max-connections=7"], "connections = 0").is_err());
 }
 
 #[test]
 fn integers_are_taken_in_all_of_tomls_spellings() {
     for (text, number) in [("0x20", 32), ("1_000", 1_000), ("+7", 7), ("0b11", 3)] {
         let given = settings(&[], &format!("connections = {text}")).unwrap();
-        assert_eq!(given.connections.get(), number, "{text}");
+        assert_eq!(given.max_connections.get(), number, "{text}");
     }
 }
 

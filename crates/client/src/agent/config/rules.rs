@@ -1,7 +1,7 @@
 //! What settings must be that a type cannot say: each rule with the words that lead
 //! out of its breach, and what is allowed but will not go well.
 
-use super::{Config, Format, Sink, Token, longest};
+use super::{Config, Format, SinkConfig, TokenConfig, longest};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -46,7 +46,7 @@ impl Config {
         Ok(())
     }
 
-    fn check_token(&self, token: &Token) -> Result<(), String> {
+    fn check_token(&self, token: &TokenConfig) -> Result<(), String> {
         let of = format!("token {}", token.name);
         let channel = self.channel(token.channel).ok_or_else(|| {
             format!("{of}: there is no [[channel]] with the id {}", token.channel)
@@ -145,10 +145,10 @@ impl Config {
 
     /// Tokens that are renewed apart, but of which one's renewal ends the other's.
     fn shared_groups(&self) -> impl Iterator<Item = String> {
-        let same = |a: &Token, b: &Token| {
+        let same = |a: &TokenConfig, b: &TokenConfig| {
             (a.channel, &a.group, self.kind(a)) == (b.channel, &b.group, self.kind(b))
         };
-        let stored = |it: &&Token| it.group.is_some() && self.kind(it).is_stored();
+        let stored = |it: &&TokenConfig| it.group.is_some() && self.kind(it).is_stored();
         self.tokens.iter().enumerate().filter(move |(_, it)| stored(it)).filter_map(
             move |(number, token)| {
                 let other = self.tokens[..number].iter().find(|other| same(other, token))?;
@@ -162,9 +162,9 @@ impl Config {
     }
 }
 
-impl Sink {
+impl SinkConfig {
     fn check_file(&self) -> Result<(), String> {
-        if self.format == Format::Token && self.path.is_some() && self.tokens.len() != 1 {
+        if self.format == Format::TokenConfig && self.path.is_some() && self.tokens.len() != 1 {
             return Err("the format \"token\" holds one token; use \"json\" or \"env\"".to_owned());
         }
         if self.secret_name.is_some() != (self.format == Format::KubernetesSecret) {

@@ -1,7 +1,7 @@
 //! What can happen, as plain data, so that a history can be made from a seed,
 //! printed, and cut down to what matters.
 
-use tegata_policy::law::{Law, WhenFull};
+use tegata_policy::rules::{TokenRules, WhenFull};
 use tegata_token::{kind::Kind, view::ChannelState};
 
 /// One thing that happens. Numbers mean "the so-manieth of what there is then",
@@ -32,7 +32,7 @@ pub enum Act {
     /// A channel is suspended, resumed or deleted.
     Put { replica: usize, channel: usize, state: ChannelState },
     /// A channel's law changes.
-    Change { channel: usize, law: Law },
+    Change { channel: usize, rules: TokenRules },
     /// What holds for a channel's groups changes.
     Groups { channel: usize, cap: usize, when_full: WhenFull },
     /// A signing key is published; it will sign once everybody knows it.
@@ -81,9 +81,9 @@ pub enum Which {
 }
 
 /// A small source of chance (splitmix64), the same on every machine.
-pub struct Chance(u64);
+pub struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
@@ -114,95 +114,98 @@ const DAY: i64 = 86_400;
 /// mostly about, so that caps are reached; in some, acts mostly overlap; each has
 /// some dangers but not all.
 pub fn history(seed: u64) -> Vec<Act> {
-    let chance = &mut Chance::of(seed);
-    let favourites = (chance.below(2), chance.pick(&KINDS), chance.one_in(2));
-    let hasty = chance.one_in(2);
-    let restores = chance.one_in(3);
-    let jumps = chance.one_in(3);
-    let deletes = chance.one_in(6);
+    let rng = &mut Rng::of(seed);
+    let favourites = (rng.below(2), rng.pick(&KINDS), rng.one_in(2));
+    let hasty = rng.one_in(2);
+    let restores = rng.one_in(3);
+    let jumps = rng.one_in(3);
+    let deletes = rng.one_in(6);
     let mut acts = Vec::new();
     while acts.len() < 160 {
-        let replica = chance.below(2);
-        let at_once = if hasty { !chance.one_in(6) } else { chance.one_in(3) };
-        let channel = if chance.one_in(3) { chance.below(3) } else { favourites.0 };
-        acts.push(match chance.below(100) {
+        let replica = rng.below(2);
+        let at_once = if hasty { !rng.one_in(6) } else { rng.one_in(3) };
+        let channel = if rng.one_in(3) { rng.below(3) } else { favourites.0 };
+        acts.push(match rng.below(100) {
             0..36 => {
-                let want = want(chance, favourites.1, favourites.2);
-                let times = if chance.one_in(6) { 1 + chance.below(14) } else { 1 };
+                let want = want(rng, favourites.1, favourites.2);
+                let times = if rng.one_in(6) { 1 + rng.below(14) } else { 1 };
                 Act::Ask { replica, channel, want, times, at_once }
             }
-            36..43 => Act::Commit { nth: chance.below(8), times: 1 + chance.below(6) },
+            36..43 => Act::Commit { nth: rng.below(8), times: 1 + rng.below(6) },
             43..54 => {
-                let times = if chance.one_in(5) { 1 + chance.below(10) } else { 1 };
-                Act::Revoke { replica, token: chance.below(1_000), times, at_once }
+                let times = if rng.one_in(5) { 1 + rng.below(10) } else { 1 };
+                Act::Revoke { replica, token: rng.below(1_000), times, at_once }
             }
             54..59 => {
-                let delay = chance.one_in(2).then(|| chance.pick(&[2, 60, 3_600, DAY]));
-                Act::EndAll { replica, channel, scope: which(chance), delay }
+                let delay = rng.one_in(2).then(|| rng.pick(&[2, 60, 3_600, DAY]));
+                Act::EndAll { replica, channel, scope: which(rng), delay }
             }
             59..73 => {
-                let entries = chance.pick(&[1, 1, 2, 5, 1_000, 1_000]);
-                Act::Follow { who: chance.below(4), entries }
+                let entries = rng.pick(&[1, 1, 2, 5, 1_000, 1_000]);
+                Act::Follow { who: rng.below(4), entries }
             }
-            73 => Act::Snapshot { who: 2 + chance.below(2) },
+            73 => Act::Snapshot { who: 2 + rng.below(2) },
             74..82 => {
                 let seconds = [0, 1, 2, 3, 30, 61, 901, 3_600, DAY, 2 * DAY, 31 * DAY, 33 * DAY];
-                Act::Wait(chance.pick(&seconds))
+                Act::Wait(rng.pick(&seconds))
             }
-            82..84 => Act::Step { who: chance.below(4), off: chance.below(3) as i64 - 1 },
+            82..84 => Act::Step { who: rng.below(4), off: rng.below(3) as i64 - 1 },
             84..86 => {
-                let (keep, revoke_tokens) = (chance.pick(&[0, 0, 600]), chance.one_in(2));
+                let (keep, revoke_tokens) = (rng.pick(&[0, 0, 600]), rng.one_in(2));
                 Act::Rotate { replica, channel, keep, revoke_tokens }
             }
             86 => {
-                let (key, revoke_tokens) = (chance.below(2), chance.one_in(2));
+                let (key, revoke_tokens) = (rng.below(2), rng.one_in(2));
                 Act::ReplaceKey { replica, channel, key, revoke_tokens }
             }
             87..89 => {
                 use ChannelState::{Active, Deleted, Suspended};
                 let last = if deletes { Deleted } else { Active };
-                let state = chance.pick(&[Suspended, Active, Active, Active, last]);
+                let state = rng.pick(&[Suspended, Active, Active, Active, last]);
                 Act::Put { replica, channel, state }
             }
-            89 => Act::Change { channel, law: chance.pick(&[Law::Current, Law::Legacy2020]) },
+            89 => Act::Change {
+                channel,
+                rules: rng.pick(&[TokenRules::Current, TokenRules::Legacy2020]),
+            },
             90 => {
-                let when_full = chance.pick(&[WhenFull::Refuse, WhenFull::EndOldest]);
-                Act::Groups { channel, cap: 1 + chance.below(20), when_full }
+                let when_full = rng.pick(&[WhenFull::Deny, WhenFull::EvictOldest]);
+                Act::Groups { channel, cap: 1 + rng.below(20), when_full }
             }
             91 => Act::Announce,
             92 => Act::Activate,
-            93 => Act::Bound { replica, key: chance.below(8) },
-            94 => Act::Remove { replica, key: chance.below(8) },
+            93 => Act::Bound { replica, key: rng.below(8) },
+            94 => Act::Remove { replica, key: rng.below(8) },
             95..97 => Act::Forget { replica, channel },
             97 if jumps => Act::Jump { replica },
             98 => Act::Backup,
-            99 if restores => Act::Restore { nth: chance.below(4), replay: !chance.one_in(4) },
+            99 if restores => Act::Restore { nth: rng.below(4), replay: !rng.one_in(4) },
             _ => Act::Wait(1),
         });
     }
     acts
 }
 
-fn want(chance: &mut Chance, favourite: Kind, in_groups: bool) -> Want {
-    let kind = if chance.one_in(3) { chance.pick(&KINDS) } else { favourite };
-    let grouped = if in_groups { !chance.one_in(4) } else { chance.one_in(8) };
+fn want(rng: &mut Rng, favourite: Kind, in_groups: bool) -> Want {
+    let kind = if rng.one_in(3) { rng.pick(&KINDS) } else { favourite };
+    let grouped = if in_groups { !rng.one_in(4) } else { rng.one_in(8) };
     Want {
         kind,
-        group: grouped.then(|| chance.pick(&GROUPS)),
-        with: if chance.one_in(4) { 1 + chance.below(2) } else { 0 },
-        life: chance.pick(&[30, 3_600, 20 * DAY, 30 * DAY, 30 * DAY]),
-        delay: if chance.one_in(2) { 0 } else { chance.pick(&[2, 3_600, DAY]) },
+        group: grouped.then(|| rng.pick(&GROUPS)),
+        with: if rng.one_in(4) { 1 + rng.below(2) } else { 0 },
+        life: rng.pick(&[30, 3_600, 20 * DAY, 30 * DAY, 30 * DAY]),
+        delay: if rng.one_in(2) { 0 } else { rng.pick(&[2, 3_600, DAY]) },
     }
 }
 
-fn which(chance: &mut Chance) -> Which {
-    let kind = chance.pick(&KINDS);
-    match chance.below(6) {
+fn which(rng: &mut Rng) -> Which {
+    let kind = rng.pick(&KINDS);
+    match rng.below(6) {
         0 => Which::Channel,
         1 => Which::Kind(kind),
-        2 => Which::KindGroup(kind, Some(chance.pick(&GROUPS))),
+        2 => Which::KindGroup(kind, Some(rng.pick(&GROUPS))),
         3 => Which::KindGroup(kind, None),
-        4 => Which::Group(chance.pick(&GROUPS)),
-        _ => Which::AssertionKey(chance.below(2)),
+        4 => Which::Group(rng.pick(&GROUPS)),
+        _ => Which::AssertionKey(rng.below(2)),
     }
 }

@@ -10,14 +10,15 @@ use super::{
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Act, By, Change, Count, Denied, Effects, End, EndedBy, Ending, Forget, Form, Issue, Locked,
-        Remembered, Sealed, SigningKeyRow, StoredKey, StoredToken, Times, Write,
+        Act, ActError, By, Change, Count, Effects, Forget, Issue, Issuer, Locked, Remembered,
+        RevocationCause, RevocationTarget, Revoke, SigningKeyRow, StoredKey, StoredToken, Times,
+        WrappedKey, Write,
     },
     admit::Live,
+    authorize::Grant,
     channel::Channel,
-    judge::Grant,
-    law::Rule,
-    refusal::Refusal,
+    denied::Denied,
+    rules::Rule,
 };
 use tegata_token::{
     claims::Claims,
@@ -25,7 +26,7 @@ use tegata_token::{
     key::{KeyState, VerifyingKey},
     kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, ChannelState, Entry, Floor, Scope, ViewKey},
+    view::{ChannelChange, ChannelRevocations, ChannelState, Cutoff, FeedChange, Scope, ViewKey},
 };
 
 /// The store, as it stands after some commit.
@@ -37,7 +38,7 @@ pub struct Authority {
     pub keys: Vec<ViewKey>,
     /// The change log. `None` is an entry for replicas only: nothing that a
     /// verifier need know.
-    pub log: Vec<Option<Entry>>,
+    pub log: Vec<Option<FeedChange>>,
     /// The highest time ever written.
     pub written: UnixTime,
 }
@@ -48,7 +49,7 @@ pub struct ChannelRow {
     pub channel: Arc<Channel>,
     /// The last place taken in its count.
     pub serial: Serial,
-    pub facts: ChannelFacts,
+    pub revocations: ChannelRevocations,
     pub tokens: Vec<TokenRow>,
 }
 
@@ -74,7 +75,7 @@ pub struct Issued {
     /// Whether that are the predecessors of a reissue.
     pub reissue: bool,
     /// What the log says of it.
-    pub entry: Option<Entry>,
+    pub entry: Option<FeedChange>,
 }
 
 fn by() -> By {
@@ -101,7 +102,8 @@ impl Authority {
 
     fn row(&self, row: &TokenRow) -> StoredToken {
         let key = self.keys.iter().find(|it| it.key.id() == row.key).map(|it| it.state);
-        let ended = row.end.filter(|end| *end == AT_ONCE).map(|at| (EndedBy::Revoked, at));
+        let revocation =
+            row.end.filter(|end| *end == AT_ONCE).map(|at| (RevocationCause::Requested, at));
         StoredToken {
             row: row.no as i64,
             serial: row.live.serial,
@@ -112,8 +114,8 @@ impl Authority {
                 issued_at: row.issued_at,
                 expires_at: row.live.expires_at,
                 ends_at: row.end,
-                ended,
-                key: key.unwrap_or(KeyState::Removed),
+                revocation,
+                key: key.unwrap_or(KeyState::Revoked),
                 key_since: AT_ONCE,
             },
         }
@@ -127,7 +129,7 @@ impl Authority {
             key: SigningKeyRow {
                 id: it.key.id(),
                 public: it.key.to_bytes(),
-                sealed: Sealed(Vec::new()),
+                wrapped: WrappedKey(Vec::new()),
                 state: it.state,
                 created_at: UnixTime(0),
                 changed_at: AT_ONCE,
@@ -137,7 +139,7 @@ impl Authority {
             count: Some(Count { serial: row.serial, revision: row.channel.revision }),
             channel: Some(row.channel.clone()),
             tokens: self.rows(channel),
-            facts: row.facts.clone(),
+            revocations: row.revocations.clone(),
             // The histories name only what was there.
             remembered: Remembered { by_tokens: true, until: None },
             keys: self.keys.iter().enumerate().map(key).collect(),
@@ -147,7 +149,7 @@ impl Authority {
 
     /// Writes the effects of an act; answers what the log says for verifiers. What the
     /// act marks in rows must be what its changes say of them.
-    fn apply(&mut self, channel: ChannelNo, effects: Effects) -> Option<Entry> {
+    fn apply(&mut self, channel: ChannelNo, effects: Effects) -> Option<FeedChange> {
         let mut marked = self.channels[channel].tokens.clone();
         for write in effects.writes {
             let row = &mut self.channels[channel];
@@ -156,13 +158,13 @@ impl Authority {
                 token.end = Some(at);
             };
             match write {
-                Write::TokenEnded { row, .. } => end(row, AT_ONCE),
-                Write::TokenEndsAt { row, at, .. } => end(row, at),
+                Write::TokenRevoked { row, .. } => end(row, AT_ONCE),
+                Write::TokenRevokedFrom { row, at, .. } => end(row, at),
                 Write::Serial(_, serial) => row.serial = serial,
                 Write::BulkSerial(_, serial) => {
                     Arc::make_mut(&mut row.channel).bulk_serial = serial
                 }
-                Write::Facts(_, facts) => row.facts = facts,
+                Write::Revocations(_, revocations) => row.revocations = revocations,
                 // The caller knows the token's number.
                 Write::Token(_) | Write::TokenPast { .. } => {}
                 other => panic!("no act of the histories writes {other:?}"),
@@ -202,7 +204,7 @@ impl Authority {
         (id, no): (TokenId, TokenNo),
         rows_then: Vec<StoredToken>,
         now: UnixTime,
-    ) -> Result<Issued, Refusal> {
+    ) -> Result<Issued, Denied> {
         let mut locked = self.locked(channel);
         if self.fault == Fault::NotJudgedAgain {
             locked.count =
@@ -211,22 +213,22 @@ impl Authority {
         if self.fault == Fault::FoldOutsideLock {
             locked.tokens = rows_then;
         }
-        let form = Form { number: 1, issuer: crate::channel::OWN_URL.into() };
+        let form = Issuer { number: 1, issuer: crate::channel::OWN_URL.into() };
         let (issued, effects) = match (Issue { grant, id, form, by: None }).decide(&locked, now) {
             Ok(decided) => decided,
-            Err(Denied::Refused(refusal)) => return Err(refusal),
+            Err(ActError::Denied(denied)) => return Err(denied),
             Err(denied) => panic!("{denied}"),
         };
         let claims = issued.claims;
         let (mut at_once, mut later, mut reissue) = (Vec::new(), None, false);
         for write in &effects.writes {
             match write {
-                Write::TokenEnded { row, by, ended_for } => {
-                    assert_eq!(*ended_for, Some(claims.serial));
+                Write::TokenRevoked { row, by, replaced_by } => {
+                    assert_eq!(*replaced_by, Some(claims.serial));
                     at_once.push(*row as TokenNo);
-                    reissue |= *by == EndedBy::Reissued;
+                    reissue |= *by == RevocationCause::Reissued;
                 }
-                Write::TokenEndsAt { row, at, .. } => {
+                Write::TokenRevokedFrom { row, at, .. } => {
                     later = Some((*row as TokenNo, *at));
                     reissue = true;
                 }
@@ -265,7 +267,7 @@ impl Authority {
         no: TokenNo,
         rows_then: Vec<StoredToken>,
         now: UnixTime,
-    ) -> Option<Entry> {
+    ) -> Option<FeedChange> {
         let mut locked = self.locked(channel);
         if self.fault == Fault::FoldOutsideLock {
             // The token itself is there, whenever the others were read.
@@ -276,7 +278,7 @@ impl Authority {
             locked.tokens.sort_by_key(|it| it.serial);
         }
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
-        self.end(channel, Ending::Stored { serial: row.live.serial }, &locked, now)
+        self.end(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
     }
 
     /// Ends one stateless token.
@@ -286,27 +288,27 @@ impl Authority {
         id: TokenId,
         expires_at: UnixTime,
         now: UnixTime,
-    ) -> Option<Entry> {
+    ) -> Option<FeedChange> {
         let locked = self.locked(channel);
-        self.end(channel, Ending::Stateless { id, expires_at }, &locked, now)
+        self.end(channel, RevocationTarget::Stateless { id, expires_at }, &locked, now)
     }
 
     fn end(
         &mut self,
         channel: ChannelNo,
-        ending: Ending,
+        ending: RevocationTarget,
         locked: &Locked,
         now: UnixTime,
-    ) -> Option<Entry> {
-        let act = End { channel: self.channels[channel].channel.id, ending, by: by() };
+    ) -> Option<FeedChange> {
+        let act = Revoke { channel: self.channels[channel].channel.id, ending, by: by() };
         let mut effects = match act.decide(locked, now) {
             Ok((_, effects)) => effects,
             // A deleted channel: all its tokens ended with it.
-            Err(Denied::NotFound("channel")) => return None,
+            Err(ActError::NotFound("channel")) => return None,
             Err(denied) => panic!("{denied}"),
         };
         if self.fault == Fault::AtMostForBelow {
-            lower(&mut effects, &locked.facts);
+            lower(&mut effects, &locked.revocations);
         }
         self.apply(channel, effects)
     }
@@ -319,15 +321,15 @@ impl Authority {
         scope: Scope,
         from: Option<UnixTime>,
         now: UnixTime,
-    ) -> Entry {
+    ) -> FeedChange {
         let of = self.channels[channel].channel.channel_type;
         let ending = match scope.clone() {
             _ if from.is_some() => None,
             Scope::Kind { kind } if !Rule::of(kind).channel_types.contains(&of) => None,
-            Scope::Channel => Some(Ending::All),
-            Scope::Kind { kind } => Some(Ending::Kind(kind)),
-            Scope::Group { group } => Some(Ending::Group(group)),
-            Scope::AssertionKey { key } => Some(Ending::AssertionKey(key)),
+            Scope::Channel => Some(RevocationTarget::All),
+            Scope::Kind { kind } => Some(RevocationTarget::Kind(kind)),
+            Scope::Group { group } => Some(RevocationTarget::Group(group)),
+            Scope::AssertionKey { key } => Some(RevocationTarget::AssertionKey(key)),
             Scope::KindGroup { .. } => None,
         };
         let deleted = self.channels[channel].channel.state == ChannelState::Deleted;
@@ -341,8 +343,8 @@ impl Authority {
         Arc::make_mut(&mut row.channel).bulk_serial = row.serial;
         let at_most = self.fault == Fault::AtMostForBelow;
         let below = if at_most { row.serial.next() } else { row.serial };
-        let floors = vec![Floor::set(scope, below, from, now)];
-        self.change(channel, ChannelChange::Floor { floors })
+        let cutoffs = vec![Cutoff::set(scope, below, from, now)];
+        self.change(channel, ChannelChange::Cutoff { cutoffs })
     }
 
     /// Changes what requests are judged by.
@@ -353,7 +355,7 @@ impl Authority {
         self.log.push(None);
     }
 
-    pub fn set_state(&mut self, channel: ChannelNo, state: ChannelState) -> Entry {
+    pub fn set_state(&mut self, channel: ChannelNo, state: ChannelState) -> FeedChange {
         let of = Arc::make_mut(&mut self.channels[channel].channel);
         of.state = state;
         of.revision += 1;
@@ -362,7 +364,7 @@ impl Authority {
 
     /// Forgets what is said of tokens that expired a day ago by the time written;
     /// says whether there was anything.
-    pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<Entry> {
+    pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<FeedChange> {
         let now = if self.fault == Fault::ForgetsByTheWall { now } else { self.written };
         let act = Forget { channel: self.channels[channel].channel.id };
         let (gone, effects) = act.decide(&self.locked(channel), now).unwrap();
@@ -371,16 +373,16 @@ impl Authority {
     }
 
     /// Writes an entry: into the log, into the facts, and into the rows that it ends.
-    pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> Entry {
+    pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> FeedChange {
         let row = &mut self.channels[channel];
         for token in &mut row.tokens {
             for from in ends_by(&change, token) {
                 token.end = Some(token.end.map_or(from, |end| end.min(from)));
             }
         }
-        row.facts.apply(&change);
+        row.revocations.apply(&change);
         let (provider, channel) = (row.channel.provider, row.channel.id);
-        let entry = Entry::Channel { provider, channel, change };
+        let entry = FeedChange::Channel { provider, channel, change };
         self.log.push(Some(entry.clone()));
         entry
     }
@@ -391,22 +393,22 @@ impl Authority {
         self.keys.iter().rfind(|it| it.state == KeyState::Active).unwrap().key.id()
     }
 
-    pub fn set_key(&mut self, key: VerifyingKey, state: KeyState) -> Entry {
+    pub fn set_key(&mut self, key: VerifyingKey, state: KeyState) -> FeedChange {
         self.keys.retain(|it| it.key != key);
         let new = ViewKey { key, state };
         self.keys.push(new.clone());
-        self.log.push(Some(Entry::SigningKey(new.clone())));
-        Entry::SigningKey(new)
+        self.log.push(Some(FeedChange::SigningKey(new.clone())));
+        FeedChange::SigningKey(new)
     }
 
     // ---- what followers read
 
     /// The entries from one position to another, as far as they concern the
     /// channels of these providers.
-    pub fn feed(&self, from: usize, to: usize, providers: &[ProviderId]) -> Vec<&Entry> {
-        let concerns = |entry: &&Entry| match entry {
-            Entry::SigningKey(_) => true,
-            Entry::Channel { channel, .. } => {
+    pub fn feed(&self, from: usize, to: usize, providers: &[ProviderId]) -> Vec<&FeedChange> {
+        let concerns = |entry: &&FeedChange| match entry {
+            FeedChange::SigningKey(_) => true,
+            FeedChange::Channel { channel, .. } => {
                 let of = |row: &&ChannelRow| row.channel.id == *channel;
                 let row = self.channels.iter().find(of).unwrap();
                 providers.contains(&row.channel.provider)

@@ -8,24 +8,24 @@ use tegata_policy::{
 use tegata_token::{
     id::Serial,
     time::UnixTime,
-    view::{ChannelChange, ChannelFacts, Floor, SingleToken},
+    view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken},
 };
 
 /// Ended as of now, whatever the clock shows.
 pub const AT_ONCE: UnixTime = UnixTime(i64::MIN);
 
 /// Lets floors reach one place too far.
-pub fn lower(effects: &mut Effects, before: &ChannelFacts) {
+pub fn lower(effects: &mut Effects, before: &ChannelRevocations) {
     for change in &mut effects.changes {
         let Change::Tokens { change, .. } = change else { continue };
-        if let ChannelChange::Floor { floors } = change {
-            floors.iter_mut().for_each(|floor| floor.below = floor.below.next());
+        if let ChannelChange::Cutoff { cutoffs } = change {
+            cutoffs.iter_mut().for_each(|cutoff| cutoff.below = cutoff.below.next());
         }
-        let mut facts = before.clone();
-        facts.apply(change);
+        let mut revocations = before.clone();
+        revocations.apply(change);
         for write in &mut effects.writes {
-            if let Write::Facts(_, written) = write {
-                *written = facts.clone();
+            if let Write::Revocations(_, written) = write {
+                *written = revocations.clone();
             }
         }
     }
@@ -35,17 +35,17 @@ pub fn lower(effects: &mut Effects, before: &ChannelFacts) {
 pub fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
     let Live { kind, serial, group, .. } = &token.live;
     match change {
-        ChannelChange::Ended { tokens } => {
-            let named = SingleToken::Stored { kind: *kind, serial: *serial };
+        ChannelChange::Revoked { tokens } => {
+            let named = RevokedToken::Stored { kind: *kind, serial: *serial };
             tokens.iter().filter(|it| it.token == named).map(|_| AT_ONCE).collect()
         }
-        ChannelChange::Floor { floors } => {
-            let covers = |floor: &&Floor| {
-                floor.scope.covers(*kind, group.as_ref(), token.assertion_key)
-                    && *serial < floor.below
-                    && !floor.except.contains(serial)
+        ChannelChange::Cutoff { cutoffs } => {
+            let covers = |cutoff: &&Cutoff| {
+                cutoff.scope.covers(*kind, group.as_ref(), token.assertion_key)
+                    && *serial < cutoff.below
+                    && !cutoff.except.contains(serial)
             };
-            floors.iter().filter(covers).map(|it| it.from.unwrap_or(AT_ONCE)).collect()
+            cutoffs.iter().filter(covers).map(|it| it.from.unwrap_or(AT_ONCE)).collect()
         }
         ChannelChange::State { .. } | ChannelChange::Forget { .. } => Vec::new(),
     }
@@ -54,14 +54,14 @@ pub fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
 /// The places in a channel's count that a change names.
 pub fn serials(change: &ChannelChange) -> Vec<Serial> {
     match change {
-        ChannelChange::Ended { tokens } => tokens
+        ChannelChange::Revoked { tokens } => tokens
             .iter()
             .filter_map(|it| match it.token {
-                SingleToken::Stored { serial, .. } => Some(serial),
-                SingleToken::Stateless { .. } => None,
+                RevokedToken::Stored { serial, .. } => Some(serial),
+                RevokedToken::Stateless { .. } => None,
             })
             .collect(),
-        ChannelChange::Floor { floors } => floors.iter().map(|it| it.below).collect(),
+        ChannelChange::Cutoff { cutoffs } => cutoffs.iter().map(|it| it.below).collect(),
         ChannelChange::State { .. } | ChannelChange::Forget { .. } => Vec::new(),
     }
 }

@@ -135,8 +135,8 @@ fn every_history_ends_as_the_naive_model_says() {
 const MUST_HAPPEN: [&str; 17] = [
     "issued",
     "issued stateless",
-    "refused when judged",
-    "refused when judged again",
+    "denied when authorized",
+    "denied when authorized again",
     "refused for being full",
     "evicted",
     "revoked",

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 use tegata_policy::{
-    law::{Law, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{TokenRules, WhenFull},
 };
 use tegata_token::{
     id::{AssertionKeyId, Group, ProviderId, SigningKeyId},
@@ -46,7 +46,7 @@ pub enum Event {
     /// Nothing that changes what a verifier answers.
     Quiet,
     /// These tokens ended: at once, or from a time on.
-    Ended(Vec<(TokenNo, Option<UnixTime>)>),
+    Revoked(Vec<(TokenNo, Option<UnixTime>)>),
     /// All older tokens of a scope ended: at once, or from a time on.
     AllEnded { channel: ChannelNo, scope: Scope, from: Option<UnixTime> },
     /// A channel was suspended, resumed or deleted.
@@ -87,7 +87,7 @@ pub enum Answer {
     /// It lives, until then as far as he can know.
     Active(UnixTime),
     Expired,
-    Ended,
+    Revoked,
     Suspended,
     UnknownKey,
     Foreign,
@@ -106,7 +106,7 @@ pub struct Ask {
 /// What is set on a channel, as far as the law cares.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    pub law: Law,
+    pub rules: TokenRules,
     pub group_cap: usize,
     pub group_when_full: WhenFull,
 }
@@ -135,17 +135,17 @@ impl Naive {
             return Answer::Expired;
         }
         let until = match self.early_end(no, asker.epoch, asker.read) {
-            Some(end) if end <= asker.now => return Answer::Ended,
+            Some(end) if end <= asker.now => return Answer::Revoked,
             Some(end) => end.min(token.expires_at),
             None => token.expires_at,
         };
         if !is_good(key, token.issued_at) {
-            return Answer::Ended;
+            return Answer::Revoked;
         }
         match self.state(token.channel, asker) {
             ChannelState::Active => Answer::Active(until),
             ChannelState::Suspended => Answer::Suspended,
-            ChannelState::Deleted => Answer::Ended,
+            ChannelState::Deleted => Answer::Revoked,
         }
     }
 
@@ -155,7 +155,7 @@ impl Naive {
         let token = &self.tokens[no];
         let events = self.epochs[epoch].events[..read].iter().enumerate();
         let ends = events.filter_map(|(place, event)| match event {
-            Event::Ended(tokens) => {
+            Event::Revoked(tokens) => {
                 let (_, from) = tokens.iter().find(|(it, _)| *it == no)?;
                 Some(from.unwrap_or(LONG_AGO))
             }
@@ -208,13 +208,13 @@ impl Naive {
     }
 
     /// The law: what an issue ends of these, oldest first, or why there is none.
-    pub fn law(
+    pub fn rules(
         &self,
         places: &[TokenNo],
         ask: &Ask,
         set: Settings,
         now: UnixTime,
-    ) -> Result<Ends, Refusal> {
+    ) -> Result<Ends, Denied> {
         let mut living: Vec<TokenNo> = places.to_vec();
         let mut ends = Ends::default();
         let of = |no: &TokenNo| &self.tokens[*no];
@@ -225,18 +225,18 @@ impl Naive {
             let own: Vec<TokenNo> = living.iter().copied().filter(is_own).collect();
             match own.first() {
                 _ if own.len() < set.group_cap => break,
-                Some(oldest) if set.group_when_full == WhenFull::EndOldest => {
+                Some(oldest) if set.group_when_full == WhenFull::EvictOldest => {
                     ends.at_once.push(*oldest);
                     living.retain(|no| no != oldest);
                 }
-                _ => return Err(Refusal::GroupFull(ask.kind)),
+                _ => return Err(Denied::GroupFull(ask.kind)),
             }
         }
 
-        let counted: &[Kind] = match (ask.kind, set.law) {
+        let counted: &[Kind] = match (ask.kind, set.rules) {
             (Kind::Stateless, _) => return Ok(ends),
             // One at a time; the last one may live on for the delay.
-            (Kind::LongLived, Law::Current) => {
+            (Kind::LongLived, TokenRules::Current) => {
                 let mut all: Vec<TokenNo> = living;
                 all.retain(|no| of(no).kind == Kind::LongLived);
                 if ask.delay > 0 {
@@ -246,8 +246,8 @@ impl Naive {
                 return Ok(ends);
             }
             (Kind::V21, _) => &[Kind::V21],
-            (Kind::ShortLived, Law::Current) => &[Kind::ShortLived],
-            (_, Law::Legacy2020) => &[Kind::ShortLived, Kind::LongLived],
+            (Kind::ShortLived, TokenRules::Current) => &[Kind::ShortLived],
+            (_, TokenRules::Legacy2020) => &[Kind::ShortLived, Kind::LongLived],
         };
         // At most 30 in the channel.
         while living.iter().filter(|no| counted.contains(&of(no).kind)).count() >= 30 {
@@ -257,7 +257,7 @@ impl Naive {
                     ends.at_once.push(oldest);
                     living.retain(|no| *no != oldest);
                 }
-                _ => return Err(Refusal::Full(ask.kind)),
+                _ => return Err(Denied::Full(ask.kind)),
             }
         }
         Ok(ends)
@@ -276,8 +276,8 @@ fn is_in(scope: &Scope, token: &Token) -> bool {
 
 fn is_good(key: KeyState, issued_at: UnixTime) -> bool {
     match key {
-        KeyState::Coming | KeyState::Active | KeyState::Retired => true,
+        KeyState::Pending | KeyState::Active | KeyState::Retired => true,
         KeyState::Bounded { until } => issued_at <= until,
-        KeyState::Removed => false,
+        KeyState::Revoked => false,
     }
 }

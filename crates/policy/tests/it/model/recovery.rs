@@ -5,7 +5,7 @@ use super::{Fault, authority::Authority, changes::serials};
 use std::sync::Arc;
 use tegata_token::{
     key::{KeyState, VerifyingKey},
-    view::{ChannelChange, ChannelState, Entry, ViewKey},
+    view::{ChannelChange, ChannelState, FeedChange, ViewKey},
 };
 
 /// A recovery bounds the old keys this much before the last time written.
@@ -18,7 +18,7 @@ impl Authority {
         let last = self.written.plus(-RECOVERY_MARGIN);
         let bound = |key: &ViewKey| {
             let until = match key.state {
-                KeyState::Removed => return None,
+                KeyState::Revoked => return None,
                 KeyState::Bounded { until } => until.min(last),
                 _ => last,
             };
@@ -29,12 +29,12 @@ impl Authority {
 
     /// Takes in an entry from the log of endings; a channel's count is raised to
     /// whatever it reads, and so is the place of its last bulk ending.
-    pub fn replay(&mut self, entry: &Entry) {
+    pub fn replay(&mut self, entry: &FeedChange) {
         match entry {
-            Entry::SigningKey(key) => {
+            FeedChange::SigningKey(key) => {
                 self.set_key(key.key.clone(), key.state);
             }
-            Entry::Channel { channel, change, .. } => {
+            FeedChange::Channel { channel, change, .. } => {
                 let no = self.channels.iter().position(|it| it.channel.id == *channel).unwrap();
                 if self.fault != Fault::CounterRewinds {
                     let row = &mut self.channels[no];

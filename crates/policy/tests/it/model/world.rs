@@ -12,35 +12,35 @@ macro_rules! ensure {
 }
 
 mod checks;
-mod ending;
 mod issuing;
 mod reading;
+mod revoking;
 
 use super::{
     Fault,
-    act::{Act, Chance},
+    act::{Act, Rng},
     authority::{Authority, ChannelRow},
     naive::{Answer, Asker, Epoch, Event, Naive, TokenNo},
 };
 use crate::channel::{self, NOW};
-use ending::Backup;
 use issuing::{Pending, Taken, assertion_key, registered, secret_of};
 use reading::{Checker, Replica};
+use revoking::Backup;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use tegata_policy::{
     channel::{Channel, GroupRule, Secret},
-    law::ChannelType,
+    rules::ChannelType,
 };
 use tegata_token::{
     claims::Claims,
-    decide::Signatures,
     id::{AssertionKeyId, ChannelId, ProviderId, Serial, SigningKeyId},
     key::{KeyState, SigningKey},
     time::UnixTime,
-    view::{ChannelState, Entry, Providers, Scope, View},
+    verify::Signatures,
+    view::{ChannelState, FeedChange, Providers, Scope, View},
 };
 
 /// A replica that has read nothing for so long, in seconds, reads before it
@@ -81,12 +81,12 @@ pub struct World {
     promised: BTreeMap<TokenNo, UnixTime>,
     backups: Vec<Backup>,
     /// The log of endings, which no restore takes back.
-    endings: Vec<(Entry, Event)>,
+    endings: Vec<(FeedChange, Event)>,
     taken: Vec<Vec<Taken>>,
     /// Every assertion key that a channel ever had in a place.
     assertion_keys: Vec<[Vec<AssertionKeyId>; 2]>,
     secrets: u32,
-    sample: Chance,
+    sample: Rng,
     steps: usize,
     pub seen: Seen,
 }
@@ -113,7 +113,7 @@ impl World {
             ChannelRow {
                 channel: Arc::new(channel),
                 serial: Serial(0),
-                facts: Default::default(),
+                revocations: Default::default(),
                 tokens: Vec::new(),
             }
         };
@@ -160,7 +160,7 @@ impl World {
                 .map(|no| [0, 1].map(|place| vec![assertion_key(no, place, 0)]))
                 .collect(),
             secrets: 0,
-            sample: Chance::of(7),
+            sample: Rng::of(7),
             steps: 0,
             seen: Seen::default(),
         };
@@ -248,14 +248,14 @@ impl World {
                     self.wait();
                 }
             }
-            Act::Change { channel, law } => self.set(*channel, |channel| channel.law = *law),
+            Act::Change { channel, rules } => self.set(*channel, |channel| channel.rules = *rules),
             Act::Groups { channel, cap, when_full } => {
                 let rule = GroupRule { cap: *cap, when_full: *when_full };
                 self.set(*channel, |channel| channel.group_rule = rule);
             }
             Act::Announce => {
-                if !self.authority.keys.iter().any(|it| it.state == KeyState::Coming) {
-                    self.new_key(KeyState::Coming);
+                if !self.authority.keys.iter().any(|it| it.state == KeyState::Pending) {
+                    self.new_key(KeyState::Pending);
                 }
             }
             Act::Activate => self.activate(),
@@ -266,7 +266,7 @@ impl World {
             }
             Act::Remove { replica, key } => {
                 if self.time_of(*replica).is_some() {
-                    self.narrow_key(*key, KeyState::Removed);
+                    self.narrow_key(*key, KeyState::Revoked);
                 }
             }
             Act::Forget { replica, channel } => self.forget(*replica, *channel),
@@ -283,23 +283,23 @@ impl World {
 
     /// Tells the naive model what an entry means, and the log of endings, if it
     /// is one.
-    fn note(&mut self, entry: Option<Entry>, event: Event) {
-        let is_ending = match &event {
+    fn note(&mut self, entry: Option<FeedChange>, event: Event) {
+        let is_revocation = match &event {
             Event::Quiet => false,
-            Event::Ended(_) | Event::AllEnded { .. } | Event::State { .. } => true,
+            Event::Revoked(_) | Event::AllEnded { .. } | Event::State { .. } => true,
             Event::Key { state, .. } => {
-                matches!(state, KeyState::Bounded { .. } | KeyState::Removed)
+                matches!(state, KeyState::Bounded { .. } | KeyState::Revoked)
             }
         };
         if let Some(entry) = entry
-            && is_ending
+            && is_revocation
         {
             self.endings.push((entry, event.clone()));
         }
-        self.note_no_ending(event);
+        self.note_no_revocation(event);
     }
 
-    fn note_no_ending(&mut self, event: Event) {
+    fn note_no_revocation(&mut self, event: Event) {
         let events = &mut self.naive.epochs[self.authority.epoch].events;
         // An act logs what verifiers must learn last of all.
         while events.len() + 1 < self.authority.log.len() {
@@ -336,7 +336,7 @@ impl World {
                 continue;
             }
             let end = match self.naive.answer(no, asker) {
-                Answer::Ended => Some(always),
+                Answer::Revoked => Some(always),
                 _ => self.naive.early_end(no, epoch, position),
             };
             if let Some(end) = end {

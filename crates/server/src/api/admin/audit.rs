@@ -41,33 +41,33 @@ pub async fn verify(
 }
 
 pub struct Behind {
-    seal: Option<u64>,
+    checkpoint: Option<u64>,
     event: Option<i64>,
 }
 
 impl FromMembers for Behind {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let seal = members.take("checkpoint", "the number of a checkpoint")?;
-        Ok(Self { seal, event: members.take("event", "the id of an event")? })
+        let checkpoint = members.take("checkpoint", "the number of a checkpoint")?;
+        Ok(Self { checkpoint, event: members.take("event", "the id of an event")? })
     }
 }
 
 /// The next checkpoint and what it seals, oldest first, to the letter; behind the
 /// last one, the events that wait for a seal.
 #[utoipa::path(
-    get, path = "/audit/sealed", operation_id = "exportAudit", tag = "audit",
+    get, path = "/audit/checkpoints", operation_id = "exportAudit", tag = "audit",
     params(
         ("checkpoint" = Option<u64>, Query, description = "Behind this checkpoint."),
         ("event" = Option<i64>, Query, description = "Behind this event."),
     ),
-    responses((status = 200, description = "A part of it.", body = show::SealedPart), Problems)
+    responses((status = 200, description = "A part of it.", body = show::CheckpointPart), Problems)
 )]
 pub async fn export(
     who: Administrator,
-    Query(Behind { seal, event }): Query<Behind>,
-) -> Result<Json<show::SealedPart>, Problem> {
-    let seal = seal.unwrap_or(0).min(i64::MAX.unsigned_abs());
-    let behind = (seal, event.unwrap_or(i64::MIN));
+    Query(Behind { checkpoint, event }): Query<Behind>,
+) -> Result<Json<show::CheckpointPart>, Problem> {
+    let checkpoint = checkpoint.unwrap_or(0).min(i64::MAX.unsigned_abs());
+    let behind = (checkpoint, event.unwrap_or(i64::MIN));
     let part = who.admin.audit_part(behind).await?;
-    Ok(Json(show::SealedPart::of(part, who.admin.audit_key()?)))
+    Ok(Json(show::CheckpointPart::of(part, who.admin.audit_key()?)))
 }

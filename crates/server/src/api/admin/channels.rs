@@ -18,7 +18,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::num::NonZeroU32;
-use tegata_policy::law::{ChannelType, Law, WhenFull};
+use tegata_policy::rules::{ChannelType, TokenRules, WhenFull};
 use tegata_store::{ChannelPatch, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -115,7 +115,7 @@ impl FromMembers for ChannelPatch {
         });
         Ok(Self {
             name: members.line("name", LONGEST_NAME)?,
-            law: members.take::<Law>("law", "current or legacy-2020")?,
+            rules: members.take::<TokenRules>("rules", "current or legacy-2020")?,
             state,
             group_cap: cap(members, "group_cap")?,
             group_when_full: when_full(members, "group_when_full")?,
@@ -141,13 +141,13 @@ impl FromMembers for LimitsPatch {
         Ok(Self {
             issue_rate_short_lived: members.or_null("issue_rate_short_lived", rate)?,
             issue_rate: members.or_null("issue_rate", rate)?,
-            check_rate: members.or_null("check_rate", rate)?,
-            storm_issues: members.or_null("storm_issues", |members, name| {
+            verify_rate: members.or_null("verify_rate", rate)?,
+            surge_limit: members.or_null("surge_limit", |members, name| {
                 let issues = members.whole(name, 0..=u32::MAX.into())?;
                 Ok(issues.and_then(|issues| issues.try_into().ok()))
             })?,
-            storm_window_seconds: members.or_null("storm_window_seconds", seconds)?,
-            storm_rest_seconds: members.or_null("storm_rest_seconds", seconds)?,
+            surge_window_seconds: members.or_null("surge_window_seconds", seconds)?,
+            surge_cooldown_seconds: members.or_null("surge_cooldown_seconds", seconds)?,
         })
     }
 }
@@ -168,7 +168,7 @@ pub fn cap(members: &mut Members, name: &'static str) -> Result<Option<usize>, P
 
 /// What the next token of a full group does.
 pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<WhenFull>, Problem> {
-    members.take(name, "end-oldest or refuse")
+    members.take(name, "evict-oldest or refuse")
 }
 
 /// Change a channel's name or rules, suspend it, or resume it.

@@ -9,7 +9,7 @@ use http::{
 };
 use serde::Serialize;
 use std::{borrow::Cow, collections::BTreeMap};
-use tegata_policy::{jwk::BadJwk, refusal::Refusal};
+use tegata_policy::{denied::Denied, jwk::BadJwk};
 use tegata_store::Error;
 use utoipa::{
     IntoResponses, ToSchema,
@@ -67,11 +67,11 @@ pub enum Code {
     /// The `Idempotency-Key` was used with other parameters.
     IdempotencyKeyReused,
     /// The token that the `Idempotency-Key` stands for has ended.
-    IdempotencyKeyEnded,
+    IdempotencyKeyInactive,
     /// The channel asks faster than it may.
     TooFast,
     /// Too many single endings of stateless tokens.
-    TooManySingleEndings,
+    TooManySingleRevocations,
     /// Nothing can be known or done at the moment.
     Unavailable,
     /// A bug of ours.
@@ -95,12 +95,12 @@ impl Code {
             | Self::KindNotForChannel
             | Self::ChannelSuspended
             | Self::Full
-            | Self::IdempotencyKeyEnded => StatusCode::CONFLICT,
+            | Self::IdempotencyKeyInactive => StatusCode::CONFLICT,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooFast | Self::TooManySingleEndings => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooFast | Self::TooManySingleRevocations => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -175,7 +175,7 @@ impl IntoResponse for Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // By then each of the endings that take up the room has expired.
-            Code::TooManySingleEndings => {
+            Code::TooManySingleRevocations => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("900"));
             }
             _ => {}
@@ -221,7 +221,7 @@ impl From<admin::Error> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Refused(refusal) => refusal.into(),
+            Error::Denied(denied) => denied.into(),
             Error::NotFound(what) => Self::not_found(what),
             Error::Conflict(why) => Self::new(Code::Conflict, why),
             // The authority asks again by itself; whoever sees this may do so too.
@@ -237,31 +237,33 @@ impl From<Error> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let code = match refusal {
-            Refusal::UnknownChannel | Refusal::UnknownAssertionKey | Refusal::NotFound => {
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let code = match denied {
+            Denied::UnknownChannel | Denied::UnknownAssertionKey | Denied::NotFound => {
                 Code::NotFound
             }
-            Refusal::Suspended => Code::ChannelSuspended,
-            Refusal::KindNotForChannel(_) | Refusal::ProofNotForKind(_) => Code::KindNotForChannel,
-            Refusal::Full(_) | Refusal::GroupFull(_) | Refusal::TooManyGroups => Code::Full,
-            Refusal::DelayUnderLegacyLaw | Refusal::OtherGroupsKey | Refusal::AssertionUsed => {
+            Denied::Suspended => Code::ChannelSuspended,
+            Denied::KindNotForChannel(_) | Denied::AuthenticationNotForKind(_) => {
+                Code::KindNotForChannel
+            }
+            Denied::Full(_) | Denied::GroupFull(_) | Denied::TooManyGroups => Code::Full,
+            Denied::DelayUnderLegacyRules | Denied::OtherGroupsKey | Denied::AssertionUsed => {
                 Code::Conflict
             }
-            Refusal::DelayOutOfRange | Refusal::Assertion(_) | Refusal::WrongSecret => {
+            Denied::DelayOutOfRange | Denied::Assertion(_) | Denied::WrongSecret => {
                 Code::InvalidMember
             }
-            Refusal::IdempotencyMismatch => Code::IdempotencyKeyReused,
-            Refusal::IdempotencyEnded => Code::IdempotencyKeyEnded,
-            Refusal::TooFast { .. } => Code::TooFast,
-            Refusal::TooManyStatelessEndings => Code::TooManySingleEndings,
+            Denied::IdempotencyMismatch => Code::IdempotencyKeyReused,
+            Denied::IdempotencyInactive => Code::IdempotencyKeyInactive,
+            Denied::TooFast { .. } => Code::TooFast,
+            Denied::TooManyStatelessRevocations => Code::TooManySingleRevocations,
         };
-        let retry_after = match refusal {
-            Refusal::TooFast { seconds } => Some(seconds),
+        let retry_after = match denied {
+            Denied::TooFast { seconds } => Some(seconds),
             _ => None,
         };
-        Self { retry_after, ..Self::new(code, refusal.to_string()) }
+        Self { retry_after, ..Self::new(code, denied.to_string()) }
     }
 }
 

@@ -5,7 +5,7 @@
 //! read from them beside its reader. A test holds both against the real thing.
 
 use std::borrow::Cow;
-use tegata_policy::law::LAW;
+use tegata_policy::rules::RULES;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -104,7 +104,7 @@ text! {
 
 word! {
     /// One of the four kinds of channel access token.
-    Kind, LAW.map(|rule| rule.name)
+    Kind, RULES.map(|rule| rule.name)
 }
 word! {
     /// What a channel belongs to at LINE; it decides which kinds of token it may have.
@@ -112,11 +112,11 @@ word! {
 }
 word! {
     /// By which law a channel's tokens are counted.
-    Law, ["current", "legacy-2020"]
+    TokenRules, ["current", "legacy-2020"]
 }
 word! {
     /// What the next token of a full group does.
-    WhenFull, ["end-oldest", "refuse"]
+    WhenFull, ["evict-oldest", "deny"]
 }
 word! {
     /// Whether a channel is in use.
@@ -125,17 +125,17 @@ word! {
 word! {
     /// Whether a token lives. One that a newer token replaced with a delay is
     /// `active` to the delay's end.
-    TokenState, ["active", "expired", "ended"]
+    TokenState, ["active", "expired", "revoked"]
 }
 word! {
     /// How a token's life ended early.
-    EndedBy, ["revoked", "evicted", "reissued"]
+    RevocationCause, ["revoked", "evicted", "reissued"]
 }
 word! {
     /// What a signing key is good for: it is published and not used yet (`coming`),
     /// signs (`active`), only verifies (`retired`), only verifies what was issued
     /// until some moment (`bounded`), or verifies nothing any more (`removed`).
-    SigningKeyState, ["coming", "active", "retired", "bounded", "removed"]
+    SigningKeyState, ["pending", "active", "retired", "bounded", "revoked"]
 }
 
 word! {
@@ -157,15 +157,15 @@ pub struct Limits {
     issue_rate: Option<u32>,
     /// Of each of LINE's two checks, a second.
     #[schema(minimum = 1, maximum = 1000000)]
-    check_rate: Option<u32>,
+    verify_rate: Option<u32>,
     /// So many tokens of a kind in a window, before issuing of it rests; 0 is no bound.
-    storm_issues: Option<u32>,
+    surge_limit: Option<u32>,
     /// How long the window is.
     #[schema(minimum = 1, maximum = 86400)]
-    storm_window_seconds: Option<u32>,
+    surge_window_seconds: Option<u32>,
     /// How long issuing rests then.
     #[schema(minimum = 1, maximum = 86400)]
-    storm_rest_seconds: Option<u32>,
+    surge_cooldown_seconds: Option<u32>,
 }
 
 /// Changes of a channel; what is absent stays.
@@ -175,8 +175,8 @@ pub struct Limits {
 pub struct ChannelChange {
     #[schema(value_type = Option<Name>, nullable = false)]
     name: Option<String>,
-    #[schema(value_type = Option<Law>, nullable = false)]
-    law: Option<String>,
+    #[schema(value_type = Option<TokenRules>, nullable = false)]
+    rules: Option<String>,
     #[schema(value_type = Option<ChannelState>, nullable = false)]
     state: Option<String>,
     /// How many live tokens of a kind a group may have.

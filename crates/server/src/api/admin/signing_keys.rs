@@ -44,12 +44,12 @@ pub async fn rotate(
 /// Requests are served meanwhile. Backups made before need the old one to be opened.
 #[utoipa::path(
     post, path = "/master-key", operation_id = "rotateMasterKey", tag = "signing keys",
-    responses((status = 200, description = "It was replaced.", body = show::Resealed), Problems)
+    responses((status = 200, description = "It was replaced.", body = show::Rewrapped), Problems)
 )]
 pub async fn rotate_master_key(
     who: Administrator,
     Body(()): Body<()>,
-) -> Result<Json<show::Resealed>, Problem> {
-    let resealed = who.admin.rotate_master_key().await?;
-    Ok(Json(show::Resealed { resealed }))
+) -> Result<Json<show::Rewrapped>, Problem> {
+    let rewrapped = who.admin.rotate_master_key().await?;
+    Ok(Json(show::Rewrapped { rewrapped }))
 }

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use tegata_policy::law::LONGEST_DELAY;
+use tegata_policy::rules::LONGEST_DELAY;
 use tegata_store::TokenFilter;
 use tegata_token::id::{ChannelId, TokenId};
 use utoipa::ToSchema;

@@ -14,8 +14,8 @@ use serde::Serialize;
 use std::sync::Arc;
 use tegata_token::kind;
 use tegata_token::{
-    decide::Active,
     id::{ChannelId, TokenId},
+    verify::Active,
     wire::Malformed,
 };
 
@@ -27,8 +27,8 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match fields::form_of(token) {
-        kind::Form::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
-        kind::Form::Opaque(_) => Err(Malformed::OtherShape.into()),
+        kind::WireForm::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
+        kind::WireForm::Opaque(_) => Err(Malformed::OtherShape.into()),
     };
     app.metrics.checks_jws.count(&checked);
     match checked {
@@ -45,8 +45,8 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let checked = match fields::form_of(token) {
-        kind::Form::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
-        kind::Form::Jws => Err(Malformed::OtherShape.into()),
+        kind::WireForm::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
+        kind::WireForm::Jws => Err(Malformed::OtherShape.into()),
     };
     app.metrics.checks_opaque.count(&checked);
     match checked {

@@ -15,8 +15,8 @@ use crate::{
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
-use tegata_policy::{assertion::BadAssertion, refusal::Refusal};
-use tegata_token::{decide::Refused, id::ChannelId, wire::Malformed};
+use tegata_policy::{assertion::BadAssertion, denied::Denied};
+use tegata_token::{id::ChannelId, verify::Invalid, wire::Malformed};
 
 /// What was shown on which operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum Wrong {
     /// A token that is not opaque, or broken, where an opaque one is wanted.
     NotOpaque,
     /// A rule forbids it.
-    Refused(Refusal, Shown),
+    Invalid(Denied, Shown),
     /// Too fast; in so many seconds again.
     TooFast(u64),
     /// It cannot be known.
@@ -66,18 +66,18 @@ impl Wrong {
     /// What the authority answered.
     pub fn of(error: Error, shown: Shown) -> Self {
         match error {
-            Error::Refused(Refusal::TooFast { seconds }) => Self::TooFast(seconds),
-            Error::Refused(refusal) => Self::Refused(refusal, shown),
+            Error::Denied(Denied::TooFast { seconds }) => Self::TooFast(seconds),
+            Error::Denied(denied) => Self::Invalid(denied, shown),
             error => Self::Unavailable(error),
         }
     }
 
     /// What the authority answered to somebody who showed something for a
     /// channel. A wrong secret counts as a guess.
-    pub fn judged(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
+    pub fn denied(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
         let error = match error {
-            Error::Refused(refusal) if shown != Shown::Assertion => {
-                app.authority.after_secret(refusal, from, channel).into()
+            Error::Denied(denied) if shown != Shown::Assertion => {
+                app.authority.after_secret(denied, from, channel).into()
             }
             error => error,
         };
@@ -117,13 +117,13 @@ impl From<Wrong> for Reply {
             Wrong::ChannelId(Shown::Secret) => {
                 oauth("invalid_request", "some parameters in the wrong format")
             }
-            Wrong::ChannelId(shown) => refused(Refusal::UnknownChannel, shown),
+            Wrong::ChannelId(shown) => refused(Denied::UnknownChannel, shown),
             Wrong::NotJws => oauth("invalid_request", NOT_JWS),
             Wrong::MalformedJws => oauth("invalid_request", MALFORMED),
             Wrong::NotOpaque => {
                 reply::json(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
             }
-            Wrong::Refused(refusal, shown) => refused(refusal, shown),
+            Wrong::Invalid(denied, shown) => refused(denied, shown),
             Wrong::TooFast(seconds) => {
                 let words = "The API rate limit has been exceeded. Try again later.";
                 let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
@@ -138,53 +138,53 @@ impl From<Wrong> for Reply {
 }
 
 /// A refusal to issue, to list or to revoke.
-fn refused(refusal: Refusal, shown: Shown) -> Reply {
-    match (refusal, shown) {
-        (Refusal::UnknownAssertionKey, _) | (Refusal::UnknownChannel, Shown::Assertion) => {
+fn refused(denied: Denied, shown: Shown) -> Reply {
+    match (denied, shown) {
+        (Denied::UnknownAssertionKey, _) | (Denied::UnknownChannel, Shown::Assertion) => {
             let words = "Cannot find channel key that satisfies the conditions";
             reply::message(StatusCode::NOT_FOUND, words)
         }
         (
-            Refusal::UnknownChannel | Refusal::WrongSecret | Refusal::Suspended,
+            Denied::UnknownChannel | Denied::WrongSecret | Denied::Suspended,
             Shown::StatelessSecret,
         ) => oauth("invalid_request", "Invalid 'client_credentials'."),
-        (Refusal::UnknownChannel, _) => oauth("invalid_client", "invalid client_id"),
+        (Denied::UnknownChannel, _) => oauth("invalid_client", "invalid client_id"),
         // A suspended channel is told what a wrong credential is told.
-        (Refusal::Suspended, Shown::Assertion) => {
+        (Denied::Suspended, Shown::Assertion) => {
             oauth("invalid_client", &BadAssertion::Signature.to_string())
         }
-        (Refusal::WrongSecret | Refusal::Suspended, _) => {
+        (Denied::WrongSecret | Denied::Suspended, _) => {
             oauth("invalid_client", "invalid client_secret")
         }
-        (Refusal::Assertion(_) | Refusal::AssertionUsed, _) => {
-            oauth("invalid_client", &refusal.to_string())
+        (Denied::Assertion(_) | Denied::AssertionUsed, _) => {
+            oauth("invalid_client", &denied.to_string())
         }
-        (Refusal::KindNotForChannel(_) | Refusal::ProofNotForKind(_), _) => {
-            oauth("unauthorized_client", &refusal.to_string())
+        (Denied::KindNotForChannel(_) | Denied::AuthenticationNotForKind(_), _) => {
+            oauth("unauthorized_client", &denied.to_string())
         }
-        (Refusal::Full(_) | Refusal::GroupFull(_), _) => {
+        (Denied::Full(_) | Denied::GroupFull(_), _) => {
             let words = "The maximum number of access tokens has already been issued";
             reply::message(StatusCode::BAD_REQUEST, words)
         }
-        (Refusal::IdempotencyEnded, _) => {
-            reply::message(StatusCode::CONFLICT, &refusal.to_string())
+        (Denied::IdempotencyInactive, _) => {
+            reply::message(StatusCode::CONFLICT, &denied.to_string())
         }
-        (Refusal::IdempotencyMismatch, _) => {
-            reply::message(StatusCode::UNPROCESSABLE_ENTITY, &refusal.to_string())
+        (Denied::IdempotencyMismatch, _) => {
+            reply::message(StatusCode::UNPROCESSABLE_ENTITY, &denied.to_string())
         }
-        (Refusal::TooFast { seconds }, _) => Wrong::TooFast(seconds).into(),
-        (Refusal::TooManyStatelessEndings, _) => {
-            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, &refusal.to_string());
+        (Denied::TooFast { seconds }, _) => Wrong::TooFast(seconds).into(),
+        (Denied::TooManyStatelessRevocations, _) => {
+            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, &denied.to_string());
             reply::retry_after(reply, 60)
         }
         (
-            Refusal::OtherGroupsKey
-            | Refusal::TooManyGroups
-            | Refusal::DelayOutOfRange
-            | Refusal::DelayUnderLegacyLaw
-            | Refusal::NotFound,
+            Denied::OtherGroupsKey
+            | Denied::TooManyGroups
+            | Denied::DelayOutOfRange
+            | Denied::DelayUnderLegacyRules
+            | Denied::NotFound,
             _,
-        ) => oauth("invalid_request", &refusal.to_string()),
+        ) => oauth("invalid_request", &denied.to_string()),
     }
 }
 
@@ -192,29 +192,29 @@ const NOT_JWS: &str = "The access token not JWS";
 const MALFORMED: &str = "The access token malformed";
 
 /// Why a token is not good, on `/oauth2/v2.1/verify`.
-pub fn bad_jws(refused: Refused) -> Reply {
+pub fn bad_jws(refused: Invalid) -> Reply {
     let words = match refused {
-        Refused::Malformed(Malformed::OtherShape | Malformed::Opaque) => NOT_JWS,
-        Refused::Malformed(Malformed::Jws)
-        | Refused::BadSignature
-        | Refused::UnknownKey
-        | Refused::Foreign => MALFORMED,
-        Refused::Expired => "The access token expired",
-        Refused::Ended(_) | Refused::Suspended => "The access token revoked",
+        Invalid::Malformed(Malformed::OtherShape | Malformed::Opaque) => NOT_JWS,
+        Invalid::Malformed(Malformed::Jws)
+        | Invalid::BadSignature
+        | Invalid::UnknownKey
+        | Invalid::Foreign => MALFORMED,
+        Invalid::Expired => "The access token expired",
+        Invalid::Revoked(_) | Invalid::Suspended => "The access token revoked",
     };
     oauth("invalid_request", words)
 }
 
 /// Why a token is not good, on `/v2/oauth/verify`.
-pub fn bad_opaque(refused: Refused) -> Reply {
+pub fn bad_opaque(refused: Invalid) -> Reply {
     let words = match refused {
-        Refused::Malformed(_) => "access_token in invalid format",
-        Refused::BadSignature
-        | Refused::UnknownKey
-        | Refused::Foreign
-        | Refused::Expired
-        | Refused::Ended(_)
-        | Refused::Suspended => "access_token invalid",
+        Invalid::Malformed(_) => "access_token in invalid format",
+        Invalid::BadSignature
+        | Invalid::UnknownKey
+        | Invalid::Foreign
+        | Invalid::Expired
+        | Invalid::Revoked(_)
+        | Invalid::Suspended => "access_token invalid",
     };
     oauth("invalid_request", words)
 }

@@ -9,7 +9,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     id::{BadName, ChannelId, Group},
-    kind::{Form as TokenForm, Kind},
+    kind::{Kind, WireForm as TokenForm},
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -33,7 +33,7 @@ pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
         None => return Err(Wrong::Missing),
     }
     let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
-    let wrong = |bad: BadAssertion| Wrong::Refused(bad.into(), Shown::Assertion);
+    let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Shown::Assertion);
     UnverifiedAssertion::parse(text).map_err(wrong)
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
-use tegata_policy::judge::{Credential, IssueRequest};
+use tegata_policy::authorize::{Credential, IssueRequest};
 use tegata_store::TRACES;
 use tegata_token::{id::ChannelId, kind::Kind};
 use tracing::{Instrument, field};
@@ -151,7 +151,7 @@ impl Asked {
         let clock = app.authority.clock();
         let began = clock.steady();
         let (channel, shown) = (self.channel, self.shown);
-        let wrong = |error| Wrong::judged(app, error, shown, source, channel);
+        let wrong = |error| Wrong::denied(app, error, shown, source, channel);
         let issued = async {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)
@@ -163,7 +163,7 @@ impl Asked {
         let why = |wrong: &Wrong| match wrong {
             Wrong::Unavailable(_) => NotIssued::Unavailable,
             Wrong::TooFast(_) => NotIssued::Limited,
-            _ => NotIssued::Refused,
+            _ => NotIssued::Denied,
         };
         let took = clock.steady().duration_since(began);
         counts.count(issued.as_ref().map(Token::counted).map_err(why), took);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
 use tegata_token::kind;
-use tegata_token::{claims::Claims, decide::Refused, wire::Malformed};
+use tegata_token::{claims::Claims, verify::Invalid, wire::Malformed};
 
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
 pub async fn jws(
@@ -28,10 +28,10 @@ pub async fn jws(
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     let (channel, secret) = fields::secret(&form, shown)?;
     let proof = app.authority.check_secret(channel, &secret).await;
-    proof.map_err(|error| Wrong::judged(&app, error, shown, source, channel))?;
+    proof.map_err(|error| Wrong::denied(&app, error, shown, source, channel))?;
     match fields::form_of(token) {
-        kind::Form::Jws => {}
-        kind::Form::Opaque(_) => return Err(Wrong::NotJws),
+        kind::WireForm::Jws => {}
+        kind::WireForm::Opaque(_) => return Err(Wrong::NotJws),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) if claims.channel == channel => {
@@ -39,9 +39,9 @@ pub async fn jws(
         }
         // Another channel's token is left alone, and nothing is said of it.
         Ok(_) => Ok(Reply::default()),
-        Err(Refused::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
+        Err(Invalid::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
         // Not one of ours, but well-formed: to us it is unknown.
-        Err(Refused::Malformed(_)) if !is_jws(token) => Err(Wrong::MalformedJws),
+        Err(Invalid::Malformed(_)) if !is_jws(token) => Err(Wrong::MalformedJws),
         Err(_) => Ok(Reply::default()),
     }
 }
@@ -56,12 +56,12 @@ pub async fn opaque(
     let form = Form::of_body(&headers, &body)?;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     match fields::form_of(token) {
-        kind::Form::Opaque(_) => {}
-        kind::Form::Jws => return Err(Wrong::NotOpaque),
+        kind::WireForm::Opaque(_) => {}
+        kind::WireForm::Jws => return Err(Wrong::NotOpaque),
     }
     match app.authority.read(token.as_bytes()) {
         Ok(claims) => revoke(&app, &claims, Operation::RevokeOpaque, source).await,
-        Err(Refused::Malformed(_)) => Err(Wrong::NotOpaque),
+        Err(Invalid::Malformed(_)) => Err(Wrong::NotOpaque),
         Err(_) => Ok(Reply::default()),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{
     facade::{Admin, Outcome, Result},
-    permission::Act,
+    permission::Permission,
 };
-use crate::authority::chance;
+use crate::authority::random;
 use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
-use tegata_store::{Ending, Error};
+use tegata_store::{Error, RevocationTarget};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     time::UnixTime,
@@ -28,8 +28,8 @@ impl Admin {
         key: AssertionKey,
         group: Option<Group>,
     ) -> Result<AssertionKeyId> {
-        self.may(Act::RegisterAssertionKey)?;
-        let (id, by) = (AssertionKeyId::from_random(chance::bytes()?), self.by());
+        self.may(Permission::RegisterAssertionKey)?;
+        let (id, by) = (AssertionKeyId::from_random(random::bytes()?), self.by());
         let key = RegisteredKey { id, group, key, created_at: by.at };
         self.authority.store().register_key(channel, key, by).await?;
         Ok(id)
@@ -40,7 +40,7 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn assertion_keys(&self, channel: ChannelId) -> Result<Vec<UsedKey>> {
-        self.may(Act::ReadAssertionKeys)?;
+        self.may(Permission::ReadAssertionKeys)?;
         let held = self.holding(channel).await?;
         let used = |key: &RegisteredKey| held.keys_used.get(&key.id).copied();
         let keys = held.channel.assertion_keys.iter();
@@ -61,7 +61,7 @@ impl Admin {
         revoke_tokens: bool,
         dry_run: bool,
     ) -> Result<Outcome<()>> {
-        self.may(Act::DeleteAssertionKey)?;
+        self.may(Permission::DeleteAssertionKey)?;
         if !dry_run {
             let store = self.authority.store();
             return match store.delete_key(channel, kid, revoke_tokens, self.by()).await {
@@ -72,7 +72,7 @@ impl Admin {
         if !self.existing(channel).await?.assertion_keys.iter().any(|key| key.id == kid) {
             return Err(self.naming(channel, Error::NotFound("assertion key")).await);
         }
-        let tokens = revoke_tokens.then_some(Ending::AssertionKey(kid));
+        let tokens = revoke_tokens.then_some(RevocationTarget::AssertionKey(kid));
         Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?))
     }
 }

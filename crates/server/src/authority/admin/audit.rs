@@ -2,9 +2,9 @@
 
 use super::{
     facade::{Admin, Result},
-    permission::Act,
+    permission::Permission,
 };
-use tegata_store::{AuditRow, Batch, Page, RowId, audit::Report};
+use tegata_store::{AuditRow, Batch, Page, RowId, audit::AuditReport};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 
 /// So many events are exported at once; a checkpoint covers no more.
@@ -16,7 +16,7 @@ impl Admin {
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
-        self.may(Act::ReadAudit)?;
+        self.may(Permission::ReadAudit)?;
         Ok(self.authority.store().audit(channel, page).await?)
     }
 
@@ -24,8 +24,8 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Self::audit`].
-    pub async fn verify_audit(&self) -> Result<Report> {
-        self.may(Act::ReadAudit)?;
+    pub async fn verify_audit(&self) -> Result<AuditReport> {
+        self.may(Permission::ReadAudit)?;
         Ok(self.authority.audit().verify(self.authority.store()).await?)
     }
 
@@ -35,7 +35,7 @@ impl Admin {
     /// # Errors
     /// As [`Self::audit`].
     pub async fn audit_part(&self, behind: (u64, RowId)) -> Result<Batch> {
-        self.may(Act::ReadAudit)?;
+        self.may(Permission::ReadAudit)?;
         Ok(self.authority.store().audit_batch(behind, PART).await?)
     }
 
@@ -44,7 +44,7 @@ impl Admin {
     /// # Errors
     /// The actor may not read the audit.
     pub fn audit_key(&self) -> Result<&VerifyingKey> {
-        self.may(Act::ReadAudit)?;
+        self.may(Permission::ReadAudit)?;
         Ok(self.authority.audit().public())
     }
 }

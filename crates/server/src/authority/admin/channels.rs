@@ -3,11 +3,11 @@
 use super::{
     facade::{Admin, Outcome, Result},
     ids::{no_id, ten_digits},
-    permission::Act,
+    permission::Permission,
 };
-use crate::authority::{chance, limits::Resting};
-use tegata_policy::{channel::Channel, law::ChannelType, secret::PlainSecret};
-use tegata_store::{ChannelPatch, Ending, Error, Holding, NewChannel, Page, RowId};
+use crate::authority::{limits::ActiveCooldown, random};
+use tegata_policy::{channel::Channel, rules::ChannelType, secret::PlainSecret};
+use tegata_store::{ChannelPatch, Error, Holding, NewChannel, Page, RevocationTarget, RowId};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -20,7 +20,7 @@ pub struct ChannelWithUse {
     /// The channel and what it holds.
     pub holding: Holding,
     /// What of its issuing is in a cooldown, and until when.
-    pub resting: Vec<(Resting, UnixTime)>,
+    pub cooldowns: Vec<(ActiveCooldown, UnixTime)>,
     /// When it was read.
     pub now: UnixTime,
 }
@@ -44,8 +44,8 @@ impl Admin {
         name: &str,
         channel_type: ChannelType,
     ) -> Result<(Channel, PlainSecret)> {
-        self.may(Act::CreateChannel)?;
-        let secret = PlainSecret::from_random(chance::bytes()?);
+        self.may(Permission::CreateChannel)?;
+        let secret = PlainSecret::from_random(random::bytes()?);
         loop {
             let id = ChannelId::from_number(ten_digits()?).ok_or_else(no_id)?;
             let name = name.to_owned();
@@ -66,7 +66,7 @@ impl Admin {
         provider: ProviderId,
         page: Page,
     ) -> Result<Vec<(RowId, Channel)>> {
-        self.may(Act::ReadChannels)?;
+        self.may(Permission::ReadChannels)?;
         Ok(self.authority.store().channels(provider, page).await?)
     }
 
@@ -75,9 +75,9 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn channel(&self, id: ChannelId) -> Result<ChannelWithUse> {
-        self.may(Act::ReadChannels)?;
+        self.may(Permission::ReadChannels)?;
         let (holding, now) = (self.holding(id).await?, self.authority.now());
-        Ok(ChannelWithUse { holding, resting: self.authority.resting(id), now })
+        Ok(ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now })
     }
 
     /// Changes a channel's settings or state; a patch without a change is no act.
@@ -89,7 +89,7 @@ impl Admin {
         id: ChannelId,
         patch: ChannelPatch,
     ) -> Result<ChannelWithUse> {
-        self.may(Act::ChangeChannel)?;
+        self.may(Permission::ChangeChannel)?;
         if patch != ChannelPatch::default() {
             self.authority.store().change_channel(id, patch, self.by()).await?;
         }
@@ -101,9 +101,9 @@ impl Admin {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn delete_channel(&self, id: ChannelId, dry_run: bool) -> Result<Outcome<()>> {
-        self.may(Act::DeleteChannel)?;
+        self.may(Permission::DeleteChannel)?;
         if dry_run {
-            return Ok(Outcome::DryRun(self.would_revoke(id, Some(Ending::All)).await?));
+            return Ok(Outcome::DryRun(self.would_revoke(id, Some(RevocationTarget::All)).await?));
         }
         let deleted =
             ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
@@ -123,12 +123,12 @@ impl Admin {
         revoke_tokens: bool,
         dry_run: bool,
     ) -> Result<Outcome<NewSecret>> {
-        self.may(Act::ReplaceSecret)?;
+        self.may(Permission::ReplaceSecret)?;
         if dry_run {
-            let tokens = revoke_tokens.then_some(Ending::All);
+            let tokens = revoke_tokens.then_some(RevocationTarget::All);
             return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
         }
-        let secret = PlainSecret::from_random(chance::bytes()?);
+        let secret = PlainSecret::from_random(random::bytes()?);
         let (store, hash) = (self.authority.store(), secret.hash());
         let until = store.replace_secret(channel, hash, keep_previous, revoke_tokens, self.by());
         let until = until.await?;

@@ -2,18 +2,18 @@
 
 use super::{
     facade::{Admin, Error, Result},
-    permission::Act,
+    permission::Permission,
 };
 use tegata_store::{
-    AuditRow, EndedBy, Page, TokenName, TokenRow, TokenState, audit_event::AuditEvent,
+    AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState, audit_event::AuditEvent,
 };
 use tegata_token::{
     claims::Claims,
-    decide::{self, Refused},
     id::{ChannelId, SigningKeyId, TokenId},
     kind::Kind,
     time::UnixTime,
-    view::How,
+    verify::{self, Invalid},
+    view::RevokedBy,
 };
 
 /// What a token is, and why it is valid or not.
@@ -86,7 +86,7 @@ pub enum Why {
         at: Option<UnixTime>,
     },
     /// A verification refuses it for another reason.
-    Invalid(Refused),
+    Invalid(Invalid),
 }
 
 impl Why {
@@ -111,23 +111,27 @@ impl Why {
     }
 
     fn of(claims: &Claims, row: &TokenRow, verdict: Verdict) -> Self {
-        match (verdict, row.ended) {
+        match (verdict, row.revocation) {
             (Ok(until), _) if until < claims.expires_at => Self::ValidForDelay { until },
             (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidForGood,
             (Ok(until), _) => Self::Valid { until },
-            (Err(Refused::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
-            (Err(Refused::Expired), None) => Self::Expired { at: claims.expires_at },
-            (Err(Refused::Suspended), _) => Self::ChannelSuspended,
-            (Err(Refused::Ended(How::SigningKey)), _) => {
+            (Err(Invalid::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
+            (Err(Invalid::Expired), None) => Self::Expired { at: claims.expires_at },
+            (Err(Invalid::Suspended), _) => Self::ChannelSuspended,
+            (Err(Invalid::Revoked(RevokedBy::SigningKey)), _) => {
                 Self::SigningKeyRevoked { key: claims.key }
             }
-            (Err(Refused::Ended(How::Channel)), _) => Self::ChannelDeleted,
-            (Err(Refused::Ended(_)), Some((EndedBy::Evicted, at))) => Self::Evicted { at },
-            (Err(Refused::Ended(_)), Some((EndedBy::Reissued, at))) => Self::Reissued { at },
-            (Err(Refused::Ended(how)), ended) => {
-                let at = ended.map(|(_, at)| at);
+            (Err(Invalid::Revoked(RevokedBy::Channel)), _) => Self::ChannelDeleted,
+            (Err(Invalid::Revoked(_)), Some((RevocationCause::Evicted, at))) => {
+                Self::Evicted { at }
+            }
+            (Err(Invalid::Revoked(_)), Some((RevocationCause::Reissued, at))) => {
+                Self::Reissued { at }
+            }
+            (Err(Invalid::Revoked(how)), revoked) => {
+                let at = revoked.map(|(_, at)| at);
                 match how {
-                    How::Floor => Self::RevokedWithOthers { at },
+                    RevokedBy::Cutoff => Self::RevokedWithOthers { at },
                     _ => Self::Revoked { at },
                 }
             }
@@ -137,7 +141,7 @@ impl Why {
 }
 
 /// What a verification finds, apart from the signature.
-type Verdict = std::result::Result<UnixTime, Refused>;
+type Verdict = std::result::Result<UnixTime, Invalid>;
 
 /// The number of a channel's newest events that are looked through, where no row names
 /// one.
@@ -149,10 +153,10 @@ impl Admin {
     /// # Errors
     /// [`Error::NotOurToken`], or as the store.
     pub async fn explain(&self, token: &str) -> Result<Explanation> {
-        self.may(Act::ReadTokens)?;
+        self.may(Permission::ReadTokens)?;
         let claims = self.claims(token)?;
         let now = self.authority.now();
-        let verdict = decide::judge(&claims, now, &self.authority.view());
+        let verdict = verify::verify_claims(&claims, now, &self.authority.view());
         let row = match claims.kind.is_stored() {
             true => {
                 let name = TokenName::Serial(claims.serial);
@@ -177,7 +181,7 @@ impl Admin {
     }
 
     async fn newer(&self, claims: &Claims, row: &TokenRow) -> Result<Option<TokenId>> {
-        let Some(serial) = row.ended_for else { return Ok(None) };
+        let Some(serial) = row.replaced_by else { return Ok(None) };
         let (name, now) = (TokenName::Serial(serial), self.authority.now());
         let newer = self.authority.store().token(claims.channel, name, now).await?;
         Ok(newer.map(|newer| newer.id))
@@ -191,10 +195,10 @@ impl Admin {
     ) -> Result<Option<AuditRow>> {
         let store = self.authority.store();
         let act = match verdict {
-            Err(Refused::Suspended | Refused::Ended(How::Channel)) => {
+            Err(Invalid::Suspended | Invalid::Revoked(RevokedBy::Channel)) => {
                 store.state_act(claims.channel).await?
             }
-            Err(_) => row.ended_act,
+            Err(_) => row.revoked_act,
             Ok(_) => None,
         };
         let newest = Page { before: None, most: EVENTS };
@@ -205,11 +209,11 @@ impl Admin {
         };
         match (act, verdict) {
             (Some(act), _) => Ok(store.audit_row(act).await?),
-            (None, Err(Refused::Ended(How::SigningKey))) => {
+            (None, Err(Invalid::Revoked(RevokedBy::SigningKey))) => {
                 let rows = store.audit(None, newest).await?;
                 Ok(first(rows, &|event: &AuditEvent| event.revoked_signing_key(claims.key)))
             }
-            (None, Err(Refused::Ended(_))) if row.ended.is_none() => {
+            (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
                 let mut rows = store.audit(Some(claims.channel), newest).await?;
                 // One of the very second in which the token was issued may have come
                 // before it.
@@ -233,9 +237,9 @@ fn without_row(claims: &Claims) -> TokenRow {
         issued_at: claims.issued_at,
         expires_at: claims.expires_at,
         last_used_at: None,
-        ended: None,
-        ended_for: None,
-        ended_act: None,
+        revocation: None,
+        replaced_by: None,
+        revoked_act: None,
     }
 }
 
@@ -244,8 +248,8 @@ fn without_row(claims: &Claims) -> TokenRow {
 fn in_state_of(mut row: TokenRow, verdict: Verdict) -> TokenRow {
     match verdict {
         Ok(_) => row.state = TokenState::Active,
-        Err(Refused::Expired) if row.ended.is_none() => row.state = TokenState::Expired,
-        Err(Refused::Ended(_)) => row.state = TokenState::Ended,
+        Err(Invalid::Expired) if row.revocation.is_none() => row.state = TokenState::Expired,
+        Err(Invalid::Revoked(_)) => row.state = TokenState::Revoked,
         Err(_) => {}
     }
     row

@@ -1,10 +1,10 @@
 //! The façade itself: on whose behalf it acts, and what its acts have in common.
 
-use super::permission::{Act, permits};
+use super::permission::{Permission, permits};
 use crate::authority::{Authority, actor::Actor, source::Source};
 use std::sync::Arc;
 use tegata_policy::channel::{Channel, RegisteredKey};
-use tegata_store::{By, Ended, Ending, Holding};
+use tegata_store::{By, Holding, RevocationTarget, Revoked};
 use tegata_token::{
     id::{ChannelId, Position},
     kind::Kind,
@@ -28,7 +28,7 @@ pub enum Error {
         /// Who asked.
         actor: Actor,
         /// For what.
-        act: Act,
+        act: Permission,
     },
     /// The text is not a token that this authority signed.
     #[error("this is no token of this authority")]
@@ -88,9 +88,9 @@ pub enum Outcome<T> {
 impl Revocation {
     /// The authority is the only verifier so far, and its view changed before its
     /// answer. A dry run changed nothing, so no verifier can know of it.
-    pub(super) fn new(ended: Ended, stateless_too: bool, dry_run: bool) -> Self {
+    pub(super) fn new(revoked: Revoked, stateless_too: bool, dry_run: bool) -> Self {
         let receipt = Receipt { complete: !dry_run };
-        let Ended { tokens, position } = ended;
+        let Revoked { tokens, position } = revoked;
         Self { tokens, position, receipt, stateless_too, dry_run }
     }
 }
@@ -117,7 +117,7 @@ impl Admin {
     }
 
     /// Whether the actor may do this.
-    pub(super) fn may(&self, act: Act) -> Result<()> {
+    pub(super) fn may(&self, act: Permission) -> Result<()> {
         match permits(self.actor.role(), act) {
             true => Ok(()),
             false => Err(Error::Forbidden { actor: self.actor, act }),
@@ -146,7 +146,7 @@ impl Admin {
     pub(super) async fn would_revoke(
         &self,
         channel: ChannelId,
-        tokens: Option<Ending>,
+        tokens: Option<RevocationTarget>,
     ) -> Result<Revocation> {
         self.existing(channel).await?;
         let Some(tokens) = tokens else {
@@ -154,7 +154,7 @@ impl Admin {
         };
         let stateless_too = covers_stateless(&tokens);
         match self.authority.store().end(channel, tokens, true, self.by()).await {
-            Ok(ended) => Ok(Revocation::new(ended, stateless_too, true)),
+            Ok(revoked) => Ok(Revocation::new(revoked, stateless_too, true)),
             Err(error) => Err(self.naming(channel, error).await),
         }
     }
@@ -181,17 +181,19 @@ impl Admin {
     }
 
     /// The revocation of no token, at the log's end.
-    pub(super) fn nothing(&self) -> Ended {
-        Ended { tokens: 0, position: self.authority.view().position() }
+    pub(super) fn nothing(&self) -> Revoked {
+        Revoked { tokens: 0, position: self.authority.view().position() }
     }
 }
 
 /// Whether the scope of a revocation covers stateless tokens.
-pub(super) fn covers_stateless(tokens: &Ending) -> bool {
+pub(super) fn covers_stateless(tokens: &RevocationTarget) -> bool {
     match tokens {
-        Ending::Stored { .. } | Ending::Stateless { .. } => false,
-        Ending::Kind(kind) => *kind == Kind::Stateless,
-        Ending::Group(_) | Ending::AssertionKey(_) | Ending::All => true,
+        RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => false,
+        RevocationTarget::Kind(kind) => *kind == Kind::Stateless,
+        RevocationTarget::Group(_) | RevocationTarget::AssertionKey(_) | RevocationTarget::All => {
+            true
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::{
     facade::{Admin, Outcome, Result},
-    permission::Act,
+    permission::Permission,
 };
-use tegata_store::{Ending, Error, GroupPatch, GroupRow};
+use tegata_store::{Error, GroupPatch, GroupRow, RevocationTarget};
 use tegata_token::id::{ChannelId, Group};
 
 impl Admin {
@@ -15,7 +15,7 @@ impl Admin {
     /// [`NotFound`](tegata_store::Error::NotFound) or
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn groups(&self, channel: ChannelId) -> Result<Vec<GroupRow>> {
-        self.may(Act::ReadGroups)?;
+        self.may(Permission::ReadGroups)?;
         self.existing(channel).await?;
         Ok(self.authority.store().groups(channel, self.authority.now()).await?)
     }
@@ -30,7 +30,7 @@ impl Admin {
         group: Group,
         patch: GroupPatch,
     ) -> Result<GroupRow> {
-        self.may(Act::ChangeGroup)?;
+        self.may(Permission::ChangeGroup)?;
         let store = self.authority.store();
         let settings = store.set_group(channel, group.clone(), patch, self.by()).await?;
         let groups = store.groups(channel, self.authority.now()).await?;
@@ -49,14 +49,14 @@ impl Admin {
         group: Group,
         dry_run: bool,
     ) -> Result<Outcome<()>> {
-        self.may(Act::DeleteGroup)?;
+        self.may(Permission::DeleteGroup)?;
         if dry_run {
             self.existing(channel).await?;
             let groups = self.authority.store().groups(channel, self.authority.now()).await?;
             if !groups.iter().any(|row| row.group == group) {
                 return Err(self.naming(channel, Error::NotFound("group")).await);
             }
-            let tokens = Some(Ending::Group(group));
+            let tokens = Some(RevocationTarget::Group(group));
             return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
         }
         match self.authority.store().delete_group(channel, group, self.by()).await {

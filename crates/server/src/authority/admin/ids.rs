@@ -1,11 +1,11 @@
 //! Ids that no other thing has.
 
-use crate::authority::chance;
+use crate::authority::random;
 use tegata_store::{Error, Result};
 
 /// A random number of ten digits without a leading zero, which spreadsheets would drop.
 pub(super) fn ten_digits() -> Result<u64> {
-    Ok(1_000_000_000 + chance::below(9_000_000_000)?)
+    Ok(1_000_000_000 + random::below(9_000_000_000)?)
 }
 
 /// The number cannot be written with ten digits, which [`ten_digits`] rules out.

@@ -5,7 +5,7 @@ use crate::authority::actor::Role;
 
 /// What a permission is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Permission {
     /// Read providers.
     ReadProviders,
     /// Create a provider.
@@ -59,41 +59,41 @@ pub enum Act {
 }
 
 /// The table: the roles that may do each act.
-const fn roles(act: Act) -> &'static [Role] {
+const fn roles(act: Permission) -> &'static [Role] {
     match act {
-        Act::ReadChannels
-        | Act::ChangeChannel
-        | Act::DeleteChannel
-        | Act::ReplaceSecret
-        | Act::ReadAssertionKeys
-        | Act::DeleteAssertionKey
-        | Act::ReadGroups
-        | Act::ChangeGroup
-        | Act::DeleteGroup
-        | Act::ReadTokens
-        | Act::ReissueToken
-        | Act::RevokeTokens
-        | Act::RevokeProvider
-        | Act::RevokeSigningKeys
-        | Act::ReadSigningKeys
-        | Act::RotateMasterKey
-        | Act::ReadAudit
-        | Act::ReadWarnings => &[Role::Root],
+        Permission::ReadChannels
+        | Permission::ChangeChannel
+        | Permission::DeleteChannel
+        | Permission::ReplaceSecret
+        | Permission::ReadAssertionKeys
+        | Permission::DeleteAssertionKey
+        | Permission::ReadGroups
+        | Permission::ChangeGroup
+        | Permission::DeleteGroup
+        | Permission::ReadTokens
+        | Permission::ReissueToken
+        | Permission::RevokeTokens
+        | Permission::RevokeProvider
+        | Permission::RevokeSigningKeys
+        | Permission::ReadSigningKeys
+        | Permission::RotateMasterKey
+        | Permission::ReadAudit
+        | Permission::ReadWarnings => &[Role::Root],
         // The server prepares a development store by itself.
-        Act::ReadProviders
-        | Act::CreateProvider
-        | Act::CreateChannel
-        | Act::RegisterAssertionKey => &[Role::Root, Role::System],
+        Permission::ReadProviders
+        | Permission::CreateProvider
+        | Permission::CreateChannel
+        | Permission::RegisterAssertionKey => &[Role::Root, Role::System],
         // The first signing key is added at the first start.
-        Act::RotateSigningKeys => &[Role::Root, Role::System],
-        Act::PromoteSigningKey => &[Role::System],
-        Act::RevokeOwnToken => &[Role::Channel],
+        Permission::RotateSigningKeys => &[Role::Root, Role::System],
+        Permission::PromoteSigningKey => &[Role::System],
+        Permission::RevokeOwnToken => &[Role::Channel],
     }
 }
 
 /// Whether a role may do this.
 #[must_use]
-pub fn permits(role: Role, act: Act) -> bool {
+pub fn permits(role: Role, act: Permission) -> bool {
     roles(act).contains(&role)
 }
 
@@ -103,15 +103,22 @@ mod tests {
 
     #[test]
     fn a_channel_may_revoke_its_own_tokens_and_nothing_else() {
-        assert!(permits(Role::Channel, Act::RevokeOwnToken));
-        for act in [Act::RevokeTokens, Act::ReadTokens, Act::ReplaceSecret, Act::ReadAudit] {
+        assert!(permits(Role::Channel, Permission::RevokeOwnToken));
+        for act in [
+            Permission::RevokeTokens,
+            Permission::ReadTokens,
+            Permission::ReplaceSecret,
+            Permission::ReadAudit,
+        ] {
             assert!(!permits(Role::Channel, act), "{act:?}");
         }
     }
 
     #[test]
     fn the_server_itself_revokes_nothing() {
-        for act in [Act::RevokeTokens, Act::RevokeProvider, Act::RevokeSigningKeys] {
+        for act in
+            [Permission::RevokeTokens, Permission::RevokeProvider, Permission::RevokeSigningKeys]
+        {
             assert!(permits(Role::Root, act) && !permits(Role::System, act), "{act:?}");
         }
     }

@@ -3,9 +3,9 @@
 use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
-    permission::Act,
+    permission::Permission,
 };
-use tegata_store::{Error, Page, Provider, ProviderEnd, RowId};
+use tegata_store::{Error, Page, Provider, ProviderRevocation, RowId};
 use tegata_token::id::ProviderId;
 
 /// A provider as lists show it.
@@ -14,7 +14,7 @@ pub struct ListedProvider {
     /// The provider.
     pub provider: Provider,
     /// The progress of revoking all its tokens, while that is under way.
-    pub ending: Option<ProviderEnd>,
+    pub ending: Option<ProviderRevocation>,
 }
 
 impl Admin {
@@ -23,7 +23,7 @@ impl Admin {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn create_provider(&self, name: &str) -> Result<Provider> {
-        self.may(Act::CreateProvider)?;
+        self.may(Permission::CreateProvider)?;
         loop {
             let id = ProviderId::from_number(ten_digits()?).ok_or_else(no_id)?;
             match self.authority.store().create_provider(id, name.to_owned(), self.by()).await {
@@ -38,9 +38,9 @@ impl Admin {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn providers(&self, page: Page) -> Result<Vec<(RowId, ListedProvider)>> {
-        self.may(Act::ReadProviders)?;
+        self.may(Permission::ReadProviders)?;
         let providers = self.authority.store().providers(page).await?;
-        let ends = self.authority.store().provider_ends().await?;
+        let ends = self.authority.store().provider_revocations().await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let ending = ends.iter().find(|end| end.provider == provider.id).copied();
             (row, ListedProvider { provider, ending })

@@ -2,18 +2,18 @@
 
 use super::{
     facade::{Admin, Error, Result, Revocation, covers_stateless},
-    permission::Act,
+    permission::Permission,
 };
-use crate::authority::{actor::Actor, limits::Operation, tokens::ending_of};
+use crate::authority::{actor::Actor, limits::Operation, tokens::revocation_of};
 use prometheus_client::metrics::counter::Counter;
-use tegata_policy::refusal::Refusal;
-use tegata_store::{Ended, Ending, Error as StoreError, Page};
+use tegata_policy::denied::Denied;
+use tegata_store::{Error as StoreError, Page, RevocationTarget, Revoked};
 use tegata_token::{
     claims::Claims,
-    decide::{Refused, judge},
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
+    verify::{Invalid, verify_claims},
 };
 
 /// What to revoke within a channel.
@@ -60,7 +60,7 @@ impl Admin {
         what: InChannel,
         dry_run: bool,
     ) -> Result<Revocation> {
-        self.may(Act::RevokeTokens)?;
+        self.may(Permission::RevokeTokens)?;
         self.existing(channel).await?;
         let scopes = &self.authority.metrics().revocations;
         let (count, tokens) = match what {
@@ -69,20 +69,22 @@ impl Admin {
                 if claims.channel != channel {
                     return Err(Error::OtherChannelsToken);
                 }
-                (&scopes.token, ending_of(&claims))
+                (&scopes.token, revocation_of(&claims))
             }
             InChannel::Stored(id) => {
                 let serial = self.stored(channel, id).await?.serial;
-                (&scopes.token, Ending::Stored { serial })
+                (&scopes.token, RevocationTarget::Stored { serial })
             }
-            InChannel::Group(group) => (&scopes.group, Ending::Group(group)),
-            InChannel::Kind(kind) => (&scopes.kind, Ending::Kind(kind)),
-            InChannel::AssertionKey(key) => (&scopes.assertion_key, Ending::AssertionKey(key)),
-            InChannel::All => (&scopes.channel, Ending::All),
+            InChannel::Group(group) => (&scopes.group, RevocationTarget::Group(group)),
+            InChannel::Kind(kind) => (&scopes.kind, RevocationTarget::Kind(kind)),
+            InChannel::AssertionKey(key) => {
+                (&scopes.assertion_key, RevocationTarget::AssertionKey(key))
+            }
+            InChannel::All => (&scopes.channel, RevocationTarget::All),
         };
         let stateless_too = covers_stateless(&tokens);
         match self.authority.store().end(channel, tokens, dry_run, self.by()).await {
-            Ok(ended) => Ok(counted(count, ended, stateless_too, dry_run)),
+            Ok(revoked) => Ok(counted(count, revoked, stateless_too, dry_run)),
             Err(error) => Err(self.naming(channel, error).await),
         }
     }
@@ -93,60 +95,60 @@ impl Admin {
     /// [`Error::NotOurToken`], or as the store.
     pub async fn revoke(&self, what: Anywhere, dry_run: bool) -> Result<Revocation> {
         self.may(match what {
-            Anywhere::Token(_) => Act::RevokeTokens,
-            Anywhere::Provider(_) => Act::RevokeProvider,
-            Anywhere::SigningKey(_) | Anywhere::All => Act::RevokeSigningKeys,
+            Anywhere::Token(_) => Permission::RevokeTokens,
+            Anywhere::Provider(_) => Permission::RevokeProvider,
+            Anywhere::SigningKey(_) | Anywhere::All => Permission::RevokeSigningKeys,
         })?;
         let (authority, by) = (&self.authority, self.by());
         let scopes = &authority.metrics().revocations;
         let stateless_too = !matches!(what, Anywhere::Token(_));
-        let (count, ended) = match what {
+        let (count, revoked) = match what {
             Anywhere::Token(token) => {
                 let claims = self.claims(&token)?;
-                let tokens = ending_of(&claims);
-                let ended = authority.store().end(claims.channel, tokens, dry_run, by).await?;
-                (&scopes.token, ended)
+                let tokens = revocation_of(&claims);
+                let revoked = authority.store().end(claims.channel, tokens, dry_run, by).await?;
+                (&scopes.token, revoked)
             }
             Anywhere::Provider(provider) => {
-                let ended = match dry_run {
+                let revoked = match dry_run {
                     true => self.under_provider(provider).await?,
-                    false => authority.end_provider(provider, by).await?,
+                    false => authority.revoke_provider(provider, by).await?,
                 };
-                (&scopes.provider, ended)
+                (&scopes.provider, revoked)
             }
             Anywhere::SigningKey(key) => {
-                let ended = match dry_run {
+                let revoked = match dry_run {
                     true => self.under_keys(Some(key)).await?,
                     false => authority.remove_signing_key(Some(key), by).await?,
                 };
-                (&scopes.signing_key, ended)
+                (&scopes.signing_key, revoked)
             }
             Anywhere::All => {
-                let ended = match dry_run {
+                let revoked = match dry_run {
                     true => self.under_keys(None).await?,
                     false => authority.remove_signing_key(None, by).await?,
                 };
-                (&scopes.everything, ended)
+                (&scopes.everything, revoked)
             }
         };
-        Ok(counted(count, ended, stateless_too, dry_run))
+        Ok(counted(count, revoked, stateless_too, dry_run))
     }
 
     /// Revokes a token on behalf of its own channel. A token that is not valid any more
     /// needs no revocation, and one of a deleted channel has none left to do.
     ///
     /// # Errors
-    /// [`Error::OtherChannelsToken`], [`StoreError::Refused`] beyond the rate of
+    /// [`Error::OtherChannelsToken`], [`StoreError::Invalid`] beyond the rate of
     /// `operation`, or [`StoreError::Unavailable`].
     pub async fn revoke_own(&self, token: &Claims, operation: Operation) -> Result<()> {
-        self.may(Act::RevokeOwnToken)?;
+        self.may(Permission::RevokeOwnToken)?;
         if self.actor != Actor::Channel(token.channel) {
             return Err(Error::OtherChannelsToken);
         }
         // Asked of the view, since the holder of an invalid token may ask again and
         // again, and must not cost a commit each time.
-        let found = judge(token, self.authority.now(), &self.authority.view());
-        if let Err(Refused::Expired | Refused::Ended(_)) = found {
+        let found = verify_claims(token, self.authority.now(), &self.authority.view());
+        if let Err(Invalid::Expired | Invalid::Revoked(_)) = found {
             return Ok(());
         }
         // What revokes nothing is not counted by the limit: it must not use up what the
@@ -154,23 +156,23 @@ impl Admin {
         let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
-        match store.end(token.channel, ending_of(token), false, self.by()).await {
+        match store.end(token.channel, revocation_of(token), false, self.by()).await {
             Ok(_) => {
                 self.authority.metrics().revocations.token.inc();
                 Ok(())
             }
             Err(
                 StoreError::NotFound(_)
-                | StoreError::Refused(Refusal::NotFound | Refusal::UnknownChannel),
+                | StoreError::Denied(Denied::NotFound | Denied::UnknownChannel),
             ) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// What revoking a signing key, or all of them, would revoke.
-    async fn under_keys(&self, key: Option<SigningKeyId>) -> Result<Ended> {
+    async fn under_keys(&self, key: Option<SigningKeyId>) -> Result<Revoked> {
         let view = self.authority.view();
-        let good = view.keys().iter().filter(|it| it.state != KeyState::Removed);
+        let good = view.keys().iter().filter(|it| it.state != KeyState::Revoked);
         let keys: Vec<SigningKeyId> = good.map(|it| it.key.id()).collect();
         let keys = match key {
             // A key that is revoked already revokes nothing more.
@@ -181,19 +183,19 @@ impl Admin {
             None => keys,
         };
         let tokens = self.authority.store().signed_by(keys, self.authority.now()).await?;
-        Ok(Ended { tokens, position: view.position() })
+        Ok(Revoked { tokens, position: view.position() })
     }
 
     /// What revoking all tokens of a provider would revoke.
-    async fn under_provider(&self, provider: ProviderId) -> Result<Ended> {
+    async fn under_provider(&self, provider: ProviderId) -> Result<Revoked> {
         let store = self.authority.store();
         let mut sum = self.nothing();
         let mut page = Page { before: None, most: CHANNELS };
         loop {
             let channels = store.channels(provider, page).await?;
             for (_, channel) in &channels {
-                match store.end(channel.id, Ending::All, true, self.by()).await {
-                    Ok(ended) => sum.tokens += ended.tokens,
+                match store.end(channel.id, RevocationTarget::All, true, self.by()).await {
+                    Ok(revoked) => sum.tokens += revoked.tokens,
                     // Deleted meanwhile, which revoked all its tokens.
                     Err(StoreError::NotFound(_)) => {}
                     Err(error) => return Err(error.into()),
@@ -207,9 +209,9 @@ impl Admin {
     }
 }
 
-fn counted(count: &Counter, ended: Ended, stateless_too: bool, dry_run: bool) -> Revocation {
+fn counted(count: &Counter, revoked: Revoked, stateless_too: bool, dry_run: bool) -> Revocation {
     if !dry_run {
         count.inc();
     }
-    Revocation::new(ended, stateless_too, dry_run)
+    Revocation::new(revoked, stateless_too, dry_run)
 }

@@ -2,9 +2,9 @@
 
 use super::{
     facade::{Admin, Result},
-    permission::Act,
+    permission::Permission,
 };
-use tegata_store::{Ended, Error, SigningKeyRow};
+use tegata_store::{Error, Revoked, SigningKeyRow};
 use tegata_token::id::SigningKeyId;
 
 impl Admin {
@@ -13,7 +13,7 @@ impl Admin {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
-        self.may(Act::ReadSigningKeys)?;
+        self.may(Permission::ReadSigningKeys)?;
         let mut keys = self.authority.signing_keys().await?;
         keys.sort_by_key(|key| std::cmp::Reverse((key.created_at, key.id)));
         Ok(keys)
@@ -25,7 +25,7 @@ impl Admin {
     /// # Errors
     /// [`Error::Conflict`] while another key is pending, or [`Error::Unavailable`].
     pub async fn rotate_signing_keys(&self) -> Result<SigningKeyRow> {
-        self.may(Act::RotateSigningKeys)?;
+        self.may(Permission::RotateSigningKeys)?;
         let kid = self.authority.add_signing_key(self.by()).await?;
         let keys = self.authority.signing_keys().await?;
         let key = keys.into_iter().find(|key| key.id == kid);
@@ -36,8 +36,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
-    pub async fn promote_signing_key(&self, key: SigningKeyId) -> Result<Ended> {
-        self.may(Act::PromoteSigningKey)?;
+    pub async fn promote_signing_key(&self, key: SigningKeyId) -> Result<Revoked> {
+        self.may(Permission::PromoteSigningKey)?;
         Ok(self.authority.promote_signing_key(key, self.by()).await?)
     }
 
@@ -46,7 +46,7 @@ impl Admin {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn rotate_master_key(&self) -> Result<usize> {
-        self.may(Act::RotateMasterKey)?;
+        self.may(Permission::RotateMasterKey)?;
         Ok(self.authority.rotate_master_key(self.by()).await?)
     }
 }

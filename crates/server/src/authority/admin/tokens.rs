@@ -2,15 +2,15 @@
 
 use super::{
     facade::{Admin, Outcome, Result, Revocation},
-    permission::Act,
+    permission::Permission,
 };
 use crate::{authority::tokens::Token, metrics::NotIssued};
 use tegata_policy::{
     admit::{Live, admit},
-    judge::{Credential, IssueRequest},
-    refusal::Refusal,
+    authorize::{Credential, IssueRequest},
+    denied::Denied,
 };
-use tegata_store::{Ended, Error, Page, RowId, TokenFilter, TokenName, TokenRow, TokenState};
+use tegata_store::{Error, Page, Revoked, RowId, TokenFilter, TokenName, TokenRow, TokenState};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,
@@ -27,7 +27,7 @@ impl Admin {
         filter: TokenFilter,
         page: Page,
     ) -> Result<Vec<(RowId, TokenRow)>> {
-        self.may(Act::ReadTokens)?;
+        self.may(Permission::ReadTokens)?;
         self.existing(channel).await?;
         Ok(self.authority.store().tokens(channel, filter, page, self.authority.now()).await?)
     }
@@ -37,7 +37,7 @@ impl Admin {
     /// # Errors
     /// As [`Self::tokens`].
     pub async fn token(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
-        self.may(Act::ReadTokens)?;
+        self.may(Permission::ReadTokens)?;
         self.stored(channel, token).await
     }
 
@@ -51,7 +51,7 @@ impl Admin {
     /// seconds.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::NotFound`] or [`Error::Unavailable`].
+    /// [`Error::Invalid`], [`Error::NotFound`] or [`Error::Unavailable`].
     pub async fn reissue(
         &self,
         channel: ChannelId,
@@ -59,7 +59,7 @@ impl Admin {
         idempotency: Option<[u8; 32]>,
         dry_run: bool,
     ) -> Result<Outcome<Token>> {
-        self.may(Act::ReissueToken)?;
+        self.may(Permission::ReissueToken)?;
         let credential = Credential::Administrator { delay };
         let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
         if dry_run {
@@ -86,8 +86,8 @@ impl Admin {
         let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
         // It asks for no group, so there is none to find a place for.
         let admitted = admit(&grant, &live, 0, next, now).map_err(Error::from)?;
-        let ended = Ended { tokens: admitted.ends.len(), ..self.nothing() };
-        Ok(Revocation::new(ended, false, true))
+        let revoked = Revoked { tokens: admitted.ends.len(), ..self.nothing() };
+        Ok(Revocation::new(revoked, false, true))
     }
 }
 
@@ -98,7 +98,7 @@ fn live(row: TokenRow) -> Live {
 fn not_issued(error: &Error) -> NotIssued {
     match error {
         Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
-        Error::Refused(Refusal::TooFast { .. }) => NotIssued::Limited,
-        Error::Refused(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Refused,
+        Error::Denied(Denied::TooFast { .. }) => NotIssued::Limited,
+        Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Denied,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     facade::{Admin, Result},
-    permission::Act,
+    permission::Permission,
 };
 use crate::authority::warnings::{Warning, find};
 use tegata_store::Holding;
@@ -30,7 +30,7 @@ impl Admin {
     /// [`NotFound`](tegata_store::Error::NotFound) or
     /// [`Unavailable`](tegata_store::Error::Unavailable).
     pub async fn warnings_of(&self, channel: ChannelId) -> Result<FoundWarnings> {
-        self.may(Act::ReadWarnings)?;
+        self.may(Permission::ReadWarnings)?;
         let of_channels = vec![self.found(self.holding(channel).await?)];
         Ok(FoundWarnings { of_channels, next: None })
     }
@@ -45,7 +45,7 @@ impl Admin {
         mut after: Option<ChannelId>,
         most: usize,
     ) -> Result<FoundWarnings> {
-        self.may(Act::ReadWarnings)?;
+        self.may(Permission::ReadWarnings)?;
         let (mut of_channels, mut found, mut looked) = (Vec::new(), 0, 0);
         let next = loop {
             let now = self.authority.now();

@@ -29,7 +29,7 @@ impl Bucket {
     }
 }
 
-impl table::Entry for Bucket {
+impl table::TableEntry for Bucket {
     /// A full bucket is as good as none.
     fn is_over(&self, now: u64) -> bool {
         self.full_at <= now

@@ -45,7 +45,7 @@ impl Guesses {
     }
 }
 
-impl table::Entry for Guesses {
+impl table::TableEntry for Guesses {
     fn is_over(&self, now: u64) -> bool {
         now.saturating_sub(self.began) >= WINDOW
     }

@@ -8,7 +8,7 @@
 
 mod bucket;
 mod guess;
-mod storm;
+mod surge;
 mod table;
 mod wait;
 
@@ -25,7 +25,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use storm::{Held, Rest, Storm, Who};
+use surge::{Cooldown, HeldSlot, Surge, Who};
 use table::Table;
 use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
@@ -45,18 +45,18 @@ pub struct Rates {
     /// Of each of LINE's two checks; without limit unless set.
     pub check: Option<NonZeroU32>,
     /// The storm guard.
-    pub storm: StormGuard,
+    pub surge: SurgeLimit,
 }
 
 /// So many issues of a kind in a window, and then a rest.
 #[derive(Debug, Clone, Copy)]
-pub struct StormGuard {
+pub struct SurgeLimit {
     /// So many; `None` is without bound.
     pub issues: Option<NonZeroU32>,
     /// The window.
     pub window: Duration,
     /// The rest.
-    pub rest: Duration,
+    pub cooldown: Duration,
 }
 
 impl Default for Rates {
@@ -65,15 +65,15 @@ impl Default for Rates {
             short_lived: whole(370),
             other: whole(2_000),
             check: None,
-            storm: StormGuard::default(),
+            surge: SurgeLimit::default(),
         }
     }
 }
 
-impl Default for StormGuard {
+impl Default for SurgeLimit {
     fn default() -> Self {
         let ten_minutes = Duration::from_secs(600);
-        Self { issues: Some(whole(10_000)), window: ten_minutes, rest: ten_minutes }
+        Self { issues: Some(whole(10_000)), window: ten_minutes, cooldown: ten_minutes }
     }
 }
 
@@ -117,7 +117,7 @@ pub struct Limits {
     made_up: Table<(IpAddr, ChannelId), Guesses>,
     /// Wrong administrator's tokens. They throttle nobody; the audit is told.
     administrators: Table<IpAddr, Guesses>,
-    storms: Table<(ChannelId, Kind), Storm>,
+    storms: Table<(ChannelId, Kind), Surge>,
     /// What the audit is still to be told in this minute.
     told: Mutex<Bucket>,
     throttled: Throttled,
@@ -125,7 +125,7 @@ pub struct Limits {
 
 /// Issuing of a kind that rests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resting {
+pub struct ActiveCooldown {
     /// Of which kind.
     pub kind: Kind,
     /// For whom.
@@ -170,12 +170,12 @@ impl Whose {
 /// nothing said it counts: whoever waited for the issue went away, and it may happen
 /// all the same.
 #[must_use = "an issue that happened counts, one that did not gives its place back"]
-pub struct Place<'a> {
+pub struct Reservation<'a> {
     limits: &'a Limits,
-    held: Option<((ChannelId, Kind), Held)>,
+    held: Option<((ChannelId, Kind), HeldSlot)>,
 }
 
-impl Place<'_> {
+impl Reservation<'_> {
     /// The issue happened, or it did not.
     pub fn settle(mut self, issued: bool) {
         self.settle_once(issued);
@@ -183,12 +183,12 @@ impl Place<'_> {
 
     fn settle_once(&mut self, issued: bool) {
         if let Some((name, held)) = self.held.take() {
-            self.limits.storms.with_existing(&name, |storm| storm.settle(&held, issued));
+            self.limits.storms.with_existing(&name, |surge| surge.settle(&held, issued));
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.settle_once(true);
     }
@@ -266,14 +266,14 @@ impl Limits {
 
     /// Asks the storm guard for a place for one more issue; answers with it the
     /// rests that begin now.
-    pub fn storm(
+    pub fn surge(
         &self,
         channel: &Channel,
         kind: Kind,
         group: Option<&Group>,
         now: Instant,
-    ) -> (Result<Place<'_>, TooFast>, Vec<Resting>) {
-        let free = Place { limits: self, held: None };
+    ) -> (Result<Reservation<'_>, TooFast>, Vec<ActiveCooldown>) {
+        let free = Reservation { limits: self, held: None };
         // What has no cap wears nothing out.
         let Some(rule) = kind.is_stored().then(|| self.rule(&channel.limits)).flatten() else {
             return (Ok(free), Vec::new());
@@ -281,46 +281,46 @@ impl Limits {
         let now = self.nanoseconds(now);
         let name = (channel.id, kind);
         let mut begun = Vec::new();
-        let ask = |storm: &mut Storm| storm.ask(group, rule, now, &mut begun);
-        let asked = self.storms.with(name, now, || Storm::new(now), ask);
+        let ask = |surge: &mut Surge| surge.ask(group, rule, now, &mut begun);
+        let asked = self.storms.with(name, now, || Surge::new(now), ask);
         if asked.is_err() {
-            self.throttled.storm.inc();
+            self.throttled.surge.inc();
         }
-        self.throttled.rests.inc_by(begun.len() as u64);
-        let place = asked.map(|held| Place { limits: self, held: Some((name, held)) });
-        (place, begun.into_iter().map(|rest| resting(kind, rest, now)).collect())
+        self.throttled.cooldowns.inc_by(begun.len() as u64);
+        let place = asked.map(|held| Reservation { limits: self, held: Some((name, held)) });
+        (place, begun.into_iter().map(|cooldown| named(kind, cooldown, now)).collect())
     }
 
-    fn rule(&self, own: &ChannelLimits) -> Option<storm::Rule> {
-        let usual = self.rates.storm;
+    fn rule(&self, own: &ChannelLimits) -> Option<surge::SurgeRule> {
+        let usual = self.rates.surge;
         let nanoseconds = |own: Option<NonZeroU32>, usual: Duration| match own {
             Some(seconds) => u64::from(seconds.get()) * SECOND,
             None => u64::try_from(usual.as_nanos()).unwrap_or(u64::MAX / 4),
         };
-        Some(storm::Rule {
-            issues: own.storm_issues.map_or(usual.issues, NonZeroU32::new)?,
-            window: nanoseconds(own.storm_window_seconds, usual.window),
-            rest: nanoseconds(own.storm_rest_seconds, usual.rest),
+        Some(surge::SurgeRule {
+            issues: own.surge_limit.map_or(usual.issues, NonZeroU32::new)?,
+            window: nanoseconds(own.surge_window_seconds, usual.window),
+            cooldown: nanoseconds(own.surge_cooldown_seconds, usual.cooldown),
         })
     }
 
     /// What of the channel's issuing rests.
     #[must_use]
-    pub fn resting(&self, channel: ChannelId, now: Instant) -> Vec<Resting> {
+    pub fn cooldowns_of(&self, channel: ChannelId, now: Instant) -> Vec<ActiveCooldown> {
         let now = self.nanoseconds(now);
         let of_kind = |kind: Kind| {
-            let rests = |storm: &mut Storm| storm.resting(now).collect::<Vec<_>>();
-            let rests = self.storms.with_existing(&(channel, kind), rests).unwrap_or_default();
-            rests.into_iter().map(move |rest| resting(kind, rest, now))
+            let read = |surge: &mut Surge| surge.cooldowns(now).collect::<Vec<_>>();
+            let cooldowns = self.storms.with_existing(&(channel, kind), read).unwrap_or_default();
+            cooldowns.into_iter().map(move |cooldown| named(kind, cooldown, now))
         };
         Kind::all().flat_map(of_kind).collect()
     }
 
     /// How many rests there are at the moment, of all channels.
     #[must_use]
-    pub fn rests(&self, now: Instant) -> usize {
+    pub fn active_cooldowns(&self, now: Instant) -> usize {
         let now = self.nanoseconds(now);
-        self.storms.sum(|storm| storm.resting(now).count())
+        self.storms.sum(|surge| surge.cooldowns(now).count())
     }
 
     /// Counts a wrong secret, shown for a channel that there is or is not. Answers
@@ -380,11 +380,11 @@ impl Limits {
     }
 }
 
-fn resting(kind: Kind, rest: Rest, now: u64) -> Resting {
-    let whose = match rest.who {
+fn named(kind: Kind, cooldown: Cooldown, now: u64) -> ActiveCooldown {
+    let whose = match cooldown.who {
         Who::Group(None) => Whose::NoGroup,
         Who::Group(Some(group)) => Whose::Group(group),
         Who::Others => Whose::OtherGroups,
     };
-    Resting { kind, whose, seconds: TooFast::after(rest.until.saturating_sub(now)).0 }
+    ActiveCooldown { kind, whose, seconds: TooFast::after(cooldown.until.saturating_sub(now)).0 }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// What a table keeps.
-pub trait Entry {
+pub trait TableEntry {
     /// Whether forgetting it changes nothing at `now`, in nanoseconds.
     fn is_over(&self, now: u64) -> bool;
     /// How much it would be missed; of equals the older one goes.
@@ -35,7 +35,7 @@ pub struct Table<K, V> {
     hasher: RandomState,
 }
 
-impl<K: Hash + Eq, V: Entry> Table<K, V> {
+impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
     /// Room for `most` entries, or up to 15 more.
     #[must_use]
     pub fn new(most: usize) -> Self {

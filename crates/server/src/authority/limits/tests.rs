@@ -1,6 +1,6 @@
 //! The limits, with the clock as an argument.
 
-use super::{storm::Rule, table::Entry, *};
+use super::{surge::SurgeRule, table::TableEntry, *};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -74,8 +74,8 @@ proptest! {
         }
         // Between any two of them, not only from the beginning.
         for (first, &began) in passed.iter().enumerate() {
-            for (last, &ended) in passed.iter().enumerate().skip(first) {
-                let most = f64::from(rate.get()) * (1.0 + (ended - began) as f64 / 1e9);
+            for (last, &revoked) in passed.iter().enumerate().skip(first) {
+                let most = f64::from(rate.get()) * (1.0 + (revoked - began) as f64 / 1e9);
                 prop_assert!((last - first + 1) as f64 <= most + 1e-6);
             }
         }
@@ -106,58 +106,63 @@ fn the_eleventh_wrong_secret_within_a_minute_waits_and_the_first_to_wait_is_told
 
 const TEN_MINUTES: u64 = 600 * SECOND;
 
-fn rule(issues: u32) -> Rule {
-    Rule { issues: whole(issues), window: TEN_MINUTES, rest: TEN_MINUTES }
+fn rule(issues: u32) -> SurgeRule {
+    SurgeRule { issues: whole(issues), window: TEN_MINUTES, cooldown: TEN_MINUTES }
 }
 
 /// Asks and issues at once, as one client after the other does.
-fn issue(storm: &mut Storm, group: Option<&Group>, rule: Rule, now: u64) -> Result<(), TooFast> {
-    let held = storm.ask(group, rule, now, &mut Vec::new())?;
-    storm.settle(&held, true);
+fn issue(
+    surge: &mut Surge,
+    group: Option<&Group>,
+    rule: SurgeRule,
+    now: u64,
+) -> Result<(), TooFast> {
+    let held = surge.ask(group, rule, now, &mut Vec::new())?;
+    surge.settle(&held, true);
     Ok(())
 }
 
 #[test]
 fn the_storm_guards_count_is_exact_at_its_edges() {
-    let (mut storm, rule) = (Storm::new(7), rule(10_000));
+    let (mut surge, rule) = (Surge::new(7), rule(10_000));
     for number in 0..10_000 {
-        assert_eq!(issue(&mut storm, None, rule, 7 + number), Ok(()));
+        assert_eq!(issue(&mut surge, None, rule, 7 + number), Ok(()));
     }
     let last = 7 + TEN_MINUTES - 1;
-    assert_eq!(issue(&mut storm, None, rule, last), Err(TooFast(600)), "the 10,001st rests");
+    assert_eq!(issue(&mut surge, None, rule, last), Err(TooFast(600)), "the 10,001st rests");
     let ends = last + TEN_MINUTES;
-    assert_eq!(issue(&mut storm, None, rule, ends - 1), Err(TooFast(1)));
-    assert_eq!(issue(&mut storm, None, rule, ends), Ok(()));
+    assert_eq!(issue(&mut surge, None, rule, ends - 1), Err(TooFast(1)));
+    assert_eq!(issue(&mut surge, None, rule, ends), Ok(()));
 
-    let mut storm = Storm::new(7);
+    let mut surge = Surge::new(7);
     for _ in 0..10_000 {
-        assert_eq!(issue(&mut storm, None, rule, 7), Ok(()));
+        assert_eq!(issue(&mut surge, None, rule, 7), Ok(()));
     }
-    assert_eq!(issue(&mut storm, None, rule, 7 + TEN_MINUTES), Ok(()), "a new window");
+    assert_eq!(issue(&mut surge, None, rule, 7 + TEN_MINUTES), Ok(()), "a new window");
 }
 
 #[test]
 fn what_did_not_happen_gives_its_place_back_and_begins_no_rest() {
-    let (mut storm, rule, mut begun) = (Storm::new(0), rule(2), Vec::new());
-    let first = storm.ask(None, rule, 0, &mut begun).unwrap();
-    let second = storm.ask(None, rule, 0, &mut begun).unwrap();
+    let (mut surge, rule, mut begun) = (Surge::new(0), rule(2), Vec::new());
+    let first = surge.ask(None, rule, 0, &mut begun).unwrap();
+    let second = surge.ask(None, rule, 0, &mut begun).unwrap();
     // Both places are held, and it is not known whether they will be used.
-    assert_eq!(storm.ask(None, rule, 0, &mut begun), Err(TooFast(1)));
-    storm.settle(&first, false);
-    storm.settle(&second, true);
-    issue(&mut storm, None, rule, 0).unwrap();
+    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(TooFast(1)));
+    surge.settle(&first, false);
+    surge.settle(&second, true);
+    issue(&mut surge, None, rule, 0).unwrap();
     assert!(begun.is_empty());
-    assert_eq!(storm.ask(None, rule, 0, &mut begun), Err(TooFast(600)));
-    assert_eq!(begun, [Rest { who: Who::Group(None), until: TEN_MINUTES }]);
+    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(TooFast(600)));
+    assert_eq!(begun, [Cooldown { who: Who::Group(None), until: TEN_MINUTES }]);
 }
 
 #[test]
 fn a_storm_spread_over_made_up_groups_is_stopped_too() {
-    let (mut storm, rule) = (Storm::new(0), rule(1_000));
-    let passed = (0..20_000).filter(|&it| issue(&mut storm, Some(&name(it)), rule, 0).is_ok());
+    let (mut surge, rule) = (Surge::new(0), rule(1_000));
+    let passed = (0..20_000).filter(|&it| issue(&mut surge, Some(&name(it)), rule, 0).is_ok());
     // The hundred that were first, and what came after them as one.
     assert_eq!(passed.count(), 1_000);
-    assert!(storm.resting(0).any(|rest| rest.who == Who::Others));
+    assert!(surge.cooldowns(0).any(|cooldown| cooldown.who == Who::Others));
 }
 
 /// One ask: by which group, how much later, and whether its issue happens.
@@ -172,14 +177,14 @@ proptest! {
         most in 1_u32..12,
         asks in asks(4),
     ) {
-        let (mut storm, rule, mut now) = (Storm::new(0), rule(most), 0);
+        let (mut surge, rule, mut now) = (Surge::new(0), rule(most), 0);
         let mut windows = HashMap::new();
         for (group, later, happens) in asks {
             now += later;
-            let Ok(held) = storm.ask(Some(&name(group)), rule, now, &mut Vec::new()) else {
+            let Ok(held) = surge.ask(Some(&name(group)), rule, now, &mut Vec::new()) else {
                 continue;
             };
-            storm.settle(&held, happens);
+            surge.settle(&held, happens);
             // Never more than twice the rule in any ten minutes: at the seam of two
             // windows, or of a window and what begins anew after a rest.
             let times: &mut Vec<u64> = windows.entry(group).or_default();
@@ -198,29 +203,29 @@ proptest! {
         // Whoever asks for no more than its part of a window is never refused,
         // whatever the others do, and whether what they ask for happens or not.
         let part = u64::from(most) / (others + 1);
-        let (mut storm, rule, mut now, mut held_back) = (Storm::new(0), rule(most), 0, Vec::new());
+        let (mut surge, rule, mut now, mut held_back) = (Surge::new(0), rule(most), 0, Vec::new());
         let mut quiet = Vec::<u64>::new();
         for (group, later, happens) in asks {
             now += later;
             let recent = quiet.iter().filter(|&&it| now - it < 2 * TEN_MINUTES).count() as u64;
             if recent < part {
-                let asked = storm.ask(None, rule, now, &mut Vec::new());
-                prop_assert!(asked.is_ok(), "{:?}", storm);
-                storm.settle(&asked.unwrap(), true);
+                let asked = surge.ask(None, rule, now, &mut Vec::new());
+                prop_assert!(asked.is_ok(), "{:?}", surge);
+                surge.settle(&asked.unwrap(), true);
                 quiet.push(now);
             }
             for _ in 0..most {
                 let group = name(group % others);
-                if let Ok(held) = storm.ask(Some(&group), rule, now, &mut Vec::new()) {
+                if let Ok(held) = surge.ask(Some(&group), rule, now, &mut Vec::new()) {
                     if happens {
-                        storm.settle(&held, true);
+                        surge.settle(&held, true);
                     } else {
                         held_back.push(held);
                     }
                 }
             }
             if later % 3 == 0 {
-                held_back.drain(..).for_each(|held| storm.settle(&held, later % 2 == 0));
+                held_back.drain(..).for_each(|held| surge.settle(&held, later % 2 == 0));
             }
         }
     }
@@ -244,7 +249,7 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_pr
             .with(
                 (hot, Kind::V21),
                 0,
-                || Storm::new(0),
+                || Surge::new(0),
                 |it| it.ask(None, one, 0, begun).map(|held| it.settle(&held, true)),
             )
             .unwrap_or_default();
@@ -258,22 +263,22 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_pr
         let _ = limits.guess(source(7), id(number), false, at(0));
         // Channels that issue, and one with made-up groups.
         let _ = limits.take_of(Operation::KeyIds, id(number), whole(2_000), at(0));
-        let one = |it: &mut Storm| issue(it, Some(&name(number)), rule, 0);
-        let _ = limits.storms.with((id(number), Kind::V21), 0, || Storm::new(0), one);
-        let _ = limits.storms.with((hot, Kind::ShortLived), 0, || Storm::new(0), one);
+        let one = |it: &mut Surge| issue(it, Some(&name(number)), rule, 0);
+        let _ = limits.storms.with((id(number), Kind::V21), 0, || Surge::new(0), one);
+        let _ = limits.storms.with((hot, Kind::ShortLived), 0, || Surge::new(0), one);
     }
     assert!(limits.guesses.len() <= GUESSERS);
     assert!(limits.made_up.len() <= GUESSERS);
     assert!(limits.buckets.len() <= BUCKETS);
     // Nothing but the rests may go beyond it.
-    assert!(limits.storms.len() <= STORMS + limits.rests(at(0)));
-    let groups = |it: &mut Storm| it.len();
+    assert!(limits.storms.len() <= STORMS + limits.active_cooldowns(at(0)));
+    let groups = |it: &mut Surge| it.len();
     let groups = limits.storms.with_existing(&(hot, Kind::ShortLived), groups).unwrap();
     assert!(groups <= 102, "{groups}");
 
     let still = limits.guess(source(7), hot, true, at(0)).unwrap_err();
     assert!(!still.begins, "what was throttled is throttled still");
-    assert_eq!(limits.resting(hot, at(0)).iter().filter(|it| it.kind == Kind::V21).count(), 1);
+    assert_eq!(limits.cooldowns_of(hot, at(0)).iter().filter(|it| it.kind == Kind::V21).count(), 1);
     limits.tidy(at(2_000_000));
     let left =
         [limits.guesses.len(), limits.made_up.len(), limits.buckets.len(), limits.storms.len()];
@@ -283,7 +288,7 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_pr
 #[test]
 fn a_full_set_lets_go_of_what_is_worth_least_and_never_of_what_is_pinned() {
     struct Worth(u64);
-    impl Entry for Worth {
+    impl TableEntry for Worth {
         fn is_over(&self, _: u64) -> bool {
             false
         }

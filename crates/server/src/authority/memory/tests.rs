@@ -5,13 +5,14 @@ use super::*;
 use std::collections::BTreeMap;
 use tegata_policy::{
     acts::{
-        By, ChannelPatch, Ending, GroupPatch, LimitsPatch, NewChannel, Sealed, SigningKeyChange,
+        By, ChannelPatch, GroupPatch, LimitsPatch, NewChannel, RevocationTarget, SigningKeyChange,
+        WrappedKey,
     },
     assertion::Audience,
+    authorize::{Credential, IssueRequest, authorize},
     channel::{Channel, RegisteredKey},
-    judge::{Credential, IssueRequest, judge},
     jwk::AssertionKey,
-    law::{ChannelType, Law},
+    rules::{ChannelType, TokenRules},
     secret::PlainSecret,
 };
 use tegata_store::{
@@ -77,8 +78,8 @@ fn signing_key(seed: u64) -> SigningKeyRow {
     SigningKeyRow {
         id: key.public().id(),
         public: key.public().to_bytes(),
-        sealed: Sealed(seed.to_be_bytes().to_vec()),
-        state: KeyState::Coming,
+        wrapped: WrappedKey(seed.to_be_bytes().to_vec()),
+        state: KeyState::Pending,
         created_at: NOW,
         changed_at: NOW,
     }
@@ -162,7 +163,7 @@ impl World {
         let group = (self.below(2) == 0).then(|| "a".parse().unwrap());
         let request = IssueRequest { kind, credential, group, idempotency: None };
         let audience = Arc::new(Audience::of("https://tokens.example"));
-        let Ok(grant) = judge(request, Arc::new(channel), audience, NOW) else { return };
+        let Ok(grant) = authorize(request, Arc::new(channel), audience, NOW) else { return };
         if kind == Kind::Stateless {
             return drop(self.store.take_assertion(grant, NOW).await);
         }
@@ -182,24 +183,24 @@ impl World {
             7 | 8 => self.issue(id, Kind::LongLived).await,
             9..=11 => {
                 let serial = Serial(self.below(20));
-                let _ = self.store.end(id, Ending::Stored { serial }, false, by()).await;
+                let _ = self.store.end(id, RevocationTarget::Stored { serial }, false, by()).await;
             }
             12 => {
                 let token = TokenId(u128::from(self.fresh()).to_be_bytes());
-                let ending = Ending::Stateless { id: token, expires_at: NOW.plus(900) };
+                let ending = RevocationTarget::Stateless { id: token, expires_at: NOW.plus(900) };
                 let _ = self.store.end(id, ending, false, by()).await;
             }
-            13 => drop(self.store.end(id, Ending::All, false, by()).await),
-            14 => drop(self.store.end(id, Ending::Group(group), false, by()).await),
+            13 => drop(self.store.end(id, RevocationTarget::All, false, by()).await),
+            14 => drop(self.store.end(id, RevocationTarget::Group(group), false, by()).await),
             15 => drop(self.store.delete_group(id, group, by()).await),
             16 => {
                 let patch = GroupPatch { cap: Some(Some(3)), ..GroupPatch::default() };
                 let _ = self.store.set_group(id, group, patch, by()).await;
             }
-            17 => drop(patch(ChannelPatch { law: Some(Law::Legacy2020), ..none() }).await),
+            17 => drop(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }).await),
             18 => {
-                let check_rate = Some(NonZeroU32::new(self.random as u32 % 3));
-                let limits = LimitsPatch { check_rate, ..LimitsPatch::default() };
+                let verify_rate = Some(NonZeroU32::new(self.random as u32 % 3));
+                let limits = LimitsPatch { verify_rate, ..LimitsPatch::default() };
                 let _ = patch(ChannelPatch { limits, ..none() }).await;
             }
             19 => {
@@ -250,16 +251,16 @@ impl World {
 
     async fn change_keys(&mut self) {
         let keys = self.store.signing_keys().await.unwrap();
-        let coming = keys.iter().find(|it| it.state == KeyState::Coming).map(|it| it.id);
+        let coming = keys.iter().find(|it| it.state == KeyState::Pending).map(|it| it.id);
         let new = signing_key(self.fresh());
         let change = match (self.below(4), coming) {
             (0, Some(key)) => SigningKeyChange::Promote(key),
             (1, _) => SigningKeyChange::Remove { key: keys[0].id, successor: new },
             (2, _) => {
-                let sealed =
-                    |it: &SigningKeyRow| (it.id, Sealed([&it.sealed.0[..], &[1]].concat()));
-                let open = keys.iter().filter(|it| !it.sealed.0.is_empty());
-                return self.store.reseal(open.map(sealed).collect(), by()).await.unwrap();
+                let wrapped =
+                    |it: &SigningKeyRow| (it.id, WrappedKey([&it.wrapped.0[..], &[1]].concat()));
+                let open = keys.iter().filter(|it| !it.wrapped.0.is_empty());
+                return self.store.rewrap(open.map(wrapped).collect(), by()).await.unwrap();
             }
             _ => SigningKeyChange::Add(new),
         };
@@ -316,7 +317,7 @@ impl World {
         for pair in snapshots.chunks(2) {
             compare("a channel", shown(&pair[0]) == shown(&pair[1]));
         }
-        compare("the check rates", **one.check_rates.load() == **other.check_rates.load());
+        compare("the check rates", **one.verify_rates.load() == **other.verify_rates.load());
         compare("when keys retired", **one.retired.load() == **other.retired.load());
         compare("the clock", one.clock.offset() == other.clock.offset());
         let stored = self.store.signing_keys().await.unwrap();

@@ -9,7 +9,7 @@ pub mod job;
 pub mod webhook;
 
 use std::time::Duration;
-use tegata_policy::{channel::RegisteredKey, law::LONGEST_DELAY};
+use tegata_policy::{channel::RegisteredKey, rules::LONGEST_DELAY};
 use tegata_store::{Holding, NewWarning, TokenRow};
 use tegata_token::{
     id::{AssertionKeyId, TokenId},
@@ -43,23 +43,23 @@ const KEPT: i64 = 7 * DAY;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
     /// What it is.
-    pub what: What,
+    pub what: Subject,
     /// Of a thing that ends: which time before its end it is now, in seconds.
     pub stage: Option<i64>,
 }
 
 /// What somebody should know of.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum Subject {
     /// A token ends, and no other of its kind that its holder could have outlives it.
-    TokenExpires(Token),
+    TokenExpires(WarnedToken),
     /// A token was never used.
-    TokenUnused(Token),
+    TokenUnused(WarnedToken),
     /// A token is still used long after its group, or its long-lived place, got
     /// another: whoever holds it will fail once it ends.
     TokenReplaced {
         /// The token that is used.
-        token: Token,
+        token: WarnedToken,
         /// The newer one.
         by: TokenId,
     },
@@ -81,7 +81,7 @@ pub enum What {
 
 /// A token, as far as a warning tells of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Token {
+pub struct WarnedToken {
     /// Its own name.
     pub id: TokenId,
     /// Its kind.
@@ -96,7 +96,7 @@ pub struct Token {
     pub last_used_at: Option<UnixTime>,
 }
 
-impl Token {
+impl WarnedToken {
     fn of(row: &TokenRow) -> Self {
         Self {
             id: row.id,
@@ -120,7 +120,7 @@ pub fn find(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<Warning> {
         if let Some(at) = secret.until
             && let Some(stage) = policy.stage(at.since(now), LONGEST_DELAY)
         {
-            found.push(Warning { what: What::SecretExpires { at }, stage: Some(stage) });
+            found.push(Warning { what: Subject::SecretExpires { at }, stage: Some(stage) });
         }
     }
     let unused = |key: &&RegisteredKey| {
@@ -128,7 +128,7 @@ pub fn find(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<Warning> {
     };
     for key in holding.channel.assertion_keys.iter().filter(unused) {
         let group = key.group.as_ref().map(|group| group.as_str().to_owned());
-        let what = What::KeyUnused { kid: key.id, group, created_at: key.created_at };
+        let what = Subject::KeyUnused { kid: key.id, group, created_at: key.created_at };
         found.push(Warning { what, stage: None });
     }
     found
@@ -152,18 +152,18 @@ fn of_token(
     // says nothing of the others.
     let one_holder = token.group.is_some() || token.kind == Kind::LongLived;
     if let Some(by) = newer.filter(|_| used_beyond && one_holder) {
-        let what = What::TokenReplaced { token: Token::of(token), by: by.id };
+        let what = Subject::TokenReplaced { token: WarnedToken::of(token), by: by.id };
         found.push(Warning { what, stage: None });
         return;
     }
     let outlived = newer.is_some_and(|newer| newer.expires_at > token.expires_at) && !used_beyond;
     let life = token.expires_at.since(token.issued_at);
     if !outlived && let Some(stage) = policy.stage(token.expires_at.since(now), life) {
-        let what = What::TokenExpires(Token::of(token));
+        let what = Subject::TokenExpires(WarnedToken::of(token));
         found.push(Warning { what, stage: Some(stage) });
     }
     if token.last_used_at.is_none() && newer.is_none() && policy.is_old(token.issued_at, now) {
-        found.push(Warning { what: What::TokenUnused(Token::of(token)), stage: None });
+        found.push(Warning { what: Subject::TokenUnused(WarnedToken::of(token)), stage: None });
     }
 }
 
@@ -186,22 +186,22 @@ impl Warning {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.what {
-            What::TokenExpires(_) => "token.expiring",
-            What::TokenUnused(_) => "token.unused",
-            What::TokenReplaced { .. } => "token.replaced-in-use",
-            What::SecretExpires { .. } => "secret.expiring",
-            What::KeyUnused { .. } => "assertion-key.unused",
+            Subject::TokenExpires(_) => "token.expiring",
+            Subject::TokenUnused(_) => "token.unused",
+            Subject::TokenReplaced { .. } => "token.replaced-in-use",
+            Subject::SecretExpires { .. } => "secret.expiring",
+            Subject::KeyUnused { .. } => "assertion-key.unused",
         }
     }
 
     /// The token that it is about.
     #[must_use]
-    pub fn token(&self) -> Option<&Token> {
+    pub fn token(&self) -> Option<&WarnedToken> {
         match &self.what {
-            What::TokenExpires(token)
-            | What::TokenUnused(token)
-            | What::TokenReplaced { token, .. } => Some(token),
-            What::SecretExpires { .. } | What::KeyUnused { .. } => None,
+            Subject::TokenExpires(token)
+            | Subject::TokenUnused(token)
+            | Subject::TokenReplaced { token, .. } => Some(token),
+            Subject::SecretExpires { .. } | Subject::KeyUnused { .. } => None,
         }
     }
 
@@ -209,7 +209,7 @@ impl Warning {
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         match &self.what {
-            What::KeyUnused { group, .. } => group.as_deref(),
+            Subject::KeyUnused { group, .. } => group.as_deref(),
             _ => self.token().and_then(|token| token.group.as_deref()),
         }
     }
@@ -218,7 +218,7 @@ impl Warning {
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         match &self.what {
-            What::SecretExpires { at } => Some(*at),
+            Subject::SecretExpires { at } => Some(*at),
             _ => self.token().map(|token| token.expires_at),
         }
     }
@@ -227,19 +227,19 @@ impl Warning {
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self.what {
-            What::TokenExpires(_) => {
+            Subject::TokenExpires(_) => {
                 "no newer token takes its place; issue one and put it to use before this one ends"
             }
-            What::TokenUnused(_) => "nobody has used it; revoke it, or find out who should",
-            What::TokenReplaced { .. } => {
+            Subject::TokenUnused(_) => "nobody has used it; revoke it, or find out who should",
+            Subject::TokenReplaced { .. } => {
                 "somebody still uses it though there is a newer one, and will fail when it ends; \
                  bring the newer one there"
             }
-            What::SecretExpires { .. } => {
+            Subject::SecretExpires { .. } => {
                 "whoever still shows the previous secret will be refused then; give them the \
                  current one"
             }
-            What::KeyUnused { .. } => {
+            Subject::KeyUnused { .. } => {
                 "no assertion was signed with it; delete it if nobody needs it"
             }
         }
@@ -250,8 +250,8 @@ impl Warning {
     pub fn to_send(&self, of: &Holding, body: String, now: UnixTime) -> NewWarning {
         let thing = match &self.what {
             // Each rotation has an end of its own.
-            What::SecretExpires { at } => at.0.to_string(),
-            What::KeyUnused { kid, .. } => kid.to_string(),
+            Subject::SecretExpires { at } => at.0.to_string(),
+            Subject::KeyUnused { kid, .. } => kid.to_string(),
             _ => self.token().map(|token| token.id.to_string()).unwrap_or_default(),
         };
         let stage = self.stage.unwrap_or(0);

@@ -22,14 +22,14 @@ const LONGEST_PAUSE: i64 = 6 * 3_600;
 
 /// Where warnings go, and what they are signed with.
 #[derive(Clone)]
-pub struct Settings {
+pub struct WebhookSettings {
     /// The address, http or https.
     pub url: Url,
     /// What both sides know.
-    pub secret: Secret,
+    pub secret: WebhookSecret,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for WebhookSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // An address can hold a password or a token of the receiver's.
         write!(f, "Webhook({})", self.url.host_str().unwrap_or("?"))
@@ -38,7 +38,7 @@ impl fmt::Debug for Settings {
 
 /// What warnings are signed with. Cannot be printed.
 #[derive(Clone)]
-pub struct Secret(hmac::Key);
+pub struct WebhookSecret(hmac::Key);
 
 /// The webhook's secret cannot be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,7 @@ pub struct Secret(hmac::Key);
 )]
 pub struct BadSecret;
 
-impl Secret {
+impl WebhookSecret {
     /// The secret that `text` writes.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Secret {
 
 /// The way to the operator's address.
 pub struct Webhook {
-    settings: Settings,
+    settings: WebhookSettings,
     http: Client,
 }
 
@@ -90,7 +90,7 @@ impl Webhook {
     ///
     /// # Errors
     /// The system gives no trusted certificates.
-    pub fn new(settings: Settings) -> reqwest::Result<Self> {
+    pub fn new(settings: WebhookSettings) -> reqwest::Result<Self> {
         let http = tegata_system::http::client_for(&settings.url).timeout(PATIENCE).build()?;
         Ok(Self { settings, http })
     }
@@ -156,16 +156,16 @@ mod tests {
     #[test]
     fn a_secret_is_long_enough_and_marked_as_one() {
         let good = format!("whsec_{}", STANDARD.encode([7; 32]));
-        assert!(Secret::parse(&good).is_ok());
+        assert!(WebhookSecret::parse(&good).is_ok());
         for bad in ["", "whsec_", "whsec_AAAA", &good[6..], "whsec_not base64!"] {
-            assert!(Secret::parse(bad).is_err(), "{bad}");
+            assert!(WebhookSecret::parse(bad).is_err(), "{bad}");
         }
     }
 
     /// The example of the Standard Webhooks specification's libraries.
     #[test]
     fn a_signature_is_the_specifications() {
-        let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let secret = WebhookSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signed =
             secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");

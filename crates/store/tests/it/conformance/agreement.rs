@@ -13,17 +13,17 @@ use proptest::{
 use std::collections::BTreeMap;
 use tegata_policy::{
     channel::GroupSettings,
-    law::{Law, WhenFull},
+    rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{ChannelPatch, Ending, Error, SigningKeyChange, TokenState};
+use tegata_store::{ChannelPatch, Error, RevocationTarget, SigningKeyChange, TokenState};
 use tegata_token::{
     claims::Claims,
-    decide::{Refused, judge},
     id::{AssertionKeyId, Group, Serial, TokenId},
     key::KeyState,
     kind::Kind,
     time::{DAY, UnixTime},
+    verify::{Invalid, verify_claims},
     view::{ChannelState, Scope},
 };
 
@@ -131,10 +131,10 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act)>> {
     ];
     let states = [ChannelState::Active, ChannelState::Active, ChannelState::Suspended];
     let when_full =
-        || prop::option::of(prop::sample::select(vec![WhenFull::Refuse, WhenFull::EndOldest]));
+        || prop::option::of(prop::sample::select(vec![WhenFull::Deny, WhenFull::EvictOldest]));
     let patch = prop_oneof![
-        prop::sample::select(vec![Law::Current, Law::Legacy2020])
-            .prop_map(|law| ChannelPatch { law: Some(law), ..ChannelPatch::default() }),
+        prop::sample::select(vec![TokenRules::Current, TokenRules::Legacy2020])
+            .prop_map(|rules| ChannelPatch { rules: Some(rules), ..ChannelPatch::default() }),
         prop::sample::select(states.to_vec())
             .prop_map(|state| ChannelPatch { state: Some(state), ..ChannelPatch::default() }),
         (1..12usize, when_full()).prop_map(|(cap, group_when_full)| ChannelPatch {
@@ -316,7 +316,7 @@ impl History {
                 let mut ask = Ask::new(Kind::Stateless).at(now);
                 ask.group = group_of(group);
                 ask.by_assertion = by_key;
-                let Ok(grant) = self.world.judge(&shop, &ask).await else {
+                let Ok(grant) = self.world.authorize(&shop, &ask).await else {
                     return self.saw("refused");
                 };
                 let new = !grant.knows_its_group(now);
@@ -426,12 +426,12 @@ impl History {
         let left: Vec<_> =
             rows(self).await.into_iter().map(|(shop, row)| (shop, row.serial)).collect();
         let keys = self.world.state().await.unwrap().signing_keys;
-        let removed = |id| keys.iter().any(|key| key.id == id && key.state == KeyState::Removed);
+        let removed = |id| keys.iter().any(|key| key.id == id && key.state == KeyState::Revoked);
         let of = |it: &Claims| (it.channel, it.serial);
         let mut gone = Vec::new();
         for (shop, row) in found {
             let name = (shop, row.serial);
-            let is_over = row.ended.map_or(row.expires_at, |(_, at)| at) < before;
+            let is_over = row.revocation.map_or(row.expires_at, |(_, at)| at) < before;
             let stays = left.contains(&name);
             // What ended with its key only is not marked; it goes once it expires.
             let with_key = self.stored.iter().any(|it| of(it) == name && removed(it.key));
@@ -460,7 +460,7 @@ impl History {
                 self.stored.push(issued.claims);
                 return true;
             }
-            Err(Error::Refused(_)) => self.saw("refused"),
+            Err(Error::Denied(_)) => self.saw("refused"),
             Err(other) => panic!("{other:?}"),
         }
         false
@@ -473,7 +473,7 @@ impl History {
         let shop = &self.shops[at];
         let channel = self.world.snapshot(shop).await;
         let living = |of: Kind| self.world.living(shop, of, self.now);
-        let pool = channel.law.pool(kind).unwrap();
+        let pool = channel.rules.pool(kind).unwrap();
         let mut counted = 0;
         for &kind in pool.kinds {
             counted += living(kind).await.len();
@@ -504,7 +504,7 @@ impl History {
                     0 => Serial(1),
                     many => own[usize::from(n) % many].serial,
                 };
-                (Ending::Stored { serial }, None)
+                (RevocationTarget::Stored { serial }, None)
             }
             Which::Stateless(n) => {
                 let own = |it: &&mut (Claims, bool)| it.0.channel == shop.id;
@@ -513,18 +513,18 @@ impl History {
                 let (claims, dead) = &mut *own[usize::from(n) % many];
                 *dead |= !dry && !self.deleted[at];
                 let (id, expires_at) = (claims.id, claims.expires_at);
-                (Ending::Stateless { id, expires_at }, None)
+                (RevocationTarget::Stateless { id, expires_at }, None)
             }
             Which::Group(n) => {
                 let Some(group) = group_of(n) else { return };
-                (Ending::Group(group.clone()), Some(Scope::Group { group }))
+                (RevocationTarget::Group(group.clone()), Some(Scope::Group { group }))
             }
-            Which::Kind(kind) => (Ending::Kind(kind), Some(Scope::Kind { kind })),
+            Which::Kind(kind) => (RevocationTarget::Kind(kind), Some(Scope::Kind { kind })),
             Which::Key(n) => {
                 let key = self.second[at].filter(|_| n == 1).unwrap_or(shop.kid);
-                (Ending::AssertionKey(key), Some(Scope::AssertionKey { key }))
+                (RevocationTarget::AssertionKey(key), Some(Scope::AssertionKey { key }))
             }
-            Which::All => (Ending::All, Some(Scope::Channel)),
+            Which::All => (RevocationTarget::All, Some(Scope::Channel)),
         };
         let id = shop.id;
         let counted = self.world.end(id, ending.clone(), true, by(self.now)).await;
@@ -547,9 +547,9 @@ impl History {
             assert_eq!(counted.is_err(), self.deleted[at]);
             return;
         }
-        let ended = self.world.end(id, ending, false, by(self.now)).await.unwrap();
-        assert_eq!(ended.tokens, counted.unwrap().tokens, "a dry run counts the same");
-        if ended.tokens > 0 {
+        let revoked = self.world.end(id, ending, false, by(self.now)).await.unwrap();
+        assert_eq!(revoked.tokens, counted.unwrap().tokens, "a dry run counts the same");
+        if revoked.tokens > 0 {
             self.saw("ended");
         }
         if let Some(scope) = scope {
@@ -578,7 +578,7 @@ impl History {
         agree::everything(&self.world, &self.stored, self.now).await;
         let state = self.world.state().await.unwrap();
         for claims in &self.swept {
-            let said = judge(claims, self.now, &state.view);
+            let said = verify_claims(claims, self.now, &state.view);
             assert!(said.is_err(), "{said:?} of {claims:?}, whose row is gone");
         }
         let good = |claims: &Claims| {
@@ -588,14 +588,14 @@ impl History {
         let told = self.world.told.heard().view.clone();
         for (claims, dead) in &self.stateless {
             let at = self.shops.iter().position(|shop| shop.id == claims.channel).unwrap();
-            let said = judge(claims, self.now, &state.view);
-            assert_eq!(said, judge(claims, self.now, &told));
+            let said = verify_claims(claims, self.now, &state.view);
+            assert_eq!(said, verify_claims(claims, self.now, &told));
             if claims.expires_at <= self.now {
-                assert_eq!(said, Err(Refused::Expired));
+                assert_eq!(said, Err(Invalid::Expired));
             } else if *dead || self.deleted[at] || !good(claims) {
-                assert!(matches!(said, Err(Refused::Ended(_))), "{said:?} of {claims:?}");
+                assert!(matches!(said, Err(Invalid::Revoked(_))), "{said:?} of {claims:?}");
             } else {
-                let fine = matches!(said, Err(Refused::Suspended)) || said == Ok(claims.expires_at);
+                let fine = matches!(said, Err(Invalid::Suspended)) || said == Ok(claims.expires_at);
                 assert!(fine, "{said:?} of {claims:?}");
             }
         }
@@ -603,15 +603,17 @@ impl History {
         let behind = self.now.plus(-DAY / 2);
         for shop in &self.shops {
             for row in self.world.rows(shop, self.now).await {
-                if let Some((how, _)) = row.ended {
+                if let Some((how, _)) = row.revocation {
                     let name = ["revoked", "evicted", "reissued"][how as usize];
                     self.seen.insert(name, 1);
                 }
-                let Some((_, ended)) = row.ended.filter(|(_, at)| *at <= behind) else { continue };
+                let Some((_, revoked)) = row.revocation.filter(|(_, at)| *at <= behind) else {
+                    continue;
+                };
                 let claims =
                     self.stored.iter().find(|it| it.channel == shop.id && it.serial == row.serial);
-                let said = judge(claims.unwrap(), behind, &state.view);
-                assert!(said.is_err(), "{said:?} of {row:?}, ended at {ended:?}");
+                let said = verify_claims(claims.unwrap(), behind, &state.view);
+                assert!(said.is_err(), "{said:?} of {row:?}, ended at {revoked:?}");
             }
         }
     }

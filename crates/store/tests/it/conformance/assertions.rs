@@ -1,8 +1,8 @@
 //! Channels that take each assertion once.
 
-use crate::world::{Ask, NOW, Shop, World, refusal};
+use crate::world::{Ask, NOW, Shop, World, denied};
 use std::sync::Arc;
-use tegata_policy::{law::WhenFull, refusal::Refusal};
+use tegata_policy::{denied::Denied, rules::WhenFull};
 use tegata_store::ChannelPatch;
 use tegata_token::{kind::Kind, time::DAY};
 
@@ -17,13 +17,13 @@ pub async fn a_channel_that_takes_assertions_once_takes_each_once(world: World) 
     let shop = strict(&world).await;
     let ask = |jti| Ask::new(Kind::V21).jti(jti);
     world.get(&shop, ask("a")).await;
-    assert_eq!(refusal(world.ask(&shop, ask("a")).await), Refusal::AssertionUsed);
+    assert_eq!(denied(world.ask(&shop, ask("a")).await), Denied::AssertionUsed);
     world.get(&shop, ask("b")).await;
     let stateless = |jti| Ask::new(Kind::Stateless).jti(jti);
     let grant = world.grant(&shop, &stateless("c")).await;
     world.take_assertion(grant.clone(), NOW).await.unwrap();
     let again = world.take_assertion(grant, NOW).await;
-    assert_eq!(refusal(again), Refusal::AssertionUsed);
+    assert_eq!(denied(again), Denied::AssertionUsed);
     // A channel that takes them more than once does.
     let loose = world.shop().await;
     world.get(&loose, ask("a")).await;
@@ -52,7 +52,7 @@ pub async fn one_assertion_at_once_yields_exactly_one_token(world: World) {
             tasks.join_all().await.into_iter().partition(Result::is_ok);
         assert_eq!((won.len(), lost.len()), (1, 15));
         for lost in lost {
-            assert_eq!(refusal(lost), Refusal::AssertionUsed);
+            assert_eq!(denied(lost), Denied::AssertionUsed);
         }
     }
 }
@@ -61,25 +61,25 @@ pub async fn an_assertion_is_one_whether_for_a_stored_or_a_stateless_token(world
     let shop = strict(&world).await;
     world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
-    assert_eq!(refusal(world.take_assertion(grant, NOW).await), Refusal::AssertionUsed);
+    assert_eq!(denied(world.take_assertion(grant, NOW).await), Denied::AssertionUsed);
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("b")).await;
     world.take_assertion(grant, NOW).await.unwrap();
     let used = world.ask(&shop, Ask::new(Kind::V21).jti("b")).await;
-    assert_eq!(refusal(used), Refusal::AssertionUsed);
+    assert_eq!(denied(used), Denied::AssertionUsed);
 }
 
 pub async fn a_refused_issue_does_not_use_the_assertion_up(world: World) {
     let shop = strict(&world).await;
     let patch = ChannelPatch {
         group_cap: Some(1),
-        group_when_full: Some(WhenFull::Refuse),
+        group_when_full: Some(WhenFull::Deny),
         ..ChannelPatch::default()
     };
     world.patch(&shop, patch).await;
     let ask = |jti| Ask::new(Kind::V21).jti(jti).group("a");
     let first = world.get(&shop, ask("a")).await;
-    assert_eq!(refusal(world.ask(&shop, ask("b")).await), Refusal::GroupFull(Kind::V21));
-    world.revoke(&shop, tegata_store::Ending::Stored { serial: first }, NOW).await;
+    assert_eq!(denied(world.ask(&shop, ask("b")).await), Denied::GroupFull(Kind::V21));
+    world.revoke(&shop, tegata_store::RevocationTarget::Stored { serial: first }, NOW).await;
     world.get(&shop, ask("b")).await;
     // A retry under its key is answered with the same token, not refused.
     let retried = |world: World| async move {
@@ -96,8 +96,8 @@ pub async fn assertions_are_told_apart_by_channel(world: World) {
     world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
     world.get(&other, Ask::new(Kind::V21).jti("a")).await;
     assert_eq!(
-        refusal(world.ask(&other, Ask::new(Kind::V21).jti("a")).await),
-        Refusal::AssertionUsed
+        denied(world.ask(&other, Ask::new(Kind::V21).jti("a")).await),
+        Denied::AssertionUsed
     );
 }
 
@@ -113,7 +113,7 @@ pub async fn what_was_taken_once_is_kept_until_a_day_after_it_expired(world: Wor
     // The log is younger than that, or older, and is not what is counted here.
     while world.trim(100, late).await.unwrap() > 0 {}
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
-    assert_eq!(refusal(world.take_assertion(grant, NOW).await), Refusal::AssertionUsed);
+    assert_eq!(denied(world.take_assertion(grant, NOW).await), Denied::AssertionUsed);
     let later = late.plus(1);
     assert_eq!(world.trim(2, later).await.unwrap(), 2);
     assert_eq!(world.trim(2, later).await.unwrap(), 1);

@@ -1,9 +1,9 @@
 //! Who did what: one row for each act of people, in the act's own transaction.
 
-use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
-use tegata_policy::{channel::GroupSettings, law::Law, secret::PlainSecret};
+use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
+use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditRow, By, ChannelPatch, Ending, Event, Page, SigningKeyChange, TokenName,
+    AuditRow, By, ChannelPatch, Event, Page, RevocationTarget, SigningKeyChange, TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
 use tegata_token::{
@@ -53,7 +53,7 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     writes!(world.create_channel(world.new_channel(&secret()), who()), "channel.create");
     writes!(patch(ChannelPatch { name: Some("N".into()), ..none() }), "channel.set");
     assert_eq!(rows(&world).await.last().unwrap().detail["name"], "N");
-    writes!(patch(ChannelPatch { law: Some(Law::Legacy2020), ..none() }), "channel.set");
+    writes!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), "channel.set");
     writes!(
         patch(ChannelPatch { state: Some(ChannelState::Suspended), ..none() }),
         "channel.suspend"
@@ -64,8 +64,11 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     writes!(world.delete_key(id, key, true, who()), "key.delete");
     writes!(world.set_group(id, group("a"), settings().into(), who()), "group.set");
     writes!(world.delete_group(id, group("a"), who()), "group.delete");
-    writes!(world.end(id, Ending::All, false, who()), "token.revoke");
-    writes!(world.end(id, Ending::Stored { serial: Serial(1) }, false, who()), "token.revoke");
+    writes!(world.end(id, RevocationTarget::All, false, who()), "token.revoke");
+    writes!(
+        world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, who()),
+        "token.revoke"
+    );
     let add = SigningKeyChange::Add(signing_key(2));
     writes!(world.change_signing_keys(add, who()), "signing-key.rotate");
     let promote = SigningKeyChange::Promote(signing_key(2).id);
@@ -106,12 +109,15 @@ pub async fn a_refused_act_and_a_dry_run_have_none(world: World) {
         world.get(&shop, Ask::new(Kind::V21)).await;
     }
     let before = rows(&world).await.len();
-    world.end(shop.id, Ending::All, true, by(NOW)).await.unwrap();
-    world.end(shop.id, Ending::Stored { serial: Serial(1) }, true, by(NOW)).await.unwrap();
+    world.end(shop.id, RevocationTarget::All, true, by(NOW)).await.unwrap();
+    world
+        .end(shop.id, RevocationTarget::Stored { serial: Serial(1) }, true, by(NOW))
+        .await
+        .unwrap();
     let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
-    refusal(world.issue(grant, TokenId([1; 16]), NOW, Some(by(NOW))).await);
+    denied(world.issue(grant, TokenId([1; 16]), NOW, Some(by(NOW))).await);
     let nowhere = ChannelId::from_number(1).unwrap();
-    world.end(nowhere, Ending::All, false, by(NOW)).await.unwrap_err();
+    world.end(nowhere, RevocationTarget::All, false, by(NOW)).await.unwrap_err();
     world.register(shop.id, 0, None).await.unwrap_err();
     world.create_provider(world.provider, "P".into(), by(NOW)).await.unwrap_err();
     let promote = SigningKeyChange::Promote(signing_key(9).id);
@@ -122,8 +128,8 @@ pub async fn a_refused_act_and_a_dry_run_have_none(world: World) {
 pub async fn rows_are_listed_newest_first_and_by_channel(world: World) {
     let (shop, other) = (world.shop().await, world.shop().await);
     for n in 0..5 {
-        world.revoke(&shop, Ending::All, NOW.plus(n)).await;
-        world.revoke(&other, Ending::Kind(Kind::V21), NOW.plus(n)).await;
+        world.revoke(&shop, RevocationTarget::All, NOW.plus(n)).await;
+        world.revoke(&other, RevocationTarget::Kind(Kind::V21), NOW.plus(n)).await;
     }
     let of_shop = world.audit(Some(shop.id), ALL).await.unwrap();
     assert_eq!(of_shop.len(), 7);
@@ -147,16 +153,16 @@ pub async fn a_row_names_a_place_in_the_log_only_if_the_act_wrote_there(world: W
     let last = || async { rows(&world).await.pop().unwrap().position };
     let head = || async { Some(world.state().await.unwrap().view.position()) };
     assert_eq!(last().await, head().await, "a new key is logged for replicas");
-    let ending = Ending::Stored { serial };
-    let ended = world.revoke(&shop, ending.clone(), NOW).await;
-    assert_eq!(last().await, Some(ended.position));
+    let ending = RevocationTarget::Stored { serial };
+    let revoked = world.revoke(&shop, ending.clone(), NOW).await;
+    assert_eq!(last().await, Some(revoked.position));
     let detail = rows(&world).await.pop().unwrap().detail;
     let named = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
     assert_eq!(detail["token_id"], named.id.to_string(), "people know it by its id");
     world.revoke(&shop, ending, NOW).await;
     assert_eq!(last().await, None, "it was done before");
-    let law = ChannelPatch { law: Some(Law::Legacy2020), ..ChannelPatch::default() };
-    world.patch(&shop, law).await;
+    let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };
+    world.patch(&shop, rules).await;
     assert_eq!(last().await, head().await, "and so are other rules");
     let state = Some(ChannelState::Suspended);
     world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;

@@ -1,14 +1,14 @@
 //! Providers, channels, their settings, keys and groups.
 
-use crate::world::{ALL, Ask, NOW, World, by, group, refusal, signing_key};
+use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
     channel::{GroupRule, GroupSettings},
-    law::{Law, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{Change, ChannelPatch, Ending, Error, LimitsPatch, Page, TokenState};
+use tegata_store::{Change, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, TokenState};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
     kind::Kind,
@@ -92,7 +92,10 @@ pub async fn what_it_refers_to_must_be_there(world: World) {
     not_found("channel", world.change_channel(nowhere, patch, by(NOW)).await.unwrap_err());
     let replaced = world.replace_secret(nowhere, secret.hash(), 0, false, by(NOW)).await;
     not_found("channel", replaced.unwrap_err());
-    not_found("channel", world.end(nowhere, Ending::All, false, by(NOW)).await.unwrap_err());
+    not_found(
+        "channel",
+        world.end(nowhere, RevocationTarget::All, false, by(NOW)).await.unwrap_err(),
+    );
     not_found("channel", world.groups(nowhere, NOW).await.unwrap_err());
     not_found("channel", world.register(nowhere, 0, None).await.unwrap_err());
     let shop = world.shop().await;
@@ -100,8 +103,8 @@ pub async fn what_it_refers_to_must_be_there(world: World) {
     let again = world.delete_key(shop.id, shop.kid, false, by(NOW)).await;
     not_found("assertion key", again.unwrap_err());
     // Ending what is not there changes nothing, and is no error.
-    let ended = world.revoke(&shop, Ending::Stored { serial: Serial(9) }, NOW).await;
-    assert_eq!(ended.tokens, 0);
+    let revoked = world.revoke(&shop, RevocationTarget::Stored { serial: Serial(9) }, NOW).await;
+    assert_eq!(revoked.tokens, 0);
 }
 
 pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothing_else(
@@ -123,18 +126,18 @@ pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothin
     after!(patch(ChannelPatch { name: Some("Other".into()), ..none() }), moves: false);
     assert_eq!(world.snapshot(&shop).await.name, "Other");
     after!(patch(none()), moves: false);
-    let limits = LimitsPatch { storm_issues: Some(Some(7)), ..LimitsPatch::default() };
+    let limits = LimitsPatch { surge_limit: Some(Some(7)), ..LimitsPatch::default() };
     after!(patch(ChannelPatch { limits, ..none() }), moves: false);
     after!(world.ask(&shop, Ask::new(Kind::ShortLived)), moves: false);
-    after!(world.end(shop.id, Ending::All, false, by(NOW)), moves: false);
+    after!(world.end(shop.id, RevocationTarget::All, false, by(NOW)), moves: false);
     after!(world.stamp_used(vec![(shop.id, Serial(1), NOW)]), moves: false);
     let other = world.shop().await;
     after!(world.delete_key(other.id, other.kid, false, by(NOW)), moves: false);
 
-    after!(patch(ChannelPatch { law: Some(Law::Legacy2020), ..none() }), moves: true);
+    after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), moves: true);
     after!(patch(ChannelPatch { group_cap: Some(3), ..none() }), moves: true);
     after!(
-        patch(ChannelPatch { group_when_full: Some(WhenFull::Refuse), ..none() }),
+        patch(ChannelPatch { group_when_full: Some(WhenFull::Deny), ..none() }),
         moves: true
     );
     after!(patch(ChannelPatch { own_audience_only: Some(true), ..none() }), moves: true);
@@ -174,8 +177,8 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
     let none = ChannelPatch::default;
     let patch = |patch: ChannelPatch| world.change_channel(id, patch, by(NOW));
     after!(patch(ChannelPatch { name: Some("Other".into()), ..none() }), told: [id]);
-    after!(patch(ChannelPatch { law: Some(Law::Legacy2020), ..none() }), told: [id]);
-    after!(patch(ChannelPatch { law: Some(Law::Current), ..none() }), told: [id]);
+    after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), told: [id]);
+    after!(patch(ChannelPatch { rules: Some(TokenRules::Current), ..none() }), told: [id]);
     let secret = PlainSecret::from_random([2; 16]).hash();
     after!(world.replace_secret(id, secret, 60, false, by(NOW)), told: [id]);
     after!(world.register(id, 1, Some(group("a"))), told: [id]);
@@ -183,14 +186,14 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
     after!(world.delete_group(id, group("a"), by(NOW)), told: [id]);
     after!(world.delete_key(id, shop.kid, false, by(NOW)), told: [id]);
     // Stateless tokens carry the place of the last bulk ending.
-    after!(world.end(id, Ending::Kind(Kind::Stateless), false, by(NOW)), told: [id]);
+    after!(world.end(id, RevocationTarget::Kind(Kind::Stateless), false, by(NOW)), told: [id]);
     let nothing: [ChannelId; 0] = [];
     let commits = || world.told.heard().commits.len();
     let before = commits();
-    world.end(id, Ending::All, true, by(NOW)).await.unwrap();
+    world.end(id, RevocationTarget::All, true, by(NOW)).await.unwrap();
     assert_eq!(commits(), before, "a dry run commits nothing");
     after!(world.ask(&shop, Ask::new(Kind::LongLived)), told: nothing);
-    after!(world.end(id, Ending::Stored { serial: Serial(1) }, false, by(NOW)), told: nothing);
+    after!(world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), told: nothing);
 }
 
 pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: World) {
@@ -216,10 +219,10 @@ pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: W
 
     // Full: nobody new, by whichever way; those who are there go on.
     let refused = world.ask(&shop, Ask::new(Kind::ShortLived).group("new")).await;
-    assert_eq!(refusal(refused), Refusal::TooManyGroups);
-    assert_eq!(refusal(set("new".into(), settings()).await), Refusal::TooManyGroups);
+    assert_eq!(denied(refused), Denied::TooManyGroups);
+    assert_eq!(denied(set("new".into(), settings()).await), Denied::TooManyGroups);
     let registered = world.register(shop.id, 2, Some(group("new"))).await;
-    assert_eq!(refusal(registered), Refusal::TooManyGroups);
+    assert_eq!(denied(registered), Denied::TooManyGroups);
     world.get(&shop, Ask::new(Kind::ShortLived).group("g7")).await;
     world.get(&shop, Ask::new(Kind::ShortLived).group("by-token")).await;
     world.get(&shop, Ask::new(Kind::ShortLived)).await;
@@ -228,8 +231,8 @@ pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: W
     set("g0".into(), GroupSettings::default()).await.unwrap();
     world.get(&shop, Ask::new(Kind::ShortLived).group("new")).await;
     let full = world.ask(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
-    assert_eq!(refusal(full), Refusal::TooManyGroups);
-    world.revoke(&shop, Ending::Group(group("new")), NOW).await;
+    assert_eq!(denied(full), Denied::TooManyGroups);
+    world.revoke(&shop, RevocationTarget::Group(group("new")), NOW).await;
     world.delete_group(shop.id, group("by-key"), by(NOW)).await.unwrap();
     world.get(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
     world.get(&shop, Ask::new(Kind::ShortLived).group("newest")).await;
@@ -286,7 +289,7 @@ pub async fn settings_survive_reopening(mut world: World) {
     let second = world.register(shop.id, 1, Some(group("a"))).await.unwrap();
     let settings = GroupSettings {
         cap: Some(7),
-        when_full: Some(WhenFull::Refuse),
+        when_full: Some(WhenFull::Deny),
         contact: Some("team@example".into()),
     };
     world.set_group(shop.id, group("b"), settings.clone().into(), by(NOW)).await.unwrap();
@@ -299,33 +302,33 @@ pub async fn settings_survive_reopening(mut world: World) {
             &shop,
             ChannelPatch {
                 name: Some("Other".into()),
-                law: Some(Law::Legacy2020),
+                rules: Some(TokenRules::Legacy2020),
                 state: Some(ChannelState::Suspended),
                 group_cap: Some(9),
-                group_when_full: Some(WhenFull::Refuse),
+                group_when_full: Some(WhenFull::Deny),
                 own_audience_only: Some(true),
                 single_use_assertions: Some(true),
                 limits: LimitsPatch {
                     issue_rate: Some(NonZeroU32::new(11)),
-                    storm_issues: Some(Some(0)),
+                    surge_limit: Some(Some(0)),
                     ..LimitsPatch::default()
                 },
             },
         )
         .await;
-    world.end(shop.id, Ending::All, false, by(at)).await.unwrap();
+    world.end(shop.id, RevocationTarget::All, false, by(at)).await.unwrap();
     let before = format!("{:?}", world.snapshot(&shop).await);
 
     world.reopen().await;
 
     let channel = world.snapshot(&shop).await;
     assert_eq!(format!("{channel:?}"), before);
-    assert_eq!((channel.name.as_str(), channel.law), ("Other", Law::Legacy2020));
+    assert_eq!((channel.name.as_str(), channel.rules), ("Other", TokenRules::Legacy2020));
     assert_eq!(channel.state, ChannelState::Suspended);
-    assert_eq!(channel.group_rule, GroupRule { cap: 9, when_full: WhenFull::Refuse });
+    assert_eq!(channel.group_rule, GroupRule { cap: 9, when_full: WhenFull::Deny });
     assert!(channel.own_audience_only && channel.single_use_assertions);
     assert_eq!(
-        (channel.limits.issue_rate, channel.limits.storm_issues),
+        (channel.limits.issue_rate, channel.limits.surge_limit),
         (NonZeroU32::new(11), Some(0))
     );
     assert_eq!(channel.groups[&group("b")], settings);
@@ -338,7 +341,7 @@ pub async fn settings_survive_reopening(mut world: World) {
     let state = world.state().await.unwrap();
     assert_eq!(state.written_at, at);
     assert_eq!(state.signing_keys[0].id, signing_key(1).id);
-    assert_eq!(state.signing_keys[0].sealed.0, [1]);
+    assert_eq!(state.signing_keys[0].wrapped.0, [1]);
 }
 
 pub async fn development_and_production_stores_refuse_one_another(mut world: World) {
@@ -375,7 +378,7 @@ pub async fn uses_are_noted_and_never_taken_back(world: World) {
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
     // Of a token that leaked people ask just this: uses gather before they are noted.
-    world.revoke(&shop, Ending::Stored { serial: b }, NOW).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
     world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
     // A use is no act of the law: it moves no time on.

@@ -1,19 +1,19 @@
 //! What a grant is worth when its channel changed between the judgement and the
 //! issue: it is judged again, inside the transaction.
 
-use crate::world::{Ask, NOW, World, by, group, refusal};
+use crate::world::{Ask, NOW, World, by, denied, group};
 use tegata_policy::{
     channel::GroupSettings,
-    law::{Law, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{ChannelPatch, Ending};
+use tegata_store::{ChannelPatch, RevocationTarget};
 use tegata_token::{
-    decide::{Refused, judge},
     id::{SigningKeyId, TokenId},
     kind::Kind,
-    view::{ChannelState, How},
+    verify::{Invalid, verify_claims},
+    view::{ChannelState, RevokedBy},
 };
 
 pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
@@ -21,7 +21,7 @@ pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
     let grant = world.grant(&shop, &Ask::new(Kind::ShortLived)).await;
     let secret = PlainSecret::from_random([2; 16]).hash();
     world.replace_secret(shop.id, secret, 0, false, by(NOW)).await.unwrap();
-    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::WrongSecret);
+    assert_eq!(denied(world.take(grant, NOW).await), Denied::WrongSecret);
 }
 
 pub async fn a_grant_by_a_secret_that_is_kept_for_a_while_is_used(world: World) {
@@ -31,14 +31,14 @@ pub async fn a_grant_by_a_secret_that_is_kept_for_a_while_is_used(world: World) 
     let secret = PlainSecret::from_random([2; 16]).hash();
     world.replace_secret(shop.id, secret, 60, false, by(NOW)).await.unwrap();
     world.take(one, NOW.plus(59)).await.unwrap();
-    assert_eq!(refusal(world.take(two, NOW.plus(60)).await), Refusal::WrongSecret);
+    assert_eq!(denied(world.take(two, NOW.plus(60)).await), Denied::WrongSecret);
 }
 
 pub async fn a_grant_by_a_key_that_was_deleted_is_refused(world: World) {
     let shop = world.shop().await;
     let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
     world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
-    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::UnknownAssertionKey);
+    assert_eq!(denied(world.take(grant, NOW).await), Denied::UnknownAssertionKey);
 }
 
 pub async fn a_grant_of_a_channel_that_was_suspended_is_refused_until_it_is_resumed(world: World) {
@@ -48,7 +48,7 @@ pub async fn a_grant_of_a_channel_that_was_suspended_is_refused_until_it_is_resu
         let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
         let state = |state| ChannelPatch { state: Some(state), ..ChannelPatch::default() };
         world.patch(&shop, state(ChannelState::Suspended)).await;
-        assert_eq!(refusal(world.take(one, NOW).await), Refusal::Suspended);
+        assert_eq!(denied(world.take(one, NOW).await), Denied::Suspended);
         world.patch(&shop, state(ChannelState::Active)).await;
         world.take(two, NOW).await.unwrap();
     }
@@ -63,8 +63,8 @@ pub async fn a_grant_of_a_channel_that_was_deleted_is_refused(world: World) {
     let state = Some(ChannelState::Deleted);
     world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;
     for grant in grants {
-        let why = refusal(world.take(grant, NOW).await);
-        assert!(matches!(why, Refusal::UnknownChannel | Refusal::UnknownAssertionKey), "{why:?}");
+        let why = denied(world.take(grant, NOW).await);
+        assert!(matches!(why, Denied::UnknownChannel | Denied::UnknownAssertionKey), "{why:?}");
     }
     assert!(world.rows(&shop, NOW).await.is_empty());
 }
@@ -73,9 +73,9 @@ pub async fn a_grant_whose_delay_a_tighter_law_forbids_is_refused(world: World) 
     let shop = world.shop().await;
     let first = world.get(&shop, Ask::new(Kind::LongLived)).await;
     let grant = world.grant(&shop, &Ask::new(Kind::LongLived).delay(60)).await;
-    let law = Some(Law::Legacy2020);
-    world.patch(&shop, ChannelPatch { law, ..ChannelPatch::default() }).await;
-    assert_eq!(refusal(world.take(grant, NOW).await), Refusal::DelayUnderLegacyLaw);
+    let rules = Some(TokenRules::Legacy2020);
+    world.patch(&shop, ChannelPatch { rules, ..ChannelPatch::default() }).await;
+    assert_eq!(denied(world.take(grant, NOW).await), Denied::DelayUnderLegacyRules);
     assert_eq!(world.living(&shop, Kind::LongLived, NOW).await, [first.0]);
 }
 
@@ -85,13 +85,10 @@ pub async fn a_grant_is_counted_by_the_caps_of_the_moment_of_issue(world: World)
     let first = world.get(&shop, ask.clone()).await;
     let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
 
-    let refuse = GroupSettings {
-        cap: Some(1),
-        when_full: Some(WhenFull::Refuse),
-        ..GroupSettings::default()
-    };
+    let refuse =
+        GroupSettings { cap: Some(1), when_full: Some(WhenFull::Deny), ..GroupSettings::default() };
     world.set_group(shop.id, group("a"), refuse.into(), by(NOW)).await.unwrap();
-    assert_eq!(refusal(world.take(one, NOW).await), Refusal::GroupFull(Kind::ShortLived));
+    assert_eq!(denied(world.take(one, NOW).await), Denied::GroupFull(Kind::ShortLived));
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [first.0]);
 
     let end_oldest = GroupSettings { cap: Some(1), ..GroupSettings::default() };
@@ -111,25 +108,25 @@ pub async fn a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_i
     world.take_assertion(fresh, NOW).await.unwrap();
     world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
     let taken = world.take_assertion(stale, NOW).await;
-    assert_eq!(refusal(taken), Refusal::UnknownAssertionKey);
+    assert_eq!(denied(taken), Denied::UnknownAssertionKey);
 }
 
 pub async fn a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it(world: World) {
     let shop = world.shop().await;
     let key: SigningKeyId = crate::world::signing_key(1).id;
-    let claims = |grant: &tegata_policy::judge::Grant| {
+    let claims = |grant: &tegata_policy::authorize::Grant| {
         grant.stateless_claims(TokenId([world.fresh() as u8; 16]), key, NOW)
     };
     let before = world.grant(&shop, &Ask::new(Kind::Stateless)).await;
     let token = claims(&before);
-    world.revoke(&shop, Ending::Kind(Kind::Stateless), NOW).await;
+    world.revoke(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
     let after = claims(&world.grant(&shop, &Ask::new(Kind::Stateless)).await);
     let late = claims(&before);
 
     let view = world.state().await.unwrap().view;
-    assert_eq!(judge(&token, NOW, &view), Err(Refused::Ended(How::Floor)));
-    assert_eq!(judge(&late, NOW, &view), Err(Refused::Ended(How::Floor)));
-    assert_eq!(judge(&after, NOW, &view), Ok(after.expires_at));
+    assert_eq!(verify_claims(&token, NOW, &view), Err(Invalid::Revoked(RevokedBy::Cutoff)));
+    assert_eq!(verify_claims(&late, NOW, &view), Err(Invalid::Revoked(RevokedBy::Cutoff)));
+    assert_eq!(verify_claims(&after, NOW, &view), Ok(after.expires_at));
 }
 
 pub async fn a_refused_grant_leaves_no_trace(world: World) {
@@ -140,7 +137,7 @@ pub async fn a_refused_grant_leaves_no_trace(world: World) {
     world.patch(&shop, ChannelPatch { state, ..ChannelPatch::default() }).await;
     let before = world.state().await.unwrap();
     let late = NOW.plus(1000);
-    assert_eq!(refusal(world.take(grant, late).await), Refusal::Suspended);
+    assert_eq!(denied(world.take(grant, late).await), Denied::Suspended);
     let after = world.state().await.unwrap();
     assert_eq!(after.view.position(), before.view.position());
     assert_eq!(after.written_at, NOW, "a refused act writes no time");

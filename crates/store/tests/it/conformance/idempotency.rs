@@ -1,9 +1,9 @@
 //! The same request once more, under its `Idempotency-Key`.
 
-use crate::world::{Ask, NOW, World, by, group, refusal, signing_key};
+use crate::world::{Ask, NOW, World, by, denied, group, signing_key};
 use std::sync::Arc;
-use tegata_policy::{refusal::Refusal, secret::PlainSecret};
-use tegata_store::{ChannelPatch, Ending, SigningKeyChange};
+use tegata_policy::{denied::Denied, secret::PlainSecret};
+use tegata_store::{ChannelPatch, RevocationTarget, SigningKeyChange};
 use tegata_token::{kind::Kind, time::DAY, view::ChannelState};
 
 pub async fn a_retry_gets_the_same_token_again(mut world: World) {
@@ -46,10 +46,10 @@ pub async fn other_parameters_under_the_same_key_are_refused(world: World) {
     let shop = world.shop().await;
     let life = |life| Ask::new(Kind::V21).key("k").life(life);
     world.get(&shop, life(1000)).await;
-    assert_eq!(refusal(world.ask(&shop, life(999)).await), Refusal::IdempotencyMismatch);
+    assert_eq!(denied(world.ask(&shop, life(999)).await), Denied::IdempotencyMismatch);
     let delay = |delay| Ask::new(Kind::LongLived).key("k").delay(delay);
     world.get(&shop, delay(5)).await;
-    assert_eq!(refusal(world.ask(&shop, delay(6)).await), Refusal::IdempotencyMismatch);
+    assert_eq!(denied(world.ask(&shop, delay(6)).await), Denied::IdempotencyMismatch);
     assert_eq!(world.rows(&shop, NOW).await.len(), 2);
     assert!(world.ask(&shop, life(1000)).await.unwrap().again);
 }
@@ -57,30 +57,30 @@ pub async fn other_parameters_under_the_same_key_are_refused(world: World) {
 pub async fn a_retry_is_refused_once_the_token_ended_expired_or_lost_its_key(world: World) {
     let shop = world.shop().await;
     let ask = |key| Ask::new(Kind::V21).key(key).life(1000);
-    let ended = Refusal::IdempotencyEnded;
+    let revoked = Denied::IdempotencyInactive;
 
     let serial = world.get(&shop, ask("revoked")).await;
-    world.revoke(&shop, Ending::Stored { serial }, NOW).await;
-    assert_eq!(refusal(world.ask(&shop, ask("revoked")).await), ended);
+    world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
+    assert_eq!(denied(world.ask(&shop, ask("revoked")).await), revoked);
 
     world.get(&shop, ask("expired")).await;
     let late = NOW.plus(1000);
     assert!(world.ask(&shop, ask("expired").at(NOW.plus(999))).await.unwrap().again);
-    assert_eq!(refusal(world.ask(&shop, ask("expired").at(late)).await), ended);
+    assert_eq!(denied(world.ask(&shop, ask("expired").at(late)).await), revoked);
 
     let long = |key| Ask::new(Kind::LongLived).key(key).delay(60).at(late);
     world.get(&shop, long("first")).await;
     world.get(&shop, long("second")).await;
     assert!(world.ask(&shop, long("first").at(late.plus(59))).await.unwrap().again);
-    assert_eq!(refusal(world.ask(&shop, long("first").at(late.plus(60))).await), ended);
+    assert_eq!(denied(world.ask(&shop, long("first").at(late.plus(60))).await), revoked);
 
     world.get(&shop, ask("key-gone").at(late.plus(60))).await;
     let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
     world.change_signing_keys(remove, by(late.plus(60))).await.unwrap();
-    assert_eq!(refusal(world.ask(&shop, ask("key-gone").at(late.plus(60))).await), ended);
+    assert_eq!(denied(world.ask(&shop, ask("key-gone").at(late.plus(60))).await), revoked);
     // The key stands for that token as long as the row is there.
     let years = late.plus(1000 * DAY);
-    assert_eq!(refusal(world.ask(&shop, ask("revoked").at(years)).await), ended);
+    assert_eq!(denied(world.ask(&shop, ask("revoked").at(years)).await), revoked);
 }
 
 pub async fn the_key_is_scoped_by_channel_kind_group_and_assertion_key(world: World) {
@@ -114,12 +114,12 @@ pub async fn a_retry_is_authenticated_first(world: World) {
     let stale = world.grant(&shop, &ask()).await;
     let secret = PlainSecret::from_random([2; 16]).hash();
     world.replace_secret(shop.id, secret, 0, false, by(NOW)).await.unwrap();
-    assert_eq!(refusal(world.take(stale, NOW).await), Refusal::WrongSecret);
+    assert_eq!(denied(world.take(stale, NOW).await), Denied::WrongSecret);
     let other = world.shop().await;
     let stale = world.grant(&other, &ask()).await;
     let state = Some(ChannelState::Suspended);
     world.patch(&other, ChannelPatch { state, ..ChannelPatch::default() }).await;
-    assert_eq!(refusal(world.take(stale, NOW).await), Refusal::Suspended);
+    assert_eq!(denied(world.take(stale, NOW).await), Denied::Suspended);
 }
 
 pub async fn retries_at_once_yield_one_row(world: World) {

@@ -2,20 +2,20 @@
 
 use crate::{
     agree,
-    world::{ALL, Ask, NOW, Told, World, by, group, refusal, signing_key},
+    world::{ALL, Ask, NOW, Told, World, by, denied, group, signing_key},
 };
 use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
-use tegata_policy::{law::Law, refusal::Refusal};
-use tegata_store::{Change, ChannelPatch, Ending, SigningKeyChange, Store};
+use tegata_policy::{denied::Denied, rules::TokenRules};
+use tegata_store::{Change, ChannelPatch, RevocationTarget, SigningKeyChange, Store};
 use tegata_token::{
-    decide::{Refused, judge},
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
     time::DAY,
-    view::{ChannelChange, ChannelState, How, SingleToken, View},
+    verify::{Invalid, verify_claims},
+    view::{ChannelChange, ChannelState, RevokedBy, RevokedToken, View},
 };
 
 /// Some of each sort of entry.
@@ -25,8 +25,8 @@ async fn some_entries(world: &World) {
         world.get(&shop, Ask::new(Kind::LongLived).delay(5)).await;
         world.get(&shop, Ask::new(Kind::V21).group("a")).await;
     }
-    world.revoke(&shop, Ending::Group(group("a")), NOW).await;
-    let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
+    world.revoke(&shop, RevocationTarget::Group(group("a")), NOW).await;
+    let stateless = RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
     world.revoke(&shop, stateless, NOW).await;
     for state in [ChannelState::Suspended, ChannelState::Active, ChannelState::Deleted] {
         world.patch(&shop, ChannelPatch { state: Some(state), ..Default::default() }).await;
@@ -46,7 +46,7 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
         tasks.spawn(async move {
             let ask = Ask::new(Kind::ShortLived).group(&format!("g{}", n % 7));
             let issued = world.ask(&shop, ask).await.unwrap();
-            let ending = Ending::Stored { serial: issued.claims.serial };
+            let ending = RevocationTarget::Stored { serial: issued.claims.serial };
             if n % 4 == 0 {
                 world.revoke(&shop, ending, NOW).await;
             }
@@ -118,7 +118,7 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
         let mut answer = tokio::spawn(async move {
             match refused {
                 false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
-                true => store.end(nowhere, Ending::All, false, by(NOW)).await.is_err(),
+                true => store.end(nowhere, RevocationTarget::All, false, by(NOW)).await.is_err(),
             }
         });
         enters.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -137,11 +137,11 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
         let (world, shop) = (world.clone(), shop.clone());
         tasks.spawn(async move {
             let claims = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
-            let ending = Ending::Stored { serial: claims.serial };
-            let ended = world.revoke(&shop, ending, NOW).await;
+            let ending = RevocationTarget::Stored { serial: claims.serial };
+            let revoked = world.revoke(&shop, ending, NOW).await;
             let view: View = world.told.heard().view.clone();
-            assert!(view.position() >= ended.position);
-            assert!(matches!(judge(&claims, NOW, &view), Err(Refused::Ended(_))));
+            assert!(view.position() >= revoked.position);
+            assert!(matches!(verify_claims(&claims, NOW, &view), Err(Invalid::Revoked(_))));
         });
     }
     tasks.join_all().await;
@@ -150,7 +150,7 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
 pub async fn an_act_is_done_even_if_nobody_waits_for_its_answer(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-    let gone = world.end(shop.id, Ending::Stored { serial }, false, by(NOW));
+    let gone = world.end(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
     let begun = tokio::select! {
         biased;
         _ = gone => false,
@@ -176,13 +176,13 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
         // Among others in its batch, some of which fail or write nothing.
         tasks.spawn(async move {
             let nowhere = ChannelId::from_number(1).unwrap();
-            let (ended, failed, empty) = tokio::join!(
-                world.end(id, Ending::Stored { serial }, false, by(NOW)),
-                world.end(nowhere, Ending::All, false, by(NOW)),
-                world.end(id, Ending::All, true, by(NOW)),
+            let (revoked, failed, empty) = tokio::join!(
+                world.end(id, RevocationTarget::Stored { serial }, false, by(NOW)),
+                world.end(nowhere, RevocationTarget::All, false, by(NOW)),
+                world.end(id, RevocationTarget::All, true, by(NOW)),
             );
             assert!(failed.is_err() && empty.is_ok());
-            (serial, ended.unwrap().position)
+            (serial, revoked.unwrap().position)
         });
     }
     let mut found = Vec::new();
@@ -192,11 +192,11 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
         let Change::Tokens { channel, change, .. } = entry else { panic!("{entry:?}") };
         assert_eq!(channel, shop.id);
         match change {
-            ChannelChange::Ended { tokens } => {
+            ChannelChange::Revoked { tokens } => {
                 let kind = Kind::V21;
-                assert_eq!(tokens[0].token, SingleToken::Stored { kind, serial });
+                assert_eq!(tokens[0].token, RevokedToken::Stored { kind, serial });
             }
-            ChannelChange::Floor { floors } => assert!(!floors[0].except.contains(&serial)),
+            ChannelChange::Cutoff { cutoffs } => assert!(!cutoffs[0].except.contains(&serial)),
             other => panic!("{other:?}"),
         }
         found.push(position.number);
@@ -215,7 +215,7 @@ pub async fn what_changes_nothing_commits_nothing(world: World) {
         heard.commits.iter().filter(|commit| commit.written_at.is_some()).count()
     };
     let before = written();
-    for ending in [Ending::Stored { serial: token.serial }, Ending::All] {
+    for ending in [RevocationTarget::Stored { serial: token.serial }, RevocationTarget::All] {
         assert_eq!(world.end(shop.id, ending, true, by(at)).await.unwrap().tokens, 1);
     }
     world.is_writable().await.unwrap();
@@ -236,23 +236,23 @@ pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
     let mut tokens = Vec::new();
     for life in [100, 200, 30 * DAY] {
         let token = world.ask(&shop, Ask::new(Kind::V21).life(life)).await.unwrap().claims;
-        world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
         tokens.push(token);
     }
-    let floor = Ending::Kind(Kind::ShortLived);
+    let cutoff = RevocationTarget::Kind(Kind::ShortLived);
     tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
-    world.revoke(&shop, floor, NOW).await;
+    world.revoke(&shop, cutoff, NOW).await;
     for delay in [0, 60] {
         let reissue = Ask::new(Kind::LongLived).delay(delay);
         tokens.push(world.ask(&shop, reissue).await.unwrap().claims);
     }
-    let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
+    let stateless = RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
     world.revoke(&quiet, stateless, NOW).await;
 
     let size = |view: &View| {
         let of = |shop: &crate::world::Shop| {
             view.channel(shop.id)
-                .map_or(0, |it| it.floors.len() + it.singles.len() + it.stateless.len())
+                .map_or(0, |it| it.cutoffs.len() + it.singles.len() + it.stateless.len())
         };
         of(&shop) + of(&quiet)
     };
@@ -280,19 +280,20 @@ pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
         // To a verifier whose clock is half a day behind nothing changes either.
         for token in &tokens {
             let late = at.plus(-DAY / 2);
-            assert_eq!(judge(token, late, &before), judge(token, late, &after));
+            assert_eq!(verify_claims(token, late, &before), verify_claims(token, late, &after));
         }
     }
     let view = world.state().await.unwrap().view;
     assert!(view.channel(quiet.id).is_none(), "of the quiet one nothing is left to say");
     let first_long = &tokens[4];
     let at = NOW.plus(400 * DAY);
-    assert_eq!(judge(first_long, at, &view), Err(Refused::Ended(How::Floor)));
+    assert_eq!(verify_claims(first_long, at, &view), Err(Invalid::Revoked(RevokedBy::Cutoff)));
 
     // At most so many channels at once.
     let shops = [world.shop().await, world.shop().await, world.shop().await];
     for shop in &shops {
-        let stateless = Ending::Stateless { id: TokenId([1; 16]), expires_at: at.plus(900) };
+        let stateless =
+            RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: at.plus(900) };
         world.revoke(shop, stateless, at).await;
     }
     let late = at.plus(900 + DAY);
@@ -312,7 +313,7 @@ pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
     let shop = world.shop().await;
     let head = world.state().await.unwrap().view.position();
     let late = NOW.plus(DAY + 1);
-    world.revoke(&shop, Ending::All, late).await;
+    world.revoke(&shop, RevocationTarget::All, late).await;
     assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
     while world.trim(2, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
@@ -328,8 +329,8 @@ pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
     let before = Position { number: head.number - 1, ..head };
     assert!(world.changes(before, 10).await.unwrap().is_none());
     // And goes on where it was.
-    let ended = world.revoke(&shop, Ending::All, late).await;
-    assert_eq!(ended.position.number, head.number + 2);
+    let revoked = world.revoke(&shop, RevocationTarget::All, late).await;
+    assert_eq!(revoked.position.number, head.number + 2);
 }
 
 pub async fn the_written_time_never_sinks(mut world: World) {
@@ -340,15 +341,15 @@ pub async fn the_written_time_never_sinks(mut world: World) {
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(100))).await;
     assert_eq!(written().await, NOW.plus(100));
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(50))).await;
-    world.revoke(&shop, Ending::All, NOW).await;
+    world.revoke(&shop, RevocationTarget::All, NOW).await;
     world.stamp_used(vec![(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
     world.is_writable().await.unwrap();
     assert_eq!(written().await, NOW.plus(100));
-    let law = ChannelPatch { law: Some(Law::Legacy2020), ..ChannelPatch::default() };
+    let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };
     let delayed = Ask::new(Kind::LongLived).delay(1).at(NOW.plus(900));
     let grant = world.grant(&shop, &delayed).await;
-    world.patch(&shop, law).await;
-    assert_eq!(refusal(world.take(grant, NOW.plus(900)).await), Refusal::DelayUnderLegacyLaw);
+    world.patch(&shop, rules).await;
+    assert_eq!(denied(world.take(grant, NOW.plus(900)).await), Denied::DelayUnderLegacyRules);
     assert_eq!(written().await, NOW.plus(100), "a refusal writes nothing");
     world.reopen().await;
     assert_eq!(world.state().await.unwrap().written_at, NOW.plus(100));

@@ -2,14 +2,14 @@
 //! as a job that a crash does not stop.
 
 use crate::world::{ALL, Ask, NOW, World, by};
-use tegata_store::{Ending, Error, ProviderEnd, TokenFilter, TokenName};
+use tegata_store::{Error, ProviderRevocation, RevocationTarget, TokenFilter, TokenName};
 use tegata_token::{id::Serial, kind::Kind, time::DAY};
 
 /// Sweeps all that is over by `before`, a few rows at a time.
 pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
     let (mut place, mut gone) = (Some(0), 0);
     while let Some(after) = place {
-        let (over, next) = world.ended_before(after, before, 3).await.unwrap();
+        let (over, next) = world.inactive_before(after, before, 3).await.unwrap();
         gone += world.sweep(over, before).await.unwrap();
         place = next;
     }
@@ -24,7 +24,7 @@ pub async fn rows_go_once_their_life_was_over_and_what_the_view_says_stays(mut w
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
     }
     let lives = world.get(&shop, Ask::new(Kind::LongLived)).await;
-    world.revoke(&shop, Ending::Stored { serial: revoked }, NOW.plus(5)).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: revoked }, NOW.plus(5)).await;
     let all = world.tokens(shop.id, TokenFilter::default(), ALL, NOW).await.unwrap().len();
     assert_eq!(sweep(&world, NOW).await, 0, "nothing was over before now");
     let before = world.state().await.unwrap().view;
@@ -62,22 +62,22 @@ pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: Worl
         world.get(&shop, Ask::new(Kind::V21)).await;
         shops.push(shop);
     }
-    let job = world.begin_provider_end(world.provider, by(NOW.plus(1))).await.unwrap();
+    let job = world.begin_provider_revocation(world.provider, by(NOW.plus(1))).await.unwrap();
     let later = world.shop().await;
     let kept = world.get(&later, Ask::new(Kind::V21)).await;
-    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(1)).await.unwrap();
-    assert_eq!((ended.tokens, done), (3, false));
+    let (revoked, done) = world.continue_provider_revocation(job, 3, NOW.plus(1)).await.unwrap();
+    assert_eq!((revoked.tokens, done), (3, false));
     world.reopen().await;
-    let under_way = world.provider_ends().await.unwrap();
+    let under_way = world.provider_revocations().await.unwrap();
     let provider = world.provider;
-    assert_eq!(under_way, [ProviderEnd { job, provider, ended: 3, channels_left: 4 }]);
-    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();
-    assert_eq!((ended.tokens, done), (6, false));
-    let (ended, done) = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await.unwrap();
-    assert_eq!((ended.tokens, done), (7, true));
-    assert_eq!(ended.position, world.state().await.unwrap().view.position());
-    assert!(world.provider_ends().await.unwrap().is_empty());
-    let again = world.go_on_with_provider_end(job, 3, NOW.plus(2)).await;
+    assert_eq!(under_way, [ProviderRevocation { job, provider, revoked: 3, channels_left: 4 }]);
+    let (revoked, done) = world.continue_provider_revocation(job, 3, NOW.plus(2)).await.unwrap();
+    assert_eq!((revoked.tokens, done), (6, false));
+    let (revoked, done) = world.continue_provider_revocation(job, 3, NOW.plus(2)).await.unwrap();
+    assert_eq!((revoked.tokens, done), (7, true));
+    assert_eq!(revoked.position, world.state().await.unwrap().view.position());
+    assert!(world.provider_revocations().await.unwrap().is_empty());
+    let again = world.continue_provider_revocation(job, 3, NOW.plus(2)).await;
     assert!(matches!(again, Err(Error::NotFound(_))));
     for shop in &shops {
         assert!(world.living(shop, Kind::V21, NOW.plus(2)).await.is_empty());
@@ -91,9 +91,9 @@ pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: Worl
 pub async fn a_row_names_the_act_that_ended_it(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-    world.revoke(&shop, Ending::Kind(Kind::V21), NOW).await;
+    world.revoke(&shop, RevocationTarget::Kind(Kind::V21), NOW).await;
     let row = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
-    let event = world.audit_row(row.ended_act.unwrap()).await.unwrap().unwrap();
+    let event = world.audit_row(row.revoked_act.unwrap()).await.unwrap().unwrap();
     assert_eq!((event.act.as_str(), &event.detail["kind"]), ("token.revoke", &"v2.1".into()));
     assert_eq!(event.channel, Some(shop.id));
     let pushed = world.get(&shop, Ask::new(Kind::ShortLived)).await;
@@ -101,6 +101,6 @@ pub async fn a_row_names_the_act_that_ended_it(world: World) {
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
     }
     let row = world.token(shop.id, TokenName::Serial(pushed), NOW).await.unwrap().unwrap();
-    assert_eq!(row.ended_act, None, "no person's act");
-    assert_eq!(row.ended_for, Some(Serial(pushed.0 + 30)));
+    assert_eq!(row.revoked_act, None, "no person's act");
+    assert_eq!(row.replaced_by, Some(Serial(pushed.0 + 30)));
 }

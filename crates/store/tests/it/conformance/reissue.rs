@@ -1,11 +1,11 @@
 //! The long-lived token: one at a time, with or without a delay.
 
 use crate::world::{Ask, NOW, World, by, signing_key};
-use tegata_store::{EndedBy, Ending, SigningKeyChange, TokenState};
+use tegata_store::{RevocationCause, RevocationTarget, SigningKeyChange, TokenState};
 use tegata_token::{
-    decide::judge,
     kind::Kind,
     time::{DAY, UnixTime},
+    verify::verify_claims,
 };
 
 fn reissue(delay: i64, at: UnixTime) -> Ask {
@@ -19,9 +19,9 @@ pub async fn a_reissue_ends_the_current_one_at_once(world: World) {
     let second = world.ask(&shop, reissue(0, NOW.plus(5))).await.unwrap();
     assert_eq!(second.previous_until, None);
     let row = world.row(&shop, first.claims.serial, NOW.plus(5)).await;
-    assert_eq!(row.state, TokenState::Ended);
-    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(5))));
-    assert_eq!(row.ended_for, Some(second.claims.serial));
+    assert_eq!(row.state, TokenState::Revoked);
+    assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(5))));
+    assert_eq!(row.replaced_by, Some(second.claims.serial));
     crate::agree::everything(&world, &[first.claims, second.claims], NOW.plus(5)).await;
 }
 
@@ -35,20 +35,20 @@ pub async fn a_reissue_with_a_delay_lets_the_current_one_live_until_then(world: 
 
     let last = NOW.plus(DAY - 1);
     let row = world.row(&shop, tokens[0].serial, last).await;
-    assert_eq!((row.state, row.ended), (TokenState::Active, None));
+    assert_eq!((row.state, row.revocation), (TokenState::Active, None));
     assert_eq!(row.expires_at, NOW.plus(DAY));
-    assert_eq!(row.ended_for, Some(tokens[1].serial));
+    assert_eq!(row.replaced_by, Some(tokens[1].serial));
     crate::agree::everything(&world, &tokens, last).await;
     let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
-    assert_eq!(row.state, TokenState::Ended);
-    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(DAY))));
+    assert_eq!(row.state, TokenState::Revoked);
+    assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(DAY))));
     crate::agree::everything(&world, &tokens, NOW.plus(DAY)).await;
     assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(DAY)).await, [2]);
     // What ended by itself is not ended once more.
-    let ended = world.revoke(&shop, Ending::All, NOW.plus(DAY)).await;
-    assert_eq!(ended.tokens, 1);
+    let revoked = world.revoke(&shop, RevocationTarget::All, NOW.plus(DAY)).await;
+    assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
-    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(DAY))));
+    assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(DAY))));
 }
 
 pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecessor(world: World) {
@@ -64,9 +64,9 @@ pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecesso
     }
     let at = NOW.plus(30);
     let ends: Vec<_> =
-        world.rows(&shop, at).await.iter().map(|row| (row.ended, row.expires_at)).collect();
-    assert_eq!(ends[0].0, Some((EndedBy::Reissued, NOW.plus(20))));
-    assert_eq!(ends[1].0, Some((EndedBy::Reissued, at)));
+        world.rows(&shop, at).await.iter().map(|row| (row.revocation, row.expires_at)).collect();
+    assert_eq!(ends[0].0, Some((RevocationCause::Reissued, NOW.plus(20))));
+    assert_eq!(ends[1].0, Some((RevocationCause::Reissued, at)));
     assert_eq!(ends[2], (None, at.plus(2000)));
     // With no delay, all go at once.
     let issued = world.ask(&shop, reissue(0, at.plus(5))).await.unwrap();
@@ -80,7 +80,7 @@ pub async fn no_reissue_postpones_an_end_already_set(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(1000, NOW)).await.unwrap().claims;
-    world.revoke(&shop, Ending::Stored { serial: second.serial }, NOW.plus(10)).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: second.serial }, NOW.plus(10)).await;
     // The first is the newest that lives, and gets no second respite.
     let at = NOW.plus(20);
     let third = world.ask(&shop, reissue(5000, at).key("k")).await.unwrap();
@@ -103,10 +103,12 @@ pub async fn a_revoked_successor_does_not_bring_its_predecessor_back(world: Worl
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
-    world.revoke(&shop, Ending::Stored { serial: second.serial }, NOW).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: second.serial }, NOW).await;
     assert!(world.living(&shop, Kind::LongLived, NOW).await.is_empty());
     let view = world.state().await.unwrap().view;
-    assert!(judge(&first, NOW, &view).is_err() && judge(&second, NOW, &view).is_err());
+    assert!(
+        verify_claims(&first, NOW, &view).is_err() && verify_claims(&second, NOW, &view).is_err()
+    );
     crate::agree::everything(&world, &[first, second], NOW).await;
 }
 
@@ -119,8 +121,8 @@ pub async fn an_end_that_came_is_told_by_its_own_time_whatever_ends_the_rest_lat
     let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
     assert_eq!(removed.tokens, 1);
     let row = world.row(&shop, first.serial, at).await;
-    assert_eq!(row.ended, Some((EndedBy::Reissued, NOW.plus(60))));
+    assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(60))));
     let row = world.row(&shop, second.serial, at).await;
-    assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
+    assert_eq!(row.revocation, Some((RevocationCause::Requested, at)));
     crate::agree::everything(&world, &[first, second], at).await;
 }

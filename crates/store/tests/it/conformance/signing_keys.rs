@@ -3,11 +3,11 @@
 use crate::world::{Ask, NOW, World, by, signing_key};
 use tegata_store::{Error, SigningKeyChange};
 use tegata_token::{
-    decide::{Refused, judge},
-    key::KeyState::{self, Active, Coming, Removed, Retired},
+    key::KeyState::{self, Active, Pending, Retired, Revoked},
     kind::Kind,
     time::UnixTime,
-    view::How,
+    verify::{Invalid, verify_claims},
+    view::RevokedBy,
 };
 
 /// The states of the keys grown from 1, 2, 3, ..., as the store, its view and
@@ -24,24 +24,24 @@ async fn states(world: &World) -> Vec<KeyState> {
 }
 
 async fn change(world: &World, change: SigningKeyChange, at: UnixTime) -> Result<usize, Error> {
-    world.change_signing_keys(change, by(at)).await.map(|ended| ended.tokens)
+    world.change_signing_keys(change, by(at)).await.map(|revoked| revoked.tokens)
 }
 
 pub async fn the_first_key_signs_at_once_and_the_next_one_waits(mut world: World) {
     assert_eq!(states(&world).await, [Active]);
     change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
-    assert_eq!(states(&world).await, [Active, Coming]);
+    assert_eq!(states(&world).await, [Active, Pending]);
     let third = change(&world, SigningKeyChange::Add(signing_key(3)), NOW).await;
     assert!(matches!(third, Err(Error::Conflict(_))), "one coming key at a time");
-    assert_eq!(states(&world).await, [Active, Coming]);
+    assert_eq!(states(&world).await, [Active, Pending]);
     let shop = world.shop().await;
     let issued = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap();
     assert_eq!(issued.claims.key, signing_key(1).id);
     world.reopen().await;
-    assert_eq!(states(&world).await, [Active, Coming]);
+    assert_eq!(states(&world).await, [Active, Pending]);
     let key = world.state().await.unwrap().signing_keys.swap_remove(1);
     assert_eq!((key.id, key.public), (signing_key(2).id, signing_key(2).public));
-    assert_eq!(key.sealed.0, [2]);
+    assert_eq!(key.wrapped.0, [2]);
 }
 
 pub async fn a_promoted_key_signs_and_the_one_before_it_retires(world: World) {
@@ -69,13 +69,13 @@ pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_succes
         successor: signing_key(successor),
     };
     change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
-    let ended = change(&world, remove(1, 9), NOW.plus(1)).await.unwrap();
-    assert_eq!(ended, 1);
-    assert_eq!(states(&world).await, [Removed, Active], "the successor was not needed");
+    let revoked = change(&world, remove(1, 9), NOW.plus(1)).await.unwrap();
+    assert_eq!(revoked, 1);
+    assert_eq!(states(&world).await, [Revoked, Active], "the successor was not needed");
 
     tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
     assert_eq!(change(&world, remove(2, 3), NOW.plus(2)).await.unwrap(), 1);
-    assert_eq!(states(&world).await, [Removed, Removed, Active]);
+    assert_eq!(states(&world).await, [Revoked, Revoked, Active]);
     assert_eq!(world.state().await.unwrap().signing_keys[2].id, signing_key(3).id);
 
     // One that is gone is gone; one that does not sign needs no successor.
@@ -84,7 +84,7 @@ pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_succes
     assert_eq!(world.state().await.unwrap().view.position(), head);
     change(&world, SigningKeyChange::Add(signing_key(4)), NOW).await.unwrap();
     change(&world, remove(4, 9), NOW).await.unwrap();
-    assert_eq!(states(&world).await, [Removed, Removed, Active, Removed]);
+    assert_eq!(states(&world).await, [Revoked, Revoked, Active, Revoked]);
     let unknown = change(&world, remove(9, 10), NOW).await;
     assert!(matches!(unknown, Err(Error::NotFound(_))));
     tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
@@ -103,11 +103,11 @@ pub async fn removing_all_keys_ends_everything(world: World) {
     change(&world, SigningKeyChange::Add(signing_key(4)), NOW).await.unwrap();
     let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
     assert_eq!(change(&world, all, NOW.plus(1)).await.unwrap(), 3);
-    assert_eq!(states(&world).await, [Removed, Removed, Removed, Removed, Active]);
+    assert_eq!(states(&world).await, [Revoked, Revoked, Revoked, Revoked, Active]);
     let view = world.state().await.unwrap().view;
     for token in &tokens {
-        let said = judge(token, NOW.plus(1), &view);
-        assert_eq!(said, Err(Refused::Ended(How::SigningKey)));
+        let said = verify_claims(token, NOW.plus(1), &view);
+        assert_eq!(said, Err(Invalid::Revoked(RevokedBy::SigningKey)));
     }
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
     crate::agree::everything(&world, &tokens, NOW.plus(1)).await;
@@ -117,8 +117,8 @@ pub async fn a_removed_key_loses_its_private_half(world: World) {
     let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
     change(&world, all, NOW).await.unwrap();
     let keys = world.state().await.unwrap().signing_keys;
-    let sealed: Vec<_> = keys.iter().map(|key| key.sealed.0.clone()).collect();
-    assert_eq!(sealed, [vec![], vec![5]]);
+    let wrapped: Vec<_> = keys.iter().map(|key| key.wrapped.0.clone()).collect();
+    assert_eq!(wrapped, [vec![], vec![5]]);
 }
 
 pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
@@ -137,11 +137,11 @@ pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
         assert_eq!(states(&world).await, [Active]);
         let after = world.state().await.unwrap();
         assert_eq!(after.view.position(), before.view.position());
-        assert_eq!(after.signing_keys[0].sealed.0, [1]);
+        assert_eq!(after.signing_keys[0].wrapped.0, [1]);
         // Neither has what the writer remembers changed: the key signs, and
         // what it signed counts.
         let full = world.ask(&shop, Ask::new(Kind::V21)).await;
-        assert!(matches!(full, Err(Error::Refused(_))), "{full:?}");
+        assert!(matches!(full, Err(Error::Denied(_))), "{full:?}");
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
     }
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);

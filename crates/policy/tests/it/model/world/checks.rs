@@ -5,11 +5,11 @@ use crate::model::{
     authority::is_stored,
     naive::{Answer, Ask, Asker, ChannelNo, Settings, TokenNo},
 };
-use tegata_policy::{admit::SINGLES, law::Law};
+use tegata_policy::{admit::MAX_SINGLE_REVOCATIONS, rules::TokenRules};
 use tegata_token::{
-    decide::{Refused, Signatures, decide},
     kind::Kind,
     time::UnixTime,
+    verify::{Invalid, Signatures, verify},
     view::Scope,
 };
 
@@ -47,16 +47,16 @@ impl World {
             providers: &checker.providers,
         };
         let bytes = self.handed[no].0.as_bytes();
-        let said = decide(bytes, asker.now, &checker.view, &self.signatures);
+        let said = verify(bytes, asker.now, &checker.view, &self.signatures);
         let said = said.map(|active| active.until);
         let expected = self.naive.answer(no, asker);
         let right = match (&said, expected) {
             (Ok(until), Answer::Active(expected)) => *until == expected,
-            (Err(Refused::Expired), Answer::Expired)
-            | (Err(Refused::Ended(_)), Answer::Ended)
-            | (Err(Refused::Suspended), Answer::Suspended)
-            | (Err(Refused::UnknownKey), Answer::UnknownKey)
-            | (Err(Refused::Foreign), Answer::Foreign)
+            (Err(Invalid::Expired), Answer::Expired)
+            | (Err(Invalid::Revoked(_)), Answer::Revoked)
+            | (Err(Invalid::Suspended), Answer::Suspended)
+            | (Err(Invalid::UnknownKey), Answer::UnknownKey)
+            | (Err(Invalid::Foreign), Answer::Foreign)
             | (Err(_), Answer::No) => true,
             _ => false,
         };
@@ -78,11 +78,11 @@ impl World {
                 !(who < 2 && promised),
                 "replica {who} accepts token {no} after the answer that it has ended\n{token:?}"
             );
-        } else if matches!(said, Err(Refused::Expired | Refused::Ended(_))) {
+        } else if matches!(said, Err(Invalid::Expired | Invalid::Revoked(_))) {
             checker.over.insert(no);
         }
         if self.steps.is_multiple_of(32) {
-            let cold = decide(bytes, asker.now, &checker.view, &Signatures::new(1));
+            let cold = verify(bytes, asker.now, &checker.view, &Signatures::new(1));
             ensure!(cold.map(|it| it.until) == said, "the cache changes the answer for {no}");
         }
         Ok(())
@@ -105,7 +105,7 @@ impl World {
             ensure!(lives, "token {no} is stillborn: {:?}", at(read));
         }
         ensure!(
-            !matches!(at(settled), Answer::Ended | Answer::No),
+            !matches!(at(settled), Answer::Revoked | Answer::No),
             "token {no} is hit by an ending that was answered before it was asked for"
         );
         for who in 0..4 {
@@ -125,7 +125,7 @@ impl World {
         let epoch = self.authority.epoch;
         let places = self.naive.places(channel, epoch, now);
         let of = |kind: Kind| places.iter().filter(move |no| self.naive.tokens[**no].kind == kind);
-        let (kind, legacy) = (ask.kind, set.law == Law::Legacy2020);
+        let (kind, legacy) = (ask.kind, set.rules == TokenRules::Legacy2020);
         let (count, most) = match kind {
             Kind::ShortLived | Kind::LongLived if legacy => {
                 (of(Kind::ShortLived).count() + of(Kind::LongLived).count(), 30)
@@ -152,15 +152,16 @@ impl World {
         assert_eq!(log, events, "the harness forgot to note an event");
         for row in &self.authority.channels {
             for of in Kind::all() {
-                let singles = row.facts.singles.values().filter(|(kind, _)| *kind == of).count();
+                let singles =
+                    row.revocations.singles.values().filter(|(kind, _)| *kind == of).count();
                 // A replay may bring more; the next ending folds them.
                 let replayed = self.authority.epoch > 0;
                 ensure!(
-                    singles <= SINGLES || replayed,
+                    singles <= MAX_SINGLE_REVOCATIONS || replayed,
                     "{singles} single endings of {of} are held"
                 );
             }
-            let at_once = row.facts.floors.iter().filter(|it| it.from.is_none());
+            let at_once = row.revocations.cutoffs.iter().filter(|it| it.from.is_none());
             let mut scopes: Vec<&Scope> = at_once.map(|it| &it.scope).collect();
             while let Some(scope) = scopes.pop() {
                 ensure!(!scopes.contains(&scope), "two floors at once for {scope:?}");

@@ -19,9 +19,9 @@ use std::{
 use tegata_policy::{
     acts::StoredToken,
     assertion::UnverifiedAssertion,
+    authorize::{Credential, Grant, authorize},
     channel::RegisteredKey,
-    judge::{Credential, Grant, judge},
-    refusal::Refusal,
+    denied::Denied,
     secret::PlainSecret,
 };
 use tegata_token::{
@@ -30,7 +30,7 @@ use tegata_token::{
     key::KeyState,
     kind::Kind,
     time::UnixTime,
-    view::{ChannelChange, ChannelState, Entry},
+    view::{ChannelChange, ChannelState, FeedChange},
     wire::write,
 };
 
@@ -147,8 +147,8 @@ impl World {
         let asked = want.group.map(channel::group);
         let request = channel::request(want.kind, credential, asked.clone());
         let snapshot = self.replicas[replica].channels[channel].clone();
-        let Ok(grant) = judge(request, snapshot, channel::audience(), now) else {
-            self.seen.one("refused when judged");
+        let Ok(grant) = authorize(request, snapshot, channel::audience(), now) else {
+            self.seen.one("denied when authorized");
             return Ok(None);
         };
         let group = match want.kind {
@@ -204,7 +204,7 @@ impl World {
         let places = self.naive.places(channel, epoch, now);
         let rows: Vec<TokenNo> = self.authority.places(channel, now);
         ensure!(rows == places, "the store counts {rows:?}, but {places:?} live");
-        let expected = self.naive.law(&places, &ask, set, now);
+        let expected = self.naive.rules(&places, &ask, set, now);
 
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
@@ -213,18 +213,18 @@ impl World {
         let issued = self.authority.issue(channel, grant, (id, no), pending.rows_then, now);
         let (issued, expected) = match (issued, expected) {
             (Ok(issued), Ok(expected)) => (issued, expected),
-            (Ok(_), Err(refusal)) => return Err(format!("{ask:?} is admitted: {refusal}")),
-            (Err(full @ (Refusal::Full(_) | Refusal::GroupFull(_))), expected) => {
+            (Ok(_), Err(denied)) => return Err(format!("{ask:?} is admitted: {denied}")),
+            (Err(full @ (Denied::Full(_) | Denied::GroupFull(_))), expected) => {
                 let same = expected == Err(full);
                 ensure!(same, "{ask:?} is refused, {full}, instead of {expected:?}");
                 self.seen.one("refused for being full");
                 return Ok(());
             }
-            (Err(refusal), _) => {
+            (Err(denied), _) => {
                 // What it was judged by is no more.
-                let is_law = matches!(refusal, Refusal::TooManyGroups);
-                ensure!(!is_law, "{ask:?} is refused: {refusal}");
-                self.seen.one("refused when judged again");
+                let is_law = matches!(denied, Denied::TooManyGroups);
+                ensure!(!is_law, "{ask:?} is refused: {denied}");
+                self.seen.one("denied when authorized again");
                 return Ok(());
             }
         };
@@ -247,7 +247,7 @@ impl World {
             let at_once = ends.at_once.into_iter().map(|no| (no, None));
             let later = ends.later.map(|(no, from)| (no, Some(from)));
             self.see_entry(&entry, "evicted");
-            self.note(Some(entry), Event::Ended(at_once.chain(later).collect()));
+            self.note(Some(entry), Event::Revoked(at_once.chain(later).collect()));
             if issued.reissue {
                 self.wait();
             }
@@ -296,7 +296,7 @@ impl World {
     pub(super) fn settings(&self, channel: ChannelNo) -> Settings {
         let channel = &self.authority.channels[channel].channel;
         Settings {
-            law: channel.law,
+            rules: channel.rules,
             group_cap: channel.group_rule.cap,
             group_when_full: channel.group_rule.when_full,
         }
@@ -316,13 +316,13 @@ impl World {
         credential && row.state == ChannelState::Active
     }
 
-    pub(super) fn see_entry(&mut self, entry: &Entry, what: &'static str) {
-        let Entry::Channel { change, .. } = entry else { return };
+    pub(super) fn see_entry(&mut self, entry: &FeedChange, what: &'static str) {
+        let FeedChange::Channel { change, .. } = entry else { return };
         self.seen.one(match change {
-            ChannelChange::Floor { floors } if floors.iter().any(|it| !it.except.is_empty()) => {
+            ChannelChange::Cutoff { cutoffs } if cutoffs.iter().any(|it| !it.except.is_empty()) => {
                 "folded"
             }
-            ChannelChange::Floor { floors } if floors.iter().any(|it| it.from.is_some()) => {
+            ChannelChange::Cutoff { cutoffs } if cutoffs.iter().any(|it| it.from.is_some()) => {
                 "reissued with a delay"
             }
             _ => what,

@@ -7,7 +7,7 @@ use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
     time::UnixTime,
-    view::{ChannelChange, Entry, Providers, Scope, View},
+    view::{ChannelChange, FeedChange, Providers, Scope, View},
 };
 
 /// Somebody who checks tokens by a view of his own: 0 and 1 are the replicas, 2
@@ -60,7 +60,7 @@ impl World {
         let to = self.authority.log.len().min(checker.read.saturating_add(entries));
         let entries_read = self.authority.feed(checker.read, to, &checker.providers);
         if self.fault == Fault::DelayReplaces {
-            entries_read.iter().for_each(|entry| drop_delayed_floors(checker, entry));
+            entries_read.iter().for_each(|entry| drop_delayed_cutoffs(checker, entry));
         }
         let position = Position { epoch: checker.epoch as u64, number: to as u64 };
         checker.view = checker.view.after(entries_read, position);
@@ -91,7 +91,7 @@ impl World {
             Providers::Only(checker.providers.iter().copied().collect()),
             position,
             authority.keys.clone(),
-            own.map(|row| (row.channel.id, row.facts.clone())),
+            own.map(|row| (row.channel.id, row.revocations.clone())),
         );
         self.read_channels(who);
     }
@@ -99,17 +99,20 @@ impl World {
 
 /// The fault of a follower that takes a new delayed floor for a replacement of an
 /// earlier one of the same scope.
-fn drop_delayed_floors(checker: &mut Checker, entry: &Entry) {
-    let Entry::Channel { channel, change: ChannelChange::Floor { floors }, .. } = entry else {
+fn drop_delayed_cutoffs(checker: &mut Checker, entry: &FeedChange) {
+    let FeedChange::Channel { channel, change: ChannelChange::Cutoff { cutoffs }, .. } = entry
+    else {
         return;
     };
-    let replaced = |scope: &Scope| floors.iter().any(|it| it.from.is_some() && it.scope == *scope);
+    let replaced = |scope: &Scope| cutoffs.iter().any(|it| it.from.is_some() && it.scope == *scope);
     let view = &checker.view;
     let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
     let facts_of = |id: ChannelId| {
-        let mut facts = view.channel(id)?.clone();
-        facts.floors.retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
-        Some((id, facts))
+        let mut revocations = view.channel(id)?.clone();
+        revocations
+            .cutoffs
+            .retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
+        Some((id, revocations))
     };
     checker.view = View::from_state(
         Providers::Only(checker.providers.iter().copied().collect()),

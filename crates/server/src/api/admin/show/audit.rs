@@ -68,13 +68,13 @@ pub struct AuditReport {
     /// Whether the newest checkpoint is known to be the newest there was: `confirmed` by
     /// the anchor outside of the database, or `unconfirmed`, and then `ok` is false.
     #[schema(value_type = String, example = "confirmed")]
-    end: tegata_store::audit::End,
+    end: tegata_store::audit::AuditEnd,
     /// How many events there are.
     events: u64,
     /// How many checkpoints.
     checkpoints: u64,
     /// How many events wait for a seal; nothing vouches for them yet.
-    unsealed: u64,
+    pending: u64,
     /// Events of checkpoints before this one were, or may have been, deleted.
     kept_from: u64,
     /// What checkpoints are checked with: an Ed25519 key, in hex digits.
@@ -92,19 +92,21 @@ pub struct AuditProblem {
     what: String,
     /// At which checkpoint.
     #[schema(required)]
-    seal: Option<u64>,
+    checkpoint: Option<u64>,
 }
 
 impl AuditReport {
-    pub fn of(it: tegata_store::audit::Report, key: &tegata_token::key::VerifyingKey) -> Self {
-        let problem =
-            |it: tegata_store::audit::Problem| AuditProblem { what: it.what, seal: it.seal };
+    pub fn of(it: tegata_store::audit::AuditReport, key: &tegata_token::key::VerifyingKey) -> Self {
+        let problem = |it: tegata_store::audit::Problem| AuditProblem {
+            what: it.what,
+            checkpoint: it.checkpoint,
+        };
         Self {
             ok: it.ok,
             end: it.end,
             events: it.events,
             checkpoints: it.checkpoints,
-            unsealed: it.unsealed,
+            pending: it.pending,
             kept_from: it.kept_from,
             public_key: HEXLOWER.encode(&key.to_bytes()),
             problems: it.problems.into_iter().map(problem).collect(),
@@ -115,20 +117,20 @@ impl AuditReport {
 
 /// A checkpoint, and the events that it seals.
 #[derive(Serialize, ToSchema)]
-pub struct SealedPart {
+pub struct CheckpointPart {
     /// The events, to the letter.
     #[schema(value_type = Vec<Object>)]
-    rows: Vec<tegata_store::audit::SealedRow>,
+    rows: Vec<tegata_store::audit::RawAuditRow>,
     /// The checkpoint; null behind the last one.
     #[schema(required, value_type = Option<Object>)]
-    seal: Option<tegata_store::audit::Seal>,
+    checkpoint: Option<tegata_store::audit::Checkpoint>,
     /// What checkpoints are checked with: an Ed25519 key, in hex digits.
     public_key: String,
 }
 
-impl SealedPart {
+impl CheckpointPart {
     pub fn of(it: tegata_store::Batch, key: &tegata_token::key::VerifyingKey) -> Self {
         let public_key = HEXLOWER.encode(&key.to_bytes());
-        Self { rows: it.rows, seal: it.seal, public_key }
+        Self { rows: it.rows, checkpoint: it.checkpoint, public_key }
     }
 }

@@ -5,13 +5,13 @@ use crate::{
     api::admin::schema,
     authority::{
         admin::{ChannelWithUse, ListedProvider, UsedKey},
-        limits::Resting,
+        limits::ActiveCooldown,
     },
 };
 use serde::Serialize;
 use tegata_policy::{
     channel::{self, ChannelLimits},
-    law::{ChannelType, Law, WhenFull},
+    rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_store::GroupRow;
 use tegata_token::{
@@ -33,7 +33,7 @@ pub struct Provider {
     created_at: Option<String>,
     /// How far the end of all its tokens has come, while one is under way.
     #[schema(required)]
-    ending: Option<ProviderEnd>,
+    ending: Option<ProviderRevocation>,
 }
 
 impl From<&tegata_store::Provider> for Provider {
@@ -45,9 +45,10 @@ impl From<&tegata_store::Provider> for Provider {
 
 impl From<&ListedProvider> for Provider {
     fn from(it: &ListedProvider) -> Self {
-        let ending = it
-            .ending
-            .map(|end| ProviderEnd { channels_left: end.channels_left, tokens_ended: end.ended });
+        let ending = it.ending.map(|end| ProviderRevocation {
+            channels_left: end.channels_left,
+            tokens_revoked: end.revoked,
+        });
         Self { ending, ..(&it.provider).into() }
     }
 }
@@ -55,11 +56,11 @@ impl From<&ListedProvider> for Provider {
 /// The end of all tokens of a provider, under way: it comes to its end by itself, also
 /// after a crash.
 #[derive(Serialize, ToSchema)]
-pub struct ProviderEnd {
+pub struct ProviderRevocation {
     /// So many channels are still to come.
     channels_left: usize,
     /// So many stored tokens have ended.
-    tokens_ended: usize,
+    tokens_revoked: usize,
 }
 
 /// What tokens give access to. Its secrets are not shown.
@@ -75,8 +76,8 @@ pub struct Channel {
     r#type: ChannelType,
     #[schema(value_type = schema::ChannelState)]
     state: ChannelState,
-    #[schema(value_type = schema::Law)]
-    law: Law,
+    #[schema(value_type = schema::TokenRules)]
+    rules: TokenRules,
     /// How many live tokens of a kind a group may have.
     #[schema(minimum = 1, maximum = 30)]
     group_cap: usize,
@@ -100,7 +101,7 @@ impl From<&tegata_policy::channel::Channel> for Channel {
             name: it.name.clone(),
             r#type: it.channel_type,
             state: it.state,
-            law: it.law,
+            rules: it.rules,
             group_cap: it.group_rule.cap,
             group_when_full: it.group_rule.when_full,
             own_audience_only: it.own_audience_only,
@@ -119,7 +120,7 @@ pub struct WholeChannel {
     /// The secrets that are taken, the current one first; not their values.
     secrets: Vec<Secret>,
     /// What of its issuing rests, because too much was issued.
-    resting: Vec<Rest>,
+    cooldowns: Vec<Cooldown>,
 }
 
 /// A channel secret that is taken.
@@ -135,7 +136,7 @@ pub struct Secret {
 
 /// Issuing of a kind that rests for somebody.
 #[derive(Serialize, ToSchema)]
-pub struct Rest {
+pub struct Cooldown {
     #[schema(value_type = schema::Kind)]
     kind: Kind,
     #[schema(value_type = schema::Whose)]
@@ -149,7 +150,7 @@ pub struct Rest {
 }
 
 impl From<&ChannelWithUse> for WholeChannel {
-    fn from(ChannelWithUse { holding, resting, now }: &ChannelWithUse) -> Self {
+    fn from(ChannelWithUse { holding, cooldowns, now }: &ChannelWithUse) -> Self {
         let it = &holding.channel;
         let used = it.secrets.iter().zip(&holding.secrets_used);
         let taken = used.filter(|(it, _)| it.until.is_none_or(|until| *now < until));
@@ -157,16 +158,16 @@ impl From<&ChannelWithUse> for WholeChannel {
             valid_until: it.until.and_then(time),
             last_used_at: used.and_then(time),
         };
-        let rest = |(rest, until): &(Resting, UnixTime)| Rest {
-            kind: rest.kind,
-            whose: rest.whose.name(),
-            group: rest.whose.group().cloned(),
+        let cooldown = |(cooldown, until): &(ActiveCooldown, UnixTime)| Cooldown {
+            kind: cooldown.kind,
+            whose: cooldown.whose.name(),
+            group: cooldown.whose.group().cloned(),
             until: time(*until),
         };
         Self {
             channel: it.into(),
             secrets: taken.map(secret).collect(),
-            resting: resting.iter().map(rest).collect(),
+            cooldowns: cooldowns.iter().map(cooldown).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     authority::admin::{self, Why},
 };
 use serde::Serialize;
-use tegata_store::{EndedBy, SigningKeyRow, TokenRow, TokenState};
+use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{ChannelId, Group, SigningKeyId, TokenId},
     key::KeyState,
@@ -36,10 +36,10 @@ pub struct Token {
     /// As far as has been noted; null if never.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
-    #[schema(required, value_type = Option<schema::EndedBy>)]
-    ended_by: Option<EndedBy>,
+    #[schema(required, value_type = Option<schema::RevocationCause>)]
+    cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
-    ended_at: Option<String>,
+    revoked_at: Option<String>,
 }
 
 impl From<&TokenRow> for Token {
@@ -53,8 +53,8 @@ impl From<&TokenRow> for Token {
             issued_at: time(it.issued_at),
             expires_at: time(it.expires_at),
             last_used_at: it.last_used_at.and_then(time),
-            ended_by: it.ended.map(|(by, _)| by),
-            ended_at: it.ended.and_then(|(_, at)| time(at)),
+            cause: it.revocation.map(|(by, _)| by),
+            revoked_at: it.revocation.and_then(|(_, at)| time(at)),
         }
     }
 }
@@ -190,8 +190,8 @@ page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey
 
 /// What a rotation of the master key did.
 #[derive(Serialize, ToSchema)]
-pub struct Resealed {
+pub struct Rewrapped {
     /// How many signing keys the new one seals.
     #[schema(example = 2)]
-    pub resealed: usize,
+    pub rewrapped: usize,
 }

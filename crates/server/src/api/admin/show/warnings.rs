@@ -3,7 +3,7 @@
 use super::time::time;
 use crate::{
     api::admin::schema,
-    authority::warnings::{self, What},
+    authority::warnings::{self, Subject},
 };
 use serde::Serialize;
 use tegata_store::Holding;
@@ -61,11 +61,11 @@ impl Warning {
     pub fn of(it: &warnings::Warning, of: &Holding) -> Self {
         let token = it.token();
         let (kid, made_at) = match &it.what {
-            What::KeyUnused { kid, created_at, .. } => (Some(*kid), Some(*created_at)),
+            Subject::KeyUnused { kid, created_at, .. } => (Some(*kid), Some(*created_at)),
             _ => (None, token.map(|token| token.issued_at)),
         };
         let replaced_by = match &it.what {
-            What::TokenReplaced { by, .. } => Some(*by),
+            Subject::TokenReplaced { by, .. } => Some(*by),
             _ => None,
         };
         let settings = it.group().and_then(|name| {

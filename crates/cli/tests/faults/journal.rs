@@ -108,8 +108,8 @@ impl Scene {
 
 fn keeping(home: &Path, log: &Path) -> Command {
     let mut command =
-        serve(home, &["--dev", "--store", "sqlite:tegata.db", "--least-free-disk", "0"]);
-    command.arg("--endings-log").arg(log);
+        serve(home, &["--dev", "--store", "sqlite:tegata.db", "--min-free-disk", "0"]);
+    command.arg("--revocation-journal").arg(log);
     command
 }
 
@@ -137,7 +137,7 @@ async fn without_room_for_the_log_nothing_is_ended_and_the_rest_goes_on() {
     assert_eq!(status, 503, "a full disk holds no endings");
     assert!(readiness_becomes(&scene.server, 503).await);
     let said = scene.readiness().await;
-    assert!(said.contains("endings_log") && said.contains("No space left"), "{said}");
+    assert!(said.contains("revocation_journal") && said.contains("No space left"), "{said}");
     let issued = scene.server.ask(&scene.channel.issue_short_lived(Default::default())).await;
     assert_eq!(issued.status, 200, "an issue that ends nothing needs no log");
     assert!(!scene.is_good(0).await && scene.is_good(2).await, "checks go on");
@@ -160,7 +160,7 @@ async fn a_log_that_may_not_be_written_refuses_endings_until_it_may() {
     assert!(scene.is_good(0).await);
     assert!(readiness_becomes(&scene.server, 503).await);
     let said = scene.readiness().await;
-    assert!(said.contains("endings_log") && said.contains("Read-only"), "{said}");
+    assert!(said.contains("revocation_journal") && said.contains("Read-only"), "{said}");
     drop(traced);
     assert!(readiness_becomes(&scene.server, 200).await, "{}", scene.readiness().await);
     assert_eq!(scene.revoke(0).await, 200);
@@ -226,7 +226,7 @@ async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_
         fs::write(&scene.log, damaged).expect("written");
         let (code, said) = scene.recover();
         assert_eq!(code, Some(1), "{said}");
-        for word in [line, "undamaged copy", "--end-everything"] {
+        for word in [line, "undamaged copy", "--revoke-everything"] {
             assert!(said.contains(word), "{word}: {said}");
         }
     }

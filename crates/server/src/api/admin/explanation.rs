@@ -4,7 +4,7 @@
 use crate::{api::admin::show, authority::Authority};
 use serde_json::json;
 use tegata_store::{AuditRow, Page, Result, TokenName, TokenRow};
-use tegata_token::{claims::Claims, decide::Refused, time::UnixTime, view::How};
+use tegata_token::{claims::Claims, verify::Invalid, time::UnixTime, view::RevokedBy};
 
 /// So many of a channel's newest events are looked through, where no row names one.
 const LOOKED_AT: usize = 1_000;
@@ -14,10 +14,10 @@ pub async fn told(
     authority: &Authority,
     claims: &Claims,
     row: &TokenRow,
-    verdict: std::result::Result<UnixTime, Refused>,
+    verdict: std::result::Result<UnixTime, Invalid>,
 ) -> Result<String> {
     let mut told = String::new();
-    if let Some(serial) = row.ended_for {
+    if let Some(serial) = row.replaced_by {
         let name = TokenName::Serial(serial);
         let newer = authority.store().token(claims.channel, name, authority.now()).await?;
         if let Some(newer) = newer {
@@ -43,23 +43,23 @@ async fn event(
     authority: &Authority,
     claims: &Claims,
     row: &TokenRow,
-    verdict: std::result::Result<UnixTime, Refused>,
+    verdict: std::result::Result<UnixTime, Invalid>,
 ) -> Result<Option<AuditRow>> {
     let store = authority.store();
     let act = match verdict {
-        Err(Refused::Suspended | Refused::Ended(How::Channel)) => {
+        Err(Invalid::Suspended | Invalid::Revoked(RevokedBy::Channel)) => {
             store.state_act(claims.channel).await?
         }
-        Err(_) => row.ended_act,
+        Err(_) => row.revoked_act,
         Ok(_) => None,
     };
     match (act, verdict) {
         (Some(act), _) => store.audit_row(act).await,
-        (None, Err(Refused::Ended(How::SigningKey))) => {
+        (None, Err(Invalid::Revoked(RevokedBy::SigningKey))) => {
             let rows = store.audit(None, Page { before: None, most: LOOKED_AT }).await?;
-            Ok(rows.into_iter().rev().find(|row| names(&row.detail["removed"], &claims.key)))
+            Ok(rows.into_iter().rev().find(|row| names(&row.detail["revoked"], &claims.key)))
         }
-        (None, Err(Refused::Ended(_))) if row.ended.is_none() => {
+        (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
             let page = Page { before: None, most: LOOKED_AT };
             let rows = store.audit(Some(claims.channel), page).await?;
             // The first act that covers it is the one that ended it.

@@ -1,6 +1,6 @@
 //! A line of the endings log, which an operator brings to a recovery.
 
-use tegata_store::endings::Line;
+use tegata_store::journal::JournalLine;
 
 /// What is read is written again to the letter's meaning, and a change of any byte of it
 /// is found. Bytes without a sum get the right one, so that what is behind it is reached.
@@ -14,11 +14,11 @@ pub fn line(data: &[u8]) {
 }
 
 fn read(bytes: &[u8]) {
-    let Some(line) = Line::parse(bytes) else { return };
+    let Some(line) = JournalLine::parse(bytes) else { return };
     let text = line.to_text().expect("what was read can be written");
-    assert_eq!(Line::parse(text.as_bytes()), Some(line), "it is not read as it was written");
+    assert_eq!(JournalLine::parse(text.as_bytes()), Some(line), "it is not read as it was written");
     let mut changed = text.into_bytes();
     let place = changed.len() / 2;
     changed[place] ^= 1;
-    assert_eq!(Line::parse(&changed), None, "a changed byte was not found");
+    assert_eq!(JournalLine::parse(&changed), None, "a changed byte was not found");
 }

@@ -9,7 +9,7 @@
 //!
 //! A line names the commit that it belongs to, which tells what a backup has
 //! already. Where the log does not reach back without a gap it says so in a line
-//! of its own, [`What::Begins`], and nothing older can be recovered by it.
+//! of its own, [`JournalEntry::Begins`], and nothing older can be recovered by it.
 //!
 //! [`log`] writes, and goes on where a file was taken away; `read` reads what
 //! recovery needs.
@@ -20,9 +20,9 @@ mod read;
 mod tests;
 
 use data_encoding::HEXLOWER;
-pub use log::{EndingsLog, Failed};
+pub use log::{Failed, RevocationJournal};
 pub use read::{Reading, Torn, read};
-pub use tegata_policy::acts::{Commit, What};
+pub use tegata_policy::acts::{Commit, JournalEntry};
 
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
@@ -31,7 +31,7 @@ use tegata_token::time::UnixTime;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct JournalLine {
     /// The commit that it belongs to.
     #[serde(flatten)]
     pub commit: Commit,
@@ -39,7 +39,7 @@ pub struct Line {
     pub at: UnixTime,
     /// What was taken away.
     #[serde(flatten)]
-    pub what: What,
+    pub what: JournalEntry,
 }
 
 /// Why an endings log is not used.
@@ -54,7 +54,7 @@ pub enum Error {
     /// A line is not as it was written.
     #[error(
         "the endings log {}: line {line} is damaged; bring back an undamaged copy of the file. To \
-         recover without one, choose --end-everything; to serve, move it away and make a backup \
+         recover without one, choose --revoke-everything; to serve, move it away and make a backup \
          at once", path.display()
     )]
     Damaged {
@@ -81,7 +81,7 @@ pub enum Error {
     #[error(
         "the endings log {} does not reach back to this store, which stands at commit {}-{}: what \
          was ended before {}-{} may be missing from it. Bring a newer backup, or choose \
-         --end-everything", path.display(), store.epoch, store.commit, begins.epoch, begins.commit
+         --revoke-everything", path.display(), store.epoch, store.commit, begins.epoch, begins.commit
     )]
     Gap {
         /// The file.
@@ -95,13 +95,13 @@ pub enum Error {
 
 /// What a store says of itself when its log is opened.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct JournalState {
     /// Which store it is, in hex digits.
     pub store: String,
     /// Its last commit.
     pub last: Commit,
     /// Its last commit that held something for the log.
-    pub last_ending: Commit,
+    pub last_revocation: Commit,
     /// The highest time that it has written.
     pub at: UnixTime,
     /// The owner of the store, to whom a new log is given.
@@ -121,7 +121,7 @@ fn whole_part(text: &[u8]) -> &[u8] {
 const SUM: &str = r#","sum":""#;
 const SUM_DIGITS: usize = 16;
 
-impl Line {
+impl JournalLine {
     /// The line as it is written: its JSON, with the sum of all before it as the last
     /// member.
     ///

@@ -12,23 +12,23 @@
 
 use super::{table, wait::TooFast};
 use std::num::NonZeroU32;
-use tegata_policy::law::GROUPS;
+use tegata_policy::rules::GROUPS;
 use tegata_token::id::Group;
 
 /// How many issues of a kind a channel may have, and what comes then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct SurgeRule {
     /// So many in a window.
     pub issues: NonZeroU32,
     /// How long the window is, in nanoseconds.
     pub window: u64,
     /// How long the kind rests then, in nanoseconds.
-    pub rest: u64,
+    pub cooldown: u64,
 }
 
 /// What a channel was issued of one kind.
 #[derive(Debug)]
-pub struct Storm {
+pub struct Surge {
     began: u64,
     /// The end of the window.
     over_at: u64,
@@ -57,7 +57,7 @@ pub enum Who {
 
 /// A rest that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rest {
+pub struct Cooldown {
     /// Who rests.
     pub who: Who,
     /// Until then, in nanoseconds.
@@ -66,19 +66,19 @@ pub struct Rest {
 
 /// A place that an issue under way holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held(Who);
+pub struct HeldSlot(Who);
 
 impl Counted {
     fn all(&self) -> u64 {
         self.done + self.held
     }
 
-    fn rests(&self, now: u64) -> bool {
+    fn cooldowns(&self, now: u64) -> bool {
         self.until > now
     }
 }
 
-impl Storm {
+impl Surge {
     pub fn new(now: u64) -> Self {
         Self { began: now, over_at: now, groups: Vec::new() }
     }
@@ -91,13 +91,13 @@ impl Storm {
     pub fn ask(
         &mut self,
         group: Option<&Group>,
-        rule: Rule,
+        rule: SurgeRule,
         now: u64,
-        begun: &mut Vec<Rest>,
-    ) -> Result<Held, TooFast> {
+        begun: &mut Vec<Cooldown>,
+    ) -> Result<HeldSlot, TooFast> {
         self.turn_over(rule, now);
         let own = self.place_of(group);
-        if self.groups[own].rests(now) {
+        if self.groups[own].cooldowns(now) {
             return Err(TooFast::after(self.groups[own].until - now));
         }
         let most = u64::from(rule.issues.get());
@@ -108,7 +108,7 @@ impl Storm {
             if largest == own {
                 full = Some(done);
             } else if done >= most {
-                self.rest(largest, rule, now, begun);
+                self.cooldown(largest, rule, now, begun);
             } else {
                 break; // Not known yet, and no fault of the one that asks.
             }
@@ -116,18 +116,18 @@ impl Storm {
         match full {
             None => {
                 self.groups[own].held += 1;
-                Ok(Held(self.groups[own].who.clone()))
+                Ok(HeldSlot(self.groups[own].who.clone()))
             }
             Some(done) if done >= most => {
-                self.rest(own, rule, now, begun);
-                Err(TooFast::after(rule.rest))
+                self.cooldown(own, rule, now, begun);
+                Err(TooFast::after(rule.cooldown))
             }
             Some(_) => Err(TooFast(1)),
         }
     }
 
     /// Takes a place back: its issue happened, or did not.
-    pub fn settle(&mut self, Held(who): &Held, issued: bool) {
+    pub fn settle(&mut self, HeldSlot(who): &HeldSlot, issued: bool) {
         if let Some(counted) = self.groups.iter_mut().find(|it| it.who == *who) {
             counted.held = counted.held.saturating_sub(1);
             counted.done += u64::from(issued);
@@ -141,22 +141,22 @@ impl Storm {
     }
 
     /// The rests that last at `now`.
-    pub fn resting(&self, now: u64) -> impl Iterator<Item = Rest> {
-        let resting = self.groups.iter().filter(move |it| it.rests(now));
-        resting.map(|it| Rest { who: it.who.clone(), until: it.until })
+    pub fn cooldowns(&self, now: u64) -> impl Iterator<Item = Cooldown> {
+        let cooldowns = self.groups.iter().filter(move |it| it.cooldowns(now));
+        cooldowns.map(|it| Cooldown { who: it.who.clone(), until: it.until })
     }
 
     /// Begins a new window where the last one is over, and counts anew for whoever
     /// has rested.
-    fn turn_over(&mut self, rule: Rule, now: u64) {
+    fn turn_over(&mut self, rule: SurgeRule, now: u64) {
         if now.saturating_sub(self.began) >= rule.window {
             self.began = now;
             self.groups.iter_mut().for_each(|it| it.done = 0);
-            self.groups.retain(|it| it.held > 0 || it.rests(now));
+            self.groups.retain(|it| it.held > 0 || it.cooldowns(now));
         }
         self.over_at = self.began + rule.window;
         for counted in &mut self.groups {
-            if counted.until > 0 && !counted.rests(now) {
+            if counted.until > 0 && !counted.cooldowns(now) {
                 (counted.done, counted.until) = (0, 0);
             }
         }
@@ -182,27 +182,27 @@ impl Storm {
 
     /// Of all that do not rest together.
     fn together(&self, now: u64, count: impl Fn(&Counted) -> u64) -> u64 {
-        self.groups.iter().filter(|it| !it.rests(now)).map(count).sum()
+        self.groups.iter().filter(|it| !it.cooldowns(now)).map(count).sum()
     }
 
     /// Who has most of those that do not rest; the one that asks is counted with
     /// what it asks for.
     fn largest(&self, own: usize, now: u64) -> usize {
-        let awake = self.groups.iter().enumerate().filter(|(_, it)| !it.rests(now));
+        let awake = self.groups.iter().enumerate().filter(|(_, it)| !it.cooldowns(now));
         let size = |&(at, it): &(usize, &Counted)| (it.all() + u64::from(at == own), at == own);
         awake.max_by_key(size).map_or(own, |(at, _)| at)
     }
 
-    fn rest(&mut self, at: usize, rule: Rule, now: u64, begun: &mut Vec<Rest>) {
+    fn cooldown(&mut self, at: usize, rule: SurgeRule, now: u64, begun: &mut Vec<Cooldown>) {
         let counted = &mut self.groups[at];
-        counted.until = now + rule.rest;
-        begun.push(Rest { who: counted.who.clone(), until: counted.until });
+        counted.until = now + rule.cooldown;
+        begun.push(Cooldown { who: counted.who.clone(), until: counted.until });
     }
 }
 
-impl table::Entry for Storm {
+impl table::TableEntry for Surge {
     fn is_over(&self, now: u64) -> bool {
-        now >= self.over_at && !self.groups.iter().any(|it| it.held > 0 || it.rests(now))
+        now >= self.over_at && !self.groups.iter().any(|it| it.held > 0 || it.cooldowns(now))
     }
 
     /// What has issued most is nearest to its bound.
@@ -213,6 +213,6 @@ impl table::Entry for Storm {
     /// A rest that was forgotten would let the storm on. Each has cost as many
     /// issues as its channel may have, so there are few.
     fn is_pinned(&self, now: u64) -> bool {
-        self.groups.iter().any(|it| it.rests(now))
+        self.groups.iter().any(|it| it.cooldowns(now))
     }
 }

@@ -1,21 +1,21 @@
 //! The first half of the law: whether a request may have a token.
 //!
-//! [`judge`] looks at the request and at one immutable snapshot of the channel,
+//! [`authorize`] looks at the request and at one immutable snapshot of the channel,
 //! and gives a [`Grant`]; nothing else can make one, and the store takes nothing
 //! else.
 
 use crate::{
     assertion::{Assertion, Audience, UnverifiedAssertion},
     channel::{Channel, RegisteredKey, Secret},
-    law::{LONGEST_DELAY, Law, Proof, Rule},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{Authentication, LONGEST_DELAY, Rule, TokenRules},
     secret::{HashedSecret, PlainSecret, sha256},
 };
 use std::{fmt, sync::Arc};
 use tegata_token::{
     claims::Claims,
     id::{Group, Serial, SigningKeyId, TokenId},
-    kind::{Kind, Life},
+    kind::{Kind, Lifetime},
     time::UnixTime,
     view::ChannelState,
 };
@@ -49,11 +49,11 @@ pub enum Credential {
 }
 
 impl Credential {
-    fn proof(&self) -> Proof {
+    fn proof(&self) -> Authentication {
         match self {
-            Self::Secret(_) => Proof::Secret,
-            Self::Assertion(_) => Proof::Assertion,
-            Self::Administrator { .. } => Proof::Administrator,
+            Self::Secret(_) => Authentication::Secret,
+            Self::Assertion(_) => Authentication::Assertion,
+            Self::Administrator { .. } => Authentication::Administrator,
         }
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The right to one token, given by [`judge`] for one snapshot of a channel.
+/// The right to one token, given by [`authorize`] for one snapshot of a channel.
 #[derive(Debug, Clone)]
 pub struct Grant {
     channel: Arc<Channel>,
@@ -80,13 +80,13 @@ pub struct Grant {
 /// Judges a request by a channel. Takes no lock and writes nothing.
 ///
 /// # Errors
-/// The [`Refusal`] that applies first: who asks comes before what for.
-pub fn judge(
+/// The [`Denied`] that applies first: who asks comes before what for.
+pub fn authorize(
     request: IssueRequest,
     channel: Arc<Channel>,
     audience: Arc<Audience>,
     now: UnixTime,
-) -> Result<Grant, Refusal> {
+) -> Result<Grant, Denied> {
     let (mut delay, mut secret) = (0, None);
     let assertion = match &request.credential {
         Credential::Secret(shown) => {
@@ -101,26 +101,28 @@ pub fn judge(
             // gets no token from them either.
             check_state(&channel)?;
             if !(0..=LONGEST_DELAY).contains(asked) {
-                return Err(Refusal::DelayOutOfRange);
+                return Err(Denied::DelayOutOfRange);
             }
-            if *asked != 0 && channel.law == Law::Legacy2020 {
-                return Err(Refusal::DelayUnderLegacyLaw);
+            if *asked != 0 && channel.rules == TokenRules::Legacy2020 {
+                return Err(Denied::DelayUnderLegacyRules);
             }
             delay = *asked;
             None
         }
     };
     let rule = Rule::of(request.kind);
-    if !rule.had_by.contains(&request.credential.proof()) {
-        return Err(Refusal::ProofNotForKind(rule.kind));
+    if !rule.authentication.contains(&request.credential.proof()) {
+        return Err(Denied::AuthenticationNotForKind(rule.kind));
     }
     if !rule.channel_types.contains(&channel.channel_type) {
-        return Err(Refusal::KindNotForChannel(rule.kind));
+        return Err(Denied::KindNotForChannel(rule.kind));
     }
     let life = match (rule.life, &request.credential) {
-        (Life::Fixed(life), _) => life,
-        (Life::AskedFor { longest }, Credential::Assertion(it)) => it.token_life(longest)?,
-        (Life::AskedFor { .. }, _) => return Err(Refusal::ProofNotForKind(rule.kind)),
+        (Lifetime::Fixed(life), _) => life,
+        (Lifetime::Requested { longest }, Credential::Assertion(it)) => {
+            it.token_lifetime(longest)?
+        }
+        (Lifetime::Requested { .. }, _) => return Err(Denied::AuthenticationNotForKind(rule.kind)),
     };
     let bound = assertion.and_then(|it| {
         let key = channel.assertion_keys.iter().find(|key| key.id == it.key)?;
@@ -129,36 +131,36 @@ pub fn judge(
     let group = match (bound, &request.group) {
         // One for the whole channel: a floor of a group never means it.
         _ if request.kind == Kind::LongLived => None,
-        (Some(bound), Some(asked)) if bound != *asked => return Err(Refusal::OtherGroupsKey),
+        (Some(bound), Some(asked)) if bound != *asked => return Err(Denied::OtherGroupsKey),
         (Some(bound), _) => Some(bound),
         (None, asked) => asked.clone(),
     };
     Ok(Grant { channel, request, audience, life, group, secret, assertion, delay })
 }
 
-fn check_state(channel: &Channel) -> Result<(), Refusal> {
+fn check_state(channel: &Channel) -> Result<(), Denied> {
     match channel.state {
         ChannelState::Active => Ok(()),
-        ChannelState::Suspended => Err(Refusal::Suspended),
-        ChannelState::Deleted => Err(Refusal::UnknownChannel),
+        ChannelState::Suspended => Err(Denied::Suspended),
+        ChannelState::Deleted => Err(Denied::UnknownChannel),
     }
 }
 
 /// Whether `secret` is one of the channel's, and which, and the channel in use.
 ///
 /// # Errors
-/// [`Refusal::WrongSecret`], [`Refusal::Suspended`] or [`Refusal::UnknownChannel`].
+/// [`Denied::WrongSecret`], [`Denied::Suspended`] or [`Denied::UnknownChannel`].
 pub fn check_secret(
     channel: &Channel,
     secret: &PlainSecret,
     now: UnixTime,
-) -> Result<HashedSecret, Refusal> {
+) -> Result<HashedSecret, Denied> {
     let live = |it: &&Secret| it.until.is_none_or(|until| now < until);
     let shown = secret.hash();
     // Every one is compared, so that time does not tell which one matched.
     let known = channel.secrets.iter().filter(live).filter(|it| it.hash.is(&shown)).count() > 0;
     if !known {
-        return Err(Refusal::WrongSecret);
+        return Err(Denied::WrongSecret);
     }
     check_state(channel)?;
     Ok(shown)
@@ -168,24 +170,24 @@ pub fn check_secret(
 /// work as a wrong one of a channel that there is: where both hear the same words,
 /// time shall not tell them apart.
 #[must_use]
-pub fn check_secret_of_nobody(secret: &PlainSecret) -> Refusal {
+pub fn dummy_secret_check(secret: &PlainSecret) -> Denied {
     let nobodys = HashedSecret::from_stored([0; 32]);
     std::hint::black_box(nobodys.is_of(secret));
-    Refusal::UnknownChannel
+    Denied::UnknownChannel
 }
 
 /// Whether `assertion` is signed by one of the channel's keys and holds.
 ///
 /// # Errors
-/// [`Refusal::UnknownAssertionKey`], [`Refusal::Assertion`], or the channel's state.
+/// [`Denied::UnknownAssertionKey`], [`Denied::Assertion`], or the channel's state.
 pub fn check_assertion(
     channel: &Channel,
     assertion: &UnverifiedAssertion,
     audience: &Audience,
     now: UnixTime,
-) -> Result<Assertion, Refusal> {
+) -> Result<Assertion, Denied> {
     let named = |key: &&RegisteredKey| key.id.to_string() == assertion.key();
-    let key = channel.assertion_keys.iter().find(named).ok_or(Refusal::UnknownAssertionKey)?;
+    let key = channel.assertion_keys.iter().find(named).ok_or(Denied::UnknownAssertionKey)?;
     let own_only = channel.own_audience_only;
     let checked = assertion.verify(key.id, &key.key, audience, own_only, now)?;
     check_state(channel)?;
@@ -259,9 +261,9 @@ impl Grant {
     /// The same request judged once more, by a newer snapshot.
     ///
     /// # Errors
-    /// As [`judge`].
-    pub fn judge_again(self, channel: Arc<Channel>, now: UnixTime) -> Result<Self, Refusal> {
-        judge(self.request, channel, self.audience, now)
+    /// As [`authorize`].
+    pub fn authorize_again(self, channel: Arc<Channel>, now: UnixTime) -> Result<Self, Denied> {
+        authorize(self.request, channel, self.audience, now)
     }
 
     /// The claims of the token, once its place is known.

@@ -1,43 +1,43 @@
 //! The law case by case: whom [`admit`] refuses, what it ends, and what the
-//! change log says of it; then every reason for which [`judge`] refuses.
+//! change log says of it; then every reason for which [`authorize`] refuses.
 
 use crate::{
     channel::{
-        ID, NOW, SECRET, assertion, channel, grant, group, judged, live, registered, request,
+        ID, NOW, SECRET, assertion, authorized, channel, grant, group, live, registered, request,
         secret, usual_credential,
     },
     signer::{OTHER, OWN},
 };
 use tegata_policy::{
-    admit::{Admit, Live, SINGLES, admit},
+    admit::{Admit, Live, MAX_SINGLE_REVOCATIONS, admit},
     assertion::{BadAssertion, UnverifiedAssertion},
+    authorize::{Credential, Grant},
     channel::{Channel, GroupRule, GroupSettings, Secret},
-    judge::{Credential, Grant},
-    law::{ChannelType, GROUPS, LAW, Law, Proof, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{Authentication, ChannelType, GROUPS, RULES, TokenRules, WhenFull},
 };
 use tegata_token::{
     id::Serial,
-    kind::{Kind, Life},
-    view::{ChannelChange, ChannelFacts, ChannelState, Floor, Scope, SingleToken},
+    kind::{Kind, Lifetime},
+    view::{ChannelChange, ChannelRevocations, ChannelState, Cutoff, RevokedToken, Scope},
 };
 
 /// The place that the next token takes in all of these cases.
 const NEXT: Serial = Serial(1_000);
 
-fn ask(grant: &Grant, live: &[Live]) -> Result<Admit, Refusal> {
+fn ask(grant: &Grant, live: &[Live]) -> Result<Admit, Denied> {
     admit(grant, live, 0, NEXT, NOW)
 }
 
 /// Where an issue ends nothing.
 const NOTHING: [u64; 0] = [];
 
-fn ended(admit: &Admit) -> Vec<u64> {
+fn revoked(admit: &Admit) -> Vec<u64> {
     admit.ends.iter().map(|token| token.serial.0).collect()
 }
 
 fn legacy() -> Channel {
-    Channel { law: Law::Legacy2020, ..channel() }
+    Channel { rules: TokenRules::Legacy2020, ..channel() }
 }
 
 /// Live tokens of the kind at the places `from..=to`, without a group.
@@ -54,16 +54,16 @@ fn with_rule(cap: usize, when_full: WhenFull) -> Channel {
 #[test]
 fn the_30th_v2_1_token_is_admitted_and_the_31st_refused() {
     let grant = grant(Kind::V21, None, channel());
-    assert_eq!(ended(&ask(&grant, &lives(Kind::V21, 1..=29)).unwrap()), NOTHING);
-    assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Refusal::Full(Kind::V21)));
+    assert_eq!(revoked(&ask(&grant, &lives(Kind::V21, 1..=29)).unwrap()), NOTHING);
+    assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Denied::Full(Kind::V21)));
 }
 
 #[test]
 fn the_30th_short_lived_token_ends_nothing_and_the_31st_ends_the_oldest() {
     let grant = grant(Kind::ShortLived, None, channel());
-    assert_eq!(ended(&ask(&grant, &lives(Kind::ShortLived, 1..=29)).unwrap()), NOTHING);
+    assert_eq!(revoked(&ask(&grant, &lives(Kind::ShortLived, 1..=29)).unwrap()), NOTHING);
     let admit = ask(&grant, &lives(Kind::ShortLived, 1..=30)).unwrap();
-    assert_eq!((ended(&admit), admit.serial, admit.reissue), (vec![1], NEXT, false));
+    assert_eq!((revoked(&admit), admit.serial, admit.reissue), (vec![1], NEXT, false));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_oldest_is_the_one_with_the_smallest_serial_in_whatever_order_they_come() 
     shuffled.reverse();
     shuffled.swap(3, 17);
     let grant = grant(Kind::ShortLived, None, channel());
-    assert_eq!(ended(&ask(&grant, &shuffled).unwrap()), [1]);
+    assert_eq!(revoked(&ask(&grant, &shuffled).unwrap()), [1]);
 }
 
 #[test]
@@ -80,20 +80,20 @@ fn kinds_are_counted_apart() {
     let mut full = lives(Kind::V21, 1..=30);
     full.extend(lives(Kind::LongLived, 31..=31));
     let grant = grant(Kind::ShortLived, None, channel());
-    assert_eq!(ended(&ask(&grant, &full).unwrap()), NOTHING);
+    assert_eq!(revoked(&ask(&grant, &full).unwrap()), NOTHING);
 }
 
 #[test]
 fn stateless_tokens_have_no_limit() {
     let grant = grant(Kind::Stateless, None, channel());
-    assert_eq!(ended(&ask(&grant, &lives(Kind::Stateless, 1..=500)).unwrap()), NOTHING);
+    assert_eq!(revoked(&ask(&grant, &lives(Kind::Stateless, 1..=500)).unwrap()), NOTHING);
 }
 
 #[test]
 fn an_excess_left_by_a_change_of_the_law_goes_with_the_next_issue() {
     let grant = grant(Kind::ShortLived, None, channel());
     let admit = ask(&grant, &lives(Kind::ShortLived, 1..=33)).unwrap();
-    assert_eq!(ended(&admit), [1, 2, 3, 4]);
+    assert_eq!(revoked(&admit), [1, 2, 3, 4]);
 }
 
 // ---- groups
@@ -108,42 +108,42 @@ fn a_third_token_of_a_group_ends_the_groups_oldest_and_nobody_elses() {
         live(Kind::ShortLived, 5, Some("a")),
     ];
     let grant = grant(Kind::ShortLived, Some("a"), channel());
-    assert_eq!(ended(&ask(&grant, &living).unwrap()), [3]);
-    assert_eq!(ended(&ask(&grant, &living[..4]).unwrap()), NOTHING, "two of a kind may live");
+    assert_eq!(revoked(&ask(&grant, &living).unwrap()), [3]);
+    assert_eq!(revoked(&ask(&grant, &living[..4]).unwrap()), NOTHING, "two of a kind may live");
 }
 
 #[test]
 fn a_group_rotates_v2_1_tokens_in_the_same_way() {
     let living = [live(Kind::V21, 1, Some("a")), live(Kind::V21, 2, Some("a"))];
     let grant = grant(Kind::V21, Some("a"), channel());
-    assert_eq!(ended(&ask(&grant, &living).unwrap()), [1]);
+    assert_eq!(revoked(&ask(&grant, &living).unwrap()), [1]);
 }
 
 #[test]
 fn a_third_token_of_a_group_is_refused_where_that_is_set() {
     let living = [live(Kind::V21, 1, Some("a")), live(Kind::V21, 2, Some("a"))];
-    let grant = grant(Kind::V21, Some("a"), with_rule(2, WhenFull::Refuse));
-    assert_eq!(ask(&grant, &living), Err(Refusal::GroupFull(Kind::V21)));
+    let grant = grant(Kind::V21, Some("a"), with_rule(2, WhenFull::Deny));
+    assert_eq!(ask(&grant, &living), Err(Denied::GroupFull(Kind::V21)));
     assert!(ask(&grant, &living[..1]).is_ok());
 }
 
 #[test]
 fn a_groups_own_settings_come_before_the_channels() {
-    let own = GroupSettings { cap: Some(1), when_full: Some(WhenFull::Refuse), contact: None };
+    let own = GroupSettings { cap: Some(1), when_full: Some(WhenFull::Deny), contact: None };
     let mut channel = channel();
     channel.groups.insert(group("a"), own);
     let living = [live(Kind::V21, 1, Some("a")), live(Kind::V21, 2, Some("b"))];
     let of_a = grant(Kind::V21, Some("a"), channel.clone());
     let of_b = grant(Kind::V21, Some("b"), channel);
-    assert_eq!(ask(&of_a, &living), Err(Refusal::GroupFull(Kind::V21)));
-    assert_eq!(ended(&ask(&of_b, &living).unwrap()), NOTHING);
+    assert_eq!(ask(&of_a, &living), Err(Denied::GroupFull(Kind::V21)));
+    assert_eq!(revoked(&ask(&of_b, &living).unwrap()), NOTHING);
 }
 
 #[test]
 fn a_group_that_may_have_none_gets_none() {
-    for when_full in [WhenFull::Refuse, WhenFull::EndOldest] {
+    for when_full in [WhenFull::Deny, WhenFull::EvictOldest] {
         let grant = grant(Kind::V21, Some("a"), with_rule(0, when_full));
-        assert_eq!(ask(&grant, &[]), Err(Refusal::GroupFull(Kind::V21)));
+        assert_eq!(ask(&grant, &[]), Err(Denied::GroupFull(Kind::V21)));
     }
 }
 
@@ -163,17 +163,17 @@ fn a_full_channel_ends_the_oldest_of_the_askers_own_group() {
     let mut living = full_of_groups();
     living[1].group = Some(group("elsewhere"));
     // Below its own cap, so that it is the channel's which counts.
-    let grant = grant(Kind::ShortLived, Some("a"), with_rule(9, WhenFull::EndOldest));
-    assert_eq!(ended(&ask(&grant, &living).unwrap()), [1]);
+    let grant = grant(Kind::ShortLived, Some("a"), with_rule(9, WhenFull::EvictOldest));
+    assert_eq!(revoked(&ask(&grant, &living).unwrap()), [1]);
     living.rotate_left(1);
-    assert_eq!(ended(&ask(&grant, &living).unwrap()), [1]);
+    assert_eq!(revoked(&ask(&grant, &living).unwrap()), [1]);
 }
 
 #[test]
 fn the_groups_rule_comes_first_and_the_channels_cap_judges_what_remains() {
     // The third of "a" ends the first of "a": 29 remain, so the cap ends no more.
     let grant = grant(Kind::ShortLived, Some("a"), channel());
-    assert_eq!(ended(&ask(&grant, &full_of_groups()).unwrap()), [1]);
+    assert_eq!(revoked(&ask(&grant, &full_of_groups()).unwrap()), [1]);
 }
 
 #[test]
@@ -182,14 +182,14 @@ fn a_full_channel_ends_the_oldest_without_a_group_for_who_asks_without_one() {
     living[20].group = None;
     living[25].group = None;
     let grant = grant(Kind::ShortLived, None, channel());
-    assert_eq!(ended(&ask(&grant, &living).unwrap()), [21]);
+    assert_eq!(revoked(&ask(&grant, &living).unwrap()), [21]);
 }
 
 #[test]
 fn a_full_channel_refuses_who_has_nothing_of_its_own_to_end() {
     for asker in [None, Some("new")] {
         let grant = grant(Kind::ShortLived, asker, channel());
-        assert_eq!(ask(&grant, &full_of_groups()), Err(Refusal::Full(Kind::ShortLived)));
+        assert_eq!(ask(&grant, &full_of_groups()), Err(Denied::Full(Kind::ShortLived)));
     }
 }
 
@@ -198,8 +198,8 @@ fn a_full_channel_refuses_who_has_too_little_of_its_own_to_end() {
     let mut living = full_of_groups();
     living.push(live(Kind::ShortLived, 31, Some("b")));
     living[0].group = Some(group("elsewhere"));
-    let grant = grant(Kind::ShortLived, Some("a"), with_rule(9, WhenFull::EndOldest));
-    assert_eq!(ask(&grant, &living), Err(Refusal::Full(Kind::ShortLived)), "two must go");
+    let grant = grant(Kind::ShortLived, Some("a"), with_rule(9, WhenFull::EvictOldest));
+    assert_eq!(ask(&grant, &living), Err(Denied::Full(Kind::ShortLived)), "two must go");
 }
 
 #[test]
@@ -207,14 +207,14 @@ fn a_full_channel_refuses_v2_1_also_to_a_group_that_has_one() {
     let mut living = lives(Kind::V21, 1..=30);
     living[0].group = Some(group("a"));
     let grant = grant(Kind::V21, Some("a"), channel());
-    assert_eq!(ask(&grant, &living), Err(Refusal::Full(Kind::V21)));
+    assert_eq!(ask(&grant, &living), Err(Denied::Full(Kind::V21)));
 }
 
 #[test]
 fn the_101st_group_is_refused() {
     let grant = grant(Kind::V21, Some("a"), channel());
     assert!(admit(&grant, &[], GROUPS - 1, NEXT, NOW).is_ok());
-    assert_eq!(admit(&grant, &[], GROUPS, NEXT, NOW), Err(Refusal::TooManyGroups));
+    assert_eq!(admit(&grant, &[], GROUPS, NEXT, NOW), Err(Denied::TooManyGroups));
     let without = crate::channel::grant(Kind::V21, None, channel());
     assert!(admit(&without, &[], GROUPS, NEXT, NOW).is_ok(), "takes no group's place");
 }
@@ -227,39 +227,39 @@ fn the_legacy_law_counts_short_and_long_lived_tokens_together_and_ends_the_oldes
     living.extend(lives(Kind::ShortLived, 11..=30));
     for kind in [Kind::ShortLived, Kind::LongLived] {
         let admit = ask(&grant(kind, None, legacy()), &living).unwrap();
-        assert_eq!((ended(&admit), admit.reissue), (vec![1], false));
-        assert_eq!(ended(&ask(&grant(kind, None, legacy()), &living[1..]).unwrap()), NOTHING);
+        assert_eq!((revoked(&admit), admit.reissue), (vec![1], false));
+        assert_eq!(revoked(&ask(&grant(kind, None, legacy()), &living[1..]).unwrap()), NOTHING);
     }
 }
 
 #[test]
 fn under_the_legacy_law_several_long_lived_tokens_live() {
     let admit = ask(&grant(Kind::LongLived, None, legacy()), &lives(Kind::LongLived, 1..=3));
-    assert_eq!(ended(&admit.unwrap()), NOTHING);
+    assert_eq!(revoked(&admit.unwrap()), NOTHING);
 }
 
 #[test]
 fn the_legacy_law_leaves_v2_1_as_it_is() {
     let grant = grant(Kind::V21, None, legacy());
-    assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Refusal::Full(Kind::V21)));
+    assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Denied::Full(Kind::V21)));
 }
 
 #[test]
 fn the_legacy_law_too_ends_no_other_groups_token() {
     let admin = grant(Kind::LongLived, None, legacy());
-    assert_eq!(ask(&admin, &full_of_groups()), Err(Refusal::Full(Kind::LongLived)));
+    assert_eq!(ask(&admin, &full_of_groups()), Err(Denied::Full(Kind::LongLived)));
 }
 
 // ---- reissue
 
 fn reissue(delay: i64) -> Grant {
     let request = request(Kind::LongLived, Credential::Administrator { delay }, None);
-    judged(request, channel()).unwrap()
+    authorized(request, channel()).unwrap()
 }
 
-fn floors(admit: &Admit, live: &[Live]) -> Vec<Floor> {
-    match admit.change(&ChannelFacts::default(), live, NOW) {
-        Some(ChannelChange::Floor { floors }) => floors,
+fn cutoffs(admit: &Admit, live: &[Live]) -> Vec<Cutoff> {
+    match admit.change(&ChannelRevocations::default(), live, NOW) {
+        Some(ChannelChange::Cutoff { cutoffs }) => cutoffs,
         other => panic!("not floors: {other:?}"),
     }
 }
@@ -268,20 +268,20 @@ fn floors(admit: &Admit, live: &[Live]) -> Vec<Floor> {
 fn a_reissue_without_delay_ends_the_current_token_at_once() {
     let living = lives(Kind::LongLived, 7..=7);
     let admit = ask(&reissue(0), &living).unwrap();
-    assert_eq!((ended(&admit), admit.ends_later, admit.reissue), (vec![7], None, true));
-    let floors = floors(&admit, &living);
-    assert_eq!(floors.len(), 1);
-    assert_eq!((floors[0].below, floors[0].from), (NEXT, None));
-    assert_eq!(floors[0].scope, Scope::Kind { kind: Kind::LongLived });
+    assert_eq!((revoked(&admit), admit.ends_later, admit.reissue), (vec![7], None, true));
+    let cutoffs = cutoffs(&admit, &living);
+    assert_eq!(cutoffs.len(), 1);
+    assert_eq!((cutoffs[0].below, cutoffs[0].from), (NEXT, None));
+    assert_eq!(cutoffs[0].scope, Scope::Kind { kind: Kind::LongLived });
 }
 
 #[test]
 fn a_reissue_with_a_delay_lets_the_current_token_live_that_long() {
     let living = lives(Kind::LongLived, 7..=7);
     let admit = ask(&reissue(3_600), &living).unwrap();
-    assert_eq!(ended(&admit), NOTHING);
+    assert_eq!(revoked(&admit), NOTHING);
     assert_eq!(admit.ends_later, Some((Serial(7), NOW.plus(3_600))));
-    let later = floors(&admit, &living).pop().unwrap();
+    let later = cutoffs(&admit, &living).pop().unwrap();
     assert_eq!((later.below, later.from), (NEXT, Some(NOW.plus(3_600))));
 }
 
@@ -289,18 +289,18 @@ fn a_reissue_with_a_delay_lets_the_current_token_live_that_long() {
 fn a_reissue_within_a_running_delay_ends_all_but_the_direct_predecessor_at_once() {
     let living = lives(Kind::LongLived, 7..=8);
     let admit = ask(&reissue(60), &living).unwrap();
-    assert_eq!(ended(&admit), [7]);
+    assert_eq!(revoked(&admit), [7]);
     assert_eq!(admit.ends_later, Some((Serial(8), NOW.plus(60))));
-    let floors = floors(&admit, &living);
-    assert_eq!((floors[0].below, floors[0].from), (Serial(8), None));
-    assert_eq!((floors[1].below, floors[1].from), (NEXT, Some(NOW.plus(60))));
+    let cutoffs = cutoffs(&admit, &living);
+    assert_eq!((cutoffs[0].below, cutoffs[0].from), (Serial(8), None));
+    assert_eq!((cutoffs[1].below, cutoffs[1].from), (NEXT, Some(NOW.plus(60))));
 }
 
 #[test]
 fn the_first_long_lived_token_ends_nothing_and_the_log_says_nothing() {
     for delay in [0, 3_600] {
         let admit = ask(&reissue(delay), &[]).unwrap();
-        assert_eq!(admit.change(&ChannelFacts::default(), &[], NOW), None);
+        assert_eq!(admit.change(&ChannelRevocations::default(), &[], NOW), None);
     }
 }
 
@@ -308,22 +308,22 @@ fn the_first_long_lived_token_ends_nothing_and_the_log_says_nothing() {
 fn a_reissue_leaves_other_kinds_alone() {
     let mut living = lives(Kind::ShortLived, 1..=30);
     living.extend(lives(Kind::V21, 31..=60));
-    assert_eq!(ended(&ask(&reissue(0), &living).unwrap()), NOTHING);
+    assert_eq!(revoked(&ask(&reissue(0), &living).unwrap()), NOTHING);
 }
 
 /// Reissued every day for years, a channel has nothing more to say of its
 /// long-lived tokens than after the second time.
 #[test]
 fn reissues_with_a_delay_do_not_pile_up_in_the_view() {
-    let mut facts = ChannelFacts::default();
+    let mut revocations = ChannelRevocations::default();
     let mut now = NOW;
     for serial in 1..=500 {
         // The one before the predecessor came to its delayed end in the meantime.
         now = now.plus(86_400);
         let living = lives(Kind::LongLived, serial..=serial);
         let admit = admit(&reissue(60), &living, 0, Serial(serial + 1), now).unwrap();
-        facts.apply(&admit.change(&facts, &living, now).unwrap());
-        assert!(facts.floors.len() <= 2, "{} floors", facts.floors.len());
+        revocations.apply(&admit.change(&revocations, &living, now).unwrap());
+        assert!(revocations.cutoffs.len() <= 2, "{} floors", revocations.cutoffs.len());
     }
 }
 
@@ -332,52 +332,56 @@ fn reissues_with_a_delay_do_not_pile_up_in_the_view() {
 #[test]
 fn an_issue_that_ends_nothing_is_not_in_the_log() {
     let admit = ask(&grant(Kind::ShortLived, None, channel()), &[]).unwrap();
-    assert_eq!(admit.change(&ChannelFacts::default(), &[], NOW), None);
+    assert_eq!(admit.change(&ChannelRevocations::default(), &[], NOW), None);
 }
 
 #[test]
 fn a_few_evictions_are_said_one_by_one_and_more_as_a_fold_of_what_lives() {
     let grant = grant(Kind::ShortLived, None, channel());
-    let mut facts = ChannelFacts::default();
-    for serial in 1..=SINGLES as u64 + 1 {
+    let mut revocations = ChannelRevocations::default();
+    for serial in 1..=MAX_SINGLE_REVOCATIONS as u64 + 1 {
         let living = lives(Kind::ShortLived, serial..=serial + 29);
         let admit = admit(&grant, &living, 0, Serial(serial + 30), NOW).unwrap();
-        let change = admit.change(&facts, &living, NOW).unwrap();
-        facts.apply(&change);
+        let change = admit.change(&revocations, &living, NOW).unwrap();
+        revocations.apply(&change);
         match change {
-            ChannelChange::Ended { tokens } => {
-                let named = SingleToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
+            ChannelChange::Revoked { tokens } => {
+                let named = RevokedToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
                 assert_eq!(tokens.iter().map(|it| &it.token).collect::<Vec<_>>(), [&named]);
-                assert!(serial <= SINGLES as u64);
+                assert!(serial <= MAX_SINGLE_REVOCATIONS as u64);
             }
-            ChannelChange::Floor { floors } => {
-                assert_eq!(serial, SINGLES as u64 + 1);
-                assert_eq!(floors[0].below, Serial(serial + 30), "the new one is above it");
-                assert!(floors[0].except.iter().map(|it| it.0).eq(serial + 1..=serial + 29));
+            ChannelChange::Cutoff { cutoffs } => {
+                assert_eq!(serial, MAX_SINGLE_REVOCATIONS as u64 + 1);
+                assert_eq!(cutoffs[0].below, Serial(serial + 30), "the new one is above it");
+                assert!(cutoffs[0].except.iter().map(|it| it.0).eq(serial + 1..=serial + 29));
             }
             other => panic!("neither: {other:?}"),
         }
     }
-    assert_eq!((facts.singles.len(), facts.floors.len()), (0, 1), "the fold says it all");
+    assert_eq!(
+        (revocations.singles.len(), revocations.cutoffs.len()),
+        (0, 1),
+        "the fold says it all"
+    );
 }
 
 // ---- judge: every refusal
 
-fn refused(request: tegata_policy::judge::IssueRequest, channel: Channel) -> Refusal {
-    judged(request, channel).expect_err("granted")
+fn refused(request: tegata_policy::authorize::IssueRequest, channel: Channel) -> Denied {
+    authorized(request, channel).expect_err("granted")
 }
 
-fn usual(kind: Kind) -> tegata_policy::judge::IssueRequest {
+fn usual(kind: Kind) -> tegata_policy::authorize::IssueRequest {
     request(kind, usual_credential(kind), None)
 }
 
 #[test]
 fn every_kind_is_granted_to_who_shows_what_it_takes_for_as_long_as_the_law_says() {
-    for rule in &LAW {
-        let grant = judged(usual(rule.kind), channel()).unwrap();
+    for rule in &RULES {
+        let grant = authorized(usual(rule.kind), channel()).unwrap();
         let life = match rule.life {
-            Life::Fixed(life) => life,
-            Life::AskedFor { .. } => 86_400,
+            Lifetime::Fixed(life) => life,
+            Lifetime::Requested { .. } => 86_400,
         };
         assert_eq!((grant.kind(), grant.parameters().0), (rule.kind, life));
     }
@@ -385,16 +389,16 @@ fn every_kind_is_granted_to_who_shows_what_it_takes_for_as_long_as_the_law_says(
 
 #[test]
 fn no_kind_is_granted_for_a_proof_that_the_law_does_not_name() {
-    for rule in &LAW {
+    for rule in &RULES {
         for (proof, credential) in [
-            (Proof::Secret, Credential::Secret(secret(SECRET))),
-            (Proof::Assertion, assertion()),
-            (Proof::Administrator, Credential::Administrator { delay: 0 }),
+            (Authentication::Secret, Credential::Secret(secret(SECRET))),
+            (Authentication::Assertion, assertion()),
+            (Authentication::Administrator, Credential::Administrator { delay: 0 }),
         ] {
-            let said = judged(request(rule.kind, credential, None), channel()).map(|_| ());
-            let expected = match rule.had_by.contains(&proof) {
+            let said = authorized(request(rule.kind, credential, None), channel()).map(|_| ());
+            let expected = match rule.authentication.contains(&proof) {
                 true => Ok(()),
-                false => Err(Refusal::ProofNotForKind(rule.kind)),
+                false => Err(Denied::AuthenticationNotForKind(rule.kind)),
             };
             assert_eq!(said, expected, "{proof:?} for {}", rule.kind);
         }
@@ -403,15 +407,15 @@ fn no_kind_is_granted_for_a_proof_that_the_law_does_not_name() {
 
 #[test]
 fn no_kind_is_granted_to_a_type_of_channel_that_the_law_does_not_name() {
-    for rule in &LAW {
+    for rule in &RULES {
         for channel_type in
             [ChannelType::MessagingApi, ChannelType::LineLogin, ChannelType::MiniApp]
         {
             let channel = Channel { channel_type, ..channel() };
-            let said = judged(usual(rule.kind), channel).map(|_| ());
+            let said = authorized(usual(rule.kind), channel).map(|_| ());
             let expected = match rule.channel_types.contains(&channel_type) {
                 true => Ok(()),
-                false => Err(Refusal::KindNotForChannel(rule.kind)),
+                false => Err(Denied::KindNotForChannel(rule.kind)),
             };
             assert_eq!(said, expected, "{} for {channel_type:?}", rule.kind);
         }
@@ -422,7 +426,7 @@ fn no_kind_is_granted_to_a_type_of_channel_that_the_law_does_not_name() {
 fn a_wrong_secret_is_refused() {
     for wrong in ["", "0123456789ABCDEF0123456789ABCDEF", " 0123456789abcdef0123456789abcdef"] {
         let request = request(Kind::ShortLived, Credential::Secret(secret(wrong)), None);
-        assert_eq!(refused(request, channel()), Refusal::WrongSecret);
+        assert_eq!(refused(request, channel()), Denied::WrongSecret);
     }
 }
 
@@ -432,19 +436,19 @@ fn the_previous_secret_is_taken_until_its_time_and_no_longer() {
         let mut channel = channel();
         channel.secrets[0].until = Some(until);
         channel.secrets.insert(0, Secret { hash: secret("new").hash(), until: None });
-        judged(usual(Kind::ShortLived), channel).map(|_| ())
+        authorized(usual(Kind::ShortLived), channel).map(|_| ())
     };
     assert_eq!(at(NOW.plus(1)), Ok(()));
-    assert_eq!(at(NOW), Err(Refusal::WrongSecret));
+    assert_eq!(at(NOW), Err(Denied::WrongSecret));
 }
 
 #[test]
 fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_or_proof() {
-    for rule in &LAW {
+    for rule in &RULES {
         let suspended = Channel { state: ChannelState::Suspended, ..channel() };
         let deleted = Channel { state: ChannelState::Deleted, ..channel() };
-        assert_eq!(refused(usual(rule.kind), suspended), Refusal::Suspended);
-        assert_eq!(refused(usual(rule.kind), deleted), Refusal::UnknownChannel);
+        assert_eq!(refused(usual(rule.kind), suspended), Denied::Suspended);
+        assert_eq!(refused(usual(rule.kind), deleted), Denied::UnknownChannel);
     }
 }
 
@@ -452,14 +456,14 @@ fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_or_proof() {
 fn who_asks_comes_before_the_state_of_the_channel() {
     let suspended = Channel { state: ChannelState::Suspended, ..channel() };
     let wrong = request(Kind::ShortLived, Credential::Secret(secret("wrong")), None);
-    assert_eq!(refused(wrong, suspended), Refusal::WrongSecret);
+    assert_eq!(refused(wrong, suspended), Denied::WrongSecret);
 }
 
 #[test]
 fn an_assertion_of_a_key_that_is_not_registered_is_refused() {
     let mut channel = channel();
     channel.assertion_keys = vec![registered(&OTHER, None)];
-    assert_eq!(refused(usual(Kind::V21), channel), Refusal::UnknownAssertionKey);
+    assert_eq!(refused(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
 }
 
 #[test]
@@ -467,7 +471,7 @@ fn an_assertion_that_breaks_a_rule_is_refused_by_that_rule() {
     // Registered under the same id, but another key.
     let mut channel = channel();
     channel.assertion_keys[0].key = OTHER.key();
-    let why = Refusal::Assertion(BadAssertion::Signature);
+    let why = Denied::Assertion(BadAssertion::Signature);
     assert_eq!(refused(usual(Kind::V21), channel), why);
 }
 
@@ -480,9 +484,9 @@ fn a_v2_1_token_needs_to_be_told_how_long_it_lives_and_a_stateless_one_does_not(
     );
     let without = UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap();
     let ask = |kind| request(kind, Credential::Assertion(without.clone()), None);
-    let why = Refusal::Assertion(BadAssertion::TokenExpiry);
+    let why = Denied::Assertion(BadAssertion::TokenExpiry);
     assert_eq!(refused(ask(Kind::V21), channel()), why);
-    assert!(judged(ask(Kind::Stateless), channel()).is_ok());
+    assert!(authorized(ask(Kind::Stateless), channel()).is_ok());
 }
 
 #[test]
@@ -492,18 +496,18 @@ fn a_key_bound_to_a_group_gives_that_groups_tokens_and_no_others() {
     for kind in [Kind::V21, Kind::Stateless] {
         let ask = |name: Option<&str>| request(kind, assertion(), name.map(group));
         for name in [None, Some("a")] {
-            let grant = judged(ask(name), channel.clone()).unwrap();
+            let grant = authorized(ask(name), channel.clone()).unwrap();
             assert_eq!(grant.group(), Some(&group("a")));
         }
-        assert_eq!(refused(ask(Some("b")), channel.clone()), Refusal::OtherGroupsKey);
+        assert_eq!(refused(ask(Some("b")), channel.clone()), Denied::OtherGroupsKey);
     }
 }
 
 #[test]
 fn a_key_of_the_channel_at_large_gives_tokens_of_any_group() {
     let ask = |name: Option<&str>| request(Kind::V21, assertion(), name.map(group));
-    assert_eq!(judged(ask(Some("b")), channel()).unwrap().group(), Some(&group("b")));
-    assert_eq!(judged(ask(None), channel()).unwrap().group(), None);
+    assert_eq!(authorized(ask(Some("b")), channel()).unwrap().group(), Some(&group("b")));
+    assert_eq!(authorized(ask(None), channel()).unwrap().group(), None);
 }
 
 /// Else a floor of the group would cover a token that outlives the floor.
@@ -518,18 +522,18 @@ fn a_long_lived_token_has_no_group_even_if_one_is_named() {
 fn a_delay_is_0_to_86400_seconds() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
     for delay in [-1, 86_401, i64::MIN, i64::MAX] {
-        assert_eq!(refused(ask(delay), channel()), Refusal::DelayOutOfRange);
+        assert_eq!(refused(ask(delay), channel()), Denied::DelayOutOfRange);
     }
     for delay in [0, 1, 86_400] {
-        assert_eq!(judged(ask(delay), channel()).unwrap().parameters().1, delay);
+        assert_eq!(authorized(ask(delay), channel()).unwrap().parameters().1, delay);
     }
 }
 
 #[test]
 fn the_legacy_law_knows_no_delay() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
-    assert_eq!(refused(ask(1), legacy()), Refusal::DelayUnderLegacyLaw);
-    assert!(judged(ask(0), legacy()).is_ok());
+    assert_eq!(refused(ask(1), legacy()), Denied::DelayUnderLegacyRules);
+    assert!(authorized(ask(0), legacy()).is_ok());
 }
 
 #[test]
@@ -537,8 +541,11 @@ fn a_grant_is_judged_again_by_a_newer_snapshot_with_the_same_rules() {
     let grant = grant(Kind::ShortLived, None, channel());
     let mut rotated = channel();
     rotated.secrets[0].hash = secret("new").hash();
-    assert_eq!(grant.clone().judge_again(rotated.into(), NOW).unwrap_err(), Refusal::WrongSecret);
-    assert!(grant.judge_again(channel().into(), NOW).is_ok());
+    assert_eq!(
+        grant.clone().authorize_again(rotated.into(), NOW).unwrap_err(),
+        Denied::WrongSecret
+    );
+    assert!(grant.authorize_again(channel().into(), NOW).is_ok());
 }
 
 #[test]

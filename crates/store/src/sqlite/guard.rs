@@ -23,7 +23,7 @@ use tegata_token::id::Position;
 
 /// Where the mark is, and 16 random bytes that no start before this one had.
 #[derive(Debug, Clone)]
-pub struct MarkFile {
+pub struct RollbackGuardFile {
     /// The file.
     pub path: PathBuf,
     /// The random bytes.
@@ -39,7 +39,7 @@ pub(super) struct Reached {
 
 /// What the file holds.
 #[derive(Serialize, Deserialize)]
-struct Mark {
+struct RollbackGuard {
     epoch: u64,
     position: u64,
     commits: u64,
@@ -51,48 +51,48 @@ pub(super) struct Own {
     pub reached: Reached,
     /// Empty before the first start that kept marks.
     pub identity: Vec<u8>,
-    mark: Option<Vec<u8>>,
+    guard: Option<Vec<u8>>,
     before: Option<Vec<u8>>,
     /// The last commit that held something for the endings log.
-    pub last_ending: u64,
+    pub last_revocation: u64,
 }
 
 impl Own {
     pub fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        let sql = "SELECT epoch, position, commits, identity, mark, mark_before, last_ending
+        let sql = "SELECT epoch, position, commits, identity, guard, guard_before, last_revocation
                    FROM authority";
         conn.query_row(sql, [], |row| {
             let position = Position { epoch: row.get(0)?, number: row.get(1)? };
             Ok(Self {
                 reached: Reached { position, commits: row.get(2)? },
                 identity: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
-                mark: row.get(4)?,
+                guard: row.get(4)?,
                 before: row.get(5)?,
-                last_ending: row.get(6)?,
+                last_revocation: row.get(6)?,
             })
         })
     }
 
-    fn compare(&self, mark: Option<&Mark>) -> Result<(), Backwards> {
-        let own = match (&self.mark, mark) {
+    fn compare(&self, guard: Option<&RollbackGuard>) -> Result<(), Backwards> {
+        let own = match (&self.guard, guard) {
             (None, None) => return Ok(()),
-            (None, Some(_)) => return Err(Backwards::Unmarked),
+            (None, Some(_)) => return Err(Backwards::Unguarded),
             (Some(own), _) if own.is_empty() => return Err(Backwards::Backup),
             // The very first mark was being written.
             (Some(_), None) if self.before.as_ref().is_some_and(Vec::is_empty) => return Ok(()),
-            (Some(_), None) => return Err(Backwards::NoMark),
+            (Some(_), None) => return Err(Backwards::NoRollbackGuard),
             (Some(own), Some(_)) => own,
         };
-        let Some(mark) = mark else { return Ok(()) };
-        let is = |bytes: &Vec<u8>| !bytes.is_empty() && hex(bytes) == mark.start;
+        let Some(guard) = guard else { return Ok(()) };
+        let is = |bytes: &Vec<u8>| !bytes.is_empty() && hex(bytes) == guard.start;
         if !is(own) && !self.before.as_ref().is_some_and(is) {
             return Err(Backwards::OtherStart);
         }
         let Reached { position, commits } = self.reached;
-        if (position.epoch, commits) < (mark.epoch, mark.commits)
-            || (position.epoch == mark.epoch && position.number < mark.position)
+        if (position.epoch, commits) < (guard.epoch, guard.commits)
+            || (position.epoch == guard.epoch && position.number < guard.position)
         {
-            return Err(Backwards::Behind { commits, marked: mark.commits });
+            return Err(Backwards::Behind { commits, guarded: guard.commits });
         }
         Ok(())
     }
@@ -104,22 +104,22 @@ impl Own {
 /// [`OpenError::WentBack`], or one of the two cannot be read.
 pub(super) fn check(store: &Path, conn: &Connection, file: &Path) -> Result<(), OpenError> {
     // The mark first: a store that goes on meanwhile is only further than it.
-    let mark = read(store, file)?;
+    let guard = read(store, file)?;
     let own = Own::read(conn).map_err(|error| OpenError::Database(store.into(), error))?;
-    let back = |why| OpenError::WentBack { store: store.into(), mark: file.into(), why };
-    own.compare(mark.as_ref()).map_err(back)
+    let back = |why| OpenError::WentBack { store: store.into(), guard: file.into(), why };
+    own.compare(guard.as_ref()).map_err(back)
 }
 
-fn read(store: &Path, file: &Path) -> Result<Option<Mark>, OpenError> {
+fn read(store: &Path, file: &Path) -> Result<Option<RollbackGuard>, OpenError> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(OpenError::Mark(file.to_owned(), error)),
+        Err(error) => return Err(OpenError::RollbackGuard(file.to_owned(), error)),
     };
-    let why = Backwards::BadMark;
+    let why = Backwards::BadRollbackGuard;
     serde_json::from_str(&text).map(Some).map_err(|_| OpenError::WentBack {
         store: store.into(),
-        mark: file.into(),
+        guard: file.into(),
         why,
     })
 }
@@ -127,40 +127,42 @@ fn read(store: &Path, file: &Path) -> Result<Option<Mark>, OpenError> {
 /// The life that the mark tells of; 0 if there is none that can be read.
 pub(super) fn epoch(file: &Path) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    serde_json::from_str::<Mark>(&text).map_or(0, |it| it.epoch)
+    serde_json::from_str::<RollbackGuard>(&text).map_or(0, |it| it.epoch)
 }
 
 /// The number that the store's last start drew, if any did.
 pub(super) fn start(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
-    Own::read(conn).map(|own| own.mark)
+    Own::read(conn).map(|own| own.guard)
 }
 
 /// Draws the store a new number. From now on the mark must be renewed.
-pub(super) fn begin(conn: &Connection, file: &MarkFile) -> rusqlite::Result<()> {
+pub(super) fn begin(conn: &Connection, file: &RollbackGuardFile) -> rusqlite::Result<()> {
     // What stands in a mark that nobody can read will not be met again.
     let text = std::fs::read_to_string(&file.path).unwrap_or_default();
-    let before = serde_json::from_str::<Mark>(&text).map_or(Vec::new(), |it| bytes(&it.start));
-    let sql = "UPDATE authority SET identity = coalesce(identity, ?1), mark = ?1, mark_before = ?2";
+    let before =
+        serde_json::from_str::<RollbackGuard>(&text).map_or(Vec::new(), |it| bytes(&it.start));
+    let sql =
+        "UPDATE authority SET identity = coalesce(identity, ?1), guard = ?1, guard_before = ?2";
     conn.execute(sql, (&file.fresh[..], before)).map(drop)
 }
 
 /// Writes the mark, and lets the store forget what it bore before.
-pub(super) fn renew(conn: &Connection, file: &MarkFile) -> Result<Reached, OpenError> {
+pub(super) fn renew(conn: &Connection, file: &RollbackGuardFile) -> Result<Reached, OpenError> {
     let database = |error| OpenError::Database(file.path.clone(), error);
     let reached = Own::read(conn).map_err(database)?.reached;
     let store = conn.path().map_or(file.path.as_path(), Path::new);
     Owner::of(store)
         .and_then(|owner| write(file, reached, owner))
-        .map_err(|error| OpenError::Mark(file.path.clone(), error))?;
-    conn.execute("UPDATE authority SET mark_before = NULL", []).map_err(database)?;
+        .map_err(|error| OpenError::RollbackGuard(file.path.clone(), error))?;
+    conn.execute("UPDATE authority SET guard_before = NULL", []).map_err(database)?;
     Ok(reached)
 }
 
-fn write(file: &MarkFile, reached: Reached, owner: Owner) -> io::Result<()> {
+fn write(file: &RollbackGuardFile, reached: Reached, owner: Owner) -> io::Result<()> {
     let Reached { position, commits } = reached;
     let start = hex(&file.fresh);
-    let mark = Mark { epoch: position.epoch, position: position.number, commits, start };
-    let text = serde_json::to_string(&mark)? + "\n";
+    let guard = RollbackGuard { epoch: position.epoch, position: position.number, commits, start };
+    let text = serde_json::to_string(&guard)? + "\n";
     file::replace(&file.path, text.as_bytes(), owner)
 }
 
@@ -198,7 +200,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Keeper {
     /// Starts to follow from `reached`, which the mark says already.
-    pub fn start(file: MarkFile, reached: Reached) -> io::Result<Self> {
+    pub fn start(file: RollbackGuardFile, reached: Reached) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.latest().reached = reached;
         let followed = shared.clone();
@@ -223,7 +225,7 @@ impl Shared {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn follow(&self, file: &MarkFile, mut written: Reached) {
+    fn follow(&self, file: &RollbackGuardFile, mut written: Reached) {
         let mut failing = false;
         loop {
             let latest = self
@@ -239,7 +241,7 @@ impl Shared {
                     Ok(()) => (written, failing) = (reached, false),
                     Err(error) => {
                         if !failing {
-                            tracing::error!(%error, mark = %file.path.display(),
+                            tracing::error!(%error, guard = %file.path.display(),
                                 "the mark cannot be written; a restore might go unnoticed");
                         }
                         failing = true;

@@ -1,7 +1,7 @@
 //! Reading an endings log for a recovery: what of it a store lacks, and whether it
 //! holds all that it must.
 
-use super::{Commit, Error, LONGEST, Line, Standing, What, whole_part};
+use super::{Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
@@ -12,7 +12,7 @@ use std::{
 #[derive(Debug)]
 pub struct Reading {
     /// What the store lacks, in its order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<JournalLine>,
     /// The last line, if it is not there as a whole.
     pub torn: Option<Torn>,
 }
@@ -31,7 +31,7 @@ pub struct Torn {
 ///
 /// # Errors
 /// [`Error`].
-pub fn read(path: &Path, standing: &Standing) -> Result<Reading, Error> {
+pub fn read(path: &Path, standing: &JournalState) -> Result<Reading, Error> {
     let io = |error| Error::Io(path.to_owned(), error);
     let mut text = BufReader::new(File::open(path).map_err(io)?);
     let mut reading = Reading { lines: Vec::new(), torn: None };
@@ -49,18 +49,18 @@ pub fn read(path: &Path, standing: &Standing) -> Result<Reading, Error> {
             break;
         }
         let damaged = || Error::Damaged { path: path.to_owned(), line: number };
-        let line = Line::parse(&bytes).ok_or_else(damaged)?;
+        let line = JournalLine::parse(&bytes).ok_or_else(damaged)?;
         if last.is_some_and(|last| line.commit < last) {
             return Err(Error::OutOfOrder { path: path.to_owned(), line: number });
         }
         let before: Option<Commit> = last.replace(line.commit);
         match line.what {
-            What::Begins { store, last_ending } if store == standing.store => {
+            JournalEntry::Begins { store, last_revocation } if store == standing.store => {
                 // Where nothing is missing in front of it, it begins where that began.
-                let whole = last_ending.is_some_and(|it| before.is_some_and(|last| last >= it));
+                let whole = last_revocation.is_some_and(|it| before.is_some_and(|last| last >= it));
                 begins = begins.filter(|_| whole).or(Some(line.commit));
             }
-            What::Begins { .. } => return Err(Error::OtherStore(path.to_owned())),
+            JournalEntry::Begins { .. } => return Err(Error::OtherStore(path.to_owned())),
             _ if line.commit > standing.last => reading.lines.push(line),
             _ => {}
         }

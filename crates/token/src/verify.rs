@@ -4,7 +4,7 @@
 use crate::{
     claims::Claims,
     time::UnixTime,
-    view::{How, Said, View},
+    view::{RevocationStatus, RevokedBy, View},
     wire::{Malformed, Unverified},
 };
 use quick_cache::sync::Cache;
@@ -20,7 +20,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct Active {
     /// What it says.
-    pub claims: Arc<Checked>,
+    pub claims: Arc<VerifiedClaims>,
     /// The first moment at which it is good no more, as far as is known now: its
     /// expiry, or an earlier end that is already set.
     pub until: UnixTime,
@@ -32,12 +32,12 @@ pub struct Active {
 /// nothing stood against the token. As long as that version is in force there is
 /// nothing to look up again, so a check costs the same however much was ended.
 #[derive(Debug)]
-pub struct Checked {
+pub struct VerifiedClaims {
     claims: Claims,
     clear_in: AtomicU64,
 }
 
-impl Deref for Checked {
+impl Deref for VerifiedClaims {
     type Target = Claims;
     fn deref(&self) -> &Claims {
         &self.claims
@@ -46,7 +46,7 @@ impl Deref for Checked {
 
 /// Why a token is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum Invalid {
     /// It has not the form of a token.
     #[error("malformed: {0}")]
     Malformed(#[from] Malformed),
@@ -64,7 +64,7 @@ pub enum Refused {
     Expired,
     /// It was ended before its time.
     #[error("ended early")]
-    Ended(How),
+    Revoked(RevokedBy),
     /// Its channel is suspended.
     #[error("its channel is suspended")]
     Suspended,
@@ -76,14 +76,14 @@ pub enum Refused {
 /// the answer.
 ///
 /// # Errors
-/// The [`Refused`] reason. Of a token that is both expired and ended it says
+/// The [`Invalid`] reason. Of a token that is both expired and ended it says
 /// expired, so that the answer stays the same once the ending is forgotten.
-pub fn decide(
+pub fn verify(
     token: &[u8],
     now: UnixTime,
     view: &View,
     signatures: &Signatures,
-) -> Result<Active, Refused> {
+) -> Result<Active, Invalid> {
     let claims = match signatures.0.get(token) {
         Some(claims) => claims,
         None => check_signature(token, view, signatures)?,
@@ -93,7 +93,7 @@ pub fn decide(
     let until = if claims.clear_in.load(Ordering::Relaxed) == version {
         claims.expires_at
     } else {
-        let until = check_endings(&claims, now, view)?;
+        let until = check_revocations(&claims, now, view)?;
         // With no end set before its expiry, the answer no longer hangs on `now`.
         if until == claims.expires_at {
             claims.clear_in.store(version, Ordering::Relaxed);
@@ -107,33 +107,33 @@ pub fn decide(
 /// token live?
 ///
 /// # Errors
-/// As [`decide`], without the reasons that a signature can give.
-pub fn judge(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Refused> {
+/// As [`verify`], without the reasons that a signature can give.
+pub fn verify_claims(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Invalid> {
     check_key_and_time(claims, now, view)?;
-    check_endings(claims, now, view)
+    check_revocations(claims, now, view)
 }
 
-fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(), Refused> {
+fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(), Invalid> {
     // The key is asked for anew each time: a cached signature outlives no key.
-    let key = view.key(claims.key).ok_or(Refused::UnknownKey)?;
+    let key = view.key(claims.key).ok_or(Invalid::UnknownKey)?;
     if view.is_foreign(claims.provider) {
-        return Err(Refused::Foreign);
+        return Err(Invalid::Foreign);
     }
     if now >= claims.expires_at {
-        return Err(Refused::Expired);
+        return Err(Invalid::Expired);
     }
     if !key.state.good_for(claims.issued_at) {
-        return Err(Refused::Ended(How::SigningKey));
+        return Err(Invalid::Revoked(RevokedBy::SigningKey));
     }
     Ok(())
 }
 
-fn check_endings(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Refused> {
-    match view.channel(claims.channel).map(|facts| facts.of(claims, now)) {
+fn check_revocations(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Invalid> {
+    match view.channel(claims.channel).map(|revocations| revocations.of(claims, now)) {
         None => Ok(claims.expires_at),
-        Some(Said::Lives(until)) => Ok(until),
-        Some(Said::Ended(how)) => Err(Refused::Ended(how)),
-        Some(Said::Suspended) => Err(Refused::Suspended),
+        Some(RevocationStatus::Lives(until)) => Ok(until),
+        Some(RevocationStatus::Revoked(how)) => Err(Invalid::Revoked(how)),
+        Some(RevocationStatus::Suspended) => Err(Invalid::Suspended),
     }
 }
 
@@ -141,11 +141,11 @@ fn check_signature(
     token: &[u8],
     view: &View,
     signatures: &Signatures,
-) -> Result<Arc<Checked>, Refused> {
+) -> Result<Arc<VerifiedClaims>, Invalid> {
     let unverified = Unverified::parse(token)?;
-    let key = view.key(unverified.key()).ok_or(Refused::UnknownKey)?;
-    let claims = unverified.verify(&key.key).map_err(|_| Refused::BadSignature)?;
-    let claims = Arc::new(Checked { claims, clear_in: AtomicU64::new(0) });
+    let key = view.key(unverified.key()).ok_or(Invalid::UnknownKey)?;
+    let claims = unverified.verify(&key.key).map_err(|_| Invalid::BadSignature)?;
+    let claims = Arc::new(VerifiedClaims { claims, clear_in: AtomicU64::new(0) });
     signatures.0.insert(token.into(), claims.clone());
     Ok(claims)
 }
@@ -153,7 +153,7 @@ fn check_signature(
 /// Signatures that were checked and found good, by the whole token. What a good
 /// signature says never changes, so an entry needs no invalidation; a bad one is
 /// not remembered, so made-up tokens take no room.
-pub struct Signatures(Cache<Box<[u8]>, Arc<Checked>>);
+pub struct Signatures(Cache<Box<[u8]>, Arc<VerifiedClaims>>);
 
 impl Signatures {
     /// Room for about `tokens` of them.

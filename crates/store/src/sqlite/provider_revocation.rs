@@ -9,12 +9,12 @@ use super::{
     writer::{Tx, write},
 };
 use crate::{
-    By, Ended, Ending, Error, Event, ProviderEnd, Result, RowId,
+    By, Error, Event, ProviderRevocation, Result, RevocationTarget, Revoked, RowId,
     audit_event::{AuditEvent, ProviderJob},
-    endings::What,
+    journal::JournalEntry,
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use tegata_policy::acts::End;
+use tegata_policy::acts::Revoke;
 use tegata_token::id::{Position, ProviderId};
 
 pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<RowId> {
@@ -22,7 +22,7 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
         return Err(Error::NotFound("provider"));
     }
     // Channels that are made from now on are not meant.
-    let sql = "INSERT INTO provider_end (provider, through, actor, source, reason)
+    let sql = "INSERT INTO provider_revocation (provider, through, actor, source, reason)
                SELECT ?1, coalesce(max(number), 0), ?2, ?3, ?4 FROM channel RETURNING number";
     let job = tx
         .conn
@@ -33,7 +33,7 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
         })
         .map_err(unavailable)?;
     let By { actor, source, reason, .. } = by.clone();
-    tx.log(Vec::new(), vec![What::ProviderEnd { provider, actor, source, reason }]);
+    tx.log(Vec::new(), vec![JournalEntry::ProviderRevocation { provider, actor, source, reason }]);
     let event = AuditEvent::ProviderRevoke(ProviderJob { job });
     super::audit::write(tx, by, &Event { event, provider: Some(provider), channel: None })?;
     Ok(job)
@@ -51,14 +51,14 @@ pub(super) fn replay(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<(
 
 /// Drops what the journal says was done.
 pub(super) fn replay_done(tx: &Tx<'_>, provider: ProviderId) -> Result<()> {
-    let sql = "DELETE FROM provider_end WHERE number =
-                   (SELECT min(number) FROM provider_end WHERE provider = ?1)";
+    let sql = "DELETE FROM provider_revocation WHERE number =
+                   (SELECT min(number) FROM provider_revocation WHERE provider = ?1)";
     write(tx, sql, [provider.number()]).map(drop)
 }
 
-pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, bool)> {
-    let sql = "SELECT provider, through, done_to, ended, position, actor, source, reason
-               FROM provider_end WHERE number = ?1";
+pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Revoked, bool)> {
+    let sql = "SELECT provider, through, done_to, revoked, position, actor, source, reason
+               FROM provider_revocation WHERE number = ?1";
     let found = tx.conn.prepare_cached(sql).and_then(|mut query| {
         query
             .query_row([job], |row| {
@@ -70,7 +70,7 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
             .optional()
     });
     let found = found.map_err(unavailable)?;
-    let ((provider, through, mut done_to), (mut ended, mut position), by) =
+    let ((provider, through, mut done_to), (mut revoked, mut position), by) =
         found.ok_or(Error::NotFound("job"))?;
     let sql = "SELECT id FROM channel WHERE provider = ?1 AND number <= ?2 AND id > ?3
                    AND state <> 'deleted' ORDER BY id LIMIT ?4";
@@ -84,36 +84,36 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Ended, 
     let done = channels.len() < most;
     for &number in &channels {
         let id = super::rows::channel_id(number).map_err(unavailable)?;
-        ended += run(tx, &End { channel: id, ending: Ending::All, by: by.clone() })?;
+        revoked += run(tx, &Revoke { channel: id, ending: RevocationTarget::All, by: by.clone() })?;
         done_to = number;
     }
     let here = tx.position();
     let epoch = here.map_or_else(|| tx.head().epoch, |it| it.epoch);
     position = here.map_or(position, |it| it.number);
     if done {
-        write(tx, "DELETE FROM provider_end WHERE number = ?1", [job])?;
+        write(tx, "DELETE FROM provider_revocation WHERE number = ?1", [job])?;
         let provider = super::rows::provider_id(provider).map_err(unavailable)?;
-        tx.log(Vec::new(), vec![What::ProviderEndDone { provider }]);
+        tx.log(Vec::new(), vec![JournalEntry::ProviderEndDone { provider }]);
     } else {
-        let sql = "UPDATE provider_end SET done_to = ?2, ended = ?3, position = ?4
+        let sql = "UPDATE provider_revocation SET done_to = ?2, revoked = ?3, position = ?4
                    WHERE number = ?1";
-        write(tx, sql, (job, done_to, ended, position))?;
+        write(tx, sql, (job, done_to, revoked, position))?;
     }
-    Ok((Ended { tokens: ended, position: Position { epoch, number: position } }, done))
+    Ok((Revoked { tokens: revoked, position: Position { epoch, number: position } }, done))
 }
 
-pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ProviderEnd>> {
-    let sql = "SELECT number, provider, ended, (SELECT count(*) FROM channel
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ProviderRevocation>> {
+    let sql = "SELECT number, provider, revoked, (SELECT count(*) FROM channel
                    WHERE provider = job.provider AND number <= job.through AND id > job.done_to
                        AND state <> 'deleted')
-               FROM provider_end job ORDER BY number";
+               FROM provider_revocation job ORDER BY number";
     let mut query = conn.prepare_cached(sql)?;
     let found = query.query_map([], |row| {
         let provider = super::rows::provider_id(row.get(1)?)?;
-        Ok(ProviderEnd {
+        Ok(ProviderRevocation {
             job: row.get(0)?,
             provider,
-            ended: row.get(2)?,
+            revoked: row.get(2)?,
             channels_left: row.get(3)?,
         })
     })?;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How to announce a change. It says only that there was one: no token is among the
 /// arguments or in the environment.
 #[derive(Debug, Clone)]
-pub struct Telling {
+pub struct Notification {
     /// A program and its arguments.
     pub command: Option<Vec<String>>,
     /// What to send.
@@ -26,7 +26,7 @@ pub struct Telling {
     pub pid_file: Option<PathBuf>,
 }
 
-impl Telling {
+impl Notification {
     /// Runs the command, without the variables named `private` in its environment,
     /// and sends the signal. `late` is called with what does not return in
     /// time.

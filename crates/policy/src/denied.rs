@@ -8,7 +8,7 @@ use tegata_token::kind::Kind;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Denied {
     /// No channel has this id.
     #[error("there is no channel with this id")]
     UnknownChannel,
@@ -32,7 +32,7 @@ pub enum Refusal {
     KindNotForChannel(Kind),
     /// This kind is not had by this sort of proof.
     #[error("{0} tokens are not had this way")]
-    ProofNotForKind(Kind),
+    AuthenticationNotForKind(Kind),
     /// The group asked for is not the one that the assertion key is bound to.
     #[error("the assertion key is bound to another group; leave `group` out")]
     OtherGroupsKey,
@@ -51,19 +51,19 @@ pub enum Refusal {
     #[error("the delay is a whole number of seconds from 0 to 86400")]
     DelayOutOfRange,
     /// The legacy law knows no delay.
-    #[error("under the legacy-2020 law a reissue has no delay")]
-    DelayUnderLegacyLaw,
+    #[error("under the legacy-2020 rules a reissue has no delay")]
+    DelayUnderLegacyRules,
     /// The idempotency key was used with other parameters.
     #[error("this Idempotency-Key was used with other parameters; take a new one")]
     IdempotencyMismatch,
     /// The token that the idempotency key stands for has ended.
     #[error("the token issued under this Idempotency-Key has ended; take a new one")]
-    IdempotencyEnded,
+    IdempotencyInactive,
     /// Too many single endings of stateless tokens are held already.
     #[error(
         "too many single stateless tokens of this channel were ended in a short time; end a group, the kind or the whole channel instead"
     )]
-    TooManyStatelessEndings,
+    TooManyStatelessRevocations,
     /// The channel asks faster than it may, or what it asks for rests.
     #[error("this is asked for too fast; try again in {seconds} s")]
     TooFast {

@@ -19,12 +19,12 @@ const CHANNELS: usize = 200;
 /// The law's cap.
 const CAP: usize = 30;
 /// Not what is measured here.
-const NO_LIMITS: [&str; 4] = ["--storm-issues", "0", "--issue-rate-short-lived", "1000000"];
+const NO_LIMITS: [&str; 4] = ["--surge-limit", "0", "--issue-rate-short-lived", "1000000"];
 
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let without = Full::start(plan, &folder.join("without"), &NO_LIMITS)?;
     let log = folder.join("endings.log").display().to_string();
-    let settings = [&NO_LIMITS[..], &["--endings-log", &log]].concat();
+    let settings = [&NO_LIMITS[..], &["--revocation-journal", &log]].concat();
     let with = Full::start(plan, &folder.join("with"), &settings)?;
     let (rounds, seconds) = if plan.long { (9, 5) } else { (5, 3) };
     let mut rates = Vec::new();

@@ -4,7 +4,7 @@
 //! its name. So before each line the file is looked at: one that was moved away,
 //! removed or cut is taken up again as at a start, which says where it begins.
 
-use super::{Commit, Error, LONGEST, Line, Standing, What, whole_part};
+use super::{Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
 use crate::file::{Owner, open_or_create, sync_folder};
 use std::{
     fs::{File, TryLockError},
@@ -16,7 +16,7 @@ use tegata_token::time::UnixTime;
 
 /// A log that is being written.
 #[derive(Debug)]
-pub struct EndingsLog {
+pub struct RevocationJournal {
     file: File,
     path: PathBuf,
     /// To whom a new file under its name is given.
@@ -29,7 +29,7 @@ pub struct EndingsLog {
     written: u64,
     writing: Commit,
     /// The last commit that happened and held something for it.
-    last_ending: Commit,
+    last_revocation: Commit,
     /// Behind `good` there may be something.
     dirty: bool,
     /// `good` is where the file ends; `false` while it is not known where that is.
@@ -57,7 +57,7 @@ enum There {
     Other,
 }
 
-impl EndingsLog {
+impl RevocationJournal {
     /// Opens the log in `path` to go on with it, making it if it is not there. What
     /// a crash left behind the last whole line is cut off: nobody was told of it.
     /// Where endings are missing, a line says that the log begins anew. Answers
@@ -65,7 +65,7 @@ impl EndingsLog {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn open(path: &Path, standing: &Standing) -> Result<(Self, Option<Commit>), Error> {
+    pub fn open(path: &Path, standing: &JournalState) -> Result<(Self, Option<Commit>), Error> {
         let io = |error| Error::Io(path.to_owned(), error);
         let owner = standing.owner.map_or_else(|| Owner::of(path), Ok).map_err(io)?;
         let file = open_or_create(path, owner).map_err(io)?;
@@ -82,29 +82,29 @@ impl EndingsLog {
             good: 0,
             written: 0,
             writing: standing.last,
-            last_ending: standing.last_ending,
+            last_revocation: standing.last_revocation,
             dirty: false,
             known: false,
         };
         let last = log.take_up(standing)?;
         // A commit that the store lacks is done again and not written a second time.
-        log.last_ending = last.filter(|&it| it > standing.last).unwrap_or(log.last_ending);
+        log.last_revocation = last.filter(|&it| it > standing.last).unwrap_or(log.last_revocation);
         Ok((log, last))
     }
 
     /// Goes on behind what is there.
-    fn take_up(&mut self, standing: &Standing) -> Result<Option<Commit>, Error> {
+    fn take_up(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         self.known = false;
         let last = self.find_end(standing)?;
-        if last.is_none_or(|last| last < standing.last_ending) {
+        if last.is_none_or(|last| last < standing.last_revocation) {
             if last.is_some() || standing.last.commit > 0 {
                 tracing::warn!(log = %self.path.display(),
                     "the endings log begins here: it can be replayed onto backups that are made \
                      from now on, so make one (older ones need the parts before it, joined)");
             }
-            let last_ending = Some(standing.last_ending);
-            let begins = What::Begins { store: standing.store.clone(), last_ending };
-            let begins = Line { commit: standing.last, at: standing.at, what: begins };
+            let last_revocation = Some(standing.last_revocation);
+            let begins = JournalEntry::Begins { store: standing.store.clone(), last_revocation };
+            let begins = JournalLine { commit: standing.last, at: standing.at, what: begins };
             let io = |error| Error::Io(self.path.clone(), error);
             let text = begins.to_text().map_err(io)?;
             self.file.write_all_at(text.as_bytes(), self.good).map_err(io)?;
@@ -118,7 +118,7 @@ impl EndingsLog {
 
     /// Sets `good` behind the last whole line, cuts off what follows it, and
     /// answers the commit of that line.
-    fn find_end(&mut self, standing: &Standing) -> Result<Option<Commit>, Error> {
+    fn find_end(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         let io = |error| Error::Io(self.path.clone(), error);
         let length = self.file.metadata().map_err(io)?.len();
         let mut first = Vec::new();
@@ -133,9 +133,9 @@ impl EndingsLog {
             self.good = 0;
             return Ok(None);
         }
-        match Line::parse(&first).map(|line| line.what) {
-            Some(What::Begins { store, .. }) if store == standing.store => {}
-            Some(What::Begins { .. }) => return Err(Error::OtherStore(self.path.clone())),
+        match JournalLine::parse(&first).map(|line| line.what) {
+            Some(JournalEntry::Begins { store, .. }) if store == standing.store => {}
+            Some(JournalEntry::Begins { .. }) => return Err(Error::OtherStore(self.path.clone())),
             _ => return Err(Error::Damaged { path: self.path.clone(), line: 1 }),
         }
         let mut tail = self.tail(length, 2 * LONGEST).map_err(io)?;
@@ -154,7 +154,8 @@ impl EndingsLog {
             }
             self.file.set_len(self.good).and_then(|()| self.file.sync_all()).map_err(io)?;
         }
-        match whole.split_inclusive(|&byte| byte == b'\n').next_back().and_then(Line::parse) {
+        match whole.split_inclusive(|&byte| byte == b'\n').next_back().and_then(JournalLine::parse)
+        {
             Some(line) => Ok(Some(line.commit)),
             None => {
                 let text = std::fs::read(&self.path).map_err(io)?;
@@ -176,14 +177,15 @@ impl EndingsLog {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn ahead_of(&self, last: Commit) -> Result<Vec<Line>, Error> {
+    pub fn ahead_of(&self, last: Commit) -> Result<Vec<JournalLine>, Error> {
         let mut window = LONGEST;
         loop {
             let io = |error| Error::Io(self.path.clone(), error);
             let tail = self.tail(self.good, window).map_err(io)?;
-            let lines = tail.split_inclusive(|&byte| byte == b'\n').rev().map_while(Line::parse);
-            let mut ahead: Vec<Line> = lines.take_while(|line| line.commit > last).collect();
-            let bytes = |it: &Line| it.to_text().map_or(0, |text| text.len() as u64);
+            let lines =
+                tail.split_inclusive(|&byte| byte == b'\n').rev().map_while(JournalLine::parse);
+            let mut ahead: Vec<JournalLine> = lines.take_while(|line| line.commit > last).collect();
+            let bytes = |it: &JournalLine| it.to_text().map_or(0, |text| text.len() as u64);
             // The line before them is in the window, too, or there is none.
             if window >= self.good || ahead.iter().map(bytes).sum::<u64>() + LONGEST < window {
                 ahead.reverse();
@@ -197,12 +199,17 @@ impl EndingsLog {
     ///
     /// # Errors
     /// [`Failed`]; [`Self::take_back`] leaves nothing of it then.
-    pub fn append(&mut self, commit: Commit, at: UnixTime, whats: &[What]) -> Result<(), Failed> {
+    pub fn append(
+        &mut self,
+        commit: Commit,
+        at: UnixTime,
+        whats: &[JournalEntry],
+    ) -> Result<(), Failed> {
         self.be_in_place(Commit { commit: commit.commit.saturating_sub(1), ..commit }, at)?;
         let io = |error| Error::Io(self.path.clone(), error);
         let mut text = String::new();
         for what in whats {
-            text.push_str(&Line { commit, at, what: what.clone() }.to_text().map_err(io)?);
+            text.push_str(&JournalLine { commit, at, what: what.clone() }.to_text().map_err(io)?);
         }
         self.dirty = true;
         self.file.set_len(self.good).map_err(io)?;
@@ -220,7 +227,7 @@ impl EndingsLog {
     pub fn keep(&mut self) {
         if self.written > 0 {
             self.good += std::mem::take(&mut self.written);
-            (self.last_ending, self.dirty) = (self.writing, false);
+            (self.last_revocation, self.dirty) = (self.writing, false);
         }
     }
 
@@ -256,7 +263,8 @@ impl EndingsLog {
     fn be_in_place(&mut self, last: Commit, at: UnixTime) -> Result<(), Error> {
         let store = self.store.clone();
         let owner = Some(self.owner);
-        let standing = Standing { store, last, last_ending: self.last_ending, at, owner };
+        let standing =
+            JournalState { store, last, last_revocation: self.last_revocation, at, owner };
         match self.look().map_err(|error| Error::Io(self.path.clone(), error))? {
             There::Whole => return Ok(()),
             There::Cut => drop(self.take_up(&standing)?),

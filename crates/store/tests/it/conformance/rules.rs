@@ -1,12 +1,12 @@
 //! The law, kept by the store under its own lock.
 
-use crate::world::{Ask, NOW, World, by, group, refusal, signing_key};
+use crate::world::{Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::{
     channel::GroupSettings,
-    law::{Law, WhenFull},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{TokenRules, WhenFull},
 };
-use tegata_store::{ChannelPatch, EndedBy, Ending, SigningKeyChange, TokenState};
+use tegata_store::{ChannelPatch, RevocationCause, RevocationTarget, SigningKeyChange, TokenState};
 use tegata_token::{id::Serial, kind::Kind, time::DAY, view::ChannelState};
 
 pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
@@ -15,13 +15,13 @@ pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
         assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(serial));
     }
     let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
-    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+    assert_eq!(denied(refused), Denied::Full(Kind::V21));
     assert_eq!(world.living(&shop, Kind::V21, NOW).await, Vec::from_iter(1..=30));
     let ids = world.live_v21(shop.id, None, NOW).await.unwrap();
     let rows: Vec<_> = world.rows(&shop, NOW).await.iter().map(|row| row.id).collect();
     assert_eq!(ids, rows);
     // The refused one took no place in the count.
-    world.revoke(&shop, Ending::Stored { serial: Serial(7) }, NOW).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: Serial(7) }, NOW).await;
     assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(31));
 }
 
@@ -34,9 +34,9 @@ pub async fn the_31st_short_lived_token_ends_the_oldest(world: World) {
     for serial in 31..=45 {
         world.get(&shop, Ask::new(Kind::ShortLived).at(at)).await;
         let oldest = world.row(&shop, Serial(serial - 30), at).await;
-        assert_eq!(oldest.state, TokenState::Ended);
-        assert_eq!(oldest.ended, Some((EndedBy::Evicted, at)));
-        assert_eq!(oldest.ended_for, Some(Serial(serial)));
+        assert_eq!(oldest.state, TokenState::Revoked);
+        assert_eq!(oldest.revocation, Some((RevocationCause::Evicted, at)));
+        assert_eq!(oldest.replaced_by, Some(Serial(serial)));
         let living = world.living(&shop, Kind::ShortLived, at).await;
         assert_eq!(living, Vec::from_iter(serial - 29..=serial));
     }
@@ -68,8 +68,11 @@ pub async fn the_third_token_of_a_group_ends_its_oldest(world: World) {
     let living = world.living(&shop, Kind::V21, NOW).await;
     assert_eq!(living, [other.0, none.0, second.0, third.0]);
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [kind.0]);
-    let ended = world.row(&shop, first, NOW).await;
-    assert_eq!((ended.ended, ended.ended_for), (Some((EndedBy::Evicted, NOW)), Some(third)));
+    let revoked = world.row(&shop, first, NOW).await;
+    assert_eq!(
+        (revoked.revocation, revoked.replaced_by),
+        (Some((RevocationCause::Evicted, NOW)), Some(third))
+    );
     let of_a = world.live_v21(shop.id, Some(group("a")), NOW).await.unwrap();
     let [second, third] =
         [world.row(&shop, second, NOW).await.id, world.row(&shop, third, NOW).await.id];
@@ -80,13 +83,13 @@ pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
     let shop = world.shop().await;
     let patch = ChannelPatch {
         group_cap: Some(3),
-        group_when_full: Some(WhenFull::Refuse),
+        group_when_full: Some(WhenFull::Deny),
         ..ChannelPatch::default()
     };
     world.patch(&shop, patch).await;
     let own = GroupSettings {
         cap: Some(1),
-        when_full: Some(WhenFull::EndOldest),
+        when_full: Some(WhenFull::EvictOldest),
         ..GroupSettings::default()
     };
     world.set_group(shop.id, group("b"), own.into(), by(NOW)).await.unwrap();
@@ -94,7 +97,7 @@ pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
         world.get(&shop, Ask::new(Kind::ShortLived).group("a")).await;
     }
     let refused = world.ask(&shop, Ask::new(Kind::ShortLived).group("a")).await;
-    assert_eq!(refusal(refused), Refusal::GroupFull(Kind::ShortLived));
+    assert_eq!(denied(refused), Denied::GroupFull(Kind::ShortLived));
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [1, 2, 3]);
     world.get(&shop, Ask::new(Kind::ShortLived).group("b")).await;
     world.get(&shop, Ask::new(Kind::ShortLived).group("b")).await;
@@ -126,7 +129,7 @@ pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
     assert_eq!(living().await.len(), 30);
     // Nobody's issue ends another's token.
     let refused = world.ask(&shop, ask(Some("c"))).await;
-    assert_eq!(refusal(refused), Refusal::Full(Kind::ShortLived));
+    assert_eq!(denied(refused), Denied::Full(Kind::ShortLived));
     assert_eq!(living().await.len(), 30);
     // v2.1 ends nobody's, unless the group's own rule made room before.
     world.patch(&shop, ChannelPatch { group_cap: Some(2), ..ChannelPatch::default() }).await;
@@ -136,7 +139,7 @@ pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
         world.get(&shop, ask()).await;
     }
     let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
-    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+    assert_eq!(denied(refused), Denied::Full(Kind::V21));
     world.get(&shop, Ask::new(Kind::V21).group("g3")).await;
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
 }
@@ -147,13 +150,13 @@ pub async fn expired_and_ended_tokens_do_not_count(world: World) {
         world.get(&shop, Ask::new(Kind::V21).life(100 + n)).await;
     }
     let ask = |at| world.ask(&shop, Ask::new(Kind::V21).at(at));
-    assert_eq!(refusal(ask(NOW.plus(99)).await), Refusal::Full(Kind::V21));
+    assert_eq!(denied(ask(NOW.plus(99)).await), Denied::Full(Kind::V21));
     // The first moment at which it is no longer valid is the first that it does not count.
     assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(31));
-    assert_eq!(refusal(ask(NOW.plus(100)).await), Refusal::Full(Kind::V21));
+    assert_eq!(denied(ask(NOW.plus(100)).await), Denied::Full(Kind::V21));
     let first = world.row(&shop, Serial(1), NOW.plus(100)).await;
-    assert_eq!((first.state, first.ended), (TokenState::Expired, None));
-    world.revoke(&shop, Ending::Stored { serial: Serial(20) }, NOW.plus(100)).await;
+    assert_eq!((first.state, first.revocation), (TokenState::Expired, None));
+    world.revoke(&shop, RevocationTarget::Stored { serial: Serial(20) }, NOW.plus(100)).await;
     assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(32));
 }
 
@@ -167,7 +170,7 @@ pub async fn tokens_of_a_suspended_channel_count(world: World) {
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
     world.patch(&shop, state(ChannelState::Active)).await;
     let refused = world.ask(&shop, Ask::new(Kind::V21)).await;
-    assert_eq!(refusal(refused), Refusal::Full(Kind::V21));
+    assert_eq!(denied(refused), Denied::Full(Kind::V21));
 }
 
 pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(world: World) {
@@ -175,7 +178,7 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(5)).await.unwrap().claims;
     let mut tokens = vec![expired];
     let revoked = world.get(&shop, Ask::new(Kind::ShortLived)).await;
-    world.revoke(&shop, Ending::Stored { serial: revoked }, NOW).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: revoked }, NOW).await;
     for _ in 0..30 {
         let issued = world.ask(&shop, Ask::new(Kind::V21).at(NOW.plus(5))).await.unwrap();
         tokens.push(issued.claims);
@@ -189,13 +192,13 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
     assert!(world.live_v21(shop.id, None, at).await.unwrap().is_empty());
     for token in &tokens[1..] {
         let row = world.row(&shop, token.serial, at).await;
-        assert_eq!(row.state, TokenState::Ended);
-        assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
+        assert_eq!(row.state, TokenState::Revoked);
+        assert_eq!(row.revocation, Some((RevocationCause::Requested, at)));
     }
     let expired = world.row(&shop, tokens[0].serial, at).await;
-    assert_eq!((expired.state, expired.ended), (TokenState::Expired, None), "it ended before");
+    assert_eq!((expired.state, expired.revocation), (TokenState::Expired, None), "it ended before");
     let revoked = world.row(&shop, revoked, at).await;
-    assert_eq!(revoked.ended, Some((EndedBy::Revoked, NOW)));
+    assert_eq!(revoked.revocation, Some((RevocationCause::Requested, NOW)));
 
     for _ in 0..30 {
         let issued = world.ask(&shop, Ask::new(Kind::V21).at(at)).await.unwrap();
@@ -203,14 +206,14 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
         tokens.push(issued.claims);
     }
     let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
-    assert_eq!(refusal(full), Refusal::Full(Kind::V21));
+    assert_eq!(denied(full), Denied::Full(Kind::V21));
     // A reissue has no predecessor left to give a delay.
     let reissued = world.ask(&shop, Ask::new(Kind::LongLived).delay(60).at(at)).await.unwrap();
     assert_eq!(reissued.previous_until, None);
     tokens.push(reissued.claims);
     // An ending does not end them once more.
-    let ended = world.revoke(&shop, Ending::All, at).await;
-    assert_eq!(ended.tokens, 31);
+    let revoked = world.revoke(&shop, RevocationTarget::All, at).await;
+    assert_eq!(revoked.tokens, 31);
     crate::agree::everything(&world, &tokens, at).await;
 }
 
@@ -232,7 +235,7 @@ pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut wo
 
     assert_eq!(world.living(&shop, Kind::V21, at).await, Vec::from_iter(1..=20));
     let first_out = world.row(&shop, Serial(21), at).await;
-    assert_eq!(first_out.state, TokenState::Ended);
+    assert_eq!(first_out.state, TokenState::Revoked);
     let view = world.state().await.unwrap().view;
     for token in &tokens {
         let row = world.row(&shop, token.serial, at).await;
@@ -242,7 +245,7 @@ pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut wo
         world.get(&shop, Ask::new(Kind::V21).at(at)).await;
     }
     let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
-    assert_eq!(refusal(full), Refusal::Full(Kind::V21));
+    assert_eq!(denied(full), Denied::Full(Kind::V21));
     // When the key goes altogether, only those that still lived end by it.
     let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
     let removed = world.change_signing_keys(remove, by(at.plus(1))).await.unwrap();
@@ -251,8 +254,8 @@ pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut wo
 
 pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
     let shop = world.shop().await;
-    let law = Some(Law::Legacy2020);
-    world.patch(&shop, ChannelPatch { law, ..ChannelPatch::default() }).await;
+    let rules = Some(TokenRules::Legacy2020);
+    world.patch(&shop, ChannelPatch { rules, ..ChannelPatch::default() }).await;
     let mut tokens = Vec::new();
     for n in 1..=30 {
         let kind = if n % 3 == 0 { Kind::LongLived } else { Kind::ShortLived };
@@ -263,8 +266,12 @@ pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
         let kind = if n % 2 == 0 { Kind::LongLived } else { Kind::ShortLived };
         tokens.push(world.ask(&shop, Ask::new(kind)).await.unwrap().claims);
         let out = world.row(&shop, Serial(n - 30), NOW).await;
-        assert_eq!(out.ended, Some((EndedBy::Evicted, NOW)), "the oldest of both kinds");
-        assert_eq!(out.ended_for, Some(Serial(n)));
+        assert_eq!(
+            out.revocation,
+            Some((RevocationCause::Evicted, NOW)),
+            "the oldest of both kinds"
+        );
+        assert_eq!(out.replaced_by, Some(Serial(n)));
         let both = world.living(&shop, Kind::LongLived, NOW).await.len()
             + world.living(&shop, Kind::ShortLived, NOW).await.len();
         assert_eq!(both, 30);
@@ -274,13 +281,13 @@ pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
         tokens.push(world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims);
     }
     let delayed = world.ask(&shop, Ask::new(Kind::LongLived).delay(1)).await;
-    assert_eq!(refusal(delayed), Refusal::DelayUnderLegacyLaw);
+    assert_eq!(denied(delayed), Denied::DelayUnderLegacyRules);
     crate::agree::everything(&world, &tokens, NOW).await;
 }
 
 pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     let shop = world.shop().await;
-    let law = |law| ChannelPatch { law: Some(law), ..ChannelPatch::default() };
+    let rules = |rules| ChannelPatch { rules: Some(rules), ..ChannelPatch::default() };
     let mut tokens = Vec::new();
     for _ in 0..30 {
         tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
@@ -288,7 +295,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
 
     // 31 of both kinds: two go for the next one.
-    world.patch(&shop, law(Law::Legacy2020)).await;
+    world.patch(&shop, rules(TokenRules::Legacy2020)).await;
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, Vec::from_iter(3..=30));
@@ -301,7 +308,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
 
     // And back: twelve long-lived ones live until the next reissue; with a delay
     // the newest of them outlives it.
-    world.patch(&shop, law(Law::Current)).await;
+    world.patch(&shop, rules(TokenRules::Current)).await;
     assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 12);
     let at = NOW.plus(5);
     let reissue = Ask::new(Kind::LongLived).delay(60).at(at);
@@ -310,8 +317,8 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     tokens.push(reissued.claims.clone());
     assert_eq!(world.living(&shop, Kind::LongLived, at).await, [42, 43]);
     let out = world.row(&shop, Serial(41), at).await;
-    assert_eq!(out.ended, Some((EndedBy::Reissued, at)));
-    assert_eq!(out.ended_for, Some(reissued.claims.serial));
+    assert_eq!(out.revocation, Some((RevocationCause::Reissued, at)));
+    assert_eq!(out.replaced_by, Some(reissued.claims.serial));
     for at in [at, at.plus(59), at.plus(60)] {
         crate::agree::everything(&world, &tokens, at).await;
     }
@@ -341,8 +348,9 @@ pub async fn the_law_uses_the_later_of_now_and_the_written_time(world: World) {
     let issued = world.ask(&shop, Ask::new(Kind::V21).life(60).at(NOW)).await.unwrap();
     assert_eq!(issued.claims.issued_at, late);
     assert_eq!(issued.claims.expires_at, late.plus(60));
-    let ended = world.revoke(&shop, Ending::Stored { serial: issued.claims.serial }, NOW).await;
-    assert_eq!(ended.tokens, 1);
+    let revoked =
+        world.revoke(&shop, RevocationTarget::Stored { serial: issued.claims.serial }, NOW).await;
+    assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, issued.claims.serial, late).await;
-    assert_eq!(row.ended, Some((EndedBy::Revoked, late)));
+    assert_eq!(row.revocation, Some((RevocationCause::Requested, late)));
 }

@@ -116,7 +116,7 @@ impl World {
     }
 
     pub(super) fn coming(&self) -> Option<SigningKeyId> {
-        let coming = self.authority.keys.iter().find(|it| it.state == KeyState::Coming);
+        let coming = self.authority.keys.iter().find(|it| it.state == KeyState::Pending);
         coming.map(|it| it.key.id())
     }
 
@@ -137,7 +137,7 @@ impl World {
     pub(super) fn narrow_key(&mut self, nth: usize, state: KeyState) {
         let key = self.authority.keys[nth % self.authority.keys.len()].clone();
         let state = match (key.state, state) {
-            (KeyState::Removed, _) => return,
+            (KeyState::Revoked, _) => return,
             (KeyState::Bounded { until: before }, KeyState::Bounded { until }) => {
                 KeyState::Bounded { until: until.min(before) }
             }
@@ -193,7 +193,7 @@ impl World {
         // Where there is none, the answer names the log's end.
         if let Some(entry) = entry {
             self.see_entry(&entry, "revoked");
-            self.note(Some(entry), Event::Ended(vec![(no, None)]));
+            self.note(Some(entry), Event::Revoked(vec![(no, None)]));
         }
         self.wait();
     }
@@ -229,7 +229,7 @@ impl World {
             }
             for (entry, event) in since {
                 self.authority.replay(&entry);
-                self.note_no_ending(event);
+                self.note_no_revocation(event);
                 self.seen.one("ending replayed");
             }
             if self.fault != Fault::BoundsBeforeReplay {
@@ -238,7 +238,7 @@ impl World {
         } else {
             // An ending like others: a later restore replays it.
             let keys: Vec<_> = self.authority.keys.iter().map(|it| it.key.id()).collect();
-            keys.into_iter().for_each(|key| self.set_key(key, KeyState::Removed));
+            keys.into_iter().for_each(|key| self.set_key(key, KeyState::Revoked));
         }
         self.new_key(KeyState::Active);
         self.pending.clear();
@@ -249,7 +249,7 @@ impl World {
     /// The old keys are good for no more than the store surely knew of.
     fn bound_keys(&mut self) {
         for (key, state) in self.authority.bounds() {
-            self.note_no_ending(Event::Key { key: key.id(), state });
+            self.note_no_revocation(Event::Key { key: key.id(), state });
             self.authority.set_key(key, state);
         }
     }

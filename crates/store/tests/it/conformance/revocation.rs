@@ -1,23 +1,23 @@
 //! Endings: one token, a group, a kind, a key, all.
 
-use crate::world::{Ask, NOW, Shop, World, by, group, refusal, signing_key};
+use crate::world::{Ask, NOW, Shop, World, by, denied, group, signing_key};
 use tegata_policy::{
-    admit::SINGLES,
+    admit::MAX_SINGLE_REVOCATIONS,
     channel::GroupSettings,
-    law::{ChannelType, GROUPS, STATELESS_ENDINGS},
-    refusal::Refusal,
+    denied::Denied,
+    rules::{ChannelType, GROUPS, MAX_STATELESS_REVOCATIONS},
     secret::PlainSecret,
 };
 use tegata_store::{
-    ChannelPatch, EndedBy, Ending, Error, NewChannel, Page, SigningKeyChange, TokenFilter,
-    TokenState,
+    ChannelPatch, Error, NewChannel, Page, RevocationCause, RevocationTarget, SigningKeyChange,
+    TokenFilter, TokenState,
 };
 use tegata_token::{
     claims::Claims,
-    decide::judge,
     id::{AssertionKeyId, Serial, TokenId},
     kind::Kind,
     time::DAY,
+    verify::verify_claims,
     view::ChannelState,
 };
 
@@ -60,19 +60,25 @@ async fn full(world: &World) -> Full {
 }
 
 pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world: World) {
-    type Which = fn(&Full) -> Ending;
+    type Which = fn(&Full) -> RevocationTarget;
     type Ends = fn(&Claims, AssertionKeyId) -> bool;
     let cases: [(Which, Ends); 9] = [
-        (|it| Ending::Stored { serial: it.stored[1].serial }, |it, _| it.serial == Serial(2)),
-        (|it| Ending::Stored { serial: it.stored[7].serial }, |it, _| it.serial == Serial(8)),
-        (|_| Ending::Group(group("a")), |it, _| it.group == Some(group("a"))),
-        (|_| Ending::Kind(Kind::V21), |it, _| it.kind == Kind::V21),
-        (|_| Ending::Kind(Kind::LongLived), |it, _| it.kind == Kind::LongLived),
-        (|_| Ending::Kind(Kind::Stateless), |it, _| it.kind == Kind::Stateless),
-        (|it| Ending::AssertionKey(it.second), |it, key| it.assertion_key == Some(key)),
-        (|_| Ending::All, |_, _| true),
         (
-            |it| Ending::Stateless { id: it.stateless[1].id, expires_at: NOW.plus(900) },
+            |it| RevocationTarget::Stored { serial: it.stored[1].serial },
+            |it, _| it.serial == Serial(2),
+        ),
+        (
+            |it| RevocationTarget::Stored { serial: it.stored[7].serial },
+            |it, _| it.serial == Serial(8),
+        ),
+        (|_| RevocationTarget::Group(group("a")), |it, _| it.group == Some(group("a"))),
+        (|_| RevocationTarget::Kind(Kind::V21), |it, _| it.kind == Kind::V21),
+        (|_| RevocationTarget::Kind(Kind::LongLived), |it, _| it.kind == Kind::LongLived),
+        (|_| RevocationTarget::Kind(Kind::Stateless), |it, _| it.kind == Kind::Stateless),
+        (|it| RevocationTarget::AssertionKey(it.second), |it, key| it.assertion_key == Some(key)),
+        (|_| RevocationTarget::All, |_, _| true),
+        (
+            |it| RevocationTarget::Stateless { id: it.stateless[1].id, expires_at: NOW.plus(900) },
             |it, _| it.kind == Kind::Stateless && it.group.is_some(),
         ),
     ];
@@ -81,7 +87,7 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
         let ending = ending(&it);
         let at = NOW.plus(7);
         let stored = it.stored.iter().filter(|token| ends(token, it.second)).count();
-        let one_stateless = matches!(ending, Ending::Stateless { .. });
+        let one_stateless = matches!(ending, RevocationTarget::Stateless { .. });
         let count = stored + usize::from(one_stateless);
 
         let before = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
@@ -92,17 +98,17 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
         crate::agree::views(&before.0.view, &after.0.view, [it.shop.id]);
         assert_eq!(format!("{:?}", before.1), format!("{:?}", after.1));
 
-        let ended = world.revoke(&it.shop, ending.clone(), at).await;
-        assert_eq!(ended.tokens, count, "{ending:?}");
+        let revoked = world.revoke(&it.shop, ending.clone(), at).await;
+        assert_eq!(revoked.tokens, count, "{ending:?}");
         let view = world.state().await.unwrap().view;
         for token in it.stored.iter().chain(&it.stateless) {
-            let lives = judge(token, at, &view).is_ok();
+            let lives = verify_claims(token, at, &view).is_ok();
             assert_eq!(!lives, ends(token, it.second), "{ending:?} and {token:?}");
         }
         for token in it.stored.iter().filter(|token| ends(token, it.second)) {
             let row = world.row(&it.shop, token.serial, at).await;
-            assert_eq!(row.ended, Some((EndedBy::Revoked, at)));
-            assert_eq!(row.ended_for, None);
+            assert_eq!(row.revocation, Some((RevocationCause::Requested, at)));
+            assert_eq!(row.replaced_by, None);
         }
         crate::agree::everything(&world, &it.stored, at).await;
     }
@@ -117,11 +123,15 @@ pub async fn a_scope_that_names_nothing_is_refused_and_leaves_no_trace(world: Wo
     let group_error = || Error::NotFound("group").to_string();
     let key_error = || Error::NotFound("assertion key").to_string();
     for (channel, ending, error) in [
-        (it.shop.id, Ending::Group(group("blu")), group_error()),
-        (login, Ending::Group(group("a")), group_error()),
-        (it.shop.id, Ending::AssertionKey(unknown_key), key_error()),
-        (login, Ending::AssertionKey(it.second), key_error()),
-        (login, Ending::Kind(Kind::V21), Refusal::KindNotForChannel(Kind::V21).to_string()),
+        (it.shop.id, RevocationTarget::Group(group("blu")), group_error()),
+        (login, RevocationTarget::Group(group("a")), group_error()),
+        (it.shop.id, RevocationTarget::AssertionKey(unknown_key), key_error()),
+        (login, RevocationTarget::AssertionKey(it.second), key_error()),
+        (
+            login,
+            RevocationTarget::Kind(Kind::V21),
+            Denied::KindNotForChannel(Kind::V21).to_string(),
+        ),
     ] {
         let before = (world.state().await.unwrap().view, audit_rows(&world).await);
         for dry_run in [true, false] {
@@ -161,13 +171,15 @@ pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: W
     let later = world.grant(&shop, &ask(stale)).await;
     assert!(!later.knows_its_group(stale), "its row is to be renewed");
 
-    let ended = world.end(shop.id, Ending::Group(group("blue")), false, by(NOW)).await.unwrap();
-    assert_eq!(ended.tokens, 0);
+    let revoked =
+        world.end(shop.id, RevocationTarget::Group(group("blue")), false, by(NOW)).await.unwrap();
+    assert_eq!(revoked.tokens, 0);
     let view = world.state().await.unwrap().view;
-    assert!(judge(&token, NOW, &view).is_err());
+    assert!(verify_claims(&token, NOW, &view).is_err());
     let forgotten = NOW.plus(DAY + 900);
     assert_eq!(names(forgotten).await, []);
-    let late = world.end(shop.id, Ending::Group(group("blue")), true, by(forgotten)).await;
+    let late =
+        world.end(shop.id, RevocationTarget::Group(group("blue")), true, by(forgotten)).await;
     assert!(matches!(late, Err(Error::NotFound("group"))), "{late:?}");
 }
 
@@ -178,11 +190,11 @@ pub async fn stateless_tokens_find_no_place_for_a_hundred_and_first_group(world:
         let grant = world.grant(&shop, &ask(n, NOW)).await;
         world.take_assertion(grant, NOW).await.unwrap();
     }
-    let refused = |grant| async { refusal(world.take_assertion(grant, NOW).await) };
+    let refused = |grant| async { denied(world.take_assertion(grant, NOW).await) };
     let more = world.grant(&shop, &ask(GROUPS, NOW)).await;
-    assert_eq!(refused(more).await, Refusal::TooManyGroups);
+    assert_eq!(refused(more).await, Denied::TooManyGroups);
     let stored = world.ask(&shop, Ask::new(Kind::ShortLived).group("new")).await;
-    assert_eq!(refusal(stored), Refusal::TooManyGroups);
+    assert_eq!(denied(stored), Denied::TooManyGroups);
     let known = world.grant(&shop, &ask(7, NOW)).await;
     world.take_assertion(known, NOW).await.unwrap();
     world.delete_group(shop.id, group("g7"), by(NOW)).await.unwrap();
@@ -203,9 +215,11 @@ pub async fn a_deleted_group_or_key_is_known_until_its_last_token_has_expired(wo
     let gone = world.delete_group(shop.id, group("red"), by(NOW)).await;
     assert!(matches!(gone, Err(Error::NotFound("group"))), "{gone:?}");
     let (last, over) = (NOW.plus(30 * DAY - 1), NOW.plus(30 * DAY));
-    for ending in
-        [Ending::Group(group("red")), Ending::AssertionKey(key), Ending::AssertionKey(other)]
-    {
+    for ending in [
+        RevocationTarget::Group(group("red")),
+        RevocationTarget::AssertionKey(key),
+        RevocationTarget::AssertionKey(other),
+    ] {
         world.end(shop.id, ending.clone(), true, by(last)).await.unwrap();
         let late = world.end(shop.id, ending.clone(), true, by(over)).await;
         assert!(matches!(late, Err(Error::NotFound(_))), "{ending:?}: {late:?}");
@@ -216,10 +230,10 @@ pub async fn an_ending_is_done_once(world: World) {
     let it = full(&world).await;
     let shop = &it.shop;
     for ending in [
-        Ending::Stored { serial: Serial(1) },
-        Ending::Stateless { id: it.stateless[0].id, expires_at: NOW.plus(900) },
-        Ending::Group(group("a")),
-        Ending::All,
+        RevocationTarget::Stored { serial: Serial(1) },
+        RevocationTarget::Stateless { id: it.stateless[0].id, expires_at: NOW.plus(900) },
+        RevocationTarget::Group(group("a")),
+        RevocationTarget::All,
     ] {
         let first = world.revoke(shop, ending.clone(), NOW).await;
         let rows = world.rows(shop, NOW).await;
@@ -231,7 +245,7 @@ pub async fn an_ending_is_done_once(world: World) {
         assert_eq!(format!("{rows:?}"), format!("{after:?}"), "the first end stays");
     }
     // What has expired is beyond ending.
-    let expired = Ending::Stateless { id: TokenId([9; 16]), expires_at: NOW.plus(5) };
+    let expired = RevocationTarget::Stateless { id: TokenId([9; 16]), expires_at: NOW.plus(5) };
     let before = world.state().await.unwrap().view.position();
     assert_eq!(world.revoke(shop, expired, NOW.plus(5)).await.position, before);
 }
@@ -246,11 +260,14 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
     let v21: Vec<_> = tokens.iter().filter(|it| it.kind == Kind::V21).cloned().collect();
     for (n, token) in v21.iter().enumerate().take(25) {
         let at = NOW.plus(n as i64);
-        world.revoke(&shop, Ending::Stored { serial: token.serial }, at).await;
+        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, at).await;
         crate::agree::everything(&world, &tokens, at).await;
         let view = world.state().await.unwrap().view;
-        let facts = view.channel(shop.id).unwrap();
-        assert!(facts.singles.len() <= SINGLES && facts.floors.len() <= 1, "{facts:?}");
+        let revocations = view.channel(shop.id).unwrap();
+        assert!(
+            revocations.singles.len() <= MAX_SINGLE_REVOCATIONS && revocations.cutoffs.len() <= 1,
+            "{revocations:?}"
+        );
         if n % 10 == 9 {
             // The next ones stand beside the fold, not below it.
             let next = world.ask(&shop, Ask::new(Kind::V21).at(at)).await.unwrap();
@@ -261,9 +278,9 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
     // The newest of all, at once, is folded as well.
-    for _ in 0..2 * SINGLES {
+    for _ in 0..2 * MAX_SINGLE_REVOCATIONS {
         let token = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
-        world.revoke(&shop, Ending::Stored { serial: token.serial }, NOW).await;
+        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
         tokens.push(token);
         crate::agree::everything(&world, &tokens, NOW.plus(30)).await;
     }
@@ -272,26 +289,26 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
 
 pub async fn stateless_endings_are_bounded(world: World) {
     let shop = world.shop().await;
-    let ending = |n: usize, expires_at| Ending::Stateless {
+    let ending = |n: usize, expires_at| RevocationTarget::Stateless {
         id: TokenId((n as u128).to_be_bytes()),
         expires_at,
     };
     let end = |n, expires_at, at| world.end(shop.id, ending(n, expires_at), false, by(at));
-    for n in 0..STATELESS_ENDINGS {
+    for n in 0..MAX_STATELESS_REVOCATIONS {
         end(n, NOW.plus(900), NOW).await.unwrap();
     }
     let held =
         || async { world.state().await.unwrap().view.channel(shop.id).unwrap().stateless.len() };
-    assert_eq!(held().await, STATELESS_ENDINGS);
-    let refused = end(STATELESS_ENDINGS, NOW.plus(900), NOW).await;
-    assert_eq!(refusal(refused), Refusal::TooManyStatelessEndings);
+    assert_eq!(held().await, MAX_STATELESS_REVOCATIONS);
+    let refused = end(MAX_STATELESS_REVOCATIONS, NOW.plus(900), NOW).await;
+    assert_eq!(denied(refused), Denied::TooManyStatelessRevocations);
     // One that is ended already is no further one.
     end(0, NOW.plus(900), NOW).await.unwrap();
     // A bulk ending always has room.
-    world.revoke(&shop, Ending::Kind(Kind::Stateless), NOW).await;
+    world.revoke(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
     // Those that expired meanwhile take no place, though not yet forgotten.
-    end(STATELESS_ENDINGS, NOW.plus(1800), NOW.plus(900)).await.unwrap();
-    assert_eq!(held().await, STATELESS_ENDINGS + 1);
+    end(MAX_STATELESS_REVOCATIONS, NOW.plus(1800), NOW.plus(900)).await.unwrap();
+    assert_eq!(held().await, MAX_STATELESS_REVOCATIONS + 1);
     let other = world.shop().await;
     world.revoke(&other, ending(1, NOW.plus(1800)), NOW.plus(900)).await;
 }
@@ -305,8 +322,8 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
         assert_eq!(deleted.tokens, if revoke { of_key.count() } else { 0 });
         crate::agree::everything(&world, &it.stored, at).await;
         let view = world.state().await.unwrap().view;
-        assert_eq!(judge(&it.stateless[2], at, &view).is_err(), revoke);
-        assert!(judge(&it.stateless[0], at, &view).is_ok());
+        assert_eq!(verify_claims(&it.stateless[2], at, &view).is_err(), revoke);
+        assert!(verify_claims(&it.stateless[0], at, &view).is_ok());
 
         let it = full(&world).await;
         let secret = PlainSecret::from_random([2; 16]).hash();
@@ -315,7 +332,9 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
         let living = world.rows_of(it.shop.id, living, at).await.len();
         assert_eq!(living, if revoke { 0 } else { it.stored.len() });
         let view = world.state().await.unwrap().view;
-        assert!(it.stateless.iter().all(|token| judge(token, at, &view).is_err() == revoke));
+        assert!(
+            it.stateless.iter().all(|token| verify_claims(token, at, &view).is_err() == revoke)
+        );
         crate::agree::everything(&world, &it.stored, at).await;
         // The key that is left still gets tokens, and they live.
         let fresh = world.ask(&it.shop, Ask::new(Kind::V21).at(at)).await.unwrap().claims;
@@ -340,10 +359,10 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
 pub async fn an_ending_does_not_touch_what_comes_after_it(world: World) {
     let it = full(&world).await;
     for ending in [
-        Ending::Group(group("a")),
-        Ending::AssertionKey(it.second),
-        Ending::Kind(Kind::V21),
-        Ending::All,
+        RevocationTarget::Group(group("a")),
+        RevocationTarget::AssertionKey(it.second),
+        RevocationTarget::Kind(Kind::V21),
+        RevocationTarget::All,
     ] {
         world.revoke(&it.shop, ending.clone(), NOW).await;
         let ask = Ask::new(Kind::V21).group("a").signed(it.second, 1);
@@ -351,8 +370,8 @@ pub async fn an_ending_does_not_touch_what_comes_after_it(world: World) {
         let stateless = world.grant(&it.shop, &Ask::new(Kind::Stateless).group("a")).await;
         let stateless = stateless.stateless_claims(TokenId([7; 16]), signing_key(1).id, NOW);
         let view = world.state().await.unwrap().view;
-        assert_eq!(judge(&after, NOW, &view), Ok(after.expires_at), "{ending:?}");
-        assert_eq!(judge(&stateless, NOW, &view), Ok(stateless.expires_at), "{ending:?}");
+        assert_eq!(verify_claims(&after, NOW, &view), Ok(after.expires_at), "{ending:?}");
+        assert_eq!(verify_claims(&stateless, NOW, &view), Ok(stateless.expires_at), "{ending:?}");
         crate::agree::everything(&world, &[after], NOW).await;
     }
 }
@@ -361,7 +380,7 @@ pub async fn a_deleted_channel_keeps_what_was_known_of_its_tokens(world: World) 
     let shop = world.shop().await;
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(50)).await.unwrap().claims;
     let revoked = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
-    world.revoke(&shop, Ending::Stored { serial: revoked.serial }, NOW.plus(10)).await;
+    world.revoke(&shop, RevocationTarget::Stored { serial: revoked.serial }, NOW.plus(10)).await;
     let replaced = world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims;
     let by_reissue = Ask::new(Kind::LongLived).delay(60).at(NOW.plus(10));
     let removed = world.ask(&shop, by_reissue).await.unwrap().claims;
@@ -375,18 +394,18 @@ pub async fn a_deleted_channel_keeps_what_was_known_of_its_tokens(world: World) 
     world.change_channel(shop.id, patch, by(at)).await.unwrap();
 
     let tokens = [expired, revoked, replaced, removed, living];
-    let mut ended = Vec::new();
+    let mut revoked = Vec::new();
     for token in &tokens {
-        ended.push(world.row(&shop, token.serial, at).await.ended);
+        revoked.push(world.row(&shop, token.serial, at).await.revocation);
     }
     assert_eq!(
-        ended,
+        revoked,
         [
             None,
-            Some((EndedBy::Revoked, NOW.plus(10))),
-            Some((EndedBy::Reissued, NOW.plus(70))),
-            Some((EndedBy::Revoked, NOW.plus(100))),
-            Some((EndedBy::Revoked, at)),
+            Some((RevocationCause::Requested, NOW.plus(10))),
+            Some((RevocationCause::Reissued, NOW.plus(70))),
+            Some((RevocationCause::Requested, NOW.plus(100))),
+            Some((RevocationCause::Requested, at)),
         ]
     );
     crate::agree::everything(&world, &tokens, at).await;

@@ -67,7 +67,7 @@ impl Scope {
 
     /// The longest life, in seconds, of a token that the scope may cover.
     #[must_use]
-    pub fn longest_life(&self) -> i64 {
+    pub fn longest_lifetime(&self) -> i64 {
         let can_cover = |kind: Kind| match self {
             Self::Channel => true,
             Self::Kind { kind: of } | Self::KindGroup { kind: of, .. } => kind == *of,
@@ -82,7 +82,7 @@ impl Scope {
 /// "In this scope, every serial below this one is dead": at once, or from a time
 /// on; all of them, or all but a few (a *fold*).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floor {
+pub struct Cutoff {
     /// Which tokens.
     #[serde(flatten)]
     pub scope: Scope,
@@ -98,12 +98,12 @@ pub struct Floor {
     pub until: UnixTime,
 }
 
-impl Floor {
+impl Cutoff {
     /// A floor set at `now`; it can matter until the longest-lived token that
     /// might have been issued before it has expired.
     #[must_use]
     pub fn set(scope: Scope, below: Serial, from: Option<UnixTime>, now: UnixTime) -> Self {
-        let until = now.plus(scope.longest_life());
+        let until = now.plus(scope.longest_lifetime());
         Self { scope, below, from, except: BTreeSet::new(), until }
     }
 
@@ -117,10 +117,10 @@ impl Floor {
 
 /// One token that ended early by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Single {
+pub struct SingleRevocation {
     /// Which.
     #[serde(flatten)]
-    pub token: SingleToken,
+    pub token: RevokedToken,
     /// When it would have expired.
     pub until: UnixTime,
 }
@@ -129,7 +129,7 @@ pub struct Single {
 /// shares its serial with others, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum SingleToken {
+pub enum RevokedToken {
     /// A token with a row.
     Stored {
         /// Its kind.
@@ -146,11 +146,11 @@ pub enum SingleToken {
 
 /// Why a token is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum RevokedBy {
     /// By itself: revoked, evicted or replaced.
-    Single,
+    SingleRevocation,
     /// With others of its scope.
-    Floor,
+    Cutoff,
     /// With the key that signed it.
     SigningKey,
     /// With its channel.
@@ -159,13 +159,13 @@ pub enum How {
 
 /// All that a view says of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChannelFacts {
+pub struct ChannelRevocations {
     /// Whether the channel may be used.
     #[serde(skip, default = "active")]
     pub state: ChannelState,
     /// Floors and folds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub floors: Vec<Floor>,
+    pub cutoffs: Vec<Cutoff>,
     /// Stored tokens that ended by themselves: the kind of each, and when it would
     /// have expired.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -179,11 +179,11 @@ fn active() -> ChannelState {
     ChannelState::Active
 }
 
-impl Default for ChannelFacts {
+impl Default for ChannelRevocations {
     fn default() -> Self {
         Self {
             state: ChannelState::Active,
-            floors: Vec::new(),
+            cutoffs: Vec::new(),
             singles: BTreeMap::new(),
             stateless: HashMap::new(),
         }
@@ -191,14 +191,14 @@ impl Default for ChannelFacts {
 }
 
 /// What the channel's facts say of one token at one moment.
-pub(crate) enum Said {
-    Ended(How),
+pub(crate) enum RevocationStatus {
+    Revoked(RevokedBy),
     Suspended,
     /// It lives, until then at the latest.
     Lives(UnixTime),
 }
 
-impl ChannelFacts {
+impl ChannelRevocations {
     /// Whether the channel is in ordinary use and nothing of it was ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -208,44 +208,44 @@ impl ChannelFacts {
     /// How many endings it holds: floors, and tokens that ended by themselves.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.floors.len() + self.singles.len() + self.stateless.len()
+        self.cutoffs.len() + self.singles.len() + self.stateless.len()
     }
 
-    pub(crate) fn of(&self, token: &Claims, now: UnixTime) -> Said {
+    pub(crate) fn of(&self, token: &Claims, now: UnixTime) -> RevocationStatus {
         if self.state == ChannelState::Deleted {
-            return Said::Ended(How::Channel);
+            return RevocationStatus::Revoked(RevokedBy::Channel);
         }
         let single = match token.kind {
             Kind::Stateless => self.stateless.contains_key(&token.id),
             _ => self.singles.contains_key(&token.serial),
         };
         if single {
-            return Said::Ended(How::Single);
+            return RevocationStatus::Revoked(RevokedBy::SingleRevocation);
         }
         let mut until = token.expires_at;
-        for floor in self.floors.iter().filter(|floor| floor.covers(token)) {
-            match floor.from {
+        for cutoff in self.cutoffs.iter().filter(|cutoff| cutoff.covers(token)) {
+            match cutoff.from {
                 Some(from) if now < from => until = until.min(from),
-                _ => return Said::Ended(How::Floor),
+                _ => return RevocationStatus::Revoked(RevokedBy::Cutoff),
             }
         }
         if self.state == ChannelState::Suspended {
-            return Said::Suspended;
+            return RevocationStatus::Suspended;
         }
-        Said::Lives(until)
+        RevocationStatus::Lives(until)
     }
 
     /// Takes in a floor. Those of one scope that hold at once become one, which
     /// lets live only what each of them let live; a delayed one is dropped if
     /// another says at least as much, as early.
-    fn add_floor(&mut self, mut new: Floor) {
-        self.floors.retain(|old| {
+    fn add_cutoff(&mut self, mut new: Cutoff) {
+        self.cutoffs.retain(|old| {
             if old.scope != new.scope {
                 return true;
             }
             if old.from.is_none() && new.from.is_none() {
-                let lives = |floor: &Floor, serial: Serial| {
-                    serial >= floor.below || floor.except.contains(&serial)
+                let lives = |cutoff: &Cutoff, serial: Serial| {
+                    serial >= cutoff.below || cutoff.except.contains(&serial)
                 };
                 let named = old.except.union(&new.except).copied();
                 new.except = named.filter(|&it| lives(old, it) && lives(&new, it)).collect();
@@ -260,7 +260,7 @@ impl ChannelFacts {
             }
             !says_less
         });
-        let said_already = self.floors.iter().any(|old| {
+        let said_already = self.cutoffs.iter().any(|old| {
             *old == new
                 || (old.scope == new.scope
                     && old.except.is_empty()
@@ -277,17 +277,17 @@ impl ChannelFacts {
             });
         }
         if !said_already {
-            self.floors.push(new);
+            self.cutoffs.push(new);
         }
     }
 
-    fn add_single(&mut self, single: Single) {
+    fn add_single(&mut self, single: SingleRevocation) {
         match single.token {
-            SingleToken::Stateless { id } => {
+            RevokedToken::Stateless { id } => {
                 self.stateless.insert(id, single.until);
             }
             // Stored kinds share one count, so the serial alone is a name.
-            SingleToken::Stored { kind, serial } => {
+            RevokedToken::Stored { kind, serial } => {
                 self.singles.insert(serial, (kind, single.until));
             }
         }
@@ -296,11 +296,11 @@ impl ChannelFacts {
     /// Takes in one entry about this channel.
     pub fn apply(&mut self, change: &ChannelChange) {
         match change {
-            ChannelChange::Ended { tokens } => {
+            ChannelChange::Revoked { tokens } => {
                 tokens.iter().for_each(|single| self.add_single(single.clone()));
             }
-            ChannelChange::Floor { floors } => {
-                floors.iter().for_each(|floor| self.add_floor(floor.clone()));
+            ChannelChange::Cutoff { cutoffs } => {
+                cutoffs.iter().for_each(|cutoff| self.add_cutoff(cutoff.clone()));
             }
             // Deletion is for good.
             ChannelChange::State { state } => {
@@ -309,7 +309,7 @@ impl ChannelFacts {
                 }
             }
             ChannelChange::Forget { expired_by } => {
-                self.floors.retain(|floor| floor.until > *expired_by);
+                self.cutoffs.retain(|cutoff| cutoff.until > *expired_by);
                 self.singles.retain(|_, (_, until)| *until > *expired_by);
                 self.stateless.retain(|_, until| *until > *expired_by);
             }
@@ -319,9 +319,9 @@ impl ChannelFacts {
     /// The moment by which the first of the facts can be forgotten, if there is any.
     #[must_use]
     pub fn first_until(&self) -> Option<UnixTime> {
-        let floors = self.floors.iter().map(|floor| floor.until);
+        let cutoffs = self.cutoffs.iter().map(|cutoff| cutoff.until);
         let singles = self.singles.values().map(|(_, until)| *until);
-        floors.chain(singles).chain(self.stateless.values().copied()).min()
+        cutoffs.chain(singles).chain(self.stateless.values().copied()).min()
     }
 }
 
@@ -330,14 +330,14 @@ impl ChannelFacts {
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum ChannelChange {
     /// These tokens ended by themselves.
-    Ended {
+    Revoked {
         /// Which.
-        tokens: Vec<Single>,
+        tokens: Vec<SingleRevocation>,
     },
     /// These floors hold.
-    Floor {
+    Cutoff {
         /// Which.
-        floors: Vec<Floor>,
+        cutoffs: Vec<Cutoff>,
     },
     /// The channel is suspended, resumed or deleted.
     State {

@@ -10,20 +10,20 @@ fn at(commit: u64) -> Commit {
     Commit { epoch: 1, commit }
 }
 
-fn standing(last: u64, last_ending: u64) -> Standing {
-    let (last, last_ending) = (at(last), at(last_ending));
-    Standing { store: STORE.into(), last, last_ending, at: UnixTime(0), owner: None }
+fn standing(last: u64, last_revocation: u64) -> JournalState {
+    let (last, last_revocation) = (at(last), at(last_revocation));
+    JournalState { store: STORE.into(), last, last_revocation, at: UnixTime(0), owner: None }
 }
 
-fn removal(key: u8) -> What {
-    What::SigningKey { key: SigningKeyId([key; 8]), state: KeyState::Removed }
+fn removal(key: u8) -> JournalEntry {
+    JournalEntry::SigningKey { key: SigningKeyId([key; 8]), state: KeyState::Revoked }
 }
 
 /// A log whose store made commits 1 to 3, each with an ending.
 fn log() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("endings");
-    let (mut log, _) = EndingsLog::open(&path, &standing(0, 0)).unwrap();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(0, 0)).unwrap();
     for commit in 1..=3 {
         log.append(at(commit), UnixTime(7), &[removal(u8::try_from(commit).unwrap())]).unwrap();
         log.keep();
@@ -60,7 +60,7 @@ fn a_torn_last_line_is_passed_over_and_cut_off() {
             let torn = read(&path, &standing(0, 0)).unwrap().torn;
             let told = (end > last).then_some(Torn { line: 4, bytes: end - last });
             assert_eq!(torn, told, "what is left out is told");
-            let (mut log, known) = EndingsLog::open(&path, &standing(2, 2)).unwrap();
+            let (mut log, known) = RevocationJournal::open(&path, &standing(2, 2)).unwrap();
             assert_eq!(known, Some(at(2)));
             log.append(at(3), UnixTime(7), &[removal(9)]).unwrap();
             assert_eq!(lacking(&path, 0), [1, 2, 3]);
@@ -88,7 +88,7 @@ fn a_changed_byte_is_an_error_that_names_its_line() {
 #[test]
 fn what_did_not_happen_is_taken_back() {
     let (_folder, path) = log();
-    let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     log.append(at(4), UnixTime(8), &[removal(4), removal(5)]).unwrap();
     log.take_back();
     assert_eq!(lacking(&path, 0), [1, 2, 3]);
@@ -101,9 +101,9 @@ fn what_did_not_happen_is_taken_back() {
 fn a_log_that_was_left_out_for_a_while_begins_anew_and_refuses_what_is_older() {
     let (_folder, path) = log();
     // Nothing that it should hold was committed meanwhile: it goes on.
-    drop(EndingsLog::open(&path, &standing(50, 3)).unwrap());
+    drop(RevocationJournal::open(&path, &standing(50, 3)).unwrap());
     assert_eq!(lacking(&path, 1), [2, 3]);
-    drop(EndingsLog::open(&path, &standing(60, 55)).unwrap());
+    drop(RevocationJournal::open(&path, &standing(60, 55)).unwrap());
     assert!(matches!(
         read(&path, &standing(59, 0)),
         Err(Error::Gap { begins, .. }) if begins == at(60)
@@ -114,15 +114,15 @@ fn a_log_that_was_left_out_for_a_while_begins_anew_and_refuses_what_is_older() {
 #[test]
 fn another_stores_log_and_one_in_use_are_refused() {
     let (_folder, path) = log();
-    let other = Standing { store: "0c".into(), ..standing(3, 3) };
-    assert!(matches!(EndingsLog::open(&path, &other), Err(Error::OtherStore(_))));
+    let other = JournalState { store: "0c".into(), ..standing(3, 3) };
+    assert!(matches!(RevocationJournal::open(&path, &other), Err(Error::OtherStore(_))));
     assert!(matches!(read(&path, &other), Err(Error::OtherStore(_))));
-    let _held = EndingsLog::open(&path, &standing(3, 3)).unwrap();
-    assert!(matches!(EndingsLog::open(&path, &standing(3, 3)), Err(Error::InUse(_))));
+    let _held = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
+    assert!(matches!(RevocationJournal::open(&path, &standing(3, 3)), Err(Error::InUse(_))));
 }
 
 /// Makes commit `number`, with an ending.
-fn commit(log: &mut EndingsLog, number: u64) {
+fn commit(log: &mut RevocationJournal, number: u64) {
     log.append(at(number), UnixTime(7), &[removal(9)]).unwrap();
     log.keep();
 }
@@ -141,11 +141,11 @@ fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
             fs::copy(path, aside).unwrap();
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
         }),
-        ("removed", |path, _| fs::remove_file(path).unwrap()),
+        ("revoked", |path, _| fs::remove_file(path).unwrap()),
     ];
     for (way, take) in ways {
         let (_folder, path) = log();
-        let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+        let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
         take(&path, &aside(&path));
         commit(&mut log, 4);
         commit(&mut log, 6);
@@ -153,7 +153,7 @@ fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
         assert_eq!(lacking(&path, 3), [4, 6], "{way}");
         let older = read(&path, &standing(2, 0));
         assert!(matches!(older, Err(Error::Gap { begins, .. }) if begins == at(3)), "{way}");
-        if way == "removed" {
+        if way == "revoked" {
             continue;
         }
         // With the part before it in front nothing is missing.
@@ -166,7 +166,7 @@ fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
 #[test]
 fn parts_of_a_log_are_joined_in_their_order_and_without_a_gap() {
     let (_folder, path) = log();
-    let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     let first = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();
     commit(&mut log, 4);
@@ -184,7 +184,7 @@ fn parts_of_a_log_are_joined_in_their_order_and_without_a_gap() {
 #[test]
 fn a_file_that_was_cut_short_is_never_filled_up_with_zeros() {
     let (_folder, path) = log();
-    let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     for length in [0, 10, 200, 300] {
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
         log.take_back();
@@ -207,14 +207,14 @@ fn a_file_that_was_cut_short_is_never_filled_up_with_zeros() {
 fn a_trial_leaves_nothing_and_what_a_crash_leaves_of_one_is_cut_off() {
     let (_folder, path) = log();
     let before = fs::read(&path).unwrap();
-    let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     log.try_out(at(3), UnixTime(7)).unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
     drop(log);
     for zeros in [1, LONGEST - 1, LONGEST, LONGEST + 1, 20 * LONGEST] {
         fs::write(&path, [&before[..], &vec![0; zeros as usize]].concat()).unwrap();
         assert_eq!(lacking(&path, 0), [1, 2, 3]);
-        let (_, known) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
+        let (_, known) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
         assert_eq!((known, fs::read(&path).unwrap() == before), (Some(at(3)), true), "{zeros}");
     }
 }
@@ -222,11 +222,11 @@ fn a_trial_leaves_nothing_and_what_a_crash_leaves_of_one_is_cut_off() {
 #[test]
 fn lines_of_a_commit_that_a_crash_kept_from_happening_are_found() {
     let (_folder, path) = log();
-    let (mut log, _) = EndingsLog::open(&path, &standing(3, 3)).unwrap();
-    let ahead = |log: &mut EndingsLog, last| log.ahead_of(at(last)).unwrap().len();
+    let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
+    let ahead = |log: &mut RevocationJournal, last| log.ahead_of(at(last)).unwrap().len();
     assert_eq!([ahead(&mut log, 3), ahead(&mut log, 2), ahead(&mut log, 0)], [0, 1, 3]);
     // More than one look takes in.
-    let many: Vec<What> = (0..3_000).map(|_| removal(4)).collect();
+    let many: Vec<JournalEntry> = (0..3_000).map(|_| removal(4)).collect();
     log.append(at(4), UnixTime(8), &many).unwrap();
     log.keep();
     assert_eq!([ahead(&mut log, 3), ahead(&mut log, 4)], [3_000, 0]);
@@ -238,7 +238,7 @@ fn what_is_no_endings_log_is_left_as_it_is() {
     let path = folder.path().join("master.key");
     for other in ["0a1b2c", "0a1b2c\n", "{\"keys\":[]}"] {
         fs::write(&path, other).unwrap();
-        let refused = EndingsLog::open(&path, &standing(0, 0));
+        let refused = RevocationJournal::open(&path, &standing(0, 0));
         assert!(matches!(refused, Err(Error::Damaged { line: 1, .. })), "{refused:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), other);
     }

@@ -8,8 +8,8 @@ use crate::{
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
-    Ending, Event,
-    audit::{Anchor, Anchored, Report, Seal, SealedRow, Verifier},
+    Event, RevocationTarget,
+    audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
     audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
 };
@@ -20,18 +20,18 @@ fn key() -> SigningKey {
 }
 
 /// Seals what is not sealed yet, as a server does.
-async fn seal(world: &World, kept_from: u64, at: i64) -> Option<Seal> {
+async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint> {
     let head = world.audit_head().await.unwrap();
     let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
     let rows = world.audit_batch(behind, 1_000).await.unwrap().rows;
     let terms = (head.epoch, kept_from, NOW.plus(at));
-    let seal = Seal::make(head.last.as_ref(), &rows, terms, &key())?;
-    world.seal_audit(seal.clone()).await.unwrap();
-    Some(seal)
+    let checkpoint = Checkpoint::make(head.last.as_ref(), &rows, terms, &key())?;
+    world.add_checkpoint(checkpoint.clone()).await.unwrap();
+    Some(checkpoint)
 }
 
 /// A store with five seals of a few rows each, and two rows behind them.
-async fn sealed() -> (World, PathBuf, Anchor) {
+async fn wrapped() -> (World, PathBuf, Anchor) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tegata.db");
     let world = World::at(Box::new(Sqlite { folder, faults: Faults::default() })).await;
@@ -39,28 +39,28 @@ async fn sealed() -> (World, PathBuf, Anchor) {
     let mut anchor = None;
     for n in 0..5 {
         for _ in 0..3 {
-            world.end(shop.id, Ending::All, false, by(NOW.plus(n))).await.unwrap();
+            world.end(shop.id, RevocationTarget::All, false, by(NOW.plus(n))).await.unwrap();
         }
-        anchor = seal(&world, 1, n).await;
+        anchor = checkpoint(&world, 1, n).await;
     }
     assert!(seal_is_empty_without_rows(&world).await);
     for _ in 0..2 {
-        world.end(shop.id, Ending::All, false, by(NOW.plus(9))).await.unwrap();
+        world.end(shop.id, RevocationTarget::All, false, by(NOW.plus(9))).await.unwrap();
     }
     (world, path, Anchor::from(&anchor.unwrap()))
 }
 
 async fn seal_is_empty_without_rows(world: &World) -> bool {
-    seal(world, 1, 5).await.is_none()
+    checkpoint(world, 1, 5).await.is_none()
 }
 
-fn verify(path: &Path, anchor: &Anchor) -> Report {
+fn verify(path: &Path, anchor: &Anchor) -> AuditReport {
     let verifier = Verifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0));
     AuditFile::open(path).unwrap().verify(verifier)
 }
 
 /// A copy of the file that somebody wrote into.
-fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> Report {
+fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> AuditReport {
     let copy = path.with_extension("copy");
     std::fs::copy(path, &copy).unwrap();
     let conn = Connection::open(&copy).unwrap();
@@ -71,15 +71,15 @@ fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> Report {
 
 #[tokio::test]
 async fn every_change_of_a_single_sealed_row_is_found() {
-    let (mut world, path, anchor) = sealed().await;
+    let (mut world, path, anchor) = wrapped().await;
     world.close();
     let whole = verify(&path, &anchor);
     assert!(whole.ok, "{whole:?}");
-    assert_eq!((whole.checkpoints, whole.unsealed), (5, 2));
-    let sealed = i64::try_from(whole.events - whole.unsealed).unwrap();
-    assert_eq!(sealed, 4 + 15);
+    assert_eq!((whole.checkpoints, whole.pending), (5, 2));
+    let wrapped = i64::try_from(whole.events - whole.pending).unwrap();
+    assert_eq!(wrapped, 4 + 15);
     let mut ways = Vec::new();
-    for id in 1..=sealed {
+    for id in 1..=wrapped {
         ways.push(format!("DELETE FROM audit WHERE id = {id}"));
         ways.push(format!("UPDATE audit SET id = -id WHERE id = {id}"));
         for column in
@@ -98,7 +98,7 @@ async fn every_change_of_a_single_sealed_row_is_found() {
                 ));
             }
         }
-        if id < sealed {
+        if id < wrapped {
             ways.push(format!(
                 "UPDATE audit SET id = 1000 WHERE id = {id};
                  UPDATE audit SET id = {id} WHERE id = {id} + 1;
@@ -120,29 +120,30 @@ async fn every_change_of_a_single_sealed_row_is_found() {
 
 #[tokio::test]
 async fn a_change_of_the_seals_is_found_also_at_the_end() {
-    let (mut world, path, anchor) = sealed().await;
+    let (mut world, path, anchor) = wrapped().await;
     world.close();
     let mut ways = vec![
-        "DELETE FROM audit_seal".to_owned(),
-        "DELETE FROM audit_seal; DELETE FROM audit".into(),
+        "DELETE FROM audit_checkpoint".to_owned(),
+        "DELETE FROM audit_checkpoint; DELETE FROM audit".into(),
         // The newest part goes as a whole: nothing inside tells of it any more.
-        "DELETE FROM audit WHERE id > (SELECT last FROM audit_seal WHERE number = 3);
-         DELETE FROM audit_seal WHERE number > 3"
+        "DELETE FROM audit WHERE id > (SELECT last FROM audit_checkpoint WHERE number = 3);
+         DELETE FROM audit_checkpoint WHERE number > 3"
             .into(),
-        "UPDATE audit_seal SET kept_from = 3;
-         DELETE FROM audit WHERE id <= (SELECT last FROM audit_seal WHERE number = 2)"
+        "UPDATE audit_checkpoint SET kept_from = 3;
+         DELETE FROM audit WHERE id <= (SELECT last FROM audit_checkpoint WHERE number = 2)"
             .into(),
     ];
     for number in 1..=5 {
-        ways.push(format!("DELETE FROM audit_seal WHERE number = {number}"));
+        ways.push(format!("DELETE FROM audit_checkpoint WHERE number = {number}"));
         for column in ["number", "epoch", "first", "last", "events", "kept_from", "at"] {
-            let sql =
-                format!("UPDATE audit_seal SET {column} = {column} + 9 WHERE number = {number}");
+            let sql = format!(
+                "UPDATE audit_checkpoint SET {column} = {column} + 9 WHERE number = {number}"
+            );
             ways.push(sql);
         }
         for column in ["chain", "signature"] {
             ways.push(format!(
-                "UPDATE audit_seal SET {column} = zeroblob(length({column})) WHERE number = {number}"
+                "UPDATE audit_checkpoint SET {column} = zeroblob(length({column})) WHERE number = {number}"
             ));
         }
     }
@@ -153,15 +154,15 @@ async fn a_change_of_the_seals_is_found_also_at_the_end() {
 
 #[tokio::test]
 async fn a_chain_computed_anew_without_the_key_is_found() {
-    let (world, path, _) = sealed().await;
+    let (world, path, _) = wrapped().await;
     let rows = world.audit_batch((i64::MAX.unsigned_abs(), i64::MIN), 1_000).await.unwrap().rows;
-    let rows: Vec<SealedRow> = rows.into_iter().filter(|row| row.id != 7).collect();
+    let rows: Vec<RawAuditRow> = rows.into_iter().filter(|row| row.id != 7).collect();
     let mine = SigningKey::from_seed(&[1; 32]).unwrap();
-    let forged = Seal::make(None, &rows, (1, 1, NOW), &mine).unwrap();
+    let forged = Checkpoint::make(None, &rows, (1, 1, NOW), &mine).unwrap();
     drop(world);
     let report = |by: &SigningKey| {
         let mut verifier = Verifier::new(by.public().clone(), Anchored::Ignored);
-        verifier.seal(&forged, &rows);
+        verifier.checkpoint(&forged, &rows);
         verifier.report()
     };
     assert!(report(&mine).ok, "it is whole in itself");
@@ -171,12 +172,12 @@ async fn a_chain_computed_anew_without_the_key_is_found() {
 
 #[tokio::test]
 async fn old_events_go_by_whole_seals_and_the_rest_is_whole() {
-    let (world, path, _) = sealed().await;
+    let (world, path, _) = wrapped().await;
     let expired = world.audit_expired(1, NOW.plus(2)).await.unwrap();
     assert_eq!(expired, Some(2), "those of seals at NOW and a second later");
     let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: 3 });
     world.record(Event::of(event), by(NOW.plus(10))).await.unwrap();
-    let anchor = Anchor::from(&seal(&world, 3, 10).await.unwrap());
+    let anchor = Anchor::from(&checkpoint(&world, 3, 10).await.unwrap());
     let before = world.audit(None, ALL).await.unwrap().len();
     let mut gone = 0;
     loop {

@@ -148,8 +148,8 @@ async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
         });
     }
     assert_eq!(world.get("/livez").await.status, 200);
-    while let Some(ended) = cut_off.join_next().await {
-        let (beginning, answer) = ended.unwrap();
+    while let Some(revoked) = cut_off.join_next().await {
+        let (beginning, answer) = revoked.unwrap();
         let answer = answer.unwrap_or_else(|_| panic!("{beginning:?} was not cut off"));
         if beginning.starts_with("POST") {
             assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -194,8 +194,8 @@ async fn a_connection_that_rested_is_served_again_and_one_that_rests_too_long_en
     stream.write_all(&ask[20..]).await.unwrap();
     let length = stream.read(&mut answer).await.unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
-    let ended = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
-    assert_eq!(ended.expect("it ends").unwrap(), 0);
+    let revoked = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+    assert_eq!(revoked.expect("it ends").unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +265,7 @@ const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_its_connections_a_server_lets_others_wait_until_a_request_ends() {
-    let world = World::with(|settings| settings.connections = 1).await;
+    let world = World::with(|settings| settings.max_connections = 1).await;
     let mut first = connect(&world).await;
     let head = b"POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na";
     first.write_all(head).await.unwrap();
@@ -280,7 +280,7 @@ async fn beyond_its_connections_a_server_lets_others_wait_until_a_request_ends()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_places_are_scarce_the_one_that_was_silent_longest_makes_room() {
-    let world = World::with(|settings| settings.connections = 2).await;
+    let world = World::with(|settings| settings.max_connections = 2).await;
     let oldest = connect(&world).await;
     // Who was silent longest must be told apart from who was silent a little less,
     // whatever else the machine does.

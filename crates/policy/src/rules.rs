@@ -1,12 +1,12 @@
 //! The law of the four kinds, as one table.
 //!
-//! Code, documentation, console texts and tests read [`LAW`]; no other place
+//! Code, documentation, console texts and tests read [`RULES`]; no other place
 //! says how long a kind lives or how many there may be. Facts: LINE, "Channel
 //! access token" (docs/basics/channel-access-token).
 
 use serde::{Deserialize, Serialize};
 use tegata_token::{
-    kind::{Form, Kind, Life},
+    kind::{Kind, Lifetime, WireForm},
     time::DAY,
 };
 
@@ -27,9 +27,9 @@ pub enum ChannelType {
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// The issue is refused; the others are left alone.
-    Refuse,
+    Deny,
     /// The oldest one ends.
-    EndOldest,
+    EvictOldest,
 }
 
 /// How many live tokens of a kind a channel may have, and what happens then.
@@ -43,7 +43,7 @@ pub struct Cap {
 
 /// What a caller shows to have a token of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum Authentication {
     /// The channel's id and secret.
     Secret,
     /// A JWT signed with a registered assertion key (RFC 7523).
@@ -60,15 +60,15 @@ pub struct Rule {
     /// Its name in fields, commands and pages.
     pub name: &'static str,
     /// How long it lives.
-    pub life: Life,
+    pub life: Lifetime,
     /// How many a channel may have; `None` is without limit, and not stored.
     pub cap: Option<Cap>,
     /// Who may ask for one.
-    pub had_by: &'static [Proof],
+    pub authentication: &'static [Authentication],
     /// The types of channel that may have one.
     pub channel_types: &'static [ChannelType],
     /// How it is written.
-    pub form: Form,
+    pub form: WireForm,
     /// The scope that LINE's samples show for it.
     pub scope: &'static str,
 }
@@ -77,42 +77,42 @@ const ALL_TYPES: &[ChannelType] =
     &[ChannelType::MessagingApi, ChannelType::LineLogin, ChannelType::MiniApp];
 
 /// The table.
-pub const LAW: [Rule; 4] = [
+pub const RULES: [Rule; 4] = [
     Rule {
-        cap: Some(Cap { most: 30, when_full: WhenFull::Refuse }),
-        had_by: &[Proof::Assertion],
+        cap: Some(Cap { most: 30, when_full: WhenFull::Deny }),
+        authentication: &[Authentication::Assertion],
         channel_types: &[ChannelType::MessagingApi],
         ..Rule::new(Kind::V21)
     },
     Rule {
         cap: None,
-        had_by: &[Proof::Secret, Proof::Assertion],
+        authentication: &[Authentication::Secret, Authentication::Assertion],
         channel_types: ALL_TYPES,
         ..Rule::new(Kind::Stateless)
     },
     Rule {
-        cap: Some(Cap { most: 30, when_full: WhenFull::EndOldest }),
-        had_by: &[Proof::Secret],
+        cap: Some(Cap { most: 30, when_full: WhenFull::EvictOldest }),
+        authentication: &[Authentication::Secret],
         channel_types: ALL_TYPES,
         ..Rule::new(Kind::ShortLived)
     },
     Rule {
-        cap: Some(Cap { most: 1, when_full: WhenFull::EndOldest }),
-        had_by: &[Proof::Administrator],
+        cap: Some(Cap { most: 1, when_full: WhenFull::EvictOldest }),
+        authentication: &[Authentication::Administrator],
         channel_types: &[ChannelType::MessagingApi],
         ..Rule::new(Kind::LongLived)
     },
 ];
 
 impl Rule {
-    /// What the kind itself fixes; its row of [`LAW`] adds the rest.
+    /// What the kind itself fixes; its row of [`RULES`] adds the rest.
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
             name: kind.name(),
             life: kind.life(),
             cap: None,
-            had_by: &[],
+            authentication: &[],
             channel_types: &[],
             form: kind.form(),
             scope: kind.scope(),
@@ -123,10 +123,10 @@ impl Rule {
     #[must_use]
     pub fn of(kind: Kind) -> &'static Self {
         match kind {
-            Kind::V21 => &LAW[0],
-            Kind::Stateless => &LAW[1],
-            Kind::ShortLived => &LAW[2],
-            Kind::LongLived => &LAW[3],
+            Kind::V21 => &RULES[0],
+            Kind::Stateless => &RULES[1],
+            Kind::ShortLived => &RULES[2],
+            Kind::LongLived => &RULES[3],
         }
     }
 }
@@ -146,12 +146,12 @@ pub const ASSERTION_KEYS: usize = 2;
 
 /// How many single endings of stateless tokens a channel's view may hold;
 /// beyond that a group, a kind or a key must be ended instead.
-pub const STATELESS_ENDINGS: usize = 1_000;
+pub const MAX_STATELESS_REVOCATIONS: usize = 1_000;
 
 /// By which law a channel's tokens are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Law {
+pub enum TokenRules {
     /// The table as it stands: kinds are counted apart.
     #[default]
     Current,
@@ -170,7 +170,7 @@ pub struct Pool {
     pub cap: Cap,
 }
 
-impl Law {
+impl TokenRules {
     /// The pool that an issue of `kind` is counted in; `None` for kinds without limit.
     #[must_use]
     pub fn pool(self, kind: Kind) -> Option<Pool> {
@@ -184,7 +184,7 @@ impl Law {
         match self {
             Self::Legacy2020 if shared => Some(Pool {
                 kinds: &[Kind::ShortLived, Kind::LongLived],
-                cap: Cap { most: 30, when_full: WhenFull::EndOldest },
+                cap: Cap { most: 30, when_full: WhenFull::EvictOldest },
             }),
             _ => Rule::of(kind).cap.map(|cap| Pool { kinds: own, cap }),
         }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_kind_finds_its_own_row() {
-        for (kind, rule) in Kind::all().zip(&LAW) {
+        for (kind, rule) in Kind::all().zip(&RULES) {
             assert_eq!((Rule::of(kind).kind, rule.kind), (kind, kind));
             assert_eq!(rule.cap.is_some(), kind.is_stored(), "what is counted is stored");
         }
@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn the_legacy_law_counts_short_and_long_lived_together() {
-        let pool = Law::Legacy2020.pool(Kind::LongLived).unwrap();
+        let pool = TokenRules::Legacy2020.pool(Kind::LongLived).unwrap();
         assert_eq!((pool.kinds.len(), pool.cap.most), (2, 30));
-        assert_eq!(Law::Legacy2020.pool(Kind::V21).unwrap().kinds, &[Kind::V21]);
-        assert_eq!(Law::Current.pool(Kind::LongLived).unwrap().cap.most, 1);
-        assert!(Law::Current.pool(Kind::Stateless).is_none());
+        assert_eq!(TokenRules::Legacy2020.pool(Kind::V21).unwrap().kinds, &[Kind::V21]);
+        assert_eq!(TokenRules::Current.pool(Kind::LongLived).unwrap().cap.most, 1);
+        assert!(TokenRules::Current.pool(Kind::Stateless).is_none());
     }
 }

@@ -1,9 +1,9 @@
 //! Chance that can be told again: the same seed gives the same choices.
 
 /// A stream of choices (SplitMix64, Steele and others 2014).
-pub(crate) struct Chance(u64);
+pub(crate) struct Rng(u64);
 
-impl Chance {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

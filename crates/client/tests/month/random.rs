@@ -1,6 +1,6 @@
 //! Chance from a seed (SplitMix64): the same seed, the same month.
 
-use tegata_client::{agent::core::Dice, renewal::Chance};
+use tegata_client::{agent::core::RandomSource, renewal::Jitter};
 
 #[derive(Clone)]
 pub struct Seeded(pub u64);
@@ -25,8 +25,8 @@ impl Seeded {
     }
 }
 
-impl Dice for Seeded {
-    fn chance(&mut self) -> Chance {
+impl RandomSource for Seeded {
+    fn jitter(&mut self) -> Jitter {
         #[expect(clippy::cast_precision_loss, reason = "of 32 bits nothing is lost")]
         let part = (Seeded::number(self) >> 32) as f64;
         part / 4_294_967_296.0
