@@ -6,6 +6,7 @@ mod modules;
 mod names;
 mod picture;
 mod sizes;
+mod words;
 
 use crate::setup::workspace;
 use anyhow::{Context, bail};
@@ -29,6 +30,7 @@ pub fn run() -> anyhow::Result<()> {
         names::check,
         sizes::check,
         picture::check,
+        words::check,
     ];
     for rule in rules {
         wrong.extend(rule(&root)?);
