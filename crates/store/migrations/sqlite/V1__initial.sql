@@ -1,59 +1,72 @@
--- The authority's state. Times are whole seconds since 1970 UTC. "Immutable"
--- columns never change once written; all others say when they do.
+-- The authority's state. Times are whole seconds since 1970 UTC. An "immutable"
+-- column never changes once it is written; every other one says when it does.
 
--- One row: the head of the log and what the store remembers of itself.
+-- One row: the head of the change log, and what identifies the store.
 CREATE TABLE authority (
-    id            INTEGER PRIMARY KEY CHECK (id = 1),
-    epoch         INTEGER NOT NULL,            -- begins anew after a restore
-    position      INTEGER NOT NULL DEFAULT 0,  -- number of the last log entry; locked last
-    written_at    INTEGER NOT NULL DEFAULT 0,  -- the highest time ever written; never sinks
-    commits       INTEGER NOT NULL DEFAULT 0,  -- how many commits there were, of any sort
-    dev           INTEGER NOT NULL,            -- made with --dev; immutable
-    clock_offset  INTEGER NOT NULL DEFAULT 0   -- how far the development clock was moved
+    id               INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch            INTEGER NOT NULL,            -- a restore begins a new one
+    position         INTEGER NOT NULL DEFAULT 0,  -- number of the last change; locked last
+    written_at       INTEGER NOT NULL DEFAULT 0,  -- the highest time written; never decreases
+    commits          INTEGER NOT NULL DEFAULT 0,  -- number of commits of any sort
+    dev              INTEGER NOT NULL,            -- created with --dev; immutable
+    clock_offset     INTEGER NOT NULL DEFAULT 0,  -- seconds that the development clock was moved
+    -- What distinguishes a store that went backwards (restored, or copied back) from one
+    -- that went on. The rollback guard is a small file outside of the database.
+    identity         BLOB,                        -- 16 random bytes of the first start; copies share it
+    guard            BLOB,                        -- 16 random bytes of this start, as in the file; empty in a backup
+    guard_before     BLOB,                        -- while the file is renewed: its bytes before (empty: none)
+    last_revocation  INTEGER NOT NULL DEFAULT 0   -- last commit with a line in the revocation journal
 );
 
 CREATE TABLE provider (
-    number      INTEGER PRIMARY KEY,           -- grows; the order of lists
-    id          INTEGER NOT NULL UNIQUE,       -- ten digits; immutable
+    number      INTEGER PRIMARY KEY,              -- grows; the order of lists
+    id          INTEGER NOT NULL UNIQUE,          -- ten digits; immutable
     name        TEXT NOT NULL,
     created_at  INTEGER NOT NULL
 );
 
 CREATE TABLE channel (
-    number              INTEGER PRIMARY KEY,   -- grows; the order of lists
-    id                  INTEGER NOT NULL UNIQUE, -- ten digits; immutable, stays taken after deletion
-    provider            INTEGER NOT NULL REFERENCES provider (id),  -- immutable
-    name                TEXT NOT NULL,
-    type                TEXT NOT NULL,         -- immutable
-    created_at          INTEGER NOT NULL,
-    state               TEXT NOT NULL,         -- active, suspended, deleted (for good)
-    rules                 TEXT NOT NULL,
-    group_cap           INTEGER NOT NULL,
-    group_when_full     TEXT NOT NULL,
-    own_audience_only   INTEGER NOT NULL,
-    single_use          INTEGER NOT NULL,
-    secret              BLOB NOT NULL,         -- SHA-256
-    previous_secret     BLOB,                  -- SHA-256; taken until previous_until
-    previous_until      INTEGER
+    number                   INTEGER PRIMARY KEY, -- grows; the order of lists
+    id                       INTEGER NOT NULL UNIQUE, -- ten digits; immutable, reserved after deletion
+    provider                 INTEGER NOT NULL REFERENCES provider (id),  -- immutable
+    name                     TEXT NOT NULL,
+    type                     TEXT NOT NULL,       -- immutable
+    created_at               INTEGER NOT NULL,
+    state                    TEXT NOT NULL,       -- active, suspended, deleted (final)
+    rules                    TEXT NOT NULL,       -- current, legacy-2020
+    group_cap                INTEGER NOT NULL,
+    group_when_full          TEXT NOT NULL,       -- evict-oldest, deny
+    own_audience_only        INTEGER NOT NULL,
+    single_use               INTEGER NOT NULL,
+    secret                   BLOB NOT NULL,       -- SHA-256
+    previous_secret          BLOB,                -- SHA-256; accepted until previous_until
+    previous_until           INTEGER,
+    limits                   TEXT NOT NULL DEFAULT '{}', -- JSON: where they differ from the server's
+    -- The audit row of the act that set the state, written in its transaction.
+    state_act                INTEGER,
+    -- When each secret last authenticated; written by a job, so a little late.
+    secret_used_at           INTEGER,
+    previous_secret_used_at  INTEGER
 );
 CREATE INDEX channel_by_provider ON channel (provider, number);
 
--- What every issue reads and writes of its channel, in a row as narrow as can
--- be, so that a commit of many channels touches few pages.
+-- What every issue reads and writes of its channel, in a row as narrow as possible,
+-- so that a commit of many channels touches few pages.
 CREATE TABLE channel_count (
     channel      INTEGER PRIMARY KEY,
-    serial       INTEGER NOT NULL,             -- the last one taken; grows
-    bulk_serial  INTEGER NOT NULL,             -- the last one that a bulk ending took
-    revision     INTEGER NOT NULL              -- counts changes of what is judged by
+    serial       INTEGER NOT NULL,                -- last one assigned; grows
+    bulk_serial  INTEGER NOT NULL,                -- last one that a cutoff was set at
+    revision     INTEGER NOT NULL                 -- counts changes of what requests are authorized by
 );
 
 CREATE TABLE assertion_key (
-    number      INTEGER PRIMARY KEY,
-    id          BLOB NOT NULL UNIQUE,          -- 16 bytes, a UUID; immutable
-    channel     INTEGER NOT NULL,
-    grp         TEXT,                          -- the group that it is bound to; immutable
-    modulus     BLOB NOT NULL,                 -- of an RSA key with exponent 65537
-    created_at  INTEGER NOT NULL
+    number        INTEGER PRIMARY KEY,
+    id            BLOB NOT NULL UNIQUE,           -- 16 bytes, a UUID; immutable
+    channel       INTEGER NOT NULL,
+    grp           TEXT,                           -- the group that it is bound to; immutable
+    modulus       BLOB NOT NULL,                  -- of an RSA key with exponent 65537
+    created_at    INTEGER NOT NULL,
+    last_used_at  INTEGER                         -- last valid assertion; written by a job, so a little late
 );
 CREATE INDEX assertion_key_by_channel ON assertion_key (channel);
 
@@ -61,22 +74,42 @@ CREATE INDEX assertion_key_by_channel ON assertion_key (channel);
 CREATE TABLE channel_group (
     channel    INTEGER NOT NULL,
     name       TEXT NOT NULL,
-    settings   TEXT NOT NULL,                  -- JSON
+    settings   TEXT NOT NULL,                     -- JSON
     PRIMARY KEY (channel, name)
 ) WITHOUT ROWID;
 
+-- Groups that stateless tokens were issued for, which leave no row of their own, and
+-- groups that were deleted. A row is written at a group's first use, and renewed at
+-- most once a day; a revocation may name the group until then.
+CREATE TABLE group_use (
+    channel  INTEGER NOT NULL,
+    name     TEXT NOT NULL,
+    until    INTEGER NOT NULL,                    -- by then its last token has expired
+    deleted  INTEGER NOT NULL,                    -- 1: does not count among the channel's groups
+    PRIMARY KEY (channel, name)
+) WITHOUT ROWID;
+
+-- Assertion keys that were deleted, as long as a token issued for them may be active.
+CREATE TABLE deleted_key (
+    channel  INTEGER NOT NULL,
+    id       BLOB NOT NULL,                       -- 16 bytes, as in assertion_key
+    until    INTEGER NOT NULL,
+    PRIMARY KEY (channel, id)
+) WITHOUT ROWID;
+
 CREATE TABLE signing_key (
-    number      INTEGER PRIMARY KEY,
-    id          BLOB NOT NULL UNIQUE,          -- 8 bytes; immutable
-    public      BLOB NOT NULL,                 -- 32 bytes; immutable
-    wrapped      BLOB NOT NULL,                 -- the private half under the master key
-    state       TEXT NOT NULL,                 -- coming, active, retired, bounded, removed
-    bound       INTEGER,                       -- of a bounded key: issued until then
-    created_at  INTEGER NOT NULL,
-    changed_at  INTEGER NOT NULL
+    number           INTEGER PRIMARY KEY,
+    id               BLOB NOT NULL UNIQUE,        -- 8 bytes; immutable
+    public           BLOB NOT NULL,               -- 32 bytes; immutable
+    wrapped          BLOB NOT NULL,               -- private half, encrypted with the master key; empty: revoked
+    state            TEXT NOT NULL,               -- pending, active, retired, bounded, revoked
+    bound            INTEGER,                     -- of a bounded key: tokens issued until then are good
+    created_at       INTEGER NOT NULL,
+    changed_at       INTEGER NOT NULL,
+    key_revoked_act  INTEGER                      -- audit row of the act that revoked it
 );
 
--- The public addresses under which tokens were issued: part of their form.
+-- The public addresses under which tokens were issued: part of their wire form.
 CREATE TABLE form (
     number   INTEGER PRIMARY KEY,
     version  INTEGER NOT NULL,
@@ -84,31 +117,32 @@ CREATE TABLE form (
     UNIQUE (version, issuer)
 );
 
--- The facts of a stored token; the token itself is kept nowhere. The key grows,
--- so a batch of issues fills one page behind the other.
+-- What is known of a stored token; the token itself is kept nowhere. The primary key
+-- grows, so that a batch of issues fills one page after the other.
 CREATE TABLE token (
     number         INTEGER PRIMARY KEY,
-    channel        INTEGER NOT NULL,           -- immutable, as all down to `parameters`
+    channel        INTEGER NOT NULL,              -- immutable, as all down to `parameters`
     serial         INTEGER NOT NULL,
-    id             BLOB NOT NULL,              -- 16 bytes
+    id             BLOB NOT NULL,                 -- 16 bytes
     kind           TEXT NOT NULL,
     grp            TEXT,
     assertion_key  BLOB,
-    signing_key    INTEGER NOT NULL,           -- a number of signing_key
-    form           INTEGER NOT NULL,           -- a number of form
+    signing_key    INTEGER NOT NULL,              -- a number of signing_key
+    form           INTEGER NOT NULL,              -- a number of form
     issued_at      INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
-    idempotency    BLOB,                       -- SHA-256 of key and scope
-    parameters     TEXT,                       -- what a retry must have the same
-    ends_at        INTEGER,                    -- an earlier end already set; only sinks
-    revoked_at       INTEGER,                    -- set once
-    cause       TEXT,                       -- revoked, evicted, reissued
-    replaced_by      INTEGER,                    -- the serial that took its place
-    past           INTEGER NOT NULL DEFAULT 0, -- 1: ended, or was seen to have expired; set once
-    last_used_at   INTEGER
+    idempotency    BLOB,                          -- SHA-256 of key and scope
+    parameters     TEXT,                          -- what a retry must have the same
+    ends_at        INTEGER,                       -- revoked from then on; only decreases
+    revoked_at     INTEGER,                       -- set once
+    cause          TEXT,                          -- requested, evicted, reissued
+    replaced_by    INTEGER,                       -- the serial that took its place
+    past           INTEGER NOT NULL DEFAULT 0,    -- 1: revoked, or found expired; set once
+    last_used_at   INTEGER,
+    revoked_act    INTEGER                        -- audit row of the act that revoked it
 );
--- A row is in one of these two, so that an issue touches one page of them. The
--- first answers "what lives in this channel?" by itself, however many lived.
+-- A row is in one of these two, so that an issue touches one page of them. The first
+-- lists the active tokens of a channel by itself, however many there have been.
 CREATE UNIQUE INDEX token_live
     ON token (channel, serial, expires_at, kind, grp, signing_key, issued_at, ends_at)
     WHERE past = 0;
@@ -116,23 +150,23 @@ CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past = 1;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
 
--- What the view says of a channel: see `ChannelFacts`.
+-- A channel's part of the revocation view: see `ChannelRevocations`.
 CREATE TABLE channel_revocations (
     channel      INTEGER PRIMARY KEY,
-    revocations        TEXT NOT NULL,                -- JSON
-    first_until  INTEGER NOT NULL              -- when the first of them can be forgotten
+    revocations  TEXT NOT NULL,                   -- JSON
+    first_until  INTEGER NOT NULL                 -- when the first of them can be forgotten
 );
-CREATE INDEX channel_facts_by_age ON channel_revocations (first_until);
+CREATE INDEX channel_revocations_by_age ON channel_revocations (first_until);
 
 CREATE TABLE change_log (
-    number   INTEGER PRIMARY KEY,              -- the position's number within the epoch
-    at       INTEGER NOT NULL,
-    provider INTEGER,                          -- NULL: of no channel
-    channel  INTEGER,
-    change   TEXT NOT NULL                     -- JSON: see `Change`
+    number    INTEGER PRIMARY KEY,                -- the position's number within the epoch
+    at        INTEGER NOT NULL,
+    provider  INTEGER,                            -- NULL: concerns no channel
+    channel   INTEGER,
+    change    TEXT NOT NULL                       -- JSON: see `Change`
 );
 
--- Assertions of channels that take each one once.
+-- Assertions of channels that accept each one once.
 CREATE TABLE assertion_used (
     channel      INTEGER NOT NULL,
     fingerprint  BLOB NOT NULL,
@@ -149,8 +183,56 @@ CREATE TABLE audit (
     act       TEXT NOT NULL,
     provider  INTEGER,
     channel   INTEGER,
-    detail    TEXT NOT NULL,                   -- JSON, never a secret
-    epoch     INTEGER,                         -- with `position`: where in the log
+    detail    TEXT NOT NULL,                      -- JSON, never a secret
+    epoch     INTEGER,                            -- with `position`: its last change
     position  INTEGER
 );
 CREATE INDEX audit_by_channel ON audit (channel, id);
+
+-- Each checkpoint continues a hash chain over a range of audit rows and is signed with a
+-- key whose private half only the master key decrypts. It is kept longer than its rows.
+-- See `crates/store/src/audit.rs`.
+CREATE TABLE audit_checkpoint (
+    number     INTEGER PRIMARY KEY,               -- 1, 2, 3 … without a gap
+    epoch      INTEGER NOT NULL,
+    first      INTEGER NOT NULL,                  -- its rows, by their ids
+    last       INTEGER NOT NULL,
+    events     INTEGER NOT NULL,                  -- how many they are
+    kept_from  INTEGER NOT NULL,                  -- rows of checkpoints below this one may be deleted
+    at         INTEGER NOT NULL,
+    chain      BLOB NOT NULL,                     -- SHA-256 over the chain before it and its rows
+    signature  BLOB NOT NULL                      -- Ed25519
+);
+
+-- One row: the key that signs checkpoints.
+CREATE TABLE audit_key (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    public   BLOB NOT NULL,                       -- 32 bytes; immutable
+    wrapped  BLOB NOT NULL                        -- private half, encrypted with the master key
+);
+
+-- Warnings on their way to the webhook. A row is kept after it was sent, so that it is
+-- not sent twice, until what it warns of has long passed.
+CREATE TABLE warning (
+    number      INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,             -- what it warns of, and how long before; immutable
+    body        TEXT NOT NULL,                    -- JSON, never a secret; immutable
+    keep_until  INTEGER NOT NULL,                 -- immutable
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    next_at     INTEGER                           -- next attempt; NULL: sent, or given up
+);
+CREATE INDEX warning_due ON warning (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX warning_by_age ON warning (keep_until);
+
+-- Running jobs that revoke all tokens of a provider.
+CREATE TABLE provider_revocation (
+    number    INTEGER PRIMARY KEY,
+    provider  INTEGER NOT NULL,
+    through   INTEGER NOT NULL,                   -- only channels with a row up to this one
+    done_to   INTEGER NOT NULL DEFAULT 0,         -- channels up to this id are done
+    revoked   INTEGER NOT NULL DEFAULT 0,         -- stored tokens revoked so far
+    position  INTEGER NOT NULL DEFAULT 0,         -- of the last change
+    actor     TEXT NOT NULL,
+    source    TEXT,
+    reason    TEXT
+);
