@@ -124,7 +124,7 @@ impl Checkpoint {
     /// What the signature is over.
     fn signed(&self, before: &str) -> Vec<u8> {
         let unsigned = Self { signature: String::new(), ..self.clone() };
-        serde_json::to_vec(&("tegata audit seal 1", before, unsigned)).unwrap_or_default()
+        serde_json::to_vec(&("tegata audit checkpoint 1", before, unsigned)).unwrap_or_default()
     }
 
     fn is_signed_by(&self, key: &VerifyingKey, before: &str) -> bool {

@@ -112,7 +112,7 @@ async fn a_process_does_nothing_more_once_another_start_has_drawn_its_number() {
     for idle in [false, true] {
         let (mut first, channel, token) = first(home.path()).await;
         // As a start does on a file system that keeps no locks.
-        let sql = "UPDATE authority SET mark_before = mark, mark = randomblob(16)";
+        let sql = "UPDATE authority SET guard_before = guard, guard = randomblob(16)";
         let store = rusqlite::Connection::open(home.path().join("tegata.db")).expect("the store");
         assert_eq!(store.execute(sql, []).expect("drawn"), 1);
         drop(store);

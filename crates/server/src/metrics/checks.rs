@@ -87,7 +87,7 @@ pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
         (|| Durations::new(CHECK_TIMES)) as fn() -> Durations,
     );
     registry.register_with_unit(
-        "check",
+        "verification",
         "Time that the check of a token took, without reading and writing the request: one in sixteen is timed",
         Unit::Seconds,
         seconds.clone(),
