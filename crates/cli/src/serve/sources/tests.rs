@@ -162,9 +162,9 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
     for (line, reason) in [
         ("listen = \"localhost\"", "write it as an IP address and a port"),
         ("listen = 8080", "expected a string, found an integer"),
-        ("connections = 0", "zero"),
-        ("connections = \"7\"", "expected an integer, found a string"),
-        ("connections = 99999999999999999999", "too large"),
+        ("max_connections = 0", "zero"),
+        ("max_connections = \"7\"", "expected an integer, found a string"),
+        ("max_connections = 99999999999999999999", "too large"),
         ("surge_limit = -1", "-1"),
         ("dev = \"true\"", "expected a boolean, found a string"),
         ("warn_before = 60", "expected an array, found an integer"),
@@ -183,13 +183,13 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         assert!(error.contains(reason), "{error}");
     }
     // Also where a flag goes before it.
-    assert!(settings(&["--max-connections=7"], "connections = 0").is_err());
+    assert!(settings(&["--max-connections=7"], "max_connections = 0").is_err());
 }
 
 #[test]
 fn integers_are_taken_in_all_of_tomls_spellings() {
     for (text, number) in [("0x20", 32), ("1_000", 1_000), ("+7", 7), ("0b11", 3)] {
-        let given = settings(&[], &format!("connections = {text}")).unwrap();
+        let given = settings(&[], &format!("max_connections = {text}")).unwrap();
         assert_eq!(given.max_connections.get(), number, "{text}");
     }
 }
@@ -198,7 +198,7 @@ fn integers_are_taken_in_all_of_tomls_spellings() {
 fn an_error_repeats_nothing_that_could_be_a_secret() {
     for text in [
         "webhook_secret_file = whsec_c2VjcmV0",
-        "connections = \"whsec_c2VjcmV0\"",
+        "max_connections = \"whsec_c2VjcmV0\"",
         "webhook_url = \"whsec_c2VjcmV0\"",
         "log = \"a=whsec_c2VjcmV0\"",
         "log_format = \"whsec_c2VjcmV0\"",
