@@ -1,5 +1,5 @@
-//! The rules for assertions, one test each: an assertion that breaks only this
-//! rule is refused by this rule, and one that just keeps it is taken.
+//! The rules for assertions, one test each: an assertion that breaks only this rule is
+//! rejected by this rule, and one that barely keeps it is accepted.
 
 use crate::{
     channel::{ID, NOW, OWN_URL, audience, channel},
@@ -35,7 +35,7 @@ fn claims() -> Value {
     })
 }
 
-/// What the channel's own key and this server say to a text.
+/// Authenticates a text with the channel's own key and this server's audience.
 fn check(text: &str) -> Answer {
     check_with(text, &audience(), false)
 }
@@ -44,12 +44,12 @@ fn check_with(text: &str, audience: &Audience, only_own: bool) -> Answer {
     UnverifiedAssertion::parse(text)?.verify(OWN.id, &OWN.key(), audience, only_own, NOW)
 }
 
-/// The usual assertion but for one header parameter; `Null` takes it away.
+/// The usual assertion with one header parameter changed; `Null` removes it.
 fn with_header(name: &str, value: Value) -> Answer {
     check(&OWN.jws(&changed(header(), name, value).to_string(), &claims().to_string()))
 }
 
-/// The usual assertion but for one claim; `Null` takes it away.
+/// The usual assertion with one claim changed; `Null` removes it.
 fn with_claim(name: &str, value: Value) -> Answer {
     check(&OWN.jws(&header().to_string(), &changed(claims(), name, value).to_string()))
 }
@@ -79,7 +79,7 @@ fn refused(answer: Answer, why: BadAssertion) {
 }
 
 #[test]
-fn an_assertion_that_breaks_no_rule_is_taken() {
+fn an_assertion_that_breaks_no_rule_is_accepted() {
     let answer = check(&OWN.jws(&header().to_string(), &claims().to_string())).unwrap();
     assert_eq!((answer.key, answer.expires_at), (OWN.id, NOW.plus(1_800)));
 }
@@ -130,7 +130,7 @@ fn its_texts_are_utf_8() {
 }
 
 #[test]
-fn json_nested_without_end_is_refused_and_takes_no_stack() {
+fn deeply_nested_json_is_rejected_without_using_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{}1{}", open.repeat(900), close.repeat(900));
         let claims = claims().to_string().replacen('{', &format!("{{\"x\":{deep},"), 1);
@@ -139,7 +139,7 @@ fn json_nested_without_end_is_refused_and_takes_no_stack() {
 }
 
 #[test]
-fn it_is_8192_bytes_long_at_the_most() {
+fn its_length_is_at_most_8192_bytes() {
     let of_length = |padding: usize| {
         let claims = changed(claims(), "padding", "x".repeat(padding).into());
         OWN.jws(&header().to_string(), &claims.to_string())
@@ -150,7 +150,7 @@ fn it_is_8192_bytes_long_at_the_most() {
     assert!((8_189..=8_192).contains(&longest.len()) && too_long.len() > 8_192);
     taken(check(&longest));
     refused(check(&too_long), BadAssertion::TooLong);
-    // To the byte: what is read at all is refused for what it is.
+    // At exactly the limit the text is read, and rejected for its content.
     refused(check(&"a".repeat(8_192)), BadAssertion::Shape);
     refused(check(&"a".repeat(8_193)), BadAssertion::TooLong);
 }
@@ -170,7 +170,7 @@ fn alg_is_not_none() {
     refused(check(&unsigned("RS256")), BadAssertion::Signature);
 }
 
-/// The old confusion: the public key taken as the secret of an HMAC.
+/// The key confusion attack: the public key used as the secret of an HMAC.
 #[test]
 fn alg_is_not_hs256() {
     let header = changed(header(), "alg", json!("HS256")).to_string();
@@ -229,7 +229,7 @@ fn kid_is_a_string() {
 }
 
 #[test]
-fn kid_names_a_key_of_the_channel_to_the_letter() {
+fn kid_names_a_key_of_the_channel_exactly() {
     let id = OWN.id.to_string();
     for unknown in [OTHER.id.to_string(), id.to_uppercase(), format!("{id} "), String::new()] {
         let header = changed(header(), "kid", json!(unknown)).to_string();
@@ -240,18 +240,18 @@ fn kid_names_a_key_of_the_channel_to_the_letter() {
 }
 
 #[test]
-fn crit_is_refused_whatever_it_names() {
+fn crit_is_rejected_whatever_it_names() {
     for crit in [json!(["exp"]), json!([]), json!("b64"), json!(false)] {
         refused(with_header("crit", crit), BadAssertion::Critical);
     }
 }
 
-/// A stranger signs with a key of his own and sends it along.
+/// Signs with a key that is not registered and sends that key along.
 fn brought_along(name: &str, value: Value) {
     let own_key_named = changed(header(), name, value).to_string();
     let by_stranger = OTHER.jws(&own_key_named, &claims().to_string());
     refused(check(&by_stranger), BadAssertion::Signature);
-    // Who signs with the registered key may send what he likes.
+    // An assertion signed with the registered key may carry the parameter.
     taken(check(&OWN.jws(&own_key_named, &claims().to_string())));
 }
 
@@ -278,7 +278,7 @@ fn x5c_is_not_read() {
 // ---- repeated members
 
 #[test]
-fn no_header_parameter_stands_twice() {
+fn no_header_parameter_is_repeated() {
     for (name, value) in [("alg", "RS256"), ("kid", "x"), ("typ", "JWT"), ("other", "x")] {
         let twice = format!("{{\"{name}\":\"{value}\",\"{name}\":\"{value}\",");
         let header = header().to_string().replacen('{', &twice, 1);
@@ -287,7 +287,7 @@ fn no_header_parameter_stands_twice() {
 }
 
 #[test]
-fn no_claim_stands_twice() {
+fn no_claim_is_repeated() {
     for name in ["iss", "sub", "aud", "exp", "token_exp"] {
         let again = format!("{{\"{name}\":{},", claims()[name]);
         let claims = claims().to_string().replacen('{', &again, 1);
@@ -296,7 +296,7 @@ fn no_claim_stands_twice() {
 }
 
 #[test]
-fn no_claim_stands_twice_within_another() {
+fn no_claim_is_repeated_within_another() {
     for nested in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#] {
         let claims = claims().to_string().replacen('{', &format!("{{\"x\":{nested},"), 1);
         refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
@@ -304,7 +304,7 @@ fn no_claim_stands_twice_within_another() {
 }
 
 #[test]
-fn no_claim_stands_twice_in_another_spelling() {
+fn no_claim_is_repeated_in_another_spelling() {
     let claims = claims().to_string().replacen('{', r#"{"\u0069ss":"0000000000","#, 1);
     refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
 }
@@ -349,7 +349,7 @@ fn aud_of_line_ends_with_a_slash() {
 }
 
 #[test]
-fn aud_is_nobody_elses() {
+fn aud_is_no_other_address() {
     for wrong in [
         "https://api.line.me/oauth2",
         "http://api.line.me/",
@@ -368,7 +368,7 @@ fn aud_is_nobody_elses() {
 fn aud_may_be_this_servers_address_with_or_without_the_last_slash() {
     taken(with_claim("aud", json!(OWN_URL)));
     taken(with_claim("aud", json!(format!("{OWN_URL}/"))));
-    // It does not matter how the operator wrote it.
+    // The spelling of the operator's setting makes no difference.
     let text =
         OWN.jws(&header().to_string(), &changed(claims(), "aud", json!(OWN_URL)).to_string());
     taken(check_with(&text, &Audience::of(&format!("{OWN_URL}/")), false));
@@ -456,8 +456,8 @@ fn nbf_is_a_number_not_a_string() {
 
 // ---- token_exp
 
-/// What a v2.1 issue is told; the assertion itself is taken all the same, since
-/// other operations ignore the claim.
+/// The `token_exp` that a v2.1 issue gets; the assertion itself is accepted all the
+/// same, since other operations ignore the claim.
 fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
     let claims = changed(claims(), "token_exp", Value::Null).to_string();
     let claims = match text {
@@ -518,7 +518,7 @@ fn token_exp_has_no_default() {
 // ---- signature
 
 #[test]
-fn the_signature_is_over_this_very_text() {
+fn the_signature_covers_this_exact_text() {
     let one = OWN.jws(&header().to_string(), &claims().to_string());
     let other = OWN.jws(&header().to_string(), &changed(claims(), "x", json!(1)).to_string());
     let (message, _) = one.rsplit_once('.').unwrap();
@@ -551,14 +551,14 @@ fn every_single_bit_of_an_assertion_counts() {
     assert!(verified > 1_000, "only {verified} changes came as far as the signature");
 }
 
-// ---- what tells one assertion from another
+// ---- identity of an assertion
 
 fn fingerprint(claims: Value, header: Value) -> [u8; 32] {
     check(&OWN.jws(&header.to_string(), &claims.to_string())).unwrap().fingerprint
 }
 
 #[test]
-fn two_assertions_with_one_jti_are_the_same_one() {
+fn two_assertions_with_one_jti_are_the_same() {
     let one = changed(claims(), "jti", json!("one"));
     let later = changed(one.clone(), "exp", json!(NOW.0 + 5));
     let two = changed(claims(), "jti", json!("two"));
@@ -583,7 +583,7 @@ fn an_assertion_is_not_printed() {
 }
 
 #[test]
-fn of_several_keys_the_one_that_kid_names_is_taken_and_no_other() {
+fn only_the_key_that_kid_names_is_used() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
     let (own, other, id) = (OWN.key(), OTHER.key(), OWN.id.to_string());
     assert!(verify_compact(&text, &[("x", &other), (&id, &own)]).is_some());
@@ -593,7 +593,7 @@ fn of_several_keys_the_one_that_kid_names_is_taken_and_no_other() {
 }
 
 #[test]
-fn no_assertion_is_taken_at_the_end_of_time() {
+fn no_assertion_is_accepted_at_the_maximum_time() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
     let parsed = UnverifiedAssertion::parse(&text).unwrap();
     let audience = Arc::new(audience());

@@ -1,8 +1,8 @@
-//! The world of a history: one authority, two replicas of it that issue and check
-//! by what they have read so far, two followers that only check, time and clocks.
-//! After each act the views are held against the naive model.
+//! The world of a history: one authority; two replicas of it that issue and verify by
+//! what they have read so far; two followers that only verify; time and clocks. After
+//! each act the views are compared with the naive model.
 
-/// Ends a check that does not hold, with words for it.
+/// Returns a [`Violation`] with this text unless the condition holds.
 macro_rules! ensure {
     ($holds:expr, $($words:tt)*) => {
         if !$holds {
@@ -43,14 +43,14 @@ use tegata_token::{
     view::{ChannelState, FeedChange, Providers, Scope, View},
 };
 
-/// A replica that has read nothing for so long, in seconds, reads before it
-/// serves (its lease); and what is begun is committed within that time or never.
+/// A replica that has read nothing for this many seconds reads before it serves (its
+/// lease); a pending act is committed within that time or never.
 const LEASE: i64 = 10;
 
-/// What a history must never come to; in words.
+/// A property that a history broke, in words.
 pub type Violation = String;
 
-/// How often something happened that histories must come to, or they show nothing.
+/// How often each event that histories must contain occurred.
 #[derive(Debug, Default, Clone)]
 pub struct Seen(pub BTreeMap<&'static str, usize>);
 
@@ -65,25 +65,25 @@ pub struct World {
     now: UnixTime,
     authority: Authority,
     naive: Naive,
-    /// What was handed out, by its number.
+    /// The issued tokens, by their numbers.
     handed: Vec<(String, Claims)>,
     /// The private halves of the signing keys; they are never restored.
     signing: HashMap<SigningKeyId, SigningKey>,
-    /// One cache for all who check: it must make no difference whose it is.
+    /// One cache for all verifiers: sharing it must make no difference.
     signatures: Signatures,
     checkers: [Checker; 4],
     replicas: [Replica; 2],
-    /// What was begun, and when.
+    /// The pending acts, and when each was begun.
     pending: Vec<(UnixTime, Pending)>,
-    /// Positions of narrowing acts whose answer is not given yet.
+    /// Positions of narrowing acts whose response is not sent yet.
     waiting: Vec<usize>,
-    /// Tokens that no replica accepts from then on: an answer said so.
+    /// Tokens that no replica may accept any more, since a response reported them revoked.
     promised: BTreeMap<TokenNo, UnixTime>,
     backups: Vec<Backup>,
-    /// The log of endings, which no restore takes back.
-    endings: Vec<(FeedChange, Event)>,
+    /// The revocation journal, which no restore takes back.
+    journal: Vec<(FeedChange, Event)>,
     taken: Vec<Vec<Taken>>,
-    /// Every assertion key that a channel ever had in a place.
+    /// Every assertion key that a channel has had, by its index.
     assertion_keys: Vec<[Vec<AssertionKeyId>; 2]>,
     secrets: u32,
     sample: Rng,
@@ -154,7 +154,7 @@ impl World {
             waiting: Vec::new(),
             promised: BTreeMap::new(),
             backups: Vec::new(),
-            endings: Vec::new(),
+            journal: Vec::new(),
             taken: vec![vec![(0, None)]; 3],
             assertion_keys: (0..3)
                 .map(|no| [0, 1].map(|place| vec![assertion_key(no, place, 0)]))
@@ -177,7 +177,7 @@ impl World {
         self.check(self.steps.is_multiple_of(40))
     }
 
-    /// Checks every token, once everybody has read everything, too.
+    /// Checks every token, also after every verifier has read the whole log.
     pub fn end(&mut self) -> Result<(), Violation> {
         self.check(true)?;
         (0..4).for_each(|who| self.follow(who, usize::MAX));
@@ -281,12 +281,12 @@ impl World {
 
     // ---- what is written
 
-    /// Tells the naive model what an entry means, and the log of endings, if it
-    /// is one.
+    /// Adds an entry to the naive model and, if it is a revocation, to the revocation
+    /// journal.
     fn note(&mut self, entry: Option<FeedChange>, event: Event) {
         let is_revocation = match &event {
             Event::Quiet => false,
-            Event::Revoked(_) | Event::AllEnded { .. } | Event::State { .. } => true,
+            Event::Revoked(_) | Event::AllRevoked { .. } | Event::State { .. } => true,
             Event::Key { state, .. } => {
                 matches!(state, KeyState::Bounded { .. } | KeyState::Revoked)
             }
@@ -294,14 +294,14 @@ impl World {
         if let Some(entry) = entry
             && is_revocation
         {
-            self.endings.push((entry, event.clone()));
+            self.journal.push((entry, event.clone()));
         }
         self.note_no_revocation(event);
     }
 
     fn note_no_revocation(&mut self, event: Event) {
         let events = &mut self.naive.epochs[self.authority.epoch].events;
-        // An act logs what verifiers must learn last of all.
+        // The last entry of an act is the one for verifiers.
         while events.len() + 1 < self.authority.log.len() {
             events.push(Event::Quiet);
         }
@@ -324,11 +324,11 @@ impl World {
         }
     }
 
-    /// What ended by this position is accepted by no replica any more.
+    /// Records that no replica may accept the tokens revoked up to this position.
     fn promise(&mut self, position: usize) {
         let epoch = self.authority.epoch;
         let providers = providers();
-        // What counts as ended whatever the clock shows; delayed ends have their time.
+        // Revoked whatever the clock shows; delayed revocations have their own time.
         let always = UnixTime(i64::MIN);
         let asker = Asker { epoch, read: position, now: always, providers: &providers };
         for no in 0..self.handed.len() {

@@ -1,4 +1,4 @@
-//! Reading: how replicas and followers come by what they know.
+//! Reading: how replicas and followers get what they verify with.
 
 use super::World;
 use crate::model::{Fault, naive::TokenNo};
@@ -10,35 +10,35 @@ use tegata_token::{
     view::{ChannelChange, FeedChange, Providers, Scope, View},
 };
 
-/// Somebody who checks tokens by a view of his own: 0 and 1 are the replicas, 2
-/// follows everything, 3 only one provider.
+/// A verifier with its own view: 0 and 1 are the replicas, 2 follows all providers, 3
+/// only one.
 pub(super) struct Checker {
     pub(super) epoch: usize,
-    /// How many entries of the log he has read.
+    /// How many entries of the log it has read.
     pub(super) read: usize,
     pub(super) view: View,
     pub(super) providers: Vec<ProviderId>,
-    /// His clock is so many seconds off the true time.
+    /// How many seconds its clock is off the true time.
     pub(super) off: i64,
-    /// The latest time that he ever read: a clock stepped back makes no token live.
+    /// The latest time that it ever read: a clock stepped back makes no token active.
     pub(super) latest: UnixTime,
-    /// What he once refused as expired or ended.
+    /// The tokens that it once rejected as expired or revoked.
     pub(super) over: BTreeSet<TokenNo>,
 }
 
-/// What a replica issues by: the channels as it read them last.
+/// What a replica issues with: the channels as it last read them.
 pub(super) struct Replica {
     pub(super) channels: Vec<Arc<Channel>>,
-    /// How many entries there were then.
+    /// The length of the log at that time.
     pub(super) read: usize,
-    /// When that was, by a clock that cannot be stepped.
+    /// The time of that reading, by a monotonic clock.
     pub(super) read_at: UnixTime,
-    /// Its wall clock jumped: it is out of service until it jumps back.
+    /// Its wall clock jumped: it is out of service until the clock jumps back.
     pub(super) jumped: bool,
 }
 
 impl World {
-    /// What somebody's clock shows.
+    /// The time that a verifier's clock shows.
     pub(super) fn clock(&self, who: usize) -> UnixTime {
         let jumped = self.replicas.get(who).is_some_and(|replica| replica.jumped);
         self.now.plus(self.checkers[who].off + if jumped { 40 * 86_400 } else { 0 })
@@ -50,8 +50,8 @@ impl World {
         (!self.replicas[replica].jumped).then(|| self.authority.time(now))
     }
 
-    /// The next `entries` of the log are read. A replica that reads more than one
-    /// reads the channels again as well.
+    /// Reads the next `entries` of the log. A replica that reads more than one also reads
+    /// the channels again.
     pub(super) fn follow(&mut self, who: usize, entries: usize) {
         if self.checkers[who].epoch != self.authority.epoch {
             return self.take_snapshot(who);
@@ -97,7 +97,7 @@ impl World {
     }
 }
 
-/// The fault of a follower that takes a new delayed floor for a replacement of an
+/// The fault of a follower that takes a new delayed cutoff for a replacement of an
 /// earlier one of the same scope.
 fn drop_delayed_cutoffs(checker: &mut Checker, entry: &FeedChange) {
     let FeedChange::Channel { channel, change: ChannelChange::Cutoff { cutoffs }, .. } = entry

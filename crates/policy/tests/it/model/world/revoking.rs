@@ -1,5 +1,5 @@
-//! Ending: whatever takes tokens, keys or credentials back, and what is forgotten,
-//! saved and restored.
+//! Revoking: every act that takes tokens, keys or credentials away; forgetting, saving
+//! and restoring.
 
 use super::{
     World,
@@ -28,7 +28,7 @@ pub(super) struct Backup {
     authority: Authority,
     epoch: Epoch,
     tokens: usize,
-    endings: usize,
+    journal: usize,
     taken: Vec<Vec<Taken>>,
 }
 
@@ -47,9 +47,9 @@ impl World {
         now: UnixTime,
     ) {
         let entry = self.authority.end_all(channel, scope.clone(), from, now);
-        self.note(Some(entry), Event::AllEnded { channel, scope, from });
+        self.note(Some(entry), Event::AllRevoked { channel, scope, from });
         self.wait();
-        self.seen.one(if from.is_some() { "scope ended later" } else { "scope ended at once" });
+        self.seen.one(if from.is_some() { "scope revoked later" } else { "scope revoked at once" });
     }
 
     pub(super) fn scope(&self, channel: ChannelNo, which: &Which) -> Scope {
@@ -120,7 +120,7 @@ impl World {
         coming.map(|it| it.key.id())
     }
 
-    /// The coming key signs, if everybody knows it.
+    /// The pending key becomes active, if every verifier has it.
     pub(super) fn activate(&mut self) {
         let Some(coming) = self.coming() else { return };
         let knows =
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// A key is bounded or removed; the active one has a successor at once.
+    /// A key is limited or revoked; the active one gets a successor at once.
     pub(super) fn narrow_key(&mut self, nth: usize, state: KeyState) {
         let key = self.authority.keys[nth % self.authority.keys.len()].clone();
         let state = match (key.state, state) {
@@ -154,10 +154,10 @@ impl World {
         self.seen.one("signing key bounded or removed");
     }
 
-    // ---- ending one token
+    // ---- revoking one token
 
     pub(super) fn ask_to_end(&mut self, replica: usize, token: usize) -> Option<Pending> {
-        // Mostly one of the last, which still live.
+        // Mostly one of the latest, which are still active.
         let back = token % self.handed.len().clamp(1, 40);
         let no = self.handed.len().checked_sub(back + 1)?;
         let epoch = &self.naive.epochs[self.authority.epoch];
@@ -174,7 +174,7 @@ impl World {
         }
         let is_ended = |read| self.naive.early_end(no, epoch, read).is_some_and(|it| it <= now);
         if is_ended(self.authority.log.len()) {
-            // The work is done; the answer waits for the act that did it.
+            // It is already revoked; the response waits for the act that revoked it.
             self.seen.one("revoked twice");
             match self.fault {
                 Fault::RepeatAnswersAtOnce => _ = self.promised.insert(no, UnixTime(i64::MIN)),
@@ -190,7 +190,7 @@ impl World {
         } else {
             self.authority.end_stateless(channel, self.handed[no].1.id, expires_at, now)
         };
-        // Where there is none, the answer names the log's end.
+        // Without such an act the response names the current position of the log.
         if let Some(entry) = entry {
             self.see_entry(&entry, "revoked");
             self.note(Some(entry), Event::Revoked(vec![(no, None)]));
@@ -205,13 +205,13 @@ impl World {
             authority: self.authority.clone(),
             epoch: self.naive.epochs[self.authority.epoch].clone(),
             tokens: self.handed.len(),
-            endings: self.endings.len(),
+            journal: self.journal.len(),
             taken: self.taken.clone(),
         });
     }
 
-    /// The store is as it was; what it then heard of endings is replayed, or all
-    /// that was issued before ends. Nobody's memory but the store's is restored.
+    /// The store is restored; the journal since then is replayed, or every token issued
+    /// before is revoked. The memory of replicas and followers is not restored.
     pub(super) fn restore(&mut self, nth: usize, replay: bool) {
         self.backups.truncate(nth + 1);
         let backup = &self.backups[nth];
@@ -220,7 +220,7 @@ impl World {
         self.authority = backup.authority.clone();
         self.authority.epoch = self.naive.epochs.len();
         self.taken = backup.taken.clone();
-        let since = self.endings[backup.endings..].to_vec();
+        let since = self.journal[backup.journal..].to_vec();
         self.naive.epochs.push(epoch);
 
         if replay {
@@ -230,13 +230,13 @@ impl World {
             for (entry, event) in since {
                 self.authority.replay(&entry);
                 self.note_no_revocation(event);
-                self.seen.one("ending replayed");
+                self.seen.one("revocation replayed");
             }
             if self.fault != Fault::BoundsBeforeReplay {
                 self.bound_keys();
             }
         } else {
-            // An ending like others: a later restore replays it.
+            // A revocation like any other: a later restore replays it.
             let keys: Vec<_> = self.authority.keys.iter().map(|it| it.key.id()).collect();
             keys.into_iter().for_each(|key| self.set_key(key, KeyState::Revoked));
         }
@@ -246,7 +246,7 @@ impl World {
         (0..2).for_each(|replica| self.take_snapshot(replica));
         self.seen.one(if replay { "restored with replay" } else { "restored without" });
     }
-    /// The old keys are good for no more than the store surely knew of.
+    /// The old keys are limited to tokens that the store surely knew.
     fn bound_keys(&mut self) {
         for (key, state) in self.authority.bounds() {
             self.note_no_revocation(Event::Key { key: key.id(), state });
