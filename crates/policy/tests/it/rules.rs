@@ -371,7 +371,7 @@ fn a_few_evictions_are_logged_one_by_one_and_more_are_compacted() {
 
 // ---- authorize: every denial
 
-fn refused(request: tegata_policy::authorize::IssueRequest, channel: Channel) -> Denied {
+fn denied(request: tegata_policy::authorize::IssueRequest, channel: Channel) -> Denied {
     authorized(request, channel).expect_err("granted")
 }
 
@@ -430,7 +430,7 @@ fn no_kind_is_granted_to_a_type_of_channel_that_the_rules_do_not_name() {
 fn a_wrong_secret_is_refused() {
     for wrong in ["", "0123456789ABCDEF0123456789ABCDEF", " 0123456789abcdef0123456789abcdef"] {
         let request = request(Kind::ShortLived, Credential::Secret(secret(wrong)), None);
-        assert_eq!(refused(request, channel()), Denied::WrongSecret);
+        assert_eq!(denied(request, channel()), Denied::WrongSecret);
     }
 }
 
@@ -451,8 +451,8 @@ fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_for_any_credential()
     for rule in &RULES {
         let suspended = Channel { state: ChannelState::Suspended, ..channel() };
         let deleted = Channel { state: ChannelState::Deleted, ..channel() };
-        assert_eq!(refused(usual(rule.kind), suspended), Denied::Suspended);
-        assert_eq!(refused(usual(rule.kind), deleted), Denied::UnknownChannel);
+        assert_eq!(denied(usual(rule.kind), suspended), Denied::Suspended);
+        assert_eq!(denied(usual(rule.kind), deleted), Denied::UnknownChannel);
     }
 }
 
@@ -460,14 +460,14 @@ fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_for_any_credential()
 fn the_client_is_authenticated_before_the_state_of_the_channel_is_read() {
     let suspended = Channel { state: ChannelState::Suspended, ..channel() };
     let wrong = request(Kind::ShortLived, Credential::Secret(secret("wrong")), None);
-    assert_eq!(refused(wrong, suspended), Denied::WrongSecret);
+    assert_eq!(denied(wrong, suspended), Denied::WrongSecret);
 }
 
 #[test]
 fn an_assertion_of_a_key_that_is_not_registered_is_refused() {
     let mut channel = channel();
     channel.assertion_keys = vec![registered(&OTHER, None)];
-    assert_eq!(refused(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
+    assert_eq!(denied(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn an_assertion_that_breaks_a_rule_is_refused_by_that_rule() {
     let mut channel = channel();
     channel.assertion_keys[0].key = OTHER.key();
     let why = Denied::Assertion(BadAssertion::Signature);
-    assert_eq!(refused(usual(Kind::V21), channel), why);
+    assert_eq!(denied(usual(Kind::V21), channel), why);
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn a_v2_1_token_requires_token_exp_and_a_stateless_one_does_not() {
     let without = UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap();
     let ask = |kind| request(kind, Credential::Assertion(without.clone()), None);
     let why = Denied::Assertion(BadAssertion::TokenExpiry);
-    assert_eq!(refused(ask(Kind::V21), channel()), why);
+    assert_eq!(denied(ask(Kind::V21), channel()), why);
     assert!(authorized(ask(Kind::Stateless), channel()).is_ok());
 }
 
@@ -503,7 +503,7 @@ fn a_key_bound_to_a_group_gives_only_that_groups_tokens() {
             let grant = authorized(ask(name), channel.clone()).unwrap();
             assert_eq!(grant.group(), Some(&group("a")));
         }
-        assert_eq!(refused(ask(Some("b")), channel.clone()), Denied::OtherGroupsKey);
+        assert_eq!(denied(ask(Some("b")), channel.clone()), Denied::OtherGroupsKey);
     }
 }
 
@@ -526,7 +526,7 @@ fn a_long_lived_token_has_no_group_even_if_one_is_named() {
 fn a_delay_is_0_to_86400_seconds() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
     for delay in [-1, 86_401, i64::MIN, i64::MAX] {
-        assert_eq!(refused(ask(delay), channel()), Denied::DelayOutOfRange);
+        assert_eq!(denied(ask(delay), channel()), Denied::DelayOutOfRange);
     }
     for delay in [0, 1, 86_400] {
         assert_eq!(authorized(ask(delay), channel()).unwrap().parameters().1, delay);
@@ -536,7 +536,7 @@ fn a_delay_is_0_to_86400_seconds() {
 #[test]
 fn legacy_2020_allows_no_delay() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
-    assert_eq!(refused(ask(1), legacy()), Denied::DelayUnderLegacyRules);
+    assert_eq!(denied(ask(1), legacy()), Denied::DelayUnderLegacyRules);
     assert!(authorized(ask(0), legacy()).is_ok());
 }
 

@@ -1,5 +1,5 @@
-//! Where a store's rows are, beyond the life of one that is open: what a backend
-//! must bring to run the conformance cases.
+//! Where a store's rows are, independent of an open store: what a backend must
+//! implement to run the conformance cases.
 
 use async_trait::async_trait;
 use tegata_store::{
@@ -9,19 +9,19 @@ use tegata_store::{
 use tegata_token::{id::SigningKeyId, time::UnixTime};
 use tempfile::TempDir;
 
-/// One database of a backend, made for one test and gone with it.
+/// One database of a backend, made for one test and removed with it.
 #[async_trait]
 pub trait Place: Send + Sync {
-    /// An empty one.
+    /// An empty database.
     fn new() -> Self
     where
         Self: Sized;
-    /// Another empty one of the same backend.
+    /// Another empty database of the same backend.
     fn another(&self) -> Box<dyn Place>;
     /// Opens the store in it, for development or not.
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
-    /// Bounds a signing key, which no act of a store does: recovery will. Only
-    /// while the store is closed.
+    /// Limits a signing key, which only recovery does and no act of a store. Only while the
+    /// store is closed.
     async fn bound(&self, key: SigningKeyId, until: UnixTime);
 }
 
@@ -29,7 +29,7 @@ pub trait Place: Send + Sync {
 pub struct Sqlite {
     /// The folder.
     pub folder: TempDir,
-    /// What is broken in it.
+    /// The faults of its disk.
     pub faults: Faults,
 }
 

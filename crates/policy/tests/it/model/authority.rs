@@ -365,7 +365,7 @@ impl Authority {
     /// Forgets the revocations of tokens that expired a day before the time written;
     /// returns the entry, if there were any.
     pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<FeedChange> {
-        let now = if self.fault == Fault::ForgetsByTheWall { now } else { self.written };
+        let now = if self.fault == Fault::ForgetsByWallClock { now } else { self.written };
         let act = Forget { channel: self.channels[channel].channel.id };
         let (gone, effects) = act.decide(&self.locked(channel), now).unwrap();
         assert_eq!(gone == 0, effects.is_empty());

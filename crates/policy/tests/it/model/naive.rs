@@ -158,7 +158,7 @@ impl Naive {
                 let (_, from) = tokens.iter().find(|(it, _)| *it == no)?;
                 Some(from.unwrap_or(LONG_AGO))
             }
-            Event::AllEnded { channel, scope, from } => {
+            Event::AllRevoked { channel, scope, from } => {
                 let hit = token.born <= place && token.channel == *channel && is_in(scope, token);
                 hit.then_some(from.unwrap_or(LONG_AGO))
             }

@@ -63,7 +63,7 @@ impl World {
         let token = &self.naive.tokens[no];
         ensure!(
             right,
-            "checker {who}, having read {}-{}, at {:?}, says {said:?} of token {no}, not \
+            "verifier {who}, having read {}-{}, at {:?}, answers {said:?} for token {no}, not \
              {expected:?}\n{token:?}\n{:?}",
             asker.epoch,
             asker.read,

@@ -88,7 +88,7 @@ impl World {
 
     pub(super) fn forget(&mut self, replica: usize, channel: ChannelNo) {
         // A replica whose clock jumped forgets nothing, unless that is the fault.
-        if self.replicas[replica].jumped && self.fault != Fault::ForgetsByTheWall {
+        if self.replicas[replica].jumped && self.fault != Fault::ForgetsByWallClock {
             return;
         }
         let now = self.clock(replica);
