@@ -22,7 +22,7 @@ fn groups(file: &str, vectors: usize) -> Option<Vec<Value>> {
              there is no {}\n  set TEGATA_WYCHEPROOF to the folder that has it\n{line}\n",
             path.display()
         );
-        // To the process's own stdout, since the runner captures what a passing test prints.
+        // Directly to stderr, since the runner captures what a passing test prints.
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         return None;
     };

@@ -329,7 +329,7 @@ async fn without_sync_the_same_test_fails() {
     for loss in &losses {
         let missing = missing(loss).await;
         lost += missing.iter().filter(|what| what.starts_with("issued")).count();
-        lost += usize::from(missing.iter().any(|what| what.starts_with("not whole")));
+        lost += usize::from(missing.iter().any(|what| what.starts_with("inconsistent")));
     }
     println!("{} power losses without sync: {lost} losses found", losses.len());
     assert!(lost > 0, "the test finds nothing");
