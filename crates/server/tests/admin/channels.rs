@@ -78,7 +78,7 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     ] {
         world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
     }
-    let unknown = json!({ "limits": { "check_rat": 5 } });
+    let unknown = json!({ "limits": { "verify_rat": 5 } });
     world.patch(&shop.at(""), unknown).await.expect_problem(400, "unknown-member");
     let back = json!({ "limits": { "issue_rate": null, "surge_limit": 7 } });
     let limits = world.patch(&shop.at(""), back).await.expect(200)["limits"].take();

@@ -36,7 +36,7 @@ async fn operations_are_counted() {
         r#"tegata_issue_seconds_count{kind="short-lived"} 1"#,
         r#"tegata_verifications_total{api="line-v2",result="active"} 1"#,
         r#"tegata_verifications_total{api="line-v2",result="malformed"} 1"#,
-        r#"tegata_verifications_total{api="gateway",result="ended"} 1"#,
+        r#"tegata_verifications_total{api="gateway",result="revoked"} 1"#,
         r#"tegata_verifications_total{api="gateway",result="denied"} 1"#,
         r#"tegata_verifications_total{api="gateway",result="bad_signature"} 1"#,
         r#"tegata_revocations_total{scope="token"} 1"#,

@@ -334,8 +334,8 @@ async fn an_older_store_beside_newer_files_does_not_open_or_loses_no_revocation(
                     Err(OpenError::WentBack { .. } | OpenError::Revocations(_)) => refused += 1,
                     Err(other) => panic!("{other}"),
                     Ok(store) => {
-                        let awake = living(&store, &now.known.revoked).await;
-                        assert_eq!(awake, 0, "moment {at} beside a later one");
+                        let active = living(&store, &now.known.revoked).await;
+                        assert_eq!(active, 0, "moment {at} beside a later one");
                         redone += usize::from(now.known.revoked.len() > old.known.revoked.len());
                     }
                 }

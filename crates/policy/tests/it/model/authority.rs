@@ -4,7 +4,7 @@
 
 use super::{
     Fault,
-    changes::{AT_ONCE, ends_by, lower},
+    changes::{AT_ONCE, lower, revokes_from},
     naive::{ChannelNo, TokenNo},
 };
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub struct TokenRow {
     issued_at: UnixTime,
     key: SigningKeyId,
     /// When it is revoked, if it is.
-    end: Option<UnixTime>,
+    revoked_from: Option<UnixTime>,
 }
 
 /// An issue that was committed.
@@ -102,8 +102,10 @@ impl Authority {
 
     fn row(&self, row: &TokenRow) -> StoredToken {
         let key = self.keys.iter().find(|it| it.key.id() == row.key).map(|it| it.state);
-        let revocation =
-            row.end.filter(|end| *end == AT_ONCE).map(|at| (RevocationCause::Requested, at));
+        let revocation = row
+            .revoked_from
+            .filter(|end| *end == AT_ONCE)
+            .map(|at| (RevocationCause::Requested, at));
         StoredToken {
             row: row.no as i64,
             serial: row.live.serial,
@@ -113,7 +115,7 @@ impl Authority {
             times: Times {
                 issued_at: row.issued_at,
                 expires_at: row.live.expires_at,
-                ends_at: row.end,
+                ends_at: row.revoked_from,
                 revocation,
                 key: key.unwrap_or(KeyState::Revoked),
                 key_since: AT_ONCE,
@@ -153,13 +155,13 @@ impl Authority {
         let mut marked = self.channels[channel].tokens.clone();
         for write in effects.writes {
             let row = &mut self.channels[channel];
-            let mut end = |no: i64, at: UnixTime| {
+            let mut mark = |no: i64, at: UnixTime| {
                 let token = marked.iter_mut().find(|it| it.no as i64 == no).unwrap();
-                token.end = Some(at);
+                token.revoked_from = Some(at);
             };
             match write {
-                Write::TokenRevoked { row, .. } => end(row, AT_ONCE),
-                Write::TokenRevokedFrom { row, at, .. } => end(row, at),
+                Write::TokenRevoked { row, .. } => mark(row, AT_ONCE),
+                Write::TokenRevokedFrom { row, at, .. } => mark(row, at),
                 Write::Serial(_, serial) => row.serial = serial,
                 Write::BulkSerial(_, serial) => {
                     Arc::make_mut(&mut row.channel).bulk_serial = serial
@@ -174,8 +176,9 @@ impl Authority {
         for change in effects.changes {
             if let Change::Tokens { change, .. } = &change {
                 for token in &mut self.channels[channel].tokens {
-                    for from in ends_by(change, token) {
-                        token.end = Some(token.end.map_or(from, |end| end.min(from)));
+                    for from in revokes_from(change, token) {
+                        token.revoked_from =
+                            Some(token.revoked_from.map_or(from, |end| end.min(from)));
                     }
                 }
             }
@@ -248,7 +251,7 @@ impl Authority {
             assertion_key: claims.assertion_key,
             issued_at: claims.issued_at,
             key: claims.key,
-            end: None,
+            revoked_from: None,
         });
         Ok(Issued { claims, at_once, later, reissue, entry })
     }
@@ -256,12 +259,12 @@ impl Authority {
     /// The group of a stored token, and when it is revoked, if it is.
     pub fn token(&self, channel: ChannelNo, no: TokenNo) -> (Option<Group>, Option<UnixTime>) {
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
-        (row.live.group.clone(), row.end)
+        (row.live.group.clone(), row.revoked_from)
     }
 
     /// Revokes one stored token; logs nothing if its signing key, or its channel's deletion,
     /// had revoked it before.
-    pub fn end_stored(
+    pub fn revoke_stored(
         &mut self,
         channel: ChannelNo,
         no: TokenNo,
@@ -278,11 +281,11 @@ impl Authority {
             locked.tokens.sort_by_key(|it| it.serial);
         }
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
-        self.end(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
+        self.revoke(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
     }
 
     /// Revokes one stateless token.
-    pub fn end_stateless(
+    pub fn revoke_stateless(
         &mut self,
         channel: ChannelNo,
         id: TokenId,
@@ -290,10 +293,10 @@ impl Authority {
         now: UnixTime,
     ) -> Option<FeedChange> {
         let locked = self.locked(channel);
-        self.end(channel, RevocationTarget::Stateless { id, expires_at }, &locked, now)
+        self.revoke(channel, RevocationTarget::Stateless { id, expires_at }, &locked, now)
     }
 
-    fn end(
+    fn revoke(
         &mut self,
         channel: ChannelNo,
         target: RevocationTarget,
@@ -315,7 +318,7 @@ impl Authority {
 
     /// Revokes all tokens of a scope, at once or from a time on. A verifier understands
     /// also the entries that the API does not offer.
-    pub fn end_all(
+    pub fn revoke_all(
         &mut self,
         channel: ChannelNo,
         scope: Scope,
@@ -335,7 +338,7 @@ impl Authority {
         let deleted = self.channels[channel].channel.state == ChannelState::Deleted;
         if let Some(target) = target.filter(|_| !deleted) {
             let locked = self.locked(channel);
-            let entry = self.end(channel, target, &locked, now);
+            let entry = self.revoke(channel, target, &locked, now);
             return entry.expect("the revocation of a scope is logged for verifiers");
         }
         let row = &mut self.channels[channel];
@@ -376,8 +379,8 @@ impl Authority {
     pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> FeedChange {
         let row = &mut self.channels[channel];
         for token in &mut row.tokens {
-            for from in ends_by(&change, token) {
-                token.end = Some(token.end.map_or(from, |end| end.min(from)));
+            for from in revokes_from(&change, token) {
+                token.revoked_from = Some(token.revoked_from.map_or(from, |end| end.min(from)));
             }
         }
         row.revocations.apply(&change);

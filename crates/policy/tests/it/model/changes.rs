@@ -32,7 +32,7 @@ pub fn lower(effects: &mut Effects, before: &ChannelRevocations) {
 }
 
 /// The times from which a change revokes a row's token: none, one or several.
-pub fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
+pub fn revokes_from(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
     let Live { kind, serial, group, .. } = &token.live;
     match change {
         ChannelChange::Revoked { tokens } => {

@@ -70,7 +70,7 @@ fn run(acts: &[Act], fault: Fault) -> Result<Seen, Wrong> {
     for (done, act) in acts.iter().enumerate() {
         world.step(act).map_err(|what| Wrong { acts: done + 1, what })?;
     }
-    world.end().map_err(|what| Wrong { acts: acts.len(), what })?;
+    world.finish().map_err(|what| Wrong { acts: acts.len(), what })?;
     Ok(world.seen)
 }
 

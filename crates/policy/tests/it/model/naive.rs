@@ -113,7 +113,7 @@ pub struct Settings {
 
 /// What an issue revokes: these tokens at once, that one later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ends {
+pub struct Revokes {
     pub at_once: Vec<TokenNo>,
     pub later: Option<(TokenNo, UnixTime)>,
 }
@@ -134,7 +134,7 @@ impl Naive {
         if asker.now >= token.expires_at {
             return Answer::Expired;
         }
-        let until = match self.early_end(no, asker.epoch, asker.read) {
+        let until = match self.revoked_from(no, asker.epoch, asker.read) {
             Some(end) if end <= asker.now => return Answer::Revoked,
             Some(end) => end.min(token.expires_at),
             None => token.expires_at,
@@ -150,10 +150,10 @@ impl Naive {
     }
 
     /// The earliest time from which the first `read` events revoke a token, if they do.
-    pub fn early_end(&self, no: TokenNo, epoch: usize, read: usize) -> Option<UnixTime> {
+    pub fn revoked_from(&self, no: TokenNo, epoch: usize, read: usize) -> Option<UnixTime> {
         let token = &self.tokens[no];
         let events = self.epochs[epoch].events[..read].iter().enumerate();
-        let ends = events.filter_map(|(place, event)| match event {
+        let revokes = events.filter_map(|(place, event)| match event {
             Event::Revoked(tokens) => {
                 let (_, from) = tokens.iter().find(|(it, _)| *it == no)?;
                 Some(from.unwrap_or(LONG_AGO))
@@ -164,7 +164,7 @@ impl Naive {
             }
             _ => None,
         });
-        ends.min()
+        revokes.min()
     }
 
     /// The state of a signing key, if the verifier has read of it.
@@ -200,7 +200,7 @@ impl Naive {
                 && token.expires_at > now
                 && !self.epochs[epoch].lost.iter().any(|lost| lost.contains(no))
                 && self.key(token.key, asker).is_some_and(|key| is_good(key, token.issued_at))
-                && self.early_end(*no, epoch, read).is_none_or(|end| end > now)
+                && self.revoked_from(*no, epoch, read).is_none_or(|end| end > now)
         };
         (0..self.tokens.len()).filter(has_place).collect()
     }
@@ -213,9 +213,9 @@ impl Naive {
         ask: &Ask,
         set: Settings,
         now: UnixTime,
-    ) -> Result<Ends, Denied> {
+    ) -> Result<Revokes, Denied> {
         let mut living: Vec<TokenNo> = places.to_vec();
-        let mut ends = Ends::default();
+        let mut revokes = Revokes::default();
         let of = |no: &TokenNo| &self.tokens[*no];
 
         // At most the group's cap of a kind in a group.
@@ -225,7 +225,7 @@ impl Naive {
             match own.first() {
                 _ if own.len() < set.group_cap => break,
                 Some(oldest) if set.group_when_full == WhenFull::EvictOldest => {
-                    ends.at_once.push(*oldest);
+                    revokes.at_once.push(*oldest);
                     living.retain(|no| no != oldest);
                 }
                 _ => return Err(Denied::GroupFull(ask.kind)),
@@ -233,16 +233,16 @@ impl Naive {
         }
 
         let counted: &[Kind] = match (ask.kind, set.rules) {
-            (Kind::Stateless, _) => return Ok(ends),
+            (Kind::Stateless, _) => return Ok(revokes),
             // One at a time; with a delay the last one stays active for that time.
             (Kind::LongLived, TokenRules::Current) => {
                 let mut all: Vec<TokenNo> = living;
                 all.retain(|no| of(no).kind == Kind::LongLived);
                 if ask.delay > 0 {
-                    ends.later = all.pop().map(|last| (last, now.plus(ask.delay)));
+                    revokes.later = all.pop().map(|last| (last, now.plus(ask.delay)));
                 }
-                ends.at_once.extend(all);
-                return Ok(ends);
+                revokes.at_once.extend(all);
+                return Ok(revokes);
             }
             (Kind::V21, _) => &[Kind::V21],
             (Kind::ShortLived, TokenRules::Current) => &[Kind::ShortLived],
@@ -253,13 +253,13 @@ impl Naive {
             let may_go = |no: &TokenNo| counted.contains(&of(no).kind) && of(no).group == ask.group;
             match living.iter().copied().find(may_go) {
                 Some(oldest) if ask.kind != Kind::V21 => {
-                    ends.at_once.push(oldest);
+                    revokes.at_once.push(oldest);
                     living.retain(|no| *no != oldest);
                 }
                 _ => return Err(Denied::Full(ask.kind)),
             }
         }
-        Ok(ends)
+        Ok(revokes)
     }
 }
 

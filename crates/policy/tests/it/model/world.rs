@@ -24,7 +24,7 @@ use super::{
 };
 use crate::channel::{self, NOW};
 use issuing::{Pending, Taken, assertion_key, registered, secret_of};
-use reading::{Checker, Replica};
+use reading::{Replica, Verifier};
 use revoking::Backup;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -71,7 +71,7 @@ pub struct World {
     signing: HashMap<SigningKeyId, SigningKey>,
     /// One cache for all verifiers: sharing it must make no difference.
     signatures: Signatures,
-    checkers: [Checker; 4],
+    verifiers: [Verifier; 4],
     replicas: [Replica; 2],
     /// The pending acts, and when each was begun.
     pending: Vec<(UnixTime, Pending)>,
@@ -125,7 +125,7 @@ impl World {
             log: Vec::new(),
             written: NOW,
         };
-        let checker = |providers: &[ProviderId]| Checker {
+        let verifier = |providers: &[ProviderId]| Verifier {
             epoch: 0,
             read: 0,
             view: View::new(Providers::All),
@@ -143,11 +143,11 @@ impl World {
             handed: Vec::new(),
             signing: HashMap::new(),
             signatures: Signatures::new(1_000),
-            checkers: [
-                checker(&[one, two]),
-                checker(&[one, two]),
-                checker(&[one, two]),
-                checker(&[one]),
+            verifiers: [
+                verifier(&[one, two]),
+                verifier(&[one, two]),
+                verifier(&[one, two]),
+                verifier(&[one]),
             ],
             replicas: [replica(), replica()],
             pending: Vec::new(),
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Checks every token, also after every verifier has read the whole log.
-    pub fn end(&mut self) -> Result<(), Violation> {
+    pub fn finish(&mut self) -> Result<(), Violation> {
         self.check(true)?;
         (0..4).for_each(|who| self.follow(who, usize::MAX));
         self.answer_who_waits();
@@ -188,7 +188,7 @@ impl World {
     fn act(&mut self, act: &Act) -> Result<(), Violation> {
         match act {
             Act::Wait(seconds) => self.now = self.now.plus(*seconds),
-            Act::Step { who, off } => self.checkers[*who].off = *off,
+            Act::Step { who, off } => self.verifiers[*who].off = *off,
             Act::Jump { replica } => self.replicas[*replica].jumped ^= true,
             Act::Follow { who, entries } => self.follow(*who, *entries),
             Act::Snapshot { who } => self.take_snapshot(*who),
@@ -204,7 +204,7 @@ impl World {
             }
             Act::Revoke { replica, token, times, at_once } => {
                 for next in 0..*times {
-                    if let Some(pending) = self.ask_to_end(*replica, token + next) {
+                    if let Some(pending) = self.ask_to_revoke(*replica, token + next) {
                         self.pending.push((self.now, pending));
                         if *at_once {
                             self.commit(self.pending.len() - 1)?;
@@ -220,14 +220,14 @@ impl World {
             Act::EndAll { replica, channel, scope, delay } => {
                 if let Some(now) = self.time_of(*replica) {
                     let from = delay.map(|delay| now.plus(delay));
-                    self.end_all(*channel, self.scope(*channel, scope), from, now);
+                    self.revoke_all(*channel, self.scope(*channel, scope), from, now);
                 }
             }
             Act::Rotate { replica, channel, keep, revoke_tokens } => {
                 if let Some(now) = self.time_of(*replica) {
                     self.rotate(*channel, *keep, now);
                     if *revoke_tokens {
-                        self.end_all(*channel, Scope::Channel, None, now);
+                        self.revoke_all(*channel, Scope::Channel, None, now);
                     }
                 }
             }
@@ -235,7 +235,7 @@ impl World {
                 if let Some(now) = self.time_of(*replica) {
                     let old = self.replace_key(*channel, *key);
                     if *revoke_tokens {
-                        self.end_all(*channel, Scope::AssertionKey { key: old }, None, now);
+                        self.revoke_all(*channel, Scope::AssertionKey { key: old }, None, now);
                     }
                 }
             }
@@ -314,7 +314,7 @@ impl World {
     }
 
     fn answer_who_waits(&mut self) {
-        let read = |who: usize| self.checkers[who].read.min(self.replicas[who].read);
+        let read = |who: usize| self.verifiers[who].read.min(self.replicas[who].read);
         let both = read(0).min(read(1));
         let (answered, waiting) = self.waiting.iter().partition(|&&position| position <= both);
         self.waiting = waiting;
@@ -337,7 +337,7 @@ impl World {
             }
             let end = match self.naive.answer(no, asker) {
                 Answer::Revoked => Some(always),
-                _ => self.naive.early_end(no, epoch, position),
+                _ => self.naive.revoked_from(no, epoch, position),
             };
             if let Some(end) = end {
                 let promised = self.promised.entry(no).or_insert(end);

@@ -217,7 +217,7 @@ pub async fn rows_revocations_and_log_agree_after_every_act_of_a_random_history(
     // This many histories have always contained these.
     for needed in [
         "issued",
-        "refused",
+        "denied",
         "again",
         "revoked",
         "evicted",
@@ -317,7 +317,7 @@ impl History {
                 ask.group = group_of(group);
                 ask.by_assertion = by_key;
                 let Ok(grant) = self.world.authorize(&shop, &ask).await else {
-                    return self.saw("refused");
+                    return self.saw("denied");
                 };
                 let new = !grant.knows_its_group(now);
                 let grant = match by_key || new {
@@ -460,7 +460,7 @@ impl History {
                 self.stored.push(issued.claims);
                 return true;
             }
-            Err(Error::Denied(_)) => self.saw("refused"),
+            Err(Error::Denied(_)) => self.saw("denied"),
             Err(other) => panic!("{other:?}"),
         }
         false
@@ -510,8 +510,8 @@ impl History {
                 let own = |it: &&mut (Claims, bool)| it.0.channel == shop.id;
                 let mut own: Vec<_> = self.stateless.iter_mut().filter(own).collect();
                 let Some(many) = Some(own.len()).filter(|&many| many > 0) else { return };
-                let (claims, dead) = &mut *own[usize::from(n) % many];
-                *dead |= !dry && !self.deleted[at];
+                let (claims, revoked) = &mut *own[usize::from(n) % many];
+                *revoked |= !dry && !self.deleted[at];
                 let (id, expires_at) = (claims.id, claims.expires_at);
                 (RevocationTarget::Stateless { id, expires_at }, None)
             }
@@ -533,7 +533,7 @@ impl History {
                 it.channel == id && scope.covers(it.kind, it.group.as_ref(), it.assertion_key)
             };
             let lives = |it: &Claims| of_group(it) && it.expires_at > self.now;
-            let stateless = self.stateless.iter().any(|(it, dead)| !dead && lives(it));
+            let stateless = self.stateless.iter().any(|(it, revoked)| !revoked && lives(it));
             let rows = self.world.rows(&self.shops[at], self.now).await;
             let live = rows.iter().filter(|row| row.state == TokenState::Active);
             let stored = live.map(|row| &row.group).any(|it| match scope {
@@ -550,7 +550,7 @@ impl History {
         let revoked = self.world.end(id, target, false, by(self.now)).await.unwrap();
         assert_eq!(revoked.tokens, counted.unwrap().tokens, "a dry run counts the same");
         if revoked.tokens > 0 {
-            self.saw("ended");
+            self.saw("revocation");
         }
         if let Some(scope) = scope {
             self.bulk(at, scope, true);
@@ -559,8 +559,8 @@ impl History {
 
     fn bulk(&mut self, at: usize, scope: Scope, ends: bool) {
         let channel = self.shops[at].id;
-        for (token, dead) in self.stateless.iter_mut().filter(|(it, _)| it.channel == channel) {
-            *dead |= ends && scope.covers(token.kind, token.group.as_ref(), token.assertion_key);
+        for (token, revoked) in self.stateless.iter_mut().filter(|(it, _)| it.channel == channel) {
+            *revoked |= ends && scope.covers(token.kind, token.group.as_ref(), token.assertion_key);
         }
     }
 
@@ -568,7 +568,7 @@ impl History {
         match self.world.change_signing_keys(change, by(self.now)).await {
             Ok(_) => self.saw("keys changed"),
             Err(Error::Taken | Error::Conflict(_) | Error::NotFound(_)) => {
-                self.saw("keys refused");
+                self.saw("keys denied");
             }
             Err(other) => panic!("{other:?}"),
         }
@@ -586,13 +586,13 @@ impl History {
             key.is_some_and(|key| key.state.good_for(claims.issued_at))
         };
         let followed = self.world.follower.followed().view.clone();
-        for (claims, dead) in &self.stateless {
+        for (claims, revoked) in &self.stateless {
             let at = self.shops.iter().position(|shop| shop.id == claims.channel).unwrap();
             let said = verify_claims(claims, self.now, &state.view);
             assert_eq!(said, verify_claims(claims, self.now, &followed));
             if claims.expires_at <= self.now {
                 assert_eq!(said, Err(Invalid::Expired));
-            } else if *dead || self.deleted[at] || !good(claims) {
+            } else if *revoked || self.deleted[at] || !good(claims) {
                 assert!(matches!(said, Err(Invalid::Revoked(_))), "{said:?} of {claims:?}");
             } else {
                 let fine = matches!(said, Err(Invalid::Suspended)) || said == Ok(claims.expires_at);

@@ -38,16 +38,16 @@ impl World {
             return Ok(());
         }
         let now = self.clock(who);
-        let checker = &mut self.checkers[who];
-        checker.latest = checker.latest.max(now);
+        let verifier = &mut self.verifiers[who];
+        verifier.latest = verifier.latest.max(now);
         let asker = Asker {
-            epoch: checker.epoch,
-            read: checker.read,
-            now: checker.latest,
-            providers: &checker.providers,
+            epoch: verifier.epoch,
+            read: verifier.read,
+            now: verifier.latest,
+            providers: &verifier.providers,
         };
         let bytes = self.handed[no].0.as_bytes();
-        let said = verify(bytes, asker.now, &checker.view, &self.signatures);
+        let said = verify(bytes, asker.now, &verifier.view, &self.signatures);
         let said = said.map(|active| active.until);
         let expected = self.naive.answer(no, asker);
         let right = match (&said, expected) {
@@ -71,7 +71,7 @@ impl World {
             self.handed[no].1,
         );
         if said.is_ok() {
-            let over = checker.over.contains(&no);
+            let over = verifier.over.contains(&no);
             ensure!(!over, "token {no} is active again for verifier {who}\n{token:?}");
             let promised = self.promised.get(&no).is_some_and(|end| *end <= asker.now);
             ensure!(
@@ -79,10 +79,10 @@ impl World {
                 "replica {who} accepts token {no} after its revocation was answered\n{token:?}"
             );
         } else if matches!(said, Err(Invalid::Expired | Invalid::Revoked(_))) {
-            checker.over.insert(no);
+            verifier.over.insert(no);
         }
         if self.steps.is_multiple_of(32) {
-            let cold = verify(bytes, asker.now, &checker.view, &Signatures::new(1));
+            let cold = verify(bytes, asker.now, &verifier.view, &Signatures::new(1));
             ensure!(cold.map(|it| it.until) == said, "the cache changes the answer for {no}");
         }
         Ok(())
@@ -132,7 +132,7 @@ impl World {
             }
             Kind::LongLived => {
                 let read = self.authority.log.len();
-                let stay = |no: &&TokenNo| self.naive.early_end(**no, epoch, read).is_none();
+                let stay = |no: &&TokenNo| self.naive.revoked_from(**no, epoch, read).is_none();
                 ensure!(of(kind).count() <= 2, "more than one predecessor is active");
                 (of(kind).filter(stay).count(), 1)
             }

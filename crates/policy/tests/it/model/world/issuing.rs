@@ -6,7 +6,7 @@ use crate::model::{
     Fault,
     act::Want,
     authority::is_stored,
-    naive::{Ask, ChannelNo, Ends, Event, Settings, Token, TokenNo},
+    naive::{Ask, ChannelNo, Event, Revokes, Settings, Token, TokenNo},
 };
 use crate::{
     channel::{self, OWN_URL},
@@ -189,7 +189,7 @@ impl World {
             Pending::Issue(pending) => self.issue_stateless(*pending),
             Pending::Revoke { replica, no, rows_then } => {
                 if let Some(now) = self.time_of(replica) {
-                    self.end_one(no, rows_then, now);
+                    self.revoke_one(no, rows_then, now);
                 }
                 Ok(())
             }
@@ -208,8 +208,8 @@ impl World {
 
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
-        let end_of = |no: TokenNo| self.authority.token(channel, no).1;
-        let sooner = expected.as_ref().ok().and_then(|it| it.later).map(|(no, _)| end_of(no));
+        let set_for = |no: TokenNo| self.authority.token(channel, no).1;
+        let sooner = expected.as_ref().ok().and_then(|it| it.later).map(|(no, _)| set_for(no));
         let issued = self.authority.issue(channel, grant, (id, no), pending.rows_then, now);
         let (issued, expected) = match (issued, expected) {
             (Ok(issued), Ok(expected)) => (issued, expected),
@@ -236,16 +236,16 @@ impl World {
         // An earlier revocation time that is already set stays.
         let sooner = sooner.flatten();
         let later = expected.later.map(|(no, from)| (no, sooner.map_or(from, |it| it.min(from))));
-        let expected = Ends { later, ..expected };
-        let ends = Ends { at_once: issued.at_once, later: issued.later };
-        ensure!(ends == expected, "{ask:?} revokes {ends:?} instead of {expected:?}");
+        let expected = Revokes { later, ..expected };
+        let revokes = Revokes { at_once: issued.at_once, later: issued.later };
+        ensure!(revokes == expected, "{ask:?} revokes {revokes:?} instead of {expected:?}");
         let of_another = |no: &TokenNo| self.authority.token(channel, *no).0 != ask.group;
-        let others: Vec<_> = ends.at_once.iter().filter(|no| of_another(no)).collect();
+        let others: Vec<_> = revokes.at_once.iter().filter(|no| of_another(no)).collect();
         ensure!(others.is_empty(), "{ask:?} revokes a token of another group: {others:?}");
 
         if let Some(entry) = issued.entry {
-            let at_once = ends.at_once.into_iter().map(|no| (no, None));
-            let later = ends.later.map(|(no, from)| (no, Some(from)));
+            let at_once = revokes.at_once.into_iter().map(|no| (no, None));
+            let later = revokes.later.map(|(no, from)| (no, Some(from)));
             self.see_entry(&entry, "evicted");
             self.note(Some(entry), Event::Revoked(at_once.chain(later).collect()));
             if issued.reissue {
@@ -262,7 +262,7 @@ impl World {
         let now = self.clock(replica);
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
-        let keys = self.checkers[replica].view.keys();
+        let keys = self.verifiers[replica].view.keys();
         let key = keys.iter().rfind(|it| it.state == KeyState::Active).unwrap().key.id();
         let claims = match self.fault {
             Fault::SerialReadLate => {

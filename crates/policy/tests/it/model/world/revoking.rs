@@ -4,7 +4,7 @@
 use super::{
     World,
     issuing::{Pending, Taken, registered, secret_of},
-    reading::Checker,
+    reading::Verifier,
 };
 use crate::channel::{self};
 use crate::model::{
@@ -39,14 +39,14 @@ impl World {
         self.wait();
     }
 
-    pub(super) fn end_all(
+    pub(super) fn revoke_all(
         &mut self,
         channel: ChannelNo,
         scope: Scope,
         from: Option<UnixTime>,
         now: UnixTime,
     ) {
-        let entry = self.authority.end_all(channel, scope.clone(), from, now);
+        let entry = self.authority.revoke_all(channel, scope.clone(), from, now);
         self.note(Some(entry), Event::AllRevoked { channel, scope, from });
         self.wait();
         self.seen.one(if from.is_some() { "scope revoked later" } else { "scope revoked at once" });
@@ -124,8 +124,8 @@ impl World {
     pub(super) fn activate(&mut self) {
         let Some(coming) = self.coming() else { return };
         let knows =
-            |it: &Checker| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
-        if self.checkers.iter().all(knows) {
+            |it: &Verifier| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
+        if self.verifiers.iter().all(knows) {
             let old = self.authority.active_key();
             self.set_key(coming, KeyState::Active);
             self.set_key(old, KeyState::Retired);
@@ -156,7 +156,7 @@ impl World {
 
     // ---- revoking one token
 
-    pub(super) fn ask_to_end(&mut self, replica: usize, token: usize) -> Option<Pending> {
+    pub(super) fn ask_to_revoke(&mut self, replica: usize, token: usize) -> Option<Pending> {
         // Mostly one of the latest, which are still active.
         let back = token % self.handed.len().clamp(1, 40);
         let no = self.handed.len().checked_sub(back + 1)?;
@@ -166,29 +166,30 @@ impl World {
         (!lost).then_some(Pending::Revoke { replica, no, rows_then })
     }
 
-    pub(super) fn end_one(&mut self, no: TokenNo, rows_then: Vec<StoredToken>, now: UnixTime) {
+    pub(super) fn revoke_one(&mut self, no: TokenNo, rows_then: Vec<StoredToken>, now: UnixTime) {
         let epoch = self.authority.epoch;
         let Token { channel, kind, expires_at, .. } = self.naive.tokens[no];
         if now >= expires_at {
             return;
         }
-        let is_ended = |read| self.naive.early_end(no, epoch, read).is_some_and(|it| it <= now);
-        if is_ended(self.authority.log.len()) {
+        let is_revoked =
+            |read| self.naive.revoked_from(no, epoch, read).is_some_and(|it| it <= now);
+        if is_revoked(self.authority.log.len()) {
             // It is already revoked; the response waits for the act that revoked it.
             self.seen.one("revoked twice");
             match self.fault {
                 Fault::RepeatAnswersAtOnce => _ = self.promised.insert(no, UnixTime(i64::MIN)),
                 _ => {
-                    let by = (0..=self.authority.log.len()).find(|read| is_ended(*read)).unwrap();
+                    let by = (0..=self.authority.log.len()).find(|read| is_revoked(*read)).unwrap();
                     self.waiting.push(by);
                 }
             }
             return;
         }
         let entry = if is_stored(kind) {
-            self.authority.end_stored(channel, no, rows_then, now)
+            self.authority.revoke_stored(channel, no, rows_then, now)
         } else {
-            self.authority.end_stateless(channel, self.handed[no].1.id, expires_at, now)
+            self.authority.revoke_stateless(channel, self.handed[no].1.id, expires_at, now)
         };
         // Without such an act the response names the current position of the log.
         if let Some(entry) = entry {
