@@ -124,7 +124,7 @@ fn a_group_rotates_v2_1_tokens_in_the_same_way() {
 }
 
 #[test]
-fn a_third_token_of_a_group_is_denied_where_the_channel_says_so() {
+fn a_third_token_of_a_group_is_denied_where_the_channel_is_set_to_deny() {
     let living = [live(Kind::V21, 1, Some("a")), live(Kind::V21, 2, Some("a"))];
     let grant = grant(Kind::V21, Some("a"), with_rule(2, WhenFull::Deny));
     assert_eq!(ask(&grant, &living), Err(Denied::GroupFull(Kind::V21)));
@@ -427,7 +427,7 @@ fn no_kind_is_granted_to_a_type_of_channel_that_the_rules_do_not_name() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused() {
+fn a_wrong_secret_is_denied() {
     for wrong in ["", "0123456789ABCDEF0123456789ABCDEF", " 0123456789abcdef0123456789abcdef"] {
         let request = request(Kind::ShortLived, Credential::Secret(secret(wrong)), None);
         assert_eq!(denied(request, channel()), Denied::WrongSecret);
@@ -464,14 +464,14 @@ fn the_client_is_authenticated_before_the_state_of_the_channel_is_read() {
 }
 
 #[test]
-fn an_assertion_of_a_key_that_is_not_registered_is_refused() {
+fn an_assertion_of_a_key_that_is_not_registered_is_denied() {
     let mut channel = channel();
     channel.assertion_keys = vec![registered(&OTHER, None)];
     assert_eq!(denied(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
 }
 
 #[test]
-fn an_assertion_that_breaks_a_rule_is_refused_by_that_rule() {
+fn an_assertion_that_breaks_a_rule_is_denied_by_that_rule() {
     // Another key, registered under the same id.
     let mut channel = channel();
     channel.assertion_keys[0].key = OTHER.key();

@@ -21,7 +21,7 @@ async fn every_request_needs_the_administrators_token() {
 }
 
 #[tokio::test]
-async fn unknown_paths_methods_and_ids_are_problems_too() {
+async fn unknown_paths_methods_and_ids_are_answered_with_problems() {
     let world = World::new().await;
     world.get("/no/such/path").await.expect_problem(404, "not-found");
     world.get("/channels/123").await.expect_problem(404, "not-found");

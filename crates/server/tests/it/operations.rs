@@ -10,7 +10,7 @@ use std::{
 use tegata_system::http::client_for;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_server_is_alive_and_ready() {
+async fn a_running_server_is_live_and_ready() {
     let world = World::new().await;
     world.get("/livez").await.is(200, r#"{"status":"alive"}"#);
     world.get("/readyz").await.is(200, r#"{"status":"ready"}"#);

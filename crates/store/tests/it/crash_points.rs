@@ -78,8 +78,8 @@ impl Place for Kept {
         store.map(|it| Box::new(it) as Box<dyn Store>).map_err(|error| error.to_string())
     }
 
-    async fn bound(&self, _key: SigningKeyId, _until: UnixTime) {
-        unreachable!("no case here bounds a key");
+    async fn limit_key(&self, _key: SigningKeyId, _until: UnixTime) {
+        unreachable!("no case here limits a key");
     }
 }
 

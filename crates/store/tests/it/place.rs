@@ -22,7 +22,7 @@ pub trait Place: Send + Sync {
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
     /// Limits a signing key, which only recovery does and no act of a store. Only while the
     /// store is closed.
-    async fn bound(&self, key: SigningKeyId, until: UnixTime);
+    async fn limit_key(&self, key: SigningKeyId, until: UnixTime);
 }
 
 /// A SQLite file in a folder of its own.
@@ -63,7 +63,7 @@ impl Place for Sqlite {
         }
     }
 
-    async fn bound(&self, key: SigningKeyId, until: UnixTime) {
+    async fn limit_key(&self, key: SigningKeyId, until: UnixTime) {
         let conn = rusqlite::Connection::open(self.path()).unwrap();
         let sql = "UPDATE signing_key SET state = 'bounded', bound = ?2, changed_at = ?2
                    WHERE id = ?1";

@@ -234,7 +234,7 @@ pub async fn tokens_of_a_limited_key_count_if_issued_within_the_limit(mut world:
     let promote = SigningKeyChange::Promote(signing_key(2).id);
     world.change_signing_keys(promote, by(at)).await.unwrap();
     world.close();
-    world.place.bound(signing_key(1).id, NOW.plus(19)).await;
+    world.place.limit_key(signing_key(1).id, NOW.plus(19)).await;
     world.reopen().await;
 
     assert_eq!(world.living(&shop, Kind::V21, at).await, Vec::from_iter(1..=20));
