@@ -1,4 +1,4 @@
-//! What must hold of every act, asked of each of them.
+//! Properties that every act must have, checked for each of them.
 
 use crate::channel::{NOW, assertion, channel, grant, group, id, registered};
 use crate::signer::{OTHER, OWN};
@@ -58,7 +58,7 @@ pub fn token(serial: u64, kind: Kind, of: Option<&str>) -> StoredToken {
     }
 }
 
-/// The channel of the cases with these tokens, under its lock.
+/// The channel of the cases with these tokens, as read under its lock.
 pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
     let key = signing_key(1, KeyState::Active);
     Locked {
@@ -84,7 +84,7 @@ fn effects<A: Act>(act: &A, locked: &Locked) -> Effects {
     act.decide(locked, NOW).unwrap_or_else(|denied| panic!("{denied}")).1
 }
 
-/// An act that was decided, and whether it took away what a restore would bring back.
+/// An act with its effects, and whether it took away what a restore would bring back.
 struct Example(&'static str, Effects, bool);
 
 const NARROWS: bool = true;
@@ -103,7 +103,7 @@ fn of_issue() -> Vec<Example> {
 }
 
 fn of_end() -> Vec<Example> {
-    let endings = [
+    let targets = [
         ("one", RevocationTarget::Stored { serial: Serial(1) }),
         (
             "stateless",
@@ -114,11 +114,11 @@ fn of_end() -> Vec<Example> {
         ("key", RevocationTarget::AssertionKey(OWN.id)),
         ("all", RevocationTarget::All),
     ];
-    let end = |(what, ending)| {
-        let act = Revoke { channel: id(), ending, by: by() };
+    let revoke = |(what, target)| {
+        let act = Revoke { channel: id(), ending: target, by: by() };
         Example(what, effects(&act, &locked(channel(), some_tokens())), NARROWS)
     };
-    endings.into_iter().map(end).collect()
+    targets.into_iter().map(revoke).collect()
 }
 
 fn of_change() -> Vec<Example> {
@@ -220,7 +220,7 @@ fn of_secrets() -> Vec<Example> {
     ]
 }
 
-/// Examples of every act: a new one must be given some here.
+/// Examples of every act; the match makes a new act need one.
 fn examples(name: ActName) -> Vec<Example> {
     let locked = locked(channel(), some_tokens());
     match name {
@@ -281,7 +281,7 @@ fn examples(name: ActName) -> Vec<Example> {
 }
 
 #[test]
-fn every_act_that_narrows_leaves_a_line_in_the_journal() {
+fn every_act_that_narrows_writes_to_the_revocation_journal() {
     for name in ActName::ALL {
         let examples = examples(name);
         let narrows = examples.iter().any(|it| it.2);
@@ -294,7 +294,7 @@ fn every_act_that_narrows_leaves_a_line_in_the_journal() {
 }
 
 #[test]
-fn what_others_must_learn_of_a_channel_names_its_provider() {
+fn a_change_of_a_channel_names_its_provider() {
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
             for change in &effects.changes {
@@ -307,11 +307,11 @@ fn what_others_must_learn_of_a_channel_names_its_provider() {
 }
 
 #[test]
-fn every_change_of_what_requests_are_judged_by_tells_others_to_discard_the_channel() {
+fn every_change_that_authorization_depends_on_makes_replicas_discard_the_channel() {
     use tegata_policy::acts::{Change, Write};
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
-            let judged_by = |it: &Write| {
+            let authorizes = |it: &Write| {
                 matches!(
                     it,
                     Write::Revised(_)
@@ -326,14 +326,14 @@ fn every_change_of_what_requests_are_judged_by_tells_others_to_discard_the_chann
                         | Write::GroupDeleted { .. }
                 )
             };
-            let told = effects.changes.iter().any(|it| matches!(it, Change::Channel { .. }));
-            assert_eq!(effects.writes.iter().any(judged_by), told, "{name:?}, {what}");
+            let discards = effects.changes.iter().any(|it| matches!(it, Change::Channel { .. }));
+            assert_eq!(effects.writes.iter().any(authorizes), discards, "{name:?}, {what}");
         }
     }
 }
 
 #[test]
-fn every_change_reads_back_from_json_as_it_was() {
+fn every_change_survives_a_round_trip_through_json() {
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
             for change in effects.changes {
@@ -352,7 +352,7 @@ fn an_act_that_changes_nothing_has_no_effects() {
     assert!(effects(&AdvanceClock { seconds: 0 }, &locked).is_empty());
     let taken_often = TakeAssertion { grant: grant(Kind::V21, None, channel()) };
     assert!(effects(&taken_often, &locked).is_empty());
-    // A retry is answered from the row that is there.
+    // A retry is answered from the existing row.
     let mut request = crate::channel::request(Kind::V21, assertion(), None);
     request.idempotency = Some([5; 32]);
     let granted = crate::channel::authorized(request, channel()).unwrap();

@@ -1,5 +1,5 @@
-//! The rules for assertions, one test each: an assertion that breaks only this
-//! rule is refused by this rule, and one that just keeps it is taken.
+//! The rules for assertions, one test each: an assertion that breaks only this rule is
+//! rejected by this rule, and one that barely keeps it is accepted.
 
 use crate::{
     channel::{ID, NOW, OWN_URL, audience, channel},
@@ -35,7 +35,7 @@ fn claims() -> Value {
     })
 }
 
-/// What the channel's own key and this server say to a text.
+/// Authenticates a text with the channel's own key and this server's audience.
 fn check(text: &str) -> Answer {
     check_with(text, &audience(), false)
 }
@@ -44,12 +44,12 @@ fn check_with(text: &str, audience: &Audience, only_own: bool) -> Answer {
     UnverifiedAssertion::parse(text)?.verify(OWN.id, &OWN.key(), audience, only_own, NOW)
 }
 
-/// The usual assertion but for one header parameter; `Null` takes it away.
+/// The usual assertion with one header parameter changed; `Null` removes it.
 fn with_header(name: &str, value: Value) -> Answer {
     check(&OWN.jws(&changed(header(), name, value).to_string(), &claims().to_string()))
 }
 
-/// The usual assertion but for one claim; `Null` takes it away.
+/// The usual assertion with one claim changed; `Null` removes it.
 fn with_claim(name: &str, value: Value) -> Answer {
     check(&OWN.jws(&header().to_string(), &changed(claims(), name, value).to_string()))
 }
@@ -69,17 +69,17 @@ fn with_texts(header: &str, claims: &str) -> Answer {
 }
 
 #[track_caller]
-fn taken(answer: Answer) {
+fn accepted(answer: Answer) {
     assert_eq!(answer.map(|_| ()), Ok(()));
 }
 
 #[track_caller]
-fn refused(answer: Answer, why: BadAssertion) {
+fn rejected(answer: Answer, why: BadAssertion) {
     assert_eq!(answer.map(|_| ()), Err(why));
 }
 
 #[test]
-fn an_assertion_that_breaks_no_rule_is_taken() {
+fn an_assertion_that_breaks_no_rule_is_accepted() {
     let answer = check(&OWN.jws(&header().to_string(), &claims().to_string())).unwrap();
     assert_eq!((answer.key, answer.expires_at), (OWN.id, NOW.plus(1_800)));
 }
@@ -90,33 +90,33 @@ fn an_assertion_that_breaks_no_rule_is_taken() {
 fn it_has_three_parts() {
     let whole = OWN.jws(&header().to_string(), &claims().to_string());
     let parts: Vec<_> = whole.split('.').collect();
-    refused(check(""), BadAssertion::Shape);
-    refused(check(parts[0]), BadAssertion::Shape);
-    refused(check(&parts[..2].join(".")), BadAssertion::Shape);
-    refused(check(&format!("{whole}.")), BadAssertion::Shape);
-    refused(check(&format!("{whole}.{}", parts[2])), BadAssertion::Shape);
+    rejected(check(""), BadAssertion::Shape);
+    rejected(check(parts[0]), BadAssertion::Shape);
+    rejected(check(&parts[..2].join(".")), BadAssertion::Shape);
+    rejected(check(&format!("{whole}.")), BadAssertion::Shape);
+    rejected(check(&format!("{whole}.{}", parts[2])), BadAssertion::Shape);
 }
 
 #[test]
 fn its_parts_are_base64url_without_padding_or_white_space() {
     let whole = OWN.jws(&header().to_string(), &claims().to_string());
     for extra in ["=", "==", " ", "\n", "?", "+"] {
-        refused(check(&format!("{whole}{extra}")), BadAssertion::Shape);
-        refused(check(&format!("{extra}{whole}")), BadAssertion::Shape);
+        rejected(check(&format!("{whole}{extra}")), BadAssertion::Shape);
+        rejected(check(&format!("{extra}{whole}")), BadAssertion::Shape);
     }
 }
 
 #[test]
 fn its_header_is_a_json_object() {
     for wrong in ["[]", "null", "\"RS256\"", "", "{", "{}{}", "{'alg':'RS256'}"] {
-        refused(with_texts(wrong, &claims().to_string()), BadAssertion::Shape);
+        rejected(with_texts(wrong, &claims().to_string()), BadAssertion::Shape);
     }
 }
 
 #[test]
 fn its_claims_are_a_json_object() {
     for wrong in ["[]", "null", "foo", "", "{", "{}{}"] {
-        refused(with_texts(&header().to_string(), wrong), BadAssertion::Shape);
+        rejected(with_texts(&header().to_string(), wrong), BadAssertion::Shape);
     }
 }
 
@@ -126,20 +126,20 @@ fn its_texts_are_utf_8() {
     let bytes = [&claims.as_bytes()[..claims.len() - 1], b",\"x\":\"\xFF\"}"].concat();
     let message = format!("{}.{}", base64url(header().to_string()), base64url(bytes));
     let signature = base64url(OWN.sign(message.as_bytes()));
-    refused(check(&format!("{message}.{signature}")), BadAssertion::Shape);
+    rejected(check(&format!("{message}.{signature}")), BadAssertion::Shape);
 }
 
 #[test]
-fn json_nested_without_end_is_refused_and_takes_no_stack() {
+fn deeply_nested_json_is_rejected_without_using_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{}1{}", open.repeat(900), close.repeat(900));
         let claims = claims().to_string().replacen('{', &format!("{{\"x\":{deep},"), 1);
-        refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
+        rejected(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
     }
 }
 
 #[test]
-fn it_is_8192_bytes_long_at_the_most() {
+fn its_length_is_at_most_8192_bytes() {
     let of_length = |padding: usize| {
         let claims = changed(claims(), "padding", "x".repeat(padding).into());
         OWN.jws(&header().to_string(), &claims.to_string())
@@ -148,11 +148,11 @@ fn it_is_8192_bytes_long_at_the_most() {
     let room = (8_192 - of_length(0).len()) * 3 / 4;
     let (longest, too_long) = (of_length(room), of_length(room + 3));
     assert!((8_189..=8_192).contains(&longest.len()) && too_long.len() > 8_192);
-    taken(check(&longest));
-    refused(check(&too_long), BadAssertion::TooLong);
-    // To the byte: what is read at all is refused for what it is.
-    refused(check(&"a".repeat(8_192)), BadAssertion::Shape);
-    refused(check(&"a".repeat(8_193)), BadAssertion::TooLong);
+    accepted(check(&longest));
+    rejected(check(&too_long), BadAssertion::TooLong);
+    // At exactly the limit the text is read, and rejected for its content.
+    rejected(check(&"a".repeat(8_192)), BadAssertion::Shape);
+    rejected(check(&"a".repeat(8_193)), BadAssertion::TooLong);
 }
 
 // ---- header
@@ -160,17 +160,17 @@ fn it_is_8192_bytes_long_at_the_most() {
 #[test]
 fn alg_is_not_none() {
     for none in ["none", "None", "NONE", ""] {
-        refused(with_header("alg", json!(none)), BadAssertion::Algorithm);
+        rejected(with_header("alg", json!(none)), BadAssertion::Algorithm);
     }
     let unsigned = |alg| {
         let header = changed(header(), "alg", json!(alg)).to_string();
         format!("{}.{}.", base64url(header), base64url(claims().to_string()))
     };
-    refused(check(&unsigned("none")), BadAssertion::Algorithm);
-    refused(check(&unsigned("RS256")), BadAssertion::Signature);
+    rejected(check(&unsigned("none")), BadAssertion::Algorithm);
+    rejected(check(&unsigned("RS256")), BadAssertion::Signature);
 }
 
-/// The old confusion: the public key taken as the secret of an HMAC.
+/// The key confusion attack: the public key used as the secret of an HMAC.
 #[test]
 fn alg_is_not_hs256() {
     let header = changed(header(), "alg", json!("HS256")).to_string();
@@ -178,14 +178,14 @@ fn alg_is_not_hs256() {
     let public = OWN.key();
     let key = hmac::Key::new(hmac::HMAC_SHA256, public.modulus());
     let tag = hmac::sign(&key, message.as_bytes());
-    refused(check(&format!("{message}.{}", base64url(tag))), BadAssertion::Algorithm);
+    rejected(check(&format!("{message}.{}", base64url(tag))), BadAssertion::Algorithm);
 }
 
 #[test]
 fn alg_is_not_rs512() {
-    refused(with_header("alg", json!("RS512")), BadAssertion::Algorithm);
-    refused(with_header("alg", json!("RS384")), BadAssertion::Algorithm);
-    refused(with_header("alg", json!("PS256")), BadAssertion::Algorithm);
+    rejected(with_header("alg", json!("RS512")), BadAssertion::Algorithm);
+    rejected(with_header("alg", json!("RS384")), BadAssertion::Algorithm);
+    rejected(with_header("alg", json!("PS256")), BadAssertion::Algorithm);
 }
 
 #[test]
@@ -194,42 +194,42 @@ fn alg_is_not_es256() {
     let header = changed(header(), "alg", json!("ES256")).to_string();
     let message = format!("{}.{}", base64url(header), base64url(claims().to_string()));
     let signature = key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-    refused(check(&format!("{message}.{}", base64url(signature))), BadAssertion::Algorithm);
+    rejected(check(&format!("{message}.{}", base64url(signature))), BadAssertion::Algorithm);
 }
 
 #[test]
 fn alg_is_rs256_in_these_letters() {
     for wrong in [json!("rs256"), json!("RS256 "), json!(256), json!(["RS256"]), Value::Null] {
-        refused(with_header("alg", wrong), BadAssertion::Algorithm);
+        rejected(with_header("alg", wrong), BadAssertion::Algorithm);
     }
 }
 
 #[test]
 fn typ_is_there() {
-    refused(with_header("typ", Value::Null), BadAssertion::Type);
+    rejected(with_header("typ", Value::Null), BadAssertion::Type);
 }
 
 #[test]
 fn typ_is_jwt() {
     for wrong in [json!("jwt"), json!("at+jwt"), json!("JOSE"), json!(""), json!(["JWT"])] {
-        refused(with_header("typ", wrong), BadAssertion::Type);
+        rejected(with_header("typ", wrong), BadAssertion::Type);
     }
 }
 
 #[test]
 fn kid_is_there() {
-    refused(with_header("kid", Value::Null), BadAssertion::KeyId);
+    rejected(with_header("kid", Value::Null), BadAssertion::KeyId);
 }
 
 #[test]
 fn kid_is_a_string() {
     for wrong in [json!(1), json!([OWN.id]), json!({"id": OWN.id}), json!(true)] {
-        refused(with_header("kid", wrong), BadAssertion::KeyId);
+        rejected(with_header("kid", wrong), BadAssertion::KeyId);
     }
 }
 
 #[test]
-fn kid_names_a_key_of_the_channel_to_the_letter() {
+fn kid_names_a_key_of_the_channel_exactly() {
     let id = OWN.id.to_string();
     for unknown in [OTHER.id.to_string(), id.to_uppercase(), format!("{id} "), String::new()] {
         let header = changed(header(), "kid", json!(unknown)).to_string();
@@ -240,19 +240,19 @@ fn kid_names_a_key_of_the_channel_to_the_letter() {
 }
 
 #[test]
-fn crit_is_refused_whatever_it_names() {
+fn crit_is_rejected_whatever_it_names() {
     for crit in [json!(["exp"]), json!([]), json!("b64"), json!(false)] {
-        refused(with_header("crit", crit), BadAssertion::Critical);
+        rejected(with_header("crit", crit), BadAssertion::Critical);
     }
 }
 
-/// A stranger signs with a key of his own and sends it along.
+/// Signs with a key that is not registered and sends that key along.
 fn brought_along(name: &str, value: Value) {
     let own_key_named = changed(header(), name, value).to_string();
     let by_stranger = OTHER.jws(&own_key_named, &claims().to_string());
-    refused(check(&by_stranger), BadAssertion::Signature);
-    // Who signs with the registered key may send what he likes.
-    taken(check(&OWN.jws(&own_key_named, &claims().to_string())));
+    rejected(check(&by_stranger), BadAssertion::Signature);
+    // An assertion signed with the registered key may carry the parameter.
+    accepted(check(&OWN.jws(&own_key_named, &claims().to_string())));
 }
 
 #[test]
@@ -278,78 +278,78 @@ fn x5c_is_not_read() {
 // ---- repeated members
 
 #[test]
-fn no_header_parameter_stands_twice() {
+fn no_header_parameter_is_repeated() {
     for (name, value) in [("alg", "RS256"), ("kid", "x"), ("typ", "JWT"), ("other", "x")] {
         let twice = format!("{{\"{name}\":\"{value}\",\"{name}\":\"{value}\",");
         let header = header().to_string().replacen('{', &twice, 1);
-        refused(with_texts(&header, &claims().to_string()), BadAssertion::Shape);
+        rejected(with_texts(&header, &claims().to_string()), BadAssertion::Shape);
     }
 }
 
 #[test]
-fn no_claim_stands_twice() {
+fn no_claim_is_repeated() {
     for name in ["iss", "sub", "aud", "exp", "token_exp"] {
         let again = format!("{{\"{name}\":{},", claims()[name]);
         let claims = claims().to_string().replacen('{', &again, 1);
-        refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
+        rejected(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
     }
 }
 
 #[test]
-fn no_claim_stands_twice_within_another() {
+fn no_claim_is_repeated_within_another() {
     for nested in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#] {
         let claims = claims().to_string().replacen('{', &format!("{{\"x\":{nested},"), 1);
-        refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
+        rejected(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
     }
 }
 
 #[test]
-fn no_claim_stands_twice_in_another_spelling() {
+fn no_claim_is_repeated_in_another_spelling() {
     let claims = claims().to_string().replacen('{', r#"{"\u0069ss":"0000000000","#, 1);
-    refused(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
+    rejected(with_texts(&header().to_string(), &claims), BadAssertion::Shape);
 }
 
 #[test]
 fn a_claim_in_another_spelling_is_still_the_claim() {
     let claims = claims().to_string().replace("\"iss\"", "\"\\u0069ss\"");
-    taken(with_texts(&header().to_string(), &claims));
+    accepted(with_texts(&header().to_string(), &claims));
 }
 
 // ---- iss, sub, aud
 
 #[test]
 fn iss_is_a_string_not_a_number() {
-    refused(with_claim("iss", json!(1_234_567_890)), BadAssertion::Issuer);
+    rejected(with_claim("iss", json!(1_234_567_890)), BadAssertion::Issuer);
 }
 
 #[test]
 fn iss_is_there_and_a_channel_id() {
     for wrong in [Value::Null, json!(""), json!("123456789"), json!(" 1234567890"), json!([ID])] {
-        refused(with_claim("iss", wrong), BadAssertion::Issuer);
+        rejected(with_claim("iss", wrong), BadAssertion::Issuer);
     }
 }
 
 #[test]
 fn sub_is_the_same_as_iss() {
     for wrong in [json!("1234567891"), json!(1_234_567_890), json!(""), Value::Null] {
-        refused(with_claim("sub", wrong), BadAssertion::Subject);
+        rejected(with_claim("sub", wrong), BadAssertion::Subject);
     }
 }
 
 #[test]
 fn aud_is_one_string_not_an_array() {
-    refused(with_claim("aud", json!(["https://api.line.me/"])), BadAssertion::Audience);
-    refused(with_claim("aud", Value::Null), BadAssertion::Audience);
+    rejected(with_claim("aud", json!(["https://api.line.me/"])), BadAssertion::Audience);
+    rejected(with_claim("aud", Value::Null), BadAssertion::Audience);
 }
 
 #[test]
 fn aud_of_line_ends_with_a_slash() {
-    refused(with_claim("aud", json!("https://api.line.me")), BadAssertion::Audience);
-    refused(with_claim("aud", json!("https://api.line.me//")), BadAssertion::Audience);
+    rejected(with_claim("aud", json!("https://api.line.me")), BadAssertion::Audience);
+    rejected(with_claim("aud", json!("https://api.line.me//")), BadAssertion::Audience);
 }
 
 #[test]
-fn aud_is_nobody_elses() {
+fn aud_is_no_other_address() {
     for wrong in [
         "https://api.line.me/oauth2",
         "http://api.line.me/",
@@ -360,18 +360,18 @@ fn aud_is_nobody_elses() {
         "",
         "/",
     ] {
-        refused(with_claim("aud", json!(wrong)), BadAssertion::Audience);
+        rejected(with_claim("aud", json!(wrong)), BadAssertion::Audience);
     }
 }
 
 #[test]
 fn aud_may_be_this_servers_address_with_or_without_the_last_slash() {
-    taken(with_claim("aud", json!(OWN_URL)));
-    taken(with_claim("aud", json!(format!("{OWN_URL}/"))));
-    // It does not matter how the operator wrote it.
+    accepted(with_claim("aud", json!(OWN_URL)));
+    accepted(with_claim("aud", json!(format!("{OWN_URL}/"))));
+    // The spelling of the operator's setting makes no difference.
     let text =
         OWN.jws(&header().to_string(), &changed(claims(), "aud", json!(OWN_URL)).to_string());
-    taken(check_with(&text, &Audience::of(&format!("{OWN_URL}/")), false));
+    accepted(check_with(&text, &Audience::of(&format!("{OWN_URL}/")), false));
 }
 
 #[test]
@@ -380,9 +380,9 @@ fn aud_can_be_limited_to_this_servers_address() {
         let claims = changed(claims(), "aud", json!(aud));
         check_with(&OWN.jws(&header().to_string(), &claims.to_string()), &audience(), true)
     };
-    refused(with_aud("https://api.line.me/"), BadAssertion::Audience);
-    taken(with_aud(OWN_URL));
-    taken(with_aud(&format!("{OWN_URL}/")));
+    rejected(with_aud("https://api.line.me/"), BadAssertion::Audience);
+    accepted(with_aud(OWN_URL));
+    accepted(with_aud(&format!("{OWN_URL}/")));
 }
 
 // ---- exp, nbf
@@ -393,71 +393,71 @@ fn exp(ahead: i64) -> Answer {
 
 #[test]
 fn exp_is_a_number_not_a_string() {
-    refused(with_claim("exp", json!((NOW.0 + 60).to_string())), BadAssertion::ExpiryType);
-    refused(with_claim("exp", json!([NOW.0 + 60])), BadAssertion::ExpiryType);
-    refused(with_claim("exp", Value::Null), BadAssertion::ExpiryType);
+    rejected(with_claim("exp", json!((NOW.0 + 60).to_string())), BadAssertion::ExpiryType);
+    rejected(with_claim("exp", json!([NOW.0 + 60])), BadAssertion::ExpiryType);
+    rejected(with_claim("exp", Value::Null), BadAssertion::ExpiryType);
 }
 
 #[test]
 fn exp_has_no_fraction() {
-    refused(with_claim("exp", json!(NOW.0 as f64 + 60.5)), BadAssertion::ExpiryType);
-    refused(with_claim("exp", json!(NOW.0 as f64 + 60.0)), BadAssertion::ExpiryType);
+    rejected(with_claim("exp", json!(NOW.0 as f64 + 60.5)), BadAssertion::ExpiryType);
+    rejected(with_claim("exp", json!(NOW.0 as f64 + 60.0)), BadAssertion::ExpiryType);
 }
 
 #[test]
 fn exp_is_not_past() {
-    refused(exp(-1), BadAssertion::Expired);
-    refused(with_claim("exp", json!(0)), BadAssertion::Expired);
-    refused(with_claim("exp", json!(i64::MIN)), BadAssertion::Expired);
+    rejected(exp(-1), BadAssertion::Expired);
+    rejected(with_claim("exp", json!(0)), BadAssertion::Expired);
+    rejected(with_claim("exp", json!(i64::MIN)), BadAssertion::Expired);
 }
 
 #[test]
 fn exp_is_not_exactly_now() {
-    refused(exp(0), BadAssertion::Expired);
-    taken(exp(1));
+    rejected(exp(0), BadAssertion::Expired);
+    accepted(exp(1));
 }
 
 #[test]
 fn exp_may_be_30_minutes_ahead() {
-    taken(exp(1_800));
+    accepted(exp(1_800));
 }
 
 #[test]
 fn exp_may_be_60_seconds_further_for_a_clock_that_runs_fast() {
-    taken(exp(1_860));
+    accepted(exp(1_860));
 }
 
 #[test]
 fn exp_may_not_be_61_seconds_further() {
-    refused(exp(1_861), BadAssertion::ExpiryTooFar);
-    refused(with_claim("exp", json!(i64::MAX)), BadAssertion::ExpiryTooFar);
+    rejected(exp(1_861), BadAssertion::ExpiryTooFar);
+    rejected(with_claim("exp", json!(i64::MAX)), BadAssertion::ExpiryTooFar);
     assert!(with_claim("exp", json!(u64::MAX)).is_err());
 }
 
 #[test]
 fn nbf_may_be_60_seconds_ahead() {
-    taken(with_claim("nbf", json!(NOW.0 + 60)));
-    taken(with_claim("nbf", json!(0)));
-    taken(with_claim("nbf", json!(NOW.0 as f64 + 59.5)));
+    accepted(with_claim("nbf", json!(NOW.0 + 60)));
+    accepted(with_claim("nbf", json!(0)));
+    accepted(with_claim("nbf", json!(NOW.0 as f64 + 59.5)));
 }
 
 #[test]
 fn nbf_may_not_be_61_seconds_ahead() {
-    refused(with_claim("nbf", json!(NOW.0 + 61)), BadAssertion::NotBefore);
-    refused(with_claim("nbf", json!(NOW.0 as f64 + 60.5)), BadAssertion::NotBefore);
+    rejected(with_claim("nbf", json!(NOW.0 + 61)), BadAssertion::NotBefore);
+    rejected(with_claim("nbf", json!(NOW.0 as f64 + 60.5)), BadAssertion::NotBefore);
 }
 
 #[test]
 fn nbf_is_a_number_not_a_string() {
-    refused(with_claim("nbf", json!("0")), BadAssertion::NotBefore);
+    rejected(with_claim("nbf", json!("0")), BadAssertion::NotBefore);
     let null = claims().to_string().replacen('{', "{\"nbf\":null,", 1);
-    refused(with_texts(&header().to_string(), &null), BadAssertion::NotBefore);
+    rejected(with_texts(&header().to_string(), &null), BadAssertion::NotBefore);
 }
 
 // ---- token_exp
 
-/// What a v2.1 issue is told; the assertion itself is taken all the same, since
-/// other operations ignore the claim.
+/// The `token_exp` that a v2.1 issue gets; the assertion itself is accepted all the
+/// same, since other operations ignore the claim.
 fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
     let claims = changed(claims(), "token_exp", Value::Null).to_string();
     let claims = match text {
@@ -465,7 +465,7 @@ fn token_exp(text: Option<&str>) -> Result<i64, BadAssertion> {
         None => claims,
     };
     let assertion = OWN.jws(&header().to_string(), &claims);
-    taken(check(&assertion));
+    accepted(check(&assertion));
     let Lifetime::Requested { longest } = Kind::V21.life() else { panic!("v2.1 is asked for") };
     UnverifiedAssertion::parse(&assertion).unwrap().token_lifetime(longest)
 }
@@ -518,19 +518,19 @@ fn token_exp_has_no_default() {
 // ---- signature
 
 #[test]
-fn the_signature_is_over_this_very_text() {
+fn the_signature_covers_this_exact_text() {
     let one = OWN.jws(&header().to_string(), &claims().to_string());
     let other = OWN.jws(&header().to_string(), &changed(claims(), "x", json!(1)).to_string());
     let (message, _) = one.rsplit_once('.').unwrap();
     let (_, signature) = other.rsplit_once('.').unwrap();
-    refused(check(&format!("{message}.{signature}")), BadAssertion::Signature);
-    refused(check(&format!("{message}.")), BadAssertion::Signature);
+    rejected(check(&format!("{message}.{signature}")), BadAssertion::Signature);
+    rejected(check(&format!("{message}.")), BadAssertion::Signature);
 }
 
 #[test]
 fn the_signature_is_not_another_channels() {
     let by_other = OTHER.jws(&header().to_string(), &claims().to_string());
-    refused(check(&by_other), BadAssertion::Signature);
+    rejected(check(&by_other), BadAssertion::Signature);
 }
 
 #[test]
@@ -551,14 +551,14 @@ fn every_single_bit_of_an_assertion_counts() {
     assert!(verified > 1_000, "only {verified} changes came as far as the signature");
 }
 
-// ---- what tells one assertion from another
+// ---- identity of an assertion
 
 fn fingerprint(claims: Value, header: Value) -> [u8; 32] {
     check(&OWN.jws(&header.to_string(), &claims.to_string())).unwrap().fingerprint
 }
 
 #[test]
-fn two_assertions_with_one_jti_are_the_same_one() {
+fn two_assertions_with_one_jti_are_the_same() {
     let one = changed(claims(), "jti", json!("one"));
     let later = changed(one.clone(), "exp", json!(NOW.0 + 5));
     let two = changed(claims(), "jti", json!("two"));
@@ -583,7 +583,7 @@ fn an_assertion_is_not_printed() {
 }
 
 #[test]
-fn of_several_keys_the_one_that_kid_names_is_taken_and_no_other() {
+fn only_the_key_that_kid_names_is_used() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
     let (own, other, id) = (OWN.key(), OTHER.key(), OWN.id.to_string());
     assert!(verify_compact(&text, &[("x", &other), (&id, &own)]).is_some());
@@ -593,7 +593,7 @@ fn of_several_keys_the_one_that_kid_names_is_taken_and_no_other() {
 }
 
 #[test]
-fn no_assertion_is_taken_at_the_end_of_time() {
+fn no_assertion_is_accepted_at_the_maximum_time() {
     let text = OWN.jws(&header().to_string(), &claims().to_string());
     let parsed = UnverifiedAssertion::parse(&text).unwrap();
     let audience = Arc::new(audience());
@@ -601,6 +601,6 @@ fn no_assertion_is_taken_at_the_end_of_time() {
         (UnixTime(i64::MAX), BadAssertion::Expired),
         (UnixTime(i64::MIN), BadAssertion::ExpiryTooFar),
     ] {
-        refused(parsed.verify(OWN.id, &OWN.key(), &audience, false, now), why);
+        rejected(parsed.verify(OWN.id, &OWN.key(), &audience, false, now), why);
     }
 }

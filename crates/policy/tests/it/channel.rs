@@ -18,7 +18,7 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// The moment at which the cases take place.
+/// The time at which the cases take place.
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
 /// The channel's id.
 pub const ID: &str = "1234567890";
@@ -50,12 +50,12 @@ pub fn channel() -> Channel {
     }
 }
 
-/// A secret as a caller shows it.
+/// A secret as a client sends it.
 pub fn secret(text: &str) -> PlainSecret {
     PlainSecret::from_caller(text.to_owned())
 }
 
-/// The key as the channel has it, bound to a group or not.
+/// The key as the channel registers it, bound to a group or not.
 pub fn registered(signer: &Signer, group: Option<Group>) -> RegisteredKey {
     RegisteredKey { id: signer.id, group, key: signer.key(), created_at: NOW }
 }
@@ -70,12 +70,12 @@ pub fn group(name: &str) -> Group {
     name.parse().unwrap()
 }
 
-/// The server as assertions name it.
+/// The server's addresses that assertions may name as audience.
 pub fn audience() -> Arc<Audience> {
     Arc::new(Audience::of(OWN_URL))
 }
 
-/// An assertion of [`OWN`] that breaks no rule, for a token that lives a day.
+/// A valid assertion by [`OWN`] for a token with a lifetime of a day.
 pub fn assertion() -> Credential {
     let header = format!(r#"{{"alg":"RS256","typ":"JWT","kid":"{}"}}"#, OWN.id);
     let claims = format!(
@@ -85,7 +85,7 @@ pub fn assertion() -> Credential {
     Credential::Assertion(UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap())
 }
 
-/// What a token of the kind is usually had with.
+/// The usual credential for a token of the kind.
 pub fn usual_credential(kind: Kind) -> Credential {
     match kind {
         Kind::V21 => assertion(),
@@ -99,18 +99,18 @@ pub fn request(kind: Kind, credential: Credential, group: Option<Group>) -> Issu
     IssueRequest { kind, credential, group, idempotency: None }
 }
 
-/// What the first half of the law says to a request.
+/// Authorizes the request with the channel.
 pub fn authorized(request: IssueRequest, channel: Channel) -> Result<Grant, Denied> {
     authorize(request, Arc::new(channel), audience(), NOW)
 }
 
-/// A grant of the kind for the group, had in the usual way.
+/// A grant of the kind for the group, with the usual credential.
 pub fn grant(kind: Kind, group: Option<&str>, channel: Channel) -> Grant {
     let request = request(kind, usual_credential(kind), group.map(self::group));
     authorized(request, channel).unwrap()
 }
 
-/// A live token of the kind at that place in the count.
+/// An active token of the kind with that serial.
 pub fn live(kind: Kind, serial: u64, group: Option<&str>) -> Live {
     Live {
         kind,

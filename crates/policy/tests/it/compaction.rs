@@ -1,5 +1,5 @@
-//! How endings of single tokens are written: apart while they are few, and beyond
-//! that as a fold that names what lives.
+//! How revocations of single tokens are written: one by one up to a limit, and beyond
+//! it compacted into a cutoff whose exceptions are the active tokens.
 
 use crate::channel::{NOW, group, id, live};
 use tegata_policy::admit::{Live, MAX_SINGLE_REVOCATIONS, revoke_singly};
@@ -67,8 +67,8 @@ fn single(kind: Kind, serial: u64) -> (Kind, Serial, UnixTime) {
     (kind, Serial(serial), NOW.plus(30 * DAY))
 }
 
-/// Ends the tokens at these places by whatever entry the facts choose, while
-/// those `living` live and the 1,000th is the next to be issued.
+/// Revokes the tokens with these serials by the entry that the revocations choose, while
+/// those in `living` are active and serial 1,000 is the next to be issued.
 fn end(
     revocations: &mut ChannelRevocations,
     kind: Kind,
@@ -93,7 +93,7 @@ fn end_before(
 }
 
 #[test]
-fn endings_are_single_up_to_the_limit_and_then_fold() {
+fn revocations_are_single_up_to_the_limit_and_then_compacted() {
     let few: Vec<u64> = (1..=MAX_SINGLE_REVOCATIONS as u64).collect();
     let mut revocations = ChannelRevocations::default();
     let change = end(&mut revocations, Kind::V21, &few, &[50, 51]);
@@ -105,12 +105,12 @@ fn endings_are_single_up_to_the_limit_and_then_fold() {
     for serial in (1..=50).chain(52..1_000) {
         assert!(!lives(&revocations, &token(Kind::V21, serial, None)), "{serial}");
     }
-    assert!(lives(&revocations, &token(Kind::V21, 51, None)), "said to live");
+    assert!(lives(&revocations, &token(Kind::V21, 51, None)), "an exception");
     assert!(lives(&revocations, &token(Kind::V21, 1_000, None)), "issued later");
 }
 
 #[test]
-fn a_fold_is_about_its_kind_alone() {
+fn a_compaction_applies_to_its_kind_alone() {
     let mut revocations = ChannelRevocations::default();
     end(&mut revocations, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
     for kind in [Kind::Stateless, Kind::ShortLived, Kind::LongLived] {
@@ -119,7 +119,7 @@ fn a_fold_is_about_its_kind_alone() {
 }
 
 #[test]
-fn a_token_that_a_fold_left_living_can_still_end() {
+fn a_token_that_a_compaction_spared_can_still_be_revoked() {
     let mut revocations = ChannelRevocations::default();
     end(&mut revocations, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[30, 31]);
     end(&mut revocations, Kind::V21, &[30], &[31]);
@@ -128,10 +128,10 @@ fn a_token_that_a_fold_left_living_can_still_end() {
 }
 
 #[test]
-fn two_folds_leave_living_what_both_leave_living() {
+fn two_compactions_spare_what_both_spare() {
     let mut revocations = ChannelRevocations::default();
-    let folded: Vec<u64> = (1..=20).collect();
-    end_before(35, &mut revocations, Kind::V21, &folded, &[30, 31, 32]);
+    let compacted: Vec<u64> = (1..=20).collect();
+    end_before(35, &mut revocations, Kind::V21, &compacted, &[30, 31, 32]);
     end(&mut revocations, Kind::V21, &(40..=60).collect::<Vec<_>>(), &[31, 32, 70]);
     assert_eq!(revocations.cutoffs.len(), 1);
     let living: Vec<u64> =
@@ -140,7 +140,7 @@ fn two_folds_leave_living_what_both_leave_living() {
 }
 
 #[test]
-fn a_fold_takes_nothing_back_from_a_delayed_floor_or_a_plain_one() {
+fn a_compaction_keeps_delayed_and_plain_cutoffs() {
     let at = NOW.plus(60);
     let mut revocations = after([
         cutoff(kind(Kind::LongLived), 5, None),
@@ -149,14 +149,14 @@ fn a_fold_takes_nothing_back_from_a_delayed_floor_or_a_plain_one() {
     let living: Vec<Live> = [3, 30, 50].iter().map(|&it| live(Kind::LongLived, it, None)).collect();
     let ends: Vec<_> = (6..=20).map(|it| single(Kind::LongLived, it)).collect();
     revocations.apply(&revoke_singly(&revocations, &ends, &living, Serial(1_000), NOW));
-    assert!(!lives(&revocations, &token(Kind::LongLived, 3, None)), "below the plain floor");
+    assert!(!lives(&revocations, &token(Kind::LongLived, 3, None)), "below the plain cutoff");
     assert_eq!(said(&revocations, &token(Kind::LongLived, 30, None), NOW), Ok(at));
     let of_50 = token(Kind::LongLived, 50, None);
     assert_eq!(said(&revocations, &of_50, NOW), Ok(of_50.expires_at));
 }
 
 #[test]
-fn a_fold_is_held_as_long_as_what_it_folded() {
+fn a_compaction_is_kept_as_long_as_the_revocations_that_it_replaced() {
     let mut revocations = ChannelRevocations::default();
     end(&mut revocations, Kind::V21, &(1..=20).collect::<Vec<_>>(), &[]);
     revocations.apply(&ChannelChange::Forget { expired_by: NOW.plus(30 * DAY - 1) });

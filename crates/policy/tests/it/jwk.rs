@@ -1,12 +1,12 @@
-//! The rules for keys that a channel may register, one test each: a JWK that
-//! breaks only this rule is refused by this rule.
+//! The rules for keys that a channel may register, one test each: a JWK that breaks
+//! only this rule is rejected by this rule.
 
 use crate::signer::{OWN, base64url};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tegata_policy::jwk::{AssertionKey, BadJwk};
 
-/// What registering says to the usual JWK but for one member; `Null` takes it away.
+/// Registers the usual JWK with one member changed; `Null` removes the member.
 fn with(name: &str, value: Value) -> Result<(), BadJwk> {
     let mut jwk = OWN.jwk();
     let members = jwk.as_object_mut().unwrap();
@@ -26,7 +26,7 @@ fn modulus() -> Vec<u8> {
 }
 
 #[test]
-fn a_key_that_breaks_no_rule_is_taken_and_verifies_as_it_is_stored() {
+fn a_key_that_breaks_no_rule_is_accepted_and_verifies_as_it_is_stored() {
     let key = AssertionKey::from_jwk(OWN.jwk().to_string().as_bytes()).unwrap();
     assert_eq!(key.modulus(), modulus());
     assert!(AssertionKey::from_modulus(key.modulus()).is_some());
@@ -42,12 +42,12 @@ fn it_is_one_json_object_without_repeated_members() {
 }
 
 #[test]
-fn a_set_of_keys_is_no_key() {
+fn a_set_of_keys_is_not_a_key() {
     assert!(register(&json!({"keys": [OWN.jwk()]}).to_string()).is_err());
 }
 
 #[test]
-fn no_private_member_is_taken_whatever_it_holds() {
+fn no_private_member_is_accepted_whatever_its_value() {
     for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         for value in [json!("AQAB"), json!(""), json!(0)] {
             assert_eq!(with(name, value), Err(BadJwk::Private), "{name}");
@@ -56,7 +56,7 @@ fn no_private_member_is_taken_whatever_it_holds() {
 }
 
 #[test]
-fn a_private_part_is_refused_as_such_at_any_depth_and_in_any_text() {
+fn a_private_part_is_rejected_as_private_at_any_depth_and_in_any_text() {
     let mut whole = OWN.jwk();
     whole["d"] = json!("AQAB");
     let pem = "-----BEGIN RSA PRIVATE KEY-----\nAQAB\n-----END RSA PRIVATE KEY-----\n";
@@ -78,17 +78,17 @@ fn a_private_part_is_refused_as_such_at_any_depth_and_in_any_text() {
 }
 
 #[test]
-fn kid_is_given_back_not_sent() {
+fn kid_is_assigned_not_sent() {
     assert_eq!(with("kid", json!("mine")), Err(BadJwk::HasKid));
     assert_eq!(with("kid", json!("")), Err(BadJwk::HasKid));
 }
 
 /// The Web Crypto API of browsers writes `ext` and `key_ops`.
 #[test]
-fn other_members_are_tolerated() {
+fn other_members_are_accepted() {
     assert_eq!(with("ext", json!(true)), Ok(()));
     assert_eq!(with("x-note", json!({"a": [1]})), Ok(()));
-    // Also those that RFC 7517 names, which nobody reads here.
+    // Also those of RFC 7517 that are not read here.
     assert_eq!(with("x5c", json!("not even an array")), Ok(()));
     assert_eq!(with("x5u", json!(1)), Ok(()));
     let mut jwk = OWN.jwk();
@@ -120,7 +120,7 @@ fn use_is_sig() {
 }
 
 #[test]
-fn either_use_or_key_ops_is_there() {
+fn use_or_key_ops_is_required() {
     assert_eq!(with("use", Value::Null), Err(BadJwk::Purpose));
 }
 
@@ -142,7 +142,7 @@ fn key_ops_is_verify_and_nothing_else() {
 }
 
 #[test]
-fn the_exponent_is_65537_in_its_one_spelling() {
+fn the_exponent_is_65537_in_its_only_spelling() {
     for wrong in [&[3][..], &[1], &[1, 0, 0], &[0, 1, 0, 1], &[]] {
         assert_eq!(with("e", json!(base64url(wrong))), Err(BadJwk::Exponent), "{wrong:?}");
     }

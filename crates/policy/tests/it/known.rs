@@ -19,8 +19,8 @@ use tegata_token::{
     view::ChannelState,
 };
 
-fn end(ending: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
-    let act = Revoke { channel: id(), ending, by: by() };
+fn revoke(target: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
+    let act = Revoke { channel: id(), ending: target, by: by() };
     act.decide(locked, NOW).map(|(revoked, _)| revoked)
 }
 
@@ -29,8 +29,8 @@ fn with_used(until: UnixTime) -> Channel {
 }
 
 #[test]
-fn a_group_may_be_named_while_a_token_of_it_may_live() {
-    let named = |locked: &Locked| end(RevocationTarget::Group(group("a")), locked);
+fn a_group_may_be_named_while_a_token_of_it_may_be_active() {
+    let named = |locked: &Locked| revoke(RevocationTarget::Group(group("a")), locked);
     let never = locked(channel(), Vec::new());
     assert!(matches!(named(&never), Err(ActError::NotFound("group"))));
     let live = locked(channel(), vec![token(1, Kind::ShortLived, Some("a"))]);
@@ -49,38 +49,38 @@ fn a_group_may_be_named_while_a_token_of_it_may_live() {
 }
 
 #[test]
-fn an_assertion_key_may_be_named_while_a_token_of_it_may_live() {
+fn an_assertion_key_may_be_named_while_a_token_of_it_may_be_active() {
     let never = locked(channel(), Vec::new());
-    assert_eq!(end(RevocationTarget::AssertionKey(OWN.id), &never).unwrap(), 0);
-    let other = |locked: &Locked| end(RevocationTarget::AssertionKey(OTHER.id), locked);
+    assert_eq!(revoke(RevocationTarget::AssertionKey(OWN.id), &never).unwrap(), 0);
+    let other = |locked: &Locked| revoke(RevocationTarget::AssertionKey(OTHER.id), locked);
     assert!(matches!(other(&never), Err(ActError::NotFound("assertion key"))));
     let remembered = Remembered { by_tokens: false, until: Some(NOW.plus(1)) };
     assert_eq!(other(&Locked { remembered, ..never }).unwrap(), 0);
 }
 
 #[test]
-fn a_kind_that_the_channel_cannot_have_is_not_named() {
+fn a_kind_that_the_channel_cannot_have_may_not_be_named() {
     let login = Channel { channel_type: ChannelType::LineLogin, ..channel() };
     let login = locked(login, Vec::new());
-    let refused = end(RevocationTarget::Kind(Kind::V21), &login);
+    let refused = revoke(RevocationTarget::Kind(Kind::V21), &login);
     let not_for = Denied::KindNotForChannel(Kind::V21);
     assert!(matches!(refused, Err(ActError::Denied(it)) if it == not_for));
-    assert_eq!(end(RevocationTarget::Kind(Kind::ShortLived), &login).unwrap(), 0);
+    assert_eq!(revoke(RevocationTarget::Kind(Kind::ShortLived), &login).unwrap(), 0);
 }
 
 #[test]
-fn the_end_of_a_stateless_token_counts_once() {
+fn a_revocation_of_a_stateless_token_counts_once() {
     let id = tegata_token::id::TokenId([1; 16]);
-    let ending = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
+    let target = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
     let mut locked = locked(channel(), Vec::new());
-    assert_eq!(end(ending.clone(), &locked).unwrap(), 1);
+    assert_eq!(revoke(target.clone(), &locked).unwrap(), 1);
     locked.revocations.stateless.insert(id, NOW.plus(900));
-    assert_eq!(end(ending, &locked).unwrap(), 0, "it was revoked before");
-    assert_eq!(end(RevocationTarget::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
+    assert_eq!(revoke(target, &locked).unwrap(), 0, "it was revoked before");
+    assert_eq!(revoke(RevocationTarget::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
 }
 
 #[test]
-fn the_first_stateless_token_of_a_group_takes_a_place_for_it() {
+fn the_first_stateless_token_of_a_group_adds_the_group() {
     let used = |channel: Channel| {
         let act = TakeAssertion { grant: grant(Kind::Stateless, Some("a"), channel.clone()) };
         act.decide(&locked(channel, Vec::new()), NOW).map(|(_, effects)| effects)
@@ -102,7 +102,7 @@ fn the_first_stateless_token_of_a_group_takes_a_place_for_it() {
 }
 
 #[test]
-fn a_group_and_a_key_that_are_deleted_are_remembered() {
+fn a_deleted_group_and_a_deleted_key_are_remembered() {
     let keys = vec![registered(&OWN, None), registered(&OTHER, Some(group("a")))];
     let locked = locked(Channel { assertion_keys: keys, ..channel() }, Vec::new());
     let act = DeleteGroup { channel: id(), group: group("a"), by: by() };
@@ -117,7 +117,7 @@ fn a_group_and_a_key_that_are_deleted_are_remembered() {
 }
 
 #[test]
-fn nothing_of_a_deleted_channel_is_remembered() {
+fn no_group_or_key_of_a_deleted_channel_is_remembered() {
     let patch = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
     let act = ChangeChannel { id: id(), patch, by: by() };
     let (after, effects) = act.decide(&locked(with_used(NOW.plus(1)), Vec::new()), NOW).unwrap();

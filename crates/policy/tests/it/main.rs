@@ -1,7 +1,8 @@
-//! The authority's rules, as one test binary: the law case by case, assertions rule
-//! by rule, folds, vectors of others, and random histories against a naive model.
+//! The authority's rules, as one test binary: token rules case by case, assertions
+//! rule by rule, compaction, published test vectors, and random histories compared with
+//! a naive model.
 
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod acts;
 mod assertion;

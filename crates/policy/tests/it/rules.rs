@@ -1,5 +1,5 @@
-//! The law case by case: whom [`admit`] refuses, what it ends, and what the
-//! change log says of it; then every reason for which [`authorize`] refuses.
+//! The token rules case by case: which requests [`admit`] denies, what it evicts, and
+//! what the change log records; then every reason for which [`authorize`] denies.
 
 use crate::{
     channel::{
@@ -22,14 +22,14 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, ChannelState, Cutoff, RevokedToken, Scope},
 };
 
-/// The place that the next token takes in all of these cases.
+/// The serial of the next token in all of these cases.
 const NEXT: Serial = Serial(1_000);
 
 fn ask(grant: &Grant, live: &[Live]) -> Result<Admit, Denied> {
     admit(grant, live, 0, NEXT, NOW)
 }
 
-/// Where an issue ends nothing.
+/// The log entry of an issue that revokes nothing.
 const NOTHING: [u64; 0] = [];
 
 fn revoked(admit: &Admit) -> Vec<u64> {
@@ -40,7 +40,7 @@ fn legacy() -> Channel {
     Channel { rules: TokenRules::Legacy2020, ..channel() }
 }
 
-/// Live tokens of the kind at the places `from..=to`, without a group.
+/// Active tokens of the kind with the serials `from..=to`, without a group.
 fn lives(kind: Kind, serials: std::ops::RangeInclusive<u64>) -> Vec<Live> {
     serials.map(|serial| live(kind, serial, None)).collect()
 }
@@ -52,14 +52,14 @@ fn with_rule(cap: usize, when_full: WhenFull) -> Channel {
 // ---- the channel's cap
 
 #[test]
-fn the_30th_v2_1_token_is_admitted_and_the_31st_refused() {
+fn the_30th_v2_1_token_is_admitted_and_the_31st_denied() {
     let grant = grant(Kind::V21, None, channel());
     assert_eq!(revoked(&ask(&grant, &lives(Kind::V21, 1..=29)).unwrap()), NOTHING);
     assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Denied::Full(Kind::V21)));
 }
 
 #[test]
-fn the_30th_short_lived_token_ends_nothing_and_the_31st_ends_the_oldest() {
+fn the_30th_short_lived_token_evicts_nothing_and_the_31st_evicts_the_oldest() {
     let grant = grant(Kind::ShortLived, None, channel());
     assert_eq!(revoked(&ask(&grant, &lives(Kind::ShortLived, 1..=29)).unwrap()), NOTHING);
     let admit = ask(&grant, &lives(Kind::ShortLived, 1..=30)).unwrap();
@@ -67,7 +67,7 @@ fn the_30th_short_lived_token_ends_nothing_and_the_31st_ends_the_oldest() {
 }
 
 #[test]
-fn the_oldest_is_the_one_with_the_smallest_serial_in_whatever_order_they_come() {
+fn the_oldest_is_the_one_with_the_smallest_serial_in_any_order() {
     let mut shuffled = lives(Kind::ShortLived, 1..=30);
     shuffled.reverse();
     shuffled.swap(3, 17);
@@ -90,7 +90,7 @@ fn stateless_tokens_have_no_limit() {
 }
 
 #[test]
-fn an_excess_left_by_a_change_of_the_law_goes_with_the_next_issue() {
+fn an_excess_left_by_a_change_of_the_rules_is_evicted_by_the_next_issue() {
     let grant = grant(Kind::ShortLived, None, channel());
     let admit = ask(&grant, &lives(Kind::ShortLived, 1..=33)).unwrap();
     assert_eq!(revoked(&admit), [1, 2, 3, 4]);
@@ -99,7 +99,7 @@ fn an_excess_left_by_a_change_of_the_law_goes_with_the_next_issue() {
 // ---- groups
 
 #[test]
-fn a_third_token_of_a_group_ends_the_groups_oldest_and_nobody_elses() {
+fn a_third_token_of_a_group_evicts_only_the_groups_oldest() {
     let living = [
         live(Kind::ShortLived, 1, Some("b")),
         live(Kind::ShortLived, 2, None),
@@ -109,7 +109,11 @@ fn a_third_token_of_a_group_ends_the_groups_oldest_and_nobody_elses() {
     ];
     let grant = grant(Kind::ShortLived, Some("a"), channel());
     assert_eq!(revoked(&ask(&grant, &living).unwrap()), [3]);
-    assert_eq!(revoked(&ask(&grant, &living[..4]).unwrap()), NOTHING, "two of a kind may live");
+    assert_eq!(
+        revoked(&ask(&grant, &living[..4]).unwrap()),
+        NOTHING,
+        "two of a kind may be active"
+    );
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn a_group_rotates_v2_1_tokens_in_the_same_way() {
 }
 
 #[test]
-fn a_third_token_of_a_group_is_refused_where_that_is_set() {
+fn a_third_token_of_a_group_is_denied_where_the_channel_is_set_to_deny() {
     let living = [live(Kind::V21, 1, Some("a")), live(Kind::V21, 2, Some("a"))];
     let grant = grant(Kind::V21, Some("a"), with_rule(2, WhenFull::Deny));
     assert_eq!(ask(&grant, &living), Err(Denied::GroupFull(Kind::V21)));
@@ -128,7 +132,7 @@ fn a_third_token_of_a_group_is_refused_where_that_is_set() {
 }
 
 #[test]
-fn a_groups_own_settings_come_before_the_channels() {
+fn a_groups_own_settings_override_the_channels() {
     let own = GroupSettings { cap: Some(1), when_full: Some(WhenFull::Deny), contact: None };
     let mut channel = channel();
     channel.groups.insert(group("a"), own);
@@ -140,15 +144,15 @@ fn a_groups_own_settings_come_before_the_channels() {
 }
 
 #[test]
-fn a_group_that_may_have_none_gets_none() {
+fn a_group_with_a_cap_of_0_gets_no_token() {
     for when_full in [WhenFull::Deny, WhenFull::EvictOldest] {
         let grant = grant(Kind::V21, Some("a"), with_rule(0, when_full));
         assert_eq!(ask(&grant, &[]), Err(Denied::GroupFull(Kind::V21)));
     }
 }
 
-/// Thirty short-lived tokens: 1 and 2 of group "a", 3 and 4 of "b", the others
-/// of groups that no case asks for.
+/// Thirty short-lived tokens: 1 and 2 of group "a", 3 and 4 of "b", the others of
+/// groups that no case uses.
 fn full_of_groups() -> Vec<Live> {
     let name = |serial: u64| match serial {
         1 | 2 => "a".to_owned(),
@@ -159,10 +163,10 @@ fn full_of_groups() -> Vec<Live> {
 }
 
 #[test]
-fn a_full_channel_ends_the_oldest_of_the_askers_own_group() {
+fn a_full_channel_evicts_the_oldest_of_the_requesting_group() {
     let mut living = full_of_groups();
     living[1].group = Some(group("elsewhere"));
-    // Below its own cap, so that it is the channel's which counts.
+    // Below the group's cap, so that the channel's cap applies.
     let grant = grant(Kind::ShortLived, Some("a"), with_rule(9, WhenFull::EvictOldest));
     assert_eq!(revoked(&ask(&grant, &living).unwrap()), [1]);
     living.rotate_left(1);
@@ -170,14 +174,14 @@ fn a_full_channel_ends_the_oldest_of_the_askers_own_group() {
 }
 
 #[test]
-fn the_groups_rule_comes_first_and_the_channels_cap_judges_what_remains() {
-    // The third of "a" ends the first of "a": 29 remain, so the cap ends no more.
+fn the_groups_cap_applies_first_and_the_channels_cap_to_what_remains() {
+    // The third of "a" evicts the first of "a": 29 remain, so the channel's cap evicts none.
     let grant = grant(Kind::ShortLived, Some("a"), channel());
     assert_eq!(revoked(&ask(&grant, &full_of_groups()).unwrap()), [1]);
 }
 
 #[test]
-fn a_full_channel_ends_the_oldest_without_a_group_for_who_asks_without_one() {
+fn a_full_channel_evicts_the_oldest_without_a_group_for_a_request_without_one() {
     let mut living = full_of_groups();
     living[20].group = None;
     living[25].group = None;
@@ -186,7 +190,7 @@ fn a_full_channel_ends_the_oldest_without_a_group_for_who_asks_without_one() {
 }
 
 #[test]
-fn a_full_channel_refuses_who_has_nothing_of_its_own_to_end() {
+fn a_full_channel_denies_a_group_that_has_nothing_to_evict() {
     for asker in [None, Some("new")] {
         let grant = grant(Kind::ShortLived, asker, channel());
         assert_eq!(ask(&grant, &full_of_groups()), Err(Denied::Full(Kind::ShortLived)));
@@ -194,7 +198,7 @@ fn a_full_channel_refuses_who_has_nothing_of_its_own_to_end() {
 }
 
 #[test]
-fn a_full_channel_refuses_who_has_too_little_of_its_own_to_end() {
+fn a_full_channel_denies_a_group_that_has_too_little_to_evict() {
     let mut living = full_of_groups();
     living.push(live(Kind::ShortLived, 31, Some("b")));
     living[0].group = Some(group("elsewhere"));
@@ -203,7 +207,7 @@ fn a_full_channel_refuses_who_has_too_little_of_its_own_to_end() {
 }
 
 #[test]
-fn a_full_channel_refuses_v2_1_also_to_a_group_that_has_one() {
+fn a_full_channel_denies_v2_1_also_to_a_group_that_has_one() {
     let mut living = lives(Kind::V21, 1..=30);
     living[0].group = Some(group("a"));
     let grant = grant(Kind::V21, Some("a"), channel());
@@ -211,7 +215,7 @@ fn a_full_channel_refuses_v2_1_also_to_a_group_that_has_one() {
 }
 
 #[test]
-fn the_101st_group_is_refused() {
+fn the_101st_group_is_denied() {
     let grant = grant(Kind::V21, Some("a"), channel());
     assert!(admit(&grant, &[], GROUPS - 1, NEXT, NOW).is_ok());
     assert_eq!(admit(&grant, &[], GROUPS, NEXT, NOW), Err(Denied::TooManyGroups));
@@ -219,10 +223,10 @@ fn the_101st_group_is_refused() {
     assert!(admit(&without, &[], GROUPS, NEXT, NOW).is_ok(), "takes no group's place");
 }
 
-// ---- the legacy law
+// ---- the rules `legacy-2020`
 
 #[test]
-fn the_legacy_law_counts_short_and_long_lived_tokens_together_and_ends_the_oldest_of_both() {
+fn legacy_2020_counts_short_and_long_lived_tokens_together_and_evicts_the_oldest_of_both() {
     let mut living = lives(Kind::LongLived, 1..=10);
     living.extend(lives(Kind::ShortLived, 11..=30));
     for kind in [Kind::ShortLived, Kind::LongLived] {
@@ -233,19 +237,19 @@ fn the_legacy_law_counts_short_and_long_lived_tokens_together_and_ends_the_oldes
 }
 
 #[test]
-fn under_the_legacy_law_several_long_lived_tokens_live() {
+fn under_legacy_2020_several_long_lived_tokens_are_active() {
     let admit = ask(&grant(Kind::LongLived, None, legacy()), &lives(Kind::LongLived, 1..=3));
     assert_eq!(revoked(&admit.unwrap()), NOTHING);
 }
 
 #[test]
-fn the_legacy_law_leaves_v2_1_as_it_is() {
+fn legacy_2020_treats_v2_1_as_current_does() {
     let grant = grant(Kind::V21, None, legacy());
     assert_eq!(ask(&grant, &lives(Kind::V21, 1..=30)), Err(Denied::Full(Kind::V21)));
 }
 
 #[test]
-fn the_legacy_law_too_ends_no_other_groups_token() {
+fn legacy_2020_too_evicts_no_other_groups_token() {
     let admin = grant(Kind::LongLived, None, legacy());
     assert_eq!(ask(&admin, &full_of_groups()), Err(Denied::Full(Kind::LongLived)));
 }
@@ -260,12 +264,12 @@ fn reissue(delay: i64) -> Grant {
 fn cutoffs(admit: &Admit, live: &[Live]) -> Vec<Cutoff> {
     match admit.change(&ChannelRevocations::default(), live, NOW) {
         Some(ChannelChange::Cutoff { cutoffs }) => cutoffs,
-        other => panic!("not floors: {other:?}"),
+        other => panic!("not cutoffs: {other:?}"),
     }
 }
 
 #[test]
-fn a_reissue_without_delay_ends_the_current_token_at_once() {
+fn a_reissue_without_delay_revokes_the_current_token_at_once() {
     let living = lives(Kind::LongLived, 7..=7);
     let admit = ask(&reissue(0), &living).unwrap();
     assert_eq!((revoked(&admit), admit.ends_later, admit.reissue), (vec![7], None, true));
@@ -276,7 +280,7 @@ fn a_reissue_without_delay_ends_the_current_token_at_once() {
 }
 
 #[test]
-fn a_reissue_with_a_delay_lets_the_current_token_live_that_long() {
+fn a_reissue_with_a_delay_keeps_the_current_token_active_that_long() {
     let living = lives(Kind::LongLived, 7..=7);
     let admit = ask(&reissue(3_600), &living).unwrap();
     assert_eq!(revoked(&admit), NOTHING);
@@ -286,7 +290,7 @@ fn a_reissue_with_a_delay_lets_the_current_token_live_that_long() {
 }
 
 #[test]
-fn a_reissue_within_a_running_delay_ends_all_but_the_direct_predecessor_at_once() {
+fn a_reissue_within_a_running_delay_revokes_all_but_the_direct_predecessor_at_once() {
     let living = lives(Kind::LongLived, 7..=8);
     let admit = ask(&reissue(60), &living).unwrap();
     assert_eq!(revoked(&admit), [7]);
@@ -297,7 +301,7 @@ fn a_reissue_within_a_running_delay_ends_all_but_the_direct_predecessor_at_once(
 }
 
 #[test]
-fn the_first_long_lived_token_ends_nothing_and_the_log_says_nothing() {
+fn the_first_long_lived_token_revokes_nothing_and_logs_nothing() {
     for delay in [0, 3_600] {
         let admit = ask(&reissue(delay), &[]).unwrap();
         assert_eq!(admit.change(&ChannelRevocations::default(), &[], NOW), None);
@@ -311,32 +315,32 @@ fn a_reissue_leaves_other_kinds_alone() {
     assert_eq!(revoked(&ask(&reissue(0), &living).unwrap()), NOTHING);
 }
 
-/// Reissued every day for years, a channel has nothing more to say of its
-/// long-lived tokens than after the second time.
+/// Reissued every day for years, the long-lived token leaves no more in the view than
+/// after the second reissue.
 #[test]
-fn reissues_with_a_delay_do_not_pile_up_in_the_view() {
+fn reissues_with_a_delay_do_not_accumulate_in_the_view() {
     let mut revocations = ChannelRevocations::default();
     let mut now = NOW;
     for serial in 1..=500 {
-        // The one before the predecessor came to its delayed end in the meantime.
+        // The delay of the token before the predecessor is over by now.
         now = now.plus(86_400);
         let living = lives(Kind::LongLived, serial..=serial);
         let admit = admit(&reissue(60), &living, 0, Serial(serial + 1), now).unwrap();
         revocations.apply(&admit.change(&revocations, &living, now).unwrap());
-        assert!(revocations.cutoffs.len() <= 2, "{} floors", revocations.cutoffs.len());
+        assert!(revocations.cutoffs.len() <= 2, "{} cutoffs", revocations.cutoffs.len());
     }
 }
 
-// ---- what the log says of an eviction
+// ---- the log entry of an eviction
 
 #[test]
-fn an_issue_that_ends_nothing_is_not_in_the_log() {
+fn an_issue_that_revokes_nothing_is_not_in_the_log() {
     let admit = ask(&grant(Kind::ShortLived, None, channel()), &[]).unwrap();
     assert_eq!(admit.change(&ChannelRevocations::default(), &[], NOW), None);
 }
 
 #[test]
-fn a_few_evictions_are_said_one_by_one_and_more_as_a_fold_of_what_lives() {
+fn a_few_evictions_are_logged_one_by_one_and_more_are_compacted() {
     let grant = grant(Kind::ShortLived, None, channel());
     let mut revocations = ChannelRevocations::default();
     for serial in 1..=MAX_SINGLE_REVOCATIONS as u64 + 1 {
@@ -361,13 +365,13 @@ fn a_few_evictions_are_said_one_by_one_and_more_as_a_fold_of_what_lives() {
     assert_eq!(
         (revocations.singles.len(), revocations.cutoffs.len()),
         (0, 1),
-        "the fold says it all"
+        "the cutoff covers them all"
     );
 }
 
-// ---- judge: every refusal
+// ---- authorize: every denial
 
-fn refused(request: tegata_policy::authorize::IssueRequest, channel: Channel) -> Denied {
+fn denied(request: tegata_policy::authorize::IssueRequest, channel: Channel) -> Denied {
     authorized(request, channel).expect_err("granted")
 }
 
@@ -376,7 +380,7 @@ fn usual(kind: Kind) -> tegata_policy::authorize::IssueRequest {
 }
 
 #[test]
-fn every_kind_is_granted_to_who_shows_what_it_takes_for_as_long_as_the_law_says() {
+fn every_kind_is_granted_for_its_credentials_with_the_lifetime_of_the_rules() {
     for rule in &RULES {
         let grant = authorized(usual(rule.kind), channel()).unwrap();
         let life = match rule.life {
@@ -388,25 +392,25 @@ fn every_kind_is_granted_to_who_shows_what_it_takes_for_as_long_as_the_law_says(
 }
 
 #[test]
-fn no_kind_is_granted_for_a_proof_that_the_law_does_not_name() {
+fn no_kind_is_granted_for_a_credential_that_the_rules_do_not_name() {
     for rule in &RULES {
-        for (proof, credential) in [
+        for (method, credential) in [
             (Authentication::Secret, Credential::Secret(secret(SECRET))),
             (Authentication::Assertion, assertion()),
             (Authentication::Administrator, Credential::Administrator { delay: 0 }),
         ] {
             let said = authorized(request(rule.kind, credential, None), channel()).map(|_| ());
-            let expected = match rule.authentication.contains(&proof) {
+            let expected = match rule.authentication.contains(&method) {
                 true => Ok(()),
                 false => Err(Denied::AuthenticationNotForKind(rule.kind)),
             };
-            assert_eq!(said, expected, "{proof:?} for {}", rule.kind);
+            assert_eq!(said, expected, "{method:?} for {}", rule.kind);
         }
     }
 }
 
 #[test]
-fn no_kind_is_granted_to_a_type_of_channel_that_the_law_does_not_name() {
+fn no_kind_is_granted_to_a_type_of_channel_that_the_rules_do_not_name() {
     for rule in &RULES {
         for channel_type in
             [ChannelType::MessagingApi, ChannelType::LineLogin, ChannelType::MiniApp]
@@ -423,15 +427,15 @@ fn no_kind_is_granted_to_a_type_of_channel_that_the_law_does_not_name() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused() {
+fn a_wrong_secret_is_denied() {
     for wrong in ["", "0123456789ABCDEF0123456789ABCDEF", " 0123456789abcdef0123456789abcdef"] {
         let request = request(Kind::ShortLived, Credential::Secret(secret(wrong)), None);
-        assert_eq!(refused(request, channel()), Denied::WrongSecret);
+        assert_eq!(denied(request, channel()), Denied::WrongSecret);
     }
 }
 
 #[test]
-fn the_previous_secret_is_taken_until_its_time_and_no_longer() {
+fn the_previous_secret_is_accepted_until_its_time_and_no_longer() {
     let at = |until| {
         let mut channel = channel();
         channel.secrets[0].until = Some(until);
@@ -443,40 +447,40 @@ fn the_previous_secret_is_taken_until_its_time_and_no_longer() {
 }
 
 #[test]
-fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_or_proof() {
+fn a_suspended_or_deleted_channel_gets_no_token_of_any_kind_for_any_credential() {
     for rule in &RULES {
         let suspended = Channel { state: ChannelState::Suspended, ..channel() };
         let deleted = Channel { state: ChannelState::Deleted, ..channel() };
-        assert_eq!(refused(usual(rule.kind), suspended), Denied::Suspended);
-        assert_eq!(refused(usual(rule.kind), deleted), Denied::UnknownChannel);
+        assert_eq!(denied(usual(rule.kind), suspended), Denied::Suspended);
+        assert_eq!(denied(usual(rule.kind), deleted), Denied::UnknownChannel);
     }
 }
 
 #[test]
-fn who_asks_comes_before_the_state_of_the_channel() {
+fn the_client_is_authenticated_before_the_state_of_the_channel_is_read() {
     let suspended = Channel { state: ChannelState::Suspended, ..channel() };
     let wrong = request(Kind::ShortLived, Credential::Secret(secret("wrong")), None);
-    assert_eq!(refused(wrong, suspended), Denied::WrongSecret);
+    assert_eq!(denied(wrong, suspended), Denied::WrongSecret);
 }
 
 #[test]
-fn an_assertion_of_a_key_that_is_not_registered_is_refused() {
+fn an_assertion_of_a_key_that_is_not_registered_is_denied() {
     let mut channel = channel();
     channel.assertion_keys = vec![registered(&OTHER, None)];
-    assert_eq!(refused(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
+    assert_eq!(denied(usual(Kind::V21), channel), Denied::UnknownAssertionKey);
 }
 
 #[test]
-fn an_assertion_that_breaks_a_rule_is_refused_by_that_rule() {
-    // Registered under the same id, but another key.
+fn an_assertion_that_breaks_a_rule_is_denied_by_that_rule() {
+    // Another key, registered under the same id.
     let mut channel = channel();
     channel.assertion_keys[0].key = OTHER.key();
     let why = Denied::Assertion(BadAssertion::Signature);
-    assert_eq!(refused(usual(Kind::V21), channel), why);
+    assert_eq!(denied(usual(Kind::V21), channel), why);
 }
 
 #[test]
-fn a_v2_1_token_needs_to_be_told_how_long_it_lives_and_a_stateless_one_does_not() {
+fn a_v2_1_token_requires_token_exp_and_a_stateless_one_does_not() {
     let header = format!(r#"{{"alg":"RS256","typ":"JWT","kid":"{}"}}"#, OWN.id);
     let claims = format!(
         r#"{{"iss":"{ID}","sub":"{ID}","aud":"https://api.line.me/","exp":{}}}"#,
@@ -485,12 +489,12 @@ fn a_v2_1_token_needs_to_be_told_how_long_it_lives_and_a_stateless_one_does_not(
     let without = UnverifiedAssertion::parse(&OWN.jws(&header, &claims)).unwrap();
     let ask = |kind| request(kind, Credential::Assertion(without.clone()), None);
     let why = Denied::Assertion(BadAssertion::TokenExpiry);
-    assert_eq!(refused(ask(Kind::V21), channel()), why);
+    assert_eq!(denied(ask(Kind::V21), channel()), why);
     assert!(authorized(ask(Kind::Stateless), channel()).is_ok());
 }
 
 #[test]
-fn a_key_bound_to_a_group_gives_that_groups_tokens_and_no_others() {
+fn a_key_bound_to_a_group_gives_only_that_groups_tokens() {
     let mut channel = channel();
     channel.assertion_keys = vec![registered(&OWN, Some(group("a")))];
     for kind in [Kind::V21, Kind::Stateless] {
@@ -499,7 +503,7 @@ fn a_key_bound_to_a_group_gives_that_groups_tokens_and_no_others() {
             let grant = authorized(ask(name), channel.clone()).unwrap();
             assert_eq!(grant.group(), Some(&group("a")));
         }
-        assert_eq!(refused(ask(Some("b")), channel.clone()), Denied::OtherGroupsKey);
+        assert_eq!(denied(ask(Some("b")), channel.clone()), Denied::OtherGroupsKey);
     }
 }
 
@@ -510,7 +514,7 @@ fn a_key_of_the_channel_at_large_gives_tokens_of_any_group() {
     assert_eq!(authorized(ask(None), channel()).unwrap().group(), None);
 }
 
-/// Else a floor of the group would cover a token that outlives the floor.
+/// Otherwise a cutoff of the group would cover a token that outlasts the cutoff.
 #[test]
 fn a_long_lived_token_has_no_group_even_if_one_is_named() {
     for channel in [channel(), legacy()] {
@@ -522,7 +526,7 @@ fn a_long_lived_token_has_no_group_even_if_one_is_named() {
 fn a_delay_is_0_to_86400_seconds() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
     for delay in [-1, 86_401, i64::MIN, i64::MAX] {
-        assert_eq!(refused(ask(delay), channel()), Denied::DelayOutOfRange);
+        assert_eq!(denied(ask(delay), channel()), Denied::DelayOutOfRange);
     }
     for delay in [0, 1, 86_400] {
         assert_eq!(authorized(ask(delay), channel()).unwrap().parameters().1, delay);
@@ -530,14 +534,14 @@ fn a_delay_is_0_to_86400_seconds() {
 }
 
 #[test]
-fn the_legacy_law_knows_no_delay() {
+fn legacy_2020_allows_no_delay() {
     let ask = |delay| request(Kind::LongLived, Credential::Administrator { delay }, None);
-    assert_eq!(refused(ask(1), legacy()), Denied::DelayUnderLegacyRules);
+    assert_eq!(denied(ask(1), legacy()), Denied::DelayUnderLegacyRules);
     assert!(authorized(ask(0), legacy()).is_ok());
 }
 
 #[test]
-fn a_grant_is_judged_again_by_a_newer_snapshot_with_the_same_rules() {
+fn a_grant_is_authorized_again_with_a_newer_snapshot_by_the_same_rules() {
     let grant = grant(Kind::ShortLived, None, channel());
     let mut rotated = channel();
     rotated.secrets[0].hash = secret("new").hash();
@@ -549,7 +553,7 @@ fn a_grant_is_judged_again_by_a_newer_snapshot_with_the_same_rules() {
 }
 
 #[test]
-fn a_stateless_token_carries_the_bulk_serial_of_the_snapshot_that_it_was_judged_by() {
+fn a_stateless_token_carries_the_bulk_serial_of_the_snapshot_that_authorized_it() {
     let channel = Channel { bulk_serial: Serial(41), ..channel() };
     let grant = grant(Kind::Stateless, None, channel);
     let key = tegata_token::id::SigningKeyId([0; 8]);

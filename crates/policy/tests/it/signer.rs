@@ -1,4 +1,4 @@
-//! A client that signs assertions, and can sign wrong ones too.
+//! A client that signs assertions, valid and invalid ones.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -10,16 +10,15 @@ use std::sync::LazyLock;
 use tegata_policy::jwk::AssertionKey;
 use tegata_token::id::AssertionKeyId;
 
-/// An RSA key pair of a channel, and the id under which it is registered.
+/// An RSA key pair of a channel, and the id that registration assigned.
 pub struct Signer {
     pair: KeyPair,
-    /// The id that registering gave.
     pub id: AssertionKeyId,
 }
 
-/// The key pair of the channel in question. Made once per process.
+/// The key pair of the channel under test. Made once per process.
 pub static OWN: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xA1; 16]));
-/// A key pair of some other channel.
+/// A key pair of another channel.
 pub static OTHER: LazyLock<Signer> = LazyLock::new(|| Signer::new([0xB2; 16]));
 
 impl Signer {
@@ -28,7 +27,7 @@ impl Signer {
         Self { pair, id: AssertionKeyId::from_random(id) }
     }
 
-    /// The public half, as it would be registered.
+    /// The public half, in the form in which it is registered.
     pub fn jwk(&self) -> serde_json::Value {
         let key = PublicKeyComponents::<Vec<u8>>::from(self.pair.public_key());
         serde_json::json!({
@@ -52,7 +51,7 @@ impl Signer {
         signature
     }
 
-    /// A compact JWS of these texts, whatever they say.
+    /// A compact JWS of these texts, without checking them.
     pub fn jws(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", base64url(header), base64url(claims));
         let signature = self.sign(message.as_bytes());

@@ -1,7 +1,7 @@
 //! Project Wycheproof's vectors for JWS and JWK (C2SP/wycheproof, Apache-2.0).
 //!
-//! They are no part of this repository. `TEGATA_WYCHEPROOF` names the folder that
-//! holds them; where it is absent, the tests say so and have tested nothing.
+//! They are not part of this repository. `TEGATA_WYCHEPROOF` names the folder that holds
+//! them; where it is absent, the tests print that and test nothing.
 
 use serde_json::Value;
 use std::{collections::BTreeSet, io::Write, path::PathBuf};
@@ -22,7 +22,7 @@ fn groups(file: &str, vectors: usize) -> Option<Vec<Value>> {
              there is no {}\n  set TEGATA_WYCHEPROOF to the folder that has it\n{line}\n",
             path.display()
         );
-        // Past the test runner, which keeps to itself what a passing test prints.
+        // Directly to stderr, since the runner captures what a passing test prints.
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         return None;
     };
@@ -37,8 +37,8 @@ fn tests(group: &Value) -> &Vec<Value> {
     group["tests"].as_array().unwrap()
 }
 
-/// The keys of a group: its public ones, or where it has none, its secret ones,
-/// so that nothing is left out for being of another sort.
+/// The keys of a group: its public ones, or, where it has none, its secret ones, so
+/// that no type of key is left out.
 fn keys(group: &Value) -> Vec<Value> {
     let held = group.get("public").unwrap_or(&group["private"]);
     held["keys"].as_array().cloned().unwrap_or_else(|| vec![held.clone()])
@@ -54,8 +54,8 @@ fn registered(jwk: &Value) -> Result<AssertionKey, BadJwk> {
     AssertionKey::from_jwk(jwk.to_string().as_bytes())
 }
 
-/// The key as a channel would have it: registered by our rules, but that the
-/// vectors name it themselves and may leave its purpose out.
+/// The key as a channel would have it: registered by our rules, except that the vectors
+/// name it themselves and may omit its purpose.
 fn key_of(jwk: &Value) -> Option<AssertionKey> {
     let mut jwk = without(jwk, "kid");
     if jwk.get("use").is_none() && jwk.get("key_ops").is_none() {
@@ -64,7 +64,7 @@ fn key_of(jwk: &Value) -> Option<AssertionKey> {
     registered(&jwk).ok()
 }
 
-/// Which vectors of a file our path of a compact JWS takes.
+/// The vectors of a file that our verification of a compact JWS accepts.
 fn accepted(groups: &[Value]) -> BTreeSet<u64> {
     let mut accepted = BTreeSet::new();
     for group in groups {
@@ -85,13 +85,13 @@ fn accepted(groups: &[Value]) -> BTreeSet<u64> {
 }
 
 #[test]
-fn of_the_jws_vectors_exactly_the_good_rs256_ones_are_taken() {
+fn of_the_jws_vectors_exactly_the_valid_rs256_ones_are_accepted() {
     let Some(groups) = groups("json_web_signature_test.json", 401) else { return };
     assert_eq!(accepted(&groups), BTreeSet::from([33, 259, 260, 261, 262, 263, 345, 349]));
 }
 
 #[test]
-fn of_the_vectors_on_cryptography_exactly_the_good_rs256_one_is_taken() {
+fn of_the_vectors_on_cryptography_exactly_the_valid_rs256_one_is_accepted() {
     let Some(groups) = groups("json_web_crypto_test.json", 83) else { return };
     assert_eq!(accepted(&groups), BTreeSet::from([33]));
 }
@@ -101,14 +101,14 @@ fn registrable(groups: &[Value], edit: impl Fn(&Value) -> Value) -> BTreeSet<u64
     let whole = |group: &&Value| {
         let held = group.get("public").unwrap_or(&group["private"]);
         let keys = keys(group);
-        // A set is not a key, neither as it stands nor one of its keys after another.
+        // A set is not a key, neither as a whole nor each of its keys in turn.
         registered(held).is_err() && keys.len() == 1 && registered(&edit(&keys[0])).is_ok()
     };
     groups.iter().filter(whole).map(|group| tests(group)[0]["tcId"].as_u64().unwrap()).collect()
 }
 
 #[test]
-fn of_the_jwk_vectors_only_the_good_rsa_key_can_be_registered() {
+fn of_the_jwk_vectors_only_the_valid_rsa_key_can_be_registered() {
     let Some(groups) = groups("json_web_key_test.json", 26) else { return };
     assert_eq!(registrable(&groups, |jwk| without(jwk, "kid")), BTreeSet::from([5]));
 }

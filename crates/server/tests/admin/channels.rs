@@ -1,4 +1,4 @@
-//! Providers, channels, secrets, groups, and what the audit keeps of them.
+//! Providers, channels, secrets, groups, and their audit events.
 
 use crate::world::{PEER, World};
 use serde_json::{Value, json};
@@ -78,11 +78,11 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
     ] {
         world.patch(&shop.at(""), wrong).await.expect_problem(400, "invalid-member");
     }
-    let unknown = json!({ "limits": { "check_rat": 5 } });
+    let unknown = json!({ "limits": { "verify_rat": 5 } });
     world.patch(&shop.at(""), unknown).await.expect_problem(400, "unknown-member");
     let back = json!({ "limits": { "issue_rate": null, "surge_limit": 7 } });
     let limits = world.patch(&shop.at(""), back).await.expect(200)["limits"].take();
-    assert_eq!(limits["issue_rate"], json!(null), "null goes back to the server's");
+    assert_eq!(limits["issue_rate"], json!(null), "null restores the server's");
     assert_eq!(
         (&limits["surge_limit"], &limits["issue_rate_short_lived"]),
         (&json!(7), &json!(10))
@@ -91,7 +91,7 @@ async fn every_setting_of_a_channel_can_be_changed_and_is_checked() {
 }
 
 #[tokio::test]
-async fn a_deleted_channel_is_gone_with_its_tokens() {
+async fn a_deleted_channel_is_deleted_with_its_tokens() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
@@ -100,14 +100,14 @@ async fn a_deleted_channel_is_gone_with_its_tokens() {
     world.delete(&shop.at("")).await.expect_problem(404, "not-found");
     let list = world.get(&format!("/providers/{}/channels", shop.provider)).await.expect(200);
     assert_eq!(list["channels"], json!([]));
-    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
-    assert_eq!(told["state"], "revoked");
-    let why = told["why"].as_str().unwrap();
+    let explained = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    assert_eq!(explained["state"], "revoked");
+    let why = explained["why"].as_str().unwrap();
     assert!(why.starts_with("Its channel was deleted. By administrator from 192.0.2.7"), "{why}");
 }
 
 #[tokio::test]
-async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tokens() {
+async fn a_rotation_may_keep_the_previous_secret_for_a_time_and_may_revoke_all_tokens() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
@@ -137,7 +137,7 @@ async fn a_new_secret_may_leave_the_old_one_good_for_a_while_and_may_end_all_tok
 }
 
 #[tokio::test]
-async fn a_group_gets_rules_of_its_own_and_goes_with_its_tokens() {
+async fn a_group_gets_its_own_settings_and_is_deleted_with_its_tokens() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, Some("kitchen")).await;
@@ -167,7 +167,7 @@ async fn a_group_gets_rules_of_its_own_and_goes_with_its_tokens() {
 }
 
 #[tokio::test]
-async fn the_audit_tells_who_did_what_from_where_and_why() {
+async fn the_audit_names_the_actor_the_source_the_act_and_the_reason() {
     let world = World::new().await;
     let shop = world.channel().await;
     let other = world.channel_of(&shop.provider, "line-login").await;

@@ -1,4 +1,4 @@
-//! Administration without HTTP: whom the façade lets do what, and what it answers.
+//! Administration without HTTP: what each actor may do, and what the façade returns.
 
 use crate::world::World;
 use tegata_server::authority::{
@@ -29,7 +29,7 @@ async fn a_channel_administers_nothing_not_even_itself() {
 }
 
 #[tokio::test]
-async fn an_explanation_has_a_code_and_the_event_behind_it() {
+async fn an_explanation_has_a_code_and_its_audit_event() {
     let world = World::new().await;
     let shop = world.channel().await;
     let id: ChannelId = shop.id.parse().unwrap();
@@ -63,7 +63,7 @@ async fn an_explanation_has_a_code_and_the_event_behind_it() {
 }
 
 #[tokio::test]
-async fn every_act_that_takes_something_away_can_be_tried_without_effect() {
+async fn every_act_that_takes_something_away_has_a_dry_run() {
     let world = World::new().await;
     let shop = world.channel().await;
     let id: ChannelId = shop.id.parse().unwrap();
@@ -76,9 +76,9 @@ async fn every_act_that_takes_something_away_can_be_tried_without_effect() {
         root.delete_channel(id, true).await.unwrap(),
         root.delete_group(id, group, true).await.unwrap(),
     ] {
-        let Outcome::DryRun(found) = outcome else { panic!("it was done") };
+        let Outcome::DryRun(found) = outcome else { panic!("it was performed") };
         assert_eq!((found.tokens, found.position, found.dry_run), (1, position, true));
-        assert!(!found.receipt.complete, "no verifier can know of what did not happen");
+        assert!(!found.receipt.complete, "no verifier can acknowledge a dry run");
     }
     assert_eq!(root.audit(None, NEWEST).await.unwrap()[0].id, before);
     assert_eq!(world.state(&token).await, "active");

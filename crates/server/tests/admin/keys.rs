@@ -5,7 +5,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_registered_key_is_listed_and_a_third_one_has_no_place() {
+async fn a_registered_key_is_listed_and_a_third_one_is_denied() {
     let world = World::new().await;
     let shop = world.channel().await;
     let (_, first) = world.key(&shop, None).await;
@@ -23,7 +23,7 @@ async fn a_registered_key_is_listed_and_a_third_one_has_no_place() {
 }
 
 #[tokio::test]
-async fn a_jwk_that_breaks_a_rule_is_refused_with_the_rule() {
+async fn a_jwk_that_breaks_a_rule_is_rejected_with_the_rule() {
     let world = World::new().await;
     let shop = world.channel().await;
     let good = public_jwk(&KeyPair::generate(KeySize::Rsa2048).unwrap());
@@ -64,7 +64,7 @@ async fn a_jwk_that_breaks_a_rule_is_refused_with_the_rule() {
 }
 
 #[tokio::test]
-async fn a_deleted_key_may_take_its_tokens_along() {
+async fn a_deleted_key_may_revoke_its_tokens() {
     let world = World::new().await;
     let shop = world.channel().await;
     let (key, kid) = world.key(&shop, None).await;
@@ -80,15 +80,15 @@ async fn a_deleted_key_may_take_its_tokens_along() {
 }
 
 #[tokio::test]
-async fn a_rotation_publishes_one_coming_key_at_a_time() {
+async fn a_rotation_publishes_one_pending_key_at_a_time() {
     let world = World::new().await;
     let before = world.get("/signing-keys").await.expect(200);
     assert_eq!(before["signing_keys"].as_array().unwrap().len(), 1);
     assert_eq!(before["signing_keys"][0]["state"], "active");
-    let coming = world.post("/signing-keys", "").await.expect(201);
-    assert_eq!(coming["state"], "pending");
+    let pending = world.post("/signing-keys", "").await.expect(201);
+    assert_eq!(pending["state"], "pending");
     world.post("/signing-keys", json!({})).await.expect_problem(409, "conflict");
     let after = world.get("/signing-keys").await.expect(200);
     assert_eq!(after["signing_keys"].as_array().unwrap().len(), 2);
-    assert!(after["signing_keys"].as_array().unwrap().contains(&coming));
+    assert!(after["signing_keys"].as_array().unwrap().contains(&pending));
 }

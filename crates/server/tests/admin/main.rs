@@ -1,7 +1,7 @@
-//! The administrators' API, asked as a client would ask it: each test has an
-//! authority of its own on a store in a temporary folder.
+//! The administrators' API, called as a client calls it: each test has an authority of
+//! its own on a store in a temporary folder.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod channels;
 mod facade;

@@ -1,5 +1,5 @@
-//! The API's description against the API. That real answers are as described is
-//! seen by every other test, too: see `World::send`.
+//! The API's description compared with the API. Every other test checks that real
+//! responses fit the description, too: see `World::send`.
 
 use crate::{
     schema::{Call, calls, document, resolved},
@@ -9,24 +9,25 @@ use http::{Method, Request};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Renewed by `TEGATA_RENEW=1 cargo test -p tegata-server --test admin golden`.
+/// Updated by `TEGATA_RENEW=1 cargo test -p tegata-server --test admin golden`.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
 
 #[test]
-fn the_golden_file_is_what_the_server_says() {
+fn the_golden_file_is_what_the_server_serves() {
     let document = tegata_server::api::admin::document();
     if std::env::var_os("TEGATA_RENEW").is_some() {
         std::fs::write(GOLDEN, document).unwrap();
     }
     assert!(
         std::fs::read_to_string(GOLDEN).is_ok_and(|golden| golden == document),
-        "docs/openapi.json is not what the server says. If the change is meant, renew it with\n\
+        "docs/openapi.json differs from the description that the server serves. If that is\n\
+         intended, update it with\n\
          TEGATA_RENEW=1 cargo test -p tegata-server --test admin golden"
     );
 }
 
 #[tokio::test]
-async fn strangers_may_read_it_and_nothing_else() {
+async fn only_the_description_is_readable_without_authentication() {
     let world = World::new().await;
     let anonymous = |call: &Call| {
         let path = sample(call.path);
@@ -49,7 +50,7 @@ const METHODS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 #[tokio::test]
-async fn a_path_takes_the_methods_that_are_described_and_no_others() {
+async fn a_path_accepts_exactly_the_methods_that_are_described() {
     let world = World::new().await;
     let paths: BTreeSet<_> = calls().map(|call| call.path).collect();
     for path in paths {
@@ -59,13 +60,13 @@ async fn a_path_takes_the_methods_that_are_described_and_no_others() {
             let taken = answer.status != 405;
             assert_eq!(taken, described.contains(&method), "{method} {path}: {}", answer.body);
             let lost = answer.body["detail"] == "there is no such path";
-            assert!(!lost, "{method} {path} is described and not there");
+            assert!(!lost, "{method} {path} is described but has no route");
         }
     }
 }
 
 #[test]
-fn nothing_is_routed_past_the_description() {
+fn every_route_is_registered_with_its_description() {
     let source = include_str!("../../src/api/admin/mod.rs");
     for past in [".route(", ".route_service(", ".nest(", ".nest_service("] {
         assert!(!source.contains(past), "register calls with `routes!`, not with `{past}…)`");
@@ -73,7 +74,7 @@ fn nothing_is_routed_past_the_description() {
 }
 
 #[tokio::test]
-async fn what_is_described_of_a_request_is_what_its_reader_knows() {
+async fn a_described_request_is_what_its_handler_reads() {
     let world = World::new().await;
     let shop = world.channel().await;
     for call in calls().filter(|call| call.path != "/openapi.json") {
@@ -99,22 +100,23 @@ async fn what_is_described_of_a_request_is_what_its_reader_knows() {
 }
 
 #[test]
-fn every_call_says_what_it_does_and_names_each_id_of_its_path() {
+fn every_call_has_a_summary_and_describes_each_id_of_its_path() {
     let mut names = BTreeSet::new();
     for call in calls() {
-        let told = call.described;
-        assert!(told["summary"].is_string(), "{} {}", call.method, call.path);
-        assert!(names.insert(told["operationId"].as_str()), "{} stands twice", told["operationId"]);
+        let described = call.described;
+        assert!(described["summary"].is_string(), "{} {}", call.method, call.path);
+        let operation = &described["operationId"];
+        assert!(names.insert(operation.as_str()), "{operation} is repeated");
         let ids: BTreeSet<&str> =
             call.path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(parameters(&call, "path").collect::<BTreeSet<_>>(), ids, "{}", call.path);
     }
     for (name, schema) in document()["components"]["schemas"].as_object().unwrap() {
-        assert!(schema["description"].is_string(), "{name} is not explained");
+        assert!(schema["description"].is_string(), "{name} has no description");
     }
 }
 
-/// A path with something of the right form for each id.
+/// A path with a valid sample for each id.
 fn sample(path: &str) -> String {
     let ids = [
         ("{provider}", "1234567890"),
@@ -136,7 +138,7 @@ fn parameters(call: &Call, place: &'static str) -> impl Iterator<Item = &'static
 
 fn members_of_body(call: &Call) -> BTreeSet<&'static str> {
     let schema = &call.described["requestBody"]["content"]["application/json"]["schema"];
-    // A body that may be left out is a choice of null and it.
+    // The schema of an optional body is a choice between null and the body.
     let choices = schema["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
     let schema = choices.iter().find(|it| it["type"] != "null").unwrap_or(schema);
     let schema = if schema.is_null() { schema } else { resolved(schema) };

@@ -1,10 +1,10 @@
-//! Ending tokens by every selector that there is.
+//! Revoking tokens by every selector.
 
 use crate::world::World;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn each_selector_ends_what_it_names_and_nothing_else() {
+async fn each_selector_revokes_exactly_what_it_names() {
     let world = World::new().await;
     let shop = world.channel().await;
     let (key, kid) = world.key(&shop, None).await;
@@ -17,9 +17,12 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
     let revoke = async |what: Value, count: u64| {
         let mut dry = what.clone();
         dry["dry_run"] = true.into();
-        let told = world.post(&shop.at("/revocations"), dry).await.expect(200);
-        assert_eq!(told["revoked"], count, "dry run of {what}");
-        assert_eq!((&told["dry_run"], &told["receipt"]["complete"]), (&json!(true), &json!(false)));
+        let answer = world.post(&shop.at("/revocations"), dry).await.expect(200);
+        assert_eq!(answer["revoked"], count, "dry run of {what}");
+        assert_eq!(
+            (&answer["dry_run"], &answer["receipt"]["complete"]),
+            (&json!(true), &json!(false))
+        );
         let done = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
         assert_eq!(done["revoked"], count, "{what}");
         assert!(done.get("dry_run").is_none());
@@ -45,7 +48,7 @@ async fn each_selector_ends_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_scope_that_names_nothing_is_not_found_and_nothing_is_written() {
+async fn a_target_that_does_not_exist_is_not_found_and_nothing_is_written() {
     let world = World::new().await;
     let shop = world.channel().await;
     let login = world.channel_of(&shop.provider, "line-login").await;
@@ -100,14 +103,14 @@ async fn a_scope_that_names_nothing_is_not_found_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn stateless_tokens_of_a_scope_are_said_to_be_included() {
+async fn stateless_tokens_of_a_target_are_reported_as_included() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.stateless_of(&shop, Some("blue")).await;
     let path = shop.at("/revocations");
     let by_text = json!({ "access_token": token, "dry_run": true });
-    let told = world.post(&path, by_text).await.expect(200);
-    assert_eq!((&told["revoked"], told.get("stateless_too")), (&json!(1), None));
+    let answer = world.post(&path, by_text).await.expect(200);
+    assert_eq!((&answer["revoked"], answer.get("stateless_too")), (&json!(1), None));
     for (what, too) in [
         (json!({ "kind": "v2.1" }), None),
         (json!({ "kind": "stateless" }), Some(&json!(true))),
@@ -117,18 +120,18 @@ async fn stateless_tokens_of_a_scope_are_said_to_be_included() {
         for dry_run in [true, false] {
             let mut what = what.clone();
             what["dry_run"] = dry_run.into();
-            let told = world.post(&path, &what).await;
-            assert_eq!(told.body.get("stateless_too"), too, "{what}");
+            let answer = world.post(&path, &what).await;
+            assert_eq!(answer.body.get("stateless_too"), too, "{what}");
         }
     }
     assert_eq!(world.state(&token).await, "revoked");
     let everything = json!({ "all": true, "dry_run": true });
-    let told = world.post("/revocations", everything).await.expect(200);
-    assert_eq!(told["stateless_too"], true);
+    let answer = world.post("/revocations", everything).await.expect(200);
+    assert_eq!(answer["stateless_too"], true);
 }
 
 #[tokio::test]
-async fn exactly_one_selector_is_taken_and_no_dry_run_ends_anything() {
+async fn exactly_one_selector_is_accepted_and_no_dry_run_revokes_anything() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
@@ -169,7 +172,7 @@ async fn a_token_of_another_channel_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_provider_ends_with_all_its_channels_and_no_other() {
+async fn a_provider_is_revoked_with_all_its_channels_and_no_other() {
     let world = World::new().await;
     let shop = world.channel().await;
     let second = world.channel_of(&shop.provider, "line-login").await;
@@ -190,7 +193,7 @@ async fn a_provider_ends_with_all_its_channels_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everything() {
+async fn a_revoked_signing_key_revokes_what_it_signed_and_all_revokes_every_token() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
@@ -201,9 +204,9 @@ async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everythin
     assert_eq!(world.state(&token).await, "active");
     let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
     assert_eq!(done["revoked"], 1);
-    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
-    assert_eq!((&told["state"], &told["cause"]), (&json!("revoked"), &json!("revoked")));
-    assert!(told["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
+    let answer = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    assert_eq!((&answer["state"], &answer["cause"]), (&json!("revoked"), &json!("revoked")));
+    assert!(answer["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
 
     let next = world.short_lived(&shop, None).await;
     let dry = json!({ "all": true, "dry_run": true });

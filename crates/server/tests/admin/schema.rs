@@ -1,7 +1,7 @@
-//! Holds values against the schemas of the API's description. It knows the
-//! keywords that the description uses, and fails on any other, so that none is
-//! passed over; and it is stricter than JSON Schema in one thing: a member that an
-//! object's schema does not name is an error.
+//! Checks values against the schemas of the API's description. It supports the keywords
+//! that the description uses, and fails on any other, so that none is skipped. In one
+//! thing it is stricter than JSON Schema: a member that an object's schema does not name
+//! is an error.
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -36,7 +36,7 @@ pub fn calls() -> impl Iterator<Item = Call> {
     })
 }
 
-/// The call that a request to `path` is, if it is any.
+/// The call that a request to `path` makes, if it makes one.
 fn call_of(method: &Method, path: &str) -> Option<Call> {
     let path = path.split('?').next().unwrap();
     let matches = |template: &str| {
@@ -47,10 +47,10 @@ fn call_of(method: &Method, path: &str) -> Option<Call> {
     calls().find(|call| call.method == *method && matches(call.path))
 }
 
-/// Checks an answer against the description of the call that it answers.
+/// Checks a response against the description of its call.
 #[track_caller]
 pub fn check_answer(method: &Method, path: &str, status: u16, content_type: &str, body: &Value) {
-    // What is no call, or is refused before it is one, has the shape of a problem.
+    // What is no call, or is rejected before it is one, has the schema of a problem.
     let default = &document()["paths"]["/providers"]["get"]["responses"]["default"];
     let call = call_of(method, path);
     let described = call.as_ref().map_or(default, |call| {
@@ -63,19 +63,19 @@ pub fn check_answer(method: &Method, path: &str, status: u16, content_type: &str
     let named = status.to_string();
     let success = (200..300).contains(&status);
     let own = call.as_ref().is_some_and(|it| it.described["responses"].get(&named).is_some());
-    assert!(!success || own, "{method} {path} is not said to answer {status}");
+    assert!(!success || own, "{method} {path} is not described to answer {status}");
     if described["content"].is_null() {
         assert_eq!((body, content_type), (&Value::Null, ""), "{method} {path}: {status}");
         return;
     }
     let schema = &described["content"][content_type]["schema"];
-    assert!(!schema.is_null(), "{method} {path} is not said to answer in {content_type:?}");
+    assert!(!schema.is_null(), "{method} {path} is not described to answer {content_type:?}");
     if let Err(wrong) = fits(schema, body) {
         panic!("{method} {path}, {status}: {wrong}, in {body:#}");
     }
 }
 
-/// The schema itself, where it is a reference to one.
+/// The schema itself, or the one that it refers to.
 pub fn resolved(schema: &'static Value) -> &'static Value {
     match schema["$ref"].as_str() {
         Some(reference) => document().pointer(&reference[1..]).expect("the schema is there"),
@@ -83,14 +83,14 @@ pub fn resolved(schema: &'static Value) -> &'static Value {
     }
 }
 
-/// Says nothing about the value.
+/// Keywords that do not restrict the value.
 const REMARKS: [&str; 4] = ["description", "examples", "example", "default"];
 
-/// Whether `value` is as `schema` says; if not, what is wrong.
+/// Checks that `value` fits `schema`; returns what does not.
 fn fits(schema: &'static Value, value: &Value) -> Result<(), String> {
     let schema = resolved(schema);
     let keywords = schema.as_object().ok_or("a schema that is no object")?;
-    // What an object inherits from several schemas is looked at as a whole.
+    // An object that inherits from several schemas is checked as a whole.
     if let Some(parts) = keywords.get("allOf") {
         let whole = joined(parts);
         return fits_object(&whole, value);
@@ -134,7 +134,7 @@ fn fits(schema: &'static Value, value: &Value) -> Result<(), String> {
                 true
             }
             remark if REMARKS.contains(&remark) => true,
-            other => return Err(format!("the keyword {other} is not known here")),
+            other => return Err(format!("the keyword {other} is not supported here")),
         };
         if !right {
             return Err(format!("{value} breaks {keyword}: {rule}"));
@@ -146,7 +146,7 @@ fn fits(schema: &'static Value, value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Objects that are described in parts, as one.
+/// Merges an object that is described in parts.
 fn joined(parts: &'static Value) -> Map<String, Value> {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for part in parts.as_array().unwrap() {
@@ -164,20 +164,20 @@ fn fits_object(keywords: &Map<String, Value>, value: &Value) -> Result<(), Strin
     let properties = keywords["properties"].as_object().unwrap();
     for name in keywords.get("required").and_then(Value::as_array).into_iter().flatten() {
         if !members.contains_key(name.as_str().unwrap()) {
-            return Err(format!("{name} is not there"));
+            return Err(format!("{name} is missing"));
         }
     }
     for (name, value) in members {
         let schema = properties.get(name).ok_or(format!("`{name}` is not described"))?;
-        // As long as the tests run; there are few of them.
+        // Leaked for the length of the tests; there are few of them.
         let schema: &'static Value = Box::leak(Box::new(schema.clone()));
         fits(schema, value).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
     Ok(())
 }
 
-/// Whether `text` follows one of the document's patterns, each of which is told
-/// here by what it means.
+/// Whether `text` matches one of the document's patterns, each of which is written here
+/// by its meaning.
 fn follows(pattern: &str, text: &str) -> bool {
     let all = |is: fn(char) -> bool| text.chars().all(is);
     let base64url = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_');
@@ -203,12 +203,12 @@ fn follows(pattern: &str, text: &str) -> bool {
             (1..=100).contains(&text.chars().count()) && all(|it| !it.is_ascii_control())
         }
         "^.+$" => !text.is_empty(),
-        other => panic!("the pattern {other} is not known here"),
+        other => panic!("the pattern {other} is not supported here"),
     }
 }
 
 #[test]
-fn a_value_that_is_not_as_described_is_found() {
+fn a_value_that_does_not_fit_the_description_is_found() {
     use serde_json::json;
     let schema = &document()["components"]["schemas"]["Provider"];
     let good = json!({

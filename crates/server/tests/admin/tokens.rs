@@ -1,4 +1,4 @@
-//! Tokens as an administrator sees them, and the long-lived one that they make.
+//! Tokens in the administrators' API, and the long-lived token that it issues.
 
 use crate::world::{ADMIN_TOKEN, World};
 use http::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tegata_token::kind::Kind;
 
 #[tokio::test]
-async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {
+async fn a_long_lived_token_is_issued_and_reissued_with_a_delay() {
     let world = World::new().await;
     let shop = world.channel().await;
     let made = world.post(&shop.at("/long-lived-token"), json!({})).await.expect(201);
@@ -18,13 +18,13 @@ async fn a_long_lived_token_is_made_and_made_again_with_a_delay() {
     let delayed = json!({ "delay_seconds": 3_600 });
     let again = world.post(&shop.at("/long-lived-token"), delayed).await.expect(201);
     let until = again["previous_valid_until"].as_str().unwrap();
-    let told = world.post("/explain", json!({ "access_token": first })).await.expect(200);
-    assert_eq!((&told["state"], &told["expires_at"]), (&json!("active"), &json!(until)));
-    assert!(told["why"].as_str().unwrap().contains(until));
+    let explained = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    assert_eq!((&explained["state"], &explained["expires_at"]), (&json!("active"), &json!(until)));
+    assert!(explained["why"].as_str().unwrap().contains(until));
 
     world.authority.advance_clock(3_601).await.unwrap();
-    let told = world.post("/explain", json!({ "access_token": first })).await.expect(200);
-    assert_eq!((&told["state"], &told["cause"]), (&json!("revoked"), &json!("reissued")));
+    let explained = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    assert_eq!((&explained["state"], &explained["cause"]), (&json!("revoked"), &json!("reissued")));
     let too_long = json!({ "delay_seconds": 86_401 });
     let refused = world.post(&shop.at("/long-lived-token"), too_long).await;
     refused.expect_problem(400, "invalid-member");
@@ -50,7 +50,7 @@ async fn an_idempotency_key_gives_the_same_token_again() {
 }
 
 #[tokio::test]
-async fn a_long_lived_token_needs_the_right_channel() {
+async fn a_long_lived_token_needs_a_channel_of_the_right_type() {
     let world = World::new().await;
     let provider = world.provider("Company").await;
     let login = world.channel_of(&provider, "line-login").await;
@@ -122,10 +122,10 @@ async fn every_token_can_be_explained() {
     let world = World::new().await;
     let shop = world.channel().await;
     let explain = async |token: &str| {
-        let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
-        assert_eq!(told["channel_id"], json!(shop.id));
-        let why = told["why"].as_str().unwrap().to_owned();
-        (told["state"].as_str().unwrap().to_owned(), why)
+        let explained = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+        assert_eq!(explained["channel_id"], json!(shop.id));
+        let why = explained["why"].as_str().unwrap().to_owned();
+        (explained["state"].as_str().unwrap().to_owned(), why)
     };
     let stateless = world.stateless(&shop).await;
     let (state, why) = explain(&stateless).await;
@@ -163,7 +163,7 @@ async fn every_token_can_be_explained() {
 }
 
 #[tokio::test]
-async fn what_an_administrator_issues_and_revokes_is_counted() {
+async fn tokens_issued_and_revoked_by_an_administrator_are_counted() {
     let world = World::new().await;
     let shop = world.channel().await;
     world.long_lived(&shop, 0).await;

@@ -1,10 +1,10 @@
-//! What is about to end is listed, by channel, page by page.
+//! Warnings of what expires soon, by channel, page by page.
 
 use crate::world::World;
 use serde_json::json;
 
 #[tokio::test]
-async fn warnings_are_listed_by_channel_with_whom_to_tell() {
+async fn warnings_are_listed_by_channel_with_the_contact() {
     let world = World::new().await;
     let shops = [world.channel().await, world.channel().await, world.channel().await];
     for shop in &shops {

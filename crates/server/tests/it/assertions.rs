@@ -1,10 +1,10 @@
-//! Assertions that are not as they must be, over HTTP.
+//! Invalid assertions, over HTTP.
 
 use crate::world::{World, by_assertion, sign, sign_text};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_of_an_assertion_is_named() {
+async fn every_error_of_an_assertion_is_named() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let now = world.now();
@@ -68,13 +68,13 @@ async fn every_fault_of_an_assertion_is_named() {
         assert!(description.starts_with(words), "{description} instead of {words}");
         assert_eq!(body.as_object().unwrap().len(), 2);
     }
-    // LINE's own words stand alone.
+    // LINE's own words appear without an addition.
     let expired = world.post("/oauth2/v2.1/token", &by_assertion(&claims("exp", json!(now)))).await;
     expired.is(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_need_not_be_refused_is_not() {
+async fn what_need_not_be_rejected_is_accepted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let now = world.now();
@@ -108,15 +108,15 @@ async fn a_key_that_the_channel_does_not_have_is_404() {
         header["kid"] = json!(kid);
         sign(&header, &shop.claims(world.now()))
     };
-    let mut nobody = shop.claims(world.now());
-    nobody["iss"] = json!("0000000000");
-    nobody["sub"] = json!("0000000000");
+    let mut elsewhere = shop.claims(world.now());
+    elsewhere["iss"] = json!("0000000000");
+    elsewhere["sub"] = json!("0000000000");
     for assertion in [
         with_kid("536e453c-aa93-4449-8e90-add2608783c6".into()),
         with_kid(shop.kid.to_string().to_uppercase()),
         with_kid("x".into()),
         with_kid(other.kid.to_string()),
-        shop.sign(&nobody),
+        shop.sign(&elsewhere),
     ] {
         let fields = by_assertion(&assertion);
         world.post("/oauth2/v2.1/token", &fields).await.is(404, unknown);
@@ -128,7 +128,7 @@ async fn a_key_that_the_channel_does_not_have_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_can_insist_on_this_servers_own_address() {
+async fn a_channel_can_require_this_servers_own_address_as_audience() {
     let world = World::with(|settings| {
         settings.public_url = Some("https://tokens.example/".into());
     })

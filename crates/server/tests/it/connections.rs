@@ -1,4 +1,4 @@
-//! What holds for every request, and what the HTTP layer keeps out.
+//! What holds for every request, and the limits of the HTTP server.
 
 use crate::world::{World, form_of};
 use reqwest::Method;
@@ -14,16 +14,16 @@ async fn connect(world: &World) -> TcpStream {
     TcpStream::connect(world.running().address).await.unwrap()
 }
 
-/// All that comes until the server hangs up.
+/// Reads until the server closes the connection.
 async fn read_to_end(mut stream: TcpStream) -> String {
     let mut all = Vec::new();
-    // A reset is a way of hanging up, too.
+    // A reset closes the connection, too.
     let _ = timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await.unwrap();
     String::from_utf8_lossy(&all).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_has_a_request_id_of_its_own_and_is_not_kept() {
+async fn every_response_has_its_own_request_id_and_is_not_cached() {
     let world = World::new().await;
     let mut seen = HashSet::new();
     for path in
@@ -81,7 +81,7 @@ async fn a_body_over_64_kib_is_413_with_json_and_one_of_64_kib_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_in_chunks_is_counted_as_it_comes() {
+async fn a_chunked_body_is_counted_as_it_arrives() {
     let world = World::new().await;
     let mut stream = connect(&world).await;
     let head = "POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -97,9 +97,9 @@ async fn a_body_in_chunks_is_counted_as_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_parsed_up_to_64_kib_and_the_server_lives_on() {
+async fn headers_are_parsed_up_to_64_kib_and_the_server_continues() {
     let world = World::new().await;
-    // A token of 60,000 characters is the face's to refuse, in JSON.
+    // A token of 60,000 characters is rejected by the handler, in JSON.
     let long = world.verify_jws(&"x".repeat(60_000)).await;
     long.is(400, r#"{"error":"invalid_request","error_description":"The access token not JWS"}"#);
     assert_eq!(world.gateway(&"x".repeat(60_000), "").await.status, 400);
@@ -112,7 +112,7 @@ async fn headers_are_parsed_up_to_64_kib_and_the_server_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_on_the_wire_ends_its_connection_and_nothing_else() {
+async fn invalid_bytes_close_their_connection_and_no_other() {
     let world = World::new().await;
     for junk in [
         &b"\x16\x03\x01\x02\x00"[..],
@@ -128,7 +128,7 @@ async fn junk_on_the_wire_ends_its_connection_and_nothing_else() {
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
-// Waits out real time limits: all kinds of slowness at once.
+// Waits for real time limits: all kinds of slowness at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
     let world = World::new().await;
@@ -148,8 +148,8 @@ async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
         });
     }
     assert_eq!(world.get("/livez").await.status, 200);
-    while let Some(revoked) = cut_off.join_next().await {
-        let (beginning, answer) = revoked.unwrap();
+    while let Some(done) = cut_off.join_next().await {
+        let (beginning, answer) = done.unwrap();
         let answer = answer.unwrap_or_else(|_| panic!("{beginning:?} was not cut off"));
         if beginning.starts_with("POST") {
             assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
@@ -174,7 +174,7 @@ async fn head_and_body_together_have_ten_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_rested_is_served_again_and_one_that_rests_too_long_ends() {
+async fn an_idle_connection_is_served_again_and_closed_after_the_idle_timeout() {
     let world = World::with(|settings| settings.idle_timeout = Duration::from_secs(6)).await;
     let mut stream = connect(&world).await;
     let ask = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -183,10 +183,10 @@ async fn a_connection_that_rested_is_served_again_and_one_that_rests_too_long_en
         stream.write_all(ask).await.unwrap();
         let length = stream.read(&mut answer).await.unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
-        // Longer than it takes to be put to rest.
+        // Longer than the time after which a connection counts as idle.
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
-    // The next one comes in two parts, the first of them with the one before.
+    // The next request comes in two parts, the first of them with the one before.
     stream.write_all(&[&ask[..], &ask[..20]].concat()).await.unwrap();
     let length = stream.read(&mut answer).await.unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
@@ -194,12 +194,12 @@ async fn a_connection_that_rested_is_served_again_and_one_that_rests_too_long_en
     stream.write_all(&ask[20..]).await.unwrap();
     let length = stream.read(&mut answer).await.unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
-    let revoked = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
-    assert_eq!(revoked.expect("it ends").unwrap(), 0);
+    let closed = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+    assert_eq!(closed.expect("it is closed").unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
+async fn a_client_that_does_not_read_its_responses_is_cut_off() {
     let world = World::new().await;
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -212,7 +212,7 @@ async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_2_is_spoken_to_those_who_begin_with_it() {
+async fn a_client_that_begins_with_http_2_gets_http_2() {
     let world = World::new().await;
     let url = world.url("/livez").parse().unwrap();
     let http = client_for(&url).http2_prior_knowledge().build().unwrap();
@@ -224,7 +224,7 @@ async fn http_2_is_spoken_to_those_who_begin_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_lets_idle_connections_go_at_once() {
+async fn stopping_closes_idle_connections_at_once() {
     let mut world = World::new().await;
     world.get("/livez").await;
     let idle = connect(&world).await;
@@ -233,7 +233,7 @@ async fn stopping_lets_idle_connections_go_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
+async fn a_stopping_server_completes_its_requests() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let body = form_of(&shop.by_secret());
@@ -243,13 +243,13 @@ async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // That the server asks for the body shows that the request is under way.
+    // The server asks for the body: the request has begun.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.unwrap();
     assert!(go_on.starts_with(b"HTTP/1.1 100"));
     let address = world.running().address;
     let finish = async {
-        // Nobody new is let in any more; only then the body goes on its way.
+        // The body is sent only once new connections are refused.
         while TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -264,7 +264,7 @@ async fn what_is_under_way_when_the_server_stops_is_seen_to_its_end() {
 const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_its_connections_a_server_lets_others_wait_until_a_request_ends() {
+async fn at_the_connection_limit_a_connection_waits_until_a_request_completes() {
     let world = World::with(|settings| settings.max_connections = 1).await;
     let mut first = connect(&world).await;
     let head = b"POST /v2/oauth/verify HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na";
@@ -273,22 +273,21 @@ async fn beyond_its_connections_a_server_lets_others_wait_until_a_request_ends()
     second.write_all(ASK).await.unwrap();
     let mut byte = [0];
     let waits = timeout(Duration::from_millis(200), second.read(&mut byte)).await;
-    assert!(waits.is_err(), "it was served beside the first");
+    assert!(waits.is_err(), "it was served at the same time as the first");
     drop(first);
     assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_places_are_scarce_the_one_that_was_silent_longest_makes_room() {
+async fn at_the_connection_limit_the_longest_idle_connection_is_closed() {
     let world = World::with(|settings| settings.max_connections = 2).await;
     let oldest = connect(&world).await;
-    // Who was silent longest must be told apart from who was silent a little less,
-    // whatever else the machine does.
+    // Long enough that the two idle times differ on a busy machine.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut older = connect(&world).await;
-    let mut newcomer = connect(&world).await;
-    newcomer.write_all(ASK).await.unwrap();
-    let answer = timeout(Duration::from_secs(5), read_to_end(newcomer)).await.unwrap();
+    let mut third = connect(&world).await;
+    third.write_all(ASK).await.unwrap();
+    let answer = timeout(Duration::from_secs(5), read_to_end(third)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(timeout(Duration::from_secs(1), read_to_end(oldest)).await.unwrap(), "");
     older.write_all(ASK).await.unwrap();

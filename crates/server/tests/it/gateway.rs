@@ -8,7 +8,7 @@ const BAD: &str = r#"{"message":"Authentication failed. Confirm that the access 
 const HOW: &str = r#"{"message":"Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_of_any_kind_is_told_of_in_headers() {
+async fn an_active_token_of_any_kind_is_described_in_headers() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let v21 = world.v21(&shop, &[]).await;
@@ -17,14 +17,14 @@ async fn a_good_token_of_any_kind_is_told_of_in_headers() {
     for (issued, kind, group) in
         [(&v21, "v2.1", ""), (&stateless, "stateless", "team"), (&short, "short-lived", "")]
     {
-        let told = world.gateway(&issued.token(), "").await;
-        told.is(200, "");
-        assert_eq!(told.header("x-tegata-channel"), shop.id.to_string());
-        assert_eq!(told.header("x-tegata-kind"), kind);
-        // Present without a group, too: a proxy overwrites with it what a client wrote.
-        assert_eq!(told.headers.get("x-tegata-group").unwrap(), group);
-        assert_eq!(told.header("x-tegata-token-id").len(), 22);
-        let left: i64 = told.header("x-tegata-expires-in").parse().unwrap();
+        let answer = world.gateway(&issued.token(), "").await;
+        answer.is(200, "");
+        assert_eq!(answer.header("x-tegata-channel"), shop.id.to_string());
+        assert_eq!(answer.header("x-tegata-kind"), kind);
+        // Present without a group, too: a proxy overwrites with it what a client sent.
+        assert_eq!(answer.headers.get("x-tegata-group").unwrap(), group);
+        assert_eq!(answer.header("x-tegata-token-id").len(), 22);
+        let left: i64 = answer.header("x-tegata-expires-in").parse().unwrap();
         let life = issued.json()["expires_in"].as_i64().unwrap();
         assert!((life - 5..=life).contains(&left));
     }
@@ -33,21 +33,25 @@ async fn a_good_token_of_any_kind_is_told_of_in_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_method_is_that_of_the_request_which_a_proxy_asks_about() {
+async fn the_method_is_that_of_the_request_that_the_proxy_forwards() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let bearer = format!("Bearer {}", world.short_lived(&shop, &[]).await.token());
     let headers = [("authorization", bearer.as_str())];
     for method in [Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let told = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
-        assert_eq!((told.status, told.header("x-tegata-kind")), (200, "short-lived"), "{method}");
-        let told = world.send(method.clone(), "/gateway/verify", &[], String::new()).await;
-        assert_eq!(told.status, 401, "{method}");
+        let answer = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
+        assert_eq!(
+            (answer.status, answer.header("x-tegata-kind")),
+            (200, "short-lived"),
+            "{method}"
+        );
+        let answer = world.send(method.clone(), "/gateway/verify", &[], String::new()).await;
+        assert_eq!(answer.status, 401, "{method}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_else_is_401_with_a_challenge() {
+async fn every_other_request_is_401_with_a_challenge() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.short_lived(&shop, &[]).await.token();
@@ -83,7 +87,7 @@ async fn everything_else_is_401_with_a_challenge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_narrows_what_is_let_through_and_must_be_understood() {
+async fn a_query_narrows_what_is_let_through_and_must_be_valid() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let id = shop.id;
@@ -114,6 +118,6 @@ async fn a_query_narrows_what_is_let_through_and_must_be_understood() {
     {
         assert_eq!(world.gateway(&token, query).await.status, 400, "{query}");
     }
-    // Who may pass is asked last: a bad token is never told of the door.
+    // The query applies last: an invalid token is 401, whatever the query is.
     assert_eq!(world.gateway("junk", "?kind=v2.1").await.status, 401);
 }

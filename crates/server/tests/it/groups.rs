@@ -1,4 +1,5 @@
-//! Groups: tokens of their own, two at most, and nobody's issue ends another's.
+//! Groups: tokens of their own, at most two of a kind, and no issue evicts another
+//! group's.
 
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
@@ -20,7 +21,7 @@ async fn of_group(world: &World, shop: &Channel, group: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_groups_third_token_ends_its_first_and_no_other_groups() {
+async fn a_groups_third_token_evicts_its_first_and_no_other_groups() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let plain = world.short_lived(&shop, &[]).await.token();
@@ -34,7 +35,7 @@ async fn a_groups_third_token_ends_its_first_and_no_other_groups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_full_channel_a_group_without_tokens_is_refused_and_nothing_ends() {
+async fn in_a_full_channel_a_group_without_tokens_is_denied_and_nothing_is_evicted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
@@ -53,15 +54,15 @@ async fn in_a_full_channel_a_group_without_tokens_is_refused_and_nothing_ends() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_asked_for_with_a_groups_key_are_that_groups() {
+async fn tokens_issued_with_a_groups_key_are_that_groups() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let assertion = world.assertion_of_group(&shop, "team").await;
     let fields = by_assertion(&assertion);
     for path in ["/oauth2/v2.1/token", "/oauth2/v3/token"] {
         let token = world.post(path, &fields).await.token();
-        let told = world.gateway(&token, "").await;
-        assert_eq!(told.header("x-tegata-group"), "team");
+        let verified = world.gateway(&token, "").await;
+        assert_eq!(verified.header("x-tegata-group"), "team");
         let same = [&fields[..], &[("group", "team")]].concat();
         world.post(path, &same).await.token();
         let other = [&fields[..], &[("group", "other")]].concat();
@@ -71,7 +72,7 @@ async fn tokens_asked_for_with_a_groups_key_are_that_groups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_has_a_hundred_groups_at_most_and_a_deleted_one_frees_its_place() {
+async fn a_channel_has_at_most_a_hundred_groups_and_deleting_one_makes_room() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let v21 = async |group: &str| world.v21(&shop, &[("group", group)]).await;
@@ -88,7 +89,7 @@ async fn a_channel_has_a_hundred_groups_at_most_and_a_deleted_one_frees_its_plac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ending_a_group_ends_all_its_kinds_and_nothing_else() {
+async fn revoking_a_group_revokes_all_its_kinds_and_nothing_else() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mine = [("group", "a")];
@@ -110,7 +111,7 @@ async fn ending_a_group_ends_all_its_kinds_and_nothing_else() {
     for other in &others {
         assert_eq!(world.verify_jws(other).await.status, 200);
     }
-    // The group lives on, and what it is issued now is good.
+    // The group can still be used, and new tokens of it are active.
     let again = world.stateless(&shop, &mine).await.token();
     assert_eq!(world.verify_jws(&again).await.status, 200);
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 as those write it who mean harm: frames by hand, over a socket. Each
-//! abuse ends its own connection, or is bounded, and others are served meanwhile.
+//! HTTP/2 from attackers: handwritten frames over a socket. Each abuse closes its own
+//! connection, or is bounded, and other clients are served meanwhile.
 
 use crate::world::World;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A header block that asks for `path`.
+/// A header block that requests `path`.
 fn ask(method: u8, path: &str) -> Vec<u8> {
     let mut block = vec![method, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
     block.extend(path.as_bytes());
@@ -48,12 +48,12 @@ async fn begin(world: &World, settings: &[u8]) -> TcpStream {
     stream
 }
 
-/// Sends `bytes` while reading; what kinds of frames came, until the server hung
-/// up or said goodbye. Panics if it does not within `patience`.
+/// Sends `bytes` while reading; returns the kinds of frames received until the server
+/// closed the connection or sent GOAWAY. Panics if it does not within `patience`.
 async fn until_the_end(stream: TcpStream, bytes: Vec<u8>, patience: u64) -> Vec<u8> {
     let (mut from, mut to) = stream.into_split();
     let write = tokio::spawn(async move {
-        // The server may hang up in the middle.
+        // The server may close the connection midway.
         let _ = to.write_all(&bytes).await;
         to
     });
@@ -69,8 +69,8 @@ async fn until_the_end(stream: TcpStream, bytes: Vec<u8>, patience: u64) -> Vec<
             }
         }
     };
-    let revoked = timeout(Duration::from_secs(patience), read).await;
-    assert!(revoked.is_ok(), "the server goes on; it sent {} bytes", all.len());
+    let closed = timeout(Duration::from_secs(patience), read).await;
+    assert!(closed.is_ok(), "the server continues; it sent {} bytes", all.len());
     drop(write.await.unwrap());
     kinds_in(&all)
 }
@@ -86,7 +86,7 @@ fn kinds_in(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_written_by_hand_is_answered() {
+async fn a_handwritten_request_is_answered() {
     let world = World::new().await;
     let mut stream = begin(&world, &[]).await;
     let flags = END_HEADERS | END_STREAM;
@@ -102,7 +102,7 @@ async fn a_request_written_by_hand_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn floods_of_frames_that_ask_for_nothing_cost_the_connection() {
+async fn floods_of_frames_without_a_request_close_the_connection() {
     let world = World::new().await;
     let floods = [
         ("PING", frame(PING, 0, 0, &[0; 8])),
@@ -120,7 +120,7 @@ async fn floods_of_frames_that_ask_for_nothing_cost_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_are_reset_as_fast_as_they_are_opened_cost_the_connection() {
+async fn streams_that_are_reset_as_fast_as_they_are_opened_close_the_connection() {
     let world = World::new().await;
     let stream = begin(&world, &[]).await;
     let mut bytes = Vec::new();
@@ -134,7 +134,7 @@ async fn streams_that_are_reset_as_fast_as_they_are_opened_cost_the_connection()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_of_headers_without_end_costs_the_connection() {
+async fn an_endless_header_block_closes_the_connection() {
     let world = World::new().await;
     let stream = begin(&world, &[]).await;
     let mut bytes = frame(HEADERS, 0, 1, &ask(GET, "/livez"));
@@ -149,11 +149,11 @@ async fn a_block_of_headers_without_end_costs_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_unfold_beyond_all_measure_are_refused() {
+async fn headers_that_decompress_beyond_the_limit_are_rejected() {
     let world = World::new().await;
     let mut stream = begin(&world, &[]).await;
     let mut block = ask(GET, "/livez");
-    // One entry of 3,000 bytes goes into the table, and is named 5,000 times.
+    // One entry of 3,000 bytes is added to the table and referenced 5,000 times.
     block.extend([0x40, 1, b'a', 0x7F]);
     let mut left = 3_000 - 127;
     while left >= 128 {
@@ -178,13 +178,13 @@ async fn headers_that_unfold_beyond_all_measure_are_refused() {
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
-// Waits out real time limits: all at once.
+// Waits for real time limits: all at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_begun_and_never_ended_does_not_hold_a_place() {
+async fn what_is_begun_and_never_completed_does_not_hold_a_connection() {
     let world = World::with(|settings| settings.idle_timeout = Duration::from_secs(3)).await;
     let whole = END_HEADERS | END_STREAM;
     let get = frame(HEADERS, whole, 1, &ask(GET, "/livez"));
-    // A block of headers, a frame, and many bodies that do not come to an end.
+    // A header block, a frame, and many bodies that are never completed.
     let block = frame(HEADERS, END_STREAM, 1, &ask(GET, "/livez"));
     let half = frame(PING, 0, 0, &[0; 8])[..12].to_vec();
     let bodies: Vec<u8> = (0..128)
@@ -196,7 +196,7 @@ async fn what_is_begun_and_never_ended_does_not_hold_a_place() {
     let block = until_the_end(begin(&world, &[]).await, block, 15);
     let half = until_the_end(begin(&world, &[]).await, [get.clone(), half].concat(), 15);
     let bodies = until_the_end(begin(&world, &[]).await, bodies, 20);
-    // No window: the answers cannot leave.
+    // No window: the responses cannot be sent.
     let no_window = [0, 4, 0, 0, 0, 0];
     let stalled: Vec<u8> = (0..20)
         .flat_map(|number| frame(HEADERS, whole, 1 + 2 * number, &ask(GET, "/livez")))
@@ -214,7 +214,7 @@ async fn what_is_begun_and_never_ended_does_not_hold_a_place() {
                 }
             }
         };
-        timeout(Duration::from_secs(15), alive).await.expect("whoever only pings goes");
+        timeout(Duration::from_secs(15), alive).await.expect("a client that only pings is cut off");
     };
     tokio::join!(silent, block, half, bodies, stalled, pinging);
     assert_eq!(world.get("/livez").await.status, 200);

@@ -1,4 +1,4 @@
-//! How fast one may ask, and where a request is taken to come from.
+//! Rate and surge limits, and the source that a request is counted under.
 
 use crate::world::{Answer, Channel, World};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -10,7 +10,7 @@ fn behind_a_proxy(settings: &mut Settings) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_guesses_count_by_whom_it_names() {
+async fn behind_a_trusted_proxy_guesses_count_by_the_source_that_it_names() {
     let world = World::with(behind_a_proxy).await;
     let shop = world.channel("shop").await;
     let id = shop.id.to_string();
@@ -24,7 +24,7 @@ async fn behind_a_trusted_proxy_guesses_count_by_whom_it_names() {
         world.post_with("/v2/oauth/accessToken", &headers, &fields).await.status
     };
     for number in 0..10 {
-        // What the guesser wrote itself stands in front, and does not help.
+        // What the client itself sent precedes the proxy's entry, and has no effect.
         assert_eq!(guess(&format!("198.51.100.{number}, 192.0.2.1")).await, 400);
     }
     assert_eq!(guess("192.0.2.1").await, 429);
@@ -34,7 +34,7 @@ async fn behind_a_trusted_proxy_guesses_count_by_whom_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_names_whom_a_trusted_proxy_names_and_nobody_else_is_believed() {
+async fn the_audit_names_the_source_that_a_trusted_proxy_names_and_trusts_no_other() {
     for (trusted, expected) in [(true, "192.0.2.1"), (false, "127.0.0.1")] {
         let world = World::with(|it| {
             if trusted {
@@ -60,7 +60,7 @@ fn surge_of(issues: u32) -> impl Fn(&mut Settings) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_rests_for_its_group_and_kind_alone_and_is_seen_everywhere() {
+async fn a_cooldown_applies_to_its_group_and_kind_alone_and_is_reported_everywhere() {
     let world = World::with(surge_of(4)).await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let issue = async |group: &str| world.short_lived(&shop, &[("group", group)]).await;
@@ -80,24 +80,24 @@ async fn a_storm_rests_for_its_group_and_kind_alone_and_is_seen_everywhere() {
     assert!((597..=600).contains(&cooldowns[0].1.since(world.authority().now())));
     let metrics = world.get("/metrics").await.text;
     for line in [
-        "tegata_throttled_total{limit=\"storm\"} 1",
+        "tegata_throttled_total{limit=\"surge\"} 1",
         "tegata_cooldowns_total 1",
         "tegata_cooldowns_active 1",
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     assert_eq!(issue("loop").await.status, 429);
-    let told = told(&world, &shop, "issuing.rest").await;
-    assert_eq!(told.len(), 1, "once for each rest");
-    assert_eq!(told[0].detail["kind"], "short-lived");
-    assert_eq!(told[0].detail["group"], "loop");
-    // The clock that tests move does not move the limits.
+    let events = audited(&world, &shop, "issuing.rest").await;
+    assert_eq!(events.len(), 1, "once for each cooldown");
+    assert_eq!(events[0].detail["kind"], "short-lived");
+    assert_eq!(events[0].detail["group"], "loop");
+    // The clock that tests advance does not apply to the limits.
     world.advance(601).await;
     assert_eq!(issue("loop").await.status, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard() {
+async fn a_retry_under_its_key_does_not_count_for_the_surge_limit() {
     let world = World::with(surge_of(2)).await;
     let shop = world.channel("shop").await;
     let ask = async |key: &str| {
@@ -112,12 +112,12 @@ async fn what_is_issued_again_under_its_key_does_not_count_for_the_storm_guard()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
+async fn a_client_that_disconnects_before_its_response_counts_for_the_surge_limit() {
     let world = World::with(surge_of(3)).await;
     let shop = world.channel("shop").await;
     let disk = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     for _ in 0..3 {
-        // The issue waits for the disk when its client goes.
+        // The issue waits for the disk when its client disconnects.
         disk.execute_batch("BEGIN IMMEDIATE").unwrap();
         let asked = world.short_lived(&shop, &[]);
         let hung_up = tokio::time::timeout(Duration::from_millis(200), asked).await;
@@ -127,12 +127,12 @@ async fn a_client_that_hangs_up_before_its_answer_counts_for_the_storm_guard() {
     }
     let page = Page { before: None, most: 10 };
     let issued = world.admin().tokens(shop.id, TokenFilter::default(), page).await.unwrap().len();
-    assert_eq!(issued, 3, "they were issued all the same");
+    assert_eq!(issued, 3, "they were issued anyway");
     world.short_lived(&shop, &[]).await.is(429, TOO_FAST);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_racing_clients_passes_no_more_than_the_guard_allows() {
+async fn concurrent_clients_get_no_more_than_the_surge_limit_allows() {
     let world = Arc::new(World::with(surge_of(20)).await);
     let shop = Arc::new(world.channel("shop").await);
     let race = (0..60).map(|_| {
@@ -147,7 +147,7 @@ async fn a_storm_of_racing_clients_passes_no_more_than_the_guard_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
+async fn a_channels_own_limits_apply_to_it_alone_and_survive_a_restart() {
     let mut world = World::new().await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let limits = LimitsPatch { surge_limit: Some(Some(1)), ..LimitsPatch::default() };
@@ -157,7 +157,7 @@ async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
         world.short_lived(&shop, &[]).await.is(429, TOO_FAST);
         world.short_lived(&other, &[]).await.token();
         world.short_lived(&other, &[]).await.token();
-        // What was counted begins anew with the process.
+        // The counts are in the memory of the process.
         world.restart().await;
     }
     let limits = LimitsPatch { surge_limit: Some(None), ..LimitsPatch::default() };
@@ -168,7 +168,7 @@ async fn a_channels_own_limits_hold_for_it_alone_and_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_operation_has_a_rate_of_its_own_and_checks_have_one_only_if_it_is_set() {
+async fn each_operation_has_its_own_rate_and_verification_has_one_only_if_it_is_set() {
     let one = NonZeroU32::new(1).unwrap();
     let world = World::with(|it| (it.rates.other, it.rates.check) = (one, Some(one))).await;
     let free = World::with(|it| it.rates.other = one).await;
@@ -187,7 +187,7 @@ async fn each_operation_has_a_rate_of_its_own_and_checks_have_one_only_if_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channels_own_check_rate_holds_for_it_alone_and_survives_a_restart() {
+async fn a_channels_own_verification_rate_applies_to_it_alone_and_survives_a_restart() {
     let mut world = World::new().await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let mut tokens = Vec::new();
@@ -207,7 +207,7 @@ async fn a_channels_own_check_rate_holds_for_it_alone_and_survives_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_to_end_a_dead_token_uses_up_nobodys_revocations() {
+async fn revoking_a_revoked_token_does_not_count_for_the_rate_limit() {
     let world = World::with(|it| it.rates.other = NonZeroU32::new(1).unwrap()).await;
     let shop = world.channel("shop").await;
     let first = world.short_lived(&shop, &[]).await.token();
@@ -221,7 +221,7 @@ async fn asking_to_end_a_dead_token_uses_up_nobodys_revocations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttled_guesses_are_told_to_the_audit_once_and_never_for_made_up_channels() {
+async fn throttled_guesses_are_audited_once_and_never_for_channels_that_do_not_exist() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     for id in [shop.id.to_string(), "9999999999".to_owned()] {
@@ -235,16 +235,16 @@ async fn throttled_guesses_are_told_to_the_audit_once_and_never_for_made_up_chan
             assert_eq!(answer.status, if number < 10 { 400 } else { 429 }, "{id}");
         }
     }
-    let told = told(&world, &shop, "secret.throttle").await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].source.as_deref(), Some("127.0.0.1"));
+    let events = audited(&world, &shop, "secret.throttle").await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].source.as_deref(), Some("127.0.0.1"));
     let page = Page { before: None, most: 100 };
     let all = world.admin().audit(None, page).await.unwrap();
     assert_eq!(all.iter().filter(|row| row.act == "secret.throttle").count(), 1);
     assert!(world.get("/metrics").await.text.contains("tegata_throttled_total{limit=\"guess\"} 8"));
 }
 
-/// Asks again and again; of one a second, the third or so is too fast.
+/// Sends requests until one is throttled; at one a second, about the third is.
 async fn is_limited(ask: impl AsyncFn() -> Answer) -> bool {
     for _ in 0..10 {
         let answer = ask().await;
@@ -258,8 +258,8 @@ async fn is_limited(ask: impl AsyncFn() -> Answer) -> bool {
     false
 }
 
-/// What the audit was told of a channel; it is told behind the answer.
-async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
+/// The audit events of a channel with that act, which are written after the response.
+async fn audited(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
     for _ in 0..100 {
         let page = Page { before: None, most: 100 };
         let mut rows = world.admin().audit(Some(shop.id), page).await.unwrap();
@@ -269,18 +269,18 @@ async fn told(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("the audit was told nothing of {act}");
+    panic!("no {act} was audited");
 }
 
 async fn acts(world: &World) -> Vec<(String, Option<String>)> {
     let page = Page { before: None, most: 1_000 };
     let rows = world.admin().audit(None, page).await.unwrap();
-    let told = rows.into_iter().filter(|row| row.act.starts_with("admin."));
-    told.map(|row| (row.act, row.source)).collect()
+    let events = rows.into_iter().filter(|row| row.act.starts_with("admin."));
+    events.map(|row| (row.act, row.source)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_tries_out_administrators_tokens_is_told_to_the_audit_and_locks_nobody_out() {
+async fn guesses_of_administrators_tokens_are_audited_and_lock_no_administrator_out() {
     let world = World::with(behind_a_proxy).await;
     let file = world.running().admin_token_file.clone().unwrap();
     let token = format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim());
@@ -297,7 +297,7 @@ async fn who_tries_out_administrators_tokens_is_told_to_the_audit_and_locks_nobo
     }
     assert_eq!(ask(&token, "192.0.2.1").await, 200);
     let expected = ("admin.guess".to_owned(), Some("192.0.2.1".to_owned()));
-    // It is told without anybody waiting for it.
+    // The event is written after the response.
     for _ in 0..100 {
         if !acts(&world).await.is_empty() {
             break;

@@ -1,4 +1,4 @@
-//! The two checks and the list of key ids.
+//! The two operations that verify a token, and the list of key ids.
 
 use crate::world::{Answer, World, by_assertion};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -21,10 +21,10 @@ const MISSING: &str =
     r#"{"error":"invalid_request","error_description":"some parameters missed or invalid"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_is_told_of_in_lines_order() {
+async fn an_active_token_is_described_in_lines_order() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let told = |answer: Answer, life: i64, scope: &str| {
+    let describes = |answer: Answer, life: i64, scope: &str| {
         let left = answer.json()["expires_in"].as_i64().unwrap();
         assert!((life - 5..=life).contains(&left), "{left}");
         let id = shop.id;
@@ -37,19 +37,19 @@ async fn a_good_token_is_told_of_in_lines_order() {
     let v21 = world.v21(&shop, &[]).await.token();
     let stateless = world.stateless(&shop, &[]).await.token();
     let short = world.short_lived(&shop, &[]).await.token();
-    told(world.verify_jws(&v21).await, 2_592_000, jws);
-    told(world.verify_jws(&stateless).await, 900, jws);
-    told(world.verify_opaque(&short).await, 2_592_000, "P CM");
+    describes(world.verify_jws(&v21).await, 2_592_000, jws);
+    describes(world.verify_jws(&stateless).await, 900, jws);
+    describes(world.verify_opaque(&short).await, 2_592_000, "P CM");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_lived_token_has_a_century_which_no_i32_holds() {
+async fn a_long_lived_token_expires_in_a_century_which_no_i32_holds() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = long_lived(&world, &shop, 0).await;
     let left = world.verify_opaque(&token).await.json()["expires_in"].as_i64().unwrap();
     assert!((3_155_759_990..=3_155_760_000).contains(&left), "{left}");
-    // Reissued with a delay, the first one says when it will end.
+    // Reissued with a delay, the first one expires with the delay.
     let second = long_lived(&world, &shop, 3_600).await;
     let left = world.verify_opaque(&token).await.json()["expires_in"].as_i64().unwrap();
     assert!((3_590..=3_600).contains(&left), "{left}");
@@ -68,7 +68,7 @@ async fn long_lived(world: &World, shop: &crate::world::Channel, delay: i64) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_form_is_a_wrong_format() {
+async fn the_other_operations_form_is_a_wrong_format() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let short = world.short_lived(&shop, &[]).await.token();
@@ -81,7 +81,7 @@ async fn the_other_form_is_a_wrong_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_token_is_told_so() {
+async fn what_is_not_a_token_is_rejected() {
     let world = World::new().await;
     for junk in ["junk", "tgs_", "tgs_AAAA", "a.b", "a.b.c.d", &"x".repeat(9_000), "ü"] {
         world.verify_jws(junk).await.is(400, NOT_JWS);
@@ -107,8 +107,8 @@ async fn any_change_of_a_token_makes_it_invalid() {
     for (token, is_jws) in [(&jws, true), (&short, false)] {
         for at in 0..token.len() {
             let mut changed = token.clone().into_bytes();
-            // The neighbour in the alphabet differs in the last bit, which in the
-            // last character of a part is an unused one.
+            // The next character of the alphabet differs in the last bit, which is unused in the
+            // last character of a part.
             changed[at] = match changed[at] {
                 b'.' => b'A',
                 b'A'..=b'Y' | b'a'..=b'y' | b'0'..=b'8' => changed[at] + 1,
@@ -132,7 +132,7 @@ async fn any_change_of_a_token_makes_it_invalid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_is_expired_from_its_last_second_on_ended_or_not() {
+async fn a_token_is_expired_from_the_second_of_its_expiry_revoked_or_not() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let stateless = world.stateless(&shop, &[]).await.token();
@@ -150,7 +150,7 @@ async fn an_expired_token_is_expired_from_its_last_second_on_ended_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_of_a_suspended_channel_read_as_ended() {
+async fn tokens_of_a_suspended_channel_are_answered_as_revoked() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let jws = world.v21(&shop, &[]).await.token();
@@ -185,7 +185,7 @@ async fn a_get_with_any_content_type_is_read_by_its_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_names_a_key_of_nobody_is_invalid() {
+async fn a_token_that_names_an_unknown_key_is_invalid() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let short = world.short_lived(&shop, &[]).await.token();
@@ -198,7 +198,7 @@ async fn a_token_that_names_a_key_of_nobody_is_invalid() {
 // ---- key ids
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_ids_are_those_of_the_live_v21_tokens_oldest_first() {
+async fn the_key_ids_are_those_of_the_active_v21_tokens_oldest_first() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let assertion = shop.assertion(world.now());

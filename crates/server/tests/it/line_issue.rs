@@ -25,7 +25,7 @@ async fn each_kind_is_issued_in_lines_words_and_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stateless_token_is_had_by_assertion_too() {
+async fn a_stateless_token_is_issued_for_an_assertion_too() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     // Without token_exp, which only v2.1 reads.
@@ -39,7 +39,7 @@ async fn a_stateless_token_is_had_by_assertion_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_assertion_gives_any_number_of_tokens_and_expires_in_is_what_was_asked() {
+async fn one_assertion_yields_any_number_of_tokens_and_expires_in_is_as_requested() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mut claims = shop.claims(world.now());
@@ -54,7 +54,7 @@ async fn the_same_assertion_gives_any_number_of_tokens_and_expires_in_is_what_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_that_takes_assertions_once_refuses_the_second_time() {
+async fn a_channel_with_single_use_assertions_denies_the_second_use() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let once =
@@ -157,7 +157,7 @@ async fn an_authorization_header_and_unknown_fields_are_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_31st_v21_token_is_refused_and_the_30_stay() {
+async fn the_31st_v21_token_is_denied_and_the_30_stay_active() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
@@ -174,13 +174,13 @@ async fn the_31st_v21_token_is_refused_and_the_30_stay() {
     assert_eq!(world.revoke_jws(&shop, &tokens[3]).await.status, 200);
     world.v21(&shop, &[]).await.token();
     assert_eq!(world.v21(&shop, &[]).await.status, 400);
-    // Other kinds are counted apart, and so are other channels.
+    // Other kinds are counted separately, and so are other channels.
     world.short_lived(&shop, &[]).await.token();
     world.v21(&world.channel("other").await, &[]).await.token();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_31st_short_lived_token_ends_the_oldest_alone() {
+async fn the_31st_short_lived_token_evicts_the_oldest_alone() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
@@ -226,7 +226,7 @@ async fn a_channel_of_another_type_has_no_v21_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_channel_is_told_what_a_wrong_credential_is_told() {
+async fn a_suspended_channel_gets_the_answer_to_a_wrong_credential() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let kept = world.short_lived(&shop, &[]).await.token();
@@ -254,7 +254,7 @@ fn shop_like(shop: &Channel) -> Channel {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_secret_is_taken_at_once_and_the_old_one_until_its_time() {
+async fn a_new_secret_is_accepted_at_once_and_the_previous_one_until_its_time() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let new = world.replace_secret(shop.id, 600).await;
@@ -288,7 +288,7 @@ async fn a_retry_under_the_same_key_gets_the_same_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_under_one_key_yield_one_token() {
+async fn concurrent_requests_under_one_key_yield_one_token() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let key = [("idempotency-key", "k")];
@@ -300,7 +300,7 @@ async fn many_at_once_under_one_key_yield_one_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_whose_token_has_ended_is_409_and_other_parameters_are_422() {
+async fn a_key_whose_token_is_revoked_or_expired_is_409_and_other_parameters_are_422() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let key = [("idempotency-key", "k")];
@@ -365,7 +365,7 @@ async fn the_eleventh_wrong_secret_is_429_and_the_right_one_never() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_take_nothing() {
+async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_do_not_count() {
     let rate = |rate| std::num::NonZeroU32::new(rate).unwrap();
     let slow = tegata_server::Rates { short_lived: rate(2), other: rate(1), ..Default::default() };
     let world = World::with(|settings| settings.rates = slow).await;
@@ -376,7 +376,7 @@ async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_take_nothing() {
     }
     world.short_lived(&shop, &[]).await.token();
     world.short_lived(&shop, &[]).await.token();
-    // Refilling takes half a second each; asking a few times outruns it.
+    // A refill takes half a second; a few requests are faster.
     let mut last = world.short_lived(&shop, &[]).await;
     for _ in 0..20 {
         if last.status == 429 {

@@ -1,9 +1,9 @@
-//! The two operations that end a token.
+//! The two operations that revoke a token.
 
 use crate::world::{Channel, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_v21_token_that_is_revoked_is_refused_from_the_200_on() {
+async fn a_v21_token_is_invalid_from_the_200_of_its_revocation_on() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.v21(&shop, &[]).await.token();
@@ -21,7 +21,7 @@ async fn a_v21_token_that_is_revoked_is_refused_from_the_200_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opaque_token_is_revoked_by_whoever_holds_it_any_number_of_times() {
+async fn an_opaque_token_is_revoked_without_credentials_any_number_of_times() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.short_lived(&shop, &[]).await.token();
@@ -34,7 +34,7 @@ async fn an_opaque_token_is_revoked_by_whoever_holds_it_any_number_of_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stateless_token_can_be_ended_too_and_its_siblings_live_on() {
+async fn a_stateless_token_can_be_revoked_too_and_no_other_is() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.stateless(&shop, &[]).await.token();
@@ -45,7 +45,7 @@ async fn a_stateless_token_can_be_ended_too_and_its_siblings_live_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_channels_token_is_left_alone_without_a_word() {
+async fn another_channels_token_is_left_alone_and_the_answer_is_200() {
     let world = World::new().await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let token = world.v21(&other, &[]).await.token();
@@ -110,7 +110,7 @@ async fn mistakes_are_answered_in_lines_words() {
     for fields in [[client, secret], [client, token], [secret, token]] {
         world.post("/oauth2/v2.1/revoke", &fields).await.is(400, missing);
     }
-    assert_eq!(world.verify_jws(&jws).await.status, 200, "none of these ended it");
+    assert_eq!(world.verify_jws(&jws).await.status, 200, "none of these revoked it");
 
     world.post("/v2/oauth/revoke", &[]).await.is(400, missing);
     for token in [&*jws, "junk", "tgs_AAAA", "W1TeHCgfH2Liwa/x+y=="] {
@@ -119,7 +119,7 @@ async fn mistakes_are_answered_in_lines_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_single_endings_keep_the_view_small_and_right() {
+async fn many_single_revocations_keep_the_view_small_and_correct() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
@@ -142,7 +142,7 @@ async fn many_single_endings_keep_the_view_small_and_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_token_stays_ended_over_a_restart() {
+async fn a_revoked_token_stays_revoked_over_a_restart() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let revoked = world.v21(&shop, &[]).await.token();

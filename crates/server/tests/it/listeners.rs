@@ -1,4 +1,4 @@
-//! Listeners of their own for administrators and metrics, and TLS on all of them.
+//! Separate listeners for administrators and metrics, and TLS on all of them.
 
 use crate::world::World;
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -20,7 +20,7 @@ async fn status(at: SocketAddr, path: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_listener_shows_its_own_and_whether_the_server_is_ready() {
+async fn each_listener_has_its_own_routes_and_the_readiness() {
     let world = World::with(|settings| {
         settings.admin_listen = free();
         settings.metrics_listen = free();
@@ -45,7 +45,7 @@ async fn each_listener_shows_its_own_and_whether_the_server_is_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_for_two_is_bound_once() {
+async fn one_address_for_two_listeners_is_bound_once() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     drop(taken);
@@ -60,7 +60,7 @@ async fn one_address_for_two_is_bound_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_at_the_public_address_leaves_administrators_a_way_in() {
+async fn a_flood_at_the_public_address_does_not_block_administrators() {
     let world = World::with(|settings| {
         settings.admin_listen = free();
         settings.max_connections = 2;
@@ -76,7 +76,7 @@ async fn a_flood_at_the_public_address_leaves_administrators_a_way_in() {
     assert_eq!(status(world.running().admin_address, "/admin/v1/providers").await, 401);
 }
 
-/// Writes a new pair for `localhost` into the folder; the certificate.
+/// Writes a new pair for `localhost` into the folder; returns its certificate.
 pub fn renew(folder: &Path) -> (TlsFiles, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = TlsFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key") };
@@ -85,7 +85,7 @@ pub fn renew(folder: &Path) -> (TlsFiles, String) {
     (files, made.cert.pem())
 }
 
-/// What a client that trusts this certificate alone gets at `/livez`.
+/// Requests `/livez` as a client that trusts this certificate alone.
 async fn livez(at: SocketAddr, trusted: &str) -> reqwest::Result<reqwest::Response> {
     let certificate = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
     let url = format!("https://localhost:{}/livez", at.port()).parse().unwrap();
@@ -93,7 +93,7 @@ async fn livez(at: SocketAddr, trusted: &str) -> reqwest::Result<reqwest::Respon
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_takes_the_old_ones_place_and_a_bad_one_does_not() {
+async fn a_new_certificate_replaces_the_old_one_and_an_invalid_one_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let (files, first) = renew(folder.path());
     let world = World::with(|settings| settings.tls = Some(files.clone())).await;
@@ -104,7 +104,7 @@ async fn a_new_certificate_takes_the_old_ones_place_and_a_bad_one_does_not() {
 
     let (_, second) = renew(folder.path());
     world.running().reload().await;
-    assert!(livez(at, &first).await.is_err(), "the old certificate is still shown");
+    assert!(livez(at, &first).await.is_err(), "the old certificate is still served");
     assert_eq!(livez(at, &second).await.unwrap().status(), 200);
 
     for (file, text) in [(&files.key, "no key"), (&files.certificate, "no certificate")] {
@@ -119,18 +119,18 @@ async fn a_new_certificate_takes_the_old_ones_place_and_a_bad_one_does_not() {
     world.running().reload().await;
     assert_eq!(livez(at, &second).await.unwrap().status(), 200);
 
-    // Without a word to the server: it looks at the files from time to time.
+    // Without a signal: the server reads the files from time to time.
     let (_, third) = renew(folder.path());
     let taken = async {
         while livez(at, &third).await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    timeout(Duration::from_secs(20), taken).await.expect("a changed file is taken");
+    timeout(Duration::from_secs(20), taken).await.expect("a changed file is loaded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_speaks_no_tls_or_no_end_of_it_is_cut_off() {
+async fn a_client_that_does_not_complete_the_tls_handshake_is_cut_off() {
     let folder = tempfile::tempdir().unwrap();
     let (files, trusted) = renew(folder.path());
     let world = World::with(|settings| settings.tls = Some(files)).await;

@@ -1,6 +1,6 @@
 //! The server over real HTTP, on the real store in a temporary file.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod assertions;
 

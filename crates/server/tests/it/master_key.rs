@@ -1,30 +1,29 @@
-//! A new master key whose coming nobody saw the end of: the asker went away, or the
-//! disk took too long. The store may be sealed with it or not; no key may be lost by
-//! either.
+//! A master-key rotation whose outcome is unknown: the caller was canceled, or the disk
+//! took too long. Either master key may be the one in force; no signing key may be lost.
 
 use crate::world::World;
 use rusqlite::Connection;
 use std::{fs, time::Duration};
 use tokio::time::timeout;
 
-/// A rotation that commits after whoever asked for it has gone.
-async fn rotate_unseen(world: &World) {
+/// Starts a rotation that commits after its caller was canceled.
+async fn rotate_unfinished(world: &World) {
     let writer = Connection::open(world.folder.path().join("tegata.db")).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let admin = world.admin();
     let seen = timeout(Duration::from_millis(300), admin.rotate_master_key()).await;
-    assert!(seen.is_err(), "its end was seen: {seen:?}");
+    assert!(seen.is_err(), "it completed: {seen:?}");
     writer.execute_batch("ROLLBACK").unwrap();
-    // Behind it in the writer's queue.
+    // Queued after the rotation.
     world.authority().is_writable().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signing_key_that_is_made_after_an_unseen_rotation_opens_at_the_next_start() {
+async fn a_signing_key_created_after_an_unfinished_rotation_opens_at_the_next_start() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.v21(&shop, &[]).await.token();
-    rotate_unseen(&world).await;
+    rotate_unfinished(&world).await;
     world.rotate_signing_keys().await;
     world.restart().await;
     assert_eq!(world.verify_jws(&token).await.status, 200);
@@ -33,12 +32,12 @@ async fn a_signing_key_that_is_made_after_an_unseen_rotation_opens_at_the_next_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_after_an_unseen_one_loses_no_key() {
+async fn a_rotation_after_an_unfinished_one_loses_no_key() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.v21(&shop, &[]).await.token();
     for _ in 0..2 {
-        rotate_unseen(&world).await;
+        rotate_unfinished(&world).await;
     }
     world.admin().rotate_master_key().await.unwrap();
     world.restart().await;
@@ -47,11 +46,11 @@ async fn a_rotation_after_an_unseen_one_loses_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_file_is_the_key_in_force_within_a_round_of_the_jobs() {
+async fn the_file_holds_the_key_in_force_within_a_round_of_the_jobs() {
     let world = World::new().await;
     let file = world.folder.path().join("master.key");
     let before = fs::read(&file).unwrap();
-    rotate_unseen(&world).await;
+    rotate_unfinished(&world).await;
     world.advance(60).await;
     assert_ne!(fs::read(&file).unwrap(), before, "a copy of it would open no backup");
 }

@@ -1,4 +1,4 @@
-//! Health, figures, and the clock of `--dev`.
+//! Health, metrics, and the clock of `--dev`.
 
 use crate::world::World;
 use reqwest::Method;
@@ -10,14 +10,14 @@ use std::{
 use tegata_system::http::client_for;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_server_is_alive_and_ready() {
+async fn a_running_server_is_live_and_ready() {
     let world = World::new().await;
     world.get("/livez").await.is(200, r#"{"status":"alive"}"#);
     world.get("/readyz").await.is(200, r#"{"status":"ready"}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_done_is_counted() {
+async fn operations_are_counted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.short_lived(&shop, &[]).await.token();
@@ -61,7 +61,7 @@ fn spoilt(token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_make_room_are_counted_as_evicted() {
+async fn tokens_evicted_by_an_issue_are_counted_as_evicted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     for _ in 0..32 {
@@ -75,7 +75,7 @@ async fn tokens_that_make_room_are_counted_as_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_days_of_a_signing_key_are_counted_down() {
+async fn the_days_until_a_signing_keys_rotation_are_counted_down() {
     let world = World::with(|settings| settings.signing_key_days = 3).await;
     let due = async || {
         let shown = world.get("/metrics").await.text;
@@ -88,7 +88,7 @@ async fn the_days_of_a_signing_key_are_counted_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wanting_is_named_to_whoever_asks() {
+async fn a_verbose_readiness_request_names_what_is_wrong() {
     let world = World::with(|settings| settings.min_free_disk = u64::MAX).await;
     world.get("/readyz").await.is(503, r#"{"failing":["disk"],"status":"unready"}"#);
     let verbose = world.get("/readyz?verbose").await;
@@ -112,7 +112,7 @@ async fn what_is_wanting_is_named_to_whoever_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_often_commits_at_most_once_a_second() {
+async fn frequent_readiness_requests_commit_at_most_once_a_second() {
     let world = World::new().await;
     let commits = async || {
         let shown = world.get("/metrics").await.text;
@@ -129,7 +129,7 @@ async fn asking_often_commits_at_most_once_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_was_told_to_stop_serves_on_unready_for_a_while() {
+async fn a_stopping_server_is_unready_and_serves_for_a_while() {
     let mut world = World::with(|it| it.drain_delay = std::time::Duration::from_secs(2)).await;
     world.get("/readyz").await.is(200, r#"{"status":"ready"}"#);
     let url = world.url("");
@@ -145,11 +145,11 @@ async fn a_server_that_was_told_to_stop_serves_on_unready_for_a_while() {
     let ((), (status, text, alive)) = tokio::join!(stopping, asking);
     assert_eq!((status, &*text), (503, r#"{"failing":["running"],"status":"unready"}"#));
     assert_eq!(alive, 200);
-    assert!(http.get(format!("{url}/livez")).send().await.is_err(), "it is gone");
+    assert!(http.get(format!("{url}/livez")).send().await.is_err(), "it has stopped");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_moves_forward_only_and_stays_moved_over_a_restart() {
+async fn the_clock_only_advances_and_keeps_its_time_over_a_restart() {
     let mut world = World::new().await;
     let before = world.get("/dev/clock").await.json()["now_unix"].as_i64().unwrap();
     let body = json!({ "advance_seconds": 100_000 }).to_string();
@@ -173,7 +173,7 @@ async fn the_clock_moves_forward_only_and_stays_moved_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_dev_there_is_no_clock_to_move() {
+async fn without_dev_no_clock_can_be_advanced() {
     let world = World::with(|settings| settings.dev = false).await;
     world.get("/dev/clock").await.is(404, r#"{"message":"Not found"}"#);
 }
@@ -185,7 +185,7 @@ async fn the_use_of_a_stored_token_is_noted() {
     let token = world.short_lived(&shop, &[]).await.token();
     world.verify_opaque(&token).await;
     let used = world.now();
-    // Stopping takes the stamps along.
+    // Stopping writes the times of last use.
     world.restart().await;
     let page = tegata_store::Page { before: None, most: 10 };
     let rows = world.admin().tokens(shop.id, Default::default(), page).await;
@@ -194,7 +194,7 @@ async fn the_use_of_a_stored_token_is_noted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_no_longer_matter_is_forgotten() {
+async fn revocations_that_no_longer_matter_are_forgotten() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.stateless(&shop, &[]).await.token();
@@ -205,7 +205,7 @@ async fn what_can_no_longer_matter_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_grew_fast_is_short_again_after_a_day() {
+async fn a_log_that_grew_fast_is_trimmed_after_a_day() {
     let world = World::new().await;
     let conn = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
@@ -241,7 +241,7 @@ async fn the_use_of_each_secret_and_each_assertion_key_is_noted() {
 
     world.replace_secret(shop.id, 86_400).await;
     assert_eq!(secrets().await, [Value::Null, used[0].clone()], "a new one was never used");
-    // To end a token it is shown, too.
+    // Revoking a token uses it, too.
     world.revoke_jws(&shop, &world.v21(&shop, &[]).await.token()).await.is(200, "");
     world.advance(60).await;
     let again = secrets().await;
@@ -261,7 +261,7 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
     let left =
         || -> usize { conn.query_row("SELECT count(*) FROM token", [], |row| row.get(0)).unwrap() };
     world.advance(60).await;
-    // A round of the server's own may have come between: at most two were done.
+    // A round of the server's own may have run in between: at most two ran.
     assert!((60_000..=110_000).contains(&left()), "{}", left());
     for _ in 0..3 {
         world.advance(60).await;
@@ -270,11 +270,11 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_known_is_503_and_checks_go_on() {
+async fn an_unknown_answer_is_503_and_verification_continues() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.short_lived(&shop, &[]).await.token();
-    // Somebody else holds the database's write lock and does not let go.
+    // Another process holds the database's write lock.
     let other = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (issued, revoked, ready) = tokio::join!(
@@ -291,7 +291,7 @@ async fn what_cannot_be_known_is_503_and_checks_go_on() {
     other.execute_batch("ROLLBACK").unwrap();
     world.revoke_opaque(&token).await.is(200, "");
     assert_eq!(world.verify_opaque(&token).await.status, 400);
-    // The answer of a second ago may still stand.
+    // The answer of a second ago may still be cached.
     while world.get("/readyz").await.status != 200 {}
 }
 
@@ -327,7 +327,7 @@ async fn the_log_names_paths_and_never_a_credential() {
 }
 
 #[tokio::test]
-async fn what_is_logged_for_a_request_bears_the_id_that_its_answer_does() {
+async fn a_log_line_of_a_request_has_the_request_id_of_its_response() {
     let (log, _here) = Log::begin();
     let world = World::new().await;
     let shop = world.channel("shop").await;
@@ -344,11 +344,11 @@ async fn what_is_logged_for_a_request_bears_the_id_that_its_answer_does() {
 }
 
 #[tokio::test]
-async fn the_log_tells_the_route_and_its_channel_and_of_other_paths_only_known_words() {
+async fn the_log_has_the_route_and_its_channel_and_of_other_paths_only_known_words() {
     let (log, _here) = Log::begin();
     let world = World::new().await;
     let long = "a".repeat(70_000);
-    for (path, told) in [
+    for (path, expected) in [
         (
             "/admin/v1/channels/1234567890/tokens/x",
             "channels/{channel}/tokens/{token}\" channel=1234567890",
@@ -361,15 +361,15 @@ async fn the_log_tells_the_route_and_its_channel_and_of_other_paths_only_known_w
         let id = world.get(path).await.header("x-line-request-id").to_owned();
         let log = log.text();
         let line = log.lines().find(|line| line.contains(&id)).unwrap();
-        assert!(line.contains(told), "{told}: {line}");
+        assert!(line.contains(expected), "{expected}: {line}");
     }
-    // A refusal before the handler tells the route, too.
+    // A rejection before the handler logs the route, too.
     for (path, status) in [("/oauth2/v2.1/token", 413), ("/v2/oauth/verify", 413)] {
         let answer = world.send(Method::POST, path, &[], long.clone()).await;
         let log = log.text();
         let line = log.lines().find(|line| line.contains(answer.header("x-line-request-id")));
-        let told = format!("route=\"{path}\" status={status}");
-        assert!(line.is_some_and(|line| line.contains(&told)), "{line:?}");
+        let expected = format!("route=\"{path}\" status={status}");
+        assert!(line.is_some_and(|line| line.contains(&expected)), "{line:?}");
     }
 }
 
@@ -391,7 +391,7 @@ async fn a_problem_names_the_request_that_it_answers() {
         assert_eq!(answer.json()["request_id"], answer.header("x-line-request-id"), "{path}");
         assert_eq!(answer.header("content-length"), answer.text.len().to_string());
     }
-    // Its length is told also where the body itself is not wanted.
+    // The length is sent even where the body is not requested.
     let head = world.send(Method::HEAD, "/admin/v1/providers", &[], String::new()).await;
     assert_eq!((head.status, &*head.text), (401, ""));
     assert!(head.header("content-length").parse::<usize>().unwrap() > 100);
@@ -402,7 +402,7 @@ async fn a_problem_names_the_request_that_it_answers() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Of all that happens on this thread, until what comes with it is dropped.
+    /// Records all events on this thread until the returned guard is dropped.
     fn begin() -> (Self, (tracing::subscriber::DefaultGuard, tracing::Dispatch)) {
         let log = Self::default();
         let to = log.clone();
@@ -412,8 +412,8 @@ impl Log {
             .with_ansi(false)
             .finish();
         let here = tracing::subscriber::set_default(subscriber);
-        // With one subscriber alone, `tracing` asks the thread that meets a line first,
-        // another test's, and remembers that nobody listens; with two it asks both.
+        // With a single subscriber `tracing` caches the interest of the thread that reaches a
+        // log line first, which may be another test's; with two it asks both each time.
         (log, (here, tracing::Dispatch::new(tracing_subscriber::registry())))
     }
 

@@ -1,5 +1,5 @@
-//! What is said about the metrics, in the dashboard, the alerts and the book, held
-//! against what a running server shows.
+//! The metrics that the dashboard, the alerts and the book name, compared with those of
+//! a running server.
 
 use crate::world::World;
 use serde_json::Value;
@@ -29,7 +29,7 @@ struct Metric {
     samples: BTreeSet<String>,
 }
 
-/// By name, as it stands in `# TYPE`.
+/// By name, as in `# TYPE`.
 fn metrics(scrape: &str) -> BTreeMap<String, Metric> {
     let mut all = BTreeMap::<String, Metric>::new();
     for line in scrape.lines() {
@@ -59,14 +59,14 @@ fn metrics(scrape: &str) -> BTreeMap<String, Metric> {
     all
 }
 
-/// The words of `text` that name a metric of ours, or of the process.
+/// The words of `text` that name a metric of the server or of its process.
 fn named(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|word| word.starts_with("tegata_") || word.starts_with("process_"))
         .collect()
 }
 
-/// Of a server with all that can be seen of one.
+/// Scrapes a server that has all metrics.
 async fn scrape() -> String {
     let folder = tempfile::tempdir().unwrap();
     let (files, _) = crate::listeners::renew(folder.path());
@@ -77,7 +77,7 @@ async fn scrape() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dashboard_asks_for_metrics_that_there_are() {
+async fn the_dashboard_uses_metrics_that_exist() {
     let scrape = scrape().await;
     let known: BTreeSet<String> =
         metrics(&scrape).into_values().flat_map(|it| it.samples).collect();
@@ -90,10 +90,10 @@ async fn the_dashboard_asks_for_metrics_that_there_are() {
         let names = named(expression);
         assert!(!names.is_empty(), "{expression}");
         for name in names {
-            assert!(known.contains(name), "{name} in {expression} is nowhere in a scrape");
+            assert!(known.contains(name), "{name} in {expression} is in no scrape");
         }
     }
-    // And nothing is shown by the server that nobody would ever see.
+    // And the dashboard leaves out no metric of the server.
     let shown = named(&dashboard.to_string()).into_iter().map(str::to_owned).collect();
     for (name, metric) in metrics(&scrape) {
         let rare = ["process_virtual_memory_bytes", "tegata_cooldowns"];
@@ -103,7 +103,7 @@ async fn the_dashboard_asks_for_metrics_that_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_alert_asks_for_metrics_that_there_are_and_names_a_page_that_is_there() {
+async fn every_alert_uses_metrics_and_a_page_that_exist() {
     let scrape = scrape().await;
     let known: BTreeSet<String> =
         metrics(&scrape).into_values().flat_map(|it| it.samples).collect();
@@ -118,17 +118,17 @@ async fn every_alert_asks_for_metrics_that_there_are_and_names_a_page_that_is_th
     assert_eq!((alerts.len(), alerts.len()), (expressions.len(), pages.len()));
     for expression in expressions {
         for name in named(&expression) {
-            assert!(known.contains(name), "{name} in {expression} is nowhere in a scrape");
+            assert!(known.contains(name), "{name} in {expression} is in no scrape");
         }
     }
     for page in pages {
         let page = page.strip_prefix("docs/").unwrap();
-        assert!(docs(page).is_file(), "{page} is not there");
+        assert!(docs(page).is_file(), "{page} does not exist");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_and_labels_follow_the_rules_of_the_field() {
+async fn names_and_labels_follow_the_conventions_of_prometheus() {
     for (name, metric) in metrics(&scrape().await) {
         assert!(name.starts_with("tegata_") || name.starts_with("process_"), "{name}");
         assert!(!metric.help.is_empty(), "{name}");
@@ -175,15 +175,15 @@ async fn the_page_about_metrics_is_up_to_date() {
     same("book/src/reference/metrics.md", &page);
 }
 
-/// The pages about the API and its errors are made from its description, which the
-/// administrators' tests hold against the routes.
+/// The pages about the API and its errors are generated from its description, which the
+/// administrators' tests compare with the routes.
 #[test]
 fn the_pages_about_the_api_are_up_to_date() {
     let api: Value = serde_json::from_str(&read("openapi.json")).unwrap();
     let mut page = "<!-- Written by `cargo xtask reference`; do not edit. -->\n# API\n\n\
-        LINE's eight operations are in `docs/line-compatibility.md`. Below `/admin/v1`, with\n\
-        `Authorization: Bearer` and the administrator's token, and described in full at\n\
-        `/admin/v1/openapi.json`:\n\n| call | what |\n|---|---|\n"
+        LINE's eight operations are in `docs/line-compatibility.md`. The calls below `/admin/v1`\n\
+        need `Authorization: Bearer` with the administrator's token; `/admin/v1/openapi.json`\n\
+        describes them in full:\n\n| call | what |\n|---|---|\n"
         .to_owned();
     for (path, methods) in api["paths"].as_object().unwrap() {
         for (method, call) in methods.as_object().unwrap() {
@@ -191,20 +191,20 @@ fn the_pages_about_the_api_are_up_to_date() {
             writeln!(page, "| `{} {path}` | {what} |", method.to_uppercase()).unwrap();
         }
     }
-    page.push_str("\nBeside it: `GET /gateway/verify`, `/.well-known/jwks.json`, `/livez`, `/readyz`, `/metrics`.\n");
+    page.push_str("\nOther addresses: `GET /gateway/verify`, `/.well-known/jwks.json`, `/livez`, `/readyz`, `/metrics`.\n");
     same("book/src/reference/api.md", &page);
 
     let mut page = "<!-- Written by `cargo xtask reference`; do not edit. -->\n# Error codes\n\n\
-        The administrators' API answers problem details (RFC 9457). `code` is for programs and\n\
-        stays; `detail` says what is so and the way out, for people. The codes:\n\n"
+        The administrators' API answers errors with problem details (RFC 9457). `code` is stable,\n\
+        for programs; `detail` names the error and the next step, for operators. The codes:\n\n"
         .to_owned();
     for code in api["components"]["schemas"]["Code"]["enum"].as_array().unwrap() {
         writeln!(page, "- `{}`", code.as_str().unwrap()).unwrap();
     }
     page.push_str(
-        "\nLINE's operations answer in LINE's two shapes, `error` with `error_description`, or a\n\
-         bare `message`; `docs/line-compatibility.md` lists them. 503 means that the answer\n\
-         cannot be known now: ask again after `Retry-After`.\n",
+        "\nLINE's operations answer in LINE's two forms, `error` with `error_description`, or a\n\
+         single `message`; `docs/line-compatibility.md` lists them. 503 means that the answer\n\
+         cannot be known now: retry after `Retry-After`.\n",
     );
     same("book/src/reference/errors.md", &page);
 }
@@ -214,5 +214,5 @@ fn same(path: &str, page: &str) {
     if std::env::var_os("TEGATA_WRITE_REFERENCE").is_some() {
         fs::write(docs(path), page).unwrap();
     }
-    assert!(read(path) == page, "{path} is not what the program says; run: cargo xtask reference");
+    assert!(read(path) == page, "{path} differs from the program; run: cargo xtask reference");
 }

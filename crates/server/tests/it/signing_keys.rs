@@ -1,4 +1,4 @@
-//! The authority's own keys: published, rotated, removed.
+//! The authority's own keys: published, rotated, revoked.
 
 use crate::world::{Channel, World};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
@@ -18,7 +18,7 @@ fn key_of(token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_jwt_library_checks_a_token_by_the_published_keys() {
+async fn any_jwt_library_verifies_a_token_with_the_published_keys() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let issuer = format!("http://{}", world.running().address);
@@ -59,7 +59,7 @@ async fn a_new_key_is_published_for_its_time_before_it_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_keys_tokens_are_refused_and_the_successor_signs_at_once() {
+async fn a_revoked_keys_tokens_are_invalid_and_the_successor_signs_at_once() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let stolen = world.v21(&shop, &[]).await.token();
@@ -81,7 +81,7 @@ async fn a_removed_keys_tokens_are_refused_and_the_successor_signs_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removing_all_keys_ends_everything_that_there_is() {
+async fn revoking_all_keys_revokes_every_token() {
     let world = World::new().await;
     let (shop, other) = (world.channel("shop").await, world.channel("other").await);
     let mut before = Vec::new();

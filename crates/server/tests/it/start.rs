@@ -1,4 +1,4 @@
-//! Starting: what is made the first time, and what is refused later.
+//! Starting: what the first start creates, and what later starts reject.
 
 use crate::world::World;
 use std::{fs, os::unix::fs::PermissionsExt};
@@ -8,7 +8,7 @@ fn settings(folder: &std::path::Path) -> Settings {
     Settings::new(([127, 0, 0, 1], 0).into(), folder.join("tegata.db"))
 }
 
-/// Why it does not start: the whole chain, as the program prints it.
+/// Why it does not start: the whole chain of errors, as the program prints it.
 async fn refused(settings: Settings) -> String {
     let Err(error) = serve(settings).await else { panic!("it started") };
     let first: &dyn std::error::Error = &error;
@@ -17,7 +17,7 @@ async fn refused(settings: Settings) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_start_makes_keys_that_only_their_owner_reads() {
+async fn the_first_start_creates_keys_that_only_their_owner_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let running = serve(settings(folder.path())).await.unwrap();
     let token_file = running.admin_token_file.clone().unwrap();
@@ -33,7 +33,7 @@ async fn the_first_start_makes_keys_that_only_their_owner_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_good_over_a_restart_and_the_master_key_must_be_the_same() {
+async fn tokens_stay_active_over_a_restart_and_the_master_key_must_be_the_same() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
     let token = world.v21(&shop, &[]).await.token();
@@ -49,7 +49,7 @@ async fn tokens_are_good_over_a_restart_and_the_master_key_must_be_the_same() {
     fs::rename(&key, &aside).unwrap();
     let error = refused(again.clone()).await;
     assert!(error.contains("bring the file back"), "{error}");
-    assert!(!key.exists(), "a lost key must not be made anew");
+    assert!(!key.exists(), "a lost key must not be created again");
     fs::write(&key, "ab".repeat(32)).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let error = refused(again.clone()).await;
@@ -63,7 +63,7 @@ async fn tokens_are_good_over_a_restart_and_the_master_key_must_be_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_do_not_share_a_store_and_dev_stays_at_home() {
+async fn two_servers_do_not_share_a_store_and_dev_listens_on_loopback_only() {
     let folder = tempfile::tempdir().unwrap();
     let running = serve(settings(folder.path())).await.unwrap();
     let error = refused(settings(folder.path())).await;

@@ -1,5 +1,5 @@
-//! What is about to end is told in time, once, to whoever is to know, and only
-//! until it is heard.
+//! Warnings of what expires soon are sent in time, once each, and repeated only until a
+//! receiver accepts them.
 
 use crate::world::{Channel, World};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
@@ -20,17 +20,17 @@ use tegata_store::{GroupPatch, Holding};
 
 const DAY: i64 = 86_400;
 
-/// What a receiver got: headers and body, and what it answers.
+/// What a receiver got, headers and body, and how it answers.
 #[derive(Default)]
 struct Received {
-    taken: Vec<(HeaderMap, String)>,
-    away: bool,
+    accepted: Vec<(HeaderMap, String)>,
+    down: bool,
     hangs: bool,
 }
 
 type Receiver = Arc<Mutex<Received>>;
 
-async fn take(
+async fn receive(
     State(receiver): State<Receiver>,
     headers: HeaderMap,
     body: Bytes,
@@ -39,19 +39,19 @@ async fn take(
         std::future::pending::<()>().await;
     }
     let mut receiver = receiver.lock().unwrap();
-    if receiver.away {
+    if receiver.down {
         return http::StatusCode::BAD_GATEWAY;
     }
-    receiver.taken.push((headers, String::from_utf8(body.to_vec()).unwrap()));
+    receiver.accepted.push((headers, String::from_utf8(body.to_vec()).unwrap()));
     http::StatusCode::NO_CONTENT
 }
 
-/// A server that warns a receiver of ours.
+/// A server that sends its warnings to a receiver of the test.
 async fn world() -> (World, Receiver) {
     let receiver = Receiver::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook?key=of-the-receiver", listener.local_addr().unwrap());
-    let router = Router::new().route("/hook", post(take)).with_state(receiver.clone());
+    let router = Router::new().route("/hook", post(receive)).with_state(receiver.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let secret = Secret::parse(&format!("whsec_{}", STANDARD.encode([9; 32]))).unwrap();
     let webhook = Webhook { url: url.parse().unwrap(), secret };
@@ -59,15 +59,15 @@ async fn world() -> (World, Receiver) {
     (world, receiver)
 }
 
-/// The types of what came since it was last asked, each with its group.
+/// The types of the warnings received since the last call, each with its group.
 fn news(receiver: &Receiver) -> Vec<(String, Value)> {
-    let taken = std::mem::take(&mut receiver.lock().unwrap().taken);
-    // What is due together may come in any order.
+    let accepted = std::mem::take(&mut receiver.lock().unwrap().accepted);
+    // Warnings that are due together may come in any order.
     let read = |(_, body): (HeaderMap, String)| {
         let body: Value = serde_json::from_str(&body).unwrap();
         (body["type"].as_str().unwrap().to_owned(), body["data"]["group"].clone())
     };
-    let mut news: Vec<_> = taken.into_iter().map(read).collect();
+    let mut news: Vec<_> = accepted.into_iter().map(read).collect();
     news.sort_by(|a, b| a.0.cmp(&b.0));
     news
 }
@@ -81,7 +81,7 @@ async fn holding(world: &World, channel: &Channel) -> Holding {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ends_is_told_at_each_time_before_its_end_and_once() {
+async fn a_token_that_expires_is_warned_of_at_each_time_before_its_expiry_and_once() {
     let (world, receiver) = world().await;
     let shop = world.channel("shop").await;
     let contact =
@@ -90,21 +90,21 @@ async fn a_token_that_ends_is_told_at_each_time_before_its_end_and_once() {
     world.admin().change_group(shop.id, blue, contact).await.unwrap();
     let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
     world.verify_opaque(&token).await;
-    // Moving the clock runs the jobs.
+    // Advancing the clock runs the jobs.
     world.advance(22 * DAY).await;
     let unused_key = ("assertion-key.unused".to_owned(), Value::Null);
-    assert_eq!(news(&receiver), [unused_key], "nobody ever signed with the channel's key");
+    assert_eq!(news(&receiver), [unused_key], "the channel's key was never used");
     world.advance(DAY + 60).await;
     assert_eq!(news(&receiver), [expiring("blue")], "seven days before");
     world.advance(60).await;
     assert_eq!(news(&receiver), []);
     world.advance(6 * DAY).await;
-    let (headers, body) = receiver.lock().unwrap().taken[0].clone();
+    let (headers, body) = receiver.lock().unwrap().accepted[0].clone();
     assert_eq!(news(&receiver), [expiring("blue")], "one day before");
     world.advance(DAY - 3_600).await;
     assert_eq!(news(&receiver), [expiring("blue")], "one hour before");
     world.advance(2 * DAY).await;
-    assert_eq!(news(&receiver), [], "it has ended");
+    assert_eq!(news(&receiver), [], "it has expired");
 
     let said: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(said["data"]["contact"], "blue@example.com");
@@ -119,7 +119,7 @@ async fn a_token_that_ends_is_told_at_each_time_before_its_end_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotation_in_time_warns_nobody_and_one_that_was_not_taken_up_does() {
+async fn a_completed_rotation_causes_no_warning_and_an_incomplete_one_does() {
     let (world, receiver) = world().await;
     let shop = world.channel("shop").await;
     let token =
@@ -132,7 +132,7 @@ async fn a_rotation_in_time_warns_nobody_and_one_that_was_not_taken_up_does() {
     for token in [token("red").await, token("blue").await] {
         world.verify_opaque(&token).await;
     }
-    // Only blue goes on with the old one.
+    // Only blue still uses the old one.
     world.advance(2 * 3_600).await;
     world.verify_opaque(&blue).await;
     world.advance(9 * DAY).await;
@@ -143,27 +143,27 @@ async fn a_rotation_in_time_warns_nobody_and_one_that_was_not_taken_up_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_away_hears_it_when_it_is_back() {
+async fn a_receiver_that_is_down_gets_the_warnings_when_it_is_up_again() {
     let (mut world, receiver) = world().await;
     let shop = world.channel("shop").await;
     let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
     world.verify_opaque(&token).await;
-    receiver.lock().unwrap().away = true;
+    receiver.lock().unwrap().down = true;
     world.advance(29 * DAY + 3_600).await;
     world.restart().await;
     world.advance(60).await;
     assert_eq!(news(&receiver), []);
-    receiver.lock().unwrap().away = false;
+    receiver.lock().unwrap().down = false;
     world.advance(7 * 3_600).await;
     let unused_key = ("assertion-key.unused".to_owned(), Value::Null);
-    let nearest = "of the times before its end only the nearest";
+    let nearest = "of the times before its expiry only the nearest";
     assert_eq!(news(&receiver), [unused_key, expiring("blue")], "{nearest}");
     world.advance(7 * 3_600).await;
     assert_eq!(news(&receiver), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
+async fn what_is_unused_and_a_secret_that_expires_are_listed() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let policy = tegata_server::authority::warnings::Policy::default();
@@ -181,16 +181,16 @@ async fn what_lies_unused_and_a_secret_on_its_way_out_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_answers_keeps_no_other_job_waiting() {
+async fn a_receiver_that_never_answers_does_not_delay_other_jobs() {
     let (mut world, receiver) = world().await;
     world.channel("shop").await;
-    receiver.lock().unwrap().away = true;
-    // The channel's unused key is told of, and to be told of again in a minute.
+    receiver.lock().unwrap().down = true;
+    // The warning of the channel's unused key is sent, and to be sent again in a minute.
     world.advance(10 * DAY).await;
     receiver.lock().unwrap().hangs = true;
     world.authority().advance_clock(120).await.unwrap();
     world.restart().await;
-    // The last of the jobs tells since when the key has been signing.
+    // The last of the jobs sets since when the key has been active.
     let unknown = format!("tegata_signing_key_rotation_due_seconds {}\n", 90 * DAY);
     for _ in 0..100 {
         if !world.get("/metrics").await.text.contains(&unknown) {

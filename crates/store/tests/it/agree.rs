@@ -1,5 +1,5 @@
-//! The one question behind most of the tests: do the rows, the facts that the
-//! view is read from, the log and what the owner was told say the same?
+//! The consistency check of most tests: do the rows, the revocations that the view is
+//! read from, the log and the reported commits give the same answers?
 
 use crate::world::{World, after};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,13 +13,13 @@ use tegata_token::{
     view::{Providers, View},
 };
 
-/// Whether a view and a row say the same of a token at `now`.
+/// Asserts that a view and a row agree on a token at `now`.
 #[track_caller]
 pub fn row_and_view(row: &TokenRow, claims: &Claims, view: &View, now: UnixTime) {
     let said = verify_claims(claims, now, view);
     let same = match said {
         Ok(until) => row.state == TokenState::Active && row.expires_at == until,
-        // Of a token that ended and then expired the view says that it expired.
+        // For a token that was revoked and then expired the view answers that it expired.
         Err(Invalid::Expired) => row.state != TokenState::Active && claims.expires_at <= now,
         Err(Invalid::Revoked(_)) => {
             row.state == TokenState::Revoked && row.revocation.is_some_and(|(_, at)| at <= now)
@@ -27,12 +27,12 @@ pub fn row_and_view(row: &TokenRow, claims: &Claims, view: &View, now: UnixTime)
         Err(Invalid::Suspended) => row.state == TokenState::Active,
         Err(_) => false,
     };
-    assert!(same, "at {now:?} the view says {said:?} of\n{claims:?}, but its row is\n{row:?}");
+    assert!(same, "at {now:?} the view answers {said:?} for\n{claims:?}, but its row is\n{row:?}");
     let early = row.revocation.is_none_or(|(_, at)| at < claims.expires_at);
-    assert!(early, "an end after the expiry is none: {row:?}");
+    assert!(early, "a revocation after the expiry has no effect: {row:?}");
 }
 
-/// Whether two views say the same of everything.
+/// Asserts that two views are equal.
 #[track_caller]
 pub fn views(one: &View, other: &View, channels: impl IntoIterator<Item = ChannelId>) {
     assert_eq!(one.position(), other.position());
@@ -47,7 +47,7 @@ fn keys(view: &View) -> BTreeMap<SigningKeyId, KeyState> {
     view.keys().iter().map(|it| (it.key.id(), it.state)).collect()
 }
 
-/// The view that the whole log grows, from its first entry on.
+/// The view that results from the whole log, from its first entry on.
 pub async fn log(store: &dyn Store) -> View {
     let epoch = store.state().await.unwrap().view.position().epoch;
     let begin = Position { epoch, number: 0 };
@@ -61,11 +61,11 @@ pub async fn log(store: &dyn Store) -> View {
     after(&View::new(Providers::All), &changes, head)
 }
 
-/// Whether all of a world says the same of these tokens, each of which has a row.
+/// Asserts that every record of a world agrees on these tokens, each of which has a row.
 pub async fn everything(world: &World, tokens: &[Claims], now: UnixTime) {
     let state = world.state().await.unwrap();
     let channels = || tokens.iter().map(|token| token.channel);
-    views(&state.view, &world.told.heard().view, channels());
+    views(&state.view, &world.follower.followed().view, channels());
     let mut rows = BTreeMap::new();
     for channel in channels().collect::<BTreeSet<_>>() {
         rows.insert(channel, world.rows_of(channel, Default::default(), now).await);

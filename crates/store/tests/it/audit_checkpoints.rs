@@ -1,5 +1,5 @@
-//! What is sealed cannot be changed in the database file without being noticed, by
-//! anybody who has not the key.
+//! A change of an event under a checkpoint in the database file is found, unless it was
+//! made with the signing key.
 
 use crate::{
     place::Sqlite,
@@ -19,7 +19,7 @@ fn key() -> SigningKey {
     SigningKey::from_seed(&[9; 32]).unwrap()
 }
 
-/// Seals what is not sealed yet, as a server does.
+/// Adds a checkpoint over the events that have none yet, as a server does.
 async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint> {
     let head = world.audit_head().await.unwrap();
     let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
@@ -30,7 +30,7 @@ async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint
     Some(checkpoint)
 }
 
-/// A store with five seals of a few rows each, and two rows behind them.
+/// A store with five checkpoints of a few rows each, and two rows after them.
 async fn wrapped() -> (World, PathBuf, Anchor) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tegata.db");
@@ -43,14 +43,14 @@ async fn wrapped() -> (World, PathBuf, Anchor) {
         }
         anchor = checkpoint(&world, 1, n).await;
     }
-    assert!(seal_is_empty_without_rows(&world).await);
+    assert!(no_checkpoint_is_made_without_new_rows(&world).await);
     for _ in 0..2 {
         world.end(shop.id, RevocationTarget::All, false, by(NOW.plus(9))).await.unwrap();
     }
     (world, path, Anchor::from(&anchor.unwrap()))
 }
 
-async fn seal_is_empty_without_rows(world: &World) -> bool {
+async fn no_checkpoint_is_made_without_new_rows(world: &World) -> bool {
     checkpoint(world, 1, 5).await.is_none()
 }
 
@@ -59,7 +59,7 @@ fn verify(path: &Path, anchor: &Anchor) -> AuditReport {
     AuditFile::open(path).unwrap().verify(verifier)
 }
 
-/// A copy of the file that somebody wrote into.
+/// A modified copy of the file.
 fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> AuditReport {
     let copy = path.with_extension("copy");
     std::fs::copy(path, &copy).unwrap();
@@ -70,7 +70,7 @@ fn tampered(path: &Path, sql: &str, anchor: &Anchor) -> AuditReport {
 }
 
 #[tokio::test]
-async fn every_change_of_a_single_sealed_row_is_found() {
+async fn every_change_of_a_single_signed_row_is_found() {
     let (mut world, path, anchor) = wrapped().await;
     world.close();
     let whole = verify(&path, &anchor);
@@ -85,7 +85,7 @@ async fn every_change_of_a_single_sealed_row_is_found() {
         for column in
             ["at", "actor", "source", "act", "provider", "channel", "detail", "epoch", "position"]
         {
-            // Another value; of what is there not, one.
+            // Another value, or a value where there is none.
             let other = match column {
                 "actor" | "source" | "act" | "detail" => format!("coalesce({column}, '') || ' '"),
                 _ => format!("coalesce({column}, 0) + 1"),
@@ -119,13 +119,13 @@ async fn every_change_of_a_single_sealed_row_is_found() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_seals_is_found_also_at_the_end() {
+async fn a_change_of_the_checkpoints_is_found_even_at_the_end_of_the_chain() {
     let (mut world, path, anchor) = wrapped().await;
     world.close();
     let mut ways = vec![
         "DELETE FROM audit_checkpoint".to_owned(),
         "DELETE FROM audit_checkpoint; DELETE FROM audit".into(),
-        // The newest part goes as a whole: nothing inside tells of it any more.
+        // The newest part is deleted as a whole: nothing in the file shows it.
         "DELETE FROM audit WHERE id > (SELECT last FROM audit_checkpoint WHERE number = 3);
          DELETE FROM audit_checkpoint WHERE number > 3"
             .into(),
@@ -153,7 +153,7 @@ async fn a_change_of_the_seals_is_found_also_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_chain_computed_anew_without_the_key_is_found() {
+async fn a_chain_recomputed_without_the_key_is_found() {
     let (world, path, _) = wrapped().await;
     let rows = world.audit_batch((i64::MAX.unsigned_abs(), i64::MIN), 1_000).await.unwrap().rows;
     let rows: Vec<RawAuditRow> = rows.into_iter().filter(|row| row.id != 7).collect();
@@ -165,23 +165,23 @@ async fn a_chain_computed_anew_without_the_key_is_found() {
         verifier.checkpoint(&forged, &rows);
         verifier.report()
     };
-    assert!(report(&mine).ok, "it is whole in itself");
-    assert!(!report(&key()).ok, "and is not ours");
+    assert!(report(&mine).ok, "it is valid with its own key");
+    assert!(!report(&key()).ok, "but not with the store's");
     drop(path);
 }
 
 #[tokio::test]
-async fn old_events_go_by_whole_seals_and_the_rest_is_whole() {
+async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
     let (world, path, _) = wrapped().await;
     let expired = world.audit_expired(1, NOW.plus(2)).await.unwrap();
-    assert_eq!(expired, Some(2), "those of seals at NOW and a second later");
+    assert_eq!(expired, Some(2), "those of checkpoints at NOW and a second later");
     let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: 3 });
     world.record(Event::of(event), by(NOW.plus(10))).await.unwrap();
     let anchor = Anchor::from(&checkpoint(&world, 3, 10).await.unwrap());
     let before = world.audit(None, ALL).await.unwrap().len();
     let mut gone = 0;
     loop {
-        // A crash in the middle leaves a part of them.
+        // A crash in the middle leaves some of them.
         assert!(verify(&path, &anchor).ok, "after {gone}");
         match world.expire_audit(3, 2).await.unwrap() {
             0 => break,
@@ -196,5 +196,5 @@ async fn old_events_go_by_whole_seals_and_the_rest_is_whole() {
     let mut world = world;
     world.close();
     let first = "DELETE FROM audit WHERE id = (SELECT min(id) FROM audit)";
-    assert!(!tampered(&path, first, &anchor).ok, "one more than was let go");
+    assert!(!tampered(&path, first, &anchor).ok, "one more than expired");
 }

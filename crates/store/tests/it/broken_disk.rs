@@ -1,5 +1,5 @@
-//! A disk that fails at any call: a whole batch happens or none of it, what
-//! cannot be known is said to be unknown, and one act's failure is its own.
+//! A disk that fails at any call: a batch is committed as a whole or not at all, an
+//! unknown outcome is reported as unknown, and an act's failure affects no other act.
 
 use crate::{
     agree, disk,
@@ -55,7 +55,7 @@ impl Live {
         Self { world, vfs, path, shop, other }
     }
 
-    /// Acts of many sorts, which the disk may refuse and the law does not, save the last.
+    /// Acts of many types, of which the disk may fail all, and the rules deny only the last.
     async fn acts(&self) -> Vec<BoxFuture<'_, Result<()>>> {
         let (world, shop, other) = (&self.world, &self.shop, &self.other);
         let take = |grant| -> BoxFuture<'_, Result<()>> {
@@ -91,10 +91,10 @@ impl Live {
         acts
     }
 
-    /// Runs them in one commit, into which the fault falls. Whether they came to
-    /// pass, and how often it struck.
+    /// Runs them in one commit, during which the fault occurs. Returns whether they were
+    /// committed, and how often the fault occurred.
     async fn strike(&self, fault: Fault) -> (bool, u64) {
-        let before = self.world.told.heard().commits.len();
+        let before = self.world.follower.followed().commits.len();
         let acts = self.acts().await;
         let many = acts.len();
         let mut answers = self.world.together(acts, || self.vfs.inject(fault)).await;
@@ -106,15 +106,15 @@ impl Live {
         } else {
             answers.push(refused);
             let unknown = |it: &Result<()>| matches!(it, Err(Error::Unavailable(_)));
-            assert!(answers.iter().all(unknown), "{many} acts, one fate: {answers:?}");
-            assert!(struck > 0, "{answers:?} out of nothing");
+            assert!(answers.iter().all(unknown), "{many} acts, one outcome: {answers:?}");
+            assert!(struck > 0, "{answers:?} without a fault");
         }
-        let told = self.world.told.heard().commits.len() - before;
-        assert_eq!(told, 1 + usize::from(done), "one commit before them, one for all of them");
+        let commits = self.world.follower.followed().commits.len() - before;
+        assert_eq!(commits, 1 + usize::from(done), "one commit before them, one for all of them");
         (done, struck)
     }
 
-    /// Where the log ends, as the disk has it after a power loss.
+    /// The end of the log on the disk after a power loss, and the number of tokens.
     async fn head_after_power_loss(&self) -> (Position, usize) {
         let copy = Sqlite::new();
         self.vfs.power_loss(copy.folder.path()).unwrap();
@@ -122,28 +122,28 @@ impl Live {
     }
 }
 
-/// Where the log ends in a store that is whole, and how many tokens it has.
+/// The end of the log in a valid store, and the number of its tokens.
 async fn head(copy: &Sqlite) -> (Position, usize) {
     let whole = disk::whole(copy).await;
     (whole.store.state().await.unwrap().view.position(), whole.tokens.len())
 }
 
-/// Whether memory and rows say the same, and where the log ends.
+/// Asserts that memory and rows agree; returns the end of the log.
 async fn memory_agrees(live: &Live) -> Position {
     let state = live.world.state().await.unwrap();
-    let told = live.world.told.heard().view.clone();
-    agree::views(&state.view, &told, [live.shop.id, live.other.id]);
+    let followed = live.world.follower.followed().view.clone();
+    agree::views(&state.view, &followed, [live.shop.id, live.other.id]);
     state.view.position()
 }
 
-/// Which of so many calls are to fail, one in each run: all, or in a quick run
-/// some, the first and the last among them.
+/// Which of this many calls fail, one in each run: all, or in a quick run some, with the
+/// first and the last among them.
 fn which_of(calls: u64) -> impl Iterator<Item = u64> {
     let step = if rounds(1) > 1 { 1 } else { 4 };
     (1..=calls).filter(move |&n| n % step == 1 % step || n + 2 >= calls)
 }
 
-/// How many of these calls there are in the batch, when nothing fails.
+/// The number of these calls in the batch when nothing fails.
 async fn calls(call: Call) -> u64 {
     let live = Live::new().await;
     let (done, _) = live.strike(Fault::nth(u64::MAX).on(&[call])).await;
@@ -152,7 +152,7 @@ async fn calls(call: Call) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_undoes_the_whole_batch_and_is_forgiven_once_there_is_room() {
+async fn a_full_disk_fails_the_whole_batch_and_the_store_continues_once_there_is_space() {
     let writes = calls(Call::Write).await;
     let mut failed = 0;
     for n in which_of(writes) {
@@ -164,17 +164,17 @@ async fn a_full_disk_undoes_the_whole_batch_and_is_forgiven_once_there_is_room()
             let (done, struck) = live.strike(fault).await;
             assert!(struck > 0 && !done, "write {n} of {writes}");
             failed += 1;
-            assert_eq!(memory_agrees(&live).await, before, "told of nothing");
+            assert_eq!(memory_agrees(&live).await, before, "no commit was reported");
             assert_eq!(live.head_after_power_loss().await.0, before);
         }
-        // With room again everything goes on, and all of it is done.
+        // With space again the store continues, and every act is committed.
         let (done, _) = live.strike(Fault::nth(u64::MAX)).await;
         assert!(done);
         let after = memory_agrees(&live).await;
         assert!(after > before);
         assert_eq!(live.head_after_power_loss().await.0, after);
     }
-    println!("a batch makes {writes} writes; {failed} times one met a full disk");
+    println!("a batch makes {writes} writes; the disk was full in {failed} of them");
     assert!(failed > 10);
 }
 
@@ -189,17 +189,17 @@ async fn a_commit_whose_outcome_is_unknown_stops_the_store() {
             let (done, struck) = live.strike(Fault::nth(n).on(&[call])).await;
             assert!(struck > 0 && !done, "{call:?} {n}");
             failed += 1;
-            // The store has given up, says so, and answers no act.
+            // The store has stopped, reports it, and answers no act.
             let stopped = tokio::time::timeout(Duration::from_secs(20), live.world.stopped());
-            stopped.await.expect("the store says that it stopped");
+            stopped.await.expect("the store reports that it stopped");
             let acts = live.acts().await;
             for act in acts {
                 assert!(matches!(act.await, Err(Error::Unavailable(_))));
             }
             assert!(matches!(live.world.is_writable().await, Err(Error::Unavailable(_))));
-            assert_eq!(memory_agrees(&live).await, before, "told of nothing");
+            assert_eq!(memory_agrees(&live).await, before, "no commit was reported");
 
-            // What a fresh start finds is all of the batch, or nothing.
+            // After a restart all of the batch is there, or nothing.
             let lost = live.head_after_power_loss().await;
             live.world.close();
             let kept = head(&disk::copy(&live.path)).await;
@@ -212,21 +212,21 @@ async fn a_commit_whose_outcome_is_unknown_stops_the_store() {
             memory_is_fresh(&live).await;
         }
     }
-    println!("{failed} commits failed; {survived} copies had the batch nevertheless");
+    println!("{failed} commits failed; {survived} copies had the batch anyway");
     assert!(failed > 5 && survived > 0);
 }
 
-/// After a fresh start the acts go through.
+/// After a restart the acts succeed.
 async fn memory_is_fresh(live: &Live) {
     let view = live.world.state().await.unwrap().view;
-    live.world.told.heard().view = view;
+    live.world.follower.followed().view = view;
     let (done, _) = live.strike(Fault::nth(u64::MAX)).await;
     assert!(done);
     memory_agrees(live).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_checkpoint_that_fails_at_any_call_loses_nothing() {
+async fn a_wal_checkpoint_that_fails_at_any_call_loses_nothing() {
     let mut failed = 0;
     for n in 1.. {
         let live = Live::new().await;
@@ -238,7 +238,7 @@ async fn a_checkpoint_that_fails_at_any_call_loses_nothing() {
         assert_eq!(result.is_err(), struck > 0);
         let before = memory_agrees(&live).await;
         assert_eq!(live.head_after_power_loss().await.0, before);
-        // And the store goes on, over a log that is half copied.
+        // The store continues with a write-ahead log that is partly copied.
         let (done, _) = live.strike(Fault::nth(u64::MAX)).await;
         assert!(done);
         let after = memory_agrees(&live).await;
@@ -255,7 +255,7 @@ async fn a_checkpoint_that_fails_at_any_call_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_that_fails_is_an_answer_that_is_missing_never_a_wrong_one() {
+async fn a_failed_read_gives_an_error_and_never_a_wrong_answer() {
     let mut live = Live::new().await;
     let (shop, serial) = (live.shop.clone(), Serial(3));
     let id = live.world.row(&shop, serial, NOW).await.id;
@@ -278,24 +278,24 @@ async fn a_read_that_fails_is_an_answer_that_is_missing_never_a_wrong_one() {
     let right = ask!(&live.world);
     let mut missing = 0;
     for n in which_of(60) {
-        // Nothing is in memory yet, so each question reads.
+        // Nothing is in memory yet, so each question reads the disk.
         live.world.reopen().await;
         live.vfs.inject(Fault::nth(n).on(&[Call::Read]).for_ever());
         let found = ask!(&live.world);
         live.vfs.heal();
         for (found, right) in found.iter().zip(&right) {
             let unknown = found.starts_with("Err(Unavailable");
-            assert!(unknown || found == right, "{found} where {right} is right");
+            assert!(unknown || found == right, "{found} instead of {right}");
             missing += usize::from(unknown);
         }
-        assert_eq!(ask!(&live.world), right, "well again");
+        assert_eq!(ask!(&live.world), right, "it works again");
     }
-    println!("{missing} answers were missing");
+    println!("{missing} reads failed");
     assert!(missing > 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_cannot_read_does_nothing() {
+async fn an_act_that_cannot_read_changes_nothing() {
     let (mut failed, mut done) = (0, 0);
     for n in which_of(40) {
         let mut live = Live::new().await;
@@ -311,19 +311,19 @@ async fn an_act_that_cannot_read_does_nothing() {
             assert!(known || matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
             *if known { &mut done } else { &mut failed } += 1;
         }
-        // What was told, what is in the rows and what is on the disk are the same,
-        // and of the three issues those are there that were acknowledged.
+        // The reported commits, the rows and the disk agree, and hold exactly those of the
+        // three issues that were acknowledged.
         let issued = answers[..3].iter().filter(|answer| answer.is_ok()).count();
         let head = memory_agrees(&live).await;
         assert_eq!(live.head_after_power_loss().await, (head, tokens + issued));
         let (done, _) = live.strike(Fault::nth(u64::MAX)).await;
-        assert!(done, "the store goes on");
+        assert!(done, "the store continues");
     }
-    println!("{failed} acts could not read, {done} of the same batches could");
+    println!("{failed} acts could not read; {done} of the same batches could");
     assert!(failed > 0 && done > 0);
 }
 
-/// A world on a healthy disk, whose channel `marked` a trigger can be set on.
+/// A world on a working disk, whose channel `marked` a trigger can be set on.
 async fn guarded() -> (World, Connection, Shop, Shop) {
     let place = Sqlite::new();
     let path = place.path();
@@ -336,8 +336,8 @@ async fn guarded() -> (World, Connection, Shop, Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
-    // Every table that an issue or an ending writes, first and last ones.
+async fn an_act_that_fails_half_way_changes_nothing_and_does_not_affect_its_batch() {
+    // Every table that an issue or a revocation writes, the first and the last included.
     for (on, column) in [
         ("INSERT ON assertion_used", "channel"),
         ("INSERT ON token", "channel"),
@@ -356,7 +356,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
             guarded.id.number()
         );
         conn.execute_batch(&trigger).unwrap();
-        let told = world.told.heard().commits.len();
+        let before_commits = world.follower.followed().commits.len();
         let before = (
             world.state().await.unwrap().view,
             format!("{:?}", world.rows(&guarded, NOW).await),
@@ -384,7 +384,7 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         ];
         let answers = world.together(acts, || {}).await;
         let fails = |n: usize| matches!(&answers[n], Err(Error::Unavailable(why)) if why.contains("marked"));
-        // A v2.1 issue ends nothing, a reissue takes no assertion.
+        // A v2.1 issue revokes nothing; a reissue takes no assertion.
         let (v21, reissue) = match on {
             "INSERT ON assertion_used" => (true, false),
             "UPDATE ON token" | "INSERT ON channel_revocations" => (false, true),
@@ -392,27 +392,27 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
         };
         assert_eq!((fails(1), fails(3)), (v21, reissue), "{on}: {answers:?}");
         assert!([0, 2, 4].iter().all(|&n| answers[n].is_ok()), "{on}: {answers:?}");
-        let commits = world.told.heard().commits.len() - told;
-        // One to hold the writer; then one that they share, if those who failed had
-        // written nothing yet, or else each had one of its own.
+        let commits = world.follower.followed().commits.len() - before_commits;
+        // One to hold the writer; then one shared by the others, if the failed acts had
+        // written nothing yet, or else one each.
         assert!((2..=1 + answers.len()).contains(&commits), "{on}: {commits} commits");
         assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 1);
 
         let state = world.state().await.unwrap();
-        agree::views(&state.view, &world.told.heard().view, [shop.id, guarded.id]);
+        agree::views(&state.view, &world.follower.followed().view, [shop.id, guarded.id]);
         if v21 && reissue {
             assert_eq!(before.1, format!("{:?}", world.rows(&guarded, NOW).await), "{on}");
             assert_eq!(before.0.channel(guarded.id), state.view.channel(guarded.id));
             let audited = world.audit(Some(guarded.id), ALL).await.unwrap();
             assert_eq!(audited.len(), before.2);
         }
-        // The serial that it would have had is the next one's, and the assertion
-        // that it did not use is good.
+        // The next issue takes the serial, and the failed issue did not use up its
+        // assertion.
         conn.execute_batch("DROP TRIGGER boom").unwrap();
         if v21 {
             let issued = world.take(assertion, NOW).await.unwrap().claims;
             let rows = world.rows(&guarded, NOW).await;
-            assert_eq!(issued.serial.0 as usize, rows.len(), "no hole in the count");
+            assert_eq!(issued.serial.0 as usize, rows.len(), "no gap in the serials");
         }
         if reissue {
             world.take(long, NOW).await.unwrap();
@@ -423,9 +423,9 @@ async fn an_act_that_fails_half_way_leaves_no_trace_and_its_neighbours_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_more() {
-    // As SQLite does by itself when it has no room or memory left in mid-statement;
-    // or the log or its head cannot be written, last of all.
+async fn an_act_that_rolls_the_transaction_back_fails_only_its_batch() {
+    // As SQLite does when it runs out of space or memory within a statement; or the log
+    // or its head, which are written last, cannot be written.
     for trigger in [
         "BEFORE INSERT ON token BEGIN SELECT RAISE(ROLLBACK, 'marked'); END",
         "BEFORE INSERT ON change_log BEGIN SELECT RAISE(ABORT, 'marked'); END",
@@ -459,12 +459,12 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
         assert!(answers.iter().all(unknown), "{answers:?}");
         let after = world.state().await.unwrap();
         agree::views(&before.view, &after.view, [shop.id, guarded.id]);
-        agree::views(&before.view, &world.told.heard().view, [shop.id, guarded.id]);
+        agree::views(&before.view, &world.follower.followed().view, [shop.id, guarded.id]);
         assert_eq!(before.written_at, after.written_at);
         assert_eq!(disk::tokens(&conn).unwrap(), tokens);
         assert_eq!(world.providers(ALL).await.unwrap().len(), 1);
 
-        // The store goes on, and its memory with it: key, time and log.
+        // The store and its memory continue: key, time and log.
         conn.execute_batch("DROP TRIGGER boom").unwrap();
         let issued = world.take(two, NOW).await.unwrap().claims;
         assert_eq!((issued.key, issued.issued_at), (signing_key(1).id, NOW));
@@ -475,7 +475,7 @@ async fn an_act_that_takes_the_transaction_down_takes_its_batch_along_and_no_mor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_done_that_cannot_be_audited() {
+async fn an_act_whose_audit_event_cannot_be_written_fails() {
     let (world, conn, shop, _) = guarded().await;
     let token = world.get(&shop, Ask::new(Kind::V21).group("a")).await;
     let trigger = "CREATE TRIGGER boom BEFORE INSERT ON audit
@@ -500,7 +500,7 @@ async fn nothing_is_done_that_cannot_be_audited() {
     agree::views(&before, &after, [shop.id]);
     assert_eq!(snapshot, format!("{:?}", world.snapshot(&shop).await));
     assert_eq!(world.living(&shop, Kind::V21, NOW).await, [token.0]);
-    // The first key signs still.
+    // The first key is still active.
     world.get(&shop, Ask::new(Kind::ShortLived)).await;
     agree::everything(&world, &disk::tokens(&conn).unwrap(), NOW).await;
 }

@@ -1,5 +1,5 @@
-//! Two hundred requests at once for the same places, and never one more than
-//! the law allows.
+//! Two hundred concurrent requests for the same places never get more than the token
+//! rules allow.
 
 use crate::{
     agree,
@@ -28,9 +28,9 @@ const TASKS: usize = 200;
 struct Race {
     world: Arc<World>,
     shop: Shop,
-    /// Issued before it, or won in it.
+    /// Issued before the race, or in it.
     tokens: Vec<Claims>,
-    /// Ended by somebody on purpose.
+    /// Revoked on request.
     revoked: Vec<Serial>,
     won: usize,
     refused: BTreeMap<String, usize>,
@@ -53,9 +53,9 @@ impl Race {
         }
     }
 
-    /// Lets [`TASKS`] requests off at once, each judged before, and beside them
-    /// the revocation of some of the tokens that are there. All the while others
-    /// look: never more than `most` tokens of `kinds` live.
+    /// Starts [`TASKS`] requests at once, each authorized before, and with them the
+    /// revocation of some of the existing tokens. Readers check meanwhile that never more
+    /// than `most` tokens of `kinds` are active.
     async fn run(
         &mut self,
         ask: impl Fn(usize) -> Ask,
@@ -89,13 +89,13 @@ impl Race {
         let look = tokio::spawn(async move {
             let mut looks = 0;
             while !done.load(Ordering::Relaxed) {
-                // One statement sees one moment.
+                // One statement reads one state.
                 let rows = world.rows(&shop, NOW).await;
                 let lives = |it: &&tegata_store::TokenRow| {
                     kinds.contains(&it.kind) && it.state == tegata_store::TokenState::Active
                 };
                 let living = rows.iter().filter(lives).count();
-                assert!(living <= most, "{living} live at once");
+                assert!(living <= most, "{living} are active at once");
                 looks += 1;
             }
             looks
@@ -115,12 +115,12 @@ impl Race {
         self.revoked = revocations.join_all().await;
         over.store(true, Ordering::Relaxed);
         let looks = look.await.unwrap();
-        println!("{} won, refused: {:?}; looked at {looks} times", self.won, self.refused);
+        println!("{} issued, denied: {:?}; read {looks} times", self.won, self.refused);
         agree::everything(&self.world, &self.tokens, NOW).await;
         assert_eq!(self.won + self.refused.values().sum::<usize>(), TASKS);
     }
 
-    /// The places of what lives, oldest first.
+    /// The serials of the active tokens, oldest first.
     async fn living(&self, kinds: &[Kind]) -> Vec<u64> {
         let mut all = Vec::new();
         for &kind in kinds {
@@ -130,7 +130,7 @@ impl Race {
         all
     }
 
-    /// The newest of all that were issued and not revoked.
+    /// The newest of all tokens that were issued and not revoked.
     fn newest(&self, many: usize) -> Vec<u64> {
         let mut all: Vec<_> = self.tokens.iter().map(|token| token.serial.0).collect();
         all.sort();
@@ -143,7 +143,7 @@ impl Race {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn thirty_of_two_hundred_win_a_v21_token_and_keep_it() {
+async fn of_two_hundred_requests_thirty_get_a_v21_token_and_keep_it() {
     for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
         let mut race = Race::prepare(rules).await;
         race.run(|_| Ask::new(Kind::V21), 0, &[Kind::V21], 30).await;
@@ -153,19 +153,19 @@ async fn thirty_of_two_hundred_win_a_v21_token_and_keep_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn in_a_full_channel_as_many_win_as_are_revoked() {
+async fn a_full_channel_issues_as_many_tokens_as_are_revoked() {
     for rules in [TokenRules::Current, TokenRules::Legacy2020].repeat(rounds(1)) {
         let mut race = Race::prepare(rules).await;
         race.fill(Ask::new(Kind::V21), 30).await;
         race.run(|_| Ask::new(Kind::V21), 20, &[Kind::V21], 30).await;
-        // A request may come before the revocation that would have made room for
-        // it; none that came after the last found less room than there was.
+        // A request may precede the revocation that would have made room for it; none that
+        // followed the last revocation found less room than there was.
         assert!(race.won <= 20);
         let gone = |serial: &u64| race.revoked.contains(&Serial(*serial));
         let mut expected: Vec<u64> = race.tokens.iter().map(|token| token.serial.0).collect();
         expected.retain(|serial| !gone(serial));
         expected.sort();
-        assert_eq!(race.living(&[Kind::V21]).await, expected, "each acknowledged one lives");
+        assert_eq!(race.living(&[Kind::V21]).await, expected, "each acknowledged token is active");
         assert_eq!(expected.len(), 10 + race.won);
         for _ in race.won..20 {
             race.world.get(&race.shop, Ask::new(Kind::V21)).await;
@@ -176,7 +176,7 @@ async fn in_a_full_channel_as_many_win_as_are_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_newest_thirty_short_lived_tokens_live() {
+async fn the_newest_thirty_short_lived_tokens_are_active() {
     for filled in [0, 30].repeat(rounds(1)) {
         let mut race = Race::prepare(TokenRules::Current).await;
         race.fill(Ask::new(Kind::ShortLived), filled).await;
@@ -187,7 +187,7 @@ async fn the_newest_thirty_short_lived_tokens_live() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_hundred_reissues_the_last_one_lives_and_its_predecessor_in_grace() {
+async fn of_two_hundred_reissues_the_last_and_its_delayed_predecessor_are_active() {
     for delay in [0, 60].repeat(rounds(1)) {
         let mut race = Race::prepare(TokenRules::Current).await;
         let most = if delay == 0 { 1 } else { 2 };
@@ -200,7 +200,7 @@ async fn of_two_hundred_reissues_the_last_one_lives_and_its_predecessor_in_grace
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_newest_thirty_of_both_kinds_live_under_the_legacy_law() {
+async fn under_legacy_2020_the_newest_thirty_of_both_kinds_are_active() {
     let kinds = [Kind::ShortLived, Kind::LongLived];
     for filled in [0, 30].repeat(rounds(1)) {
         let mut race = Race::prepare(TokenRules::Legacy2020).await;
@@ -212,7 +212,7 @@ async fn the_newest_thirty_of_both_kinds_live_under_the_legacy_law() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn groups_keep_to_their_own_cap_and_to_the_channels() {
+async fn the_caps_of_groups_and_of_the_channel_both_apply() {
     let group_of = |n: usize| format!("g{}", n % 20);
     for (kind, when_full) in [
         (Kind::V21, WhenFull::EvictOldest),
@@ -227,12 +227,12 @@ async fn groups_keep_to_their_own_cap_and_to_the_channels() {
         race.world.patch(&race.shop, patch).await;
         race.run(|n| Ask::new(kind).group(&group_of(n)), 0, &[kind], 30).await;
 
-        assert_eq!(race.living(&[kind]).await.len(), 30, "20 groups want 40 places");
+        assert_eq!(race.living(&[kind]).await.len(), 30, "20 groups request 40 places");
         let mut held = 0;
         for row in race.world.groups(race.shop.id, NOW).await.unwrap() {
             assert!((1..=2).contains(&row.live_tokens), "{row:?}");
             held += row.live_tokens;
-            // What lives of a group are its own newest.
+            // The active tokens of a group are its own newest.
             let own = race.tokens.iter().filter(|token| token.group.as_ref() == Some(&row.group));
             let mut own: Vec<_> = own.map(|token| token.serial).collect();
             own.sort();
@@ -244,11 +244,11 @@ async fn groups_keep_to_their_own_cap_and_to_the_channels() {
         }
         assert_eq!(held, 30);
         if when_full == WhenFull::Deny {
-            // Short-lived, a full channel still makes a group's own oldest go.
+            // For short-lived tokens a full channel still evicts the group's own oldest.
             assert!(race.won == 30 || kind == Kind::ShortLived);
             assert!(race.refused_for(Denied::GroupFull(kind)) > 0);
         }
-        // Ending a group's tokens makes room for another's.
+        // Revoking a group's tokens makes room for another's.
         let first = race.world.groups(race.shop.id, NOW).await.unwrap().swap_remove(0);
         race.world.revoke(&race.shop, RevocationTarget::Group(first.group), NOW).await;
         let mut ask = Ask::new(kind);

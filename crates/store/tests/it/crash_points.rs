@@ -1,12 +1,12 @@
-//! The mark and the endings log beside a store that loses power: whatever a crash
-//! leaves of the three files, the next start goes on and nothing that was ended lives;
-//! and whatever older state of the store stands beside newer files, it is refused or
-//! loses no ending.
+//! The rollback guard and the revocation journal beside a store that loses power:
+//! whatever a crash leaves of the three files, the next start succeeds and no revoked
+//! token is active; an older state of the store beside newer files does not open, or
+//! loses no revocation.
 //!
-//! At each sync of the store what is on its disk is copied away. Beside each copy all
-//! states are put that the two other files can have then: the log without its newest
-//! lines, with a part of them, with zeros, with all; the mark as it is, or as it was
-//! after any commit before, since it follows as it can.
+//! At each sync of the store its disk is copied. Each copy is combined with all states
+//! that the two other files can have then: the journal without its newest lines, with a
+//! part of them, with zeros, with all; the rollback guard as it is, or as it was after
+//! any earlier commit, since it follows the store with a delay.
 
 use crate::{
     place::Place,
@@ -35,7 +35,7 @@ use tegata_token::{
 };
 use tempfile::TempDir;
 
-/// A store with a mark and an endings log, in one folder.
+/// A store with a rollback guard and a revocation journal, in one folder.
 pub struct Kept {
     /// The folder.
     pub folder: TempDir,
@@ -51,7 +51,7 @@ impl Kept {
         Options {
             issuer: crate::world::ISSUER.into(),
             guard: Some(RollbackGuardFile { path, fresh }),
-            revocation_journal: Some(self.folder.path().join("endings")),
+            revocation_journal: Some(self.folder.path().join("journal")),
             faults: Faults { vfs: self.vfs.clone(), synchronous_off: false },
             ..Options::default()
         }
@@ -78,16 +78,16 @@ impl Place for Kept {
         store.map(|it| Box::new(it) as Box<dyn Store>).map_err(|error| error.to_string())
     }
 
-    async fn bound(&self, _key: SigningKeyId, _until: UnixTime) {
-        unreachable!("no case here bounds a key");
+    async fn limit_key(&self, _key: SigningKeyId, _until: UnixTime) {
+        unreachable!("no case here limits a key");
     }
 }
 
-/// What was answered by a moment, and what was asked for.
+/// The tokens that acknowledged and pending acts concern at a moment.
 #[derive(Clone, Default)]
 struct Known {
     living: Vec<Claims>,
-    /// Asked to be ended, and not answered yet.
+    /// Their revocation is requested, and not acknowledged yet.
     doubtful: Vec<Claims>,
     revoked: Vec<Claims>,
 }
@@ -98,7 +98,7 @@ struct Moment {
     log: Option<Vec<u8>>,
     guard: Option<Vec<u8>>,
     known: Known,
-    /// The newest commit may not be in the log yet.
+    /// The newest commit may not be in the journal yet.
     before: bool,
 }
 
@@ -106,7 +106,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     fs::read(path).ok()
 }
 
-/// Lives through a history, and answers what each sync would have left.
+/// Runs a history; returns the files that each sync would have left.
 async fn live(seed: u64) -> Vec<Moment> {
     let folder = tempfile::tempdir().unwrap();
     let vfs = FaultyVfs::new(folder.path()).unwrap();
@@ -124,7 +124,7 @@ async fn live(seed: u64) -> Vec<Moment> {
             let there = |name: &str| Some((name.to_owned(), read(&copy.path().join(name))?));
             seen.lock().unwrap().push(Moment {
                 store: files.into_iter().filter_map(there).collect(),
-                log: read(&home.join("endings")),
+                log: read(&home.join("journal")),
                 guard: read(&home.join("guard")),
                 known: knows.lock().unwrap().clone(),
                 before: point.stage == SyncStage::Before && torn.is_none(),
@@ -152,34 +152,34 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     let [first, second, third] = &shops;
     let token = |at: usize| known.lock().unwrap().living[at].clone();
     let (single, again) = (token(0).serial, token(1).serial);
-    ending(known, |it| it.channel == first.id && it.serial == single, async {
+    revoking(known, |it| it.channel == first.id && it.serial == single, async {
         world.revoke(first, RevocationTarget::Stored { serial: single }, NOW).await;
     })
     .await;
-    ending(known, |it| it.channel == second.id && it.kind == Kind::V21, async {
+    revoking(known, |it| it.channel == second.id && it.kind == Kind::V21, async {
         world.revoke(second, RevocationTarget::Kind(Kind::V21), NOW).await;
     })
     .await;
     let issued = world.ask(second, Ask::new(Kind::V21)).await.unwrap();
     known.lock().unwrap().living.push(issued.claims);
     world.reopen().await;
-    ending(known, |it| it.channel == third.id, async {
+    revoking(known, |it| it.channel == third.id, async {
         let secret = PlainSecret::from_caller("another one".to_owned());
         world.replace_secret(third.id, secret.hash(), 0, true, by(NOW)).await.unwrap();
     })
     .await;
-    ending(known, |it| it.channel == first.id && it.serial == again, async {
+    revoking(known, |it| it.channel == first.id && it.serial == again, async {
         world.revoke(first, RevocationTarget::Stored { serial: again }, NOW).await;
     })
     .await;
-    ending(known, |it| it.channel == second.id, async {
+    revoking(known, |it| it.channel == second.id, async {
         let patch =
             ChannelPatch { state: Some(ChannelState::Suspended), ..ChannelPatch::default() };
         world.change_channel(second.id, patch, by(NOW)).await.unwrap();
     })
     .await;
     world.reopen().await;
-    ending(known, |_| true, async {
+    revoking(known, |_| true, async {
         let key = signing_key(1).id;
         let change = SigningKeyChange::Remove { key, successor: signing_key(2) };
         world.change_signing_keys(change, by(NOW)).await.unwrap();
@@ -188,8 +188,8 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     world.close();
 }
 
-/// Asks for an end of those tokens that `which` names.
-async fn ending(
+/// Runs an act that revokes the tokens that `which` selects.
+async fn revoking(
     known: &Mutex<Known>,
     which: impl Fn(&Claims) -> bool,
     act: impl Future<Output = ()>,
@@ -205,7 +205,7 @@ async fn ending(
     now.revoked.extend(revoked);
 }
 
-/// Puts the files of moments together, and starts.
+/// Combines the files of several moments, and opens the store.
 fn start(
     store: &Moment,
     log: Option<&[u8]>,
@@ -216,10 +216,10 @@ fn start(
     for (name, bytes) in &store.store {
         put(name, bytes);
     }
-    log.iter().for_each(|bytes| put("endings", bytes));
+    log.iter().for_each(|bytes| put("journal", bytes));
     guard.iter().for_each(|bytes| put("guard", bytes));
-    // What a crash left of the mark that was to take its place.
-    put("mark.new", b"{\"epoch\":1,\"po");
+    // What a crash left of the file that was to replace the rollback guard.
+    put("guard.new", b"{\"epoch\":1,\"po");
     let store = SqliteStore::open(&place.path(), place.options(), Box::new(|_| {}));
     (place, store)
 }
@@ -229,8 +229,8 @@ async fn living(store: &SqliteStore, tokens: &[Claims]) -> usize {
     tokens.iter().filter(|token| verify_claims(token, NOW, &view).is_ok()).count()
 }
 
-/// The mark as it was once the store had come as far as in `moment`; `like` is a mark
-/// of the same run.
+/// The rollback guard as of the commit that the store has in `moment`; `like` is one of
+/// the same run.
 fn mark_at(moment: &Moment, like: &[u8]) -> Option<Vec<u8>> {
     let copy = tempfile::tempdir().unwrap();
     for (name, bytes) in &moment.store {
@@ -253,7 +253,7 @@ fn mark_at(moment: &Moment, like: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The log's states while `now` becomes what it is, from what it was `before`.
+/// The states of the journal between `before` and `now`.
 fn logs<'a>(before: Option<&'a [u8]>, now: Option<&'a [u8]>) -> Vec<Option<Vec<u8>>> {
     let (Some(before), Some(now)) = (before, now) else {
         return vec![before.map(<[u8]>::to_vec), now.map(<[u8]>::to_vec)];
@@ -273,7 +273,7 @@ fn logs<'a>(before: Option<&'a [u8]>, now: Option<&'a [u8]>) -> Vec<Option<Vec<u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so() {
+async fn after_a_crash_at_any_point_the_store_starts_and_revoked_tokens_stay_revoked() {
     let (mut starts, mut moments_seen, mut with_journal) = (0, 0, 0);
     for seed in 0..rounds(1) as u64 {
         let moments = live(seed).await;
@@ -315,33 +315,33 @@ async fn at_every_point_of_a_crash_the_start_goes_on_and_what_was_ended_stays_so
             with_journal += usize::from(!moment.known.revoked.is_empty());
         }
     }
-    println!("{moments_seen} moments, {with_journal} of them with endings; {starts} starts");
+    println!("{moments_seen} moments, {with_journal} of them with a journal; {starts} starts");
     assert!(moments_seen > 60 && with_journal > 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_older_store_beside_newer_files_is_refused_or_loses_no_ending() {
+async fn an_older_store_beside_newer_files_does_not_open_or_loses_no_revocation() {
     let moments = live(1).await;
     let (mut refused, mut redone) = (0, 0);
     let step = if rounds(1) > 1 { 1 } else { 4 };
     for (at, old) in moments.iter().enumerate().step_by(step) {
         for now in moments[at..].iter().step_by(step) {
-            // The mark may have stayed behind as far as the store, on the same disk.
+            // The rollback guard may be as old as the store, on the same disk.
             for guard in [&now.guard, &old.guard] {
                 let (_place, store) = start(old, now.log.as_deref(), guard.as_deref());
                 match store {
-                    // One that never was started knows nothing of a log.
+                    // A store that was never started has no journal.
                     Err(OpenError::WentBack { .. } | OpenError::Revocations(_)) => refused += 1,
                     Err(other) => panic!("{other}"),
                     Ok(store) => {
-                        let awake = living(&store, &now.known.revoked).await;
-                        assert_eq!(awake, 0, "moment {at} beside a later one");
+                        let active = living(&store, &now.known.revoked).await;
+                        assert_eq!(active, 0, "moment {at} beside a later one");
                         redone += usize::from(now.known.revoked.len() > old.known.revoked.len());
                     }
                 }
             }
         }
     }
-    println!("{refused} refused; {redone} started, with what they lacked ended again");
+    println!("{refused} did not open; {redone} started, and revoked again what they lacked");
     assert!(refused > 100 && redone > 0);
 }

@@ -1,5 +1,5 @@
-//! What a store's file says when nobody but SQLite reads it, and the question
-//! whether it is whole.
+//! The contents of a store's file, read by SQLite alone, and whether they are
+//! consistent.
 
 use crate::{agree, place::Sqlite, world::NOW};
 use rusqlite::Connection;
@@ -12,8 +12,8 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// Opens a copy of a store, which is left as it is by a crash, and asks all
-/// there is to ask of it. Panics where it contradicts itself.
+/// Opens a copy of a store as a crash leaves it, and checks it completely. Panics where
+/// it is inconsistent.
 pub async fn whole(copy: &Sqlite) -> Whole {
     let store = SqliteStore::open(&copy.path(), copy.options(false), Box::new(|_| {})).unwrap();
     let conn = Connection::open(copy.path()).unwrap();
@@ -21,8 +21,8 @@ pub async fn whole(copy: &Sqlite) -> Whole {
     assert_eq!(check, "ok");
     assert!(!conn.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap());
 
-    // What no foreign key says: every row names a key and a form that are there;
-    // and what has ended is in the index of what is past.
+    // What no foreign key checks: every row names an existing key and form; and revoked
+    // tokens are in the index of past ones.
     let tokens = tokens(&conn).unwrap();
     let sql = "SELECT count(*) FROM token t WHERE EXISTS
                   (SELECT 1 FROM form WHERE number = t.form)";
@@ -37,7 +37,7 @@ pub async fn whole(copy: &Sqlite) -> Whole {
     agree::views(&state.view, &grown, tokens.iter().map(|token| token.channel));
     let sql = "SELECT 1 FROM channel_count n WHERE serial <> max(bulk_serial,
                   coalesce((SELECT max(serial) FROM token t WHERE t.channel = n.channel), 0))";
-    assert!(!conn.prepare(sql).unwrap().exists([]).unwrap(), "serials that nobody bears");
+    assert!(!conn.prepare(sql).unwrap().exists([]).unwrap(), "serials without a token");
     assert!(tokens.iter().all(|token| token.issued_at <= state.written_at));
 
     let mut living: BTreeMap<(ChannelId, Kind), usize> = BTreeMap::new();
@@ -52,13 +52,12 @@ pub async fn whole(copy: &Sqlite) -> Whole {
     Whole { store, tokens, living }
 }
 
-/// A store that does not contradict itself.
+/// A consistent store.
 pub struct Whole {
-    /// It.
     pub store: SqliteStore,
-    /// What all of its tokens say.
+    /// The claims of all of its tokens.
     pub tokens: Vec<Claims>,
-    /// How many of them live.
+    /// How many of them are active.
     pub living: BTreeMap<(ChannelId, Kind), usize>,
 }
 
@@ -90,10 +89,10 @@ pub fn tokens(conn: &Connection) -> rusqlite::Result<Vec<Claims>> {
 /// Copies a closed store's file.
 pub fn copy(from: &Path) -> Sqlite {
     let to = <Sqlite as crate::place::Place>::new();
-    for ending in ["", "-wal"] {
+    for suffix in ["", "-wal"] {
         let name = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
-            name.push(ending);
+            name.push(suffix);
             std::path::PathBuf::from(name)
         };
         if name(from).exists() {

@@ -1,8 +1,8 @@
-//! What a store promises, as one test binary: the acts case by case on every
-//! backend, and what the embedded one does when power fails, disks break and
-//! hundreds of requests race.
+//! The promises of a store, as one test binary: the acts case by case on every backend,
+//! and the embedded store under power losses, disk faults and hundreds of concurrent
+//! requests.
 //!
-//! `TEGATA_LONG=1` gives the tests that draw lots many more rounds.
+//! `TEGATA_LONG=1` gives the randomized tests many more rounds.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -16,9 +16,9 @@ mod disk;
 mod narrowing;
 mod place;
 mod power_loss;
+mod rolled_back;
 mod signer;
 mod sqlite_file;
-mod went_back;
 mod world;
 
 /// How many rounds of `quick` to run.

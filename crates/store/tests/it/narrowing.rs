@@ -1,5 +1,5 @@
-//! Every act that makes a token or a credential invalid, or a rule narrower: what a
-//! store must not lose by going back.
+//! Every act that makes a token or a credential invalid, or a rule narrower: a store
+//! that is rolled back must not lose it.
 
 use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
 use std::num::NonZeroU32;
@@ -51,8 +51,8 @@ pub enum Act {
     DeleteGroup,
     RemoveSigningKey,
     RemoveAllSigningKeys,
-    BeginProviderEnd,
-    FinishProviderEnd,
+    BeginProviderRevocation,
+    FinishProviderRevocation,
 }
 
 use Act::*;
@@ -82,21 +82,21 @@ pub const ALL: [Act; 25] = [
     DeleteGroup,
     RemoveSigningKey,
     RemoveAllSigningKeys,
-    BeginProviderEnd,
-    FinishProviderEnd,
+    BeginProviderRevocation,
+    FinishProviderRevocation,
 ];
 
-/// Acts of a store that narrow nothing, or nothing that a store can bring back.
+/// Acts of a store that narrow nothing, or nothing that a rollback can restore.
 pub const OTHERS: [&str; 18] = [
     "create_provider",
     "create_channel",
     "register_key",
-    // An assertion that is taken once lives for half an hour: see decision 8.
+    // A used assertion is valid for at most half an hour: see decision 8.
     "take_assertion",
     "record",
-    "reseal",
+    "rewrap",
     "set_audit_key",
-    "seal_audit",
+    "add_checkpoint",
     "expire_audit",
     "sweep",
     "stamp_used",
@@ -110,7 +110,7 @@ pub const OTHERS: [&str; 18] = [
 ];
 
 impl Act {
-    /// The act of the store that does it.
+    /// The act of the store that performs it.
     pub fn of_store(self) -> &'static str {
         match self {
             RevokeOne | RevokeOneOfMany | RevokeStateless | RevokeGroup | RevokeKind
@@ -122,17 +122,17 @@ impl Act {
             SetGroup => "set_group",
             DeleteGroup => "delete_group",
             RemoveSigningKey | RemoveAllSigningKeys => "change_signing_keys",
-            BeginProviderEnd => "begin_provider_end",
-            FinishProviderEnd => "go_on_with_provider_end",
+            BeginProviderRevocation => "begin_provider_revocation",
+            FinishProviderRevocation => "continue_provider_revocation",
         }
     }
 }
 
-/// Two channels with tokens of every sort.
+/// Two channels with tokens of every type.
 pub struct Scene {
-    /// The one that acts are about.
+    /// The channel that acts are about.
     pub shop: Shop,
-    /// The other one.
+    /// The other channel.
     pub other: Shop,
     /// Tokens of both.
     pub tokens: Vec<Claims>,
@@ -143,7 +143,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Sets it up at [`NOW`]; the store has written a later time at the end.
+    /// Sets it up at [`NOW`]; at the end the store has written a later time.
     pub async fn set(world: &World) -> Self {
         let (shop, other) = (world.shop().await, world.shop().await);
         let groups_key = world.register(shop.id, 1, Some(group("team"))).await.unwrap();
@@ -162,7 +162,7 @@ impl Scene {
             tokens.push(world.ask(&shop, ask).await.unwrap().claims);
         }
         tokens.push(stateless(world, &shop, Ask::new(Kind::Stateless).group("team")).await);
-        // As many as a view keeps apart: the next one makes them one cutoff.
+        // As many as a view holds singly: the next one compacts them into one cutoff.
         for _ in 0..MAX_SINGLE_REVOCATIONS {
             let serial = world.get(&shop, Ask::new(Kind::V21)).await;
             world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
@@ -171,39 +171,39 @@ impl Scene {
         let (short_lived, one_of_many) = (tokens[1].serial, last.serial);
         let stateless = tokens[3].clone();
         tokens.push(last);
-        // A recovery takes the last seconds before a backup for lost.
+        // A recovery considers the last seconds before a backup lost.
         let provider = ProviderId::from_number(9).unwrap();
         world.create_provider(provider, "Later".into(), by(NOW.plus(60))).await.unwrap();
         Self { shop, other, tokens, short_lived, stateless, one_of_many, groups_key }
     }
 
-    /// What must have been done before `act`, in a commit of its own.
+    /// Prepares for `act`, in a commit of its own.
     pub async fn prepare(&self, world: &World, act: Act) {
-        if act == FinishProviderEnd {
+        if act == FinishProviderRevocation {
             world.begin_provider_revocation(world.provider, by(LATER)).await.unwrap();
         }
     }
 
-    /// Does `act`, in one commit.
+    /// Performs `act`, in one commit.
     pub async fn perform(&mut self, world: &World, act: Act) {
         let (id, at) = (self.shop.id, LATER);
-        let end = async |ending| {
-            world.revoke(&self.shop, ending, at).await;
+        let revoke = async |target| {
+            world.revoke(&self.shop, target, at).await;
         };
         let ask = async |ask: Ask| {
             world.ask(&self.shop, ask.at(at)).await.unwrap();
         };
         match act {
-            RevokeOne => end(RevocationTarget::Stored { serial: self.short_lived }).await,
-            RevokeOneOfMany => end(RevocationTarget::Stored { serial: self.one_of_many }).await,
+            RevokeOne => revoke(RevocationTarget::Stored { serial: self.short_lived }).await,
+            RevokeOneOfMany => revoke(RevocationTarget::Stored { serial: self.one_of_many }).await,
             RevokeStateless => {
                 let Claims { id, expires_at, .. } = self.stateless;
-                end(RevocationTarget::Stateless { id, expires_at }).await;
+                revoke(RevocationTarget::Stateless { id, expires_at }).await;
             }
-            RevokeGroup => end(RevocationTarget::Group(group("team"))).await,
-            RevokeKind => end(RevocationTarget::Kind(Kind::V21)).await,
-            RevokeAssertionKey => end(RevocationTarget::AssertionKey(self.groups_key)).await,
-            RevokeAll => end(RevocationTarget::All).await,
+            RevokeGroup => revoke(RevocationTarget::Group(group("team"))).await,
+            RevokeKind => revoke(RevocationTarget::Kind(Kind::V21)).await,
+            RevokeAssertionKey => revoke(RevocationTarget::AssertionKey(self.groups_key)).await,
+            RevokeAll => revoke(RevocationTarget::All).await,
             Evict => ask(Ask::new(Kind::ShortLived).group("team")).await,
             Reissue => ask(Ask::new(Kind::LongLived)).await,
             ReissueWithDelay => ask(Ask::new(Kind::LongLived).delay(3_600)).await,
@@ -238,15 +238,15 @@ impl Scene {
                 let change = SigningKeyChange::RemoveAll { successor: signing_key(2) };
                 world.change_signing_keys(change, by(at)).await.unwrap();
             }
-            BeginProviderEnd => {
+            BeginProviderRevocation => {
                 world.begin_provider_revocation(world.provider, by(at)).await.unwrap();
             }
-            FinishProviderEnd => finish_provider_revocations(world).await,
+            FinishProviderRevocation => finish_provider_revocations(world).await,
         }
     }
 
-    /// What holds: which tokens are good, soon and when every delay is over; the rules
-    /// and credentials of both channels; and what is still to be revoked.
+    /// The state that must survive: which tokens are active, soon and when every delay is
+    /// over; the rules and credentials of both channels; and the pending revocations.
     pub async fn revocations(&self, world: &World) -> Vec<String> {
         let view = world.state().await.unwrap().view;
         let mut revocations = Vec::new();
@@ -270,7 +270,7 @@ impl Scene {
         revocations
     }
 
-    /// Asks for new tokens after `act`, and expects each to be good.
+    /// Requests new tokens after `act`, and expects each to be active.
     pub async fn new_tokens_are_good(&self, world: &World, act: Act, at: UnixTime) {
         for shop in [&self.shop, &self.other] {
             if shop.id == self.shop.id && matches!(act, Suspend | DeleteChannel) {
@@ -294,7 +294,7 @@ impl Scene {
     }
 }
 
-/// Every setting of a channel that can be narrowed: a new one does not compile here.
+/// Every setting of a channel that can be narrowed; a new setting does not compile here.
 fn patch(act: Act) -> ChannelPatch {
     let rate = |n| Some(NonZeroU32::new(n));
     let tight = act == TightenRules;
@@ -324,7 +324,7 @@ fn patch(act: Act) -> ChannelPatch {
     }
 }
 
-/// Does what is left of the revocations of providers.
+/// Completes the revocations of providers.
 pub async fn finish_provider_revocations(world: &World) {
     for under_way in world.provider_revocations().await.unwrap() {
         let (_, done) =

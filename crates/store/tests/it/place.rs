@@ -1,5 +1,5 @@
-//! Where a store's rows are, beyond the life of one that is open: what a backend
-//! must bring to run the conformance cases.
+//! Where a store's rows are, independent of an open store: what a backend must
+//! implement to run the conformance cases.
 
 use async_trait::async_trait;
 use tegata_store::{
@@ -9,27 +9,27 @@ use tegata_store::{
 use tegata_token::{id::SigningKeyId, time::UnixTime};
 use tempfile::TempDir;
 
-/// One database of a backend, made for one test and gone with it.
+/// One database of a backend, made for one test and removed with it.
 #[async_trait]
 pub trait Place: Send + Sync {
-    /// An empty one.
+    /// An empty database.
     fn new() -> Self
     where
         Self: Sized;
-    /// Another empty one of the same backend.
+    /// Another empty database of the same backend.
     fn another(&self) -> Box<dyn Place>;
     /// Opens the store in it, for development or not.
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
-    /// Bounds a signing key, which no act of a store does: recovery will. Only
-    /// while the store is closed.
-    async fn bound(&self, key: SigningKeyId, until: UnixTime);
+    /// Limits a signing key, which only recovery does and no act of a store. Only while the
+    /// store is closed.
+    async fn limit_key(&self, key: SigningKeyId, until: UnixTime);
 }
 
 /// A SQLite file in a folder of its own.
 pub struct Sqlite {
     /// The folder.
     pub folder: TempDir,
-    /// What is broken in it.
+    /// The faults of its disk.
     pub faults: Faults,
 }
 
@@ -63,7 +63,7 @@ impl Place for Sqlite {
         }
     }
 
-    async fn bound(&self, key: SigningKeyId, until: UnixTime) {
+    async fn limit_key(&self, key: SigningKeyId, until: UnixTime) {
         let conn = rusqlite::Connection::open(self.path()).unwrap();
         let sql = "UPDATE signing_key SET state = 'bounded', bound = ?2, changed_at = ?2
                    WHERE id = ?1";

@@ -1,9 +1,9 @@
-//! Power fails at any instant, and nothing that was acknowledged is gone.
+//! Power fails at any instant, and no acknowledged act is lost.
 //!
-//! Many clients act at once on a disk that forgets what was not synchronised.
-//! At random instants, and while a commit is held before or after its sync, what
-//! a power loss would leave is copied away, with a list of what had been
-//! acknowledged by then. Each copy is opened by the ordinary VFS and asked.
+//! Many clients act at once on a disk that forgets what was not synced. At random
+//! instants, and while a commit is held before or after its sync, the state that a
+//! power loss would leave is copied, with a list of the acts acknowledged by then. Each
+//! copy is opened by the ordinary VFS and checked.
 
 use crate::{
     disk,
@@ -34,14 +34,14 @@ use tokio::sync::Notify;
 const CLIENTS: usize = 12;
 const ACTS: usize = 40;
 
-/// What the clients know to be done.
+/// What the clients know to be committed.
 #[derive(Clone, Default)]
 struct Acknowledged {
     issued: Vec<Claims>,
     revoked: Vec<Claims>,
     /// The highest revision of each channel.
     revisions: Vec<(ChannelId, u64)>,
-    /// Acts that leave an audit row.
+    /// Acts that write an audit event.
     audited: usize,
 }
 
@@ -54,7 +54,7 @@ struct Loss {
     held: bool,
 }
 
-/// Everything that happens in one round.
+/// The shared state of one round.
 struct Round {
     vfs: FaultyVfs,
     acknowledged: Mutex<Acknowledged>,
@@ -65,9 +65,9 @@ struct Round {
 }
 
 impl Round {
-    /// The power fails now; torn, if a seed says how.
+    /// Simulates a power loss now; with a seed, the last writes are torn.
     fn lose_power(&self, torn: Option<u64>, held: bool) {
-        // In this order: what is acknowledged later is not asked for.
+        // In this order: acts that are acknowledged later are not required.
         let answered = self.answered.load(Ordering::SeqCst);
         let acknowledged = self.acknowledged.lock().unwrap().clone();
         let in_flight = self.begun.load(Ordering::SeqCst) - answered;
@@ -80,7 +80,7 @@ impl Round {
     }
 }
 
-/// Numbers that look like chance (Steele et al., "SplitMix", 2014).
+/// Pseudorandom numbers (Steele et al., "SplitMix", 2014).
 struct Lots(u64);
 
 impl Lots {
@@ -93,11 +93,11 @@ impl Lots {
     }
 }
 
-/// One client: acts on its channel, and notes what was acknowledged.
+/// One client: acts on its channel, and records what was acknowledged.
 async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
     let mut lots = Lots(seed);
     let group = format!("g{}", seed % 7);
-    // Stateless tokens are issued without the store; what ends is on its disk.
+    // Stateless tokens are issued without the store; their revocations are on its disk.
     let mut own: Vec<Claims> = Vec::new();
     for _ in 0..ACTS {
         round.begun.fetch_add(1, Ordering::SeqCst);
@@ -126,8 +126,8 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let of = Some(self::group(&group));
                 let of_group = |it: &&Claims| it.channel == shop.id && it.group == of;
                 let ends: Vec<_> = known().issued.iter().filter(of_group).cloned().collect();
-                let ending = RevocationTarget::Group(self::group(&group));
-                match world.end(shop.id, ending, false, crate::world::by(NOW)).await {
+                let target = RevocationTarget::Group(self::group(&group));
+                match world.end(shop.id, target, false, crate::world::by(NOW)).await {
                     Err(Error::NotFound("group")) => continue,
                     done => done.unwrap(),
                 };
@@ -165,7 +165,7 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
     }
 }
 
-/// A checkpoint beside the store: its own would come much later.
+/// A checkpoint of SQLite's log; its automatic one would come much later.
 async fn checkpoint(path: &Path, vfs: &FaultyVfs) {
     let (path, vfs) = (path.to_owned(), vfs.name().to_owned());
     let checkpoint = move || {
@@ -176,7 +176,7 @@ async fn checkpoint(path: &Path, vfs: &FaultyVfs) {
     tokio::task::spawn_blocking(checkpoint).await.unwrap();
 }
 
-/// Lets the clients act and the power fail; what is left each time.
+/// Runs the clients with power losses; returns what each loss leaves.
 async fn live(seed: u64, synchronous_off: bool) -> Vec<Loss> {
     let folder = tempfile::tempdir().unwrap();
     let vfs = FaultyVfs::new(folder.path()).unwrap();
@@ -201,7 +201,7 @@ async fn live(seed: u64, synchronous_off: bool) -> Vec<Loss> {
     vfs.on_sync(move |point| {
         let Some(round) = hook.upgrade() else { return };
         let mut lots = lots.lock().unwrap();
-        // The database itself is synchronised by checkpoints only.
+        // The database file itself is synced by checkpoints only.
         if lots.below(if point.is_wal() { 12 } else { 3 }) == 0 {
             let torn = (lots.below(2) == 0).then(|| lots.below(1 << 30) as u64);
             round.lose_power(torn, point.stage == SyncStage::Before);
@@ -220,7 +220,7 @@ async fn live(seed: u64, synchronous_off: bool) -> Vec<Loss> {
                 Some(client) => client.unwrap(),
                 None => break,
             },
-            // At any instant, while the others go on.
+            // At any instant, while the clients continue.
             () = round.progress.notified() => match lots.below(16) {
                 0 => {
                     let torn = (lots.below(2) == 0).then(|| lots.below(1 << 30) as u64);
@@ -239,12 +239,12 @@ async fn live(seed: u64, synchronous_off: bool) -> Vec<Loss> {
     std::mem::take(&mut *round.losses.lock().unwrap())
 }
 
-/// What is wrong with a disk; nothing, if all is as it must be.
+/// What is wrong with a disk; empty if nothing is.
 async fn missing(loss: &Loss) -> Vec<String> {
     let asked = catch(disk::whole(&loss.copy)).await;
     let whole = match asked {
         Ok(whole) => whole,
-        Err(why) => return vec![format!("not whole: {why}")],
+        Err(why) => return vec![format!("inconsistent: {why}")],
     };
     let mut missing = Vec::new();
     let must = &loss.acknowledged;
@@ -257,7 +257,7 @@ async fn missing(loss: &Loss) -> Vec<String> {
     let view = whole.store.state().await.unwrap().view;
     for token in &must.revoked {
         if let Ok(until) = verify_claims(token, NOW, &view) {
-            missing.push(format!("ended: {token:?} lives until {until:?}"));
+            missing.push(format!("revoked: {token:?} is active until {until:?}"));
         }
     }
     for &(channel, revision) in &must.revisions {
@@ -273,7 +273,7 @@ async fn missing(loss: &Loss) -> Vec<String> {
     for (&(channel, kind), &living) in &whole.living {
         let most = Rule::of(kind).cap.unwrap().most;
         if living > most {
-            missing.push(format!("capped: {living} {kind} tokens live in {channel}"));
+            missing.push(format!("capped: {living} {kind} tokens are active in {channel}"));
         }
     }
     missing
@@ -323,14 +323,14 @@ async fn a_power_loss_at_any_instant_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_synchronisation_the_same_test_fails() {
+async fn without_sync_the_same_test_fails() {
     let losses = live(1, true).await;
     let mut lost = 0;
     for loss in &losses {
         let missing = missing(loss).await;
         lost += missing.iter().filter(|what| what.starts_with("issued")).count();
-        lost += usize::from(missing.iter().any(|what| what.starts_with("not whole")));
+        lost += usize::from(missing.iter().any(|what| what.starts_with("inconsistent")));
     }
-    println!("{} power losses without synchronisation: {lost} losses seen", losses.len());
-    assert!(lost > 0, "the test sees nothing");
+    println!("{} power losses without sync: {lost} losses found", losses.len());
+    assert!(lost > 0, "the test finds nothing");
 }

@@ -19,13 +19,13 @@ pub static SIGNERS: LazyLock<[Signer; 3]> =
     LazyLock::new(|| std::array::from_fn(|_| Signer(KeyPair::generate(KeySize::Rsa2048).unwrap())));
 
 impl Signer {
-    /// The public half, as the store keeps it.
+    /// The public half, as the store has it.
     pub fn public(&self) -> AssertionKey {
         let key = PublicKeyComponents::<Vec<u8>>::from(self.0.public_key());
         AssertionKey::from_modulus(&key.n).unwrap()
     }
 
-    /// An assertion with these claims, signed under the name `kid`.
+    /// An assertion with these claims, signed as `kid`.
     pub fn assertion(&self, kid: AssertionKeyId, claims: &Value) -> UnverifiedAssertion {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": kid });
         let base64url = |it: &Value| URL_SAFE_NO_PAD.encode(it.to_string());

@@ -1,5 +1,5 @@
-//! What only the embedded store promises: who may open its file, and who may
-//! read it.
+//! What only the embedded store promises: which process may open its file, and which
+//! user may read it.
 
 use crate::{
     place::{Place, Sqlite},
@@ -23,7 +23,7 @@ fn open(place: &Sqlite) -> Result<SqliteStore, OpenError> {
 }
 
 #[tokio::test]
-async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
+async fn the_same_file_does_not_open_twice_until_it_is_closed() {
     let place = Sqlite::new();
     let first = open(&place).unwrap();
     assert!(matches!(open(&place), Err(OpenError::Locked(path)) if path == place.path()));
@@ -33,7 +33,7 @@ async fn a_second_open_of_the_same_file_is_refused_until_the_first_is_closed() {
 }
 
 #[tokio::test]
-async fn one_file_is_one_store_by_whatever_name() {
+async fn one_file_is_one_store_under_any_name() {
     let place = Sqlite::new();
     let by_name =
         |path: &Path| SqliteStore::open(path, place.options(false), Box::new(|_| {})).map(drop);
@@ -44,7 +44,7 @@ async fn one_file_is_one_store_by_whatever_name() {
     assert!(matches!(by_name(&link), Err(OpenError::Locked(path)) if path == real));
     drop(first);
     by_name(&link).unwrap();
-    // No name of a file with two is its own.
+    // A file with two names has none that is safe to use.
     let second = place.folder.path().join("second.db");
     std::fs::hard_link(place.path(), &second).unwrap();
     for name in [place.path(), second] {
@@ -54,7 +54,7 @@ async fn one_file_is_one_store_by_whatever_name() {
 }
 
 #[tokio::test]
-async fn a_store_written_by_a_newer_version_is_refused_and_left_alone() {
+async fn a_store_written_by_a_newer_version_does_not_open_and_is_not_changed() {
     let place = Sqlite::new();
     drop(open(&place).unwrap());
     let conn = rusqlite::Connection::open(place.path()).unwrap();
@@ -74,7 +74,7 @@ async fn a_store_written_by_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_sqlite_file_or_another_file_is_refused() {
+async fn another_sqlite_file_or_another_file_does_not_open() {
     let place = Sqlite::new();
     std::fs::write(place.path(), b"this is no database, but long enough to be looked at").unwrap();
     assert!(matches!(open(&place), Err(OpenError::Database(..))));
@@ -88,15 +88,15 @@ async fn another_sqlite_file_or_another_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_system_without_shared_memory_is_refused() {
-    // SQLite's own VFS that locks nothing and shares nothing.
+async fn a_store_on_a_file_system_without_shared_memory_does_not_open() {
+    // SQLite's own VFS without locks and shared memory.
     let mut place = Sqlite::new();
     place.faults.vfs = Some("unix-none".into());
     assert!(matches!(open(&place), Err(OpenError::NoWal(path)) if path == place.path()));
 }
 
 #[tokio::test]
-async fn nobody_but_the_owner_can_read_the_files() {
+async fn only_the_owner_can_read_the_files() {
     let place = Sqlite::new();
     let store = open(&place).unwrap();
     let provider = ProviderId::from_number(1).unwrap();
@@ -114,21 +114,21 @@ async fn nobody_but_the_owner_can_read_the_files() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_closed_leaves_one_whole_file() {
+async fn a_closed_store_leaves_one_complete_file() {
     let (place, copy) = (Sqlite::new(), Sqlite::new());
     let store = open(&place).unwrap();
     let provider = ProviderId::from_number(1).unwrap();
     store.create_provider(provider, "P".into(), by(NOW)).await.unwrap();
     store.state().await.unwrap();
     drop(store);
-    // Without a log beside it.
+    // Without a write-ahead log beside it.
     std::fs::copy(place.path(), copy.path()).unwrap();
     let providers = open(&copy).unwrap().providers(ALL).await.unwrap();
     assert_eq!(providers[0].1.id, provider);
 }
 
 #[tokio::test]
-async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
+async fn tokens_whose_delay_is_over_leave_the_index_of_active_tokens() {
     let place = Sqlite::new();
     let path = place.path();
     let world = World::at(Box::new(place)).await;
@@ -149,13 +149,13 @@ async fn delayed_ends_that_have_come_leave_the_index_of_what_lives() {
 }
 
 #[tokio::test]
-async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
+async fn expired_stateless_revocations_not_yet_forgotten_are_bounded_too() {
     let place = Sqlite::new();
     let path = place.path();
     let mut world = World::at(Box::new(place)).await;
     let shop = world.shop().await;
     world.close();
-    // As ten quarters of an hour of a thousand endings each would leave them, less one.
+    // As ten quarters of an hour with a thousand revocations each would leave, less one.
     let id = |n: u64| TokenId(u128::from(n).to_be_bytes());
     let held = (1..10_000).map(|n| (id(n), NOW)).collect();
     let revocations = ChannelRevocations { stateless: held, ..ChannelRevocations::default() };
@@ -168,8 +168,8 @@ async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
 
     let at = NOW.plus(DAY);
     let end = |n| {
-        let ending = RevocationTarget::Stateless { id: id(n), expires_at: at.plus(900) };
-        world.end(shop.id, ending, false, by(at))
+        let target = RevocationTarget::Stateless { id: id(n), expires_at: at.plus(900) };
+        world.end(shop.id, target, false, by(at))
     };
     end(10_000).await.unwrap();
     assert_eq!(denied(end(10_001).await), Denied::TooManyStatelessRevocations);
@@ -178,7 +178,7 @@ async fn stateless_endings_that_wait_to_be_forgotten_are_bounded_too() {
 }
 
 #[tokio::test]
-async fn a_backup_is_its_owners_alone_whatever_lay_in_its_way() {
+async fn only_the_owner_can_read_a_backup_whatever_file_was_there_before() {
     let place = Sqlite::new();
     let path = place.path();
     let mut world = World::at(Box::new(place)).await;
@@ -187,7 +187,7 @@ async fn a_backup_is_its_owners_alone_whatever_lay_in_its_way() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
-    // Left behind by a copy that was cut off, or laid there by somebody else.
+    // Left behind by an interrupted copy, or put there by another user.
     fs::write(at("open.db.partial"), "x").unwrap();
     fs::set_permissions(at("open.db.partial"), fs::Permissions::from_mode(0o666)).unwrap();
     sqlite::backup(&path, &at("open.db"), &mut |_, _| ()).unwrap();

@@ -1,5 +1,5 @@
-//! A store and what stands around it in a server: someone who judges requests,
-//! and someone who follows the commits.
+//! A store with the parts of a server around it: one that authorizes requests, and one
+//! that follows the commits.
 
 use crate::{place::Place, signer::SIGNERS};
 use serde_json::json;
@@ -36,14 +36,14 @@ use tegata_token::{
 };
 use tokio::sync::oneshot;
 
-/// An act under way.
+/// A pending act.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// When the cases begin.
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
 /// The server's public address.
 pub const ISSUER: &str = "https://tokens.example";
-/// As many rows as there are.
+/// A page with all rows.
 pub const ALL: Page = Page { before: None, most: 100_000 };
 
 static AUDIENCE: LazyLock<Arc<Audience>> = LazyLock::new(|| Arc::new(Audience::of(ISSUER)));
@@ -51,16 +51,16 @@ static AUDIENCE: LazyLock<Arc<Audience>> = LazyLock::new(|| Arc::new(Audience::o
 /// A store, with one provider and one signing key in it.
 pub struct World {
     store: Option<Box<dyn Store>>,
-    /// Where it is.
+    /// Its database.
     pub place: Box<dyn Place>,
-    /// Who follows its commits.
-    pub told: Arc<Told>,
+    /// The follower of its commits.
+    pub follower: Arc<Follower>,
     /// The provider.
     pub provider: ProviderId,
     next: AtomicU64,
 }
 
-/// A channel of the world's provider, and what its owner knows of it.
+/// A channel of the world's provider, with what its owner knows of it.
 #[derive(Debug, Clone)]
 pub struct Shop {
     /// Its id.
@@ -71,44 +71,44 @@ pub struct Shop {
     pub kid: AssertionKeyId,
 }
 
-/// A request for a token, as few words as a case needs.
+/// A request for a token; a case sets only what it needs.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Which kind.
+    /// The kind.
     pub kind: Kind,
-    /// For which group.
+    /// The group.
     pub group: Option<Group>,
     /// Its `Idempotency-Key`.
     pub key: Option<String>,
     /// The delay of a reissue, in seconds.
     pub delay: i64,
-    /// The life of a v2.1 token, in seconds.
+    /// The lifetime of a v2.1 token, in seconds.
     pub life: i64,
     /// The key to sign an assertion with, if not the shop's own.
     pub signed: Option<(AssertionKeyId, usize)>,
-    /// The name of the assertion.
+    /// The `jti` of the assertion.
     pub jti: Option<String>,
-    /// Ask for a stateless token with an assertion, not with the secret.
+    /// Request a stateless token with an assertion instead of the secret.
     pub by_assertion: bool,
-    /// When.
+    /// The time of the request.
     pub at: UnixTime,
 }
 
-/// Follows the commits as a server does, and checks that they are told in order.
-pub struct Told {
-    heard: Mutex<Heard>,
+/// Follows the commits as a server does, and checks that they are reported in order.
+pub struct Follower {
+    followed: Mutex<Followed>,
     hold: Mutex<Option<Hold>>,
 }
 
-/// Holds the writer, which tells of a commit, until the other end is dropped.
+/// Holds the writer, which reports a commit, until the other end is dropped.
 struct Hold {
     entered: oneshot::Sender<()>,
     leave: mpsc::Receiver<()>,
 }
 
-/// What the follower heard.
-pub struct Heard {
-    /// Its view, grown by applying entry after entry.
+/// What the follower has.
+pub struct Followed {
+    /// Its view, built by applying entry after entry.
     pub view: View,
     /// Every commit.
     pub commits: Vec<Committed>,
@@ -116,7 +116,7 @@ pub struct Heard {
     pub written_at: UnixTime,
 }
 
-/// The view after some changes, the last of which stands at `position`.
+/// The view after some changes, the last of which is at `position`.
 pub fn after(view: &View, changes: &[Change], position: Position) -> View {
     let entries = changes.iter().filter_map(|change| change.entry().unwrap());
     view.after(&entries.collect::<Vec<_>>(), position)
@@ -132,7 +132,7 @@ pub fn group(name: &str) -> Group {
     name.parse().unwrap()
 }
 
-/// The signing key grown from `seed`.
+/// The signing key made from `seed`.
 pub fn signing_key(seed: u8) -> SigningKeyRow {
     let key = SigningKey::from_seed(&[seed; 32]).unwrap();
     SigningKeyRow {
@@ -145,47 +145,47 @@ pub fn signing_key(seed: u8) -> SigningKeyRow {
     }
 }
 
-/// What `error` is refused for.
+/// The reason for which `result` is denied.
 #[track_caller]
 pub fn denied<T: std::fmt::Debug>(result: Result<T>) -> Denied {
     match result {
         Err(tegata_store::Error::Denied(denied)) => denied,
-        other => panic!("not refused: {other:?}"),
+        other => panic!("not denied: {other:?}"),
     }
 }
 
-impl Told {
-    /// Who begins to follow at the very beginning.
+impl Follower {
+    /// A follower that begins at the first commit.
     pub fn new() -> Arc<Self> {
         let view = View::new(Providers::All);
-        let heard = Heard { view, commits: Vec::new(), written_at: UnixTime(0) };
-        Arc::new(Self { heard: Mutex::new(heard), hold: Mutex::default() })
+        let followed = Followed { view, commits: Vec::new(), written_at: UnixTime(0) };
+        Arc::new(Self { followed: Mutex::new(followed), hold: Mutex::default() })
     }
 
-    /// To be called by a store.
+    /// The callback for a store.
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
-        let told = self.clone();
-        Box::new(move |commit| told.hear(commit))
+        let follower = self.clone();
+        Box::new(move |commit| follower.follow(commit))
     }
 
-    /// What was heard up to now.
-    pub fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap()
+    /// What was followed up to now.
+    pub fn followed(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap()
     }
 
-    fn hear(&self, commit: &Committed) {
-        let mut heard = self.heard();
+    fn follow(&self, commit: &Committed) {
+        let mut followed = self.followed();
         let Position { epoch, number } = commit.position;
-        let before = heard.view.position();
+        let before = followed.view.position();
         assert!(epoch == before.epoch || before.epoch == 0, "another epoch");
         assert_eq!(number, before.number + commit.changes.len() as u64, "a gap in the log");
-        heard.view = after(&heard.view, &commit.changes, commit.position);
+        followed.view = after(&followed.view, &commit.changes, commit.position);
         if let Some(at) = commit.written_at {
-            assert!(at >= heard.written_at, "the written time sank");
-            heard.written_at = at;
+            assert!(at >= followed.written_at, "the written time decreased");
+            followed.written_at = at;
         }
-        heard.commits.push(commit.clone());
-        drop(heard);
+        followed.commits.push(commit.clone());
+        drop(followed);
         if let Some(hold) = self.hold.lock().unwrap().take() {
             hold.entered.send(()).unwrap();
             let _ = hold.leave.recv();
@@ -194,20 +194,20 @@ impl Told {
 }
 
 impl World {
-    /// A new one, in a new `P`.
+    /// A new world, in a new `P`.
     pub async fn new<P: Place + 'static>() -> Self {
         Self::at(Box::new(P::new())).await
     }
 
-    /// A new one there.
+    /// A new world there.
     pub async fn at(place: Box<dyn Place>) -> Self {
-        let told = Told::new();
-        let store = place.open(false, told.on_commit()).await.unwrap();
+        let follower = Follower::new();
+        let store = place.open(false, follower.on_commit()).await.unwrap();
         let provider = ProviderId::from_number(77).unwrap();
         store.create_provider(provider, "Shops".into(), by(NOW)).await.unwrap();
         let add = SigningKeyChange::Add(signing_key(1));
         store.change_signing_keys(add, by(NOW)).await.unwrap();
-        Self { store: Some(store), place, told, provider, next: AtomicU64::new(1) }
+        Self { store: Some(store), place, follower, provider, next: AtomicU64::new(1) }
     }
 
     /// Closes the store.
@@ -218,21 +218,21 @@ impl World {
     /// Opens it, closing it before if it is open.
     pub async fn reopen(&mut self) {
         self.close();
-        self.store = Some(self.place.open(false, self.told.on_commit()).await.unwrap());
+        self.store = Some(self.place.open(false, self.follower.on_commit()).await.unwrap());
     }
 
-    /// Opens a store that went back: what was followed of it before does not hold.
+    /// Opens a store that was rolled back: what was followed of it before is discarded.
     pub async fn reopen_alone(&mut self) {
         self.close();
         self.store = Some(self.place.open(false, Box::new(|_| {})).await.unwrap());
     }
 
-    /// A number that nobody else gets.
+    /// A unique number.
     pub fn fresh(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A channel to be made.
+    /// A channel to be created.
     pub fn new_channel(&self, secret: &PlainSecret) -> NewChannel {
         NewChannel {
             id: ChannelId::from_number(1_000_000_000 + self.fresh()).unwrap(),
@@ -271,18 +271,18 @@ impl World {
         self.channel(shop.id).await.unwrap().expect("the channel is there")
     }
 
-    /// What the first half of the law says, on the snapshot of this moment.
+    /// Authorizes the request with the current snapshot.
     pub async fn authorize(&self, shop: &Shop, ask: &Ask) -> std::result::Result<Grant, Denied> {
         let channel = self.channel(shop.id).await.unwrap().ok_or(Denied::UnknownChannel)?;
         authorize(self.request(shop, ask), Arc::new(channel), AUDIENCE.clone(), ask.at)
     }
 
-    /// A grant, which is not in question.
+    /// A grant, which must succeed.
     pub async fn grant(&self, shop: &Shop, ask: &Ask) -> Grant {
         self.authorize(shop, ask).await.unwrap()
     }
 
-    /// The request, with the credential that its kind is usually had with.
+    /// The request, with the usual credential of its kind.
     pub fn request(&self, shop: &Shop, ask: &Ask) -> IssueRequest {
         let assertion = || {
             let (kid, signer) = ask.signed.unwrap_or((shop.kid, 0));
@@ -308,15 +308,15 @@ impl World {
         IssueRequest { kind: ask.kind, credential, group: ask.group.clone(), idempotency }
     }
 
-    /// Uses a grant.
+    /// Issues with a grant.
     pub async fn take(&self, grant: Grant, at: UnixTime) -> Result<Issued> {
         let id = TokenId(u128::from(self.fresh()).to_be_bytes());
         self.issue(grant, id, at, None).await
     }
 
-    /// Runs acts in one commit: they wait together while the writer is held in
-    /// the commit before. With all of them waiting, `ready` is called. An act
-    /// must be the store's own, not one that reads before it acts.
+    /// Runs acts in one commit: they wait together while the writer is held in the commit
+    /// before. When all of them wait, `ready` is called. An act must be the store's own,
+    /// not one that reads before it acts.
     pub async fn together<'a, T>(
         &'a self,
         acts: impl IntoIterator<Item = BoxFuture<'a, T>>,
@@ -324,7 +324,7 @@ impl World {
     ) -> Vec<T> {
         let (entered, enters) = oneshot::channel();
         let (leave, leaves) = mpsc::channel();
-        *self.told.hold.lock().unwrap() = Some(Hold { entered, leave: leaves });
+        *self.follower.hold.lock().unwrap() = Some(Hold { entered, leave: leaves });
         let mut first = pin!(self.is_writable());
         tokio::select! {
             held = enters => held.unwrap(),
@@ -348,20 +348,20 @@ impl World {
         answers
     }
 
-    /// Judges and issues.
+    /// Authorizes and issues.
     pub async fn ask(&self, shop: &Shop, ask: Ask) -> Result<Issued> {
         let grant = self.authorize(shop, &ask).await?;
         self.take(grant, ask.at).await
     }
 
-    /// As [`ask`](Self::ask), which is granted; the token's place.
+    /// As [`ask`](Self::ask), which must succeed; returns the token's serial.
     pub async fn get(&self, shop: &Shop, ask: Ask) -> Serial {
         self.ask(shop, ask).await.unwrap().claims.serial
     }
 
-    /// Ends tokens of a shop.
-    pub async fn revoke(&self, shop: &Shop, ending: RevocationTarget, at: UnixTime) -> Revoked {
-        self.end(shop.id, ending, false, by(at)).await.unwrap()
+    /// Revokes tokens of a shop.
+    pub async fn revoke(&self, shop: &Shop, target: RevocationTarget, at: UnixTime) -> Revoked {
+        self.end(shop.id, target, false, by(at)).await.unwrap()
     }
 
     /// Changes a shop.
@@ -385,7 +385,7 @@ impl World {
         rows.into_iter().rev().map(|(_, row)| row).collect()
     }
 
-    /// The places of the tokens of a kind that live, oldest first.
+    /// The serials of the active tokens of a kind, oldest first.
     pub async fn living(&self, shop: &Shop, kind: Kind, at: UnixTime) -> Vec<u64> {
         let filter = TokenFilter {
             kind: Some(kind),
@@ -443,26 +443,26 @@ impl Ask {
         self
     }
 
-    /// To live that long, in seconds.
+    /// With that lifetime, in seconds.
     pub fn life(mut self, seconds: i64) -> Self {
         self.life = seconds;
         self
     }
 
-    /// Signed by that key, which is that one of [`SIGNERS`].
+    /// Signed as that key, by that one of [`SIGNERS`].
     pub fn signed(mut self, kid: AssertionKeyId, signer: usize) -> Self {
         self.signed = Some((kid, signer));
         self
     }
 
-    /// With an assertion of that name.
+    /// With an assertion that has that `jti`.
     pub fn jti(mut self, name: &str) -> Self {
         self.jti = Some(name.into());
         self.by_assertion = true;
         self
     }
 
-    /// At that moment.
+    /// At that time.
     pub fn at(mut self, at: UnixTime) -> Self {
         self.at = at;
         self

@@ -1,72 +1,71 @@
-//! What can happen, as plain data, so that a history can be made from a seed,
-//! printed, and cut down to what matters.
+//! Acts as plain data, so that a history can be generated from a seed, printed, and
+//! shortened.
 
 use tegata_policy::rules::{TokenRules, WhenFull};
 use tegata_token::{kind::Kind, view::ChannelState};
 
-/// One thing that happens. Numbers mean "the so-manieth of what there is then",
-/// so that every act makes sense in every history; one that cannot be done is
-/// left out.
+/// One act of a history. Numbers are taken modulo the number of things that exist at
+/// that time, so that every act is valid in every history; an impossible act is skipped.
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Time passes, in seconds.
     Wait(i64),
-    /// Somebody's clock is stepped to so many seconds off the true time.
+    /// A clock of a replica or follower is set to this many seconds off the true time.
     Step { who: usize, off: i64 },
     /// A replica's wall clock jumps 40 days ahead, or back again.
     Jump { replica: usize },
-    /// A token is asked for; that the request is judged and that the token is
-    /// handed out are two acts, unless `at_once`.
+    /// A token is requested; unless `at_once`, the request is authorized now and the
+    /// token issued by a later act.
     Ask { replica: usize, channel: usize, want: Want, times: usize, at_once: bool },
-    /// Somebody asks to end some tokens one by one: found now, committed later
-    /// unless `at_once`.
+    /// Some tokens are revoked one by one: found now and, unless `at_once`, committed
+    /// later.
     Revoke { replica: usize, token: usize, times: usize, at_once: bool },
-    /// Some of what was begun is committed.
+    /// Some of the pending acts are committed.
     Commit { nth: usize, times: usize },
-    /// All tokens of a scope end, at once or after a delay.
+    /// All tokens of a scope are revoked, at once or after a delay.
     EndAll { replica: usize, channel: usize, scope: Which, delay: Option<i64> },
-    /// A channel's secret is rotated; the old one is taken for so long yet.
+    /// A channel's secret is rotated; the old one is accepted for this many seconds.
     Rotate { replica: usize, channel: usize, keep: i64, revoke_tokens: bool },
     /// An assertion key is deleted and another registered in its place.
     ReplaceKey { replica: usize, channel: usize, key: usize, revoke_tokens: bool },
     /// A channel is suspended, resumed or deleted.
     Put { replica: usize, channel: usize, state: ChannelState },
-    /// A channel's law changes.
+    /// A channel's token rules change.
     Change { channel: usize, rules: TokenRules },
-    /// What holds for a channel's groups changes.
+    /// A channel's settings for groups change.
     Groups { channel: usize, cap: usize, when_full: WhenFull },
-    /// A signing key is published; it will sign once everybody knows it.
+    /// A signing key is published; it becomes active once every verifier has it.
     Announce,
-    /// The published key becomes the one that signs.
+    /// The published key becomes active.
     Activate,
-    /// A signing key is bounded to what was issued up to now.
+    /// A signing key is limited to the tokens issued up to now.
     Bound { replica: usize, key: usize },
-    /// A signing key is removed.
+    /// A signing key is revoked.
     Remove { replica: usize, key: usize },
-    /// What can be forgotten of a channel is forgotten.
+    /// What no longer matters of a channel is forgotten.
     Forget { replica: usize, channel: usize },
-    /// A replica or follower reads so many entries.
+    /// A replica or follower reads this many entries.
     Follow { who: usize, entries: usize },
     /// A follower takes a snapshot.
     Snapshot { who: usize },
     /// The state is saved.
     Backup,
-    /// A saved state is put back; the log of endings is replayed, or everything
-    /// that was issued before ends.
+    /// A saved state is restored; the revocation journal is replayed, or every token
+    /// issued before is revoked.
     Restore { nth: usize, replay: bool },
 }
 
-/// What is asked for.
+/// The parameters of a request for a token.
 #[derive(Debug, Clone)]
 pub struct Want {
     pub kind: Kind,
     pub group: Option<&'static str>,
-    /// 0 is the current secret or key; more is an earlier one, or the key that is
-    /// bound to a group.
+    /// 0 is the current secret or key; a higher number is an earlier one, or the key that
+    /// is bound to a group.
     pub with: usize,
-    /// What the assertion asks for.
+    /// The lifetime that the assertion requests.
     pub life: i64,
-    /// What a reissue lets the predecessor live.
+    /// How long a reissue keeps the predecessor active, in seconds.
     pub delay: i64,
 }
 
@@ -80,7 +79,7 @@ pub enum Which {
     AssertionKey(usize),
 }
 
-/// A small source of chance (splitmix64), the same on every machine.
+/// A small random number generator (splitmix64), the same on every machine.
 pub struct Rng(u64);
 
 impl Rng {
@@ -110,9 +109,9 @@ const KINDS: [Kind; 4] = [Kind::V21, Kind::Stateless, Kind::ShortLived, Kind::Lo
 const GROUPS: [&str; 3] = ["a", "b", "c"];
 const DAY: i64 = 86_400;
 
-/// The history that grows from a seed. Each has a channel and a kind that it is
-/// mostly about, so that caps are reached; in some, acts mostly overlap; each has
-/// some dangers but not all.
+/// Generates a history from a seed. Each has a channel and a kind that most acts are
+/// about, so that caps are reached; in some, most acts overlap; each has some faults of
+/// clocks and stores, but not all.
 pub fn history(seed: u64) -> Vec<Act> {
     let rng = &mut Rng::of(seed);
     let favourites = (rng.below(2), rng.pick(&KINDS), rng.one_in(2));

@@ -1,10 +1,10 @@
-//! A tiny authority in memory: it does what a store does under a channel's lock. It
+//! A tiny authority in memory that does what a store does under a channel's lock: it
 //! loads what an act needs, lets `tegata_policy::acts` decide, writes the effects, and
-//! keeps the log. It can be told to make one of the [`Fault`]s.
+//! keeps the log. It can be made to have one of the [`Fault`]s.
 
 use super::{
     Fault,
-    changes::{AT_ONCE, ends_by, lower},
+    changes::{AT_ONCE, lower, revokes_from},
     naive::{ChannelNo, TokenNo},
 };
 use std::sync::Arc;
@@ -29,17 +29,17 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, ChannelState, Cutoff, FeedChange, Scope, ViewKey},
 };
 
-/// The store, as it stands after some commit.
+/// The store after some commit.
 #[derive(Clone)]
 pub struct Authority {
     pub fault: Fault,
     pub epoch: usize,
     pub channels: Vec<ChannelRow>,
     pub keys: Vec<ViewKey>,
-    /// The change log. `None` is an entry for replicas only: nothing that a
-    /// verifier need know.
+    /// The change log. `None` is an entry for replicas only, which verifiers do not
+    /// need.
     pub log: Vec<Option<FeedChange>>,
-    /// The highest time ever written.
+    /// The latest time ever written.
     pub written: UnixTime,
 }
 
@@ -47,7 +47,7 @@ pub struct Authority {
 #[derive(Clone)]
 pub struct ChannelRow {
     pub channel: Arc<Channel>,
-    /// The last place taken in its count.
+    /// The last serial taken.
     pub serial: Serial,
     pub revocations: ChannelRevocations,
     pub tokens: Vec<TokenRow>,
@@ -61,20 +61,20 @@ pub struct TokenRow {
     pub assertion_key: Option<AssertionKeyId>,
     issued_at: UnixTime,
     key: SigningKeyId,
-    /// From when on it is ended early.
-    end: Option<UnixTime>,
+    /// When it is revoked, if it is.
+    revoked_from: Option<UnixTime>,
 }
 
 /// An issue that was committed.
 pub struct Issued {
     pub claims: Claims,
-    /// What ended for it at once.
+    /// The tokens that it revoked at once.
     pub at_once: Vec<TokenNo>,
-    /// What will end for it, and when.
+    /// The tokens that it revokes later, and when.
     pub later: Option<(TokenNo, UnixTime)>,
-    /// Whether that are the predecessors of a reissue.
+    /// Whether those are the predecessors of a reissue.
     pub reissue: bool,
-    /// What the log says of it.
+    /// Its entry in the log.
     pub entry: Option<FeedChange>,
 }
 
@@ -83,13 +83,13 @@ fn by() -> By {
 }
 
 impl Authority {
-    /// The time of an act whose replica's clock says `now`: it never goes back.
+    /// The time of an act whose replica's clock shows `now`: it never decreases.
     pub fn time(&mut self, now: UnixTime) -> UnixTime {
         self.written = self.written.max(now);
         self.written
     }
 
-    /// The channel's active stored tokens, as an act of that time finds them.
+    /// The channel's active stored tokens at the time of an act.
     pub fn places(&self, channel: ChannelNo, now: UnixTime) -> Vec<TokenNo> {
         let rows = self.rows(channel);
         rows.iter().filter(|row| row.is_active(now)).map(|row| row.row as TokenNo).collect()
@@ -102,8 +102,10 @@ impl Authority {
 
     fn row(&self, row: &TokenRow) -> StoredToken {
         let key = self.keys.iter().find(|it| it.key.id() == row.key).map(|it| it.state);
-        let revocation =
-            row.end.filter(|end| *end == AT_ONCE).map(|at| (RevocationCause::Requested, at));
+        let revocation = row
+            .revoked_from
+            .filter(|end| *end == AT_ONCE)
+            .map(|at| (RevocationCause::Requested, at));
         StoredToken {
             row: row.no as i64,
             serial: row.live.serial,
@@ -113,7 +115,7 @@ impl Authority {
             times: Times {
                 issued_at: row.issued_at,
                 expires_at: row.live.expires_at,
-                ends_at: row.end,
+                ends_at: row.revoked_from,
                 revocation,
                 key: key.unwrap_or(KeyState::Revoked),
                 key_since: AT_ONCE,
@@ -140,26 +142,26 @@ impl Authority {
             channel: Some(row.channel.clone()),
             tokens: self.rows(channel),
             revocations: row.revocations.clone(),
-            // The histories name only what was there.
+            // The histories name only groups and keys that exist.
             remembered: Remembered { by_tokens: true, until: None },
             keys: self.keys.iter().enumerate().map(key).collect(),
             ..Locked::default()
         }
     }
 
-    /// Writes the effects of an act; answers what the log says for verifiers. What the
-    /// act marks in rows must be what its changes say of them.
+    /// Writes the effects of an act; returns the log entry for verifiers. The act must mark
+    /// in rows what its changes revoke.
     fn apply(&mut self, channel: ChannelNo, effects: Effects) -> Option<FeedChange> {
         let mut marked = self.channels[channel].tokens.clone();
         for write in effects.writes {
             let row = &mut self.channels[channel];
-            let mut end = |no: i64, at: UnixTime| {
+            let mut mark = |no: i64, at: UnixTime| {
                 let token = marked.iter_mut().find(|it| it.no as i64 == no).unwrap();
-                token.end = Some(at);
+                token.revoked_from = Some(at);
             };
             match write {
-                Write::TokenRevoked { row, .. } => end(row, AT_ONCE),
-                Write::TokenRevokedFrom { row, at, .. } => end(row, at),
+                Write::TokenRevoked { row, .. } => mark(row, AT_ONCE),
+                Write::TokenRevokedFrom { row, at, .. } => mark(row, at),
                 Write::Serial(_, serial) => row.serial = serial,
                 Write::BulkSerial(_, serial) => {
                     Arc::make_mut(&mut row.channel).bulk_serial = serial
@@ -174,8 +176,9 @@ impl Authority {
         for change in effects.changes {
             if let Change::Tokens { change, .. } = &change {
                 for token in &mut self.channels[channel].tokens {
-                    for from in ends_by(change, token) {
-                        token.end = Some(token.end.map_or(from, |end| end.min(from)));
+                    for from in revokes_from(change, token) {
+                        token.revoked_from =
+                            Some(token.revoked_from.map_or(from, |end| end.min(from)));
                     }
                 }
             }
@@ -194,9 +197,9 @@ impl Authority {
         last
     }
 
-    /// Issues a stored token: judged again if the channel changed, admitted, its
-    /// row and its entry written. `rows_then` is what was there when it was judged,
-    /// which is of no concern here but to a fault.
+    /// Issues a stored token: authorizes it again if the channel changed, admits it, and
+    /// writes its row and its entry. `rows_then` are the rows at the time of the first
+    /// authorization; only a fault uses them.
     pub fn issue(
         &mut self,
         channel: ChannelNo,
@@ -206,11 +209,11 @@ impl Authority {
         now: UnixTime,
     ) -> Result<Issued, Denied> {
         let mut locked = self.locked(channel);
-        if self.fault == Fault::NotJudgedAgain {
+        if self.fault == Fault::NotAuthorizedAgain {
             locked.count =
                 locked.count.map(|it| Count { revision: grant.channel().revision, ..it });
         }
-        if self.fault == Fault::FoldOutsideLock {
+        if self.fault == Fault::CompactOutsideLock {
             locked.tokens = rows_then;
         }
         let form = Issuer { number: 1, issuer: crate::channel::OWN_URL.into() };
@@ -248,20 +251,20 @@ impl Authority {
             assertion_key: claims.assertion_key,
             issued_at: claims.issued_at,
             key: claims.key,
-            end: None,
+            revoked_from: None,
         });
         Ok(Issued { claims, at_once, later, reissue, entry })
     }
 
-    /// The group and the set end of a stored token.
+    /// The group of a stored token, and when it is revoked, if it is.
     pub fn token(&self, channel: ChannelNo, no: TokenNo) -> (Option<Group>, Option<UnixTime>) {
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
-        (row.live.group.clone(), row.end)
+        (row.live.group.clone(), row.revoked_from)
     }
 
-    /// Ends one stored token; nothing is logged if its signing key, or its channel's
-    /// deletion, ended it before.
-    pub fn end_stored(
+    /// Revokes one stored token; logs nothing if its signing key, or its channel's deletion,
+    /// had revoked it before.
+    pub fn revoke_stored(
         &mut self,
         channel: ChannelNo,
         no: TokenNo,
@@ -269,8 +272,8 @@ impl Authority {
         now: UnixTime,
     ) -> Option<FeedChange> {
         let mut locked = self.locked(channel);
-        if self.fault == Fault::FoldOutsideLock {
-            // The token itself is there, whenever the others were read.
+        if self.fault == Fault::CompactOutsideLock {
+            // The token's own row is current, whenever the others were read.
             let own = |it: &StoredToken| it.row == no as i64;
             let token = locked.tokens.iter().find(|it| own(it)).unwrap().clone();
             locked.tokens = rows_then.into_iter().filter(|it| !own(it)).collect();
@@ -278,11 +281,11 @@ impl Authority {
             locked.tokens.sort_by_key(|it| it.serial);
         }
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
-        self.end(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
+        self.revoke(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
     }
 
-    /// Ends one stateless token.
-    pub fn end_stateless(
+    /// Revokes one stateless token.
+    pub fn revoke_stateless(
         &mut self,
         channel: ChannelNo,
         id: TokenId,
@@ -290,20 +293,20 @@ impl Authority {
         now: UnixTime,
     ) -> Option<FeedChange> {
         let locked = self.locked(channel);
-        self.end(channel, RevocationTarget::Stateless { id, expires_at }, &locked, now)
+        self.revoke(channel, RevocationTarget::Stateless { id, expires_at }, &locked, now)
     }
 
-    fn end(
+    fn revoke(
         &mut self,
         channel: ChannelNo,
-        ending: RevocationTarget,
+        target: RevocationTarget,
         locked: &Locked,
         now: UnixTime,
     ) -> Option<FeedChange> {
-        let act = Revoke { channel: self.channels[channel].channel.id, ending, by: by() };
+        let act = Revoke { channel: self.channels[channel].channel.id, ending: target, by: by() };
         let mut effects = match act.decide(locked, now) {
             Ok((_, effects)) => effects,
-            // A deleted channel: all its tokens ended with it.
+            // A deleted channel: the deletion revoked all its tokens.
             Err(ActError::NotFound("channel")) => return None,
             Err(denied) => panic!("{denied}"),
         };
@@ -313,9 +316,9 @@ impl Authority {
         self.apply(channel, effects)
     }
 
-    /// Ends all tokens of a scope, at once or from a time on. What the API does not offer
-    /// a verifier understands all the same.
-    pub fn end_all(
+    /// Revokes all tokens of a scope, at once or from a time on. A verifier understands
+    /// also the entries that the API does not offer.
+    pub fn revoke_all(
         &mut self,
         channel: ChannelNo,
         scope: Scope,
@@ -323,7 +326,7 @@ impl Authority {
         now: UnixTime,
     ) -> FeedChange {
         let of = self.channels[channel].channel.channel_type;
-        let ending = match scope.clone() {
+        let target = match scope.clone() {
             _ if from.is_some() => None,
             Scope::Kind { kind } if !Rule::of(kind).channel_types.contains(&of) => None,
             Scope::Channel => Some(RevocationTarget::All),
@@ -333,10 +336,10 @@ impl Authority {
             Scope::KindGroup { .. } => None,
         };
         let deleted = self.channels[channel].channel.state == ChannelState::Deleted;
-        if let Some(ending) = ending.filter(|_| !deleted) {
+        if let Some(target) = target.filter(|_| !deleted) {
             let locked = self.locked(channel);
-            let entry = self.end(channel, ending, &locked, now);
-            return entry.expect("a scope's end is told to verifiers");
+            let entry = self.revoke(channel, target, &locked, now);
+            return entry.expect("the revocation of a scope is logged for verifiers");
         }
         let row = &mut self.channels[channel];
         row.serial = row.serial.next();
@@ -347,7 +350,7 @@ impl Authority {
         self.change(channel, ChannelChange::Cutoff { cutoffs })
     }
 
-    /// Changes what requests are judged by.
+    /// Changes the channel's data that requests are authorized with.
     pub fn set(&mut self, channel: ChannelNo, edit: impl FnOnce(&mut Channel)) {
         let channel = Arc::make_mut(&mut self.channels[channel].channel);
         edit(channel);
@@ -362,22 +365,22 @@ impl Authority {
         self.change(channel, ChannelChange::State { state })
     }
 
-    /// Forgets what is said of tokens that expired a day ago by the time written;
-    /// says whether there was anything.
+    /// Forgets the revocations of tokens that expired a day before the time written;
+    /// returns the entry, if there were any.
     pub fn forget(&mut self, channel: ChannelNo, now: UnixTime) -> Option<FeedChange> {
-        let now = if self.fault == Fault::ForgetsByTheWall { now } else { self.written };
+        let now = if self.fault == Fault::ForgetsByWallClock { now } else { self.written };
         let act = Forget { channel: self.channels[channel].channel.id };
         let (gone, effects) = act.decide(&self.locked(channel), now).unwrap();
         assert_eq!(gone == 0, effects.is_empty());
         self.apply(channel, effects)
     }
 
-    /// Writes an entry: into the log, into the facts, and into the rows that it ends.
+    /// Writes an entry to the log, to the revocations, and to the rows that it revokes.
     pub fn change(&mut self, channel: ChannelNo, change: ChannelChange) -> FeedChange {
         let row = &mut self.channels[channel];
         for token in &mut row.tokens {
-            for from in ends_by(&change, token) {
-                token.end = Some(token.end.map_or(from, |end| end.min(from)));
+            for from in revokes_from(&change, token) {
+                token.revoked_from = Some(token.revoked_from.map_or(from, |end| end.min(from)));
             }
         }
         row.revocations.apply(&change);
@@ -403,8 +406,8 @@ impl Authority {
 
     // ---- what followers read
 
-    /// The entries from one position to another, as far as they concern the
-    /// channels of these providers.
+    /// The entries from one position to another that concern channels of these
+    /// providers.
     pub fn feed(&self, from: usize, to: usize, providers: &[ProviderId]) -> Vec<&FeedChange> {
         let concerns = |entry: &&FeedChange| match entry {
             FeedChange::SigningKey(_) => true,

@@ -1,4 +1,4 @@
-//! What a change says of rows: the authority's other way of knowing what ends.
+//! The rows that a change revokes, derived from the change alone.
 
 use super::authority::TokenRow;
 use tegata_policy::{
@@ -11,10 +11,10 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken},
 };
 
-/// Ended as of now, whatever the clock shows.
+/// Revoked as of now, whatever the clock shows.
 pub const AT_ONCE: UnixTime = UnixTime(i64::MIN);
 
-/// Lets floors reach one place too far.
+/// Moves cutoffs one serial too far.
 pub fn lower(effects: &mut Effects, before: &ChannelRevocations) {
     for change in &mut effects.changes {
         let Change::Tokens { change, .. } = change else { continue };
@@ -31,8 +31,8 @@ pub fn lower(effects: &mut Effects, before: &ChannelRevocations) {
     }
 }
 
-/// From when on a change ends a row's token; nothing, once or several times.
-pub fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
+/// The times from which a change revokes a row's token: none, one or several.
+pub fn revokes_from(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
     let Live { kind, serial, group, .. } = &token.live;
     match change {
         ChannelChange::Revoked { tokens } => {
@@ -51,7 +51,7 @@ pub fn ends_by(change: &ChannelChange, token: &TokenRow) -> Vec<UnixTime> {
     }
 }
 
-/// The places in a channel's count that a change names.
+/// The serials that a change names.
 pub fn serials(change: &ChannelChange) -> Vec<Serial> {
     match change {
         ChannelChange::Revoked { tokens } => tokens

@@ -1,23 +1,23 @@
-//! Random histories, held against a naive model.
+//! Random histories, compared with a naive model.
 //!
-//! A history is what can happen to an authority with two replicas and two
-//! followers: tokens issued, evicted, revoked one by one and by scope, at once
-//! and later, folded and forgotten; channels suspended, secrets and keys rotated,
-//! laws changed; clocks that step and jump; acts that overlap; followers that
-//! lag; stores restored from a backup. After each act
+//! A history is a list of acts on an authority with two replicas and two followers:
+//! tokens are issued, evicted, revoked one by one and by scope, at once and later;
+//! revocations are compacted and forgotten; channels are suspended, secrets and keys
+//! rotated, token rules changed; clocks are stepped; acts overlap; followers lag;
+//! stores are restored from a backup. After each act
 //!
-//! - every view says of a token what a list of all that happened says at that
-//!   view's place in the log, and until when;
-//! - what the law admits, ends and refuses is what counting in that list gives,
-//!   caps hold, and nothing of another group ends;
-//! - no replica accepts what an answer said has ended, and nobody accepts again
-//!   what he once refused as over;
-//! - a token handed out lives for everybody who has read everything.
+//! - every view gives the answer and the expiry that follow from a list of all events
+//!   up to the view's position;
+//! - the token rules admit, evict and deny as counting in that list does, caps hold,
+//!   and no token of another group is revoked;
+//! - no replica accepts a token whose revocation was answered, and no verifier accepts
+//!   a token that it once rejected as expired or revoked;
+//! - an issued token is active for every verifier that has read the whole log.
 //!
-//! That these checks can fail is shown by planting faults: each must be found.
+//! Planted faults show that these checks can fail: each fault must be found.
 //!
-//! `TEGATA_LONG` is the number of histories (default 150), `TEGATA_SEED` the
-//! first one's seed.
+//! `TEGATA_LONG` is the number of histories (default 150), `TEGATA_SEED` the seed of
+//! the first.
 
 mod act;
 mod authority;
@@ -30,35 +30,35 @@ use act::{Act, history};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::{Seen, World};
 
-/// What the authority, or a follower, does wrong.
+/// An error of the authority, or of a follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// A stateless token takes the newest bulk serial, but was judged by an older
+    /// A stateless token takes the newest bulk serial, but was authorized with an older
     /// snapshot of the channel.
     SerialReadLate,
-    /// A floor also covers the serial at which it stands.
+    /// A cutoff also covers its own serial.
     AtMostForBelow,
-    /// What lives is read when a request is judged, and folded when it is committed.
-    FoldOutsideLock,
-    /// What has expired is found by a wall clock that jumped ahead.
-    ForgetsByTheWall,
-    /// A delayed floor takes the place of an earlier one.
+    /// The active tokens are read when a request is authorized, and compacted at commit.
+    CompactOutsideLock,
+    /// Expired tokens are found by a wall clock that jumped ahead.
+    ForgetsByWallClock,
+    /// A delayed cutoff replaces an earlier one.
     DelayReplaces,
-    /// To end what has ended is answered before everybody has heard of it.
+    /// A repeated revocation is answered before every replica has read the first one.
     RepeatAnswersAtOnce,
-    /// After a restore the serials begin where the backup left them.
+    /// After a restore the serials continue from the backup's.
     CounterRewinds,
-    /// After a restore the serials are raised, but not the place of the last bulk
-    /// ending, which stateless tokens carry.
+    /// After a restore the serials are raised, but not the serial of the last bulk
+    /// revocation, which stateless tokens carry.
     BulkSerialRewinds,
-    /// A recovery bounds the keys first, and then replays a looser bound.
+    /// A recovery limits the keys first, and then replays a looser limit.
     BoundsBeforeReplay,
-    /// A stored issue is committed as it was judged, whatever changed since.
-    NotJudgedAgain,
+    /// A stored issue is committed as it was authorized, whatever changed since.
+    NotAuthorizedAgain,
 }
 
-/// How a history went wrong: after which of its acts, and in which way.
+/// A failed history: after which of its acts, and in which way.
 #[derive(Debug)]
 struct Wrong {
     acts: usize,
@@ -70,17 +70,17 @@ fn run(acts: &[Act], fault: Fault) -> Result<Seen, Wrong> {
     for (done, act) in acts.iter().enumerate() {
         world.step(act).map_err(|what| Wrong { acts: done + 1, what })?;
     }
-    world.end().map_err(|what| Wrong { acts: acts.len(), what })?;
+    world.finish().map_err(|what| Wrong { acts: acts.len(), what })?;
     Ok(world.seen)
 }
 
-/// As [`run`]; a panic is as wrong as an answer.
+/// As [`run`]; a panic counts as a failure.
 fn run_or_panic(acts: &[Act], fault: Fault) -> Result<Seen, Wrong> {
     catch_unwind(AssertUnwindSafe(|| run(acts, fault)))
         .unwrap_or_else(|_| Err(Wrong { acts: acts.len(), what: "panicked, see above".into() }))
 }
 
-/// Leaves out of a history that goes wrong whatever it goes wrong without.
+/// Removes from a failing history every act without which it still fails.
 fn shrunk(mut acts: Vec<Act>, fault: Fault) -> (Vec<Act>, Wrong) {
     let mut wrong = run_or_panic(&acts, fault).unwrap_err();
     acts.truncate(wrong.acts);
@@ -108,7 +108,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn every_history_ends_as_the_naive_model_says() {
+fn every_history_agrees_with_the_naive_model() {
     let first = number("TEGATA_SEED", 1);
     let mut seen = Seen::default();
     let histories = number("TEGATA_LONG", 150);
@@ -131,28 +131,28 @@ fn every_history_ends_as_the_naive_model_says() {
     }
 }
 
-/// What some history must come to, or the histories show nothing of it.
+/// Events that must occur in some history, or the histories do not test them.
 const MUST_HAPPEN: [&str; 17] = [
     "issued",
     "issued stateless",
     "denied when authorized",
     "denied when authorized again",
-    "refused for being full",
+    "denied for being full",
     "evicted",
     "revoked",
     "revoked twice",
-    "folded",
+    "compacted",
     "reissued with a delay",
-    "scope ended at once",
-    "scope ended later",
+    "scope revoked at once",
+    "scope revoked later",
     "forgotten",
     "signing key rotated",
     "signing key bounded or removed",
     "restored with replay",
-    "ending replayed",
+    "revocation replayed",
 ];
 
-/// A fault must be found by the same checks, within this many histories.
+/// Asserts that the same checks find a fault within this many histories.
 fn is_found(fault: Fault) {
     const HISTORIES: u64 = 1_000;
     let found = (1..=HISTORIES).find_map(|seed| Some((seed, run(&history(seed), fault).err()?)));
@@ -161,32 +161,32 @@ fn is_found(fault: Fault) {
 }
 
 #[test]
-fn a_serial_read_after_judging_is_found() {
+fn a_serial_read_after_authorizing_is_found() {
     is_found(Fault::SerialReadLate);
 }
 
 #[test]
-fn a_floor_that_covers_its_own_serial_is_found() {
+fn a_cutoff_that_covers_its_own_serial_is_found() {
     is_found(Fault::AtMostForBelow);
 }
 
 #[test]
-fn a_fold_computed_outside_the_lock_is_found() {
-    is_found(Fault::FoldOutsideLock);
+fn a_compaction_computed_outside_the_lock_is_found() {
+    is_found(Fault::CompactOutsideLock);
 }
 
 #[test]
 fn forgetting_by_the_wall_clock_is_found() {
-    is_found(Fault::ForgetsByTheWall);
+    is_found(Fault::ForgetsByWallClock);
 }
 
 #[test]
-fn a_delayed_floor_that_replaces_an_earlier_one_is_found() {
+fn a_delayed_cutoff_that_replaces_an_earlier_one_is_found() {
     is_found(Fault::DelayReplaces);
 }
 
 #[test]
-fn a_repeated_revoke_that_answers_at_once_is_found() {
+fn a_repeated_revocation_that_is_answered_at_once_is_found() {
     is_found(Fault::RepeatAnswersAtOnce);
 }
 
@@ -201,11 +201,11 @@ fn a_bulk_serial_that_rewinds_with_a_restore_is_found() {
 }
 
 #[test]
-fn a_bound_that_a_replay_loosens_is_found() {
+fn a_limit_of_a_key_that_a_replay_loosens_is_found() {
     is_found(Fault::BoundsBeforeReplay);
 }
 
 #[test]
-fn an_issue_that_is_not_judged_again_is_found() {
-    is_found(Fault::NotJudgedAgain);
+fn an_issue_that_is_not_authorized_again_is_found() {
+    is_found(Fault::NotAuthorizedAgain);
 }

@@ -1,9 +1,9 @@
-//! The naive model: a list of tokens and a list of what happened, and every
-//! question answered by going through both.
+//! The naive model: a list of tokens and a list of events; every question is answered
+//! by reading both from end to end.
 //!
-//! No serials, no floors, no folds, nothing forgotten: "older" is what came
-//! earlier in the list. Slow and plain on purpose; this is what the views, the
-//! folds and the law must come to.
+//! It has no serials, no cutoffs and no compaction, and forgets nothing: "older" means
+//! earlier in the list. It is slow and plain on purpose; the views, the compaction and
+//! the token rules must agree with it.
 
 use std::ops::Range;
 use tegata_policy::{
@@ -18,12 +18,12 @@ use tegata_token::{
     view::{ChannelState, Scope},
 };
 
-/// A token, by its place in the list of all that were ever handed out.
+/// A token, by its index in the list of all issued tokens.
 pub type TokenNo = usize;
-/// A channel, by its place in the world.
+/// A channel, by its index in the world.
 pub type ChannelNo = usize;
 
-/// What is remembered of a token.
+/// A token as the model stores it.
 #[derive(Debug, Clone)]
 pub struct Token {
     pub channel: ChannelNo,
@@ -34,68 +34,68 @@ pub struct Token {
     pub issued_at: UnixTime,
     pub expires_at: UnixTime,
     pub key: SigningKeyId,
-    /// How much had happened when it came about: what happens later can end it.
-    /// A stateless token came about when the channel was read that its request
-    /// was judged by, whenever it was handed out.
+    /// The number of events before the token was created; later ones can revoke it.
+    /// A stateless token counts as created when the channel was read that its request
+    /// was authorized with, whenever it was handed out.
     pub born: usize,
 }
 
-/// One thing that happened; its place in the list is its position in the log.
+/// An event; its index in the list is its position in the log.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// Nothing that changes what a verifier answers.
     Quiet,
-    /// These tokens ended: at once, or from a time on.
+    /// These tokens were revoked: at once, or from a time on.
     Revoked(Vec<(TokenNo, Option<UnixTime>)>),
-    /// All older tokens of a scope ended: at once, or from a time on.
-    AllEnded { channel: ChannelNo, scope: Scope, from: Option<UnixTime> },
+    /// All older tokens of a scope were revoked: at once, or from a time on.
+    AllRevoked { channel: ChannelNo, scope: Scope, from: Option<UnixTime> },
     /// A channel was suspended, resumed or deleted.
     State { channel: ChannelNo, state: ChannelState },
-    /// A signing key is new, or has a new state.
+    /// A signing key was added or changed its state.
     Key { key: SigningKeyId, state: KeyState },
 }
 
-/// What happened in one life of the store, between two restores.
+/// The events of the store between two restores.
 #[derive(Debug, Clone, Default)]
 pub struct Epoch {
     pub events: Vec<Event>,
-    /// Tokens that were handed out after the moment to which the store was
-    /// restored: it never heard of them, and nobody may accept them.
+    /// Tokens that were issued after the moment to which the store was restored: the
+    /// store has no record of them, and no verifier may accept them.
     pub lost: Vec<Range<TokenNo>>,
 }
 
-/// All that there is to know.
+/// All tokens and events.
 #[derive(Debug, Default)]
 pub struct Naive {
     pub tokens: Vec<Token>,
     pub epochs: Vec<Epoch>,
 }
 
-/// Who asks: how far he has read, at what time, and whose tokens he may judge.
+/// A verifier: how far it has read, at what time, and which providers' tokens it verifies.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
     pub epoch: usize,
-    /// The first so many events.
+    /// The number of events read.
     pub read: usize,
     pub now: UnixTime,
     pub providers: &'a [ProviderId],
 }
 
-/// What he must be told of a token.
+/// The answer that a verifier must give for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It lives, until then as far as he can know.
+    /// Active, until this time as far as the verifier can know.
     Active(UnixTime),
     Expired,
     Revoked,
     Suspended,
     UnknownKey,
     Foreign,
-    /// No, for whatever reason.
+    /// Invalid, for any reason.
     No,
 }
 
-/// A request for a token, as far as the law cares.
+/// A request for a token, as far as the token rules need it.
 #[derive(Debug, Clone)]
 pub struct Ask {
     pub kind: Kind,
@@ -103,7 +103,7 @@ pub struct Ask {
     pub delay: i64,
 }
 
-/// What is set on a channel, as far as the law cares.
+/// The settings of a channel, as far as the token rules need them.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     pub rules: TokenRules,
@@ -111,9 +111,9 @@ pub struct Settings {
     pub group_when_full: WhenFull,
 }
 
-/// What an issue ends: these at once, that one later.
+/// What an issue revokes: these tokens at once, that one later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ends {
+pub struct Revokes {
     pub at_once: Vec<TokenNo>,
     pub later: Option<(TokenNo, UnixTime)>,
 }
@@ -121,7 +121,7 @@ pub struct Ends {
 const LONG_AGO: UnixTime = UnixTime(i64::MIN);
 
 impl Naive {
-    /// What `asker` must be told of a token.
+    /// The answer that `asker` must give for a token.
     pub fn answer(&self, no: TokenNo, asker: Asker<'_>) -> Answer {
         let token = &self.tokens[no];
         if self.epochs[asker.epoch].lost.iter().any(|lost| lost.contains(&no)) {
@@ -134,7 +134,7 @@ impl Naive {
         if asker.now >= token.expires_at {
             return Answer::Expired;
         }
-        let until = match self.early_end(no, asker.epoch, asker.read) {
+        let until = match self.revoked_from(no, asker.epoch, asker.read) {
             Some(end) if end <= asker.now => return Answer::Revoked,
             Some(end) => end.min(token.expires_at),
             None => token.expires_at,
@@ -149,26 +149,25 @@ impl Naive {
         }
     }
 
-    /// From when on the first `read` events end a token early, if they do: the
-    /// earliest of all ends that were ever set.
-    pub fn early_end(&self, no: TokenNo, epoch: usize, read: usize) -> Option<UnixTime> {
+    /// The earliest time from which the first `read` events revoke a token, if they do.
+    pub fn revoked_from(&self, no: TokenNo, epoch: usize, read: usize) -> Option<UnixTime> {
         let token = &self.tokens[no];
         let events = self.epochs[epoch].events[..read].iter().enumerate();
-        let ends = events.filter_map(|(place, event)| match event {
+        let revokes = events.filter_map(|(place, event)| match event {
             Event::Revoked(tokens) => {
                 let (_, from) = tokens.iter().find(|(it, _)| *it == no)?;
                 Some(from.unwrap_or(LONG_AGO))
             }
-            Event::AllEnded { channel, scope, from } => {
+            Event::AllRevoked { channel, scope, from } => {
                 let hit = token.born <= place && token.channel == *channel && is_in(scope, token);
                 hit.then_some(from.unwrap_or(LONG_AGO))
             }
             _ => None,
         });
-        ends.min()
+        revokes.min()
     }
 
-    /// The state of a signing key, if he has heard of it.
+    /// The state of a signing key, if the verifier has read of it.
     fn key(&self, key: SigningKeyId, asker: Asker<'_>) -> Option<KeyState> {
         let read = &self.epochs[asker.epoch].events[..asker.read];
         read.iter().rev().find_map(|event| match event {
@@ -183,15 +182,14 @@ impl Naive {
             Event::State { channel: it, state } if *it == channel => Some(*state),
             _ => None,
         });
-        // Deletion is for good, whatever a replay says afterwards.
+        // Deletion is permanent, whatever a replay adds later.
         states.fold(ChannelState::Active, |before, state| match before {
             ChannelState::Deleted => before,
             _ => state,
         })
     }
 
-    /// The stored tokens of a channel that have a place in its count at a time,
-    /// oldest first: those that live, and for `grace` seconds those that lived.
+    /// The stored tokens of a channel that the caps count at a time, oldest first.
     pub fn places(&self, channel: ChannelNo, epoch: usize, now: UnixTime) -> Vec<TokenNo> {
         let read = self.epochs[epoch].events.len();
         let asker = Asker { epoch, read, now, providers: &[] };
@@ -202,31 +200,32 @@ impl Naive {
                 && token.expires_at > now
                 && !self.epochs[epoch].lost.iter().any(|lost| lost.contains(no))
                 && self.key(token.key, asker).is_some_and(|key| is_good(key, token.issued_at))
-                && self.early_end(*no, epoch, read).is_none_or(|end| end > now)
+                && self.revoked_from(*no, epoch, read).is_none_or(|end| end > now)
         };
         (0..self.tokens.len()).filter(has_place).collect()
     }
 
-    /// The law: what an issue ends of these, oldest first, or why there is none.
+    /// The token rules: which of these tokens, oldest first, an issue revokes, or why it
+    /// is denied.
     pub fn rules(
         &self,
         places: &[TokenNo],
         ask: &Ask,
         set: Settings,
         now: UnixTime,
-    ) -> Result<Ends, Denied> {
+    ) -> Result<Revokes, Denied> {
         let mut living: Vec<TokenNo> = places.to_vec();
-        let mut ends = Ends::default();
+        let mut revokes = Revokes::default();
         let of = |no: &TokenNo| &self.tokens[*no];
 
-        // At most so many of a kind in a group.
+        // At most the group's cap of a kind in a group.
         while ask.group.is_some() {
             let is_own = |no: &TokenNo| of(no).kind == ask.kind && of(no).group == ask.group;
             let own: Vec<TokenNo> = living.iter().copied().filter(is_own).collect();
             match own.first() {
                 _ if own.len() < set.group_cap => break,
                 Some(oldest) if set.group_when_full == WhenFull::EvictOldest => {
-                    ends.at_once.push(*oldest);
+                    revokes.at_once.push(*oldest);
                     living.retain(|no| no != oldest);
                 }
                 _ => return Err(Denied::GroupFull(ask.kind)),
@@ -234,16 +233,16 @@ impl Naive {
         }
 
         let counted: &[Kind] = match (ask.kind, set.rules) {
-            (Kind::Stateless, _) => return Ok(ends),
-            // One at a time; the last one may live on for the delay.
+            (Kind::Stateless, _) => return Ok(revokes),
+            // One at a time; with a delay the last one stays active for that time.
             (Kind::LongLived, TokenRules::Current) => {
                 let mut all: Vec<TokenNo> = living;
                 all.retain(|no| of(no).kind == Kind::LongLived);
                 if ask.delay > 0 {
-                    ends.later = all.pop().map(|last| (last, now.plus(ask.delay)));
+                    revokes.later = all.pop().map(|last| (last, now.plus(ask.delay)));
                 }
-                ends.at_once.extend(all);
-                return Ok(ends);
+                revokes.at_once.extend(all);
+                return Ok(revokes);
             }
             (Kind::V21, _) => &[Kind::V21],
             (Kind::ShortLived, TokenRules::Current) => &[Kind::ShortLived],
@@ -254,13 +253,13 @@ impl Naive {
             let may_go = |no: &TokenNo| counted.contains(&of(no).kind) && of(no).group == ask.group;
             match living.iter().copied().find(may_go) {
                 Some(oldest) if ask.kind != Kind::V21 => {
-                    ends.at_once.push(oldest);
+                    revokes.at_once.push(oldest);
                     living.retain(|no| *no != oldest);
                 }
                 _ => return Err(Denied::Full(ask.kind)),
             }
         }
-        Ok(ends)
+        Ok(revokes)
     }
 }
 

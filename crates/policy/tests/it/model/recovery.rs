@@ -1,5 +1,5 @@
-//! What a store does after a restore: old keys are bounded, and what the log of endings
-//! holds is done again.
+//! Recovery of a store after a restore: old keys are limited, and the revocation
+//! journal is replayed.
 
 use super::{Fault, authority::Authority, changes::serials};
 use std::sync::Arc;
@@ -8,12 +8,11 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, FeedChange, ViewKey},
 };
 
-/// A recovery bounds the old keys this much before the last time written.
+/// How long before the last time written a recovery limits the old keys, in seconds.
 const RECOVERY_MARGIN: i64 = 5;
 
 impl Authority {
-    /// The state of the old keys after a restore: bounded to what the store
-    /// surely knew of.
+    /// The old keys after a restore, limited to tokens that the store surely knew.
     pub fn bounds(&self) -> Vec<(VerifyingKey, KeyState)> {
         let last = self.written.plus(-RECOVERY_MARGIN);
         let bound = |key: &ViewKey| {
@@ -27,8 +26,8 @@ impl Authority {
         self.keys.iter().filter_map(bound).collect()
     }
 
-    /// Takes in an entry from the log of endings; a channel's count is raised to
-    /// whatever it reads, and so is the place of its last bulk ending.
+    /// Replays an entry of the revocation journal; raises the channel's serial, and its
+    /// last bulk serial, to the highest serial that the entry names.
     pub fn replay(&mut self, entry: &FeedChange) {
         match entry {
             FeedChange::SigningKey(key) => {

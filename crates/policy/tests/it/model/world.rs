@@ -1,8 +1,8 @@
-//! The world of a history: one authority, two replicas of it that issue and check
-//! by what they have read so far, two followers that only check, time and clocks.
-//! After each act the views are held against the naive model.
+//! The world of a history: one authority; two replicas of it that issue and verify by
+//! what they have read so far; two followers that only verify; time and clocks. After
+//! each act the views are compared with the naive model.
 
-/// Ends a check that does not hold, with words for it.
+/// Returns a [`Violation`] with this text unless the condition holds.
 macro_rules! ensure {
     ($holds:expr, $($words:tt)*) => {
         if !$holds {
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::channel::{self, NOW};
 use issuing::{Pending, Taken, assertion_key, registered, secret_of};
-use reading::{Checker, Replica};
+use reading::{Replica, Verifier};
 use revoking::Backup;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -43,14 +43,14 @@ use tegata_token::{
     view::{ChannelState, FeedChange, Providers, Scope, View},
 };
 
-/// A replica that has read nothing for so long, in seconds, reads before it
-/// serves (its lease); and what is begun is committed within that time or never.
+/// A replica that has read nothing for this many seconds reads before it serves (its
+/// lease); a pending act is committed within that time or never.
 const LEASE: i64 = 10;
 
-/// What a history must never come to; in words.
+/// A property that a history broke, in words.
 pub type Violation = String;
 
-/// How often something happened that histories must come to, or they show nothing.
+/// How often each event that histories must contain occurred.
 #[derive(Debug, Default, Clone)]
 pub struct Seen(pub BTreeMap<&'static str, usize>);
 
@@ -65,25 +65,25 @@ pub struct World {
     now: UnixTime,
     authority: Authority,
     naive: Naive,
-    /// What was handed out, by its number.
+    /// The issued tokens, by their numbers.
     handed: Vec<(String, Claims)>,
     /// The private halves of the signing keys; they are never restored.
     signing: HashMap<SigningKeyId, SigningKey>,
-    /// One cache for all who check: it must make no difference whose it is.
+    /// One cache for all verifiers: sharing it must make no difference.
     signatures: Signatures,
-    checkers: [Checker; 4],
+    verifiers: [Verifier; 4],
     replicas: [Replica; 2],
-    /// What was begun, and when.
+    /// The pending acts, and when each was begun.
     pending: Vec<(UnixTime, Pending)>,
-    /// Positions of narrowing acts whose answer is not given yet.
+    /// Positions of narrowing acts whose response is not sent yet.
     waiting: Vec<usize>,
-    /// Tokens that no replica accepts from then on: an answer said so.
+    /// Tokens that no replica may accept any more, since a response reported them revoked.
     promised: BTreeMap<TokenNo, UnixTime>,
     backups: Vec<Backup>,
-    /// The log of endings, which no restore takes back.
-    endings: Vec<(FeedChange, Event)>,
+    /// The revocation journal, which no restore takes back.
+    journal: Vec<(FeedChange, Event)>,
     taken: Vec<Vec<Taken>>,
-    /// Every assertion key that a channel ever had in a place.
+    /// Every assertion key that a channel has had, by its index.
     assertion_keys: Vec<[Vec<AssertionKeyId>; 2]>,
     secrets: u32,
     sample: Rng,
@@ -125,7 +125,7 @@ impl World {
             log: Vec::new(),
             written: NOW,
         };
-        let checker = |providers: &[ProviderId]| Checker {
+        let verifier = |providers: &[ProviderId]| Verifier {
             epoch: 0,
             read: 0,
             view: View::new(Providers::All),
@@ -143,18 +143,18 @@ impl World {
             handed: Vec::new(),
             signing: HashMap::new(),
             signatures: Signatures::new(1_000),
-            checkers: [
-                checker(&[one, two]),
-                checker(&[one, two]),
-                checker(&[one, two]),
-                checker(&[one]),
+            verifiers: [
+                verifier(&[one, two]),
+                verifier(&[one, two]),
+                verifier(&[one, two]),
+                verifier(&[one]),
             ],
             replicas: [replica(), replica()],
             pending: Vec::new(),
             waiting: Vec::new(),
             promised: BTreeMap::new(),
             backups: Vec::new(),
-            endings: Vec::new(),
+            journal: Vec::new(),
             taken: vec![vec![(0, None)]; 3],
             assertion_keys: (0..3)
                 .map(|no| [0, 1].map(|place| vec![assertion_key(no, place, 0)]))
@@ -177,8 +177,8 @@ impl World {
         self.check(self.steps.is_multiple_of(40))
     }
 
-    /// Checks every token, once everybody has read everything, too.
-    pub fn end(&mut self) -> Result<(), Violation> {
+    /// Checks every token, also after every verifier has read the whole log.
+    pub fn finish(&mut self) -> Result<(), Violation> {
         self.check(true)?;
         (0..4).for_each(|who| self.follow(who, usize::MAX));
         self.answer_who_waits();
@@ -188,7 +188,7 @@ impl World {
     fn act(&mut self, act: &Act) -> Result<(), Violation> {
         match act {
             Act::Wait(seconds) => self.now = self.now.plus(*seconds),
-            Act::Step { who, off } => self.checkers[*who].off = *off,
+            Act::Step { who, off } => self.verifiers[*who].off = *off,
             Act::Jump { replica } => self.replicas[*replica].jumped ^= true,
             Act::Follow { who, entries } => self.follow(*who, *entries),
             Act::Snapshot { who } => self.take_snapshot(*who),
@@ -204,7 +204,7 @@ impl World {
             }
             Act::Revoke { replica, token, times, at_once } => {
                 for next in 0..*times {
-                    if let Some(pending) = self.ask_to_end(*replica, token + next) {
+                    if let Some(pending) = self.ask_to_revoke(*replica, token + next) {
                         self.pending.push((self.now, pending));
                         if *at_once {
                             self.commit(self.pending.len() - 1)?;
@@ -220,14 +220,14 @@ impl World {
             Act::EndAll { replica, channel, scope, delay } => {
                 if let Some(now) = self.time_of(*replica) {
                     let from = delay.map(|delay| now.plus(delay));
-                    self.end_all(*channel, self.scope(*channel, scope), from, now);
+                    self.revoke_all(*channel, self.scope(*channel, scope), from, now);
                 }
             }
             Act::Rotate { replica, channel, keep, revoke_tokens } => {
                 if let Some(now) = self.time_of(*replica) {
                     self.rotate(*channel, *keep, now);
                     if *revoke_tokens {
-                        self.end_all(*channel, Scope::Channel, None, now);
+                        self.revoke_all(*channel, Scope::Channel, None, now);
                     }
                 }
             }
@@ -235,7 +235,7 @@ impl World {
                 if let Some(now) = self.time_of(*replica) {
                     let old = self.replace_key(*channel, *key);
                     if *revoke_tokens {
-                        self.end_all(*channel, Scope::AssertionKey { key: old }, None, now);
+                        self.revoke_all(*channel, Scope::AssertionKey { key: old }, None, now);
                     }
                 }
             }
@@ -281,12 +281,12 @@ impl World {
 
     // ---- what is written
 
-    /// Tells the naive model what an entry means, and the log of endings, if it
-    /// is one.
+    /// Adds an entry to the naive model and, if it is a revocation, to the revocation
+    /// journal.
     fn note(&mut self, entry: Option<FeedChange>, event: Event) {
         let is_revocation = match &event {
             Event::Quiet => false,
-            Event::Revoked(_) | Event::AllEnded { .. } | Event::State { .. } => true,
+            Event::Revoked(_) | Event::AllRevoked { .. } | Event::State { .. } => true,
             Event::Key { state, .. } => {
                 matches!(state, KeyState::Bounded { .. } | KeyState::Revoked)
             }
@@ -294,14 +294,14 @@ impl World {
         if let Some(entry) = entry
             && is_revocation
         {
-            self.endings.push((entry, event.clone()));
+            self.journal.push((entry, event.clone()));
         }
         self.note_no_revocation(event);
     }
 
     fn note_no_revocation(&mut self, event: Event) {
         let events = &mut self.naive.epochs[self.authority.epoch].events;
-        // An act logs what verifiers must learn last of all.
+        // The last entry of an act is the one for verifiers.
         while events.len() + 1 < self.authority.log.len() {
             events.push(Event::Quiet);
         }
@@ -314,7 +314,7 @@ impl World {
     }
 
     fn answer_who_waits(&mut self) {
-        let read = |who: usize| self.checkers[who].read.min(self.replicas[who].read);
+        let read = |who: usize| self.verifiers[who].read.min(self.replicas[who].read);
         let both = read(0).min(read(1));
         let (answered, waiting) = self.waiting.iter().partition(|&&position| position <= both);
         self.waiting = waiting;
@@ -324,11 +324,11 @@ impl World {
         }
     }
 
-    /// What ended by this position is accepted by no replica any more.
+    /// Records that no replica may accept the tokens revoked up to this position.
     fn promise(&mut self, position: usize) {
         let epoch = self.authority.epoch;
         let providers = providers();
-        // What counts as ended whatever the clock shows; delayed ends have their time.
+        // Revoked whatever the clock shows; delayed revocations have their own time.
         let always = UnixTime(i64::MIN);
         let asker = Asker { epoch, read: position, now: always, providers: &providers };
         for no in 0..self.handed.len() {
@@ -337,7 +337,7 @@ impl World {
             }
             let end = match self.naive.answer(no, asker) {
                 Answer::Revoked => Some(always),
-                _ => self.naive.early_end(no, epoch, position),
+                _ => self.naive.revoked_from(no, epoch, position),
             };
             if let Some(end) = end {
                 let promised = self.promised.entry(no).or_insert(end);

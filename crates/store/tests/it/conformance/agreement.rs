@@ -1,5 +1,5 @@
-//! A random history, and after each of its acts the question whether everybody
-//! still says the same of every token that was ever issued.
+//! A random history, and after each of its acts a check that all records agree on every
+//! token ever issued.
 
 use crate::{
     agree,
@@ -27,7 +27,7 @@ use tegata_token::{
     view::{ChannelState, Scope},
 };
 
-/// One step of a history. Numbers choose among what is there at that moment.
+/// One step of a history. Numbers choose among what exists at that moment.
 #[derive(Debug, Clone)]
 enum Act {
     Issue {
@@ -38,9 +38,9 @@ enum Act {
         delay: i64,
         life: i64,
     },
-    /// The last request under an `Idempotency-Key` once more.
+    /// The last request under an `Idempotency-Key`, repeated.
     Retry,
-    /// Many of a kind, so that caps are met.
+    /// Many of a kind, so that caps are reached.
     Fill {
         kind: Kind,
         group: u8,
@@ -87,7 +87,7 @@ enum Act {
     },
     Wait(i64),
     Forget,
-    /// Deletes the rows of what was over so many days ago.
+    /// Deletes the rows that were expired or revoked this many days ago.
     Sweep {
         days: i64,
     },
@@ -179,7 +179,7 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act)>> {
     prop::collection::vec((0..2u8, act), 10..80)
 }
 
-pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world: World) {
+pub async fn rows_revocations_and_log_agree_after_every_act_of_a_random_history(world: World) {
     let place = &world.place;
     let config = Config {
         cases: crate::rounds(32) as u32,
@@ -188,11 +188,11 @@ pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world:
         ..Config::default()
     };
     let mut seen = BTreeMap::new();
-    // The runner is no future; this task's thread is given to it meanwhile.
+    // The runner is not async; this task's thread is given to it meanwhile.
     tokio::task::block_in_place(|| {
         let run = |acts: Vec<(u8, Act)>| {
             let at = place.another();
-            // A shrunk failure is worth more than a panic at once.
+            // A shrunk failure is worth more than an immediate panic.
             let history = async { History::begin(World::at(at).await).await.live(acts).await };
             let caught = std::panic::AssertUnwindSafe(|| {
                 tokio::runtime::Handle::current().block_on(history)
@@ -214,10 +214,10 @@ pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world:
         }
     });
     println!("what happened: {seen:?}");
-    // So many histories have always shown these.
+    // This many histories have always contained these.
     for needed in [
         "issued",
-        "refused",
+        "denied",
         "again",
         "revoked",
         "evicted",
@@ -230,7 +230,7 @@ pub async fn rows_facts_and_log_agree_after_every_act_of_a_random_history(world:
     }
 }
 
-/// A world with two channels, and all that is to be remembered to judge it.
+/// A world with two channels, and what the checks need to remember.
 struct History {
     world: World,
     now: UnixTime,
@@ -240,9 +240,9 @@ struct History {
     deleted: [bool; 2],
     last: Option<(usize, Ask)>,
     stored: Vec<Claims>,
-    /// Those whose rows are gone.
+    /// Those whose rows are swept.
     swept: Vec<Claims>,
-    /// With whether an ending was acknowledged: no row says it of these.
+    /// Stateless tokens, with whether their revocation was acknowledged: they have no row.
     stateless: Vec<(Claims, bool)>,
     seen: BTreeMap<&'static str, usize>,
 }
@@ -317,7 +317,7 @@ impl History {
                 ask.group = group_of(group);
                 ask.by_assertion = by_key;
                 let Ok(grant) = self.world.authorize(&shop, &ask).await else {
-                    return self.saw("refused");
+                    return self.saw("denied");
                 };
                 let new = !grant.knows_its_group(now);
                 let grant = match by_key || new {
@@ -411,7 +411,7 @@ impl History {
         }
     }
 
-    /// Deletes what was over `before`, and looks that nothing else went.
+    /// Sweeps what expired or was revoked `before`, and checks that nothing else was deleted.
     async fn sweep(&mut self, before: UnixTime) {
         let rows = async |history: &Self| -> Vec<_> {
             let mut all = Vec::new();
@@ -433,7 +433,7 @@ impl History {
             let name = (shop, row.serial);
             let is_over = row.revocation.map_or(row.expires_at, |(_, at)| at) < before;
             let stays = left.contains(&name);
-            // What ended with its key only is not marked; it goes once it expires.
+            // A token revoked only with its key is not marked; it is swept once it expires.
             let with_key = self.stored.iter().any(|it| of(it) == name && removed(it.key));
             assert!(if is_over { !stays || with_key } else { stays }, "before {before:?}: {row:?}");
             if !stays {
@@ -460,13 +460,13 @@ impl History {
                 self.stored.push(issued.claims);
                 return true;
             }
-            Err(Error::Denied(_)) => self.saw("refused"),
+            Err(Error::Denied(_)) => self.saw("denied"),
             Err(other) => panic!("{other:?}"),
         }
         false
     }
 
-    /// Right after an issue nothing is above the law that it was issued under.
+    /// Right after an issue no cap of the rules that it was issued under is exceeded.
     async fn check_caps(&self, at: usize) {
         let Some(Claims { kind, group, .. }) = self.stored.last() else { return };
         let (kind, group) = (*kind, group.as_ref());
@@ -478,7 +478,7 @@ impl History {
         for &kind in pool.kinds {
             counted += living(kind).await.len();
         }
-        // Of a delayed reissue there may be the current one and one in grace.
+        // After a delayed reissue there may be the current token and its predecessor.
         let most = if pool.kinds == [Kind::LongLived] { 2 } else { pool.cap.most };
         assert!(counted <= most, "{counted} of {:?}", pool.kinds);
         if let Some(group) = group {
@@ -496,7 +496,7 @@ impl History {
 
     async fn end(&mut self, at: usize, which: Which, dry: bool) {
         let shop = &self.shops[at];
-        let (ending, scope) = match which {
+        let (target, scope) = match which {
             Which::Stored(n) => {
                 let own: Vec<_> =
                     self.stored.iter().filter(|token| token.channel == shop.id).collect();
@@ -510,8 +510,8 @@ impl History {
                 let own = |it: &&mut (Claims, bool)| it.0.channel == shop.id;
                 let mut own: Vec<_> = self.stateless.iter_mut().filter(own).collect();
                 let Some(many) = Some(own.len()).filter(|&many| many > 0) else { return };
-                let (claims, dead) = &mut *own[usize::from(n) % many];
-                *dead |= !dry && !self.deleted[at];
+                let (claims, revoked) = &mut *own[usize::from(n) % many];
+                *revoked |= !dry && !self.deleted[at];
                 let (id, expires_at) = (claims.id, claims.expires_at);
                 (RevocationTarget::Stateless { id, expires_at }, None)
             }
@@ -527,30 +527,30 @@ impl History {
             Which::All => (RevocationTarget::All, Some(Scope::Channel)),
         };
         let id = shop.id;
-        let counted = self.world.end(id, ending.clone(), true, by(self.now)).await;
+        let counted = self.world.end(id, target.clone(), true, by(self.now)).await;
         if let (Err(Error::NotFound("group")), Some(scope)) = (&counted, &scope) {
             let of_group = |it: &Claims| {
                 it.channel == id && scope.covers(it.kind, it.group.as_ref(), it.assertion_key)
             };
             let lives = |it: &Claims| of_group(it) && it.expires_at > self.now;
-            let stateless = self.stateless.iter().any(|(it, dead)| !dead && lives(it));
+            let stateless = self.stateless.iter().any(|(it, revoked)| !revoked && lives(it));
             let rows = self.world.rows(&self.shops[at], self.now).await;
             let live = rows.iter().filter(|row| row.state == TokenState::Active);
             let stored = live.map(|row| &row.group).any(|it| match scope {
                 Scope::Group { group } => it.as_ref() == Some(group),
                 _ => false,
             });
-            assert!(!stateless && !stored, "{ending:?} could have issued a token that lives");
+            assert!(!stateless && !stored, "{target:?} could have issued an active token");
             return self.saw("no such group");
         }
         if dry || self.deleted[at] {
             assert_eq!(counted.is_err(), self.deleted[at]);
             return;
         }
-        let revoked = self.world.end(id, ending, false, by(self.now)).await.unwrap();
+        let revoked = self.world.end(id, target, false, by(self.now)).await.unwrap();
         assert_eq!(revoked.tokens, counted.unwrap().tokens, "a dry run counts the same");
         if revoked.tokens > 0 {
-            self.saw("ended");
+            self.saw("revocation");
         }
         if let Some(scope) = scope {
             self.bulk(at, scope, true);
@@ -559,8 +559,8 @@ impl History {
 
     fn bulk(&mut self, at: usize, scope: Scope, ends: bool) {
         let channel = self.shops[at].id;
-        for (token, dead) in self.stateless.iter_mut().filter(|(it, _)| it.channel == channel) {
-            *dead |= ends && scope.covers(token.kind, token.group.as_ref(), token.assertion_key);
+        for (token, revoked) in self.stateless.iter_mut().filter(|(it, _)| it.channel == channel) {
+            *revoked |= ends && scope.covers(token.kind, token.group.as_ref(), token.assertion_key);
         }
     }
 
@@ -568,7 +568,7 @@ impl History {
         match self.world.change_signing_keys(change, by(self.now)).await {
             Ok(_) => self.saw("keys changed"),
             Err(Error::Taken | Error::Conflict(_) | Error::NotFound(_)) => {
-                self.saw("keys refused");
+                self.saw("keys denied");
             }
             Err(other) => panic!("{other:?}"),
         }
@@ -585,21 +585,21 @@ impl History {
             let key = state.signing_keys.iter().find(|key| key.id == claims.key);
             key.is_some_and(|key| key.state.good_for(claims.issued_at))
         };
-        let told = self.world.told.heard().view.clone();
-        for (claims, dead) in &self.stateless {
+        let followed = self.world.follower.followed().view.clone();
+        for (claims, revoked) in &self.stateless {
             let at = self.shops.iter().position(|shop| shop.id == claims.channel).unwrap();
             let said = verify_claims(claims, self.now, &state.view);
-            assert_eq!(said, verify_claims(claims, self.now, &told));
+            assert_eq!(said, verify_claims(claims, self.now, &followed));
             if claims.expires_at <= self.now {
                 assert_eq!(said, Err(Invalid::Expired));
-            } else if *dead || self.deleted[at] || !good(claims) {
+            } else if *revoked || self.deleted[at] || !good(claims) {
                 assert!(matches!(said, Err(Invalid::Revoked(_))), "{said:?} of {claims:?}");
             } else {
                 let fine = matches!(said, Err(Invalid::Suspended)) || said == Ok(claims.expires_at);
                 assert!(fine, "{said:?} of {claims:?}");
             }
         }
-        // What ended half a day ago is ended for a clock that is so much behind, too.
+        // A token revoked half a day ago is revoked also for a clock that is half a day behind.
         let behind = self.now.plus(-DAY / 2);
         for shop in &self.shops {
             for row in self.world.rows(shop, self.now).await {
@@ -613,7 +613,7 @@ impl History {
                 let claims =
                     self.stored.iter().find(|it| it.channel == shop.id && it.serial == row.serial);
                 let said = verify_claims(claims.unwrap(), behind, &state.view);
-                assert!(said.is_err(), "{said:?} of {row:?}, ended at {revoked:?}");
+                assert!(said.is_err(), "{said:?} for {row:?}, revoked at {revoked:?}");
             }
         }
     }

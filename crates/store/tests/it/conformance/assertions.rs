@@ -1,4 +1,4 @@
-//! Channels that take each assertion once.
+//! Channels that accept each assertion once.
 
 use crate::world::{Ask, NOW, Shop, World, denied};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ async fn strict(world: &World) -> Shop {
     shop
 }
 
-pub async fn a_channel_that_takes_assertions_once_takes_each_once(world: World) {
+pub async fn a_channel_with_single_use_assertions_accepts_each_once(world: World) {
     let shop = strict(&world).await;
     let ask = |jti| Ask::new(Kind::V21).jti(jti);
     world.get(&shop, ask("a")).await;
@@ -24,19 +24,19 @@ pub async fn a_channel_that_takes_assertions_once_takes_each_once(world: World) 
     world.take_assertion(grant.clone(), NOW).await.unwrap();
     let again = world.take_assertion(grant, NOW).await;
     assert_eq!(denied(again), Denied::AssertionUsed);
-    // A channel that takes them more than once does.
+    // A channel that accepts assertions more than once does so.
     let loose = world.shop().await;
     world.get(&loose, ask("a")).await;
     world.get(&loose, ask("a")).await;
 }
 
-pub async fn one_assertion_at_once_yields_exactly_one_token(world: World) {
+pub async fn one_assertion_in_concurrent_requests_yields_exactly_one_token(world: World) {
     let shop = strict(&world).await;
     let world = Arc::new(world);
     for round in 0..10 {
         let mut tasks = tokio::task::JoinSet::new();
         for n in 0..16 {
-            // Stored and stateless ones race for the same assertion.
+            // Stored and stateless issues compete for the same assertion.
             let kind = if (n + round) % 2 == 0 { Kind::V21 } else { Kind::Stateless };
             let ask = Ask::new(kind).jti(&format!("round {round}")).life(60);
             let grant = world.grant(&shop, &ask).await;
@@ -57,7 +57,7 @@ pub async fn one_assertion_at_once_yields_exactly_one_token(world: World) {
     }
 }
 
-pub async fn an_assertion_is_one_whether_for_a_stored_or_a_stateless_token(world: World) {
+pub async fn an_assertion_is_single_use_across_stored_and_stateless_tokens(world: World) {
     let shop = strict(&world).await;
     world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
@@ -68,7 +68,7 @@ pub async fn an_assertion_is_one_whether_for_a_stored_or_a_stateless_token(world
     assert_eq!(denied(used), Denied::AssertionUsed);
 }
 
-pub async fn a_refused_issue_does_not_use_the_assertion_up(world: World) {
+pub async fn a_denied_issue_does_not_use_up_the_assertion(world: World) {
     let shop = strict(&world).await;
     let patch = ChannelPatch {
         group_cap: Some(1),
@@ -81,7 +81,7 @@ pub async fn a_refused_issue_does_not_use_the_assertion_up(world: World) {
     assert_eq!(denied(world.ask(&shop, ask("b")).await), Denied::GroupFull(Kind::V21));
     world.revoke(&shop, tegata_store::RevocationTarget::Stored { serial: first }, NOW).await;
     world.get(&shop, ask("b")).await;
-    // A retry under its key is answered with the same token, not refused.
+    // A retry under its key is answered with the same token, not denied.
     let retried = |world: World| async move {
         let shop = strict(&world).await;
         let ask = || Ask::new(Kind::V21).jti("c").key("k");
@@ -91,7 +91,7 @@ pub async fn a_refused_issue_does_not_use_the_assertion_up(world: World) {
     retried(world).await;
 }
 
-pub async fn assertions_are_told_apart_by_channel(world: World) {
+pub async fn assertions_are_distinguished_by_channel(world: World) {
     let (shop, other) = (strict(&world).await, strict(&world).await);
     world.get(&shop, Ask::new(Kind::V21).jti("a")).await;
     world.get(&other, Ask::new(Kind::V21).jti("a")).await;
@@ -101,7 +101,7 @@ pub async fn assertions_are_told_apart_by_channel(world: World) {
     );
 }
 
-pub async fn what_was_taken_once_is_kept_until_a_day_after_it_expired(world: World) {
+pub async fn a_used_assertion_is_remembered_until_a_day_after_its_expiry(world: World) {
     let shop = strict(&world).await;
     let mut expires_at = NOW;
     for jti in ["a", "b", "c"] {
@@ -110,7 +110,7 @@ pub async fn what_was_taken_once_is_kept_until_a_day_after_it_expired(world: Wor
         world.take_assertion(grant, NOW).await.unwrap();
     }
     let late = expires_at.plus(DAY);
-    // The log is younger than that, or older, and is not what is counted here.
+    // Entries of the log are trimmed by their own age, and are not counted here.
     while world.trim(100, late).await.unwrap() > 0 {}
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
     assert_eq!(denied(world.take_assertion(grant, NOW).await), Denied::AssertionUsed);

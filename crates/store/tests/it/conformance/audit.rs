@@ -1,4 +1,4 @@
-//! Who did what: one row for each act of people, in the act's own transaction.
+//! The audit: one event for each act of an actor, in the act's own transaction.
 
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
@@ -19,7 +19,7 @@ async fn rows(world: &World) -> Vec<AuditRow> {
     rows
 }
 
-pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
+pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world: World) {
     let who = || By {
         actor: "alice".into(),
         source: Some("192.0.2.1".into()),
@@ -81,7 +81,7 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     writes!(world.issue(grant, TokenId([1; 16]), NOW, Some(who())), "token.issue");
     writes!(patch(ChannelPatch { state: Some(ChannelState::Deleted), ..none() }), "channel.delete");
 
-    // An issue that nobody stands for is told by its own row.
+    // An issue has no actor; its own row records it.
     let other = world.shop().await;
     let seen = rows(&world).await;
     world.get(&other, Ask::new(Kind::V21)).await;
@@ -90,7 +90,7 @@ pub async fn every_act_has_its_row_in_the_same_transaction(mut world: World) {
     assert_eq!(format!("{kept:?}"), format!("{seen:?}"));
 }
 
-pub async fn an_event_that_changes_nothing_has_a_row_too(world: World) {
+pub async fn an_event_that_changes_nothing_is_written_too(world: World) {
     let shop = world.shop().await;
     let event = AuditEvent::SecretThrottle(SecretThrottled { seconds: 10 });
     let event = Event { event, provider: Some(world.provider), channel: Some(shop.id) };
@@ -103,7 +103,7 @@ pub async fn an_event_that_changes_nothing_has_a_row_too(world: World) {
     assert_eq!(world.state().await.unwrap().view.position(), position);
 }
 
-pub async fn a_refused_act_and_a_dry_run_have_none(world: World) {
+pub async fn a_denied_act_and_a_dry_run_write_no_audit_event(world: World) {
     let shop = world.shop().await;
     for _ in 0..30 {
         world.get(&shop, Ask::new(Kind::V21)).await;
@@ -125,7 +125,7 @@ pub async fn a_refused_act_and_a_dry_run_have_none(world: World) {
     assert_eq!(rows(&world).await.len(), before);
 }
 
-pub async fn rows_are_listed_newest_first_and_by_channel(world: World) {
+pub async fn audit_events_are_listed_newest_first_and_by_channel(world: World) {
     let (shop, other) = (world.shop().await, world.shop().await);
     for n in 0..5 {
         world.revoke(&shop, RevocationTarget::All, NOW.plus(n)).await;
@@ -147,20 +147,20 @@ pub async fn rows_are_listed_newest_first_and_by_channel(world: World) {
     assert_eq!(world.audit(None, ALL).await.unwrap().len(), 2 + 14);
 }
 
-pub async fn a_row_names_a_place_in_the_log_only_if_the_act_wrote_there(world: World) {
+pub async fn an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
     let last = || async { rows(&world).await.pop().unwrap().position };
     let head = || async { Some(world.state().await.unwrap().view.position()) };
     assert_eq!(last().await, head().await, "a new key is logged for replicas");
-    let ending = RevocationTarget::Stored { serial };
-    let revoked = world.revoke(&shop, ending.clone(), NOW).await;
+    let target = RevocationTarget::Stored { serial };
+    let revoked = world.revoke(&shop, target.clone(), NOW).await;
     assert_eq!(last().await, Some(revoked.position));
     let detail = rows(&world).await.pop().unwrap().detail;
     let named = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
-    assert_eq!(detail["token_id"], named.id.to_string(), "people know it by its id");
-    world.revoke(&shop, ending, NOW).await;
-    assert_eq!(last().await, None, "it was done before");
+    assert_eq!(detail["token_id"], named.id.to_string(), "operators use its id");
+    world.revoke(&shop, target, NOW).await;
+    assert_eq!(last().await, None, "it was revoked before");
     let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };
     world.patch(&shop, rules).await;
     assert_eq!(last().await, head().await, "and so are other rules");
@@ -169,7 +169,7 @@ pub async fn a_row_names_a_place_in_the_log_only_if_the_act_wrote_there(world: W
     assert_eq!(last().await, head().await);
 }
 
-pub async fn no_secret_is_in_a_row(world: World) {
+pub async fn no_secret_is_in_an_audit_event(world: World) {
     let shop = world.shop().await;
     let secret = PlainSecret::from_random([0xCA; 16]);
     world.replace_secret(shop.id, secret.hash(), 60, true, by(NOW)).await.unwrap();

@@ -16,7 +16,7 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// Follows the pages of a list, `most` rows each.
+/// Follows the pages of a list, at most `most` rows each.
 async fn pages<T, F: Future<Output = Vec<(i64, T)>>>(
     most: usize,
     list: impl Fn(Page) -> F,
@@ -59,7 +59,7 @@ pub async fn providers_and_channels_are_listed_newest_first_and_page_by_page(wor
     assert_eq!(found, [5, 4, 3, 2, 1]);
 }
 
-pub async fn an_id_is_never_given_again_not_even_after_deletion(world: World) {
+pub async fn an_id_is_never_used_again_even_after_deletion(world: World) {
     let secret = PlainSecret::from_random([1; 16]);
     let new = world.new_channel(&secret);
     world.create_channel(new.clone(), by(NOW)).await.unwrap();
@@ -76,40 +76,38 @@ pub async fn an_id_is_never_given_again_not_even_after_deletion(world: World) {
     assert_eq!(provider.name, "Shops");
 }
 
-pub async fn what_it_refers_to_must_be_there(world: World) {
-    let nobody = ProviderId::from_number(1).unwrap();
-    let nowhere = ChannelId::from_number(1).unwrap();
+pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) {
+    let unknown_provider = ProviderId::from_number(1).unwrap();
+    let unknown_channel = ChannelId::from_number(1).unwrap();
     let secret = PlainSecret::from_random([1; 16]);
     let mut new = world.new_channel(&secret);
-    new.provider = nobody;
+    new.provider = unknown_provider;
     let not_found = |what: &str, error: Error| {
         assert!(matches!(error, Error::NotFound(it) if it == what), "{error:?} for {what}");
     };
     not_found("provider", world.create_channel(new.clone(), by(NOW)).await.unwrap_err());
-    not_found("provider", world.channels(nobody, ALL).await.unwrap_err());
+    not_found("provider", world.channels(unknown_provider, ALL).await.unwrap_err());
     assert!(world.channel(new.id).await.unwrap().is_none());
     let patch = ChannelPatch::default();
-    not_found("channel", world.change_channel(nowhere, patch, by(NOW)).await.unwrap_err());
-    let replaced = world.replace_secret(nowhere, secret.hash(), 0, false, by(NOW)).await;
+    not_found("channel", world.change_channel(unknown_channel, patch, by(NOW)).await.unwrap_err());
+    let replaced = world.replace_secret(unknown_channel, secret.hash(), 0, false, by(NOW)).await;
     not_found("channel", replaced.unwrap_err());
     not_found(
         "channel",
-        world.end(nowhere, RevocationTarget::All, false, by(NOW)).await.unwrap_err(),
+        world.end(unknown_channel, RevocationTarget::All, false, by(NOW)).await.unwrap_err(),
     );
-    not_found("channel", world.groups(nowhere, NOW).await.unwrap_err());
-    not_found("channel", world.register(nowhere, 0, None).await.unwrap_err());
+    not_found("channel", world.groups(unknown_channel, NOW).await.unwrap_err());
+    not_found("channel", world.register(unknown_channel, 0, None).await.unwrap_err());
     let shop = world.shop().await;
     world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
     let again = world.delete_key(shop.id, shop.kid, false, by(NOW)).await;
     not_found("assertion key", again.unwrap_err());
-    // Ending what is not there changes nothing, and is no error.
+    // Revoking a token that does not exist changes nothing, and is no error.
     let revoked = world.revoke(&shop, RevocationTarget::Stored { serial: Serial(9) }, NOW).await;
     assert_eq!(revoked.tokens, 0);
 }
 
-pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothing_else(
-    world: World,
-) {
+pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(world: World) {
     let shop = world.shop().await;
     let mut last = world.snapshot(&shop).await.revision;
     macro_rules! after {
@@ -154,11 +152,11 @@ pub async fn the_revision_moves_with_what_requests_are_judged_by_and_with_nothin
     let _ = last;
 }
 
-pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
+pub async fn a_commit_that_changes_a_snapshot_reports_its_channel(world: World) {
     let shop = world.shop().await;
-    let told = |world: &World| -> Vec<_> {
-        let heard = world.told.heard();
-        let changes = &heard.commits.last().unwrap().changes;
+    let discarded = |world: &World| -> Vec<_> {
+        let followed = world.follower.followed();
+        let changes = &followed.commits.last().unwrap().changes;
         let touched = |change: &Change| match change {
             Change::Channel { channel, .. } => Some(*channel),
             _ => None,
@@ -166,9 +164,9 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
         changes.iter().filter_map(touched).collect()
     };
     macro_rules! after {
-        ($act:expr, told: $channels:expr) => {{
+        ($act:expr, discarded: $channels:expr) => {{
             $act.await.unwrap();
-            let mut channels = told(&world);
+            let mut channels = discarded(&world);
             channels.dedup();
             assert_eq!(channels, $channels, "{}", stringify!($act));
         }};
@@ -176,27 +174,27 @@ pub async fn a_change_of_a_snapshot_is_told_with_its_commit(world: World) {
     let id = shop.id;
     let none = ChannelPatch::default;
     let patch = |patch: ChannelPatch| world.change_channel(id, patch, by(NOW));
-    after!(patch(ChannelPatch { name: Some("Other".into()), ..none() }), told: [id]);
-    after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), told: [id]);
-    after!(patch(ChannelPatch { rules: Some(TokenRules::Current), ..none() }), told: [id]);
+    after!(patch(ChannelPatch { name: Some("Other".into()), ..none() }), discarded: [id]);
+    after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), discarded: [id]);
+    after!(patch(ChannelPatch { rules: Some(TokenRules::Current), ..none() }), discarded: [id]);
     let secret = PlainSecret::from_random([2; 16]).hash();
-    after!(world.replace_secret(id, secret, 60, false, by(NOW)), told: [id]);
-    after!(world.register(id, 1, Some(group("a"))), told: [id]);
-    after!(world.set_group(id, group("b"), GroupSettings::default().into(), by(NOW)), told: [id]);
-    after!(world.delete_group(id, group("a"), by(NOW)), told: [id]);
-    after!(world.delete_key(id, shop.kid, false, by(NOW)), told: [id]);
-    // Stateless tokens carry the place of the last bulk ending.
-    after!(world.end(id, RevocationTarget::Kind(Kind::Stateless), false, by(NOW)), told: [id]);
+    after!(world.replace_secret(id, secret, 60, false, by(NOW)), discarded: [id]);
+    after!(world.register(id, 1, Some(group("a"))), discarded: [id]);
+    after!(world.set_group(id, group("b"), GroupSettings::default().into(), by(NOW)), discarded: [id]);
+    after!(world.delete_group(id, group("a"), by(NOW)), discarded: [id]);
+    after!(world.delete_key(id, shop.kid, false, by(NOW)), discarded: [id]);
+    // Stateless tokens carry the serial of the last bulk revocation.
+    after!(world.end(id, RevocationTarget::Kind(Kind::Stateless), false, by(NOW)), discarded: [id]);
     let nothing: [ChannelId; 0] = [];
-    let commits = || world.told.heard().commits.len();
+    let commits = || world.follower.followed().commits.len();
     let before = commits();
     world.end(id, RevocationTarget::All, true, by(NOW)).await.unwrap();
     assert_eq!(commits(), before, "a dry run commits nothing");
-    after!(world.ask(&shop, Ask::new(Kind::LongLived)), told: nothing);
-    after!(world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), told: nothing);
+    after!(world.ask(&shop, Ask::new(Kind::LongLived)), discarded: nothing);
+    after!(world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), discarded: nothing);
 }
 
-pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: World) {
+pub async fn a_group_counts_while_it_has_tokens_keys_or_settings(world: World) {
     let shop = world.shop().await;
     let settings = || GroupSettings { cap: Some(1), ..GroupSettings::default() };
     let set = |name: String, settings: GroupSettings| {
@@ -217,7 +215,7 @@ pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: W
     assert_eq!(of("by-token"), (None, 1, 0));
     assert_eq!(of("by-key"), (None, 0, 1));
 
-    // Full: nobody new, by whichever way; those who are there go on.
+    // Full: no new group in any way; the existing ones continue.
     let refused = world.ask(&shop, Ask::new(Kind::ShortLived).group("new")).await;
     assert_eq!(denied(refused), Denied::TooManyGroups);
     assert_eq!(denied(set("new".into(), settings()).await), Denied::TooManyGroups);
@@ -227,7 +225,7 @@ pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: W
     world.get(&shop, Ask::new(Kind::ShortLived).group("by-token")).await;
     world.get(&shop, Ask::new(Kind::ShortLived)).await;
 
-    // A place is free again once a group has nothing left.
+    // A group that has nothing left makes room again.
     set("g0".into(), GroupSettings::default()).await.unwrap();
     world.get(&shop, Ask::new(Kind::ShortLived).group("new")).await;
     let full = world.ask(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
@@ -236,7 +234,7 @@ pub async fn a_group_takes_a_place_while_it_has_tokens_keys_or_settings(world: W
     world.delete_group(shop.id, group("by-key"), by(NOW)).await.unwrap();
     world.get(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
     world.get(&shop, Ask::new(Kind::ShortLived).group("newest")).await;
-    // Expired tokens hold no place either.
+    // Expired tokens do not count either.
     let later = NOW.plus(30 * DAY);
     assert_eq!(world.row(&shop, token, later).await.state, TokenState::Expired);
     world.get(&shop, Ask::new(Kind::ShortLived).group("after").at(later)).await;
@@ -253,15 +251,15 @@ pub async fn a_channel_has_two_keys_at_large_and_two_for_each_group(world: World
     let keys = world.snapshot(&shop).await.assertion_keys;
     let keys: Vec<_> = keys.iter().map(|key| (key.id, key.group.clone())).collect();
     assert_eq!(keys, [(shop.kid, None), (second, None), (bound, Some(group("a")))]);
-    // The same key on another channel is that channel's matter.
+    // The same key may be registered on another channel.
     let other = world.shop().await;
     world.register(other.id, 1, None).await.unwrap();
-    // A name is taken on all of them.
+    // A key id is taken across all channels.
     let key = world.snapshot(&shop).await.assertion_keys.swap_remove(2);
     assert!(matches!(world.register_key(other.id, key, by(NOW)).await, Err(Error::Taken)));
 }
 
-pub async fn a_deleted_channel_is_gone_with_all_that_it_could_be_used_by(world: World) {
+pub async fn a_deleted_channel_is_deleted_with_its_credentials_and_tokens(world: World) {
     let (shop, other) = (world.shop().await, world.shop().await);
     world.register(shop.id, 1, Some(group("a"))).await.unwrap();
     let mine = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
@@ -344,7 +342,7 @@ pub async fn settings_survive_reopening(mut world: World) {
     assert_eq!(state.signing_keys[0].wrapped.0, [1]);
 }
 
-pub async fn development_and_production_stores_refuse_one_another(mut world: World) {
+pub async fn a_development_store_does_not_open_for_production_nor_the_reverse(mut world: World) {
     world.close();
     let as_dev = world.place.open(true, Box::new(|_| {})).await;
     assert!(as_dev.is_err_and(|why| why.contains("was not made with --dev")));
@@ -358,7 +356,7 @@ pub async fn development_and_production_stores_refuse_one_another(mut world: Wor
     fresh.open(true, Box::new(|_| {})).await.unwrap();
 }
 
-pub async fn the_development_clock_only_moves_on_and_is_remembered(mut world: World) {
+pub async fn the_development_clock_only_advances_and_is_stored(mut world: World) {
     assert_eq!(world.state().await.unwrap().clock_offset, 0);
     assert_eq!(world.advance_clock(100).await.unwrap(), 100);
     assert_eq!(world.advance_clock(20).await.unwrap(), 120);
@@ -366,7 +364,7 @@ pub async fn the_development_clock_only_moves_on_and_is_remembered(mut world: Wo
     assert_eq!(world.state().await.unwrap().clock_offset, 120);
 }
 
-pub async fn uses_are_noted_and_never_taken_back(world: World) {
+pub async fn the_time_of_last_use_never_decreases(world: World) {
     let shop = world.shop().await;
     let [a, b] = [
         world.get(&shop, Ask::new(Kind::ShortLived)).await,
@@ -377,10 +375,10 @@ pub async fn uses_are_noted_and_never_taken_back(world: World) {
     world.stamp_used(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
-    // Of a token that leaked people ask just this: uses gather before they are noted.
+    // Uses are noted with a delay, and the last use of a leaked token matters.
     world.revoke(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
     world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
-    // A use is no act of the law: it moves no time on.
+    // A use is not an act: it does not advance the written time.
     assert_eq!(world.state().await.unwrap().written_at, NOW);
 }

@@ -1,5 +1,5 @@
-//! What a grant is worth when its channel changed between the judgement and the
-//! issue: it is judged again, inside the transaction.
+//! A grant whose channel changed between authorization and issue is authorized again,
+//! within the transaction.
 
 use crate::world::{Ask, NOW, World, by, denied, group};
 use tegata_policy::{
@@ -16,7 +16,7 @@ use tegata_token::{
     view::{ChannelState, RevokedBy},
 };
 
-pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
+pub async fn a_grant_by_a_secret_that_was_replaced_is_denied(world: World) {
     let shop = world.shop().await;
     let grant = world.grant(&shop, &Ask::new(Kind::ShortLived)).await;
     let secret = PlainSecret::from_random([2; 16]).hash();
@@ -24,7 +24,7 @@ pub async fn a_grant_by_a_secret_that_was_replaced_is_refused(world: World) {
     assert_eq!(denied(world.take(grant, NOW).await), Denied::WrongSecret);
 }
 
-pub async fn a_grant_by_a_secret_that_is_kept_for_a_while_is_used(world: World) {
+pub async fn a_grant_by_a_previous_secret_that_is_still_valid_is_used(world: World) {
     let shop = world.shop().await;
     let ask = Ask::new(Kind::ShortLived);
     let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
@@ -34,14 +34,14 @@ pub async fn a_grant_by_a_secret_that_is_kept_for_a_while_is_used(world: World) 
     assert_eq!(denied(world.take(two, NOW.plus(60)).await), Denied::WrongSecret);
 }
 
-pub async fn a_grant_by_a_key_that_was_deleted_is_refused(world: World) {
+pub async fn a_grant_by_a_key_that_was_deleted_is_denied(world: World) {
     let shop = world.shop().await;
     let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
     world.delete_key(shop.id, shop.kid, false, by(NOW)).await.unwrap();
     assert_eq!(denied(world.take(grant, NOW).await), Denied::UnknownAssertionKey);
 }
 
-pub async fn a_grant_of_a_channel_that_was_suspended_is_refused_until_it_is_resumed(world: World) {
+pub async fn a_grant_of_a_channel_that_was_suspended_is_denied_until_it_is_resumed(world: World) {
     let shop = world.shop().await;
     for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived] {
         let ask = Ask::new(kind);
@@ -54,7 +54,7 @@ pub async fn a_grant_of_a_channel_that_was_suspended_is_refused_until_it_is_resu
     }
 }
 
-pub async fn a_grant_of_a_channel_that_was_deleted_is_refused(world: World) {
+pub async fn a_grant_of_a_channel_that_was_deleted_is_denied(world: World) {
     let shop = world.shop().await;
     let mut grants = Vec::new();
     for kind in [Kind::V21, Kind::ShortLived, Kind::LongLived] {
@@ -69,7 +69,7 @@ pub async fn a_grant_of_a_channel_that_was_deleted_is_refused(world: World) {
     assert!(world.rows(&shop, NOW).await.is_empty());
 }
 
-pub async fn a_grant_whose_delay_a_tighter_law_forbids_is_refused(world: World) {
+pub async fn a_grant_whose_delay_the_new_token_rules_forbid_is_denied(world: World) {
     let shop = world.shop().await;
     let first = world.get(&shop, Ask::new(Kind::LongLived)).await;
     let grant = world.grant(&shop, &Ask::new(Kind::LongLived).delay(60)).await;
@@ -79,7 +79,7 @@ pub async fn a_grant_whose_delay_a_tighter_law_forbids_is_refused(world: World) 
     assert_eq!(world.living(&shop, Kind::LongLived, NOW).await, [first.0]);
 }
 
-pub async fn a_grant_is_counted_by_the_caps_of_the_moment_of_issue(world: World) {
+pub async fn a_grant_is_admitted_by_the_caps_at_the_time_of_issue(world: World) {
     let shop = world.shop().await;
     let ask = Ask::new(Kind::ShortLived).group("a");
     let first = world.get(&shop, ask.clone()).await;
@@ -97,7 +97,7 @@ pub async fn a_grant_is_counted_by_the_caps_of_the_moment_of_issue(world: World)
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [second.0]);
 }
 
-pub async fn a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_is_taken(
+pub async fn a_grant_for_a_stateless_token_is_authorized_again_when_its_assertion_is_taken(
     world: World,
 ) {
     let shop = world.shop().await;
@@ -111,7 +111,7 @@ pub async fn a_grant_for_a_stateless_token_is_judged_again_where_its_assertion_i
     assert_eq!(denied(taken), Denied::UnknownAssertionKey);
 }
 
-pub async fn a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it(world: World) {
+pub async fn a_stateless_token_authorized_before_a_bulk_revocation_is_revoked_by_it(world: World) {
     let shop = world.shop().await;
     let key: SigningKeyId = crate::world::signing_key(1).id;
     let claims = |grant: &tegata_policy::authorize::Grant| {
@@ -129,7 +129,7 @@ pub async fn a_stateless_token_judged_before_a_bulk_ending_is_ended_by_it(world:
     assert_eq!(verify_claims(&after, NOW, &view), Ok(after.expires_at));
 }
 
-pub async fn a_refused_grant_leaves_no_trace(world: World) {
+pub async fn a_denied_grant_changes_nothing(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
     let grant = world.grant(&shop, &Ask::new(Kind::ShortLived).key("k")).await;
@@ -140,7 +140,7 @@ pub async fn a_refused_grant_leaves_no_trace(world: World) {
     assert_eq!(denied(world.take(grant, late).await), Denied::Suspended);
     let after = world.state().await.unwrap();
     assert_eq!(after.view.position(), before.view.position());
-    assert_eq!(after.written_at, NOW, "a refused act writes no time");
+    assert_eq!(after.written_at, NOW, "a denied act writes no time");
     assert_eq!(world.rows(&shop, NOW).await.len(), 1);
     crate::agree::everything(&world, &[first], NOW).await;
 }

@@ -1,4 +1,4 @@
-//! The same request once more, under its `Idempotency-Key`.
+//! The same request repeated under its `Idempotency-Key`.
 
 use crate::world::{Ask, NOW, World, by, denied, group, signing_key};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub async fn a_retry_gets_the_same_token_again(mut world: World) {
         assert_eq!((again.again, again.claims), (true, first.claims));
     }
     assert_eq!(world.rows(&shop, NOW).await.len(), 3);
-    // Without a key each request is one of its own.
+    // Without a key each request issues its own token.
     world.get(&shop, Ask::new(Kind::ShortLived)).await;
     world.get(&shop, Ask::new(Kind::ShortLived)).await;
     assert_eq!(world.rows(&shop, NOW).await.len(), 5);
 }
 
-pub async fn a_retry_of_a_reissue_is_told_the_same_end_of_the_previous_token(world: World) {
+pub async fn a_retry_of_a_reissue_returns_the_same_expiry_of_the_previous_token(world: World) {
     let shop = world.shop().await;
     world.get(&shop, Ask::new(Kind::LongLived)).await;
     let ask = |key, at| Ask::new(Kind::LongLived).delay(500).key(key).at(at);
@@ -36,13 +36,13 @@ pub async fn a_retry_of_a_reissue_is_told_the_same_end_of_the_previous_token(wor
     assert_eq!(first.previous_until, Some(NOW.plus(500)));
     let again = world.ask(&shop, ask("k", NOW.plus(100))).await.unwrap();
     assert_eq!(again.previous_until, first.previous_until);
-    // Once the next reissue ended it at once, there is no such time any more.
+    // Once the next reissue revoked it at once, there is no such time.
     world.get(&shop, ask("l", NOW.plus(200))).await;
     let again = world.ask(&shop, ask("k", NOW.plus(200))).await.unwrap();
     assert_eq!((again.again, again.previous_until), (true, None));
 }
 
-pub async fn other_parameters_under_the_same_key_are_refused(world: World) {
+pub async fn other_parameters_under_the_same_key_are_denied(world: World) {
     let shop = world.shop().await;
     let life = |life| Ask::new(Kind::V21).key("k").life(life);
     world.get(&shop, life(1000)).await;
@@ -54,7 +54,9 @@ pub async fn other_parameters_under_the_same_key_are_refused(world: World) {
     assert!(world.ask(&shop, life(1000)).await.unwrap().again);
 }
 
-pub async fn a_retry_is_refused_once_the_token_ended_expired_or_lost_its_key(world: World) {
+pub async fn a_retry_is_denied_once_the_token_is_revoked_or_expired_or_its_key_revoked(
+    world: World,
+) {
     let shop = world.shop().await;
     let ask = |key| Ask::new(Kind::V21).key(key).life(1000);
     let revoked = Denied::IdempotencyInactive;
@@ -78,7 +80,7 @@ pub async fn a_retry_is_refused_once_the_token_ended_expired_or_lost_its_key(wor
     let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
     world.change_signing_keys(remove, by(late.plus(60))).await.unwrap();
     assert_eq!(denied(world.ask(&shop, ask("key-gone").at(late.plus(60))).await), revoked);
-    // The key stands for that token as long as the row is there.
+    // The key belongs to that token as long as the row exists.
     let years = late.plus(1000 * DAY);
     assert_eq!(denied(world.ask(&shop, ask("revoked").at(years)).await), revoked);
 }
@@ -122,7 +124,7 @@ pub async fn a_retry_is_authenticated_first(world: World) {
     assert_eq!(denied(world.take(stale, NOW).await), Denied::Suspended);
 }
 
-pub async fn retries_at_once_yield_one_row(world: World) {
+pub async fn concurrent_retries_create_one_row(world: World) {
     let shop = world.shop().await;
     let world = Arc::new(world);
     for round in 0..10 {
@@ -150,7 +152,7 @@ pub async fn a_retried_token_keeps_its_signing_key_and_form(world: World) {
     world.change_signing_keys(promote, by(NOW)).await.unwrap();
     let again = world.ask(&shop, ask()).await.unwrap();
     assert_eq!(again.claims, first.claims);
-    assert_eq!(again.claims.key, signing_key(1).id, "a retired key signs again");
+    assert_eq!(again.claims.key, signing_key(1).id, "signed again with the retired key");
     assert_eq!(&*again.issuer, crate::world::ISSUER);
     let group = again.claims.group;
     assert_eq!(group, Some(self::group("a")));

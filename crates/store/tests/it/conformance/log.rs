@@ -1,8 +1,8 @@
-//! The change log: its order, its readers, its owner, and what it forgets.
+//! The change log: its order, its readers, its follower, and what is removed from it.
 
 use crate::{
     agree,
-    world::{ALL, Ask, NOW, Told, World, by, denied, group, signing_key},
+    world::{ALL, Ask, Follower, NOW, World, by, denied, group, signing_key},
 };
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -18,7 +18,7 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, RevokedBy, RevokedToken, View},
 };
 
-/// Some of each sort of entry.
+/// Some entries of each type.
 async fn some_entries(world: &World) {
     let shop = world.shop().await;
     for _ in 0..3 {
@@ -37,7 +37,7 @@ async fn some_entries(world: &World) {
 }
 
 pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) {
-    // The follower itself checks that each commit goes on where the last ended.
+    // The follower itself checks that each commit continues where the last one stopped.
     let shops = [world.shop().await, world.shop().await, world.shop().await];
     let world = Arc::new(world);
     let mut tasks = tokio::task::JoinSet::new();
@@ -46,9 +46,9 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
         tasks.spawn(async move {
             let ask = Ask::new(Kind::ShortLived).group(&format!("g{}", n % 7));
             let issued = world.ask(&shop, ask).await.unwrap();
-            let ending = RevocationTarget::Stored { serial: issued.claims.serial };
+            let target = RevocationTarget::Stored { serial: issued.claims.serial };
             if n % 4 == 0 {
-                world.revoke(&shop, ending, NOW).await;
+                world.revoke(&shop, target, NOW).await;
             }
             issued.claims
         });
@@ -56,25 +56,30 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
     let tokens = tasks.join_all().await;
     agree::everything(&world, &tokens, NOW).await;
     let grown = agree::log(&**world).await;
-    agree::views(&grown, &world.told.heard().view, shops.iter().map(|shop| shop.id));
-    let heard = world.told.heard();
-    let most = heard.commits.iter().map(|commit| commit.changes.len()).max();
-    println!("{} commits, at most {most:?} changes in one", heard.commits.len());
+    agree::views(&grown, &world.follower.followed().view, shops.iter().map(|shop| shop.id));
+    let followed = world.follower.followed();
+    let most = followed.commits.iter().map(|commit| commit.changes.len()).max();
+    println!("{} commits, at most {most:?} changes in one", followed.commits.len());
 }
 
-pub async fn changes_gives_what_was_told(mut world: World) {
+pub async fn changes_returns_what_was_reported(mut world: World) {
     some_entries(&world).await;
     world.reopen().await;
     some_entries(&world).await;
-    let told: Vec<Change> =
-        world.told.heard().commits.iter().flat_map(|commit| commit.changes.clone()).collect();
+    let reported: Vec<Change> = world
+        .follower
+        .followed()
+        .commits
+        .iter()
+        .flat_map(|commit| commit.changes.clone())
+        .collect();
     let head = world.state().await.unwrap().view.position();
-    assert_eq!(told.len() as u64, head.number);
-    for after in 0..=told.len() {
+    assert_eq!(reported.len() as u64, head.number);
+    for after in 0..=reported.len() {
         for most in [1, 3, 1000] {
             let from = Position { epoch: head.epoch, number: after as u64 };
             let given = world.changes(from, most).await.unwrap().expect("it is kept");
-            let expected = &told[after..told.len().min(after + most)];
+            let expected = &reported[after..reported.len().min(after + most)];
             assert!(given.iter().map(|(_, entry)| entry).eq(expected));
             for (at, (position, _)) in given.iter().enumerate() {
                 let number = (after + at) as u64 + 1;
@@ -84,7 +89,7 @@ pub async fn changes_gives_what_was_told(mut world: World) {
     }
 }
 
-pub async fn a_reader_of_another_epoch_or_beyond_the_log_is_sent_away(world: World) {
+pub async fn a_position_of_another_epoch_or_beyond_the_log_gets_no_changes(world: World) {
     let head = world.state().await.unwrap().view.position();
     let changes = |epoch, number| world.changes(Position { epoch, number }, 10);
     assert_eq!(changes(head.epoch, head.number).await.unwrap(), Some(Vec::new()));
@@ -94,42 +99,44 @@ pub async fn a_reader_of_another_epoch_or_beyond_the_log_is_sent_away(world: Wor
     assert!(changes(head.epoch, 0).await.unwrap().is_some());
 }
 
-pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
-    // The owner of this store takes its time, as long as the test wants.
+pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: World) {
+    // The callback of this store returns when the test lets it.
     let (entered, enters) = mpsc::channel();
     let (leave, leaves) = mpsc::channel::<()>();
     let (entered, leaves) = (Mutex::new(entered), Mutex::new(leaves));
     let place = world.place.another();
-    let told = Told::new();
-    let hear = told.on_commit();
+    let follower = Follower::new();
+    let follow = follower.on_commit();
     let on_commit = move |commit: &tegata_store::Committed| {
-        hear(commit);
+        follow(commit);
         entered.lock().unwrap().send(()).unwrap();
-        // A test that fails drops the other end, which lets the writer go.
+        // A failing test drops the other end, which releases the writer.
         let _ = leaves.lock().unwrap().recv();
     };
     let store: Arc<dyn Store> = place.open(false, Box::new(on_commit)).await.unwrap().into();
-    // Dropped before the store, should the test fail: the store waits for its writer.
+    // Dropped before the store if the test fails, since the store waits for its writer.
     let leave = leave;
     let provider = ProviderId::from_number(1).unwrap();
-    let nowhere = ChannelId::from_number(1).unwrap();
+    let unknown_channel = ChannelId::from_number(1).unwrap();
     for refused in [false, true] {
         let store = store.clone();
         let mut answer = tokio::spawn(async move {
             match refused {
                 false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
-                true => store.end(nowhere, RevocationTarget::All, false, by(NOW)).await.is_err(),
+                true => {
+                    store.end(unknown_channel, RevocationTarget::All, false, by(NOW)).await.is_err()
+                }
             }
         });
         enters.recv_timeout(Duration::from_secs(20)).unwrap();
         let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
-        assert!(early.is_err(), "answered before the owner knew");
+        assert!(early.is_err(), "answered before the commit was reported");
         leave.send(()).unwrap();
         assert!(answer.await.unwrap());
     }
     drop(leave);
 
-    // And under load nobody is ahead of the follower.
+    // And under load no response precedes the follower.
     let shop = world.shop().await;
     let world = Arc::new(world);
     let mut tasks = tokio::task::JoinSet::new();
@@ -137,9 +144,9 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
         let (world, shop) = (world.clone(), shop.clone());
         tasks.spawn(async move {
             let claims = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
-            let ending = RevocationTarget::Stored { serial: claims.serial };
-            let revoked = world.revoke(&shop, ending, NOW).await;
-            let view: View = world.told.heard().view.clone();
+            let target = RevocationTarget::Stored { serial: claims.serial };
+            let revoked = world.revoke(&shop, target, NOW).await;
+            let view: View = world.follower.followed().view.clone();
             assert!(view.position() >= revoked.position);
             assert!(matches!(verify_claims(&claims, NOW, &view), Err(Invalid::Revoked(_))));
         });
@@ -147,7 +154,7 @@ pub async fn the_owner_is_told_before_anybody_has_an_answer(world: World) {
     tasks.join_all().await;
 }
 
-pub async fn an_act_is_done_even_if_nobody_waits_for_its_answer(world: World) {
+pub async fn an_act_is_committed_even_if_its_caller_stops_waiting(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
     let gone = world.end(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
@@ -157,12 +164,12 @@ pub async fn an_act_is_done_even_if_nobody_waits_for_its_answer(world: World) {
         () = std::future::ready(()) => true,
     };
     assert!(begun);
-    // The next act comes after it.
+    // The next act follows it.
     world.is_writable().await.unwrap();
     assert!(world.living(&shop, Kind::V21, NOW).await.is_empty());
 }
 
-pub async fn an_ending_names_the_place_of_its_entry(world: World) {
+pub async fn a_revocation_returns_the_position_of_its_entry(world: World) {
     let shop = world.shop().await;
     let mut serials = Vec::new();
     for _ in 0..20 {
@@ -175,10 +182,10 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
         let (world, id) = (world.clone(), shop.id);
         // Among others in its batch, some of which fail or write nothing.
         tasks.spawn(async move {
-            let nowhere = ChannelId::from_number(1).unwrap();
+            let unknown_channel = ChannelId::from_number(1).unwrap();
             let (revoked, failed, empty) = tokio::join!(
                 world.end(id, RevocationTarget::Stored { serial }, false, by(NOW)),
-                world.end(nowhere, RevocationTarget::All, false, by(NOW)),
+                world.end(unknown_channel, RevocationTarget::All, false, by(NOW)),
                 world.end(id, RevocationTarget::All, true, by(NOW)),
             );
             assert!(failed.is_err() && empty.is_ok());
@@ -205,18 +212,18 @@ pub async fn an_ending_names_the_place_of_its_entry(world: World) {
     assert_eq!(found, Vec::from_iter(begin + 1..=begin + 20));
 }
 
-pub async fn what_changes_nothing_commits_nothing(world: World) {
+pub async fn an_act_that_changes_nothing_commits_nothing(world: World) {
     let shop = world.shop().await;
     let token = world.ask(&shop, Ask::new(Kind::V21).key("k")).await.unwrap().claims;
     let at = NOW.plus(60);
-    // Each of them may come to its owner, but only a commit has a time that was written.
+    // Each may be reported, but only a commit has a written time.
     let written = || {
-        let heard = world.told.heard();
-        heard.commits.iter().filter(|commit| commit.written_at.is_some()).count()
+        let followed = world.follower.followed();
+        followed.commits.iter().filter(|commit| commit.written_at.is_some()).count()
     };
     let before = written();
-    for ending in [RevocationTarget::Stored { serial: token.serial }, RevocationTarget::All] {
-        assert_eq!(world.end(shop.id, ending, true, by(at)).await.unwrap().tokens, 1);
+    for target in [RevocationTarget::Stored { serial: token.serial }, RevocationTarget::All] {
+        assert_eq!(world.end(shop.id, target, true, by(at)).await.unwrap().tokens, 1);
     }
     world.is_writable().await.unwrap();
     assert_eq!(world.forget(100, at).await.unwrap(), 0);
@@ -231,7 +238,7 @@ pub async fn what_changes_nothing_commits_nothing(world: World) {
     assert_eq!(world.state().await.unwrap().written_at, NOW);
 }
 
-pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
+pub async fn forget_removes_exactly_the_revocations_that_no_longer_matter(world: World) {
     let (shop, quiet) = (world.shop().await, world.shop().await);
     let mut tokens = Vec::new();
     for life in [100, 200, 30 * DAY] {
@@ -258,7 +265,7 @@ pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
     };
     let mut held = size(&world.state().await.unwrap().view);
     assert!(held >= 6, "{held}");
-    // A fact stays for a day beyond the last token that it could touch.
+    // A revocation stays for a day beyond the expiry of the last token that it affects.
     let steps = [
         (NOW, 0),
         (NOW.plus(100 + DAY - 1), 0),
@@ -277,19 +284,19 @@ pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
         let after = world.state().await.unwrap().view;
         assert_eq!(size(&after), held);
         agree::everything(&world, &tokens, at).await;
-        // To a verifier whose clock is half a day behind nothing changes either.
+        // For a verifier whose clock is half a day behind nothing changes either.
         for token in &tokens {
             let late = at.plus(-DAY / 2);
             assert_eq!(verify_claims(token, late, &before), verify_claims(token, late, &after));
         }
     }
     let view = world.state().await.unwrap().view;
-    assert!(view.channel(quiet.id).is_none(), "of the quiet one nothing is left to say");
+    assert!(view.channel(quiet.id).is_none(), "no revocation of it is left");
     let first_long = &tokens[4];
     let at = NOW.plus(400 * DAY);
     assert_eq!(verify_claims(first_long, at, &view), Err(Invalid::Revoked(RevokedBy::Cutoff)));
 
-    // At most so many channels at once.
+    // At most this many channels at once.
     let shops = [world.shop().await, world.shop().await, world.shop().await];
     for shop in &shops {
         let stateless =
@@ -302,7 +309,7 @@ pub async fn forget_drops_what_cannot_matter_and_nothing_else(world: World) {
     assert_eq!(world.forget(2, late).await.unwrap(), 0);
 }
 
-pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
+pub async fn trim_removes_old_entries_of_the_log(mut world: World) {
     some_entries(&world).await;
     let head = world.state().await.unwrap().view.position();
     let begin = Position { number: 0, ..head };
@@ -317,24 +324,24 @@ pub async fn forget_drops_old_entries_of_the_log(mut world: World) {
     assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
     while world.trim(2, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
-    // The floor, and before it that copies of the channel must be discarded.
+    // The cutoff, and before it the entry that makes replicas discard the channel.
     let last = world.changes(head, 1000).await.unwrap().unwrap();
     assert_eq!(last.len(), 2);
     assert_eq!(last[0].0.number, head.number + 1);
-    // An empty log reaches back to its head.
+    // An empty log begins at its head.
     assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 2);
     world.reopen().await;
     let head = Position { number: head.number + 2, ..head };
     assert_eq!(world.changes(head, 10).await.unwrap(), Some(Vec::new()));
     let before = Position { number: head.number - 1, ..head };
     assert!(world.changes(before, 10).await.unwrap().is_none());
-    // And goes on where it was.
+    // And continues from there.
     let revoked = world.revoke(&shop, RevocationTarget::All, late).await;
     assert_eq!(revoked.position.number, head.number + 2);
 }
 
-pub async fn the_written_time_never_sinks(mut world: World) {
-    // The follower checks that no commit tells of an earlier time.
+pub async fn the_written_time_never_decreases(mut world: World) {
+    // The follower checks that no commit has an earlier time.
     let shop = world.shop().await;
     let written = || async { world.state().await.unwrap().written_at };
     assert_eq!(written().await, NOW);
@@ -350,7 +357,7 @@ pub async fn the_written_time_never_sinks(mut world: World) {
     let grant = world.grant(&shop, &delayed).await;
     world.patch(&shop, rules).await;
     assert_eq!(denied(world.take(grant, NOW.plus(900)).await), Denied::DelayUnderLegacyRules);
-    assert_eq!(written().await, NOW.plus(100), "a refusal writes nothing");
+    assert_eq!(written().await, NOW.plus(100), "a denial writes nothing");
     world.reopen().await;
     assert_eq!(world.state().await.unwrap().written_at, NOW.plus(100));
     let audit = world.audit(Some(shop.id), ALL).await.unwrap();

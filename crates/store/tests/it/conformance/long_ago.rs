@@ -1,11 +1,11 @@
-//! What ended long ago goes, and nothing lives again by it; a provider's tokens end
-//! as a job that a crash does not stop.
+//! Rows that expired or were revoked long ago are swept, and no token becomes active
+//! again by it; the revocation of a provider's tokens continues after a crash.
 
 use crate::world::{ALL, Ask, NOW, World, by};
 use tegata_store::{Error, ProviderRevocation, RevocationTarget, TokenFilter, TokenName};
 use tegata_token::{id::Serial, kind::Kind, time::DAY};
 
-/// Sweeps all that is over by `before`, a few rows at a time.
+/// Sweeps all that expired or was revoked by `before`, a few rows at a time.
 pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
     let (mut place, mut gone) = (Some(0), 0);
     while let Some(after) = place {
@@ -16,7 +16,7 @@ pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize
     gone
 }
 
-pub async fn rows_go_once_their_life_was_over_and_what_the_view_says_stays(mut world: World) {
+pub async fn rows_are_swept_after_their_expiry_and_the_view_stays_the_same(mut world: World) {
     let shop = world.shop().await;
     let revoked = world.get(&shop, Ask::new(Kind::V21)).await;
     let evicted = world.get(&shop, Ask::new(Kind::ShortLived)).await;
@@ -26,9 +26,9 @@ pub async fn rows_go_once_their_life_was_over_and_what_the_view_says_stays(mut w
     let lives = world.get(&shop, Ask::new(Kind::LongLived)).await;
     world.revoke(&shop, RevocationTarget::Stored { serial: revoked }, NOW.plus(5)).await;
     let all = world.tokens(shop.id, TokenFilter::default(), ALL, NOW).await.unwrap().len();
-    assert_eq!(sweep(&world, NOW).await, 0, "nothing was over before now");
+    assert_eq!(sweep(&world, NOW).await, 0, "nothing had expired before now");
     let before = world.state().await.unwrap().view;
-    // Both ended at once; of the living the v2.1 and short-lived ones expire by then.
+    // Both were revoked at once; of the active ones v2.1 and short-lived expire by then.
     assert_eq!(sweep(&world, NOW.plus(6)).await, 2);
     for gone in [revoked, evicted] {
         let name = TokenName::Serial(gone);
@@ -46,16 +46,16 @@ pub async fn rows_go_once_their_life_was_over_and_what_the_view_says_stays(mut w
     assert!(next > lives, "no serial is used again");
 }
 
-pub async fn a_row_that_came_to_life_again_by_nothing_is_not_swept(world: World) {
+pub async fn an_active_row_that_is_named_is_not_swept(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-    // Somebody names it, but it lives: what is asked again is the row itself.
+    // The caller names it, but it is active: the store reads the row again.
     let gone = world.sweep(vec![1, 2, 3], NOW).await.unwrap();
     assert_eq!(gone, 0);
     assert!(world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().is_some());
 }
 
-pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: World) {
+pub async fn the_revocation_of_a_providers_tokens_continues_after_a_crash(mut world: World) {
     let mut shops = Vec::new();
     for _ in 0..7 {
         let shop = world.shop().await;
@@ -88,7 +88,7 @@ pub async fn the_end_of_a_providers_tokens_goes_on_after_a_crash(mut world: Worl
     assert_eq!(acts.iter().filter(|act| *act == "token.revoke").count(), 7);
 }
 
-pub async fn a_row_names_the_act_that_ended_it(world: World) {
+pub async fn a_row_names_the_act_that_revoked_it(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
     world.revoke(&shop, RevocationTarget::Kind(Kind::V21), NOW).await;
@@ -101,6 +101,6 @@ pub async fn a_row_names_the_act_that_ended_it(world: World) {
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
     }
     let row = world.token(shop.id, TokenName::Serial(pushed), NOW).await.unwrap().unwrap();
-    assert_eq!(row.revoked_act, None, "no person's act");
+    assert_eq!(row.revoked_act, None, "an eviction has no actor");
     assert_eq!(row.replaced_by, Some(Serial(pushed.0 + 30)));
 }

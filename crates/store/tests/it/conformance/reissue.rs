@@ -12,7 +12,7 @@ fn reissue(delay: i64, at: UnixTime) -> Ask {
     Ask::new(Kind::LongLived).delay(delay).at(at)
 }
 
-pub async fn a_reissue_ends_the_current_one_at_once(world: World) {
+pub async fn a_reissue_revokes_the_current_token_at_once(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap();
     assert_eq!(first.previous_until, None);
@@ -25,10 +25,10 @@ pub async fn a_reissue_ends_the_current_one_at_once(world: World) {
     crate::agree::everything(&world, &[first.claims, second.claims], NOW.plus(5)).await;
 }
 
-pub async fn a_reissue_with_a_delay_lets_the_current_one_live_until_then(world: World) {
+pub async fn a_reissue_with_a_delay_keeps_the_current_token_active_until_then(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(DAY, NOW)).await.unwrap();
-    assert_eq!(first.previous_until, None, "there is none");
+    assert_eq!(first.previous_until, None, "there is no previous token");
     let second = world.ask(&shop, reissue(DAY, NOW)).await.unwrap();
     assert_eq!(second.previous_until, Some(NOW.plus(DAY)));
     let tokens = [first.claims, second.claims];
@@ -44,14 +44,14 @@ pub async fn a_reissue_with_a_delay_lets_the_current_one_live_until_then(world: 
     assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(DAY))));
     crate::agree::everything(&world, &tokens, NOW.plus(DAY)).await;
     assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(DAY)).await, [2]);
-    // What ended by itself is not ended once more.
+    // An expired predecessor is not revoked again.
     let revoked = world.revoke(&shop, RevocationTarget::All, NOW.plus(DAY)).await;
     assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
     assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(DAY))));
 }
 
-pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecessor(world: World) {
+pub async fn a_reissue_within_a_running_delay_revokes_all_but_its_direct_predecessor(world: World) {
     let shop = world.shop().await;
     let mut tokens = Vec::new();
     for (delay, at) in [(0, 0), (1000, 10), (500, 20), (2000, 30)] {
@@ -68,7 +68,7 @@ pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecesso
     assert_eq!(ends[0].0, Some((RevocationCause::Reissued, NOW.plus(20))));
     assert_eq!(ends[1].0, Some((RevocationCause::Reissued, at)));
     assert_eq!(ends[2], (None, at.plus(2000)));
-    // With no delay, all go at once.
+    // Without a delay all are revoked at once.
     let issued = world.ask(&shop, reissue(0, at.plus(5))).await.unwrap();
     tokens.push(issued.claims);
     assert_eq!(world.living(&shop, Kind::LongLived, at.plus(5)).await, [5]);
@@ -76,12 +76,12 @@ pub async fn a_reissue_within_a_running_delay_ends_all_but_its_direct_predecesso
     crate::agree::everything(&world, &tokens, at.plus(5000)).await;
 }
 
-pub async fn no_reissue_postpones_an_end_already_set(world: World) {
+pub async fn no_reissue_postpones_a_revocation_already_set(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(1000, NOW)).await.unwrap().claims;
     world.revoke(&shop, RevocationTarget::Stored { serial: second.serial }, NOW.plus(10)).await;
-    // The first is the newest that lives, and gets no second respite.
+    // The first is the newest active one, and gets no second delay.
     let at = NOW.plus(20);
     let third = world.ask(&shop, reissue(5000, at).key("k")).await.unwrap();
     assert_eq!(third.previous_until, Some(NOW.plus(1000)));
@@ -93,13 +93,13 @@ pub async fn no_reissue_postpones_an_end_already_set(world: World) {
     for at in [at, NOW.plus(999), NOW.plus(1000), NOW.plus(6000)] {
         crate::agree::everything(&world, &tokens, at).await;
     }
-    // But a shorter one shortens it.
+    // But a shorter delay shortens it.
     let fourth = world.ask(&shop, reissue(30, NOW.plus(50))).await.unwrap();
     assert_eq!(fourth.previous_until, Some(NOW.plus(80)));
     assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(50)).await, [3, 4]);
 }
 
-pub async fn a_revoked_successor_does_not_bring_its_predecessor_back(world: World) {
+pub async fn a_revoked_successor_does_not_reactivate_its_predecessor(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
@@ -112,7 +112,7 @@ pub async fn a_revoked_successor_does_not_bring_its_predecessor_back(world: Worl
     crate::agree::everything(&world, &[first, second], NOW).await;
 }
 
-pub async fn an_end_that_came_is_told_by_its_own_time_whatever_ends_the_rest_later(world: World) {
+pub async fn a_past_revocation_keeps_its_time_whatever_revokes_the_rest_later(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(60, NOW)).await.unwrap().claims;

@@ -1,4 +1,4 @@
-//! Endings: one token, a group, a kind, a key, all.
+//! Revocations: of one token, a group, a kind, a key, all.
 
 use crate::world::{Ask, NOW, Shop, World, by, denied, group, signing_key};
 use tegata_policy::{
@@ -21,7 +21,7 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// A channel with tokens of every sort: kinds, groups, keys.
+/// A channel with tokens of every type: kinds, groups, keys.
 struct Full {
     shop: Shop,
     second: AssertionKeyId,
@@ -59,7 +59,9 @@ async fn full(world: &World) -> Full {
     Full { shop, second, stored, stateless }
 }
 
-pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world: World) {
+pub async fn every_revocation_revokes_exactly_its_target_and_a_dry_run_counts_the_same(
+    world: World,
+) {
     type Which = fn(&Full) -> RevocationTarget;
     type Ends = fn(&Claims, AssertionKeyId) -> bool;
     let cases: [(Which, Ends); 9] = [
@@ -82,28 +84,28 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
             |it, _| it.kind == Kind::Stateless && it.group.is_some(),
         ),
     ];
-    for (ending, ends) in cases {
+    for (target, ends) in cases {
         let it = full(&world).await;
-        let ending = ending(&it);
+        let target = target(&it);
         let at = NOW.plus(7);
         let stored = it.stored.iter().filter(|token| ends(token, it.second)).count();
-        let one_stateless = matches!(ending, RevocationTarget::Stateless { .. });
+        let one_stateless = matches!(target, RevocationTarget::Stateless { .. });
         let count = stored + usize::from(one_stateless);
 
         let before = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
-        let dry = world.end(it.shop.id, ending.clone(), true, by(at)).await.unwrap();
-        assert_eq!(dry.tokens, count, "{ending:?}");
+        let dry = world.end(it.shop.id, target.clone(), true, by(at)).await.unwrap();
+        assert_eq!(dry.tokens, count, "{target:?}");
         let after = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
         assert_eq!(dry.position, before.0.view.position());
         crate::agree::views(&before.0.view, &after.0.view, [it.shop.id]);
         assert_eq!(format!("{:?}", before.1), format!("{:?}", after.1));
 
-        let revoked = world.revoke(&it.shop, ending.clone(), at).await;
-        assert_eq!(revoked.tokens, count, "{ending:?}");
+        let revoked = world.revoke(&it.shop, target.clone(), at).await;
+        assert_eq!(revoked.tokens, count, "{target:?}");
         let view = world.state().await.unwrap().view;
         for token in it.stored.iter().chain(&it.stateless) {
             let lives = verify_claims(token, at, &view).is_ok();
-            assert_eq!(!lives, ends(token, it.second), "{ending:?} and {token:?}");
+            assert_eq!(!lives, ends(token, it.second), "{target:?} and {token:?}");
         }
         for token in it.stored.iter().filter(|token| ends(token, it.second)) {
             let row = world.row(&it.shop, token.serial, at).await;
@@ -114,7 +116,7 @@ pub async fn every_ending_ends_what_it_says_and_a_dry_run_counts_the_same(world:
     }
 }
 
-pub async fn a_scope_that_names_nothing_is_refused_and_leaves_no_trace(world: World) {
+pub async fn a_target_that_does_not_exist_is_denied_and_changes_nothing(world: World) {
     let it = full(&world).await;
     let login = world.new_channel(&PlainSecret::from_random([3; 16]));
     let login = NewChannel { channel_type: ChannelType::LineLogin, ..login };
@@ -122,7 +124,7 @@ pub async fn a_scope_that_names_nothing_is_refused_and_leaves_no_trace(world: Wo
     let unknown_key = AssertionKeyId([0xEE; 16]);
     let group_error = || Error::NotFound("group").to_string();
     let key_error = || Error::NotFound("assertion key").to_string();
-    for (channel, ending, error) in [
+    for (channel, target, error) in [
         (it.shop.id, RevocationTarget::Group(group("blu")), group_error()),
         (login, RevocationTarget::Group(group("a")), group_error()),
         (it.shop.id, RevocationTarget::AssertionKey(unknown_key), key_error()),
@@ -135,12 +137,12 @@ pub async fn a_scope_that_names_nothing_is_refused_and_leaves_no_trace(world: Wo
     ] {
         let before = (world.state().await.unwrap().view, audit_rows(&world).await);
         for dry_run in [true, false] {
-            let refused = world.end(channel, ending.clone(), dry_run, by(NOW)).await;
-            assert_eq!(refused.unwrap_err().to_string(), error, "{ending:?}");
+            let refused = world.end(channel, target.clone(), dry_run, by(NOW)).await;
+            assert_eq!(refused.unwrap_err().to_string(), error, "{target:?}");
         }
         let after = (world.state().await.unwrap().view, audit_rows(&world).await);
-        assert_eq!(before.0.position(), after.0.position(), "{ending:?}");
-        assert_eq!(before.1, after.1, "{ending:?}");
+        assert_eq!(before.0.position(), after.0.position(), "{target:?}");
+        assert_eq!(before.1, after.1, "{target:?}");
     }
     let deleted = world.delete_group(it.shop.id, group("blu"), by(NOW)).await;
     assert_eq!(deleted.unwrap_err().to_string(), group_error());
@@ -150,11 +152,11 @@ async fn audit_rows(world: &World) -> usize {
     world.audit(None, Page { before: None, most: 1000 }).await.unwrap().len()
 }
 
-pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: World) {
+pub async fn a_group_with_only_stateless_tokens_is_known_while_they_are_active(world: World) {
     let shop = world.shop().await;
     let ask = |at| Ask::new(Kind::Stateless).group("blue").at(at);
     let grant = world.grant(&shop, &ask(NOW)).await;
-    assert!(!grant.knows_its_group(NOW), "its row is not there yet");
+    assert!(!grant.knows_its_group(NOW), "the group has no row yet");
     let grant = world.take_assertion(grant, NOW).await.unwrap();
     let token = grant.stateless_claims(TokenId([5; 16]), signing_key(1).id, NOW);
     let names = async |at| {
@@ -162,14 +164,14 @@ pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: W
         groups.into_iter().map(|row| row.group).collect::<Vec<_>>()
     };
     assert_eq!(names(NOW).await, [group("blue")]);
-    // For a day no further use writes anything.
-    let commits = world.told.heard().commits.len();
+    // For a day further uses write nothing.
+    let commits = world.follower.followed().commits.len();
     let later = world.grant(&shop, &ask(NOW.plus(DAY))).await;
     assert!(later.knows_its_group(NOW.plus(DAY)));
-    assert_eq!(world.told.heard().commits.len(), commits);
+    assert_eq!(world.follower.followed().commits.len(), commits);
     let stale = NOW.plus(DAY + 1);
     let later = world.grant(&shop, &ask(stale)).await;
-    assert!(!later.knows_its_group(stale), "its row is to be renewed");
+    assert!(!later.knows_its_group(stale), "its row must be renewed");
 
     let revoked =
         world.end(shop.id, RevocationTarget::Group(group("blue")), false, by(NOW)).await.unwrap();
@@ -183,7 +185,7 @@ pub async fn a_group_of_stateless_tokens_alone_is_known_while_they_live(world: W
     assert!(matches!(late, Err(Error::NotFound("group"))), "{late:?}");
 }
 
-pub async fn stateless_tokens_find_no_place_for_a_hundred_and_first_group(world: World) {
+pub async fn a_stateless_token_of_a_hundred_and_first_group_is_denied(world: World) {
     let shop = world.shop().await;
     let ask = |n: usize, at| Ask::new(Kind::Stateless).group(&format!("g{n}")).at(at);
     for n in 0..GROUPS {
@@ -215,42 +217,42 @@ pub async fn a_deleted_group_or_key_is_known_until_its_last_token_has_expired(wo
     let gone = world.delete_group(shop.id, group("red"), by(NOW)).await;
     assert!(matches!(gone, Err(Error::NotFound("group"))), "{gone:?}");
     let (last, over) = (NOW.plus(30 * DAY - 1), NOW.plus(30 * DAY));
-    for ending in [
+    for target in [
         RevocationTarget::Group(group("red")),
         RevocationTarget::AssertionKey(key),
         RevocationTarget::AssertionKey(other),
     ] {
-        world.end(shop.id, ending.clone(), true, by(last)).await.unwrap();
-        let late = world.end(shop.id, ending.clone(), true, by(over)).await;
-        assert!(matches!(late, Err(Error::NotFound(_))), "{ending:?}: {late:?}");
+        world.end(shop.id, target.clone(), true, by(last)).await.unwrap();
+        let late = world.end(shop.id, target.clone(), true, by(over)).await;
+        assert!(matches!(late, Err(Error::NotFound(_))), "{target:?}: {late:?}");
     }
 }
 
-pub async fn an_ending_is_done_once(world: World) {
+pub async fn a_revocation_takes_effect_once(world: World) {
     let it = full(&world).await;
     let shop = &it.shop;
-    for ending in [
+    for target in [
         RevocationTarget::Stored { serial: Serial(1) },
         RevocationTarget::Stateless { id: it.stateless[0].id, expires_at: NOW.plus(900) },
         RevocationTarget::Group(group("a")),
         RevocationTarget::All,
     ] {
-        let first = world.revoke(shop, ending.clone(), NOW).await;
+        let first = world.revoke(shop, target.clone(), NOW).await;
         let rows = world.rows(shop, NOW).await;
-        let again = world.revoke(shop, ending.clone(), NOW.plus(5)).await;
-        assert_eq!(again.tokens, 0, "{ending:?}");
-        // Its answer comes from behind the act that did the work.
+        let again = world.revoke(shop, target.clone(), NOW.plus(5)).await;
+        assert_eq!(again.tokens, 0, "{target:?}");
+        // It is answered with a position at or after the act that revoked the token.
         assert!(again.position >= first.position);
         let after = world.rows(shop, NOW).await;
-        assert_eq!(format!("{rows:?}"), format!("{after:?}"), "the first end stays");
+        assert_eq!(format!("{rows:?}"), format!("{after:?}"), "the first revocation stays");
     }
-    // What has expired is beyond ending.
+    // An expired token cannot be revoked.
     let expired = RevocationTarget::Stateless { id: TokenId([9; 16]), expires_at: NOW.plus(5) };
     let before = world.state().await.unwrap().view.position();
     assert_eq!(world.revoke(shop, expired, NOW.plus(5)).await.position, before);
 }
 
-pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: World) {
+pub async fn single_revocations_are_compacted_and_the_other_tokens_stay_active(world: World) {
     let shop = world.shop().await;
     let mut tokens = Vec::new();
     for n in 0..30 {
@@ -269,7 +271,7 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
             "{revocations:?}"
         );
         if n % 10 == 9 {
-            // The next ones stand beside the fold, not below it.
+            // The next ones are above the cutoff, not below it.
             let next = world.ask(&shop, Ask::new(Kind::V21).at(at)).await.unwrap();
             tokens.push(next.claims);
             crate::agree::everything(&world, &tokens, at).await;
@@ -277,7 +279,7 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
     }
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
-    // The newest of all, at once, is folded as well.
+    // The newest of all, revoked at once, is compacted as well.
     for _ in 0..2 * MAX_SINGLE_REVOCATIONS {
         let token = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
         world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
@@ -287,13 +289,13 @@ pub async fn single_endings_are_folded_and_the_fold_lets_the_others_live(world: 
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 7);
 }
 
-pub async fn stateless_endings_are_bounded(world: World) {
+pub async fn stateless_revocations_are_bounded(world: World) {
     let shop = world.shop().await;
-    let ending = |n: usize, expires_at| RevocationTarget::Stateless {
+    let target = |n: usize, expires_at| RevocationTarget::Stateless {
         id: TokenId((n as u128).to_be_bytes()),
         expires_at,
     };
-    let end = |n, expires_at, at| world.end(shop.id, ending(n, expires_at), false, by(at));
+    let end = |n, expires_at, at| world.end(shop.id, target(n, expires_at), false, by(at));
     for n in 0..MAX_STATELESS_REVOCATIONS {
         end(n, NOW.plus(900), NOW).await.unwrap();
     }
@@ -302,18 +304,20 @@ pub async fn stateless_endings_are_bounded(world: World) {
     assert_eq!(held().await, MAX_STATELESS_REVOCATIONS);
     let refused = end(MAX_STATELESS_REVOCATIONS, NOW.plus(900), NOW).await;
     assert_eq!(denied(refused), Denied::TooManyStatelessRevocations);
-    // One that is ended already is no further one.
+    // A token that is revoked already does not count again.
     end(0, NOW.plus(900), NOW).await.unwrap();
-    // A bulk ending always has room.
+    // A bulk revocation always has room.
     world.revoke(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
-    // Those that expired meanwhile take no place, though not yet forgotten.
+    // Those that expired meanwhile do not count, even before they are forgotten.
     end(MAX_STATELESS_REVOCATIONS, NOW.plus(1800), NOW.plus(900)).await.unwrap();
     assert_eq!(held().await, MAX_STATELESS_REVOCATIONS + 1);
     let other = world.shop().await;
-    world.revoke(&other, ending(1, NOW.plus(1800)), NOW.plus(900)).await;
+    world.revoke(&other, target(1, NOW.plus(1800)), NOW.plus(900)).await;
 }
 
-pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_asked_to(world: World) {
+pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_revokes_tokens_on_request(
+    world: World,
+) {
     let at = NOW.plus(3);
     for revoke in [false, true] {
         let it = full(&world).await;
@@ -336,7 +340,7 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
             it.stateless.iter().all(|token| verify_claims(token, at, &view).is_err() == revoke)
         );
         crate::agree::everything(&world, &it.stored, at).await;
-        // The key that is left still gets tokens, and they live.
+        // The remaining key still gets tokens, and they are active.
         let fresh = world.ask(&it.shop, Ask::new(Kind::V21).at(at)).await.unwrap().claims;
         crate::agree::everything(&world, &[fresh], at).await;
     }
@@ -356,27 +360,27 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_ends_tokens_if_aske
     crate::agree::everything(&world, &it.stored, at).await;
 }
 
-pub async fn an_ending_does_not_touch_what_comes_after_it(world: World) {
+pub async fn a_revocation_does_not_affect_tokens_issued_after_it(world: World) {
     let it = full(&world).await;
-    for ending in [
+    for target in [
         RevocationTarget::Group(group("a")),
         RevocationTarget::AssertionKey(it.second),
         RevocationTarget::Kind(Kind::V21),
         RevocationTarget::All,
     ] {
-        world.revoke(&it.shop, ending.clone(), NOW).await;
+        world.revoke(&it.shop, target.clone(), NOW).await;
         let ask = Ask::new(Kind::V21).group("a").signed(it.second, 1);
         let after = world.ask(&it.shop, ask).await.unwrap().claims;
         let stateless = world.grant(&it.shop, &Ask::new(Kind::Stateless).group("a")).await;
         let stateless = stateless.stateless_claims(TokenId([7; 16]), signing_key(1).id, NOW);
         let view = world.state().await.unwrap().view;
-        assert_eq!(verify_claims(&after, NOW, &view), Ok(after.expires_at), "{ending:?}");
-        assert_eq!(verify_claims(&stateless, NOW, &view), Ok(stateless.expires_at), "{ending:?}");
+        assert_eq!(verify_claims(&after, NOW, &view), Ok(after.expires_at), "{target:?}");
+        assert_eq!(verify_claims(&stateless, NOW, &view), Ok(stateless.expires_at), "{target:?}");
         crate::agree::everything(&world, &[after], NOW).await;
     }
 }
 
-pub async fn a_deleted_channel_keeps_what_was_known_of_its_tokens(world: World) {
+pub async fn a_deleted_channel_keeps_the_records_of_its_tokens(world: World) {
     let shop = world.shop().await;
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(50)).await.unwrap().claims;
     let revoked = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;

@@ -1,4 +1,4 @@
-//! The law, kept by the store under its own lock.
+//! The token rules, applied by the store under its own lock.
 
 use crate::world::{Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::{
@@ -9,7 +9,7 @@ use tegata_policy::{
 use tegata_store::{ChannelPatch, RevocationCause, RevocationTarget, SigningKeyChange, TokenState};
 use tegata_token::{id::Serial, kind::Kind, time::DAY, view::ChannelState};
 
-pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
+pub async fn the_31st_v21_token_is_denied_and_the_30_stay_active(world: World) {
     let shop = world.shop().await;
     for serial in 1..=30 {
         assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(serial));
@@ -20,12 +20,12 @@ pub async fn the_31st_v21_token_is_refused_and_the_30_live(world: World) {
     let ids = world.live_v21(shop.id, None, NOW).await.unwrap();
     let rows: Vec<_> = world.rows(&shop, NOW).await.iter().map(|row| row.id).collect();
     assert_eq!(ids, rows);
-    // The refused one took no place in the count.
+    // The denied one took no serial.
     world.revoke(&shop, RevocationTarget::Stored { serial: Serial(7) }, NOW).await;
     assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(31));
 }
 
-pub async fn the_31st_short_lived_token_ends_the_oldest(world: World) {
+pub async fn the_31st_short_lived_token_evicts_the_oldest(world: World) {
     let shop = world.shop().await;
     for serial in 1..=30 {
         assert_eq!(world.get(&shop, Ask::new(Kind::ShortLived)).await, Serial(serial));
@@ -57,7 +57,7 @@ pub async fn kinds_channels_and_groups_are_counted_apart(world: World) {
     assert_eq!(world.living(&other, Kind::V21, NOW).await, [1]);
 }
 
-pub async fn the_third_token_of_a_group_ends_its_oldest(world: World) {
+pub async fn the_third_token_of_a_group_evicts_its_oldest(world: World) {
     let shop = world.shop().await;
     let other = world.get(&shop, Ask::new(Kind::V21).group("b")).await;
     let none = world.get(&shop, Ask::new(Kind::V21)).await;
@@ -79,7 +79,7 @@ pub async fn the_third_token_of_a_group_ends_its_oldest(world: World) {
     assert_eq!(of_a, [second, third]);
 }
 
-pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
+pub async fn a_group_that_denies_when_full_keeps_its_tokens(world: World) {
     let shop = world.shop().await;
     let patch = ChannelPatch {
         group_cap: Some(3),
@@ -104,7 +104,7 @@ pub async fn a_group_that_refuses_when_full_keeps_its_tokens(world: World) {
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await, [1, 2, 3, 5]);
 }
 
-pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
+pub async fn in_a_full_channel_an_issue_evicts_only_from_its_own_group(world: World) {
     let shop = world.shop().await;
     world.patch(&shop, ChannelPatch { group_cap: Some(30), ..ChannelPatch::default() }).await;
     let ask = |name: Option<&str>| {
@@ -119,7 +119,7 @@ pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
     world.get(&shop, ask(None)).await;
     let living = || world.living(&shop, Kind::ShortLived, NOW);
     assert_eq!(living().await.len(), 30);
-    // The oldest of its own, be it not the oldest of all.
+    // The oldest of its own group, even if it is not the oldest of all.
     world.get(&shop, ask(Some("b"))).await;
     assert!(!living().await.contains(&29));
     world.get(&shop, ask(Some("a"))).await;
@@ -127,11 +127,11 @@ pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
     world.get(&shop, ask(None)).await;
     assert!(!living().await.contains(&1));
     assert_eq!(living().await.len(), 30);
-    // Nobody's issue ends another's token.
+    // An issue never evicts another group's token.
     let refused = world.ask(&shop, ask(Some("c"))).await;
     assert_eq!(denied(refused), Denied::Full(Kind::ShortLived));
     assert_eq!(living().await.len(), 30);
-    // v2.1 ends nobody's, unless the group's own rule made room before.
+    // v2.1 evicts none, unless the group's own cap made room before.
     world.patch(&shop, ChannelPatch { group_cap: Some(2), ..ChannelPatch::default() }).await;
     for n in 0..15 {
         let ask = || Ask::new(Kind::V21).group(&format!("g{n}"));
@@ -144,14 +144,14 @@ pub async fn in_a_full_channel_an_issue_ends_only_the_askers_own(world: World) {
     assert_eq!(world.living(&shop, Kind::V21, NOW).await.len(), 30);
 }
 
-pub async fn expired_and_ended_tokens_do_not_count(world: World) {
+pub async fn expired_and_revoked_tokens_do_not_count(world: World) {
     let shop = world.shop().await;
     for n in 0..30 {
         world.get(&shop, Ask::new(Kind::V21).life(100 + n)).await;
     }
     let ask = |at| world.ask(&shop, Ask::new(Kind::V21).at(at));
     assert_eq!(denied(ask(NOW.plus(99)).await), Denied::Full(Kind::V21));
-    // The first moment at which it is no longer valid is the first that it does not count.
+    // The first second at which it is expired is the first at which it does not count.
     assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(31));
     assert_eq!(denied(ask(NOW.plus(100)).await), Denied::Full(Kind::V21));
     let first = world.row(&shop, Serial(1), NOW.plus(100)).await;
@@ -173,7 +173,7 @@ pub async fn tokens_of_a_suspended_channel_count(world: World) {
     assert_eq!(denied(refused), Denied::Full(Kind::V21));
 }
 
-pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(world: World) {
+pub async fn tokens_of_a_revoked_key_do_not_count_and_are_listed_as_revoked(world: World) {
     let shop = world.shop().await;
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(5)).await.unwrap().claims;
     let mut tokens = vec![expired];
@@ -187,7 +187,7 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
     let at = NOW.plus(10);
     let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
     let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
-    assert_eq!(removed.tokens, 31, "those that lived until then");
+    assert_eq!(removed.tokens, 31, "those that were active until then");
 
     assert!(world.live_v21(shop.id, None, at).await.unwrap().is_empty());
     for token in &tokens[1..] {
@@ -196,7 +196,11 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
         assert_eq!(row.revocation, Some((RevocationCause::Requested, at)));
     }
     let expired = world.row(&shop, tokens[0].serial, at).await;
-    assert_eq!((expired.state, expired.revocation), (TokenState::Expired, None), "it ended before");
+    assert_eq!(
+        (expired.state, expired.revocation),
+        (TokenState::Expired, None),
+        "it expired before"
+    );
     let revoked = world.row(&shop, revoked, at).await;
     assert_eq!(revoked.revocation, Some((RevocationCause::Requested, NOW)));
 
@@ -207,17 +211,17 @@ pub async fn tokens_under_a_removed_key_do_not_count_and_are_listed_as_ended(wor
     }
     let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
     assert_eq!(denied(full), Denied::Full(Kind::V21));
-    // A reissue has no predecessor left to give a delay.
+    // A reissue has no active predecessor to delay.
     let reissued = world.ask(&shop, Ask::new(Kind::LongLived).delay(60).at(at)).await.unwrap();
     assert_eq!(reissued.previous_until, None);
     tokens.push(reissued.claims);
-    // An ending does not end them once more.
+    // A revocation does not revoke them again.
     let revoked = world.revoke(&shop, RevocationTarget::All, at).await;
     assert_eq!(revoked.tokens, 31);
     crate::agree::everything(&world, &tokens, at).await;
 }
 
-pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut world: World) {
+pub async fn tokens_of_a_limited_key_count_if_issued_within_the_limit(mut world: World) {
     let shop = world.shop().await;
     let mut tokens = Vec::new();
     for n in 0..30 {
@@ -230,7 +234,7 @@ pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut wo
     let promote = SigningKeyChange::Promote(signing_key(2).id);
     world.change_signing_keys(promote, by(at)).await.unwrap();
     world.close();
-    world.place.bound(signing_key(1).id, NOW.plus(19)).await;
+    world.place.limit_key(signing_key(1).id, NOW.plus(19)).await;
     world.reopen().await;
 
     assert_eq!(world.living(&shop, Kind::V21, at).await, Vec::from_iter(1..=20));
@@ -246,13 +250,13 @@ pub async fn tokens_under_a_bounded_key_count_as_far_as_the_bound_reaches(mut wo
     }
     let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
     assert_eq!(denied(full), Denied::Full(Kind::V21));
-    // When the key goes altogether, only those that still lived end by it.
+    // When the key is revoked altogether, only the still active ones are revoked by it.
     let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
     let removed = world.change_signing_keys(remove, by(at.plus(1))).await.unwrap();
     assert_eq!(removed.tokens, 20);
 }
 
-pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
+pub async fn legacy_2020_counts_short_and_long_lived_tokens_together(world: World) {
     let shop = world.shop().await;
     let rules = Some(TokenRules::Legacy2020);
     world.patch(&shop, ChannelPatch { rules, ..ChannelPatch::default() }).await;
@@ -261,7 +265,7 @@ pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
         let kind = if n % 3 == 0 { Kind::LongLived } else { Kind::ShortLived };
         tokens.push(world.ask(&shop, Ask::new(kind)).await.unwrap().claims);
     }
-    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 10, "several may live");
+    assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 10, "several may be active");
     for n in 31..=40 {
         let kind = if n % 2 == 0 { Kind::LongLived } else { Kind::ShortLived };
         tokens.push(world.ask(&shop, Ask::new(kind)).await.unwrap().claims);
@@ -285,7 +289,7 @@ pub async fn the_legacy_law_counts_short_and_long_lived_together(world: World) {
     crate::agree::everything(&world, &tokens, NOW).await;
 }
 
-pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
+pub async fn tightened_rules_evict_nothing_until_the_next_issue(world: World) {
     let shop = world.shop().await;
     let rules = |rules| ChannelPatch { rules: Some(rules), ..ChannelPatch::default() };
     let mut tokens = Vec::new();
@@ -294,7 +298,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     }
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
 
-    // 31 of both kinds: two go for the next one.
+    // 31 of both kinds: two are evicted for the next one.
     world.patch(&shop, rules(TokenRules::Legacy2020)).await;
     assert_eq!(world.living(&shop, Kind::ShortLived, NOW).await.len(), 30);
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
@@ -306,8 +310,8 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     }
     assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 12);
 
-    // And back: twelve long-lived ones live until the next reissue; with a delay
-    // the newest of them outlives it.
+    // And back: twelve long-lived ones stay active until the next reissue; with a delay
+    // the newest of them does so beyond it.
     world.patch(&shop, rules(TokenRules::Current)).await;
     assert_eq!(world.living(&shop, Kind::LongLived, NOW).await.len(), 12);
     let at = NOW.plus(5);
@@ -322,7 +326,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     for at in [at, at.plus(59), at.plus(60)] {
         crate::agree::everything(&world, &tokens, at).await;
     }
-    // A smaller cap of a group works the same way.
+    // A smaller cap of a group works in the same way.
     for _ in 0..2 {
         tokens.push(world.ask(&shop, Ask::new(Kind::V21).group("a")).await.unwrap().claims);
     }
@@ -334,7 +338,7 @@ pub async fn a_tightened_law_ends_nothing_until_the_next_issue(world: World) {
     crate::agree::everything(&world, &tokens, at).await;
 }
 
-pub async fn the_law_uses_the_later_of_now_and_the_written_time(world: World) {
+pub async fn the_token_rules_use_the_later_of_now_and_the_written_time(world: World) {
     let shop = world.shop().await;
     let life = DAY;
     for _ in 0..30 {
@@ -343,8 +347,8 @@ pub async fn the_law_uses_the_later_of_now_and_the_written_time(world: World) {
     let late = NOW.plus(life);
     let issued = world.ask(&shop, Ask::new(Kind::V21).at(late)).await.unwrap();
     assert_eq!(issued.claims.issued_at, late);
-    // The clock goes back: what has expired stays out of the count, and no token
-    // bears a time before that of an older one.
+    // The clock is set back: what has expired stays out of the count, and no token has an
+    // earlier time than an older one.
     let issued = world.ask(&shop, Ask::new(Kind::V21).life(60).at(NOW)).await.unwrap();
     assert_eq!(issued.claims.issued_at, late);
     assert_eq!(issued.claims.expires_at, late.plus(60));

@@ -10,15 +10,15 @@ use tegata_token::{
     view::RevokedBy,
 };
 
-/// The states of the keys grown from 1, 2, 3, ..., as the store, its view and
-/// whoever follows it have them.
+/// The states of the keys made from 1, 2, 3, ..., on which the store, its view and its
+/// follower agree.
 async fn states(world: &World) -> Vec<KeyState> {
     let state = world.state().await.unwrap();
     let states: Vec<_> = state.signing_keys.iter().map(|key| key.state).collect();
     for key in &state.signing_keys {
         assert_eq!(state.view.key(key.id).unwrap().state, key.state);
     }
-    crate::agree::views(&state.view, &world.told.heard().view, []);
+    crate::agree::views(&state.view, &world.follower.followed().view, []);
     assert_eq!(states.iter().filter(|&&state| state == Active).count(), 1);
     states
 }
@@ -27,12 +27,12 @@ async fn change(world: &World, change: SigningKeyChange, at: UnixTime) -> Result
     world.change_signing_keys(change, by(at)).await.map(|revoked| revoked.tokens)
 }
 
-pub async fn the_first_key_signs_at_once_and_the_next_one_waits(mut world: World) {
+pub async fn the_first_key_is_active_at_once_and_the_next_is_pending(mut world: World) {
     assert_eq!(states(&world).await, [Active]);
     change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
     assert_eq!(states(&world).await, [Active, Pending]);
     let third = change(&world, SigningKeyChange::Add(signing_key(3)), NOW).await;
-    assert!(matches!(third, Err(Error::Conflict(_))), "one coming key at a time");
+    assert!(matches!(third, Err(Error::Conflict(_))), "one pending key at a time");
     assert_eq!(states(&world).await, [Active, Pending]);
     let shop = world.shop().await;
     let issued = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap();
@@ -44,7 +44,7 @@ pub async fn the_first_key_signs_at_once_and_the_next_one_waits(mut world: World
     assert_eq!(key.wrapped.0, [2]);
 }
 
-pub async fn a_promoted_key_signs_and_the_one_before_it_retires(world: World) {
+pub async fn a_promoted_key_is_active_and_its_predecessor_retired(world: World) {
     let shop = world.shop().await;
     let old = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
     let unknown = change(&world, SigningKeyChange::Promote(signing_key(2).id), NOW).await;
@@ -61,7 +61,7 @@ pub async fn a_promoted_key_signs_and_the_one_before_it_retires(world: World) {
     assert!(matches!(again, Err(Error::NotFound(_))));
 }
 
-pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_successor(world: World) {
+pub async fn a_revoked_active_key_is_replaced_by_the_pending_one_or_by_the_successor(world: World) {
     let shop = world.shop().await;
     let mut tokens = vec![world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims];
     let remove = |seed, successor| SigningKeyChange::Remove {
@@ -78,7 +78,7 @@ pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_succes
     assert_eq!(states(&world).await, [Revoked, Revoked, Active]);
     assert_eq!(world.state().await.unwrap().signing_keys[2].id, signing_key(3).id);
 
-    // One that is gone is gone; one that does not sign needs no successor.
+    // A revoked key stays revoked; a key that is not active needs no successor.
     let head = world.state().await.unwrap().view.position();
     assert_eq!(change(&world, remove(1, 9), NOW.plus(3)).await.unwrap(), 0);
     assert_eq!(world.state().await.unwrap().view.position(), head);
@@ -91,7 +91,7 @@ pub async fn a_removed_active_key_is_followed_by_the_coming_one_or_by_the_succes
     crate::agree::everything(&world, &tokens, NOW.plus(3)).await;
 }
 
-pub async fn removing_all_keys_ends_everything(world: World) {
+pub async fn revoking_all_keys_revokes_every_token(world: World) {
     let shop = world.shop().await;
     let mut tokens = Vec::new();
     for seed in [2, 3] {
@@ -113,7 +113,7 @@ pub async fn removing_all_keys_ends_everything(world: World) {
     crate::agree::everything(&world, &tokens, NOW.plus(1)).await;
 }
 
-pub async fn a_removed_key_loses_its_private_half(world: World) {
+pub async fn a_revoked_key_loses_its_private_half(world: World) {
     let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
     change(&world, all, NOW).await.unwrap();
     let keys = world.state().await.unwrap().signing_keys;
@@ -127,7 +127,7 @@ pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
         world.get(&shop, Ask::new(Kind::V21)).await;
     }
     let before = world.state().await.unwrap();
-    // A successor that is there already can only be a mistake.
+    // A successor that exists already can only be a mistake.
     for mistake in [
         SigningKeyChange::RemoveAll { successor: signing_key(1) },
         SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(1) },
@@ -138,8 +138,8 @@ pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
         let after = world.state().await.unwrap();
         assert_eq!(after.view.position(), before.view.position());
         assert_eq!(after.signing_keys[0].wrapped.0, [1]);
-        // Neither has what the writer remembers changed: the key signs, and
-        // what it signed counts.
+        // The writer's memory has not changed either: the key is active, and what it signed
+        // counts.
         let full = world.ask(&shop, Ask::new(Kind::V21)).await;
         assert!(matches!(full, Err(Error::Denied(_))), "{full:?}");
         world.get(&shop, Ask::new(Kind::ShortLived)).await;

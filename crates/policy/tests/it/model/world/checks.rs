@@ -1,4 +1,4 @@
-//! What must hold after each act.
+//! Properties that must hold after each act.
 
 use super::{Violation, World, providers};
 use crate::model::{
@@ -14,7 +14,7 @@ use tegata_token::{
 };
 
 impl World {
-    /// Everybody's view says of some tokens, or of `all`, what the naive model says.
+    /// Every view agrees with the naive model on some tokens, or, with `all`, on all.
     pub(super) fn check(&mut self, all: bool) -> Result<(), Violation> {
         self.check_lengths()?;
         let count = self.handed.len();
@@ -33,21 +33,21 @@ impl World {
     }
 
     pub(super) fn check_token(&mut self, who: usize, no: TokenNo) -> Result<(), Violation> {
-        // Out of service, it does not check either.
+        // A replica out of service does not verify.
         if self.replicas.get(who).is_some_and(|it| it.jumped) {
             return Ok(());
         }
         let now = self.clock(who);
-        let checker = &mut self.checkers[who];
-        checker.latest = checker.latest.max(now);
+        let verifier = &mut self.verifiers[who];
+        verifier.latest = verifier.latest.max(now);
         let asker = Asker {
-            epoch: checker.epoch,
-            read: checker.read,
-            now: checker.latest,
-            providers: &checker.providers,
+            epoch: verifier.epoch,
+            read: verifier.read,
+            now: verifier.latest,
+            providers: &verifier.providers,
         };
         let bytes = self.handed[no].0.as_bytes();
-        let said = verify(bytes, asker.now, &checker.view, &self.signatures);
+        let said = verify(bytes, asker.now, &verifier.view, &self.signatures);
         let said = said.map(|active| active.until);
         let expected = self.naive.answer(no, asker);
         let right = match (&said, expected) {
@@ -63,7 +63,7 @@ impl World {
         let token = &self.naive.tokens[no];
         ensure!(
             right,
-            "checker {who}, having read {}-{}, at {:?}, says {said:?} of token {no}, not \
+            "verifier {who}, having read {}-{}, at {:?}, answers {said:?} for token {no}, not \
              {expected:?}\n{token:?}\n{:?}",
             asker.epoch,
             asker.read,
@@ -71,25 +71,25 @@ impl World {
             self.handed[no].1,
         );
         if said.is_ok() {
-            let over = checker.over.contains(&no);
-            ensure!(!over, "token {no} lives again for checker {who}\n{token:?}");
+            let over = verifier.over.contains(&no);
+            ensure!(!over, "token {no} is active again for verifier {who}\n{token:?}");
             let promised = self.promised.get(&no).is_some_and(|end| *end <= asker.now);
             ensure!(
                 !(who < 2 && promised),
-                "replica {who} accepts token {no} after the answer that it has ended\n{token:?}"
+                "replica {who} accepts token {no} after its revocation was answered\n{token:?}"
             );
         } else if matches!(said, Err(Invalid::Expired | Invalid::Revoked(_))) {
-            checker.over.insert(no);
+            verifier.over.insert(no);
         }
         if self.steps.is_multiple_of(32) {
-            let cold = verify(bytes, asker.now, &checker.view, &Signatures::new(1));
+            let cold = verify(bytes, asker.now, &verifier.view, &Signatures::new(1));
             ensure!(cold.map(|it| it.until) == said, "the cache changes the answer for {no}");
         }
         Ok(())
     }
 
-    /// A token that was just handed out lives for everybody who has read
-    /// everything, but for acts that were under way when it was asked for.
+    /// A token just issued is active for every verifier that has read the whole log, unless
+    /// an act that was pending when it was requested revoked it.
     pub(super) fn check_new(
         &mut self,
         no: TokenNo,
@@ -102,11 +102,11 @@ impl World {
         let at = |read| self.naive.answer(no, Asker { epoch, read, now, providers: &providers });
         if is_stored(self.naive.tokens[no].kind) {
             let lives = matches!(at(read), Answer::Active(_));
-            ensure!(lives, "token {no} is stillborn: {:?}", at(read));
+            ensure!(lives, "token {no} was never active: {:?}", at(read));
         }
         ensure!(
             !matches!(at(settled), Answer::Revoked | Answer::No),
-            "token {no} is hit by an ending that was answered before it was asked for"
+            "token {no} is revoked by an act that was answered before it was requested"
         );
         for who in 0..4 {
             self.check_token(who, no)?;
@@ -114,7 +114,7 @@ impl World {
         Ok(())
     }
 
-    /// After an issue the channel and the group have no more than they may have.
+    /// After an issue the channel and the group are within their caps.
     pub(super) fn check_caps(
         &self,
         channel: ChannelNo,
@@ -132,39 +132,39 @@ impl World {
             }
             Kind::LongLived => {
                 let read = self.authority.log.len();
-                let stay = |no: &&TokenNo| self.naive.early_end(**no, epoch, read).is_none();
-                ensure!(of(kind).count() <= 2, "more than one predecessor lives");
+                let stay = |no: &&TokenNo| self.naive.revoked_from(**no, epoch, read).is_none();
+                ensure!(of(kind).count() <= 2, "more than one predecessor is active");
                 (of(kind).filter(stay).count(), 1)
             }
             _ => (of(kind).count(), 30),
         };
-        ensure!(count <= most, "{count} {kind} tokens live, {most} may");
+        ensure!(count <= most, "{count} {kind} tokens are active, {most} may be");
         let in_group = |no: &&TokenNo| self.naive.tokens[**no].group == ask.group;
         let own = of(kind).filter(in_group).count();
         ensure!(ask.group.is_none() || own <= set.group_cap, "{own} {kind} tokens in {ask:?}");
         Ok(())
     }
 
-    /// What is said of a channel is bounded by what lives, not by what happened.
+    /// A channel's revocations are bounded by its active tokens, not by its past acts.
     pub(super) fn check_lengths(&self) -> Result<(), Violation> {
         let log = self.authority.log.len();
         let events = self.naive.epochs[self.authority.epoch].events.len();
-        assert_eq!(log, events, "the harness forgot to note an event");
+        assert_eq!(log, events, "the harness did not note an event");
         for row in &self.authority.channels {
             for of in Kind::all() {
                 let singles =
                     row.revocations.singles.values().filter(|(kind, _)| *kind == of).count();
-                // A replay may bring more; the next ending folds them.
+                // A replay may add more; the next revocation compacts them.
                 let replayed = self.authority.epoch > 0;
                 ensure!(
                     singles <= MAX_SINGLE_REVOCATIONS || replayed,
-                    "{singles} single endings of {of} are held"
+                    "{singles} single revocations of {of} are held"
                 );
             }
             let at_once = row.revocations.cutoffs.iter().filter(|it| it.from.is_none());
             let mut scopes: Vec<&Scope> = at_once.map(|it| &it.scope).collect();
             while let Some(scope) = scopes.pop() {
-                ensure!(!scopes.contains(&scope), "two floors at once for {scope:?}");
+                ensure!(!scopes.contains(&scope), "two immediate cutoffs for {scope:?}");
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
-//! Issuing, in two acts: a request is judged by what a replica has read, and later
-//! committed on what the store then holds.
+//! Issuing, in two acts: a request is authorized with what a replica has read, and
+//! committed later on the store's state at that time.
 
 use super::{LEASE, Violation, World};
 use crate::model::{
     Fault,
     act::Want,
     authority::is_stored,
-    naive::{Ask, ChannelNo, Ends, Event, Settings, Token, TokenNo},
+    naive::{Ask, ChannelNo, Event, Revokes, Settings, Token, TokenNo},
 };
 use crate::{
     channel::{self, OWN_URL},
@@ -34,7 +34,7 @@ use tegata_token::{
     wire::write,
 };
 
-/// Something begun and not yet committed.
+/// An act that was begun and is not committed yet.
 pub(super) enum Pending {
     Issue(Box<PendingIssue>),
     Revoke { replica: usize, no: TokenNo, rows_then: Vec<StoredToken> },
@@ -47,14 +47,14 @@ pub(super) struct PendingIssue {
     ask: Ask,
     shown: Shown,
     asked_at: UnixTime,
-    /// How much of the log was answered for when it was asked.
+    /// How much of the log was answered for when the token was requested.
     settled: usize,
-    /// How much there was when the channel was read that it was judged by.
+    /// The length of the log when the channel was read that authorized the request.
     read: usize,
     rows_then: Vec<StoredToken>,
 }
 
-/// The credential of a request, as the world knows it.
+/// The credential of a request, as the world identifies it.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
     Secret(u32),
@@ -62,7 +62,7 @@ pub(super) enum Shown {
     Administrator,
 }
 
-/// A secret that is taken, by its number, and until when.
+/// A secret that is accepted, by its number, and until when.
 pub(super) type Taken = (u32, Option<UnixTime>);
 
 pub(super) fn assertion_key(channel: ChannelNo, place: usize, generation: usize) -> AssertionKeyId {
@@ -83,8 +83,8 @@ pub(super) fn secret_of(channel: ChannelNo, version: u32) -> PlainSecret {
     channel::secret(&format!("secret {version} of {channel}"))
 }
 
-/// An assertion of the key, good for some while. Signing is slow, so they are
-/// kept: the same one serves all histories.
+/// An assertion of the key, valid for some time. Signing is slow, so assertions are
+/// cached: all histories use the same ones.
 fn assertion(
     channel: ChannelId,
     key: AssertionKeyId,
@@ -106,7 +106,7 @@ fn assertion(
 }
 
 impl World {
-    /// A request comes to a replica and is judged by what that has read.
+    /// A replica receives a request and authorizes it with what it has read.
     pub(super) fn ask(
         &mut self,
         replica: usize,
@@ -170,10 +170,10 @@ impl World {
         }))
     }
 
-    /// Of concern only to the fault that uses it.
+    /// The rows for the fault that uses them.
     pub(super) fn rows_then(&self, channel: ChannelNo) -> Vec<StoredToken> {
         match self.fault {
-            Fault::FoldOutsideLock => self.authority.rows(channel),
+            Fault::CompactOutsideLock => self.authority.rows(channel),
             _ => Vec::new(),
         }
     }
@@ -189,7 +189,7 @@ impl World {
             Pending::Issue(pending) => self.issue_stateless(*pending),
             Pending::Revoke { replica, no, rows_then } => {
                 if let Some(now) = self.time_of(replica) {
-                    self.end_one(no, rows_then, now);
+                    self.revoke_one(no, rows_then, now);
                 }
                 Ok(())
             }
@@ -203,49 +203,49 @@ impl World {
         let set = self.settings(channel);
         let places = self.naive.places(channel, epoch, now);
         let rows: Vec<TokenNo> = self.authority.places(channel, now);
-        ensure!(rows == places, "the store counts {rows:?}, but {places:?} live");
+        ensure!(rows == places, "the store counts {rows:?}, but {places:?} are active");
         let expected = self.naive.rules(&places, &ask, set, now);
 
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
-        let end_of = |no: TokenNo| self.authority.token(channel, no).1;
-        let sooner = expected.as_ref().ok().and_then(|it| it.later).map(|(no, _)| end_of(no));
+        let set_for = |no: TokenNo| self.authority.token(channel, no).1;
+        let sooner = expected.as_ref().ok().and_then(|it| it.later).map(|(no, _)| set_for(no));
         let issued = self.authority.issue(channel, grant, (id, no), pending.rows_then, now);
         let (issued, expected) = match (issued, expected) {
             (Ok(issued), Ok(expected)) => (issued, expected),
             (Ok(_), Err(denied)) => return Err(format!("{ask:?} is admitted: {denied}")),
             (Err(full @ (Denied::Full(_) | Denied::GroupFull(_))), expected) => {
                 let same = expected == Err(full);
-                ensure!(same, "{ask:?} is refused, {full}, instead of {expected:?}");
-                self.seen.one("refused for being full");
+                ensure!(same, "{ask:?} is denied, {full}, instead of {expected:?}");
+                self.seen.one("denied for being full");
                 return Ok(());
             }
             (Err(denied), _) => {
-                // What it was judged by is no more.
-                let is_law = matches!(denied, Denied::TooManyGroups);
-                ensure!(!is_law, "{ask:?} is refused: {denied}");
+                // The channel that it was authorized with has changed.
+                let is_cap = matches!(denied, Denied::TooManyGroups);
+                ensure!(!is_cap, "{ask:?} is denied: {denied}");
                 self.seen.one("denied when authorized again");
                 return Ok(());
             }
         };
         ensure!(
             self.still_takes(channel, shown, asked_at),
-            "{ask:?} is admitted for a credential that was taken back before"
+            "{ask:?} is admitted for a credential that was withdrawn before"
         );
 
-        // An end that was set already and comes sooner stays.
+        // An earlier revocation time that is already set stays.
         let sooner = sooner.flatten();
         let later = expected.later.map(|(no, from)| (no, sooner.map_or(from, |it| it.min(from))));
-        let expected = Ends { later, ..expected };
-        let ends = Ends { at_once: issued.at_once, later: issued.later };
-        ensure!(ends == expected, "{ask:?} ends {ends:?} instead of {expected:?}");
+        let expected = Revokes { later, ..expected };
+        let revokes = Revokes { at_once: issued.at_once, later: issued.later };
+        ensure!(revokes == expected, "{ask:?} revokes {revokes:?} instead of {expected:?}");
         let of_another = |no: &TokenNo| self.authority.token(channel, *no).0 != ask.group;
-        let others: Vec<_> = ends.at_once.iter().filter(|no| of_another(no)).collect();
-        ensure!(others.is_empty(), "{ask:?} ends a token of another group: {others:?}");
+        let others: Vec<_> = revokes.at_once.iter().filter(|no| of_another(no)).collect();
+        ensure!(others.is_empty(), "{ask:?} revokes a token of another group: {others:?}");
 
         if let Some(entry) = issued.entry {
-            let at_once = ends.at_once.into_iter().map(|no| (no, None));
-            let later = ends.later.map(|(no, from)| (no, Some(from)));
+            let at_once = revokes.at_once.into_iter().map(|no| (no, None));
+            let later = revokes.later.map(|(no, from)| (no, Some(from)));
             self.see_entry(&entry, "evicted");
             self.note(Some(entry), Event::Revoked(at_once.chain(later).collect()));
             if issued.reissue {
@@ -262,7 +262,7 @@ impl World {
         let now = self.clock(replica);
         let no = self.handed.len();
         let id = TokenId((no as u128).to_be_bytes());
-        let keys = self.checkers[replica].view.keys();
+        let keys = self.verifiers[replica].view.keys();
         let key = keys.iter().rfind(|it| it.state == KeyState::Active).unwrap().key.id();
         let claims = match self.fault {
             Fault::SerialReadLate => {
@@ -302,8 +302,8 @@ impl World {
         }
     }
 
-    /// Whether the channel, as it now stands, takes a credential that was shown
-    /// then: secrets kept for a while count until the request was judged.
+    /// Whether the channel, as it is now, accepts a credential that was sent at `then`: a
+    /// previous secret counts if it was accepted when the request was authorized.
     pub(super) fn still_takes(&self, channel: ChannelNo, shown: Shown, then: UnixTime) -> bool {
         let row = &self.authority.channels[channel].channel;
         let credential = match shown {
@@ -320,7 +320,7 @@ impl World {
         let FeedChange::Channel { change, .. } = entry else { return };
         self.seen.one(match change {
             ChannelChange::Cutoff { cutoffs } if cutoffs.iter().any(|it| !it.except.is_empty()) => {
-                "folded"
+                "compacted"
             }
             ChannelChange::Cutoff { cutoffs } if cutoffs.iter().any(|it| it.from.is_some()) => {
                 "reissued with a delay"

@@ -1,4 +1,4 @@
-//! Reading: how replicas and followers come by what they know.
+//! Reading: how replicas and followers get what they verify with.
 
 use super::World;
 use crate::model::{Fault, naive::TokenNo};
@@ -10,38 +10,38 @@ use tegata_token::{
     view::{ChannelChange, FeedChange, Providers, Scope, View},
 };
 
-/// Somebody who checks tokens by a view of his own: 0 and 1 are the replicas, 2
-/// follows everything, 3 only one provider.
-pub(super) struct Checker {
+/// A verifier with its own view: 0 and 1 are the replicas, 2 follows all providers, 3
+/// only one.
+pub(super) struct Verifier {
     pub(super) epoch: usize,
-    /// How many entries of the log he has read.
+    /// How many entries of the log it has read.
     pub(super) read: usize,
     pub(super) view: View,
     pub(super) providers: Vec<ProviderId>,
-    /// His clock is so many seconds off the true time.
+    /// How many seconds its clock is off the true time.
     pub(super) off: i64,
-    /// The latest time that he ever read: a clock stepped back makes no token live.
+    /// The latest time that it ever read: a clock stepped back makes no token active.
     pub(super) latest: UnixTime,
-    /// What he once refused as expired or ended.
+    /// The tokens that it once rejected as expired or revoked.
     pub(super) over: BTreeSet<TokenNo>,
 }
 
-/// What a replica issues by: the channels as it read them last.
+/// What a replica issues with: the channels as it last read them.
 pub(super) struct Replica {
     pub(super) channels: Vec<Arc<Channel>>,
-    /// How many entries there were then.
+    /// The length of the log at that time.
     pub(super) read: usize,
-    /// When that was, by a clock that cannot be stepped.
+    /// The time of that reading, by a monotonic clock.
     pub(super) read_at: UnixTime,
-    /// Its wall clock jumped: it is out of service until it jumps back.
+    /// Its wall clock jumped: it is out of service until the clock jumps back.
     pub(super) jumped: bool,
 }
 
 impl World {
-    /// What somebody's clock shows.
+    /// The time that a verifier's clock shows.
     pub(super) fn clock(&self, who: usize) -> UnixTime {
         let jumped = self.replicas.get(who).is_some_and(|replica| replica.jumped);
-        self.now.plus(self.checkers[who].off + if jumped { 40 * 86_400 } else { 0 })
+        self.now.plus(self.verifiers[who].off + if jumped { 40 * 86_400 } else { 0 })
     }
 
     /// The time of an act of this replica, if it is in service.
@@ -50,21 +50,21 @@ impl World {
         (!self.replicas[replica].jumped).then(|| self.authority.time(now))
     }
 
-    /// The next `entries` of the log are read. A replica that reads more than one
-    /// reads the channels again as well.
+    /// Reads the next `entries` of the log. A replica that reads more than one also reads
+    /// the channels again.
     pub(super) fn follow(&mut self, who: usize, entries: usize) {
-        if self.checkers[who].epoch != self.authority.epoch {
+        if self.verifiers[who].epoch != self.authority.epoch {
             return self.take_snapshot(who);
         }
-        let checker = &mut self.checkers[who];
-        let to = self.authority.log.len().min(checker.read.saturating_add(entries));
-        let entries_read = self.authority.feed(checker.read, to, &checker.providers);
+        let verifier = &mut self.verifiers[who];
+        let to = self.authority.log.len().min(verifier.read.saturating_add(entries));
+        let entries_read = self.authority.feed(verifier.read, to, &verifier.providers);
         if self.fault == Fault::DelayReplaces {
-            entries_read.iter().for_each(|entry| drop_delayed_cutoffs(checker, entry));
+            entries_read.iter().for_each(|entry| drop_delayed_cutoffs(verifier, entry));
         }
-        let position = Position { epoch: checker.epoch as u64, number: to as u64 };
-        checker.view = checker.view.after(entries_read, position);
-        checker.read = to;
+        let position = Position { epoch: verifier.epoch as u64, number: to as u64 };
+        verifier.view = verifier.view.after(entries_read, position);
+        verifier.read = to;
         if entries > 1 {
             self.read_channels(who);
         }
@@ -80,15 +80,15 @@ impl World {
     }
 
     pub(super) fn take_snapshot(&mut self, who: usize) {
-        let checker = &mut self.checkers[who];
+        let verifier = &mut self.verifiers[who];
         let authority = &self.authority;
-        checker.epoch = authority.epoch;
-        checker.read = authority.log.len();
-        let position = Position { epoch: checker.epoch as u64, number: checker.read as u64 };
+        verifier.epoch = authority.epoch;
+        verifier.read = authority.log.len();
+        let position = Position { epoch: verifier.epoch as u64, number: verifier.read as u64 };
         let own = authority.channels.iter();
-        let own = own.filter(|row| checker.providers.contains(&row.channel.provider));
-        checker.view = View::from_state(
-            Providers::Only(checker.providers.iter().copied().collect()),
+        let own = own.filter(|row| verifier.providers.contains(&row.channel.provider));
+        verifier.view = View::from_state(
+            Providers::Only(verifier.providers.iter().copied().collect()),
             position,
             authority.keys.clone(),
             own.map(|row| (row.channel.id, row.revocations.clone())),
@@ -97,15 +97,15 @@ impl World {
     }
 }
 
-/// The fault of a follower that takes a new delayed floor for a replacement of an
+/// The fault of a follower that takes a new delayed cutoff for a replacement of an
 /// earlier one of the same scope.
-fn drop_delayed_cutoffs(checker: &mut Checker, entry: &FeedChange) {
+fn drop_delayed_cutoffs(verifier: &mut Verifier, entry: &FeedChange) {
     let FeedChange::Channel { channel, change: ChannelChange::Cutoff { cutoffs }, .. } = entry
     else {
         return;
     };
     let replaced = |scope: &Scope| cutoffs.iter().any(|it| it.from.is_some() && it.scope == *scope);
-    let view = &checker.view;
+    let view = &verifier.view;
     let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
     let facts_of = |id: ChannelId| {
         let mut revocations = view.channel(id)?.clone();
@@ -114,8 +114,8 @@ fn drop_delayed_cutoffs(checker: &mut Checker, entry: &FeedChange) {
             .retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
         Some((id, revocations))
     };
-    checker.view = View::from_state(
-        Providers::Only(checker.providers.iter().copied().collect()),
+    verifier.view = View::from_state(
+        Providers::Only(verifier.providers.iter().copied().collect()),
         view.position(),
         view.keys().to_vec(),
         channels.filter_map(facts_of),

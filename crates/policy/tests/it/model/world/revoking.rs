@@ -1,10 +1,10 @@
-//! Ending: whatever takes tokens, keys or credentials back, and what is forgotten,
-//! saved and restored.
+//! Revoking: every act that takes tokens, keys or credentials away; forgetting, saving
+//! and restoring.
 
 use super::{
     World,
     issuing::{Pending, Taken, registered, secret_of},
-    reading::Checker,
+    reading::Verifier,
 };
 use crate::channel::{self};
 use crate::model::{
@@ -28,7 +28,7 @@ pub(super) struct Backup {
     authority: Authority,
     epoch: Epoch,
     tokens: usize,
-    endings: usize,
+    journal: usize,
     taken: Vec<Vec<Taken>>,
 }
 
@@ -39,17 +39,17 @@ impl World {
         self.wait();
     }
 
-    pub(super) fn end_all(
+    pub(super) fn revoke_all(
         &mut self,
         channel: ChannelNo,
         scope: Scope,
         from: Option<UnixTime>,
         now: UnixTime,
     ) {
-        let entry = self.authority.end_all(channel, scope.clone(), from, now);
-        self.note(Some(entry), Event::AllEnded { channel, scope, from });
+        let entry = self.authority.revoke_all(channel, scope.clone(), from, now);
+        self.note(Some(entry), Event::AllRevoked { channel, scope, from });
         self.wait();
-        self.seen.one(if from.is_some() { "scope ended later" } else { "scope ended at once" });
+        self.seen.one(if from.is_some() { "scope revoked later" } else { "scope revoked at once" });
     }
 
     pub(super) fn scope(&self, channel: ChannelNo, which: &Which) -> Scope {
@@ -88,7 +88,7 @@ impl World {
 
     pub(super) fn forget(&mut self, replica: usize, channel: ChannelNo) {
         // A replica whose clock jumped forgets nothing, unless that is the fault.
-        if self.replicas[replica].jumped && self.fault != Fault::ForgetsByTheWall {
+        if self.replicas[replica].jumped && self.fault != Fault::ForgetsByWallClock {
             return;
         }
         let now = self.clock(replica);
@@ -120,12 +120,12 @@ impl World {
         coming.map(|it| it.key.id())
     }
 
-    /// The coming key signs, if everybody knows it.
+    /// The pending key becomes active, if every verifier has it.
     pub(super) fn activate(&mut self) {
         let Some(coming) = self.coming() else { return };
         let knows =
-            |it: &Checker| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
-        if self.checkers.iter().all(knows) {
+            |it: &Verifier| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
+        if self.verifiers.iter().all(knows) {
             let old = self.authority.active_key();
             self.set_key(coming, KeyState::Active);
             self.set_key(old, KeyState::Retired);
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// A key is bounded or removed; the active one has a successor at once.
+    /// A key is limited or revoked; the active one gets a successor at once.
     pub(super) fn narrow_key(&mut self, nth: usize, state: KeyState) {
         let key = self.authority.keys[nth % self.authority.keys.len()].clone();
         let state = match (key.state, state) {
@@ -154,10 +154,10 @@ impl World {
         self.seen.one("signing key bounded or removed");
     }
 
-    // ---- ending one token
+    // ---- revoking one token
 
-    pub(super) fn ask_to_end(&mut self, replica: usize, token: usize) -> Option<Pending> {
-        // Mostly one of the last, which still live.
+    pub(super) fn ask_to_revoke(&mut self, replica: usize, token: usize) -> Option<Pending> {
+        // Mostly one of the latest, which are still active.
         let back = token % self.handed.len().clamp(1, 40);
         let no = self.handed.len().checked_sub(back + 1)?;
         let epoch = &self.naive.epochs[self.authority.epoch];
@@ -166,31 +166,32 @@ impl World {
         (!lost).then_some(Pending::Revoke { replica, no, rows_then })
     }
 
-    pub(super) fn end_one(&mut self, no: TokenNo, rows_then: Vec<StoredToken>, now: UnixTime) {
+    pub(super) fn revoke_one(&mut self, no: TokenNo, rows_then: Vec<StoredToken>, now: UnixTime) {
         let epoch = self.authority.epoch;
         let Token { channel, kind, expires_at, .. } = self.naive.tokens[no];
         if now >= expires_at {
             return;
         }
-        let is_ended = |read| self.naive.early_end(no, epoch, read).is_some_and(|it| it <= now);
-        if is_ended(self.authority.log.len()) {
-            // The work is done; the answer waits for the act that did it.
+        let is_revoked =
+            |read| self.naive.revoked_from(no, epoch, read).is_some_and(|it| it <= now);
+        if is_revoked(self.authority.log.len()) {
+            // It is already revoked; the response waits for the act that revoked it.
             self.seen.one("revoked twice");
             match self.fault {
                 Fault::RepeatAnswersAtOnce => _ = self.promised.insert(no, UnixTime(i64::MIN)),
                 _ => {
-                    let by = (0..=self.authority.log.len()).find(|read| is_ended(*read)).unwrap();
+                    let by = (0..=self.authority.log.len()).find(|read| is_revoked(*read)).unwrap();
                     self.waiting.push(by);
                 }
             }
             return;
         }
         let entry = if is_stored(kind) {
-            self.authority.end_stored(channel, no, rows_then, now)
+            self.authority.revoke_stored(channel, no, rows_then, now)
         } else {
-            self.authority.end_stateless(channel, self.handed[no].1.id, expires_at, now)
+            self.authority.revoke_stateless(channel, self.handed[no].1.id, expires_at, now)
         };
-        // Where there is none, the answer names the log's end.
+        // Without such an act the response names the current position of the log.
         if let Some(entry) = entry {
             self.see_entry(&entry, "revoked");
             self.note(Some(entry), Event::Revoked(vec![(no, None)]));
@@ -205,13 +206,13 @@ impl World {
             authority: self.authority.clone(),
             epoch: self.naive.epochs[self.authority.epoch].clone(),
             tokens: self.handed.len(),
-            endings: self.endings.len(),
+            journal: self.journal.len(),
             taken: self.taken.clone(),
         });
     }
 
-    /// The store is as it was; what it then heard of endings is replayed, or all
-    /// that was issued before ends. Nobody's memory but the store's is restored.
+    /// The store is restored; the journal since then is replayed, or every token issued
+    /// before is revoked. The memory of replicas and followers is not restored.
     pub(super) fn restore(&mut self, nth: usize, replay: bool) {
         self.backups.truncate(nth + 1);
         let backup = &self.backups[nth];
@@ -220,7 +221,7 @@ impl World {
         self.authority = backup.authority.clone();
         self.authority.epoch = self.naive.epochs.len();
         self.taken = backup.taken.clone();
-        let since = self.endings[backup.endings..].to_vec();
+        let since = self.journal[backup.journal..].to_vec();
         self.naive.epochs.push(epoch);
 
         if replay {
@@ -230,13 +231,13 @@ impl World {
             for (entry, event) in since {
                 self.authority.replay(&entry);
                 self.note_no_revocation(event);
-                self.seen.one("ending replayed");
+                self.seen.one("revocation replayed");
             }
             if self.fault != Fault::BoundsBeforeReplay {
                 self.bound_keys();
             }
         } else {
-            // An ending like others: a later restore replays it.
+            // A revocation like any other: a later restore replays it.
             let keys: Vec<_> = self.authority.keys.iter().map(|it| it.key.id()).collect();
             keys.into_iter().for_each(|key| self.set_key(key, KeyState::Revoked));
         }
@@ -246,7 +247,7 @@ impl World {
         (0..2).for_each(|replica| self.take_snapshot(replica));
         self.seen.one(if replay { "restored with replay" } else { "restored without" });
     }
-    /// The old keys are good for no more than the store surely knew of.
+    /// The old keys are limited to tokens that the store surely knew.
     fn bound_keys(&mut self) {
         for (key, state) in self.authority.bounds() {
             self.note_no_revocation(Event::Key { key: key.id(), state });

@@ -1,5 +1,5 @@
-//! A store that went back, by one commit or to a backup, beside a newer journal: what was
-//! narrowed stays so, and what is issued from then on is good.
+//! A store that is rolled back, by one commit or to a backup, beside a newer journal:
+//! what was narrowed stays narrowed, and tokens issued from then on are active.
 
 use crate::{
     agree,
@@ -19,11 +19,11 @@ use tegata_store::{
 };
 use tegata_token::{id::ChannelId, key::KeyState, view::View};
 
-/// The store and its mark, which are on one disk, without the journal.
+/// The store and its rollback guard, which are on one disk, without the journal.
 const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "guard"];
 
-/// Reads them while nothing is written. That drops the locks of this process on the
-/// store, and there is no other one.
+/// Reads them while nothing is written. That releases the locks of this process on the
+/// store, and no other process has any.
 fn copy(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
     let read = |name: &str| (folder.join(name), fs::read(folder.join(name)).ok());
     FILES.map(read).into()
@@ -40,7 +40,7 @@ fn put_back(files: &[(PathBuf, Option<Vec<u8>>)], folder: &Path) {
     let _ = fs::remove_file(folder.join("tegata.db-shm"));
 }
 
-/// What a second process holds that follows the log.
+/// The state of a second process that follows the log.
 struct Follower {
     view: View,
     channels: Vec<(ChannelId, String)>,
@@ -60,7 +60,7 @@ impl Follower {
         Self { view: state.view, channels, keys: format!("{:?}", state.signing_keys) }
     }
 
-    /// Reads on in the log, and holds what the store then holds.
+    /// Reads the next entries of the log, and compares with the store's state.
     async fn follow(&self, world: &World, scene: &Scene, act: Act) {
         let now = Self::new(world, scene).await;
         let read = world.changes(self.view.position(), 1_000).await.unwrap();
@@ -89,7 +89,7 @@ async fn start(world: &mut World) {
 }
 
 #[tokio::test]
-async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() {
+async fn a_commit_that_only_the_journal_has_is_replayed_with_its_counters() {
     for act in ALL {
         let place = <Kept as Place>::new();
         let folder = place.folder.path().to_owned();
@@ -100,15 +100,15 @@ async fn a_commit_that_only_the_journal_holds_is_done_again_with_its_counters() 
         let follower = Follower::new(&world, &scene).await;
         scene.perform(&world, act).await;
         let revocations = scene.revocations(&world).await;
-        let journal = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
+        let journal = fs::read_to_string(folder.join("journal")).unwrap().lines().count();
 
         world.close();
         put_back(&files, &folder);
         start(&mut world).await;
         assert_eq!(scene.revocations(&world).await, revocations, "{act:?}");
         follower.follow(&world, &scene, act).await;
-        let lines = fs::read_to_string(folder.join("endings")).unwrap().lines().count();
-        assert_eq!(lines, journal, "{act:?}: its lines are there already");
+        let lines = fs::read_to_string(folder.join("journal")).unwrap().lines().count();
+        assert_eq!(lines, journal, "{act:?}: its lines are already there");
         scene.new_tokens_are_good(&world, act, LATER).await;
         for _ in 0..2 {
             start(&mut world).await;
@@ -132,7 +132,7 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
         world.close();
 
         sqlite::restore(&backup, &store, false, &mut |_, _| ()).unwrap();
-        let journal = folder.join("endings");
+        let journal = folder.join("journal");
         let recovering = Recovering::open(&store, Recovery::Replay(&journal), false).unwrap();
         let guard = RollbackGuardFile { path: folder.join("guard"), fresh: [3; 16] };
         let (lost, by) = (Vec::new(), by(LATER));
@@ -145,7 +145,7 @@ async fn a_narrowing_act_after_a_backup_survives_a_restore_and_a_replay() {
 }
 
 #[test]
-fn every_act_of_a_store_narrows_and_is_tried_or_is_named_as_one_that_does_not() {
+fn every_act_of_the_store_is_tested_as_narrowing_or_listed_as_not_narrowing() {
     let source = include_str!("../../src/lib.rs");
     let (_, acts) = source.split_once("// ---- Acts.").unwrap();
     let (acts, _) = acts.split_once("\n}\n").unwrap();
