@@ -129,7 +129,7 @@ word! {
 }
 word! {
     /// How a token's life ended early.
-    RevocationCause, ["revoked", "evicted", "reissued"]
+    RevocationCause, ["requested", "evicted", "reissued"]
 }
 word! {
     /// What a signing key is good for: it is published and not used yet (`coming`),
