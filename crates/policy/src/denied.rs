@@ -25,7 +25,9 @@ pub enum Denied {
     #[error("{0}")]
     Assertion(#[from] BadAssertion),
     /// The channel accepts each assertion once, and this one was used.
-    #[error("this assertion was used before, and the channel accepts each one once; sign a new one")]
+    #[error(
+        "this assertion was used before, and the channel accepts each one once; sign a new one"
+    )]
     AssertionUsed,
     /// Channels of this type cannot have tokens of this kind.
     #[error("channels of this type have no {0} tokens")]

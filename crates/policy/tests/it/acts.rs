@@ -115,7 +115,7 @@ fn of_end() -> Vec<Example> {
         ("all", RevocationTarget::All),
     ];
     let end = |(what, ending)| {
-        let act = Revoke { channel: id(), ending, by: by() };
+        let act = Revoke { channel: id(), target: ending, by: by() };
         Example(what, effects(&act, &locked(channel(), some_tokens())), NARROWS)
     };
     endings.into_iter().map(end).collect()

@@ -20,7 +20,7 @@ use tegata_token::{
 };
 
 fn end(ending: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
-    let act = Revoke { channel: id(), ending, by: by() };
+    let act = Revoke { channel: id(), target: ending, by: by() };
     act.decide(locked, NOW).map(|(revoked, _)| revoked)
 }
 

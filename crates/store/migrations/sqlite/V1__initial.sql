@@ -1,15 +1,15 @@
 -- The authority's state. Times are whole seconds since 1970 UTC. "Immutable"
 -- columns never change once written; all others say when they do.
 
--- One row: the head of the log and what the store remembers of itself.
+-- One row: the last position of the log and the store's own state.
 CREATE TABLE authority (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
-    epoch         INTEGER NOT NULL,            -- begins anew after a restore
+    epoch         INTEGER NOT NULL,            -- increases with each restore
     position      INTEGER NOT NULL DEFAULT 0,  -- number of the last log entry; locked last
-    written_at    INTEGER NOT NULL DEFAULT 0,  -- the highest time ever written; never sinks
+    written_at    INTEGER NOT NULL DEFAULT 0,  -- the highest time ever written; never decreases
     commits       INTEGER NOT NULL DEFAULT 0,  -- how many commits there were, of any sort
     dev           INTEGER NOT NULL,            -- made with --dev; immutable
-    clock_offset  INTEGER NOT NULL DEFAULT 0   -- how far the development clock was moved
+    clock_offset  INTEGER NOT NULL DEFAULT 0   -- of the development clock, in seconds
 );
 
 CREATE TABLE provider (
@@ -21,30 +21,30 @@ CREATE TABLE provider (
 
 CREATE TABLE channel (
     number              INTEGER PRIMARY KEY,   -- grows; the order of lists
-    id                  INTEGER NOT NULL UNIQUE, -- ten digits; immutable, stays taken after deletion
+    id                  INTEGER NOT NULL UNIQUE, -- ten digits; immutable, not reused after deletion
     provider            INTEGER NOT NULL REFERENCES provider (id),  -- immutable
     name                TEXT NOT NULL,
     type                TEXT NOT NULL,         -- immutable
     created_at          INTEGER NOT NULL,
-    state               TEXT NOT NULL,         -- active, suspended, deleted (for good)
-    rules                 TEXT NOT NULL,
+    state               TEXT NOT NULL,         -- active, suspended, deleted (permanently)
+    rules               TEXT NOT NULL,
     group_cap           INTEGER NOT NULL,
     group_when_full     TEXT NOT NULL,
     own_audience_only   INTEGER NOT NULL,
     single_use          INTEGER NOT NULL,
     secret              BLOB NOT NULL,         -- SHA-256
-    previous_secret     BLOB,                  -- SHA-256; taken until previous_until
+    previous_secret     BLOB,                  -- SHA-256; accepted until previous_until
     previous_until      INTEGER
 );
 CREATE INDEX channel_by_provider ON channel (provider, number);
 
--- What every issue reads and writes of its channel, in a row as narrow as can
--- be, so that a commit of many channels touches few pages.
+-- What every issue reads and writes of its channel, in a row as narrow as possible,
+-- so that a commit of many channels writes few pages.
 CREATE TABLE channel_count (
     channel      INTEGER PRIMARY KEY,
-    serial       INTEGER NOT NULL,             -- the last one taken; grows
-    bulk_serial  INTEGER NOT NULL,             -- the last one that a bulk ending took
-    revision     INTEGER NOT NULL              -- counts changes of what is judged by
+    serial       INTEGER NOT NULL,             -- the last one used; increases
+    bulk_serial  INTEGER NOT NULL,             -- that of the last bulk revocation
+    revision     INTEGER NOT NULL              -- counts changes that matter to authorization
 );
 
 CREATE TABLE assertion_key (
@@ -69,8 +69,8 @@ CREATE TABLE signing_key (
     number      INTEGER PRIMARY KEY,
     id          BLOB NOT NULL UNIQUE,          -- 8 bytes; immutable
     public      BLOB NOT NULL,                 -- 32 bytes; immutable
-    wrapped      BLOB NOT NULL,                 -- the private half under the master key
-    state       TEXT NOT NULL,                 -- coming, active, retired, bounded, removed
+    wrapped     BLOB NOT NULL,                 -- the private half under the master key
+    state       TEXT NOT NULL,                 -- pending, active, retired, bounded, revoked
     bound       INTEGER,                       -- of a bounded key: issued until then
     created_at  INTEGER NOT NULL,
     changed_at  INTEGER NOT NULL
@@ -84,8 +84,8 @@ CREATE TABLE form (
     UNIQUE (version, issuer)
 );
 
--- The facts of a stored token; the token itself is kept nowhere. The key grows,
--- so a batch of issues fills one page behind the other.
+-- The facts of a stored token; the token itself is not stored. The key increases, so
+-- a batch of issues fills one page after the other.
 CREATE TABLE token (
     number         INTEGER PRIMARY KEY,
     channel        INTEGER NOT NULL,           -- immutable, as all down to `parameters`
@@ -99,16 +99,16 @@ CREATE TABLE token (
     issued_at      INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     idempotency    BLOB,                       -- SHA-256 of key and scope
-    parameters     TEXT,                       -- what a retry must have the same
-    ends_at        INTEGER,                    -- an earlier end already set; only sinks
-    revoked_at       INTEGER,                    -- set once
-    cause       TEXT,                       -- revoked, evicted, reissued
-    replaced_by      INTEGER,                    -- the serial that took its place
-    past           INTEGER NOT NULL DEFAULT 0, -- 1: ended, or was seen to have expired; set once
+    parameters     TEXT,                       -- what a retry must repeat
+    ends_at        INTEGER,                    -- a scheduled revocation; only decreases
+    revoked_at     INTEGER,                    -- set once
+    cause          TEXT,                       -- requested, evicted, reissued
+    replaced_by    INTEGER,                    -- the serial that replaced it
+    past           INTEGER NOT NULL DEFAULT 0, -- 1: revoked, or was found to be expired; set once
     last_used_at   INTEGER
 );
--- A row is in one of these two, so that an issue touches one page of them. The
--- first answers "what lives in this channel?" by itself, however many lived.
+-- A row is in one of these two indexes, so that an issue writes one page of them. The
+-- first contains every active token of a channel, however many were issued before.
 CREATE UNIQUE INDEX token_live
     ON token (channel, serial, expires_at, kind, grp, signing_key, issued_at, ends_at)
     WHERE past = 0;
@@ -116,11 +116,11 @@ CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past = 1;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
 
--- What the view says of a channel: see `ChannelFacts`.
+-- A channel's revocations in the view: see `ChannelRevocations`.
 CREATE TABLE channel_revocations (
     channel      INTEGER PRIMARY KEY,
-    revocations        TEXT NOT NULL,                -- JSON
-    first_until  INTEGER NOT NULL              -- when the first of them can be forgotten
+    revocations  TEXT NOT NULL,                -- JSON after a checksum
+    first_until  INTEGER NOT NULL              -- when the first of them can be dropped
 );
 CREATE INDEX channel_facts_by_age ON channel_revocations (first_until);
 
@@ -132,7 +132,7 @@ CREATE TABLE change_log (
     change   TEXT NOT NULL                     -- JSON: see `Change`
 );
 
--- Assertions of channels that take each one once.
+-- Used assertions of channels that accept each one once.
 CREATE TABLE assertion_used (
     channel      INTEGER NOT NULL,
     fingerprint  BLOB NOT NULL,
@@ -150,7 +150,7 @@ CREATE TABLE audit (
     provider  INTEGER,
     channel   INTEGER,
     detail    TEXT NOT NULL,                   -- JSON, never a secret
-    epoch     INTEGER,                         -- with `position`: where in the log
+    epoch     INTEGER,                         -- with `position`: the position in the log
     position  INTEGER
 );
 CREATE INDEX audit_by_channel ON audit (channel, id);

@@ -1,2 +1,2 @@
--- How fast a channel may be used, where that is not the server's usual: JSON.
+-- A channel's own limits, which override the server's: JSON.
 ALTER TABLE channel ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';

@@ -1,12 +1,12 @@
--- When an assertion was last checked with the key and found good; flushed by a
--- job, so a little late. It only grows.
+-- When the key last verified an assertion; written by a job, so with a delay. It only
+-- increases.
 ALTER TABLE assertion_key ADD COLUMN last_used_at INTEGER;
 
--- Warnings on their way to the webhook. A row stays after it was sent, so that
--- nobody is told twice, until what it warns of is long past.
+-- Warnings queued for the webhook. A row stays after it was sent, so that the warning
+-- is not sent twice, until its subject is long past.
 CREATE TABLE warning (
     number      INTEGER PRIMARY KEY,
-    name        TEXT NOT NULL UNIQUE,          -- what of, and how long before; immutable
+    name        TEXT NOT NULL UNIQUE,          -- the subject and the lead time; immutable
     body        TEXT NOT NULL,                 -- JSON, never a secret; immutable
     keep_until  INTEGER NOT NULL,              -- immutable
     attempts    INTEGER NOT NULL DEFAULT 0,

@@ -148,7 +148,10 @@ fn a_stateless_token_is_revoked_by_its_id_and_no_other_with_it() {
     let revocations = after([ChannelChange::Revoked {
         tokens: vec![SingleRevocation { token, until: revoked.expires_at }],
     }]);
-    assert_eq!(verified(&revocations, &revoked, NOW), Err(Invalid::Revoked(RevokedBy::SingleRevocation)));
+    assert_eq!(
+        verified(&revocations, &revoked, NOW),
+        Err(Invalid::Revoked(RevokedBy::SingleRevocation))
+    );
     assert!(is_active(&revocations, &other));
     assert!(
         is_active(&revocations, &Claims { kind: Kind::V21, ..revoked }),

@@ -300,7 +300,7 @@ impl Authority {
         locked: &Locked,
         now: UnixTime,
     ) -> Option<FeedChange> {
-        let act = Revoke { channel: self.channels[channel].channel.id, ending, by: by() };
+        let act = Revoke { channel: self.channels[channel].channel.id, target: ending, by: by() };
         let mut effects = match act.decide(locked, now) {
             Ok((_, effects)) => effects,
             // A deleted channel: all its tokens ended with it.
