@@ -102,7 +102,7 @@ impl FaultyVfs {
     }
 
     /// Calls `hook` around every sync of a watched file, in place of any earlier
-    /// hook, on the thread that commits. It may block, and may ask for a power
+    /// hook, on the thread that commits. It may block, and may call for a power
     /// loss; if it panics, the sync fails. A hook that owns a clone of this
     /// handle keeps the VFS registered until [`clear_on_sync`](Self::clear_on_sync).
     pub fn on_sync(&self, hook: impl Fn(&SyncPoint<'_>) + Send + Sync + 'static) {

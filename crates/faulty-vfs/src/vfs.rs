@@ -55,7 +55,7 @@ impl Registration {
         let name = format!("faulty-vfs-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let c_name = CString::new(name.as_str()).map_err(|_| ffi::SQLITE_MISUSE)?;
 
-        // SAFETY: a null name asks for the default VFS, which lives as long as
+        // SAFETY: a null name asks for the default VFS, which is valid as long as
         // the process.
         let base = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
         if base.is_null() {
@@ -165,7 +165,7 @@ unsafe extern "C" fn xOpen(
 ) -> c_int {
     // SAFETY: `vfs` is the table of `Registration::new`, its mount is leaked.
     let mount: &'static Mount = unsafe { &*(*vfs).pAppData.cast::<Mount>() };
-    // SAFETY: the default VFS lives as long as the process.
+    // SAFETY: the default VFS is valid as long as the process.
     let open = unsafe { (*mount.base).xOpen }.expect("every VFS can open");
     // SAFETY: SQLite's names are null or end in a zero byte.
     let path = unsafe { path_of(name) }

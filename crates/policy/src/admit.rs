@@ -70,8 +70,8 @@ impl Admit {
         }
         let ends: Vec<_> = self.ends.iter().map(|it| (it.kind, it.serial, it.expires_at)).collect();
         let stays = |token: &&Live| !self.ends.iter().any(|end| end.serial == token.serial);
-        let lives: Vec<Live> = live.iter().filter(stays).cloned().collect();
-        Some(revoke_singly(revocations, &ends, &lives, self.serial, now))
+        let active: Vec<Live> = live.iter().filter(stays).cloned().collect();
+        Some(revoke_singly(revocations, &ends, &active, self.serial, now))
     }
 }
 
@@ -89,8 +89,8 @@ pub fn admit(
     now: UnixTime,
 ) -> Result<Admit, Denied> {
     let kind = grant.kind();
-    let mut living: Vec<&Live> = live.iter().collect();
-    living.sort_by_key(|token| token.serial);
+    let mut active: Vec<&Live> = live.iter().collect();
+    active.sort_by_key(|token| token.serial);
     let mut ends = Vec::new();
 
     // The group's own rule applies first, the channel's cap to what remains.
@@ -100,11 +100,11 @@ pub fn admit(
         }
         let rule = grant.channel().rule_of(group);
         let own = |token: &Live| token.kind == kind && token.group.as_ref() == Some(group);
-        let excess = excess(living.iter().filter(|token| own(token)).count(), rule.cap);
+        let excess = excess(active.iter().filter(|token| own(token)).count(), rule.cap);
         if excess > 0 && rule.when_full == WhenFull::Deny {
             return Err(Denied::GroupFull(kind));
         }
-        if end_oldest(&mut living, &mut ends, excess, own) < excess {
+        if evict_oldest(&mut active, &mut ends, excess, own) < excess {
             return Err(Denied::GroupFull(kind)); // A cap of 0: there is none to evict.
         }
     }
@@ -114,7 +114,7 @@ pub fn admit(
     if reissue {
         // One at a time: the newest may stay active for the delay, all others are
         // revoked.
-        let mut current: Vec<&Live> = living.into_iter().filter(|it| it.kind == kind).collect();
+        let mut current: Vec<&Live> = active.into_iter().filter(|it| it.kind == kind).collect();
         if grant.delay() > 0
             && let Some(newest) = current.pop()
         {
@@ -123,16 +123,16 @@ pub fn admit(
         ends.extend(current.into_iter().cloned());
     } else if let Some(pool) = grant.channel().rules.pool(kind) {
         let counted = |token: &Live| pool.kinds.contains(&token.kind);
-        let excess = excess(living.iter().filter(|it| counted(it)).count(), pool.cap.most);
-        let may_end = match pool.cap.when_full {
+        let excess = excess(active.iter().filter(|it| counted(it)).count(), pool.cap.most);
+        let evicted = match pool.cap.when_full {
             WhenFull::Deny => 0,
             // Only tokens of the same group: an issue for one group never evicts a token
             // of another.
-            WhenFull::EvictOldest => end_oldest(&mut living, &mut ends, excess, |token| {
+            WhenFull::EvictOldest => evict_oldest(&mut active, &mut ends, excess, |token| {
                 counted(token) && token.group.as_ref() == grant.group()
             }),
         };
-        if may_end < excess {
+        if evicted < excess {
             return Err(Denied::Full(kind));
         }
     }
@@ -144,16 +144,16 @@ fn excess(count: usize, cap: usize) -> usize {
     (count + 1).saturating_sub(cap)
 }
 
-/// Moves the `count` oldest tokens that `may` be evicted from `living` (sorted by serial)
+/// Moves the `count` oldest tokens that `may` be evicted from `active` (sorted by serial)
 /// to `ends`; returns how many it moved.
-fn end_oldest(
-    living: &mut Vec<&Live>,
+fn evict_oldest(
+    active: &mut Vec<&Live>,
     ends: &mut Vec<Live>,
     count: usize,
     may: impl Fn(&Live) -> bool,
 ) -> usize {
     let before = ends.len();
-    living.retain(|token| {
+    active.retain(|token| {
         let goes = ends.len() - before < count && may(token);
         if goes {
             ends.push((*token).clone());
@@ -169,30 +169,30 @@ pub const MAX_SINGLE_REVOCATIONS: usize = 8;
 /// The change that revokes single stored tokens: one by one while they are few; beyond
 /// that, for each kind among them, one cutoff whose exceptions are the active tokens.
 ///
-/// Call it under the channel's lock: `lives` must be all the channel's active tokens when
+/// Call it under the channel's lock: `active` must be all the channel's active tokens when
 /// the change is committed, without those that it revokes, and `next` a serial that none
 /// of them has reached.
 #[must_use]
 pub fn revoke_singly(
     revocations: &ChannelRevocations,
-    ends: &[(Kind, Serial, UnixTime)],
-    lives: &[Live],
+    revoked: &[(Kind, Serial, UnixTime)],
+    active: &[Live],
     next: Serial,
     now: UnixTime,
 ) -> ChannelChange {
     let held = |of: Kind| revocations.singles.values().filter(|(kind, _)| *kind == of).count();
-    let kinds: BTreeSet<Kind> = ends.iter().map(|end| end.0).collect();
-    let new = |of: Kind| ends.iter().filter(move |end| end.0 == of);
+    let kinds: BTreeSet<Kind> = revoked.iter().map(|it| it.0).collect();
+    let new = |of: Kind| revoked.iter().filter(move |it| it.0 == of);
     if kinds.iter().all(|&kind| held(kind) + new(kind).count() <= MAX_SINGLE_REVOCATIONS) {
         let single = |&(kind, serial, until): &(Kind, Serial, UnixTime)| SingleRevocation {
             token: RevokedToken::Stored { kind, serial },
             until,
         };
-        return ChannelChange::Revoked { tokens: ends.iter().map(single).collect() };
+        return ChannelChange::Revoked { tokens: revoked.iter().map(single).collect() };
     }
     let compacted = |kind: Kind| {
         let mut cutoff = Cutoff::set(Scope::Kind { kind }, next, None, now);
-        cutoff.except = lives.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
+        cutoff.except = active.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
         cutoff
     };
     ChannelChange::Cutoff { cutoffs: kinds.into_iter().map(compacted).collect() }

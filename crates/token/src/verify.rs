@@ -131,7 +131,7 @@ fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(),
 fn check_revocations(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Invalid> {
     match view.channel(claims.channel).map(|revocations| revocations.of(claims, now)) {
         None => Ok(claims.expires_at),
-        Some(RevocationStatus::Lives(until)) => Ok(until),
+        Some(RevocationStatus::Active(until)) => Ok(until),
         Some(RevocationStatus::Revoked(how)) => Err(Invalid::Revoked(how)),
         Some(RevocationStatus::Suspended) => Err(Invalid::Suspended),
     }

@@ -337,7 +337,7 @@ async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
     fs::write(home.path("tegata.db.mark"), guard).expect("it works");
     stop(home.start().await);
     fs::rename(home.path("tegata.db"), home.path("elsewhere.db")).expect("it works");
-    assert!(home.refused().contains("this one is new"));
+    assert!(home.refused().contains("this store is new"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,7 +94,7 @@ pub enum JournalEntry {
     ProviderRevocation {
         /// The provider.
         provider: ProviderId,
-        /// Who asked for it.
+        /// The actor that requested it.
         actor: String,
         /// The client's address, if the request came over the network.
         source: Option<String>,

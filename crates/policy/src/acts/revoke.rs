@@ -115,10 +115,10 @@ fn revoke_stored(
         replaced_by: None,
     });
     let others = locked.active(now).filter(|it| it.serial != serial);
-    let lives: Vec<Live> = others.map(StoredToken::live).collect();
+    let active: Vec<Live> = others.map(StoredToken::live).collect();
     let next = locked.count()?.serial.next();
-    let ends = [(token.kind, serial, token.times.expires_at)];
-    let change = revoke_singly(&locked.revocations, &ends, &lives, next, now);
+    let revoked = [(token.kind, serial, token.times.expires_at)];
+    let change = revoke_singly(&locked.revocations, &revoked, &active, next, now);
     effects.tokens(channel, &locked.revocations, change);
     Ok(1)
 }

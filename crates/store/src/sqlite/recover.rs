@@ -178,7 +178,7 @@ impl Recovering {
 
     /// Recovers the store and renews its rollback guard. `successor` is the new active
     /// key; `lost` names keys whose private half cannot be decrypted any more;
-    /// `audit_key_lost` says the same of the audit's key.
+    /// `audit_key_lost` is the same for the audit's key.
     ///
     /// # Errors
     /// [`OpenError`]. If the rollback guard could not be written, run it again.
