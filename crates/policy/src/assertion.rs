@@ -93,7 +93,7 @@ pub struct Assertion {
     /// Its `exp`.
     pub expires_at: UnixTime,
     /// Identifies the assertion, for channels that accept each one once: the SHA-256 of
-    /// its key and its `jti`, or of the whole assertion if it has none. The key is
+    /// its key and its `jti`, or of its signed part if it has no `jti`. The key is
     /// included, since the key of another group may use the same `jti`.
     pub fingerprint: [u8; 32],
 }

@@ -112,11 +112,11 @@ pub struct Batch {
 pub struct AuditRow {
     /// Its id.
     pub id: i64,
-    /// When.
+    /// The time.
     pub at: UnixTime,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// From where.
+    /// The client's address, if the request came over the network.
     pub source: Option<String>,
     /// What: a noun and a verb, such as `channel.suspend`.
     pub act: String,

@@ -30,11 +30,11 @@ pub struct RawAuditRow {
     pub id: i64,
     /// When, in seconds since 1970.
     pub at: i64,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// From where.
+    /// The client's address, if the request came over the network.
     pub source: Option<String>,
-    /// What.
+    /// The act.
     pub act: String,
     /// The provider that it concerns.
     pub provider: Option<u64>,

@@ -103,7 +103,7 @@ impl Act for CreateChannel {
 /// Changes a channel's settings or state; `Deleted` revokes all its tokens permanently.
 #[derive(Debug, Clone)]
 pub struct ChangeChannel {
-    /// Which.
+    /// The channel.
     pub id: ChannelId,
     /// The changes.
     pub patch: ChannelPatch,

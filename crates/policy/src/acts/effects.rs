@@ -39,7 +39,7 @@ pub enum Change {
     Channel {
         /// The provider that owns it.
         provider: ProviderId,
-        /// Which.
+        /// The channel.
         channel: ChannelId,
         /// Its limit of verifications per second, if it has set one.
         verify_rate: Option<NonZeroU32>,
@@ -121,7 +121,7 @@ pub enum Write {
     TokenRevokedFrom {
         /// Its row.
         row: i64,
-        /// When.
+        /// The time.
         at: UnixTime,
         /// The token that takes its place.
         replaced_by: Serial,
@@ -175,7 +175,7 @@ pub enum Write {
     AssertionKeyGone {
         /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
         /// Until when it is remembered.
         until: UnixTime,
@@ -186,7 +186,7 @@ pub enum Write {
     GroupUsed {
         /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The group.
         group: Group,
         /// Until when it is remembered.
         until: UnixTime,
@@ -195,7 +195,7 @@ pub enum Write {
     GroupDeleted {
         /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The group.
         group: Group,
         /// Until when it is remembered.
         until: UnixTime,
@@ -233,7 +233,7 @@ pub struct NewToken {
 /// An audit event, with who caused it and what it concerns.
 #[derive(Debug, Clone)]
 pub struct AuditRecord {
-    /// Who, from where, why.
+    /// The actor, the client's address and the reason.
     pub by: By,
     /// What happened.
     pub event: Event,

@@ -44,7 +44,7 @@ pub enum JournalEntry {
     },
     /// A signing key was revoked or bounded.
     SigningKey {
-        /// Which.
+        /// The signing key.
         key: SigningKeyId,
         /// Its new state.
         #[serde(flatten)]
@@ -63,7 +63,7 @@ pub enum JournalEntry {
     AssertionKey {
         /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
     },
     /// A channel's rules were changed.
@@ -98,7 +98,7 @@ pub enum JournalEntry {
         actor: String,
         /// The client's address, if the request came over the network.
         source: Option<String>,
-        /// Why, if given.
+        /// The reason, if one was given.
         reason: Option<String>,
     },
     /// The oldest revocation of all tokens of a provider is complete.

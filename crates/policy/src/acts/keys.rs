@@ -70,7 +70,7 @@ impl Act for RegisterKey {
 pub struct DeleteKey {
     /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The assertion key.
     pub key: AssertionKeyId,
     /// Whether the tokens that were issued for it are revoked.
     pub revoke_tokens: bool,
@@ -111,7 +111,7 @@ impl Act for DeleteKey {
 pub struct SetGroup {
     /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The group.
     pub group: Group,
     /// The changes.
     pub patch: GroupPatch,
@@ -154,7 +154,7 @@ impl Act for SetGroup {
 pub struct DeleteGroup {
     /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The group.
     pub group: Group,
     /// Who requests it.
     pub by: By,

@@ -28,7 +28,7 @@ use tegata_token::{
 pub struct Revoke {
     /// The channel.
     pub channel: ChannelId,
-    /// Which tokens.
+    /// The tokens.
     pub target: RevocationTarget,
     /// Who requests it.
     pub by: By,

@@ -49,7 +49,7 @@ pub struct Times {
 pub struct TokenRevocation {
     /// The cause.
     pub by: RevocationCause,
-    /// When.
+    /// The time.
     pub at: UnixTime,
     /// Whether its signing key was revoked, and not the token itself.
     pub by_key: bool,

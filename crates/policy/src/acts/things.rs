@@ -26,7 +26,7 @@ pub struct By {
     pub source: Option<String>,
     /// The reason, if one was given.
     pub reason: Option<String>,
-    /// When.
+    /// The time.
     pub at: UnixTime,
 }
 
@@ -226,7 +226,7 @@ pub enum SigningKeyChange {
     /// The key is revoked, and all tokens that it signed become invalid. If it was
     /// active, the pending key becomes active, or else `successor`, a new key.
     Remove {
-        /// Which.
+        /// The signing key.
         key: SigningKeyId,
         /// The new key, used only if necessary.
         successor: SigningKeyRow,

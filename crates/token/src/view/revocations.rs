@@ -29,24 +29,24 @@ pub enum Scope {
     Channel,
     /// All tokens of a kind.
     Kind {
-        /// Which.
+        /// The kind.
         kind: Kind,
     },
     /// All tokens of a kind within one group, or those without a group.
     KindGroup {
-        /// Which kind.
+        /// The kind.
         kind: Kind,
         /// The group; `None` covers the tokens without a group.
         group: Option<Group>,
     },
     /// All tokens of a group, of any kind.
     Group {
-        /// Which.
+        /// The group.
         group: Group,
     },
     /// All tokens that were issued for one assertion key.
     AssertionKey {
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
     },
 }
@@ -118,7 +118,7 @@ impl Cutoff {
 /// The revocation of one token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SingleRevocation {
-    /// Which.
+    /// The token.
     #[serde(flatten)]
     pub token: RevokedToken,
     /// The token's expiry.
@@ -234,9 +234,9 @@ impl ChannelRevocations {
         RevocationStatus::Active(until)
     }
 
-    /// Adds a cutoff. Immediate cutoffs of one scope are merged into one whose exceptions
-    /// are those of both; a delayed cutoff is dropped if another of its scope revokes at
-    /// least as much, as early.
+    /// Adds a cutoff. Immediate cutoffs of one scope are merged into one that spares only
+    /// the tokens that both spare; a delayed cutoff is dropped if another of its scope
+    /// revokes at least as much, as early.
     fn add_cutoff(&mut self, mut new: Cutoff) {
         self.cutoffs.retain(|old| {
             if old.scope != new.scope {
@@ -331,12 +331,12 @@ impl ChannelRevocations {
 pub enum ChannelChange {
     /// These tokens were revoked singly.
     Revoked {
-        /// Which.
+        /// The tokens.
         tokens: Vec<SingleRevocation>,
     },
     /// These cutoffs were set.
     Cutoff {
-        /// Which.
+        /// The cutoffs.
         cutoffs: Vec<Cutoff>,
     },
     /// The channel is suspended, resumed or deleted.
