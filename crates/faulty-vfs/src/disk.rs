@@ -1,8 +1,9 @@
-//! The simulated disk under one folder: the shadows of its files, the fault to
-//! come and the hook around syncs, behind one lock.
+//! The simulated disk of one folder: the shadows of its files, the injected fault and the
+//! hook around syncs, behind one lock.
 //!
-//! The methods take the real act as a closure, so that everything that is not
-//! a C call stands here. The lock is never held during a write or a hook: a test may ask for a power loss while another thread's sync is held.
+//! The methods take the real operation as a closure, so that all code without C calls is
+//! here. The lock is never held during a write or a hook: a test may request a power loss
+//! while another thread's sync is held.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +50,7 @@ impl Disk {
         self.lock().open_files == 0
     }
 
-    /// Gives the memory back once nothing is open.
+    /// Frees the memory once no file is open.
     pub(crate) fn forget(&self) {
         *self.lock() = State::default();
     }
@@ -69,13 +70,13 @@ impl Disk {
     }
 
     pub(crate) fn set_hook(&self, hook: Option<Arc<Hook>>) {
-        // The old hook may hold the last handle, whose drop takes the lock.
+        // The old hook may own the last handle, whose drop takes the lock.
         let old = std::mem::replace(&mut self.lock().hook, hook);
         drop(old);
     }
 
-    /// Every file's image after a power loss now, by its path in the folder;
-    /// torn as `seed` says, or sparing nothing unsynchronised.
+    /// Every file's image after a power loss now, by its path in the folder; torn
+    /// according to `seed`, or without anything unsynchronised.
     pub(crate) fn images(&self, seed: Option<u64>) -> Vec<(PathBuf, Vec<u8>)> {
         let mut rng = seed.map(Rng);
         let state = self.lock();
@@ -90,7 +91,7 @@ impl Disk {
         images.collect()
     }
 
-    /// A file was opened; `contents` reads it if it is the first time.
+    /// Records that a file was opened; `contents` reads it if it is the first time.
     pub(crate) fn open(
         &self,
         path: &Path,
@@ -192,7 +193,7 @@ impl Disk {
         state.fault.as_ref()?.strike(call, &mut state.tally)
     }
 
-    /// Nothing panics half way through a change, so poison means nothing here.
+    /// No code panics in the middle of a change, so a poisoned lock is still consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,11 +7,11 @@ use rusqlite::ffi;
 /// A kind of call on a watched file that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// `xWrite`. A failing write still lands its first half, as a disk that
-    /// fills up does.
+    /// `xWrite`. A failing write still writes its first half, as a disk that fills up
+    /// does.
     Write,
-    /// `xSync`. What a failing sync should have saved is never saved by a later
-    /// one, as on Linux; written anew, it is.
+    /// `xSync`. What a failing sync did not save is not saved by a later one either, as
+    /// on Linux, unless it is written again.
     Sync,
     /// `xTruncate`. A failing truncation does nothing.
     Truncate,
@@ -22,7 +22,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The error that SQLite's own VFS gives for such a call.
+    /// The error that SQLite's own VFS returns for such a call.
     fn natural_error(self) -> c_int {
         match self {
             Self::Write => ffi::SQLITE_IOERR_WRITE,
@@ -34,11 +34,12 @@ impl Call {
     }
 }
 
-/// A failure to come: the n-th counted call from [`inject`](crate::FaultyVfs::inject) on.
+/// A future failure: of the n-th counted call from [`inject`](crate::FaultyVfs::inject)
+/// on.
 ///
-/// Unless told otherwise it counts writes, syncs and truncations, fails one of
-/// them once, and gives the error natural to the call (`SQLITE_IOERR_WRITE`,
-/// `SQLITE_IOERR_FSYNC`, ...).
+/// By default it counts writes, syncs and truncations, fails one of them once, and
+/// returns the error natural to the call (`SQLITE_IOERR_WRITE`, `SQLITE_IOERR_FSYNC`,
+/// ...).
 #[derive(Debug, Clone)]
 pub struct Fault {
     nth: u64,
@@ -73,14 +74,14 @@ impl Fault {
         self
     }
 
-    /// Fails every counted call after the `nth` too, until healed.
+    /// Also fails every counted call after the `nth`, until healed.
     #[must_use]
     pub fn for_ever(mut self) -> Self {
         self.lasting = true;
         self
     }
 
-    /// Counts `call`; the error code if this one fails.
+    /// Counts `call`; returns the error code if this one fails.
     pub(crate) fn strike(&self, call: Call, tally: &mut Tally) -> Option<c_int> {
         if !self.calls.contains(&call) {
             return None;
@@ -92,11 +93,11 @@ impl Fault {
     }
 }
 
-/// What an injected [`Fault`] has seen.
+/// What an injected [`Fault`] has counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
     /// Calls counted since the fault was injected.
     pub calls: u64,
-    /// How many of them failed; 0 ends a walk over `n = 1, 2, ..`.
+    /// How many of them failed; 0 means that `n` exceeds the number of calls.
     pub failed: u64,
 }

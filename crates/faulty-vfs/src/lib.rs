@@ -1,14 +1,13 @@
 //! A SQLite file system for tests that loses power and fails on demand.
 //!
-//! "It is on disk" is a promise that a test on a healthy machine cannot break:
-//! a killed process keeps everything it has written, synchronised or not. A
-//! [`FaultyVfs`] wraps SQLite's unix VFS. The files are real and every call but
-//! the sync goes through; beside each database, WAL and journal under one folder
-//! it keeps what the platter would know: writes and truncations reach that image
-//! when their file is synchronised, not before. [`FaultyVfs::power_loss`] writes the
-//! images elsewhere at any instant, to be opened by the ordinary VFS and looked
-//! at. [`FaultyVfs::inject`] makes the n-th call fail; [`FaultyVfs::on_sync`]
-//! can hold a commit in flight.
+//! A test on a healthy machine cannot detect a missing sync: a killed process keeps
+//! everything that it has written, synchronised or not. A [`FaultyVfs`] wraps SQLite's
+//! unix VFS. The files are real, and every call except the sync is passed on; for each
+//! database, WAL and journal under one folder the VFS also keeps an image of what is
+//! durable: writes and truncations reach that image when their file is synchronised, not
+//! before. [`FaultyVfs::power_loss`] writes the images to another folder at any moment,
+//! where the ordinary VFS can open them. [`FaultyVfs::inject`] makes the n-th call fail;
+//! [`FaultyVfs::on_sync`] can hold a commit in flight.
 //!
 //! How the disk is modelled:
 //! - What a file holds when it is first opened counts as synchronised.
@@ -20,10 +19,10 @@
 //! - A sync covers the writes before its beginning and counts from its end.
 //! - Shared memory (`-shm`) and temporary files do not survive.
 //!
-//! All connections to the folder's databases must use the VFS, and the test must
-//! leave live files alone: what goes past the VFS is not seen, and closing a
-//! descriptor of a live database drops this process's locks on it.
-//! Databases of up to 2 GiB; images are held in memory.
+//! All connections to the folder's databases must use the VFS, and the test must not
+//! touch live files: calls that bypass the VFS are not seen, and closing a descriptor of
+//! a live database drops this process's locks on it. Supports databases of up to 2 GiB;
+//! images are held in memory.
 //!
 //! ```
 //! use faulty_vfs::{Fault, FaultyVfs};
@@ -62,14 +61,14 @@ use crate::{disk::Disk, vfs::Registration};
 
 /// A handle to one registered VFS; clones share it.
 ///
-/// With its last clone the VFS is unregistered, unless a file is still open: then
-/// it stays for the rest of the process.
+/// The VFS is unregistered with the last clone, unless a file is still open: then it
+/// stays for the rest of the process.
 #[derive(Clone)]
 pub struct FaultyVfs(Arc<Registration>);
 
 impl FaultyVfs {
-    /// Registers a VFS, under a name of its own, that watches the databases
-    /// under `folder`. All other files it leaves to SQLite's default VFS.
+    /// Registers a VFS, under a unique name, that watches the databases under `folder`.
+    /// It passes all other files to SQLite's default VFS.
     ///
     /// # Errors
     /// If `folder` does not exist, or SQLite refuses the VFS.
@@ -86,31 +85,31 @@ impl FaultyVfs {
         &self.0.name
     }
 
-    /// Makes a call to come fail, in place of any earlier fault; counts from 0.
+    /// Makes a future call fail, in place of any earlier fault; counts from 0.
     pub fn inject(&self, fault: Fault) {
         self.0.disk.inject(Some(fault));
     }
 
-    /// Ends the injected fault; what it has seen.
+    /// Removes the injected fault; returns what it has counted.
     pub fn heal(&self) -> Tally {
         self.0.disk.inject(None)
     }
 
-    /// What the last injected fault has seen so far.
+    /// What the last injected fault has counted so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.0.disk.tally()
     }
 
     /// Calls `hook` around every sync of a watched file, in place of any earlier
-    /// hook, on the thread that commits. It may block, and may ask for a power
+    /// hook, on the thread that commits. It may block, and may call for a power
     /// loss; if it panics, the sync fails. A hook that owns a clone of this
     /// handle keeps the VFS registered until [`clear_on_sync`](Self::clear_on_sync).
     pub fn on_sync(&self, hook: impl Fn(&SyncPoint<'_>) + Send + Sync + 'static) {
         self.0.disk.set_hook(Some(Arc::new(hook)));
     }
 
-    /// Removes the hook; syncs that have begun still finish with it.
+    /// Removes the hook; syncs that have begun still call it.
     pub fn clear_on_sync(&self) {
         self.0.disk.set_hook(None);
     }
@@ -141,7 +140,7 @@ impl FaultyVfs {
 pub struct SyncPoint<'a> {
     /// The file's full path; that of a WAL ends in `-wal`.
     pub path: &'a Path,
-    /// Where in the sync.
+    /// The stage of the sync.
     pub stage: SyncStage,
 }
 
@@ -153,10 +152,10 @@ impl SyncPoint<'_> {
     }
 }
 
-/// A moment in a sync.
+/// A stage of a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncStage {
-    /// Written, not durable: a power loss now takes it.
+    /// Written, not durable: a power loss now loses it.
     Before,
     /// Durable, not yet known to the writer. Not reached by a sync that fails.
     After,
@@ -165,7 +164,7 @@ pub enum SyncStage {
 fn materialise(disk: &Disk, seed: Option<u64>, into: &Path) -> io::Result<()> {
     fs::create_dir_all(into)?;
     if fs::read_dir(into)?.next().is_some() {
-        // Also guards the live files, and no stale WAL can join the copy.
+        // Also protects the live files, and keeps a stale WAL out of the copy.
         return Err(io::ErrorKind::DirectoryNotEmpty.into());
     }
     for (path, bytes) in disk.images(seed) {

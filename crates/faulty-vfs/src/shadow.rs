@@ -1,21 +1,21 @@
 //! What a power loss would leave of one file.
 //!
-//! A [`Shadow`] is the file as the platter knows it: the bytes of its last
-//! successful sync, and after them the acts (writes, truncations, the unlink)
-//! that no sync has covered yet. Pure data, no input or output.
+//! A [`Shadow`] is the durable state of a file: the bytes of its last successful sync,
+//! and after them the acts (writes, truncations, the unlink) that no sync has covered
+//! yet. Pure data, no input or output.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 
 /// One file's durable image and what waits for the next sync.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow {
-    /// `None`: the disk knows no such file.
+    /// `None`: no such file is durable.
     durable: Option<Vec<u8>>,
     pending: Vec<Act>,
-    /// How many acts have left `pending` since the beginning. Makes a
-    /// [`Mark`] stay true while another connection's sync takes acts away.
+    /// How many acts have left `pending` so far. It keeps a [`Mark`] valid while another
+    /// connection's sync removes acts.
     settled: u64,
-    /// Writes before this mark met a failed sync: no later sync saves them.
+    /// Writes before this mark were part of a failed sync: no later sync saves them.
     doomed: Mark,
 }
 
@@ -55,8 +55,8 @@ impl Shadow {
         Mark(self.settled + self.pending.len() as u64)
     }
 
-    /// A sync that began at `covered` succeeded. True if it brought the file
-    /// into being, so that its folder was synchronised with it.
+    /// Records that a sync that began at `covered` succeeded. True if it created the file
+    /// durably, so that its folder was synchronised with it.
     pub(crate) fn sync(&mut self, covered: Mark) -> bool {
         let created = self.durable.is_none()
             || self.pending[..self.index(covered)].iter().any(|act| matches!(act, Act::Unlink));
@@ -65,13 +65,13 @@ impl Shadow {
         created
     }
 
-    /// A sync that began at `covered` failed. As on Linux, the written pages
+    /// Records that a sync that began at `covered` failed. As on Linux, the written pages
     /// now count as clean: the next sync succeeds without them.
     pub(crate) fn sync_failed(&mut self, covered: Mark) {
         self.doomed = self.doomed.max(covered);
     }
 
-    /// The folder was synchronised: an unlink so far is final.
+    /// Records that the folder was synchronised: an earlier unlink is durable.
     pub(crate) fn folder_synced(&mut self) {
         let unlink = |act: &Act| matches!(act, Act::Unlink);
         if let Some(last) = self.pending.iter().rposition(unlink) {
@@ -79,14 +79,14 @@ impl Shadow {
         }
     }
 
-    /// The file after a power loss that spares nothing unsynchronised.
+    /// The file after a power loss that keeps nothing unsynchronised.
     pub(crate) fn synced(&self) -> Option<Vec<u8>> {
         self.durable.clone()
     }
 
-    /// The file after a power loss that spares what `chance` picks: either the
-    /// first acts up to one that is cut short, or any of them, whole or cut.
-    /// Below, `Less` is kept, `Equal` is cut and `Greater` is lost.
+    /// The file after a power loss that keeps what `rng` selects: either the first acts
+    /// up to one that is cut short, or any of them, whole or cut. Below, `Less` is kept,
+    /// `Equal` is cut and `Greater` is lost.
     pub(crate) fn torn(&self, rng: &mut Rng) -> Option<Vec<u8>> {
         let mut image = self.durable.clone();
         let in_order = rng.below(2) == 0;
@@ -108,7 +108,7 @@ impl Shadow {
         image
     }
 
-    /// Lets the acts before `end` reach the image, save doomed writes.
+    /// Applies the acts before `end` to the image, except doomed writes.
     fn settle(&mut self, end: Mark) {
         let doomed = self.index(self.doomed);
         let end = self.index(end);
@@ -140,11 +140,11 @@ fn apply(image: &mut Option<Vec<u8>>, act: &Act) {
     }
 }
 
-/// Seeded chance (SplitMix64): the same seed tears the same way.
+/// A seeded RNG (SplitMix64): the same seed gives the same torn image.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    /// A number under `bound`, which must not be 0.
+    /// A random number below `bound`, which must not be 0.
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_that_met_a_failed_sync_are_lost_to_later_ones() {
+    fn writes_in_a_failed_sync_are_not_saved_by_later_ones() {
         let mut file = Shadow::found(b"old".to_vec());
         file.write(0, b"new");
         file.sync_failed(file.mark());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlink_is_final_with_its_folder() {
+    fn an_unlink_is_durable_with_its_folder() {
         let mut file = Shadow::found(b"old".to_vec());
         file.unlink();
         file.write(0, b"n");

@@ -1,11 +1,11 @@
-//! The C side: a `sqlite3_vfs` that watches the files under one folder and lets
-//! SQLite's own unix VFS do all the work. The only unsafe code of the project.
+//! The C side: a `sqlite3_vfs` that watches the files under one folder and passes all
+//! work to SQLite's own unix VFS. The only unsafe code of the project.
 //!
-//! A watched file is one allocation of SQLite's: a [`File`] and, right behind
-//! it, the file of the default VFS. A file that is not watched is opened by the
-//! default VFS in the whole allocation, and this module never hears of it again.
-//! The methods are of version 2, shared memory without memory mapping: a mapped
-//! read would pass by the faults.
+//! A watched file is one allocation of SQLite's: a [`File`] and, directly after it, the
+//! file of the default VFS. A file that is not watched is opened by the default VFS in
+//! the whole allocation, and this module gets no further calls for it. The methods are of
+//! version 2, shared memory without memory mapping: a mapped read would bypass the
+//! faults.
 
 #![expect(non_snake_case, reason = "methods bear the names SQLite gives them")]
 
@@ -23,13 +23,13 @@ use rusqlite::ffi::{
 
 use crate::disk::Disk;
 
-/// The kinds of files that a database survives in; the others are scratch.
+/// The kinds of files that hold a database; the others are temporary.
 const WATCHED: c_int = ffi::SQLITE_OPEN_MAIN_DB
     | ffi::SQLITE_OPEN_WAL
     | ffi::SQLITE_OPEN_MAIN_JOURNAL
     | ffi::SQLITE_OPEN_SUPER_JOURNAL;
 
-/// A VFS that SQLite knows by `name`, until dropped with no file open.
+/// A VFS that is registered as `name` until it is dropped with no file open.
 pub(crate) struct Registration {
     pub(crate) name: String,
     pub(crate) disk: &'static Disk,
@@ -49,23 +49,23 @@ struct Mount {
 }
 
 impl Registration {
-    /// Registers a VFS for `disk` under a name of its own.
+    /// Registers a VFS for `disk` under a unique name.
     pub(crate) fn new(disk: Disk) -> Result<Self, c_int> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("faulty-vfs-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let c_name = CString::new(name.as_str()).map_err(|_| ffi::SQLITE_MISUSE)?;
 
-        // SAFETY: a null name asks for the default VFS, which lives as long as
+        // SAFETY: a null name asks for the default VFS, which is valid as long as
         // the process.
         let base = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
         if base.is_null() {
             return Err(ffi::SQLITE_ERROR);
         }
-        // Leaked on purpose, some hundred bytes: a connection without a file
-        // (`:memory:`) keeps a pointer that nothing here can count.
+        // Leaked on purpose, a few hundred bytes: a connection without a file
+        // (`:memory:`) keeps a pointer that cannot be counted here.
         let mount: &'static Mount = Box::leak(Box::new(Mount { disk, base }));
-        // A copy keeps every method of the unix VFS that takes a path or
-        // nothing. None of them but `xOpen` looks at the table it is called on.
+        // A copy keeps every method of the unix VFS that takes a path or nothing. Of
+        // these only `xOpen` uses the table that it is called on.
         // SAFETY: `base` is not null, and SQLite keeps it valid.
         let mut table = unsafe { *base };
         table.szOsFile += size_of::<File>() as c_int;
@@ -93,7 +93,7 @@ impl Drop for Registration {
     }
 }
 
-/// The head of a watched file's allocation.
+/// The first part of a watched file's allocation.
 #[repr(C)]
 struct File {
     /// What SQLite sees; must be first.
@@ -142,7 +142,7 @@ unsafe fn watched<'a>(file: *mut sqlite3_file) -> &'a File {
     unsafe { &*file.cast::<File>() }
 }
 
-/// Calls a method of the default VFS's file behind a watched one.
+/// Calls a method of the default VFS's file after a watched one.
 macro_rules! real {
     ($file:expr, $method:ident $(, $arg:expr)*) => {{
         let file = $file;
@@ -165,7 +165,7 @@ unsafe extern "C" fn xOpen(
 ) -> c_int {
     // SAFETY: `vfs` is the table of `Registration::new`, its mount is leaked.
     let mount: &'static Mount = unsafe { &*(*vfs).pAppData.cast::<Mount>() };
-    // SAFETY: the default VFS lives as long as the process.
+    // SAFETY: the default VFS is valid as long as the process.
     let open = unsafe { (*mount.base).xOpen }.expect("every VFS can open");
     // SAFETY: SQLite's names are null or end in a zero byte.
     let path = unsafe { path_of(name) }
@@ -295,15 +295,15 @@ unsafe extern "C" fn xTruncate(file: *mut sqlite3_file, size: sqlite3_int64) -> 
     this.disk.truncate(&this.path, size as usize, real)
 }
 
-/// The one call that does not go through: the simulated disk is the judge here,
-/// and waiting for the real one would only make tests slow.
+/// The only call that is not passed on: the simulated disk decides the result, and
+/// waiting for the real one would only make tests slow.
 unsafe extern "C" fn xSync(file: *mut sqlite3_file, _flags: c_int) -> c_int {
     // SAFETY: our methods stand in watched files only.
     let this = unsafe { watched(file) };
     this.disk.sync(&this.path)
 }
 
-/// Methods that neither fail on demand nor change what a file holds.
+/// Methods that neither fail on demand nor change a file's content.
 macro_rules! forward {
     ($($method:ident($($arg:ident: $type:ty),*) $(-> $code:ty)?;)*) => {$(
         unsafe extern "C" fn $method(file: *mut sqlite3_file $(, $arg: $type)*) $(-> $code)? {

@@ -1,5 +1,5 @@
-//! The VFS bites, and only where it should: what SQLite promises holds on it,
-//! and what SQLite does not promise is seen to break.
+//! The VFS loses data exactly where it should: what SQLite promises holds on it, and what
+//! SQLite does not promise breaks.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
@@ -123,7 +123,7 @@ fn a_checkpoint_and_a_close_lose_nothing() {
     insert(&db, ROWS + 1..=2 * ROWS).unwrap();
     drop(db); // checkpoints, and deletes the WAL
     assert_eq!(live.after_power_loss(), Vec::from_iter(1..=2 * ROWS));
-    // What is on disk at the first open is known to a VFS that did not see it.
+    // A new VFS counts what is on disk at the first open as synchronised.
     let Live { vfs, folder } = live;
     drop(vfs);
     let vfs = FaultyVfs::new(folder.path()).unwrap();
@@ -163,7 +163,7 @@ fn torn_checkpoints_are_repaired_only_if_the_wal_was_synchronised() {
     for (synchronous, sound) in [("FULL", true), ("OFF", false)] {
         let live = Live::new();
         let db = live.open("WAL", synchronous);
-        // Else the WAL still holds the empty table, and covers what is torn.
+        // Otherwise the WAL still holds the empty table, and hides what is torn.
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         insert(&db, 1..=ROWS).unwrap();
 
@@ -178,7 +178,7 @@ fn torn_checkpoints_are_repaired_only_if_the_wal_was_synchronised() {
         };
         let checkpoint = || db.execute_batch("PRAGMA wal_checkpoint").unwrap();
         if sound {
-            // While the database is written, but waits for its sync.
+            // While the database is written and waits for its sync.
             live.vfs.on_sync(move |point| {
                 if !point.is_wal() && point.stage == SyncStage::Before {
                     lose_power();
@@ -187,7 +187,7 @@ fn torn_checkpoints_are_repaired_only_if_the_wal_was_synchronised() {
             checkpoint();
             live.vfs.clear_on_sync();
         } else {
-            // `OFF` asks for no sync, so the checkpoint just ends there.
+            // `OFF` requests no sync, so the checkpoint is just complete.
             checkpoint();
             lose_power();
             drop(lose_power);
@@ -211,7 +211,7 @@ fn a_commit_in_flight_can_be_held() {
     live.vfs.on_sync(move |point| {
         if point.is_wal() {
             arrive.send(point.stage).unwrap();
-            // A test that fails drops the sender, which lets the writer go.
+            // A test that fails drops the sender, which releases the writer.
             let _ = released.lock().unwrap().recv();
         }
     });
@@ -239,7 +239,7 @@ fn a_hook_that_panics_fails_the_sync() {
 }
 
 /// Walks `fault(1)`, `fault(2)`, .. over one commit, each on a fresh database,
-/// until none strikes; gives the number of failures seen.
+/// until no call fails; returns the number of failures.
 fn walk(journal: &str, fault: impl Fn(u64) -> Fault) -> u64 {
     for n in 1.. {
         let live = Live::new();
@@ -263,7 +263,7 @@ fn walk(journal: &str, fault: impl Fn(u64) -> Fault) -> u64 {
                 assert!(copied == before || copied == after, "half, at call {n}");
             }
         }
-        // The connection is well again, and agrees with the disk.
+        // The connection works again, and agrees with the disk.
         let seen = rows(&db).unwrap();
         assert!(seen == before || seen == after, "half, at call {n}");
         insert(&db, 100..=100).unwrap();
@@ -337,7 +337,7 @@ fn a_reader_follows_a_writer_on_another_thread() {
         }
     });
     for committed in next {
-        // Both without waiting for the writer, and never less than it said.
+        // Both without waiting for the writer, and never less than it reported.
         let seen = rows(&reader).unwrap();
         assert!(seen.len() as i64 >= committed);
         assert!(live.after_power_loss().len() as i64 >= committed);

@@ -1,7 +1,7 @@
-//! The second half of the law: [`admit`] runs inside the store's transaction,
-//! under the channel's lock, on the tokens that live at that moment: the same
-//! function on every database. Whatever the channel's count needs is decided
-//! there, so no race can outrun it.
+//! The second step of issuing: [`admit`] decides what the caps allow and evict. It runs
+//! inside the store's transaction, under the channel's lock, on the tokens that are
+//! active at that moment, and is the same function on every database, so no race can
+//! exceed a cap.
 
 use crate::{
     authorize::Grant,
@@ -16,35 +16,36 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken, Scope, SingleRevocation},
 };
 
-/// A stored token that lives: not expired, not ended, its key still good for it.
+/// An active stored token: not expired, not revoked, and its signing key still accepts
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// Its kind.
     pub kind: Kind,
-    /// Its place in the channel's count.
+    /// Its serial.
     pub serial: Serial,
     /// Its group.
     pub group: Option<Group>,
-    /// When it expires by its own signature.
+    /// Its expiry, as signed.
     pub expires_at: UnixTime,
 }
 
-/// What the law says to an issue: the token's place, and what must end for it.
+/// The decision on an issue: the token's serial, and the tokens that it revokes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admit {
-    /// The new token's place in the channel's count.
+    /// The new token's serial.
     pub serial: Serial,
-    /// Live tokens that end at once, with the issue.
+    /// Active tokens that the issue revokes immediately.
     pub ends: Vec<Live>,
-    /// A live long-lived token that ends later, and when.
+    /// An active long-lived token that is revoked later, and when.
     pub ends_later: Option<(Serial, UnixTime)>,
-    /// Whether all that ends are the predecessors of a reissue.
+    /// Whether the revoked tokens are all predecessors of a reissue.
     pub reissue: bool,
 }
 
 impl Admit {
-    /// What the change log must say of it, if anything: one entry, however many
-    /// tokens end. `revocations` and `live` are what [`admit`] saw under the same lock.
+    /// The change to log, if tokens are revoked: one change, however many there are.
+    /// `revocations` and `live` are what [`admit`] read under the same lock.
     #[must_use]
     pub fn change(
         &self,
@@ -57,9 +58,9 @@ impl Admit {
         }
         if self.reissue {
             let scope = || Scope::Kind { kind: Kind::LongLived };
-            // Everything before the predecessor ends now, the predecessor later. The
-            // first is said even if nothing is left to end: it takes the place of
-            // older delayed floors, which would else pile up, one for each reissue.
+            // Everything before the predecessor is revoked now, the predecessor later.
+            // The first cutoff is logged even if it revokes nothing: it replaces older
+            // delayed cutoffs, which would otherwise accumulate, one per reissue.
             let below = self.ends_later.map_or(self.serial, |(predecessor, _)| predecessor);
             let at_once = Cutoff::set(scope(), below, None, now);
             let later =
@@ -69,18 +70,17 @@ impl Admit {
         }
         let ends: Vec<_> = self.ends.iter().map(|it| (it.kind, it.serial, it.expires_at)).collect();
         let stays = |token: &&Live| !self.ends.iter().any(|end| end.serial == token.serial);
-        let lives: Vec<Live> = live.iter().filter(stays).cloned().collect();
-        Some(revoke_singly(revocations, &ends, &lives, self.serial, now))
+        let active: Vec<Live> = live.iter().filter(stays).cloned().collect();
+        Some(revoke_singly(revocations, &ends, &active, self.serial, now))
     }
 }
 
-/// The second half of the law, under the channel's lock: may this grant be used
-/// now, and what does it end? `live` are all the channel's live stored tokens,
-/// `serial` is the next place in the channel's count, `groups` how many groups
-/// beside the asker's own take a place.
+/// Decides under the channel's lock whether a grant can be used now, and which tokens it
+/// revokes. `live` are all active stored tokens of the channel, `serial` is the channel's
+/// next serial, `groups` the number of other groups that take a place.
 ///
 /// # Errors
-/// The channel, or the group, is full; then nothing ends.
+/// The channel or the group is full; then no token is revoked.
 pub fn admit(
     grant: &Grant,
     live: &[Live],
@@ -89,31 +89,32 @@ pub fn admit(
     now: UnixTime,
 ) -> Result<Admit, Denied> {
     let kind = grant.kind();
-    let mut living: Vec<&Live> = live.iter().collect();
-    living.sort_by_key(|token| token.serial);
+    let mut active: Vec<&Live> = live.iter().collect();
+    active.sort_by_key(|token| token.serial);
     let mut ends = Vec::new();
 
-    // The group's own rule first; the channel's cap judges what remains.
+    // The group's own rule applies first, the channel's cap to what remains.
     if let Some(group) = grant.group() {
         if groups >= GROUPS {
             return Err(Denied::TooManyGroups);
         }
         let rule = grant.channel().rule_of(group);
         let own = |token: &Live| token.kind == kind && token.group.as_ref() == Some(group);
-        let excess = excess(living.iter().filter(|token| own(token)).count(), rule.cap);
+        let excess = excess(active.iter().filter(|token| own(token)).count(), rule.cap);
         if excess > 0 && rule.when_full == WhenFull::Deny {
             return Err(Denied::GroupFull(kind));
         }
-        if end_oldest(&mut living, &mut ends, excess, own) < excess {
-            return Err(Denied::GroupFull(kind)); // A cap of 0: there is none to end.
+        if evict_oldest(&mut active, &mut ends, excess, own) < excess {
+            return Err(Denied::GroupFull(kind)); // A cap of 0: there is none to evict.
         }
     }
 
     let reissue = kind == Kind::LongLived && grant.channel().rules == TokenRules::Current;
     let mut ends_later = None;
     if reissue {
-        // One at a time: the newest may live on for the delay, all others end.
-        let mut current: Vec<&Live> = living.into_iter().filter(|it| it.kind == kind).collect();
+        // One at a time: the newest may stay active for the delay, all others are
+        // revoked.
+        let mut current: Vec<&Live> = active.into_iter().filter(|it| it.kind == kind).collect();
         if grant.delay() > 0
             && let Some(newest) = current.pop()
         {
@@ -122,36 +123,37 @@ pub fn admit(
         ends.extend(current.into_iter().cloned());
     } else if let Some(pool) = grant.channel().rules.pool(kind) {
         let counted = |token: &Live| pool.kinds.contains(&token.kind);
-        let excess = excess(living.iter().filter(|it| counted(it)).count(), pool.cap.most);
-        let may_end = match pool.cap.when_full {
+        let excess = excess(active.iter().filter(|it| counted(it)).count(), pool.cap.most);
+        let evicted = match pool.cap.when_full {
             WhenFull::Deny => 0,
-            // Only the asker's own: nobody's issue ends another group's token.
-            WhenFull::EvictOldest => end_oldest(&mut living, &mut ends, excess, |token| {
+            // Only tokens of the same group: an issue for one group never evicts a token
+            // of another.
+            WhenFull::EvictOldest => evict_oldest(&mut active, &mut ends, excess, |token| {
                 counted(token) && token.group.as_ref() == grant.group()
             }),
         };
-        if may_end < excess {
+        if evicted < excess {
             return Err(Denied::Full(kind));
         }
     }
     Ok(Admit { serial, ends, ends_later, reissue })
 }
 
-/// How many must go so that one more fits under the cap.
+/// How many tokens must be evicted so that one more fits under the cap.
 fn excess(count: usize, cap: usize) -> usize {
     (count + 1).saturating_sub(cap)
 }
 
-/// Moves the `count` oldest that `may` end from `living` (sorted by serial) to
-/// `ends`; says how many there were.
-fn end_oldest(
-    living: &mut Vec<&Live>,
+/// Moves the `count` oldest tokens that `may` be evicted from `active` (sorted by serial)
+/// to `ends`; returns how many it moved.
+fn evict_oldest(
+    active: &mut Vec<&Live>,
     ends: &mut Vec<Live>,
     count: usize,
     may: impl Fn(&Live) -> bool,
 ) -> usize {
     let before = ends.len();
-    living.retain(|token| {
+    active.retain(|token| {
         let goes = ends.len() - before < count && may(token);
         if goes {
             ends.push((*token).clone());
@@ -161,37 +163,37 @@ fn end_oldest(
     ends.len() - before
 }
 
-/// How many single endings of a kind are kept apart before they are folded.
+/// Maximum number of single revocations of a kind before they are compacted.
 pub const MAX_SINGLE_REVOCATIONS: usize = 8;
 
-/// The entry that ends single stored tokens: one by one while they are few;
-/// beyond that, for each kind among them, as one fold that names what lives.
+/// The change that revokes single stored tokens: one by one while they are few; beyond
+/// that, for each kind among them, one cutoff whose exceptions are the active tokens.
 ///
-/// Call it under the channel's lock, since `lives` must be all the channel's
-/// live tokens when the entry is committed, without those that end now, and
-/// `next` a serial that none of them has reached.
+/// Call it under the channel's lock: `active` must be all the channel's active tokens when
+/// the change is committed, without those that it revokes, and `next` a serial that none
+/// of them has reached.
 #[must_use]
 pub fn revoke_singly(
     revocations: &ChannelRevocations,
-    ends: &[(Kind, Serial, UnixTime)],
-    lives: &[Live],
+    revoked: &[(Kind, Serial, UnixTime)],
+    active: &[Live],
     next: Serial,
     now: UnixTime,
 ) -> ChannelChange {
     let held = |of: Kind| revocations.singles.values().filter(|(kind, _)| *kind == of).count();
-    let kinds: BTreeSet<Kind> = ends.iter().map(|end| end.0).collect();
-    let ending = |of: Kind| ends.iter().filter(move |end| end.0 == of);
-    if kinds.iter().all(|&kind| held(kind) + ending(kind).count() <= MAX_SINGLE_REVOCATIONS) {
+    let kinds: BTreeSet<Kind> = revoked.iter().map(|it| it.0).collect();
+    let new = |of: Kind| revoked.iter().filter(move |it| it.0 == of);
+    if kinds.iter().all(|&kind| held(kind) + new(kind).count() <= MAX_SINGLE_REVOCATIONS) {
         let single = |&(kind, serial, until): &(Kind, Serial, UnixTime)| SingleRevocation {
             token: RevokedToken::Stored { kind, serial },
             until,
         };
-        return ChannelChange::Revoked { tokens: ends.iter().map(single).collect() };
+        return ChannelChange::Revoked { tokens: revoked.iter().map(single).collect() };
     }
-    let fold = |kind: Kind| {
+    let compacted = |kind: Kind| {
         let mut cutoff = Cutoff::set(Scope::Kind { kind }, next, None, now);
-        cutoff.except = lives.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
+        cutoff.except = active.iter().filter(|it| it.kind == kind).map(|it| it.serial).collect();
         cutoff
     };
-    ChannelChange::Cutoff { cutoffs: kinds.into_iter().map(fold).collect() }
+    ChannelChange::Cutoff { cutoffs: kinds.into_iter().map(compacted).collect() }
 }

@@ -1,9 +1,9 @@
-//! The JWT by which a channel proves itself (RFC 7523, section 2.2, as LINE
-//! narrows it: "Issue channel access tokens v2.1").
+//! The JWT by which a channel authenticates (RFC 7523, section 2.2, as LINE narrows it:
+//! "Issue channel access tokens v2.1").
 //!
-//! Nothing in the assertion chooses how it is checked. The algorithm is RS256;
-//! the key is one that was registered for the channel; headers that would bring
-//! a key along (`jwk`, `jku`, `x5u`, `x5c`) are never looked at.
+//! Nothing in the assertion controls how it is verified. The algorithm is RS256; the key
+//! is one that was registered for the channel; headers that carry or refer to a key
+//! (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 
 use crate::{jwk::AssertionKey, secret::sha256, strict_json};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,7 +23,7 @@ pub enum BadAssertion {
         "client_assertion is not a JWT: three parts of base64url, header and claims being JSON objects without repeated members"
     )]
     Shape,
-    /// Longer than is read at all.
+    /// Longer than the maximum.
     #[error("client_assertion is longer than 8192 bytes")]
     TooLong,
     /// `alg`.
@@ -47,13 +47,13 @@ pub enum BadAssertion {
     /// `aud`.
     #[error("Invalid aud: must be one string, https://api.line.me/ or this server's address")]
     Audience,
-    /// `exp` lies in the past. LINE's own words.
+    /// `exp` is in the past. LINE's own words.
     #[error("Invalid exp")]
     Expired,
-    /// `exp` is no whole number.
+    /// `exp` is not a whole number.
     #[error("Invalid exp: must be a whole number, seconds since 1970")]
     ExpiryType,
-    /// `exp` lies too far ahead.
+    /// `exp` is too far ahead.
     #[error("Invalid exp: must be at most 30 minutes ahead")]
     ExpiryTooFar,
     /// `nbf`.
@@ -62,19 +62,19 @@ pub enum BadAssertion {
     /// `token_exp`.
     #[error("Invalid token_exp: must be a whole number of seconds from 1 to 2592000")]
     TokenExpiry,
-    /// The signature is not the registered key's.
+    /// The signature is not by the registered key.
     #[error("Invalid signature: it does not verify with the registered key")]
     Signature,
 }
 
-/// `exp` lies at most this far ahead, in seconds.
+/// Maximum time from now to `exp`, in seconds.
 const LONGEST_LIFE: i64 = 30 * 60;
-/// And this much is forgiven to a client whose clock runs fast, in seconds.
+/// Leeway for a client whose clock is fast, in seconds.
 const LEEWAY: i64 = 60;
-/// What LINE's samples sign as `aud`; so does whoever points LINE's SDK here.
+/// The `aud` of LINE's samples, and so of a client that uses LINE's SDK with this server.
 const LINE_AUDIENCE: &str = "https://api.line.me/";
 
-/// An assertion as it came in. Its claims are the sender's word, until [`verify`].
+/// An assertion as it was received. Its claims are not trusted before [`verify`].
 ///
 /// [`verify`]: UnverifiedAssertion::verify
 #[derive(Clone)]
@@ -85,27 +85,27 @@ pub struct UnverifiedAssertion {
     jws: Jws,
 }
 
-/// An assertion whose signature and claims hold.
+/// An assertion whose signature and claims are valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Assertion {
     /// The registered key that signed it.
     pub key: AssertionKeyId,
-    /// When it ends.
+    /// Its `exp`.
     pub expires_at: UnixTime,
-    /// What tells it from others, for channels that take each one once: the
-    /// SHA-256 of its key and its `jti`, or else of itself. Another group's key
-    /// may use the same `jti`.
+    /// Identifies the assertion, for channels that accept each one once: the SHA-256 of
+    /// its key and its `jti`, or of its signed part if it has no `jti`. The key is
+    /// included, since the key of another group may use the same `jti`.
     pub fingerprint: [u8; 32],
 }
 
-/// Which `aud` values are this server's.
+/// The accepted `aud` values.
 #[derive(Debug, Clone)]
 pub struct Audience {
     public_url: String,
 }
 
 impl Audience {
-    /// Of the server whose public address is `public_url`.
+    /// The audience of the server whose public address is `public_url`.
     #[must_use]
     pub fn of(public_url: &str) -> Self {
         Self { public_url: public_url.trim_end_matches('/').to_owned() }
@@ -118,10 +118,11 @@ impl Audience {
 }
 
 impl UnverifiedAssertion {
-    /// Reads the form, and the two names that tell which key to check it with.
+    /// Parses the assertion, including the `iss` and `kid` that select the key to verify
+    /// it with.
     ///
     /// # Errors
-    /// The first rule of form that it breaks.
+    /// The first rule of form that it violates.
     pub fn parse(text: &str) -> Result<Self, BadAssertion> {
         let jws = Jws::parse(text)?;
         if jws.header.get("typ").is_none_or(|typ| typ != "JWT") {
@@ -134,24 +135,24 @@ impl UnverifiedAssertion {
         Ok(Self { channel, key, claims, jws })
     }
 
-    /// The channel that it says it is from (`iss`).
+    /// The channel that it claims to be from (`iss`).
     #[must_use]
     pub fn channel(&self) -> ChannelId {
         self.channel
     }
 
-    /// The key that it says it is signed with (`kid`); any string, as sent.
+    /// The key that it claims to be signed with (`kid`); any string, as sent.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Checks claims and signature against `key`, which was found under the
-    /// channel and `kid` that the assertion names.
+    /// Verifies claims and signature. `key` was looked up by the channel and `kid` that
+    /// the assertion names.
     ///
     /// # Errors
-    /// The first rule that it breaks. The cheap rules come first, so that junk
-    /// costs no cryptography.
+    /// The first rule that it violates. The cheap rules come first, so that an invalid
+    /// assertion costs no cryptography.
     pub fn verify(
         &self,
         id: AssertionKeyId,
@@ -178,7 +179,7 @@ impl UnverifiedAssertion {
         }
         if let Some(nbf) = claim("nbf") {
             let nbf = nbf.as_f64().ok_or(BadAssertion::NotBefore)?;
-            // Seconds of this age fit a double without loss.
+            // Seconds of this era fit a double without loss.
             #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
             if nbf > now.plus(LEEWAY).0 as f64 {
                 return Err(BadAssertion::NotBefore);
@@ -194,8 +195,8 @@ impl UnverifiedAssertion {
         Ok(Assertion { key: id, expires_at, fingerprint })
     }
 
-    /// How long a v2.1 token asked for with this assertion shall live
-    /// (`token_exp`), in seconds from 1 to `longest`. Only v2.1 issuing reads it.
+    /// The requested lifetime of a v2.1 token (`token_exp`), in seconds from 1 to
+    /// `longest`. Only v2.1 issuing reads it.
     ///
     /// # Errors
     /// Absent, not a whole number, or out of range.
@@ -212,10 +213,10 @@ impl fmt::Debug for UnverifiedAssertion {
     }
 }
 
-/// The payload of a compact JWS (RFC 7515, section 7.1), if its header asks for
-/// RS256 and the one key among `keys` that bears its `kid` signed it: all that an
-/// assertion goes through before its claims are looked at, so that it can be held
-/// against the test vectors of others, whose payloads are no claims.
+/// Returns the payload of a compact JWS (RFC 7515, section 7.1), if its header names
+/// RS256 and the signature is by the only one of `keys` that has its `kid`. This is how
+/// an assertion is verified up to its claims; test vectors whose payloads are not claims
+/// can be run against it.
 #[must_use]
 pub fn verify_compact(jws: &str, keys: &[(&str, &AssertionKey)]) -> Option<Vec<u8>> {
     let jws = Jws::parse(jws).ok()?;
@@ -227,7 +228,7 @@ pub fn verify_compact(jws: &str, keys: &[(&str, &AssertionKey)]) -> Option<Vec<u
     jws.verify(key).then_some(jws.payload)
 }
 
-/// A compact JWS (RFC 7515, section 7.1) whose header asks for RS256.
+/// A compact JWS (RFC 7515, section 7.1) whose header names RS256.
 #[derive(Clone)]
 struct Jws {
     header: Map<String, Value>,

@@ -1,8 +1,7 @@
-//! The first half of the law: whether a request may have a token.
+//! The first step of issuing: whether a request is allowed a token.
 //!
-//! [`authorize`] looks at the request and at one immutable snapshot of the channel,
-//! and gives a [`Grant`]; nothing else can make one, and the store takes nothing
-//! else.
+//! [`authorize`] reads the request and one immutable snapshot of the channel, and returns
+//! a [`Grant`]. Only this function makes a grant, and the store accepts nothing else.
 
 use crate::{
     assertion::{Assertion, Audience, UnverifiedAssertion},
@@ -20,30 +19,30 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// A request for a token, read but not yet judged.
+/// A request for a token, parsed but not authorized.
 #[derive(Debug, Clone)]
 pub struct IssueRequest {
-    /// Which kind is wanted.
+    /// The requested kind.
     pub kind: Kind,
-    /// What the caller shows for it.
+    /// How the caller authenticates.
     pub credential: Credential,
-    /// For which group, if the caller says.
+    /// The requested group, if the caller names one.
     pub group: Option<Group>,
     /// The SHA-256 of the caller's `Idempotency-Key`.
     pub idempotency: Option<[u8; 32]>,
 }
 
-/// What a caller shows.
+/// How a caller authenticates.
 #[derive(Clone)]
 pub enum Credential {
     /// The channel's secret.
     Secret(PlainSecret),
     /// A signed assertion.
     Assertion(UnverifiedAssertion),
-    /// An administrator, already known as one, asks for the channel: the current
-    /// long-lived token shall live on for `delay` seconds.
+    /// An administrator, authenticated before, requests a token in the channel's name:
+    /// the current long-lived token is to stay active for `delay` seconds.
     Administrator {
-        /// 0 ends it at once.
+        /// 0 revokes it immediately.
         delay: i64,
     },
 }
@@ -64,7 +63,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The right to one token, given by [`authorize`] for one snapshot of a channel.
+/// The right to one token, granted by [`authorize`] for one snapshot of a channel.
 #[derive(Debug, Clone)]
 pub struct Grant {
     channel: Arc<Channel>,
@@ -77,10 +76,11 @@ pub struct Grant {
     delay: i64,
 }
 
-/// Judges a request by a channel. Takes no lock and writes nothing.
+/// Decides whether a channel's settings allow a request. Takes no lock and writes
+/// nothing.
 ///
 /// # Errors
-/// The [`Denied`] that applies first: who asks comes before what for.
+/// The first [`Denied`] that applies: authentication is tested before anything else.
 pub fn authorize(
     request: IssueRequest,
     channel: Arc<Channel>,
@@ -97,8 +97,8 @@ pub fn authorize(
             Some(check_assertion(&channel, assertion, &audience, now)?)
         }
         Credential::Administrator { delay: asked } => {
-            // People's endings are not undone by a reissue: a suspended channel
-            // gets no token from them either.
+            // An administrator cannot bypass a suspension by a reissue: a suspended
+            // channel gets no token.
             check_state(&channel)?;
             if !(0..=LONGEST_DELAY).contains(asked) {
                 return Err(Denied::DelayOutOfRange);
@@ -129,7 +129,7 @@ pub fn authorize(
         key.group.clone()
     });
     let group = match (bound, &request.group) {
-        // One for the whole channel: a floor of a group never means it.
+        // One token for the whole channel, so that the cutoff of a group never covers it.
         _ if request.kind == Kind::LongLived => None,
         (Some(bound), Some(asked)) if bound != *asked => return Err(Denied::OtherGroupsKey),
         (Some(bound), _) => Some(bound),
@@ -146,7 +146,8 @@ fn check_state(channel: &Channel) -> Result<(), Denied> {
     }
 }
 
-/// Whether `secret` is one of the channel's, and which, and the channel in use.
+/// Verifies that `secret` is one of the channel's and that the channel is active; returns
+/// the matching hash.
 ///
 /// # Errors
 /// [`Denied::WrongSecret`], [`Denied::Suspended`] or [`Denied::UnknownChannel`].
@@ -157,7 +158,7 @@ pub fn check_secret(
 ) -> Result<HashedSecret, Denied> {
     let live = |it: &&Secret| it.until.is_none_or(|until| now < until);
     let shown = secret.hash();
-    // Every one is compared, so that time does not tell which one matched.
+    // Every secret is compared, so that the timing does not reveal which one matched.
     let known = channel.secrets.iter().filter(live).filter(|it| it.hash.is(&shown)).count() > 0;
     if !known {
         return Err(Denied::WrongSecret);
@@ -166,17 +167,18 @@ pub fn check_secret(
     Ok(shown)
 }
 
-/// What a secret is told that was shown for a channel that there is not, after as much
-/// work as a wrong one of a channel that there is: where both hear the same words,
-/// time shall not tell them apart.
+/// The result for a secret of an unknown channel, after as much work as for a wrong
+/// secret of a channel that exists: both get the same response, and the timing must not
+/// tell them apart.
 #[must_use]
 pub fn dummy_secret_check(secret: &PlainSecret) -> Denied {
-    let nobodys = HashedSecret::from_stored([0; 32]);
-    std::hint::black_box(nobodys.is_of(secret));
+    let no_secret = HashedSecret::from_stored([0; 32]);
+    std::hint::black_box(no_secret.is_of(secret));
     Denied::UnknownChannel
 }
 
-/// Whether `assertion` is signed by one of the channel's keys and holds.
+/// Verifies that `assertion` is valid and signed by one of the channel's keys, and that
+/// the channel is active.
 ///
 /// # Errors
 /// [`Denied::UnknownAssertionKey`], [`Denied::Assertion`], or the channel's state.
@@ -195,13 +197,13 @@ pub fn check_assertion(
 }
 
 impl Grant {
-    /// The channel that the grant was judged by.
+    /// The snapshot of the channel that the grant was authorized against.
     #[must_use]
     pub fn channel(&self) -> &Arc<Channel> {
         &self.channel
     }
 
-    /// The kind granted.
+    /// The granted kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.request.kind
@@ -213,8 +215,8 @@ impl Grant {
         self.group.as_ref()
     }
 
-    /// Whether the group of a stateless token that is issued `now` is remembered for
-    /// as long as the token lives. Otherwise the store must write its row first.
+    /// Whether the group of a stateless token that is issued `now` is remembered until
+    /// the token expires. If not, the store must write the group's row first.
     #[must_use]
     pub fn knows_its_group(&self, now: UnixTime) -> bool {
         let used = &self.channel.used_groups;
@@ -222,20 +224,20 @@ impl Grant {
         self.group.as_ref().is_none_or(outlives)
     }
 
-    /// The channel's secret that it was asked for with.
+    /// The channel's secret, if the client authenticated with it.
     #[must_use]
     pub fn secret(&self) -> Option<HashedSecret> {
         self.secret
     }
 
-    /// The assertion that it was asked for with.
+    /// The assertion, if the client authenticated with one.
     #[must_use]
     pub fn assertion(&self) -> Option<&Assertion> {
         self.assertion.as_ref()
     }
 
-    /// What the caller's `Idempotency-Key` stands for: a digest of the key and of
-    /// its scope, which is kind, group and assertion key; the channel goes beside it.
+    /// A digest of the caller's `Idempotency-Key` and of its scope, which is kind, group
+    /// and assertion key; the channel is stored separately.
     #[must_use]
     pub fn idempotency(&self) -> Option<[u8; 32]> {
         let key = self.request.idempotency?;
@@ -245,20 +247,20 @@ impl Grant {
         Some(sha256(&[format!("{kind} {group} {asked_with} ").as_bytes(), &key]))
     }
 
-    /// What must be the same in a retry under the same idempotency key, beside
-    /// the scope: how long the token was to live, and the delay of a reissue.
+    /// What a retry under the same idempotency key must repeat besides the scope: the
+    /// lifetime of the token and the delay of a reissue.
     #[must_use]
     pub fn parameters(&self) -> (i64, i64) {
         (self.life, self.delay)
     }
 
-    /// How long the current long-lived token lives on after a reissue, in seconds.
+    /// How long the current long-lived token stays active after a reissue, in seconds.
     #[must_use]
     pub fn delay(&self) -> i64 {
         self.delay
     }
 
-    /// The same request judged once more, by a newer snapshot.
+    /// Authorizes the same request again, against a newer snapshot.
     ///
     /// # Errors
     /// As [`authorize`].
@@ -266,7 +268,7 @@ impl Grant {
         authorize(self.request, channel, self.audience, now)
     }
 
-    /// The claims of the token, once its place is known.
+    /// The claims of the token, once its serial is known.
     #[must_use]
     pub fn claims(&self, id: TokenId, serial: Serial, key: SigningKeyId, now: UnixTime) -> Claims {
         Claims {
@@ -283,9 +285,9 @@ impl Grant {
         }
     }
 
-    /// The claims of a stateless token. Its place is that of the last bulk ending
-    /// in the very snapshot that the request was judged by: read later, it could
-    /// outlive an ending that its credential did not.
+    /// The claims of a stateless token. Its serial is that of the last bulk revocation in
+    /// the very snapshot that the request was authorized against: with a serial read
+    /// later, the token could escape a revocation that its credential did not.
     #[must_use]
     pub fn stateless_claims(&self, id: TokenId, key: SigningKeyId, now: UnixTime) -> Claims {
         self.claims(id, self.channel.bulk_serial, key, now)

@@ -1,4 +1,4 @@
-//! Channels, their keys and groups: what requests are judged by.
+//! Channels, their keys and groups: what requests are authorized against.
 
 use crate::{
     jwk::AssertionKey,
@@ -13,53 +13,55 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// A channel as a request is judged by it: one row, its keys and its groups, read
-/// together. Replaced as a whole, and only after a commit.
+/// A snapshot of a channel that requests are authorized against: its row, its keys and
+/// its groups, read together. Replaced as a whole, and only after a commit.
 #[derive(Debug, Clone)]
 pub struct Channel {
     /// Its id.
     pub id: ChannelId,
-    /// Whose it is.
+    /// The provider that owns it.
     pub provider: ProviderId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
     /// Its type.
     pub channel_type: ChannelType,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixTime,
-    /// Whether it may be used.
+    /// Its state.
     pub state: ChannelState,
-    /// By which law its tokens are counted.
+    /// The token rules by which its tokens are counted.
     pub rules: TokenRules,
-    /// What holds for its groups, unless one says otherwise.
+    /// The rule of its groups, unless a group has settings of its own.
     pub group_rule: GroupRule,
-    /// Assertions must be meant for this server (`aud`), not for LINE.
+    /// Whether assertions must name this server as `aud`; LINE's address is then
+    /// rejected.
     pub own_audience_only: bool,
-    /// Each assertion is taken once.
+    /// Whether each assertion is accepted only once.
     pub single_use_assertions: bool,
-    /// How fast it may be used.
+    /// Its limits.
     pub limits: ChannelLimits,
-    /// The secrets that are taken: the current one, and while a rotation
-    /// overlaps, the previous one.
+    /// The accepted secrets: the current one and, while a rotation overlaps, the previous
+    /// one.
     pub secrets: Vec<Secret>,
     /// Its registered assertion keys.
     pub assertion_keys: Vec<RegisteredKey>,
-    /// Groups that have settings of their own.
+    /// Groups with settings of their own.
     pub groups: BTreeMap<Group, GroupSettings>,
     /// Groups that stateless tokens were issued for, and until when each is remembered.
     pub used_groups: BTreeMap<Group, UnixTime>,
-    /// Counts changes of what is judged by: every field above but the name.
+    /// Counts the changes that matter to authorization: those of every field above but
+    /// the name and the limits.
     pub revision: u64,
-    /// The place of the last bulk ending; a stateless token carries it.
+    /// The serial of the last bulk revocation; stateless tokens carry it.
     pub bulk_serial: Serial,
 }
 
-/// A channel secret that is taken.
+/// An accepted channel secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Secret {
     /// Its hash.
     pub hash: HashedSecret,
-    /// The first moment at which it is no longer taken; `None` for the current one.
+    /// The first moment at which it is no longer accepted; `None` for the current one.
     pub until: Option<UnixTime>,
 }
 
@@ -68,7 +70,7 @@ pub struct Secret {
 pub struct RegisteredKey {
     /// Its `kid`.
     pub id: AssertionKeyId,
-    /// The group that it is bound to: tokens asked for with it are that group's.
+    /// The group that it is bound to: tokens issued for it belong to that group.
     pub group: Option<Group>,
     /// The key.
     pub key: AssertionKey,
@@ -76,12 +78,13 @@ pub struct RegisteredKey {
     pub created_at: UnixTime,
 }
 
-/// How many live tokens of a kind a group may have, and what the next one does.
+/// How many active tokens of a kind a group may have, and what happens to a further
+/// issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupRule {
-    /// This many at the most.
+    /// Maximum number of active tokens of a kind.
     pub cap: usize,
-    /// What happens to the next.
+    /// What happens to a further issue.
     pub when_full: WhenFull,
 }
 
@@ -91,38 +94,39 @@ impl Default for GroupRule {
     }
 }
 
-/// What one group has set for itself.
+/// Settings of one group, which override those of its channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSettings {
-    /// Instead of the channel's cap.
+    /// Overrides the channel's cap.
     pub cap: Option<usize>,
-    /// Instead of the channel's choice.
+    /// Overrides the channel's choice.
     pub when_full: Option<WhenFull>,
-    /// Whom to tell of what concerns the group.
+    /// The group's contact, a free text.
     pub contact: Option<String>,
 }
 
-/// How fast a channel may be used, where it has set that; what is `None` is the
-/// server's. The server counts: nothing here is judged by them.
+/// Rate and surge limits of a channel; for a limit that is `None` the server's default
+/// applies. The server counts the requests; no rule of this crate reads these limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelLimits {
-    /// Short-lived tokens a second.
+    /// Short-lived tokens per second.
     pub issue_rate_short_lived: Option<NonZeroU32>,
-    /// Of each other operation but the checks, a second.
+    /// Requests per second of each other operation, verifications excepted.
     pub issue_rate: Option<NonZeroU32>,
-    /// Of each of LINE's two checks, a second.
+    /// Requests per second of each of LINE's two verifications.
     pub verify_rate: Option<NonZeroU32>,
-    /// So many issues of a capped kind in a window, and then a rest; 0 is no bound.
+    /// Tokens of one capped kind that may be issued per window before a cooldown begins;
+    /// 0 disables the limit.
     pub surge_limit: Option<u32>,
-    /// How long the window is.
+    /// Length of the window.
     pub surge_window_seconds: Option<NonZeroU32>,
-    /// How long the rest is.
+    /// Length of the cooldown.
     pub surge_cooldown_seconds: Option<NonZeroU32>,
 }
 
 impl Channel {
-    /// What holds for `group`: its own settings, else the channel's.
+    /// The rule of `group`: its own settings, else the channel's.
     #[must_use]
     pub fn rule_of(&self, group: &Group) -> GroupRule {
         let own = self.groups.get(group);

@@ -1,9 +1,9 @@
-//! Which public keys a channel may register to sign its assertions with.
+//! The public keys that a channel may register for its assertions.
 //!
-//! LINE's rules ("Issue channel access tokens v2.1", generate-json-web-token):
-//! RSA of exactly 2048 bits, `alg` RS256, `use` `sig` or `key_ops` `["verify"]`,
-//! no `kid`; other members are tolerated, since browsers add some. On top of
-//! them: nothing private, and no key that is known to be breakable.
+//! LINE's rules ("Issue channel access tokens v2.1", generate-json-web-token): RSA of
+//! exactly 2048 bits, `alg` RS256, `use` `sig` or `key_ops` `["verify"]`, no `kid`; other
+//! members are ignored, since browsers add some. In addition no private members and no
+//! key that is known to be breakable.
 
 use crate::strict_json;
 use aws_lc_rs::{
@@ -17,31 +17,31 @@ use jsonwebtoken::jwk::{
 use serde_json::Value;
 use std::{fmt, sync::Arc};
 
-/// Why a JWK cannot be registered, and what to do about it.
+/// Why a JWK cannot be registered, and what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadJwk {
-    /// Not one JSON object, or a member stands twice.
-    #[error("the JWK must be one JSON object in which no member stands twice")]
+    /// Not a JSON object, or a member is repeated.
+    #[error("the JWK must be one JSON object without repeated members")]
     NotAnObject,
     /// A private or symmetric member.
     #[error("the JWK holds private members: send the public half only, and replace this key pair")]
     Private,
-    /// The `kid` is given back, not sent.
-    #[error("leave `kid` out: registering the key answers with one")]
+    /// The `kid` is assigned by the authority.
+    #[error("leave `kid` out: the authority assigns one and returns it")]
     HasKid,
     /// Not RSA.
     #[error("`kty` must be RSA, with `n` and `e` in base64url without padding")]
     NotRsa,
-    /// Another algorithm, or none named.
+    /// `alg` is absent or not RS256.
     #[error("`alg` must be RS256")]
     Algorithm,
-    /// Not, or not only, for verifying.
+    /// The key is not, or not only, for verifying signatures.
     #[error("either `use` must be \"sig\" or `key_ops` must be [\"verify\"]")]
     Purpose,
-    /// Another size.
+    /// The modulus does not have 2048 bits.
     #[error("the modulus must have exactly 2048 bits")]
     Size,
-    /// Another exponent than 65537.
+    /// The exponent is not 65537.
     #[error("the exponent must be 65537 (`e` AQAB)")]
     Exponent,
     /// The modulus can be factored; make a new pair with another tool.
@@ -53,9 +53,9 @@ pub enum BadJwk {
 /// 6.4.1; RFC 8037, section 2).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Whether a JSON document holds a private part of a key at any depth: a private member
-/// of a JWK, or a text that [`is_private_text`] recognises. Of a repeated member the
-/// last value counts; the name of a private member counts whatever its value is.
+/// Whether a JSON document contains a private part of a key at any depth: a private
+/// member of a JWK, or a text that [`is_private_text`] recognises. Of a repeated member
+/// the last value counts; the name of a private member counts with any value.
 #[must_use]
 pub fn holds_private_part(json: &Value) -> bool {
     match json {
@@ -78,24 +78,24 @@ pub fn is_private_text(text: &str) -> bool {
             && serde_json::from_str(text).is_ok_and(|it| holds_private_part(&it)))
 }
 
-/// An RSA public key that may verify assertions. Parsed once; cheap to clone.
+/// An RSA public key that verifies assertions, already parsed. Cheap to clone.
 #[derive(Clone)]
 pub struct AssertionKey {
     modulus: Arc<[u8]>,
     parsed: Arc<ParsedPublicKey>,
 }
 
-/// The only exponent: 65537.
+/// The only accepted exponent: 65537.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
 impl AssertionKey {
-    /// Reads and judges a JWK (RFC 7517) as it was sent for registration.
+    /// Parses and validates a JWK (RFC 7517) that was sent for registration.
     ///
     /// # Errors
-    /// [`BadJwk`] with the first rule that it breaks.
+    /// [`BadJwk`], by the first rule that it violates.
     pub fn from_jwk(json: &[u8]) -> Result<Self, BadJwk> {
-        // Asked first: the sender of a private key must learn that the pair is lost,
-        // whatever else is wrong with the document.
+        // Tested first: the sender of a private key must learn that the key pair is
+        // compromised, even if the document has other errors.
         if serde_json::from_slice(json).is_ok_and(|it| holds_private_part(&it)) {
             return Err(BadJwk::Private);
         }
@@ -106,7 +106,7 @@ impl AssertionKey {
         if members.get("kty").is_none_or(|kty| kty != "RSA") {
             return Err(BadJwk::NotRsa);
         }
-        // Whatever else it carries is of no concern, in whatever form.
+        // Other members are ignored, whatever their form.
         members.retain(|name, _| ["kty", "alg", "use", "key_ops", "n", "e"].contains(&&**name));
         let jwk: Jwk = serde_json::from_value(members.into()).map_err(|_| BadJwk::NotRsa)?;
         let AlgorithmParameters::RSA(RSAKeyParameters { n, e, .. }) = &jwk.algorithm else {
@@ -136,7 +136,7 @@ impl AssertionKey {
         Self::from_modulus(&modulus).ok_or(BadJwk::Weak)
     }
 
-    /// The key with this modulus, judged when it was registered.
+    /// The key with this modulus, which was validated when it was registered.
     #[must_use]
     pub fn from_modulus(modulus: &[u8]) -> Option<Self> {
         let components = RsaPublicKeyComponents { n: modulus, e: &EXPONENT[..] };
@@ -145,14 +145,14 @@ impl AssertionKey {
         Some(Self { modulus: modulus.into(), parsed: Arc::new(parsed) })
     }
 
-    /// The modulus, big-endian, 256 bytes: all that need be stored.
+    /// The modulus, big-endian, 256 bytes: all that needs to be stored.
     #[must_use]
     pub fn modulus(&self) -> &[u8] {
         &self.modulus
     }
 
-    /// Whether `signature` is this key's over `message` with RSASSA-PKCS1-v1_5
-    /// and SHA-256 (RFC 7518, section 3.3).
+    /// Whether `signature` is a signature over `message` by this key, with
+    /// RSASSA-PKCS1-v1_5 and SHA-256 (RFC 7518, section 3.3).
     #[must_use]
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.parsed.verify_sig(message, signature).is_ok()
@@ -165,8 +165,8 @@ impl fmt::Debug for AssertionKey {
     }
 }
 
-/// The odd primes below 168. The ROCA fingerprint uses exactly these, and a
-/// modulus that one of them divides is none.
+/// The odd primes below 168. The ROCA fingerprint uses exactly these, and a modulus
+/// divisible by one of them is not a valid one.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -181,10 +181,9 @@ fn has_small_factor(modulus: &[u8]) -> bool {
         || PRIMES.iter().any(|&prime| remainder(modulus, prime) == 0)
 }
 
-/// Whether the modulus bears the fingerprint of CVE-2017-15361 (Nemec et al.,
-/// "The Return of Coppersmith's Attack", section 3.3): modulo each of the small
-/// primes it is a power of 65537. An honest modulus does so with a chance of
-/// less than one in 2^27.
+/// Whether the modulus has the fingerprint of CVE-2017-15361 (Nemec et al., "The Return
+/// of Coppersmith's Attack", section 3.3): modulo each of the small primes it is a power
+/// of 65537. The probability that a sound modulus has it is less than one in 2^27.
 fn is_roca(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|&prime| {
         let rest = remainder(modulus, prime);
@@ -205,10 +204,10 @@ fn is_roca(modulus: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Two primes of the form k·M + (65537^a mod M), M being the product of the
-    /// first 39 primes, as the broken generator made them, would be 1024 bits
-    /// long. The fingerprint only looks at the remainders, so any number with
-    /// such remainders shows it, and 1 (65537^0) is the smallest.
+    /// The broken generator made primes of the form k·M + (65537^a mod M), M being the
+    /// product of the first 39 primes, and two such primes of 1024 bits give a modulus.
+    /// The fingerprint only depends on the remainders, so any number with such remainders
+    /// has it, and 1 (65537^0) is the smallest.
     #[test]
     fn a_modulus_that_is_a_power_of_65537_modulo_every_small_prime_is_roca() {
         assert!(is_roca(&[1]));
@@ -217,12 +216,12 @@ mod tests {
     }
 
     /// The modulus that Wycheproof gives for CVE-2017-15361 (C2SP/wycheproof,
-    /// json_web_key_test.json, tcId 7). It has 2049 bits, so a rule of size alone
-    /// would hide that nobody looks for the weakness.
+    /// json_web_key_test.json, tcId 7). It has 2049 bits, so a test of the size rule
+    /// alone would pass even if the fingerprint were never tested.
     const ROCA_2049: &str = "AanFpofbj7KjD4Lf-N2hVMKR7yewSyXhhbirIMTGpfYEhZ_lnt5UoK98DnKIgArXGTu3MaW_HhFw16HGaTDUHqPrId7fe4r11CqRw09yBFuW79V8sYIwHdzCaWflUI6auImYbVfoN9_nD5n8N8SY9DwXw7mwZM9wREPXoDPgOoIWl6q_MPsp7n0zs3Z5ZaiQWOOzl1S9OhwAfSiiOwz6efnXEaxuTEtPd7BjSx7NaFka8Dx9U7YqXy2RFj1O9PjyaDGuRh7YXsX3iMUSP_wSyHQg_c_qHRtKUsNSGCT7OZg0hzm2KphtjnayKJvC64vAbROBR4Ubg6Bxg9IQVZ-QYyE";
 
-    /// The same, less a multiple of the product of [`PRIMES`]: the same remainders
-    /// in exactly 2048 bits.
+    /// The same modulus minus a multiple of the product of [`PRIMES`]: the same
+    /// remainders in exactly 2048 bits.
     const ROCA_2048: &str = "hSwxsghTvpKFEupgNHg44Q1z5yaZkGVn_b-oBMal9gSFn-We3lSgr3wOcoiACtcZO7cxpb8eEXDXocZpMNQeo-sh3t97ivXUKpHDT3IEW5bv1XyxgjAd3MJpZ-VQjpq4iZhtV-g33-cPmfw3xJj0PBfDubBkz3BEQ9egM-A6ghaXqr8w-ynufTOzdnllqJBY47OXVL06HAB9KKI7DPp5-dcRrG5MS093sGNLHs1oWRrwPH1TtipfLZEWPU70-PJoMa5GHthexfeIxRI__BLIdCD9z-odG0pSw1IYJPs5mDSHObYqmG2OdrIom8Lri8BtE4FHhRuDoHGD0hBVn5BjIQ";
 
     fn registered(n: &str) -> Result<AssertionKey, BadJwk> {

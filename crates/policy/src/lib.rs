@@ -1,12 +1,12 @@
-//! The authority's rules as pure functions: which kinds a channel may have and how
-//! many of each, how a client proves who it is, when a request may have a token,
-//! and what must end for it.
+//! The authority's rules as pure functions: which kinds of token a channel may have and
+//! how many of each, how a client authenticates, when a request is granted a token, and
+//! which tokens it revokes.
 //!
-//! This crate knows no clock, no network, no disk, no database and no randomness:
-//! time and random bytes are arguments.
+//! This crate reads no clock, network, disk, database or randomness: time and random
+//! bytes are arguments.
 //!
 //! ```text
-//! assertion / secret ──judge::judge──▶ Grant ──admit::admit──▶ Admit   (issuing)
+//! assertion / secret ──authorize::authorize──▶ Grant ──admit::admit──▶ Admit   (issuing)
 //! ```
 
 pub mod acts;

@@ -1,8 +1,7 @@
-//! The law of the four kinds, as one table.
+//! The token rules of the four kinds, as one table.
 //!
-//! Code, documentation, console texts and tests read [`RULES`]; no other place
-//! says how long a kind lives or how many there may be. Facts: LINE, "Channel
-//! access token" (docs/basics/channel-access-token).
+//! Code, documentation, console and tests read [`RULES`]; lifetimes and caps are written
+//! nowhere else. Facts: LINE, "Channel access token" (docs/basics/channel-access-token).
 
 use serde::{Deserialize, Serialize};
 use tegata_token::{
@@ -10,7 +9,7 @@ use tegata_token::{
     time::DAY,
 };
 
-/// What a channel belongs to at LINE; decides which kinds it may have.
+/// Type of a channel, as at LINE; determines which kinds it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelType {
@@ -22,52 +21,53 @@ pub enum ChannelType {
     MiniApp,
 }
 
-/// What happens to an issue in a channel that has all the tokens it may have.
+/// What happens to an issue in a channel that has reached its cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
-    /// The issue is refused; the others are left alone.
+    /// The issue is denied; the existing tokens stay active.
     Deny,
-    /// The oldest one ends.
+    /// The oldest token is revoked.
     EvictOldest,
 }
 
-/// How many live tokens of a kind a channel may have, and what happens then.
+/// How many active tokens of a kind a channel may have, and what happens to a further
+/// issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cap {
-    /// This many at the most.
+    /// The maximum.
     pub most: usize,
-    /// And what the next issue does.
+    /// What happens to a further issue.
     pub when_full: WhenFull,
 }
 
-/// What a caller shows to have a token of a kind.
+/// How a caller authenticates for a token of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Authentication {
     /// The channel's id and secret.
     Secret,
     /// A JWT signed with a registered assertion key (RFC 7523).
     Assertion,
-    /// An administrator asks in the channel's name.
+    /// An administrator requests it in the channel's name.
     Administrator,
 }
 
-/// One row of the law.
+/// The token rules of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
-    /// Which kind the row is about.
+    /// The kind.
     pub kind: Kind,
     /// Its name in fields, commands and pages.
     pub name: &'static str,
-    /// How long it lives.
+    /// Its lifetime.
     pub life: Lifetime,
-    /// How many a channel may have; `None` is without limit, and not stored.
+    /// How many a channel may have; `None`: unlimited and not stored.
     pub cap: Option<Cap>,
-    /// Who may ask for one.
+    /// The accepted sorts of authentication.
     pub authentication: &'static [Authentication],
-    /// The types of channel that may have one.
+    /// The channel types that may have one.
     pub channel_types: &'static [ChannelType],
-    /// How it is written.
+    /// Its wire form.
     pub form: WireForm,
     /// The scope that LINE's samples show for it.
     pub scope: &'static str,
@@ -105,7 +105,7 @@ pub const RULES: [Rule; 4] = [
 ];
 
 impl Rule {
-    /// What the kind itself fixes; its row of [`RULES`] adds the rest.
+    /// The properties of the kind itself; its row of [`RULES`] adds the others.
     const fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -119,7 +119,7 @@ impl Rule {
         }
     }
 
-    /// The kind's row of the law.
+    /// The token rules of a kind.
     #[must_use]
     pub fn of(kind: Kind) -> &'static Self {
         match kind {
@@ -131,42 +131,44 @@ impl Rule {
     }
 }
 
-/// The longest that the previous long-lived token may live on after a reissue, in seconds.
+/// Maximum delay of a reissue, for which the previous long-lived token stays active, in
+/// seconds.
 pub const LONGEST_DELAY: i64 = DAY;
 
-/// How many live tokens of a kind a group may have unless set: one in use and
-/// one that replaces it, the overlap that a rotation needs.
+/// Default cap of active tokens of a kind per group: one in use and one that replaces it,
+/// the overlap that a rotation needs.
 pub const GROUP_CAP: usize = 2;
 
-/// How many groups a channel may have at once.
+/// Maximum number of groups of a channel at one time.
 pub const GROUPS: usize = 100;
 
-/// How many assertion keys a group, or the channel at large, may have.
+/// Maximum number of assertion keys of a group, and of the channel at large.
 pub const ASSERTION_KEYS: usize = 2;
 
-/// How many single endings of stateless tokens a channel's view may hold;
-/// beyond that a group, a kind or a key must be ended instead.
+/// Maximum number of single revocations of stateless tokens in a channel's view; beyond
+/// that a group, a kind or a key must be revoked instead.
 pub const MAX_STATELESS_REVOCATIONS: usize = 1_000;
 
-/// By which law a channel's tokens are counted.
+/// The token rules by which a channel's tokens are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenRules {
-    /// The table as it stands: kinds are counted apart.
+    /// The table above: each kind is counted by itself.
     #[default]
     Current,
-    /// As it was until May 2020: short-lived and long-lived tokens share one cap
-    /// of 30, several long-lived may live, and the oldest of both kinds ends.
+    /// LINE's rules until May 2020: short-lived and long-lived tokens share one cap of
+    /// 30, several long-lived tokens can be active, and the oldest token of both kinds is
+    /// evicted.
     #[serde(rename = "legacy-2020")]
     Legacy2020,
 }
 
-/// The kinds that are counted together, and how many of them there may be.
+/// The kinds that are counted together, and their common cap.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool {
-    /// A token of any of these kinds takes a place.
+    /// The kinds.
     pub kinds: &'static [Kind],
-    /// How many places there are, and what happens when all are taken.
+    /// The cap, and what happens when it is reached.
     pub cap: Cap,
 }
 
@@ -199,12 +201,12 @@ mod tests {
     fn every_kind_finds_its_own_row() {
         for (kind, rule) in Kind::all().zip(&RULES) {
             assert_eq!((Rule::of(kind).kind, rule.kind), (kind, kind));
-            assert_eq!(rule.cap.is_some(), kind.is_stored(), "what is counted is stored");
+            assert_eq!(rule.cap.is_some(), kind.is_stored(), "a kind with a cap is stored");
         }
     }
 
     #[test]
-    fn the_legacy_law_counts_short_and_long_lived_together() {
+    fn the_legacy_rules_count_short_and_long_lived_together() {
         let pool = TokenRules::Legacy2020.pool(Kind::LongLived).unwrap();
         assert_eq!((pool.kinds.len(), pool.cap.most), (2, 30));
         assert_eq!(TokenRules::Legacy2020.pool(Kind::V21).unwrap().kinds, &[Kind::V21]);

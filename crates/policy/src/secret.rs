@@ -1,21 +1,21 @@
 //! Channel secrets, plain and hashed, as two types that cannot be confused.
 //!
-//! The plain one passes through memory on its way in or out and is wiped behind
-//! itself; the store takes and gives only the hash. Neither can be printed. A
-//! fast hash is enough: a secret is 128 random bits that nobody chose, and no
-//! dictionary holds them (OWASP ASVS 5, 6.5.2).
+//! The plain secret exists in memory only while it is received or shown, and is wiped
+//! afterwards; the store reads and writes only the hash. Neither can be printed. A fast
+//! hash is enough: a secret is 128 random bits, not chosen by a person, so it is in no
+//! dictionary (OWASP ASVS 5, 6.5.2).
 
 use aws_lc_rs::digest::{Context, SHA256};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret as its owner shows it. Compare it with [`HashedSecret::is_of`].
+/// A secret in plain text. Compare it with [`HashedSecret::is_of`].
 #[derive(Clone)]
 pub struct PlainSecret(Zeroizing<String>);
 
 impl PlainSecret {
-    /// What a caller sent; any string may be tried.
+    /// A secret as a caller sent it; any string is accepted.
     #[must_use]
     pub fn from_caller(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -34,13 +34,13 @@ impl PlainSecret {
         Self(Zeroizing::new(text))
     }
 
-    /// The secret itself, for the one answer that shows it to its owner.
+    /// The plain text, for the one response that shows it to its owner.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What may be kept of it.
+    /// The hash that may be stored.
     #[must_use]
     pub fn hash(&self) -> HashedSecret {
         HashedSecret(sha256(&[self.0.as_bytes()]))
@@ -53,38 +53,37 @@ impl fmt::Debug for PlainSecret {
     }
 }
 
-/// The SHA-256 of a secret: what the store holds.
+/// The SHA-256 of a secret, as the store holds it.
 #[derive(Clone, Copy)]
 pub struct HashedSecret([u8; 32]);
 
 impl HashedSecret {
-    /// A hash as the store gave it back.
+    /// The hash with these bytes from the store.
     #[must_use]
     pub fn from_stored(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The hash, to be stored.
+    /// The bytes to store.
     #[must_use]
     pub fn to_stored(&self) -> [u8; 32] {
         self.0
     }
 
-    /// Whether this is the hash of `secret`, in a time that tells nothing of
-    /// where the two differ.
+    /// Whether this is the hash of `secret`, compared in constant time.
     #[must_use]
     pub fn is_of(&self, secret: &PlainSecret) -> bool {
         self.is(&secret.hash())
     }
 
-    /// Whether both are hashes of one secret, in such a time, too.
+    /// Whether both are the same hash, compared in constant time.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// The SHA-256 of the parts, one behind the other.
+/// The SHA-256 of the concatenated parts.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);

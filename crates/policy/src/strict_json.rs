@@ -1,7 +1,7 @@
-//! JSON in which no member may stand twice, at any depth.
+//! JSON without repeated members, at any depth.
 //!
-//! RFC 8259 leaves repeated members to the reader, and readers differ: one takes
-//! the first, another the last. What is signed must mean one thing to everybody.
+//! RFC 8259 leaves repeated members to the parser, and parsers differ: one takes the
+//! first, another the last. What is signed must mean the same to every parser.
 
 use serde::{
     Deserialize, Deserializer,
@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Reads `text` as one JSON object without repeated members.
+/// Parses `text` as one JSON object without repeated members.
 ///
 /// # Errors
 /// The text is not JSON, not an object, or repeats a member.

@@ -1,4 +1,4 @@
-//! What questions are answered with, and the things that jobs keep.
+//! Results of questions, and the data of background jobs.
 
 use crate::audit::{Checkpoint, RawAuditRow};
 use std::{collections::BTreeMap, num::NonZeroU32};
@@ -13,16 +13,16 @@ use tegata_token::{
     view::View,
 };
 
-/// All that a server holds in memory.
+/// Everything that a server holds in memory.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// What was ended early, at the log's end.
+    /// The revocation view, at the end of the log.
     pub view: View,
-    /// All signing keys, removed ones too.
+    /// All signing keys, revoked ones included.
     pub signing_keys: Vec<SigningKeyRow>,
-    /// Every channel's id, those of deleted ones too.
+    /// The ids of all channels, deleted ones included.
     pub channels: Vec<ChannelId>,
-    /// How fast the tokens of channels may be checked that have set it.
+    /// The verification rate of each channel that has set one.
     pub verify_rates: Vec<(ChannelId, NonZeroU32)>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
@@ -30,45 +30,45 @@ pub struct State {
     pub clock_offset: i64,
 }
 
-/// The end of all tokens of a provider, under way.
+/// A revocation of all tokens of a provider that is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderRevocation {
-    /// Its name.
+    /// The id of the job.
     pub job: crate::RowId,
-    /// Whose tokens end.
+    /// The provider.
     pub provider: ProviderId,
-    /// So many stored tokens have ended.
+    /// How many stored tokens it has revoked.
     pub revoked: usize,
-    /// So many channels are still to come.
+    /// How many channels are left.
     pub channels_left: usize,
 }
 
 /// A stored token, as lists show it.
 #[derive(Debug, Clone)]
 pub struct TokenRow {
-    /// Its own name.
+    /// Its id.
     pub id: TokenId,
-    /// Its place in the channel's count.
+    /// Its serial.
     pub serial: Serial,
     /// Its kind.
     pub kind: Kind,
     /// Its group.
     pub group: Option<Group>,
-    /// The assertion key that it was asked for with.
+    /// The assertion key that it was issued for.
     pub assertion_key: Option<AssertionKeyId>,
-    /// Whether it lives.
+    /// Its state.
     pub state: TokenState,
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// When it expires, or will be ended by a reissue with delay.
+    /// When it expires, or is revoked by a reissue with delay.
     pub expires_at: UnixTime,
-    /// When it was last used, as far as has been noted.
+    /// When it was last used, as far as recorded.
     pub last_used_at: Option<UnixTime>,
-    /// How it ended early, and when.
+    /// The cause and time of its revocation.
     pub revocation: Option<(RevocationCause, UnixTime)>,
-    /// The token that pushed it out or replaced it.
+    /// The token that evicted or replaced it.
     pub replaced_by: Option<Serial>,
-    /// The audit event of the act that ended it, where there is one.
+    /// The audit event of the act that revoked it, if there is one.
     pub revoked_act: Option<i64>,
 }
 
@@ -77,31 +77,31 @@ pub struct TokenRow {
 pub struct GroupRow {
     /// Its name.
     pub group: Group,
-    /// What it has set for itself.
+    /// Its own settings.
     pub settings: GroupSettings,
-    /// How many live stored tokens it has.
+    /// How many active stored tokens it has.
     pub live_tokens: usize,
     /// How many assertion keys are bound to it.
     pub assertion_keys: usize,
 }
 
-/// How far the audit is sealed.
+/// The end of the audit.
 #[derive(Debug, Clone)]
 pub struct AuditHead {
-    /// The last seal.
+    /// The last checkpoint.
     pub last: Option<Checkpoint>,
-    /// How many events wait for one.
+    /// How many events wait for a checkpoint.
     pub pending: usize,
-    /// When the first of them happened.
+    /// The time of the first of them.
     pub oldest: Option<UnixTime>,
-    /// The store's life.
+    /// The store's epoch.
     pub epoch: u64,
 }
 
-/// A seal and the rows up to it.
+/// A checkpoint and its rows.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// The seal; `None` behind the last one.
+    /// The checkpoint; `None` after the last one.
     pub checkpoint: Option<Checkpoint>,
     /// The rows.
     pub rows: Vec<RawAuditRow>,
@@ -110,61 +110,61 @@ pub struct Batch {
 /// One audit event.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
-    /// Its place.
+    /// Its id.
     pub id: i64,
-    /// When.
+    /// The time.
     pub at: UnixTime,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// From where.
+    /// The client's address, if the request came over the network.
     pub source: Option<String>,
     /// What: a noun and a verb, such as `channel.suspend`.
     pub act: String,
-    /// To whose things.
+    /// The provider that it concerns.
     pub provider: Option<ProviderId>,
-    /// To which channel.
+    /// The channel that it concerns.
     pub channel: Option<ChannelId>,
-    /// What else there is to say, as a JSON object; never a secret.
+    /// Further detail, as a JSON object; never a secret.
     pub detail: serde_json::Value,
-    /// Where in the log, if the act wrote to it.
+    /// The position in the change log, if the act logged a change.
     pub position: Option<Position>,
 }
 
-/// What a channel holds that can end, or lie unused.
+/// What a channel holds that can expire or be unused.
 #[derive(Debug, Clone)]
 pub struct Holding {
     /// The channel.
     pub channel: Channel,
-    /// Its live stored tokens, newest first.
+    /// Its active stored tokens, newest first.
     pub tokens: Vec<TokenRow>,
-    /// When each of its assertion keys was last used, as far as has been noted.
+    /// When each of its assertion keys was last used, as far as recorded.
     pub keys_used: BTreeMap<AssertionKeyId, UnixTime>,
-    /// When each of its secrets was, in the channel's order.
+    /// When each of its secrets was last used, in the channel's order.
     pub secrets_used: Vec<Option<UnixTime>>,
 }
 
-/// A warning to be put on its way.
+/// A warning to be queued.
 #[derive(Debug, Clone)]
 pub struct NewWarning {
-    /// What it warns of, and how long before: nobody is told twice of one name.
+    /// The subject and the lead time. A warning is sent once per name.
     pub name: String,
     /// What to send, as JSON; never a secret.
     pub body: String,
-    /// From then on it matters to nobody.
+    /// From then on it is out of date.
     pub keep_until: UnixTime,
 }
 
-/// A warning whose time to be sent has come.
+/// A warning that is due.
 #[derive(Debug, Clone)]
 pub struct DueWarning {
-    /// Its place.
+    /// Its number.
     pub number: crate::RowId,
     /// Its name.
     pub name: String,
     /// What to send.
     pub body: String,
-    /// How often it was tried.
+    /// How often it was sent without success.
     pub attempts: u32,
-    /// From then on it matters to nobody.
+    /// From then on it is out of date.
     pub keep_until: UnixTime,
 }

@@ -1,18 +1,19 @@
-//! What makes the audit tell when somebody changed it: rows are sealed in batches,
-//! and each seal continues a hash chain and is signed.
+//! Tamper evidence of the audit: rows are covered by checkpoints, and each checkpoint
+//! continues a hash chain and is signed.
 //!
-//! A seal commits to all rows before it, to their order, and to which old rows may
-//! have been deleted by then. Whoever can write the database but has not the master
-//! key cannot sign one, so a chain that was computed anew is noticed, too. That the
-//! newest seals were cut off, only the last one seen from outside can tell: an
-//! [`Anchor`]. How seals are stored, and how keys are kept, is not known here.
+//! A checkpoint commits to all rows before it, to their order, and to which old rows may
+//! have been deleted by then. Without the master key a process that can write the
+//! database cannot sign a checkpoint, so a recomputed chain is noticed, too. A removal of
+//! the newest checkpoints is noticed only by comparison with the last one that was seen
+//! from outside the database, an [`Anchor`]. How checkpoints and keys are stored is not
+//! decided here.
 
 mod report;
 
 use crate::{AuditRow, audit_event::AuditAct};
 use data_encoding::HEXLOWER;
 pub use report::{Anchored, AuditEnd, AuditReport, Problem};
-use report::{TOLD, unconfirmed};
+use report::{MAX_ITEMS, unconfirmed};
 use serde::{Deserialize, Serialize};
 use tegata_policy::secret::sha256;
 use tegata_token::{
@@ -21,35 +22,35 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// An audit row to the letter: what is sealed, exported, and checked.
+/// An audit row exactly as stored: the form that is hashed, exported and verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawAuditRow {
-    /// Its place.
+    /// Its id.
     pub id: i64,
     /// When, in seconds since 1970.
     pub at: i64,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// From where.
+    /// The client's address, if the request came over the network.
     pub source: Option<String>,
-    /// What.
+    /// The act.
     pub act: String,
-    /// To whose things.
+    /// The provider that it concerns.
     pub provider: Option<u64>,
-    /// To which channel.
+    /// The channel that it concerns.
     pub channel: Option<u64>,
-    /// What else there is to say: the text of a JSON object.
+    /// Further detail: the text of a JSON object.
     pub detail: String,
-    /// The life of the store in which it stands in the log.
+    /// The epoch of its position in the change log.
     pub epoch: Option<u64>,
-    /// Its place there.
+    /// The number of its position in the change log.
     pub position: Option<u64>,
 }
 
 impl RawAuditRow {
     fn digest(&self) -> [u8; 32] {
-        // JSON keeps the columns apart, whatever is in them.
+        // JSON separates the columns unambiguously, whatever they contain.
         sha256(&[&serde_json::to_vec(self).unwrap_or_default()])
     }
 }
@@ -75,28 +76,31 @@ impl From<&AuditRow> for RawAuditRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
-    /// Its place: 1, 2, 3 … without a gap.
+    /// Its number: 1, 2, 3 … without a gap.
     pub number: u64,
-    /// The store's life when it was made.
+    /// The store's epoch when it was made.
     pub epoch: u64,
     /// The id of its first row.
     pub first: i64,
     /// The id of its last row.
     pub last: i64,
-    /// How many rows it seals.
+    /// How many rows it covers.
     pub events: u64,
-    /// Rows of seals below this one may have been deleted, their time being over.
+    /// Rows of checkpoints below this one may have been deleted, since their retention
+    /// was over.
     pub kept_from: u64,
     /// When it was made.
     pub at: UnixTime,
-    /// SHA-256 over the chain before it and the digests of its rows, in hex digits.
+    /// SHA-256 over the previous chain value and the digests of its rows, in hex digits.
     pub chain: String,
-    /// Ed25519, in hex digits, over all of the above and the chain before it.
+    /// Ed25519 signature, in hex digits, over all of the above and the previous chain
+    /// value.
     pub signature: String,
 }
 
 impl Checkpoint {
-    /// Seals `rows`, which follow `previous`; `None` if there are none.
+    /// Makes the checkpoint of `rows`, which follow `previous`; `None` if there are no
+    /// rows.
     #[must_use]
     pub fn make(
         previous: Option<&Self>,
@@ -121,7 +125,7 @@ impl Checkpoint {
         Some(checkpoint)
     }
 
-    /// What the signature is over.
+    /// The bytes that the signature covers.
     fn signed(&self, before: &str) -> Vec<u8> {
         let unsigned = Self { signature: String::new(), ..self.clone() };
         serde_json::to_vec(&("tegata audit checkpoint 1", before, unsigned)).unwrap_or_default()
@@ -133,7 +137,7 @@ impl Checkpoint {
     }
 }
 
-/// The chain before the first seal.
+/// The chain value before the first checkpoint.
 const BEGINNING: &str = "";
 
 fn chain(before: &str, rows: &[RawAuditRow]) -> String {
@@ -141,14 +145,14 @@ fn chain(before: &str, rows: &[RawAuditRow]) -> String {
     HEXLOWER.encode(&sha256(&[before.as_bytes(), &digests]))
 }
 
-/// The newest seal as it was seen from outside the database.
+/// The newest checkpoint as it was seen from outside the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
-    /// The store's life.
+    /// The store's epoch.
     pub epoch: u64,
-    /// The seal's place.
+    /// The checkpoint's number.
     pub number: u64,
-    /// Its chain.
+    /// Its chain value.
     pub chain: String,
 }
 
@@ -158,8 +162,8 @@ impl From<&Checkpoint> for Anchor {
     }
 }
 
-/// Checks the audit from its beginning: takes seal after seal with the rows that
-/// stand up to it, and at the end the rows behind the last.
+/// Verifies the audit from its beginning: it takes each checkpoint with its rows, and
+/// finally the rows after the last one.
 #[derive(Debug)]
 pub struct Verifier {
     key: VerifyingKey,
@@ -170,12 +174,13 @@ pub struct Verifier {
     epoch: u64,
     last: i64,
     report: AuditReport,
-    /// Seals whose rows are not what was sealed.
-    unlike: Vec<(u64, String)>,
+    /// Checkpoints whose rows do not match.
+    mismatched: Vec<(u64, String)>,
 }
 
 impl Verifier {
-    /// Checks seals against `key`, and the newest against `anchor`.
+    /// A verifier that checks signatures against `key`, and the newest checkpoint against
+    /// `anchor`.
     #[must_use]
     pub fn new(key: VerifyingKey, anchor: Anchored) -> Self {
         Self {
@@ -188,7 +193,7 @@ impl Verifier {
             epoch: 0,
             last: i64::MIN,
             report: AuditReport { end: AuditEnd::Confirmed, ..AuditReport::default() },
-            unlike: Vec::new(),
+            mismatched: Vec::new(),
         }
     }
 
@@ -196,14 +201,14 @@ impl Verifier {
         self.report.problem(checkpoint, what);
     }
 
-    /// The next seal, and the rows up to its last.
+    /// Verifies the next checkpoint and its rows.
     pub fn checkpoint(&mut self, checkpoint: &Checkpoint, rows: &[RawAuditRow]) {
         let number = checkpoint.number;
         self.report.checkpoints += 1;
         self.report.events += rows.len() as u64;
         if number != self.number + 1 {
             let expected = self.number + 1;
-            self.problem(Some(number), format!("checkpoint {expected} should stand here"));
+            self.problem(Some(number), format!("checkpoint {expected} is missing before this one"));
         }
         if checkpoint.is_signed_by(&self.key, &self.before) {
             self.report.kept_from = checkpoint.kept_from.max(self.report.kept_from);
@@ -234,33 +239,33 @@ impl Verifier {
         }
         let whole =
             rows.len() as u64 == checkpoint.events && chain(&self.before, rows) == checkpoint.chain;
-        if !whole && self.unlike.len() < TOLD {
+        if !whole && self.mismatched.len() < MAX_ITEMS {
             let what = format!(
-                "rows {} to {} are not what was sealed: {} of {} stand here, so some were \
+                "rows {} to {} do not match their checkpoint: {} of {} are present, so some were \
                  removed, added, altered or reordered",
                 checkpoint.first,
                 checkpoint.last,
                 rows.len(),
                 checkpoint.events
             );
-            self.unlike.push((number, what));
+            self.mismatched.push((number, what));
         }
         self.note(rows);
         (self.number, self.last, self.epoch) = (number, checkpoint.last, checkpoint.epoch);
         self.before.clone_from(&checkpoint.chain);
     }
 
-    /// Rows behind the last seal.
+    /// Verifies rows after the last checkpoint.
     pub fn pending(&mut self, rows: &[RawAuditRow]) {
         self.report.pending += rows.len() as u64;
         self.report.events += rows.len() as u64;
         if rows.iter().any(|row| row.id <= self.last) {
-            self.problem(None, "rows stand in front of what was sealed");
+            self.problem(None, "rows were added before the last checkpoint");
         }
         self.note(rows);
     }
 
-    /// Something that could not even be read.
+    /// Reports a checkpoint that could not be read.
     pub fn unreadable(&mut self, checkpoint: Option<u64>, why: &str) {
         self.problem(checkpoint, format!("this cannot be read: {why}"));
     }
@@ -277,7 +282,9 @@ impl Verifier {
                     format!("event {id}: the newest checkpoints had been cut off or replaced")
                 }
                 Some(AuditAct::AuditContinue) => {
-                    format!("event {id}: the server went on behind an end that no anchor confirmed")
+                    format!(
+                        "event {id}: the server continued after an end that no anchor confirmed"
+                    )
                 }
                 Some(AuditAct::AuditAccept) => {
                     self.notice(format!(
@@ -305,19 +312,19 @@ impl Verifier {
     }
 
     fn notice(&mut self, what: String) {
-        if self.report.notices.len() < TOLD {
+        if self.report.notices.len() < MAX_ITEMS {
             self.report.notices.push(what);
         }
     }
 
-    /// What was found.
+    /// The report.
     #[must_use]
     pub fn report(mut self) -> AuditReport {
         match std::mem::replace(&mut self.anchor, Anchored::Ignored) {
             Anchored::At(anchor, _) if !self.found => {
                 let what = format!(
-                    "checkpoint {} was seen before and is not there any more: the newest part was \
-                     cut off, the store went backwards, or the anchor is another store's",
+                    "checkpoint {} was seen before and is missing now: the newest part was \
+                     cut off, an older copy of the store was put back, or the anchor is of another store",
                     anchor.number
                 );
                 self.problem(Some(anchor.number), what);
@@ -337,11 +344,11 @@ impl Verifier {
                         .to_owned(),
                 );
                 if self.report.checkpoints == 0 && self.report.events > 0 {
-                    self.problem(None, "no checkpoint stands here, so nothing confirms any event");
+                    self.problem(None, "there is no checkpoint, so nothing confirms any event");
                 }
             }
         }
-        for (number, what) in std::mem::take(&mut self.unlike) {
+        for (number, what) in std::mem::take(&mut self.mismatched) {
             if number >= self.report.kept_from {
                 self.problem(Some(number), what);
             }

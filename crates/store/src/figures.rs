@@ -1,25 +1,25 @@
-//! What a store counts of its own work, since nobody above can see into it: how
-//! long acts wait, how many share a commit, how long a commit takes.
+//! The store's metrics of its own work: how long acts wait, how many share a commit, how
+//! long a commit takes.
 //!
-//! Counting is a few atomic additions, never a lock. What the figures are called
-//! where they are shown is not known here.
+//! Counting is a few atomic additions, never a lock. The names of the metrics are defined
+//! by the server.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// Whole numbers by size: how many were at most so large, and their sum.
+/// A histogram of whole numbers.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
-    /// One for each bound, and one for what is larger than all of them.
+    /// One per bucket, and one for numbers above the last bound.
     counts: Box<[AtomicU64]>,
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// Empty; `bounds` are the largest numbers of its buckets, in rising order.
+    /// An empty histogram; `bounds` are the upper bounds of its buckets, in rising order.
     #[must_use]
     pub fn new(bounds: &'static [u64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
@@ -38,8 +38,7 @@ impl Histogram {
         self.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Each bucket's bound and how many fell into it and into no smaller one;
-    /// last those that are larger than every bound.
+    /// Each bucket's upper bound and count; the last bucket has no bound.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<u64>, u64)> {
         let bounds = self.bounds.iter().copied().map(Some).chain([None]);
         bounds.zip(self.counts.iter().map(|count| count.load(Relaxed)))
@@ -52,7 +51,7 @@ impl Histogram {
     }
 }
 
-/// Twice as large from each to the next.
+/// Bounds that start with `first` and double.
 #[must_use]
 pub const fn doubling<const N: usize>(first: u64) -> [u64; N] {
     let mut bounds = [first; N];
@@ -64,25 +63,23 @@ pub const fn doubling<const N: usize>(first: u64) -> [u64; N] {
     bounds
 }
 
-/// From a tenth of a millisecond to six seconds and a half, in nanoseconds: what
-/// waits for a disk.
+/// From 0.1 ms to 6.5 s, in nanoseconds: bounds for times that include disk writes.
 pub const DISK_TIMES: &[u64] = &doubling::<17>(100_000);
 
 /// From one act to 256.
 const BATCH_SIZES: &[u64] = &doubling::<9>(1);
 
-/// What a store counts.
+/// The metrics of a store.
 #[derive(Debug)]
 pub struct Figures {
     /// How many acts each commit held.
     pub batches: Histogram,
     /// How long each act waited for its transaction, in nanoseconds.
     pub waits: Histogram,
-    /// How long each transaction took, from its beginning to the end of its
-    /// commit, in nanoseconds.
+    /// How long each transaction took, commit included, in nanoseconds.
     pub commits: Histogram,
-    /// Transactions that were rolled back for a reason that was everybody's, such
-    /// as a full disk.
+    /// Transactions that were rolled back for a reason that concerned the whole batch,
+    /// such as a full disk.
     pub rolled_back: AtomicU64,
 }
 

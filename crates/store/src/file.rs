@@ -1,6 +1,6 @@
-//! Files beside a store: a replaced one keeps its owner, group and mode, and a new one
-//! belongs to the owner of the store, whichever user runs the command. A server that
-//! runs as its own user could not read them otherwise.
+//! Files beside a store. A replaced file keeps its owner, group and mode; a new file
+//! belongs to the owner of the store, whichever user runs the command. Otherwise a server
+//! that runs as its own user could not read it.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions, Permissions},
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The user and group that a new file is given to.
+/// The user and group that own a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     user: u32,
@@ -20,7 +20,7 @@ impl Owner {
     /// The owner of the file at `path`, or of its folder if there is no such file.
     ///
     /// # Errors
-    /// Neither can be looked at.
+    /// Neither can be examined.
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder(path).metadata(),
@@ -29,8 +29,8 @@ impl Owner {
         Ok(Self { user: found.uid(), group: found.gid() })
     }
 
-    /// Gives a new file to this owner, where this process may; else the file stays with
-    /// the user who runs it.
+    /// Gives a new file to this owner, if this process may; otherwise the file stays with
+    /// the user who runs the process.
     fn take(self, file: &File) -> io::Result<()> {
         let now = file.metadata()?;
         if (now.uid(), now.gid()) == (self.user, self.group) {

@@ -1,12 +1,12 @@
-//! Where an authority keeps what it must not forget: channels, keys, the facts
-//! of tokens (never a token itself), and the change log.
+//! The authority's persistent state: channels, keys, the facts of tokens (never a token
+//! itself), revocations and the change log.
 //!
-//! [`Store`] speaks the domain: one method is one act is one transaction, and no
-//! caller ever holds one open. So SQLite can put many requests into one commit
-//! and another database can batch and retry, and nobody above can tell. No
-//! answer, a refusal included, leaves a store before the commit of what it read.
+//! One method of [`Store`] is one act or question, and one transaction; no caller holds a
+//! transaction open. So SQLite can put many acts into one commit, and another database
+//! can batch and retry. A store sends no result, not even a denial, before the commit of
+//! what the result is based on.
 //!
-//! The store knows no protocol, signs nothing, and takes secrets only as hashes.
+//! The store knows no protocol, signs nothing, and receives secrets only as hashes.
 
 mod act;
 pub mod audit;
@@ -22,8 +22,8 @@ pub use tegata_policy::acts::{
     audit_event,
 };
 
-/// The target of spans that leave the machine as traces, where an operator has a
-/// collector. Nothing else may have it, and none of these may hold what a caller wrote.
+/// The tracing target of spans that are exported to the operator's collector. No other
+/// span has it, and none of these may contain what a client sent.
 pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
@@ -42,22 +42,22 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// Why an act has no result.
+/// Why an act or a question has no result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The law, or what was asked for, does not allow it. Nothing was changed.
+    /// The token rules or the request's parameters do not allow it. Nothing was changed.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// A name that must be new is taken already; ask again with another.
-    #[error("this id is taken")]
+    /// An id that must be new exists already; try again with another.
+    #[error("this id exists already")]
     Taken,
-    /// Something that it refers to is not there.
+    /// Something that it refers to does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// It cannot stand beside what is there already.
+    /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
-    /// Whether the act happened is not known, or nothing can be known now.
+    /// The store cannot be read, or it is unknown whether the act was committed.
     #[error("the store cannot answer: {0}")]
     Unavailable(Arc<str>),
 }
@@ -76,39 +76,40 @@ impl From<ActError> for Error {
 /// The result of an act or a question.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What changed with one commit. A store calls its owner with it after the
-/// commit and before any of the commit's answers, so that whoever sees an answer
-/// sees a server that knows. It holds what the log holds, and nothing else.
+/// The changes of one commit. The store passes them to its owner after the commit and
+/// before it sends any result of the commit, so that every client that gets a result
+/// finds the server's memory up to date. They are exactly what the change log holds.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
-    /// Where the log ends now.
+    /// The position of the last change.
     pub position: Position,
-    /// The changes that the commit appended, in their order.
+    /// The changes that the commit appended, in order.
     pub changes: Vec<Change>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }
 
-/// Who is told of commits.
+/// The function that is called with each commit.
 pub type OnCommit = Box<dyn Fn(&Committed) + Send + Sync>;
 
-/// A keeper of the authority's state.
+/// A store of the authority's state.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    // ---- Questions. They see only what is committed.
+    // ---- Questions. They read only what is committed.
 
-    /// All that a server holds in memory, read at one position.
+    /// Everything that a server holds in memory, read at one position.
     async fn state(&self) -> Result<State>;
-    /// The signing keys as they are kept, removed ones too, oldest first.
+    /// All signing keys as stored, revoked ones included, oldest first.
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>>;
-    /// A channel as requests are judged by it; deleted ones are `None`.
+    /// The snapshot of a channel that requests are authorized against; `None` if it is
+    /// deleted.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
     /// A provider's channels, newest first.
     async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>>;
-    /// A channel's groups: those with settings, keys or live tokens at `now`, and those
-    /// that stateless tokens were issued for in the last day.
+    /// A channel's groups: those with settings, keys or tokens that are active at `now`,
+    /// and those that stateless tokens were issued for in the last day.
     async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>>;
     /// A channel's stored tokens, newest first.
     async fn tokens(
@@ -125,78 +126,83 @@ pub trait Store: Send + Sync + 'static {
         name: TokenName,
         now: UnixTime,
     ) -> Result<Option<TokenRow>>;
-    /// The ids of the channel's live v2.1 tokens, oldest first; of one group only, if given.
+    /// The ids of the channel's active v2.1 tokens, oldest first; of one group only, if
+    /// given.
     async fn live_v21(
         &self,
         channel: ChannelId,
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>>;
-    /// How many stored tokens that these keys signed were neither ended by
-    /// themselves nor expired at `now`: what the keys' removal ends.
+    /// How many stored tokens of these keys were neither revoked singly nor expired at
+    /// `now`: as many as the keys' revocation revokes.
     async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
     /// Audit events, newest first; of one channel only, if given.
     async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>>;
     /// One audit event.
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>>;
-    /// The audit event that brought a channel, a deleted one too, into its state.
+    /// The audit event of the act that set the present state of a channel, which may be
+    /// deleted.
     async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>>;
-    /// How far the audit is sealed.
+    /// The newest checkpoint of the audit, and the events that wait for one.
     async fn audit_head(&self) -> Result<AuditHead>;
-    /// The seal behind the one of that number and last row, and its rows; where
-    /// there is none, the rows behind the last. At most `most` rows.
+    /// The next checkpoint after the one with that number and last row, and its rows; if
+    /// there is none, the rows after the last checkpoint. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
-    /// Shows the whole audit to a verifier; answers what it found.
+    /// Passes the whole audit to a verifier; returns its report.
     async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::AuditReport>;
-    /// The last of some seals from `from` on that are older than `before`.
+    /// The number of the last checkpoint, of some from `from` on, that is older than
+    /// `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
-    /// The key that signs seals: its public half, and its private one.
+    /// The key that signs checkpoints: its public half and its wrapped private half.
     async fn audit_key(&self) -> Result<Option<([u8; 32], WrappedKey)>>;
-    /// Token rows behind `after` whose life was over before `before`, and from where
-    /// to look on, if there are more; looks at `most` rows.
+    /// Token rows after `after` that were expired or revoked before `before`, and the row
+    /// to continue from, if there are more; reads `most` rows.
     async fn inactive_before(
         &self,
         after: RowId,
         before: UnixTime,
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)>;
-    /// Ends of providers' tokens that are under way, or were when a process died.
+    /// Revocations of all tokens of a provider that are not complete; a crash may have
+    /// interrupted them.
     async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>>;
-    /// The log behind `after`, in order, at most `most` entries; `None` if the log
-    /// no longer reaches back so far, or never did in this epoch.
+    /// The changes after `after`, in order, at most `most`; `None` if the log does not
+    /// reach back so far, or never had that position in this epoch.
     async fn changes(
         &self,
         after: Position,
         most: usize,
     ) -> Result<Option<Vec<(Position, Change)>>>;
-    /// What the active channels behind `after` hold, in the order of their ids, at
-    /// most `most` of them.
+    /// What the active channels after `after` hold, in the order of their ids, at most
+    /// `most` channels.
     async fn holdings(
         &self,
         after: Option<ChannelId>,
         most: usize,
         now: UnixTime,
     ) -> Result<Vec<Holding>>;
-    /// What one channel holds; deleted ones are `None`.
+    /// What one channel holds; `None` if it is deleted.
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
-    /// Warnings whose time to be sent has come at `now`, the longest due first.
+    /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
-    /// Whether acts can be committed at this moment.
+    /// Whether acts can be committed now.
     async fn is_writable(&self) -> Result<()>;
-    /// Whether endings can be logged at this moment; `false`: no log of them is kept.
+    /// Whether the revocation journal can be written now; `false`: the store has no
+    /// journal.
     async fn has_journal(&self) -> Result<bool>;
-    /// What the store counts of its own work.
+    /// The store's metrics of its own work.
     fn figures(&self) -> Arc<Figures>;
-    /// How many acts wait for the writer at this moment.
+    /// How many acts wait for the writer now.
     fn waiting(&self) -> usize;
-    /// Comes back only when the store has given up: no act can succeed any more,
-    /// and whoever serves from it must end.
+    /// Completes when the writer has stopped: no act can succeed any more, and the server
+    /// must stop.
     async fn stopped(&self);
 
-    // ---- Acts. Each is one transaction; its answer comes after the commit.
+    // ---- Acts. Each is one transaction; its result is sent after the commit.
 
-    /// Uses a grant: gives the token its place and its row, and ends what the law
-    /// ends for it. `id` is fresh random bytes.
+    /// Uses a grant: assigns the token's serial, writes its row, and revokes the tokens
+    /// that the token rules evict. `id` is fresh random bytes.
     async fn issue(
         &self,
         grant: Grant,
@@ -204,28 +210,29 @@ pub trait Store: Send + Sync + 'static {
         now: UnixTime,
         by: Option<By>,
     ) -> Result<Issued>;
-    /// Prepares a token that needs no row: takes the assertion of a channel that takes
-    /// each one once, and writes the row of a group that is not known yet. Refused if
-    /// the assertion was taken before, or if there is no place for the group.
+    /// Prepares a token that needs no row: marks the assertion as used, if its channel
+    /// accepts each one once, and writes the row of a new group. Denied if the assertion
+    /// was used before, or if the channel has too many groups.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
-    /// Ends tokens.
+    /// Revokes tokens.
     async fn end(
         &self,
         channel: ChannelId,
-        ending: RevocationTarget,
+        target: RevocationTarget,
         dry_run: bool,
         by: By,
     ) -> Result<Revoked>;
 
-    /// A new provider.
+    /// Creates a provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
-    /// A new channel of `provider`.
+    /// Creates a channel.
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
-    /// Changes a channel's settings or state; `Deleted` ends all its tokens for good.
+    /// Changes a channel's settings or state; `Deleted` revokes all its tokens
+    /// permanently.
     async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
-    /// Puts a new secret in the place of the current one, which stays good for
-    /// `keep_previous` seconds; with `revoke_tokens` all the channel's tokens end.
-    /// Answers until when the previous one is taken.
+    /// Replaces the channel's secret; the previous one is accepted for another
+    /// `keep_previous` seconds. With `revoke_tokens` all the channel's tokens are
+    /// revoked. Returns until when the previous secret is accepted.
     async fn replace_secret(
         &self,
         id: ChannelId,
@@ -236,7 +243,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<UnixTime>;
     /// Registers an assertion key.
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
-    /// Deletes an assertion key; with `revoke_tokens` what was asked for with it ends.
+    /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it
+    /// are revoked.
     async fn delete_key(
         &self,
         channel: ChannelId,
@@ -244,8 +252,7 @@ pub trait Store: Send + Sync + 'static {
         revoke_tokens: bool,
         by: By,
     ) -> Result<Revoked>;
-    /// Gives a group settings of its own, or changes those that it has; answers
-    /// what they are now.
+    /// Sets or changes a group's own settings; returns the new settings.
     async fn set_group(
         &self,
         channel: ChannelId,
@@ -253,35 +260,35 @@ pub trait Store: Send + Sync + 'static {
         patch: GroupPatch,
         by: By,
     ) -> Result<GroupSettings>;
-    /// Removes a group: its settings, its keys, its tokens.
+    /// Deletes a group with its settings and keys, and revokes its tokens.
     async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked>;
 
-    /// Adds a signing key, or moves keys on through their states.
+    /// Adds a signing key, or changes the states of signing keys.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
 
-    /// Writes the audit row of an event that changed nothing in the store. The
-    /// caller sees to it that strangers cannot cause one for each request.
+    /// Writes an audit event of something that changed nothing in the store. The caller
+    /// limits the rate at which unauthenticated clients can cause one.
     async fn record(&self, event: Event, by: By) -> Result<()>;
 
-    /// Puts other seals around the private halves of all keys that still have one:
-    /// the key that sealed them is being replaced.
+    /// Replaces the wrapped private halves of all keys that have one, because the master
+    /// key is being replaced.
     async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()>;
-    /// Keeps the key that signs seals.
+    /// Stores the key that signs checkpoints.
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
-    /// Keeps a seal. [`Error::Taken`] if its number is.
+    /// Stores a checkpoint. [`Error::Taken`] if its number exists already.
     async fn add_checkpoint(&self, checkpoint: audit::Checkpoint) -> Result<()>;
-    /// Deletes at most `most` audit events of seals below `kept_from`; a kept seal
-    /// must have said so. Answers how many went.
+    /// Deletes at most `most` audit events of checkpoints below `kept_from`; a stored
+    /// checkpoint must have announced that. Returns how many it deleted.
     async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize>;
-    /// Deletes of these token rows those whose life was over before `before`; what
-    /// the view says of them stays. Answers how many went.
+    /// Deletes those of these token rows that were expired or revoked before `before`;
+    /// the revocations in the view stay. Returns how many it deleted.
     async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize>;
 
-    /// Begins to end all tokens of the channels that a provider has by now.
+    /// Begins to revoke all tokens of the channels that a provider has now.
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId>;
-    /// Ends the tokens of the next channels, at most `most`, in the order of their
-    /// ids. Answers what has ended since the beginning, and whether that is all.
-    /// [`Error::NotFound`] once it is.
+    /// Revokes the tokens of the next channels, at most `most`, in the order of their
+    /// ids. Returns what was revoked since the beginning, and whether that is all.
+    /// [`Error::NotFound`] once it is complete.
     async fn continue_provider_revocation(
         &self,
         job: RowId,
@@ -289,57 +296,57 @@ pub trait Store: Send + Sync + 'static {
         now: UnixTime,
     ) -> Result<(Revoked, bool)>;
 
-    /// Notes when tokens were last used.
+    /// Records when tokens were last used.
     async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
-    /// Notes when assertion keys were last used.
+    /// Records when assertion keys were last used.
     async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()>;
-    /// Notes when channels' secrets were last used; of one that is a channel's no more,
-    /// nothing.
+    /// Records when channels' secrets were last used; ignores secrets that were replaced
+    /// meanwhile.
     async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()>;
-    /// Puts warnings on their way, each name only once, and drops those that nobody
-    /// needs to know of any more. Answers how many are new.
+    /// Queues warnings, each name only once, and drops those that are out of date.
+    /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
-    /// Notes that a warning was tried: `next` is when to try again, if ever.
+    /// Records an attempt to send a warning; `next` is when to try again, if at all.
     async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()>;
-    /// Forgets in the view what can no longer matter; at most `channels` of them at
-    /// once. Answers how many facts went.
+    /// Drops revocations that cover no unexpired token, of at most `channels` channels at
+    /// once. Returns how many it dropped.
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize>;
-    /// Deletes entries of the log, and assertions that were taken once, that nobody
-    /// asks for any more; at most `most` of either. Answers how many went.
+    /// Deletes old changes of the log and expired assertions that were used once, at most
+    /// `most` of either. Returns how many it deleted.
     async fn trim(&self, most: usize, now: UnixTime) -> Result<usize>;
-    /// Moves the development clock's offset forward; answers the new offset, in seconds.
+    /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
 }
 
-/// What a bulk or single ending did.
+/// The result of a revocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Revoked {
-    /// How many stored, live tokens it ended (or would have); 1 for a stateless token
+    /// How many active stored tokens it revoked (or would have); 1 for a stateless token
     /// that was named by itself.
     pub tokens: usize,
-    /// The place of its entry in the log; where it wrote none, of the log's end,
-    /// which is behind the act that did its work before it.
+    /// The position of its change; if it logged none, the position of the log's last
+    /// change, which is at or after the change of the act that revoked the tokens before.
     pub position: Position,
 }
 
-/// Which stored token.
+/// Identifies a stored token.
 #[derive(Debug, Clone, Copy)]
 pub enum TokenName {
-    /// By its own name.
+    /// By its id.
     Id(TokenId),
-    /// By its place in the channel's count.
+    /// By its serial.
     Serial(Serial),
 }
 
-/// A row's place in a list; the cursor of the next page.
+/// A row's number in a list; the cursor of the next page.
 pub type RowId = i64;
 
-/// Which part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
     /// Only rows before this one.
     pub before: Option<RowId>,
-    /// At most so many.
+    /// Maximum number of rows.
     pub most: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a token says, whichever form it is written in.
+//! The claims of a token, in either wire form.
 
 use crate::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, TokenId},
@@ -6,25 +6,25 @@ use crate::{
     time::UnixTime,
 };
 
-/// The facts that never change: whom a token is for, of what kind, until when,
-/// its place in the channel's count. A value of this type was either signed just
-/// now or its signature was checked; see [`crate::wire::Unverified`] for the other.
+/// The facts of a token that never change: its channel, its kind, its lifetime and its
+/// serial. A value of this type either was signed just now or had its signature checked;
+/// see [`crate::wire::Unverified`] for claims that were not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The token's own name.
+    /// The token's id.
     pub id: TokenId,
     /// Its kind.
     pub kind: Kind,
-    /// Whose channel it is.
+    /// The provider that owns the channel.
     pub provider: ProviderId,
-    /// What it gives access to.
+    /// The channel that it gives access to.
     pub channel: ChannelId,
-    /// Which group within the channel holds it.
+    /// The group within the channel that holds it.
     pub group: Option<Group>,
-    /// The assertion key that it was asked for with.
+    /// The assertion key that authenticated the request for it.
     pub assertion_key: Option<AssertionKeyId>,
-    /// Its place in the channel's count; of a stateless token, the place of the
-    /// last bulk ending before it.
+    /// Its serial; a stateless token carries the serial of the last bulk revocation
+    /// before it.
     pub serial: Serial,
     /// When it was issued.
     pub issued_at: UnixTime,

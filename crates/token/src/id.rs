@@ -1,15 +1,14 @@
-//! Names of things: channels, providers, groups, tokens, keys, serials.
+//! Identifiers of channels, providers, groups, tokens and keys; serials; positions.
 //!
-//! Each is a type of its own, so that a channel's id cannot stand where a
-//! provider's is wanted. Reading one is strict: nothing is trimmed, folded or
-//! completed.
+//! Each is a type of its own, so that a channel id cannot be passed where a provider id
+//! is expected. Parsing is strict: nothing is trimmed, case-folded or completed.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
-/// A string is not of the form that the thing it names has.
+/// The string does not have the form of the identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadName(&'static str);
@@ -31,7 +30,7 @@ macro_rules! ten_digit_id {
         pub struct $name(u64);
 
         impl $name {
-            /// The id with this number, if ten digits can write it.
+            /// The id with this number, if it fits in ten digits.
             #[must_use]
             pub fn from_number(number: u64) -> Option<Self> {
                 (number < TEN_DIGITS).then_some(Self(number))
@@ -67,7 +66,7 @@ macro_rules! ten_digit_id {
     };
 }
 
-/// Serialises a type as the string that it displays as and parses from.
+/// Serialises a type as its `Display` string and deserialises it by `FromStr`.
 macro_rules! as_string {
     ($name:ident) => {
         impl Serialize for $name {
@@ -87,23 +86,23 @@ macro_rules! as_string {
 }
 
 ten_digit_id! {
-    /// A channel: what a token gives access to. Never used again, also after deletion.
+    /// A channel's id: what a token gives access to. Never reused, not even after
+    /// deletion.
     ChannelId, "a channel id is exactly ten digits"
 }
 ten_digit_id! {
-    /// The organisation that owns channels.
+    /// The id of a provider, the organisation that owns channels.
     ProviderId, "a provider id is exactly ten digits"
 }
 
-/// A team or a set of users within a channel that holds its own tokens:
-/// 1 to 64 of `a-z A-Z 0-9 . _ -`, but not `.` or `..`, which in an address mean the
-/// folder and the one above: a deletion of such a group could become one of its
-/// channel. Cheap to clone.
+/// A group: a team or a set of users within a channel that holds its own tokens. 1 to 64
+/// of `a-z A-Z 0-9 . _ -`, but not `.` or `..`: HTTP clients resolve these in a path, and
+/// a `DELETE` of such a group could become a `DELETE` of its channel. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group(Arc<str>);
 
 impl Group {
-    /// The longest name, in bytes.
+    /// Maximum length of a name, in bytes.
     pub const LONGEST: usize = 64;
 
     /// The name.
@@ -140,9 +139,8 @@ impl fmt::Debug for Group {
 
 as_string!(Group);
 
-/// A token's own name: 16 random bytes, 22 characters of base64url. It is the
-/// `jti` (RFC 7519, section 4.1.7) and, for v2.1, LINE's `key_id`. Not a secret:
-/// knowing it gives no access.
+/// A token's id: 16 random bytes, 22 characters of base64url. It is the `jti` (RFC 7519,
+/// section 4.1.7) and, for v2.1, LINE's `key_id`. Not a secret: the id gives no access.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
@@ -169,9 +167,8 @@ impl fmt::Debug for TokenId {
 
 as_string!(TokenId);
 
-/// The `kid` of one of the authority's own signing keys: the first 8 bytes of
-/// its RFC 7638 thumbprint, so that one name can never mean two keys, also not
-/// after a restore.
+/// The `kid` of one of the authority's signing keys: the first 8 bytes of its RFC 7638
+/// thumbprint, so that an id never names two keys, not even after a restore.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SigningKeyId(pub [u8; 8]);
 
@@ -198,12 +195,12 @@ impl fmt::Debug for SigningKeyId {
 
 as_string!(SigningKeyId);
 
-/// The `kid` of a channel's assertion signing key: a UUID, as LINE's console gives.
+/// The `kid` of a channel's assertion signing key: a UUID, as LINE's console assigns.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssertionKeyId(pub [u8; 16]);
 
 impl AssertionKeyId {
-    /// A fresh id from random bytes, in the form of a version 4 UUID (RFC 9562).
+    /// Makes an id from random bytes, in the form of a version 4 UUID (RFC 9562).
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(*uuid::Builder::from_random_bytes(bytes).as_uuid().as_bytes())
@@ -214,8 +211,8 @@ impl FromStr for AssertionKeyId {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
         let id = Uuid::try_parse(text).map(|id| Self(*id.as_bytes()));
-        // One key has one name: other spellings that the parser knows (upper
-        // case, braces, no hyphens) are none.
+        // An id has one spelling. The UUID parser also accepts upper case, braces and
+        // missing hyphens; they are rejected here.
         id.ok()
             .filter(|id| id.to_string() == text)
             .ok_or(BadName("an assertion key's id is a lower-case UUID"))
@@ -236,7 +233,7 @@ impl fmt::Debug for AssertionKeyId {
 
 as_string!(AssertionKeyId);
 
-/// A place in a channel's own count. "Older" always means a smaller serial.
+/// A token's number within its channel. A smaller serial always means an older token.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -244,20 +241,20 @@ as_string!(AssertionKeyId);
 pub struct Serial(pub u64);
 
 impl Serial {
-    /// The one that comes after.
+    /// The next serial.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }
 
-/// A place in the change log: which life of the store, and how far in it.
+/// A position in the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
-    /// Begins anew after a restore or a failover with loss; positions of
-    /// different epochs cannot be compared.
+    /// Increases with each restore or failover with loss; positions of different epochs
+    /// cannot be compared.
     pub epoch: u64,
-    /// Counts the log's entries within the epoch.
+    /// Number of the change within the epoch.
     pub number: u64,
 }
 

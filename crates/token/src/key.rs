@@ -1,5 +1,4 @@
-//! The authority's own Ed25519 keys (RFC 8032) and the states that they pass
-//! through.
+//! The authority's own Ed25519 signing keys (RFC 8032) and their states.
 
 use crate::{id::SigningKeyId, time::UnixTime};
 use aws_lc_rs::{
@@ -10,28 +9,30 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
-/// What a signing key is good for.
+/// State of a signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum KeyState {
-    /// Published, not yet used, so that every verifier knows it before it signs.
+    /// Published but not yet signing, so that every verifier knows the key before it is
+    /// used.
     Pending,
     /// Signs and verifies.
     Active,
     /// Verifies only.
     Retired,
-    /// Verifies only what was issued up to and including `until`. A bound trusts
-    /// the key's own word for when that was: one believed stolen is removed.
+    /// Verifies only tokens issued up to and including `until`. The time of issue is the
+    /// one that the token itself claims, so a key that is believed stolen must be revoked
+    /// instead.
     Bounded {
-        /// The last moment of issue that still counts.
+        /// The last time of issue that is accepted.
         until: UnixTime,
     },
-    /// Nothing that it signed is valid, whatever the serial.
+    /// No token that it signed is valid, whatever its serial.
     Revoked,
 }
 
 impl KeyState {
-    /// Whether a token issued at `issued_at` under a key in this state still counts.
+    /// Whether a token issued at `issued_at` by a key in this state can be valid.
     #[must_use]
     pub fn good_for(self, issued_at: UnixTime) -> bool {
         match self {
@@ -41,7 +42,7 @@ impl KeyState {
         }
     }
 
-    /// The state as a word, as the admin API lists it.
+    /// The name of the state in the admin API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +55,7 @@ impl KeyState {
     }
 }
 
-/// The public half of a signing key, parsed once. Cheap to clone.
+/// The public half of a signing key, already parsed. Cheap to clone.
 #[derive(Clone)]
 pub struct VerifyingKey {
     id: SigningKeyId,
@@ -62,16 +63,16 @@ pub struct VerifyingKey {
     parsed: Arc<ParsedPublicKey>,
 }
 
-/// The bytes are no Ed25519 key.
+/// The bytes are not an Ed25519 key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an Ed25519 key")]
 pub struct BadKey;
 
 impl VerifyingKey {
-    /// The key with these 32 bytes (RFC 8032, section 5.1.5).
+    /// Parses the 32 bytes of a public key (RFC 8032, section 5.1.5).
     ///
     /// # Errors
-    /// The bytes are no point of the curve.
+    /// The bytes are not a point of the curve.
     pub fn from_bytes(public: [u8; 32]) -> Result<Self, BadKey> {
         let parsed = ParsedPublicKey::new(&ED25519, public).map_err(|_| BadKey)?;
         Ok(Self { id: thumbprint(&public), public, parsed: Arc::new(parsed) })
@@ -89,7 +90,7 @@ impl VerifyingKey {
         self.public
     }
 
-    /// Whether `signature` is this key's over `message`.
+    /// Whether `signature` is a signature over `message` by this key.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.parsed.verify_sig(message, signature).is_ok()
@@ -121,7 +122,7 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// The head of the RFC 7638 thumbprint of an Ed25519 key.
+/// The first 8 bytes of the RFC 7638 thumbprint of an Ed25519 key.
 fn thumbprint(public: &[u8; 32]) -> SigningKeyId {
     let x = URL_SAFE_NO_PAD.encode(public);
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
@@ -138,7 +139,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key grown from 32 secret random bytes (RFC 8032, section 5.1.5).
+    /// Derives the key from 32 secret random bytes (RFC 8032, section 5.1.5).
     ///
     /// # Errors
     /// Never for 32 bytes, unless the library fails.
@@ -155,8 +156,8 @@ impl SigningKey {
         &self.public
     }
 
-    /// The signature over `message`, 64 bytes. Deterministic: the same message
-    /// always has the same signature.
+    /// Signs `message`; the signature has 64 bytes. Deterministic: the same message
+    /// always gets the same signature.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut bytes = [0; 64];

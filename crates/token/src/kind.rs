@@ -1,9 +1,8 @@
-//! The four kinds of channel access token, and what every token of a kind has in
-//! common: its name, how long it lives, how it is written.
+//! The four kinds of channel access token, and what all tokens of a kind share: name,
+//! lifetime and wire form.
 //!
-//! How many of them there may be, and who may ask for one, are the authority's
-//! rules and not known here. Facts: LINE, "Channel access token"
-//! (docs/basics/channel-access-token).
+//! How many tokens there may be, and who may request one, are rules of `tegata-policy`.
+//! Facts: LINE, "Channel access token" (docs/basics/channel-access-token).
 
 use crate::time::DAY;
 use serde::{Deserialize, Serialize};
@@ -12,43 +11,44 @@ use std::{fmt, str::FromStr};
 /// The four kinds of channel access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// Channel access token v2.1: asked for with a JWT assertion, lives as long as asked.
+    /// Channel access token v2.1: issued for a JWT assertion that sets its lifetime.
     #[serde(rename = "v2.1")]
     V21,
-    /// Stateless: lives 15 minutes, without limit in number.
+    /// Stateless: valid for 15 minutes, unlimited in number.
     #[serde(rename = "stateless")]
     Stateless,
-    /// Short-lived: lives 30 days; the 31st ends the oldest.
+    /// Short-lived: valid for 30 days; issuing the 31st revokes the oldest.
     #[serde(rename = "short-lived")]
     ShortLived,
-    /// Long-lived: no end; made by administrators only.
+    /// Long-lived: does not expire; issued by administrators only.
     #[serde(rename = "long-lived")]
     LongLived,
 }
 
-/// How long a token of a kind lives.
+/// The lifetime of a token of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As many seconds as the assertion's `token_exp` says, from 1 to `longest`.
+    /// The seconds that the assertion's `token_exp` requests, from 1 to `longest`.
     Requested {
-        /// The most that may be asked for, in seconds.
+        /// The maximum, in seconds.
         longest: i64,
     },
     /// This many seconds.
     Fixed(i64),
 }
 
-/// How a token of a kind is written.
+/// The wire form of a token of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireForm {
-    /// Compact JWS (RFC 7515) that any JWT library reads.
+    /// Compact JWS (RFC 7515), readable by any JWT library.
     Jws,
-    /// This prefix and base64url behind it; to its holder a mere string.
+    /// This prefix followed by base64url; clients treat it as an opaque string.
     Opaque(&'static str),
 }
 
-/// "No end", on the wire: 100 Julian years in seconds. The one figure that LINE
-/// shows, 3,138,007,490, fits a token of this life some 205 days after its issue.
+/// The lifetime of a token that does not expire, on the wire: 100 Julian years in
+/// seconds. The one figure that LINE shows, 3,138,007,490, fits a token of this lifetime
+/// some 205 days after its issue.
 const CENTURY: i64 = 36_525 * DAY;
 
 impl Kind {
@@ -71,7 +71,7 @@ impl Kind {
         }
     }
 
-    /// How long a token of the kind lives.
+    /// The kind's lifetime.
     #[must_use]
     pub const fn life(self) -> Lifetime {
         match self {
@@ -82,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// How a token of the kind is written.
+    /// The kind's wire form.
     #[must_use]
     pub const fn form(self) -> WireForm {
         match self {
@@ -101,7 +101,8 @@ impl Kind {
         }
     }
 
-    /// Whether a token of this kind is a row in the store, counted and listed.
+    /// Whether a token of this kind has a row in the store, where it is counted and
+    /// listed.
     #[must_use]
     pub const fn is_stored(self) -> bool {
         !matches!(self, Self::Stateless)
@@ -109,7 +110,7 @@ impl Kind {
 }
 
 impl Lifetime {
-    /// The longest that a token with this life can live, in seconds.
+    /// The maximum lifetime, in seconds.
     #[must_use]
     pub const fn longest(self) -> i64 {
         match self {
@@ -125,7 +126,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The text names none of the four kinds.
+/// The text is not the name of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the kinds are v2.1, stateless, short-lived and long-lived")]
 pub struct UnknownKind;

@@ -1,14 +1,14 @@
-//! Channel access tokens for everyone who verifies: what kinds there are, how a
-//! token is written and read back, and whether one that is shown is still good.
+//! Channel access tokens for verifiers: the kinds, the two wire forms, and the
+//! verification of a token.
 //!
-//! This crate knows no clock, no network, no disk and no randomness: time is an
-//! argument. Nor does it know when a token may be issued: caps, channels' secrets
-//! and assertions are in `tegata-policy`. A program that embeds it verifies by exactly
-//! the rules of the authority itself.
+//! This crate reads no clock, network, disk or randomness: time is an argument. It does
+//! not decide when a token may be issued: caps, channel secrets and assertions are in
+//! `tegata-policy`. A program that embeds this crate verifies by the same rules as the
+//! authority itself.
 //!
 //! ```text
-//! token bytes ──decide::decide(now, &View)──▶ Active | Refused   (checking)
-//! log entries ──View::after──▶ View                              (following)
+//! token bytes ──verify::verify(now, &View)──▶ Active | Invalid   (verification)
+//! feed changes ──View::after──▶ View                             (following the feed)
 //! ```
 
 pub mod claims;

@@ -1,7 +1,7 @@
-//! Time as the law counts it: whole seconds since 1970-01-01 UTC, as in JWT's
-//! NumericDate (RFC 7519, section 2) without fractions.
+//! Time in whole seconds since 1970-01-01 UTC, as in JWT's NumericDate (RFC 7519, section
+//! 2) without fractions.
 //!
-//! There is no `now` here. Whoever asks brings the time along.
+//! There is no `now` here: the caller passes the time.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,13 +15,13 @@ pub struct UnixTime(pub i64);
 pub const DAY: i64 = 86_400;
 
 impl UnixTime {
-    /// This moment moved by `seconds`, held at the ends of the range.
+    /// This moment moved by `seconds`, saturating at the limits of the range.
     #[must_use]
     pub fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` to this moment; negative when it lies before.
+    /// Seconds from `earlier` to this moment; negative if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

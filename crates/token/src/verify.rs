@@ -1,5 +1,5 @@
-//! Whether a token is good: one function, the same for the authority, for a
-//! gateway and for a library inside somebody's API.
+//! Verification of tokens: one function, the same for the authority, for a gateway and
+//! for a library embedded in an API.
 
 use crate::{
     claims::Claims,
@@ -16,21 +16,21 @@ use std::{
     },
 };
 
-/// A token that is good now.
+/// A token that is active.
 #[derive(Debug, Clone)]
 pub struct Active {
-    /// What it says.
+    /// Its claims.
     pub claims: Arc<VerifiedClaims>,
-    /// The first moment at which it is good no more, as far as is known now: its
-    /// expiry, or an earlier end that is already set.
+    /// The first moment at which it is no longer active, as far as is known now: its
+    /// expiry, or an earlier revocation that is already scheduled.
     pub until: UnixTime,
 }
 
-/// Claims whose signature was checked.
+/// Claims of a token whose signature is valid.
 ///
-/// With them goes what was last found: in which version of the view's facts
-/// nothing stood against the token. As long as that version is in force there is
-/// nothing to look up again, so a check costs the same however much was ended.
+/// They remember the version of the view's shard in which no revocation of the token was
+/// found. As long as that version is in force, verification skips the look-up, so it
+/// costs the same however many revocations there are.
 #[derive(Debug)]
 pub struct VerifiedClaims {
     claims: Claims,
@@ -44,40 +44,40 @@ impl Deref for VerifiedClaims {
     }
 }
 
-/// Why a token is not good.
+/// Why a token is not active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It has not the form of a token.
+    /// It does not have the form of a token.
     #[error("malformed: {0}")]
     Malformed(#[from] Malformed),
-    /// Its signature is not the named key's.
+    /// Its signature is not by the key that it names.
     #[error("the signature does not verify")]
     BadSignature,
-    /// No key of that name is known.
-    #[error("signed by a key that is not known here")]
+    /// The key that it names is unknown.
+    #[error("signed by an unknown key")]
     UnknownKey,
-    /// It belongs to a provider that this view says nothing of.
+    /// It belongs to a provider that this view does not cover.
     #[error("belongs to another provider")]
     Foreign,
-    /// Its time is over.
+    /// It has expired.
     #[error("expired")]
     Expired,
-    /// It was ended before its time.
-    #[error("ended early")]
+    /// It was revoked before its expiry.
+    #[error("revoked")]
     Revoked(RevokedBy),
     /// Its channel is suspended.
     #[error("its channel is suspended")]
     Suspended,
 }
 
-/// Decides about a token as it came in.
+/// Verifies a token as it was received.
 ///
-/// Looks at nothing but its arguments; `signatures` changes the speed and never
-/// the answer.
+/// Reads nothing but its arguments; `signatures` is a cache that changes the speed and
+/// never the result.
 ///
 /// # Errors
-/// The [`Invalid`] reason. Of a token that is both expired and ended it says
-/// expired, so that the answer stays the same once the ending is forgotten.
+/// The [`Invalid`] reason. A token that is both expired and revoked is reported as
+/// expired, so that the result stays the same once the revocation is forgotten.
 pub fn verify(
     token: &[u8],
     now: UnixTime,
@@ -94,7 +94,7 @@ pub fn verify(
         claims.expires_at
     } else {
         let until = check_revocations(&claims, now, view)?;
-        // With no end set before its expiry, the answer no longer hangs on `now`.
+        // Without a scheduled revocation the result no longer depends on `now`.
         if until == claims.expires_at {
             claims.clear_in.store(version, Ordering::Relaxed);
         }
@@ -103,18 +103,18 @@ pub fn verify(
     Ok(Active { claims, until })
 }
 
-/// Decides about claims whose signature is known to be good: until when does the
-/// token live?
+/// Verifies claims whose signature is known to be valid; returns until when the token is
+/// active.
 ///
 /// # Errors
-/// As [`verify`], without the reasons that a signature can give.
+/// As [`verify`], except those of the form and the signature.
 pub fn verify_claims(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Invalid> {
     check_key_and_time(claims, now, view)?;
     check_revocations(claims, now, view)
 }
 
 fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(), Invalid> {
-    // The key is asked for anew each time: a cached signature outlives no key.
+    // The key is looked up each time: a cached signature does not outlast its key.
     let key = view.key(claims.key).ok_or(Invalid::UnknownKey)?;
     if view.is_foreign(claims.provider) {
         return Err(Invalid::Foreign);
@@ -131,7 +131,7 @@ fn check_key_and_time(claims: &Claims, now: UnixTime, view: &View) -> Result<(),
 fn check_revocations(claims: &Claims, now: UnixTime, view: &View) -> Result<UnixTime, Invalid> {
     match view.channel(claims.channel).map(|revocations| revocations.of(claims, now)) {
         None => Ok(claims.expires_at),
-        Some(RevocationStatus::Lives(until)) => Ok(until),
+        Some(RevocationStatus::Active(until)) => Ok(until),
         Some(RevocationStatus::Revoked(how)) => Err(Invalid::Revoked(how)),
         Some(RevocationStatus::Suspended) => Err(Invalid::Suspended),
     }
@@ -150,13 +150,13 @@ fn check_signature(
     Ok(claims)
 }
 
-/// Signatures that were checked and found good, by the whole token. What a good
-/// signature says never changes, so an entry needs no invalidation; a bad one is
-/// not remembered, so made-up tokens take no room.
+/// A cache of valid signatures, by the whole token. The claims behind a valid signature
+/// never change, so an entry needs no invalidation; an invalid signature is not cached,
+/// so forged tokens take no space.
 pub struct Signatures(Cache<Box<[u8]>, Arc<VerifiedClaims>>);
 
 impl Signatures {
-    /// Room for about `tokens` of them.
+    /// A cache for about `tokens` signatures.
     #[must_use]
     pub fn new(tokens: usize) -> Self {
         Self(Cache::new(tokens))

@@ -1,13 +1,12 @@
-//! The two forms in which a token travels, behind one [`Claims`].
+//! The two wire forms of a token, behind one [`Claims`].
 //!
-//! v2.1 and stateless tokens are compact JWS (RFC 7515) with claims after RFC
-//! 9068, which any JWT library can read. Short-lived and long-lived ones are a
-//! prefix that secret scanners know (`tgs_`, `tgl_`) and base64url of a binary
-//! layout with the same facts: 172 characters without a group, the length that
-//! LINE's clients already store.
+//! v2.1 and stateless tokens are compact JWS (RFC 7515) with claims as in RFC 9068, which
+//! any JWT library can read. Short-lived and long-lived tokens are a prefix that secret
+//! scanners recognise (`tgs_`, `tgl_`) and the base64url of a binary layout with the same
+//! facts: 172 characters without a group, the length that LINE's clients already store.
 //!
-//! Both have exactly one spelling. Whatever differs from it in a single bit, an
-//! unused one of the last character included, is refused.
+//! Both have exactly one spelling. A string that differs in a single bit, even an unused
+//! bit of the last character, is rejected.
 
 use crate::{
     claims::Claims,
@@ -20,18 +19,18 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The longest token or assertion that is read at all, in bytes.
+/// Maximum length of a token or an assertion, in bytes.
 pub const LONGEST: usize = 8 * 1024;
 
-/// The version of the two layouts below. A stored token remembers it, so that it
-/// can be written again to the letter.
+/// Version of the two layouts below. It is stored with each token, so that the token can
+/// be written again byte for byte.
 pub const VERSION: u8 = 1;
 
-/// Writes the token that says `claims`, signed by `key`. The same claims, key
-/// and issuer always give the same token. `issuer` is the authority's public
-/// address; opaque tokens do not carry it.
+/// Writes the token with these `claims`, signed by `key`. The same claims, key and issuer
+/// always give the same token. `issuer` is the authority's public address; opaque tokens
+/// do not carry it.
 ///
-/// `claims.key` must be `key`'s own id; the caller took both from the same place.
+/// `claims.key` must be the id of `key`.
 #[must_use]
 pub fn write(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
     debug_assert_eq!(claims.key, key.public().id());
@@ -41,8 +40,8 @@ pub fn write(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
     }
 }
 
-/// A token as it came in: well-formed, and nothing more. What it says is not to
-/// be believed, and cannot be read, before [`Unverified::verify`].
+/// A token as it was received: well-formed, but not verified. Its claims cannot be read
+/// before [`Unverified::verify`].
 pub struct Unverified<'a> {
     key: SigningKeyId,
     message: Cow<'a, [u8]>,
@@ -55,30 +54,30 @@ enum OpaqueClaims<'a> {
     Opaque { kind: Kind, layout: Vec<u8> },
 }
 
-/// The string has not the form of any token of ours.
+/// The string does not have the form of a token of this authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// It is not even shaped like a JWS or one of our opaque tokens.
+    /// It is neither a JWS nor an opaque token of this authority.
     #[error("not a token of this authority")]
     OtherShape,
-    /// It has the shape of a JWS, but not of one that we wrote.
+    /// It has the shape of a JWS, but not the header of one of this authority.
     #[error("not a JWS of this authority")]
     Jws,
-    /// It has a prefix of ours, but not the layout behind it.
-    #[error("not a whole token")]
+    /// It has the prefix of an opaque token, but not the layout.
+    #[error("an opaque token that is cut off or changed")]
     Opaque,
 }
 
-/// The signature is not that of the key which the token names.
+/// The signature is not by the key that the token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not verify")]
 pub struct BadSignature;
 
 impl<'a> Unverified<'a> {
-    /// Reads a token of either form. Costs no cryptography.
+    /// Parses a token of either form, without any cryptography.
     ///
     /// # Errors
-    /// [`Malformed`], telling which form it came nearest to.
+    /// [`Malformed`], by the form that the string resembles most.
     pub fn parse(token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > LONGEST {
             return Err(Malformed::OtherShape);
@@ -96,7 +95,7 @@ impl<'a> Unverified<'a> {
         Err(Malformed::OtherShape)
     }
 
-    /// The kind, where the form alone tells it: that of opaque tokens.
+    /// The kind, if the form alone determines it: only that of an opaque token does.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         match self.revocations {
@@ -111,16 +110,16 @@ impl<'a> Unverified<'a> {
         self.key
     }
 
-    /// What the token says, once `key`'s signature over it is checked.
+    /// Checks the signature against `key` and returns the claims.
     ///
     /// # Errors
-    /// The signature is wrong, or `key` is another than the token names.
+    /// The signature is invalid, or the token names another key than `key`.
     pub fn verify(&self, key: &VerifyingKey) -> Result<Claims, BadSignature> {
         if key.id() != self.key || !key.verifies(&self.message, &self.signature) {
             return Err(BadSignature);
         }
-        // Behind a good signature of ours stands what we wrote; should it not
-        // read, then some other program signs with our key.
+        // With a valid signature the claims are always readable, unless another program
+        // signs with the same key.
         match &self.revocations {
             OpaqueClaims::Jws { payload } => read_jws_payload(payload, self.key),
             OpaqueClaims::Opaque { kind, layout } => read_layout(*kind, layout),
@@ -129,22 +128,23 @@ impl<'a> Unverified<'a> {
     }
 }
 
-// ---- tokens within other text
+// ---- tokens within text
 
-/// What a token of ours begins with, in each of the forms.
+/// The strings that a token of this authority begins with, one per form.
 #[must_use]
 pub fn beginnings() -> Vec<String> {
     let opaque = Kind::all().filter_map(|kind| match kind.form() {
         WireForm::Opaque(prefix) => Some(prefix.to_owned()),
         WireForm::Jws => None,
     });
-    // Whole quanta of the header, so that what follows does not change their letters.
+    // Only whole base64 quanta of the header: their characters do not depend on what
+    // follows.
     let whole = HEADER.0.len() / 3 * 3;
     opaque.chain([URL_SAFE_NO_PAD.encode(&HEADER.0[..whole])]).collect()
 }
 
-/// How many bytes the token takes that begins where `text` begins, whatever stands
-/// behind it. It need not be a token yet: see [`Unverified::parse`].
+/// Length in bytes of the token at the start of `text`, whatever follows it. The result
+/// is a candidate: [`Unverified::parse`] decides whether it is a token.
 #[must_use]
 pub fn extent(text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(LONGEST)];
@@ -168,19 +168,19 @@ pub fn extent(text: &[u8]) -> Option<usize> {
     (length <= text.len()).then_some(length)
 }
 
-/// How many letters of base64url `text` begins with.
+/// Number of base64url characters at the start of `text`.
 fn run(text: &[u8]) -> usize {
     let letter = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');
     text.iter().position(|it| !letter(it)).unwrap_or(text.len())
 }
 
-/// The letters of a signature of 64 bytes.
+/// Length in base64url of a signature of 64 bytes.
 const SIGNATURE: usize = 86;
 
 // ---- compact JWS
 
-/// Claims after RFC 9068, section 2.2, and ours behind them. The order of the
-/// fields is the order on the wire, and part of the form.
+/// Claims as in RFC 9068, section 2.2, followed by the authority's own. The order of the
+/// fields is their order on the wire, and part of the form.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload<'a> {
@@ -204,8 +204,8 @@ struct Payload<'a> {
     ak: Option<AssertionKeyId>,
 }
 
-/// The header of every JWS of ours, but for the key's name between the two. It
-/// is compared, not interpreted: there is no algorithm to be talked into.
+/// The header of every JWS of this authority, before and after the `kid`. It is compared,
+/// not interpreted, so a sender cannot choose an algorithm.
 const HEADER: (&str, &str) = (r#"{"alg":"EdDSA","typ":"at+jwt","kid":""#, r#""}"#);
 
 fn write_jws(claims: &Claims, issuer: &str, key: &SigningKey) -> String {
@@ -253,7 +253,7 @@ fn parse_jws(token: &[u8]) -> Option<Unverified<'_>> {
 
 fn exactly_64(text: &[u8]) -> Option<[u8; 64]> {
     let mut signature = [0; 64];
-    // 64 bytes are 86 characters; the decoder wants room for whole quanta.
+    // 64 bytes are 86 characters; the decoder needs space for whole quanta.
     let mut room = [0; 66];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut room).ok()?;
     (length == 64).then(|| signature.copy_from_slice(&room[..64]))?;
@@ -279,9 +279,9 @@ fn read_jws_payload(payload: &[u8], key: SigningKeyId) -> Option<Claims> {
 
 // ---- opaque
 
-/// Fixed part of the layout: version 1, key 8, provider 8, channel 8, serial 8,
-/// issued 6, expires 6, id 16, and the length of the group that follows, 1.
-/// Numbers are big-endian. The signature, 64 bytes, covers prefix and facts.
+/// Length of the fixed part of the layout: version 1, key 8, provider 8, channel 8,
+/// serial 8, issued 6, expires 6, id 16, and the length of the group that follows, 1.
+/// Numbers are big-endian. The signature, 64 bytes, covers the prefix and the layout.
 const FIXED: usize = 1 + 8 + 8 + 8 + 8 + 6 + 6 + 16 + 1;
 
 fn write_opaque(claims: &Claims, prefix: &str, key: &SigningKey) -> String {

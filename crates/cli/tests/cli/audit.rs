@@ -209,5 +209,5 @@ fn an_export_without_a_checkpoint_is_not_well() {
     let without: String = lines.map(|line| line.to_owned() + "\n").collect();
     desk.home.file("export.jsonl", &without);
     let check = ["audit", "verify", "--export", "export.jsonl", "--without-anchor"];
-    assert!(desk.run(&check).expect(1).contains("no checkpoint stands here"));
+    assert!(desk.run(&check).expect(1).contains("there is no checkpoint"));
 }

@@ -44,7 +44,7 @@ fn a_store_that_went_backwards_is_not_healthy() {
     let told = doctor(&home, &[]).expect(0);
     assert!(told.contains("goes on from where its mark saw it last"), "{told}");
     fs::rename(home.path("tegata.db.mark"), home.path("elsewhere")).unwrap();
-    advises(&home, &[], "wrong", "its mark is not there", "tegata recover");
+    advises(&home, &[], "wrong", "its rollback guard is missing", "tegata recover");
 }
 
 #[test]

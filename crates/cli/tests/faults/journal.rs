@@ -264,5 +264,8 @@ async fn two_servers_never_write_one_log_and_a_disk_that_is_read_only_is_told_at
     assert!(said.contains("belongs to another store"), "{said}");
     small.read_only();
     let said = scene.refused().await;
-    assert!(said.contains("endings log") && said.contains("Read-only file system"), "{said}");
+    assert!(
+        said.contains("revocation journal") && said.contains("Read-only file system"),
+        "{said}"
+    );
 }

@@ -331,13 +331,13 @@ async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
     stop(home.start().await);
     let guard = fs::read(home.path("tegata.db.mark")).expect("it works");
     fs::remove_file(home.path("tegata.db.mark")).expect("it works");
-    assert!(home.refused().contains("its mark is not there"));
+    assert!(home.refused().contains("its rollback guard is missing"));
     fs::write(home.path("tegata.db.mark"), "{").expect("it works");
-    assert!(home.refused().contains("its mark cannot be read"));
+    assert!(home.refused().contains("its rollback guard cannot be read"));
     fs::write(home.path("tegata.db.mark"), guard).expect("it works");
     stop(home.start().await);
     fs::rename(home.path("tegata.db"), home.path("elsewhere.db")).expect("it works");
-    assert!(home.refused().contains("this one is new"));
+    assert!(home.refused().contains("this store is new"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -356,7 +356,7 @@ async fn the_mark_alone_tells_a_copy_from_the_same_run() {
         fs::copy(home.path(&format!("old-{file}")), home.path(file)).expect("copied back");
     }
     let said = refused(without_log());
-    assert!(said.contains("commits, and the mark"), "{said}");
+    assert!(said.contains("commits, and the rollback guard"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -116,11 +116,11 @@ events! {
     MasterKeyRotate(MasterKeyReplaced) = "master-key.rotate",
     /// The newest checkpoints of the audit are not those that were seen before.
     AuditBroken(AuditCompared) = "audit.broken",
-    /// The server continues after an end that no anchor confirms.
+    /// The server continued after an end that no anchor confirms.
     AuditContinue(AuditCompared) = "audit.continue",
     /// An operator accepted the end of the audit as it is.
     AuditAccept(NoDetail) = "audit.accept",
-    /// Old events are deleted from now on.
+    /// The deletion of old events was announced.
     AuditExpire(AuditExpired) = "audit.expire",
     /// The root administrator's token was replaced.
     AdminReset(NoDetail) = "admin.reset",
@@ -128,7 +128,7 @@ events! {
     AdminGuess(NoDetail) = "admin.guess",
     /// A cooldown of issuing began.
     IssuingRest(IssuingRested) = "issuing.rest",
-    /// Wrong secrets of one source are no longer answered.
+    /// Wrong secrets from one source are rejected for a while.
     SecretThrottle(SecretThrottled) = "secret.throttle",
     /// Revocations that the journal held and the store lacked were applied.
     StoreRedo(StoreRedone) = "store.redo",
@@ -176,7 +176,7 @@ impl AuditEvent {
     }
 }
 
-/// The act alone says all.
+/// Without any detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoDetail {}
 
@@ -203,7 +203,7 @@ pub struct NewChannelNamed {
     pub r#type: ChannelType,
 }
 
-/// What of a channel was changed; what is absent stayed.
+/// The changed settings of a channel; unchanged ones are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelChanged {
@@ -219,10 +219,10 @@ pub struct ChannelChanged {
     /// How many active tokens of a kind a group may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_cap: Option<usize>,
-    /// What the next token of a full group does.
+    /// What happens to a further issue of a full group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_when_full: Option<WhenFull>,
-    /// Whether assertions must be meant for this server.
+    /// Whether assertions must name this server as `aud`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_audience_only: Option<bool>,
     /// Its limits.
@@ -236,7 +236,7 @@ pub struct ChannelChanged {
 /// How a secret was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretReplaced {
-    /// For how long the previous one stays good.
+    /// For how long the previous one is still accepted.
     pub keep_previous_seconds: i64,
     /// Whether the channel's tokens were revoked.
     pub revoke_tokens: bool,
@@ -349,10 +349,10 @@ pub struct AuditCompared {
     pub found: Option<u64>,
 }
 
-/// How far events are deleted.
+/// Which events are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditExpired {
-    /// Events of checkpoints before this one are.
+    /// Events of checkpoints before this one.
     pub checkpoints_before: u64,
 }
 
@@ -372,11 +372,11 @@ pub struct IssuingRested {
 /// A source of wrong secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretThrottled {
-    /// For how long it is not answered.
+    /// For how long wrong secrets from it are rejected.
     pub seconds: u64,
 }
 
-/// A commit that was applied again.
+/// A commit that was applied again from the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreRedone {
     /// How many lines of the journal were applied.

@@ -1,4 +1,4 @@
-//! Providers and channels: made, changed, suspended, deleted; their secrets.
+//! Providers and channels: created, changed, suspended, deleted; their secrets.
 
 use super::{
     Act, ActError, ActName, Decided,
@@ -21,14 +21,14 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, Scope},
 };
 
-/// Makes a provider.
+/// Creates a provider.
 #[derive(Debug, Clone)]
 pub struct CreateProvider {
     /// A fresh random id.
     pub id: ProviderId,
-    /// What people will call it.
+    /// Its display name.
     pub name: String,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -50,12 +50,12 @@ impl Act for CreateProvider {
     }
 }
 
-/// Makes a channel.
+/// Creates a channel.
 #[derive(Debug, Clone)]
 pub struct CreateChannel {
-    /// What it will be.
+    /// The channel.
     pub new: NewChannel,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -100,14 +100,14 @@ impl Act for CreateChannel {
     }
 }
 
-/// Changes a channel's settings or state; `Deleted` ends all its tokens for good.
+/// Changes a channel's settings or state; `Deleted` revokes all its tokens permanently.
 #[derive(Debug, Clone)]
 pub struct ChangeChannel {
-    /// Which.
+    /// The channel.
     pub id: ChannelId,
-    /// To what.
+    /// The changes.
     pub patch: ChannelPatch,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -129,7 +129,7 @@ impl Act for ChangeChannel {
         } else {
             effects.revise(&new);
         }
-        // The state has a change of its own, and the limits have a line of their own.
+        // The state is in its own change, and the limits are in their own entry.
         let limits = LimitsPatch::default();
         let rules = ChannelPatch { name: None, state: None, limits, ..self.patch.clone() };
         if rules != ChannelPatch::default() {
@@ -158,7 +158,7 @@ impl Act for ChangeChannel {
     }
 }
 
-/// What the audit says that a patch changed.
+/// What a patch changed, for the audit.
 fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChanged {
     ChannelChanged {
         name: patch.name.clone(),
@@ -172,7 +172,7 @@ fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChan
     }
 }
 
-/// Takes from a channel that is being deleted what it could be used by.
+/// Removes the keys, groups and tokens of a channel that is being deleted.
 fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
     for key in std::mem::take(&mut channel.assertion_keys) {
         delete_key(channel, key.id, now, effects);
@@ -191,18 +191,18 @@ fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Ef
     }
 }
 
-/// Puts a new secret in the place of the current one; answers until when that is taken.
+/// Replaces a channel's secret; returns until when the previous one is accepted.
 #[derive(Debug, Clone)]
 pub struct ReplaceSecret {
-    /// Whose.
+    /// The channel.
     pub id: ChannelId,
     /// The new one's hash.
     pub secret: HashedSecret,
-    /// For how long the current one stays good, in seconds.
+    /// For how long the current one is still accepted, in seconds.
     pub keep_previous: i64,
-    /// Whether all the channel's tokens end.
+    /// Whether all the channel's tokens are revoked.
     pub revoke_tokens: bool,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -238,12 +238,12 @@ impl Act for ReplaceSecret {
 }
 
 impl ChannelPatch {
-    /// The channel with the changes made. Its revision grows if anything changed that
-    /// requests are judged by: not its name, nor its limits.
+    /// The channel with the changes made. Its revision increases if anything changed that
+    /// matters to authorization: anything but its name and its limits.
     #[must_use]
     pub fn applied_to(&self, old: &Channel) -> Channel {
-        let judged_by = Self { name: None, limits: LimitsPatch::default(), ..self.clone() };
-        let revised = judged_by != Self::default();
+        let relevant = Self { name: None, limits: LimitsPatch::default(), ..self.clone() };
+        let revised = relevant != Self::default();
         Channel {
             name: self.name.clone().unwrap_or_else(|| old.name.clone()),
             rules: self.rules.unwrap_or(old.rules),

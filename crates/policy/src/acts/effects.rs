@@ -1,5 +1,5 @@
-//! What an act does, as data: the rows that it writes, the changes that others must
-//! learn of, the lines of the revocation journal, and the audit event.
+//! The effects of an act, as data: the rows to write, the changes that other processes
+//! must learn, the entries of the revocation journal, and the audit event.
 
 use super::{
     audit_event::AuditEvent,
@@ -20,42 +20,41 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, FeedChange, ViewKey},
 };
 
-/// One change of the log: everything that a process must learn to keep its memory
-/// right. The feed for verifiers is the subset that [`Change::entry`] gives.
+/// One change of the change log: everything that a process must learn to keep its memory
+/// up to date. The feed for verifiers is the subset that [`Change::entry`] returns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
-    /// Something about the tokens of one channel, for every verifier.
+    /// A change of one channel's tokens, for every verifier.
     Tokens {
-        /// Whose channel it is.
+        /// The provider that owns the channel.
         provider: ProviderId,
-        /// Which channel.
+        /// The channel.
         channel: ChannelId,
-        /// What.
+        /// The change.
         #[serde(rename = "what")]
         change: ChannelChange,
     },
-    /// A channel is new, or what requests are judged by changed: a copy of it must be
-    /// discarded.
+    /// A channel is new or was changed: copies of its snapshot must be discarded.
     Channel {
-        /// Whose it is.
+        /// The provider that owns it.
         provider: ProviderId,
-        /// Which.
+        /// The channel.
         channel: ChannelId,
-        /// How many verifications of its tokens a second it allows, where it has set that.
+        /// Its limit of verifications per second, if it has set one.
         verify_rate: Option<NonZeroU32>,
     },
-    /// A signing key is new or has a new state, or its private half was encrypted anew.
+    /// A signing key is new or has a new state, or its private half was wrapped again.
     SigningKey(SigningKeyRow),
     /// The development clock was moved.
     Clock {
-        /// By so many seconds in all.
+        /// Its new offset, in seconds.
         offset: i64,
     },
 }
 
 impl Change {
-    /// The channel that it is about, and whose that is.
+    /// The channel that it concerns, and its provider.
     #[must_use]
     pub fn about(&self) -> Option<(ProviderId, ChannelId)> {
         match self {
@@ -66,8 +65,7 @@ impl Change {
         }
     }
 
-    /// What the journal keeps of it, if anything: a change that takes nothing away needs
-    /// no line.
+    /// Its entry in the journal, if it takes anything away.
     #[must_use]
     pub fn line(&self) -> Option<JournalEntry> {
         match self {
@@ -85,10 +83,10 @@ impl Change {
         }
     }
 
-    /// What verifiers must learn of it, if anything.
+    /// Its form in the feed, if verifiers need it.
     ///
     /// # Errors
-    /// The public half of a signing key is none.
+    /// The public half of a signing key is not a valid key.
     pub fn entry(&self) -> Result<Option<FeedChange>, BadKey> {
         Ok(match self {
             Self::Tokens { provider, channel, change } => Some(FeedChange::Channel {
@@ -114,40 +112,41 @@ pub enum Write {
     TokenRevoked {
         /// Its row.
         row: i64,
-        /// How.
+        /// The cause.
         by: RevocationCause,
         /// The token that took its place.
         replaced_by: Option<Serial>,
     },
-    /// A token will be revoked.
+    /// A token's revocation is scheduled.
     TokenRevokedFrom {
         /// Its row.
         row: i64,
-        /// When.
+        /// The time.
         at: UnixTime,
         /// The token that takes its place.
         replaced_by: Serial,
     },
-    /// A token's life was seen to be over.
+    /// A token was found to be expired or revoked.
     TokenPast {
         /// Its row.
         row: i64,
-        /// How and when it was revoked before it expired, if that is not written yet.
+        /// The cause and time of a revocation before its expiry, if that is not written
+        /// yet.
         revoked: Option<(RevocationCause, UnixTime)>,
     },
-    /// The last place taken in a channel's count.
+    /// The last serial used in a channel.
     Serial(ChannelId, Serial),
-    /// The place of the channel's last bulk revocation.
+    /// The serial of the channel's last bulk revocation.
     BulkSerial(ChannelId, Serial),
-    /// What the channel's requests are judged by changed: its revision grows.
+    /// Something that matters to authorization changed: the channel's revision increases.
     Revised(ChannelId),
-    /// What the view says of the channel.
+    /// The channel's revocations.
     Revocations(ChannelId, ChannelRevocations),
-    /// An assertion was used, of a channel that takes each one once.
+    /// An assertion was used, of a channel that accepts each one once.
     AssertionUsed {
         /// The channel.
         channel: ChannelId,
-        /// What tells the assertion from others.
+        /// Identifies the assertion.
         fingerprint: [u8; 32],
         /// When it expires.
         expires_at: UnixTime,
@@ -158,67 +157,68 @@ pub enum Write {
     NewChannel(Box<Channel>),
     /// A channel's name, state, rules and limits.
     Settings(Box<Channel>),
-    /// The act's audit event is the one that brought the channel into its state.
+    /// The act's audit event is recorded as the cause of the channel's state.
     StateChangedBy(ChannelId),
-    /// A new secret; the one before it is taken until `kept`.
+    /// A new secret; the previous one is accepted until `kept`.
     Secret {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
         /// Its hash.
         hash: HashedSecret,
-        /// Until when the one before it is taken; `None`: no longer.
+        /// Until when the previous one is accepted; `None`: not any more.
         kept: Option<UnixTime>,
     },
     /// A new assertion key.
     AssertionKey(ChannelId, Box<RegisteredKey>),
-    /// An assertion key is deleted, and remembered for as long as a token of it may live.
+    /// An assertion key is deleted, and remembered for as long as a token issued for it
+    /// may be active.
     AssertionKeyGone {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
         /// Until when it is remembered.
         until: UnixTime,
     },
-    /// What a group has set for itself; the usual settings need no row.
+    /// A group's own settings; default settings need no row.
     Group(ChannelId, Group, GroupSettings),
-    /// A group was used for a stateless token, which leaves no row of its own.
+    /// A group was used for a stateless token, which has no row of its own.
     GroupUsed {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The group.
         group: Group,
         /// Until when it is remembered.
         until: UnixTime,
     },
-    /// A group is deleted, and remembered for as long as a token of it may live.
+    /// A group is deleted, and remembered for as long as a token of it may be active.
     GroupDeleted {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The group.
         group: Group,
         /// Until when it is remembered.
         until: UnixTime,
     },
-    /// What is remembered of the groups and assertion keys of a deleted channel goes.
+    /// The remembered groups and assertion keys of a deleted channel are dropped.
     ScopesForgotten(ChannelId),
     /// A new signing key.
     SigningKey(SigningKeyRow),
-    /// A signing key's new state. One that is removed loses its private half, and the
-    /// act's audit event is the one that removed it.
+    /// A signing key's new state. A revoked key loses its private half, and the act's
+    /// audit event is recorded as the cause.
     SigningKeyState(SigningKeyRow),
-    /// A signing key's private half, encrypted anew.
+    /// A signing key's private half, wrapped again.
     SigningKeyWrapped(SigningKeyId, WrappedKey),
-    /// The private half of the audit's key, encrypted anew.
+    /// The private half of the audit's key, wrapped again.
     AuditKeyWrapped(WrappedKey),
-    /// How far the development clock was moved, in seconds.
+    /// The offset of the development clock, in seconds.
     ClockOffset(i64),
 }
 
 /// A token to be written.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// What it says.
+    /// Its claims.
     pub claims: Claims,
     /// The row of the key that signs it.
     pub key: i64,
@@ -226,27 +226,27 @@ pub struct NewToken {
     pub form: i64,
     /// What its `Idempotency-Key` stands for.
     pub idempotency: Option<[u8; 32]>,
-    /// What a retry under that key must have the same.
+    /// The parameters that a retry under that key must repeat.
     pub parameters: Option<String>,
 }
 
 /// An audit event, with who caused it and what it concerns.
 #[derive(Debug, Clone)]
 pub struct AuditRecord {
-    /// Who, from where, why.
+    /// The actor, the client's address and the reason.
     pub by: By,
     /// What happened.
     pub event: Event,
 }
 
-/// All that an act does. Without effects nothing is committed.
+/// All effects of an act. Without effects nothing is committed.
 #[derive(Debug, Clone, Default)]
 pub struct Effects {
     /// The rows, in the order in which they are written.
     pub writes: Vec<Write>,
     /// The changes, in the order of the log.
     pub changes: Vec<Change>,
-    /// Lines of the revocation journal.
+    /// Entries of the revocation journal.
     pub journal: Vec<JournalEntry>,
     /// The audit event.
     pub audit: Option<AuditRecord>,
@@ -266,14 +266,14 @@ impl Effects {
         self.writes.push(write);
     }
 
-    /// Logs a change, and in the journal what it takes away.
+    /// Logs a change, and adds its entry to the journal.
     pub(super) fn change(&mut self, change: Change) {
         self.journal.extend(change.line());
         self.changes.push(change);
     }
 
-    /// Logs a change of a channel's tokens, and adds it to `revocations`, which are what the
-    /// view says of the channel under the same lock.
+    /// Logs a change of a channel's tokens, and adds it to `revocations`, the channel's
+    /// revocations read under the same lock.
     pub(super) fn tokens(
         &mut self,
         channel: &Channel,
@@ -298,7 +298,7 @@ impl Effects {
         }
     }
 
-    /// Counts, once, a change of what the channel's requests are judged by.
+    /// Increases the channel's revision, once.
     pub(super) fn revise(&mut self, channel: &Channel) {
         let revised = |it: &Write| matches!(it, Write::Revised(id) if *id == channel.id);
         if !self.writes.iter().any(revised) {

@@ -1,4 +1,4 @@
-//! Issuing: the grant that may have to be judged again, the retry, the caps.
+//! Issuing: the grant that may have to be authorized again, the retry, the caps.
 
 use super::{
     Act, ActError, ActName, Decided,
@@ -26,37 +26,37 @@ pub struct Issuer {
     pub issuer: Arc<str>,
 }
 
-/// Uses a grant for a stored token.
+/// Uses a grant to issue a stored token.
 #[derive(Debug, Clone)]
 pub struct Issue {
     /// The grant.
     pub grant: Grant,
     /// Fresh random bytes.
     pub id: TokenId,
-    /// How the token is written.
+    /// The issuer, part of the token's form.
     pub form: Issuer,
-    /// Who asks, where the audit must say so.
+    /// Who requested it, if the issue is recorded in the audit.
     pub by: Option<By>,
 }
 
-/// A token with its row written: what the signer needs to write it out, now or
-/// in answer to a retry.
+/// A token whose row is written: what the signer needs to write the token, now or for a
+/// retry.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// What it says.
+    /// Its claims.
     pub claims: Claims,
     /// The public address that its JWS form names.
     pub issuer: Arc<str>,
-    /// Of a reissue: until when the previous token lives.
+    /// Of a reissue: until when the previous token is active.
     pub previous_until: Option<UnixTime>,
-    /// Whether the row was there already, under the same `Idempotency-Key`.
+    /// Whether the row existed before, under the same `Idempotency-Key`.
     pub again: bool,
-    /// How many others the law ended to make room for it.
+    /// How many tokens were evicted.
     pub evicted: usize,
 }
 
-/// Rows that an issue marks as past, at the most; since it adds one, they go
-/// faster than they come.
+/// Maximum number of rows that an issue marks as past; since it adds one row, they
+/// decrease faster than they increase.
 const MARKED_AT_ONCE: usize = 8;
 
 impl Act for Issue {
@@ -115,8 +115,8 @@ impl Act for Issue {
     }
 }
 
-/// Marks the rows of the tokens that end for a new one; says until when the
-/// predecessor of a reissue lives.
+/// Marks the rows of the tokens that are revoked for a new one; returns until when the
+/// predecessor of a reissue is active.
 fn make_room(
     admit: &Admit,
     locked: &Locked,
@@ -132,17 +132,17 @@ fn make_room(
     }
     let (predecessor, from) = admit.ends_later?;
     let token = locked.active_at(predecessor, now)?;
-    // An end that was set already and comes sooner stays.
+    // An earlier scheduled revocation stays.
     let at = token.times.ends_at.map_or(from, |at| at.min(from));
     effects.write(Write::TokenRevokedFrom { row: token.row, at, replaced_by: admit.serial });
     Some(at)
 }
 
-/// Prepares a token that needs no row: takes the assertion of a channel that takes each
-/// one once, and writes the row of a group that is not known yet.
+/// Prepares a token that needs no row: marks the assertion as used, if its channel
+/// accepts each one once, and writes the row of a new group.
 #[derive(Debug, Clone)]
 pub struct TakeAssertion {
-    /// The grant that it was judged for.
+    /// The grant.
     pub grant: Grant,
 }
 
@@ -174,7 +174,7 @@ fn needs_of(grant: &Grant) -> Needs {
     }
 }
 
-/// The grant, judged again if its channel is no longer what it was judged by.
+/// The grant, authorized again if its channel changed.
 fn current<'a>(
     grant: &'a Grant,
     locked: &Locked,
@@ -187,12 +187,12 @@ fn current<'a>(
     Ok(Cow::Owned(grant.clone().authorize_again(channel, now)?))
 }
 
-/// The grant's assertion, if its channel takes each one once.
+/// The grant's assertion, if its channel accepts each one once.
 fn single_use(grant: &Grant) -> Option<&Assertion> {
     grant.assertion().filter(|_| grant.channel().single_use_assertions)
 }
 
-/// Of channels that take each assertion once: takes it, or refuses.
+/// Marks the assertion as used, or denies, if its channel accepts each one once.
 fn use_assertion(grant: &Grant, locked: &Locked, effects: &mut Effects) -> Result<(), ActError> {
     let Some(assertion) = single_use(grant) else { return Ok(()) };
     if locked.assertion_used {
@@ -206,13 +206,13 @@ fn use_assertion(grant: &Grant, locked: &Locked, effects: &mut Effects) -> Resul
     Ok(())
 }
 
-/// What a retry must have the same.
+/// The parameters that a retry must repeat.
 fn parameters(grant: &Grant) -> String {
     let (life, delay) = grant.parameters();
     format!("{life} {delay}")
 }
 
-/// The token that the same `Idempotency-Key` was answered with before, if any.
+/// The token that was issued under the same `Idempotency-Key` before, if any.
 fn issued_before(grant: &Grant, locked: &Locked, now: UnixTime) -> Result<Option<Issued>, Denied> {
     let Some(before) = &locked.before else { return Ok(None) };
     if before.parameters != parameters(grant) {

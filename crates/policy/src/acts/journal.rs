@@ -1,4 +1,4 @@
-//! What the revocation journal keeps: everything that a restored backup would undo.
+//! Entries of the revocation journal: everything that a restored backup would undo.
 
 use super::things::ChannelPatch;
 use crate::{
@@ -13,103 +13,103 @@ use tegata_token::{
     view::ChannelChange,
 };
 
-/// A commit, by the life of the store and its place there.
+/// A commit of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Commit {
-    /// The life.
+    /// The store's epoch.
     pub epoch: u64,
-    /// The place.
+    /// The number of the commit within the store's lifetime.
     pub commit: u64,
 }
 
-/// What was taken away, or changed so that a restore would undo it.
+/// What was taken away, or changed in a way that a restore would undo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum JournalEntry {
-    /// All that came after this commit of this store is here.
+    /// Marks that the journal is complete after this commit of this store.
     Begins {
-        /// Which store, in hex digits.
+        /// The store's identity, in hex digits.
         store: String,
-        /// The last commit before it that held something for the log: a part that
-        /// reaches up to it can be put in front without a gap. Not said by old logs.
+        /// The last commit before it with a line in the journal: a part that reaches up
+        /// to that commit can be joined in front without a gap. Absent in old journals.
         #[serde(default)]
         last_revocation: Option<Commit>,
     },
-    /// Tokens ended, or the channel's state changed.
+    /// Tokens were revoked, or the channel's state changed.
     Channel {
-        /// Of which channel.
+        /// The channel.
         channel: ChannelId,
-        /// As in the change log.
+        /// The change, as in the change log.
         change: ChannelChange,
     },
-    /// A signing key was removed or bounded.
+    /// A signing key was revoked or bounded.
     SigningKey {
-        /// Which.
+        /// The signing key.
         key: SigningKeyId,
-        /// What it is good for now.
+        /// Its new state.
         #[serde(flatten)]
         state: KeyState,
     },
     /// A channel's secret was replaced.
     Secret {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
         /// The SHA-256 of the new one, in hex digits.
         sha256: String,
-        /// Until when the one before it is taken, if at all.
+        /// Until when the previous one is accepted, if at all.
         previous_until: Option<UnixTime>,
     },
     /// An assertion key was deleted.
     AssertionKey {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
     },
     /// A channel's rules were changed.
     Rules {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// To what.
+        /// The new settings.
         rules: ChannelPatch,
     },
     /// A group's rules were changed.
     GroupRules {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// Of which group.
+        /// The group.
         group: Group,
-        /// To what.
+        /// The new settings.
         rules: GroupSettings,
     },
     /// A channel's limits were changed.
     Limits {
-        /// Whose.
+        /// The channel.
         channel: ChannelId,
-        /// To what, all of them.
+        /// All its limits after the change.
         limits: ChannelLimits,
     },
-    /// The revocation of all tokens of a provider began. What it revokes has lines of
-    /// its own.
+    /// The revocation of all tokens of a provider began. The revocations themselves have
+    /// lines of their own.
     ProviderRevocation {
-        /// Whose.
+        /// The provider.
         provider: ProviderId,
-        /// Who asked for it.
+        /// The actor that requested it.
         actor: String,
-        /// The address that it came from, if from the network.
+        /// The client's address, if the request came over the network.
         source: Option<String>,
-        /// Why, if given.
+        /// The reason, if one was given.
         reason: Option<String>,
     },
-    /// The oldest revocation of all tokens of a provider is done.
+    /// The oldest revocation of all tokens of a provider is complete.
     ProviderEndDone {
-        /// Whose.
+        /// The provider.
         provider: ProviderId,
     },
 }
 
 impl JournalEntry {
-    /// The line of a secret that was replaced.
+    /// The entry of a secret that was replaced.
     #[must_use]
     pub fn secret(
         channel: ChannelId,

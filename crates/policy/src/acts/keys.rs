@@ -23,11 +23,11 @@ use tegata_token::{
 /// Registers an assertion key.
 #[derive(Debug, Clone)]
 pub struct RegisterKey {
-    /// Whose.
+    /// The channel.
     pub channel: ChannelId,
     /// The key.
     pub key: RegisteredKey,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -65,16 +65,16 @@ impl Act for RegisterKey {
     }
 }
 
-/// Deletes an assertion key; answers how many stored tokens end with it.
+/// Deletes an assertion key; returns how many stored tokens it revokes.
 #[derive(Debug, Clone)]
 pub struct DeleteKey {
-    /// Whose.
+    /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The assertion key.
     pub key: AssertionKeyId,
-    /// Whether what was asked for with it ends.
+    /// Whether the tokens that were issued for it are revoked.
     pub revoke_tokens: bool,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -106,17 +106,16 @@ impl Act for DeleteKey {
     }
 }
 
-/// Gives a group settings of its own, or changes those that it has; answers what they
-/// are then.
+/// Sets or changes a group's own settings; returns the new settings.
 #[derive(Debug, Clone)]
 pub struct SetGroup {
-    /// Whose.
+    /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The group.
     pub group: Group,
-    /// To what.
+    /// The changes.
     pub patch: GroupPatch,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -149,15 +148,15 @@ impl Act for SetGroup {
     }
 }
 
-/// Removes a group: its settings, its keys, its tokens; answers how many stored tokens
-/// end.
+/// Deletes a group with its settings, keys and tokens; returns how many stored tokens it
+/// revokes.
 #[derive(Debug, Clone)]
 pub struct DeleteGroup {
-    /// Whose.
+    /// The channel.
     pub channel: ChannelId,
-    /// Which.
+    /// The group.
     pub group: Group,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 

@@ -1,8 +1,8 @@
-//! Which groups and assertion keys a channel has, or had until recently.
+//! Which groups and assertion keys a channel has, or had recently.
 //!
-//! A revocation that names a scope which never existed would revoke nothing and look as
-//! if it had. Stored tokens have rows that name their group and key; what leaves no row
-//! is remembered: groups of stateless tokens, and deleted groups and keys until the last
+//! A revocation of a scope that never existed would revoke nothing but look successful.
+//! Stored tokens have rows that name their group and key; what leaves no row is
+//! remembered: groups of stateless tokens, and deleted groups and keys until the last
 //! token that they could have issued has expired.
 
 use super::{
@@ -25,11 +25,11 @@ use tegata_token::{
     view::Scope,
 };
 
-/// Writes the row of a group that a stateless token is issued for, unless the row that
-/// is there outlives the token.
+/// Writes the row of a group that a stateless token is issued for, unless the existing
+/// row outlasts the token.
 ///
 /// # Errors
-/// [`Denied::TooManyGroups`] where the group is new and there is no place for it.
+/// [`Denied::TooManyGroups`] if the group is new and the channel has the maximum number.
 pub(super) fn use_group(
     grant: &Grant,
     locked: &Locked,
@@ -45,7 +45,7 @@ pub(super) fn use_group(
     let life = Scope::Kind { kind: Kind::Stateless }.longest_lifetime();
     let until = now.plus(DAY + life);
     effects.write(Write::GroupUsed { channel: channel.id, group: group.clone(), until });
-    // Grants that were judged before count their groups anew.
+    // Grants that were authorized before must count the groups again.
     effects.revise(channel);
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(super) fn delete_key(
     effects.revise(channel);
 }
 
-/// Refuses a scope that names nothing which could have issued a token that is alive.
+/// Denies a scope whose group or key could not have issued an active token.
 pub(super) fn check_scope(
     locked: &Locked,
     channel: &Channel,
@@ -103,7 +103,8 @@ pub(super) fn check_scope(
     }
 }
 
-/// Whether a group is there: it has settings, a key, a live token, or was used lately.
+/// Whether a group exists: it has settings, a key or an active token, or was used
+/// recently.
 pub(super) fn group_exists(
     locked: &Locked,
     channel: &Channel,
@@ -117,7 +118,7 @@ pub(super) fn group_exists(
         || locked.active(now).any(|token| of_group(token.group.as_ref()))
 }
 
-/// Refuses a new group where all places are taken.
+/// Denies a new group if the channel has the maximum number.
 pub(super) fn check_place_for(
     locked: &Locked,
     channel: &Channel,
@@ -130,8 +131,8 @@ pub(super) fn check_place_for(
     Ok(())
 }
 
-/// How many groups beside `own` take a place: those with live tokens, keys or
-/// settings, and those that stateless tokens were issued for lately.
+/// Number of groups other than `own` that count: those with active tokens, keys or
+/// settings, and those that stateless tokens were issued for recently.
 pub(super) fn other_groups(channel: &Channel, live: &[Live], own: &Group, now: UnixTime) -> usize {
     let with_tokens = live.iter().filter_map(|token| token.group.as_ref());
     let with_keys = channel.assertion_keys.iter().filter_map(|key| key.group.as_ref());

@@ -1,4 +1,4 @@
-//! What an act is decided on: read under the lock, all of it in one transaction.
+//! The state that an act is decided on: read under the lock, all in one transaction.
 
 use super::{
     ActError,
@@ -17,32 +17,32 @@ use tegata_token::{
 /// What must be read for an act. The signing keys always are.
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
-    /// The channel that the act is about: its counters are read and locked.
+    /// The channel that the act concerns: its counters are read and locked.
     pub channel: Option<ChannelId>,
     /// Its settings are not needed if their revision is still this one.
     pub unless_revision: Option<u64>,
-    /// Which of its tokens' rows.
+    /// Which rows of its tokens.
     pub tokens: Tokens,
-    /// What the view says of it.
+    /// Whether its revocations are read.
     pub revocations: bool,
     /// The token that was issued under this idempotency key.
     pub issued_under: Option<[u8; 32]>,
-    /// Whether the assertion of this fingerprint was used.
+    /// The assertion with this fingerprint: whether it was used.
     pub assertion: Option<[u8; 32]>,
-    /// The id of the stored token at this place, whether it is active or not.
+    /// The stored token with this serial: its id, whether it is active or not.
     pub named: Option<Serial>,
-    /// What is remembered of the group or the assertion key of this scope.
+    /// The scope whose group or assertion key is looked up among the remembered ones.
     pub scope: Option<Scope>,
-    /// Whether there is this provider.
+    /// The provider whose existence is tested.
     pub provider: Option<ProviderId>,
-    /// The audit's key, by its public half.
+    /// Whether the public half of the audit's key is read.
     pub audit_key: bool,
-    /// How far the development clock was moved.
+    /// Whether the offset of the development clock is read.
     pub clock: bool,
 }
 
-/// Which rows of a channel's tokens an act needs: those whose life was not yet seen to
-/// be over.
+/// Which rows of a channel's tokens an act needs, of those that are not marked as revoked
+/// or expired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tokens {
     /// None.
@@ -62,16 +62,16 @@ impl Needs {
     }
 }
 
-/// What was read. What an act did not ask for is empty.
+/// What was read. What an act did not need is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Locked {
-    /// The channel's counters; `None`: there is no such channel.
+    /// The channel's counters; `None`: the channel does not exist.
     pub count: Option<Count>,
     /// Its settings.
     pub channel: Option<Arc<Channel>>,
     /// Its tokens' rows, oldest first.
     pub tokens: Vec<StoredToken>,
-    /// What the view says of it.
+    /// Its revocations.
     pub revocations: ChannelRevocations,
     /// The token issued under the idempotency key.
     pub before: Option<Before>,
@@ -79,29 +79,30 @@ pub struct Locked {
     pub assertion_used: bool,
     /// The id of the token that was named.
     pub named: Option<TokenId>,
-    /// What is remembered of the scope.
+    /// What is remembered of the scope's group or assertion key.
     pub remembered: Remembered,
-    /// Whether there is the provider.
+    /// Whether the provider exists.
     pub provider: bool,
     /// The signing keys, oldest first.
     pub keys: Arc<[StoredKey]>,
     /// The audit key's public half.
     pub audit_key: Option<[u8; 32]>,
-    /// How far the development clock was moved, in seconds.
+    /// The offset of the development clock, in seconds.
     pub clock_offset: i64,
 }
 
-/// What is remembered of a group or an assertion key that its channel may have no longer.
+/// What is remembered of a group or an assertion key that its channel may not have any
+/// more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// Whether the row of a stored token names it.
     pub by_tokens: bool,
-    /// Until when it is remembered beyond that.
+    /// Until when it is remembered otherwise.
     pub until: Option<UnixTime>,
 }
 
 impl Remembered {
-    /// Whether it can have issued a token that is alive at `now`.
+    /// Whether a token that belongs to it can be active at `now`.
     #[must_use]
     pub fn is_known(self, now: UnixTime) -> bool {
         self.by_tokens || self.until.is_some_and(|until| until > now)
@@ -111,9 +112,9 @@ impl Remembered {
 /// A channel's counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// The last place taken.
+    /// The last serial used.
     pub serial: Serial,
-    /// Counts changes of what the channel's requests are judged by.
+    /// Counts the changes that matter to authorization.
     pub revision: u64,
 }
 
@@ -129,24 +130,24 @@ pub struct StoredKey {
 /// A token that was issued under an idempotency key.
 #[derive(Debug, Clone)]
 pub struct Before {
-    /// What a retry must have the same.
+    /// The parameters that a retry must repeat.
     pub parameters: String,
-    /// Whether it is active.
+    /// Its times, which decide whether it is active.
     pub times: Times,
     /// The token's id.
     pub id: TokenId,
-    /// Its place in the channel's count.
+    /// Its serial.
     pub serial: Serial,
     /// The key that signs it.
     pub key: SigningKeyId,
     /// The public address that its JWS form names.
     pub issuer: Arc<str>,
-    /// Of a reissue: until when the token before it lives.
+    /// Of a reissue: until when the previous token is active.
     pub previous_until: Option<UnixTime>,
 }
 
 impl Locked {
-    /// The channel's settings, if it is there and not deleted.
+    /// The channel's settings, if it exists and is not deleted.
     ///
     /// # Errors
     /// [`ActError::NotFound`].
@@ -168,20 +169,20 @@ impl Locked {
         self.tokens.iter().filter(move |token| token.is_active(now))
     }
 
-    /// What the caps count of them.
+    /// The active tokens, in the form that the caps count.
     #[must_use]
     pub fn live(&self, now: UnixTime) -> Vec<Live> {
         self.active(now).map(StoredToken::live).collect()
     }
 
-    /// The token at that place, if it is active at `now`.
+    /// The token with that serial, if it is active at `now`.
     #[must_use]
     pub fn active_at(&self, serial: Serial, now: UnixTime) -> Option<&StoredToken> {
         let place = self.tokens.binary_search_by_key(&serial, |token| token.serial).ok()?;
         self.tokens.get(place).filter(|token| token.is_active(now))
     }
 
-    /// The signing key in that state.
+    /// The first signing key in that state.
     #[must_use]
     pub fn key_in(&self, state: KeyState) -> Option<&StoredKey> {
         self.keys.iter().find(|it| it.key.state == state)

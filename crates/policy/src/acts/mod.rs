@@ -4,9 +4,9 @@
 //! load under the channel's lock ─▶ decide (here) ─▶ Effects (data) ─▶ apply ─▶ commit
 //! ```
 //!
-//! An act says what it [`Needs`] to be read under the lock, and decides on what was
-//! [`Locked`]. A database only loads, locks and writes: no rule stands there. The
-//! same decision without writing its effects is a dry run.
+//! An act declares what it [`Needs`] to be read under the lock, and decides on what was
+//! [`Locked`]. A database only loads, locks and writes; it contains no rule. A dry run is
+//! the same decision without writing its effects.
 
 pub mod audit_event;
 mod channels;
@@ -38,16 +38,16 @@ pub use things::{
 use crate::denied::Denied;
 use tegata_token::time::UnixTime;
 
-/// Why an act is not done. Nothing is changed by it.
+/// Why an act is not done. It changes nothing then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ActError {
-    /// The law, or what was asked for, does not allow it.
+    /// The token rules or the request's parameters do not allow it.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// Something that it refers to is not there.
+    /// Something that it refers to does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// It cannot stand beside what is there already.
+    /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
     /// No signing key is active, so no token can be issued.
@@ -55,29 +55,28 @@ pub enum ActError {
     NoSigningKey,
 }
 
-/// What an act answers, and what it does.
+/// An act's result and its effects.
 pub type Decided<T> = Result<(T, Effects), ActError>;
 
 /// An act whose rules are decided here.
 pub trait Act {
-    /// What it answers.
+    /// Its result.
     type Output;
-    /// Which act it is.
+    /// Its name.
     const NAME: ActName;
 
     /// What must be read under the lock.
     fn needs(&self) -> Needs;
 
-    /// Decides about the act at `now`, which is the later of the act's own time and
-    /// the highest ever written.
+    /// Decides the act at `now`, which is the later of the act's own time and the highest
+    /// time that the store has written.
     ///
     /// # Errors
     /// [`ActError`].
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Self::Output>;
 }
 
-/// The acts. A closed list, so that what must hold for every one of them can be asked
-/// of every one.
+/// The acts. A closed list, so that a property of every act can be tested for every act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActName {
     /// [`Issue`]
@@ -135,8 +134,8 @@ impl ActName {
         Self::AdvanceClock,
     ];
 
-    /// Whether the act can make a token or a credential invalid that was valid before,
-    /// so that the journal must hold a line of it.
+    /// Whether the act can invalidate a token or a credential that was valid before, so
+    /// that the journal must hold a line about it.
     #[must_use]
     pub const fn can_narrow(self) -> bool {
         match self {
@@ -148,8 +147,8 @@ impl ActName {
             | Self::SetGroup
             | Self::DeleteGroup
             | Self::ChangeSigningKeys => true,
-            // An assertion is used up for the half hour that it is valid, and a store
-            // that is recovered has been down for longer.
+            // A used assertion stays valid for at most half an hour, and a store that is
+            // recovered has been down for longer.
             Self::TakeAssertion
             | Self::Forget
             | Self::CreateProvider

@@ -1,4 +1,4 @@
-//! Ending tokens, one or all of a scope; and forgetting what can no longer matter.
+//! Revoking tokens, one or all of a scope; and forgetting revocations of expired tokens.
 
 use super::{
     Act, ActError, ActName, Decided,
@@ -22,15 +22,15 @@ use tegata_token::{
     view::{ChannelChange, Cutoff, RevokedToken, Scope, SingleRevocation},
 };
 
-/// Ends tokens of a channel; answers how many stored ones lived until now, and 1 for a
-/// stateless one that is named by itself.
+/// Revokes tokens of a channel; returns how many active stored ones it revoked, and 1 for
+/// a stateless one that is named by itself.
 #[derive(Debug, Clone)]
 pub struct Revoke {
     /// The channel.
     pub channel: ChannelId,
-    /// Which tokens.
-    pub ending: RevocationTarget,
-    /// Who asks.
+    /// The tokens.
+    pub target: RevocationTarget,
+    /// Who requests it.
     pub by: By,
 }
 
@@ -39,11 +39,11 @@ impl Act for Revoke {
     const NAME: ActName = ActName::Revoke;
 
     fn needs(&self) -> Needs {
-        let tokens = match self.ending {
+        let tokens = match self.target {
             RevocationTarget::AssertionKey(_) => Tokens::WithKeys,
             _ => Tokens::Counted,
         };
-        let named = match self.ending {
+        let named = match self.target {
             RevocationTarget::Stored { serial } => Some(serial),
             _ => None,
         };
@@ -54,7 +54,7 @@ impl Act for Revoke {
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
         let mut effects = Effects::default();
-        let revoked = match (&self.ending, self.scope()) {
+        let revoked = match (&self.target, self.scope()) {
             (RevocationTarget::Stored { serial }, _) => {
                 revoke_stored(locked, channel, *serial, now, &mut effects)?
             }
@@ -68,7 +68,7 @@ impl Act for Revoke {
             }
         };
         let mut detail = TokensRevoked { revoked, ..TokensRevoked::default() };
-        match &self.ending {
+        match &self.target {
             RevocationTarget::Stored { serial } => {
                 detail.serial = Some(*serial);
                 detail.token_id = locked.named;
@@ -85,9 +85,9 @@ impl Act for Revoke {
 }
 
 impl Revoke {
-    /// The scope that it names; `None`: a token by itself.
+    /// The scope that it names; `None`: a single token.
     fn scope(&self) -> Option<Scope> {
-        match &self.ending {
+        match &self.target {
             RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => None,
             RevocationTarget::Group(group) => Some(Scope::Group { group: group.clone() }),
             RevocationTarget::Kind(kind) => Some(Scope::Kind { kind: *kind }),
@@ -105,8 +105,8 @@ fn revoke_stored(
     effects: &mut Effects,
 ) -> Result<usize, ActError> {
     let Some(token) = locked.active_at(serial, now) else {
-        // It is not there, or ended before: then a change of that act, in front
-        // of this one's answer, says so.
+        // It does not exist or was revoked before; then the change of that act precedes
+        // this act's result.
         return Ok(0);
     };
     effects.write(Write::TokenRevoked {
@@ -115,19 +115,19 @@ fn revoke_stored(
         replaced_by: None,
     });
     let others = locked.active(now).filter(|it| it.serial != serial);
-    let lives: Vec<Live> = others.map(StoredToken::live).collect();
+    let active: Vec<Live> = others.map(StoredToken::live).collect();
     let next = locked.count()?.serial.next();
-    let ends = [(token.kind, serial, token.times.expires_at)];
-    let change = revoke_singly(&locked.revocations, &ends, &lives, next, now);
+    let revoked = [(token.kind, serial, token.times.expires_at)];
+    let change = revoke_singly(&locked.revocations, &revoked, &active, next, now);
     effects.tokens(channel, &locked.revocations, change);
     Ok(1)
 }
 
-/// So many single endings of stateless tokens are held at the most, with those that
-/// expired and are not forgotten yet: each further one writes them all.
+/// Maximum number of single revocations of stateless tokens, including those whose tokens
+/// have expired but that are not forgotten yet: each further one writes them all.
 const STATELESS_HELD: usize = 10 * MAX_STATELESS_REVOCATIONS;
 
-/// Answers 1 where the token was neither revoked by itself nor expired before.
+/// Returns 1 if the token was neither revoked singly nor expired before.
 fn revoke_stateless(
     locked: &Locked,
     channel: &Channel,
@@ -139,7 +139,7 @@ fn revoke_stateless(
     if held.contains_key(&id) || until <= now {
         return Ok(0);
     }
-    // Those whose token has expired meanwhile only wait to be forgotten.
+    // Those whose token has expired only wait to be forgotten.
     let count = held.values().filter(|&&until| until > now).count();
     if count >= MAX_STATELESS_REVOCATIONS || held.len() >= STATELESS_HELD {
         return Err(Denied::TooManyStatelessRevocations.into());
@@ -149,7 +149,7 @@ fn revoke_stateless(
     Ok(1)
 }
 
-/// The active tokens that a scope is about.
+/// The active tokens that a scope covers.
 pub fn covered<'a>(
     locked: &'a Locked,
     scope: &'a Scope,
@@ -160,8 +160,8 @@ pub fn covered<'a>(
         .filter(|token| scope.covers(token.kind, token.group.as_ref(), token.assertion_key))
 }
 
-/// A bulk ending: takes a serial, sets a floor below it, marks the rows; says how many
-/// stored tokens it ends.
+/// Revokes a scope: takes a serial, sets a cutoff below it, and marks the rows; returns
+/// how many stored tokens it revokes.
 pub(super) fn revoke_scope(
     locked: &Locked,
     channel: &Channel,
@@ -181,24 +181,24 @@ pub(super) fn revoke_scope(
     let serial = locked.count()?.serial.next();
     effects.write(Write::Serial(channel.id, serial));
     effects.write(Write::BulkSerial(channel.id, serial));
-    // In front of the floor: the act's answer names the place of its last change.
+    // Logged before the cutoff: the act's result names the position of its last change.
     effects.touch(channel);
     let mut cutoff = Cutoff::set(scope, serial, None, now);
     if revoked == 0 && matches!(cutoff.scope, Scope::Group { .. } | Scope::AssertionKey { .. }) {
-        // No stored token of the scope lives: what is left to end are stateless
-        // ones. Groups and keys come and go; their floors must go soon, too.
+        // No stored token of the scope is active: only stateless ones can be. Groups and
+        // keys are created and deleted often, so their cutoffs must be forgotten soon.
         cutoff.until = now.plus(Kind::Stateless.life().longest());
     }
     effects.tokens(channel, &locked.revocations, ChannelChange::Cutoff { cutoffs: vec![cutoff] });
     Ok(revoked)
 }
 
-/// Facts are forgotten this long after the last token that they could touch has
-/// expired, in seconds.
+/// How long revocations are kept after the last token that they cover has expired, in
+/// seconds.
 pub const REVOCATIONS_KEPT: i64 = DAY;
 
-/// Forgets in the view what can no longer matter of a channel; answers how many facts
-/// went.
+/// Drops a channel's revocations that cover no unexpired token; returns how many it
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Forget {
     /// The channel, which may have been deleted.

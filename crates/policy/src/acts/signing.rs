@@ -1,4 +1,4 @@
-//! The authority's own keys and clock, and what only the audit must tell.
+//! The authority's own keys and clock, and events that are only recorded.
 
 use super::{
     Act, ActError, ActName, Decided,
@@ -13,13 +13,12 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// Adds a signing key, or moves keys on through their states; answers which are good no
-/// more.
+/// Adds a signing key or changes the states of keys; returns the keys that were revoked.
 #[derive(Debug, Clone)]
 pub struct ChangeSigningKeys {
-    /// What to do.
+    /// The change.
     pub change: SigningKeyChange,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -42,7 +41,7 @@ impl Act for ChangeSigningKeys {
                     (Some(_), None) => KeyState::Pending,
                     (Some(_), Some(_)) => {
                         return Err(ActError::Conflict(
-                            "a coming signing key is waiting already; it becomes active by itself",
+                            "a pending signing key exists already; it becomes active automatically",
                         ));
                     }
                 };
@@ -50,12 +49,12 @@ impl Act for ChangeSigningKeys {
                 AuditEvent::SigningKeyRotate(SigningKeyNamed { kid: key.id })
             }
             SigningKeyChange::Promote(id) => {
-                let coming = in_state(KeyState::Pending).filter(|key| key.id == *id);
-                let coming = coming.ok_or(ActError::NotFound("coming signing key"))?;
+                let pending = in_state(KeyState::Pending).filter(|key| key.id == *id);
+                let pending = pending.ok_or(ActError::NotFound("pending signing key"))?;
                 if let Some(active) = in_state(KeyState::Active) {
                     set_state(active, KeyState::Retired, now, &mut effects);
                 }
-                set_state(coming, KeyState::Active, now, &mut effects);
+                set_state(pending, KeyState::Active, now, &mut effects);
                 AuditEvent::SigningKeyPromote(SigningKeyNamed { kid: *id })
             }
             SigningKeyChange::Remove { key: id, successor } => {
@@ -67,7 +66,7 @@ impl Act for ChangeSigningKeys {
                 }
                 if key.state == KeyState::Active {
                     match in_state(KeyState::Pending) {
-                        Some(coming) => set_state(coming, KeyState::Active, now, &mut effects),
+                        Some(pending) => set_state(pending, KeyState::Active, now, &mut effects),
                         None => add(successor, KeyState::Active, now, &mut effects),
                     }
                 }
@@ -101,7 +100,7 @@ fn set_state(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut 
 }
 
 impl SigningKeyRow {
-    /// The key in another state since `now`; one that is removed loses its private half.
+    /// The key in another state since `now`; a revoked key loses its private half.
     #[must_use]
     pub fn in_state(&self, state: KeyState, now: UnixTime) -> Self {
         let wrapped = match state {
@@ -112,13 +111,13 @@ impl SigningKeyRow {
     }
 }
 
-/// Puts other seals around the private halves of all keys that still have one: the key
-/// that sealed them is being replaced.
+/// Replaces the wrapped private halves of all keys that have one, because the master key
+/// is being replaced.
 #[derive(Debug, Clone)]
 pub struct RewrapKeys {
-    /// Each key's private half, sealed anew: the audit's, too.
+    /// Each key's private half, wrapped with the new master key, including the audit's.
     pub keys: Vec<(SigningKeyId, WrappedKey)>,
-    /// Who asks.
+    /// Who requests it.
     pub by: By,
 }
 
@@ -138,7 +137,7 @@ impl Act for RewrapKeys {
         let all: Vec<_> = rows.iter().map(|key| key.id).chain(audit_key).collect();
         let given = |id: &SigningKeyId| self.keys.iter().any(|(key, _)| key == id);
         if all.len() != self.keys.len() || !all.iter().all(given) {
-            return Err(ActError::Conflict("the signing keys changed meanwhile; ask again"));
+            return Err(ActError::Conflict("the signing keys changed meanwhile; try again"));
         }
         let mut effects = Effects::default();
         for (id, wrapped) in &self.keys {
@@ -157,7 +156,7 @@ impl Act for RewrapKeys {
     }
 }
 
-/// Writes the audit event of something that changed nothing in the store.
+/// Records an event that changed nothing in the store.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// What happened.
@@ -181,11 +180,10 @@ impl Act for Record {
     }
 }
 
-/// Moves the development clock forward; answers by how much it was moved in all, in
-/// seconds.
+/// Moves the development clock forward; returns its new offset, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct AdvanceClock {
-    /// By so many seconds.
+    /// The number of seconds.
     pub seconds: i64,
 }
 

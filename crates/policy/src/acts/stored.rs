@@ -1,5 +1,5 @@
-//! A stored token as its row has it, and the one place that says whether it is
-//! active. A database may narrow by an index what it reads; it never decides.
+//! A stored token as in its row, and the only code that decides whether it is active. A
+//! database may use an index to read fewer rows; it never decides.
 
 use super::things::{RevocationCause, TokenState};
 use crate::admit::Live;
@@ -13,15 +13,15 @@ use tegata_token::{
 /// A row of a stored token, as acts need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredToken {
-    /// The row's own number.
+    /// The row's number.
     pub row: i64,
-    /// Its place in the channel's count.
+    /// Its serial.
     pub serial: Serial,
     /// Its kind.
     pub kind: Kind,
     /// Its group.
     pub group: Option<Group>,
-    /// The assertion key that it was asked for with; read only for acts that need it.
+    /// The assertion key that it was issued for; read only for acts that need it.
     pub assertion_key: Option<AssertionKeyId>,
     /// What decides whether it is active.
     pub times: Times,
@@ -32,11 +32,11 @@ pub struct StoredToken {
 pub struct Times {
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// When it expires by its own signature.
+    /// Its expiry, as signed.
     pub expires_at: UnixTime,
-    /// An earlier end that is already set.
+    /// An earlier revocation that is already scheduled.
     pub ends_at: Option<UnixTime>,
-    /// How and when it was revoked by itself.
+    /// The cause and time of its own revocation.
     pub revocation: Option<(RevocationCause, UnixTime)>,
     /// The state of the key that signed it.
     pub key: KeyState,
@@ -44,19 +44,19 @@ pub struct Times {
     pub key_since: UnixTime,
 }
 
-/// An early end of a token.
+/// The revocation of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenRevocation {
-    /// How.
+    /// The cause.
     pub by: RevocationCause,
-    /// When.
+    /// The time.
     pub at: UnixTime,
-    /// Whether by its signing key, and not by itself.
+    /// Whether its signing key was revoked, and not the token itself.
     pub by_key: bool,
 }
 
 impl Times {
-    /// How and when the token was revoked by itself, if it was by `now`.
+    /// The cause and time of the token's own revocation, if it happened by `now`.
     #[must_use]
     pub fn own_revocation(&self, now: UnixTime) -> Option<(RevocationCause, UnixTime)> {
         let later = || {
@@ -66,8 +66,7 @@ impl Times {
         self.revocation.or_else(later)
     }
 
-    /// The earliest end that the token had before it expired: its own, or its
-    /// signing key's.
+    /// The earliest revocation before the token's expiry: its own, or its signing key's.
     #[must_use]
     pub fn revocation(&self, now: UnixTime) -> Option<TokenRevocation> {
         let own =
@@ -84,7 +83,7 @@ impl Times {
         }
     }
 
-    /// The token's state at `now`, whatever its channel's.
+    /// The token's state at `now`, regardless of its channel's.
     #[must_use]
     pub fn state(&self, now: UnixTime) -> TokenState {
         if self.revocation(now).is_some() {
@@ -96,28 +95,29 @@ impl Times {
         }
     }
 
-    /// Whether the token is active at `now`, whatever its channel's state.
+    /// Whether the token is active at `now`, regardless of its channel's state.
     #[must_use]
     pub fn is_active(&self, now: UnixTime) -> bool {
         self.state(now) == TokenState::Active
     }
 
-    /// When the token's life is over, as far as is known now: its signing key apart.
+    /// When the token is revoked or expires, as far as is known now; its signing key is
+    /// not considered.
     #[must_use]
     pub fn over_at(&self) -> UnixTime {
-        let ends = self.ends_at.map_or(self.expires_at, |at| at.min(self.expires_at));
-        self.revocation.map_or(ends, |(_, at)| at)
+        let end = self.ends_at.map_or(self.expires_at, |at| at.min(self.expires_at));
+        self.revocation.map_or(end, |(_, at)| at)
     }
 }
 
 impl StoredToken {
-    /// Whether it is active at `now`, whatever its channel's state.
+    /// Whether it is active at `now`, regardless of its channel's state.
     #[must_use]
     pub fn is_active(&self, now: UnixTime) -> bool {
         self.times.is_active(now)
     }
 
-    /// What the caps count of it.
+    /// The token in the form that the caps count.
     #[must_use]
     pub fn live(&self) -> Live {
         Live {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_set_counts_from_its_time_on_and_only_before_expiry() {
+    fn a_scheduled_revocation_counts_from_its_time_on_and_only_before_expiry() {
         let delayed = Times { ends_at: Some(NOW), ..times() };
         assert_eq!(delayed.state(UnixTime(999)), TokenState::Active);
         let revocation = TokenRevocation { by: RevocationCause::Reissued, at: NOW, by_key: false };
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_key_ends_what_it_signed_and_a_bounded_one_what_came_later() {
+    fn a_revoked_key_revokes_its_tokens_and_a_bounded_one_only_later_ones() {
         let removed = Times { key: KeyState::Revoked, key_since: UnixTime(500), ..times() };
         let by_key =
             TokenRevocation { by: RevocationCause::Requested, at: UnixTime(500), by_key: true };
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ends_the_earlier_is_told() {
+    fn of_two_revocations_the_earlier_is_reported() {
         let own = (RevocationCause::Requested, UnixTime(300));
         let both = Times {
             revocation: Some(own),

@@ -1,4 +1,4 @@
-//! The things that acts are made of: who does what to what.
+//! Parameters and data of acts.
 
 use super::audit_event::AuditEvent;
 use crate::{
@@ -17,16 +17,16 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// Who does something, from where, and when: what the audit row says.
+/// Who acts, from where, when and why: for the audit event.
 #[derive(Debug, Clone)]
 pub struct By {
-    /// A name that people know: `administrator`, `channel 1234567890`, `tegata`.
+    /// The actor's name: `administrator`, `channel 1234567890`, `tegata`.
     pub actor: String,
-    /// The address that it came from, if from the network.
+    /// The client's address, if the request came over the network.
     pub source: Option<String>,
-    /// Why, if they said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
-    /// When.
+    /// The time.
     pub at: UnixTime,
 }
 
@@ -35,20 +35,20 @@ pub struct By {
 pub struct Provider {
     /// Its id.
     pub id: ProviderId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixTime,
 }
 
-/// A channel to be made.
+/// A channel to be created.
 #[derive(Debug, Clone)]
 pub struct NewChannel {
     /// A fresh random id.
     pub id: ChannelId,
-    /// Whose it will be.
+    /// The provider that will own it.
     pub provider: ProviderId,
-    /// What people will call it.
+    /// Its display name.
     pub name: String,
     /// Its type.
     pub channel_type: ChannelType,
@@ -56,43 +56,43 @@ pub struct NewChannel {
     pub secret: HashedSecret,
 }
 
-/// Changes of a channel; what is `None` stays.
+/// Changes of a channel; `None` leaves a setting unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelPatch {
     /// A new name.
     pub name: Option<String>,
-    /// Another law. Ends nothing by itself.
+    /// Other token rules. Revokes nothing by itself.
     pub rules: Option<TokenRules>,
     /// Suspended, resumed or deleted.
     pub state: Option<ChannelState>,
-    /// How many live tokens of a kind a group may have.
+    /// How many active tokens of a kind a group may have.
     pub group_cap: Option<usize>,
-    /// What the next one does.
+    /// What happens to a further issue.
     pub group_when_full: Option<WhenFull>,
-    /// Assertions must be meant for this server.
+    /// Whether assertions must name this server as `aud`.
     pub own_audience_only: Option<bool>,
-    /// Each assertion is taken once.
+    /// Whether each assertion is accepted only once.
     pub single_use_assertions: Option<bool>,
-    /// How fast it may be used; the journal has a line of its own for it.
+    /// Its limits; the journal has an entry of its own for them.
     #[serde(skip)]
     pub limits: LimitsPatch,
 }
 
-/// Changes of a channel's limits; what is `None` stays, what is `Some(None)` goes
-/// back to the server's.
+/// Changes of a channel's limits; `None` leaves a limit unchanged, `Some(None)` resets it
+/// to the server's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LimitsPatch {
-    /// Short-lived tokens a second.
+    /// Short-lived tokens per second.
     pub issue_rate_short_lived: Option<Option<NonZeroU32>>,
-    /// Of each other operation, a second.
+    /// Requests per second of each other operation.
     pub issue_rate: Option<Option<NonZeroU32>>,
-    /// Of each of the checks, a second.
+    /// Requests per second of each of LINE's two verifications.
     pub verify_rate: Option<Option<NonZeroU32>>,
-    /// Issues of a kind in a window.
+    /// Tokens of one kind per window.
     pub surge_limit: Option<Option<u32>>,
-    /// The window.
+    /// Length of the window.
     pub surge_window_seconds: Option<Option<NonZeroU32>>,
-    /// The rest.
+    /// Length of the cooldown.
     pub surge_cooldown_seconds: Option<Option<NonZeroU32>>,
 }
 
@@ -136,15 +136,15 @@ impl From<ChannelLimits> for LimitsPatch {
     }
 }
 
-/// Changes of a group's settings; what is `None` stays, what is `Some(None)` goes
-/// back to the channel's rule.
+/// Changes of a group's settings; `None` leaves a setting unchanged, `Some(None)` resets
+/// it to the channel's rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupPatch {
-    /// How many live tokens of a kind it may have.
+    /// How many active tokens of a kind it may have.
     pub cap: Option<Option<usize>>,
-    /// What the next one does.
+    /// What happens to a further issue.
     pub when_full: Option<Option<WhenFull>>,
-    /// Whom to tell of what concerns it.
+    /// Its contact, a free text.
     pub contact: Option<Option<String>>,
 }
 
@@ -166,87 +166,87 @@ impl From<GroupSettings> for GroupPatch {
     }
 }
 
-/// Which of a channel's tokens to end.
+/// Which of a channel's tokens to revoke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevocationTarget {
     /// One stored token.
     Stored {
-        /// Its place in the channel's count.
+        /// Its serial.
         serial: Serial,
     },
     /// One stateless token.
     Stateless {
         /// Its id.
         id: TokenId,
-        /// When it would have expired.
+        /// Its expiry.
         expires_at: UnixTime,
     },
     /// All of a group.
     Group(Group),
     /// All of a kind.
     Kind(Kind),
-    /// All that was asked for with an assertion key, registered still or not.
+    /// All that were issued for an assertion key, which may be deleted.
     AssertionKey(AssertionKeyId),
     /// All.
     All,
 }
 
-/// How a token's life ended early.
+/// The cause of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevocationCause {
-    /// Somebody revoked it, alone or with others.
+    /// A request revoked it, alone or with others.
     Requested,
-    /// A newer one took its place under a cap.
+    /// A newer token evicted it under a cap.
     Evicted,
-    /// It was a long-lived token and was reissued.
+    /// It was long-lived and was replaced by a reissue.
     Reissued,
 }
 
-/// Whether a stored token lives.
+/// State of a stored token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenState {
-    /// It does.
+    /// It is neither expired nor revoked.
     Active,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It was ended before its time.
+    /// It was revoked before its expiry.
     Revoked,
 }
 
-/// What to do with the authority's signing keys. The states of the others follow
-/// in the same transaction: at any time exactly one key is active.
+/// A change of the authority's signing keys. The states of the other keys follow in the
+/// same transaction: at any time exactly one key is active.
 #[derive(Debug, Clone)]
 pub enum SigningKeyChange {
-    /// A new key that will sign later; the very first one signs at once.
+    /// Adds a pending key; the very first key becomes active at once.
     Add(SigningKeyRow),
-    /// The coming key becomes active, the active one retires.
+    /// The pending key becomes active, the active one retires.
     Promote(SigningKeyId),
-    /// Nothing that the key signed is valid any more. Should it be the active
-    /// one, the coming key follows it, or else `successor`, a new key.
+    /// The key is revoked, and all tokens that it signed become invalid. If it was
+    /// active, the pending key becomes active, or else `successor`, a new key.
     Remove {
-        /// Which.
+        /// The signing key.
         key: SigningKeyId,
-        /// Used only if needed.
+        /// The new key, used only if necessary.
         successor: SigningKeyRow,
     },
-    /// As `Remove`, of every key that is not removed yet; `successor` signs.
+    /// As `Remove`, of every key that is not revoked yet; `successor` becomes active.
     RemoveAll {
-        /// The only key from now on.
+        /// The only active key from now on.
         successor: SigningKeyRow,
     },
 }
 
-/// Something that the audit must tell although nothing of the store changed: a
+/// An event that the audit must report although it changed nothing in the store: a
 /// throttle that began, a certificate that was reloaded, a wrong administrator's token.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// What happened.
     pub event: AuditEvent,
-    /// About whose things.
+    /// The provider that it concerns.
     pub provider: Option<ProviderId>,
-    /// About which channel.
+    /// The channel that it concerns.
     pub channel: Option<ChannelId>,
 }
 
@@ -258,8 +258,7 @@ impl Event {
     }
 }
 
-/// A signing key's private half, encrypted by whoever made it. The store cannot
-/// read it.
+/// A signing key's wrapped private half. The store cannot decrypt it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WrappedKey(pub Vec<u8>);
 
@@ -278,23 +277,23 @@ impl<'de> Deserialize<'de> for WrappedKey {
 
 impl std::fmt::Debug for WrappedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealed")
+        f.write_str("WrappedKey")
     }
 }
 
-/// A signing key as it is kept.
+/// A signing key as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SigningKeyRow {
     /// Its `kid`.
     pub id: SigningKeyId,
     /// Its public half.
     pub public: [u8; 32],
-    /// Its private half.
+    /// Its private half, wrapped.
     pub wrapped: WrappedKey,
-    /// What it is good for.
+    /// Its state.
     pub state: KeyState,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixTime,
-    /// When it came into its present state.
+    /// When it entered its present state.
     pub changed_at: UnixTime,
 }

@@ -20,7 +20,7 @@ use tegata_token::{
 };
 
 fn revoke(target: RevocationTarget, locked: &Locked) -> Result<usize, ActError> {
-    let act = Revoke { channel: id(), ending: target, by: by() };
+    let act = Revoke { channel: id(), target, by: by() };
     act.decide(locked, NOW).map(|(revoked, _)| revoked)
 }
 

@@ -157,7 +157,7 @@ async fn keep_up(jobs: &Jobs) {
         tracing::warn!(%error, "how the last rotation of the master key ended is not known yet");
     }
     if let Err(error) = promote(jobs).await {
-        tracing::warn!(%error, "the coming signing key was not promoted");
+        tracing::warn!(%error, "the pending signing key was not promoted");
     }
     finish(jobs).await;
     if let Err(error) = sweep(jobs).await {

@@ -1,33 +1,33 @@
-//! What a check of the audit compares with, and what it finds.
+//! The anchor that a verification of the audit compares with, and its report.
 
 use super::Anchor;
 use serde::Serialize;
 
-/// The most problems, and the most notices, of one report.
-pub(super) const TOLD: usize = 100;
+/// Maximum number of problems, and of notices, in one report.
+pub(super) const MAX_ITEMS: usize = 100;
 
-/// Something that is not as it was sealed.
+/// Something that does not match a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What, in words.
+    /// A description.
     pub what: String,
-    /// At which seal.
+    /// The checkpoint that it concerns.
     pub checkpoint: Option<u64>,
 }
 
-/// What a check compares the newest checkpoint with.
+/// What a verification compares the newest checkpoint with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Anchored {
     /// The newest checkpoint that was seen, and the last event up to which an operator
     /// accepted that the end could not be confirmed.
     At(Anchor, i64),
-    /// There should be an anchor, and there is none to be used: why.
+    /// There should be an anchor, but there is none that can be used, for this reason.
     Missing(String),
-    /// Nothing, by the wish of who checks.
+    /// Nothing, as the caller requested.
     Ignored,
 }
 
-/// Whether the newest checkpoint is known to be the newest there was.
+/// Whether the last checkpoint found is known to be the newest one made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditEnd {
@@ -36,47 +36,47 @@ pub enum AuditEnd {
     /// Nothing confirms it: newer events may have been cut off.
     #[default]
     Unconfirmed,
-    /// It was not to be compared with an anchor.
+    /// It was not compared with an anchor, as the caller requested.
     NotChecked,
 }
 
-/// What a check of the audit found.
+/// The result of a verification of the audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub struct AuditReport {
-    /// Whether nothing was found wrong.
+    /// Whether no problem was found.
     pub ok: bool,
-    /// Whether the newest checkpoint is known to be the newest there was.
+    /// Whether the last checkpoint found is known to be the newest one made.
     pub end: AuditEnd,
-    /// How many rows there are, sealed or not yet.
+    /// How many rows there are, with or without a checkpoint.
     pub events: u64,
-    /// How many seals.
+    /// How many checkpoints there are.
     pub checkpoints: u64,
-    /// How many rows wait for a seal: nothing vouches for them yet.
+    /// How many rows have no checkpoint yet, so that nothing confirms them.
     pub pending: u64,
-    /// Rows of seals below this one were deleted, or may have been.
+    /// Rows of checkpoints below this one were deleted, or may have been.
     pub kept_from: u64,
-    /// What is wrong; the first hundred things.
+    /// What is wrong; the first hundred problems.
     pub problems: Vec<Problem>,
-    /// What is no proof of anything, and should be known.
+    /// Observations that prove no tampering but should be known.
     pub notices: Vec<String>,
 }
 
 impl AuditReport {
     pub(super) fn problem(&mut self, checkpoint: Option<u64>, what: impl Into<String>) {
-        if self.problems.len() < TOLD {
+        if self.problems.len() < MAX_ITEMS {
             self.problems.push(Problem { what: what.into(), checkpoint });
         }
         self.ok = false;
     }
 
-    /// Compares with the anchor as it is after the check: it is renewed after each
-    /// checkpoint, so at most one is newer.
+    /// Compares the report with the anchor as it is after the verification: the anchor is
+    /// renewed after each checkpoint, so at most one checkpoint is newer.
     #[must_use]
     pub fn and_then(mut self, after: &Anchored) -> Self {
         match after {
             Anchored::At(anchor, _) if self.checkpoints > anchor.number + 1 => {
                 let what = format!(
-                    "the anchor is an old one: it names checkpoint {}, and {} are here",
+                    "the anchor is outdated: it names checkpoint {}, and there are {}",
                     anchor.number, self.checkpoints
                 );
                 self.problem(Some(anchor.number), what);

@@ -1,8 +1,9 @@
-//! Writing an endings log, for as long as its store is open.
+//! Writes a revocation journal while its store is open.
 //!
-//! Whatever was acknowledged must be in the file that the operator will find under
-//! its name. So before each line the file is looked at: one that was moved away,
-//! removed or cut is taken up again as at a start, which says where it begins.
+//! Everything that was acknowledged must be in the file that the operator finds at the
+//! journal's path. So the writer tests the path before each line: a file that was moved
+//! away, removed or truncated is opened again as at a start, with a line that marks its
+//! beginning.
 
 use super::{Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
 use crate::file::{Owner, open_or_create, sync_folder};
@@ -14,54 +15,54 @@ use std::{
 };
 use tegata_token::time::UnixTime;
 
-/// A log that is being written.
+/// A journal that is open for writing.
 #[derive(Debug)]
 pub struct RevocationJournal {
     file: File,
     path: PathBuf,
-    /// To whom a new file under its name is given.
+    /// The owner of a new file at its path.
     owner: Owner,
-    /// Of which store it is, in hex digits.
+    /// The identity of its store, in hex digits.
     store: String,
-    /// So many bytes of it belong to commits that happened.
+    /// Length in bytes of the lines whose commits happened.
     good: u64,
-    /// So many were written for the commit under way, which is this one.
+    /// Length of the lines for the commit under way, which is `writing`.
     written: u64,
     writing: Commit,
-    /// The last commit that happened and held something for it.
+    /// The last commit that happened and has a line.
     last_revocation: Commit,
-    /// Behind `good` there may be something.
+    /// Whether there may be data after `good`.
     dirty: bool,
-    /// `good` is where the file ends; `false` while it is not known where that is.
+    /// Whether `good` is known to be the end of the complete lines.
     known: bool,
 }
 
-/// Why nothing was logged.
+/// Why an entry was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// It is not in the log, or not as part of it. It can be tried again.
+    /// The entry is not in the journal. It can be tried again.
     #[error(transparent)]
     NotWritten(#[from] Error),
-    /// What is on the log's disk is not known.
-    #[error("{0}; what is on its disk is not known")]
+    /// It is unknown what is on the journal's disk.
+    #[error("{0}; it is unknown what is on its disk")]
     Unknown(Error),
 }
 
-/// What stands under the log's name.
+/// What is at the journal's path.
 enum There {
-    /// The file that is being written, and all of it.
+    /// The open file, with everything that was written.
     Whole,
-    /// That file, and less of it than was written.
+    /// The open file, truncated.
     Cut,
-    /// Another one, or none.
+    /// Another file, or none.
     Other,
 }
 
 impl RevocationJournal {
-    /// Opens the log in `path` to go on with it, making it if it is not there. What
-    /// a crash left behind the last whole line is cut off: nobody was told of it.
-    /// Where endings are missing, a line says that the log begins anew. Answers
-    /// also the last commit that the log knew of.
+    /// Opens the journal at `path` to append to it, and creates it if necessary. An
+    /// incomplete last line that a crash left is removed: no client got a success
+    /// response for it. If revocations are missing, a line marks that the journal begins
+    /// anew. Also returns the last commit in the journal.
     ///
     /// # Errors
     /// [`Error`].
@@ -87,19 +88,19 @@ impl RevocationJournal {
             known: false,
         };
         let last = log.take_up(standing)?;
-        // A commit that the store lacks is done again and not written a second time.
+        // A commit that the store lacks is replayed and not written a second time.
         log.last_revocation = last.filter(|&it| it > standing.last).unwrap_or(log.last_revocation);
         Ok((log, last))
     }
 
-    /// Goes on behind what is there.
+    /// Prepares the file for appending.
     fn take_up(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         self.known = false;
         let last = self.find_end(standing)?;
         if last.is_none_or(|last| last < standing.last_revocation) {
             if last.is_some() || standing.last.commit > 0 {
                 tracing::warn!(log = %self.path.display(),
-                    "the endings log begins here: it can be replayed onto backups that are made \
+                    "the revocation journal begins here: it can be replayed onto backups that are made \
                      from now on, so make one (older ones need the parts before it, joined)");
             }
             let last_revocation = Some(standing.last_revocation);
@@ -116,8 +117,8 @@ impl RevocationJournal {
         Ok(last)
     }
 
-    /// Sets `good` behind the last whole line, cuts off what follows it, and
-    /// answers the commit of that line.
+    /// Sets `good` to the end of the last complete line, removes what follows it, and
+    /// returns the commit of that line.
     fn find_end(&mut self, standing: &JournalState) -> Result<Option<Commit>, Error> {
         let io = |error| Error::Io(self.path.clone(), error);
         let length = self.file.metadata().map_err(io)?.len();
@@ -125,7 +126,8 @@ impl RevocationJournal {
         self.file.rewind().map_err(io)?;
         BufReader::new(&self.file).read_until(b'\n', &mut first).map_err(io)?;
         if !first.ends_with(b"\n") {
-            // Not even a first line was written whole, or this is somebody's other file.
+            // Either not even the first line was written completely, or this is another
+            // sort of file.
             if !is_beginning(&first) {
                 return Err(Error::Damaged { path: self.path.clone(), line: 1 });
             }
@@ -139,7 +141,7 @@ impl RevocationJournal {
             _ => return Err(Error::Damaged { path: self.path.clone(), line: 1 }),
         }
         let mut tail = self.tail(length, 2 * LONGEST).map_err(io)?;
-        // However many zeros follow: the last whole line is in it.
+        // Extended until it contains the last complete line, however many zeros follow.
         while (tail.len() - whole_part(&tail).len()) as u64 > LONGEST
             && (tail.len() as u64) < length
         {
@@ -150,7 +152,7 @@ impl RevocationJournal {
         if self.good < length {
             if tail[whole.len()..].iter().any(|&byte| byte != 0) {
                 tracing::warn!(log = %self.path.display(), bytes = length - self.good,
-                    "cut off the end of the endings log, which a crash had torn");
+                    "removed the incomplete last line of the revocation journal, which a crash left");
             }
             self.file.set_len(self.good).and_then(|()| self.file.sync_all()).map_err(io)?;
         }
@@ -172,8 +174,8 @@ impl RevocationJournal {
         Ok(tail)
     }
 
-    /// The lines at its end that tell of more than the store's `last` commit: the
-    /// commit that they were written for may never have happened.
+    /// The last lines whose commits are later than the store's `last` commit, which may
+    /// never have happened.
     ///
     /// # Errors
     /// [`Error`].
@@ -186,7 +188,7 @@ impl RevocationJournal {
                 tail.split_inclusive(|&byte| byte == b'\n').rev().map_while(JournalLine::parse);
             let mut ahead: Vec<JournalLine> = lines.take_while(|line| line.commit > last).collect();
             let bytes = |it: &JournalLine| it.to_text().map_or(0, |text| text.len() as u64);
-            // The line before them is in the window, too, or there is none.
+            // The window also contains the line before them, if there is one.
             if window >= self.good || ahead.iter().map(bytes).sum::<u64>() + LONGEST < window {
                 ahead.reverse();
                 return Ok(ahead);
@@ -195,10 +197,10 @@ impl RevocationJournal {
         }
     }
 
-    /// Appends what a commit takes away and sees it onto the disk.
+    /// Appends what a commit takes away, and synchronises the file.
     ///
     /// # Errors
-    /// [`Failed`]; [`Self::take_back`] leaves nothing of it then.
+    /// [`Failed`]; call [`Self::take_back`] then to remove what was written.
     pub fn append(
         &mut self,
         commit: Commit,
@@ -215,7 +217,7 @@ impl RevocationJournal {
         self.file.set_len(self.good).map_err(io)?;
         self.file.write_all_at(text.as_bytes(), self.good).map_err(io)?;
         self.file.sync_data().map_err(|error| match error.kind() {
-            // Some file systems find out only then that there is no room.
+            // Some file systems report a full disk only at this point.
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => io(error).into(),
             _ => Failed::Unknown(io(error)),
         })?;
@@ -223,7 +225,7 @@ impl RevocationJournal {
         Ok(())
     }
 
-    /// The commit happened.
+    /// Records that the commit happened.
     pub fn keep(&mut self) {
         if self.written > 0 {
             self.good += std::mem::take(&mut self.written);
@@ -231,19 +233,19 @@ impl RevocationJournal {
         }
     }
 
-    /// The commit did not happen. Should the file not let go of it, it does no
-    /// harm, and the next one writes over it.
+    /// Removes the lines of a commit that did not happen. If the file cannot be
+    /// truncated, they do no harm, and the next lines overwrite them.
     pub fn take_back(&mut self) {
         self.written = 0;
         if !self.known || !std::mem::take(&mut self.dirty) {
             return;
         }
         if let Err(error) = self.file.set_len(self.good) {
-            tracing::warn!(%error, log = %self.path.display(), "an ending that failed stays in the endings log");
+            tracing::warn!(%error, log = %self.path.display(), "a revocation that failed stays in the revocation journal");
         }
     }
 
-    /// Whether there is room for any line, in the file where it belongs; `last` is
+    /// Tests that a line of any length can be written at the journal's path; `last` is
     /// the store's last commit, and `at` its time.
     ///
     /// # Errors
@@ -251,7 +253,7 @@ impl RevocationJournal {
     pub fn try_out(&mut self, last: Commit, at: UnixTime) -> Result<(), Failed> {
         self.be_in_place(last, at)?;
         let io = |error| Error::Io(self.path.clone(), error);
-        // What a crash leaves of it is cut off, as a torn line is.
+        // What a crash leaves of it is removed, as an incomplete line is.
         self.dirty = true;
         let tried = self.file.write_all_at(&[0; LONGEST as usize], self.good);
         let taken_back = self.file.set_len(self.good);
@@ -259,7 +261,7 @@ impl RevocationJournal {
         Ok(tried.and(taken_back).map_err(io)?)
     }
 
-    /// Sees to it that what is written stands under the log's name.
+    /// Ensures that the open file is the one at the journal's path.
     fn be_in_place(&mut self, last: Commit, at: UnixTime) -> Result<(), Error> {
         let store = self.store.clone();
         let owner = Some(self.owner);
@@ -271,7 +273,7 @@ impl RevocationJournal {
             There::Other => *self = Self::open(&self.path, &standing)?.0,
         }
         tracing::warn!(log = %self.path.display(),
-            "the endings log was moved, removed or cut while it was written; it goes on there");
+            "the revocation journal was moved, removed or truncated while in use; it continues at this path");
         Ok(())
     }
 
@@ -287,7 +289,7 @@ impl RevocationJournal {
     }
 }
 
-/// Whether these bytes can be how a log begins, broken off.
+/// Whether these bytes can be the incomplete beginning of a journal.
 fn is_beginning(bytes: &[u8]) -> bool {
     const BEGINNING: &[u8] = br#"{"epoch":"#;
     let there = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);

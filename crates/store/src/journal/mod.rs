@@ -1,18 +1,18 @@
-//! The endings log: whatever a restored backup would wake again, one JSON object
-//! a line, on the disk before anybody was told that it is done.
+//! The revocation journal: everything that a restored backup would undo, one JSON object
+//! per line, written durably before any client gets a success response.
 //!
-//! A backup knows nothing of what was revoked after it. So each act that takes
-//! something away also leaves a line here, in a file that is kept apart from the
-//! store: written and synchronised just before the commit, so that no acknowledged
-//! ending can be missing. (One whose commit failed then is harmless: nobody was
-//! told that it did not happen.) [`read`] gives recovery what a store lacks.
+//! A backup lacks what was revoked after it. So each act that takes something away also
+//! writes a line into this file, which the operator keeps apart from the store. The line
+//! is written and synchronised just before the commit, so no acknowledged revocation is
+//! missing. (A line whose commit then failed is harmless: no client got a response that
+//! the act had failed.) [`read`] gives recovery what a store lacks.
 //!
-//! A line names the commit that it belongs to, which tells what a backup has
-//! already. Where the log does not reach back without a gap it says so in a line
-//! of its own, [`JournalEntry::Begins`], and nothing older can be recovered by it.
+//! A line names its commit, which tells whether a backup has it already. If the journal
+//! does not reach back without a gap, it begins with a line [`JournalEntry::Begins`], and
+//! nothing older can be recovered by it.
 //!
-//! [`log`] writes, and goes on where a file was taken away; `read` reads what
-//! recovery needs.
+//! [`log`] writes the journal, and continues after the file was moved away; `read` reads
+//! it for a recovery.
 
 mod log;
 mod read;
@@ -29,10 +29,10 @@ use std::{io, path::PathBuf};
 use tegata_policy::secret::sha256;
 use tegata_token::time::UnixTime;
 
-/// One line.
+/// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JournalLine {
-    /// The commit that it belongs to.
+    /// Its commit.
     #[serde(flatten)]
     pub commit: Commit,
     /// When, in seconds since 1970.
@@ -42,19 +42,19 @@ pub struct JournalLine {
     pub what: JournalEntry,
 }
 
-/// Why an endings log is not used.
+/// Why a revocation journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read or written.
-    #[error("the endings log {}: {}", .0.display(), .1)]
+    #[error("the revocation journal {}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
-    /// Somebody else writes to it.
-    #[error("the endings log {} is in use by another process; each store needs its own", .0.display())]
+    /// Another process writes to it.
+    #[error("the revocation journal {} is in use by another process; each store needs its own", .0.display())]
     InUse(PathBuf),
-    /// A line is not as it was written.
+    /// A line is damaged.
     #[error(
-        "the endings log {}: line {line} is damaged; bring back an undamaged copy of the file. To \
-         recover without one, choose --revoke-everything; to serve, move it away and make a backup \
+        "the revocation journal {}: line {line} is damaged; restore an undamaged copy of the file. To \
+         recover without it, use --revoke-everything; to serve, move it away and make a backup \
          at once", path.display()
     )]
     Damaged {
@@ -63,9 +63,9 @@ pub enum Error {
         /// The line, counted from 1.
         line: usize,
     },
-    /// Lines do not stand in the order in which things happened.
+    /// Lines are not in the order of their commits.
     #[error(
-        "the endings log {}: line {line} is older than the one before it; if the file was put \
+        "the revocation journal {}: line {line} is older than the one before it; if the file was put \
          together from parts, join them oldest first", path.display()
     )]
     OutOfOrder {
@@ -75,44 +75,44 @@ pub enum Error {
         line: usize,
     },
     /// It is another store's.
-    #[error("the endings log {} belongs to another store", .0.display())]
+    #[error("the revocation journal {} belongs to another store", .0.display())]
     OtherStore(PathBuf),
-    /// It does not reach back to the backup.
+    /// It does not reach back to the store's state.
     #[error(
-        "the endings log {} does not reach back to this store, which stands at commit {}-{}: what \
-         was ended before {}-{} may be missing from it. Bring a newer backup, or choose \
+        "the revocation journal {} does not reach back to this store, which stands at commit {}-{}: what \
+         was revoked before {}-{} may be missing from it. Use a newer backup, or \
          --revoke-everything", path.display(), store.epoch, store.commit, begins.epoch, begins.commit
     )]
     Gap {
         /// The file.
         path: PathBuf,
-        /// Where the store stands.
+        /// The store's last commit.
         store: Commit,
-        /// From where on the log is whole.
+        /// The commit from which the journal is complete.
         begins: Commit,
     },
 }
 
-/// What a store says of itself when its log is opened.
+/// The state of a store when its journal is opened.
 #[derive(Debug, Clone)]
 pub struct JournalState {
     /// Which store it is, in hex digits.
     pub store: String,
     /// Its last commit.
     pub last: Commit,
-    /// Its last commit that held something for the log.
+    /// Its last commit with a line in the journal.
     pub last_revocation: Commit,
     /// The highest time that it has written.
     pub at: UnixTime,
-    /// The owner of the store, to whom a new log is given.
+    /// The owner of the store, who also gets a new journal file.
     pub owner: Option<crate::file::Owner>,
 }
 
-/// No line is longer, in bytes: the longest is a fold, which names 30 tokens.
+/// Maximum length of a line, in bytes. The longest line is a cutoff with 30 exceptions.
 const LONGEST: u64 = 64 * 1024;
 
-/// All up to the last line's end, which a crash may have left without the rest of
-/// its line, or with zeros where data was to come.
+/// Everything up to the end of the last complete line. A crash may have left part of a
+/// line after it, or zeros instead of data.
 fn whole_part(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     &text[..end]
@@ -122,18 +122,17 @@ const SUM: &str = r#","sum":""#;
 const SUM_DIGITS: usize = 16;
 
 impl JournalLine {
-    /// The line as it is written: its JSON, with the sum of all before it as the last
-    /// member.
+    /// The line as written: JSON whose last member is a checksum of everything before it.
     ///
     /// # Errors
-    /// It cannot be written as JSON, which no line that there is does.
+    /// It cannot be written as JSON, which does not happen for any existing entry.
     pub fn to_text(&self) -> io::Result<String> {
         let json = serde_json::to_string(self)?;
         let open = json.strip_suffix('}').unwrap_or(&json);
         Ok(format!("{open}{SUM}{}\"}}\n", sum_of(open)))
     }
 
-    /// Reads a line, its end included; `None` if it is not as it was written.
+    /// Parses a line with its line end; `None` if it is damaged.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;

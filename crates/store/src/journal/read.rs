@@ -1,5 +1,5 @@
-//! Reading an endings log for a recovery: what of it a store lacks, and whether it
-//! holds all that it must.
+//! Reads a revocation journal for a recovery: which lines a store lacks, and whether the
+//! journal is complete.
 
 use super::{Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
 use std::{
@@ -8,26 +8,27 @@ use std::{
     path::Path,
 };
 
-/// What a log says to a store.
+/// What a store lacks, according to its journal.
 #[derive(Debug)]
 pub struct Reading {
-    /// What the store lacks, in its order.
+    /// The lines that the store lacks, in order.
     pub lines: Vec<JournalLine>,
-    /// The last line, if it is not there as a whole.
+    /// The last line, if it is incomplete.
     pub torn: Option<Torn>,
 }
 
-/// A line that a crash broke off, and that was left out: nobody was told of it.
+/// An incomplete last line that a crash left, and that is ignored: no client got a
+/// success response for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Torn {
-    /// Which, counted from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// So many bytes of it are there.
+    /// How many bytes of it exist.
     pub bytes: usize,
 }
 
-/// What of `path` a store lacks that stands as `standing` says. A log that was
-/// rotated is read whole when its parts are joined, the oldest first.
+/// Reads the lines of the journal at `path` that a store in the state `standing` lacks.
+/// The parts of a rotated journal must be joined first, oldest first.
 ///
 /// # Errors
 /// [`Error`].
@@ -56,7 +57,8 @@ pub fn read(path: &Path, standing: &JournalState) -> Result<Reading, Error> {
         let before: Option<Commit> = last.replace(line.commit);
         match line.what {
             JournalEntry::Begins { store, last_revocation } if store == standing.store => {
-                // Where nothing is missing in front of it, it begins where that began.
+                // If nothing is missing before it, the journal is complete from the
+                // earlier beginning.
                 let whole = last_revocation.is_some_and(|it| before.is_some_and(|last| last >= it));
                 begins = begins.filter(|_| whole).or(Some(line.commit));
             }
@@ -72,7 +74,7 @@ pub fn read(path: &Path, standing: &JournalState) -> Result<Reading, Error> {
     }
 }
 
-/// Whether nothing follows but zeros.
+/// Whether only zeros follow.
 fn at_end(text: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let rest = text.fill_buf()?;

@@ -1,4 +1,4 @@
-//! An endings log by itself: on its disk, in the hands of its operator.
+//! A revocation journal by itself: on its disk, and moved, cut or joined by its operator.
 
 use super::*;
 use std::{fs, path::Path};
@@ -19,10 +19,10 @@ fn removal(key: u8) -> JournalEntry {
     JournalEntry::SigningKey { key: SigningKeyId([key; 8]), state: KeyState::Revoked }
 }
 
-/// A log whose store made commits 1 to 3, each with an ending.
+/// A journal whose store made commits 1 to 3, each with a revocation.
 fn log() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("endings");
+    let path = folder.path().join("journal");
     let (mut log, _) = RevocationJournal::open(&path, &standing(0, 0)).unwrap();
     for commit in 1..=3 {
         log.append(at(commit), UnixTime(7), &[removal(u8::try_from(commit).unwrap())]).unwrap();
@@ -45,7 +45,7 @@ fn a_store_lacks_what_was_committed_after_it() {
 }
 
 #[test]
-fn a_torn_last_line_is_passed_over_and_cut_off() {
+fn an_incomplete_last_line_is_ignored_and_removed() {
     let whole = {
         let (_folder, path) = log();
         fs::read(&path).unwrap()
@@ -58,8 +58,8 @@ fn a_torn_last_line_is_passed_over_and_cut_off() {
             fs::write(&path, torn).unwrap();
             assert_eq!(lacking(&path, 0), [1, 2], "cut at {end}, then {zeros} zeros");
             let torn = read(&path, &standing(0, 0)).unwrap().torn;
-            let told = (end > last).then_some(Torn { line: 4, bytes: end - last });
-            assert_eq!(torn, told, "what is left out is told");
+            let expected = (end > last).then_some(Torn { line: 4, bytes: end - last });
+            assert_eq!(torn, expected, "an incomplete line is reported");
             let (mut log, known) = RevocationJournal::open(&path, &standing(2, 2)).unwrap();
             assert_eq!(known, Some(at(2)));
             log.append(at(3), UnixTime(7), &[removal(9)]).unwrap();
@@ -86,7 +86,7 @@ fn a_changed_byte_is_an_error_that_names_its_line() {
 }
 
 #[test]
-fn what_did_not_happen_is_taken_back() {
+fn lines_of_a_failed_commit_are_taken_back() {
     let (_folder, path) = log();
     let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     log.append(at(4), UnixTime(8), &[removal(4), removal(5)]).unwrap();
@@ -98,9 +98,9 @@ fn what_did_not_happen_is_taken_back() {
 }
 
 #[test]
-fn a_log_that_was_left_out_for_a_while_begins_anew_and_refuses_what_is_older() {
+fn a_journal_that_was_not_used_for_a_while_begins_anew_and_rejects_older_stores() {
     let (_folder, path) = log();
-    // Nothing that it should hold was committed meanwhile: it goes on.
+    // Nothing that needs a line was committed meanwhile: the journal continues.
     drop(RevocationJournal::open(&path, &standing(50, 3)).unwrap());
     assert_eq!(lacking(&path, 1), [2, 3]);
     drop(RevocationJournal::open(&path, &standing(60, 55)).unwrap());
@@ -112,7 +112,7 @@ fn a_log_that_was_left_out_for_a_while_begins_anew_and_refuses_what_is_older() {
 }
 
 #[test]
-fn another_stores_log_and_one_in_use_are_refused() {
+fn the_journal_of_another_store_and_one_in_use_are_rejected() {
     let (_folder, path) = log();
     let other = JournalState { store: "0c".into(), ..standing(3, 3) };
     assert!(matches!(RevocationJournal::open(&path, &other), Err(Error::OtherStore(_))));
@@ -121,14 +121,14 @@ fn another_stores_log_and_one_in_use_are_refused() {
     assert!(matches!(RevocationJournal::open(&path, &standing(3, 3)), Err(Error::InUse(_))));
 }
 
-/// Makes commit `number`, with an ending.
+/// Makes commit `number`, with a revocation.
 fn commit(log: &mut RevocationJournal, number: u64) {
     log.append(at(number), UnixTime(7), &[removal(9)]).unwrap();
     log.keep();
 }
 
 #[test]
-fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
+fn a_file_that_is_taken_away_while_in_use_begins_anew_with_a_line() {
     let aside = |path: &Path| path.with_extension("1");
     type Taking = fn(&Path, &Path);
     let ways: [(&str, Taking); 4] = [
@@ -149,14 +149,14 @@ fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
         take(&path, &aside(&path));
         commit(&mut log, 4);
         commit(&mut log, 6);
-        // What is under its name tells of all that came after commit 3.
+        // The file at its path holds everything after commit 3.
         assert_eq!(lacking(&path, 3), [4, 6], "{way}");
         let older = read(&path, &standing(2, 0));
         assert!(matches!(older, Err(Error::Gap { begins, .. }) if begins == at(3)), "{way}");
         if way == "revoked" {
             continue;
         }
-        // With the part before it in front nothing is missing.
+        // With the part before it joined in front, nothing is missing.
         let part = |path: &Path| fs::read(path).unwrap();
         fs::write(&path, [part(&aside(&path)), part(&path)].concat()).unwrap();
         assert_eq!(lacking(&path, 0), [1, 2, 3, 4, 6], "{way}");
@@ -164,7 +164,7 @@ fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew_and_says_so() {
 }
 
 #[test]
-fn parts_of_a_log_are_joined_in_their_order_and_without_a_gap() {
+fn parts_of_a_journal_are_joined_in_order_and_without_a_gap() {
     let (_folder, path) = log();
     let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     let first = fs::read(&path).unwrap();
@@ -182,7 +182,7 @@ fn parts_of_a_log_are_joined_in_their_order_and_without_a_gap() {
 }
 
 #[test]
-fn a_file_that_was_cut_short_is_never_filled_up_with_zeros() {
+fn a_truncated_file_is_never_filled_with_zeros() {
     let (_folder, path) = log();
     let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     for length in [0, 10, 200, 300] {
@@ -192,7 +192,7 @@ fn a_file_that_was_cut_short_is_never_filled_up_with_zeros() {
         assert!(!fs::read(&path).unwrap().contains(&0), "cut to {length}");
         assert_eq!(lacking(&path, 3), [0; 0], "cut to {length}");
     }
-    // What was put in its place is not written over.
+    // A file that was put in its place is not overwritten.
     fs::write(&path, "something else").unwrap();
     let refused = log.append(at(4), UnixTime(7), &[removal(9)]);
     assert!(matches!(refused, Err(Failed::NotWritten(_))), "{refused:?}");
@@ -204,7 +204,7 @@ fn a_file_that_was_cut_short_is_never_filled_up_with_zeros() {
 }
 
 #[test]
-fn a_trial_leaves_nothing_and_what_a_crash_leaves_of_one_is_cut_off() {
+fn a_trial_leaves_nothing_and_what_a_crash_leaves_of_one_is_removed() {
     let (_folder, path) = log();
     let before = fs::read(&path).unwrap();
     let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
@@ -220,12 +220,12 @@ fn a_trial_leaves_nothing_and_what_a_crash_leaves_of_one_is_cut_off() {
 }
 
 #[test]
-fn lines_of_a_commit_that_a_crash_kept_from_happening_are_found() {
+fn lines_of_a_commit_that_a_crash_prevented_are_found() {
     let (_folder, path) = log();
     let (mut log, _) = RevocationJournal::open(&path, &standing(3, 3)).unwrap();
     let ahead = |log: &mut RevocationJournal, last| log.ahead_of(at(last)).unwrap().len();
     assert_eq!([ahead(&mut log, 3), ahead(&mut log, 2), ahead(&mut log, 0)], [0, 1, 3]);
-    // More than one look takes in.
+    // More than one window holds.
     let many: Vec<JournalEntry> = (0..3_000).map(|_| removal(4)).collect();
     log.append(at(4), UnixTime(8), &many).unwrap();
     log.keep();
@@ -233,7 +233,7 @@ fn lines_of_a_commit_that_a_crash_kept_from_happening_are_found() {
 }
 
 #[test]
-fn what_is_no_endings_log_is_left_as_it_is() {
+fn another_sort_of_file_is_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("master.key");
     for other in ["0a1b2c", "0a1b2c\n", "{\"keys\":[]}"] {

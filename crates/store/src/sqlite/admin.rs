@@ -1,5 +1,5 @@
 //! Writes rows of channels, their secrets, keys and groups, and of the authority's own
-//! signing keys. What is written is decided elsewhere.
+//! signing keys. Their content is decided elsewhere.
 
 use super::{
     audit::NEXT_ACT,
@@ -67,7 +67,7 @@ pub(super) fn write_settings(tx: &Tx<'_>, new: &Channel) -> Result<()> {
     write(tx, sql, values).map(drop)
 }
 
-/// Writes a secret in the place of the current one, which is taken until `kept`.
+/// Replaces the current secret, which is accepted until `kept` then.
 pub(super) fn write_secret(
     tx: &Tx<'_>,
     id: ChannelId,
@@ -81,7 +81,7 @@ pub(super) fn write_secret(
     write(tx, sql, params![id.number(), secret.to_stored(), kept.map(|it| it.0)]).map(drop)
 }
 
-/// Writes what a group has set for itself; the usual settings need no row.
+/// Writes a group's own settings; default settings need no row.
 pub(super) fn write_group(
     tx: &Tx<'_>,
     id: ChannelId,
@@ -108,8 +108,8 @@ pub(super) fn insert_key(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
     tx.reread_keys()
 }
 
-/// Writes a key's new state. One that is removed loses its private half for good, and
-/// the present act's audit event is the one that did it.
+/// Writes a key's new state. A revoked key loses its private half, and the current act's
+/// audit event is recorded as the cause.
 pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
     let bound = match key.state {
         KeyState::Bounded { until } => Some(until.0),
@@ -125,10 +125,10 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
     tx.reread_keys()
 }
 
-// ---- what a recovery does again
+// ---- for recoveries
 
-/// Counts a change of what the channel's requests are judged by, and notes that copies
-/// of the channel must be discarded.
+/// Increases the channel's revision, and logs that copies of the channel must be
+/// discarded.
 pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
     write(tx, sql, [id.number()])?;
@@ -140,7 +140,7 @@ pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     Ok(())
 }
 
-/// Takes from a channel that is being deleted what it could be used by.
+/// Removes the keys, groups and tokens of a channel that is being deleted.
 pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
     write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
     write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
@@ -167,7 +167,7 @@ pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> 
     Ok(())
 }
 
-/// Removes a key, and its private half for good.
+/// Revokes a key and deletes its private half.
 pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
     set_state(tx, key, KeyState::Revoked)
 }

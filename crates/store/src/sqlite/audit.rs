@@ -1,4 +1,4 @@
-//! The audit's rows and seals. What a seal says is not decided here.
+//! Rows and checkpoints of the audit. The content of a checkpoint is not decided here.
 
 use super::{
     rows::{self, bytes, unavailable},
@@ -49,8 +49,8 @@ pub(super) fn write(
         .map_err(unavailable)
 }
 
-/// The id that the present act's audit row will have: one act writes one row, last
-/// of all, and acts come one by one.
+/// The id that the current act's audit event will have: one act writes one event, last of
+/// all, and acts run one at a time.
 pub(super) const NEXT_ACT: &str = "(SELECT coalesce(max(id), 0) + 1 FROM audit)";
 
 fn raw_row(row: &Row<'_>) -> rusqlite::Result<RawAuditRow> {
@@ -99,7 +99,7 @@ pub(super) fn head(conn: &mut Connection) -> rusqlite::Result<AuditHead> {
     Ok(AuditHead { last, pending, oldest, epoch })
 }
 
-/// The rows with ids from behind `after`, up to `last`.
+/// The rows with ids above `after`, up to `last`.
 fn between(
     conn: &Connection,
     after: i64,
@@ -141,19 +141,20 @@ pub(super) fn add_checkpoint(tx: &Tx<'_>, checkpoint: &Checkpoint) -> Result<()>
     writer::insert(tx, sql, values)
 }
 
-/// The last of the seals, beginning with the oldest, that are older than `before`.
+/// The number of the last checkpoint, of those from `from` on, that is older than
+/// `before`.
 pub(super) fn expired(
     conn: &Connection,
     from: u64,
     before: UnixTime,
 ) -> rusqlite::Result<Option<u64>> {
-    // Seals come in the order of their times: the clock of a store never runs back.
+    // Checkpoints are in the order of their times: the clock of a store never goes back.
     let sql = "SELECT max(number) FROM (SELECT number, at FROM audit_checkpoint
                WHERE number >= ?1 ORDER BY number LIMIT 1000) WHERE at < ?2";
     conn.prepare_cached(sql)?.query_row((from, before.0), |row| row.get(0))
 }
 
-/// Deletes rows of seals below `kept_from`, the oldest first.
+/// Deletes rows of checkpoints below `kept_from`, the oldest first.
 pub(super) fn expire(tx: &Tx<'_>, kept_from: u64, most: usize) -> Result<usize> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <=
                    (SELECT last FROM audit_checkpoint WHERE number < ?1 ORDER BY number DESC LIMIT 1)
@@ -174,17 +175,18 @@ pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], wrapped: &WrappedKey) -> Re
     writer::write(tx, sql, params![public, wrapped.0]).map(drop)
 }
 
-/// Lets a new key seal all rows from the first one on: nobody has the old one.
+/// Deletes all checkpoints and the key, so that a new key signs checkpoints of all rows:
+/// the private half of the old key is lost.
 pub(super) fn begin_anew(tx: &Tx<'_>) -> Result<()> {
     writer::write(tx, "DELETE FROM audit_checkpoint", [])?;
     writer::write(tx, "DELETE FROM audit_key", []).map(drop)
 }
 
-/// So many rows are read at once.
+/// Number of rows read at once.
 const PART: usize = 2_000;
 
-/// Shows all seals and rows to a verifier, in parts, so that neither memory nor the
-/// writer feels it.
+/// Passes all checkpoints and rows to a verifier, in parts, so that it needs little
+/// memory and does not block the writer.
 pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> AuditReport {
     let mut behind = (0, i64::MIN);
     loop {
@@ -196,7 +198,7 @@ pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> AuditReport
             Ok(Batch { checkpoint: None, rows }) => {
                 let Some(last) = rows.last() else { break };
                 verifier.pending(&rows);
-                // What is sealed from now on would be told twice.
+                // Rows that get a checkpoint from now on would be reported twice.
                 behind = (i64::MAX.unsigned_abs(), last.id);
             }
             Err(error) => {
@@ -208,11 +210,11 @@ pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> AuditReport
     verifier.report()
 }
 
-/// The audit of a store that may or may not be in use; it is only read.
+/// The audit of a store that may be in use; it is only read.
 pub struct AuditFile(Connection);
 
 impl AuditFile {
-    /// Opens the store in `path` to read its audit.
+    /// Opens the store at `path` to read its audit.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`].
@@ -220,7 +222,7 @@ impl AuditFile {
         super::look::read_only(path).map(Self).map_err(unavailable)
     }
 
-    /// The key that signs seals: its public half, and its private one.
+    /// The key that signs checkpoints: its public half and its wrapped private half.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`].
@@ -228,7 +230,7 @@ impl AuditFile {
         key(&self.0).map_err(unavailable)
     }
 
-    /// The newest checkpoint, and what waits for one.
+    /// The newest checkpoint, and the events that wait for one.
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`].
@@ -245,7 +247,7 @@ impl AuditFile {
         self.0.query_row(sql, [], |row| row.get(0)).map_err(unavailable)
     }
 
-    /// Shows the whole audit to a verifier.
+    /// Passes the whole audit to a verifier; returns its report.
     #[must_use]
     pub fn verify(mut self, verifier: Verifier) -> AuditReport {
         walk(&mut self.0, verifier)

@@ -1,8 +1,8 @@
-//! Copies of a store: taken beside a running server, and put back in its place.
+//! Backups of a store: made while a server runs, and restored in its place.
 //!
-//! A copy is made by SQLite itself inside one read transaction, so it is one
-//! moment of the store, whatever is written meanwhile. It is marked as a backup:
-//! whoever opens it as a store is asked first how to recover.
+//! SQLite makes a backup inside one read transaction, so it is the store at one moment,
+//! whatever is written meanwhile. It is marked as a backup: a process that opens it as a
+//! store is refused until the operator has chosen how to recover.
 
 use super::{
     OpenError,
@@ -23,27 +23,27 @@ use std::{
 };
 use tegata_token::{id::Position, time::UnixTime};
 
-/// What a copy holds.
+/// The content of a backup.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied {
-    /// The end of its log.
+    /// The position at the end of its log.
     pub position: Position,
-    /// The highest time that it has seen, in seconds since 1970.
+    /// The highest time that it contains, in seconds since 1970.
     pub written_at: UnixTime,
     /// Its size.
     pub bytes: u64,
 }
 
-/// How far a copy has come: pages done, and pages in all.
+/// Reports progress: pages copied, and pages in all.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
-/// Pages of one step.
+/// Pages copied per step.
 const STEP: i32 = 1024;
-/// Until SQLite lets us go on, where another connection is in the way.
+/// Pause before the next attempt while another connection blocks the copy.
 const BUSY: Duration = Duration::from_millis(50);
 
-/// Copies the store in `store` to `to`, which must not be there, beside a server
-/// that may run on it.
+/// Copies the store at `store` to `to`, which must not exist. A server may run on the
+/// store.
 ///
 /// # Errors
 /// [`OpenError`]; no file is left then.
@@ -51,7 +51,7 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
     let store = &existing(store)?;
     let file = |error| OpenError::File(to.to_owned(), error);
     let owner = Owner::of(store).map_err(file)?;
-    // Its name is taken first, so that no other file is ever written over.
+    // The name is taken first, so that no other file is ever overwritten.
     new_file(to, owner).map_err(file)?;
     let partial = with(to, ".partial");
     let done = copy(store, &partial, owner, progress).and_then(|copied| {
@@ -59,19 +59,19 @@ pub fn backup(store: &Path, to: &Path, progress: Progress<'_>) -> Result<Copied,
         Ok(copied)
     });
     if done.is_err() {
-        // What is left of it is of no use; nor is a second complaint.
+        // The rest is useless, and the first error is the one to report.
         let _ = (fs::remove_file(&partial), fs::remove_file(to));
     }
     done
 }
 
-/// Puts the backup `from` in the place of the store in `store`, which no server may
-/// run on. What was there is moved aside, and named in the answer. A dry run looks
-/// the backup through and leaves everything as it is.
+/// Replaces the store at `store`, on which no server may run, by the backup `from`. The
+/// old store is moved aside, and its new path is returned. A dry run verifies the backup
+/// and changes nothing.
 ///
 /// # Errors
-/// [`OpenError`]; the store is as it was then, or, where the disk failed in between,
-/// moved aside.
+/// [`OpenError`]; the store is unchanged then or, if the disk failed in between, moved
+/// aside.
 pub fn restore(
     from: &Path,
     store: &Path,
@@ -80,7 +80,7 @@ pub fn restore(
 ) -> Result<(Copied, Option<PathBuf>), OpenError> {
     let from = &existing(from)?;
     let store = &one_name(store)?;
-    // Taking the lock makes the file.
+    // Taking the lock creates the file.
     let _lock = (!dry_run || store.exists()).then(|| Lock::take(store)).transpose()?;
     let file = |error| OpenError::File(store.to_owned(), error);
     let new = with(store, ".restoring");
@@ -100,11 +100,11 @@ pub fn restore(
     Ok((copied, aside))
 }
 
-/// Brings the schema of the store in `path` up to date, as every start does;
-/// answers its versions before and after.
+/// Migrates the schema of the store at `path`, as every start does; returns its versions
+/// before and after.
 ///
 /// # Errors
-/// [`OpenError`]. Killed midway, it can be run again.
+/// [`OpenError`]. It can be run again after it was killed.
 pub fn migrate(path: &Path) -> Result<(u32, u32), OpenError> {
     let path = &existing(path)?;
     let _lock = Lock::take(path)?;
@@ -124,21 +124,21 @@ fn schema(conn: &Connection) -> rusqlite::Result<u32> {
     conn.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
-/// Makes a copy at `to`, which is written over, and looks it through.
+/// Makes a copy at `to`, which is overwritten, and verifies it.
 fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<Copied, OpenError> {
     let database = |error| OpenError::Database(from.to_owned(), error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(from, flags).map_err(database)?;
     source.busy_timeout(Duration::from_secs(5)).map_err(database)?;
-    // One moment for all of it: a copy would begin anew with each commit of the
-    // server's else, and never end.
+    // One read transaction for the whole copy: otherwise it would start again with each
+    // commit of the server, and never complete.
     source.execute_batch("BEGIN").map_err(database)?;
     let version = schema(&source).map_err(|_| OpenError::NotAStore(from.to_owned()))?;
     if version > latest_schema() {
         return Err(OpenError::NewerSchema(from.to_owned()));
     }
-    // What a copy left there that was cut off goes, or what somebody else put there
-    // to have it written into: a link, or a file that others can read.
+    // Removes what an interrupted copy left, or what another user put there to receive
+    // the copy: a link, or a file that others can read.
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => new_file(to, owner),
@@ -180,34 +180,35 @@ fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<
     Ok(Copied { position, written_at, bytes: copied.metadata().map_err(file)?.len() })
 }
 
-/// One file without a log beside it, that says what it is.
+/// Makes the copy one file without a log beside it, and marks it as a backup.
 fn checkpoint(copy: &Connection, version: u32) -> rusqlite::Result<()> {
     copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))?;
-    // Stores from before the mark have none; what they are put in place of does.
+    // Stores from before the rollback guard have no such column; the guard of the store
+    // that they replace notices them.
     if version >= 2 {
         copy.execute("UPDATE authority SET guard = x'', guard_before = NULL", [])?;
     }
     Ok(())
 }
 
-/// Creates a file that its owner alone may read.
+/// Creates a file that only its owner can read.
 fn new_file(path: &Path, owner: Owner) -> io::Result<File> {
     file::create(path, owner).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "there is a file of this name; nothing is written over it, so choose another",
+            "a file of this name exists and is not overwritten; choose another name",
         ),
         _ => error,
     })
 }
 
-fn with(path: &Path, ending: &str) -> PathBuf {
+fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(ending);
+    name.push(suffix);
     name.into()
 }
 
-/// The first free name that a store which is there, and holds anything, can be moved to.
+/// The first free path that an existing, non-empty store can be moved to.
 fn aside(store: &Path) -> io::Result<Option<PathBuf>> {
     if fs::metadata(store).map_or(true, |it| it.len() == 0) {
         return Ok(None);
@@ -217,11 +218,11 @@ fn aside(store: &Path) -> io::Result<Option<PathBuf>> {
     free.map(Some).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
 }
 
-/// With its log first: a store without its log is noticed by its mark, while a log
-/// beside another store could be taken for that one's.
+/// The log is moved first: a store without its log is noticed by its rollback guard,
+/// while a log beside another store could be taken for that store's.
 fn move_aside(store: &Path, aside: &Path) -> io::Result<()> {
-    for ending in ["-wal", "-shm", ""] {
-        match fs::rename(with(store, ending), with(aside, ending)) {
+    for suffix in ["-wal", "-shm", ""] {
+        match fs::rename(with(store, suffix), with(aside, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

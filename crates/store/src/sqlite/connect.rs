@@ -1,4 +1,4 @@
-//! Finds a store's file by its one name, and opens it as a store wants it.
+//! Finds the canonical path of a store's file, and opens it with the settings of a store.
 
 use super::{
     OpenError,
@@ -20,18 +20,18 @@ pub(super) mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// What a test may break.
+/// Faults for tests.
 #[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// The SQLite VFS to open the file with.
     pub vfs: Option<String>,
-    /// Leave commits in the operating system's hands, to show what that loses.
+    /// Do not synchronise commits, to show what that loses.
     pub synchronous_off: bool,
 }
 
-/// The one name of the file, whatever way leads to it: the lock and SQLite's own
-/// log go by the name, and two names for one store would be two stores in one file.
+/// The canonical path of the file: the lock and SQLite's own log are found by the path,
+/// so two paths to one store would be two stores in one file.
 pub(super) fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
     let file = |error| OpenError::File(path.to_owned(), error);
     match path.canonicalize() {
@@ -52,7 +52,7 @@ pub(super) fn one_name(path: &Path) -> std::result::Result<PathBuf, OpenError> {
     }
 }
 
-/// The one name of a store that is there.
+/// The canonical path of an existing store.
 pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, OpenError> {
     let path = one_name(path)?;
     match path.metadata() {
@@ -62,7 +62,8 @@ pub(super) fn existing(path: &Path) -> std::result::Result<std::path::PathBuf, O
     }
 }
 
-/// Opens the file, whose lock is held: as a store wants it, and its schema up to date.
+/// Opens the file, whose lock is held, with the settings of a store, and migrates its
+/// schema.
 pub(super) fn connect(
     path: &Path,
     faults: &Faults,
@@ -70,7 +71,7 @@ pub(super) fn connect(
     let database = |error| OpenError::Database(path.to_owned(), error);
     let readers = Arc::new(Readers::new(path.to_owned(), faults.vfs.clone()));
     let mut conn = readers.connect(OpenFlags::default()).map_err(database)?;
-    // Where there can be no shared memory SQLite keeps its old journal, and says no more.
+    // Without shared memory SQLite keeps its rollback journal and reports no error.
     let set = "PRAGMA journal_mode = WAL";
     let journal: String = conn.query_row(set, [], |row| row.get(0)).map_err(database)?;
     if journal != "wal" {
@@ -83,8 +84,8 @@ pub(super) fn connect(
          PRAGMA cache_size = -32768; PRAGMA foreign_keys = ON;"
     ))
     .map_err(database)?;
-    // Grouped: all of it in one transaction. One by one, a crash between a change and
-    // the note that it was made would leave a store that nobody opens again.
+    // Grouped: all migrations in one transaction. Otherwise a crash between a migration
+    // and its history row would leave a store that cannot be opened any more.
     migrations::migrations::runner()
         .set_grouped(true)
         .run(&mut conn)
@@ -92,7 +93,7 @@ pub(super) fn connect(
     Ok((readers, conn))
 }
 
-/// What the writer compares to notice another process.
+/// The values by which the writer detects another process.
 pub(super) fn fence(
     lock: &Lock,
     path: &Path,
@@ -101,14 +102,14 @@ pub(super) fn fence(
     lock.fence(path, start).map_err(|error| OpenError::File(path.to_owned(), error))
 }
 
-/// The version of the schema that this build brings stores to.
+/// The schema version of this build.
 pub(super) fn latest_schema() -> u32 {
     let known = migrations::migrations::runner();
     let versions = known.get_migrations().iter().map(|it| it.version());
     versions.max().and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
 }
 
-/// What the endings log must know of the store.
+/// The state of the store that its revocation journal needs.
 pub(super) fn standing(conn: &Connection) -> rusqlite::Result<journal::JournalState> {
     let at = conn.query_row("SELECT written_at FROM authority", [], |row| row.get(0))?;
     let own = Own::read(conn)?;

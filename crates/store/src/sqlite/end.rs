@@ -1,4 +1,4 @@
-//! Forgetting and trimming, and what a recovery needs to end tokens again.
+//! Drops old revocations and log entries, and revokes tokens again for a recovery.
 
 use super::{
     apply::{run, write_facts},
@@ -16,8 +16,8 @@ use tegata_token::{
     view::{ChannelChange, ChannelRevocations, Scope},
 };
 
-/// Appends a change of a channel's tokens to the log and to what the view will say.
-/// `revocations` are the channel's, as they stood under the same lock.
+/// Appends a change of a channel's tokens to the log and to the channel's revocations.
+/// `revocations` are those read under the same lock.
 pub(super) fn append(
     tx: &mut Tx<'_>,
     channel: &Channel,
@@ -30,7 +30,7 @@ pub(super) fn append(
     Ok(())
 }
 
-/// The rows of live stored tokens that a scope is about, and their serials.
+/// The rows and serials of the active stored tokens that a scope covers.
 pub(super) fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<(i64, Serial)>> {
     let tokens = load::tokens(tx.conn, tx.keys(), channel.id, Tokens::WithKeys);
     let tokens = tokens.map_err(unavailable)?;
@@ -39,11 +39,11 @@ pub(super) fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<V
     Ok(covered.map(|token| (token.row, token.serial)).collect())
 }
 
-/// Log entries older than this are dropped, in seconds; an older reader takes a
+/// How long log entries are kept, in seconds; a follower that is further behind gets a
 /// snapshot.
 const LOG_KEPT: i64 = tegata_token::time::DAY;
 
-/// Forgets what can no longer matter to the view; answers how many facts went.
+/// Drops revocations that cover no unexpired token; returns how many it dropped.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
     let sql = "SELECT channel FROM channel_revocations
                WHERE first_until <= ?1 ORDER BY first_until LIMIT ?2";
@@ -63,8 +63,8 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
     Ok(gone)
 }
 
-/// Deletes what nobody asks for any more, the oldest first; answers how many rows went.
-/// No rule is decided here: an age is compared with a constant.
+/// Deletes old log entries and expired assertions, the oldest first; returns how many
+/// rows it deleted. No rule is decided here: an age is compared with a constant.
 pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
     let old = [
         (

@@ -1,11 +1,11 @@
-//! The mark: a small file outside of the database that says how far the store had
-//! come, so that a store which went backwards (restored, or copied back by hand)
-//! is noticed before it wakes a token that was ended meanwhile.
+//! The rollback guard: a small file outside the database that records how far the store
+//! had come, so that an older copy (restored, or copied back by hand) is noticed before
+//! it makes a revoked token active again.
 //!
-//! It is never ahead of the store, and at most a second behind it. A number drawn
-//! at each start stands in both, so that a copy from before the last start is
-//! known at once. The store is written first and remembers what the mark bore
-//! before; a crash between the two is no false alarm.
+//! The file is never ahead of the store, and at most a second behind it. A number drawn
+//! at each start is in both, so that a copy from before the last start is noticed at
+//! once. The store is written first and remembers the file's previous number; a crash
+//! between the two writes causes no false alarm.
 
 use super::{Backwards, OpenError};
 use crate::file::{self, Owner};
@@ -21,7 +21,7 @@ use std::{
 };
 use tegata_token::id::Position;
 
-/// Where the mark is, and 16 random bytes that no start before this one had.
+/// The path of the rollback guard, and 16 fresh random bytes for this start.
 #[derive(Debug, Clone)]
 pub struct RollbackGuardFile {
     /// The file.
@@ -37,7 +37,7 @@ pub(super) struct Reached {
     pub commits: u64,
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct RollbackGuard {
     epoch: u64,
@@ -46,14 +46,14 @@ struct RollbackGuard {
     start: String,
 }
 
-/// What the store says of itself.
+/// What the store records about itself.
 pub(super) struct Own {
     pub reached: Reached,
-    /// Empty before the first start that kept marks.
+    /// Empty before the first start with a rollback guard.
     pub identity: Vec<u8>,
     guard: Option<Vec<u8>>,
     before: Option<Vec<u8>>,
-    /// The last commit that held something for the endings log.
+    /// The last commit with a line in the revocation journal.
     pub last_revocation: u64,
 }
 
@@ -78,7 +78,7 @@ impl Own {
             (None, None) => return Ok(()),
             (None, Some(_)) => return Err(Backwards::Unguarded),
             (Some(own), _) if own.is_empty() => return Err(Backwards::Backup),
-            // The very first mark was being written.
+            // The very first guard file was being written.
             (Some(_), None) if self.before.as_ref().is_some_and(Vec::is_empty) => return Ok(()),
             (Some(_), None) => return Err(Backwards::NoRollbackGuard),
             (Some(own), Some(_)) => own,
@@ -98,12 +98,13 @@ impl Own {
     }
 }
 
-/// Whether the store goes on from where the mark in `file` saw it.
+/// Verifies that the store continues from the state that the guard `file` records.
 ///
 /// # Errors
 /// [`OpenError::WentBack`], or one of the two cannot be read.
 pub(super) fn check(store: &Path, conn: &Connection, file: &Path) -> Result<(), OpenError> {
-    // The mark first: a store that goes on meanwhile is only further than it.
+    // The file is read first: a store that is written meanwhile is only further ahead of
+    // it.
     let guard = read(store, file)?;
     let own = Own::read(conn).map_err(|error| OpenError::Database(store.into(), error))?;
     let back = |why| OpenError::WentBack { store: store.into(), guard: file.into(), why };
@@ -124,7 +125,7 @@ fn read(store: &Path, file: &Path) -> Result<Option<RollbackGuard>, OpenError> {
     })
 }
 
-/// The life that the mark tells of; 0 if there is none that can be read.
+/// The epoch in the guard file; 0 if it cannot be read.
 pub(super) fn epoch(file: &Path) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     serde_json::from_str::<RollbackGuard>(&text).map_or(0, |it| it.epoch)
@@ -135,9 +136,9 @@ pub(super) fn start(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     Own::read(conn).map(|own| own.guard)
 }
 
-/// Draws the store a new number. From now on the mark must be renewed.
+/// Writes a new number into the store. The guard file must be renewed after it.
 pub(super) fn begin(conn: &Connection, file: &RollbackGuardFile) -> rusqlite::Result<()> {
-    // What stands in a mark that nobody can read will not be met again.
+    // The number in an unreadable guard file never matters again.
     let text = std::fs::read_to_string(&file.path).unwrap_or_default();
     let before =
         serde_json::from_str::<RollbackGuard>(&text).map_or(Vec::new(), |it| bytes(&it.start));
@@ -146,7 +147,7 @@ pub(super) fn begin(conn: &Connection, file: &RollbackGuardFile) -> rusqlite::Re
     conn.execute(sql, (&file.fresh[..], before)).map(drop)
 }
 
-/// Writes the mark, and lets the store forget what it bore before.
+/// Writes the guard file, and removes its previous number from the store.
 pub(super) fn renew(conn: &Connection, file: &RollbackGuardFile) -> Result<Reached, OpenError> {
     let database = |error| OpenError::Database(file.path.clone(), error);
     let reached = Own::read(conn).map_err(database)?.reached;
@@ -166,19 +167,19 @@ fn write(file: &RollbackGuardFile, reached: Reached, owner: Owner) -> io::Result
     file::replace(&file.path, text.as_bytes(), owner)
 }
 
-/// A number drawn at a start, as the mark and the endings log spell it.
+/// A number drawn at a start, as the guard file and the revocation journal spell it.
 pub(super) fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 
-/// What [`hex`] spells; empty if it is not hex digits.
+/// The bytes that [`hex`] spells; empty if the text is not hex digits.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
     HEXLOWER.decode(hex.as_bytes()).unwrap_or_default()
 }
 
-/// Follows the store with the mark, on a thread of its own, so that no commit
-/// waits for it. Dropped behind the writer, it writes the mark a last time.
-pub(super) struct Keeper {
+/// Updates the guard file after commits, on its own thread, so that no commit waits for
+/// it. Dropped after the writer, it writes the file a last time.
+pub(super) struct GuardWriter {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -195,11 +196,11 @@ struct Latest {
     over: bool,
 }
 
-/// Between two writings of the mark; with the writing itself, less than a second.
+/// Pause between two writes of the guard file; with the write itself, less than a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
-impl Keeper {
-    /// Starts to follow from `reached`, which the mark says already.
+impl GuardWriter {
+    /// Starts from `reached`, which the file records already.
     pub fn start(file: RollbackGuardFile, reached: Reached) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         shared.latest().reached = reached;
@@ -210,7 +211,7 @@ impl Keeper {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// What to tell of each commit.
+    /// The function to call with each commit.
     pub fn tell(&self) -> impl Fn(Reached) + Send + 'static {
         let shared = self.shared.clone();
         move |reached| {
@@ -242,7 +243,7 @@ impl Shared {
                     Err(error) => {
                         if !failing {
                             tracing::error!(%error, guard = %file.path.display(),
-                                "the mark cannot be written; a restore might go unnoticed");
+                                "the rollback guard cannot be written; a restore might go unnoticed");
                         }
                         failing = true;
                     }
@@ -257,12 +258,12 @@ impl Shared {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for GuardWriter {
     fn drop(&mut self) {
         self.shared.latest().over = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic there was logged there.
+            // The thread logged its own panic.
             drop(thread.join());
         }
     }

@@ -1,4 +1,4 @@
-//! Rows of tokens: those that an act reads, and what it writes into them.
+//! Reads and writes rows of tokens.
 
 use super::{load, rows, writer::Tx};
 use crate::RevocationCause;
@@ -17,14 +17,14 @@ pub(super) fn set_serial(tx: &Tx<'_>, channel: ChannelId, serial: Serial) -> rus
 
 /// A channel's active tokens.
 pub(super) struct Rows {
-    /// What is counted of them, oldest first.
+    /// The tokens in the form that the caps count, oldest first.
     pub live: Vec<Live>,
     /// The row of each, in the same order.
     pub numbers: Vec<i64>,
 }
 
 impl Rows {
-    /// The row of a live token.
+    /// The row of an active token.
     pub fn number_of(&self, serial: Serial) -> Option<i64> {
         let place = self.live.binary_search_by_key(&serial, |token| token.serial).ok()?;
         self.numbers.get(place).copied()
@@ -38,14 +38,14 @@ pub(super) fn rows_of(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Rows>
     Ok(Rows { live, numbers })
 }
 
-/// Marks a live row as ended now.
+/// Marks the row of an active token as revoked now.
 pub(super) fn mark_revoked(
     tx: &Tx<'_>,
     number: i64,
     by: RevocationCause,
     replaced_by: Option<Serial>,
 ) -> rusqlite::Result<()> {
-    // People's acts have an audit row; an issue that pushes a token out has none.
+    // Requested revocations have an audit event; an issue that evicts a token has none.
     let act = if by == RevocationCause::Requested { super::audit::NEXT_ACT } else { "NULL" };
     let sql = format!(
         "UPDATE token SET past = 1, revoked_at = ?2, cause = ?3, replaced_by = ?4,
@@ -55,7 +55,8 @@ pub(super) fn mark_revoked(
     tx.conn.prepare_cached(&sql)?.execute((number, tx.now.0, rows::word(by), replaced_by)).map(drop)
 }
 
-/// Marks a row whose time is over; a delayed end that has come is written into it.
+/// Marks the row of an expired token; a scheduled revocation that has taken effect is
+/// written into it.
 pub(super) fn mark_past(
     tx: &Tx<'_>,
     number: i64,
@@ -67,7 +68,7 @@ pub(super) fn mark_past(
     tx.conn.prepare_cached(sql)?.execute((number, at, by)).map(drop)
 }
 
-/// Sets an end at a time that may have come; an earlier one that was set stays.
+/// Schedules a revocation at a time that may be past; an earlier one stays.
 pub(super) fn end_at(tx: &Tx<'_>, number: i64, at: UnixTime) -> rusqlite::Result<()> {
     let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE number = ?1";
     tx.conn.prepare_cached(sql)?.execute((number, at.0)).map(drop)

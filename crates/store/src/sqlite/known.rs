@@ -1,5 +1,5 @@
-//! Rows of what is remembered of groups and assertion keys: who may be named is decided
-//! in `tegata_policy::acts`.
+//! Rows of remembered groups and assertion keys. Which of them a request may name is
+//! decided in `tegata_policy::acts`.
 
 use super::writer::{Tx, write};
 use crate::Result;
@@ -45,7 +45,7 @@ fn until(conn: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<
     conn.prepare_cached(sql)?.query_row(values, |row| row.get(0).map(UnixTime)).optional()
 }
 
-/// Remembers a group; `deleted`: it takes no place among the groups.
+/// Remembers a group; a `deleted` one does not count against the maximum number.
 pub(super) fn remember_group(
     tx: &Tx<'_>,
     id: ChannelId,
@@ -60,7 +60,8 @@ pub(super) fn remember_group(
     write(tx, sql, (id.number(), group.as_str(), until.0, deleted)).map(drop)
 }
 
-/// Deletes an assertion key, and remembers it until then; answers whether it was there.
+/// Deletes an assertion key, and remembers it until then; returns how many rows it
+/// deleted.
 pub(super) fn delete_key(
     tx: &Tx<'_>,
     id: ChannelId,

@@ -1,12 +1,12 @@
-//! Keeps a second process from a store by two locks, and shows by a number in the store
-//! when both failed.
+//! Keeps a second process out of a store by two locks, and detects by a number in the
+//! store that both failed.
 //!
-//! The lock beside the file is found by name, before SQLite sees the file. The lock on
-//! the file itself holds when the other one was removed. Where neither helps (a file
-//! system that keeps no locks, a file that was replaced), the second process draws a new
-//! start number. The writer compares that number, and the file under the store's name,
-//! in each transaction, and the watch does so every second: a process that has been
-//! replaced ends.
+//! The lock file beside the store is taken before SQLite opens the store. The lock on the
+//! store's file itself still holds if the lock file was removed. If neither helps (a file
+//! system without locks, a file that was replaced), the second process writes a new start
+//! number. The writer compares that number, and the file at the store's path, in each
+//! transaction, and the watch does so every second: a process that has been replaced
+//! stops.
 
 use super::{OpenError, readers::Readers, rows::unavailable};
 use crate::{
@@ -35,16 +35,17 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks the store in `path`, making its file if it is not there.
+    /// Locks the store at `path`, and creates its file if it does not exist.
     ///
     /// # Errors
     /// [`OpenError::Locked`], or a file that cannot be used.
     pub(super) fn take(path: &Path) -> std::result::Result<Self, OpenError> {
-        // Of the store, which is what the operator knows about.
+        // Reported for the store, which is what the operator knows about.
         let wrong = |error| OpenError::File(path.to_owned(), error);
         let owner = Owner::of(path).map_err(wrong)?;
         let beside = take_beside(path, owner)?;
-        // Under the first lock, and before SQLite opens it: only the owner reads it.
+        // Created under the first lock, before SQLite opens it, so that only the owner
+        // can read it.
         match file::create(path, owner) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -55,14 +56,14 @@ impl Lock {
         Ok(Self { file: store, _beside: beside })
     }
 
-    /// What the writer of this process compares; `start` is the number that it drew.
+    /// The values that this process compares; `start` is the number that it drew.
     pub(super) fn fence(&self, path: &Path, start: Option<Vec<u8>>) -> io::Result<Fence> {
         Ok(Fence { path: path.to_owned(), file: inode(&self.file.metadata()?), start })
     }
 }
 
-/// Takes the lock beside the file, under its name: one that was removed while it was
-/// being locked keeps no other process out.
+/// Takes the lock file beside the store. A lock file that was removed while it was being
+/// locked keeps no other process out, so its path is tested afterwards.
 fn take_beside(path: &Path, owner: Owner) -> std::result::Result<File, OpenError> {
     let mut name = OsString::from(path);
     name.push(".lock");
@@ -92,16 +93,16 @@ fn inode(file: &fs::Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
-/// By what a process notices that another one serves from its store, too.
+/// The values by which a process detects that another one serves from its store.
 #[derive(Debug, Clone)]
 pub(super) struct Fence {
     path: PathBuf,
     file: (u64, u64),
-    /// The number that this start drew; `None` for a store without a mark.
+    /// The number that this start drew; `None` for a store without a rollback guard.
     pub start: Option<Vec<u8>>,
 }
 
-/// What happened to a store that this process no longer serves from.
+/// Why this process no longer serves from a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Lost {
     #[error("another process has started on this store")]
@@ -111,7 +112,7 @@ pub(super) enum Lost {
 }
 
 impl Fence {
-    /// Whether the store is lost to this process; `conn` is one of its own.
+    /// Whether the store is lost to this process; `conn` is one of its own connections.
     pub fn lost(&self, conn: &Connection) -> Result<Option<Lost>> {
         let sql = "SELECT guard FROM authority";
         let start: Option<Vec<u8>> = conn
@@ -123,25 +124,25 @@ impl Fence {
         }
         let replaced = match fs::metadata(&self.path) {
             Ok(there) => inode(&there) != self.file,
-            // Of another error nothing follows: the number decides.
+            // Other errors prove nothing: the number decides.
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         Ok(replaced.then_some(Lost::OtherFile))
     }
 }
 
-/// How often the watch looks, and so how long a process that writes nothing may go on
-/// after another one has started.
+/// How often the watch compares, and so how long a process that writes nothing can
+/// continue after another one has started.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks for another process while the writer has nothing to do.
+/// Detects another process while the writer is idle.
 pub(super) struct Watch {
     over: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    /// Starts the watch; `lost` makes the writer see for itself.
+    /// Starts the watch; `lost` makes the writer compare for itself.
     ///
     /// # Errors
     /// No connection, or no thread.
@@ -173,7 +174,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.over = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was logged there.
+            // The thread logged its own panic.
             drop(thread.join());
         }
     }

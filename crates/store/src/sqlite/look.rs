@@ -1,6 +1,6 @@
-//! A look at a store from outside, beside whoever serves from it: it takes no lock,
-//! makes nothing, and changes nothing but the readers' places in SQLite's own
-//! shared memory, where there is one.
+//! Reads a store from outside, even while a server uses it: it takes no lock, creates
+//! nothing, and changes nothing but the readers' slots in SQLite's shared memory, if
+//! there is any.
 
 use super::{OpenError, connect::migrations::migrations, guard, rows};
 use crate::SigningKeyRow;
@@ -8,32 +8,32 @@ use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
 use tegata_token::time::UnixTime;
 
-/// A store that is looked at.
+/// A store that is open for inspection.
 pub struct Look {
     conn: Connection,
 }
 
-/// What a store says of itself.
+/// What a store records about itself.
 #[derive(Debug, Clone)]
 pub struct StoreState {
-    /// Whether it was made with `--dev`.
+    /// Whether it was created with `--dev`.
     pub dev: bool,
     /// The highest time that it has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
     pub clock_offset: i64,
-    /// All signing keys, removed ones too.
+    /// All signing keys, revoked ones included.
     pub signing_keys: Vec<SigningKeyRow>,
 }
 
-/// What SQLite says of a file that cannot be read as a store.
+/// SQLite's error for a file that cannot be read as a store.
 pub type LookError = rusqlite::Error;
 
 impl Look {
-    /// Opens the file for reading alone.
+    /// Opens the file read-only.
     ///
     /// # Errors
-    /// It is not there, or no database.
+    /// It does not exist, or is not a database.
     pub fn at(path: &Path) -> Result<Self, LookError> {
         Ok(Self { conn: read_only(path)? })
     }
@@ -41,7 +41,7 @@ impl Look {
     /// The version of its schema, and the newest one that this program knows.
     ///
     /// # Errors
-    /// It is no store, or not readable.
+    /// It is not a store, or cannot be read.
     pub fn schema(&self) -> Result<(i64, i64), LookError> {
         let sql = "SELECT max(version) FROM refinery_schema_history";
         let version: Option<i64> = self.conn.query_row(sql, [], |row| row.get(0))?;
@@ -50,7 +50,7 @@ impl Look {
         Ok((version.unwrap_or(0), known.unwrap_or(0)))
     }
 
-    /// What SQLite's own check of the file finds, the first few things; reads all of it.
+    /// The first few problems that SQLite's own check finds; it reads the whole file.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -61,10 +61,10 @@ impl Look {
         Ok(found.into_iter().filter(|it| it != "ok").collect())
     }
 
-    /// What it says of itself.
+    /// What the store records about itself.
     ///
     /// # Errors
-    /// Its schema is another, or the file is damaged.
+    /// Its schema is different, or the file is damaged.
     pub fn standing(&self) -> Result<StoreState, LookError> {
         let sql = "SELECT dev, written_at, clock_offset FROM authority";
         let (dev, written_at, clock_offset) = self
@@ -75,23 +75,24 @@ impl Look {
         Ok(StoreState { dev, written_at, clock_offset, signing_keys })
     }
 
-    /// Whether it, in `store`, goes on from where the mark in `mark` saw it.
+    /// Verifies that it, the store at `store`, continues from the state that the rollback
+    /// guard at `guard` records.
     ///
     /// # Errors
-    /// [`OpenError`], as a server that is to serve from it would say it.
+    /// [`OpenError`], as for a server that opens the store.
     pub fn goes_on(&self, store: &Path, guard: &Path) -> Result<(), OpenError> {
         guard::check(store, &self.conn, guard)
     }
 }
 
-/// Opens a store for reading, beside its writer or without one.
+/// Opens a store read-only, with or without a writer beside it.
 pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // With a log there is a writer, or one was killed: what is in it counts. Without
-    // one, SQLite would make one and leave it behind, unless the file counts as
-    // immutable.
+    // If there is a log, a writer is running or was killed: the log's content counts.
+    // Without a log SQLite would create one and leave it behind, unless the file is
+    // opened as immutable.
     let conn = if Path::new(&log).exists() {
         Connection::open_with_flags(path, flags)?
     } else {

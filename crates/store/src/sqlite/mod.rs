@@ -47,7 +47,7 @@ pub use open_error::{Backwards, OpenError};
 pub use recover::{Recovered, Recovering, Recovery};
 
 use async_trait::async_trait;
-use guard::Keeper;
+use guard::GuardWriter;
 use lock::Watch;
 use readers::{For, Readers};
 use rows::unavailable;
@@ -76,7 +76,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     form: Issuer,
     // Behind the writer, so that the mark says what the writer did last.
-    _keeper: Option<Keeper>,
+    _guard_writer: Option<GuardWriter>,
     _watch: Option<Watch>,
     // Held as long as the store is: dropped last, after the writer has ended and every
     // connection is closed.
@@ -286,7 +286,7 @@ impl Store for SqliteStore {
         dry_run: bool,
         by: By,
     ) -> Result<Revoked> {
-        let (at, act) = (by.at, Revoke { channel, ending, by });
+        let (at, act) = (by.at, Revoke { channel, target: ending, by });
         match dry_run {
             true => self.decide(at, act).await,
             false => self.run(at, act).await,

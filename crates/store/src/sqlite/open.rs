@@ -1,10 +1,9 @@
-//! Opening the file: its lock, its schema, its mark and its endings log, and what to
-//! tell an operator where one of them says no.
+//! Opens a store: its lock, its schema, its rollback guard and its revocation journal.
 
 use super::{
     Backwards, Faults, OpenError, SqliteStore,
     connect::{connect, existing, fence, one_name, standing},
-    guard::{self, Keeper, RollbackGuardFile},
+    guard::{self, GuardWriter, RollbackGuardFile},
     lock::{Lock, Watch},
     recover,
     writer::{self, Redo, Writer},
@@ -22,12 +21,11 @@ use tegata_policy::acts::Issuer;
 pub struct Options {
     /// The public address that tokens name as their issuer.
     pub issuer: String,
-    /// Whether it is, or shall be, a store for development.
+    /// Whether it is, or is created as, a store for development.
     pub dev: bool,
-    /// The mark that tells whether the store went backwards. Without one nothing
-    /// is compared.
+    /// The file that notices an older copy of the store. Without it nothing is compared.
     pub guard: Option<RollbackGuardFile>,
-    /// Where to write whatever a restored backup would wake.
+    /// The file of the revocation journal: what a restored backup would lack.
     pub revocation_journal: Option<PathBuf>,
     /// For tests of power loss and of broken disks.
     #[doc(hidden)]
@@ -38,8 +36,8 @@ pub struct Options {
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 impl SqliteStore {
-    /// Opens the store in `path`, making it if it is not there, and bringing its
-    /// schema up to date.
+    /// Opens the store at `path`, creates it if it does not exist, and migrates its
+    /// schema.
     ///
     /// # Errors
     /// [`OpenError`]; nothing is left open then.
@@ -62,22 +60,22 @@ impl SqliteStore {
             _ => {}
         }
         let start = options.guard.as_ref().map(|guard| guard.fresh.to_vec());
-        let keeper = options.guard.map(|file| keep_guard(path, &conn, file)).transpose()?;
+        let guard_writer = options.guard.map(|file| keep_guard(path, &conn, file)).transpose()?;
         let fence = fence(&lock, path, start)?;
         let standing = standing(&conn).map_err(database)?;
         let open = |log: &PathBuf| open_journal(path, log, &standing);
         let (journal, ahead) = options.revocation_journal.as_ref().map(open).transpose()?.unzip();
         let form = form(&conn, &options.issuer).map_err(database)?;
-        let tell = keeper.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
+        let tell = guard_writer.as_ref().map(|it| Box::new(it.tell()) as writer::Tell);
         let ahead = ahead.filter(|lines| !lines.is_empty());
         let redo = ahead.map(|lines| Redo { lines, act: recover::redo });
         let writer = Writer::start(conn, fence.clone(), journal, redo, tell, on_commit)?;
         let watch = Some(Watch::start(fence, &readers, writer.begin_one())?);
-        Ok(Self { writer, readers, form, _keeper: keeper, _watch: watch, _lock: lock })
+        Ok(Self { writer, readers, form, _guard_writer: guard_writer, _watch: watch, _lock: lock })
     }
 
-    /// Opens the store in `path`, which must be there, for an act that no server is
-    /// needed for. Tokens cannot be issued from it.
+    /// Opens the store at `path`, which must exist, for an act that needs no server.
+    /// Tokens cannot be issued from it.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -89,30 +87,37 @@ impl SqliteStore {
         let lock = Lock::take(path)?;
         let (readers, conn) = connect(path, &Faults::default())?;
         let fence = fence(&lock, path, Some(guard.fresh.to_vec()))?;
-        let keeper = keep_guard(path, &conn, guard)?;
-        let tell: writer::Tell = Box::new(keeper.tell());
+        let guard_writer = keep_guard(path, &conn, guard)?;
+        let tell: writer::Tell = Box::new(guard_writer.tell());
         let writer = Writer::start(conn, fence, None, None, Some(tell), Box::new(|_| {}))?;
         let form = Issuer { number: 0, issuer: "".into() };
-        Ok(Self { writer, readers, form, _keeper: Some(keeper), _watch: None, _lock: lock })
+        Ok(Self {
+            writer,
+            readers,
+            form,
+            _guard_writer: Some(guard_writer),
+            _watch: None,
+            _lock: lock,
+        })
     }
 }
 
-/// Compares the store with its mark, and keeps the mark from now on.
+/// Compares the store with its rollback guard, and starts to update the guard.
 pub(super) fn keep_guard(
     path: &Path,
     conn: &Connection,
     file: RollbackGuardFile,
-) -> std::result::Result<Keeper, OpenError> {
+) -> std::result::Result<GuardWriter, OpenError> {
     let database = |error| OpenError::Database(path.to_owned(), error);
     guard::check(path, conn, &file.path)?;
     guard::begin(conn, &file).map_err(database)?;
     let reached = guard::renew(conn, &file)?;
     let at = file.path.clone();
-    Keeper::start(file, reached).map_err(|error| OpenError::RollbackGuard(at, error))
+    GuardWriter::start(file, reached).map_err(|error| OpenError::RollbackGuard(at, error))
 }
 
-/// Opens the endings log of a store that goes on. Answers also what it holds of the
-/// one commit that may have been logged and then never have happened.
+/// Opens the revocation journal of a store that continues. Also returns the lines of the
+/// one commit that may have been written to the journal and then failed.
 fn open_journal(
     store: &Path,
     path: &Path,
@@ -129,10 +134,10 @@ fn open_journal(
     Ok((log, ahead))
 }
 
-/// Claims a store that no process uses until the answer is dropped; `None` if one does.
+/// Locks a store until the result is dropped; `None` if another process uses it.
 ///
 /// # Errors
-/// [`OpenError`]; the store is not there, for one.
+/// [`OpenError`], for example if the store does not exist.
 pub fn claim(path: &Path) -> std::result::Result<Option<Lock>, OpenError> {
     match Lock::take(&existing(path)?) {
         Err(OpenError::Locked(_)) => Ok(None),
@@ -140,7 +145,7 @@ pub fn claim(path: &Path) -> std::result::Result<Option<Lock>, OpenError> {
     }
 }
 
-/// Whether the store was made with `--dev`; of a new one, `dev` decides.
+/// Whether the store was created with `--dev`; for a new store `dev` decides.
 fn made_for_dev(conn: &Connection, dev: bool) -> rusqlite::Result<bool> {
     conn.execute("INSERT OR IGNORE INTO authority (id, epoch, dev) VALUES (1, 1, ?1)", [dev])?;
     conn.query_row("SELECT dev FROM authority", [], |row| row.get(0))

@@ -7,18 +7,16 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the lock.
-    #[error(
-        "{0} is in use by another process; stop that one first, or give this one a --store of its own"
-    )]
+    #[error("{0} is in use by another process; stop that process first, or use another --store")]
     Locked(PathBuf),
     /// Made with `--dev`, opened without.
     #[error(
-        "{0} was made with --dev and its clock may have been moved; start with --dev, or give another --store"
+        "{0} was made with --dev and its clock may have been moved; start with --dev, or use another --store"
     )]
     MadeForDevelopment(PathBuf),
     /// Made without `--dev`, opened with it.
     #[error(
-        "{0} was not made with --dev, which moves clocks; start without --dev, or give another --store"
+        "{0} was not made with --dev, which moves clocks; start without --dev, or use another --store"
     )]
     NotForDevelopment(PathBuf),
     /// The file or its folder cannot be used.
@@ -32,48 +30,48 @@ pub enum OpenError {
         "{0} is on a file system that SQLite cannot keep a write-ahead log on; put --store on a local disk"
     )]
     NoWal(PathBuf),
-    /// The schema is not one that this version knows.
+    /// The schema is unknown to this version.
     #[error("{0} has a schema that this version does not know; it was written by a newer one: {1}")]
     Schema(PathBuf, Box<refinery::Error>),
-    /// The SQLite that was linked is too old to be trusted with WAL.
+    /// The linked SQLite is too old for WAL.
     #[error("this build has SQLite {0}, which can corrupt WAL files; 3.51.3 or newer is needed")]
     SqliteTooOld(&'static str),
-    /// It is some other file.
-    #[error("{0} is not a store of Tegata's")]
+    /// It is another sort of file.
+    #[error("{0} is not a store of Tegata")]
     NotAStore(PathBuf),
     /// A newer version wrote it.
     #[error("{0} was written by a newer version; use that one")]
     NewerSchema(PathBuf),
-    /// It is not as it was written.
+    /// It is damaged.
     #[error("{0} is damaged ({1}); use another backup")]
     Damaged(PathBuf, String),
-    /// It is not the newest state of itself.
+    /// It is an older state of the store.
     #[error(
         "{store} is not the newest state of this store: {why}. Nothing is served from it, since \
-         tokens that were revoked meanwhile would live again. Bring back the newest file, or, if \
-         this is what you have, choose with the server stopped:\n  \
+         tokens that were revoked meanwhile would be active again. Restore the newest file, or, if \
+         this is the newest that you have, stop the server and choose:\n  \
          tegata recover --store sqlite:{store} --replay FILE     (FILE is what serve --revocation-journal wrote)\n  \
-         tegata recover --store sqlite:{store} --revoke-everything  (all tokens end)\n\
-         (the mark: {guard})",
+         tegata recover --store sqlite:{store} --revoke-everything  (revokes all tokens)\n\
+         (the rollback guard: {guard})",
         store = store.display(), guard = guard.display()
     )]
     WentBack {
         /// The store.
         store: PathBuf,
-        /// Its mark.
+        /// Its rollback guard.
         guard: PathBuf,
-        /// How it is known.
+        /// How that was noticed.
         why: Backwards,
     },
-    /// The mark's file cannot be used.
+    /// The rollback guard cannot be read or written.
     #[error(
-        "the store's mark {0}: {1}; if its folder may not be written to, put it elsewhere with --rollback-guard-file"
+        "the store's rollback guard {0}: {1}; if its folder is not writable, choose another place with --rollback-guard-file"
     )]
     RollbackGuard(PathBuf, io::Error),
-    /// The endings log cannot be used.
+    /// The revocation journal cannot be used.
     #[error(transparent)]
     Revocations(#[from] journal::Error),
-    /// It was opened but does not answer.
+    /// It was opened but cannot be used.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -86,27 +84,28 @@ fn what_is_wrong(error: &io::Error) -> String {
     }
 }
 
-/// Why a store is not the one that its mark speaks of.
+/// Why a store is not the one that its rollback guard or journal describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backwards {
-    /// It was marked before, and its mark is not there.
+    /// It had a rollback guard before, and the file is missing.
     NoRollbackGuard,
     /// It is a backup that was put in the store's place.
     Backup,
-    /// There is a mark, and this store never had one: a new, empty one mostly.
+    /// There is a rollback guard, and this store never had one: mostly a new, empty
+    /// store.
     Unguarded,
-    /// The mark was renewed by a start that this store knows nothing of.
+    /// The rollback guard was renewed by a start that this store lacks.
     OtherStart,
-    /// It has fewer commits than the mark has seen.
+    /// It has fewer commits than the rollback guard recorded.
     Behind {
         /// The store's.
         commits: u64,
-        /// The mark's.
+        /// The guard's.
         guarded: u64,
     },
-    /// The endings log holds endings that this store knows nothing of.
+    /// The revocation journal holds revocations that this store lacks.
     BehindJournal,
-    /// The mark's file holds something else.
+    /// The rollback guard's file cannot be parsed.
     BadRollbackGuard,
 }
 
@@ -114,20 +113,20 @@ impl fmt::Display for Backwards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRollbackGuard => f.write_str(
-                "its mark is not there, so nothing tells whether it is an old copy (if you moved \
-                 the store here, bring the mark along)",
+                "its rollback guard is missing, so it could be an old copy (if you moved \
+                 the store here, move that file, too)",
             ),
             Self::Backup => f.write_str("it is a backup"),
             Self::Unguarded => f.write_str(
-                "the mark tells of a store that was in use, and this one is new (is it the right \
-                 --store, is its disk mounted? To begin anew, remove the guard)",
+                "the rollback guard is of a store that was in use, and this store is new (is it the right \
+                 --store, is its disk mounted? To start with a new store, remove the guard)",
             ),
             Self::OtherStart => f.write_str("it is a copy from before the last start"),
             Self::Behind { commits, guarded } => {
-                write!(f, "it has seen {commits} commits, and the mark {guarded}")
+                write!(f, "it has {commits} commits, and the rollback guard recorded {guarded}")
             }
-            Self::BehindJournal => f.write_str("the endings log tells of endings that it lacks"),
-            Self::BadRollbackGuard => f.write_str("its mark cannot be read"),
+            Self::BehindJournal => f.write_str("the revocation journal holds revocations that it lacks"),
+            Self::BadRollbackGuard => f.write_str("its rollback guard cannot be read"),
         }
     }
 }

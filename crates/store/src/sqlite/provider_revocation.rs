@@ -1,6 +1,6 @@
-//! Ending all tokens of a provider: one floor per channel, in the order of their
-//! ids, a few channels in one transaction. How far it has come stands in a row, so
-//! that whoever finds it after a crash goes on from there.
+//! Revokes all tokens of a provider: one cutoff per channel, in the order of their ids, a
+//! few channels per transaction. The progress is in a row, so a process that finds the
+//! row after a crash continues from there.
 
 use super::{
     apply::run,
@@ -21,7 +21,7 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
     if !read::has_provider(tx.conn, provider).map_err(unavailable)? {
         return Err(Error::NotFound("provider"));
     }
-    // Channels that are made from now on are not meant.
+    // Channels that are created from now on are not included.
     let sql = "INSERT INTO provider_revocation (provider, through, actor, source, reason)
                SELECT ?1, coalesce(max(number), 0), ?2, ?3, ?4 FROM channel RETURNING number";
     let job = tx
@@ -39,17 +39,17 @@ pub(super) fn begin(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<Ro
     Ok(job)
 }
 
-/// Begins what the journal says was begun; the next start finishes it. All channels that
-/// the store has now were there then.
+/// Begins again a revocation that the journal says was begun; the next start completes
+/// it. All channels that the store has now existed then.
 pub(super) fn replay(tx: &mut Tx<'_>, provider: ProviderId, by: &By) -> Result<()> {
     match begin(tx, provider, by) {
-        // A provider of the lost part has no channels here.
+        // A provider that the restored store lacks has no channels here.
         Ok(_) | Err(Error::NotFound(_)) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Drops what the journal says was done.
+/// Drops a revocation that the journal says was complete.
 pub(super) fn replay_done(tx: &Tx<'_>, provider: ProviderId) -> Result<()> {
     let sql = "DELETE FROM provider_revocation WHERE number =
                    (SELECT min(number) FROM provider_revocation WHERE provider = ?1)";
@@ -84,7 +84,7 @@ pub(super) fn go_on(tx: &mut Tx<'_>, job: RowId, most: usize) -> Result<(Revoked
     let done = channels.len() < most;
     for &number in &channels {
         let id = super::rows::channel_id(number).map_err(unavailable)?;
-        revoked += run(tx, &Revoke { channel: id, ending: RevocationTarget::All, by: by.clone() })?;
+        revoked += run(tx, &Revoke { channel: id, target: RevocationTarget::All, by: by.clone() })?;
         done_to = number;
     }
     let here = tx.position();

@@ -1,5 +1,5 @@
-//! Questions. Each runs on a connection of its own that only reads, beside the
-//! writer and never behind it.
+//! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
+//! and never waits for it.
 
 use super::{
     load,
@@ -19,7 +19,7 @@ use tegata_token::{
     view::{ChannelRevocations, Providers, View, ViewKey},
 };
 
-/// Everything at one position: the reads stand in one transaction.
+/// Everything at one position: the reads are in one transaction.
 pub(super) fn state(conn: &mut Connection) -> Result<State> {
     let tx = conn.transaction().map_err(unavailable)?;
     let (position, written_at, clock_offset) = tx
@@ -45,7 +45,7 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     Ok(State { view, signing_keys, channels, verify_rates, written_at, clock_offset })
 }
 
-/// Where the log ends, and the highest time written.
+/// The last position of the log, and the highest time written.
 pub(super) fn head(conn: &Connection) -> rusqlite::Result<(Position, UnixTime)> {
     let sql = "SELECT epoch, position, written_at FROM authority";
     conn.prepare_cached(sql)?.query_row([], |row| {
@@ -85,7 +85,7 @@ fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevoc
     found.collect()
 }
 
-/// A cursor's and a limit's values; `before` of the first page is beyond all rows.
+/// The values of a cursor and a limit; without `before` the page starts at the first row.
 fn bounds(page: Page) -> (RowId, usize) {
     (page.before.unwrap_or(RowId::MAX), page.most)
 }
@@ -143,7 +143,7 @@ pub(super) fn groups(
         all.entry(group.clone()).or_insert_with(|| new(group));
     }
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The law keeps this list short.
+    // The caps keep this list short.
     let live = tokens(conn, channel.id, &filter, Page { before: None, most: 1000 }, now)?;
     for group in live.iter().filter_map(|(_, token)| token.group.as_ref()) {
         all.entry(group.clone()).or_insert_with(|| new(group)).live_tokens += 1;
@@ -151,9 +151,9 @@ pub(super) fn groups(
     Ok(all.into_values().collect())
 }
 
-/// A channel's token rows, newest first, from the index of what lives or from both: a
-/// row is in one of two indexes, and both halves are asked for by name. Whether a row's
-/// token is active is not decided here; the first index alone holds every active one.
+/// A channel's token rows, newest first, from the index of unmarked rows or from both
+/// indexes: a row is in one of the two, and the query names both halves. Whether a row's
+/// token is active is not decided here; the first index alone contains every active one.
 fn token_rows(only_living: bool) -> String {
     let table = match only_living {
         true => "(SELECT * FROM token WHERE channel = :channel AND past = 0)",
@@ -239,7 +239,7 @@ pub(super) fn token(
     };
     match name {
         TokenName::Serial(serial) => one(false, "serial", &serial.0),
-        // No index has the ids. It is nearly always a living one that is asked for.
+        // No index has the ids. The token is nearly always among the unmarked rows.
         TokenName::Id(id) => match one(true, "id", &id.0)? {
             Some(row) => Ok(Some(row)),
             None => one(false, "id", &id.0),
@@ -265,8 +265,8 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens a removal of their keys ends: those that were active but for
-/// their key, in the state that it had before.
+/// How many stored tokens a revocation of their keys revokes: those that were active but
+/// for their key, in the state that it had before.
 pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
@@ -340,7 +340,8 @@ pub(super) fn changes(
         })?;
     let first: Option<u64> =
         tx.query_row("SELECT min(number) FROM change_log", [], |row| row.get(0))?;
-    // An empty log reaches back to its head; one with entries, to before its first.
+    // An empty log reaches back to its last position; one with entries, to before its
+    // first.
     let reaches_to = first.map_or(head, |first| first - 1);
     if after.epoch != epoch || after.number < reaches_to || after.number > head {
         return Ok(None);

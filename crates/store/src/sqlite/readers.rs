@@ -1,8 +1,7 @@
-//! Connections that only read, opened as needed and bounded in number: so many for
-//! what requests for tokens wait for, and a few, apart from those, for the lists
-//! that people and jobs ask for. A slow look into history never keeps a channel
-//! from being read, and a disk that hangs holds no more threads than there are
-//! connections.
+//! Read-only connections, opened as needed and bounded in number: some for requests for
+//! tokens, and a few separate ones for lists that administrators and jobs request. A slow
+//! list never delays the reading of a channel, and a disk that hangs blocks no more
+//! threads than there are connections.
 
 use super::{PATIENCE, rows::unavailable};
 use crate::{Error, Result, TRACES};
@@ -25,24 +24,24 @@ pub(super) struct Readers {
     of_walks: Arc<Semaphore>,
 }
 
-/// Who waits for the answer.
+/// The sort of question, which determines its limits.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum For {
     /// A request for a token, which reads a row or a few.
     Request,
-    /// Somebody who looks through many rows.
+    /// A list, which reads many rows.
     List,
-    /// Somebody who goes through all there is, and knows that it takes its time.
+    /// A walk through a whole table, which takes its time.
     Walk,
 }
 
-/// So many requests are read for at once.
+/// Maximum number of concurrent reads for requests.
 const REQUESTS: usize = 8;
-/// So many lists are.
+/// Maximum number of concurrent lists.
 const LISTS: usize = 2;
-/// A walk through everything may take this long.
+/// Maximum duration of a walk.
 const WALK: Duration = Duration::from_secs(600);
-/// Connections that are kept open while nobody asks.
+/// Maximum number of idle connections that are kept open.
 const IDLE: usize = 4;
 
 impl Readers {
@@ -63,10 +62,10 @@ impl Readers {
         Ok(conn)
     }
 
-    /// Asks on a thread where waiting for the disk harms nobody.
+    /// Runs a question on a blocking thread.
     ///
     /// # Errors
-    /// Those of `question`, and [`Error::Unavailable`] where the answer takes too long.
+    /// Those of `question`, and [`Error::Unavailable`] if it takes too long.
     pub async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         who: For,
@@ -80,7 +79,8 @@ impl Readers {
         let slots = slots.clone();
         let readers = self.clone();
         let answer = async {
-            // It is never closed. The thread keeps it, also when nobody waits any more.
+            // The semaphore is never closed. The thread keeps its slot even after the
+            // caller stopped waiting.
             let slot = slots.acquire_owned().await.map_err(|error| gone(&error))?;
             let ask = move || {
                 let answer = readers.with(question);
@@ -122,7 +122,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[tokio::test]
-    async fn lists_that_hang_keep_no_request_waiting_and_no_more_than_their_threads() {
+    async fn lists_that_hang_delay_no_request_and_block_only_their_own_threads() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("it.db");
         drop(Connection::open(&path).unwrap());

@@ -1,11 +1,10 @@
-//! Going on with a store that went backwards, without waking what was ended
-//! meanwhile.
+//! Recovers an old copy of a store without reviving revoked tokens.
 //!
-//! A new epoch begins, so that whoever follows the log reads everything anew. What
-//! the store lost was signed by keys that it still has; those are bounded to the
-//! last moment that it knows of, and a new key signs. What was ended after that
-//! moment is told by the endings log, or else everything ends. Serials leap, so
-//! that no new token bears one that a lost token bore.
+//! A new epoch begins, so that followers of the log read a new snapshot. The tokens that
+//! the store lost were signed by keys that it still has; those keys are bounded to the
+//! last time that the store has written, and a new key becomes active. Revocations after
+//! that time come from the revocation journal, or else all tokens are revoked. Serials
+//! are raised, so that no new token has the serial of a lost one.
 
 use super::{
     Faults, OpenError, RollbackGuardFile, SqliteStore, admin, audit,
@@ -42,70 +41,69 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, RevokedToken, Scope},
 };
 
-/// Does once more what the endings log holds of a commit that the store does not
-/// have. Either it never happened, and nobody was told of it; or the store went back
-/// by that one commit, and what it ended must stay so.
+/// Applies again what the revocation journal holds of a commit that the store lacks.
+/// Either that commit failed, and no client got a success response; or the store lost
+/// that one commit, and its revocations must be kept.
 pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     let mut done = Recovered::nothing(tx);
     replay(tx, lines, &mut done)?;
-    // Written once more, the lines would double with each start that is killed in here.
+    // Written again, the lines would double with each start that is killed here.
     tx.is_logged();
     tracing::warn!(
         lines = lines.len(),
         tokens = done.tokens,
-        "the endings log held a commit that the store lacks, from a crash mostly; it was done again"
+        "the revocation journal held a commit that the store lacks, mostly after a crash; it was applied again"
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
     audit::write(tx, &by, &Event::of(AuditEvent::StoreRedo(event)))
 }
 
-/// How to make sure that no ended token lives again.
+/// How a recovery keeps revoked tokens from becoming active again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery<'a> {
-    /// By what the endings log in this file says.
+    /// Replays the revocation journal in this file.
     Replay(&'a Path),
-    /// By ending all tokens.
+    /// Revokes all tokens.
     EndEverything {
-        /// It is told to this endings log, if there is one.
+        /// The revocation journal that records it, if there is one.
         log: Option<&'a Path>,
-        /// The store's time becomes this one, also if that is earlier: with no token
-        /// left, and no old key, there is nothing that could come to life by it.
+        /// The store's new time, which may be earlier: without any active token or old
+        /// key, no token can become active by it.
         clock: Option<UnixTime>,
     },
 }
 
-/// What a recovery did.
+/// The result of a recovery.
 #[derive(Debug, Clone)]
 pub struct Recovered {
-    /// The life that begins.
+    /// The epoch that began.
     pub epoch: u64,
-    /// How far the store reached, in seconds since 1970.
+    /// The highest time that the store had written, in seconds since 1970.
     pub written_at: UnixTime,
-    /// Tokens of the old keys that were issued later are good no more; `None`: none
-    /// is good.
+    /// Tokens of the old keys that were issued later are invalid; `None`: all are.
     pub bound: Option<UnixTime>,
-    /// Keys that do not sign any more.
+    /// How many keys do not sign any more.
     pub old_keys: usize,
-    /// Lines of the endings log that the store lacked.
+    /// How many lines of the revocation journal the store lacked.
     pub lines: usize,
-    /// Its last line, if that was broken off and so left out.
+    /// The journal's last line, if it was incomplete and so ignored.
     pub torn: Option<Torn>,
-    /// Stored tokens that they ended.
+    /// How many stored tokens the lines revoked.
     pub tokens: usize,
-    /// Channels whose secret the log replaced.
+    /// Channels whose secret the journal replaced.
     pub secrets: BTreeSet<ChannelId>,
-    /// Assertion keys that the log deleted.
+    /// How many assertion keys the journal deleted.
     pub assertion_keys: usize,
-    /// Channels that the log names and the store does not have.
+    /// Channels that the journal names and the store lacks.
     pub unknown: BTreeSet<ChannelId>,
-    /// Whether the key that sealed the audit was lost, so that the next start seals
-    /// all of it with a new one.
+    /// Whether the audit's signing key was lost, so that the next start makes new
+    /// checkpoints of all rows with a new key.
     pub audit_begins_anew: bool,
 }
 
 impl Recovered {
-    /// Before anything was done.
+    /// The result before anything was done.
     fn nothing(tx: &Tx<'_>) -> Self {
         Self {
             epoch: tx.head().epoch,
@@ -123,24 +121,24 @@ impl Recovered {
     }
 }
 
-/// A bounded key trusts its own clock by so many seconds less.
+/// A key is bounded this many seconds before the last time written, since clocks may
+/// differ.
 const DOUBT: i64 = 5;
 
-/// A store that is open to be recovered, and nothing else: nothing was compared
-/// with its mark.
+/// A store that is open for recovery only: it was not compared with its rollback guard.
 pub struct Recovering {
     /// The store, for questions.
     pub store: SqliteStore,
     read: Option<Arc<Reading>>,
-    /// The latest life that the endings log tells of.
+    /// The latest epoch in the revocation journal.
     seen: u64,
-    /// What the store's time becomes, if not what it has written.
+    /// The store's new time, if it changes.
     clock: Option<UnixTime>,
     dry_run: bool,
 }
 
 impl Recovering {
-    /// Opens the store in `path`, which must be there, and reads what it lacks.
+    /// Opens the store at `path`, which must exist, and reads what it lacks.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -169,8 +167,8 @@ impl Recovering {
         let seen = logged.chain(known).map(|it| it.epoch).max().unwrap_or(0);
         let writer = Writer::start(conn, fence, log, None, None, Box::new(|_| {}))?;
         let form = Issuer { number: 0, issuer: "".into() };
-        let (_keeper, _watch) = (None, None);
-        let store = SqliteStore { writer, readers, form, _keeper, _watch, _lock: lock };
+        let (_guard_writer, _watch) = (None, None);
+        let store = SqliteStore { writer, readers, form, _guard_writer, _watch, _lock: lock };
         let clock = match how {
             Recovery::EndEverything { clock, .. } => clock,
             Recovery::Replay(_) => None,
@@ -178,12 +176,12 @@ impl Recovering {
         Ok(Self { store, read, seen, clock, dry_run })
     }
 
-    /// Recovers the store and renews its mark. `successor` signs from now on; `lost`
-    /// names keys whose private half nobody can open any more, which may be that of
-    /// the audit, too.
+    /// Recovers the store and renews its rollback guard. `successor` is the new active
+    /// key; `lost` names keys whose private half cannot be decrypted any more;
+    /// `audit_key_lost` is the same for the audit's key.
     ///
     /// # Errors
-    /// [`OpenError`]. Where the mark could not be written, run it again.
+    /// [`OpenError`]. If the rollback guard could not be written, run it again.
     pub async fn recover(
         self,
         successor: SigningKeyRow,
@@ -194,16 +192,16 @@ impl Recovering {
     ) -> std::result::Result<Recovered, OpenError> {
         let Self { store, read, seen, clock, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
-        let (told, file, at) = (report.clone(), guard.clone(), by.at);
+        let (result, file, at) = (report.clone(), guard.clone(), by.at);
         let act = move |tx: &mut Tx<'_>| {
-            // The same backup may have been brought back before, and have lived on.
+            // The same backup may have been restored and used before.
             tx.begin_epoch(seen.max(guard::epoch(&file.path)));
             if let Some(clock) = clock {
                 set_clock(tx, clock)?;
             }
             let done = recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
-            // A failed act leaves nothing behind.
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            // A failed act changes nothing.
             if dry_run { Err(DRY_RUN) } else { Ok(()) }
         };
         match store.writer.act(at, act).await {
@@ -219,7 +217,7 @@ impl Recovering {
     }
 }
 
-/// Why the act of a dry run does not stand.
+/// The error that rolls back the act of a dry run.
 const DRY_RUN: Error = Error::Conflict("this was a dry run");
 
 fn recover(
@@ -240,7 +238,7 @@ fn recover(
         done.bound = Some(done.written_at.plus(-DOUBT));
     }
     serials::leap(tx)?;
-    // The log says all of that already.
+    // The journal holds all of that already.
     tx.forget_journal();
     for &key in lost {
         write(tx, "UPDATE signing_key SET wrapped = x'' WHERE id = ?1", [key.0])?;
@@ -281,8 +279,8 @@ fn recover(
     Ok(done)
 }
 
-/// Lets the store's time be `clock`, which may be earlier: what is judged by it and is
-/// no token ends with it.
+/// Sets the store's time to `clock`, which may be earlier. Previous secrets, whose
+/// validity depends on the time, are dropped.
 fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
     let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
                    WHERE previous_until > ?1";
@@ -291,23 +289,23 @@ fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
     Ok(())
 }
 
-/// Does what the lines hold, with the counters that they refer to.
+/// Applies the lines, and raises the serials that they refer to.
 fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Result<()> {
     serials::raise(tx, lines)?;
     let now = tx.now;
     let mut changed = BTreeSet::new();
     for line in lines {
-        // As it was then.
+        // At the time of the line.
         tx.now = line.at;
         changed.extend(replay_line(tx, line, done)?);
         done.lines += 1;
     }
     tx.now = now;
-    // Their serials were raised, too: whatever was done, copies of them are old.
+    // Their serials were raised, too, so copies of them must be discarded in any case.
     changed.into_iter().try_for_each(|id| admin::revise(tx, id))
 }
 
-/// Does what a line holds; answers which channel changed by it.
+/// Applies a line; returns the channel that it changed.
 fn replay_line(
     tx: &mut Tx<'_>,
     line: &JournalLine,
@@ -369,7 +367,7 @@ fn replay_line(
     Ok(Some(id))
 }
 
-/// Applies a change of a channel; answers how many of its stored tokens ended.
+/// Applies a change of a channel; returns how many of its stored tokens it revoked.
 fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> Result<usize> {
     let mut revoked = 0;
     match change {

@@ -1,4 +1,4 @@
-//! Rows to things and back: the only place that knows how columns are spelt.
+//! Converts rows to values and back: the only code that knows how columns are encoded.
 
 use crate::{Error, Provider, SigningKeyRow, WrappedKey};
 use data_encoding::HEXLOWER;
@@ -19,17 +19,17 @@ use tegata_token::{
     view::{ChannelRevocations, ChannelState},
 };
 
-/// Whatever the database says beside an answer: we do not know, and say so.
+/// Any database error: the state is unknown, and the caller is informed so.
 pub(super) fn unavailable(error: rusqlite::Error) -> Error {
     Error::Unavailable(error.to_string().into())
 }
 
-/// A column holds what no writer of ours puts there.
+/// A column holds a value that this program never writes.
 fn bad<E: Display>(error: E) -> rusqlite::Error {
     FromSqlError::Other(error.to_string().into()).into()
 }
 
-/// An enum as the word that JSON has for it.
+/// An enum as its JSON string.
 pub(super) fn word<T: Serialize>(it: T) -> String {
     match serde_json::to_value(it) {
         Ok(serde_json::Value::String(word)) => word,
@@ -109,7 +109,7 @@ pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>
     let rows = query.query_map([], |row| {
         let state = key_state(&row.get::<_, String>("state")?, row.get("bound")?)?;
         let id = SigningKeyId(bytes(row.get("id")?)?);
-        // Its name is its own sum (see `VerifyingKey::id`): a flipped bit is noticed.
+        // Its id is its own hash (see `VerifyingKey::id`), so a flipped bit is noticed.
         let public = VerifyingKey::from_bytes(bytes(row.get("public")?)?).map_err(bad)?;
         if public.id() != id {
             return Err(bad(format!("the signing key {id} was damaged; restore a backup")));
@@ -215,7 +215,7 @@ fn used_groups(conn: &Connection, id: ChannelId) -> rusqlite::Result<BTreeMap<Gr
     rows.collect()
 }
 
-/// What the view says of one channel; nothing, if there is no row.
+/// The revocations of one channel; none if there is no row.
 pub(super) fn revocations(
     conn: &Connection,
     id: ChannelId,
@@ -230,24 +230,25 @@ pub(super) fn revocations(
     Ok(ChannelRevocations { state, ..revocations })
 }
 
-/// A channel's facts as they are kept: JSON behind a sum of itself.
+/// A channel's revocations as stored: JSON after a checksum.
 ///
-/// SQLite does not notice a bit that flips inside a value, and one here could wake
-/// a revoked token. So could facts that came into another channel's row: its id
-/// is part of the sum.
+/// SQLite does not notice a bit that flips inside a value, and here it could make a
+/// revoked token active. So could revocations that came into another channel's row: the
+/// channel's id is part of the checksum.
 pub(super) fn revocations_text(id: ChannelId, revocations: &ChannelRevocations) -> String {
     let revocations = json(revocations);
     format!("{} {revocations}", sum_of(id, &revocations))
 }
 
-/// And back; an error if the sum is not the facts'.
+/// Parses stored revocations; an error if the checksum is wrong.
 pub(super) fn read_revocations(id: ChannelId, text: &str) -> rusqlite::Result<ChannelRevocations> {
     match text.split_once(' ') {
         Some((sum, revocations)) if sum == sum_of(id, revocations) => from_json(revocations),
-        // Written before sums were kept. Damage to a sum never looks like it.
+        // Written before there were checksums. Damage to a checksum never looks like
+        // this.
         None => from_json(text),
         Some(_) => Err(bad(format!(
-            "what the store says of channel {id} was damaged; restore a backup, or ask \
+            "the stored revocations of channel {id} are damaged; restore a backup, or run \
              `tegata doctor`"
         ))),
     }

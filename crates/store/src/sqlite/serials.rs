@@ -1,5 +1,5 @@
-//! From where a channel counts on after its store went back: no new token may have a
-//! serial that a revocation names.
+//! Raises a channel's serial after its store was restored: no new token may have a serial
+//! that a revocation names.
 
 use super::writer::{Tx, write};
 use crate::{
@@ -12,12 +12,12 @@ use tegata_token::{
     view::{ChannelChange, RevokedToken},
 };
 
-/// Serials leap by so much: more than a channel can be issued between a backup
-/// and its return, and a million times less than a JSON number holds exactly.
+/// How much serials are raised: more than a channel can be issued between a backup and
+/// its restore, and a million times less than a JSON number holds exactly.
 const LEAP: u64 = 1 << 32;
 
-/// Lets channels count on from the serials that the lines name: a token issued below a
-/// cutoff, or with a serial that was revoked, would be invalid from the start.
+/// Raises serials to those that the lines name: a token issued below a cutoff, or with a
+/// revoked serial, would be invalid from the start.
 pub(super) fn raise(tx: &Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     let mut highest = BTreeMap::<ChannelId, (Serial, Serial)>::new();
     for line in lines {
@@ -47,9 +47,9 @@ pub(super) fn raise(tx: &Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     Ok(())
 }
 
-/// Lets every channel count on from beyond all that its lost tokens can have borne.
+/// Raises every channel's serial beyond those that its lost tokens can have.
 pub(super) fn leap(tx: &Tx<'_>) -> Result<()> {
-    // Stateless tokens have the second one: it must not lie below a cutoff, either.
+    // Stateless tokens carry `bulk_serial`: it must not be below a cutoff, either.
     let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
     write(tx, sql, [LEAP]).map(drop)
 }

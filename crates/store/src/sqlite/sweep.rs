@@ -1,16 +1,16 @@
-//! Deleting the rows of tokens whose life has long been over. What the view says of
-//! them stands elsewhere and stays, so none of them can live again by it.
+//! Deletes the rows of tokens that expired or were revoked long ago. The revocations in
+//! the view are stored separately and stay, so no such token becomes active again.
 
 use super::{load, rows::unavailable, writer::Tx};
 use crate::{Result, RowId};
 use rusqlite::{Connection, OptionalExtension};
 use tegata_token::{key::KeyState, time::UnixTime};
 
-/// When a token's life is over by itself does not hang on its signing key.
+/// A token's own expiry and revocation do not depend on its signing key.
 const ANY_KEY: (KeyState, UnixTime) = (KeyState::Active, UnixTime(0));
 
-/// Rows behind `after` to delete, and where to look on. Walks the table in its order,
-/// a few rows at a time, so that no index has to be kept for it.
+/// Rows after `after` to delete, and the row to continue from. Reads the table in its own
+/// order, a few rows at a time, so that it needs no index.
 pub(super) fn find(
     conn: &Connection,
     after: RowId,

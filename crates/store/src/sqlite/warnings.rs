@@ -1,5 +1,5 @@
-//! What channels hold that can end or lie unused, and the warnings about it that
-//! are on their way. What deserves a warning is not decided here.
+//! What channels hold that can expire or be unused, and the queue of warnings. Which
+//! warnings are due is not decided here.
 
 use super::{read, rows};
 use crate::{DueWarning, Holding, NewWarning, Page, RowId, TokenFilter, TokenState};
@@ -41,7 +41,7 @@ pub(super) fn holding(
 
 fn held_by(conn: &Connection, channel: Channel, now: UnixTime) -> rusqlite::Result<Holding> {
     let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-    // The law keeps this list short.
+    // The caps keep this list short.
     let tokens = read::tokens(conn, channel.id, &filter, Page { before: None, most: 1_000 }, now)?;
     let sql = "SELECT id, last_used_at FROM assertion_key
                WHERE channel = ?1 AND last_used_at IS NOT NULL";

@@ -1,9 +1,10 @@
-//! What a verifier must know beside the public keys: what was ended early.
+//! The revocation view: what a verifier knows besides the public keys, namely which
+//! tokens were revoked before their expiry.
 //!
-//! Facts about endings only ever add up. A floor, a fold or a single ending never
-//! takes back what another said, so entries may be applied twice, and the answer
-//! to "is it ended?" can only turn from no to yes. A fact leaves by a `Forget`
-//! entry, written once the last token that it could touch has long expired.
+//! Revocations only accumulate. A cutoff or a single revocation never undoes another, so
+//! changes may be applied twice, and the answer to "is it revoked?" can only turn from no
+//! to yes. A revocation leaves the view by a `Forget` change, written long after the last
+//! token that it covers has expired.
 
 mod revocations;
 
@@ -31,38 +32,38 @@ use std::{
 pub struct ViewKey {
     /// Its public half.
     pub key: VerifyingKey,
-    /// What it is good for.
+    /// Its state.
     pub state: KeyState,
 }
 
-/// One entry of the change log: everything that can change an answer. A plain
-/// issue changes none and is not here.
+/// One change of the feed: everything that can change the result of a verification. A
+/// plain issue changes no result and is not here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FeedChange {
-    /// Something about one channel.
+    /// The revocations or the state of one channel changed.
     Channel {
-        /// Whose it is.
+        /// The provider that owns it.
         provider: ProviderId,
-        /// Which.
+        /// The channel.
         channel: ChannelId,
-        /// What.
+        /// The change.
         change: ChannelChange,
     },
     /// A signing key is new or has a new state.
     SigningKey(ViewKey),
 }
 
-/// Whose tokens a view can judge.
+/// The providers whose tokens a view can verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Providers {
-    /// Everybody's: the authority's own view.
+    /// All providers: the authority's own view.
     All,
-    /// Only these; a token of any other is foreign.
+    /// Only these; a token of any other provider is foreign.
     Only(BTreeSet<ProviderId>),
 }
 
-/// What was ended early, at one position of the change log. Cheap to clone, and
-/// a clone can be changed while others read the original.
+/// The signing keys and the revocations at one position of the change log. Cheap to
+/// clone; a clone can be changed while others read the original.
 #[derive(Debug, Clone)]
 pub struct View {
     providers: Arc<Providers>,
@@ -71,34 +72,34 @@ pub struct View {
     position: Position,
 }
 
-/// Channels are spread over this many maps, so that a change copies only one.
+/// Number of maps that the channels are distributed over, so that a change copies only
+/// one of them.
 const SHARDS: usize = 1024;
 
-/// A shard and the name of its content: no two contents ever bear the same, in
-/// any view of this process, so "nothing was said against it in version 7" holds
-/// wherever version 7 is met again.
+/// A shard and the version of its content. A version is unique among all views of this
+/// process, so "not revoked in version 7" holds in every view with version 7.
 #[derive(Debug, Clone)]
 struct Versioned {
     version: u64,
     shard: Arc<Shard>,
-    /// How many facts its channels have together.
+    /// Number of revocations of its channels together.
     revocations: usize,
 }
 
 impl Versioned {
     fn new(shard: Arc<Shard>, revocations: usize) -> Self {
-        /// 0 is nobody's.
+        /// No shard has version 0: it stands for "not looked up yet".
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self { version: NEXT.fetch_add(1, Ordering::Relaxed), shard, revocations }
     }
 }
 
-/// What is said of some of the channels. Boxed, so that what a look-up walks
-/// over is small and stays near.
+/// The revocations of some of the channels. Boxed, so that the entries that a look-up
+/// walks over are small and close together.
 type Shard = HashMap<ChannelId, Box<ChannelRevocations>, BuildHasherDefault<ChannelHasher>>;
 
-/// Channel ids are the authority's own random numbers: nobody can choose them to
-/// collide, so one multiplication spreads them well enough.
+/// Hashes channel ids with one multiplication. The authority draws the ids at random, so
+/// no client can choose ids that collide.
 #[derive(Default)]
 struct ChannelHasher(u64);
 
@@ -124,7 +125,7 @@ fn spread(number: u64) -> u64 {
 }
 
 impl View {
-    /// A view of `providers` at the very beginning of the log.
+    /// An empty view of `providers`, at the start of the change log.
     #[must_use]
     pub fn new(providers: Providers) -> Self {
         Self {
@@ -135,7 +136,7 @@ impl View {
         }
     }
 
-    /// A view read from the state's own tables, which stood at `position`.
+    /// The view at `position`, from keys and revocations that were read from the store.
     #[must_use]
     pub fn from_state(
         providers: Providers,
@@ -159,7 +160,7 @@ impl View {
         }
     }
 
-    /// The view after `entries`, the last of which stands at `position`.
+    /// The view with `entries` applied, the last of which is at `position`.
     #[must_use]
     pub fn after<'a>(
         &self,
@@ -169,7 +170,7 @@ impl View {
         let mut next = self.clone();
         for entry in entries {
             match entry {
-                // Of a provider that the view knows nothing of it never answers.
+                // A token of a foreign provider is invalid anyway.
                 FeedChange::Channel { provider, .. } if next.is_foreign(*provider) => {}
                 FeedChange::Channel { channel, change, .. } => {
                     let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
@@ -198,43 +199,43 @@ impl View {
         next
     }
 
-    /// How far in the log the view is.
+    /// The position in the change log.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The signing keys that it knows, removed ones included.
+    /// The known signing keys, revoked ones included.
     #[must_use]
     pub fn keys(&self) -> &[ViewKey] {
         &self.keys
     }
 
-    /// The signing key of that name.
+    /// The signing key with this id.
     #[must_use]
     pub fn key(&self, id: SigningKeyId) -> Option<&ViewKey> {
         self.keys.iter().find(|it| it.key.id() == id)
     }
 
-    /// What it has to say of a channel, if anything.
+    /// The revocations of a channel, if there are any.
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<&ChannelRevocations> {
         self.shards[shard_of(id)].shard.get(&id).map(Box::as_ref)
     }
 
-    /// How many channels it has something to say of.
+    /// Number of channels with revocations.
     #[must_use]
     pub fn channels(&self) -> usize {
         self.shards.iter().map(|it| it.shard.len()).sum()
     }
 
-    /// How many facts it holds of all channels: floors, and single endings.
+    /// Number of revocations of all channels: cutoffs and single revocations.
     #[must_use]
     pub fn revocations(&self) -> usize {
         self.shards.iter().map(|it| it.revocations).sum()
     }
 
-    /// The name of all that is said of this channel and of those it is kept with.
+    /// The version of the shard that holds this channel.
     pub(crate) fn version(&self, id: ChannelId) -> u64 {
         self.shards[shard_of(id)].version
     }
@@ -248,6 +249,6 @@ impl View {
 }
 
 fn shard_of(channel: ChannelId) -> usize {
-    // Other bits than the maps themselves use, or each map would fill unevenly.
+    // Uses other bits than the maps do, or each map would fill unevenly.
     (spread(channel.number()) >> 40) as usize % SHARDS
 }

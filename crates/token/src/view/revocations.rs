@@ -1,5 +1,4 @@
-//! What is said of one channel: which of its tokens were ended early, and how
-//! several such facts add up.
+//! The revocations of one channel, and how they combine.
 
 use crate::{
     claims::Claims,
@@ -10,50 +9,50 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Whether a channel may be used.
+/// State of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelState {
-    /// As usual.
+    /// Tokens are issued and verified.
     Active,
-    /// Neither issued for nor checked, until resumed.
+    /// No token is issued, and none is active, until the channel is resumed.
     Suspended,
-    /// Gone for good; its id is never used again.
+    /// Deleted permanently; its id is never reused.
     Deleted,
 }
 
-/// Which tokens of a channel a floor is about. A closed list.
+/// Which tokens of a channel a cutoff covers. A closed list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", rename_all = "kebab-case")]
 pub enum Scope {
-    /// All of them.
+    /// All tokens.
     Channel,
-    /// One kind.
+    /// All tokens of a kind.
     Kind {
-        /// Which.
+        /// The kind.
         kind: Kind,
     },
-    /// One kind within one group, or expressly without a group.
+    /// All tokens of a kind within one group, or those without a group.
     KindGroup {
-        /// Which kind.
+        /// The kind.
         kind: Kind,
-        /// Which group; `None` is "those without".
+        /// The group; `None` covers the tokens without a group.
         group: Option<Group>,
     },
-    /// One group, all kinds.
+    /// All tokens of a group, of any kind.
     Group {
-        /// Which.
+        /// The group.
         group: Group,
     },
-    /// All that was asked for with one assertion key.
+    /// All tokens that were issued for one assertion key.
     AssertionKey {
-        /// Which.
+        /// The assertion key.
         key: AssertionKeyId,
     },
 }
 
 impl Scope {
-    /// Whether a token with these marks is one that the scope is about.
+    /// Whether the scope covers a token of this kind, group and assertion key.
     #[must_use]
     pub fn covers(&self, kind: Kind, group: Option<&Group>, key: Option<AssertionKeyId>) -> bool {
         match self {
@@ -65,7 +64,7 @@ impl Scope {
         }
     }
 
-    /// The longest life, in seconds, of a token that the scope may cover.
+    /// The maximum lifetime, in seconds, of a token that the scope can cover.
     #[must_use]
     pub fn longest_lifetime(&self) -> i64 {
         let can_cover = |kind: Kind| match self {
@@ -79,28 +78,29 @@ impl Scope {
     }
 }
 
-/// "In this scope, every serial below this one is dead": at once, or from a time
-/// on; all of them, or all but a few (a *fold*).
+/// Revokes every token of a scope whose serial is below a limit: immediately or from a
+/// time on; all of them, or all but a few.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cutoff {
-    /// Which tokens.
+    /// The scope.
     #[serde(flatten)]
     pub scope: Scope,
-    /// Those with a smaller serial than this.
+    /// Tokens with a smaller serial are revoked.
     pub below: Serial,
-    /// From when on; `None` is at once.
+    /// The time from which they are revoked; `None`: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<UnixTime>,
-    /// These live on: what a fold found living, under the channel's lock.
+    /// Serials that are not revoked: the tokens that were active when single revocations
+    /// were compacted, under the channel's lock.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub except: BTreeSet<Serial>,
-    /// By then every token that the floor could touch has expired.
+    /// The time by which every token that the cutoff covers has expired.
     pub until: UnixTime,
 }
 
 impl Cutoff {
-    /// A floor set at `now`; it can matter until the longest-lived token that
-    /// might have been issued before it has expired.
+    /// A cutoff set at `now`. It is kept until the longest-lived token that it can cover
+    /// has expired.
     #[must_use]
     pub fn set(scope: Scope, below: Serial, from: Option<UnixTime>, now: UnixTime) -> Self {
         let until = now.plus(scope.longest_lifetime());
@@ -110,31 +110,31 @@ impl Cutoff {
     fn covers(&self, token: &Claims) -> bool {
         token.serial < self.below
             && self.scope.covers(token.kind, token.group.as_ref(), token.assertion_key)
-            // Stateless tokens share serials, so an exception never means one.
+            // Stateless tokens share serials, so an exception never names one.
             && !(token.kind.is_stored() && self.except.contains(&token.serial))
     }
 }
 
-/// One token that ended early by itself.
+/// The revocation of one token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SingleRevocation {
-    /// Which.
+    /// The token.
     #[serde(flatten)]
     pub token: RevokedToken,
-    /// When it would have expired.
+    /// The token's expiry.
     pub until: UnixTime,
 }
 
-/// How one token is named: a stored one by its serial, a stateless one, which
-/// shares its serial with others, by its id.
+/// Identifies one token: a stored one by its serial; a stateless one, which shares its
+/// serial with others, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RevokedToken {
-    /// A token with a row.
+    /// A stored token.
     Stored {
         /// Its kind.
         kind: Kind,
-        /// Its place in the channel's count.
+        /// Its serial.
         serial: Serial,
     },
     /// A stateless token.
@@ -144,33 +144,32 @@ pub enum RevokedToken {
     },
 }
 
-/// Why a token is ended.
+/// What revoked a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokedBy {
-    /// By itself: revoked, evicted or replaced.
+    /// A revocation of this token alone: requested, evicted or reissued.
     SingleRevocation,
-    /// With others of its scope.
+    /// A cutoff of its scope.
     Cutoff,
-    /// With the key that signed it.
+    /// The revocation of the key that signed it.
     SigningKey,
-    /// With its channel.
+    /// The deletion of its channel.
     Channel,
 }
 
-/// All that a view says of one channel.
+/// All revocations of one channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelRevocations {
-    /// Whether the channel may be used.
+    /// The channel's state.
     #[serde(skip, default = "active")]
     pub state: ChannelState,
-    /// Floors and folds.
+    /// Cutoffs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cutoffs: Vec<Cutoff>,
-    /// Stored tokens that ended by themselves: the kind of each, and when it would
-    /// have expired.
+    /// Single revocations of stored tokens: the kind and the expiry of each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub singles: BTreeMap<Serial, (Kind, UnixTime)>,
-    /// Stateless tokens that ended by themselves, and when each would have expired.
+    /// Single revocations of stateless tokens, with the expiry of each.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub stateless: HashMap<TokenId, UnixTime>,
 }
@@ -190,22 +189,22 @@ impl Default for ChannelRevocations {
     }
 }
 
-/// What the channel's facts say of one token at one moment.
+/// The revocation status of one token at one moment.
 pub(crate) enum RevocationStatus {
     Revoked(RevokedBy),
     Suspended,
-    /// It lives, until then at the latest.
-    Lives(UnixTime),
+    /// It is not revoked before this time, which is its expiry at the latest.
+    Active(UnixTime),
 }
 
 impl ChannelRevocations {
-    /// Whether the channel is in ordinary use and nothing of it was ended.
+    /// Whether the channel is active and has no revocations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// How many endings it holds: floors, and tokens that ended by themselves.
+    /// Number of revocations: cutoffs and single ones.
     #[must_use]
     pub fn count(&self) -> usize {
         self.cutoffs.len() + self.singles.len() + self.stateless.len()
@@ -232,35 +231,35 @@ impl ChannelRevocations {
         if self.state == ChannelState::Suspended {
             return RevocationStatus::Suspended;
         }
-        RevocationStatus::Lives(until)
+        RevocationStatus::Active(until)
     }
 
-    /// Takes in a floor. Those of one scope that hold at once become one, which
-    /// lets live only what each of them let live; a delayed one is dropped if
-    /// another says at least as much, as early.
+    /// Adds a cutoff. Immediate cutoffs of one scope are merged into one that spares only
+    /// the tokens that both spare; a delayed cutoff is dropped if another of its scope
+    /// revokes at least as much, as early.
     fn add_cutoff(&mut self, mut new: Cutoff) {
         self.cutoffs.retain(|old| {
             if old.scope != new.scope {
                 return true;
             }
             if old.from.is_none() && new.from.is_none() {
-                let lives = |cutoff: &Cutoff, serial: Serial| {
+                let spares = |cutoff: &Cutoff, serial: Serial| {
                     serial >= cutoff.below || cutoff.except.contains(&serial)
                 };
                 let named = old.except.union(&new.except).copied();
-                new.except = named.filter(|&it| lives(old, it) && lives(&new, it)).collect();
+                new.except = named.filter(|&it| spares(old, it) && spares(&new, it)).collect();
                 new.below = new.below.max(old.below);
                 new.until = new.until.max(old.until);
                 return false;
             }
             let as_early = old.from.is_some_and(|old| new.from.is_none_or(|new| new <= old));
-            let says_less = as_early && old.below <= new.below && new.except.is_empty();
-            if says_less {
+            let is_implied = as_early && old.below <= new.below && new.except.is_empty();
+            if is_implied {
                 new.until = new.until.max(old.until);
             }
-            !says_less
+            !is_implied
         });
-        let said_already = self.cutoffs.iter().any(|old| {
+        let already_implied = self.cutoffs.iter().any(|old| {
             *old == new
                 || (old.scope == new.scope
                     && old.except.is_empty()
@@ -268,7 +267,7 @@ impl ChannelRevocations {
                     && new.below <= old.below
                     && new.until <= old.until)
         });
-        // What a floor that holds at once says of stored tokens need not be said singly.
+        // Single revocations that an immediate cutoff covers are redundant.
         if new.from.is_none()
             && let Scope::Kind { kind: of } = new.scope
         {
@@ -276,7 +275,7 @@ impl ChannelRevocations {
                 *kind != of || *serial >= new.below || new.except.contains(serial)
             });
         }
-        if !said_already {
+        if !already_implied {
             self.cutoffs.push(new);
         }
     }
@@ -286,14 +285,15 @@ impl ChannelRevocations {
             RevokedToken::Stateless { id } => {
                 self.stateless.insert(id, single.until);
             }
-            // Stored kinds share one count, so the serial alone is a name.
+            // The stored kinds share one sequence of serials, so a serial identifies a
+            // token.
             RevokedToken::Stored { kind, serial } => {
                 self.singles.insert(serial, (kind, single.until));
             }
         }
     }
 
-    /// Takes in one entry about this channel.
+    /// Applies one change of this channel.
     pub fn apply(&mut self, change: &ChannelChange) {
         match change {
             ChannelChange::Revoked { tokens } => {
@@ -302,7 +302,7 @@ impl ChannelRevocations {
             ChannelChange::Cutoff { cutoffs } => {
                 cutoffs.iter().for_each(|cutoff| self.add_cutoff(cutoff.clone()));
             }
-            // Deletion is for good.
+            // A deletion is permanent.
             ChannelChange::State { state } => {
                 if self.state != ChannelState::Deleted {
                     self.state = *state;
@@ -316,7 +316,7 @@ impl ChannelRevocations {
         }
     }
 
-    /// The moment by which the first of the facts can be forgotten, if there is any.
+    /// The earliest time at which a revocation can be forgotten, if there are any.
     #[must_use]
     pub fn first_until(&self) -> Option<UnixTime> {
         let cutoffs = self.cutoffs.iter().map(|cutoff| cutoff.until);
@@ -325,28 +325,28 @@ impl ChannelRevocations {
     }
 }
 
-/// What an entry says of its channel.
+/// One change of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "kebab-case")]
 pub enum ChannelChange {
-    /// These tokens ended by themselves.
+    /// These tokens were revoked singly.
     Revoked {
-        /// Which.
+        /// The tokens.
         tokens: Vec<SingleRevocation>,
     },
-    /// These floors hold.
+    /// These cutoffs were set.
     Cutoff {
-        /// Which.
+        /// The cutoffs.
         cutoffs: Vec<Cutoff>,
     },
     /// The channel is suspended, resumed or deleted.
     State {
-        /// What it is now.
+        /// Its new state.
         state: ChannelState,
     },
-    /// What was said of tokens that expired by then can go.
+    /// Revocations of tokens that expired by a given time can be dropped.
     Forget {
-        /// Facts whose `until` is not after this.
+        /// Revocations whose `until` is not after this time are dropped.
         expired_by: UnixTime,
     },
 }

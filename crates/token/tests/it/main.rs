@@ -1,5 +1,5 @@
-//! What a verifier may rely on, as one test binary: the wire forms bit by bit, and
-//! what a view says after which entries.
+//! What a verifier relies on, as one test binary: the wire forms bit by bit, and the view
+//! after each sort of change.
 
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 

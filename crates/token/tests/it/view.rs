@@ -1,5 +1,6 @@
-//! What a view says after which entries: floors, folds, single endings, and what
-//! may be forgotten. The random histories say that it adds up; these cases say how.
+//! The view after each sort of change: cutoffs, with and without exceptions, single
+//! revocations, and what may be forgotten. The random histories test that changes
+//! combine; these cases test how.
 
 use crate::channel::{NOW, group, id};
 use proptest::prelude::*;
@@ -41,7 +42,7 @@ fn view_of(revocations: &ChannelRevocations) -> View {
     View::from_state(Providers::All, Position::default(), keys, [(id(), revocations.clone())])
 }
 
-fn said(
+fn verified(
     revocations: &ChannelRevocations,
     token: &Claims,
     now: UnixTime,
@@ -49,8 +50,8 @@ fn said(
     verify_claims(token, now, &view_of(revocations))
 }
 
-fn lives(revocations: &ChannelRevocations, token: &Claims) -> bool {
-    said(revocations, token, NOW).is_ok()
+fn is_active(revocations: &ChannelRevocations, token: &Claims) -> bool {
+    verified(revocations, token, NOW).is_ok()
 }
 
 fn after(changes: impl IntoIterator<Item = ChannelChange>) -> ChannelRevocations {
@@ -67,15 +68,15 @@ fn kind(kind: Kind) -> Scope {
     Scope::Kind { kind }
 }
 
-// ---- floors
+// ---- cutoffs
 
 #[test]
-fn a_floor_ends_what_is_below_it_and_not_what_stands_at_it() {
+fn a_cutoff_revokes_serials_below_it_and_not_its_own() {
     let revocations = after([cutoff(Scope::Channel, 10, None)]);
     for kind in Kind::all() {
-        let ended = Err(Invalid::Revoked(RevokedBy::Cutoff));
-        assert_eq!(said(&revocations, &token(kind, 9, None), NOW), ended);
-        assert!(lives(&revocations, &token(kind, 10, None)));
+        let revoked = Err(Invalid::Revoked(RevokedBy::Cutoff));
+        assert_eq!(verified(&revocations, &token(kind, 9, None), NOW), revoked);
+        assert!(is_active(&revocations, &token(kind, 10, None)));
     }
 }
 
@@ -100,34 +101,34 @@ fn each_scope_covers_its_own_tokens_and_no_others() {
             token(Kind::V21, 3, None),
             token(Kind::ShortLived, 4, of_a),
         ];
-        assert_eq!(tokens.map(|it| !lives(&revocations, &it)), covered, "{scope:?}");
+        assert_eq!(tokens.map(|it| !is_active(&revocations, &it)), covered, "{scope:?}");
     }
 }
 
 #[test]
-fn a_delayed_floor_ends_at_its_time_and_says_so_before() {
+fn a_delayed_cutoff_revokes_at_its_time_and_shortens_until_before() {
     let at = NOW.plus(60);
     let revocations = after([cutoff(kind(Kind::LongLived), 10, Some(at))]);
     let token = token(Kind::LongLived, 9, None);
-    assert_eq!(said(&revocations, &token, NOW), Ok(at));
-    assert_eq!(said(&revocations, &token, at.plus(-1)), Ok(at));
-    assert_eq!(said(&revocations, &token, at), Err(Invalid::Revoked(RevokedBy::Cutoff)));
+    assert_eq!(verified(&revocations, &token, NOW), Ok(at));
+    assert_eq!(verified(&revocations, &token, at.plus(-1)), Ok(at));
+    assert_eq!(verified(&revocations, &token, at), Err(Invalid::Revoked(RevokedBy::Cutoff)));
 }
 
 #[test]
-fn of_several_delayed_floors_the_earliest_counts_in_whatever_order_they_come() {
+fn of_several_delayed_cutoffs_the_earliest_applies_in_any_order() {
     let (early, late) = (NOW.plus(60), NOW.plus(3_600));
     let [early_cutoff, late_cutoff] =
         [(8, early), (10, late)].map(|(below, from)| cutoff(Scope::Channel, below, Some(from)));
     for changes in [[early_cutoff.clone(), late_cutoff.clone()], [late_cutoff, early_cutoff]] {
         let revocations = after(changes);
-        assert_eq!(said(&revocations, &token(Kind::V21, 7, None), NOW), Ok(early));
-        assert_eq!(said(&revocations, &token(Kind::V21, 9, None), NOW), Ok(late));
+        assert_eq!(verified(&revocations, &token(Kind::V21, 7, None), NOW), Ok(early));
+        assert_eq!(verified(&revocations, &token(Kind::V21, 9, None), NOW), Ok(late));
     }
 }
 
 #[test]
-fn a_floor_that_says_less_changes_nothing() {
+fn a_cutoff_that_revokes_no_more_changes_nothing() {
     let revocations = after([cutoff(Scope::Channel, 10, None)]);
     let less = [cutoff(Scope::Channel, 9, None), cutoff(Scope::Channel, 10, None)];
     for change in less {
@@ -140,51 +141,54 @@ fn a_floor_that_says_less_changes_nothing() {
 // ---- stateless tokens, states
 
 #[test]
-fn a_stateless_token_ends_by_its_id_and_takes_no_other_with_it() {
-    let (ended, other) = (token(Kind::Stateless, 7, None), token(Kind::Stateless, 7, None));
+fn a_stateless_token_is_revoked_by_its_id_and_no_other_with_it() {
+    let (revoked, other) = (token(Kind::Stateless, 7, None), token(Kind::Stateless, 7, None));
     let other = Claims { id: TokenId([0xEE; 16]), ..other };
-    let token = RevokedToken::Stateless { id: ended.id };
+    let token = RevokedToken::Stateless { id: revoked.id };
     let revocations = after([ChannelChange::Revoked {
-        tokens: vec![SingleRevocation { token, until: ended.expires_at }],
+        tokens: vec![SingleRevocation { token, until: revoked.expires_at }],
     }]);
-    assert_eq!(said(&revocations, &ended, NOW), Err(Invalid::Revoked(RevokedBy::SingleRevocation)));
-    assert!(lives(&revocations, &other));
+    assert_eq!(
+        verified(&revocations, &revoked, NOW),
+        Err(Invalid::Revoked(RevokedBy::SingleRevocation))
+    );
+    assert!(is_active(&revocations, &other));
     assert!(
-        lives(&revocations, &Claims { kind: Kind::V21, ..ended }),
-        "ids of other kinds are not meant"
+        is_active(&revocations, &Claims { kind: Kind::V21, ..revoked }),
+        "the id of a token of another kind is another token"
     );
 }
 
 #[test]
-fn a_resumed_channel_lives_again_and_a_deleted_one_does_not() {
+fn a_channel_can_be_resumed_unless_it_is_deleted() {
     let state = |state| ChannelChange::State { state };
     let token = token(Kind::V21, 1, None);
     let mut revocations = after([state(ChannelState::Suspended)]);
-    assert_eq!(said(&revocations, &token, NOW), Err(Invalid::Suspended));
+    assert_eq!(verified(&revocations, &token, NOW), Err(Invalid::Suspended));
     revocations.apply(&state(ChannelState::Active));
-    assert!(lives(&revocations, &token) && revocations.is_empty());
+    assert!(is_active(&revocations, &token) && revocations.is_empty());
     revocations.apply(&state(ChannelState::Deleted));
     for later in [ChannelState::Active, ChannelState::Suspended] {
         revocations.apply(&state(later));
-        assert_eq!(said(&revocations, &token, NOW), Err(Invalid::Revoked(RevokedBy::Channel)));
+        assert_eq!(verified(&revocations, &token, NOW), Err(Invalid::Revoked(RevokedBy::Channel)));
     }
 }
 
 #[test]
-fn an_ended_token_of_a_suspended_channel_is_ended() {
+fn a_revoked_token_of_a_suspended_channel_is_revoked() {
     let state = ChannelState::Suspended;
     let revocations = after([cutoff(Scope::Channel, 10, None), ChannelChange::State { state }]);
     assert_eq!(
-        said(&revocations, &token(Kind::V21, 1, None), NOW),
+        verified(&revocations, &token(Kind::V21, 1, None), NOW),
         Err(Invalid::Revoked(RevokedBy::Cutoff))
     );
-    assert_eq!(said(&revocations, &token(Kind::V21, 10, None), NOW), Err(Invalid::Suspended));
+    assert_eq!(verified(&revocations, &token(Kind::V21, 10, None), NOW), Err(Invalid::Suspended));
 }
 
 // ---- forgetting
 
 #[test]
-fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
+fn a_revocation_is_kept_until_the_last_token_that_it_covers_has_expired() {
     let stateless = RevokedToken::Stateless { id: TokenId([7; 16]) };
     let mut revocations = after([
         ChannelChange::Revoked {
@@ -203,14 +207,14 @@ fn a_fact_is_held_until_the_last_token_that_it_could_touch_has_expired() {
     };
     assert_eq!(revocations.first_until(), Some(NOW.plus(900)));
     assert_eq!([held(899), held(900)], [4, 3]);
-    // The floor of the group, since v2.1 and short-lived tokens live 30 days; and
-    // the single ending.
+    // The cutoff of the group, since v2.1 and short-lived tokens are valid for 30 days;
+    // and the single revocation.
     assert_eq!([held(30 * DAY - 1), held(30 * DAY)], [3, 1]);
     assert_eq!([held(36_525 * DAY - 1), held(36_525 * DAY)], [1, 0]);
 }
 
 #[test]
-fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
+fn merged_cutoffs_are_kept_as_long_as_the_longest_kept() {
     let until = |below, from, until| {
         let cutoff = Cutoff::set(Scope::Channel, Serial(below), from, NOW);
         ChannelChange::Cutoff { cutoffs: vec![Cutoff { until: NOW.plus(until), ..cutoff }] }
@@ -229,7 +233,7 @@ fn floors_that_become_one_are_held_as_long_as_the_longest_held() {
 }
 
 #[test]
-fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
+fn a_channel_without_revocations_leaves_the_view() {
     let view = View::new(Providers::All);
     let provider = ProviderId::from_number(77).unwrap();
     let entry = |change| FeedChange::Channel { provider, channel: id(), change };
@@ -242,7 +246,7 @@ fn a_channel_of_which_everything_is_forgotten_leaves_the_view() {
 }
 
 #[test]
-fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
+fn revocations_are_counted_as_they_change_and_when_they_are_read_from_the_store() {
     let single = |serial| {
         let token = RevokedToken::Stored { kind: Kind::ShortLived, serial: Serial(serial) };
         ChannelChange::Revoked { tokens: vec![SingleRevocation { token, until: NOW.plus(9) }] }
@@ -253,15 +257,15 @@ fn facts_are_counted_as_they_come_and_go_and_when_they_are_read_anew() {
         .after(&[entry(single(3)), entry(single(4)), entry(single(4))], Position::default());
     assert_eq!(view.revocations(), 2);
     let cutoff = entry(cutoff(Scope::Kind { kind: Kind::ShortLived }, 10, None));
-    let floored = view.after(&[cutoff], Position::default());
-    assert_eq!(floored.revocations(), 1, "the floor says what the singles said");
-    let revocations = floored.channel(id()).unwrap().clone();
-    let keys = floored.keys().to_vec();
+    let compacted = view.after(&[cutoff], Position::default());
+    assert_eq!(compacted.revocations(), 1, "the cutoff covers the single revocations");
+    let revocations = compacted.channel(id()).unwrap().clone();
+    let keys = compacted.keys().to_vec();
     let anew = View::from_state(Providers::All, Position::default(), keys, [(id(), revocations)]);
     assert_eq!(anew.revocations(), 1);
 }
 
-// ---- entries as a whole
+// ---- changes as a whole
 
 fn any_scope() -> impl Strategy<Value = Scope> {
     let of = || proptest::option::of("[ab]").prop_map(|it| it.map(|it| group(&it)));
@@ -289,7 +293,7 @@ prop_compose! {
 
 prop_compose! {
     /// As `revoke_singly` writes them.
-    fn any_fold()(
+fn any_compacted()(
         kind in proptest::sample::select(vec![Kind::V21, Kind::ShortLived, Kind::LongLived]),
         below in 0..40_u64,
         except in proptest::collection::btree_set((0..40_u64).prop_map(Serial), 0..20),
@@ -301,7 +305,7 @@ prop_compose! {
     }
 }
 
-/// Stored kinds share one count, so a serial is a token of one kind only.
+/// The stored kinds share one sequence of serials, so a serial identifies a token.
 fn kind_of(serial: u64) -> Kind {
     [Kind::V21, Kind::ShortLived, Kind::LongLived][(serial % 3) as usize]
 }
@@ -314,14 +318,14 @@ fn any_change() -> impl Strategy<Value = ChannelChange> {
         .prop_map(|token| SingleRevocation { token, until: NOW.plus(100) });
     prop_oneof![
         proptest::collection::vec(one, 1..4).prop_map(|tokens| ChannelChange::Revoked { tokens }),
-        proptest::collection::vec(prop_oneof![any_cutoff(), any_fold()], 1..4)
+        proptest::collection::vec(prop_oneof![any_cutoff(), any_compacted()], 1..4)
             .prop_map(|cutoffs| ChannelChange::Cutoff { cutoffs }),
     ]
 }
 
-/// The plainest reading of the entries: a token is ended by any of them that
-/// covers it, and its end is the earliest that any of them sets.
-fn plainly(changes: &[ChannelChange], token: &Claims, now: UnixTime) -> Option<UnixTime> {
+/// The naive reading of the changes: a token is revoked by any of them that covers it,
+/// from the earliest time that any of them sets.
+fn naively(changes: &[ChannelChange], token: &Claims, now: UnixTime) -> Option<UnixTime> {
     let mut until = token.expires_at;
     for change in changes {
         match change {
@@ -353,7 +357,7 @@ fn plainly(changes: &[ChannelChange], token: &Claims, now: UnixTime) -> Option<U
 
 proptest! {
     #[test]
-    fn entries_add_up_whatever_is_merged_and_however_often_they_are_applied(
+    fn changes_combine_whatever_is_merged_and_however_often_they_are_applied(
         changes in proptest::collection::vec(any_change(), 0..12),
         moment in -60..60_i64,
     ) {
@@ -365,7 +369,7 @@ proptest! {
         for (serial, of) in (0..40).zip([None, Some("a"), Some("b"), None].into_iter().cycle()) {
             for kind in [kind_of(serial), Kind::Stateless] {
                 let token = token(kind, serial, of);
-                let expected = plainly(&changes, &token, now);
+                let expected = naively(&changes, &token, now);
                 for view in &views {
                     prop_assert_eq!(verify_claims(&token, now, view).ok(), expected, "{:?}", token);
                 }
@@ -374,7 +378,7 @@ proptest! {
     }
 
     #[test]
-    fn entries_and_facts_read_back_from_json_as_they_were(
+    fn changes_and_revocations_round_trip_through_json(
         changes in proptest::collection::vec(any_change(), 0..12),
         forget: i32,
     ) {

@@ -1,5 +1,5 @@
-//! The two wire forms: what is written reads back as it was, and whatever
-//! differs from it in a single bit is refused.
+//! The two wire forms: a token reads back as it was written, and a string that differs in
+//! a single bit is rejected.
 
 use crate::channel::{NOW, OWN_URL, base64url, group, id};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -87,11 +87,11 @@ proptest! {
     fn any_claims_read_back_as_they_were_written(claims in any_claims()) {
         let token = written(&claims);
         prop_assert_eq!(read(token.as_bytes()), Some(claims.clone()));
-        prop_assert_eq!(written(&claims), token, "written again, it is the same");
+        prop_assert_eq!(written(&claims), token, "the second writing differs");
     }
 
     #[test]
-    fn any_bit_changed_in_any_token_is_refused(claims in any_claims(), bit: proptest::sample::Index) {
+    fn any_bit_changed_in_any_token_is_rejected(claims in any_claims(), bit: proptest::sample::Index) {
         let mut token = written(&claims).into_bytes();
         let bit = bit.index(token.len() * 8);
         token[bit / 8] ^= 1 << (bit % 8);
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn any_token_of_another_key_is_refused(mut claims in any_claims()) {
+    fn any_token_of_another_key_is_rejected(mut claims in any_claims()) {
         claims.key = OTHER_KEY.public().id();
         let token = write(&claims, OWN_URL, &OTHER_KEY);
         prop_assert_eq!(read(token.as_bytes()), None);
@@ -119,10 +119,10 @@ fn the_prefixes_are_those_that_secret_scanners_look_for() {
     assert!(written(&claims(Kind::LongLived, None)).starts_with("tgl_"));
 }
 
-// ---- every other spelling is refused
+// ---- every other spelling is rejected
 
 #[test]
-fn every_single_bit_of_a_token_counts() {
+fn every_bit_of_a_token_is_significant() {
     for claims in samples() {
         let token = written(&claims).into_bytes();
         for bit in 0..token.len() * 8 {
@@ -133,8 +133,8 @@ fn every_single_bit_of_a_token_counts() {
     }
 }
 
-/// Of the last character of base64 some bits may stand for nothing. All the
-/// characters that decode to the same bytes must be refused but one.
+/// Some bits of the last base64 character can be unused. Of all the characters that
+/// decode to the same bytes, only one must be accepted.
 #[test]
 fn the_last_character_of_each_part_has_one_spelling() {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -152,7 +152,7 @@ fn the_last_character_of_each_part_has_one_spelling() {
 }
 
 #[test]
-fn a_token_cut_short_anywhere_is_refused() {
+fn a_token_cut_short_anywhere_is_rejected() {
     for claims in samples() {
         let token = written(&claims);
         for length in 0..token.len() {
@@ -163,7 +163,7 @@ fn a_token_cut_short_anywhere_is_refused() {
 }
 
 #[test]
-fn a_token_with_anything_before_or_behind_it_is_refused() {
+fn a_token_with_anything_before_or_behind_it_is_rejected() {
     for claims in samples() {
         let token = written(&claims);
         for extra in ["=", "==", "A", "AA", "AAAA", " ", "\n", "\0", ".", "..", "&"] {
@@ -174,7 +174,7 @@ fn a_token_with_anything_before_or_behind_it_is_refused() {
 }
 
 #[test]
-fn a_token_with_the_other_kinds_prefix_is_refused() {
+fn a_token_with_the_other_kinds_prefix_is_rejected() {
     let short = written(&claims(Kind::ShortLived, None));
     let long = written(&claims(Kind::LongLived, None));
     assert_eq!(read(short.replace("tgs_", "tgl_").as_bytes()), None);
@@ -185,7 +185,7 @@ fn a_token_with_the_other_kinds_prefix_is_refused() {
 }
 
 #[test]
-fn a_jws_whose_parts_are_those_of_two_tokens_is_refused() {
+fn a_jws_whose_parts_are_those_of_two_tokens_is_rejected() {
     let a = written(&claims(Kind::V21, None));
     let b = written(&claims(Kind::Stateless, None));
     let (a, b): (Vec<_>, Vec<_>) = (a.split('.').collect(), b.split('.').collect());
@@ -206,11 +206,11 @@ fn parts_of(token: &str) -> (String, String) {
     (parts.next().unwrap(), parts.next().unwrap())
 }
 
-/// The signature would hold for all of these: the form alone refuses them.
+/// The signature is valid for all of these: the form alone rejects them.
 #[test]
-fn a_signed_header_in_any_other_words_is_refused() {
+fn a_signed_header_in_any_other_words_is_rejected() {
     let (header, payload) = parts_of(&{
-        // The last part is no text; only the first two are looked at.
+        // The last part is not text; only the first two are compared.
         let token = written(&claims(Kind::V21, None));
         token[..token.rfind('.').unwrap()].to_owned()
     });
@@ -232,7 +232,7 @@ fn a_signed_header_in_any_other_words_is_refused() {
 }
 
 #[test]
-fn a_token_that_names_another_key_than_signed_it_is_refused() {
+fn a_token_that_names_another_key_than_signed_it_is_rejected() {
     for claims in samples() {
         let token = written(&claims);
         let other = OTHER_KEY.public().id();
@@ -253,9 +253,9 @@ fn a_token_that_names_another_key_than_signed_it_is_refused() {
     }
 }
 
-/// Should another program sign with our key, its words are still not ours.
+/// Another program that signs with the same key does not write the same claims.
 #[test]
-fn a_signed_payload_that_is_not_ours_is_refused() {
+fn a_signed_payload_of_another_program_is_rejected() {
     let token = written(&claims(Kind::V21, Some("team-a")));
     let (header, payload) = parts_of(&token[..token.rfind('.').unwrap()]);
     assert!(read(signed_jws(&header, &payload).as_bytes()).is_some());
@@ -277,7 +277,7 @@ fn a_signed_payload_that_is_not_ours_is_refused() {
 }
 
 #[test]
-fn a_signed_layout_that_is_not_ours_is_refused() {
+fn a_signed_layout_of_another_program_is_rejected() {
     let token = written(&claims(Kind::ShortLived, Some("team-a")));
     let layout = URL_SAFE_NO_PAD.decode(&token[4..]).unwrap();
     let revocations = layout[..layout.len() - 64].to_vec();
@@ -286,7 +286,7 @@ fn a_signed_layout_that_is_not_ours_is_refused() {
         format!("tgs_{}", base64url([revocations, &signature].concat()))
     };
     assert_eq!(signed(&revocations), token);
-    // Where in the layout, what stands there instead, and what is wrong with it.
+    // The offset in the layout, the byte there, and what is wrong with it.
     for (at, byte, why) in [
         (0, VERSION + 1, "another version"),
         (9, 1, "a provider of more than ten digits"),
@@ -306,12 +306,12 @@ fn a_signed_layout_that_is_not_ours_is_refused() {
 
 proptest! {
     #[test]
-    fn junk_is_refused_and_panics_nowhere(junk: Vec<u8>) {
+    fn junk_is_rejected_without_a_panic(junk: Vec<u8>) {
         prop_assert_eq!(read(&junk), None);
     }
 
     #[test]
-    fn junk_in_the_shape_of_a_token_is_refused(
+    fn junk_in_the_shape_of_a_token_is_rejected(
         prefix in "tgs_|tgl_|[A-Za-z0-9_-]{0,80}\\.",
         body in "[A-Za-z0-9_.-]{0,300}",
     ) {
@@ -319,7 +319,7 @@ proptest! {
     }
 
     #[test]
-    fn junk_signed_by_our_own_key_is_refused(
+    fn junk_signed_by_our_own_key_is_rejected(
         prefix in "tgs_|tgl_",
         mut layout in proptest::collection::vec(any::<u8>(), 62..140),
         payload in "\\PC{0,200}",
@@ -329,7 +329,7 @@ proptest! {
         layout[61] = (layout.len() - 62) as u8;
         let signature = KEY.sign(&[prefix.as_bytes(), &layout].concat());
         let token = format!("{prefix}{}", base64url([&layout[..], &signature].concat()));
-        // With luck it reads as a token: then it must be the one that says so.
+        // It can happen to be a token: then it must be the one that reads the same.
         if let Some(claims) = read(token.as_bytes()) {
             prop_assert_eq!(written(&claims), token);
         }
@@ -339,7 +339,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_refused_by_its_form_says_which_form_it_came_nearest_to() {
+fn a_malformed_token_is_reported_by_the_form_that_it_resembles_most() {
     let why = |token: &[u8]| Unverified::parse(token).err();
     assert_eq!(why(b""), Some(Malformed::OtherShape));
     assert_eq!(why(b"secret"), Some(Malformed::OtherShape));
@@ -350,10 +350,10 @@ fn what_is_refused_by_its_form_says_which_form_it_came_nearest_to() {
     assert_eq!(why(too_long.as_bytes()), Some(Malformed::OtherShape));
 }
 
-// ---- other people's libraries
+// ---- other libraries
 
 #[test]
-fn a_jwt_library_checks_our_jws_by_our_jwk_and_reads_its_claims() {
+fn a_jwt_library_checks_the_jws_by_the_jwk_and_reads_its_claims() {
     let jwk = serde_json::from_value(KEY.public().to_jwk()).unwrap();
     let key = DecodingKey::from_jwk(&jwk).unwrap();
     let mut rules = Validation::new(Algorithm::EdDSA);
@@ -392,10 +392,10 @@ fn a_jwk_is_named_by_its_thumbprint() {
     assert_eq!(key.id().0, thumbprint[..8]);
 }
 
-// ---- the cache in front
+// ---- the cache of signatures
 
 #[test]
-fn a_cache_of_signatures_changes_no_answer() {
+fn a_cache_of_signatures_changes_no_result() {
     let view = |state| {
         let key = ViewKey { key: KEY.public().clone(), state };
         View::from_state(Providers::All, Position::default(), vec![key], [])

@@ -303,7 +303,7 @@ impl Authority {
         locked: &Locked,
         now: UnixTime,
     ) -> Option<FeedChange> {
-        let act = Revoke { channel: self.channels[channel].channel.id, ending: target, by: by() };
+        let act = Revoke { channel: self.channels[channel].channel.id, target, by: by() };
         let mut effects = match act.decide(locked, now) {
             Ok((_, effects)) => effects,
             // A deleted channel: the deletion revoked all its tokens.
