@@ -1,4 +1,4 @@
-//! What all protocols share: the authority that they ask, and what they count.
+//! The state that all protocols share: the authority and the counters.
 
 use crate::{
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
@@ -10,19 +10,19 @@ use tegata_token::{
     verify::{Active, Invalid},
 };
 
-/// What all protocols share.
+/// The state that all protocols share.
 pub struct App {
-    /// The authority that answers.
+    /// The authority.
     pub authority: Arc<Authority>,
-    /// What `/readyz` answers.
+    /// What `/readyz` reports.
     pub health: Arc<Health>,
     /// The server's counters.
     pub metrics: Arc<Metrics>,
-    /// Whether the clock can be moved.
+    /// Whether the development clock can be moved.
     pub dev: bool,
     /// The root administrator's token.
     pub admin_token: Arc<TokenSource>,
-    /// The periodic jobs, which follow a clock that was moved.
+    /// The periodic jobs, which run at once when the clock is moved.
     pub jobs: Arc<Jobs>,
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,

@@ -1,4 +1,4 @@
-//! For those who run the server: is it alive, is it of use, how does it do.
+//! Probes and metrics for operators.
 
 use super::app::App;
 use crate::{
@@ -32,8 +32,8 @@ pub fn metrics_router() -> Router<Arc<App>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// 200 or 503; with `verbose` what was found for each check, else the names of
-/// those that fail.
+/// 200 or 503; with `verbose` the result of each check, else the names of the failed
+/// ones.
 fn ready(report: &HealthReport, verbose: bool) -> Reply {
     let ready = report.is_ready();
     let mut body = json!({ "status": if ready { "ready" } else { "unready" } });

@@ -1,5 +1,5 @@
-//! What a server holds in memory of its store: the view, the channels, the time. It
-//! learns from commits alone, and answers nobody.
+//! A server's memory of its store: the view, the channels, the time. Commits alone change
+//! it; it answers no requests.
 
 use crate::authority::{channels::Channels, clock::Clock};
 use arc_swap::ArcSwap;
@@ -19,25 +19,25 @@ use tegata_token::{
 #[cfg(test)]
 mod tests;
 
-/// What a server holds in memory of its store. Made before the store is opened,
-/// since the store must have somebody to tell of its commits.
+/// A server's memory of its store. It exists before the store is opened, since the store
+/// reports its commits to it.
 pub struct Memory {
     pub(super) view: ArcSwap<View>,
     pub(super) channels: Channels,
-    /// Of the channels that have set one.
+    /// The verification rates of the channels that have set one.
     pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     /// When each retired signing key retired.
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     pub(super) clock: Clock,
-    /// Commits come one by one; should they ever not, no entry may be lost.
+    /// Commits come one at a time; if they ever do not, this prevents a lost update.
     learning: Mutex<()>,
 }
 
-/// Room for so many channel snapshots.
+/// Maximum number of channel snapshots.
 const CHANNELS: usize = 100_000;
 
 impl Memory {
-    /// Nothing yet.
+    /// An empty memory.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -50,7 +50,7 @@ impl Memory {
         })
     }
 
-    /// What the store is to call with each commit.
+    /// The function that the store calls with each commit.
     #[must_use]
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let memory = self.clone();
@@ -62,7 +62,7 @@ impl Memory {
         })
     }
 
-    /// Takes in what a store holds when it is opened.
+    /// Loads the state of a store that was opened.
     pub(super) fn fill(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
         self.clock.has_seen(state.written_at);
@@ -73,15 +73,15 @@ impl Memory {
         self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
     }
 
-    /// Takes in changes of the log, the last of which stands at `position`. This is the
-    /// only way in which memory changes: the store calls it after each commit and before
-    /// any of the commit's answers.
+    /// Applies changes of the log, the last of which is at `position`. This is the only
+    /// way in which memory changes: the store calls it after each commit and before it
+    /// confirms any act of that commit.
     fn apply(&self, position: Position, changes: &[Change]) {
         if changes.is_empty() {
             return;
         }
         let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        // A public half that is none cannot have been written.
+        // An invalid public key cannot have been written.
         let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
         self.view.store(Arc::new(self.view.load().after(&entries, position)));
         let mut touched = Vec::new();
@@ -108,7 +108,8 @@ impl Memory {
         self.retired.store(Arc::new(all));
     }
 
-    /// Drops the copies of channels that changed, and takes in their check rates.
+    /// Drops the snapshots of channels that changed, and applies their verification
+    /// rates.
     fn discard(&self, touched: Vec<(ChannelId, Option<NonZeroU32>)>) {
         if touched.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The operations that look: two checks, and the list of key ids.
+//! The operations that read: two verifications, and the list of key ids.
 
 use super::{
     dialect::{self, Shown, Wrong, ok},

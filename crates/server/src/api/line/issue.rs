@@ -124,7 +124,7 @@ pub async fn short_lived(
     }))
 }
 
-/// A request for a token, as far as the three operations are alike.
+/// What the three issuing operations have in common.
 struct Asked {
     channel: ChannelId,
     kind: Kind,
@@ -144,7 +144,7 @@ impl Asked {
             kind: self.kind,
             credential: self.credential,
             group: fields::group(form)?,
-            // A token without a row has nothing to be found again by.
+            // A token without a row cannot be found again by an idempotency key.
             idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
         };
         let counts = app.metrics.issues(self.kind);

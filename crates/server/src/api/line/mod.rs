@@ -1,5 +1,5 @@
-//! LINE's eight operations, to the letter where LINE documents them; what is left
-//! open there, and what was chosen here, stands in `docs/line-compatibility.md`.
+//! LINE's eight operations, exactly as LINE documents them; what it leaves open, and what
+//! was chosen here, is in `docs/line-compatibility.md`.
 
 mod check;
 mod dialect;
