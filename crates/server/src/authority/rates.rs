@@ -70,7 +70,7 @@ impl Authority {
             Ok(()) => denied,
             Err(TooMany { wait: TooFast(seconds), begins }) => {
                 if begins && is_known {
-                    self.tell_of_guesses(source, channel, seconds);
+                    self.record_guesses(source, channel, seconds);
                 }
                 Denied::TooFast { seconds }
             }

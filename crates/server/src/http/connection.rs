@@ -1,12 +1,12 @@
 //! One connection from its first byte to its last.
 //!
-//! Nothing is allocated for a peer that says nothing. One that has nothing to say
-//! for the moment is put to rest: its HTTP/1 machinery and buffers are dropped and
-//! made again when it speaks. So thousands of silent connections are cheap, and
-//! when places are scarce the one that has rested longest makes room.
+//! Nothing is allocated for a peer that has sent nothing. An idle connection is parked:
+//! its HTTP/1 state and buffers are dropped, and created again when the peer sends
+//! something. So thousands of silent connections are cheap, and at the connection limit
+//! the longest-idle one is closed.
 
 use super::{
-    Door,
+    Server,
     pace::{Look, PATIENCE, Pace, REST, Slow},
     wire::{Stream, Version, Wire},
 };
@@ -20,20 +20,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-/// A peer that was told that the connection ends has this long to go.
+/// How long a peer has to close the connection after it was asked to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-impl Door {
-    /// Serves a connection to its end.
+impl Server {
+    /// Serves a connection until it is closed.
     pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // Answers are small and whole; waiting to fill a packet only delays them.
+        // Responses are small and complete; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let pace = Arc::new(Pace::new(Instant::now()));
         let mut first = [0];
         let speaks = tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            // Looked at and not taken: mere readiness may be reported for nothing.
+            // Peeked at without reading: readiness alone may be reported spuriously.
             seen = stream.peek(&mut first) => seen.is_ok_and(|seen| seen > 0),
             () = sleep_until(pace.first_due()) => self.too_slow(Slow::Sending),
             () = self.room.notified() => false,
@@ -62,7 +62,7 @@ impl Door {
         }
     }
 
-    /// The handshake of TLS, if there is one, and the first bytes.
+    /// Completes the TLS handshake, if there is one, and reads the first bytes.
     async fn begin(&self, stream: TcpStream, pace: Arc<Pace>) -> Option<(Wire, Version)> {
         let stream = match &self.tls {
             None => Stream::Plain(stream),
@@ -84,12 +84,12 @@ impl Door {
         Error = Infallible,
         Future = impl Future<Output = Result<super::Answer, Infallible>> + Send + use<>,
     > + use<> {
-        let (door, pace) = (self.clone(), pace.clone());
+        let (server, pace) = (self.clone(), pace.clone());
         service_fn(move |request| {
-            let (door, pace) = (door.clone(), pace.clone());
+            let (server, pace) = (server.clone(), pace.clone());
             async move {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
-                let mut answer = door.answer(request, peer, under_way.due()).await;
+                let mut answer = server.answer(request, peer, under_way.due()).await;
                 if version == Version::Http2 {
                     answer.body_mut().given = Some(pace.give(Instant::now()));
                 }
@@ -98,7 +98,7 @@ impl Door {
         })
     }
 
-    /// Serves HTTP/1 until the connection ends; or gives it back, to rest.
+    /// Serves HTTP/1 until the connection is closed, or returns it to be parked.
     async fn http1(self: &Arc<Self>, wire: Wire, peer: SocketAddr) -> Option<Wire> {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http1);
@@ -108,7 +108,7 @@ impl Door {
         loop {
             tokio::select! {
                 biased;
-                // How a connection ends is its peer's affair.
+                // An error that closed the connection is the peer's.
                 ended = &mut connection => {
                     ended.ok()?;
                     let parts = connection.into_parts();
@@ -126,7 +126,8 @@ impl Door {
                         self.too_slow(at);
                         return None;
                     }
-                    // Idle, it ends at once and takes nothing from the wire.
+                    // An idle connection shuts down at once and reads nothing more from
+                    // the wire.
                     Look::Idle(_) => {
                         resting = true;
                         Pin::new(&mut connection).graceful_shutdown();
@@ -141,12 +142,13 @@ impl Door {
         }
     }
 
-    /// Waits until a resting peer speaks again; `false` if it shall go.
+    /// Waits until the peer of a parked connection sends something; `false` if the
+    /// connection is to be closed.
     async fn rest(&self, wire: &mut Wire) -> bool {
         let now = Instant::now();
         let idle = wire.pace().idle_since(now);
         if wire.is_ahead() {
-            // What is there of the next request came before now.
+            // The buffered part of the next request came before now.
             wire.pace().bytes_came(idle);
             return true;
         }
@@ -201,7 +203,7 @@ impl Door {
         }
     }
 
-    /// Counts a peer that is cut off for its slowness.
+    /// Counts a peer that is disconnected because it is too slow.
     fn too_slow(&self, at: Slow) -> bool {
         match at {
             Slow::Sending => self.app.metrics.cut_sending.inc(),
@@ -211,7 +213,7 @@ impl Door {
     }
 }
 
-/// Says goodbye, if the peer listens.
+/// Closes the connection cleanly, if the peer still reads.
 async fn farewell(wire: Wire) {
     let _ = timeout(FAREWELL, wire.close()).await;
 }

@@ -1,4 +1,4 @@
-//! Counts and times of token checks, by the address that was asked.
+//! Counts and times of verifications, by API.
 
 use super::shown::Durations;
 use prometheus_client::{
@@ -10,16 +10,16 @@ use std::{cell::Cell, time::Instant};
 use tegata_store::figures::doubling;
 use tegata_token::verify::{Active, Invalid};
 
-/// How checks went.
+/// The results of verifications.
 pub struct Checks {
     active: Counter,
     refused: [Counter; REFUSALS.len()],
-    /// Good tokens that the gateway's own conditions did not let through.
+    /// Valid tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
     seconds: Durations,
 }
 
-/// Why a token is not good, in the order of [`place_of`].
+/// Why a token is not valid, in the order of [`place_of`].
 const REFUSALS: [&str; 7] =
     ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "revoked", "suspended"];
 
@@ -35,12 +35,12 @@ fn place_of(refused: Invalid) -> usize {
     }
 }
 
-/// One check in so many is timed: reading the clock twice would cost a good part
-/// of a check.
+/// One in this many verifications is timed: reading the clock twice would cost a good
+/// part of one.
 const SAMPLE: u8 = 16;
 
 impl Checks {
-    /// Counts a check.
+    /// Counts a verification.
     pub fn count(&self, checked: &Result<Active, Invalid>) {
         match checked {
             Ok(_) => self.active.inc(),
@@ -48,7 +48,7 @@ impl Checks {
         };
     }
 
-    /// Does a check, and times one in sixteen of them by `clock`.
+    /// Runs a verification, and times one in sixteen of them by `clock`.
     pub fn timed<T>(&self, clock: impl Fn() -> Instant, check: impl FnOnce() -> T) -> T {
         thread_local! {
             static TURN: Cell<u8> = const { Cell::new(0) };
@@ -79,16 +79,16 @@ struct ApiLabel {
 /// From a quarter of a microsecond to eight milliseconds, in nanoseconds.
 const CHECK_TIMES: &[u64] = &doubling::<16>(250);
 
-/// The counters of each address, registered.
+/// The counters of each API, registered.
 pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
     let counts = Family::<CheckLabels, Counter>::default();
-    registry.register("verifications", "Tokens checked, by face and result", counts.clone());
+    registry.register("verifications", "Tokens verified, by API and result", counts.clone());
     let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
         (|| Durations::new(CHECK_TIMES)) as fn() -> Durations,
     );
     registry.register_with_unit(
-        "check",
-        "Time that the check of a token took, without reading and writing the request: one in sixteen is timed",
+        "verification",
+        "Time to verify a token, without reading the request and writing the response; one in sixteen is timed",
         Unit::Seconds,
         seconds.clone(),
     );
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a base for moments that the test chooses")]
-    fn one_check_in_sixteen_is_timed() {
+    fn one_verification_in_sixteen_is_timed() {
         let metrics = Metrics::new(Arc::default());
         let moment = Instant::now();
         for _ in 0..33 {

@@ -253,7 +253,7 @@ impl World {
         let keys = self.store.signing_keys().await.unwrap();
         let pending = keys.iter().find(|it| it.state == KeyState::Pending).map(|it| it.id);
         let new = signing_key(self.fresh());
-        let change = match (self.below(4), coming) {
+        let change = match (self.below(4), pending) {
             (0, Some(key)) => SigningKeyChange::Promote(key),
             (1, _) => SigningKeyChange::Remove { key: keys[0].id, successor: new },
             (2, _) => {
