@@ -121,7 +121,7 @@ fn doctor_warns_before_a_certificate_ends_and_of_a_key_that_is_not_its_own() {
         (&pair(13), 0, "the certificate ends at 2"),
         (&pair(-1), 1, "the certificate ended at 2"),
         (&[pair(90)[0].clone(), good[1].clone()], 1, "cannot be used together"),
-        (&["no PEM".to_owned(), good[1].clone()], 1, "there is nothing of the kind in it"),
+        (&["no PEM".to_owned(), good[1].clone()], 1, "it contains no such PEM block"),
     ] {
         let (ended, out) = told(pair);
         assert!(out.contains(words) && ended == code, "{words}: {out}");

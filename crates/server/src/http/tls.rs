@@ -4,7 +4,6 @@
 //!
 //! A new pair is loaded when the files change or the operator requests it; an invalid one
 //! is rejected with a line in the log, and the old one stays in force.
-//! no good is refused with a line in the log, and the old one stays in force.
 
 use arc_swap::ArcSwap;
 use rustls::{ServerConfig, crypto::aws_lc_rs};

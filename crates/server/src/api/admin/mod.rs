@@ -7,7 +7,6 @@
 //! route can omit authentication. [`read`] reads requests strictly; [`problem`] maps
 //! errors to statuses and codes in one match. Each call is described where it is handled,
 //! and is routed only if it is described: see [`openapi`].
-//! is handled, and can be reached only if it is: see [`openapi`].
 
 mod administrator;
 mod assertion_keys;

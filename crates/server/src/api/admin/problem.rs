@@ -231,7 +231,7 @@ impl From<Error> for Problem {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");
                 let detail = "the store cannot answer at the moment; whether it was done is not \
-                              known, so look before you ask again";
+                              known, so look at the present state before you retry";
                 Self::new(Code::Unavailable, detail)
             }
         }
