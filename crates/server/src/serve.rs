@@ -63,7 +63,7 @@ pub enum Error {
     },
     /// `--dev` is limited to loopback.
     #[error("--dev listens on loopback only, not on {0}")]
-    DevInTheOpen(SocketAddr),
+    DevNotLoopback(SocketAddr),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -218,7 +218,7 @@ impl Listeners {
         let mut all: Vec<(SocketAddr, TcpListener, Shows)> = Vec::new();
         let mut bind = async |address: SocketAddr, show: fn(&mut Shows)| {
             if settings.dev && !address.ip().is_loopback() {
-                return Err(Error::DevInTheOpen(address));
+                return Err(Error::DevNotLoopback(address));
             }
             let same = all.iter_mut().find(|(bound, ..)| *bound == address);
             if let Some((bound, _, shows)) = same {
@@ -251,7 +251,7 @@ impl Listeners {
         stop: &CancellationToken,
     ) -> TaskTracker {
         let trusted_proxies = Arc::new(settings.trusted_proxies.clone());
-        let connections = descriptors::places(settings.max_connections, self.all.len());
+        let connections = descriptors::per_listener(settings.max_connections, self.all.len());
         let tasks = TaskTracker::new();
         for (listener, shows) in self.all {
             let terms = http::Terms {

@@ -2,7 +2,7 @@
 
 use crate::{
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
-    metrics::{Checks, Metrics},
+    metrics::{Metrics, Verifications},
 };
 use std::sync::Arc;
 use tegata_token::{
@@ -33,7 +33,7 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
-    pub(super) fn check(&self, counts: &Checks, token: &[u8]) -> Result<Active, Invalid> {
+    pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
         counts.timed(|| self.authority.clock().steady(), || self.authority.check(token))
     }
 }

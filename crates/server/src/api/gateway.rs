@@ -47,16 +47,16 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         let words = "The access token is longer than 8192 bytes";
         return reply::message(StatusCode::BAD_REQUEST, words);
     }
-    let counts = &app.metrics.checks_gateway;
-    let checked = app.check(counts, token);
-    if let Ok(active) = &checked
+    let counts = &app.metrics.verifications_gateway;
+    let verified = app.verify(counts, token);
+    if let Ok(active) = &verified
         && !wanted.is_met_by(&active.claims)
     {
         counts.denied.inc();
         return reply::message(StatusCode::FORBIDDEN, "Access Denied");
     }
-    counts.count(&checked);
-    let Ok(active) = checked else { return unauthorized(BAD) };
+    counts.count(&verified);
+    let Ok(active) = verified else { return unauthorized(BAD) };
     let expires_in = active.until.since(app.authority.now()).max(0);
     let mut reply = Reply::default();
     let mut add = |name, value: &str| {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub fn router() -> Router<Arc<App>> {
     let alive = async || reply::json(StatusCode::OK, r#"{"status":"alive"}"#);
     let ready = async |State(app): State<Arc<App>>, RawQuery(query): RawQuery| {
-        let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+        let report = app.health.report(&app.authority, app.authority.clock().steady()).await;
         let verbose = query.is_some_and(|query| query.split('&').any(|it| it == "verbose"));
         ready(&report, verbose)
     };
@@ -52,7 +52,7 @@ fn ready(report: &HealthReport, verbose: bool) -> Reply {
 }
 
 async fn metrics(app: &App) -> Reply {
-    let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+    let report = app.health.report(&app.authority, app.authority.clock().steady()).await;
     let around = Surroundings {
         authority: app.authority.state(),
         process: Process::read(),

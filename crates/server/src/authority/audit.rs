@@ -260,7 +260,7 @@ impl Audit {
     ///
     /// # Errors
     /// [`Error::Unavailable`]: it was not verified.
-    pub async fn look(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
+    pub async fn verify_when_due(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
         if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
             return Ok(());
         }

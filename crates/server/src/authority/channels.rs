@@ -51,7 +51,7 @@ impl Channels {
     }
 
     /// Adds these ids to the known ones.
-    pub fn know(&self, channels: &[ChannelId]) {
+    pub fn add_known(&self, channels: &[ChannelId]) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(channels);
     }
@@ -148,7 +148,7 @@ mod tests {
     async fn a_snapshot_read_before_a_commit_is_not_kept_after_it() {
         let channels = Channels::new(10);
         let id = channel(0).id;
-        channels.know(&[id]);
+        channels.add_known(&[id]);
         let (begun, has_begun) = oneshot::channel();
         let (go_on, may_go_on) = oneshot::channel();
         let slow = channels.get(id, async || {
@@ -184,7 +184,7 @@ mod tests {
             channels.get(id, read).await.unwrap().map(|it| it.revision)
         };
         assert_eq!((ask(Some(channel(1))).await, asked.get()), (None, 0), "it was never created");
-        channels.know(&[id]);
+        channels.add_known(&[id]);
         assert_eq!((ask(Some(channel(1))).await, asked.get()), (Some(1), 1));
         channels.drop(id);
         assert_eq!((ask(None).await, asked.get()), (None, 2));
@@ -195,7 +195,7 @@ mod tests {
     async fn many_readers_of_one_channel_read_the_store_a_few_times() {
         let channels = Channels::new(10);
         let id = channel(0).id;
-        channels.know(&[id]);
+        channels.add_known(&[id]);
         let asked = std::cell::Cell::new(0);
         let read = async || {
             asked.set(asked.get() + 1);

@@ -60,7 +60,7 @@ impl Clock {
     }
 
     /// Never shows less than `time` from now on, since the store has written it.
-    pub fn has_seen(&self, time: UnixTime) {
+    pub fn not_before(&self, time: UnixTime) {
         self.highest.fetch_max(time.0, Relaxed);
     }
 
@@ -87,12 +87,12 @@ impl Clock {
     /// out are not detected. Moving the development clock is not a jump.
     pub fn jumped_recently(&self) -> bool {
         let mut drift = self.drift.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        drift.look(Instant::now(), wall())
+        drift.compare(Instant::now(), wall())
     }
 }
 
 impl Drift {
-    fn look(&mut self, steady: Instant, wall: i64) -> bool {
+    fn compare(&mut self, steady: Instant, wall: i64) -> bool {
         let running = i64::try_from(steady.duration_since(self.started).as_secs()).unwrap_or(0);
         let ahead = wall - running;
         if (ahead - self.wall_ahead).abs() > SLEW {
@@ -140,7 +140,7 @@ mod tests {
     fn time_is_never_before_what_was_written() {
         let clock = Clock::new();
         let far = clock.now().plus(50_000);
-        clock.has_seen(far);
+        clock.not_before(far);
         assert_eq!(clock.now(), far);
     }
 
@@ -149,9 +149,9 @@ mod tests {
         let started = Instant::now();
         let after = |seconds| started + Duration::from_secs(seconds);
         let mut drift = Drift { started, wall_ahead: 5_000, jumped: None };
-        assert!(!drift.look(after(60), 5_061), "one second in a minute is a slew");
-        assert!(drift.look(after(120), 5_120 - 3_600), "an hour back is a jump");
-        assert!(drift.look(after(120 + 86_000), 5_120 - 3_600 + 86_000));
-        assert!(!drift.look(after(120 + 86_400), 5_120 - 3_600 + 86_400));
+        assert!(!drift.compare(after(60), 5_061), "one second in a minute is a slew");
+        assert!(drift.compare(after(120), 5_120 - 3_600), "an hour back is a jump");
+        assert!(drift.compare(after(120 + 86_000), 5_120 - 3_600 + 86_000));
+        assert!(!drift.compare(after(120 + 86_400), 5_120 - 3_600 + 86_400));
     }
 }

@@ -22,7 +22,7 @@ use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle, time::timeout};
 /// The readiness checks and their state.
 pub struct Health {
     store: PathBuf,
-    least_free: u64,
+    min_free: u64,
     /// Maximum age of the active signing key, in seconds.
     key_age: i64,
     /// When the active signing key began to sign; 0: not known yet.
@@ -86,13 +86,13 @@ const JOBS: Duration = Duration::from_secs(5 * 60);
 
 impl Health {
     /// Readiness of a server that starts `now`, on the store in that file. It requires at
-    /// least `least_free` bytes of free disk, and a new signing key every `key_age`
+    /// least `min_free` bytes of free disk, and a new signing key every `key_age`
     /// seconds.
     #[must_use]
-    pub fn new(store: PathBuf, least_free: u64, key_age: i64, now: Instant) -> Self {
+    pub fn new(store: PathBuf, min_free: u64, key_age: i64, now: Instant) -> Self {
         Self {
             store,
-            least_free,
+            min_free,
             key_age,
             key_since: AtomicI64::new(0),
             draining: AtomicBool::new(false),
@@ -127,8 +127,8 @@ impl Health {
     }
 
     /// The readiness report at `now`.
-    pub async fn look(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
-        let report = self.report(authority, now).await;
+    pub async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
+        let report = self.cached_report(authority, now).await;
         if !self.draining.load(Relaxed) {
             return report;
         }
@@ -140,7 +140,7 @@ impl Health {
         Arc::new(HealthReport { checks, sizes: report.sizes })
     }
 
-    async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
+    async fn cached_report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
         let mut last = self.last.lock().await;
         // A run that completed while this one waited is as good.
         if last.at.is_some_and(|at| now.saturating_duration_since(at) < FRESH) {
@@ -205,10 +205,10 @@ impl Health {
         let (holds, found) = match sizes {
             None => (false, "the free space of the store's disk cannot be read".to_owned()),
             Some(sizes) => {
-                let (free, least) = (sizes.free >> 20, self.least_free >> 20);
+                let (free, least) = (sizes.free >> 20, self.min_free >> 20);
                 let words =
                     format!("{free} MiB free on the store's disk, at least {least} MiB required");
-                (sizes.free >= self.least_free, words)
+                (sizes.free >= self.min_free, words)
             }
         };
         Check { name: "disk", holds, found }

@@ -57,7 +57,7 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => keep_up(&jobs).await,
+            _ = ticks.tick() => run_all(&jobs).await,
             () = stop.cancelled() => break,
         }
     }
@@ -94,7 +94,7 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
-        see_reset(&jobs).await;
+        record_reset(&jobs).await;
         match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -116,7 +116,7 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
-async fn see_reset(jobs: &Jobs) {
+async fn record_reset(jobs: &Jobs) {
     if jobs.admin_token.was_replaced() {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
         let by = jobs.authority.by(Actor::Operator, None, None);
@@ -135,7 +135,7 @@ async fn finish(jobs: &Jobs) {
 
 /// Runs all jobs that are due.
 pub async fn run(jobs: &Jobs) {
-    keep_up(jobs).await;
+    run_all(jobs).await;
     warn(jobs).await;
 }
 
@@ -146,15 +146,15 @@ async fn warn(jobs: &Jobs) {
 }
 
 /// Runs all jobs but the warnings. A job that fails is tried again a minute later.
-async fn keep_up(jobs: &Jobs) {
+async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
-    see_reset(jobs).await;
+    record_reset(jobs).await;
     // After the clock was moved forward, waiting events would look overdue; the
     // checkpoint task logs the error.
     let checkpointed = checkpoint(jobs).await.is_ok();
     flush(jobs).await;
     jobs.authority.limits().tidy(jobs.authority.clock().steady());
-    if let Err(error) = jobs.authority.settle_master_key().await {
+    if let Err(error) = jobs.authority.resolve_master_key_rotation().await {
         tracing::warn!(%error, "the outcome of the last master-key rotation is not known yet");
     }
     if let Err(error) = promote(jobs).await {
@@ -171,11 +171,12 @@ async fn keep_up(jobs: &Jobs) {
     // Only after the comparison with the anchor, so that a restored store first records
     // its mismatch in the audit.
     if checkpointed
-        && let Err(error) = audit.look(jobs.authority.store(), jobs.authority.now()).await
+        && let Err(error) =
+            audit.verify_when_due(jobs.authority.store(), jobs.authority.now()).await
     {
         tracing::warn!(%error, "the audit was not verified");
     }
-    if let Err(error) = see_key_age(jobs).await {
+    if let Err(error) = report_key_age(jobs).await {
         tracing::warn!(%error, "the signing key's age was not read");
     }
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
@@ -206,7 +207,7 @@ async fn promote(jobs: &Jobs) -> admin::Result<()> {
 }
 
 /// Reports to readiness since when the active key has been signing.
-async fn see_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
+async fn report_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
     let rows = jobs.authority.signing_keys().await?;
     if let Some(active) = rows.iter().find(|row| row.state == KeyState::Active) {
         jobs.health.key_signs_since(active.changed_at);
@@ -222,10 +223,10 @@ async fn see_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
 }
 
 /// Maximum number of rows that are read, and so deleted, in one transaction.
-const LOOKED_AT: usize = 500;
+const ROWS: usize = 500;
 /// Maximum number of such transactions per run: ten million rows take three hours,
 /// without delaying other acts.
-const LOOKS: usize = 100;
+const ROUNDS: usize = 100;
 
 /// Deletes the rows of tokens that expired or were revoked long ago; the next run
 /// continues where this one stopped.
@@ -235,9 +236,9 @@ async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
     }
     let before = jobs.authority.now().plus(-i64::from(jobs.token_retention_days) * DAY);
     let store = jobs.authority.store();
-    for _ in 0..LOOKS {
+    for _ in 0..ROUNDS {
         let after = jobs.swept_to.load(Relaxed);
-        let (over, next) = store.inactive_before(after, before, LOOKED_AT).await?;
+        let (over, next) = store.inactive_before(after, before, ROWS).await?;
         if !over.is_empty() {
             store.sweep(over, before).await?;
         }

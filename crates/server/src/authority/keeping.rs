@@ -124,7 +124,7 @@ fn guard(place: &Files) -> Result<RollbackGuardFile, tegata_store::Error> {
 fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
     let clock = Clock::new();
     clock.set_offset(clock_offset);
-    clock.has_seen(written_at);
+    clock.not_before(written_at);
     clock.now()
 }
 

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub struct Keyring {
     master: ArcSwap<MasterKey>,
     /// A rotation of the master key began, and its outcome is unknown.
-    unseen: AtomicBool,
+    unresolved: AtomicBool,
     keys: ArcSwap<HashMap<SigningKeyId, SigningKey>>,
 }
 
@@ -52,7 +52,7 @@ impl Keyring {
     #[must_use]
     pub fn empty(master: MasterKey) -> Self {
         let master = ArcSwap::from_pointee(master);
-        Self { master, unseen: AtomicBool::new(false), keys: ArcSwap::default() }
+        Self { master, unresolved: AtomicBool::new(false), keys: ArcSwap::default() }
     }
 
     /// The master key that is in force.
@@ -75,7 +75,7 @@ impl Keyring {
         by: By,
     ) -> Result<usize, Error> {
         // A waiting file may be the only one that decrypts the store.
-        self.settle(path, store).await?;
+        self.resolve_rotation(path, store).await?;
         let rows = store.state().await?.signing_keys;
         let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
         let old = self.master.load_full();
@@ -95,12 +95,12 @@ impl Keyring {
             wrapped.push((id, new.wrap(id, &seed)?));
         }
         // The caller may be cancelled, and the store may commit without a confirmation.
-        self.unseen.store(true, Relaxed);
+        self.unresolved.store(true, Relaxed);
         store.rewrap(wrapped, by).await?;
         // From here on the old master key decrypts nothing.
         self.master.store(Arc::new(new));
         private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
-        self.unseen.store(false, Relaxed);
+        self.unresolved.store(false, Relaxed);
         Ok(count)
     }
 
@@ -110,8 +110,8 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Self::rotate_master_key`].
-    pub async fn settle(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
-        if !self.unseen.load(Relaxed) {
+    pub async fn resolve_rotation(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
+        if !self.unresolved.load(Relaxed) {
             return Ok(());
         }
         // Waits for the acts that are still queued.
@@ -119,7 +119,7 @@ impl Keyring {
         let rows = store.state().await?.signing_keys;
         let key = MasterKey::load_for(path, &rows).map_err(|error| not_replaced(&error))?;
         self.master.store(Arc::new(key));
-        self.unseen.store(false, Relaxed);
+        self.unresolved.store(false, Relaxed);
         Ok(())
     }
 

@@ -30,7 +30,7 @@ pub struct Memory {
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
-    learning: Mutex<()>,
+    applying: Mutex<()>,
 }
 
 /// Maximum number of channel snapshots.
@@ -46,7 +46,7 @@ impl Memory {
             verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
             clock: Clock::new(),
-            learning: Mutex::new(()),
+            applying: Mutex::new(()),
         })
     }
 
@@ -56,7 +56,7 @@ impl Memory {
         let memory = self.clone();
         Box::new(move |committed| {
             if let Some(time) = committed.written_at {
-                memory.clock.has_seen(time);
+                memory.clock.not_before(time);
             }
             memory.apply(committed.position, &committed.changes);
         })
@@ -65,9 +65,9 @@ impl Memory {
     /// Loads the state of a store that was opened.
     pub(super) fn fill(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
-        self.clock.has_seen(state.written_at);
+        self.clock.not_before(state.written_at);
         self.view.store(Arc::new(state.view.clone()));
-        self.channels.know(&state.channels);
+        self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
         self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
@@ -80,7 +80,7 @@ impl Memory {
         if changes.is_empty() {
             return;
         }
-        let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         // An invalid public key cannot have been written.
         let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
         self.view.store(Arc::new(self.view.load().after(&entries, position)));
@@ -90,7 +90,7 @@ impl Memory {
                 Change::Channel { channel, verify_rate, .. } => {
                     touched.push((*channel, *verify_rate));
                 }
-                Change::SigningKey(key) => self.see_key(key),
+                Change::SigningKey(key) => self.apply_key(key),
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Tokens { .. } => {}
             }
@@ -98,7 +98,7 @@ impl Memory {
         self.discard(touched);
     }
 
-    fn see_key(&self, key: &SigningKeyRow) {
+    fn apply_key(&self, key: &SigningKeyRow) {
         let retired = key.state == KeyState::Retired;
         let mut all = HashMap::clone(&self.retired.load());
         match retired {
@@ -115,7 +115,7 @@ impl Memory {
             return;
         }
         let channels: Vec<_> = touched.iter().map(|(channel, _)| *channel).collect();
-        self.channels.know(&channels);
+        self.channels.add_known(&channels);
         channels.iter().for_each(|&channel| self.channels.drop(channel));
         let known = self.verify_rates.load();
         if touched.iter().any(|(channel, rate)| known.get(channel) != rate.as_ref()) {

@@ -27,13 +27,13 @@ impl Authority {
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
-    pub fn take_check(
+    pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,
     ) -> std::result::Result<(), TooFast> {
         let own = self.memory.verify_rates.load().get(&channel).copied();
-        self.limits.check(operation, channel, own, || self.clock().steady())
+        self.limits.take_verification(operation, channel, own, || self.clock().steady())
     }
 
     /// The channel's active cooldowns, and their ends by the wall clock.

@@ -65,7 +65,7 @@ impl Authority {
     }
 
     async fn make_signing_key(&self, now: UnixTime) -> Result<SigningKeyRow> {
-        self.keyring.settle(&self.master_key, &*self.store).await?;
+        self.keyring.resolve_rotation(&self.master_key, &*self.store).await?;
         self.keyring.make(now)
     }
 
@@ -83,9 +83,9 @@ impl Authority {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub(super) async fn settle_master_key(&self) -> Result<()> {
+    pub(super) async fn resolve_master_key_rotation(&self) -> Result<()> {
         let _alone = self.rotating.lock().await;
-        self.keyring.settle(&self.master_key, &*self.store).await
+        self.keyring.resolve_rotation(&self.master_key, &*self.store).await
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {

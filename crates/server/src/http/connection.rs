@@ -7,7 +7,7 @@
 
 use super::{
     Server,
-    pace::{Look, PATIENCE, Pace, REST, Slow},
+    pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
 use hyper::service::service_fn;
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 /// How long a peer has to close the connection after it was asked to.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Server {
     /// Serves a connection until it is closed.
@@ -49,10 +49,10 @@ impl Server {
         match began {
             Ok(Some((wire, Version::Http2))) => Box::pin(self.http2(wire, peer)).await,
             Ok(Some((mut wire, Version::Http1))) => {
-                while let Some(resting) = Box::pin(self.http1(wire, peer)).await {
-                    wire = resting;
-                    if !self.rest(&mut wire).await {
-                        farewell(wire).await;
+                while let Some(parked) = Box::pin(self.http1(wire, peer)).await {
+                    wire = parked;
+                    if !self.park(&mut wire).await {
+                        close(wire).await;
                         return;
                     }
                 }
@@ -103,8 +103,8 @@ impl Server {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http1);
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
-        let mut next_look = pin!(sleep_until(Instant::now() + REST));
-        let (mut resting, mut stopping) = (false, false);
+        let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
+        let (mut parked, mut stopping) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -114,24 +114,24 @@ impl Server {
                     let parts = connection.into_parts();
                     let mut wire = parts.io.into_inner();
                     wire.put_back(parts.read_buf);
-                    if resting && !stopping {
+                    if parked && !stopping {
                         return Some(wire);
                     }
-                    farewell(wire).await;
+                    close(wire).await;
                     return None;
                 }
-                () = &mut next_look => match pace.look(Instant::now()) {
-                    Look::Well(next) => next_look.as_mut().reset(next),
-                    Look::TooSlow(at) => {
+                () = &mut next_check => match pace.progress(Instant::now()) {
+                    Progress::Well(next) => next_check.as_mut().reset(next),
+                    Progress::TooSlow(at) => {
                         self.too_slow(at);
                         return None;
                     }
                     // An idle connection shuts down at once and reads nothing more from
                     // the wire.
-                    Look::Idle(_) => {
-                        resting = true;
+                    Progress::Idle(_) => {
+                        parked = true;
                         Pin::new(&mut connection).graceful_shutdown();
-                        next_look.as_mut().reset(Instant::now() + PATIENCE);
+                        next_check.as_mut().reset(Instant::now() + PATIENCE);
                     }
                 },
                 () = self.stop.cancelled(), if !stopping => {
@@ -144,7 +144,7 @@ impl Server {
 
     /// Waits until the peer of a parked connection sends something; `false` if the
     /// connection is to be closed.
-    async fn rest(&self, wire: &mut Wire) -> bool {
+    async fn park(&self, wire: &mut Wire) -> bool {
         let now = Instant::now();
         let idle = wire.pace().idle_since(now);
         if wire.is_ahead() {
@@ -165,40 +165,40 @@ impl Server {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http2);
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(wire), service));
-        let mut next_look = pin!(sleep_until(Instant::now() + REST));
-        let (mut rests, mut stopping) = (false, false);
-        let mut gone_by = None;
+        let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
+        let (mut is_idle, mut stopping) = (false, false);
+        let mut close_by = None;
         loop {
             let leave = tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
-                () = &mut next_look => {
+                () = &mut next_check => {
                     let now = Instant::now();
-                    let look = pace.look(now);
-                    rests = matches!(look, Look::Idle(_));
-                    let next = match look {
-                        Look::TooSlow(at) => {
+                    let progress = pace.progress(now);
+                    is_idle = matches!(progress, Progress::Idle(_));
+                    let next = match progress {
+                        Progress::TooSlow(at) => {
                             self.too_slow(at);
                             return;
                         }
-                        Look::Idle(_) if gone_by.is_some_and(|by| now >= by) => return,
-                        Look::Idle(_) => gone_by.unwrap_or(now + REST),
-                        Look::Well(next) => next,
+                        Progress::Idle(_) if close_by.is_some_and(|by| now >= by) => return,
+                        Progress::Idle(_) => close_by.unwrap_or(now + PARK_AFTER),
+                        Progress::Well(next) => next,
                     };
-                    next_look.as_mut().reset(next);
-                    matches!(look, Look::Idle(since) if now >= since + self.idle)
+                    next_check.as_mut().reset(next);
+                    matches!(progress, Progress::Idle(since) if now >= since + self.idle)
                 }
-                () = self.room.notified(), if rests && gone_by.is_none() => true,
+                () = self.room.notified(), if is_idle && close_by.is_none() => true,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     true
                 }
             };
-            if leave && gone_by.is_none() {
+            if leave && close_by.is_none() {
                 connection.as_mut().graceful_shutdown();
-                let by = Instant::now() + FAREWELL;
-                gone_by = Some(by);
-                next_look.as_mut().reset(by);
+                let by = Instant::now() + CLOSE_TIMEOUT;
+                close_by = Some(by);
+                next_check.as_mut().reset(by);
             }
         }
     }
@@ -214,6 +214,6 @@ impl Server {
 }
 
 /// Closes the connection cleanly, if the peer still reads.
-async fn farewell(wire: Wire) {
-    let _ = timeout(FAREWELL, wire.close()).await;
+async fn close(wire: Wire) {
+    let _ = timeout(CLOSE_TIMEOUT, wire.close()).await;
 }

@@ -11,27 +11,27 @@ const KEPT_BACK: u64 = 96;
 /// The number of connections that each of `listeners` listeners may accept, at most
 /// `wanted`. Raises the process's soft limit to its hard limit, which service managers
 /// often leave far apart.
-pub fn places(wanted: usize, listeners: usize) -> usize {
+pub fn per_listener(wanted: usize, listeners: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let places = places_within(limit, wanted, listeners);
-    if places < wanted {
+    let connections = within(limit, wanted, listeners);
+    if connections < wanted {
         tracing::warn!(
             descriptors = limit,
             wanted,
-            places,
+            connections,
             "too few file descriptors for so many connections; raise the limit (LimitNOFILE= in \
              a systemd unit) or lower --max-connections"
         );
     }
-    places
+    connections
 }
 
-fn places_within(limit: Option<u64>, wanted: usize, listeners: usize) -> usize {
+fn within(limit: Option<u64>, wanted: usize, listeners: usize) -> usize {
     let Some(limit) = limit else { return wanted };
     let left = usize::try_from(limit.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX);
     wanted.min(left / listeners.max(1)).max(1)
@@ -43,11 +43,11 @@ mod tests {
 
     #[test]
     fn connections_leave_enough_for_the_rest() {
-        assert_eq!(places_within(None, 10_000, 1), 10_000);
-        assert_eq!(places_within(Some(20_000), 10_000, 1), 10_000);
-        assert_eq!(places_within(Some(1_096), 10_000, 1), 1_000);
-        assert_eq!(places_within(Some(1_096), 10_000, 2), 500);
+        assert_eq!(within(None, 10_000, 1), 10_000);
+        assert_eq!(within(Some(20_000), 10_000, 1), 10_000);
+        assert_eq!(within(Some(1_096), 10_000, 1), 1_000);
+        assert_eq!(within(Some(1_096), 10_000, 2), 500);
         // At least one connection must be accepted, if only to return an error.
-        assert_eq!(places_within(Some(64), 10_000, 3), 1);
+        assert_eq!(within(Some(64), 10_000, 3), 1);
     }
 }

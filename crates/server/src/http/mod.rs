@@ -18,7 +18,7 @@ mod trace;
 pub mod traces;
 mod wire;
 
-pub use tls::{BadCertificate, Good, Tls, TlsFiles};
+pub use tls::{BadCertificate, Tls, TlsFiles, Validity};
 
 use crate::{
     api::{self, Shows, app::App, reply},
@@ -38,7 +38,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
 use pace::Given;
 use proxies::TrustedProxies;
-use route::{Arriving, Check, Route};
+use route::{Arriving, Route, Verification};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -159,15 +159,15 @@ impl Server {
     async fn accept(
         self: Arc<Self>,
         listener: &TcpListener,
-        places: usize,
+        slots: usize,
         connections: &TaskTracker,
     ) {
-        let places = Arc::new(Semaphore::new(places));
+        let slots = Arc::new(Semaphore::new(slots));
         let mut warned: Option<Instant> = None;
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
-                Err(error) if is_the_peers(&error) => continue,
+                Err(error) if is_peer_error(&error) => continue,
                 // Usually out of file descriptors, some of which are soon free again.
                 Err(error) => {
                     let now = Instant::now();
@@ -180,20 +180,20 @@ impl Server {
                     continue;
                 }
             };
-            let place = match places.clone().try_acquire_owned() {
-                Ok(place) => place,
+            let slot = match slots.clone().try_acquire_owned() {
+                Ok(slot) => slot,
                 Err(_) => {
                     self.room.notify_one();
                     // The semaphore is never closed.
-                    let Ok(place) = places.clone().acquire_owned().await else { return };
-                    place
+                    let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                    slot
                 }
             };
             let open = Open::new(&self.app);
             let connection = self.clone().connection(stream, peer);
             connections.spawn(async move {
                 connection.await;
-                drop((open, place));
+                drop((open, slot));
             });
         }
     }
@@ -206,8 +206,9 @@ impl Server {
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let check = if self.shows.public { Check::asked_for(&method, path) } else { None };
-        let route = check.map_or_else(|| Route::Routed(Arc::default()), Route::Check);
+        let verification =
+            if self.shows.public { Verification::asked_for(&method, path) } else { None };
+        let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
         let answer = without_panic(work).await;
@@ -221,24 +222,24 @@ impl Server {
             log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
         }
         trace.end(&method, &route, status);
-        dress(&mut answer, &id, self.tls.is_some());
+        add_headers(&mut answer, &id, self.tls.is_some());
         answer
     }
 
     async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> Answer {
-        if !names_one_host(&parts) {
+        if !has_one_host(&parts) {
             let words = "send exactly one Host header";
             return quick(reply::message(StatusCode::BAD_REQUEST, words));
         }
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
-            Route::Check(Check::VerifyJws) => {
+            Route::Verification(Verification::VerifyJws) => {
                 return quick(api::line::verify_jws(&self.app, query));
             }
-            Route::Check(Check::Gateway) => {
+            Route::Verification(Verification::Gateway) => {
                 return quick(api::gateway::verify(&self.app, headers, query));
             }
-            Route::Check(Check::VerifyOpaque) => {
+            Route::Verification(Verification::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
                     Ok(body) => quick(api::line::verify_opaque(&self.app, headers, &body)),
                     Err(refused) => whole(refused),
@@ -266,7 +267,7 @@ struct Arrival<'a> {
 
 /// Whether a request has exactly one `Host` (RFC 9112, section 3.2). This server has one
 /// host only, but a proxy in front of it may have used the other of two.
-fn names_one_host(parts: &Parts) -> bool {
+fn has_one_host(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => parts.version != Version::HTTP_11,
@@ -275,7 +276,7 @@ fn names_one_host(parts: &Parts) -> bool {
 }
 
 /// Whether accepting failed for one connection alone, which its peer has closed.
-fn is_the_peers(error: &io::Error) -> bool {
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -341,7 +342,7 @@ fn whole(answer: Response<axum::body::Body>) -> Answer {
 
 /// Adds the headers of every response. Tokens and their facts must not be cached; a
 /// handler that allows it sets the header itself.
-fn dress(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
+fn add_headers(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-line-request-id");
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);

@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write may make no progress: a peer that does not read is disconnected.
 const STUCK: Duration = Duration::from_secs(10);
 /// How long a connection must be idle before it is parked.
-pub(super) const REST: Duration = Duration::from_secs(2);
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
 /// A response over HTTP/2 that its peer has not read after two of these periods, or a
 /// little more, closes the connection.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ pub(super) struct Pace {
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Progress {
     /// No problem; check again at this time at the latest.
     Well(Instant),
     /// Idle since this time.
@@ -74,23 +74,23 @@ impl Pace {
         pace
     }
 
-    pub fn look(&self, now: Instant) -> Look {
+    pub fn progress(&self, now: Instant) -> Progress {
         let age = now.saturating_duration_since(self.began);
         let stuck = self.stuck.get().is_some_and(|since| age >= since + STUCK);
         if stuck || self.untaken[slot(period(age) + 1)].load(Relaxed) > 0 {
-            return Look::TooSlow(Slow::Reading);
+            return Progress::TooSlow(Slow::Reading);
         }
         if let Some(since) = self.coming.get() {
             let due = since + PATIENCE;
             return match age >= due {
-                true => Look::TooSlow(Slow::Sending),
-                false => Look::Well(self.began + due.min(age + REST)),
+                true => Progress::TooSlow(Slow::Sending),
+                false => Progress::Well(self.began + due.min(age + PARK_AFTER)),
             };
         }
         match self.idle() {
-            Some(since) if age >= since + REST => Look::Idle(self.began + since),
-            Some(since) => Look::Well(self.began + since + REST),
-            None => Look::Well(now + REST),
+            Some(since) if age >= since + PARK_AFTER => Progress::Idle(self.began + since),
+            Some(since) => Progress::Well(self.began + since + PARK_AFTER),
+            None => Progress::Well(now + PARK_AFTER),
         }
     }
 

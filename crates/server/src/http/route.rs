@@ -15,19 +15,19 @@ use tokio::time::Instant;
 
 /// A verification operation that is handled without the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Check {
+pub(super) enum Verification {
     VerifyJws,
     VerifyOpaque,
     Gateway,
 }
 
-impl Check {
+impl Verification {
     /// The operation that a request is for, if any.
     pub fn asked_for(method: &Method, path: &str) -> Option<Self> {
         let get = *method == Method::GET;
-        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|check| {
-            check.template() == path
-                && if *check == Self::VerifyOpaque { *method == Method::POST } else { get }
+        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|it| {
+            it.template() == path
+                && if *it == Self::VerifyOpaque { *method == Method::POST } else { get }
         })
     }
 
@@ -43,7 +43,7 @@ impl Check {
 /// The route of a request.
 #[derive(Clone)]
 pub(super) enum Route {
-    Check(Check),
+    Verification(Verification),
     /// The router's route, which is set once the router has matched it, even if the
     /// handler panics then.
     Routed(Arc<OnceLock<Routed>>),
@@ -60,7 +60,7 @@ impl Route {
     /// if the path is unknown.
     pub fn template(&self) -> Option<&str> {
         match self {
-            Self::Check(check) => Some(check.template()),
+            Self::Verification(verification) => Some(verification.template()),
             Self::Routed(routed) => routed.get().map(|it| it.path.as_str()),
         }
     }
@@ -68,7 +68,7 @@ impl Route {
     /// The channel that the path names.
     pub fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Check(_) => None,
+            Self::Verification(_) => None,
             Self::Routed(routed) => routed.get()?.channel,
         }
     }

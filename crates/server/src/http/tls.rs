@@ -148,7 +148,7 @@ impl Tls {
 
 /// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Good {
+pub struct Validity {
     /// Not before.
     pub from: UnixTime,
     /// Not after.
@@ -160,7 +160,7 @@ impl TlsFiles {
     ///
     /// # Errors
     /// [`BadCertificate`].
-    pub fn good(&self) -> Result<Good, BadCertificate> {
+    pub fn good(&self) -> Result<Validity, BadCertificate> {
         read(self).map(|(_, good)| good)
     }
 
@@ -183,7 +183,7 @@ fn text_of(path: &Path) -> Result<String, BadCertificate> {
     file::read(path, Links::Follow, LONGEST).map(|(text, _)| text).map_err(wrong)
 }
 
-fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
+fn read(files: &TlsFiles) -> Result<(ServerConfig, Validity), BadCertificate> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| BadCertificate::File(path, error)
@@ -210,5 +210,5 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, Good { from, until }))
+    Ok((config, Validity { from, until }))
 }

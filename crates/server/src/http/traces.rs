@@ -29,7 +29,7 @@ pub use tegata_store::TRACES;
 /// How long a collector may take for a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last spans may take when the server stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of bytes of a collector's response that are read.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -101,7 +101,7 @@ impl Exporter {
 
     /// Sends the remaining spans, if the collector accepts them at once, and stops.
     pub async fn stop(self) {
-        let end = move || drop(self.0.shutdown_with_timeout(FAREWELL));
+        let end = move || drop(self.0.shutdown_with_timeout(FLUSH_TIMEOUT));
         // A panic in there was reported as it happened.
         let _ = tokio::task::spawn_blocking(end).await;
     }

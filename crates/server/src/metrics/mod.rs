@@ -6,18 +6,18 @@
 //! the process (memory, files, time) have the names that Prometheus's own clients use, so
 //! that existing dashboards work.
 
-mod checks;
 mod issues;
 mod process;
 mod shown;
 mod states;
 mod throttled;
+mod verifications;
 
-pub use checks::Checks;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
+pub use verifications::Verifications;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -35,11 +35,11 @@ use tegata_token::kind::Kind;
 pub struct Metrics {
     registry: Registry,
     /// Verifications of `/oauth2/v2.1/verify`.
-    pub checks_jws: Checks,
+    pub verifications_jws: Verifications,
     /// Verifications of `/v2/oauth/verify`.
-    pub checks_opaque: Checks,
+    pub verifications_opaque: Verifications,
     /// Verifications of `/gateway/verify`.
-    pub checks_gateway: Checks,
+    pub verifications_gateway: Verifications,
     issues: [Issues; RULES.len()],
     /// Revocations, by target.
     pub revocations: Revocations,
@@ -112,16 +112,17 @@ impl Metrics {
         let help = "Connections closed because the peer was too slow, by what it was slow at";
         registry.register("connections_cut", help, cut.clone());
         let cut = |slow_at| cut.get_or_create_owned(&CutLabel { slow_at });
-        let [checks_jws, checks_opaque, checks_gateway] = checks::register(registry);
+        let [verifications_jws, verifications_opaque, verifications_gateway] =
+            verifications::register(registry);
         let issues = issues::register(registry);
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
         commits(registry, figures);
         let states = States::register(registry);
         Self {
-            checks_jws,
-            checks_opaque,
-            checks_gateway,
+            verifications_jws,
+            verifications_opaque,
+            verifications_gateway,
             issues,
             revocations,
             bugs,

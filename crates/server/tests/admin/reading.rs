@@ -122,7 +122,11 @@ async fn lists_that_are_short_go_on_behind_a_cursor_as_well() {
         }
         assert_eq!(&pieces, whole, "{path}");
         let detail = world.get(&format!("{path}?after=nobody")).await;
-        assert!(detail.expect_problem(400, "invalid-member").contains("start again from the first page"));
+        assert!(
+            detail
+                .expect_problem(400, "invalid-member")
+                .contains("start again from the first page")
+        );
     }
     assert_ne!(first, second);
 }

@@ -336,7 +336,10 @@ async fn what_is_logged_for_a_request_bears_the_id_that_its_answer_does() {
     let answer = world.short_lived(&shop, &[]).await;
     assert_eq!(answer.status, 503);
     let log = log.text();
-    let line = log.lines().find(|line| line.contains("a request failed: the answer cannot be known")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("a request failed: the answer cannot be known"))
+        .unwrap();
     assert!(
         line.contains(&format!("request{{id={}}}", answer.header("x-line-request-id"))),
         "{line}"

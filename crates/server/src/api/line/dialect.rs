@@ -20,7 +20,7 @@ use tegata_token::{id::ChannelId, verify::Invalid, wire::Malformed};
 
 /// The credential that was used, and the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum Presented {
     /// An assertion.
     Assertion,
     /// A secret, on `/v2/oauth/accessToken`.
@@ -47,7 +47,7 @@ pub enum Wrong {
     /// `client_id` names another channel than the assertion.
     OtherClient,
     /// The channel id is malformed.
-    ChannelId(Shown),
+    ChannelId(Presented),
     /// The token is not a JWS where one is required.
     NotJws,
     /// The JWS is malformed.
@@ -55,7 +55,7 @@ pub enum Wrong {
     /// The token is not opaque, or malformed, where an opaque one is required.
     NotOpaque,
     /// A rule denies it.
-    Invalid(Denied, Shown),
+    Invalid(Denied, Presented),
     /// The rate limit is exceeded; retry after this many seconds.
     TooFast(u64),
     /// The answer cannot be known at the moment.
@@ -64,24 +64,30 @@ pub enum Wrong {
 
 impl Wrong {
     /// Maps an error of the authority.
-    pub fn of(error: Error, shown: Shown) -> Self {
+    pub fn of(error: Error, presented: Presented) -> Self {
         match error {
             Error::Denied(Denied::TooFast { seconds }) => Self::TooFast(seconds),
-            Error::Denied(denied) => Self::Invalid(denied, shown),
+            Error::Denied(denied) => Self::Invalid(denied, presented),
             error => Self::Unavailable(error),
         }
     }
 
     /// Maps an error of the authority to a request with a channel's credential. A wrong
     /// secret counts as a guess.
-    pub fn denied(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
+    pub fn denied(
+        app: &App,
+        error: Error,
+        presented: Presented,
+        from: Source,
+        channel: ChannelId,
+    ) -> Self {
         let error = match error {
-            Error::Denied(denied) if shown != Shown::Assertion => {
+            Error::Denied(denied) if presented != Presented::Assertion => {
                 app.authority.after_secret(denied, from, channel).into()
             }
             error => error,
         };
-        Self::of(error, shown)
+        Self::of(error, presented)
     }
 }
 
@@ -114,16 +120,16 @@ impl From<Wrong> for Reply {
                 "send client_id and client_secret, or client_assertion_type and client_assertion, not both",
             ),
             Wrong::OtherClient => oauth("invalid_client", "iss and clientId of key do not match"),
-            Wrong::ChannelId(Shown::Secret) => {
+            Wrong::ChannelId(Presented::Secret) => {
                 oauth("invalid_request", "some parameters in the wrong format")
             }
-            Wrong::ChannelId(shown) => refused(Denied::UnknownChannel, shown),
+            Wrong::ChannelId(presented) => refused(Denied::UnknownChannel, presented),
             Wrong::NotJws => oauth("invalid_request", NOT_JWS),
             Wrong::MalformedJws => oauth("invalid_request", MALFORMED),
             Wrong::NotOpaque => {
                 reply::json(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
             }
-            Wrong::Invalid(denied, shown) => refused(denied, shown),
+            Wrong::Invalid(denied, presented) => refused(denied, presented),
             Wrong::TooFast(seconds) => {
                 let words = "The API rate limit has been exceeded. Try again later.";
                 let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
@@ -138,19 +144,19 @@ impl From<Wrong> for Reply {
 }
 
 /// The response to a request that was denied: to issue, to list or to revoke.
-fn refused(denied: Denied, shown: Shown) -> Reply {
-    match (denied, shown) {
-        (Denied::UnknownAssertionKey, _) | (Denied::UnknownChannel, Shown::Assertion) => {
+fn refused(denied: Denied, presented: Presented) -> Reply {
+    match (denied, presented) {
+        (Denied::UnknownAssertionKey, _) | (Denied::UnknownChannel, Presented::Assertion) => {
             let words = "Cannot find channel key that satisfies the conditions";
             reply::message(StatusCode::NOT_FOUND, words)
         }
         (
             Denied::UnknownChannel | Denied::WrongSecret | Denied::Suspended,
-            Shown::StatelessSecret,
+            Presented::StatelessSecret,
         ) => oauth("invalid_request", "Invalid 'client_credentials'."),
         (Denied::UnknownChannel, _) => oauth("invalid_client", "invalid client_id"),
         // A suspended channel gets the same response as a wrong credential.
-        (Denied::Suspended, Shown::Assertion) => {
+        (Denied::Suspended, Presented::Assertion) => {
             oauth("invalid_client", &BadAssertion::Signature.to_string())
         }
         (Denied::WrongSecret | Denied::Suspended, _) => {

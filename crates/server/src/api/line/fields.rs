@@ -1,6 +1,6 @@
 //! The fields of LINE's requests.
 
-use super::dialect::{Shown, Wrong};
+use super::dialect::{Presented, Wrong};
 use crate::api::{form::Form, header};
 use http::HeaderMap;
 use tegata_policy::{
@@ -33,15 +33,15 @@ pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
         None => return Err(Wrong::Missing),
     }
     let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
-    let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Shown::Assertion);
+    let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Presented::Assertion);
     UnverifiedAssertion::parse(text).map_err(wrong)
 }
 
-/// Channel id and secret; `shown` names the operation.
-pub fn secret(form: &Form<'_>, shown: Shown) -> Result<(ChannelId, PlainSecret), Wrong> {
+/// Channel id and secret; `presented` names the operation.
+pub fn secret(form: &Form<'_>, presented: Presented) -> Result<(ChannelId, PlainSecret), Wrong> {
     let id = form.get("client_id").ok_or(Wrong::Missing)?;
     let secret = form.get("client_secret").ok_or(Wrong::Missing)?;
-    let id = id.parse().map_err(|_| Wrong::ChannelId(shown))?;
+    let id = id.parse().map_err(|_| Wrong::ChannelId(presented))?;
     Ok((id, PlainSecret::from_caller(secret.to_owned())))
 }
 

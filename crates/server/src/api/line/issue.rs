@@ -1,7 +1,7 @@
 //! The three operations that issue a token.
 
 use super::{
-    dialect::{Shown, Wrong, ok},
+    dialect::{Presented, Wrong, ok},
     fields,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub async fn v21(
         channel: assertion.channel(),
         kind: Kind::V21,
         credential: Credential::Assertion(assertion),
-        shown: Shown::Assertion,
+        presented: Presented::Assertion,
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
@@ -72,12 +72,12 @@ pub async fn stateless(
                 return Err(Wrong::OtherClient);
             }
             let credential = Credential::Assertion(assertion);
-            Asked { channel, kind, credential, shown: Shown::Assertion }
+            Asked { channel, kind, credential, presented: Presented::Assertion }
         }
         (_, false) => {
-            let shown = Shown::StatelessSecret;
-            let (channel, secret) = fields::secret(&form, shown)?;
-            Asked { channel, kind, credential: Credential::Secret(secret), shown }
+            let presented = Presented::StatelessSecret;
+            let (channel, secret) = fields::secret(&form, presented)?;
+            Asked { channel, kind, credential: Credential::Secret(secret), presented }
         }
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
@@ -103,12 +103,12 @@ pub async fn short_lived(
 ) -> Result<Reply, Wrong> {
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
-    let (channel, secret) = fields::secret(&form, Shown::Secret)?;
+    let (channel, secret) = fields::secret(&form, Presented::Secret)?;
     let asked = Asked {
         channel,
         kind: Kind::ShortLived,
         credential: Credential::Secret(secret),
-        shown: Shown::Secret,
+        presented: Presented::Secret,
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
@@ -129,7 +129,7 @@ struct Asked {
     channel: ChannelId,
     kind: Kind,
     credential: Credential,
-    shown: Shown,
+    presented: Presented,
 }
 
 impl Asked {
@@ -150,8 +150,8 @@ impl Asked {
         let counts = app.metrics.issues(self.kind);
         let clock = app.authority.clock();
         let began = clock.steady();
-        let (channel, shown) = (self.channel, self.shown);
-        let wrong = |error| Wrong::denied(app, error, shown, source, channel);
+        let (channel, presented) = (self.channel, self.presented);
+        let wrong = |error| Wrong::denied(app, error, presented, source, channel);
         let issued = async {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)

@@ -1,7 +1,7 @@
 //! The two operations that revoke a token.
 
 use super::{
-    dialect::{Shown, Wrong},
+    dialect::{Presented, Wrong},
     fields,
 };
 use crate::{
@@ -24,11 +24,11 @@ pub async fn jws(
     body: Bytes,
 ) -> Result<Reply, Wrong> {
     let form = Form::of_body(&headers, &body)?;
-    let shown = Shown::RevokeSecret;
+    let presented = Presented::RevokeSecret;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
-    let (channel, secret) = fields::secret(&form, shown)?;
-    let proof = app.authority.check_secret(channel, &secret).await;
-    proof.map_err(|error| Wrong::denied(&app, error, shown, source, channel))?;
+    let (channel, secret) = fields::secret(&form, presented)?;
+    let authenticated = app.authority.check_secret(channel, &secret).await;
+    authenticated.map_err(|error| Wrong::denied(&app, error, presented, source, channel))?;
     match fields::form_of(token) {
         kind::WireForm::Jws => {}
         kind::WireForm::Opaque(_) => return Err(Wrong::NotJws),
@@ -85,7 +85,7 @@ async fn revoke(
     let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
     match channel.revoke_own(token, operation).await {
         Ok(()) => Ok(Reply::default()),
-        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Shown::RevokeSecret)),
+        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Presented::RevokeSecret)),
         // None of these occurs for a channel with a token of its own; another channel's
         // token gets the same response.
         Err(

@@ -40,7 +40,7 @@ pub enum Why {
         until: UnixTime,
     },
     /// It is valid until it is revoked or reissued.
-    ValidForGood,
+    ValidUntilRevoked,
     /// It was reissued with a delay, during which it stays valid.
     ValidForDelay {
         /// The delay's end.
@@ -95,7 +95,7 @@ impl Why {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Valid { .. } => "valid",
-            Self::ValidForGood => "valid-for-good",
+            Self::ValidUntilRevoked => "valid-for-good",
             Self::ValidForDelay { .. } => "valid-for-delay",
             Self::Expired { .. } => "expired",
             Self::RevokedAndExpired { .. } => "revoked-and-expired",
@@ -113,7 +113,7 @@ impl Why {
     fn of(claims: &Claims, row: &TokenRow, verdict: Verdict) -> Self {
         match (verdict, row.revocation) {
             (Ok(until), _) if until < claims.expires_at => Self::ValidForDelay { until },
-            (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidForGood,
+            (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidUntilRevoked,
             (Ok(until), _) => Self::Valid { until },
             (Err(Invalid::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
             (Err(Invalid::Expired), None) => Self::Expired { at: claims.expires_at },

@@ -239,7 +239,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
-    pub fn check(
+    pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,

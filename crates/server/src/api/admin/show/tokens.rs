@@ -85,7 +85,7 @@ fn sentence(why: Why) -> String {
         |when: Option<UnixTime>| when.map_or_else(String::new, |it| format!(" at {}", at(it)));
     match why {
         Why::Valid { until } => format!("It is valid until {}.", at(until)),
-        Why::ValidForGood => "It is valid until it is revoked or reissued.".to_owned(),
+        Why::ValidUntilRevoked => "It is valid until it is revoked or reissued.".to_owned(),
         Why::ValidForDelay { until } => {
             format!("It is valid until {}: a newer token replaced it with this delay.", at(until))
         }

@@ -11,20 +11,20 @@ use tegata_store::figures::doubling;
 use tegata_token::verify::{Active, Invalid};
 
 /// The results of verifications.
-pub struct Checks {
+pub struct Verifications {
     active: Counter,
-    refused: [Counter; REFUSALS.len()],
+    invalid: [Counter; REASONS.len()],
     /// Valid tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
     seconds: Durations,
 }
 
-/// Why a token is not valid, in the order of [`place_of`].
-const REFUSALS: [&str; 7] =
+/// Why a token is not valid, in the order of [`index_of`].
+const REASONS: [&str; 7] =
     ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "revoked", "suspended"];
 
-fn place_of(refused: Invalid) -> usize {
-    match refused {
+fn index_of(invalid: Invalid) -> usize {
+    match invalid {
         Invalid::Malformed(_) => 0,
         Invalid::BadSignature => 1,
         Invalid::UnknownKey => 2,
@@ -39,34 +39,34 @@ fn place_of(refused: Invalid) -> usize {
 /// part of one.
 const SAMPLE: u8 = 16;
 
-impl Checks {
+impl Verifications {
     /// Counts a verification.
-    pub fn count(&self, checked: &Result<Active, Invalid>) {
-        match checked {
+    pub fn count(&self, verified: &Result<Active, Invalid>) {
+        match verified {
             Ok(_) => self.active.inc(),
-            Err(refused) => self.refused[place_of(*refused)].inc(),
+            Err(invalid) => self.invalid[index_of(*invalid)].inc(),
         };
     }
 
     /// Runs a verification, and times one in sixteen of them by `clock`.
-    pub fn timed<T>(&self, clock: impl Fn() -> Instant, check: impl FnOnce() -> T) -> T {
+    pub fn timed<T>(&self, clock: impl Fn() -> Instant, verify: impl FnOnce() -> T) -> T {
         thread_local! {
             static TURN: Cell<u8> = const { Cell::new(0) };
         }
         let turn = TURN.get();
         TURN.set((turn + 1) % SAMPLE);
         if turn != 0 {
-            return check();
+            return verify();
         }
         let began = clock();
-        let checked = check();
+        let verified = verify();
         self.seconds.observe(clock().duration_since(began));
-        checked
+        verified
     }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CheckLabels {
+struct VerificationLabels {
     api: &'static str,
     result: &'static str,
 }
@@ -77,14 +77,14 @@ struct ApiLabel {
 }
 
 /// From a quarter of a microsecond to eight milliseconds, in nanoseconds.
-const CHECK_TIMES: &[u64] = &doubling::<16>(250);
+const TIMES: &[u64] = &doubling::<16>(250);
 
 /// The counters of each API, registered.
-pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
-    let counts = Family::<CheckLabels, Counter>::default();
+pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
+    let counts = Family::<VerificationLabels, Counter>::default();
     registry.register("verifications", "Tokens verified, by API and result", counts.clone());
     let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
-        (|| Durations::new(CHECK_TIMES)) as fn() -> Durations,
+        (|| Durations::new(TIMES)) as fn() -> Durations,
     );
     registry.register_with_unit(
         "verification",
@@ -93,10 +93,10 @@ pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
         seconds.clone(),
     );
     ["line-v2.1", "line-v2", "gateway"].map(|api| {
-        let count = |result| counts.get_or_create_owned(&CheckLabels { api, result });
-        Checks {
+        let count = |result| counts.get_or_create_owned(&VerificationLabels { api, result });
+        Verifications {
             active: count("active"),
-            refused: REFUSALS.map(count),
+            invalid: REASONS.map(count),
             denied: if api == "gateway" { count("denied") } else { Counter::default() },
             seconds: seconds.get_or_create_owned(&ApiLabel { api }),
         }
@@ -115,7 +115,7 @@ mod tests {
         let metrics = Metrics::new(Arc::default());
         let moment = Instant::now();
         for _ in 0..33 {
-            metrics.checks_gateway.timed(|| moment, || ());
+            metrics.verifications_gateway.timed(|| moment, || ());
         }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
