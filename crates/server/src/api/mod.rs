@@ -112,8 +112,8 @@ pub fn bug(admin: bool) -> Response {
 /// Completes a router's response: a problem contains the id of its request, which only
 /// the HTTP server knows.
 #[must_use]
-pub fn signed(answer: Response, request: &Uuid) -> Response {
-    admin::problem::signed(answer, request)
+pub fn signed(response: Response, request: &Uuid) -> Response {
+    admin::problem::signed(response, request)
 }
 
 fn method_not_allowed() -> Reply {

@@ -46,13 +46,13 @@ impl Authority {
     }
 
     /// A slot of the surge limit for the token that a grant is for.
-    pub(super) fn place(&self, grant: &Grant) -> Result<Reservation<'_>> {
+    pub(super) fn reserve(&self, grant: &Grant) -> Result<Reservation<'_>> {
         let (channel, steady) = (grant.channel(), self.clock().steady());
-        let (place, cooldowns) = self.limits.surge(channel, grant.kind(), grant.group(), steady);
+        let (slot, cooldowns) = self.limits.surge(channel, grant.kind(), grant.group(), steady);
         for cooldown in cooldowns {
             self.record_cooldown(channel, &cooldown);
         }
-        place.map_err(too_fast)
+        slot.map_err(too_fast)
     }
 
     /// The error for a request that was denied after the client sent a secret for a

@@ -142,9 +142,9 @@ impl Authority {
         // After authentication, so that other clients cannot use up the channel's rate.
         self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
-            let place = self.place(&grant)?;
+            let slot = self.reserve(&grant)?;
             let issued = self.store.issue(grant, id, now, by).await;
-            place.settle(issued.as_ref().is_ok_and(|it| !it.again));
+            slot.settle(issued.as_ref().is_ok_and(|it| !it.again));
             let issued = issued?;
             if issued.again && self.keyring.get(issued.claims.key).is_none() {
                 // A recovery could not decrypt its key, so the same token cannot be

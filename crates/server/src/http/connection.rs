@@ -80,20 +80,20 @@ impl Server {
         version: Version,
     ) -> impl hyper::service::Service<
         hyper::Request<hyper::body::Incoming>,
-        Response = super::Answer,
+        Response = super::ServerResponse,
         Error = Infallible,
-        Future = impl Future<Output = Result<super::Answer, Infallible>> + Send + use<>,
+        Future = impl Future<Output = Result<super::ServerResponse, Infallible>> + Send + use<>,
     > + use<> {
         let (server, pace) = (self.clone(), pace.clone());
         service_fn(move |request| {
             let (server, pace) = (server.clone(), pace.clone());
             async move {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
-                let mut answer = server.answer(request, peer, under_way.due()).await;
+                let mut response = server.respond(request, peer, under_way.due()).await;
                 if version == Version::Http2 {
-                    answer.body_mut().given = Some(pace.give(Instant::now()));
+                    response.body_mut().outgoing = Some(pace.respond(Instant::now()));
                 }
-                Ok(answer)
+                Ok(response)
             }
         })
     }
@@ -108,7 +108,7 @@ impl Server {
         loop {
             tokio::select! {
                 biased;
-                // An error that closed the connection is the peer's.
+                // An error of the connection is caused by its peer, and ignored.
                 ended = &mut connection => {
                     ended.ok()?;
                     let parts = connection.into_parts();

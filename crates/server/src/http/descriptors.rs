@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_enough_for_the_rest() {
+    fn connections_leave_enough_descriptors() {
         assert_eq!(within(None, 10_000, 1), 10_000);
         assert_eq!(within(Some(20_000), 10_000, 1), 10_000);
         assert_eq!(within(Some(1_096), 10_000, 1), 1_000);

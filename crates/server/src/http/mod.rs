@@ -18,7 +18,7 @@ mod trace;
 pub mod traces;
 mod wire;
 
-pub use tls::{BadCertificate, Tls, TlsFiles, Validity};
+pub use tls::{BadCertificate, CertificateValidity, Tls, TlsFiles};
 
 use crate::{
     api::{self, Shows, app::App, reply},
@@ -36,7 +36,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
-use pace::Given;
+use pace::Outgoing;
 use proxies::TrustedProxies;
 use route::{Arriving, Route, Verification};
 use std::{
@@ -198,7 +198,12 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, due: Instant) -> Answer {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        due: Instant,
+    ) -> ServerResponse {
         let id = random::request_id();
         let (parts, body) = request.into_parts();
         let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
@@ -207,42 +212,42 @@ impl Server {
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
         let verification =
-            if self.shows.public { Verification::asked_for(&method, path) } else { None };
+            if self.shows.public { Verification::of_request(&method, path) } else { None };
         let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let answer = without_panic(work).await;
-        let mut answer = answer.unwrap_or_else(|Panicked| {
+        let response = without_panic(work).await;
+        let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.bugs.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
-            whole(api::signed(api::bug(admin), &id))
+            routed_response(api::signed(api::bug(admin), &id))
         });
-        let status = answer.status();
+        let status = response.status();
         if let Some(log) = log {
             log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
         }
         trace.end(&method, &route, status);
-        add_headers(&mut answer, &id, self.tls.is_some());
-        answer
+        add_headers(&mut response, &id, self.tls.is_some());
+        response
     }
 
-    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> Answer {
+    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
         if !has_one_host(&parts) {
             let words = "send exactly one Host header";
-            return quick(reply::message(StatusCode::BAD_REQUEST, words));
+            return direct(reply::message(StatusCode::BAD_REQUEST, words));
         }
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
             Route::Verification(Verification::VerifyJws) => {
-                return quick(api::line::verify_jws(&self.app, query));
+                return direct(api::line::verify_jws(&self.app, query));
             }
             Route::Verification(Verification::Gateway) => {
-                return quick(api::gateway::verify(&self.app, headers, query));
+                return direct(api::gateway::verify(&self.app, headers, query));
             }
             Route::Verification(Verification::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
-                    Ok(body) => quick(api::line::verify_opaque(&self.app, headers, &body)),
-                    Err(refused) => whole(refused),
+                    Ok(body) => direct(api::line::verify_opaque(&self.app, headers, &body)),
+                    Err(refused) => routed_response(refused),
                 };
             }
             Route::Routed(routed) => routed.clone(),
@@ -251,8 +256,8 @@ impl Server {
         let extensions = request.extensions_mut();
         extensions.insert(it.source);
         extensions.insert(Arriving { routed, due: it.due });
-        let Ok(answer) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
-        whole(api::signed(answer, &it.id))
+        let Ok(response) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
+        routed_response(api::signed(response, &it.id))
     }
 }
 
@@ -301,16 +306,16 @@ impl Drop for Open {
     }
 }
 
-type Answer = Response<Out>;
+type ServerResponse = Response<ResponseBody>;
 
 /// The body of a response, complete in memory.
-struct Out {
+struct ResponseBody {
     body: Either<Full<Bytes>, axum::body::Body>,
     /// Dropped with the body once it is sent.
-    given: Option<Given>,
+    outgoing: Option<Outgoing>,
 }
 
-impl Body for Out {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = <Either<Full<Bytes>, axum::body::Body> as Body>::Error;
 
@@ -331,22 +336,22 @@ impl Body for Out {
 }
 
 /// A response that was made without the router.
-fn quick(answer: Response<Full<Bytes>>) -> Answer {
-    answer.map(|body| Out { body: Either::Left(body), given: None })
+fn direct(response: Response<Full<Bytes>>) -> ServerResponse {
+    response.map(|body| ResponseBody { body: Either::Left(body), outgoing: None })
 }
 
 /// A response of the router.
-fn whole(answer: Response<axum::body::Body>) -> Answer {
-    answer.map(|body| Out { body: Either::Right(body), given: None })
+fn routed_response(response: Response<axum::body::Body>) -> ServerResponse {
+    response.map(|body| ResponseBody { body: Either::Right(body), outgoing: None })
 }
 
 /// Adds the headers of every response. Tokens and their facts must not be cached; a
 /// handler that allows it sets the header itself.
-fn add_headers(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
+fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-line-request-id");
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);
-    let headers = answer.headers_mut();
+    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(text) {
         headers.insert(REQUEST_ID, id);
     }
@@ -361,9 +366,9 @@ fn add_headers(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
     }
     // No response of ours may be framed by another page, or loads anything; a page that
     // does sets its own policy. Responses made without the router are for programs only.
-    if let Either::Right(_) = answer.body().body {
+    if let Either::Right(_) = response.body().body {
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-        answer.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
 }
 

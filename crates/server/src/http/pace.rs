@@ -152,10 +152,10 @@ impl Pace {
 
     /// Records that a response is given to the peer; the result is dropped once the peer
     /// has read it.
-    pub fn give(self: &Arc<Self>, now: Instant) -> Given {
+    pub fn respond(self: &Arc<Self>, now: Instant) -> Outgoing {
         let slot = slot(period(now.saturating_duration_since(self.began)));
         self.untaken[slot].fetch_add(1, Relaxed);
-        Given { pace: self.clone(), slot }
+        Outgoing { pace: self.clone(), slot }
     }
 }
 
@@ -190,12 +190,12 @@ impl Drop for UnderWay {
 }
 
 /// A response that is being sent.
-pub(super) struct Given {
+pub(super) struct Outgoing {
     pace: Arc<Pace>,
     slot: usize,
 }
 
-impl Drop for Given {
+impl Drop for Outgoing {
     fn drop(&mut self) {
         self.pace.untaken[self.slot].fetch_sub(1, Relaxed);
     }

@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_before_the_proxys_own_word_changes_nothing(
+        fn what_precedes_the_proxys_own_entry_changes_nothing(
             noise in prop::collection::vec("[ -~]{0,80}", 0..5),
         ) {
             let mut headers: Vec<_> = noise.iter().map(String::as_str).collect();

@@ -23,7 +23,7 @@ pub(super) enum Verification {
 
 impl Verification {
     /// The operation that a request is for, if any.
-    pub fn asked_for(method: &Method, path: &str) -> Option<Self> {
+    pub fn of_request(method: &Method, path: &str) -> Option<Self> {
         let get = *method == Method::GET;
         [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|it| {
             it.template() == path

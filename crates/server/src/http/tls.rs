@@ -44,7 +44,7 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
     /// A file cannot be read, or does not hold what it should.
-    #[error("{}: {}", .0.display(), what_is_wrong(.1))]
+    #[error("{}: {}", .0.display(), describe(.1))]
     File(PathBuf, pem::Error),
     /// The PEM block does not contain a certificate.
     #[error("{}: the first certificate in it cannot be read", .0.display())]
@@ -59,7 +59,7 @@ pub enum BadCertificate {
     },
 }
 
-fn what_is_wrong(error: &pem::Error) -> String {
+fn describe(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => "it contains no such PEM block".to_owned(),
@@ -148,7 +148,7 @@ impl Tls {
 
 /// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Validity {
+pub struct CertificateValidity {
     /// Not before.
     pub from: UnixTime,
     /// Not after.
@@ -160,7 +160,7 @@ impl TlsFiles {
     ///
     /// # Errors
     /// [`BadCertificate`].
-    pub fn good(&self) -> Result<Validity, BadCertificate> {
+    pub fn good(&self) -> Result<CertificateValidity, BadCertificate> {
         read(self).map(|(_, good)| good)
     }
 
@@ -183,7 +183,7 @@ fn text_of(path: &Path) -> Result<String, BadCertificate> {
     file::read(path, Links::Follow, LONGEST).map(|(text, _)| text).map_err(wrong)
 }
 
-fn read(files: &TlsFiles) -> Result<(ServerConfig, Validity), BadCertificate> {
+fn read(files: &TlsFiles) -> Result<(ServerConfig, CertificateValidity), BadCertificate> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| BadCertificate::File(path, error)
@@ -210,5 +210,5 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Validity), BadCertificate> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, Validity { from, until }))
+    Ok((config, CertificateValidity { from, until }))
 }

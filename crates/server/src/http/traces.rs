@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last spans may take when the server stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of bytes of a collector's response that are read.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const MAX_RESPONSE: usize = 64 * 1024;
 
 /// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -145,10 +145,10 @@ struct Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.http.clone(), request));
-        let answer = sent.await.map_err(HttpError::from).and_then(|sent| sent);
-        let why = match &answer {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("the response was {}", answer.status())),
+        let response = sent.await.map_err(HttpError::from).and_then(|sent| sent);
+        let why = match &response {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("the response was {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
         match why {
@@ -160,16 +160,16 @@ impl HttpClient for Collector {
             }
             _ => {}
         }
-        answer
+        response
     }
 }
 
 async fn send(http: Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     // Without the address, which may contain a password.
     let failed = |error: reqwest::Error| HttpError::from(chain(&error.without_url()));
-    let answer = http.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
-    let (parts, body) = Response::<reqwest::Body>::from(answer).into_parts();
-    let body = http_body_util::Limited::new(body, LONGEST_ANSWER).collect().await?;
+    let response = http.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
+    let (parts, body) = Response::<reqwest::Body>::from(response).into_parts();
+    let body = http_body_util::Limited::new(body, MAX_RESPONSE).collect().await?;
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 

@@ -259,11 +259,11 @@ pub async fn replace_secret(
     let Replacement { keep_previous, revoke_tokens, dry_run } = how;
     match who.admin.replace_secret(id, keep_previous, revoke_tokens, dry_run).await? {
         Outcome::Done(new) => {
-            let answer = show::NewSecret {
+            let body = show::NewSecret {
                 channel_secret: new.secret.reveal().to_owned(),
                 previous_valid_until: new.previous_until.and_then(show::time),
             };
-            Ok((StatusCode::CREATED, Json(answer)).into_response())
+            Ok((StatusCode::CREATED, Json(body)).into_response())
         }
         Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }

@@ -27,9 +27,9 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
         ("register assertion key", of::<assertion_keys::New>(body)),
         ("change group", of::<GroupPatch>(body)),
         ("reissue", of::<tokens::Reissue>(body)),
-        ("explain", of::<tokens::Shown>(body)),
-        ("revoke in a channel", of::<revocations::Asked<InChannel>>(body)),
-        ("revoke", of::<revocations::Asked<Anywhere>>(body)),
+        ("explain", of::<tokens::TokenToExplain>(body)),
+        ("revoke in a channel", of::<revocations::RevocationRequest<InChannel>>(body)),
+        ("revoke", of::<revocations::RevocationRequest<Anywhere>>(body)),
     ]
 }
 

@@ -42,5 +42,5 @@ const NO_SCOPES: [&str; 0] = [];
 const ABOUT: &str = "\
 JSON in, JSON out. Unknown, repeated and mistyped members are rejected by name. Lists come \
 newest first, a page at a time; `next` is the cursor of the next page, to be given as `after`. \
-Absent values are null, times RFC 3339. New members and new problem codes may be added to answers \
+Absent values are null, times RFC 3339. New members and new problem codes may be added to responses \
 at any time; nothing that is here will change its meaning.";

@@ -72,7 +72,7 @@ pub enum Code {
     TooFast,
     /// Too many single revocations of stateless tokens.
     TooManySingleRevocations,
-    /// The server cannot answer at the moment.
+    /// The server cannot response at the moment.
     Unavailable,
     /// An internal error.
     Bug,
@@ -190,20 +190,20 @@ impl IntoResponse for Problem {
 }
 
 /// Writes the body of a response that is a problem; other responses are left as they are.
-pub fn signed(mut answer: Response, request: &Uuid) -> Response {
-    let Some(Problem { code, detail, .. }) = answer.extensions_mut().remove() else {
-        return answer;
+pub fn signed(mut response: Response, request: &Uuid) -> Response {
+    let Some(Problem { code, detail, .. }) = response.extensions_mut().remove() else {
+        return response;
     };
-    let status = answer.status();
+    let status = response.status();
     let title = status.canonical_reason();
     let request_id = request.to_string();
     let details = Details { title, status: status.as_u16(), code, detail, request_id };
     // None of these members can fail to serialize.
     let body = serde_json::to_vec(&details).unwrap_or_default();
     // The router set the length of the empty body.
-    answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
-    *answer.body_mut() = body.into();
-    answer
+    response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    *response.body_mut() = body.into();
+    response
 }
 
 impl From<admin::Error> for Problem {
@@ -230,7 +230,7 @@ impl From<Error> for Problem {
             Error::Unavailable(why) => {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");
-                let detail = "the store cannot answer at the moment; whether it was done is not \
+                let detail = "the store cannot response at the moment; whether it was done is not \
                               known, so look at the present state before you retry";
                 Self::new(Code::Unavailable, detail)
             }

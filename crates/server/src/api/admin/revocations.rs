@@ -15,7 +15,7 @@ use http::StatusCode;
 use tegata_token::id::ChannelId;
 
 /// A revocation as requested.
-pub struct Asked<T> {
+pub struct RevocationRequest<T> {
     what: T,
     reason: Option<String>,
     dry_run: bool,
@@ -78,7 +78,7 @@ fn exactly_one<T, const N: usize>(given: [(&str, Option<T>); N]) -> Result<T, Pr
     }
 }
 
-impl<T: FromMembers> FromMembers for Asked<T> {
+impl<T: FromMembers> FromMembers for RevocationRequest<T> {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let reason = members.line("reason", 500)?;
         // There are no verifiers to wait for yet: see `receipt`.
@@ -106,9 +106,9 @@ impl<T: FromMembers> FromMembers for Asked<T> {
 pub async fn of_channel(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
-    Body(asked): Body<Asked<InChannel>>,
+    Body(asked): Body<RevocationRequest<InChannel>>,
 ) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
-    let Asked { what, reason, dry_run } = asked;
+    let RevocationRequest { what, reason, dry_run } = asked;
     let done = who.admin.because(reason).revoke_in_channel(channel, what, dry_run).await?;
     Ok(shown(done))
 }
@@ -128,9 +128,9 @@ pub async fn of_channel(
 )]
 pub async fn of_all(
     who: Administrator,
-    Body(asked): Body<Asked<Anywhere>>,
+    Body(asked): Body<RevocationRequest<Anywhere>>,
 ) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
-    let Asked { what, reason, dry_run } = asked;
+    let RevocationRequest { what, reason, dry_run } = asked;
     Ok(shown(who.admin.because(reason).revoke(what, dry_run).await?))
 }
 

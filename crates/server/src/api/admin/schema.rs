@@ -215,7 +215,10 @@ pub struct GroupChange {
 /// What to revoke within a channel: exactly one of the first six members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<InChannel>` reads")]
+#[expect(
+    dead_code,
+    reason = "it describes what `FromMembers for RevocationRequest<InChannel>` reads"
+)]
 pub struct RevocationInChannel {
     /// The token of this text.
     #[schema(nullable = false)]
@@ -249,7 +252,10 @@ pub struct RevocationInChannel {
 /// What to revoke in any channel: exactly one of the first four members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<Anywhere>` reads")]
+#[expect(
+    dead_code,
+    reason = "it describes what `FromMembers for RevocationRequest<Anywhere>` reads"
+)]
 pub struct RevocationAnywhere {
     /// The token of this text.
     #[schema(nullable = false)]

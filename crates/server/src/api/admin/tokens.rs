@@ -73,13 +73,13 @@ pub async fn reissue(
 ) -> Result<Response, Problem> {
     match who.admin.reissue(channel, delay, idempotency, dry_run).await? {
         Outcome::Done(issued) => {
-            let answer = show::NewToken {
+            let body = show::NewToken {
                 access_token: issued.reveal().to_owned(),
                 token_type: "Bearer",
                 token_id: issued.claims.id,
                 previous_valid_until: issued.previous_until.and_then(show::time),
             };
-            Ok((StatusCode::CREATED, Json(answer)).into_response())
+            Ok((StatusCode::CREATED, Json(body)).into_response())
         }
         Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }
@@ -147,15 +147,14 @@ pub async fn show(
 
 /// A token to be explained.
 #[derive(ToSchema)]
-#[schema(as = TokenToExplain)]
 #[serde(deny_unknown_fields)]
-pub struct Shown {
+pub struct TokenToExplain {
     /// The token, in any format.
     #[schema(rename = "access_token")]
     token: String,
 }
 
-impl FromMembers for Shown {
+impl FromMembers for TokenToExplain {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         Ok(Self { token: members.need("access_token", "a token, a text")? })
     }
@@ -166,12 +165,12 @@ impl FromMembers for Shown {
 /// A string that is not a token of this authority is 404.
 #[utoipa::path(
     post, path = "/explain", operation_id = "explainToken", tag = "tokens",
-    request_body = Shown,
+    request_body = TokenToExplain,
     responses((status = 200, description = "The explanation.", body = show::Explanation), Problems)
 )]
 pub async fn explain(
     who: Administrator,
-    Body(Shown { token }): Body<Shown>,
+    Body(TokenToExplain { token }): Body<TokenToExplain>,
 ) -> Result<Json<show::Explanation>, Problem> {
     Ok(Json((&who.admin.explain(&token).await?).into()))
 }

@@ -236,8 +236,8 @@ fn oauth(error: &str, description: &str) -> Reply {
 }
 
 /// 200, and the body as JSON, its members in their order.
-pub fn ok(answer: &impl Serialize) -> Reply {
-    match serde_json::to_vec(answer) {
+pub fn ok(body: &impl Serialize) -> Reply {
+    match serde_json::to_vec(body) {
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(_) => reply::bug(),
     }

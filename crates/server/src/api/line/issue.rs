@@ -29,7 +29,7 @@ pub async fn v21(
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let assertion = fields::assertion(&form)?;
-    let asked = Asked {
+    let asked = TokenRequest {
         channel: assertion.channel(),
         kind: Kind::V21,
         credential: Credential::Assertion(assertion),
@@ -37,13 +37,13 @@ pub async fn v21(
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         access_token: &'a str,
         token_type: &'a str,
         expires_in: i64,
         key_id: String,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         access_token: token.reveal(),
         token_type: "Bearer",
         expires_in: token.expires_in,
@@ -72,22 +72,22 @@ pub async fn stateless(
                 return Err(Wrong::OtherClient);
             }
             let credential = Credential::Assertion(assertion);
-            Asked { channel, kind, credential, presented: Presented::Assertion }
+            TokenRequest { channel, kind, credential, presented: Presented::Assertion }
         }
         (_, false) => {
             let presented = Presented::StatelessSecret;
             let (channel, secret) = fields::secret(&form, presented)?;
-            Asked { channel, kind, credential: Credential::Secret(secret), presented }
+            TokenRequest { channel, kind, credential: Credential::Secret(secret), presented }
         }
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         token_type: &'a str,
         access_token: &'a str,
         expires_in: i64,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         token_type: "Bearer",
         access_token: token.reveal(),
         expires_in: token.expires_in,
@@ -104,7 +104,7 @@ pub async fn short_lived(
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let (channel, secret) = fields::secret(&form, Presented::Secret)?;
-    let asked = Asked {
+    let asked = TokenRequest {
         channel,
         kind: Kind::ShortLived,
         credential: Credential::Secret(secret),
@@ -112,12 +112,12 @@ pub async fn short_lived(
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         access_token: &'a str,
         expires_in: i64,
         token_type: &'a str,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         access_token: token.reveal(),
         expires_in: token.expires_in,
         token_type: "Bearer",
@@ -125,14 +125,14 @@ pub async fn short_lived(
 }
 
 /// What the three issuing operations have in common.
-struct Asked {
+struct TokenRequest {
     channel: ChannelId,
     kind: Kind,
     credential: Credential,
     presented: Presented,
 }
 
-impl Asked {
+impl TokenRequest {
     async fn issue(
         self,
         app: &App,

@@ -64,12 +64,12 @@ fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
     }
 
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct Body<'a> {
         client_id: ChannelId,
         expires_in: i64,
         scope: &'a str,
     }
-    ok(&Answer {
+    ok(&Body {
         client_id: active.claims.channel,
         expires_in: active.until.since(app.authority.now()).max(0),
         scope: active.claims.kind.scope(),
@@ -86,8 +86,8 @@ pub async fn key_ids(
     let assertion = fields::assertion(&form)?;
     let kids = app.authority.live_v21(&assertion).await;
     #[derive(Serialize)]
-    struct Answer {
+    struct Body {
         kids: Vec<TokenId>,
     }
-    Ok(ok(&Answer { kids: kids.map_err(|error| Wrong::of(error, Presented::Assertion))? }))
+    Ok(ok(&Body { kids: kids.map_err(|error| Wrong::of(error, Presented::Assertion))? }))
 }

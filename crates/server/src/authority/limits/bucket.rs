@@ -31,11 +31,11 @@ impl Bucket {
 
 impl table::TableEntry for Bucket {
     /// A full bucket is the same as a new one.
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         self.full_at <= now
     }
 
-    fn worth(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.full_at
     }
 }

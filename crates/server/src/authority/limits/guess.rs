@@ -46,12 +46,12 @@ impl Guesses {
 }
 
 impl table::TableEntry for Guesses {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         now.saturating_sub(self.began) >= WINDOW
     }
 
     /// A throttled source weighs as much as ten sources with one guess each.
-    fn worth(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.count.into()
     }
 }

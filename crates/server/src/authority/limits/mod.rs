@@ -289,8 +289,8 @@ impl Limits {
             self.throttled.surge.inc();
         }
         self.throttled.cooldowns.inc_by(begun.len() as u64);
-        let place = asked.map(|held| Reservation { limits: self, held: Some((name, held)) });
-        (place, begun.into_iter().map(|cooldown| named(kind, cooldown, now)).collect())
+        let slot = asked.map(|held| Reservation { limits: self, held: Some((name, held)) });
+        (slot, begun.into_iter().map(|cooldown| named(kind, cooldown, now)).collect())
     }
 
     fn rule(&self, own: &ChannelLimits) -> Option<surge::SurgeRule> {

@@ -96,8 +96,8 @@ impl Surge {
         now: u64,
         begun: &mut Vec<Cooldown>,
     ) -> Result<HeldSlot, TooFast> {
-        self.turn_over(rule, now);
-        let own = self.place_of(group);
+        self.roll_over(rule, now);
+        let own = self.index_of(group);
         if self.groups[own].cooldowns(now) {
             return Err(TooFast::after(self.groups[own].until - now));
         }
@@ -149,7 +149,7 @@ impl Surge {
 
     /// Begins a new window after the end of the last one, and a new count after the end
     /// of a cooldown.
-    fn turn_over(&mut self, rule: SurgeRule, now: u64) {
+    fn roll_over(&mut self, rule: SurgeRule, now: u64) {
         if now.saturating_sub(self.began) >= rule.window {
             self.began = now;
             self.groups.iter_mut().for_each(|it| it.done = 0);
@@ -163,18 +163,18 @@ impl Surge {
         }
     }
 
-    fn place_of(&mut self, group: Option<&Group>) -> usize {
+    fn index_of(&mut self, group: Option<&Group>) -> usize {
         let named = self.groups.iter().position(|it| match &it.who {
             Who::Group(it) => it.as_ref() == group,
             Who::Others => false,
         });
         let others = || self.groups.iter().position(|it| it.who == Who::Others);
-        if let Some(place) = named {
-            return place;
+        if let Some(index) = named {
+            return index;
         }
         let room = self.groups.len() <= GROUPS;
-        if !room && let Some(place) = others() {
-            return place;
+        if !room && let Some(index) = others() {
+            return index;
         }
         let who = if room { Who::Group(group.cloned()) } else { Who::Others };
         self.groups.push(Counted { who, done: 0, held: 0, until: 0 });
@@ -202,12 +202,12 @@ impl Surge {
 }
 
 impl table::TableEntry for Surge {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         now >= self.over_at && !self.groups.iter().any(|it| it.held > 0 || it.cooldowns(now))
     }
 
     /// The largest count is the nearest to the limit.
-    fn worth(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.groups.iter().map(Counted::all).max().unwrap_or(0)
     }
 

@@ -14,9 +14,9 @@ use std::{
 /// An entry of a table.
 pub trait TableEntry {
     /// Whether dropping it at `now`, in nanoseconds, changes nothing.
-    fn is_over(&self, now: u64) -> bool;
+    fn is_expired(&self, now: u64) -> bool;
     /// Its weight; of equal ones the older one is dropped first.
-    fn worth(&self) -> u64;
+    fn weight(&self) -> u64;
     /// Whether it stays until it is over, even if the table exceeds its size.
     fn is_pinned(&self, _now: u64) -> bool {
         false
@@ -56,11 +56,11 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
             return work(entry);
         }
         if set.len() >= WAYS {
-            set.retain(|(_, entry)| !entry.is_over(now));
+            set.retain(|(_, entry)| !entry.is_expired(now));
         }
         if set.len() >= WAYS {
             let loose = set.iter().enumerate().filter(|(_, (_, it))| !it.is_pinned(now));
-            if let Some((least, _)) = loose.min_by_key(|(_, (_, it))| it.worth()) {
+            if let Some((least, _)) = loose.min_by_key(|(_, (_, it))| it.weight()) {
                 // Keeps the order, so that the oldest stays first.
                 set.remove(least);
             }
@@ -81,7 +81,7 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
     pub fn tidy(&self, now: u64) {
         for set in &self.sets {
             let mut set = lock(set);
-            set.retain(|(_, entry)| !entry.is_over(now));
+            set.retain(|(_, entry)| !entry.is_expired(now));
             if set.is_empty() {
                 *set = Vec::new();
             }
@@ -103,8 +103,8 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
 
     fn set(&self, key: &K) -> MutexGuard<'_, Set<K, V>> {
         let sets = self.sets.len() as u64;
-        let place = usize::try_from(self.hasher.hash_one(key) % sets).unwrap_or(0);
-        lock(&self.sets[place])
+        let index = usize::try_from(self.hasher.hash_one(key) % sets).unwrap_or(0);
+        lock(&self.sets[index])
     }
 }
 

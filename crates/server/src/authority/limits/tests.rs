@@ -295,28 +295,28 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_no_throttled_en
 
 #[test]
 fn a_full_set_drops_the_entry_of_least_weight_and_never_a_pinned_one() {
-    struct Worth(u64);
-    impl TableEntry for Worth {
-        fn is_over(&self, _: u64) -> bool {
+    struct Weight(u64);
+    impl TableEntry for Weight {
+        fn is_expired(&self, _: u64) -> bool {
             false
         }
-        fn worth(&self) -> u64 {
+        fn weight(&self) -> u64 {
             self.0
         }
         fn is_pinned(&self, _: u64) -> bool {
             self.0 == 99
         }
     }
-    let table = Table::<u64, Worth>::new(16);
+    let table = Table::<u64, Weight>::new(16);
     for key in 0..16 {
-        table.with(key, 0, || Worth(if key == 3 { 1 } else { 5 }), |_| ());
+        table.with(key, 0, || Weight(if key == 3 { 1 } else { 5 }), |_| ());
     }
-    table.with(16, 0, || Worth(2), |_| ());
+    table.with(16, 0, || Weight(2), |_| ());
     assert!(table.with_existing(&3, |_| ()).is_none(), "the entry of least weight was dropped");
-    table.with(17, 0, || Worth(5), |_| ());
+    table.with(17, 0, || Weight(5), |_| ());
     assert!(table.with_existing(&16, |_| ()).is_none());
     for key in 100..140 {
-        table.with(key, 0, || Worth(99), |_| ());
+        table.with(key, 0, || Weight(99), |_| ());
     }
     assert_eq!(table.len(), 40, "all pinned entries stay");
 }

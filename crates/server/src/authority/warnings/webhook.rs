@@ -111,18 +111,18 @@ impl Webhook {
             .body(body)
             .send()
             .await;
-        match sent.map(|answer| answer.status()) {
+        match sent.map(|response| response.status()) {
             Ok(status) if status.is_success() => return Delivery::Taken,
-            Ok(status) => say(warning, Some(status), "the response was not 2xx"),
+            Ok(status) => log_failure(warning, Some(status), "the response was not 2xx"),
             // Without the address, which may contain a secret.
-            Err(error) => say(warning, None, &error.without_url().to_string()),
+            Err(error) => log_failure(warning, None, &error.without_url().to_string()),
         }
         let next = now.plus(pause(warning.attempts));
         if next < warning.keep_until { Delivery::TryAgain(next) } else { Delivery::GivenUp }
     }
 }
 
-fn say(warning: &DueWarning, status: Option<StatusCode>, why: &str) {
+fn log_failure(warning: &DueWarning, status: Option<StatusCode>, why: &str) {
     let status = status.map(|status| status.as_u16());
     tracing::warn!(warning = %warning.name, attempts = warning.attempts + 1, status, why,
         "the webhook did not accept a warning");
