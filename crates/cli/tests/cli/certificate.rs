@@ -104,7 +104,7 @@ async fn sighup_takes_a_new_certificate_and_a_bad_one_leaves_the_old_in_force() 
     let log = log.join().unwrap();
     let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
     assert_eq!(lines("the certificate was read and is in force"), 1, "{log}");
-    assert_eq!(lines("the new certificate is refused"), 1, "{log}");
+    assert_eq!(lines("the new certificate is rejected"), 1, "{log}");
 }
 
 #[test]
