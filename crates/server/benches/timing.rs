@@ -1,8 +1,8 @@
-//! Whether time tells what an answer does not: for each pair of classes, a million
-//! measurements that change between the two at random, and Welch's t-test on them,
-//! after "Dude, is my code constant time?" (Reparaz, Balasch, Verbauwhede, 2017).
-//! Beyond 4.5 a difference is there. `cargo xtask timing` runs it; what it found,
-//! and why some differences stay, is in `docs/timing.md`.
+//! Measures whether response times reveal what responses do not: for each pair of
+//! classes, a million measurements that alternate between the two at random, and Welch's
+//! t-test on them, after "Dude, is my code constant time?" (Reparaz, Balasch,
+//! Verbauwhede, 2017). A |t| above 4.5 is a difference. `cargo xtask timing` runs it; its
+//! results, and why some differences stay, are in `docs/timing.md`.
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ use tegata_server::{
 };
 use tegata_token::{id::ChannelId, kind::Kind};
 
-/// From here on a difference is one (the paper's own threshold).
+/// The threshold from which a difference counts as visible (the paper's own).
 const VISIBLE: f64 = 4.5;
 
 #[tokio::main]
@@ -36,7 +36,7 @@ async fn main() {
     let authority = &running.authority;
     let scene = Scene::new(authority).await;
 
-    println!("{samples} measurements of each pair, classes changing at random");
+    println!("{samples} measurements of each pair, classes alternating at random");
     scene.null(samples).await;
     scene.secrets(authority, samples).await;
     scene.administrator(samples).await;
@@ -54,15 +54,15 @@ async fn main() {
     running.stop().await;
 }
 
-/// A channel, and what is shown for it.
+/// A channel, and the credentials and tokens that the measurements use.
 struct Scene {
     channel: ChannelId,
     unknown: ChannelId,
     wrong_first: String,
     wrong_last: String,
-    /// Ended, and so good once.
-    ended: String,
-    /// Well-formed, under our key's name, and signed by nobody.
+    /// A revoked token.
+    revoked: String,
+    /// Well-formed, with the `kid` of our key, and a signature that no key made.
     forged_first: String,
     forged_last: String,
 }
@@ -89,7 +89,7 @@ impl Scene {
             unknown: ChannelId::from_number(number).expect("ten digits"),
             wrong_first: other_letter(secret.reveal(), 0),
             wrong_last: other_letter(secret.reveal(), secret.reveal().len() - 1),
-            ended: token.to_owned(),
+            revoked: token.to_owned(),
             // The signature is the last 86 letters; its first half is a point of the
             // curve, so both changes are in its second.
             forged_first: other_letter(token, token.len() - 40),
@@ -97,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// The same against itself: what the method sees where there is nothing.
+    /// Compares a class with itself: what the method finds where there is no difference.
     async fn null(&self, samples: usize) {
         let secret = PlainSecret::from_caller(self.wrong_first.clone()).hash();
         compare("nothing: the same wrong secret in both classes", samples, async |_| {
@@ -149,8 +149,8 @@ impl Scene {
     }
 
     async fn tokens(&self, authority: &Authority, samples: usize) {
-        compare("token: ended or unknown", samples, async |unknown| {
-            let token = if unknown { &self.forged_first } else { &self.ended };
+        compare("token: revoked or unknown", samples, async |unknown| {
+            let token = if unknown { &self.forged_first } else { &self.revoked };
             timed(async || authority.check(token.as_bytes()).is_ok()).await
         })
         .await;
@@ -165,7 +165,7 @@ impl Scene {
             )
         };
         let verify = |token: &str| form(&format!("access_token={token}"), "/v2/oauth/verify");
-        // Administrators are not throttled, so a million may be tried.
+        // Wrong administrator's tokens are not throttled, so a million can be sent.
         let admin = |token: &str| {
             format!(
                 "GET /admin/v1/providers HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {token}\r\n\r\n"
@@ -180,7 +180,7 @@ impl Scene {
                 "forged token: signature wrong early or late",
                 [verify(&self.forged_first), verify(&self.forged_last)],
             ),
-            ("token: ended or unknown", [verify(&self.ended), verify(&self.forged_first)]),
+            ("token: revoked or unknown", [verify(&self.revoked), verify(&self.forged_first)]),
         ];
         for (name, requests_of) in pairs {
             let mut stream = TcpStream::connect(address).expect("the server");
@@ -193,17 +193,17 @@ impl Scene {
                 let request = &requests_of[usize::from(class)];
                 let began = now();
                 stream.write_all(request.as_bytes()).expect("sent");
-                // An answer is small, and comes in one piece.
-                let length = stream.read(&mut buffer).expect("an answer");
+                // A response is small, and arrives in one read.
+                let length = stream.read(&mut buffer).expect("a response");
                 samples.add(class, began.elapsed().as_nanos());
-                assert!(length > 0 && buffer.starts_with(b"HTTP/1.1 4"), "another answer");
+                assert!(length > 0 && buffer.starts_with(b"HTTP/1.1 4"), "an unexpected response");
             }
-            samples.tell(name);
+            samples.report(name);
         }
     }
 }
 
-/// The text with another letter at this place.
+/// The text with another letter at this position.
 fn other_letter(text: &str, at: usize) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
@@ -213,7 +213,7 @@ fn other_letter(text: &str, at: usize) -> String {
 async fn compare<F: Future<Output = u128>>(name: &str, count: usize, measure: impl Fn(bool) -> F) {
     let mut samples = Samples::default();
     let mut coin = Coin::new();
-    // What is slow the first time is over.
+    // Warms up caches and lazy initialization.
     for _ in 0..1_000 {
         measure(coin.toss()).await;
     }
@@ -222,15 +222,15 @@ async fn compare<F: Future<Output = u128>>(name: &str, count: usize, measure: im
         let nanos = measure(class).await;
         samples.add(class, nanos);
     }
-    samples.tell(name);
+    samples.report(name);
 }
 
-/// How many nanoseconds it takes to be refused.
+/// How many nanoseconds a denied request takes.
 async fn timed(work: impl AsyncFnOnce() -> bool) -> u128 {
     let began = now();
     let taken = std::hint::black_box(work().await);
     let nanos = began.elapsed().as_nanos();
-    assert!(!taken, "all that is measured here is refused");
+    assert!(!taken, "every request that is measured must be denied");
     nanos
 }
 
@@ -239,7 +239,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Chance, a bit at a time (splitmix64, from a real seed).
+/// A random bit at a time (splitmix64, seeded by the system's generator).
 struct Coin(u64);
 
 impl Coin {
@@ -266,9 +266,9 @@ impl Samples {
         self.0[usize::from(class)].push(nanos as f64);
     }
 
-    /// Prints what they say, with all of them and without the slowest, which are
-    /// somebody else's work on the machine.
-    fn tell(&self, name: &str) {
+    /// Prints the test's result, with all measurements and without the slowest ones,
+    /// which other processes on the machine cause.
+    fn report(&self, name: &str) {
         let mut all: Vec<f64> = self.0.iter().flatten().copied().collect();
         all.sort_unstable_by(f64::total_cmp);
         println!("\n{name}");

@@ -1,5 +1,5 @@
-//! What an operator can set. Where a setting comes from (flag, environment, file)
-//! is the command line's business.
+//! The operator's settings. The command line reads them from flags, the environment and a
+//! file.
 
 use crate::{
     authority::{
@@ -17,57 +17,58 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 /// All settings of `serve`.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 selects a free one.
     pub listen: SocketAddr,
-    /// Where `/admin/v1` is, if not at the address above.
+    /// The address of `/admin/v1`, if not the one above.
     pub admin_listen: Option<SocketAddr>,
-    /// Where `/metrics` is, if not at the first address.
+    /// The address of `/metrics`, if not the first one.
     pub metrics_listen: Option<SocketAddr>,
-    /// The certificate that all these addresses show; without one, no TLS.
+    /// The certificate for all these addresses; without one, no TLS.
     pub tls: Option<TlsFiles>,
     /// The store and the files beside it.
     pub place: Files,
-    /// The address that clients know; the listener's unless set, `https://` with a
-    /// certificate and else `http://`.
+    /// The address that clients use; by default the listener's, with `https://` if there
+    /// is a certificate and else `http://`.
     pub public_url: Option<String>,
     /// The administrator's token; read from a file unless set.
     pub admin_token: Option<AdminToken>,
-    /// The file to read the administrator's token from; one beside the master key, which
-    /// the first start makes, unless set.
+    /// The file of the administrator's token; by default one beside the master key, which
+    /// the first start creates.
     pub admin_token_file: Option<PathBuf>,
-    /// Where to write whatever a restored backup would wake, before it is answered.
+    /// The revocation journal: the file with the revocations that a restored backup would
+    /// lack.
     pub revocation_journal: Option<PathBuf>,
-    /// For trying out: a clock that can be moved, on loopback only.
+    /// Development mode: a clock that can be moved, on loopback only.
     pub dev: bool,
-    /// How long a new signing key is published before it signs; no shorter than
-    /// the JWKS may be cached.
+    /// How long a new signing key is published before it signs; at least as long as the
+    /// JWKS may be cached.
     pub key_promotion_delay: Duration,
-    /// How many connections are served at once, at each address.
+    /// Maximum number of concurrent connections per listener.
     pub max_connections: usize,
-    /// A connection without a request ends after this long.
+    /// How long a connection without a request is kept open.
     pub idle_timeout: Duration,
-    /// How fast a channel may be issued tokens.
+    /// The rate and surge limits.
     pub rates: Rates,
-    /// For how many days audit events are kept.
+    /// Days that audit events are kept.
     pub audit_retention_days: u32,
-    /// For how many days the row of a token is kept after its end.
+    /// Days that the row of a token is kept after its expiry or revocation.
     pub token_retention_days: u32,
-    /// When to warn of what ends or lies unused.
+    /// When to warn.
     pub warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
     pub webhook: Option<webhook::WebhookSettings>,
-    /// Whose word is taken for where a request comes from.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// A signing key should be replaced after so many days.
+    /// Maximum age of a signing key in days, before its replacement is overdue.
     pub signing_key_days: u32,
-    /// With less than so many bytes free on the store's disk it is not ready.
+    /// Minimum free space on the store's disk, in bytes, for readiness.
     pub min_free_disk: u64,
-    /// For how long it still serves, not ready, once it was told to stop.
+    /// How long the server still serves, not ready, after it was asked to stop.
     pub drain_delay: Duration,
 }
 
 impl Settings {
-    /// What holds for a store at this path where nothing is set.
+    /// The defaults for a store at this path.
     #[must_use]
     pub fn new(listen: SocketAddr, store: PathBuf) -> Self {
         Self {

@@ -1,10 +1,10 @@
-//! The authority of channel access tokens as a server: its memory, its signer,
-//! its protocols and its jobs.
+//! The authority of channel access tokens as a server: its memory, its signing keys, its
+//! protocols and its jobs.
 //!
-//! A request comes in at [`http`], a protocol of [`api`] reads it and asks the
-//! [`authority`], the authority decides by the pure rules of `tegata-token` and
-//! acts through the store. Arrows run downwards only: `http`, `api`, `authority`,
-//! store. The rules are not here, and neither is any SQL.
+//! [`http`] receives a request, a protocol of [`api`] parses it and calls the
+//! [`authority`], which applies the pure rules of `tegata-policy` and acts through the
+//! store. Dependencies point downwards only: `http`, `api`, `authority`, store. This
+//! crate contains neither rules nor SQL.
 
 pub mod api;
 pub mod authority;
@@ -13,6 +13,6 @@ pub mod http;
 pub mod metrics;
 pub mod serve;
 
-pub use self::http::{BadCertificate, Good, TlsFiles};
+pub use self::http::{BadCertificate, CertificateValidity, TlsFiles};
 pub use authority::limits::{Limits, Rates, SurgeLimit};
 pub use metrics::Metrics;

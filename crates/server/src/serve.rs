@@ -1,4 +1,4 @@
-//! From settings to a running server, and down again.
+//! Starts a server from its settings, and stops it.
 
 use crate::{
     api::{
@@ -31,17 +31,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Where `/admin/v1` is.
+    /// The address of `/admin/v1`.
     pub admin_address: SocketAddr,
-    /// Where `/metrics` is.
+    /// The address of `/metrics`.
     pub metrics_address: SocketAddr,
     /// The authority that it serves.
     pub authority: Arc<Authority>,
-    /// The file that holds the administrator's token, where none was set.
+    /// The file that holds the administrator's token, if none was set.
     pub admin_token_file: Option<PathBuf>,
     health: Arc<Health>,
     tls: Option<Arc<Tls>>,
@@ -50,44 +50,44 @@ pub struct Running {
     work: JoinHandle<()>,
 }
 
-/// Why a server does not run.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody can be let in there.
+    /// The address cannot be used.
     #[error("cannot listen on {address}: {error}")]
     Listen {
-        /// Where it was to listen.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// `--dev` is for one machine.
+    /// `--dev` is limited to loopback.
     #[error("--dev listens on loopback only, not on {0}")]
-    DevInTheOpen(SocketAddr),
+    DevNotLoopback(SocketAddr),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The certificate cannot be shown.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
-    /// The file of the administrator's token.
+    /// The file of the administrator's token cannot be used.
     #[error(transparent)]
     AdminToken(#[from] admin_token::AdminTokenError),
-    /// Nothing can be sent to the webhook.
+    /// The webhook's client cannot be created.
     #[error("the webhook cannot be used: {0}")]
     Webhook(reqwest::Error),
-    /// The authority cannot begin.
+    /// The authority cannot start.
     #[error(transparent)]
     Start(#[from] authority::StartError),
 }
 
-/// Opens the store, makes what a first start needs, and serves.
+/// Opens the store, creates what a first start needs, and serves.
 ///
 /// # Errors
 /// [`Error`]; nothing is left running then.
 pub async fn serve(settings: Settings) -> Result<Running, Error> {
-    // First of all, since the address names the issuer. A client that connects before
-    // the store is open waits.
+    // The listeners come first, since the issuer contains their address. A client that
+    // connects before the store is open waits.
     let listeners = Listeners::bind(&settings).await?;
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
@@ -113,7 +113,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     })
 }
 
-/// The issuer: the address that clients know, without a slash after it.
+/// The issuer: the address that clients use, without a slash at its end.
 fn issuer(settings: &Settings, address: SocketAddr) -> String {
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let url = settings.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
@@ -151,7 +151,7 @@ fn admin_token(settings: &Settings) -> Result<(TokenSource, Option<PathBuf>), Er
     Ok((token.recorded(&record::path(&place.store)), file))
 }
 
-/// What all protocols share.
+/// Creates the state that all protocols share.
 fn app(
     settings: &Settings,
     authority: Arc<Authority>,
@@ -187,23 +187,24 @@ fn app(
     })
 }
 
-/// Runs the jobs until all connections are closed, or the store has given up.
+/// Runs the jobs until all connections are closed, or the store has failed.
 async fn work(app: Arc<App>, listening: TaskTracker, stop: CancellationToken) {
     let drained = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run_until(app.jobs.clone(), drained.clone()));
     tokio::select! {
         () = listening.wait() => {}
         () = app.authority.stopped() => {
-            tracing::error!("the store has given up; so does the server");
+            tracing::error!("the store has failed; the server stops");
             stop.cancel();
         }
     }
-    // Only now, so that the last stamps of use are taken along.
+    // Only after the last connection, so that the last-used times of all requests are
+    // written.
     drained.cancel();
     let _ = jobs.await;
 }
 
-/// Where to listen, and what each listener shows.
+/// The listeners, and the APIs that each of them serves.
 struct Listeners {
     all: Vec<(TcpListener, Shows)>,
     public: SocketAddr,
@@ -212,12 +213,12 @@ struct Listeners {
 }
 
 impl Listeners {
-    /// Binds each address once, whatever is to be shown there.
+    /// Binds each address once, whatever is served there.
     async fn bind(settings: &Settings) -> Result<Self, Error> {
         let mut all: Vec<(SocketAddr, TcpListener, Shows)> = Vec::new();
         let mut bind = async |address: SocketAddr, show: fn(&mut Shows)| {
             if settings.dev && !address.ip().is_loopback() {
-                return Err(Error::DevInTheOpen(address));
+                return Err(Error::DevNotLoopback(address));
             }
             let same = all.iter_mut().find(|(bound, ..)| *bound == address);
             if let Some((bound, _, shows)) = same {
@@ -241,7 +242,7 @@ impl Listeners {
         Ok(Self { all, public, admin, metrics })
     }
 
-    /// Accepts connections on all of them until `stop`, and follows the certificate.
+    /// Accepts connections on all listeners until `stop`, and watches the certificate.
     fn accept(
         self,
         settings: &Settings,
@@ -250,7 +251,7 @@ impl Listeners {
         stop: &CancellationToken,
     ) -> TaskTracker {
         let trusted_proxies = Arc::new(settings.trusted_proxies.clone());
-        let connections = descriptors::places(settings.max_connections, self.all.len());
+        let connections = descriptors::per_listener(settings.max_connections, self.all.len());
         let tasks = TaskTracker::new();
         for (listener, shows) in self.all {
             let terms = http::Terms {
@@ -270,33 +271,34 @@ impl Listeners {
     }
 }
 
-/// So many connections wait in the kernel until we take them in; it may allow fewer.
-/// Whoever finds the queue full tries again a second later.
+/// Maximum number of connections that wait in the kernel to be accepted; the kernel may
+/// allow fewer. A client that finds the queue full retries a second later.
 const QUEUE: u32 = 4096;
 
 fn queue_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A new process need not wait for the last one's connections to be forgotten.
+    // A new process need not wait until the system has dropped the last one's
+    // connections.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(QUEUE)
 }
 
 impl Running {
-    /// Comes back only when the store has given up, and the server with it: start
-    /// again, and see what is there.
+    /// Completes only when the store has failed, and the server with it. The caller
+    /// restarts the server, which recovers or reports the error.
     pub async fn failed(&self) {
         self.authority.stopped().await;
     }
 
-    /// `https` or `http`: how each of its addresses is spoken to.
+    /// The scheme of its addresses, `https` or `http`.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Reads again what an operator may change in files while the server runs. What
-    /// is no good is refused with a line in the log, and the old stays in force.
+    /// Reads again the files that an operator may change while the server runs. An
+    /// invalid one is rejected with a line in the log, and the old one stays in force.
     pub async fn reload(&self) {
         if let Some(tls) = self.tls.clone() {
             // A panic in there was reported as it happened.
@@ -304,8 +306,8 @@ impl Running {
         }
     }
 
-    /// Is not ready any more, at once; after the drain delay lets nobody new in, sees
-    /// the requests that are under way to their end, for a few seconds, and stops.
+    /// Makes the server not ready at once; after the drain delay it accepts no new
+    /// connections, completes the requests in progress within a few seconds, and stops.
     pub async fn stop(self) {
         self.health.drain();
         if !self.stop.is_cancelled() {
@@ -317,10 +319,10 @@ impl Running {
     }
 }
 
-/// Waits for the system's wish to stop: SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The system takes no handlers.
+/// The system cannot install the signal handlers.
 pub async fn stop_signal() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) =
@@ -332,10 +334,10 @@ pub async fn stop_signal() -> io::Result<()> {
     Ok(())
 }
 
-/// Calls for a reload each time the system asks for one, by SIGHUP.
+/// Yields an item for each SIGHUP, by which the operator requests a reload.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The system cannot install the signal handler.
 pub fn reload_signals() -> io::Result<tokio::signal::unix::Signal> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
 }

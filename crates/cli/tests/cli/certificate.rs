@@ -104,7 +104,7 @@ async fn sighup_takes_a_new_certificate_and_a_bad_one_leaves_the_old_in_force() 
     let log = log.join().unwrap();
     let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
     assert_eq!(lines("the certificate was read and is in force"), 1, "{log}");
-    assert_eq!(lines("the new certificate is refused"), 1, "{log}");
+    assert_eq!(lines("the new certificate is rejected"), 1, "{log}");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn doctor_warns_before_a_certificate_ends_and_of_a_key_that_is_not_its_own() {
         (&pair(13), 0, "the certificate ends at 2"),
         (&pair(-1), 1, "the certificate ended at 2"),
         (&[pair(90)[0].clone(), good[1].clone()], 1, "cannot be used together"),
-        (&["no PEM".to_owned(), good[1].clone()], 1, "there is nothing of the kind in it"),
+        (&["no PEM".to_owned(), good[1].clone()], 1, "it contains no such PEM block"),
     ] {
         let (ended, out) = told(pair);
         assert!(out.contains(words) && ended == code, "{words}: {out}");

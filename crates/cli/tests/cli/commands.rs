@@ -26,7 +26,7 @@ fn a_token_is_issued_verified_explained_and_revoked() {
     assert!(verified.contains(&channel), "{verified}");
     let explained = desk.json(&["token", "explain", &format!("Bearer {token}")]);
     let foreign = desk.run(&["token", "explain", "nonsense"]);
-    foreign.expect_error(1, "this is no token of this authority");
+    foreign.expect_error(1, "the string is not a token of this authority");
     assert_eq!(
         (&explained["state"], &explained["kind"]),
         (&json!("active"), &json!("short-lived"))

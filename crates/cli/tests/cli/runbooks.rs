@@ -140,7 +140,7 @@ fn after_the_runbook_for_a_stolen_disk_no_secret_that_was_on_it_works() {
     // The master key opens neither the store of now nor anything that still signs.
     let stolen = master_key.to_str().unwrap();
     let open = ["audit", "verify", "--store", "sqlite:tegata.db", "--master-key-file", stolen];
-    home.run(&open).expect_error(1, "was not sealed with this master key");
+    home.run(&open).expect_error(1, "was not encrypted with this master key");
     assert!(server.stop().success());
     let start =
         [&serve[..], &["--master-key-file", stolen, "--rollback-guard-file", "tegata.db.mark"]]

@@ -172,10 +172,10 @@ async fn a_running_server_finds_that_its_audit_was_changed_and_says_so_everywher
     pass(&server, 3_600).await;
     assert!(becomes(&server, 503).await);
     let said = ready(&server).await.text();
-    assert!(said.contains("not what was sealed") && said.contains("audit verify"), "{said}");
+    assert!(said.contains("does not match its checkpoints") && said.contains("audit verify"), "{said}");
     assert!(metric(&server).await);
     let log = server.said.lock().expect("not poisoned").clone();
-    assert!(log.contains("the audit is not what was sealed"), "{log}");
+    assert!(log.contains("the audit does not match its checkpoints"), "{log}");
     assert_eq!(get(&server, "/audit/verify").await["ok"], false);
     let token = issue(&server, &channel).await;
     assert!(good(&server, &token).await, "tokens are served on");

@@ -196,7 +196,7 @@ async fn nobody_gets_spans_but_the_collector_that_was_named() {
     assert!(stop(&mut server).await.0.success());
     assert!(!named.came().is_empty());
     assert!(other.came().is_empty(), "a redirect took spans away");
-    let said = logged(&server, &["the collector does not take traces"]);
+    let said = logged(&server, &["the collector does not accept traces"]);
     assert_eq!(said.len(), 1, "said once, and not for each batch");
     assert!(said[0]["why"].as_str().unwrap().contains("307"), "{}", said[0]);
 }

@@ -1,8 +1,8 @@
-//! What all protocols share: the authority that they ask, and what they count.
+//! The state that all protocols share: the authority and the counters.
 
 use crate::{
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
-    metrics::{Checks, Metrics},
+    metrics::{Metrics, Verifications},
 };
 use std::sync::Arc;
 use tegata_token::{
@@ -10,19 +10,19 @@ use tegata_token::{
     verify::{Active, Invalid},
 };
 
-/// What all protocols share.
+/// The state that all protocols share.
 pub struct App {
-    /// The authority that answers.
+    /// The authority.
     pub authority: Arc<Authority>,
-    /// What `/readyz` answers.
+    /// What `/readyz` reports.
     pub health: Arc<Health>,
     /// The server's counters.
     pub metrics: Arc<Metrics>,
-    /// Whether the clock can be moved.
+    /// Whether the development clock can be moved.
     pub dev: bool,
     /// The root administrator's token.
     pub admin_token: Arc<TokenSource>,
-    /// The periodic jobs, which follow a clock that was moved.
+    /// The periodic jobs, which run at once when the clock is moved.
     pub jobs: Arc<Jobs>,
     /// The expiry of the TLS certificate in force, where TLS is used.
     pub certificate_until: Option<CertificateUntil>,
@@ -33,7 +33,7 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
-    pub(super) fn check(&self, counts: &Checks, token: &[u8]) -> Result<Active, Invalid> {
+    pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
         counts.timed(|| self.authority.clock().steady(), || self.authority.check(token))
     }
 }

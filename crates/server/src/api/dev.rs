@@ -1,4 +1,4 @@
-//! The clock that can be moved: for trying out and for tests. These paths exist
+//! The development clock, which can be moved, for trials and tests. These paths exist
 //! under `--dev` only.
 
 use super::app::App;
@@ -26,18 +26,19 @@ struct Advance {
     advance_seconds: i64,
 }
 
-/// A thousand years at once, so that times stay far from the end of their range.
+/// The maximum of one move, a thousand years, so that times stay far from the end of
+/// their range.
 const FARTHEST: i64 = 365_250 * DAY;
 
 async fn advance(app: &App, body: &[u8]) -> Reply {
     let wanted = serde_json::from_slice::<Advance>(body).ok().map(|it| it.advance_seconds);
     let Some(seconds) = wanted.filter(|seconds| (0..=FARTHEST).contains(seconds)) else {
-        let words = r#"send {"advance_seconds": N}, N being a whole number from 0 up"#;
+        let words = r#"send {"advance_seconds": N}, N a whole number of at least 0"#;
         return reply::message(StatusCode::BAD_REQUEST, words);
     };
     match app.authority.advance_clock(seconds).await {
         Ok(now) => {
-            // What is due by the new time is done before anybody looks.
+            // Runs what is due by the new time before the next request sees that time.
             jobs::run(&app.jobs).await;
             shown(now)
         }

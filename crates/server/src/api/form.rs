@@ -1,6 +1,6 @@
 //! Fields of forms and query strings (`application/x-www-form-urlencoded`), read
-//! strictly: a field that stands twice, or bytes that are no text, refuse the
-//! whole. An empty field counts as absent; fields that nobody asks for are ignored.
+//! strictly: a repeated field, or bytes that are not UTF-8, reject the whole form. An
+//! empty field counts as absent; unknown fields are ignored.
 
 use http::{HeaderMap, header};
 use std::borrow::Cow;
@@ -11,16 +11,16 @@ pub struct Form<'a>(Vec<Pair<'a>>);
 /// A field's name and value.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// What is wrong with a form.
+/// Why a form is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadForm {
-    /// A field stands twice.
+    /// A field is repeated.
     #[error("a parameter is repeated")]
     Repeated,
-    /// A `%` without two hex digits behind it, or bytes that are no UTF-8.
+    /// A `%` without two hex digits behind it, or bytes that are not UTF-8.
     #[error("a parameter is not percent-encoded UTF-8")]
     Encoding,
-    /// The body says that it is something else.
+    /// The body has another media type.
     #[error("the body must be application/x-www-form-urlencoded")]
     MediaType,
 }
@@ -32,7 +32,7 @@ impl<'a> Form<'a> {
     /// [`BadForm::Repeated`] or [`BadForm::Encoding`].
     pub fn parse(text: &'a [u8]) -> Result<Self, BadForm> {
         let mut fields = pairs(text)?;
-        // Sorted rather than compared each with each: a body has room for many.
+        // Sorted instead of compared pairwise: a body can contain thousands of fields.
         fields.sort_unstable();
         if fields.windows(2).any(|two| two[0].0 == two[1].0) {
             return Err(BadForm::Repeated);
@@ -40,7 +40,7 @@ impl<'a> Form<'a> {
         Ok(Self(fields))
     }
 
-    /// Reads a body whose headers are these.
+    /// Reads a body with these headers.
     ///
     /// # Errors
     /// [`BadForm`].
@@ -50,7 +50,7 @@ impl<'a> Form<'a> {
             let essence = content_type.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
             let is_form =
                 essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded");
-            // Of two, readers differ in which holds.
+            // Parsers differ in which of two headers they use.
             if !is_form || types.next().is_some() {
                 return Err(BadForm::MediaType);
             }
@@ -58,7 +58,7 @@ impl<'a> Form<'a> {
         Self::parse(body)
     }
 
-    /// A field that is there and not empty.
+    /// A field that is present and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(field, _)| field == name)?;
@@ -71,8 +71,8 @@ impl<'a> Form<'a> {
 /// # Errors
 /// [`BadForm::Encoding`].
 pub fn pairs(text: &[u8]) -> Result<Vec<Pair<'_>>, BadForm> {
-    // Tokens, ids and secrets have nothing to decode, and a check is little more
-    // than reading its form: such text is only cut up.
+    // Tokens, ids and secrets contain nothing to decode, and reading the form is most of
+    // the work of a verification: such text is only split.
     let decodes = |byte: u8| (byte == b'%') | (byte == b'+') | (byte >= 0x80);
     let encoded = text.iter().fold(false, |any, byte| any | decodes(*byte));
     match std::str::from_utf8(text) {
@@ -99,8 +99,8 @@ fn decode(text: &[u8]) -> Result<Vec<Pair<'_>>, BadForm> {
         }
     }
     let fields: Vec<_> = form_urlencoded::parse(text).collect();
-    // The parser puts this character where bytes were no UTF-8; nobody sends it
-    // as part of a name, a secret or a token.
+    // The parser puts this character in place of bytes that are not UTF-8; no name,
+    // secret or token contains it.
     let torn = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
     if fields.iter().any(|(name, value)| torn(name) || torn(value)) {
         return Err(BadForm::Encoding);
@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_field_is_refused_known_or_not_empty_or_not() {
+    fn a_repeated_field_is_rejected_known_or_not_empty_or_not() {
         for text in ["a=1&a=1", "b=&a=1&b=", "x&x", "a=1&%61=2"] {
             assert_eq!(Form::parse(text.as_bytes()).err(), Some(BadForm::Repeated), "{text}");
         }
     }
 
     #[test]
-    fn plain_text_is_cut_as_the_decoder_cuts_it() {
+    fn plain_text_is_split_as_the_decoder_splits_it() {
         for text in ["", "a", "=", "a=", "=b", "a=b", "a=b=c", "&&a=b&&", "a&b=&=c&d==", "a=b&"] {
             assert_eq!(cut(text), decode(text.as_bytes()).unwrap(), "{text}");
             assert_eq!(cut(text), pairs(text.as_bytes()).unwrap(), "{text}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused() {
+    fn malformed_encoding_is_rejected() {
         for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "%c3=1"] {
             assert_eq!(Form::parse(text.as_bytes()).err(), Some(BadForm::Encoding), "{text}");
         }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_form_is_read_as_one() {
+    fn only_a_form_media_type_is_accepted() {
         let with = |text: &'static str| {
             HeaderMap::from_iter([(header::CONTENT_TYPE, http::HeaderValue::from_static(text))])
         };

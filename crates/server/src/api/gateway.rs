@@ -1,9 +1,9 @@
-//! Forward authentication: a proxy in front of somebody's API asks whether the
-//! bearer token of a request is good, and passes on what is told of it.
+//! Forward authentication: a proxy asks whether the bearer token of a request is valid,
+//! and passes the token's facts on to the API behind it.
 //!
-//! The query string belongs to the proxy's configuration. What it narrows by must
-//! be understood to the letter: a misspelt name that let everything through would
-//! be found by nobody but an intruder.
+//! The query string is part of the proxy's configuration. An unknown name in it is an
+//! error: a misspelt one that let every token through would be noticed only by an
+//! intruder.
 
 use super::app::App;
 use crate::api::{
@@ -25,7 +25,7 @@ use tegata_token::{
     wire::LONGEST,
 };
 
-/// `/gateway/verify`, by any method: some proxies ask with that of the request which
+/// `/gateway/verify`, for any method: some proxies use the method of the request that
 /// they ask about.
 pub fn router() -> Router<Arc<App>> {
     let verify = async |State(app): State<Arc<App>>, RawQuery(query), headers: HeaderMap| {
@@ -34,7 +34,7 @@ pub fn router() -> Router<Arc<App>> {
     Router::new().route("/gateway/verify", any(verify))
 }
 
-/// Checks the bearer token in `headers`, and whether `query` lets it through.
+/// Verifies the bearer token in `headers`, and applies the conditions of `query`.
 pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
     const HOW: &str = "Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'";
     const BAD: &str = "Authentication failed. Confirm that the access token in the authorization header is valid.";
@@ -47,30 +47,31 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         let words = "The access token is longer than 8192 bytes";
         return reply::message(StatusCode::BAD_REQUEST, words);
     }
-    let counts = &app.metrics.checks_gateway;
-    let checked = app.check(counts, token);
-    if let Ok(active) = &checked
+    let counts = &app.metrics.verifications_gateway;
+    let verified = app.verify(counts, token);
+    if let Ok(active) = &verified
         && !wanted.is_met_by(&active.claims)
     {
         counts.denied.inc();
         return reply::message(StatusCode::FORBIDDEN, "Access Denied");
     }
-    counts.count(&checked);
-    let Ok(active) = checked else { return unauthorized(BAD) };
+    counts.count(&verified);
+    let Ok(active) = verified else { return unauthorized(BAD) };
     let expires_in = active.until.since(app.authority.now()).max(0);
     let mut reply = Reply::default();
-    let mut tell = |name, value: &str| {
-        // Ids, kinds and groups are all made of visible ASCII.
+    let mut add = |name, value: &str| {
+        // Ids, kinds and groups are all visible ASCII.
         if let Ok(value) = HeaderValue::from_str(value) {
             reply.headers_mut().insert(HeaderName::from_static(name), value);
         }
     };
-    tell("x-tegata-channel", &active.claims.channel.to_string());
-    tell("x-tegata-kind", active.claims.kind.name());
-    tell("x-tegata-token-id", &active.claims.id.to_string());
-    tell("x-tegata-expires-in", &expires_in.to_string());
-    // Empty without a group, so that a proxy that copies it overwrites a client's own.
-    tell("x-tegata-group", active.claims.group.as_ref().map_or("", |group| group.as_str()));
+    add("x-tegata-channel", &active.claims.channel.to_string());
+    add("x-tegata-kind", active.claims.kind.name());
+    add("x-tegata-token-id", &active.claims.id.to_string());
+    add("x-tegata-expires-in", &expires_in.to_string());
+    // Empty without a group, so that a proxy that copies it overwrites the client's own
+    // header.
+    add("x-tegata-group", active.claims.group.as_ref().map_or("", |group| group.as_str()));
     reply
 }
 
@@ -79,7 +80,7 @@ fn unauthorized(words: &str) -> Reply {
     reply::with(reply, header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#)
 }
 
-/// What the proxy lets through; an empty list is no condition.
+/// The conditions of the query; an empty list means no condition.
 #[derive(Default)]
 struct Wanted {
     kinds: Vec<Kind>,

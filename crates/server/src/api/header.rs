@@ -1,10 +1,10 @@
-//! Request headers that several protocols read, each by one rule.
+//! Request headers that several protocols read by the same rules.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 use tegata_policy::secret::sha256;
 
-/// The token of the only `Authorization` header, if it is a bearer's (RFC 6750,
-/// section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).
+/// The token of the only `Authorization` header, if it is a bearer token (RFC 6750,
+/// section 2.1; the scheme is case-insensitive, RFC 9110, section 11.1).
 pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return None };
@@ -13,7 +13,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
 }
 
-/// An `Idempotency-Key` that cannot be one.
+/// An invalid `Idempotency-Key`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Idempotency-Key must be one header of 1 to 255 printable characters")]
 pub struct BadIdempotencyKey;
@@ -52,7 +52,11 @@ mod tests {
             assert_eq!(of(&[bad]), None, "{bad}");
         }
         assert_eq!(of(&[]), None);
-        assert_eq!(of(&["Bearer abc", "Bearer abc"]), None, "of two, readers take either");
+        assert_eq!(
+            of(&["Bearer abc", "Bearer abc"]),
+            None,
+            "parsers differ in which of two they take"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The faces: each speaks one protocol, and turns a refusal into its dialect in
-//! one match. What they may do is the authority's to say.
+//! The HTTP APIs. Each implements one protocol, and maps errors to its own form in one
+//! match. What a request may do is decided by the authority.
 
 pub mod admin;
 pub mod app;
@@ -26,8 +26,7 @@ use reply::Reply;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Which faces a listener shows. Whether the server is alive and of use can be
-/// asked at each of them.
+/// Which APIs a listener serves. Liveness and readiness are served on every listener.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shows {
     /// The operations of LINE, gateways and the well-known paths.
@@ -38,7 +37,7 @@ pub struct Shows {
     pub metrics: bool,
 }
 
-/// The paths that a listener shows.
+/// The router of a listener.
 pub fn router(app: Arc<App>, shows: Shows) -> Router {
     let mut router = Router::new().merge(operations::router());
     if shows.metrics {
@@ -59,11 +58,11 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     router.fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
 }
 
-/// Below this path everything is the administrators'.
+/// The prefix of the administrators' API.
 const ADMIN: &str = "/admin/v1";
 
-/// Whether what is answered on this path is an administrator's to read, and a
-/// refusal a problem detail.
+/// Whether this path belongs to the administrators' API, whose errors are problem
+/// details.
 pub fn is_admin(path: &str) -> bool {
     path.strip_prefix(ADMIN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -71,15 +70,15 @@ pub fn is_admin(path: &str) -> bool {
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy)]
 pub enum Unread {
-    /// It is longer than a body may be.
+    /// It exceeds the maximum length.
     TooLong,
-    /// It was not in in time.
+    /// It did not arrive in time.
     TooSlow,
-    /// Its sender went away, or sent what is no body.
+    /// The connection broke, or the body is malformed.
     BrokeOff,
 }
 
-/// A request whose body was not read, refused in the dialect of its path.
+/// The error response to a request whose body was not read, in the form of its API.
 #[must_use]
 pub fn refuse(path: &str, unread: Unread) -> Response {
     let (status, code, words) = match unread {
@@ -101,7 +100,7 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
     }
 }
 
-/// 500: a bug of ours, in the dialect of an administrator or of everybody else.
+/// 500, an internal error, in the form of the administrators' API or of the others.
 #[must_use]
 pub fn bug(admin: bool) -> Response {
     match admin {
@@ -110,11 +109,11 @@ pub fn bug(admin: bool) -> Response {
     }
 }
 
-/// The answer of a router, complete: a problem names the request that it answers,
-/// whose id only the door knows.
+/// Completes a router's response: a problem contains the id of its request, which only
+/// the HTTP server knows.
 #[must_use]
-pub fn signed(answer: Response, request: &Uuid) -> Response {
-    admin::problem::signed(answer, request)
+pub fn signed(response: Response, request: &Uuid) -> Response {
+    admin::problem::signed(response, request)
 }
 
 fn method_not_allowed() -> Reply {

@@ -1,4 +1,4 @@
-//! For those who run the server: is it alive, is it of use, how does it do.
+//! Probes and metrics for operators.
 
 use super::app::App;
 use crate::{
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub fn router() -> Router<Arc<App>> {
     let alive = async || reply::json(StatusCode::OK, r#"{"status":"alive"}"#);
     let ready = async |State(app): State<Arc<App>>, RawQuery(query): RawQuery| {
-        let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+        let report = app.health.report(&app.authority, app.authority.clock().steady()).await;
         let verbose = query.is_some_and(|query| query.split('&').any(|it| it == "verbose"));
         ready(&report, verbose)
     };
@@ -32,8 +32,8 @@ pub fn metrics_router() -> Router<Arc<App>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// 200 or 503; with `verbose` what was found for each check, else the names of
-/// those that fail.
+/// 200 or 503; with `verbose` the result of each check, else the names of the failed
+/// ones.
 fn ready(report: &HealthReport, verbose: bool) -> Reply {
     let ready = report.is_ready();
     let mut body = json!({ "status": if ready { "ready" } else { "unready" } });
@@ -52,7 +52,7 @@ fn ready(report: &HealthReport, verbose: bool) -> Reply {
 }
 
 async fn metrics(app: &App) -> Reply {
-    let report = app.health.look(&app.authority, app.authority.clock().steady()).await;
+    let report = app.health.report(&app.authority, app.authority.clock().steady()).await;
     let around = Surroundings {
         authority: app.authority.state(),
         process: Process::read(),

@@ -1,12 +1,12 @@
-//! Hands a handler the address that its request comes from.
+//! Gives a handler the source address of its request.
 
 use crate::authority::source::Source;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use std::{convert::Infallible, net::Ipv4Addr};
 
-/// The HTTP layer puts it into each request. One that came in without that layer, in a
-/// test, has the unspecified address.
+/// The HTTP server puts it into each request. A request without that layer, in a test,
+/// has the unspecified address.
 impl<S: Sync> FromRequestParts<S> for Source {
     type Rejection = Infallible;
 

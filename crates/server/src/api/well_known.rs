@@ -1,5 +1,5 @@
-//! What other programs find by themselves: the public keys (RFC 7517), with which
-//! any JWT library checks the signature of a token in JWS form.
+//! What other programs discover by themselves: the public keys (RFC 7517), with which any
+//! JWT library can check the signature of a token in JWS form.
 
 use super::app::App;
 use crate::{
@@ -17,13 +17,13 @@ pub fn router() -> Router<Arc<App>> {
         .route("/.well-known/jwks.json", get(async |State(app): State<Arc<App>>| jwks(&app)))
 }
 
-/// A key that retired longer ago, in seconds, can have signed no token that lives
-/// and is a JWS: none of these lives longer than v2.1.
+/// A key that retired longer ago, in seconds, cannot have signed an active JWS token:
+/// none has a longer lifetime than v2.1.
 const LISTED: i64 = 30 * DAY;
 
 fn jwks(app: &App) -> Reply {
     let view = app.authority.view();
-    // A bounded key is left out: no library that reads this list knows of bounds.
+    // A bounded key is left out: libraries that read this list do not support bounds.
     let listed = |state| matches!(state, KeyState::Pending | KeyState::Active | KeyState::Retired);
     let now = app.authority.now();
     let over = |id| app.authority.retired_at(id).is_some_and(|at| now.since(at) > LISTED);

@@ -1,9 +1,9 @@
-//! Who acts.
+//! The actors that audit events name.
 
 use std::fmt;
 use tegata_token::id::ChannelId;
 
-/// Who does something.
+/// The actor of an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
     /// The holder of the root administrator's token.
@@ -12,11 +12,11 @@ pub enum Actor {
     Channel(ChannelId),
     /// The server itself: its first start and its jobs.
     System,
-    /// The operator, on the machine of the store; asks nothing of the server.
+    /// The operator, on the machine of the store, without a request to the server.
     Operator,
 }
 
-/// What actors have in common, as far as permissions go.
+/// The kinds of actors that permissions distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Of [`Actor::Root`].
@@ -42,7 +42,7 @@ impl Actor {
     }
 }
 
-/// The name in audit events.
+/// The actor's name in audit events.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
-//! The administrator's token as a running server knows it: set for good, or read
-//! from its file, which is looked at again whenever it is another one. So a reset
-//! works at once, and needs nothing of the server.
+//! The administrator's token of a running server: set at the start, or read from its
+//! file, which is read again when the file changes. So `tegata admin reset` takes effect
+//! at once, without a request to the server.
 
 use crate::authority::{
     private_file::{self, Error},
@@ -22,17 +22,17 @@ use tegata_policy::secret::{HashedSecret, PlainSecret};
 use tegata_store::sqlite::OpenError;
 use zeroize::Zeroizing;
 
-/// The token that administrators show. Only its hash is kept.
+/// The root administrator's token. Only its hash is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminToken(HashedSecret);
 
-/// The administrator's token is too short to be one.
+/// The administrator's token is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the administrator's token must have at least 32 characters")]
 pub struct TooShort;
 
 impl AdminToken {
-    /// The token that `text` is.
+    /// Hashes the token that `text` is.
     ///
     /// # Errors
     /// [`TooShort`].
@@ -43,7 +43,7 @@ impl AdminToken {
         Ok(Self(text.hash()))
     }
 
-    /// Whether `shown` is it.
+    /// Whether `shown` is the token.
     #[must_use]
     pub fn is(&self, shown: &PlainSecret) -> bool {
         self.0.is_of(shown)
@@ -61,12 +61,12 @@ pub enum TokenSource {
 /// A file that holds the token.
 pub struct TokenFile {
     path: PathBuf,
-    /// The operator named it, and answers for who may read it.
+    /// The operator named the file, and is responsible for its permissions.
     named: bool,
     /// Where the server records which token is in force.
     record: Option<PathBuf>,
     known: Mutex<(Stamp, Option<Known>)>,
-    /// It was replaced, and nobody has asked whether it was.
+    /// The token was replaced since [`TokenSource::was_replaced`] was last called.
     replaced: AtomicBool,
 }
 
@@ -77,15 +77,15 @@ struct Known {
     fingerprint: String,
 }
 
-/// What tells one state of a file from another; `None`: it is not there.
+/// Identifies one state of a file; `None`: it does not exist.
 type Stamp = Option<(u64, i64, i64, u64)>;
 
-/// The file does not hold a token, so nobody can be let in.
+/// The file does not hold a token, so no administrator can be authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unusable;
 
 impl TokenSource {
-    /// The token in `path`, which is made if it is not there.
+    /// Reads the token from `path`; creates the file if it does not exist.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -96,7 +96,7 @@ impl TokenSource {
         Self::reading(path, false)
     }
 
-    /// The token in `path`, a file that the operator named.
+    /// Reads the token from `path`, a file that the operator named.
     ///
     /// # Errors
     /// The file cannot be used.
@@ -112,8 +112,8 @@ impl TokenSource {
         Ok(Self::File(TokenFile { path, named, record: None, known, replaced }))
     }
 
-    /// The same, with a record in `path` of where the token comes from and, if it is a
-    /// file, which one is in force.
+    /// The same, with a record in `path` of where the token comes from and, if that is a
+    /// file, which token is in force.
     #[must_use]
     pub fn recorded(mut self, path: &Path) -> Self {
         match &mut self {
@@ -127,12 +127,12 @@ impl TokenSource {
         self
     }
 
-    /// Whether the token was replaced since this was last asked.
+    /// Whether the token was replaced since the last call.
     pub fn was_replaced(&self) -> bool {
         match self {
             Self::Set(_) => false,
             Self::File(file) => {
-                // The log says it if there is none any more.
+                // An error is logged.
                 let _ = file.current();
                 file.replaced.swap(false, Relaxed)
             }
@@ -142,7 +142,7 @@ impl TokenSource {
     /// Whether `shown` is the token.
     ///
     /// # Errors
-    /// [`Unusable`]; the log says why.
+    /// [`Unusable`]; the reason is logged.
     pub fn is(&self, shown: &PlainSecret) -> Result<bool, Unusable> {
         match self {
             Self::Set(token) => Ok(token.is(shown)),
@@ -168,15 +168,15 @@ impl TokenFile {
                     self.replaced.store(true, Relaxed);
                     Some(token)
                 }
-                // The old one may have been reset because it leaked.
+                // The old token may have been reset because it leaked.
                 Ok(None) => {
                     tracing::error!(file = %self.path.display(),
-                        "there is no administrator's token any more; run `tegata admin reset`");
+                        "the file of the administrator's token is gone, so no administrator can be authenticated; run `tegata admin reset`");
                     None
                 }
                 Err(error) => {
                     let error = in_one_line(&error);
-                    tracing::error!(%error, "nobody is let in as administrator; run `tegata admin reset`");
+                    tracing::error!(%error, "the file of the administrator's token cannot be used, so no administrator can be authenticated; run `tegata admin reset`");
                     None
                 }
             };
@@ -198,11 +198,11 @@ fn note(path: &Path, token: TokenFrom) {
     if let Err(error) = record::write(path, token) {
         tracing::warn!(%error, file = %path.display(),
             "the server cannot record where the administrator's token comes from, so `tegata \
-             admin reset` will not know");
+             admin reset` cannot replace it");
     }
 }
 
-/// An error and what it came from, in one line.
+/// An error and its sources, in one line.
 fn in_one_line(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", in_one_line(source)),
@@ -230,21 +230,21 @@ fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
     Ok(Some(Known { token, fingerprint: record::fingerprint(&text) }))
 }
 
-/// Why a file of the token is not used.
+/// Why the file of the token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
-    /// The file itself.
+    /// The file cannot be read or written.
     #[error("the administrator's token")]
     File(#[from] Error),
-    /// What it holds is no token.
+    /// The file does not hold a token.
     #[error("{} does not hold an administrator's token of at least 32 characters", .0.display())]
     NoToken(PathBuf),
     /// The machine has no random bytes.
-    #[error("no random bytes to be had for an administrator's token")]
+    #[error("the system returned no random bytes for an administrator's token")]
     NoRandomness,
 }
 
-/// A new token, to be shown to its owner alone.
+/// A new token.
 fn fresh() -> Result<Zeroizing<String>, AdminTokenError> {
     let random = Zeroizing::new(random::bytes::<32>().map_err(|_| AdminTokenError::NoRandomness)?);
     let mut text = Zeroizing::new(String::with_capacity(80));
@@ -253,8 +253,8 @@ fn fresh() -> Result<Zeroizing<String>, AdminTokenError> {
     Ok(text)
 }
 
-/// Puts a new token into the file at `path`, for the server on `store`, and answers its
-/// [fingerprint](record::fingerprint). The one before it is good no more.
+/// Writes a new token into the file at `path`, for the server on `store`, and returns its
+/// [fingerprint](record::fingerprint). The old token is not accepted any more.
 ///
 /// # Errors
 /// [`AdminTokenError`]; the old token is still in force then.
@@ -264,35 +264,35 @@ pub fn replace(path: &Path, store: &Path) -> Result<String, AdminTokenError> {
     Ok(record::fingerprint(&token))
 }
 
-/// Who takes a new token.
+/// When a new token takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The running server did, in this process.
+    /// The running server, with this process id, confirmed it.
     Running(u32),
-    /// No server runs on the store; the next one will.
+    /// No server runs on the store; the next one reads it at its start.
     NextStart,
 }
 
-/// Why the administrator's token is not known to be a new one.
+/// Why the administrator's token was not replaced, or not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The record beside it.
+    /// The record beside the store cannot be read.
     #[error("{0}: {1}")]
     LastServer(PathBuf, io::Error),
     /// The file.
     #[error(transparent)]
     File(#[from] AdminTokenError),
-    /// It is set in the environment.
+    /// The token is set in the environment.
     #[error(
         "nothing was changed: the server on {0} takes the administrator's token from the variable \
          TEGATA_ADMIN_TOKEN. Set another one there and restart the server; or restart it without \
          the variable, so that it uses a file, and run this again"
     )]
     FromEnvironment(PathBuf),
-    /// It is in another file.
+    /// The token is in another file.
     #[error(
         "nothing was changed: the server on {store} reads the administrator's token from {used}, and \
          these settings name {named}; run: tegata admin reset --admin-token-file {used}",
@@ -301,9 +301,9 @@ pub enum ResetError {
     OtherFile {
         /// The store.
         store: PathBuf,
-        /// What the server reads.
+        /// The file that the server reads.
         used: PathBuf,
-        /// What was to be replaced.
+        /// The file that was to be replaced.
         named: PathBuf,
     },
     /// A server runs that left no record.
@@ -312,10 +312,10 @@ pub enum ResetError {
          administrator's token from; restart it, and run this again"
     )]
     NoRecord(PathBuf),
-    /// The server did not confirm that it took it.
+    /// The server did not confirm that it read the new token.
     #[error(
         "{file} holds a new token, but the server that uses {store} (process {process}) did not \
-         confirm within {CONFIRMED_WITHIN} s that it took it; until it does, the old token may be \
+         confirm within {CONFIRMED_WITHIN} s that it read it; until it does, the old token may be \
          in force. See the server's log, or restart it",
         store = store.display(), file = file.display()
     )]
@@ -324,12 +324,12 @@ pub enum ResetError {
         store: PathBuf,
         /// The file.
         file: PathBuf,
-        /// The server, as it recorded itself.
+        /// The process id that the server recorded.
         process: u32,
     },
 }
 
-/// In seconds; a server looks at the file every two seconds.
+/// In seconds; a server checks the file every two seconds.
 const CONFIRMED_WITHIN: u64 = 15;
 
 /// Replaces the token in `file`, which the server on `store` reads, and waits until the
@@ -338,7 +338,7 @@ const CONFIRMED_WITHIN: u64 = 15;
 /// # Errors
 /// [`ResetError`].
 pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
-    // Held to the end, so that no server starts meanwhile.
+    // Held until the end, so that no server starts meanwhile.
     let unused = tegata_store::sqlite::claim(store)?;
     let at = record::path(store);
     let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_token_is_taken_at_once_and_the_old_one_no_more() {
+    fn a_reset_token_takes_effect_at_once_and_the_old_one_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.token");
         let source = TokenSource::in_file(&path).unwrap();
@@ -390,14 +390,14 @@ mod tests {
         assert_eq!(source.is(&old), Ok(true));
         assert!(!source.was_replaced());
         replace(&path, &path).unwrap();
-        assert!(source.was_replaced(), "nobody need show a token for it");
-        assert!(!source.was_replaced(), "it is told once");
+        assert!(source.was_replaced(), "noticed without a request");
+        assert!(!source.was_replaced(), "reported once");
         assert_eq!(source.is(&old), Ok(false));
         assert_eq!(source.is(&token_in(&path)), Ok(true));
     }
 
     #[test]
-    fn a_file_that_is_gone_or_holds_no_token_lets_nobody_in() {
+    fn a_missing_or_invalid_file_authenticates_no_administrator() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.token");
         let source = TokenSource::in_file(&path).unwrap();

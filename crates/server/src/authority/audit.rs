@@ -1,10 +1,11 @@
-//! Sealing the audit, letting old events go, and checking all of it.
+//! Makes the audit's checkpoints, deletes expired events, and verifies the whole audit.
 //!
-//! The key that signs seals opens with the master key alone, and the newest seal is
-//! also written to a small file outside of the database. So whoever can write the
-//! database, but neither the key nor that file, cannot change what was sealed, nor
-//! cut off its end, without being noticed. What a seal says, and what a check looks
-//! for, is in `tegata_store::audit`.
+//! The key that signs checkpoints is encrypted with the master key, and the newest
+//! checkpoint is also recorded in a small file outside of the database, the anchor. So an
+//! attacker who can write to the database, but has neither the master key nor the anchor,
+//! cannot change events under a checkpoint, nor cut off the newest ones, without
+//! detection. The contents of a checkpoint, and what a verification checks, are in
+//! `tegata_store::audit`.
 
 use crate::authority::{
     actor::Actor,
@@ -31,36 +32,36 @@ use tegata_token::{
 };
 use zeroize::Zeroizing;
 
-/// So many events are in one seal at the most.
+/// Maximum number of events under one checkpoint.
 const BATCH: usize = 1_000;
-/// So many are deleted in one transaction.
+/// Maximum number of events that are deleted in one transaction.
 const AT_ONCE: usize = 500;
-/// How often the server checks all of it, in seconds.
+/// How often the server verifies the whole audit, in seconds.
 const CHECKED_EVERY: i64 = 3_600;
-/// Days that events are kept, unless set.
+/// Days that events are kept by default.
 pub const KEPT_DAYS: u32 = 400;
 
-/// What keeps the audit honest.
+/// The audit's key, anchor and retention.
 pub struct Audit {
     key: SigningKey,
     file: Option<PathBuf>,
     days: u32,
-    /// One at a time.
+    /// Held while a checkpoint is made.
     checkpointing: tokio::sync::Mutex<()>,
-    /// When all of it was last checked.
+    /// When the whole audit was last verified.
     checked: AtomicI64,
     broken: AtomicBool,
-    /// The anchor's file is there and cannot be read.
+    /// The anchor's file exists but cannot be read.
     unreadable: AtomicBool,
 }
 
-/// What the file outside of the database holds: the anchor.
+/// The contents of the anchor, the file outside of the database.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     #[serde(flatten)]
     newest: Anchor,
     kept_from: u64,
-    /// The last event up to which an operator accepted that the end was not confirmed.
+    /// The last event up to which an operator accepted an unconfirmed end.
     #[serde(default)]
     accepted: i64,
 }
@@ -76,8 +77,8 @@ impl Seen {
         }
     }
 
-    /// Whether `last` is the checkpoint that it names or, since a crash may come between
-    /// the checkpoint and the file, the one after it.
+    /// Whether `last` is the checkpoint that the anchor names or, since a crash may come
+    /// between the checkpoint and the file, the one after it.
     async fn agrees(&self, store: &dyn Store, last: Option<&Checkpoint>) -> Result<bool> {
         let Anchor { number, chain, .. } = &self.newest;
         let is = |it: &Checkpoint| it.number == *number && it.chain == *chain;
@@ -93,8 +94,8 @@ impl Seen {
 }
 
 impl Audit {
-    /// Opens the store's key that signs seals, or makes one; `None` if it was not
-    /// sealed with this master key.
+    /// Opens the store's key that signs checkpoints, or creates one; `None` if it was
+    /// encrypted with another master key.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -106,7 +107,7 @@ impl Audit {
             },
             None => {
                 let seed = Zeroizing::new(random::bytes::<32>()?);
-                let bad = |_| Error::Unavailable("making the audit key failed".into());
+                let bad = |_| Error::Unavailable("the audit key cannot be created".into());
                 let key = SigningKey::from_seed(&seed).map_err(bad)?;
                 let wrapped = master.wrap(key.public().id(), &seed)?;
                 store.set_audit_key(key.public().to_bytes(), wrapped).await?;
@@ -124,8 +125,8 @@ impl Audit {
         }))
     }
 
-    /// Writes the anchor of an authority that has done nothing yet. From then on a
-    /// missing one is never taken for a first start.
+    /// Writes the anchor of an authority that has no history yet. From then on a missing
+    /// anchor is never mistaken for a first start.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -139,22 +140,23 @@ impl Audit {
         write_seen(file, &Seen::at(None, head.epoch, 0), file)
     }
 
-    /// The same, with the newest seal kept in `file`, and events for `days`.
+    /// The same, with the newest checkpoint recorded in `file`, and events kept for
+    /// `days` days.
     #[must_use]
     pub fn kept(self, file: PathBuf, days: u32) -> Self {
         Self { file: Some(file), days, ..self }
     }
 
-    /// The key that seals are checked with.
+    /// The key that checkpoints are verified with.
     #[must_use]
     pub fn public(&self) -> &VerifyingKey {
         self.key.public()
     }
 
-    /// Seals what is not sealed yet, and deletes what has been kept long enough.
+    /// Makes a checkpoint of the events that wait for one, and deletes expired events.
     ///
     /// # Errors
-    /// The store's, or the file outside of it cannot be written.
+    /// An error of the store, or the anchor cannot be written.
     pub async fn checkpoint(&self, store: &dyn Store, clock: &Clock) -> Result<()> {
         let _alone = self.checkpointing.lock().await;
         let now = clock.now();
@@ -174,7 +176,7 @@ impl Audit {
         {
             self.see(last, accepted)?;
         }
-        // Where no seal is there, none below it was let go.
+        // Without a checkpoint no event was deleted.
         let mut kept_from = seen.filter(|_| head.last.is_some()).map_or(1, |it| it.kept_from);
         if !clock.jumped_recently() {
             let before = now.plus(-i64::from(self.days) * DAY);
@@ -196,7 +198,8 @@ impl Audit {
             self.see(&checkpoint, accepted)?;
             head.last = Some(checkpoint);
         }
-        // The last seal said that they may be missing; only now they go.
+        // The last checkpoint recorded that they may be missing; only now they are
+        // deleted.
         if kept_from > 1 {
             while store.expire_audit(kept_from, AT_ONCE).await? > 0 {
                 tokio::task::yield_now().await;
@@ -205,8 +208,9 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether the newest checkpoint is the one that the anchor names. If not, a row that
-    /// will be in the next checkpoint says so: afterwards nothing else would.
+    /// Whether the newest checkpoint is the one that the anchor names. If not, an event
+    /// that the next checkpoint covers records the mismatch, which is not detectable
+    /// afterwards.
     async fn compare(
         &self,
         store: &dyn Store,
@@ -225,7 +229,7 @@ impl Audit {
         if expected.is_some() {
             tracing::error!(
                 expected,
-                "the audit is not what was sealed: its newest part was cut off or replaced; \
+                "the audit does not match its checkpoints: its newest part was cut off or replaced; \
                  run `tegata audit verify`"
             );
         } else if newly {
@@ -242,7 +246,7 @@ impl Audit {
         Ok(false)
     }
 
-    /// Checks all of it.
+    /// Verifies the whole audit.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -252,11 +256,11 @@ impl Audit {
         Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
     }
 
-    /// Checks all of it, if it was not checked for an hour before `now`.
+    /// Verifies the whole audit, unless it was verified within the hour before `now`.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: it was not checked.
-    pub async fn look(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
+    /// [`Error::Unavailable`]: it was not verified.
+    pub async fn verify_when_due(&self, store: &dyn Store, now: UnixTime) -> Result<()> {
         if now.0.saturating_sub(self.checked.load(Relaxed)) < CHECKED_EVERY {
             return Ok(());
         }
@@ -267,13 +271,13 @@ impl Audit {
             tracing::error!(
                 problem = problem.what,
                 checkpoint = problem.checkpoint,
-                "the audit is not what was sealed; run `tegata audit verify`"
+                "the audit does not match its checkpoints; run `tegata audit verify`"
             );
         }
         Ok(())
     }
 
-    /// Whether it was found not to be what was sealed, or its end cannot be confirmed.
+    /// Whether a mismatch was found, or the audit's end cannot be confirmed.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Relaxed) || self.unreadable.load(Relaxed)
@@ -297,7 +301,7 @@ fn write_seen(file: &Path, seen: &Seen, store: &Path) -> Result<()> {
     private_file::replace(file, &text, store).map_err(|error| cannot(file, &error))
 }
 
-/// What the anchor's file says of the newest checkpoint.
+/// Reads the newest checkpoint from the anchor's file.
 #[must_use]
 pub fn anchored(file: &Path) -> Anchored {
     match read_seen(file) {
@@ -307,8 +311,8 @@ pub fn anchored(file: &Path) -> Anchored {
     }
 }
 
-/// Makes the newest checkpoint that is there the anchor, after the operator recovered
-/// the store; with `accept`, ends before it count as accepted, too.
+/// Writes the newest checkpoint in the database to the anchor, after the operator
+/// recovered the store; with `accept`, earlier ends count as accepted, too.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
@@ -340,7 +344,7 @@ fn read_seen(file: &Path) -> Result<Option<Seen>> {
     }
 }
 
-/// Whether the store's audit was sealed with a key that this master key does not open.
+/// Whether the audit's key was encrypted with another master key than this one.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
@@ -354,18 +358,18 @@ fn open_key(master: &MasterKey, (public, wrapped): &([u8; 32], WrappedKey)) -> O
     (key.public().to_bytes() == *public).then_some(key)
 }
 
-/// Why the audit of a store without a server cannot be checked.
+/// Why the audit of a store without a server cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Store(#[from] Error),
-    /// The master key, without which nobody can tell a forged seal.
+    /// The master key, without which a forged checkpoint cannot be detected.
     #[error(transparent)]
     MasterKey(#[from] master_key::Error),
-    /// The database's audit key does not open with it.
+    /// The database's audit key cannot be decrypted with it.
     #[error(
-        "the audit key in {0} was not sealed with this master key: it is the wrong master key, or \
+        "the audit key in {0} was not encrypted with this master key: it is the wrong master key, or \
          the database was tampered with"
     )]
     Foreign(PathBuf),
@@ -377,7 +381,7 @@ pub enum OfflineError {
     Nothing(PathBuf),
 }
 
-/// Checks the audit of a store beside a server or without one; changes nothing.
+/// Verifies the audit of a store beside a server or without one; changes nothing.
 ///
 /// # Errors
 /// [`OfflineError`].
@@ -398,10 +402,11 @@ pub fn verify_offline(
     Ok((report.and_then(&anchored()), key.public().clone()))
 }
 
-/// When an event was not sealed for so long, something is wrong, in seconds.
+/// An event that waits for a checkpoint for longer than this, in seconds, indicates a
+/// fault.
 pub const LAG: i64 = 60;
 
-/// Whether events wait for a seal longer than they should; cheap.
+/// Whether events wait for a checkpoint longer than they should; cheap.
 #[must_use]
 pub fn lags(head: &AuditHead, now: UnixTime) -> bool {
     head.oldest.is_some_and(|oldest| now.since(oldest) > LAG)

@@ -1,14 +1,14 @@
-//! Snapshots of channels, kept in memory, and never one that a commit has made old.
+//! Snapshots of channels in memory, none of which is older than the last commit to its
+//! channel.
 //!
-//! A reader that finds none asks the store, and meanwhile a commit may change the
-//! channel. Its snapshot must then not be kept: it would be taken for the current
-//! one for ever. So each commit raises a count before it drops the snapshot, and a
-//! reader keeps what it read only if the count is still the one that it saw first.
+//! A reader that finds no snapshot reads the store, and a commit may change the channel
+//! meanwhile. Its snapshot must then not be kept, since it would count as current
+//! forever. So each commit increments a counter before it drops the snapshot, and a
+//! reader keeps its snapshot only if the counter is unchanged.
 //!
-//! Which ids there are is known by heart, eight bytes each: an id that somebody
-//! made up costs no question to the store, however many of them come. And no more
-//! than a few questions are asked at once, so that those who wait for a real
-//! channel wait in a short row.
+//! All channel ids are held in memory (8 bytes each), so unknown ids never reach the
+//! store. Only a few reads of the store run at once, so the queue for existing channels
+//! stays short.
 
 use quick_cache::sync::Cache;
 use std::{
@@ -24,22 +24,22 @@ use tokio::sync::Semaphore;
 /// The snapshots in memory.
 pub struct Channels {
     snapshots: Cache<ChannelId, Arc<Channel>>,
-    /// How often a channel of each stripe was dropped.
+    /// The number of drops in each stripe.
     drops: [Mutex<u64>; STRIPES],
-    /// Every channel that there is.
+    /// The ids of all channels.
     known: RwLock<HashSet<ChannelId>>,
-    /// Places for questions to the store.
+    /// Permits for reads of the store.
     questions: Semaphore,
 }
 
 /// As many as the store keeps connections open for.
 const QUESTIONS: usize = 4;
 
-/// A drop keeps the fills of every channel in its stripe from being kept.
+/// A drop discards the running reads of every channel in its stripe.
 const STRIPES: usize = 64;
 
 impl Channels {
-    /// Room for about `most` snapshots.
+    /// Capacity for about `most` snapshots.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl Channels {
         }
     }
 
-    /// Learns that there are these channels.
-    pub fn know(&self, channels: &[ChannelId]) {
+    /// Adds these ids to the known ones.
+    pub fn add_known(&self, channels: &[ChannelId]) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(channels);
     }
@@ -60,8 +60,8 @@ impl Channels {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
-    /// The snapshot of `id`, from memory or else by `read`. What `read` gives may
-    /// be older than a commit that comes while it runs, never than one before it.
+    /// The snapshot of `id`, from memory or else from `read`. The result of `read` may be
+    /// older than a commit that happens while it runs, but not than one before it.
     ///
     /// # Errors
     /// Those of `read`.
@@ -81,13 +81,13 @@ impl Channels {
         }
         let closed = |_| Error::Unavailable("the server is stopping".into());
         let _place = self.questions.acquire().await.map_err(closed)?;
-        // Whoever waited may have waited for the same one.
+        // Another reader may have read it meanwhile.
         if let Some(snapshot) = self.snapshots.get(&id) {
             return Ok(Some(snapshot));
         }
         let seen = *self.stripe(id);
         let Some(channel) = read().await?.map(Arc::new) else {
-            // It was deleted, and its id is never used again.
+            // The channel was deleted, and its id is never reused.
             self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
             return Ok(None);
         };
@@ -145,10 +145,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_before_a_commit_is_not_kept_after_it() {
+    async fn a_snapshot_read_before_a_commit_is_not_kept_after_it() {
         let channels = Channels::new(10);
         let id = channel(0).id;
-        channels.know(&[id]);
+        channels.add_known(&[id]);
         let (begun, has_begun) = oneshot::channel();
         let (go_on, may_go_on) = oneshot::channel();
         let slow = channels.get(id, async || {
@@ -162,7 +162,7 @@ mod tests {
             go_on.send(()).unwrap();
         };
         let (read, ()) = tokio::join!(slow, commit);
-        assert_eq!(read.unwrap().unwrap().revision, 1, "to whoever asked it was current");
+        assert_eq!(read.unwrap().unwrap().revision, 1, "it was current when it was requested");
         let next = channels.get(id, async || Ok(Some(channel(2)))).await;
         assert_eq!(next.unwrap().unwrap().revision, 2);
         let kept = channels.get(id, async || unreachable!("it is in memory")).await;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_made_up_id_asks_the_store_nothing_and_a_deleted_one_asks_once() {
+    async fn an_unknown_id_never_reaches_the_store_and_a_deleted_one_does_once() {
         let channels = Channels::new(10);
         let id = channel(0).id;
         let asked = std::cell::Cell::new(0);
@@ -183,19 +183,19 @@ mod tests {
             };
             channels.get(id, read).await.unwrap().map(|it| it.revision)
         };
-        assert_eq!((ask(Some(channel(1))).await, asked.get()), (None, 0), "nobody made it");
-        channels.know(&[id]);
+        assert_eq!((ask(Some(channel(1))).await, asked.get()), (None, 0), "it was never created");
+        channels.add_known(&[id]);
         assert_eq!((ask(Some(channel(1))).await, asked.get()), (Some(1), 1));
         channels.drop(id);
         assert_eq!((ask(None).await, asked.get()), (None, 2));
-        assert_eq!((ask(None).await, asked.get()), (None, 2), "it is gone for good");
+        assert_eq!((ask(None).await, asked.get()), (None, 2), "it was deleted");
     }
 
     #[tokio::test]
-    async fn many_who_wait_for_one_channel_ask_for_it_a_few_times() {
+    async fn many_readers_of_one_channel_read_the_store_a_few_times() {
         let channels = Channels::new(10);
         let id = channel(0).id;
-        channels.know(&[id]);
+        channels.add_known(&[id]);
         let asked = std::cell::Cell::new(0);
         let read = async || {
             asked.set(asked.get() + 1);
@@ -211,7 +211,7 @@ mod tests {
         assert!(asked.get() <= QUESTIONS, "{}", asked.get());
     }
 
-    /// Polls all of them in turn to their end; how many found the channel.
+    /// Polls all of them in turn until they complete; returns how many found the channel.
     async fn futures_all<F: Future<Output = Result<Option<Arc<Channel>>>>>(all: Vec<F>) -> usize {
         let mut all: Vec<_> = all.into_iter().map(|it| Some(Box::pin(it))).collect();
         let mut found = 0;

@@ -1,9 +1,9 @@
-//! The one place that reads the machine's clocks.
+//! The only module that reads the machine's clocks.
 //!
-//! Everything else takes time as an argument, so that tests and `--dev` can move
-//! it. What the law counts in is the wall clock plus the development offset, held
-//! so that it never steps back: not within a process, and not behind what the
-//! store has written. What waits and measures is the steady clock.
+//! All other code takes time as an argument, so that tests and `--dev` can move it.
+//! Expiry and the token rules use the wall clock plus the development offset, which never
+//! goes backwards: not within a process, and not behind a time that the store has
+//! written. Time-outs and measurements use the steady clock.
 
 #![expect(clippy::disallowed_methods, reason = "this is the clock that the lint sends others to")]
 
@@ -16,26 +16,26 @@ use std::{
 };
 use tegata_token::time::{DAY, UnixTime};
 
-/// Wall time that never runs backwards, and steady time.
+/// A wall clock that never goes backwards, and a steady clock.
 pub struct Clock {
     offset: AtomicI64,
     highest: AtomicI64,
     drift: Mutex<Drift>,
 }
 
-/// How the wall clock stands to the steady one, and when that last changed.
+/// The difference of the wall clock and the steady one, and when it last jumped.
 struct Drift {
     started: Instant,
-    /// What the wall clock showed more than the steady clock, in seconds.
+    /// The wall clock minus the steady clock, in seconds.
     wall_ahead: i64,
     jumped: Option<Instant>,
 }
 
-/// The wall clock may be slewed by this much between two looks, in seconds,
-/// without counting as a jump.
+/// The change of the difference between two comparisons, in seconds, that does not count
+/// as a jump: the wall clock may be slewed.
 const SLEW: i64 = 2;
 
-/// For this long after a jump, nothing is forgotten.
+/// After a jump, nothing is deleted for this long.
 const DISTRUST: Duration = Duration::from_secs(DAY.unsigned_abs());
 
 impl Clock {
@@ -47,58 +47,58 @@ impl Clock {
         Self { offset: AtomicI64::new(0), highest: AtomicI64::new(0), drift: Mutex::new(drift) }
     }
 
-    /// The time that the law counts in.
+    /// The time that expiry and the token rules use.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         let shown = wall() + self.offset.load(Relaxed);
         let highest = self.highest.load(Relaxed);
-        // Mostly the same second as before: the read-modify-write is the exception.
+        // Usually the same second as before; the read-modify-write is the exception.
         if shown <= highest {
             return UnixTime(highest);
         }
         UnixTime(self.highest.fetch_max(shown, Relaxed).max(shown))
     }
 
-    /// Never shows less than `time` from now on: the store has written it.
-    pub fn has_seen(&self, time: UnixTime) {
+    /// Never shows less than `time` from now on, since the store has written it.
+    pub fn not_before(&self, time: UnixTime) {
         self.highest.fetch_max(time.0, Relaxed);
     }
 
-    /// Moves the development clock: it shows the wall clock plus `seconds`. It only
-    /// moves forward, so of two moves that cross the farther one holds.
+    /// Moves the development clock to the wall clock plus `seconds`. It only moves
+    /// forward: of two concurrent moves the larger one holds.
     pub fn set_offset(&self, seconds: i64) {
         self.offset.fetch_max(seconds, Relaxed);
     }
 
-    /// By how much the development clock was moved, in seconds.
+    /// The offset of the development clock, in seconds.
     #[cfg(test)]
     pub(crate) fn offset(&self) -> i64 {
         self.offset.load(Relaxed)
     }
 
-    /// Time that no one can set, for time-outs and measurements.
+    /// Monotonic time, for time-outs and measurements.
     #[must_use]
     pub fn steady(&self) -> Instant {
         Instant::now()
     }
 
-    /// Whether, within the last day of running, the wall clock jumped against the
-    /// steady one. Compares them on each call; jumps between two calls that undo
-    /// each other are not seen. Moving the development clock is no jump.
+    /// Whether the wall clock jumped against the steady one within the last day of
+    /// running. Each call compares them; jumps between two calls that cancel each other
+    /// out are not detected. Moving the development clock is not a jump.
     pub fn jumped_recently(&self) -> bool {
         let mut drift = self.drift.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        drift.look(Instant::now(), wall())
+        drift.compare(Instant::now(), wall())
     }
 }
 
 impl Drift {
-    fn look(&mut self, steady: Instant, wall: i64) -> bool {
+    fn compare(&mut self, steady: Instant, wall: i64) -> bool {
         let running = i64::try_from(steady.duration_since(self.started).as_secs()).unwrap_or(0);
         let ahead = wall - running;
         if (ahead - self.wall_ahead).abs() > SLEW {
             tracing::warn!(
                 seconds = ahead - self.wall_ahead,
-                "the wall clock jumped; nothing is forgotten for a day of running"
+                "the wall clock jumped; expired data is not deleted for a day of running"
             );
             self.jumped = Some(steady);
         }
@@ -114,8 +114,7 @@ impl Default for Clock {
 }
 
 fn wall() -> i64 {
-    // A clock before 1970 is as good as none: the time that the store has
-    // written holds.
+    // A clock before 1970 counts as 0: the time that the store has written holds.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
@@ -138,21 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn time_never_lies_before_what_was_written() {
+    fn time_is_never_before_what_was_written() {
         let clock = Clock::new();
         let far = clock.now().plus(50_000);
-        clock.has_seen(far);
+        clock.not_before(far);
         assert_eq!(clock.now(), far);
     }
 
     #[test]
-    fn a_jump_is_distrusted_for_a_day_and_a_slew_is_not() {
+    fn a_jump_counts_for_a_day_and_a_slew_does_not() {
         let started = Instant::now();
         let after = |seconds| started + Duration::from_secs(seconds);
         let mut drift = Drift { started, wall_ahead: 5_000, jumped: None };
-        assert!(!drift.look(after(60), 5_061), "one second in a minute is a slew");
-        assert!(drift.look(after(120), 5_120 - 3_600), "an hour back is a jump");
-        assert!(drift.look(after(120 + 86_000), 5_120 - 3_600 + 86_000));
-        assert!(!drift.look(after(120 + 86_400), 5_120 - 3_600 + 86_400));
+        assert!(!drift.compare(after(60), 5_061), "one second in a minute is a slew");
+        assert!(drift.compare(after(120), 5_120 - 3_600), "an hour back is a jump");
+        assert!(drift.compare(after(120 + 86_000), 5_120 - 3_600 + 86_000));
+        assert!(!drift.compare(after(120 + 86_400), 5_120 - 3_600 + 86_400));
     }
 }

@@ -1,8 +1,7 @@
-//! Whether the server is of use: what `/readyz` answers.
+//! Readiness: the checks of `/readyz`.
 //!
-//! A balancer may ask as often as it likes: the answer is found anew at most once
-//! a second, by one look at a time, and a look that hangs is not begun again. That
-//! the process stops is said at once.
+//! A load balancer may ask at any rate: the checks run at most once a second, one run at
+//! a time, and a check that hangs is not started again. Draining is reported at once.
 
 use crate::{
     authority::{Authority, Result, audit},
@@ -20,79 +19,80 @@ use std::{
 use tegata_token::time::UnixTime;
 use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle, time::timeout};
 
-/// What `/readyz` looks at.
+/// The readiness checks and their state.
 pub struct Health {
     store: PathBuf,
-    least_free: u64,
-    /// For how many seconds a signing key should sign at the most.
+    min_free: u64,
+    /// Maximum age of the active signing key, in seconds.
     key_age: i64,
-    /// Since when the active signing key has been signing; 0 is not known yet.
+    /// When the active signing key began to sign; 0: not known yet.
     key_since: AtomicI64,
     draining: AtomicBool,
     jobs_seen: Mutex<Instant>,
     last: AsyncMutex<Last>,
 }
 
-/// What is known of the last look.
+/// The result of the last run.
 #[derive(Default)]
 struct Last {
     at: Option<Instant>,
     report: Arc<HealthReport>,
-    /// A trial that was begun and has not come to its end.
+    /// A trial commit that was started and has not completed.
     writing: Option<JoinHandle<Trial>>,
 }
 
-/// Whether a commit came to its end, and whether an ending could be logged.
+/// Whether a commit succeeded, and whether the revocation journal can be written.
 type Trial = (Result<()>, Result<bool>);
 
-/// What a look found.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct HealthReport {
-    /// Each thing that was looked at.
+    /// Each check.
     pub checks: Vec<Check>,
-    /// How much room the store takes and has, where that could be read.
+    /// The store's size and free space, where they could be read.
     pub sizes: Option<StoreSizes>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Its name, which is also a label.
+    /// Its name, which is also a metric's label.
     pub name: &'static str,
-    /// Whether it is as it should be.
+    /// Whether it passed.
     pub holds: bool,
     /// What was found, for people.
     pub found: String,
 }
 
 impl HealthReport {
-    /// Whether everything is as it should be.
+    /// Whether all checks passed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
     }
 
-    /// The names of what is not.
+    /// The names of the failed checks.
     pub fn failing(&self) -> impl Iterator<Item = &'static str> {
         self.checks.iter().filter(|check| !check.holds).map(|check| check.name)
     }
 }
 
-/// An answer holds for this long.
+/// How long a result is reused.
 const FRESH: Duration = Duration::from_secs(1);
-/// A store that does not commit within this is not ready.
+/// A store that does not commit within this time is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The jobs come round every minute; so long without them is not for want of time.
+/// The jobs run every minute; after this long without a run they have failed.
 const JOBS: Duration = Duration::from_secs(5 * 60);
 
 impl Health {
-    /// Of a server that starts `now`, on the store in that file; it wants at least
-    /// `least_free` bytes of disk, and a new signing key every `key_age` seconds.
+    /// Readiness of a server that starts `now`, on the store in that file. It requires at
+    /// least `min_free` bytes of free disk, and a new signing key every `key_age`
+    /// seconds.
     #[must_use]
-    pub fn new(store: PathBuf, least_free: u64, key_age: i64, now: Instant) -> Self {
+    pub fn new(store: PathBuf, min_free: u64, key_age: i64, now: Instant) -> Self {
         Self {
             store,
-            least_free,
+            min_free,
             key_age,
             key_since: AtomicI64::new(0),
             draining: AtomicBool::new(false),
@@ -101,17 +101,17 @@ impl Health {
         }
     }
 
-    /// From now on the server is not ready: it stops.
+    /// Makes the server not ready, since it stops.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);
     }
 
-    /// The jobs are alive.
+    /// Records that the jobs run.
     pub fn jobs_are_at(&self, now: Instant) {
         *self.jobs_seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// The active signing key has been signing since then.
+    /// Records when the active signing key began to sign.
     pub fn key_signs_since(&self, time: UnixTime) {
         self.key_since.store(time.0, Relaxed);
     }
@@ -126,29 +126,30 @@ impl Health {
         }
     }
 
-    /// What there is to say at `now`.
-    pub async fn look(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
-        let report = self.report(authority, now).await;
+    /// The readiness report at `now`.
+    pub async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
+        let report = self.cached_report(authority, now).await;
         if !self.draining.load(Relaxed) {
             return report;
         }
-        let stops = Check { name: "running", holds: false, found: "the server stops".to_owned() };
+        let stops =
+            Check { name: "running", holds: false, found: "the server is stopping".to_owned() };
         let mut checks = report.checks.clone();
         checks.retain(|check| check.name != stops.name);
         checks.insert(0, stops);
         Arc::new(HealthReport { checks, sizes: report.sizes })
     }
 
-    async fn report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
+    async fn cached_report(&self, authority: &Arc<Authority>, now: Instant) -> Arc<HealthReport> {
         let mut last = self.last.lock().await;
-        // A look that was begun by somebody else while this one waited is as good.
+        // A run that completed while this one waited is as good.
         if last.at.is_some_and(|at| now.saturating_duration_since(at) < FRESH) {
             return last.report.clone();
         }
         let (writes, logs) = self.writes(&mut last, authority).await;
         let sizes = self.sizes().await;
         let mut checks = vec![
-            Check { name: "running", holds: true, found: "it serves".to_owned() },
+            Check { name: "running", holds: true, found: "the server is running".to_owned() },
             writes,
             self.disk(sizes),
             signs(authority),
@@ -157,16 +158,16 @@ impl Health {
         ];
         checks.extend(logs);
         let report = Arc::new(HealthReport { checks, sizes });
-        tell(&last.report, &report);
+        log_changes(&last.report, &report);
         last.report = report.clone();
-        // By the clock of whoever asks next.
+        // The current time, since the run may have taken long.
         last.at = Some(authority.clock().steady());
         report
     }
 
-    /// Whether the store commits, and, where it keeps a log of endings, whether that
-    /// can be written. What hangs is waited for again, not begun again: questions must
-    /// not fill the queue that they ask about.
+    /// Whether the store commits, and whether the revocation journal, if there is one,
+    /// can be written. A trial that hangs is awaited again, not repeated: probes must not
+    /// fill the queue that they check.
     async fn writes(&self, last: &mut Last, authority: &Arc<Authority>) -> (Check, Option<Check>) {
         let mut writing = last.writing.take().unwrap_or_else(|| {
             let authority = authority.clone();
@@ -177,20 +178,23 @@ impl Health {
         });
         let store = |holds, found: &str| Check { name: "store", holds, found: found.to_owned() };
         match timeout(PATIENCE, &mut writing).await {
-            Ok(Ok((Ok(()), logs))) => (store(true, "it commits"), has_journal(logs)),
+            Ok(Ok((Ok(()), logs))) => (store(true, "the store commits"), has_journal(logs)),
             Ok(Ok((Err(error), _))) => {
                 tracing::debug!(%error, "a commit for /readyz failed");
-                (store(false, "it does not commit; the log says why"), None)
+                (store(false, "the store does not commit; see the server's log"), None)
             }
-            Ok(Err(_)) => (store(false, "asking it met a bug; the log has it"), None),
+            Ok(Err(_)) => (
+                store(false, "the check failed with an internal error; see the server's log"),
+                None,
+            ),
             Err(_) => {
                 last.writing = Some(writing);
-                (store(false, "it does not answer"), None)
+                (store(false, "the store does not respond"), None)
             }
         }
     }
 
-    /// On a thread that may hang with the disk.
+    /// On a thread of its own, since the disk may hang.
     async fn sizes(&self) -> Option<StoreSizes> {
         let store = self.store.clone();
         let read = tokio::task::spawn_blocking(move || sizes_of(&store));
@@ -199,11 +203,12 @@ impl Health {
 
     fn disk(&self, sizes: Option<StoreSizes>) -> Check {
         let (holds, found) = match sizes {
-            None => (false, "its disk does not say how full it is".to_owned()),
+            None => (false, "the free space of the store's disk cannot be read".to_owned()),
             Some(sizes) => {
-                let (free, least) = (sizes.free >> 20, self.least_free >> 20);
-                let words = format!("{free} MiB free on the store's disk, at least {least} wanted");
-                (sizes.free >= self.least_free, words)
+                let (free, least) = (sizes.free >> 20, self.min_free >> 20);
+                let words =
+                    format!("{free} MiB free on the store's disk, at least {least} MiB required");
+                (sizes.free >= self.min_free, words)
             }
         };
         Check { name: "disk", holds, found }
@@ -212,41 +217,45 @@ impl Health {
     fn jobs(&self, now: Instant) -> Check {
         let seen = *self.jobs_seen.lock().unwrap_or_else(PoisonError::into_inner);
         let ago = now.saturating_duration_since(seen);
-        let found = format!("they came round {} s ago", ago.as_secs());
+        let found = format!("the jobs last ran {} s ago", ago.as_secs());
         Check { name: "jobs", holds: ago < JOBS, found }
     }
 }
 
 fn signs(authority: &Authority) -> Check {
     let holds = authority.can_sign();
-    let found = if holds { "it is at hand" } else { "no signing key is active and opened" };
+    let found = if holds {
+        "the active signing key is loaded"
+    } else {
+        "no signing key is active and loaded"
+    };
     Check { name: "signing_key", holds, found: found.to_owned() }
 }
 
 fn has_journal(logs: Result<bool>) -> Option<Check> {
     let (holds, found) = match logs {
         Ok(false) => return None,
-        Ok(true) => (true, "it has room, and is where it belongs".to_owned()),
-        Err(error) => (false, format!("nothing can be ended: {error}")),
+        Ok(true) => (true, "the journal is in place and has space".to_owned()),
+        Err(error) => (false, format!("no token can be revoked: {error}")),
     };
     Some(Check { name: "revocation_journal", holds, found })
 }
 
-/// Whether what was done is as it was sealed, and whether what is done is sealed soon
-/// after: an audit that nobody seals could be changed unseen.
+/// Whether the audit matches its checkpoints, and whether new events get a checkpoint
+/// soon: until then they could be changed without detection.
 async fn checkpoints(authority: &Authority) -> Check {
     if authority.audit().is_broken() {
-        let found = "it is not what was sealed, or its end cannot be confirmed; run `tegata audit \
+        let found = "the audit does not match its checkpoints, or its end cannot be confirmed; run `tegata audit \
                      verify`";
         let found = found.to_owned();
         return Check { name: "audit", holds: false, found };
     }
     let (holds, found) = match timeout(PATIENCE, authority.store().audit_head()).await {
         Ok(Ok(head)) => {
-            let found = format!("{} events wait to be sealed", head.pending);
+            let found = format!("{} events wait for a checkpoint", head.pending);
             (!audit::lags(&head, authority.now()), found)
         }
-        _ => (false, "how far it is sealed cannot be read".to_owned()),
+        _ => (false, "the audit's newest checkpoint cannot be read".to_owned()),
     };
     Check { name: "audit", holds, found }
 }
@@ -257,14 +266,14 @@ fn sizes_of(store: &Path) -> Option<StoreSizes> {
     let disk = rustix::fs::statvfs(store).ok()?;
     Some(StoreSizes {
         file: metadata(store).ok()?.len(),
-        // Gone while nobody has the store open.
+        // It does not exist while no process has the store open.
         wal: metadata(wal).map_or(0, |it| it.len()),
         free: disk.f_bavail.saturating_mul(disk.f_frsize),
     })
 }
 
-/// Says in the log what changed, and nothing while nothing does.
-fn tell(before: &HealthReport, now: &HealthReport) {
+/// Logs changes between two reports.
+fn log_changes(before: &HealthReport, now: &HealthReport) {
     let was = |name: &str| before.checks.iter().find(|check| check.name == name).map(|it| it.holds);
     for Check { name, holds, found } in &now.checks {
         match (was(name), holds) {
@@ -285,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_that_have_not_come_round_for_minutes_are_missed() {
+    fn jobs_that_have_not_run_for_minutes_fail_the_check() {
         let started = Instant::now();
         let health = health(started);
         let after = |seconds| health.jobs(started + Duration::from_secs(seconds)).holds;
@@ -295,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_below_its_floor_is_too_full() {
+    fn a_disk_below_its_minimum_is_too_full() {
         let health = health(Instant::now());
         let free = |free| health.disk(Some(StoreSizes { free, ..Default::default() })).holds;
         assert!(free(10 << 20) && !free((10 << 20) - 1));

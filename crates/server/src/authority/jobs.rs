@@ -1,6 +1,5 @@
-//! What the server does by itself from time to time: it takes stamps of use to
-//! the store, forgets what can no longer matter, and lets a new signing key sign
-//! once it has been published long enough.
+//! The periodic jobs: they write last-used times to the store, delete expired data, and
+//! promote a new signing key once it has been published long enough.
 
 use crate::authority::{
     Authority, actor::Actor, admin, admin_token::TokenSource, health::Health,
@@ -20,44 +19,45 @@ use tegata_store::{
 use tegata_token::{key::KeyState, time::DAY};
 use tokio_util::sync::CancellationToken;
 
-/// How often.
+/// The period of the jobs.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// So many channels are tidied up in one transaction.
+/// Maximum number of channels that are cleaned up in one transaction.
 const BATCH: usize = 100;
 
-/// So many rows of the log are deleted in one transaction.
+/// Maximum number of rows of the change log that are deleted in one transaction.
 const TRIMMED: usize = 1_000;
 
 /// The periodic jobs, and what they need.
 pub struct Jobs {
-    /// The authority that they work for.
+    /// The authority.
     pub authority: Arc<Authority>,
-    /// Learns that they run, and how old the signing key is.
+    /// Receives the times of the runs, and the signing key's age.
     pub health: Arc<Health>,
     /// The root administrator's token, which can be replaced in its file.
     pub admin_token: Arc<TokenSource>,
-    /// What tells people before something ends.
+    /// Finds and delivers warnings.
     pub warnings: Warnings,
     /// How long a new signing key is published before it signs.
     pub key_promotion_delay: Duration,
-    /// For how many days the row of a token is kept after its end.
+    /// Days that the row of a token is kept after its expiry or revocation.
     pub token_retention_days: u32,
-    /// How far the sweep has come among the rows of tokens.
+    /// The last row of a token that the sweep has looked at.
     pub swept_to: AtomicI64,
 }
 
-/// Runs the jobs every minute until `stop`, and the stamps a last time then.
+/// Runs the jobs every minute until `stop`, and then writes the last-used times once
+/// more.
 pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
-    let checkpointing = tokio::spawn(seal_until(jobs.clone(), stop.clone()));
+    let checkpointing = tokio::spawn(checkpoint_until(jobs.clone(), stop.clone()));
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
-    // What a crash broke off, first of all.
+    // First resumes what a crash interrupted.
     finish(&jobs).await;
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => keep_up(&jobs).await,
+            _ = ticks.tick() => run_all(&jobs).await,
             () = stop.cancelled() => break,
         }
     }
@@ -65,8 +65,8 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let _ = tokio::join!(checkpointing, warning);
 }
 
-/// By itself, since it waits for somebody else's server: that may be slow, and may
-/// hold up neither the other jobs nor the end.
+/// A task of its own, since it waits for the operator's webhook: a slow receiver must
+/// delay neither the other jobs nor the shutdown.
 async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -82,11 +82,11 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     }
 }
 
-/// How often the audit is sealed.
-const SEALING: Duration = Duration::from_secs(2);
+/// The period of audit checkpoints.
+const CHECKPOINT_PERIOD: Duration = Duration::from_secs(2);
 
-async fn seal_until(jobs: Arc<Jobs>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SEALING);
+async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CHECKPOINT_PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
@@ -94,11 +94,11 @@ async fn seal_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
-        see_reset(&jobs).await;
+        record_reset(&jobs).await;
         match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
-                tracing::error!(%error, "the audit is not sealed");
+                tracing::error!(%error, "no audit checkpoint can be made");
                 failing = true;
             }
             Err(_) => {}
@@ -114,65 +114,69 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
     authority.audit().checkpoint(authority.store(), authority.clock()).await
 }
 
-/// Tells the audit of a reset of the administrator's token, which is done to the file
-/// and not to the server.
-async fn see_reset(jobs: &Jobs) {
+/// Records a reset of the administrator's token in the audit; the reset changes the file,
+/// without a request to the server.
+async fn record_reset(jobs: &Jobs) {
     if jobs.admin_token.was_replaced() {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
         let by = jobs.authority.by(Actor::Operator, None, None);
         if let Err(error) = jobs.authority.store().record(event, by).await {
-            tracing::warn!(%error, "the audit could not be told of a new administrator's token");
+            tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
         }
     }
 }
 
-/// Brings to its end what was begun and broken off.
+/// Resumes the revocations that were interrupted.
 async fn finish(jobs: &Jobs) {
     if let Err(error) = jobs.authority.finish_provider_revocations().await {
-        tracing::warn!(%error, "a provider's tokens are not all ended yet");
+        tracing::warn!(%error, "a provider's tokens are not all revoked yet; the next run continues");
     }
 }
 
-/// Runs all that is due.
+/// Runs all jobs that are due.
 pub async fn run(jobs: &Jobs) {
-    keep_up(jobs).await;
+    run_all(jobs).await;
     warn(jobs).await;
 }
 
 async fn warn(jobs: &Jobs) {
     if let Err(error) = jobs.warnings.run(&jobs.authority).await {
-        tracing::warn!(%error, "warnings wait");
+        tracing::warn!(%error, "warnings were not delivered; the next run tries again");
     }
 }
 
-/// Runs what is due here. A job that fails is tried again a minute later.
-async fn keep_up(jobs: &Jobs) {
+/// Runs all jobs but the warnings. A job that fails is tried again a minute later.
+async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
-    see_reset(jobs).await;
-    // A clock that was moved on makes what waits look old; the loop says why it fails.
-    let wrapped = checkpoint(jobs).await.is_ok();
+    record_reset(jobs).await;
+    // After the clock was moved forward, waiting events would look overdue; the
+    // checkpoint task logs the error.
+    let checkpointed = checkpoint(jobs).await.is_ok();
     flush(jobs).await;
     jobs.authority.limits().tidy(jobs.authority.clock().steady());
-    if let Err(error) = jobs.authority.settle_master_key().await {
-        tracing::warn!(%error, "how the last rotation of the master key ended is not known yet");
+    if let Err(error) = jobs.authority.resolve_master_key_rotation().await {
+        tracing::warn!(%error, "the outcome of the last master-key rotation is not known yet");
     }
     if let Err(error) = promote(jobs).await {
         tracing::warn!(%error, "the pending signing key was not promoted");
     }
     finish(jobs).await;
     if let Err(error) = sweep(jobs).await {
-        tracing::warn!(%error, "no rows of ended tokens were deleted");
+        tracing::warn!(%error, "the rows of expired and revoked tokens were not deleted");
     }
     if let Err(error) = forget(jobs).await {
-        tracing::warn!(%error, "nothing was forgotten");
+        tracing::warn!(%error, "expired data was not deleted");
     }
     let audit = jobs.authority.audit();
-    // Only what was compared with the file outside before: a store that was brought back
-    // says so in its audit first.
-    if wrapped && let Err(error) = audit.look(jobs.authority.store(), jobs.authority.now()).await {
-        tracing::warn!(%error, "the audit was not checked");
+    // Only after the comparison with the anchor, so that a restored store first records
+    // its mismatch in the audit.
+    if checkpointed
+        && let Err(error) =
+            audit.verify_when_due(jobs.authority.store(), jobs.authority.now()).await
+    {
+        tracing::warn!(%error, "the audit was not verified");
     }
-    if let Err(error) = see_key_age(jobs).await {
+    if let Err(error) = report_key_age(jobs).await {
         tracing::warn!(%error, "the signing key's age was not read");
     }
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
@@ -180,7 +184,7 @@ async fn keep_up(jobs: &Jobs) {
 
 async fn flush(jobs: &Jobs) {
     if let Err(error) = jobs.authority.flush_last_used().await {
-        tracing::warn!(%error, "stamps of use were lost");
+        tracing::warn!(%error, "last-used times were lost");
     }
 }
 
@@ -197,18 +201,18 @@ async fn promote(jobs: &Jobs) -> admin::Result<()> {
     };
     if let Some(row) = rows.iter().find(due) {
         jobs.authority.admin(Actor::System, None).promote_signing_key(row.id).await?;
-        tracing::info!(key = %row.id, "a new signing key signs");
+        tracing::info!(key = %row.id, "the new signing key is active");
     }
     Ok(())
 }
 
-/// Since when the active key has been signing: what says when it is due.
-async fn see_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
+/// Reports to readiness since when the active key has been signing.
+async fn report_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
     let rows = jobs.authority.signing_keys().await?;
     if let Some(active) = rows.iter().find(|row| row.state == KeyState::Active) {
         jobs.health.key_signs_since(active.changed_at);
         let overdue = -jobs.health.rotation_due(jobs.authority.now());
-        // Once a day, give or take a minute.
+        // Once a day, to within a minute.
         if overdue > 0 && overdue % DAY < PERIOD.as_secs().cast_signed() {
             let days = overdue / DAY;
             tracing::warn!(days, key = %active.id,
@@ -218,27 +222,27 @@ async fn see_key_age(jobs: &Jobs) -> tegata_store::Result<()> {
     Ok(())
 }
 
-/// Rows looked at in one go, and so deleted in one transaction at the most.
-const LOOKED_AT: usize = 500;
-/// And so many times in one round: ten million rows are gone through in three hours,
-/// and nobody else waits for it.
-const LOOKS: usize = 100;
+/// Maximum number of rows that are read, and so deleted, in one transaction.
+const ROWS: usize = 500;
+/// Maximum number of such transactions per run: ten million rows take three hours,
+/// without delaying other acts.
+const ROUNDS: usize = 100;
 
-/// Deletes the rows of tokens whose life was over long ago, and goes on next time
-/// where it stopped.
+/// Deletes the rows of tokens that expired or were revoked long ago; the next run
+/// continues where this one stopped.
 async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
     if jobs.authority.clock().jumped_recently() {
         return Ok(());
     }
     let before = jobs.authority.now().plus(-i64::from(jobs.token_retention_days) * DAY);
     let store = jobs.authority.store();
-    for _ in 0..LOOKS {
+    for _ in 0..ROUNDS {
         let after = jobs.swept_to.load(Relaxed);
-        let (over, next) = store.inactive_before(after, before, LOOKED_AT).await?;
+        let (over, next) = store.inactive_before(after, before, ROWS).await?;
         if !over.is_empty() {
             store.sweep(over, before).await?;
         }
-        // Behind the last row begins a new walk, at the first.
+        // After the last row, the next walk begins at the first.
         jobs.swept_to.store(next.unwrap_or(0), Relaxed);
         if next.is_none() {
             break;
@@ -249,7 +253,7 @@ async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
 }
 
 async fn forget(jobs: &Jobs) -> tegata_store::Result<()> {
-    // A clock that jumped may be wrong now, and what is forgotten stays forgotten.
+    // After a jump the clock may be wrong, and deleted data cannot be restored.
     if jobs.authority.clock().jumped_recently() {
         return Ok(());
     }
@@ -257,7 +261,7 @@ async fn forget(jobs: &Jobs) -> tegata_store::Result<()> {
     while store.forget(BATCH, jobs.authority.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
-    // As long as there is any: a busy hour writes more than one go takes away.
+    // Until none is left: a busy hour writes more than one transaction deletes.
     while store.trim(TRIMMED, jobs.authority.now()).await? > 0 {
         tokio::task::yield_now().await;
     }

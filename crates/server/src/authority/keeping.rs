@@ -1,5 +1,5 @@
-//! What is done to an authority's files without a server: recovering a store that
-//! went backwards, and replacing the master key.
+//! Operations on an authority's files without a server: recovering a store after a
+//! rollback, and replacing the master key.
 
 use crate::authority::{
     actor::Actor,
@@ -18,30 +18,30 @@ use tegata_store::{
 };
 use tegata_token::time::UnixTime;
 
-/// Why nothing was done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The master key.
     #[error(transparent)]
     MasterKey(#[from] master_key::Error),
-    /// There is none to seal the new signing key with.
+    /// There is no master key to encrypt the new signing key with.
     #[error(
         "there is no master key at {file}; bring the file back. If it is lost for good, make a new \
-         one and run this again:\n  (umask 077; openssl rand -hex 32 > {file})\nTokens stay as good \
-         as they are; only requests that are retried with an Idempotency-Key from before will be \
-         refused", file = .0.display()
+         one and run this again:\n  (umask 077; openssl rand -hex 32 > {file})\nTokens stay \
+         valid; only requests that are retried with an Idempotency-Key from before will be \
+         denied", file = .0.display()
     )]
     NoMasterKey(PathBuf),
-    /// The store.
+    /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] tegata_store::Error),
 }
 
-/// Recovers the store: see [`Recovering`]. Answers also how many signing keys the
-/// master key does not open.
+/// Recovers the store: see [`Recovering`]. Also returns the number of signing keys that
+/// the master key does not decrypt.
 ///
 /// # Errors
 /// [`Error`].
@@ -59,8 +59,8 @@ pub async fn recover(
     let path = place.master_key();
     let master = match MasterKey::load_for(&path, &state.signing_keys) {
         Err(master_key::Error::Lost(path)) => return Err(Error::NoMasterKey(path)),
-        // It was replaced since the backup. Old keys sign no more, so they need not
-        // be opened either.
+        // The master key was replaced since the backup. Old keys sign no more, so they
+        // need not be decrypted.
         Err(master_key::Error::Wrong(path)) => MasterKey::load(&path, false)?,
         loaded => loaded?,
     };
@@ -79,8 +79,8 @@ pub async fn recover(
     Ok((done, unopened))
 }
 
-/// Accepts the audit's end as it is, of a store that no server runs on: nothing confirms
-/// that no newer events were cut off, and the operator goes on all the same. Answers the
+/// Accepts the audit's end as it is, for a store without a server: nothing confirms that
+/// no newer events were cut off, and the operator continues regardless. Returns the
 /// number of the newest checkpoint.
 ///
 /// # Errors
@@ -91,17 +91,17 @@ pub async fn accept_audit(place: &Files, reason: Option<String>) -> Result<Optio
     let by = operator(now(state.written_at, state.clock_offset));
     let event = Event::of(AuditEvent::AuditAccept(NoDetail {}));
     store.record(event, By { reason, ..by }).await?;
-    // The store is still open, so no server begins in between.
+    // The store is still open, so no server starts meanwhile.
     let newest = audit::anchor_present_end(place, true)?;
     drop(store);
     Ok(newest)
 }
 
-/// Replaces the master key of a store that no server runs on. Answers how many
-/// signing keys it seals.
+/// Replaces the master key of a store without a server. Returns the number of signing
+/// keys that the new one encrypts.
 ///
 /// # Errors
-/// [`Error`]. Killed at any moment, the next start finds its way.
+/// [`Error`]. If it is killed at any point, the next start completes or undoes it.
 pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
     let store = SqliteStore::open_for_upkeep(&place.store, guard(place)?)?;
     let state = store.state().await?;
@@ -111,7 +111,7 @@ pub async fn rotate_master_key(place: &Files) -> Result<usize, Error> {
     Ok(keyring.rotate_master_key(&path, &store, by).await?)
 }
 
-/// What this machine's clock shows, whatever a store has written.
+/// The machine's time, regardless of what a store has written.
 #[must_use]
 pub fn wall_clock() -> UnixTime {
     Clock::new().now()
@@ -124,7 +124,7 @@ fn guard(place: &Files) -> Result<RollbackGuardFile, tegata_store::Error> {
 fn now(written_at: UnixTime, clock_offset: i64) -> UnixTime {
     let clock = Clock::new();
     clock.set_offset(clock_offset);
-    clock.has_seen(written_at);
+    clock.not_before(written_at);
     clock.now()
 }
 

@@ -1,5 +1,5 @@
-//! The private halves of the signing keys, opened. Which of them signs is not
-//! decided here: the view says it, and changes with the commit that changed it.
+//! The decrypted private keys. The view decides which of them signs, and changes with the
+//! commit that changed that.
 
 use crate::authority::{
     master_key::{self, MasterKey},
@@ -18,18 +18,18 @@ use tegata_store::{By, Error, SigningKeyRow, Store};
 use tegata_token::{id::SigningKeyId, key::SigningKey, time::UnixTime};
 use zeroize::Zeroizing;
 
-/// All signing keys that may still have to sign: for a new token, or again for a
+/// All signing keys that may be needed for signing: for a new token, or again for a
 /// retried request.
 pub struct Keyring {
     master: ArcSwap<MasterKey>,
-    /// A rotation of the master key was begun, and nobody saw its end.
-    unseen: AtomicBool,
+    /// A rotation of the master key began, and its outcome is unknown.
+    unresolved: AtomicBool,
     keys: ArcSwap<HashMap<SigningKeyId, SigningKey>>,
 }
 
 impl Keyring {
-    /// Opens the keys whose private half is still there, with the master key in
-    /// `path`; where there are no keys yet it is made.
+    /// Decrypts the keys whose private half is still stored, with the master key in
+    /// `path`; creates the master key if there are no keys yet.
     ///
     /// # Errors
     /// [`master_key::Error`].
@@ -48,11 +48,11 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// No keys yet.
+    /// An empty keyring.
     #[must_use]
     pub fn empty(master: MasterKey) -> Self {
         let master = ArcSwap::from_pointee(master);
-        Self { master, unseen: AtomicBool::new(false), keys: ArcSwap::default() }
+        Self { master, unresolved: AtomicBool::new(false), keys: ArcSwap::default() }
     }
 
     /// The master key that is in force.
@@ -61,28 +61,28 @@ impl Keyring {
         self.master.load_full()
     }
 
-    /// Puts a new master key in the place of the one in `path`, and new seals around
-    /// all keys in one act: the new key's file waits beside the old one's meanwhile,
-    /// so that whichever opens the store is there after a crash. Answers how many
-    /// signing keys it seals. Nobody may [`make`](Self::make) a key meanwhile.
+    /// Replaces the master key in `path`, and encrypts all keys anew in one act.
+    /// Meanwhile the new key's file waits beside the old one, so that the one that
+    /// decrypts the store exists after a crash. Returns the number of signing keys that
+    /// it encrypts. The caller prevents [`make`](Self::make) meanwhile.
     ///
     /// # Errors
-    /// As the store's. Should the files be the reason, the log names them.
+    /// As the store's. If the files are the reason, the error is logged with their names.
     pub async fn rotate_master_key(
         &self,
         path: &Path,
         store: &dyn Store,
         by: By,
     ) -> Result<usize, Error> {
-        // A file that waits may be the only one that opens the store.
-        self.settle(path, store).await?;
+        // A waiting file may be the only one that decrypts the store.
+        self.resolve_rotation(path, store).await?;
         let rows = store.state().await?.signing_keys;
         let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
         let old = self.master.load_full();
         let mut wrapped = Vec::new();
         for row in rows.iter().filter(|row| !row.wrapped.0.is_empty()) {
             let seed = old.open(row.id, &row.wrapped);
-            let seed = seed.ok_or_else(|| not_replaced(&"a signing key does not open"))?;
+            let seed = seed.ok_or_else(|| not_replaced(&"a signing key cannot be decrypted"))?;
             wrapped.push((row.id, new.wrap(row.id, &seed)?));
         }
         let count = wrapped.len();
@@ -91,52 +91,51 @@ impl Keyring {
                 .map_err(|error| not_replaced(&error))?
                 .id();
             let seed = old.open(id, &wrap);
-            let seed = seed.ok_or_else(|| not_replaced(&"the audit key does not open"))?;
+            let seed = seed.ok_or_else(|| not_replaced(&"the audit key cannot be decrypted"))?;
             wrapped.push((id, new.wrap(id, &seed)?));
         }
-        // Whoever asks may go away, and the store may do it after it gave no answer.
-        self.unseen.store(true, Relaxed);
+        // The caller may be cancelled, and the store may commit without a confirmation.
+        self.unresolved.store(true, Relaxed);
         store.rewrap(wrapped, by).await?;
-        // From here on the old one opens nothing.
+        // From here on the old master key decrypts nothing.
         self.master.store(Arc::new(new));
         private_file::put_in_place(path).map_err(|error| not_replaced(&error))?;
-        self.unseen.store(false, Relaxed);
+        self.unresolved.store(false, Relaxed);
         Ok(count)
     }
 
-    /// Finds out how a rotation ended that nobody saw the end of, and puts the file
-    /// and the key here right. Before that, no key may be made: it could be sealed
-    /// with a key that is not in force any more.
+    /// Completes a master-key rotation whose outcome is unknown: puts the right file and
+    /// key in place. Until then no key may be made, since it could be encrypted with a
+    /// master key that is not in force any more.
     ///
     /// # Errors
     /// As [`Self::rotate_master_key`].
-    pub async fn settle(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
-        if !self.unseen.load(Relaxed) {
+    pub async fn resolve_rotation(&self, path: &Path, store: &dyn Store) -> Result<(), Error> {
+        if !self.unresolved.load(Relaxed) {
             return Ok(());
         }
-        // Behind whatever still waits to be written.
+        // Waits for the acts that are still queued.
         store.is_writable().await?;
         let rows = store.state().await?.signing_keys;
         let key = MasterKey::load_for(path, &rows).map_err(|error| not_replaced(&error))?;
         self.master.store(Arc::new(key));
-        self.unseen.store(false, Relaxed);
+        self.unresolved.store(false, Relaxed);
         Ok(())
     }
 
-    /// The key of that name.
+    /// The key with this id.
     #[must_use]
     pub fn get(&self, id: SigningKeyId) -> Option<SigningKey> {
         self.keys.load().get(&id).cloned()
     }
 
-    /// Makes a new key, at hand from now on, and the row that the store shall
-    /// keep of it.
+    /// Creates a key, which can sign from now on, and the row that the store keeps of it.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: no random bytes.
     pub fn make(&self, now: UnixTime) -> Result<SigningKeyRow, Error> {
         let seed = Zeroizing::new(random::bytes::<32>()?);
-        let bad = |_| Error::Unavailable("making a signing key failed".into());
+        let bad = |_| Error::Unavailable("a signing key cannot be created".into());
         let key = SigningKey::from_seed(&seed).map_err(bad)?;
         let id = key.public().id();
         let wrapped = self.master.load().wrap(id, &seed)?;
@@ -154,7 +153,7 @@ impl Keyring {
         })
     }
 
-    /// Drops all keys but those that `keep` names.
+    /// Drops all keys but those that `keep` selects.
     pub fn retain(&self, keep: impl Fn(SigningKeyId) -> bool) {
         self.change(|keys| keys.retain(|id, _| keep(*id)));
     }

@@ -1,5 +1,5 @@
-//! When stored tokens, secrets and assertion keys were last used, gathered in memory:
-//! checking writes nothing, and a job takes the stamps to the store from time to time.
+//! When stored tokens, secrets and assertion keys were last used, collected in memory: a
+//! verification writes nothing, and a job writes the times to the store.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// The stamps since they were last taken.
+/// The last-used times since they were last taken.
 pub struct LastUsed {
     tokens: [Mutex<HashMap<(ChannelId, Serial), UnixTime>>; STRIPES],
     keys: Mutex<HashMap<AssertionKeyId, UnixTime>>,
@@ -22,19 +22,19 @@ pub struct LastUsed {
 
 const STRIPES: usize = 32;
 
-/// Beyond this many in a map further ones go unstamped until the next
-/// flush: a stamp is a courtesy, memory is not.
+/// Maximum number of entries per map until the next flush; the times of further ones are
+/// not recorded, to bound memory.
 const MOST: usize = 16_384;
 
 impl LastUsed {
-    /// None yet.
+    /// An empty collection.
     #[must_use]
     pub fn new() -> Self {
         let tokens = std::array::from_fn(|_| Mutex::default());
         Self { tokens, keys: Mutex::default(), secrets: Mutex::default() }
     }
 
-    /// Notes the use of a token; of a stateless one there is no row to stamp.
+    /// Records the use of a token; a stateless one has no row.
     pub fn note(&self, token: &Claims, now: UnixTime) {
         if !token.kind.is_stored() {
             return;
@@ -44,28 +44,28 @@ impl LastUsed {
         stamp(&mut stamps, (token.channel, token.serial), now);
     }
 
-    /// Notes that an assertion was signed with this key.
+    /// Records that an assertion was signed with this key.
     pub fn note_key(&self, key: AssertionKeyId, now: UnixTime) {
         stamp(&mut lock(&self.keys), key, now);
     }
 
-    /// Notes that this secret of a channel was shown and taken.
+    /// Records that a client authenticated with this secret of a channel.
     pub fn note_secret(&self, channel: ChannelId, secret: HashedSecret, now: UnixTime) {
         stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
     }
 
-    /// Takes all stamps of secrets out.
+    /// Takes out the times of all secrets.
     pub fn take_secrets(&self) -> Vec<(ChannelId, HashedSecret, UnixTime)> {
         let all = std::mem::take(&mut *lock(&self.secrets)).into_iter();
         all.map(|((channel, hash), at)| (channel, HashedSecret::from_stored(hash), at)).collect()
     }
 
-    /// Takes all stamps of keys out.
+    /// Takes out the times of all keys.
     pub fn take_keys(&self) -> Vec<(AssertionKeyId, UnixTime)> {
         std::mem::take(&mut *lock(&self.keys)).into_iter().collect()
     }
 
-    /// Takes all stamps of tokens out.
+    /// Takes out the times of all tokens.
     pub fn take(&self) -> Vec<(ChannelId, Serial, UnixTime)> {
         let mut all = Vec::new();
         for stripe in &self.tokens {

@@ -1,8 +1,8 @@
-//! The key that seals the authority's signing keys, kept outside the database:
-//! whoever steals the database alone can sign nothing.
+//! The master key, which encrypts the authority's signing keys and is kept outside of the
+//! database: a stolen database alone cannot sign anything.
 //!
-//! AES-256-GCM with a random nonce; the id of the sealed key is authenticated
-//! beside it, so one row's seal cannot stand in another row.
+//! AES-256-GCM with a random nonce; the id of the encrypted key is authenticated with it,
+//! so one row's ciphertext is not valid in another row.
 
 use crate::authority::{private_file, random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -15,40 +15,40 @@ use tegata_store::{SigningKeyRow, WrappedKey};
 use tegata_token::id::SigningKeyId;
 use zeroize::Zeroizing;
 
-/// The sealing key.
+/// The master key.
 pub struct MasterKey(LessSafeKey);
 
-/// Why there is no master key.
+/// Why the master key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be used.
     #[error("the master key")]
     File(#[from] private_file::Error),
-    /// The file holds something else.
+    /// The file does not hold a master key.
     #[error("{} does not hold a master key: 64 hex characters", .0.display())]
     NotAKey(PathBuf),
-    /// The store holds signing keys, so this is no first start.
+    /// The store holds signing keys, so this is not a first start.
     #[error(
-        "there is no master key at {}, but this store holds signing keys that were sealed with \
-         one; bring the file back. If it is lost for good, `tegata recover` tells the way on",
+        "there is no master key at {}, but this store holds signing keys that were encrypted with \
+         one; bring the file back. If it is lost for good, `tegata recover` describes how to continue",
         .0.display()
     )]
     Lost(PathBuf),
-    /// The store's signing keys were sealed with another.
+    /// The store's signing keys were encrypted with another master key.
     #[error(
-        "{} is not the master key that sealed this store's signing keys; bring that one back. If \
-         it is lost for good, go on with this one by `tegata recover`",
+        "{} is not the master key that encrypts this store's signing keys; bring that one back. If \
+         it is lost for good, continue with this one by `tegata recover`",
         .0.display()
     )]
     Wrong(PathBuf),
     /// The machine has no random bytes.
-    #[error("no random bytes to be had for a master key")]
+    #[error("the system returned no random bytes for a master key")]
     NoRandomness,
 }
 
 impl MasterKey {
-    /// Reads the key from `path`; where there is no such file and `may_make`,
-    /// makes key and file.
+    /// Reads the key from `path`; if there is no such file and `may_make`, creates key
+    /// and file.
     ///
     /// # Errors
     /// [`Error`].
@@ -65,9 +65,9 @@ impl MasterKey {
         Self::new(&bytes).ok_or_else(|| Error::NotAKey(path.to_owned()))
     }
 
-    /// The key that sealed `rows`: the one in `path`, or the one that waits beside it
-    /// since a rotation was cut off, which then takes its place. Where there are no
-    /// rows yet it may be made.
+    /// The master key that encrypts `rows`: the one in `path`, or the one that a killed
+    /// rotation left beside it, which is then put in its place. If there are no rows yet,
+    /// the key may be created.
     ///
     /// # Errors
     /// [`Error`].
@@ -81,14 +81,14 @@ impl MasterKey {
         match Self::load(&waiting, false) {
             Ok(key) if key.opens_all(rows) => {
                 private_file::put_in_place(path)?;
-                tracing::warn!(file = %path.display(), "a rotation of the master key was cut off; it is done now");
+                tracing::warn!(file = %path.display(), "a rotation of the master key was interrupted; it is complete now");
                 Ok(key)
             }
             _ => loaded,
         }
     }
 
-    /// Makes a new key, in a file that waits beside `path`.
+    /// Creates a new key, in a file that waits beside `path`.
     ///
     /// # Errors
     /// [`Error`].
@@ -107,7 +107,7 @@ impl MasterKey {
         UnboundKey::new(&AES_256_GCM, bytes).ok().map(LessSafeKey::new).map(Self)
     }
 
-    /// Seals a signing key's seed: nonce, ciphertext, tag.
+    /// Encrypts a signing key's seed: nonce, ciphertext, tag.
     ///
     /// # Errors
     /// The machine has no random bytes.
@@ -125,11 +125,13 @@ impl MasterKey {
                 Aad::from(id.0),
                 &mut text,
             )
-            .map_err(|_| tegata_store::Error::Unavailable("sealing a signing key failed".into()))?;
+            .map_err(|_| {
+                tegata_store::Error::Unavailable("a signing key cannot be encrypted".into())
+            })?;
         Ok(WrappedKey([&nonce[..], &text].concat()))
     }
 
-    /// The seed behind a seal; `None` if it was not made with this key for `id`.
+    /// The decrypted seed; `None` if it was not encrypted with this key for `id`.
     #[must_use]
     pub fn open(&self, id: SigningKeyId, wrapped: &WrappedKey) -> Option<Zeroizing<[u8; 32]>> {
         let (nonce, text) = wrapped.0.split_at_checked(NONCE_LEN)?;
@@ -147,7 +149,7 @@ impl fmt::Debug for MasterKey {
 }
 
 fn to_hex(bytes: &[u8; 32]) -> Zeroizing<String> {
-    // Room beforehand: a growing string would leave copies behind.
+    // Allocated beforehand: a growing string would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(64));
     HEXLOWER.encode_append(bytes, &mut text);
     text
@@ -169,7 +171,7 @@ mod tests {
     const ID: SigningKeyId = SigningKeyId([1; 8]);
 
     #[test]
-    fn a_seal_opens_with_its_key_and_for_its_id_alone() {
+    fn a_wrapped_key_opens_with_its_master_key_and_for_its_id_alone() {
         let folder = tempfile::tempdir().unwrap();
         let key = MasterKey::load(&folder.path().join("a"), true).unwrap();
         let again = MasterKey::load(&folder.path().join("a"), false).unwrap();

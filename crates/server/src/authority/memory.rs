@@ -1,5 +1,5 @@
-//! What a server holds in memory of its store: the view, the channels, the time. It
-//! learns from commits alone, and answers nobody.
+//! A server's memory of its store: the view, the channels, the time. Commits alone change
+//! it; it answers no requests.
 
 use crate::authority::{channels::Channels, clock::Clock};
 use arc_swap::ArcSwap;
@@ -19,25 +19,25 @@ use tegata_token::{
 #[cfg(test)]
 mod tests;
 
-/// What a server holds in memory of its store. Made before the store is opened,
-/// since the store must have somebody to tell of its commits.
+/// A server's memory of its store. It exists before the store is opened, since the store
+/// reports its commits to it.
 pub struct Memory {
     pub(super) view: ArcSwap<View>,
     pub(super) channels: Channels,
-    /// Of the channels that have set one.
+    /// The verification rates of the channels that have set one.
     pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     /// When each retired signing key retired.
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
     pub(super) clock: Clock,
-    /// Commits come one by one; should they ever not, no entry may be lost.
-    learning: Mutex<()>,
+    /// Commits come one at a time; if they ever do not, this prevents a lost update.
+    applying: Mutex<()>,
 }
 
-/// Room for so many channel snapshots.
+/// Maximum number of channel snapshots.
 const CHANNELS: usize = 100_000;
 
 impl Memory {
-    /// Nothing yet.
+    /// An empty memory.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -46,42 +46,42 @@ impl Memory {
             verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
             clock: Clock::new(),
-            learning: Mutex::new(()),
+            applying: Mutex::new(()),
         })
     }
 
-    /// What the store is to call with each commit.
+    /// The function that the store calls with each commit.
     #[must_use]
     pub fn on_commit(self: &Arc<Self>) -> OnCommit {
         let memory = self.clone();
         Box::new(move |committed| {
             if let Some(time) = committed.written_at {
-                memory.clock.has_seen(time);
+                memory.clock.not_before(time);
             }
             memory.apply(committed.position, &committed.changes);
         })
     }
 
-    /// Takes in what a store holds when it is opened.
+    /// Loads the state of a store that was opened.
     pub(super) fn fill(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
-        self.clock.has_seen(state.written_at);
+        self.clock.not_before(state.written_at);
         self.view.store(Arc::new(state.view.clone()));
-        self.channels.know(&state.channels);
+        self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
         self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
     }
 
-    /// Takes in changes of the log, the last of which stands at `position`. This is the
-    /// only way in which memory changes: the store calls it after each commit and before
-    /// any of the commit's answers.
+    /// Applies changes of the log, the last of which is at `position`. This is the only
+    /// way in which memory changes: the store calls it after each commit and before it
+    /// confirms any act of that commit.
     fn apply(&self, position: Position, changes: &[Change]) {
         if changes.is_empty() {
             return;
         }
-        let _one_at_a_time = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        // A public half that is none cannot have been written.
+        let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
+        // An invalid public key cannot have been written.
         let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
         self.view.store(Arc::new(self.view.load().after(&entries, position)));
         let mut touched = Vec::new();
@@ -90,7 +90,7 @@ impl Memory {
                 Change::Channel { channel, verify_rate, .. } => {
                     touched.push((*channel, *verify_rate));
                 }
-                Change::SigningKey(key) => self.see_key(key),
+                Change::SigningKey(key) => self.apply_key(key),
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Tokens { .. } => {}
             }
@@ -98,7 +98,7 @@ impl Memory {
         self.discard(touched);
     }
 
-    fn see_key(&self, key: &SigningKeyRow) {
+    fn apply_key(&self, key: &SigningKeyRow) {
         let retired = key.state == KeyState::Retired;
         let mut all = HashMap::clone(&self.retired.load());
         match retired {
@@ -108,13 +108,14 @@ impl Memory {
         self.retired.store(Arc::new(all));
     }
 
-    /// Drops the copies of channels that changed, and takes in their check rates.
+    /// Drops the snapshots of channels that changed, and applies their verification
+    /// rates.
     fn discard(&self, touched: Vec<(ChannelId, Option<NonZeroU32>)>) {
         if touched.is_empty() {
             return;
         }
         let channels: Vec<_> = touched.iter().map(|(channel, _)| *channel).collect();
-        self.channels.know(&channels);
+        self.channels.add_known(&channels);
         channels.iter().for_each(|&channel| self.channels.drop(channel));
         let known = self.verify_rates.load();
         if touched.iter().any(|(channel, rate)| known.get(channel) != rate.as_ref()) {

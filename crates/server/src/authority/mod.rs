@@ -1,8 +1,8 @@
-//! The authority itself: what it holds in memory, and what its faces ask of it.
+//! The authority: its state in memory, and the operations that the protocols call.
 //!
-//! Checking looks only at memory. Every act goes through the store, and what it
-//! changed is in memory before its answer is seen: see [`Memory::apply`]. No face
-//! keeps state of its own, and none of them is known here.
+//! A verification reads only memory. Every act goes through the store, and its change is
+//! in memory before its response is sent: see [`Memory::apply`]. Protocols have no state
+//! of their own, and the authority does not depend on them.
 
 pub mod actor;
 pub mod admin;
@@ -50,10 +50,10 @@ use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View
 pub use memory::Memory;
 pub use tegata_store::{Error, Result};
 
-/// Stamps of use are written so many in one transaction.
+/// Maximum number of last-used times that are written in one transaction.
 const STAMPS_AT_ONCE: usize = 1_000;
 
-/// Room for so many checked signatures, each of about a kilobyte.
+/// Maximum number of cached signature checks, each of about a kilobyte.
 const SIGNATURES: usize = 100_000;
 
 /// The authority.
@@ -72,11 +72,11 @@ pub struct Authority {
     warn: warnings::Policy,
     audience: Arc<Audience>,
     issuer: Arc<str>,
-    /// One change of signing keys at a time, from making a key to dropping it.
+    /// Held during a change of signing keys, from creating a key to dropping it.
     rotating: tokio::sync::Mutex<()>,
 }
 
-/// Why the authority cannot begin its work.
+/// Why the authority cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The master key.
@@ -88,9 +88,9 @@ pub enum StartError {
 }
 
 impl Authority {
-    /// Reads the store's state into `memory`, opens the signing keys with the
-    /// master key at `master_key`, and on the first start makes both. `issuer` is
-    /// the public address, without a slash at its end.
+    /// Reads the store's state into `memory` and decrypts the signing keys with the
+    /// master key at `master_key`; the first start creates both keys. `issuer` is the
+    /// public address, without a slash at its end.
     ///
     /// # Errors
     /// [`StartError`].
@@ -102,7 +102,8 @@ impl Authority {
     ) -> std::result::Result<Self, StartError> {
         let state = store.state().await?;
         memory.fill(&state);
-        // At the first start, and after a removal that was done again without its successor.
+        // At the first start, and after a revocation that was replayed without its
+        // successor.
         let silent = !state.signing_keys.iter().any(|it| it.state == KeyState::Active);
         let keyring = Keyring::load(master_key, &state.signing_keys)?;
         let audit = Audit::open(&*store, &keyring.master()).await?;
@@ -132,7 +133,8 @@ impl Authority {
         Ok(authority)
     }
 
-    /// The same, with the audit's newest checkpoint kept in `file`, and events for `days`.
+    /// The same, with the audit's newest checkpoint recorded in `file`, and events kept
+    /// for `days` days.
     ///
     /// # Errors
     /// [`StartError::Store`].
@@ -142,13 +144,13 @@ impl Authority {
         Ok(Self { audit, ..self })
     }
 
-    /// What keeps the audit honest.
+    /// The audit's checkpoints and their verification.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// The same, with other rates than LINE's.
+    /// The same, with these rates in place of LINE's.
     #[must_use]
     pub fn limited(self, rates: Rates) -> Self {
         let throttled = self.metrics.throttled.clone();
@@ -156,7 +158,7 @@ impl Authority {
         Self { limits, ..self }
     }
 
-    /// The same, with another policy of when to warn.
+    /// The same, with this warning policy.
     #[must_use]
     pub fn warned(self, warn: warnings::Policy) -> Self {
         Self { warn, ..self }
@@ -174,42 +176,42 @@ impl Authority {
         &self.metrics
     }
 
-    /// How fast it may be asked.
+    /// The rate and surge limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The time that the law counts in.
+    /// The time that expiry and the token rules use.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         self.memory.clock.now()
     }
 
-    /// The clock, for what is measured or waits.
+    /// The clock, for measurements and time-outs.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.memory.clock
     }
 
-    /// The public address, as JWS tokens name it.
+    /// The public address, the `iss` of JWS tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// What was ended early, and the public signing keys, as of this moment.
+    /// The current revocation view: revocations and public signing keys.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
         self.memory.view.load_full()
     }
 
-    /// The store, for the authority alone; protocols call a method of the authority.
+    /// The store. Protocols call a method of the authority instead.
     fn store(&self) -> &dyn Store {
         &*self.store
     }
 
-    /// Whether the store commits at this moment; waits for the acts before it.
+    /// Whether the store can commit now; waits for the acts before it.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -232,22 +234,22 @@ impl Authority {
         }
     }
 
-    /// Completes only when the store has failed for good: the server must end then.
+    /// Completes only when the store has failed permanently; the server must stop then.
     pub async fn stopped(&self) {
         self.store.stopped().await;
     }
 
-    /// Who does something now, for the audit.
+    /// The actor and time of an act now, for the audit.
     fn by(&self, actor: Actor, source: Option<String>, reason: Option<String>) -> By {
         By { actor: actor.to_string(), source, reason, at: self.now() }
     }
 
-    /// Takes the stamps of use gathered since the last time to the store.
+    /// Writes the last-used times recorded since the last call to the store.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; the stamps are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
-        // A part at a time: whoever wants a token revoked waits no longer than for one.
+        // In parts, so that a revocation waits for one part at the most.
         for keys in self.last_used.take_keys().chunks(STAMPS_AT_ONCE) {
             self.store.stamp_keys(keys.to_vec()).await?;
         }
@@ -260,7 +262,7 @@ impl Authority {
         Ok(())
     }
 
-    /// Moves the development clock forward; answers its time.
+    /// Moves the development clock forward and returns its time.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -1,15 +1,15 @@
-//! Where an authority keeps its files.
+//! The files of an authority.
 
 use std::path::PathBuf;
 
-/// Where an authority keeps its files.
+/// The files of an authority.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     /// The SQLite file.
     pub store: PathBuf,
     /// The master key's file; `master.key` beside the store unless set.
     pub master_key_file: Option<PathBuf>,
-    /// The file of the mark that tells whether the store went backwards; beside the
+    /// The rollback guard's file, which detects an older copy of the store; beside the
     /// master key, with the store's name and `.mark`, unless set.
     pub rollback_guard_file: Option<PathBuf>,
 }
@@ -21,7 +21,7 @@ impl Files {
         self.master_key_file.clone().unwrap_or_else(|| self.store.with_file_name("master.key"))
     }
 
-    /// The mark's file.
+    /// The rollback guard's file.
     #[must_use]
     pub fn guard(&self) -> PathBuf {
         let beside = || {
@@ -32,7 +32,8 @@ impl Files {
         self.rollback_guard_file.clone().unwrap_or_else(beside)
     }
 
-    /// The file that keeps the newest seal of the audit, beside the mark.
+    /// The audit's anchor, which records the newest checkpoint, beside the rollback
+    /// guard.
     #[must_use]
     pub fn audit_anchor(&self) -> PathBuf {
         let mut name = self.guard().into_os_string();
@@ -40,7 +41,7 @@ impl Files {
         name.into()
     }
 
-    /// The file of the administrator's token, where none was set.
+    /// The file of the administrator's token, unless a token is set.
     #[must_use]
     pub fn admin_token(&self) -> PathBuf {
         self.master_key().with_file_name("admin.token")

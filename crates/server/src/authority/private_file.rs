@@ -1,5 +1,5 @@
-//! Small files that hold a secret: made readable by their owner alone, and not
-//! read at all when others could read them too.
+//! Small files that hold a secret: they are created readable by their owner alone, and
+//! rejected when others can read them.
 
 use std::{
     io::{self, Write},
@@ -10,31 +10,31 @@ use tegata_store::file::{self, Owner};
 use tegata_system::file::{Links, read as read_regular};
 use zeroize::Zeroizing;
 
-/// The longest file with a secret, in bytes.
+/// The maximum length of a file with a secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Why a secret file is not used.
+/// Why a secret file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read or written.
     #[error("{}: {error}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// Others than its owner may read or change it.
+    /// Other users than its owner can read or change it.
     #[error("{path} can be read by others (mode {mode:03o}); run: chmod 600 {path}", path = path.display())]
     Exposed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
 }
 
-/// The file's text without white space around it; `None` if there is no such file.
+/// The file's text without surrounding white space; `None` if there is no such file.
 ///
 /// # Errors
 /// [`Error`].
@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(io(error.into())),
     };
-    // That of the open file, so that it is the one that was read.
+    // The mode of the open file, so that it is that of the file that was read.
     let mode = found.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::Exposed { path: path.to_owned(), mode });
@@ -53,8 +53,8 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     Ok(Some(Zeroizing::new(text.trim().to_owned())))
 }
 
-/// Creates the file, which must not exist, durably. It belongs to the owner of its
-/// folder, where this process may give it to that user.
+/// Creates the file, which must not exist, durably. It gets the owner of its folder, if
+/// this process may change its owner.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -62,14 +62,14 @@ pub fn create(path: &Path, text: &str) -> Result<(), Error> {
     let made = Owner::of(path).and_then(|owner| file::create(path, owner)).and_then(|mut file| {
         writeln!(file, "{text}")?;
         file.sync_all()?;
-        // The name in the folder must survive a crash as well.
+        // The folder's entry must survive a crash as well.
         file::sync_folder(path)
     });
     made.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// Replaces the file at `path` atomically. It keeps its owner, group and mode; a new
-/// one belongs to the owner of the file at `store`.
+/// Replaces the file at `path` atomically. It keeps its owner, group and mode; a new one
+/// gets the owner of the file at `store`.
 ///
 /// # Errors
 /// [`Error::Io`]; the file is unchanged then.
@@ -79,7 +79,7 @@ pub fn replace(path: &Path, text: &str, store: &Path) -> Result<(), Error> {
     replaced.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
-/// The file that waits to replace the one at `path`.
+/// The path of the file that waits to replace the one at `path`.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_at_once() {
+    fn a_path_that_is_not_a_file_is_rejected_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+    fn a_file_that_others_can_read_is_rejected_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         create(&path, "hush").unwrap();

@@ -1,8 +1,7 @@
-//! The one place that draws random bytes.
+//! The only module that generates random bytes.
 //!
-//! Names and secrets come straight from the generator. Request ids, of which
-//! every answer carries one, come from a thread's buffer: they must be distinct,
-//! not secret.
+//! Ids and secrets come directly from the generator. Request ids, one per response, come
+//! from a buffer per thread: they must be distinct, not secret.
 
 #![expect(clippy::disallowed_methods, reason = "this is the source that the lint sends others to")]
 
@@ -10,29 +9,29 @@ use std::cell::RefCell;
 use tegata_store::Error;
 use uuid::Uuid;
 
-/// Fresh random bytes, fit for secrets.
+/// Random bytes, suitable for secrets.
 ///
 /// # Errors
-/// [`Error::Unavailable`], should the machine have none to give.
+/// [`Error::Unavailable`] if the system returns none.
 pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => Ok(bytes),
-        Err(_) => Err(Error::Unavailable("no random bytes to be had".into())),
+        Err(_) => Err(Error::Unavailable("the system returned no random bytes".into())),
     }
 }
 
-/// A number below `bound`, each as likely as the others.
+/// A random number below `bound`, uniformly distributed.
 ///
 /// # Errors
 /// As [`bytes`].
 pub fn below(bound: u64) -> Result<u64, Error> {
-    // 128 bits over a bound of 64 leave a bias that nobody can measure.
+    // 128 bits over a bound of 64 bits leave a bias too small to measure.
     let wide = u128::from_le_bytes(bytes()?);
     Ok(u64::try_from(wide % u128::from(bound.max(1))).unwrap_or(0))
 }
 
-/// A UUID (RFC 9562, version 4) for one answer.
+/// A UUID (RFC 9562, version 4) for one response.
 #[must_use]
 pub fn request_id() -> Uuid {
     thread_local! {
@@ -40,7 +39,7 @@ pub fn request_id() -> Uuid {
     }
     BUFFER.with_borrow_mut(|(buffer, used)| {
         if *used + 16 > buffer.len() {
-            // Without random bytes ids would repeat: a nuisance in logs, no more.
+            // Without random bytes ids repeat, which only makes logs ambiguous.
             if aws_lc_rs::rand::fill(buffer).is_err() {
                 return Uuid::nil();
             }

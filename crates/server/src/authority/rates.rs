@@ -1,5 +1,5 @@
-//! What becomes of those who ask too often, and who is told of it. How often is too
-//! often stands in [`crate::authority::limits`].
+//! Applies the limits to requests, and records in the audit what exceeds them. The limits
+//! themselves are in [`crate::authority::limits`].
 
 use super::Authority;
 use crate::authority::{
@@ -15,7 +15,7 @@ use tegata_store::{
 use tegata_token::{id::ChannelId, time::UnixTime};
 
 impl Authority {
-    /// Takes one use of an operation out of the channel's bucket.
+    /// Takes one use of an operation from the channel's bucket.
     ///
     /// # Errors
     /// [`Error::Invalid`].
@@ -23,20 +23,20 @@ impl Authority {
         self.limits.take(operation, channel, self.clock().steady()).map_err(too_fast)
     }
 
-    /// Takes one of LINE's checks out of the channel's bucket, where those are limited.
+    /// Takes one of LINE's verifications from the channel's bucket, if those are limited.
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
-    pub fn take_check(
+    pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,
     ) -> std::result::Result<(), TooFast> {
         let own = self.memory.verify_rates.load().get(&channel).copied();
-        self.limits.check(operation, channel, own, || self.clock().steady())
+        self.limits.take_verification(operation, channel, own, || self.clock().steady())
     }
 
-    /// What of a channel's issuing rests, and until when by the wall clock.
+    /// The channel's active cooldowns, and their ends by the wall clock.
     #[must_use]
     pub fn cooldowns(&self, channel: ChannelId) -> Vec<(ActiveCooldown, UnixTime)> {
         let cooldowns = self.limits.cooldowns_of(channel, self.clock().steady());
@@ -45,22 +45,22 @@ impl Authority {
         cooldowns.into_iter().map(|it| (it.clone(), until(&it))).collect()
     }
 
-    /// A place in the storm guard's count for what a grant is to become.
-    pub(super) fn place(&self, grant: &Grant) -> Result<Reservation<'_>> {
+    /// A slot of the surge limit for the token that a grant is for.
+    pub(super) fn reserve(&self, grant: &Grant) -> Result<Reservation<'_>> {
         let (channel, steady) = (grant.channel(), self.clock().steady());
-        let (place, cooldowns) = self.limits.surge(channel, grant.kind(), grant.group(), steady);
+        let (slot, cooldowns) = self.limits.surge(channel, grant.kind(), grant.group(), steady);
         for cooldown in cooldowns {
             self.record_cooldown(channel, &cooldown);
         }
-        place.map_err(too_fast)
+        slot.map_err(too_fast)
     }
 
-    /// What becomes of the refusal of somebody who showed a secret for a channel:
-    /// a wrong one counts as a guess of its source.
+    /// The error for a request that was denied after the client sent a secret for a
+    /// channel. A wrong secret counts as a guess of its source.
     #[must_use]
     pub fn after_secret(&self, denied: Denied, source: Source, channel: ChannelId) -> Denied {
         let is_known = match denied {
-            // What a suspended channel is told must be what a wrong secret is told.
+            // A suspended channel must get the same response as a wrong secret.
             Denied::WrongSecret | Denied::Suspended => true,
             Denied::UnknownChannel => false,
             _ => return denied,
@@ -70,18 +70,18 @@ impl Authority {
             Ok(()) => denied,
             Err(TooMany { wait: TooFast(seconds), begins }) => {
                 if begins && is_known {
-                    self.tell_of_guesses(source, channel, seconds);
+                    self.record_guesses(source, channel, seconds);
                 }
                 Denied::TooFast { seconds }
             }
         }
     }
 
-    /// Counts a wrong administrator's token. The audit is told of many.
+    /// Counts a wrong administrator's token. The audit records a series of them.
     pub fn wrong_administrator(&self, source: Source) {
         if self.limits.guess_administrator(source, self.clock().steady()) {
-            tracing::warn!(%source, "somebody tries out administrator's tokens");
-            self.tell(Event::of(AuditEvent::AdminGuess(NoDetail {})), Some(source));
+            tracing::warn!(%source, "many wrong administrator's tokens from one source");
+            self.record(Event::of(AuditEvent::AdminGuess(NoDetail {})), Some(source));
         }
     }
 
@@ -91,7 +91,7 @@ impl Authority {
             kind = %cooldown.kind,
             whose = ?cooldown.whose,
             seconds = cooldown.seconds,
-            "issuing rests: too many tokens were issued"
+            "a cooldown began: too many tokens were issued"
         );
         let detail = IssuingRested {
             kind: cooldown.kind,
@@ -101,25 +101,25 @@ impl Authority {
         };
         let (provider, channel) = (Some(channel.provider), Some(channel.id));
         let event = AuditEvent::IssuingRest(detail);
-        self.tell(Event { event, provider, channel }, None);
+        self.record(Event { event, provider, channel }, None);
     }
 
-    fn tell_of_guesses(&self, source: Source, channel: ChannelId, seconds: u64) {
-        tracing::warn!(%channel, %source, seconds, "wrong secrets are no longer answered");
+    fn record_guesses(&self, source: Source, channel: ChannelId, seconds: u64) {
+        tracing::warn!(%channel, %source, seconds, "wrong secrets from this source are throttled");
         let event = AuditEvent::SecretThrottle(SecretThrottled { seconds });
-        self.tell(Event { event, provider: None, channel: Some(channel) }, Some(source));
+        self.record(Event { event, provider: None, channel: Some(channel) }, Some(source));
     }
 
-    /// Tells the audit, without letting anybody wait for it.
-    fn tell(&self, event: Event, source: Option<Source>) {
-        if !self.limits.may_tell(self.clock().steady()) {
+    /// Records an event in the audit, without delaying the request.
+    fn record(&self, event: Event, source: Option<Source>) {
+        if !self.limits.may_record(self.clock().steady()) {
             return;
         }
         let by = self.by(Actor::System, source.map(|it| it.to_string()), None);
         let store = self.store.clone();
         tokio::spawn(async move {
             if let Err(error) = store.record(event, by).await {
-                tracing::warn!(%error, "the audit could not be told of a limit");
+                tracing::warn!(%error, "the audit event for an exceeded limit could not be written");
             }
         });
     }

@@ -1,6 +1,7 @@
-//! What a server leaves beside its store for commands on the same machine: where it
-//! takes the administrator's token from, and which one is in force, as a hash. So
-//! `tegata admin reset` knows what to replace, and that the server took it.
+//! The record that a server leaves beside its store for commands on the same machine:
+//! where it reads the administrator's token from, and the hash of the one in force.
+//! `tegata admin reset` uses it to find what to replace, and to confirm that the server
+//! has read the new token.
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -11,40 +12,40 @@ use std::{
 use tegata_policy::secret::sha256;
 use tegata_store::file::{self, Owner};
 
-/// Where a server takes the administrator's token from.
+/// Where a server reads the administrator's token from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenFrom {
     /// The variable `TEGATA_ADMIN_TOKEN`, at its start.
     Environment,
-    /// A file, which it reads again when it changes.
+    /// A file, which is read again when it changes.
     File {
-        /// Where it is, from the root.
+        /// The file's absolute path.
         path: PathBuf,
-        /// [`fingerprint`] of the token in force; `None`: the file holds no token.
+        /// The [`fingerprint`] of the token in force; `None`: the file holds no token.
         in_force: Option<String>,
     },
 }
 
-/// The last server on a store.
+/// The record of the last server on a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastServer {
-    /// Its process.
+    /// Its process id.
     pub process: u32,
-    /// Where it takes the administrator's token from.
+    /// Where it reads the administrator's token from.
     pub admin_token: TokenFrom,
 }
 
-/// Tells a token from others, and nothing else about it.
+/// Identifies a token without revealing it.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
     HEXLOWER.encode(&sha256(&[b"tegata administrator's token\0", token.as_bytes()]))
 }
 
-/// The record's file for a store.
+/// The path of the record of a store.
 #[must_use]
 pub fn path(store: &Path) -> PathBuf {
-    // By the store's own name, as its lock.
+    // Named after the store's real path, like its lock.
     let mut name = store.canonicalize().unwrap_or_else(|_| store.to_owned()).into_os_string();
     name.push(".server");
     name.into()
@@ -63,7 +64,7 @@ pub fn write(path: &Path, admin_token: TokenFrom) -> io::Result<()> {
 /// Reads the record at `path`; `None` if there is none.
 ///
 /// # Errors
-/// The system's, or it holds something else.
+/// The system's, or the record is malformed.
 pub fn read(path: &Path) -> io::Result<Option<LastServer>> {
     match fs::read(path) {
         Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),

@@ -1,15 +1,15 @@
-//! Signing keys and the master key, one change at a time.
+//! Signing keys and the master key, changed one at a time.
 
 use super::Authority;
 use std::time::Duration;
 use tegata_store::{By, Error, Result, Revoked, SigningKeyChange, SigningKeyRow};
 use tegata_token::{id::SigningKeyId, key::KeyState, time::UnixTime};
 
-/// For how long the JWKS may be cached.
+/// How long the JWKS may be cached.
 pub const JWKS_CACHE: Duration = Duration::from_secs(15 * 60);
 
 impl Authority {
-    /// The signing keys as the store keeps them, removed ones too.
+    /// The signing keys as the store holds them, including revoked ones.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -23,11 +23,11 @@ impl Authority {
         self.memory.retired.load().get(&key).copied()
     }
 
-    /// Begins a rotation: a new key is published, and signs once it is promoted.
-    /// The very first key signs at once.
+    /// Begins a rotation: a new key is published, and signs after its promotion. The very
+    /// first key signs at once.
     ///
     /// # Errors
-    /// [`Error::Conflict`] while another key is coming, or [`Error::Unavailable`].
+    /// [`Error::Conflict`] while another key is pending, or [`Error::Unavailable`].
     pub(super) async fn add_signing_key(&self, by: By) -> Result<SigningKeyId> {
         let _alone = self.rotating.lock().await;
         let row = self.make_signing_key(by.at).await?;
@@ -36,7 +36,7 @@ impl Authority {
         Ok(id)
     }
 
-    /// Lets the coming key sign; the active one retires.
+    /// Promotes the pending key to the active one; the active one retires.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
@@ -45,7 +45,8 @@ impl Authority {
         self.change_signing_keys(SigningKeyChange::Promote(key), by).await
     }
 
-    /// Ends everything that a signing key signed, or without one named, everything.
+    /// Revokes a signing key, or without `key` all of them, and so all tokens that they
+    /// signed.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
@@ -64,12 +65,12 @@ impl Authority {
     }
 
     async fn make_signing_key(&self, now: UnixTime) -> Result<SigningKeyRow> {
-        self.keyring.settle(&self.master_key, &*self.store).await?;
+        self.keyring.resolve_rotation(&self.master_key, &*self.store).await?;
         self.keyring.make(now)
     }
 
-    /// Puts a new master key in the place of the old one, while tokens are issued and
-    /// checked; answers how many signing keys it seals.
+    /// Replaces the master key while tokens are issued and verified; returns the number
+    /// of signing keys that the new one encrypts.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -78,19 +79,19 @@ impl Authority {
         self.keyring.rotate_master_key(&self.master_key, &*self.store, by).await
     }
 
-    /// Brings a rotation of the master key to its end that nobody saw the end of.
+    /// Completes a master-key rotation whose outcome is unknown.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub(super) async fn settle_master_key(&self) -> Result<()> {
+    pub(super) async fn resolve_master_key_rotation(&self) -> Result<()> {
         let _alone = self.rotating.lock().await;
-        self.keyring.settle(&self.master_key, &*self.store).await
+        self.keyring.resolve_rotation(&self.master_key, &*self.store).await
     }
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let done = self.store.change_signing_keys(change, by).await;
-        // A key that was made and not taken, or was removed, will never sign. An
-        // act of unknown outcome leaves all at hand.
+        // A key that was created and not stored, or was revoked, will never sign. After
+        // an act of unknown outcome all keys stay loaded.
         if !matches!(done, Err(Error::Unavailable(_))) {
             let view = self.view();
             let signs = |id| view.key(id).is_some_and(|it| it.state != KeyState::Revoked);
@@ -105,7 +106,7 @@ impl Authority {
         active.map(|it| it.key.id())
     }
 
-    /// Whether the key that signs new tokens is there, and opened.
+    /// Whether the key that signs new tokens is loaded.
     #[must_use]
     pub fn can_sign(&self) -> bool {
         self.active_key().is_some_and(|key| self.keyring.get(key).is_some())

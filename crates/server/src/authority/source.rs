@@ -1,9 +1,8 @@
-//! The address that a request comes from, as limits and audit events hold it.
+//! The source address of a request, as limits and audit events record it.
 
 use std::{fmt, net::IpAddr};
 
-/// The address that a request comes from. An IPv4 address is one, however it
-/// was written.
+/// The source address of a request. An IPv4 address inside IPv6 equals the IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(pub IpAddr);
 

@@ -1,5 +1,5 @@
-//! Issuing, checking and ending tokens. What a token may be is judged in
-//! `tegata_policy`; what is written, in the store.
+//! Issuing, verifying and revoking tokens. The rules are in `tegata_policy`; the rows, in
+//! the store.
 
 use super::Authority;
 use crate::{
@@ -24,32 +24,33 @@ use tegata_token::{
     wire::{self, Unverified},
 };
 
-/// A provider's tokens are ended so many channels in one transaction.
+/// Maximum number of channels whose tokens are revoked in one transaction, for a
+/// provider.
 const CHANNELS_AT_ONCE: usize = 50;
 
-/// A token on its way to whoever asked for it.
+/// A token that was issued, for its one response.
 pub struct Token {
     text: String,
-    /// What it says.
+    /// Its claims.
     pub claims: Claims,
-    /// For how many seconds it is good.
+    /// Its remaining lifetime in seconds.
     pub expires_in: i64,
-    /// Of a reissue: until when the previous token lives.
+    /// After a reissue: the expiry of the previous token.
     pub previous_until: Option<UnixTime>,
     /// Whether it was issued before, under the same `Idempotency-Key`.
     pub again: bool,
-    /// How many others ended to make room for it.
+    /// The number of tokens evicted for it.
     pub evicted: usize,
 }
 
 impl Token {
-    /// The token itself, for the one answer that hands it out.
+    /// The token's text, for the one response that contains it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What the metrics count of it.
+    /// What the metrics count.
     #[must_use]
     pub fn counted(&self) -> IssuedToken {
         IssuedToken { again: self.again, evicted: self.evicted }
@@ -63,10 +64,10 @@ impl fmt::Debug for Token {
 }
 
 impl Authority {
-    /// Whether a token is good. Looks at memory alone, and notes the use.
+    /// Verifies a token. Reads memory alone, and records the use.
     ///
     /// # Errors
-    /// The reason why it is not.
+    /// The reason why it is not valid.
     pub fn check(&self, token: &[u8]) -> std::result::Result<Active, Invalid> {
         let now = self.now();
         let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
@@ -74,7 +75,7 @@ impl Authority {
         Ok(active)
     }
 
-    /// What a token says, good or ended or expired, if one of our keys signed it.
+    /// The claims of a token that one of our keys signed, valid or not.
     ///
     /// # Errors
     /// [`Invalid::Malformed`], [`Invalid::UnknownKey`] or [`Invalid::BadSignature`].
@@ -85,7 +86,7 @@ impl Authority {
         unverified.verify(&key.key).map_err(|_| Invalid::BadSignature)
     }
 
-    /// A channel as it is now; `None` if there is none, or no more.
+    /// A channel as it is now; `None` if it does not exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -93,8 +94,8 @@ impl Authority {
         self.memory.channels.get(id, || self.store.channel(id)).await
     }
 
-    /// Issues a token: [`Self::grant`] and [`Self::redeem`] in one. `by` is who
-    /// asked, where it was a person.
+    /// Issues a token: [`Self::grant`] and [`Self::redeem`] in one. `by` is the
+    /// administrator who requested it, if any.
     ///
     /// # Errors
     /// As theirs.
@@ -108,10 +109,10 @@ impl Authority {
         self.redeem(grant, by).await
     }
 
-    /// Judges a request for a token by the channel as it is now.
+    /// Authorizes a request for a token by the channel as it is now.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the rule that forbids it, or [`Error::Unavailable`].
+    /// [`Error::Invalid`] with the rule that denies it, or [`Error::Unavailable`].
     pub async fn grant(&self, request: IssueRequest, channel: ChannelId) -> Result<Grant> {
         let Some(channel) = self.channel(channel).await? else {
             return Err(match &request.credential {
@@ -130,23 +131,24 @@ impl Authority {
         Ok(grant)
     }
 
-    /// Makes a grant into a token.
+    /// Issues the token of a grant.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the channel's limits or its count forbid it, or
+    /// [`Error::Invalid`] if the channel's limits or caps deny it, or
     /// [`Error::Unavailable`].
     pub async fn redeem(&self, grant: Grant, by: Option<By>) -> Result<Token> {
         let now = self.now();
         let id = TokenId(random::bytes()?);
-        // Behind the proof, so that nobody uses up what another may.
+        // After authentication, so that other clients cannot use up the channel's rate.
         self.take(Operation::Issue(grant.kind()), grant.channel())?;
         if grant.kind().is_stored() {
-            let place = self.place(&grant)?;
+            let slot = self.reserve(&grant)?;
             let issued = self.store.issue(grant, id, now, by).await;
-            place.settle(issued.as_ref().is_ok_and(|it| !it.again));
+            slot.settle(issued.as_ref().is_ok_and(|it| !it.again));
             let issued = issued?;
             if issued.again && self.keyring.get(issued.claims.key).is_none() {
-                // A recovery could not open it: the same token cannot be written again.
+                // A recovery could not decrypt its key, so the same token cannot be
+                // signed again.
                 return Err(Denied::IdempotencyInactive.into());
             }
             let from = if issued.again { now } else { issued.claims.issued_at };
@@ -179,7 +181,7 @@ impl Authority {
         Ok(wire::write(claims, issuer, &key))
     }
 
-    /// Whether `secret` is the channel's, and the channel in use.
+    /// Authenticates a channel by its secret, and returns it if it is active.
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::Unavailable`].
@@ -197,7 +199,7 @@ impl Authority {
         Ok(channel)
     }
 
-    /// The ids of the live v2.1 tokens that an assertion may ask for: of its key's
+    /// The ids of the active v2.1 tokens that an assertion may list: those of its key's
     /// group, or for a key of the channel at large, all.
     ///
     /// # Errors
@@ -214,12 +216,12 @@ impl Authority {
         self.store.live_v21(id, group, now).await
     }
 
-    /// Ends all tokens of the channels that a provider has by now. Once begun it
-    /// comes to its end, whatever happens to the asker or to the process.
+    /// Revokes all tokens of a provider's present channels. Once begun it completes, even
+    /// if the caller is cancelled or the process stops.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: then
-    /// the rest is ended later.
+    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`]: the
+    /// remaining tokens are revoked later.
     pub(super) async fn revoke_provider(
         self: &Arc<Self>,
         provider: ProviderId,
@@ -241,14 +243,14 @@ impl Authority {
         }
     }
 
-    /// Brings the ends of providers' tokens to their end that a crash broke off.
+    /// Completes the revocations of providers' tokens that a crash interrupted.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub(super) async fn finish_provider_revocations(&self) -> Result<()> {
         for under_way in self.store.provider_revocations().await? {
             match self.continue_provider_revocation(under_way.job).await {
-                // Whoever asked for it has brought it to its end meanwhile.
+                // The request that began it has completed it meanwhile.
                 Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -258,10 +260,10 @@ impl Authority {
 }
 
 fn no_key() -> Error {
-    Error::Unavailable("the signing key is not at hand".into())
+    Error::Unavailable("the signing key is not loaded".into())
 }
 
-/// The ending that means this one token.
+/// The target that means this one token.
 #[must_use]
 pub(super) fn revocation_of(token: &Claims) -> RevocationTarget {
     match token.kind {

@@ -1,4 +1,4 @@
-//! Bodies: read whole, if they are no longer than a body may be and come in time.
+//! Reads request bodies whole, within a maximum length and time.
 
 use crate::api;
 use bytes::{Bytes, BytesMut};
@@ -7,14 +7,14 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
-/// The longest body that is read, in bytes.
+/// Maximum length of a body, in bytes.
 const LONGEST: usize = 64 * 1024;
-/// Of a body that is too long this much more is read and dropped, so that a
-/// client that only reads once it has written still gets its answer.
+/// Of a body that is too long, this many more bytes are read and dropped, so that a
+/// client that only reads after it has written still gets the response.
 const DRAINED: usize = 1024 * 1024;
 
-/// Reads `body` whole, by `due` at the latest; `path` decides in which dialect it
-/// is refused.
+/// Reads `body` whole, by `due` at the latest; `path` selects the API whose error form is
+/// used.
 pub(super) async fn read(
     body: impl Body<Data = Bytes> + Unpin,
     due: Instant,
@@ -34,7 +34,7 @@ pub(super) async fn read(
     Err(refused)
 }
 
-/// `None`: too long.
+/// `None`: the body is too long.
 async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<Bytes>, B::Error> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -48,7 +48,7 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<By
                 return Ok(None);
             }
         } else if first.is_empty() {
-            // Nearly all bodies come in one piece, which need not be copied.
+            // Most bodies arrive in one piece, which need not be copied.
             first = data;
         } else {
             if rest.is_empty() {

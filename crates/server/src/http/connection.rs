@@ -1,13 +1,13 @@
 //! One connection from its first byte to its last.
 //!
-//! Nothing is allocated for a peer that says nothing. One that has nothing to say
-//! for the moment is put to rest: its HTTP/1 machinery and buffers are dropped and
-//! made again when it speaks. So thousands of silent connections are cheap, and
-//! when places are scarce the one that has rested longest makes room.
+//! Nothing is allocated for a peer that has sent nothing. An idle connection is parked:
+//! its HTTP/1 state and buffers are dropped, and created again when the peer sends
+//! something. So thousands of silent connections are cheap, and at the connection limit
+//! the longest-idle one is closed.
 
 use super::{
-    Door,
-    pace::{Look, PATIENCE, Pace, REST, Slow},
+    Server,
+    pace::{PARK_AFTER, PATIENCE, Pace, Progress, Slow},
     wire::{Stream, Version, Wire},
 };
 use hyper::service::service_fn;
@@ -20,20 +20,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 
-/// A peer that was told that the connection ends has this long to go.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a peer has to close the connection after it was asked to.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl Door {
-    /// Serves a connection to its end.
+impl Server {
+    /// Serves a connection until it is closed.
     pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        // Answers are small and whole; waiting to fill a packet only delays them.
+        // Responses are small and complete; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let pace = Arc::new(Pace::new(Instant::now()));
         let mut first = [0];
         let speaks = tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            // Looked at and not taken: mere readiness may be reported for nothing.
+            // Peeked at without reading: readiness alone may be reported spuriously.
             seen = stream.peek(&mut first) => seen.is_ok_and(|seen| seen > 0),
             () = sleep_until(pace.first_due()) => self.too_slow(Slow::Sending),
             () = self.room.notified() => false,
@@ -49,10 +49,10 @@ impl Door {
         match began {
             Ok(Some((wire, Version::Http2))) => Box::pin(self.http2(wire, peer)).await,
             Ok(Some((mut wire, Version::Http1))) => {
-                while let Some(resting) = Box::pin(self.http1(wire, peer)).await {
-                    wire = resting;
-                    if !self.rest(&mut wire).await {
-                        farewell(wire).await;
+                while let Some(parked) = Box::pin(self.http1(wire, peer)).await {
+                    wire = parked;
+                    if !self.park(&mut wire).await {
+                        close(wire).await;
                         return;
                     }
                 }
@@ -62,7 +62,7 @@ impl Door {
         }
     }
 
-    /// The handshake of TLS, if there is one, and the first bytes.
+    /// Completes the TLS handshake, if there is one, and reads the first bytes.
     async fn begin(&self, stream: TcpStream, pace: Arc<Pace>) -> Option<(Wire, Version)> {
         let stream = match &self.tls {
             None => Stream::Plain(stream),
@@ -80,57 +80,58 @@ impl Door {
         version: Version,
     ) -> impl hyper::service::Service<
         hyper::Request<hyper::body::Incoming>,
-        Response = super::Answer,
+        Response = super::ServerResponse,
         Error = Infallible,
-        Future = impl Future<Output = Result<super::Answer, Infallible>> + Send + use<>,
+        Future = impl Future<Output = Result<super::ServerResponse, Infallible>> + Send + use<>,
     > + use<> {
-        let (door, pace) = (self.clone(), pace.clone());
+        let (server, pace) = (self.clone(), pace.clone());
         service_fn(move |request| {
-            let (door, pace) = (door.clone(), pace.clone());
+            let (server, pace) = (server.clone(), pace.clone());
             async move {
                 let under_way = pace.begin(version == Version::Http1, Instant::now());
-                let mut answer = door.answer(request, peer, under_way.due()).await;
+                let mut response = server.respond(request, peer, under_way.due()).await;
                 if version == Version::Http2 {
-                    answer.body_mut().given = Some(pace.give(Instant::now()));
+                    response.body_mut().outgoing = Some(pace.respond(Instant::now()));
                 }
-                Ok(answer)
+                Ok(response)
             }
         })
     }
 
-    /// Serves HTTP/1 until the connection ends; or gives it back, to rest.
+    /// Serves HTTP/1 until the connection is closed, or returns it to be parked.
     async fn http1(self: &Arc<Self>, wire: Wire, peer: SocketAddr) -> Option<Wire> {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http1);
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
-        let mut next_look = pin!(sleep_until(Instant::now() + REST));
-        let (mut resting, mut stopping) = (false, false);
+        let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
+        let (mut parked, mut stopping) = (false, false);
         loop {
             tokio::select! {
                 biased;
-                // How a connection ends is its peer's affair.
+                // An error of the connection is caused by its peer, and ignored.
                 ended = &mut connection => {
                     ended.ok()?;
                     let parts = connection.into_parts();
                     let mut wire = parts.io.into_inner();
                     wire.put_back(parts.read_buf);
-                    if resting && !stopping {
+                    if parked && !stopping {
                         return Some(wire);
                     }
-                    farewell(wire).await;
+                    close(wire).await;
                     return None;
                 }
-                () = &mut next_look => match pace.look(Instant::now()) {
-                    Look::Well(next) => next_look.as_mut().reset(next),
-                    Look::TooSlow(at) => {
+                () = &mut next_check => match pace.progress(Instant::now()) {
+                    Progress::Well(next) => next_check.as_mut().reset(next),
+                    Progress::TooSlow(at) => {
                         self.too_slow(at);
                         return None;
                     }
-                    // Idle, it ends at once and takes nothing from the wire.
-                    Look::Idle(_) => {
-                        resting = true;
+                    // An idle connection shuts down at once and reads nothing more from
+                    // the wire.
+                    Progress::Idle(_) => {
+                        parked = true;
                         Pin::new(&mut connection).graceful_shutdown();
-                        next_look.as_mut().reset(Instant::now() + PATIENCE);
+                        next_check.as_mut().reset(Instant::now() + PATIENCE);
                     }
                 },
                 () = self.stop.cancelled(), if !stopping => {
@@ -141,12 +142,13 @@ impl Door {
         }
     }
 
-    /// Waits until a resting peer speaks again; `false` if it shall go.
-    async fn rest(&self, wire: &mut Wire) -> bool {
+    /// Waits until the peer of a parked connection sends something; `false` if the
+    /// connection is to be closed.
+    async fn park(&self, wire: &mut Wire) -> bool {
         let now = Instant::now();
         let idle = wire.pace().idle_since(now);
         if wire.is_ahead() {
-            // What is there of the next request came before now.
+            // The buffered part of the next request came before now.
             wire.pace().bytes_came(idle);
             return true;
         }
@@ -163,45 +165,45 @@ impl Door {
         let pace = wire.pace().clone();
         let service = self.service(&pace, peer, Version::Http2);
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(wire), service));
-        let mut next_look = pin!(sleep_until(Instant::now() + REST));
-        let (mut rests, mut stopping) = (false, false);
-        let mut gone_by = None;
+        let mut next_check = pin!(sleep_until(Instant::now() + PARK_AFTER));
+        let (mut is_idle, mut stopping) = (false, false);
+        let mut close_by = None;
         loop {
             let leave = tokio::select! {
                 biased;
                 _ = connection.as_mut() => return,
-                () = &mut next_look => {
+                () = &mut next_check => {
                     let now = Instant::now();
-                    let look = pace.look(now);
-                    rests = matches!(look, Look::Idle(_));
-                    let next = match look {
-                        Look::TooSlow(at) => {
+                    let progress = pace.progress(now);
+                    is_idle = matches!(progress, Progress::Idle(_));
+                    let next = match progress {
+                        Progress::TooSlow(at) => {
                             self.too_slow(at);
                             return;
                         }
-                        Look::Idle(_) if gone_by.is_some_and(|by| now >= by) => return,
-                        Look::Idle(_) => gone_by.unwrap_or(now + REST),
-                        Look::Well(next) => next,
+                        Progress::Idle(_) if close_by.is_some_and(|by| now >= by) => return,
+                        Progress::Idle(_) => close_by.unwrap_or(now + PARK_AFTER),
+                        Progress::Well(next) => next,
                     };
-                    next_look.as_mut().reset(next);
-                    matches!(look, Look::Idle(since) if now >= since + self.idle)
+                    next_check.as_mut().reset(next);
+                    matches!(progress, Progress::Idle(since) if now >= since + self.idle)
                 }
-                () = self.room.notified(), if rests && gone_by.is_none() => true,
+                () = self.room.notified(), if is_idle && close_by.is_none() => true,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     true
                 }
             };
-            if leave && gone_by.is_none() {
+            if leave && close_by.is_none() {
                 connection.as_mut().graceful_shutdown();
-                let by = Instant::now() + FAREWELL;
-                gone_by = Some(by);
-                next_look.as_mut().reset(by);
+                let by = Instant::now() + CLOSE_TIMEOUT;
+                close_by = Some(by);
+                next_check.as_mut().reset(by);
             }
         }
     }
 
-    /// Counts a peer that is cut off for its slowness.
+    /// Counts a peer that is disconnected because it is too slow.
     fn too_slow(&self, at: Slow) -> bool {
         match at {
             Slow::Sending => self.app.metrics.cut_sending.inc(),
@@ -211,7 +213,7 @@ impl Door {
     }
 }
 
-/// Says goodbye, if the peer listens.
-async fn farewell(wire: Wire) {
-    let _ = timeout(FAREWELL, wire.close()).await;
+/// Closes the connection cleanly, if the peer still reads.
+async fn close(wire: Wire) {
+    let _ = timeout(CLOSE_TIMEOUT, wire.close()).await;
 }

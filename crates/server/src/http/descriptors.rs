@@ -1,40 +1,40 @@
-//! File descriptors: the process takes as many as it may have, and lets in no more
-//! connections than leave enough for the store, its mark, and certificates. A process
-//! that has run out of them can neither commit nor say so.
+//! File descriptors: the process raises its limit as far as it may, and accepts no more
+//! connections than leave enough descriptors for the store, its rollback guard, and
+//! certificates. A process without free descriptors can neither commit nor log that.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// So many are kept back: for the store and its readers, for files that are written
-/// anew beside the old ones, for the runtime, and for those who are turned away.
+/// Descriptors that are reserved: for the store and its readers, for files that are
+/// replaced, for the runtime, and for connections that are closed at once.
 const KEPT_BACK: u64 = 96;
 
-/// How many connections each of `doors` listeners may take in, of the `wanted` ones.
-/// Raises the process's limit as far as its owner may, which is far where a service
-/// manager left only the first limit low.
-pub fn places(wanted: usize, doors: usize) -> usize {
+/// The number of connections that each of `listeners` listeners may accept, at most
+/// `wanted`. Raises the process's soft limit to its hard limit, which service managers
+/// often leave far apart.
+pub fn per_listener(wanted: usize, listeners: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let places = places_within(limit, wanted, doors);
-    if places < wanted {
+    let connections = within(limit, wanted, listeners);
+    if connections < wanted {
         tracing::warn!(
             descriptors = limit,
             wanted,
-            places,
+            connections,
             "too few file descriptors for so many connections; raise the limit (LimitNOFILE= in \
              a systemd unit) or lower --max-connections"
         );
     }
-    places
+    connections
 }
 
-fn places_within(limit: Option<u64>, wanted: usize, doors: usize) -> usize {
+fn within(limit: Option<u64>, wanted: usize, listeners: usize) -> usize {
     let Some(limit) = limit else { return wanted };
     let left = usize::try_from(limit.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX);
-    wanted.min(left / doors.max(1)).max(1)
+    wanted.min(left / listeners.max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -42,12 +42,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_enough_for_the_rest() {
-        assert_eq!(places_within(None, 10_000, 1), 10_000);
-        assert_eq!(places_within(Some(20_000), 10_000, 1), 10_000);
-        assert_eq!(places_within(Some(1_096), 10_000, 1), 1_000);
-        assert_eq!(places_within(Some(1_096), 10_000, 2), 500);
-        // Somebody must be let in, were it only to be told.
-        assert_eq!(places_within(Some(64), 10_000, 3), 1);
+    fn connections_leave_enough_descriptors() {
+        assert_eq!(within(None, 10_000, 1), 10_000);
+        assert_eq!(within(Some(20_000), 10_000, 1), 10_000);
+        assert_eq!(within(Some(1_096), 10_000, 1), 1_000);
+        assert_eq!(within(Some(1_096), 10_000, 2), 500);
+        // At least one connection must be accepted, if only to return an error.
+        assert_eq!(within(Some(64), 10_000, 3), 1);
     }
 }

@@ -1,19 +1,17 @@
-//! HTTP/2 as it comes in, frame by frame (RFC 9113, section 4.1), as far as the
-//! door must know it: whether a frame or a block of headers is begun and not
-//! ended, and how many frames came that ask for nothing. What the frames mean is
-//! the library's affair.
+//! HTTP/2 as it comes in, frame by frame (RFC 9113, section 4.1), as far as the server's
+//! limits need it: whether a frame or a block of headers has begun and not ended, and how
+//! many frames came that request nothing. The library interprets the frames.
 //!
-//! Each kind of flood (of PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, of
-//! empty DATA, of anything unknown) costs its sender the connection after a
-//! thousand frames; each request asked earns a few of them back, so that no
-//! client that works ever meets the limit.
+//! Each kind of flood (of PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, of empty
+//! DATA, of anything unknown) costs its sender the connection after a thousand frames;
+//! each request earns a few of them back, so that no working client reaches the limit.
 
-/// What a client says first.
+/// The client connection preface.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// So many frames that ask for nothing may come.
+/// Maximum number of frames that request nothing.
 const MOST: u32 = 1_000;
-/// So many of them are forgiven for each request.
+/// How many of them each request earns back.
 const EARNED: u32 = 8;
 
 const DATA: u8 = 0;
@@ -22,29 +20,29 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What came in so far.
+/// The state of the frames that came in so far.
 #[derive(Default)]
 pub(super) struct Frames {
     preface: usize,
     head: [u8; 9],
     have: usize,
-    /// Of the frame that is under way, so many bytes are still to come.
+    /// The number of bytes of the current frame that are still to come.
     left: usize,
     in_block: bool,
-    /// Frames so far, those that continue another not counted.
+    /// The number of frames so far, not counting continuations.
     count: u64,
     bare: u32,
 }
 
-/// Too many frames that ask for nothing.
+/// Too many frames that request nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many frames that ask for nothing")]
+#[error("too many frames that request nothing")]
 pub(super) struct Flood;
 
 impl Frames {
-    /// Takes what came in next.
+    /// Processes the bytes that came in next.
     pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
-        // That the preface is right was seen before.
+        // The preface was verified before.
         let preface = (PREFACE.len() - self.preface).min(bytes.len());
         self.preface += preface;
         bytes = &bytes[preface..];
@@ -66,8 +64,8 @@ impl Frames {
         }
     }
 
-    /// Which frame or block of headers is begun and not ended, if one is: the
-    /// how manieth.
+    /// The number of the frame or block of headers that has begun and not ended, if there
+    /// is one.
     pub fn partly_in(&self) -> Option<u64> {
         if self.left > 0 || self.in_block {
             Some(self.count)
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_at_every_byte_whether_something_is_begun() {
+    fn every_byte_shows_whether_a_frame_is_incomplete() {
         let mut bytes = frame(HEADERS, 0, b"abc");
         bytes.extend(frame(CONTINUATION, END_HEADERS, b"def"));
         bytes.extend(frame(DATA, END_STREAM, b"body"));
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_begun_is_told_apart_from_what_was_begun_before() {
+    fn an_incomplete_frame_differs_from_an_earlier_one() {
         let bytes = [frame(DATA, 0, b"one"), frame(DATA, 0, b"two")].concat();
         let mut frames = after_preface();
         let begun = bytes.iter().map(|byte| {
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_frames_that_ask_for_nothing_are_enough() {
+    fn a_thousand_frames_that_request_nothing_are_the_limit() {
         for (kind, payload) in [(6, &[0; 8][..]), (4, b""), (2, &[0; 5]), (8, &[0; 4]), (DATA, b"")]
         {
             let mut frames = after_preface();

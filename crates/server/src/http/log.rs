@@ -8,8 +8,8 @@ use crate::{api::app::App, authority::source::Source};
 use http::{StatusCode, Uri, request::Parts};
 use tracing::{Level, field::display};
 
-/// One line of the access log. It tells the route's template and never the query
-/// string: that of a token operation holds a credential.
+/// One line of the access log. It contains the route's template and never the query
+/// string, which holds a credential on token operations.
 pub(super) struct Log {
     method: &'static str,
     uri: Uri,
@@ -18,7 +18,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// `None` where nobody listens: what is routine is told at DEBUG only.
+    /// `None` if the line is not logged: routine requests are logged at DEBUG only.
     pub fn begin(app: &App, parts: &Parts) -> Option<Self> {
         let path = parts.uri.path();
         let routine = matches!(
@@ -30,8 +30,8 @@ impl Log {
                 | "/readyz"
                 | "/metrics"
         );
-        let heard = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
-        heard.then(|| Self {
+        let logged = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
+        logged.then(|| Self {
             method: known_method(&parts.method).unwrap_or("*"),
             uri: parts.uri.clone(),
             began: app.authority.clock().steady(),
@@ -43,7 +43,7 @@ impl Log {
         let micros = app.authority.clock().steady().duration_since(self.began).as_micros();
         let Finished { id, source, status, .. } = *it;
         let (method, status, route) = (self.method, status.as_u16(), it.route.template());
-        // Which path it was that is not there helps whoever got it wrong.
+        // The unknown path helps the client's operator to find the mistake.
         let path = route.is_none().then(|| loggable(self.uri.path()));
         let channel = it.route.channel().map(display);
         let trace_id = it.trace.id().map(display);
@@ -57,7 +57,7 @@ impl Log {
     }
 }
 
-/// A request, once it is answered.
+/// A request after its response.
 pub(super) struct Finished<'a> {
     pub id: &'a uuid::Uuid,
     pub source: Source,
@@ -66,8 +66,8 @@ pub(super) struct Finished<'a> {
     pub status: StatusCode,
 }
 
-/// A path that is not there, as the log may hold it: words of ours and ids stand as they came, all
-/// else, which may be a token that somebody put there by mistake, as a star.
+/// An unknown path, as the log may contain it: our own words and ids stay, and everything
+/// else, which may be a token put there by mistake, becomes a star.
 fn loggable(path: &str) -> String {
     const WORDS: [&str; 32] = [
         "",
@@ -108,7 +108,7 @@ fn loggable(path: &str) -> String {
             || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut parts = path.split('/').map(|word| if known(word) { word } else { "*" });
-    // Nothing of ours is deeper; what is, is one star more.
+    // No path of ours is longer; the rest becomes one star.
     let mut loggable: Vec<&str> = parts.by_ref().take(8).collect();
     if parts.next().is_some() {
         loggable.push("*");

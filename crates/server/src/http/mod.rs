@@ -1,10 +1,9 @@
-//! Where requests come in: connections and their limits, bodies read whole, the
-//! headers that every answer bears, the access log, and the way out when the
-//! server stops.
+//! The HTTP server: connections and their limits, bodies read whole, the headers of every
+//! response, the access log, and the shutdown.
 //!
-//! The three checks are answered here, without the router: they are what a busy
-//! server does, and a look at memory must not cost a walk through layers. The
-//! router knows them too, so the short cut changes the speed and never the answer.
+//! The three verification operations are handled here, without the router: they are most
+//! of a busy server's requests, and layers would cost more than the verification. The
+//! router has them too, so the shortcut changes the speed and never the response.
 
 mod body;
 mod connection;
@@ -19,7 +18,7 @@ mod trace;
 pub mod traces;
 mod wire;
 
-pub use tls::{BadCertificate, Good, Tls, TlsFiles};
+pub use tls::{BadCertificate, CertificateValidity, Tls, TlsFiles};
 
 use crate::{
     api::{self, Shows, app::App, reply},
@@ -37,9 +36,9 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
-use pace::Given;
+use pace::Outgoing;
 use proxies::TrustedProxies;
-use route::{Arriving, Check, Route};
+use route::{Arriving, Route, Verification};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -60,47 +59,46 @@ use tower::ServiceExt;
 use trace::Trace;
 use uuid::Uuid;
 
-/// Request line and headers are parsed up to this many bytes.
+/// The request line and headers are parsed up to this many bytes.
 const LONGEST_HEAD: u32 = 64 * 1024;
-/// When the server stops, requests under way have this long; the process must be
-/// gone within ten seconds.
+/// How long requests in progress have when the server stops; the process must exit within
+/// ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
-/// The log says at most this often that nobody can be let in.
+/// The minimum time between two log lines about connections that cannot be accepted.
 const WARN_EVERY: Duration = Duration::from_secs(30);
 
-/// How a listener is served.
+/// The settings of a listener.
 #[derive(Clone)]
 pub struct Terms {
-    /// Which faces it shows.
+    /// The APIs that it serves.
     pub shows: Shows,
-    /// So many connections at a time.
+    /// Maximum number of concurrent connections.
     pub connections: usize,
-    /// A connection without a request ends after this long.
+    /// How long a connection without a request is kept open.
     pub idle: Duration,
-    /// The certificate, where TLS is spoken.
+    /// The certificate, if TLS is used.
     pub tls: Option<Arc<Tls>>,
-    /// The proxies whose word is taken for where a request comes from.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Arc<TrustedProxies>,
 }
 
-struct Door {
+struct Server {
     app: Arc<App>,
     router: Router,
     shows: Shows,
     idle: Duration,
     tls: Option<Arc<Tls>>,
     trusted_proxies: Arc<TrustedProxies>,
-    /// Whoever rests longest hears it and goes, when places are scarce.
+    /// Notifies the longest-idle connection to close at the connection limit.
     room: Notify,
     stop: CancellationToken,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
 
-/// Serves `app` to whoever comes to `listener` until `stop`; then sees what is
-/// under way to its end.
+/// Serves `app` on `listener` until `stop`, and then completes the requests in progress.
 pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: CancellationToken) {
-    let door = Arc::new(Door {
+    let server = Arc::new(Server {
         router: api::router(app.clone(), terms.shows)
             .layer(axum::middleware::from_fn(route::arrive)),
         app,
@@ -115,29 +113,30 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, terms: Terms, stop: Can
     });
     let connections = TaskTracker::new();
     tokio::select! {
-        () = door.clone().let_in(&listener, terms.connections, &connections) => {}
-        () = door.stop.cancelled() => {}
+        () = server.clone().accept(&listener, terms.connections, &connections) => {}
+        () = server.stop.cancelled() => {}
     }
     drop(listener);
     connections.close();
     if timeout(GRACE, connections.wait()).await.is_err() {
-        tracing::warn!("some requests were still under way at the end");
+        tracing::warn!("some requests were still in progress at the shutdown");
     }
 }
 
 fn http1() -> http1::Builder {
     let mut http1 = http1::Builder::new();
-    // What is no HTTP at all is refused by the library, before there is a request:
-    // such a 400 bears no headers of ours, an id least of all, and no log tells of it.
-    // Slowness is the pace's affair, for all protocols.
+    // The library rejects what is not HTTP before there is a request: such a 400 has none
+    // of our headers, not even an id, and is not logged. Slow peers are handled by
+    // `pace`, for all protocols.
     http1.timer(TokioTimer::new()).header_read_timeout(None);
-    // The buffer grows in steps, which may go beyond its limit; the head's is exact.
+    // The buffer grows in steps, which may exceed its limit; the limit of the head is
+    // exact.
     http1.max_buf_size(LONGEST_HEAD as usize).max_header_size(LONGEST_HEAD as usize);
     http1
 }
 
-/// What one connection can make the server hold: so many requests at a time, their
-/// headers, a window of bodies, and an answer each.
+/// Limits what one connection can make the server hold: concurrent requests, their
+/// headers, a window of bodies, and a response each.
 fn http2() -> http2::Builder<TokioExecutor> {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
@@ -148,58 +147,63 @@ fn http2() -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(256 * 1024)
         .max_send_buf_size(64 * 1024)
-        // Streams that are reset before anybody looked at them (CVE-2023-44487),
-        // and such that we reset for their mistakes.
+        // Streams that the peer resets before we handle them (CVE-2023-44487), and
+        // streams that we reset because of the peer's errors.
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(64);
     http2
 }
 
-impl Door {
-    /// Lets in whoever comes, as long as there are places; does not come back.
-    async fn let_in(
+impl Server {
+    /// Accepts connections while there are free slots; does not return.
+    async fn accept(
         self: Arc<Self>,
         listener: &TcpListener,
-        places: usize,
+        slots: usize,
         connections: &TaskTracker,
     ) {
-        let places = Arc::new(Semaphore::new(places));
+        let slots = Arc::new(Semaphore::new(slots));
         let mut warned: Option<Instant> = None;
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
-                Err(error) if is_the_peers(&error) => continue,
-                // Out of file descriptors, mostly: some will be free again soon.
+                Err(error) if is_peer_error(&error) => continue,
+                // Usually out of file descriptors, some of which are soon free again.
                 Err(error) => {
                     let now = Instant::now();
                     if warned.is_none_or(|at| now >= at + WARN_EVERY) {
                         warned = Some(now);
-                        tracing::warn!(%error, "cannot accept connections; those that rest go");
+                        tracing::warn!(%error, "cannot accept connections; closing idle ones");
                     }
                     self.room.notify_one();
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let place = match places.clone().try_acquire_owned() {
-                Ok(place) => place,
+            let slot = match slots.clone().try_acquire_owned() {
+                Ok(slot) => slot,
                 Err(_) => {
                     self.room.notify_one();
-                    // It is never closed.
-                    let Ok(place) = places.clone().acquire_owned().await else { return };
-                    place
+                    // The semaphore is never closed.
+                    let Ok(slot) = slots.clone().acquire_owned().await else { return };
+                    slot
                 }
             };
             let open = Open::new(&self.app);
             let connection = self.clone().connection(stream, peer);
             connections.spawn(async move {
                 connection.await;
-                drop((open, place));
+                drop((open, slot));
             });
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr, due: Instant) -> Answer {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        due: Instant,
+    ) -> ServerResponse {
         let id = random::request_id();
         let (parts, body) = request.into_parts();
         let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
@@ -207,42 +211,43 @@ impl Door {
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let check = if self.shows.public { Check::asked_for(&method, path) } else { None };
-        let route = check.map_or_else(|| Route::Routed(Arc::default()), Route::Check);
+        let verification =
+            if self.shows.public { Verification::of_request(&method, path) } else { None };
+        let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let answer = without_panic(work).await;
-        let mut answer = answer.unwrap_or_else(|Panicked| {
+        let response = without_panic(work).await;
+        let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.bugs.inc();
-            tracing::error!(request_id = %id, route = route.template(), "a request met a bug");
-            whole(api::signed(api::bug(admin), &id))
+            tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
+            routed_response(api::signed(api::bug(admin), &id))
         });
-        let status = answer.status();
+        let status = response.status();
         if let Some(log) = log {
             log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
         }
         trace.end(&method, &route, status);
-        dress(&mut answer, &id, self.tls.is_some());
-        answer
+        add_headers(&mut response, &id, self.tls.is_some());
+        response
     }
 
-    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> Answer {
-        if !names_one_host(&parts) {
-            let words = "a request names one host: send exactly one Host header";
-            return quick(reply::message(StatusCode::BAD_REQUEST, words));
+    async fn work(&self, parts: Parts, body: Incoming, it: Arrival<'_>) -> ServerResponse {
+        if !has_one_host(&parts) {
+            let words = "send exactly one Host header";
+            return direct(reply::message(StatusCode::BAD_REQUEST, words));
         }
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
-            Route::Check(Check::VerifyJws) => {
-                return quick(api::line::verify_jws(&self.app, query));
+            Route::Verification(Verification::VerifyJws) => {
+                return direct(api::line::verify_jws(&self.app, query));
             }
-            Route::Check(Check::Gateway) => {
-                return quick(api::gateway::verify(&self.app, headers, query));
+            Route::Verification(Verification::Gateway) => {
+                return direct(api::gateway::verify(&self.app, headers, query));
             }
-            Route::Check(Check::VerifyOpaque) => {
+            Route::Verification(Verification::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
-                    Ok(body) => quick(api::line::verify_opaque(&self.app, headers, &body)),
-                    Err(refused) => whole(refused),
+                    Ok(body) => direct(api::line::verify_opaque(&self.app, headers, &body)),
+                    Err(refused) => routed_response(refused),
                 };
             }
             Route::Routed(routed) => routed.clone(),
@@ -251,12 +256,12 @@ impl Door {
         let extensions = request.extensions_mut();
         extensions.insert(it.source);
         extensions.insert(Arriving { routed, due: it.due });
-        let Ok(answer) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
-        whole(api::signed(answer, &it.id))
+        let Ok(response) = it.trace.work(&it.id, self.router.clone().oneshot(request)).await;
+        routed_response(api::signed(response, &it.id))
     }
 }
 
-/// A request's circumstances.
+/// What the server knows about a request before it is handled.
 struct Arrival<'a> {
     id: Uuid,
     source: Source,
@@ -265,9 +270,9 @@ struct Arrival<'a> {
     trace: &'a Trace,
 }
 
-/// Whether a request is meant for one host (RFC 9112, section 3.2). We serve one
-/// alone, but whoever stands before us may have gone by another of two.
-fn names_one_host(parts: &Parts) -> bool {
+/// Whether a request has exactly one `Host` (RFC 9112, section 3.2). This server has one
+/// host only, but a proxy in front of it may have used the other of two.
+fn has_one_host(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => parts.version != Version::HTTP_11,
@@ -275,8 +280,8 @@ fn names_one_host(parts: &Parts) -> bool {
     }
 }
 
-/// Whether accepting failed for one peer, who was gone already.
-fn is_the_peers(error: &io::Error) -> bool {
+/// Whether accepting failed for one connection alone, which its peer has closed.
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -301,16 +306,16 @@ impl Drop for Open {
     }
 }
 
-type Answer = Response<Out>;
+type ServerResponse = Response<ResponseBody>;
 
-/// The body of an answer: at hand as a whole.
-struct Out {
+/// The body of a response, complete in memory.
+struct ResponseBody {
     body: Either<Full<Bytes>, axum::body::Body>,
-    /// Dropped with it, once it is out.
-    given: Option<Given>,
+    /// Dropped with the body once it is sent.
+    outgoing: Option<Outgoing>,
 }
 
-impl Body for Out {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = <Either<Full<Bytes>, axum::body::Body> as Body>::Error;
 
@@ -330,23 +335,23 @@ impl Body for Out {
     }
 }
 
-/// The answer of a face that has it at hand.
-fn quick(answer: Response<Full<Bytes>>) -> Answer {
-    answer.map(|body| Out { body: Either::Left(body), given: None })
+/// A response that was made without the router.
+fn direct(response: Response<Full<Bytes>>) -> ServerResponse {
+    response.map(|body| ResponseBody { body: Either::Left(body), outgoing: None })
 }
 
-/// The answer of a router's.
-fn whole(answer: Response<axum::body::Body>) -> Answer {
-    answer.map(|body| Out { body: Either::Right(body), given: None })
+/// A response of the router.
+fn routed_response(response: Response<axum::body::Body>) -> ServerResponse {
+    response.map(|body| ResponseBody { body: Either::Right(body), outgoing: None })
 }
 
-/// What every answer bears. Tokens and what is said of them must not be kept by
-/// whoever passes them on; a face that knows better says so itself.
-fn dress(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
+/// Adds the headers of every response. Tokens and their facts must not be cached; a
+/// handler that allows it sets the header itself.
+fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-line-request-id");
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);
-    let headers = answer.headers_mut();
+    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(text) {
         headers.insert(REQUEST_ID, id);
     }
@@ -355,22 +360,22 @@ fn dress(answer: &mut Answer, id: &uuid::Uuid, tls: bool) {
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("max-age=0, no-cache, no-store"));
     if tls {
-        // Whoever came through TLS once shall not come without it again.
+        // A client that has used TLS must not fall back to plain HTTP.
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
-    // Nothing of ours is for being shown inside another page, or loads anything; a
-    // page that does says so itself. The quick answers are for programs only.
-    if let Either::Right(_) = answer.body().body {
+    // No response of ours may be framed by another page, or loads anything; a page that
+    // does sets its own policy. Responses made without the router are for programs only.
+    if let Either::Right(_) = response.body().body {
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-        answer.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
 }
 
 struct Panicked;
 
-/// Runs `work` to its end, or to its panic: one request's bug must not take the
-/// connection's other requests along.
+/// Runs `work` until it completes or panics: a panic in one request must not affect the
+/// other requests of its connection.
 async fn without_panic<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut work = pin!(work);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
@@ -386,7 +391,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_caught_wherever_in_its_work_it_comes() {
+    async fn a_panic_is_caught_at_any_point_of_the_work() {
         let good = without_panic(async { 7 }).await;
         assert!(matches!(good, Ok(7)));
         let at_once = without_panic(async { panic!("at once") }).await;

@@ -1,9 +1,9 @@
-//! How one connection gets on: whether a request is coming in, under way or out,
-//! and since when. The wire and the requests note it as they go, with a few atomic
-//! writes; the connection's one timer looks at it from time to time and says who
-//! is too slow. So no request sets or clears a timer of its own.
+//! The progress of one connection: whether a request is coming in, being handled or its
+//! response going out, and since when. The wire and the requests record it with a few
+//! atomic writes; the connection's only timer checks it from time to time and detects
+//! peers that are too slow. So no request sets or clears a timer of its own.
 //!
-//! It knows nothing of sockets or of HTTP; time is an argument.
+//! It does not depend on sockets or HTTP; time is an argument.
 
 use std::{
     sync::{
@@ -14,15 +14,15 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A request, head and body together, must be in by then; the first one counted
-/// from the beginning of its connection, the handshake of TLS included.
+/// How long a request may take to come in, head and body together; for the first one
+/// counted from the start of its connection, with the TLS handshake.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// What was written must get on by then: a peer that does not read is cut off.
+/// How long a write may make no progress: a peer that does not read is disconnected.
 const STUCK: Duration = Duration::from_secs(10);
-/// A connection that had nothing to do for this long is put to rest.
-pub(super) const REST: Duration = Duration::from_secs(2);
-/// An answer over HTTP/2 that its peer has not taken after two of these, or a
-/// little more, ends the connection.
+/// How long a connection must be idle before it is parked.
+pub(super) const PARK_AFTER: Duration = Duration::from_secs(2);
+/// A response over HTTP/2 that its peer has not read after two of these periods, or a
+/// little more, closes the connection.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// The state of one connection.
@@ -32,26 +32,26 @@ pub(super) struct Pace {
     under_way: AtomicU32,
     /// Since when a request is coming in.
     coming: Moment,
-    /// Since when nothing is under way.
+    /// Since when there is no request.
     idle: Moment,
-    /// Since when nothing that was written gets on.
+    /// Since when writes make no progress.
     stuck: Moment,
-    /// Answers given and not taken, by the period in which they were given.
+    /// Responses that the peer has not read, by the period in which they were given.
     untaken: [AtomicU32; 3],
 }
 
-/// What a look shows.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// All is well; look again then at the latest.
+pub(super) enum Progress {
+    /// No problem; check again at this time at the latest.
     Well(Instant),
-    /// Nothing to do since then.
+    /// Idle since this time.
     Idle(Instant),
-    /// The peer is too slow, and the connection is to be cut off.
+    /// The peer is too slow, and must be disconnected.
     TooSlow(Slow),
 }
 
-/// What the peer was too slow at.
+/// What the peer is too slow at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slow {
     Sending,
@@ -74,23 +74,23 @@ impl Pace {
         pace
     }
 
-    pub fn look(&self, now: Instant) -> Look {
+    pub fn progress(&self, now: Instant) -> Progress {
         let age = now.saturating_duration_since(self.began);
         let stuck = self.stuck.get().is_some_and(|since| age >= since + STUCK);
         if stuck || self.untaken[slot(period(age) + 1)].load(Relaxed) > 0 {
-            return Look::TooSlow(Slow::Reading);
+            return Progress::TooSlow(Slow::Reading);
         }
         if let Some(since) = self.coming.get() {
             let due = since + PATIENCE;
             return match age >= due {
-                true => Look::TooSlow(Slow::Sending),
-                false => Look::Well(self.began + due.min(age + REST)),
+                true => Progress::TooSlow(Slow::Sending),
+                false => Progress::Well(self.began + due.min(age + PARK_AFTER)),
             };
         }
         match self.idle() {
-            Some(since) if age >= since + REST => Look::Idle(self.began + since),
-            Some(since) => Look::Well(self.began + since + REST),
-            None => Look::Well(now + REST),
+            Some(since) if age >= since + PARK_AFTER => Progress::Idle(self.began + since),
+            Some(since) => Progress::Well(self.began + since + PARK_AFTER),
+            None => Progress::Well(now + PARK_AFTER),
         }
     }
 
@@ -99,34 +99,35 @@ impl Pace {
         if busy { None } else { self.idle.get() }
     }
 
-    /// Since when there is nothing to do; now, if there is.
+    /// Since when the connection is idle; now, if it is not.
     pub fn idle_since(&self, now: Instant) -> Instant {
         self.idle().map_or(now, |since| self.began + since)
     }
 
-    /// When the first request must be in.
+    /// When the first request must have come in.
     pub fn first_due(&self) -> Instant {
         self.began + PATIENCE
     }
 
-    /// Bytes came in; if nothing is under way, a request begins with them.
+    /// Records that bytes came in; if there is no request, one begins with them.
     pub fn bytes_came(&self, now: Instant) {
         if self.under_way.load(Relaxed) == 0 && self.coming.get().is_none() {
             self.coming.set(now.saturating_duration_since(self.began));
         }
     }
 
-    /// A part of a request, or of anything else, is in, and is not whole since then.
+    /// Records that a part of a request, or of anything else, has come in and is
+    /// incomplete since then.
     pub fn partly_in(&self, since: Option<Instant>) {
         match since {
             Some(since) => self.coming.set(since.saturating_duration_since(self.began)),
-            // Until the first request is in, its time runs on.
+            // Until the first request has come in, its time runs on.
             None if self.asked.load(Relaxed) => self.coming.clear(),
             None => {}
         }
     }
 
-    /// What was written gets on, or does not.
+    /// Records whether writes make progress.
     pub fn written(&self, gets_on: bool, now: impl FnOnce() -> Instant) {
         if gets_on {
             if self.stuck.get().is_some() {
@@ -137,7 +138,8 @@ impl Pace {
         }
     }
 
-    /// A request's head is in. `alone` where the protocol has one at a time.
+    /// Records that a request's head has come in. `alone` if the protocol has one request
+    /// at a time.
     pub fn begin(self: &Arc<Self>, alone: bool, now: Instant) -> UnderWay {
         let age = now.saturating_duration_since(self.began);
         let first = !self.asked.swap(true, Relaxed);
@@ -148,11 +150,12 @@ impl Pace {
         UnderWay { pace: self.clone(), due }
     }
 
-    /// An answer is given out; what comes back is dropped once the peer took it.
-    pub fn give(self: &Arc<Self>, now: Instant) -> Given {
+    /// Records that a response is given to the peer; the result is dropped once the peer
+    /// has read it.
+    pub fn respond(self: &Arc<Self>, now: Instant) -> Outgoing {
         let slot = slot(period(now.saturating_duration_since(self.began)));
         self.untaken[slot].fetch_add(1, Relaxed);
-        Given { pace: self.clone(), slot }
+        Outgoing { pace: self.clone(), slot }
     }
 }
 
@@ -164,14 +167,14 @@ fn slot(period: u64) -> usize {
     (period % 3) as usize
 }
 
-/// A request between its head and its answer.
+/// A request between its head and its response.
 pub(super) struct UnderWay {
     pace: Arc<Pace>,
     due: Instant,
 }
 
 impl UnderWay {
-    /// When its body must be in.
+    /// When its body must have come in.
     pub fn due(&self) -> Instant {
         self.due
     }
@@ -186,20 +189,19 @@ impl Drop for UnderWay {
     }
 }
 
-/// An answer on its way out.
-pub(super) struct Given {
+/// A response that is being sent.
+pub(super) struct Outgoing {
     pace: Arc<Pace>,
     slot: usize,
 }
 
-impl Drop for Given {
+impl Drop for Outgoing {
     fn drop(&mut self) {
         self.pace.untaken[self.slot].fetch_sub(1, Relaxed);
     }
 }
 
-/// A moment in the life of a connection, or none: milliseconds since its
-/// beginning, and one.
+/// A time since the start of the connection, in milliseconds plus one, or 0 for none.
 #[derive(Default)]
 struct Moment(AtomicU64);
 

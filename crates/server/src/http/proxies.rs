@@ -1,11 +1,11 @@
-//! Where a request comes from: the one place that decides it, for the limit on
+//! The source address of a request: the only module that determines it, for the limit on
 //! guesses, the audit and the access log.
 //!
-//! It is the peer's address, unless the peer is a proxy that the operator trusts;
-//! then it is the last address in `X-Forwarded-For` that no trusted proxy has.
-//! What stands before that one was written by a stranger and is never looked at.
-//! `Forwarded` (RFC 7239) is not read: a proxy that writes the one header passes
-//! a client's own other one on, and so would anybody's word for it be taken.
+//! It is the peer's address, unless the peer is a trusted proxy; then it is the last
+//! address in `X-Forwarded-For` that is not a trusted proxy's. What precedes that address
+//! is written by the client and is never read. `Forwarded` (RFC 7239) is not read: a
+//! proxy that writes one of the headers passes the client's own other one on, so any
+//! client could forge it.
 
 use crate::authority::source::Source;
 use http::HeaderMap;
@@ -21,7 +21,7 @@ use std::{
 #[serde(try_from = "String")]
 pub struct Network(IpNet);
 
-/// It is neither an address nor a network.
+/// The text is neither an address nor a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write it as an address or a network, such as 10.0.0.7 or 10.0.0.0/8")]
 pub struct BadNetwork;
@@ -44,7 +44,8 @@ impl TryFrom<String> for Network {
     }
 }
 
-/// IPv4 within IPv6 (RFC 4291, section 2.5.5.2) as IPv4: so addresses are compared.
+/// Maps IPv4 within IPv6 (RFC 4291, section 2.5.5.2) to IPv4, so that addresses compare
+/// equal.
 fn canonical(network: IpNet) -> IpNet {
     match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
         (address @ IpAddr::V4(_), Some(length)) if network.addr().is_ipv6() => {
@@ -54,12 +55,12 @@ fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-/// The proxies whose word is taken.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// So many addresses are read, from the end of the header. A request that passed
-/// more proxies than this was made to.
+/// Maximum number of addresses that are read, from the end of the header. A longer list
+/// counts as unreadable.
 const MOST_HOPS: usize = 32;
 
 impl TrustedProxies {
@@ -75,8 +76,8 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
-    /// Where a request comes from whose connection comes from `peer`. A header
-    /// that cannot be read to the address that is looked for says nothing.
+    /// The source of a request from the peer `peer`. If the header cannot be read up to
+    /// the address that is looked for, it is ignored.
     #[must_use]
     pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> Source {
         let peer = peer.to_canonical();
@@ -107,13 +108,13 @@ impl TrustedProxies {
                 }
             }
         }
-        // All of them are proxies of ours: the first of them asks for itself.
+        // All addresses are trusted proxies: the first of them is the client.
         nearest
     }
 }
 
-/// An address, as proxies write it: some add the port, and then put IPv6 into
-/// brackets, or put it there anyway.
+/// Parses an address as proxies write it: some add the port, and then put IPv6 into
+/// brackets, or do that anyway.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = || text.parse::<IpAddr>().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|it| it.ip());
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_word_is_not_taken() {
+    fn a_header_from_an_untrusted_peer_is_ignored() {
         assert_eq!(source("192.0.2.1", &["198.51.100.1"]), "192.0.2.1");
         assert!(!TrustedProxies::default().trusts("127.0.0.1".parse().unwrap()));
     }
@@ -182,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_leaves_the_peer() {
+    fn an_unreadable_header_leaves_the_peers_address() {
         for header in ["", ",", "unknown", "_hidden", "192.0.2.1, x", "192.0.2.1,", "1.2.3", "é"] {
             assert_eq!(source("10.0.0.1", &[header]), "10.0.0.1", "{header}");
         }
         assert_eq!(source("10.0.0.1", &[]), "10.0.0.1");
-        // What a stranger wrote in front of a good address does no harm.
+        // Unreadable text before a good address does no harm.
         assert_eq!(source("10.0.0.1", &["x, 192.0.2.1"]), "192.0.2.1");
         let many = vec!["10.0.0.2"; MOST_HOPS + 1].join(",");
         assert_eq!(source("10.0.0.1", &[&many]), "10.0.0.1");
@@ -195,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_before_the_proxys_own_word_changes_nothing(
+        fn what_precedes_the_proxys_own_entry_changes_nothing(
             noise in prop::collection::vec("[ -~]{0,80}", 0..5),
         ) {
             let mut headers: Vec<_> = noise.iter().map(String::as_str).collect();
@@ -209,7 +210,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
                 headers.append("x-forwarded-for", value);
             }
-            // Chosen bytes may well be an address; only that it comes back is told here.
+            // Arbitrary bytes may be an address; this only tests that parsing terminates.
             let _ = proxies().source("10.0.0.1".parse().unwrap(), &headers);
         }
     }

@@ -1,5 +1,5 @@
-//! Which route a request took, for the log and the traces; and its body, which is
-//! read once the route is known, so that a refusal for its body tells it, too.
+//! Records which route a request took, for the log and the traces, and reads its body
+//! after routing, so that the error for a body is logged with its route.
 
 use super::body;
 use axum::{
@@ -13,21 +13,21 @@ use std::sync::{Arc, OnceLock};
 use tegata_token::id::ChannelId;
 use tokio::time::Instant;
 
-/// A check that is answered without the router.
+/// A verification operation that is handled without the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Check {
+pub(super) enum Verification {
     VerifyJws,
     VerifyOpaque,
     Gateway,
 }
 
-impl Check {
-    /// The one that a request asks for, if any.
-    pub fn asked_for(method: &Method, path: &str) -> Option<Self> {
+impl Verification {
+    /// The operation that a request is for, if any.
+    pub fn of_request(method: &Method, path: &str) -> Option<Self> {
         let get = *method == Method::GET;
-        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|check| {
-            check.template() == path
-                && if *check == Self::VerifyOpaque { *method == Method::POST } else { get }
+        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|it| {
+            it.template() == path
+                && if *it == Self::VerifyOpaque { *method == Method::POST } else { get }
         })
     }
 
@@ -43,23 +43,24 @@ impl Check {
 /// The route of a request.
 #[derive(Clone)]
 pub(super) enum Route {
-    Check(Check),
-    /// The router's; known once it has looked, and also if the work panics then.
+    Verification(Verification),
+    /// The router's route, which is set once the router has matched it, even if the
+    /// handler panics then.
     Routed(Arc<OnceLock<Routed>>),
 }
 
-/// What the router found.
+/// The route that the router matched.
 pub(super) struct Routed {
     path: MatchedPath,
     channel: Option<ChannelId>,
 }
 
 impl Route {
-    /// With a name for each id, such as `/admin/v1/channels/{channel}`; `None` where
-    /// there is no such path.
+    /// The path with a name for each id, such as `/admin/v1/channels/{channel}`; `None`
+    /// if the path is unknown.
     pub fn template(&self) -> Option<&str> {
         match self {
-            Self::Check(check) => Some(check.template()),
+            Self::Verification(verification) => Some(verification.template()),
             Self::Routed(routed) => routed.get().map(|it| it.path.as_str()),
         }
     }
@@ -67,20 +68,20 @@ impl Route {
     /// The channel that the path names.
     pub fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Check(_) => None,
+            Self::Verification(_) => None,
             Self::Routed(routed) => routed.get()?.channel,
         }
     }
 }
 
-/// What the door tells of a request on its way through the router.
+/// Data that the server attaches to a request for [`arrive`].
 #[derive(Clone)]
 pub(super) struct Arriving {
     pub routed: Arc<OnceLock<Routed>>,
     pub due: Instant,
 }
 
-/// Notes the route that a request took, and reads its body.
+/// Records the route of a request, and reads its body.
 pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
     let (mut parts, mut body) = request.into_parts();
     if let Some(Arriving { routed, due }) = parts.extensions.remove() {
@@ -90,7 +91,7 @@ pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
             let mut ids = ids.iter().flatten();
             let channel = ids.find(|(name, _)| *name == "channel");
             let channel = channel.and_then(|(_, id)| id.parse().ok());
-            // Nobody else does.
+            // It is set only here, once.
             let _ = routed.set(Routed { path, channel });
         }
         body = match body::read(body, due, parts.uri.path()).await {

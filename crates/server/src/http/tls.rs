@@ -1,9 +1,9 @@
-//! The certificate that the server shows, and how a new one takes its place while
-//! it serves: certificates are renewed every few weeks, and a server that must be
-//! restarted for that is one day serving an expired one.
+//! The server's certificate, and its replacement while the server runs: certificates are
+//! renewed every few weeks, and a server that needs a restart for that will serve an
+//! expired one some day.
 //!
-//! A new pair is taken when the files change or the operator says so; one that is
-//! no good is refused with a line in the log, and the old one stays in force.
+//! A new pair is loaded when the files change or the operator requests it; an invalid one
+//! is rejected with a line in the log, and the old one stays in force.
 
 use arc_swap::ArcSwap;
 use rustls::{ServerConfig, crypto::aws_lc_rs};
@@ -28,41 +28,41 @@ use tokio_util::sync::CancellationToken;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 use zeroize::Zeroizing;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Where the certificate and its key are.
+/// The files of the certificate and its key.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The certificate, PEM, and after it those that lead to its root.
+    /// The certificate, PEM, followed by its intermediate certificates.
     pub certificate: PathBuf,
     /// Its private key, PEM: PKCS#8, PKCS#1 or SEC 1.
     pub key: PathBuf,
 }
 
-/// Why a certificate is not shown.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
-    /// A file holds no such thing, or cannot be read.
-    #[error("{}: {}", .0.display(), what_is_wrong(.1))]
+    /// A file cannot be read, or does not hold what it should.
+    #[error("{}: {}", .0.display(), describe(.1))]
     File(PathBuf, pem::Error),
-    /// What stands between the lines of PEM is no certificate.
+    /// The PEM block does not contain a certificate.
     #[error("{}: the first certificate in it cannot be read", .0.display())]
     Form(PathBuf),
-    /// The two do not go together, or the key is of no known sort.
+    /// The key does not match the certificate, or is of an unsupported kind.
     #[error("{} and {} cannot be used together: {why}", .files.certificate.display(), .files.key.display())]
     Pair {
         /// The two.
         files: TlsFiles,
-        /// What the library says.
+        /// The library's error.
         why: rustls::Error,
     },
 }
 
-fn what_is_wrong(error: &pem::Error) -> String {
+fn describe(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "there is nothing of the kind in it, in PEM".to_owned(),
+        pem::Error::NoItemsFound => "it contains no such PEM block".to_owned(),
         error => error.to_string(),
     }
 }
@@ -71,13 +71,13 @@ fn what_is_wrong(error: &pem::Error) -> String {
 pub struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    /// When the certificate in force ends, in seconds since 1970.
+    /// The expiry of the certificate in force, in seconds since 1970.
     until: AtomicI64,
-    /// The files that were last looked at, taken or not.
+    /// The files that were checked last, accepted or not.
     seen: Mutex<Stamp>,
 }
 
-/// What changes when a file does, or the link to it.
+/// Changes when a file, or the link to it, changes.
 type Stamp = [Option<(u64, i64, i64, u64)>; 2];
 
 impl Tls {
@@ -92,17 +92,17 @@ impl Tls {
         Ok(Self { config: ArcSwap::from_pointee(config), until, files, seen })
     }
 
-    /// When the certificate in force ends.
+    /// The expiry of the certificate in force.
     pub fn until(&self) -> UnixTime {
         UnixTime(self.until.load(Relaxed))
     }
 
-    /// What new connections are met with.
+    /// The acceptor for new connections.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.load_full())
     }
 
-    /// Reads the files again, whether they changed or not. Blocks for the disk.
+    /// Reads the files again, whether they changed or not. Blocks on the disk.
     pub fn reload(&self) {
         let stamp = self.files.stamp();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +116,7 @@ impl Tls {
                 );
             }
             Err(error) => {
-                tracing::error!(%error, "the new certificate is refused; the old one stays in force");
+                tracing::error!(%error, "the new certificate is rejected; the old one stays in force");
             }
         }
         *seen = stamp;
@@ -129,8 +129,8 @@ impl Tls {
         }
     }
 
-    /// Looks at the files every few seconds until `stop`. Links are followed, as a
-    /// volume of Kubernetes swaps them.
+    /// Checks the files every few seconds until `stop`. Links are followed, since
+    /// Kubernetes volumes swap them.
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -140,15 +140,15 @@ impl Tls {
                 () = stop.cancelled() => return,
             }
             let tls = self.clone();
-            // A file system that hangs must not hang the requests.
+            // A hanging file system must not block requests.
             let _ = tokio::task::spawn_blocking(move || tls.reload_if_changed()).await;
         }
     }
 }
 
-/// When a certificate may be shown.
+/// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Good {
+pub struct CertificateValidity {
     /// Not before.
     pub from: UnixTime,
     /// Not after.
@@ -156,11 +156,11 @@ pub struct Good {
 }
 
 impl TlsFiles {
-    /// Reads both as the server would, and tells when they are good.
+    /// Reads both files as the server would, and returns the validity period.
     ///
     /// # Errors
     /// [`BadCertificate`].
-    pub fn good(&self) -> Result<Good, BadCertificate> {
+    pub fn good(&self) -> Result<CertificateValidity, BadCertificate> {
         read(self).map(|(_, good)| good)
     }
 
@@ -173,17 +173,17 @@ impl TlsFiles {
     }
 }
 
-/// The longest file with certificates or a key, in bytes.
+/// Maximum length of a file with certificates or a key, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Another program renews these files, often as another user.
+/// Reads a file, which another program renews, often as another user.
 fn text_of(path: &Path) -> Result<String, BadCertificate> {
     let wrong =
         |error: file::Error| BadCertificate::File(path.to_owned(), pem::Error::Io(error.into()));
     file::read(path, Links::Follow, LONGEST).map(|(text, _)| text).map_err(wrong)
 }
 
-fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
+fn read(files: &TlsFiles) -> Result<(ServerConfig, CertificateValidity), BadCertificate> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| BadCertificate::File(path, error)
@@ -195,7 +195,7 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
     let Some(own) = certificates.first() else {
         return Err(file(&files.certificate)(pem::Error::NoItemsFound));
     };
-    // Those that lead to its root are renewed with it.
+    // The intermediate certificates are renewed with it.
     let (_, own) = X509Certificate::from_der(own)
         .map_err(|_| BadCertificate::Form(files.certificate.clone()))?;
     let [from, until] = [own.validity.not_before, own.validity.not_after];
@@ -210,5 +210,5 @@ fn read(files: &TlsFiles) -> Result<(ServerConfig, Good), BadCertificate> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, Good { from, until }))
+    Ok((config, CertificateValidity { from, until }))
 }

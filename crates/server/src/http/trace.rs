@@ -1,7 +1,7 @@
-//! The span of a request, for the operator's collector. It holds the method, the
-//! route's template, the status and ids, and nothing else that a caller wrote.
+//! The span of a request, for the operator's collector. It contains the method, the
+//! route's template, the status and ids, and nothing else that a client wrote.
 //!
-//! Where nobody traces, it costs the look at one flag.
+//! Without tracing it costs the check of one flag.
 
 use super::route::Route;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub(super) struct Trace(Span);
 
 impl Trace {
-    /// Begins it; where the caller names a trace of its own, as part of that.
+    /// Begins the span; as part of the client's trace, if the request names one.
     pub fn begin(parts: &Parts, id: &Uuid) -> Self {
         let span = tracing::info_span!(
             target: TRACES,
@@ -33,7 +33,7 @@ impl Trace {
         if !span.is_disabled()
             && let Some(parent) = parent(&parts.headers)
         {
-            // It was not begun before, so that it can be.
+            // It has not begun yet, so this succeeds.
             let _ = span.set_parent(parent);
         }
         Self(span)
@@ -48,15 +48,15 @@ impl Trace {
         (id != TraceId::INVALID).then_some(id)
     }
 
-    /// The request's work, in its span: spans of the work are parts of it. Each line
-    /// that is logged there bears the request's id, and the trace's.
+    /// Runs the request's work in its span, which spans of the work become parts of. Each
+    /// line logged there has the request's id and the trace's.
     pub fn work<T: Future>(&self, id: &Uuid, work: T) -> impl Future<Output = T::Output> {
         let trace_id = self.id().map(tracing::field::display);
         let logged = tracing::info_span!(parent: &self.0, "request", %id, trace_id);
         work.instrument(logged).instrument(self.0.clone())
     }
 
-    /// Ends it with what became of the request.
+    /// Ends the span with the request's result.
     pub fn end(self, method: &Method, route: &Route, status: StatusCode) {
         if self.0.is_disabled() {
             return;
@@ -85,7 +85,7 @@ impl Trace {
     }
 }
 
-/// A method as it may be told: anybody may make up one of any length.
+/// A method that may be recorded: a client can send one of any length.
 pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     static KNOWN: [Method; 9] = [
         Method::GET,
@@ -101,9 +101,9 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     KNOWN.iter().find(|known| *known == method).map(Method::as_str)
 }
 
-/// What the caller's `traceparent` (W3C Trace Context) names, if it is one. The
-/// library forgives more than the recommendation does. `tracestate` is not read:
-/// it would be exported, and anything may stand in it.
+/// The client's `traceparent` (W3C Trace Context), if it is valid; the library is more
+/// lenient than the recommendation. `tracestate` is not read: it would be exported, and
+/// can contain anything.
 fn parent(headers: &HeaderMap) -> Option<Context> {
     let mut all = headers.get_all(TRACEPARENT).iter();
     let (one, None) = (all.next()?.as_bytes(), all.next()) else { return None };
@@ -142,7 +142,7 @@ mod tests {
         for value in values {
             headers.append(TRACEPARENT, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        // Anything may stand there, and none of it is taken along.
+        // It may contain anything, and none of it is passed on.
         headers.append("tracestate", HeaderValue::from_static("vendor=secret"));
         let parent = parent(&headers)?;
         let span = parent.span();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_is_ignored() {
+    fn an_invalid_traceparent_is_ignored() {
         let good = format!("00-{TRACE}-b7ad6b7169203331-01");
         assert_eq!(named(&[]), None);
         assert_eq!(named(&[&good, &good]), None);

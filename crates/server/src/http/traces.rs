@@ -1,10 +1,10 @@
-//! Traces, for operators who have a collector: spans leave as OTLP over HTTP, and
-//! only to the address that was named.
+//! Traces, for operators with a collector: spans are exported as OTLP over HTTP, and only
+//! to the configured address.
 //!
-//! What stands in a span leaves the machine. So only spans of the target [`TRACES`]
-//! are taken and no line of the log, and what they hold comes from closed lists or
-//! is an id: no token, no header, no query. A request hands its span to a queue of
-//! fixed length and goes on; what a slow collector does not take is dropped.
+//! What a span contains leaves the machine. So only spans of the target [`TRACES`] are
+//! exported, and no line of the log, and their contents come from closed lists or are
+//! ids: no token, no header, no query. A request puts its span into a queue of fixed
+//! length; what a slow collector does not accept is dropped.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,43 +26,43 @@ use tokio::runtime::Handle;
 
 pub use tegata_store::TRACES;
 
-/// A collector has this long to take a batch.
+/// How long a collector may take for a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// When the server stops, the last spans have this long to leave.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Of a collector's answer so much is read, in bytes; the rest tells us nothing.
-const LONGEST_ANSWER: usize = 64 * 1024;
+/// How long the last spans may take when the server stops.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of bytes of a collector's response that are read.
+const MAX_RESPONSE: usize = 64 * 1024;
 
-/// Why there are no traces.
+/// Why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The library takes the settings for wrong.
+    /// The library rejects the settings.
     #[error("traces cannot be exported: {0}")]
     Exporter(#[from] ExporterBuildError),
-    /// The system gives no trusted certificates.
+    /// The system has no trusted certificates.
     #[error("traces cannot be exported: {0}")]
     Client(#[from] reqwest::Error),
-    /// Something that is not an address.
+    /// The collector's address is invalid.
     #[error("the collector's address must be such as http://127.0.0.1:4318")]
     Address,
-    /// A sampler that nobody here knows.
+    /// The sampler is unknown.
     #[error(
-        "OTEL_TRACES_SAMPLER is {0:?}; known here: always_on, always_off, traceidratio, \
+        "OTEL_TRACES_SAMPLER is {0:?}; use one of: always_on, always_off, traceidratio, \
          parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
     )]
     Sampler(String),
-    /// A ratio that is none.
+    /// The ratio is invalid.
     #[error("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1")]
     Ratio,
 }
 
-/// What carries spans to the collector.
+/// Exports spans to the collector.
 pub struct Exporter(SdkTracerProvider);
 
 impl Exporter {
-    /// Opens no connection yet. `collector` is the base address, as in
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: spans go to `/v1/traces` below it. Name,
-    /// headers, sampling and batches follow OpenTelemetry's environment variables.
+    /// Creates the exporter without opening a connection. `collector` is the base
+    /// address, as in `OTEL_EXPORTER_OTLP_ENDPOINT`: spans go to `/v1/traces` below it.
+    /// Name, headers, sampling and batches follow OpenTelemetry's environment variables.
     ///
     /// # Errors
     /// [`Error`].
@@ -93,28 +93,28 @@ impl Exporter {
         Ok(Self(provider))
     }
 
-    /// What makes spans.
+    /// The source of spans.
     #[must_use]
     pub fn tracer(&self) -> SdkTracer {
         self.0.tracer("tegata")
     }
 
-    /// Sends what is left, if the collector takes it at once, and ends.
+    /// Sends the remaining spans, if the collector accepts them at once, and stops.
     pub async fn stop(self) {
-        let end = move || drop(self.0.shutdown_with_timeout(FAREWELL));
+        let end = move || drop(self.0.shutdown_with_timeout(FLUSH_TIMEOUT));
         // A panic in there was reported as it happened.
         let _ = tokio::task::spawn_blocking(end).await;
     }
 }
 
-/// Whether the operator gave this service a name of their own.
+/// Whether the operator configured a service name.
 fn is_named() -> bool {
     let set = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
     set("OTEL_SERVICE_NAME").is_some()
         || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="))
 }
 
-/// The library takes every word that it does not know for "all".
+/// Rejects unknown samplers, which the library would replace by "all".
 fn check_sampler(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let set = |name| variable(name).filter(|it| !it.is_empty());
     let Some(sampler) = set("OTEL_TRACES_SAMPLER") else { return Ok(()) };
@@ -131,13 +131,13 @@ fn check_sampler(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error>
     }
 }
 
-/// The way to the collector. The library calls it from a thread of its own, which
-/// waits; the work is done where all our other requests are.
+/// The client for the collector. The library calls it from a blocking thread of its own;
+/// the request runs on the runtime of all our other requests.
 #[derive(Debug)]
 struct Collector {
     http: Client,
     runtime: Handle,
-    /// Whether the last batch was lost. The log tells of changes alone.
+    /// Whether the last batch was lost. Only changes are logged.
     lost: AtomicBool,
 }
 
@@ -145,35 +145,35 @@ struct Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.http.clone(), request));
-        let answer = sent.await.map_err(HttpError::from).and_then(|sent| sent);
-        let why = match &answer {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("it answered {}", answer.status())),
+        let response = sent.await.map_err(HttpError::from).and_then(|sent| sent);
+        let why = match &response {
+            Ok(response) if response.status().is_success() => None,
+            Ok(response) => Some(format!("the response was {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
         match why {
             Some(why) if !self.lost.swap(true, Relaxed) => {
-                tracing::warn!(%why, "the collector does not take traces; they are dropped");
+                tracing::warn!(%why, "the collector does not accept traces; they are dropped");
             }
             None if self.lost.swap(false, Relaxed) => {
-                tracing::info!("the collector takes traces again");
+                tracing::info!("the collector accepts traces again");
             }
             _ => {}
         }
-        answer
+        response
     }
 }
 
 async fn send(http: Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    // Without its address, which may hold a password.
-    let told = |error: reqwest::Error| HttpError::from(chain(&error.without_url()));
-    let answer = http.execute(request.try_into().map_err(told)?).await.map_err(told)?;
-    let (parts, body) = Response::<reqwest::Body>::from(answer).into_parts();
-    let body = http_body_util::Limited::new(body, LONGEST_ANSWER).collect().await?;
+    // Without the address, which may contain a password.
+    let failed = |error: reqwest::Error| HttpError::from(chain(&error.without_url()));
+    let response = http.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
+    let (parts, body) = Response::<reqwest::Body>::from(response).into_parts();
+    let body = http_body_util::Limited::new(body, MAX_RESPONSE).collect().await?;
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
-/// An error with what lies below it: the library's own words alone say little.
+/// An error with its sources: the library's own message alone says little.
 fn chain(error: &dyn std::error::Error) -> String {
     let below = std::iter::successors(error.source(), |error| error.source());
     below.fold(error.to_string(), |words, error| format!("{words}: {error}"))
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sampler_that_would_silently_take_all_is_refused() {
+    fn a_sampler_that_would_silently_mean_all_is_rejected() {
         let with = |sampler: &'static str, ratio: &'static str| {
             check_sampler(move |name| {
                 let value = if name == "OTEL_TRACES_SAMPLER" { sampler } else { ratio };

@@ -1,6 +1,6 @@
-//! The bytes of a connection, in clear or through TLS. On their way they tell the
-//! connection's pace what comes and what gets on, and they can be read ahead: a
-//! few bytes show which protocol is spoken, and whether a resting peer speaks again.
+//! The bytes of a connection, plain or through TLS. The wire records their progress in
+//! the connection's pace, and can read ahead: a few bytes show which protocol is used,
+//! and whether the peer of a parked connection is active again.
 
 use super::{
     frames::{Frames, PREFACE},
@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 /// A connection.
 pub(super) struct Wire {
     stream: Stream,
-    /// Read ahead, and not yet taken.
+    /// Read ahead and not consumed yet.
     ahead: Bytes,
     speaks: Speaks,
     pace: Arc<Pace>,
@@ -32,7 +32,7 @@ pub(super) struct Wire {
 /// What carries the bytes.
 pub(super) enum Stream {
     Plain(TcpStream),
-    /// In a box: it is ten times as large.
+    /// Boxed, since it is ten times as large.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -41,7 +41,7 @@ enum Speaks {
     Http2 { frames: Box<Frames>, partly_in: Option<u64> },
 }
 
-/// Which protocol is spoken.
+/// The HTTP version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     Http1,
@@ -57,8 +57,8 @@ impl Wire {
         &self.pace
     }
 
-    /// Reads ahead as far as to know which protocol is spoken; `None` where the
-    /// peer says nothing more.
+    /// Reads ahead far enough to detect the protocol; `None` if the peer sends nothing
+    /// more.
     pub async fn version(&mut self) -> io::Result<Option<Version>> {
         let mut head = [0; PREFACE.len()];
         let mut have = 0;
@@ -82,8 +82,8 @@ impl Wire {
         Ok(Some(Version::Http2))
     }
 
-    /// Waits until the peer speaks again; `false` if it does not. Dropping this
-    /// before its end loses nothing.
+    /// Waits until the peer sends something; `false` if it closes the connection.
+    /// Dropping the future before it completes loses nothing.
     pub async fn more(&mut self) -> io::Result<bool> {
         let mut head = [0; PREFACE.len()];
         let have = self.stream.read(&mut head).await?;
@@ -94,7 +94,7 @@ impl Wire {
 
     /// Puts back what was read and not used.
     pub fn put_back(&mut self, bytes: Bytes) {
-        // An empty one may hold on to the buffer that it was cut from.
+        // An empty one may keep the buffer alive that it was split from.
         self.ahead = if bytes.is_empty() { Bytes::new() } else { bytes };
     }
 
@@ -103,7 +103,7 @@ impl Wire {
         !self.ahead.is_empty()
     }
 
-    /// Tells the peer that nothing more comes.
+    /// Shuts down the writing half.
     pub async fn close(mut self) -> io::Result<()> {
         self.stream.shutdown().await
     }
@@ -141,15 +141,15 @@ impl AsyncRead for Wire {
             if !self.ahead.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            // An empty one holds on to its memory.
+            // An empty one keeps its memory alive.
             self.ahead = Bytes::new();
         }
-        // What follows goes into the same buffer: who is given the beginning of a
-        // head alone makes a larger one for the rest.
+        // More data goes into the same buffer: a caller that got the beginning of a head
+        // alone would allocate a larger one for the rest.
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(Ok(())) => Poll::Ready(self.note(&buffer.filled()[before..])),
-            // An end or an error comes again with the next question.
+            // The end or an error is returned again by the next read.
             _ if taken > 0 => Poll::Ready(Ok(())),
             other => other,
         }
@@ -192,7 +192,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.speaks {
-            // The library ends; the connection may only rest. See `close`.
+            // The library shuts down, but the connection may only be parked. See `close`.
             Speaks::Http1 => Poll::Ready(Ok(())),
             Speaks::Http2 { .. } => Pin::new(&mut self.stream).poll_shutdown(context),
         }
@@ -256,7 +256,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn what_was_read_ahead_and_what_follows_it_come_in_one_read() {
+    async fn buffered_bytes_and_new_ones_come_in_one_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let question = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -268,7 +268,7 @@ mod tests {
         let mut buffer = [0; 1024];
         let have = wire.read(&mut buffer).await.unwrap();
         assert_eq!(&buffer[..have], question);
-        // And whatever comes alone comes alone.
+        // And bytes that come alone are returned alone.
         wire.put_back(Bytes::from_static(b"GET"));
         let have = wire.read(&mut buffer).await.unwrap();
         assert_eq!(&buffer[..have], b"GET");

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tegata_policy::rules::RULES;
 use tegata_store::figures::DISK_TIMES;
 
-/// How issues of a kind went.
+/// The results of issues of one kind.
 pub struct Issues {
-    /// A new token.
+    /// A new token was issued.
     pub issued: Counter,
     again: Counter,
-    /// None, by some rule.
+    /// A rule denied it.
     pub refused: Counter,
     limited: Counter,
     unavailable: Counter,
@@ -23,7 +23,7 @@ pub struct Issues {
     seconds: Durations,
 }
 
-/// What is counted of a token that was issued.
+/// What is counted for a token that was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IssuedToken {
     /// Whether it was issued before, under the same `Idempotency-Key`.
@@ -32,14 +32,14 @@ pub struct IssuedToken {
     pub evicted: usize,
 }
 
-/// Why there is no token.
+/// Why no token was issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotIssued {
-    /// Some rule forbids it.
+    /// A rule denied it.
     Denied,
-    /// Asked for too fast.
+    /// A rate or surge limit was exceeded.
     Limited,
-    /// For want of the store.
+    /// The store was unavailable.
     Unavailable,
 }
 
@@ -74,15 +74,15 @@ struct KindLabel {
 /// The counters of each kind, registered.
 pub(super) fn register(registry: &mut Registry) -> [Issues; RULES.len()] {
     let counts = Family::<IssueLabels, Counter>::default();
-    let help = "Requests for a token, those of administrators among them, by kind and result";
+    let help = "Requests for a token, including those of administrators, by kind and result";
     registry.register("issues", help, counts.clone());
     let evictions = Family::<KindLabel, Counter>::default();
-    let help = "Tokens that ended to make room for a new one, by kind";
+    let help = "Tokens evicted by a newer one, by kind";
     registry.register("evictions", help, evictions.clone());
     let seconds = Family::<KindLabel, Durations, _>::new_with_constructor(
         (|| Durations::new(DISK_TIMES)) as fn() -> Durations,
     );
-    let help = "Time that an issue took, from the request read to the token ready";
+    let help = "Time to issue a token, from the request read to the token ready";
     registry.register_with_unit("issue", help, Unit::Seconds, seconds.clone());
     RULES.map(|rule| {
         let kind = rule.name;

@@ -1,23 +1,23 @@
-//! What `/metrics` shows. Every handle is a field, so that counting is one atomic
-//! addition and no look-up; what is a state rather than a count is read when asked.
+//! The metrics of `/metrics`. Every handle is a field, so that counting is one atomic
+//! addition without a look-up; states are read when the page is requested.
 //!
-//! Names are the field's: one prefix, base units, `_total` for what only grows.
-//! Labels come from closed lists: no id, no name, nothing that a caller chose. What
-//! every process has (memory, files, time) bears the names that Prometheus's own
-//! clients give it, so that dashboards made for those work here.
+//! Names follow Prometheus's conventions: one prefix, base units, `_total` for counters.
+//! Labels come from closed lists: no id, no name, nothing that a client chose. Metrics of
+//! the process (memory, files, time) have the names that Prometheus's own clients use, so
+//! that existing dashboards work.
 
-mod checks;
 mod issues;
 mod process;
 mod shown;
 mod states;
 mod throttled;
+mod verifications;
 
-pub use checks::Checks;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
+pub use verifications::Verifications;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -34,47 +34,46 @@ use tegata_token::kind::Kind;
 /// The server's counters.
 pub struct Metrics {
     registry: Registry,
-    /// Checks of `/oauth2/v2.1/verify`.
-    pub checks_jws: Checks,
-    /// Checks of `/v2/oauth/verify`.
-    pub checks_opaque: Checks,
-    /// Checks of `/gateway/verify`.
-    pub checks_gateway: Checks,
+    /// Verifications of `/oauth2/v2.1/verify`.
+    pub verifications_jws: Verifications,
+    /// Verifications of `/v2/oauth/verify`.
+    pub verifications_opaque: Verifications,
+    /// Verifications of `/gateway/verify`.
+    pub verifications_gateway: Verifications,
     issues: [Issues; RULES.len()],
-    /// Revocations that were carried out, by what they were to end.
+    /// Revocations, by target.
     pub revocations: Revocations,
-    /// Requests that met a bug of ours.
+    /// Requests that failed with an internal error.
     pub bugs: Counter,
-    /// What was turned away for being asked too fast.
+    /// Requests rejected by a limit.
     pub throttled: Throttled,
     /// Connections that are open.
     pub connections: Gauge,
-    /// Connections cut off since their peers were too slow to send a request.
+    /// Connections closed because the peer was too slow to send a request.
     pub cut_sending: Counter,
-    /// Connections cut off since their peers did not read.
+    /// Connections closed because the peer did not read.
     pub cut_reading: Counter,
     states: States,
     process: process::Gauges,
 }
 
-/// Revocations, by what they were to end. One may end many tokens, or none that
-/// lived.
+/// Revocations, by target. One may revoke many tokens, or none that was active.
 pub struct Revocations {
     /// One token: by LINE's two operations, and by administrators.
     pub token: Counter,
-    /// A group's.
+    /// A group's tokens.
     pub group: Counter,
-    /// A kind's, in one channel.
+    /// The tokens of a kind, in one channel.
     pub kind: Counter,
-    /// What was asked for with one assertion key.
+    /// The tokens issued for one assertion key.
     pub assertion_key: Counter,
-    /// A channel's.
+    /// A channel's tokens.
     pub channel: Counter,
-    /// Those of all channels of a provider.
+    /// The tokens of all channels of a provider.
     pub provider: Counter,
-    /// What one signing key signed.
+    /// The tokens signed by one signing key.
     pub signing_key: Counter,
-    /// Everything.
+    /// All tokens.
     pub everything: Counter,
 }
 
@@ -94,31 +93,36 @@ struct Build {
 }
 
 impl Metrics {
-    /// All at zero. `figures` are the store's own, shown beside the server's.
+    /// All counters at zero. `figures` are the store's own, exposed beside the server's.
     #[must_use]
     pub fn new(figures: Arc<Figures>) -> Self {
         let mut whole = Registry::default();
         let process = process::Gauges::register(&mut whole);
         let registry = whole.sub_registry_with_prefix("tegata");
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
-        registry.register("build", "The version that runs", build);
+        registry.register("build", "The version of the running program", build);
         let (bugs, connections) = (Counter::default(), Gauge::default());
-        registry.register("internal_errors", "Requests that met a bug", bugs.clone());
+        registry.register(
+            "internal_errors",
+            "Requests that failed with an internal error",
+            bugs.clone(),
+        );
         registry.register("connections", "Open connections", connections.clone());
         let cut = Family::<CutLabel, Counter>::default();
-        let help = "Connections cut off since the peer was too slow";
+        let help = "Connections closed because the peer was too slow, by what it was slow at";
         registry.register("connections_cut", help, cut.clone());
         let cut = |slow_at| cut.get_or_create_owned(&CutLabel { slow_at });
-        let [checks_jws, checks_opaque, checks_gateway] = checks::register(registry);
+        let [verifications_jws, verifications_opaque, verifications_gateway] =
+            verifications::register(registry);
         let issues = issues::register(registry);
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
         commits(registry, figures);
         let states = States::register(registry);
         Self {
-            checks_jws,
-            checks_opaque,
-            checks_gateway,
+            verifications_jws,
+            verifications_opaque,
+            verifications_gateway,
             issues,
             revocations,
             bugs,
@@ -143,13 +147,13 @@ impl Metrics {
         }
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     #[must_use]
     pub fn text(&self, around: &Surroundings) -> String {
         self.states.read(around);
         self.process.set(&around.process);
         let mut text = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
@@ -157,7 +161,7 @@ impl Metrics {
 
 fn revocations(registry: &mut Registry) -> Revocations {
     let counts = Family::<ScopeLabel, Counter>::default();
-    let help = "Revocations carried out, by what they were to end";
+    let help = "Revocations carried out, by target";
     registry.register("revocations", help, counts.clone());
     let count = |scope| counts.get_or_create_owned(&ScopeLabel { scope });
     Revocations {
@@ -176,12 +180,12 @@ fn commits(registry: &mut Registry, figures: Arc<Figures>) {
     let shown = |of, unit| ShownCommits { figures: figures.clone(), of, unit };
     registry.register(
         "commit_acts",
-        "Acts that shared a commit",
+        "Acts per commit",
         shown(|figures| &figures.batches, Scale::COUNT),
     );
     registry.register_with_unit(
         "commit",
-        "Time that a transaction of the store took, its commit to the disk included",
+        "Time of a transaction of the store, including its commit to the disk",
         Unit::Seconds,
         shown(|figures| &figures.commits, Scale::NANOSECONDS),
     );
@@ -194,7 +198,7 @@ fn commits(registry: &mut Registry, figures: Arc<Figures>) {
     let count: fn(&Figures) -> &AtomicU64 = |figures| &figures.rolled_back;
     registry.register(
         "rollbacks",
-        "Transactions that were rolled back for want of the disk or the database",
+        "Transactions rolled back because the disk or the database failed",
         shown::ShownCount { figures, of: count },
     );
 }

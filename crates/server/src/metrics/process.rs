@@ -1,5 +1,5 @@
-//! The process as the system sees it, read from `/proc` when somebody asks, under
-//! the names that Prometheus's client libraries agree on.
+//! Metrics of the process, read from `/proc` on request, under the names that
+//! Prometheus's client libraries use.
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -10,29 +10,29 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-/// What `/proc` says; what it does not say is 0.
+/// The values from `/proc`; 0 where it has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Process {
-    /// Bytes in memory.
+    /// Resident memory in bytes.
     pub resident: u64,
-    /// Bytes of address space.
+    /// Address space in bytes.
     pub virtual_bytes: u64,
     /// Open file descriptors.
     pub open_fds: u64,
-    /// How many it may have.
+    /// Maximum number of open file descriptors.
     pub max_fds: u64,
-    /// When it started, as a Unix time in seconds.
+    /// The start time, as a Unix time in seconds.
     pub started: f64,
-    /// Processor time that it used, in seconds.
+    /// Processor time used, in seconds.
     pub cpu: f64,
 }
 
 impl Process {
-    /// Reads it. Touches no disk.
+    /// Reads the values. Accesses no disk.
     #[must_use]
     pub fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // Behind the name, which may hold anything: fields 3 and on (proc(5)).
+        // After the name, which can contain anything: fields 3 and on (proc(5)).
         let fields: Vec<u64> = stat
             .rsplit_once(')')
             .map(|(_, cooldown)| {
@@ -51,8 +51,8 @@ impl Process {
     }
 }
 
-/// Of a second. The kernel shows its own ticks to programs as these, whatever its
-/// own are (`USER_HZ`).
+/// Ticks per second. The kernel reports times to programs in these, whatever its own
+/// ticks are (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
 fn resident() -> u64 {
@@ -73,7 +73,7 @@ fn boot_time() -> f64 {
     line.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0.0)
 }
 
-/// Where they are shown.
+/// The registered metrics.
 pub(super) struct Gauges {
     resident: Gauge,
     virtual_bytes: Gauge,

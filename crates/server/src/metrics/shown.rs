@@ -1,6 +1,6 @@
-//! The store's figures, and times, as Prometheus's encoder wants to see them.
+//! The store's figures, and times, in the types of Prometheus's encoder.
 //!
-//! The library's own histogram takes a lock for each number. These take none.
+//! The library's own histogram takes a lock for each observation. These take none.
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
@@ -16,14 +16,14 @@ use std::{
 };
 use tegata_store::figures::{Figures, Histogram};
 
-/// What a histogram's whole numbers are divided by to be shown.
+/// The divisor of a histogram's integers in the output.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale(f64);
 
 impl Scale {
-    /// As they are.
+    /// Integers as they are.
     pub const COUNT: Self = Self(1.0);
-    /// Nanoseconds, shown as seconds.
+    /// Nanoseconds, exposed as seconds.
     pub const NANOSECONDS: Self = Self(1e9);
 
     fn encode(self, histogram: &Histogram, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -37,17 +37,17 @@ impl Scale {
     }
 }
 
-/// How long something took.
+/// A histogram of durations.
 #[derive(Debug, Clone)]
 pub struct Durations(Arc<Histogram>);
 
 impl Durations {
-    /// None yet; `bounds` in nanoseconds.
+    /// An empty histogram; `bounds` in nanoseconds.
     pub fn new(bounds: &'static [u64]) -> Self {
         Self(Arc::new(Histogram::new(bounds)))
     }
 
-    /// Counts one.
+    /// Adds one observation.
     pub fn observe(&self, took: Duration) {
         self.0.observe_time(took);
     }
@@ -72,9 +72,9 @@ impl EncodeMetric for Durations {
 pub struct ShownCommits {
     /// The store's figures.
     pub figures: Arc<Figures>,
-    /// Which of them.
+    /// Which one.
     pub of: fn(&Figures) -> &Histogram,
-    /// What its numbers are.
+    /// The unit of its integers.
     pub unit: Scale,
 }
 
@@ -93,7 +93,7 @@ impl EncodeMetric for ShownCommits {
 pub struct ShownCount {
     /// The store's figures.
     pub figures: Arc<Figures>,
-    /// Which of them.
+    /// Which one.
     pub of: fn(&Figures) -> &AtomicU64,
 }
 
@@ -108,12 +108,12 @@ impl EncodeMetric for ShownCount {
     }
 }
 
-/// A state that not every server has; there is no number until it is known.
+/// A state that not every server has; it has no value until it is set.
 #[derive(Debug, Clone, Default)]
 pub struct OnceKnown(Arc<OnceLock<Gauge>>);
 
 impl OnceKnown {
-    /// From now on it is this.
+    /// Sets the value.
     pub fn set(&self, number: i64) {
         self.0.get_or_init(Gauge::default).set(number);
     }

@@ -1,4 +1,4 @@
-//! What is a state rather than a count: read when `/metrics` is.
+//! Metrics that are states, not counts: they are read when `/metrics` is requested.
 
 use super::{Process, shown::OnceKnown};
 use prometheus_client::{
@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use tegata_token::id::Position;
 
-/// What is read when `/metrics` is.
+/// The metrics that are states.
 pub(super) struct States {
     log: LogStates,
     waiting: Gauge,
@@ -16,8 +16,8 @@ pub(super) struct States {
     room: RoomStates,
     jumped: Gauge,
     audit_broken: Gauge,
-    storm_resting: Gauge,
-    /// Empty without a certificate: a number would raise an operator's alert.
+    cooldowns: Gauge,
+    /// Without a certificate it has no value: any number would raise an operator's alert.
     certificate_ends: OnceKnown,
     ready: Family<CheckLabel, Gauge>,
 }
@@ -37,49 +37,52 @@ struct RoomStates {
     disk_free: Gauge,
 }
 
-/// What the server knows of its surroundings when `/metrics` is read.
+/// The state of the server when `/metrics` is requested.
 pub struct Surroundings {
     /// The state of the authority.
     pub authority: AuthorityState,
     /// The process.
     pub process: Process,
-    /// Bytes of the store's file, of its write-ahead log, and free on its disk.
+    /// The size of the store's file and of its write-ahead log, and the free space on its
+    /// disk, in bytes.
     pub store: Option<StoreSizes>,
-    /// Seconds until the active signing key should be replaced; negative from then on.
+    /// Seconds until the active signing key should be replaced; negative once it is
+    /// overdue.
     pub rotation_due: i64,
-    /// Seconds until the certificate in force ends, where TLS is spoken; negative then.
+    /// Seconds until the certificate in force expires, if TLS is used; negative once it
+    /// has.
     pub certificate_ends: Option<i64>,
-    /// What `/readyz` found: each check's name, and whether it holds.
+    /// The results of `/readyz`: each check's name, and whether it passed.
     pub ready: Vec<(&'static str, bool)>,
 }
 
-/// The state of the authority when `/metrics` is read.
+/// The state of the authority when `/metrics` is requested.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorityState {
     /// The end of the change log.
     pub position: Position,
-    /// Channels of which the view holds something.
+    /// The number of channels with entries in the revocation view.
     pub view_channels: usize,
-    /// Facts in the view.
+    /// The number of cutoffs and single revocations in the view.
     pub view_revocations: usize,
     /// Acts that wait for the store's writer.
     pub waiting: usize,
-    /// Whether the wall clock jumped within a day.
+    /// Whether the wall clock jumped within the last day.
     pub jumped: bool,
-    /// Whether the audit was found altered.
+    /// Whether a mismatch was found in the audit.
     pub audit_broken: bool,
-    /// Rests of the storm guard that last.
+    /// The number of active issuance cooldowns.
     pub cooldowns: usize,
 }
 
-/// How much room the store takes, and has, in bytes.
+/// The store's size and free space, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreSizes {
     /// The file.
     pub file: u64,
     /// The write-ahead log beside it.
     pub wal: u64,
-    /// What is free for it on its disk.
+    /// The free space on its disk.
     pub free: u64,
 }
 
@@ -108,13 +111,13 @@ impl LogStates {
     fn register(registry: &mut Registry) -> Self {
         let mut gauge = |name, help| gauge(registry, name, help);
         Self {
-            position: gauge("log_position", "The number of the change log's end"),
+            position: gauge("log_position", "The newest position of the change log"),
             epoch: gauge("log_epoch", "The epoch of the change log; a recovery begins a new one"),
-            view_channels: gauge(
-                "view_channels",
-                "Channels of which the view has something to say",
+            view_channels: gauge("view_channels", "Channels with entries in the revocation view"),
+            view_revocations: gauge(
+                "view_revocations",
+                "Cutoffs and single revocations in the revocation view",
             ),
-            view_revocations: gauge("view_revocations", "Floors and single endings in the view"),
         }
     }
 
@@ -132,7 +135,7 @@ impl RoomStates {
         Self {
             store: gauge("store", "Size of the store's file"),
             wal: gauge("store_wal", "Size of the store's write-ahead log"),
-            disk_free: gauge("store_disk_free", "Free on the store's disk"),
+            disk_free: gauge("store_disk_free", "Free space on the store's disk"),
         }
     }
 
@@ -147,20 +150,20 @@ impl States {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let log = LogStates::register(registry);
         let waiting = gauge(registry, "writer_queue", "Acts that wait for the store's writer");
-        let storm_resting = gauge(
+        let cooldowns = gauge(
             registry,
             "cooldowns_active",
-            "Rests of the storm guard that last, of a channel, kind and group each",
+            "Active issuance cooldowns, each of one channel, kind and group",
         );
         let jumped = gauge(
             registry,
             "clock_distrusted",
-            "1 for a day after the wall clock jumped: nothing is forgotten then",
+            "1 for a day after the wall clock jumped: expired data is not deleted then",
         );
         let audit_broken = gauge(
             registry,
             "audit_broken",
-            "1 once the audit was found not to be what was sealed: somebody changed it",
+            "1 if the audit does not match its checkpoints, or its end cannot be confirmed",
         );
         let rotation_due = gauge_of(
             registry,
@@ -171,11 +174,11 @@ impl States {
         let room = RoomStates::register(registry);
         let certificate_ends = OnceKnown::default();
         let help =
-            "Time until the certificate in force ends, if there is one; negative once it has";
+            "Time until the certificate in force expires, if there is one; negative once it has";
         let ends = certificate_ends.clone();
         registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, ends);
         let ready = Family::<CheckLabel, Gauge>::default();
-        let help = "Whether each check of /readyz holds (1) or not (0)";
+        let help = "Whether each check of /readyz passes (1) or not (0)";
         registry.register("ready", help, ready.clone());
         Self {
             log,
@@ -184,7 +187,7 @@ impl States {
             room,
             jumped,
             audit_broken,
-            storm_resting,
+            cooldowns,
             certificate_ends,
             ready,
         }
@@ -196,7 +199,7 @@ impl States {
         self.waiting.set(whole(it.waiting as u64));
         self.jumped.set(it.jumped.into());
         self.audit_broken.set(it.audit_broken.into());
-        self.storm_resting.set(whole(it.cooldowns as u64));
+        self.cooldowns.set(whole(it.cooldowns as u64));
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);

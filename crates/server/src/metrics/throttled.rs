@@ -1,4 +1,4 @@
-//! What was turned away for being asked too fast, for `/metrics`.
+//! Counters of requests rejected by a limit.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -9,13 +9,13 @@ use prometheus_client::{
 /// The counters.
 #[derive(Debug, Clone, Default)]
 pub struct Throttled {
-    /// By a channel's rate.
+    /// By a rate limit.
     pub rate: Counter,
-    /// By the storm guard.
+    /// By the surge limit.
     pub surge: Counter,
-    /// Wrong secrets.
+    /// By the limit on wrong secrets.
     pub guess: Counter,
-    /// Rests that the storm guard began.
+    /// Cooldowns that the surge limit began.
     pub cooldowns: Counter,
 }
 
@@ -25,14 +25,14 @@ struct Label {
 }
 
 impl Throttled {
-    /// All at zero, shown by `registry`.
+    /// All counters at zero, registered in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let by_limit = Family::<Label, Counter>::default();
-        let words = "Requests turned away for being asked too fast";
+        let words = "Requests rejected by a limit";
         registry.register("throttled", words, by_limit.clone());
         let count = |limit| by_limit.get_or_create_owned(&Label { limit });
         let cooldowns = Counter::default();
-        let words = "Rests that the storm guard began, of a channel, kind and group each";
+        let words = "Issuance cooldowns that began, each of one channel, kind and group";
         registry.register("cooldowns", words, cooldowns.clone());
         Self { rate: count("rate"), surge: count("surge"), guess: count("guess"), cooldowns }
     }

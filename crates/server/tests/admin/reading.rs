@@ -1,11 +1,11 @@
-//! Authentication of administrators, and how strictly requests are read.
+//! Who is let in, and how literally requests are read.
 
 use crate::world::World;
 use http::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn every_request_needs_the_administrators_token() {
+async fn nobody_gets_in_without_the_administrators_token() {
     let world = World::new().await;
     for wrong in ["", "Bearer", "Bearer wrong", "Basic YTpi", "Bearer an administrator's token"] {
         for path in ["/providers", "/no/such/path"] {
@@ -21,7 +21,7 @@ async fn every_request_needs_the_administrators_token() {
 }
 
 #[tokio::test]
-async fn unknown_paths_methods_and_ids_are_answered_with_problems() {
+async fn paths_methods_and_ids_that_mean_nothing_are_problems_too() {
     let world = World::new().await;
     world.get("/no/such/path").await.expect_problem(404, "not-found");
     world.get("/channels/123").await.expect_problem(404, "not-found");
@@ -31,7 +31,7 @@ async fn unknown_paths_methods_and_ids_are_answered_with_problems() {
 }
 
 #[tokio::test]
-async fn a_body_must_be_one_json_object_with_its_media_type() {
+async fn a_body_must_be_one_json_object_and_say_so() {
     let world = World::new().await;
     for wrong in ["[]", "1", "{", "{} {}", "null"] {
         world.post("/providers", wrong).await.expect_problem(400, "malformed-body");
@@ -65,7 +65,7 @@ async fn unknown_missing_repeated_and_wrong_members_are_named() {
 }
 
 #[tokio::test]
-async fn unknown_and_wrong_query_fields_are_rejected() {
+async fn unknown_and_wrong_query_fields_are_refused() {
     let world = World::new().await;
     world.get("/providers?page=2").await.expect_problem(400, "unknown-member");
     world.get("/providers?limit=2&limit=2").await.expect_problem(400, "repeated-member");
@@ -75,7 +75,7 @@ async fn unknown_and_wrong_query_fields_are_rejected() {
 }
 
 #[tokio::test]
-async fn lists_are_newest_first_and_continue_after_the_cursor() {
+async fn lists_are_newest_first_and_go_on_behind_the_cursor() {
     let world = World::new().await;
     for name in ["a", "b", "c"] {
         world.provider(name).await;
@@ -95,7 +95,7 @@ async fn lists_are_newest_first_and_continue_after_the_cursor() {
 }
 
 #[tokio::test]
-async fn short_lists_continue_after_a_cursor_as_well() {
+async fn lists_that_are_short_go_on_behind_a_cursor_as_well() {
     let world = World::new().await;
     let shop = world.channel().await;
     for group in ["a", "b", "c"] {
@@ -122,13 +122,17 @@ async fn short_lists_continue_after_a_cursor_as_well() {
         }
         assert_eq!(&pieces, whole, "{path}");
         let detail = world.get(&format!("{path}?after=unknown")).await;
-        assert!(detail.expect_problem(400, "invalid-member").contains("begin the list anew"));
+        assert!(
+            detail
+                .expect_problem(400, "invalid-member")
+                .contains("start again from the first page")
+        );
     }
     assert_ne!(first, second);
 }
 
 #[tokio::test]
-async fn a_dry_run_returns_what_would_be_revoked_and_revokes_nothing() {
+async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     let world = World::new().await;
     let shop = world.channel().await;
     let tokens = [
@@ -171,11 +175,11 @@ async fn a_dry_run_returns_what_would_be_revoked_and_revokes_nothing() {
     for token in tokens.iter().chain([&by_key]) {
         assert_eq!(world.state(token).await, "active");
     }
-    assert_eq!(world.get("/audit").await.expect(200), before, "a dry run is no event");
+    assert_eq!(world.get("/audit").await.expect(200), before, "nobody did anything");
     let channel = world.get(&shop.at("")).await.expect(200);
     assert_eq!(channel["state"], "active");
-    let unknown = "536e453c-aa93-4449-8e90-add2608783c6";
-    let path = shop.at(&format!("/assertion-keys/{unknown}?dry_run=true"));
+    let nobody = "536e453c-aa93-4449-8e90-add2608783c6";
+    let path = shop.at(&format!("/assertion-keys/{nobody}?dry_run=true"));
     world.delete(&path).await.expect_problem(404, "not-found");
     world.delete("/channels/0000000000?dry_run=true").await.expect_problem(404, "not-found");
 }

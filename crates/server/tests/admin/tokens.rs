@@ -130,7 +130,7 @@ async fn every_token_can_be_explained() {
     let stateless = world.stateless(&shop).await;
     let (state, why) = explain(&stateless).await;
     assert_eq!(state, "active");
-    assert!(why.starts_with("It is good until "), "{why}");
+    assert!(why.starts_with("It is valid until "), "{why}");
 
     let oldest = world.short_lived(&shop, Some("kitchen")).await;
     for _ in 0..2 {
@@ -138,7 +138,7 @@ async fn every_token_can_be_explained() {
     }
     let (state, why) = explain(&oldest).await;
     assert_eq!(state, "revoked");
-    assert!(why.starts_with("It was the oldest when a newer token needed its place"), "{why}");
+    assert!(why.starts_with("It was evicted at "), "{why}");
 
     world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
     assert!(explain(&stateless).await.1.starts_with("Its channel is suspended"));

@@ -336,7 +336,10 @@ async fn a_log_line_of_a_request_has_the_request_id_of_its_response() {
     let answer = world.short_lived(&shop, &[]).await;
     assert_eq!(answer.status, 503);
     let log = log.text();
-    let line = log.lines().find(|line| line.contains("a request could not be answered")).unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("a request failed: the answer cannot be known"))
+        .unwrap();
     assert!(
         line.contains(&format!("request{{id={}}}", answer.header("x-line-request-id"))),
         "{line}"

@@ -1,4 +1,4 @@
-//! Who may call the administrators' API: the holder of the root administrator's token.
+//! Authentication for the administrators' API: the root administrator's token.
 
 use crate::{
     api::{
@@ -12,13 +12,13 @@ use http::request::Parts;
 use std::sync::Arc;
 use tegata_policy::secret::PlainSecret;
 
-/// What an administrator's request is checked by.
+/// What a request of an administrator is authenticated with.
 pub struct Gate {
     pub authority: Arc<Authority>,
     pub admin_token: Arc<TokenSource>,
 }
 
-/// A request that showed the root administrator's token.
+/// A request that was authenticated with the root administrator's token.
 pub struct Administrator {
     /// Administration on its behalf.
     pub admin: Admin,
@@ -35,7 +35,7 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
         // Compared by its hash, in constant time.
         let is = shown.map_or(Ok(false), |token| gate.admin_token.is(&token));
         let is = is.map_err(|_| {
-            let why = "the file of the administrator's token cannot be used; see the log";
+            let why = "the file of the administrator's token cannot be used; see the server's log";
             Problem::new(Code::Unavailable, why)
         })?;
         if !is {

@@ -1,4 +1,4 @@
-//! The public keys that a channel's assertions are checked with.
+//! The public keys that a channel's assertions are verified with.
 
 use crate::api::admin::{
     administrator::Administrator,
@@ -12,7 +12,7 @@ use tegata_policy::jwk::AssertionKey;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 use utoipa::{IntoParams, ToSchema};
 
-/// An assertion signing key to be registered.
+/// An assertion signing key to register.
 #[derive(ToSchema)]
 #[schema(as = AssertionKeyToRegister)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +22,7 @@ pub struct New {
     #[schema(value_type = Object, rename = "jwk",
              example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "n": "…", "e": "AQAB"}))]
     key: AssertionKey,
-    /// The group that tokens asked for with it shall belong to.
+    /// The group of the tokens that are issued for it; absent: the channel at large.
     #[schema(value_type = Option<schema::Group>)]
     group: Option<Group>,
 }
@@ -30,7 +30,7 @@ pub struct New {
 impl FromMembers for New {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let group = members.take("group", super::groups::NAME)?;
-        // As it was written: a repeated member inside must be seen as well.
+        // The raw text, so that a repeated member inside is detected as well.
         let jwk = members.raw("jwk", "a public JWK, an object")?;
         Ok(Self { key: AssertionKey::from_jwk(jwk.get().as_bytes())?, group })
     }
@@ -38,14 +38,14 @@ impl FromMembers for New {
 
 /// Register the public half of a key.
 ///
-/// At most two for each group and two for the channel at large.
+/// At most two keys for each group and two for the channel at large.
 #[utoipa::path(
     post, path = "/channels/{channel}/assertion-keys", operation_id = "registerAssertionKey",
     tag = "assertion keys",
-    params(("channel" = schema::ChannelId, Path, description = "Whose key it will be.")),
+    params(("channel" = schema::ChannelId, Path, description = "The channel that the key is for.")),
     request_body = New,
     responses(
-        (status = 201, description = "It is registered.", body = show::NewAssertionKey),
+        (status = 201, description = "The key is registered.", body = show::NewAssertionKey),
         Problems,
     )
 )]
@@ -62,8 +62,8 @@ pub async fn register(
 #[utoipa::path(
     get, path = "/channels/{channel}/assertion-keys", operation_id = "listAssertionKeys",
     tag = "assertion keys",
-    params(("channel" = schema::ChannelId, Path, description = "Whose keys."), Part),
-    responses((status = 200, description = "A page of them.", body = show::AssertionKeys), Problems)
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), Part),
+    responses((status = 200, description = "A page of keys.", body = show::AssertionKeys), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -75,14 +75,14 @@ pub async fn list(
     Ok(show::AssertionKeys::of(&keys, next))
 }
 
-/// How to delete a key.
+/// The parameters of deleting a key.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Deletion {
-    /// Whether all tokens that were asked for with it end, too.
+    /// Whether the tokens that were issued for the key are revoked as well.
     #[param(required = false)]
     revoke_tokens: bool,
-    /// Delete nothing; say how many tokens would end.
+    /// Delete nothing; report how many tokens would be revoked.
     #[param(required = false)]
     dry_run: bool,
 }
@@ -94,18 +94,18 @@ impl FromMembers for Deletion {
     }
 }
 
-/// Delete a key: nothing can be asked for with it any more.
+/// Delete a key: no token can be issued for it any more.
 #[utoipa::path(
     delete, path = "/channels/{channel}/assertion-keys/{kid}",
     operation_id = "deleteAssertionKey", tag = "assertion keys",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose key."),
-        ("kid" = schema::AssertionKeyId, Path, description = "Which."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("kid" = schema::AssertionKeyId, Path, description = "The key."),
         Deletion,
     ),
     responses(
-        (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 204, description = "The key is deleted."),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]

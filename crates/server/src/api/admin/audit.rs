@@ -1,4 +1,4 @@
-//! Who changed what.
+//! The audit: its events, its verification and its export.
 
 use crate::api::admin::{
     administrator::Administrator,
@@ -13,10 +13,10 @@ use axum::Json;
     get, path = "/audit", operation_id = "listAuditEvents", tag = "audit",
     params(
         ("channel" = Option<schema::ChannelId>, Query,
-         description = "Only what concerns this channel."),
+         description = "Only events of this channel."),
         Part,
     ),
-    responses((status = 200, description = "A page of them.", body = show::Events), Problems)
+    responses((status = 200, description = "A page of events.", body = show::Events), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -27,10 +27,10 @@ pub async fn list(
     Ok(show::Events::of(&rows, next))
 }
 
-/// Check that no sealed event was removed, altered, added or moved.
+/// Verify that no event under a checkpoint was removed, altered, added or moved.
 #[utoipa::path(
     get, path = "/audit/verify", operation_id = "verifyAudit", tag = "audit",
-    responses((status = 200, description = "What was found.", body = show::AuditReport), Problems)
+    responses((status = 200, description = "The result of the verification.", body = show::AuditReport), Problems)
 )]
 pub async fn verify(
     who: Administrator,
@@ -52,15 +52,15 @@ impl FromMembers for Behind {
     }
 }
 
-/// The next checkpoint and what it seals, oldest first, to the letter; behind the
-/// last one, the events that wait for a seal.
+/// Export the next checkpoint and the events that it covers, oldest first and unaltered;
+/// behind the last checkpoint, the events that wait for one.
 #[utoipa::path(
     get, path = "/audit/checkpoints", operation_id = "exportAudit", tag = "audit",
     params(
-        ("checkpoint" = Option<u64>, Query, description = "Behind this checkpoint."),
-        ("event" = Option<i64>, Query, description = "Behind this event."),
+        ("checkpoint" = Option<u64>, Query, description = "Export what follows this checkpoint."),
+        ("event" = Option<i64>, Query, description = "Export what follows this event."),
     ),
-    responses((status = 200, description = "A part of it.", body = show::CheckpointPart), Problems)
+    responses((status = 200, description = "A part of the audit.", body = show::CheckpointPart), Problems)
 )]
 pub async fn export(
     who: Administrator,

@@ -1,4 +1,4 @@
-//! Channels: made, listed, changed, deleted, and given new secrets.
+//! Channels: created, listed, changed, deleted, and given new secrets.
 
 use crate::{
     api::admin::{
@@ -27,7 +27,7 @@ use tegata_token::{
 };
 use utoipa::ToSchema;
 
-/// A channel to be made.
+/// A channel to create.
 #[derive(ToSchema)]
 #[schema(as = ChannelToMake)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +41,8 @@ pub struct New {
 impl FromMembers for New {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let types = "one of messaging-api, line-login, mini-app";
-        // Both are looked for before either is missed, so that both are known.
+        // Both are taken before either is reported missing, so that an unknown member is
+        // reported with both names.
         let channel_type = members.take("type", types)?;
         let name = name(members)?;
         let channel_type = channel_type.map_or_else(|| members.need("type", types), Ok)?;
@@ -49,13 +50,13 @@ impl FromMembers for New {
     }
 }
 
-/// Make a channel.
+/// Create a channel.
 #[utoipa::path(
     post, path = "/providers/{provider}/channels", operation_id = "createChannel",
     tag = "channels",
-    params(("provider" = schema::ProviderId, Path, description = "Whose channel it will be.")),
+    params(("provider" = schema::ProviderId, Path, description = "The provider that will own the channel.")),
     request_body = New,
-    responses((status = 201, description = "It is made.", body = show::NewChannel), Problems)
+    responses((status = 201, description = "The channel is created.", body = show::NewChannel), Problems)
 )]
 pub async fn create(
     who: Administrator,
@@ -73,8 +74,8 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/providers/{provider}/channels", operation_id = "listChannels",
     tag = "channels",
-    params(("provider" = schema::ProviderId, Path, description = "Whose channels."), Part),
-    responses((status = 200, description = "A page of them.", body = show::Channels), Problems)
+    params(("provider" = schema::ProviderId, Path, description = "The provider."), Part),
+    responses((status = 200, description = "A page of channels.", body = show::Channels), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -85,10 +86,10 @@ pub async fn list(
     Ok(show::Channels::of(&rows, next))
 }
 
-/// Show a channel, its secrets without their values, and what of its issuing rests.
+/// Show a channel, its secrets without their values, and its issuance cooldowns.
 #[utoipa::path(
     get, path = "/channels/{channel}", operation_id = "showChannel", tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "Which.")),
+    params(("channel" = schema::ChannelId, Path, description = "The channel.")),
     responses((status = 200, description = "The channel.", body = show::WholeChannel), Problems)
 )]
 pub async fn show(
@@ -99,7 +100,7 @@ pub async fn show(
     Ok(Json((&who.admin.channel(id).await?).into()))
 }
 
-/// What a channel can be set to; deletion has a method of its own.
+/// The states that a channel can be set to; deletion has a method of its own.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Use {
@@ -130,11 +131,11 @@ impl FromMembers for ChannelPatch {
     }
 }
 
-/// The most that a rate can be set to; a limit beyond it limits nothing.
+/// The maximum of a rate; a higher limit would not limit anything.
 const FASTEST: i64 = 1_000_000;
 
 impl FromMembers for LimitsPatch {
-    /// What is absent stays, what is null goes back to the server's.
+    /// An absent member leaves the limit as it is; null sets the server's limit.
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let rate = |members: &mut Members, name| limit(members, name, FASTEST);
         let seconds = |members: &mut Members, name| limit(members, name, DAY);
@@ -161,22 +162,22 @@ fn limit(
     Ok(figure.and_then(|figure| u32::try_from(figure).ok()).and_then(NonZeroU32::new))
 }
 
-/// How many live tokens of a kind a group may have: no more than a channel may.
+/// The maximum number of active tokens of a kind in a group, at most the channel's cap.
 pub fn cap(members: &mut Members, name: &'static str) -> Result<Option<usize>, Problem> {
     Ok(members.whole(name, 1..=30)?.and_then(|cap| cap.try_into().ok()))
 }
 
-/// What the next token of a full group does.
+/// What happens when a token is issued in a full group.
 pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<WhenFull>, Problem> {
-    members.take(name, "evict-oldest or refuse")
+    members.take(name, "evict-oldest or deny")
 }
 
 /// Change a channel's name or rules, suspend it, or resume it.
 ///
-/// What is absent stays.
+/// Absent members leave their settings unchanged.
 #[utoipa::path(
     patch, path = "/channels/{channel}", operation_id = "changeChannel", tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "Which.")),
+    params(("channel" = schema::ChannelId, Path, description = "The channel.")),
     request_body = schema::ChannelChange,
     responses((status = 200, description = "The channel as it is now.", body = show::WholeChannel),
               Problems)
@@ -189,13 +190,13 @@ pub async fn change(
     Ok(Json((&who.admin.change_channel(id, patch).await?).into()))
 }
 
-/// Delete a channel and all its tokens, for good.
+/// Delete a channel and revoke all its tokens. This cannot be undone.
 #[utoipa::path(
     delete, path = "/channels/{channel}", operation_id = "deleteChannel", tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "Which."), DryRun),
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), DryRun),
     responses(
-        (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 204, description = "The channel is deleted."),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]
@@ -207,12 +208,12 @@ pub async fn delete(
     Ok(show::deleted(who.admin.delete_channel(id, dry_run).await?))
 }
 
-/// How to replace a channel's secret.
+/// The parameters of replacing a channel's secret.
 #[derive(ToSchema)]
 #[schema(as = SecretReplacement)]
 #[serde(deny_unknown_fields)]
 pub struct Replacement {
-    /// For how many seconds the present secret stays good beside the new one.
+    /// For how many seconds the previous secret is still accepted.
     #[schema(
         rename = "keep_previous_seconds",
         required = false,
@@ -221,10 +222,10 @@ pub struct Replacement {
         maximum = 86_400
     )]
     keep_previous: i64,
-    /// Whether all the channel's tokens end, too.
+    /// Whether all the channel's tokens are revoked as well.
     #[schema(required = false, default = false)]
     revoke_tokens: bool,
-    /// Replace nothing; say how many tokens would end.
+    /// Replace nothing; report how many tokens would be revoked.
     #[schema(required = false, default = false)]
     dry_run: bool,
 }
@@ -242,11 +243,11 @@ impl FromMembers for Replacement {
 /// Give a channel a new secret.
 #[utoipa::path(
     post, path = "/channels/{channel}/secret", operation_id = "replaceSecret", tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "Whose secret.")),
+    params(("channel" = schema::ChannelId, Path, description = "The channel.")),
     request_body = Option<Replacement>,
     responses(
         (status = 201, description = "The new secret.", body = show::NewSecret),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]
@@ -258,11 +259,11 @@ pub async fn replace_secret(
     let Replacement { keep_previous, revoke_tokens, dry_run } = how;
     match who.admin.replace_secret(id, keep_previous, revoke_tokens, dry_run).await? {
         Outcome::Done(new) => {
-            let answer = show::NewSecret {
+            let body = show::NewSecret {
                 channel_secret: new.secret.reveal().to_owned(),
                 previous_valid_until: new.previous_until.and_then(show::time),
             };
-            Ok((StatusCode::CREATED, Json(answer)).into_response())
+            Ok((StatusCode::CREATED, Json(body)).into_response())
         }
         Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }

@@ -1,5 +1,5 @@
-//! The way in for the fuzzing targets, and nobody else: what reads the bodies and
-//! queries of these calls is private to them.
+//! Entry points for the fuzz targets only: the readers of these calls' bodies and queries
+//! are private to their modules.
 
 use super::{
     assertion_keys, channels, providers,
@@ -9,14 +9,14 @@ use super::{
 use crate::authority::admin::{Anywhere, InChannel};
 use tegata_store::{ChannelPatch, GroupPatch};
 
-/// Taken, or refused with this status and these words.
+/// Accepted, or rejected with this status and detail.
 pub type Read = Result<(), (u16, String)>;
 
-/// What each call that takes a body makes of this one.
+/// The result of reading this body, for each call that takes a body.
 #[must_use]
 pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
     fn of<T: FromMembers>(body: &[u8]) -> Read {
-        told(read::object::<T>(body))
+        outcome(read::object::<T>(body))
     }
     vec![
         ("no members", of::<()>(body)),
@@ -27,17 +27,17 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
         ("register assertion key", of::<assertion_keys::New>(body)),
         ("change group", of::<GroupPatch>(body)),
         ("reissue", of::<tokens::Reissue>(body)),
-        ("explain", of::<tokens::Shown>(body)),
-        ("revoke in a channel", of::<revocations::Asked<InChannel>>(body)),
-        ("revoke", of::<revocations::Asked<Anywhere>>(body)),
+        ("explain", of::<tokens::TokenToExplain>(body)),
+        ("revoke in a channel", of::<revocations::RevocationRequest<InChannel>>(body)),
+        ("revoke", of::<revocations::RevocationRequest<Anywhere>>(body)),
     ]
 }
 
-/// What each call that takes a query makes of this one.
+/// The result of reading this query, for each call that takes a query.
 #[must_use]
 pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
     fn of<T: FromMembers>(query: &[u8]) -> Read {
-        told(read::fields::<T>(query))
+        outcome(read::fields::<T>(query))
     }
     vec![
         ("no query", of::<()>(query)),
@@ -49,7 +49,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
     ]
 }
 
-fn told<T>(read: Result<T, super::Problem>) -> Read {
+fn outcome<T>(read: Result<T, super::Problem>) -> Read {
     read.map(drop).map_err(|problem| {
         let (status, detail) = problem.status_and_detail();
         (status, detail.to_owned())

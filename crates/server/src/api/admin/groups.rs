@@ -1,5 +1,4 @@
-//! Groups: listed, given rules of their own, and deleted. They come into being
-//! with their first token or key.
+//! Groups: listed, changed, and deleted. A group is created by its first token or key.
 
 use crate::api::admin::{
     administrator::Administrator,
@@ -12,14 +11,14 @@ use axum::{Json, response::Response};
 use tegata_store::GroupPatch;
 use tegata_token::id::{ChannelId, Group};
 
-/// What a group's name must be.
+/// The syntax of a group's name.
 pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, and not . or ..";
 
 /// List a channel's groups.
 #[utoipa::path(
     get, path = "/channels/{channel}/groups", operation_id = "listGroups", tag = "groups",
-    params(("channel" = schema::ChannelId, Path, description = "Whose groups."), Part),
-    responses((status = 200, description = "A page of them.", body = show::Groups), Problems)
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), Part),
+    responses((status = 200, description = "A page of groups.", body = show::Groups), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -41,15 +40,15 @@ impl FromMembers for GroupPatch {
     }
 }
 
-/// Give a group rules of its own.
+/// Change a group's settings.
 ///
-/// What is absent stays, what is null goes back to the channel's rule.
+/// Absent members leave their settings unchanged; null sets the channel's setting.
 #[utoipa::path(
     patch, path = "/channels/{channel}/groups/{group}", operation_id = "changeGroup",
     tag = "groups",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose group."),
-        ("group" = schema::Group, Path, description = "Which."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("group" = schema::Group, Path, description = "The group."),
     ),
     request_body = schema::GroupChange,
     responses((status = 200, description = "The group as it is now.", body = show::TokenGroup),
@@ -63,18 +62,18 @@ pub async fn change(
     Ok(Json((&who.admin.change_group(channel, group, patch).await?).into()))
 }
 
-/// Delete a group: its rules, its keys, and its tokens.
+/// Delete a group: its settings and its keys are deleted, its tokens revoked.
 #[utoipa::path(
     delete, path = "/channels/{channel}/groups/{group}", operation_id = "deleteGroup",
     tag = "groups",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose group."),
-        ("group" = schema::Group, Path, description = "Which."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("group" = schema::Group, Path, description = "The group."),
         DryRun,
     ),
     responses(
-        (status = 204, description = "It is deleted."),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 204, description = "The group is deleted."),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]

@@ -1,12 +1,12 @@
-//! The administrators' API, `/admin/v1`: JSON in, JSON out, and RFC 9457 for
-//! what does not go.
+//! The administrators' API, `/admin/v1`: JSON requests and responses, and RFC 9457
+//! problem details for errors.
 //!
 //! A handler parses its request, calls one method of
-//! [`Admin`](crate::authority::admin::Admin) and renders what that gives. It gets there
-//! only through [`administrator::Administrator`], which takes the token; so no route can
-//! forget to ask for it. What a caller wrote is read in [`read`], to the letter; refusals
-//! get their status and code in [`problem`], in one match. Each call is described where it
-//! is handled, and can be reached only if it is: see [`openapi`].
+//! [`Admin`](crate::authority::admin::Admin) and renders the result. It obtains `Admin`
+//! only through [`administrator::Administrator`], which authenticates the request, so no
+//! route can omit authentication. [`read`] reads requests strictly; [`problem`] maps
+//! errors to statuses and codes in one match. Each call is described where it is handled,
+//! and is routed only if it is described: see [`openapi`].
 
 mod administrator;
 mod assertion_keys;
@@ -50,7 +50,7 @@ pub fn router(authority: Arc<Authority>, admin_token: Arc<TokenSource>) -> Route
         .with_state(gate)
 }
 
-/// Every call, with its description. Those of one path stand together.
+/// Every call, with its description. The calls of one path are registered together.
 fn routes() -> OpenApiRouter<Arc<Gate>> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(describe))
@@ -78,11 +78,11 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let document = routes().into_openapi();
-    // It is made of texts and numbers alone, so this cannot fail.
+    // The document consists of strings and numbers only, so serialization cannot fail.
     document.to_pretty_json().unwrap_or_default() + "\n"
 });
 
-/// The document, as `/admin/v1/openapi.json` gives it.
+/// The OpenAPI document that `/admin/v1/openapi.json` serves.
 #[must_use]
 pub fn document() -> &'static str {
     &DOCUMENT
@@ -98,7 +98,7 @@ async fn describe() -> Response {
     ([(CONTENT_TYPE, "application/json")], document()).into_response()
 }
 
-/// A warning as the JSON that the list of warnings shows, and a webhook is sent.
+/// Renders a warning as the JSON that lists show and webhooks send.
 pub fn render_warning(warning: &Warning, holding: &Holding) -> String {
     serde_json::to_string(&show::Warning::of(warning, holding)).unwrap_or_default()
 }

@@ -1,8 +1,7 @@
-//! The API's own description, an OpenAPI 3.1 document at
-//! `/admin/v1/openapi.json`.
+//! The OpenAPI 3.1 document of this API, at `/admin/v1/openapi.json`.
 //!
-//! Anybody may read it: it is the same on every server, and names neither this
-//! one's version nor anything that is in it.
+//! It needs no authentication: it is the same on every server, and contains neither the
+//! server's version nor any of its data.
 
 use crate::api::admin::problem::Details;
 use utoipa::openapi::{
@@ -12,20 +11,20 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-/// What the calls have in common.
+/// The document's parts that all calls share.
 pub fn head() -> OpenApi {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Tegata: administrators\' API")
         .description(Some(ABOUT))
-        // Of the API, not of the program.
+        // The version of the API, not of the program.
         .version("1")
         .license(Some(license.build()));
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("The administrator\'s token."));
     let mut components = Components::new();
-    // Named by every call, and so by no call alone.
+    // Every call names these, but only by reference, so they are added here.
     let mut schemas = vec![(Details::name().into_owned(), Details::schema())];
     Details::schemas(&mut schemas);
     components.schemas.extend(schemas);
@@ -41,7 +40,7 @@ pub fn head() -> OpenApi {
 const NO_SCOPES: [&str; 0] = [];
 
 const ABOUT: &str = "\
-JSON in, JSON out. Unknown, repeated and mistyped members are refused with their name. Lists come \
+JSON in, JSON out. Unknown, repeated and mistyped members are rejected by name. Lists come \
 newest first, a page at a time; `next` is the cursor of the next page, to be given as `after`. \
-Absent values are null, times RFC 3339. New members and new problem codes may be added to answers \
+Absent values are null, times RFC 3339. New members and new problem codes may be added to responses \
 at any time; nothing that is here will change its meaning.";

@@ -1,5 +1,5 @@
-//! Problem details (RFC 9457), each with a `code` that stays the same for as long
-//! as the API does; the words beside it are for people and may change.
+//! Problem details (RFC 9457). Each has a `code` that stays stable for as long as the
+//! API; the text beside it is for people and may change.
 
 use crate::authority::admin;
 use axum::response::{IntoResponse, Response};
@@ -17,64 +17,64 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-/// An answer that is not what was asked for.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
-    /// In how many seconds asking again may help, where that is known.
+    /// After how many seconds a retry may succeed, where that is known.
     retry_after: Option<u64>,
 }
 
-/// What is wrong, for programs. A new one may come at any time.
+/// The error, for programs. New codes can be added at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// No administrator's token, or a wrong one.
     Unauthorized,
-    /// The caller may not do this.
+    /// The caller lacks the permission.
     Forbidden,
-    /// The path, or what it names, is not there.
+    /// The path, or the object that it names, does not exist.
     NotFound,
-    /// The path is there and does not take this method.
+    /// The path exists but does not support this method.
     MethodNotAllowed,
-    /// The body is not of a JSON type.
+    /// The body is not of a JSON media type.
     UnsupportedMediaType,
-    /// The body is longer than a body may be.
+    /// The body exceeds the maximum length.
     BodyTooLong,
-    /// The body was not in in time.
+    /// The body did not arrive in time.
     BodyTooSlow,
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     MalformedBody,
-    /// A member or query field that nobody knows.
+    /// A member or query field is unknown.
     UnknownMember,
-    /// One that stands twice.
+    /// A member or query field is repeated.
     RepeatedMember,
-    /// One that must be there is not.
+    /// A required member or query field is missing.
     MissingMember,
-    /// One has a value that it cannot have.
+    /// A member or query field has an invalid value.
     InvalidMember,
-    /// A JWK that cannot be registered.
+    /// The JWK cannot be registered.
     InvalidJwk,
-    /// It cannot stand beside what is there already.
+    /// The request conflicts with the present state.
     Conflict,
-    /// Channels of this type have no such tokens.
+    /// Channels of this type cannot have tokens of this kind.
     KindNotForChannel,
     /// The channel is suspended.
     ChannelSuspended,
-    /// The law has no room for it.
+    /// The token rules' cap is reached.
     Full,
     /// The `Idempotency-Key` was used with other parameters.
     IdempotencyKeyReused,
-    /// The token that the `Idempotency-Key` stands for has ended.
+    /// The token of this `Idempotency-Key` is expired or revoked.
     IdempotencyKeyInactive,
-    /// The channel asks faster than it may.
+    /// The channel exceeds its rate.
     TooFast,
-    /// Too many single endings of stateless tokens.
+    /// Too many single revocations of stateless tokens.
     TooManySingleRevocations,
-    /// Nothing can be known or done at the moment.
+    /// The server cannot response at the moment.
     Unavailable,
-    /// A bug of ours.
+    /// An internal error.
     Bug,
 }
 
@@ -107,18 +107,18 @@ impl Code {
     }
 }
 
-/// Why a request was not done (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Details {
-    /// The status in words.
+    /// The reason phrase of the status.
     #[schema(example = "Bad Request")]
     title: Option<&'static str>,
-    /// The answer's status.
+    /// The status of the response.
     #[schema(example = 400)]
     status: u16,
     code: Code,
-    /// What is so, and the way out, for people; its words may change.
+    /// What is wrong, and the next step, for people; its wording may change.
     #[schema(example = "`nmae` is unknown; known here: name")]
     detail: Cow<'static, str>,
     /// The request's id, as in the header `x-line-request-id` and in the log.
@@ -126,31 +126,31 @@ pub struct Details {
     request_id: String,
 }
 
-/// What every call may answer instead.
+/// The error responses that every call can give.
 pub struct Problems;
 
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
         let problem = Content::new(Some(Ref::from_schema_name(Details::name())));
         let described = ResponseBuilder::new()
-            .description("It was not done; `code` says why.")
+            .description("An error; `code` gives the reason.")
             .content("application/problem+json", problem);
         [("default".to_owned(), described.build().into())].into()
     }
 }
 
 impl Problem {
-    /// The problem of that code; `detail` says what is so and names the way out.
+    /// The problem with that code; `detail` describes it and names the next step.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), retry_after: None }
     }
 
-    /// What is wrong.
+    /// The error.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Its status, and its words for people.
+    /// Its status, and its text for people.
     pub fn status_and_detail(&self) -> (u16, &str) {
         (self.code.status().as_u16(), &self.detail)
     }
@@ -174,7 +174,7 @@ impl IntoResponse for Problem {
             Code::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            // By then each of the endings that take up the room has expired.
+            // By then each of the single revocations that take up the room has expired.
             Code::TooManySingleRevocations => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("900"));
             }
@@ -183,27 +183,27 @@ impl IntoResponse for Problem {
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        // Its body is written where the request's id is known: see `signed`.
+        // The body is written where the request's id is known: see `signed`.
         response.extensions_mut().insert(self);
         response
     }
 }
 
-/// Writes the body of an answer that is a problem; others are left as they are.
-pub fn signed(mut answer: Response, request: &Uuid) -> Response {
-    let Some(Problem { code, detail, .. }) = answer.extensions_mut().remove() else {
-        return answer;
+/// Writes the body of a response that is a problem; other responses are left as they are.
+pub fn signed(mut response: Response, request: &Uuid) -> Response {
+    let Some(Problem { code, detail, .. }) = response.extensions_mut().remove() else {
+        return response;
     };
-    let status = answer.status();
+    let status = response.status();
     let title = status.canonical_reason();
     let request_id = request.to_string();
     let details = Details { title, status: status.as_u16(), code, detail, request_id };
-    // Nothing in there fails to be written.
+    // None of these members can fail to serialize.
     let body = serde_json::to_vec(&details).unwrap_or_default();
-    // The router counted an empty one.
-    answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
-    *answer.body_mut() = body.into();
-    answer
+    // The router set the length of the empty body.
+    response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    *response.body_mut() = body.into();
+    response
 }
 
 impl From<admin::Error> for Problem {
@@ -224,13 +224,14 @@ impl From<Error> for Problem {
             Error::Denied(denied) => denied.into(),
             Error::NotFound(what) => Self::not_found(what),
             Error::Conflict(why) => Self::new(Code::Conflict, why),
-            // The authority asks again by itself; whoever sees this may do so too.
-            Error::Taken => Self::new(Code::Unavailable, "no free id was found; ask again"),
+            // The authority retries by itself; a caller that gets this error may retry,
+            // too.
+            Error::Taken => Self::new(Code::Unavailable, "no unused id was found; retry"),
             Error::Unavailable(why) => {
-                // The store's own words may name paths.
-                tracing::error!(%why, "the store cannot answer");
-                let detail = "the store cannot answer at the moment; whether it was done is not \
-                              known, so look before you ask again";
+                // The store's own error may name paths.
+                tracing::error!(%why, "the store is unavailable");
+                let detail = "the store cannot response at the moment; whether it was done is not \
+                              known, so look at the present state before you retry";
                 Self::new(Code::Unavailable, detail)
             }
         }

@@ -10,16 +10,16 @@ use axum::Json;
 use http::StatusCode;
 use utoipa::ToSchema;
 
-/// The longest name of anything, in characters.
+/// The maximum length of a name, in characters.
 pub const LONGEST_NAME: usize = 100;
 
-/// A name that must be there.
+/// The member `name`, which is required.
 pub fn name(members: &mut Members) -> Result<String, Problem> {
     let name = members.line("name", LONGEST_NAME)?;
     name.map_or_else(|| members.need("name", "what people call it"), Ok)
 }
 
-/// A provider to be made.
+/// A provider to create.
 #[derive(ToSchema)]
 #[schema(as = ProviderToMake)]
 #[serde(deny_unknown_fields)]
@@ -34,11 +34,11 @@ impl FromMembers for New {
     }
 }
 
-/// Make a provider.
+/// Create a provider.
 #[utoipa::path(
     post, path = "/providers", operation_id = "createProvider", tag = "providers",
     request_body = New,
-    responses((status = 201, description = "It is made.", body = show::Provider), Problems)
+    responses((status = 201, description = "The provider is created.", body = show::Provider), Problems)
 )]
 pub async fn create(
     who: Administrator,
@@ -52,7 +52,7 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/providers", operation_id = "listProviders", tag = "providers",
     params(Part),
-    responses((status = 200, description = "A page of them.", body = show::Providers), Problems)
+    responses((status = 200, description = "A page of providers.", body = show::Providers), Problems)
 )]
 pub async fn list(
     who: Administrator,

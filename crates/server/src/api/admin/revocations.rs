@@ -1,5 +1,5 @@
-//! Ending tokens: one, or all of a scope. Each call says exactly one thing to
-//! end, and its receipt says whether every verifier knows.
+//! Revocations: of one token, or of all tokens in a scope. Each request names exactly one
+//! target, and its receipt reports whether every verifier has applied it.
 
 use crate::{
     api::admin::{
@@ -14,8 +14,8 @@ use axum::Json;
 use http::StatusCode;
 use tegata_token::id::ChannelId;
 
-/// An ending as it was asked for.
-pub struct Asked<T> {
+/// A revocation as requested.
+pub struct RevocationRequest<T> {
     what: T,
     reason: Option<String>,
     dry_run: bool,
@@ -55,12 +55,12 @@ impl FromMembers for Anywhere {
     }
 }
 
-/// `"all": true`; false would mean nothing, and is more likely a mistake.
+/// `"all": true`; false would have no meaning, and is more likely a mistake.
 fn all(members: &mut Members) -> Result<Option<()>, Problem> {
     match members.take("all", "true")? {
         None => Ok(None),
         Some(true) => Ok(Some(())),
-        Some(false) => Err(invalid("all", "true, or left out")),
+        Some(false) => Err(invalid("all", "true, or absent")),
     }
 }
 
@@ -70,7 +70,7 @@ fn exactly_one<T, const N: usize>(given: [(&str, Option<T>); N]) -> Result<T, Pr
     match (given.next(), given.next()) {
         (Some(it), None) => Ok(it),
         (None, _) => {
-            Err(Problem::new(Code::MissingMember, format!("say what to end, by one of {names}")))
+            Err(Problem::new(Code::MissingMember, format!("name what to revoke by one of {names}")))
         }
         (Some(_), Some(_)) => {
             Err(Problem::new(Code::InvalidMember, format!("give exactly one of {names}")))
@@ -78,59 +78,59 @@ fn exactly_one<T, const N: usize>(given: [(&str, Option<T>); N]) -> Result<T, Pr
     }
 }
 
-impl<T: FromMembers> FromMembers for Asked<T> {
+impl<T: FromMembers> FromMembers for RevocationRequest<T> {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         let reason = members.line("reason", 500)?;
-        // Nobody has to be waited for yet: see `receipt`.
+        // There are no verifiers to wait for yet: see `receipt`.
         members.whole("wait_seconds", 0..=60)?;
         let dry_run = members.flag("dry_run")?;
         Ok(Self { what: T::from_members(members)?, reason, dry_run })
     }
 }
 
-/// End tokens of a channel.
+/// Revoke tokens of a channel.
 ///
-/// Give exactly one of `access_token`, `token_id`, `group`, `kind`,
-/// `assertion_key` and `all`.
+/// Give exactly one of `access_token`, `token_id`, `group`, `kind`, `assertion_key` and
+/// `all`.
 #[utoipa::path(
     post, path = "/channels/{channel}/revocations", operation_id = "revokeInChannel",
     tag = "revocations",
-    params(("channel" = schema::ChannelId, Path, description = "Whose tokens.")),
+    params(("channel" = schema::ChannelId, Path, description = "The channel.")),
     request_body = schema::RevocationInChannel,
     responses(
-        (status = 201, description = "They are ended.", body = show::Revocation),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 201, description = "The tokens are revoked.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]
 pub async fn of_channel(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
-    Body(asked): Body<Asked<InChannel>>,
+    Body(asked): Body<RevocationRequest<InChannel>>,
 ) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
-    let Asked { what, reason, dry_run } = asked;
+    let RevocationRequest { what, reason, dry_run } = asked;
     let done = who.admin.because(reason).revoke_in_channel(channel, what, dry_run).await?;
     Ok(shown(done))
 }
 
-/// End tokens over all channels.
+/// Revoke tokens of any channel.
 ///
-/// Give exactly one of `access_token`, `provider_id`, `signing_key` and `all`.
-/// The last two remove signing keys.
+/// Give exactly one of `access_token`, `provider_id`, `signing_key` and `all`. The last
+/// two revoke signing keys.
 #[utoipa::path(
     post, path = "/revocations", operation_id = "revoke", tag = "revocations",
     request_body = schema::RevocationAnywhere,
     responses(
-        (status = 201, description = "They are ended.", body = show::Revocation),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 201, description = "The tokens are revoked.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]
 pub async fn of_all(
     who: Administrator,
-    Body(asked): Body<Asked<Anywhere>>,
+    Body(asked): Body<RevocationRequest<Anywhere>>,
 ) -> Result<(StatusCode, Json<show::Revocation>), Problem> {
-    let Asked { what, reason, dry_run } = asked;
+    let RevocationRequest { what, reason, dry_run } = asked;
     Ok(shown(who.admin.because(reason).revoke(what, dry_run).await?))
 }
 

@@ -1,8 +1,7 @@
-//! How the values of this API are described in its OpenAPI document: the forms of
-//! ids, times and words, once each.
+//! Schemas of this API's OpenAPI document for ids, times and enumerated words.
 //!
-//! What is written to callers is described where it is written, in `show`; what is
-//! read from them beside its reader. A test holds both against the real thing.
+//! The responses are described in `show`, where they are written; the requests beside
+//! their readers. A test compares both with the real ones.
 
 use std::borrow::Cow;
 use tegata_policy::rules::RULES;
@@ -11,7 +10,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
-/// A kind of text: its description, an example, and the pattern that it follows.
+/// A kind of text: its description, an example, and its pattern.
 macro_rules! text {
     ($(#[doc = $doc:literal])* $name:ident, $example:literal, $pattern:literal) => {
         $(#[doc = $doc])*
@@ -36,7 +35,7 @@ macro_rules! text {
     };
 }
 
-/// One of a few words.
+/// An enumeration of a few words.
 macro_rules! word {
     ($(#[doc = $doc:literal])* $name:ident, $words:expr) => {
         $(#[doc = $doc])*
@@ -65,7 +64,7 @@ text! {
     ProviderId, "2345678901", "^[0-9]{10}$"
 }
 text! {
-    /// The id of a channel: exactly ten digits. Never used again.
+    /// The id of a channel: exactly ten digits. Ids are never reused.
     ChannelId, "1234567890", "^[0-9]{10}$"
 }
 text! {
@@ -86,19 +85,19 @@ text! {
     SigningKeyId, "AAECAwQFBgc", "^[A-Za-z0-9_-]{11}$"
 }
 text! {
-    /// A place in the change log.
+    /// A position in the change log.
     Position, "0-42", "^[0-9]+-[0-9]+$"
 }
 text! {
-    /// A moment, after RFC 3339, in UTC.
+    /// A time in UTC (RFC 3339).
     Time, "2026-11-26T09:00:00Z", "^-?[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 }
 text! {
-    /// What people call a thing: 1 to 100 characters, no control characters.
+    /// A name for people: 1 to 100 characters, no control characters.
     Name, "My shop", "^[^\\x00-\\x1F\\x7F]{1,100}$"
 }
 text! {
-    /// Where the next page of a list begins: what the page before gave as `next`.
+    /// The start of the next page of a list: the `next` of the previous page.
     Cursor, "17", "^.+$"
 }
 
@@ -107,68 +106,70 @@ word! {
     Kind, RULES.map(|rule| rule.name)
 }
 word! {
-    /// What a channel belongs to at LINE; it decides which kinds of token it may have.
+    /// The type of the channel at LINE; it decides which kinds of token the channel can
+    /// have.
     ChannelType, ["messaging-api", "line-login", "mini-app"]
 }
 word! {
-    /// By which law a channel's tokens are counted.
+    /// The token rules that a channel's tokens follow.
     TokenRules, ["current", "legacy-2020"]
 }
 word! {
-    /// What the next token of a full group does.
+    /// What happens when a token is issued in a full group.
     WhenFull, ["evict-oldest", "deny"]
 }
 word! {
-    /// Whether a channel is in use.
+    /// Whether a channel is active or suspended.
     ChannelState, ["active", "suspended"]
 }
 word! {
-    /// Whether a token lives. One that a newer token replaced with a delay is
-    /// `active` to the delay's end.
+    /// The state of a token. A predecessor that was reissued with a delay is `active`
+    /// until the end of the delay.
     TokenState, ["active", "expired", "revoked"]
 }
 word! {
-    /// How a token's life ended early.
+    /// The cause of a revocation.
     RevocationCause, ["requested", "evicted", "reissued"]
 }
 word! {
-    /// What a signing key is good for: it is published and not used yet (`coming`),
-    /// signs (`active`), only verifies (`retired`), only verifies what was issued
-    /// until some moment (`bounded`), or verifies nothing any more (`removed`).
+    /// The state of a signing key: published but not signing yet (`pending`), signing
+    /// (`active`), only verifying (`retired`), only verifying tokens issued up to some
+    /// time (`bounded`), or not valid any more (`revoked`).
     SigningKeyState, ["pending", "active", "retired", "bounded", "revoked"]
 }
 
 word! {
-    /// Whose issuing rests: a group's, that of requests without a group, or that of
-    /// all groups beyond the hundred that a channel can have.
+    /// The scope of a cooldown: a group, requests without a group, or all groups beyond
+    /// the hundred that a channel can have.
     Whose, ["group", "no-group", "other-groups"]
 }
 
-/// How fast a channel may be used; null is what the server was set to.
+/// The rate and surge limits of a channel; null: the server's limit applies.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes `ChannelLimits`, and what is read of them")]
 pub struct Limits {
-    /// Short-lived tokens a second.
+    /// Short-lived tokens per second.
     #[schema(minimum = 1, maximum = 1000000)]
     issue_rate_short_lived: Option<u32>,
-    /// Of each other operation but the checks, a second.
+    /// Requests per second for each operation but LINE's two verifications.
     #[schema(minimum = 1, maximum = 1000000)]
     issue_rate: Option<u32>,
-    /// Of each of LINE's two checks, a second.
+    /// Requests per second for each of LINE's two verifications.
     #[schema(minimum = 1, maximum = 1000000)]
     verify_rate: Option<u32>,
-    /// So many tokens of a kind in a window, before issuing of it rests; 0 is no bound.
+    /// Tokens of one kind that can be issued per window before a cooldown begins; 0
+    /// disables the limit.
     surge_limit: Option<u32>,
-    /// How long the window is.
+    /// The length of the window.
     #[schema(minimum = 1, maximum = 86400)]
     surge_window_seconds: Option<u32>,
-    /// How long issuing rests then.
+    /// The length of the cooldown.
     #[schema(minimum = 1, maximum = 86400)]
     surge_cooldown_seconds: Option<u32>,
 }
 
-/// Changes of a channel; what is absent stays.
+/// Changes to a channel; absent members leave their settings unchanged.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes what `FromMembers for ChannelPatch` reads")]
@@ -179,47 +180,50 @@ pub struct ChannelChange {
     rules: Option<String>,
     #[schema(value_type = Option<ChannelState>, nullable = false)]
     state: Option<String>,
-    /// How many live tokens of a kind a group may have.
+    /// The maximum number of active tokens of a kind in a group.
     #[schema(minimum = 1, maximum = 30, nullable = false)]
     group_cap: Option<u8>,
     #[schema(value_type = Option<WhenFull>, nullable = false)]
     group_when_full: Option<String>,
-    /// Whether assertions must be meant for this server, not for LINE.
+    /// Whether an assertion's audience must be this server, not LINE.
     #[schema(nullable = false)]
     own_audience_only: Option<bool>,
-    /// Whether each assertion is taken once.
+    /// Whether each assertion is accepted only once.
     #[schema(nullable = false)]
     single_use_assertions: Option<bool>,
-    /// Of these, too, what is absent stays; what is null goes back to the server's.
+    /// Absent limits stay unchanged; null sets the server's limit.
     #[schema(nullable = false)]
     limits: Option<Limits>,
 }
 
-/// Changes of a group's rules; what is absent stays, what is null goes back to the
-/// channel's rule.
+/// Changes to a group's settings; absent members leave them unchanged, null sets the
+/// channel's setting.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it describes what `FromMembers for GroupPatch` reads")]
 pub struct GroupChange {
-    /// How many live tokens of a kind it may have.
+    /// The maximum number of active tokens of a kind in the group.
     #[schema(minimum = 1, maximum = 30)]
     cap: Option<u8>,
     #[schema(value_type = Option<WhenFull>)]
     when_full: Option<String>,
-    /// Whom to tell of what concerns it.
+    /// Whom to contact about the group.
     #[schema(min_length = 1, max_length = 200)]
     contact: Option<String>,
 }
 
-/// What to end within a channel: exactly one of the first six members.
+/// What to revoke within a channel: exactly one of the first six members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<InChannel>` reads")]
+#[expect(
+    dead_code,
+    reason = "it describes what `FromMembers for RevocationRequest<InChannel>` reads"
+)]
 pub struct RevocationInChannel {
-    /// This token.
+    /// The token of this text.
     #[schema(nullable = false)]
     access_token: Option<String>,
-    /// The stored token of this id.
+    /// The stored token with this id.
     #[schema(value_type = Option<TokenId>, nullable = false)]
     token_id: Option<String>,
     /// All tokens of this group.
@@ -228,47 +232,50 @@ pub struct RevocationInChannel {
     /// All tokens of this kind.
     #[schema(value_type = Option<Kind>, nullable = false)]
     kind: Option<String>,
-    /// All tokens asked for with this key.
+    /// All tokens issued for this assertion key.
     #[schema(value_type = Option<AssertionKeyId>, nullable = false)]
     assertion_key: Option<String>,
     /// True: all tokens of the channel.
     #[schema(nullable = false)]
     all: Option<bool>,
-    /// Why, for the audit.
+    /// The reason, for the audit.
     #[schema(min_length = 1, max_length = 500, nullable = false)]
     reason: Option<String>,
-    /// How long to wait until every verifier knows.
+    /// Maximum time to wait until every verifier has acknowledged the revocation.
     #[schema(minimum = 0, maximum = 60, default = 0, nullable = false)]
     wait_seconds: Option<u8>,
-    /// End nothing; say how many tokens would end.
+    /// Revoke nothing; report how many tokens would be revoked.
     #[schema(default = false, nullable = false)]
     dry_run: Option<bool>,
 }
 
-/// What to end anywhere: exactly one of the first four members.
+/// What to revoke in any channel: exactly one of the first four members.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it describes what `FromMembers for Asked<Anywhere>` reads")]
+#[expect(
+    dead_code,
+    reason = "it describes what `FromMembers for RevocationRequest<Anywhere>` reads"
+)]
 pub struct RevocationAnywhere {
-    /// This token.
+    /// The token of this text.
     #[schema(nullable = false)]
     access_token: Option<String>,
     /// All tokens of this provider's channels.
     #[schema(value_type = Option<ProviderId>, nullable = false)]
     provider_id: Option<String>,
-    /// All tokens that this key signed; the key is removed.
+    /// All tokens signed by this key; the key is revoked.
     #[schema(value_type = Option<SigningKeyId>, nullable = false)]
     signing_key: Option<String>,
-    /// True: everything; all signing keys are removed.
+    /// True: all tokens; all signing keys are revoked.
     #[schema(nullable = false)]
     all: Option<bool>,
-    /// Why, for the audit.
+    /// The reason, for the audit.
     #[schema(min_length = 1, max_length = 500, nullable = false)]
     reason: Option<String>,
-    /// How long to wait until every verifier knows.
+    /// Maximum time to wait until every verifier has acknowledged the revocation.
     #[schema(minimum = 0, maximum = 60, default = 0, nullable = false)]
     wait_seconds: Option<u8>,
-    /// End nothing; say how many tokens would end.
+    /// Revoke nothing; report how many tokens would be revoked.
     #[schema(default = false, nullable = false)]
     dry_run: Option<bool>,
 }

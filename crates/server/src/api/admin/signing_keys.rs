@@ -1,4 +1,4 @@
-//! The authority's own keys: listed and rotated. Removing one is a revocation.
+//! The authority's own keys: listed and rotated. Revoking one is a revocation.
 
 use crate::api::admin::{
     administrator::Administrator,
@@ -9,11 +9,11 @@ use crate::api::admin::{
 use axum::Json;
 use http::StatusCode;
 
-/// List the signing keys, newest first, removed ones too.
+/// List the signing keys, newest first, including revoked ones.
 #[utoipa::path(
     get, path = "/signing-keys", operation_id = "listSigningKeys", tag = "signing keys",
     params(Part),
-    responses((status = 200, description = "A page of them.", body = show::SigningKeys), Problems)
+    responses((status = 200, description = "A page of signing keys.", body = show::SigningKeys), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -24,9 +24,9 @@ pub async fn list(
     Ok(show::SigningKeys::of(&keys, next))
 }
 
-/// Rotate: make a new key, which signs once all verifiers know it.
+/// Begin a rotation: create a key, which signs once all verifiers have it.
 ///
-/// To end what a key signed, see the revocations.
+/// To revoke the tokens that a key signed, see the revocations.
 #[utoipa::path(
     post, path = "/signing-keys", operation_id = "rotateSigningKeys", tag = "signing keys",
     responses((status = 201, description = "The new key.", body = show::SigningKey), Problems)
@@ -39,12 +39,12 @@ pub async fn rotate(
     Ok((StatusCode::CREATED, Json((&key).into())))
 }
 
-/// Rotate the master key, which seals the signing keys.
+/// Replace the master key, which encrypts the signing keys.
 ///
-/// Requests are served meanwhile. Backups made before need the old one to be opened.
+/// The server keeps serving requests. Backups from before need the old master key.
 #[utoipa::path(
     post, path = "/master-key", operation_id = "rotateMasterKey", tag = "signing keys",
-    responses((status = 200, description = "It was replaced.", body = show::Rewrapped), Problems)
+    responses((status = 200, description = "The master key is replaced.", body = show::Rewrapped), Problems)
 )]
 pub async fn rotate_master_key(
     who: Administrator,

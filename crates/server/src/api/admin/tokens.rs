@@ -1,5 +1,5 @@
-//! Tokens as an administrator sees them: their facts, never the tokens
-//! themselves, but for a new long-lived one, once.
+//! Tokens as an administrator sees them: their facts without the tokens themselves,
+//! except for a new long-lived token, which is shown once.
 
 use crate::{
     api::admin::{
@@ -20,12 +20,12 @@ use tegata_store::TokenFilter;
 use tegata_token::id::{ChannelId, TokenId};
 use utoipa::ToSchema;
 
-/// How to make a new long-lived token.
+/// The parameters of issuing a new long-lived token.
 #[derive(ToSchema)]
 #[schema(as = Reissue)]
 #[serde(deny_unknown_fields)]
 pub struct Reissue {
-    /// For how many seconds the present token lives on.
+    /// For how many seconds the present token stays active.
     #[schema(
         rename = "delay_seconds",
         required = false,
@@ -34,7 +34,7 @@ pub struct Reissue {
         maximum = 86_400
     )]
     delay: i64,
-    /// Issue nothing; say how many tokens would end.
+    /// Issue nothing; report how many tokens would be revoked.
     #[schema(required = false, default = false)]
     dry_run: bool,
 }
@@ -46,22 +46,22 @@ impl FromMembers for Reissue {
     }
 }
 
-/// Give a channel a new long-lived token.
+/// Issue a channel's long-lived token anew.
 ///
-/// The present one ends, or lives on for the delay.
+/// The present one is revoked, at once or after the delay.
 #[utoipa::path(
     post, path = "/channels/{channel}/long-lived-token", operation_id = "reissueLongLivedToken",
     tag = "tokens",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose token."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("Idempotency-Key" = Option<String>, Header,
-         description = "1 to 255 printable characters: ask again with the same one and get the \
+         description = "1 to 255 printable characters; a repeated request with the same key gets the \
                         same token."),
     ),
     request_body = Option<Reissue>,
     responses(
         (status = 201, description = "The new token.", body = show::NewToken),
-        (status = 200, description = "What a dry run found.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::Revocation),
         Problems,
     )
 )]
@@ -73,13 +73,13 @@ pub async fn reissue(
 ) -> Result<Response, Problem> {
     match who.admin.reissue(channel, delay, idempotency, dry_run).await? {
         Outcome::Done(issued) => {
-            let answer = show::NewToken {
+            let body = show::NewToken {
                 access_token: issued.reveal().to_owned(),
                 token_type: "Bearer",
                 token_id: issued.claims.id,
                 previous_valid_until: issued.previous_until.and_then(show::time),
             };
-            Ok((StatusCode::CREATED, Json(answer)).into_response())
+            Ok((StatusCode::CREATED, Json(body)).into_response())
         }
         Outcome::DryRun(found) => Ok(show::dry_run(found)),
     }
@@ -90,7 +90,7 @@ pub struct Wanted {
     part: Part,
 }
 
-/// What a kind's name must be.
+/// The names of the kinds.
 pub const KIND: &str = "one of v2.1, stateless, short-lived, long-lived";
 
 impl FromMembers for Wanted {
@@ -98,7 +98,7 @@ impl FromMembers for Wanted {
         let filter = TokenFilter {
             kind: members.take("kind", KIND)?,
             group: members.take("group", super::groups::NAME)?,
-            state: members.take("state", "one of active, expired, ended")?,
+            state: members.take("state", "one of active, expired, revoked")?,
         };
         Ok(Self { filter, part: Part::from_members(members)? })
     }
@@ -106,17 +106,18 @@ impl FromMembers for Wanted {
 
 /// List a channel's stored tokens, newest first.
 ///
-/// Stateless tokens are not stored. A row stays for a while after its token's end.
+/// Stateless tokens are not stored. Rows are kept for some days after a token's expiry or
+/// revocation.
 #[utoipa::path(
     get, path = "/channels/{channel}/tokens", operation_id = "listTokens", tag = "tokens",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose tokens."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("kind" = Option<schema::Kind>, Query, description = "Only of this kind."),
         ("group" = Option<schema::Group>, Query, description = "Only of this group."),
         ("state" = Option<schema::TokenState>, Query, description = "Only in this state."),
         Part,
     ),
-    responses((status = 200, description = "A page of them.", body = show::Tokens), Problems)
+    responses((status = 200, description = "A page of tokens.", body = show::Tokens), Problems)
 )]
 pub async fn list(
     who: Administrator,
@@ -131,8 +132,8 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/channels/{channel}/tokens/{token}", operation_id = "showToken", tag = "tokens",
     params(
-        ("channel" = schema::ChannelId, Path, description = "Whose token."),
-        ("token" = schema::TokenId, Path, description = "Its id; not the token."),
+        ("channel" = schema::ChannelId, Path, description = "The channel."),
+        ("token" = schema::TokenId, Path, description = "The token's id, not the token."),
     ),
     responses((status = 200, description = "The token's facts.", body = show::Token), Problems)
 )]
@@ -144,33 +145,32 @@ pub async fn show(
     Ok(Json((&who.admin.token(channel, token).await?).into()))
 }
 
-/// A token that somebody shows.
+/// A token to be explained.
 #[derive(ToSchema)]
-#[schema(as = TokenToExplain)]
 #[serde(deny_unknown_fields)]
-pub struct Shown {
-    /// The token, in whichever form.
+pub struct TokenToExplain {
+    /// The token, in any format.
     #[schema(rename = "access_token")]
     token: String,
 }
 
-impl FromMembers for Shown {
+impl FromMembers for TokenToExplain {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         Ok(Self { token: members.need("access_token", "a token, a text")? })
     }
 }
 
-/// Say what a token is, and why it is good or not.
+/// Explain what a token is, and why it is valid or not.
 ///
-/// A string that is no token of this authority is 404.
+/// A string that is not a token of this authority is 404.
 #[utoipa::path(
     post, path = "/explain", operation_id = "explainToken", tag = "tokens",
-    request_body = Shown,
-    responses((status = 200, description = "What it is.", body = show::Explanation), Problems)
+    request_body = TokenToExplain,
+    responses((status = 200, description = "The explanation.", body = show::Explanation), Problems)
 )]
 pub async fn explain(
     who: Administrator,
-    Body(Shown { token }): Body<Shown>,
+    Body(TokenToExplain { token }): Body<TokenToExplain>,
 ) -> Result<Json<show::Explanation>, Problem> {
     Ok(Json((&who.admin.explain(&token).await?).into()))
 }

@@ -1,4 +1,4 @@
-//! What is about to end, lies unused, or is used though it was replaced.
+//! What is about to expire, is unused, or is used though it was replaced.
 
 use crate::api::admin::{
     administrator::Administrator,
@@ -8,15 +8,16 @@ use crate::api::admin::{
 };
 use axum::Json;
 
-/// List warnings, in the order of the channels' ids: they have no age to be sorted by.
+/// List warnings, in the order of the channels' ids, since warnings have no age to sort
+/// by.
 #[utoipa::path(
     get, path = "/warnings", operation_id = "listWarnings", tag = "warnings",
     params(
         ("channel" = Option<schema::ChannelId>, Query,
-         description = "Only what concerns this channel."),
+         description = "Only warnings of this channel."),
         Part,
     ),
-    responses((status = 200, description = "A page of them.", body = show::Warnings), Problems)
+    responses((status = 200, description = "A page of warnings.", body = show::Warnings), Problems)
 )]
 pub async fn list(
     who: Administrator,

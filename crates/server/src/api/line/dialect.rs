@@ -1,8 +1,8 @@
-//! What goes wrong, in LINE's words.
+//! Errors in LINE's words.
 //!
 //! LINE has two shapes of error, and uses both on one path: OAuth's `error` and
-//! `error_description`, and a bare `message`. For the same mistake it has other
-//! words on each operation, so what was shown where comes along.
+//! `error_description`, and a bare `message`. Its words for the same mistake differ
+//! between operations, so an error carries which credential was used on which operation.
 
 use crate::{
     api::{
@@ -18,9 +18,9 @@ use serde::Serialize;
 use tegata_policy::{assertion::BadAssertion, denied::Denied};
 use tegata_token::{id::ChannelId, verify::Invalid, wire::Malformed};
 
-/// What was shown on which operation.
+/// The credential that was used, and the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub enum Presented {
     /// An assertion.
     Assertion,
     /// A secret, on `/v2/oauth/accessToken`.
@@ -36,52 +36,58 @@ pub enum Shown {
 pub enum Wrong {
     /// The form cannot be read.
     Form(BadForm),
-    /// A field that must be there is not.
+    /// A required field is missing.
     Missing,
     /// Another grant type.
     GrantType,
-    /// A field holds something else than it must; the words say what.
+    /// A field has an invalid value; the text describes it.
     Field(String),
     /// Secret and assertion together.
     BothCredentials,
     /// `client_id` names another channel than the assertion.
     OtherClient,
-    /// What stands for the channel is no channel's id.
-    ChannelId(Shown),
-    /// A token that is no JWS where one is wanted.
+    /// The channel id is malformed.
+    ChannelId(Presented),
+    /// The token is not a JWS where one is required.
     NotJws,
-    /// A broken JWS.
+    /// The JWS is malformed.
     MalformedJws,
-    /// A token that is not opaque, or broken, where an opaque one is wanted.
+    /// The token is not opaque, or malformed, where an opaque one is required.
     NotOpaque,
-    /// A rule forbids it.
-    Invalid(Denied, Shown),
-    /// Too fast; in so many seconds again.
+    /// A rule denies it.
+    Invalid(Denied, Presented),
+    /// The rate limit is exceeded; retry after this many seconds.
     TooFast(u64),
-    /// It cannot be known.
+    /// The answer cannot be known at the moment.
     Unavailable(Error),
 }
 
 impl Wrong {
-    /// What the authority answered.
-    pub fn of(error: Error, shown: Shown) -> Self {
+    /// Maps an error of the authority.
+    pub fn of(error: Error, presented: Presented) -> Self {
         match error {
             Error::Denied(Denied::TooFast { seconds }) => Self::TooFast(seconds),
-            Error::Denied(denied) => Self::Invalid(denied, shown),
+            Error::Denied(denied) => Self::Invalid(denied, presented),
             error => Self::Unavailable(error),
         }
     }
 
-    /// What the authority answered to somebody who showed something for a
-    /// channel. A wrong secret counts as a guess.
-    pub fn denied(app: &App, error: Error, shown: Shown, from: Source, channel: ChannelId) -> Self {
+    /// Maps an error of the authority to a request with a channel's credential. A wrong
+    /// secret counts as a guess.
+    pub fn denied(
+        app: &App,
+        error: Error,
+        presented: Presented,
+        from: Source,
+        channel: ChannelId,
+    ) -> Self {
         let error = match error {
-            Error::Denied(denied) if shown != Shown::Assertion => {
+            Error::Denied(denied) if presented != Presented::Assertion => {
                 app.authority.after_secret(denied, from, channel).into()
             }
             error => error,
         };
-        Self::of(error, shown)
+        Self::of(error, presented)
     }
 }
 
@@ -114,43 +120,43 @@ impl From<Wrong> for Reply {
                 "send client_id and client_secret, or client_assertion_type and client_assertion, not both",
             ),
             Wrong::OtherClient => oauth("invalid_client", "iss and clientId of key do not match"),
-            Wrong::ChannelId(Shown::Secret) => {
+            Wrong::ChannelId(Presented::Secret) => {
                 oauth("invalid_request", "some parameters in the wrong format")
             }
-            Wrong::ChannelId(shown) => refused(Denied::UnknownChannel, shown),
+            Wrong::ChannelId(presented) => refused(Denied::UnknownChannel, presented),
             Wrong::NotJws => oauth("invalid_request", NOT_JWS),
             Wrong::MalformedJws => oauth("invalid_request", MALFORMED),
             Wrong::NotOpaque => {
                 reply::json(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
             }
-            Wrong::Invalid(denied, shown) => refused(denied, shown),
+            Wrong::Invalid(denied, presented) => refused(denied, presented),
             Wrong::TooFast(seconds) => {
                 let words = "The API rate limit has been exceeded. Try again later.";
                 let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
                 reply::retry_after(reply, seconds)
             }
             Wrong::Unavailable(error) => {
-                tracing::warn!(%error, "a request could not be answered");
+                tracing::warn!(%error, "a request failed: the answer cannot be known");
                 reply::unavailable()
             }
         }
     }
 }
 
-/// A refusal to issue, to list or to revoke.
-fn refused(denied: Denied, shown: Shown) -> Reply {
-    match (denied, shown) {
-        (Denied::UnknownAssertionKey, _) | (Denied::UnknownChannel, Shown::Assertion) => {
+/// The response to a request that was denied: to issue, to list or to revoke.
+fn refused(denied: Denied, presented: Presented) -> Reply {
+    match (denied, presented) {
+        (Denied::UnknownAssertionKey, _) | (Denied::UnknownChannel, Presented::Assertion) => {
             let words = "Cannot find channel key that satisfies the conditions";
             reply::message(StatusCode::NOT_FOUND, words)
         }
         (
             Denied::UnknownChannel | Denied::WrongSecret | Denied::Suspended,
-            Shown::StatelessSecret,
+            Presented::StatelessSecret,
         ) => oauth("invalid_request", "Invalid 'client_credentials'."),
         (Denied::UnknownChannel, _) => oauth("invalid_client", "invalid client_id"),
-        // A suspended channel is told what a wrong credential is told.
-        (Denied::Suspended, Shown::Assertion) => {
+        // A suspended channel gets the same response as a wrong credential.
+        (Denied::Suspended, Presented::Assertion) => {
             oauth("invalid_client", &BadAssertion::Signature.to_string())
         }
         (Denied::WrongSecret | Denied::Suspended, _) => {
@@ -191,7 +197,7 @@ fn refused(denied: Denied, shown: Shown) -> Reply {
 const NOT_JWS: &str = "The access token not JWS";
 const MALFORMED: &str = "The access token malformed";
 
-/// Why a token is not good, on `/oauth2/v2.1/verify`.
+/// The response to an invalid token on `/oauth2/v2.1/verify`.
 pub fn bad_jws(refused: Invalid) -> Reply {
     let words = match refused {
         Invalid::Malformed(Malformed::OtherShape | Malformed::Opaque) => NOT_JWS,
@@ -205,7 +211,7 @@ pub fn bad_jws(refused: Invalid) -> Reply {
     oauth("invalid_request", words)
 }
 
-/// Why a token is not good, on `/v2/oauth/verify`.
+/// The response to an invalid token on `/v2/oauth/verify`.
 pub fn bad_opaque(refused: Invalid) -> Reply {
     let words = match refused {
         Invalid::Malformed(_) => "access_token in invalid format",
@@ -229,9 +235,9 @@ fn oauth(error: &str, description: &str) -> Reply {
     reply::json(StatusCode::BAD_REQUEST, serde_json::to_vec(&body).unwrap_or_default())
 }
 
-/// 200, and the answer as JSON, its members in their order.
-pub fn ok(answer: &impl Serialize) -> Reply {
-    match serde_json::to_vec(answer) {
+/// 200, and the body as JSON, its members in their order.
+pub fn ok(body: &impl Serialize) -> Reply {
+    match serde_json::to_vec(body) {
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(_) => reply::bug(),
     }

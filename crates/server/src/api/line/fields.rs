@@ -1,6 +1,6 @@
-//! What LINE's requests carry, field by field.
+//! The fields of LINE's requests.
 
-use super::dialect::{Shown, Wrong};
+use super::dialect::{Presented, Wrong};
 use crate::api::{form::Form, header};
 use http::HeaderMap;
 use tegata_policy::{
@@ -14,7 +14,7 @@ use tegata_token::{
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Issuing has one grant type.
+/// Checks the grant type: issuing has only one.
 pub fn wants_client_credentials(form: &Form<'_>) -> Result<(), Wrong> {
     match form.get("grant_type") {
         Some("client_credentials") => Ok(()),
@@ -23,7 +23,7 @@ pub fn wants_client_credentials(form: &Form<'_>) -> Result<(), Wrong> {
     }
 }
 
-/// The assertion, read but not yet checked.
+/// The assertion, parsed but not verified yet.
 pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
     match form.get("client_assertion_type") {
         Some(JWT_BEARER) => {}
@@ -33,19 +33,19 @@ pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
         None => return Err(Wrong::Missing),
     }
     let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
-    let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Shown::Assertion);
+    let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Presented::Assertion);
     UnverifiedAssertion::parse(text).map_err(wrong)
 }
 
-/// Channel id and secret; `shown` says on which operation.
-pub fn secret(form: &Form<'_>, shown: Shown) -> Result<(ChannelId, PlainSecret), Wrong> {
+/// Channel id and secret; `presented` names the operation.
+pub fn secret(form: &Form<'_>, presented: Presented) -> Result<(ChannelId, PlainSecret), Wrong> {
     let id = form.get("client_id").ok_or(Wrong::Missing)?;
     let secret = form.get("client_secret").ok_or(Wrong::Missing)?;
-    let id = id.parse().map_err(|_| Wrong::ChannelId(shown))?;
+    let id = id.parse().map_err(|_| Wrong::ChannelId(presented))?;
     Ok((id, PlainSecret::from_caller(secret.to_owned())))
 }
 
-/// For which group.
+/// The group that the token is for.
 pub fn group(form: &Form<'_>) -> Result<Option<Group>, Wrong> {
     let group = form.get("group").map(str::parse).transpose();
     group.map_err(|bad: BadName| Wrong::Field(bad.to_string()))
@@ -56,7 +56,7 @@ pub fn idempotency(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Wrong> {
     header::idempotency_key(headers).map_err(|bad| Wrong::Field(bad.to_string()))
 }
 
-/// In which form a string would be a token of ours, judged by its head alone.
+/// The format that a string has as a token of ours, by its prefix alone.
 pub fn form_of(token: &str) -> TokenForm {
     let opaque = Kind::all().map(Kind::form).find(|form| match form {
         TokenForm::Opaque(prefix) => token.starts_with(prefix),

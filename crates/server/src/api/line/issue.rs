@@ -1,7 +1,7 @@
 //! The three operations that issue a token.
 
 use super::{
-    dialect::{Shown, Wrong, ok},
+    dialect::{Presented, Wrong, ok},
     fields,
 };
 use crate::{
@@ -29,21 +29,21 @@ pub async fn v21(
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let assertion = fields::assertion(&form)?;
-    let asked = Asked {
+    let asked = TokenRequest {
         channel: assertion.channel(),
         kind: Kind::V21,
         credential: Credential::Assertion(assertion),
-        shown: Shown::Assertion,
+        presented: Presented::Assertion,
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         access_token: &'a str,
         token_type: &'a str,
         expires_in: i64,
         key_id: String,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         access_token: token.reveal(),
         token_type: "Bearer",
         expires_in: token.expires_in,
@@ -72,22 +72,22 @@ pub async fn stateless(
                 return Err(Wrong::OtherClient);
             }
             let credential = Credential::Assertion(assertion);
-            Asked { channel, kind, credential, shown: Shown::Assertion }
+            TokenRequest { channel, kind, credential, presented: Presented::Assertion }
         }
         (_, false) => {
-            let shown = Shown::StatelessSecret;
-            let (channel, secret) = fields::secret(&form, shown)?;
-            Asked { channel, kind, credential: Credential::Secret(secret), shown }
+            let presented = Presented::StatelessSecret;
+            let (channel, secret) = fields::secret(&form, presented)?;
+            TokenRequest { channel, kind, credential: Credential::Secret(secret), presented }
         }
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         token_type: &'a str,
         access_token: &'a str,
         expires_in: i64,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         token_type: "Bearer",
         access_token: token.reveal(),
         expires_in: token.expires_in,
@@ -103,36 +103,36 @@ pub async fn short_lived(
 ) -> Result<Reply, Wrong> {
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
-    let (channel, secret) = fields::secret(&form, Shown::Secret)?;
-    let asked = Asked {
+    let (channel, secret) = fields::secret(&form, Presented::Secret)?;
+    let asked = TokenRequest {
         channel,
         kind: Kind::ShortLived,
         credential: Credential::Secret(secret),
-        shown: Shown::Secret,
+        presented: Presented::Secret,
     };
     let token = asked.issue(&app, &form, &headers, source).await?;
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct IssueBody<'a> {
         access_token: &'a str,
         expires_in: i64,
         token_type: &'a str,
     }
-    Ok(ok(&Answer {
+    Ok(ok(&IssueBody {
         access_token: token.reveal(),
         expires_in: token.expires_in,
         token_type: "Bearer",
     }))
 }
 
-/// A request for a token, as far as the three operations are alike.
-struct Asked {
+/// What the three issuing operations have in common.
+struct TokenRequest {
     channel: ChannelId,
     kind: Kind,
     credential: Credential,
-    shown: Shown,
+    presented: Presented,
 }
 
-impl Asked {
+impl TokenRequest {
     async fn issue(
         self,
         app: &App,
@@ -144,14 +144,14 @@ impl Asked {
             kind: self.kind,
             credential: self.credential,
             group: fields::group(form)?,
-            // A token without a row has nothing to be found again by.
+            // A token without a row cannot be found again by an idempotency key.
             idempotency: if self.kind.is_stored() { fields::idempotency(headers)? } else { None },
         };
         let counts = app.metrics.issues(self.kind);
         let clock = app.authority.clock();
         let began = clock.steady();
-        let (channel, shown) = (self.channel, self.shown);
-        let wrong = |error| Wrong::denied(app, error, shown, source, channel);
+        let (channel, presented) = (self.channel, self.presented);
+        let wrong = |error| Wrong::denied(app, error, presented, source, channel);
         let issued = async {
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)

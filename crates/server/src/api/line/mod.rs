@@ -1,13 +1,13 @@
-//! LINE's eight operations, to the letter where LINE documents them; what is left
-//! open there, and what was chosen here, stands in `docs/line-compatibility.md`.
+//! LINE's eight operations, exactly as LINE documents them; what it leaves open, and what
+//! was chosen here, is in `docs/line-compatibility.md`.
 
-mod check;
 mod dialect;
 mod fields;
 mod issue;
 mod revoke;
+mod verify;
 
-pub use check::{verify_jws, verify_opaque};
+pub use verify::{verify_jws, verify_opaque};
 
 use super::app::App;
 use axum::{
@@ -30,7 +30,7 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/oauth2/v2.1/token", post(issue::v21))
         .route("/oauth2/v2.1/verify", get(verify_jws))
-        .route("/oauth2/v2.1/tokens/kid", get(check::key_ids))
+        .route("/oauth2/v2.1/tokens/kid", get(verify::key_ids))
         .route("/oauth2/v2.1/revoke", post(revoke::jws))
         .route("/oauth2/v3/token", post(issue::stateless))
         .route("/v2/oauth/accessToken", post(issue::short_lived))

@@ -1,7 +1,7 @@
-//! The two operations that end a token.
+//! The two operations that revoke a token.
 
 use super::{
-    dialect::{Shown, Wrong},
+    dialect::{Presented, Wrong},
     fields,
 };
 use crate::{
@@ -24,11 +24,11 @@ pub async fn jws(
     body: Bytes,
 ) -> Result<Reply, Wrong> {
     let form = Form::of_body(&headers, &body)?;
-    let shown = Shown::RevokeSecret;
+    let presented = Presented::RevokeSecret;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
-    let (channel, secret) = fields::secret(&form, shown)?;
-    let proof = app.authority.check_secret(channel, &secret).await;
-    proof.map_err(|error| Wrong::denied(&app, error, shown, source, channel))?;
+    let (channel, secret) = fields::secret(&form, presented)?;
+    let authenticated = app.authority.check_secret(channel, &secret).await;
+    authenticated.map_err(|error| Wrong::denied(&app, error, presented, source, channel))?;
     match fields::form_of(token) {
         kind::WireForm::Jws => {}
         kind::WireForm::Opaque(_) => return Err(Wrong::NotJws),
@@ -37,16 +37,16 @@ pub async fn jws(
         Ok(claims) if claims.channel == channel => {
             revoke(&app, &claims, Operation::RevokeJws, source).await
         }
-        // Another channel's token is left alone, and nothing is said of it.
+        // Another channel's token is left alone, with the same response.
         Ok(_) => Ok(Reply::default()),
         Err(Invalid::Malformed(Malformed::OtherShape)) => Err(Wrong::NotJws),
-        // Not one of ours, but well-formed: to us it is unknown.
+        // Not one of ours, but well-formed: an unknown token.
         Err(Invalid::Malformed(_)) if !is_jws(token) => Err(Wrong::MalformedJws),
         Err(_) => Ok(Reply::default()),
     }
 }
 
-/// `POST /v2/oauth/revoke`: opaque tokens, by whoever holds them; that is LINE's rule.
+/// `POST /v2/oauth/revoke`: opaque tokens, by their holder alone; that is LINE's rule.
 pub async fn opaque(
     State(app): State<Arc<App>>,
     source: Source,
@@ -66,7 +66,7 @@ pub async fn opaque(
     }
 }
 
-/// Whether it is a compact JWS at all (RFC 7515, section 7.1).
+/// Whether it is a compact JWS (RFC 7515, section 7.1).
 fn is_jws(token: &str) -> bool {
     let decode = |part| URL_SAFE_NO_PAD.decode(part).ok();
     let parts: Option<Vec<_>> = token.split('.').map(decode).collect();
@@ -75,7 +75,7 @@ fn is_jws(token: &str) -> bool {
     header.is_ok() && !payload.is_empty() && !signature.is_empty()
 }
 
-/// Revokes a token on behalf of its channel, by its credentials or by holding it.
+/// Revokes a token on behalf of its channel, by its credentials or by the token itself.
 async fn revoke(
     app: &App,
     token: &Claims,
@@ -85,9 +85,9 @@ async fn revoke(
     let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
     match channel.revoke_own(token, operation).await {
         Ok(()) => Ok(Reply::default()),
-        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Shown::RevokeSecret)),
-        // None of these happens to a channel with a token of its own; nothing is said of one
-        // that is another's.
+        Err(admin::Error::Store(error)) => Err(Wrong::of(error, Presented::RevokeSecret)),
+        // None of these occurs for a channel with a token of its own; another channel's
+        // token gets the same response.
         Err(
             admin::Error::Forbidden { .. }
             | admin::Error::NotOurToken

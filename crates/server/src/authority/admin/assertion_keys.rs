@@ -17,7 +17,7 @@ pub type UsedKey = (RegisteredKey, Option<UnixTime>);
 
 impl Admin {
     /// Registers an assertion key for a channel at large or for one of its groups;
-    /// answers the `kid` that it was given.
+    /// returns its new `kid`.
     ///
     /// # Errors
     /// [`Error::Conflict`] at the maximum number of keys, [`Error::NotFound`] or
@@ -49,8 +49,8 @@ impl Admin {
         Ok(keys)
     }
 
-    /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for
-    /// it are revoked.
+    /// Deletes an assertion key; with `revoke_tokens`, revokes the tokens that were
+    /// issued for it.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].

@@ -7,7 +7,7 @@ use super::{
 use tegata_store::{AuditRow, Batch, Page, RowId, audit::AuditReport};
 use tegata_token::{id::ChannelId, key::VerifyingKey};
 
-/// So many events are exported at once; a checkpoint covers no more.
+/// Maximum number of events in one part of an export; a checkpoint covers no more.
 const PART: usize = 1_000;
 
 impl Admin {

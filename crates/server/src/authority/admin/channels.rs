@@ -14,12 +14,12 @@ use tegata_token::{
     view::ChannelState,
 };
 
-/// A channel with what belongs to it alone.
+/// A channel with its keys, groups and cooldowns.
 #[derive(Debug, Clone)]
 pub struct ChannelWithUse {
-    /// The channel and what it holds.
+    /// The channel and what belongs to it.
     pub holding: Holding,
-    /// What of its issuing is in a cooldown, and until when.
+    /// The active issuance cooldowns, and their ends.
     pub cooldowns: Vec<(ActiveCooldown, UnixTime)>,
     /// When it was read.
     pub now: UnixTime,
@@ -80,7 +80,7 @@ impl Admin {
         Ok(ChannelWithUse { holding, cooldowns: self.authority.cooldowns(id), now })
     }
 
-    /// Changes a channel's settings or state; a patch without a change is no act.
+    /// Changes a channel's settings or state; a patch without a change writes nothing.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
@@ -96,7 +96,7 @@ impl Admin {
         self.channel(id).await
     }
 
-    /// Deletes a channel and revokes all its tokens, for good.
+    /// Deletes a channel and revokes all its tokens. This cannot be undone.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].

@@ -21,13 +21,13 @@ use tegata_token::{
 pub struct Explanation {
     /// The channel that it is for.
     pub channel: ChannelId,
-    /// Its facts; its state is what a verification would find.
+    /// Its facts; its state is what a verification finds.
     pub token: TokenRow,
     /// Why it is in that state.
     pub why: Why,
-    /// The token that it was evicted or reissued for.
+    /// The token that evicted or replaced it.
     pub newer: Option<TokenId>,
-    /// The audit event of the act that made it invalid, where there is one.
+    /// The audit event of the act that revoked it, where there is one.
     pub event: Option<AuditRow>,
 }
 
@@ -40,8 +40,8 @@ pub enum Why {
         until: UnixTime,
     },
     /// It is valid until it is revoked or reissued.
-    ValidForGood,
-    /// It was reissued with a delay, which lasts until then.
+    ValidUntilRevoked,
+    /// It was reissued with a delay, during which it stays valid.
     ValidForDelay {
         /// The delay's end.
         until: UnixTime,
@@ -75,17 +75,17 @@ pub enum Why {
         /// When.
         at: UnixTime,
     },
-    /// It was revoked by itself.
+    /// It was revoked alone.
     Revoked {
-        /// When, as far as a row tells.
+        /// When, if a row records it.
         at: Option<UnixTime>,
     },
     /// It was revoked together with others.
     RevokedWithOthers {
-        /// When, as far as a row tells.
+        /// When, if a row records it.
         at: Option<UnixTime>,
     },
-    /// A verification refuses it for another reason.
+    /// A verification rejects it for another reason.
     Invalid(Invalid),
 }
 
@@ -95,7 +95,7 @@ impl Why {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Valid { .. } => "valid",
-            Self::ValidForGood => "valid-for-good",
+            Self::ValidUntilRevoked => "valid-for-good",
             Self::ValidForDelay { .. } => "valid-for-delay",
             Self::Expired { .. } => "expired",
             Self::RevokedAndExpired { .. } => "revoked-and-expired",
@@ -113,7 +113,7 @@ impl Why {
     fn of(claims: &Claims, row: &TokenRow, verdict: Verdict) -> Self {
         match (verdict, row.revocation) {
             (Ok(until), _) if until < claims.expires_at => Self::ValidForDelay { until },
-            (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidForGood,
+            (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidUntilRevoked,
             (Ok(until), _) => Self::Valid { until },
             (Err(Invalid::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
             (Err(Invalid::Expired), None) => Self::Expired { at: claims.expires_at },
@@ -140,11 +140,10 @@ impl Why {
     }
 }
 
-/// What a verification finds, apart from the signature.
+/// The result of a verification without its signature check.
 type Verdict = std::result::Result<UnixTime, Invalid>;
 
-/// The number of a channel's newest events that are looked through, where no row names
-/// one.
+/// Maximum number of a channel's newest events that are searched, where no row names one.
 const EVENTS: usize = 1_000;
 
 impl Admin {
@@ -202,7 +201,7 @@ impl Admin {
             Ok(_) => None,
         };
         let newest = Page { before: None, most: EVENTS };
-        // Of several acts that cover a token the first is the one that revoked it.
+        // Of several acts that cover a token, the first one revoked it.
         let first = |rows: Vec<AuditRow>, does: &dyn Fn(&AuditEvent) -> bool| {
             let event = |row: &AuditRow| AuditEvent::read(&row.act, &row.detail);
             rows.into_iter().rev().find(|row| event(row).is_some_and(|event| does(&event)))
@@ -215,8 +214,7 @@ impl Admin {
             }
             (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
                 let mut rows = store.audit(Some(claims.channel), newest).await?;
-                // One of the very second in which the token was issued may have come
-                // before it.
+                // An act in the same second as the issue may have come before it.
                 rows.retain(|row| row.at >= claims.issued_at);
                 Ok(first(rows, &|event: &AuditEvent| event.revoked(claims)))
             }
@@ -225,7 +223,7 @@ impl Admin {
     }
 }
 
-/// What is known of a token that has no row, or has none any more.
+/// What is known of a token without a row.
 fn without_row(claims: &Claims) -> TokenRow {
     TokenRow {
         id: claims.id,
@@ -243,8 +241,8 @@ fn without_row(claims: &Claims) -> TokenRow {
     }
 }
 
-/// The row with the state that a verification finds: the view is what counts, and rows
-/// are marked later, or never.
+/// The row with the state that a verification finds: the view decides, and rows are
+/// marked later, or never.
 fn in_state_of(mut row: TokenRow, verdict: Verdict) -> TokenRow {
     match verdict {
         Ok(_) => row.state = TokenState::Active,

@@ -1,4 +1,4 @@
-//! The façade itself: on whose behalf it acts, and what its acts have in common.
+//! [`Admin`] itself: the actor, and what its methods share.
 
 use super::permission::{Permission, permits};
 use crate::authority::{Authority, actor::Actor, source::Source};
@@ -19,22 +19,22 @@ pub struct Admin {
     reason: Option<String>,
 }
 
-/// Why an act or a question has no result.
+/// Why an administrative request has no result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The actor's role does not permit it.
-    #[error("{actor} may not do this")]
+    #[error("{actor} lacks the permission for this")]
     Forbidden {
-        /// Who asked.
+        /// The actor.
         actor: Actor,
-        /// For what.
+        /// The permission that it lacks.
         act: Permission,
     },
     /// The text is not a token that this authority signed.
-    #[error("this is no token of this authority")]
+    #[error("the string is not a token of this authority")]
     NotOurToken,
     /// The token belongs to another channel than the one named.
-    #[error("this token is another channel's")]
+    #[error("the token belongs to another channel")]
     OtherChannelsToken,
     /// The channel has no group or assertion key of this name.
     #[error("no such {what}; {there}", there = there(names))]
@@ -44,39 +44,39 @@ pub enum Error {
         /// The names of those that exist.
         names: Vec<String>,
     },
-    /// As the store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] tegata_store::Error),
 }
 
-/// The result of an act or a question.
+/// The result of an administrative request.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a revocation did, or in a dry run would have done.
+/// The result of a revocation, or of a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// How many active stored tokens it revoked; 1 for a stateless token that was named
-    /// by itself.
+    /// The number of active stored tokens that were revoked; 1 for a stateless token that
+    /// was given by its text or id.
     pub tokens: usize,
-    /// Its place in the change log; in a dry run the log's end.
+    /// Its position in the change log; for a dry run, the end of the log.
     pub position: Position,
-    /// Which verifiers know of it.
+    /// Which verifiers have acknowledged it.
     pub receipt: Receipt,
-    /// Whether stateless tokens are in the scope as well: they have no rows, so they are
-    /// not among `tokens`.
+    /// Whether the scope includes stateless tokens; they have no rows, so `tokens` does
+    /// not count them.
     pub stateless_too: bool,
     /// Whether nothing was changed.
     pub dry_run: bool,
 }
 
-/// Which verifiers know of a revocation.
+/// Which verifiers have acknowledged a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// Whether all of them do, so that none accepts the tokens any more.
+    /// Whether all of them have, so that none accepts the tokens any more.
     pub complete: bool,
 }
 
-/// The result of an act that can be tried without effect.
+/// The result of an act that can be a dry run.
 #[derive(Debug)]
 pub enum Outcome<T> {
     /// It was done.
@@ -87,7 +87,7 @@ pub enum Outcome<T> {
 
 impl Revocation {
     /// The authority is the only verifier so far, and its view changed before its
-    /// answer. A dry run changed nothing, so no verifier can know of it.
+    /// response. A dry run changed nothing, so it is never complete.
     pub(super) fn new(revoked: Revoked, stateless_too: bool, dry_run: bool) -> Self {
         let receipt = Receipt { complete: !dry_run };
         let Revoked { tokens, position } = revoked;
@@ -96,7 +96,7 @@ impl Revocation {
 }
 
 impl Authority {
-    /// Administration on behalf of `actor`, whose request comes from `source`.
+    /// Administration on behalf of `actor`, from the address `source`.
     #[must_use]
     pub fn admin(self: &Arc<Self>, actor: Actor, source: Option<Source>) -> Admin {
         Admin { authority: self.clone(), actor, source, reason: None }
@@ -116,7 +116,7 @@ impl Admin {
         &self.authority
     }
 
-    /// Whether the actor may do this.
+    /// Returns an error unless the actor has this permission.
     pub(super) fn may(&self, act: Permission) -> Result<()> {
         match permits(self.actor.role(), act) {
             true => Ok(()),
@@ -124,25 +124,25 @@ impl Admin {
         }
     }
 
-    /// Who acts now, for the audit.
+    /// The actor and time of an act now, for the audit.
     pub(super) fn by(&self) -> By {
         let source = self.source.map(|it| it.to_string());
         self.authority.by(self.actor, source, self.reason.clone())
     }
 
-    /// A channel that exists.
+    /// The channel, or the error that it does not exist.
     pub(super) async fn existing(&self, id: ChannelId) -> Result<Arc<Channel>> {
         let channel = self.authority.channel(id).await?;
         channel.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
     }
 
-    /// A channel that exists, with what it holds.
+    /// The channel with what belongs to it, or the error that it does not exist.
     pub(super) async fn holding(&self, id: ChannelId) -> Result<Holding> {
         let holding = self.authority.store().holding(id, self.authority.now()).await?;
         holding.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
     }
 
-    /// What revoking these tokens of a channel would do; `None`: it would revoke none.
+    /// The result of revoking these tokens of a channel; `None` if it would revoke none.
     pub(super) async fn would_revoke(
         &self,
         channel: ChannelId,
@@ -159,8 +159,8 @@ impl Admin {
         }
     }
 
-    /// The error of an act on a channel's group or key; if there is none of that name,
-    /// with the names that there are.
+    /// The error of an act on a channel's group or key. If none has the name, the error
+    /// lists the names that exist.
     pub(super) async fn naming(&self, channel: ChannelId, error: tegata_store::Error) -> Error {
         let tegata_store::Error::NotFound(what @ ("group" | "assertion key")) = error else {
             return error.into();
@@ -180,13 +180,13 @@ impl Admin {
         Error::NoSuch { what, names: names.unwrap_or_default() }
     }
 
-    /// The revocation of no token, at the log's end.
+    /// The revocation of no token, at the end of the log.
     pub(super) fn nothing(&self) -> Revoked {
         Revoked { tokens: 0, position: self.authority.view().position() }
     }
 }
 
-/// Whether the scope of a revocation covers stateless tokens.
+/// Whether the scope of a revocation includes stateless tokens.
 pub(super) fn covers_stateless(tokens: &RevocationTarget) -> bool {
     match tokens {
         RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => false,

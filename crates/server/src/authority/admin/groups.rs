@@ -20,7 +20,7 @@ impl Admin {
         Ok(self.authority.store().groups(channel, self.authority.now()).await?)
     }
 
-    /// Changes a group's settings; answers the group as it is now.
+    /// Changes a group's settings; returns the group as it is now.
     ///
     /// # Errors
     /// As [`Self::groups`].
@@ -39,7 +39,7 @@ impl Admin {
         Ok(row.unwrap_or(GroupRow { group, settings, live_tokens: 0, assertion_keys: 0 }))
     }
 
-    /// Deletes a group: its settings and its keys, and revokes its tokens.
+    /// Deletes a group with its settings and keys, and revokes its tokens.
     ///
     /// # Errors
     /// As [`Self::groups`].

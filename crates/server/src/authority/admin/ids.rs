@@ -1,4 +1,4 @@
-//! Ids that no other thing has.
+//! Random ids.
 
 use crate::authority::random;
 use tegata_store::{Error, Result};
@@ -8,7 +8,7 @@ pub(super) fn ten_digits() -> Result<u64> {
     Ok(1_000_000_000 + random::below(9_000_000_000)?)
 }
 
-/// The number cannot be written with ten digits, which [`ten_digits`] rules out.
+/// The error for a number without ten digits, which [`ten_digits`] rules out.
 pub(super) fn no_id() -> Error {
     Error::Unavailable("no id was found".into())
 }

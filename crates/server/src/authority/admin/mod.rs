@@ -1,8 +1,7 @@
-//! Administration: every administrative act and question, each a method of [`Admin`].
+//! Administration: every administrative act and query is a method of [`Admin`].
 //!
-//! A method's first line asks the table of permissions whether the actor may do it.
-//! Protocols parse, call a method here and render what it gives; they contain no rule
-//! and ask the store nothing.
+//! A method first checks the actor's permission. Protocols parse a request, call a method
+//! here and render its result; they contain no rules and do not use the store.
 
 mod assertion_keys;
 mod audit;

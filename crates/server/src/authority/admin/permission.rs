@@ -1,16 +1,16 @@
-//! Which role may do what: one table, asked by every method of
-//! [`Admin`](super::Admin) before anything else.
+//! Which role has which permission: one table, which every method of
+//! [`Admin`](super::Admin) checks first.
 
 use crate::authority::actor::Role;
 
-/// What a permission is needed for.
+/// A permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
     /// Read providers.
     ReadProviders,
     /// Create a provider.
     CreateProvider,
-    /// Read channels and what they hold.
+    /// Read channels and what belongs to them.
     ReadChannels,
     /// Create a channel.
     CreateChannel,
@@ -36,13 +36,13 @@ pub enum Permission {
     ReadTokens,
     /// Issue a channel's long-lived token.
     ReissueToken,
-    /// Revoke a token that the actor itself has or owns.
+    /// Revoke a token that the actor itself holds or owns.
     RevokeOwnToken,
     /// Revoke tokens of any channel.
     RevokeTokens,
     /// Revoke all tokens of a provider.
     RevokeProvider,
-    /// Revoke signing keys, and with them what they signed.
+    /// Revoke signing keys, and with them the tokens that they signed.
     RevokeSigningKeys,
     /// Read the signing keys.
     ReadSigningKeys,
@@ -58,7 +58,7 @@ pub enum Permission {
     ReadWarnings,
 }
 
-/// The table: the roles that may do each act.
+/// The table: the roles that have each permission.
 const fn roles(act: Permission) -> &'static [Role] {
     match act {
         Permission::ReadChannels
@@ -79,7 +79,7 @@ const fn roles(act: Permission) -> &'static [Role] {
         | Permission::RotateMasterKey
         | Permission::ReadAudit
         | Permission::ReadWarnings => &[Role::Root],
-        // The server prepares a development store by itself.
+        // The server sets up a development store by itself.
         Permission::ReadProviders
         | Permission::CreateProvider
         | Permission::CreateChannel
@@ -91,7 +91,7 @@ const fn roles(act: Permission) -> &'static [Role] {
     }
 }
 
-/// Whether a role may do this.
+/// Whether a role has this permission.
 #[must_use]
 pub fn permits(role: Role, act: Permission) -> bool {
     roles(act).contains(&role)

@@ -14,7 +14,7 @@ pub struct ListedProvider {
     /// The provider.
     pub provider: Provider,
     /// The progress of revoking all its tokens, while that is under way.
-    pub ending: Option<ProviderRevocation>,
+    pub revocation: Option<ProviderRevocation>,
 }
 
 impl Admin {
@@ -40,10 +40,10 @@ impl Admin {
     pub async fn providers(&self, page: Page) -> Result<Vec<(RowId, ListedProvider)>> {
         self.may(Permission::ReadProviders)?;
         let providers = self.authority.store().providers(page).await?;
-        let ends = self.authority.store().provider_revocations().await?;
+        let revocations = self.authority.store().provider_revocations().await?;
         let listed = |(row, provider): (RowId, Provider)| {
-            let ending = ends.iter().find(|end| end.provider == provider.id).copied();
-            (row, ListedProvider { provider, ending })
+            let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();
+            (row, ListedProvider { provider, revocation })
         };
         Ok(providers.into_iter().map(listed).collect())
     }

@@ -46,7 +46,7 @@ pub enum Anywhere {
     All,
 }
 
-/// So many channels are read at once.
+/// Maximum number of channels that are read at once.
 const CHANNELS: usize = 1_000;
 
 impl Admin {
@@ -135,7 +135,7 @@ impl Admin {
     }
 
     /// Revokes a token on behalf of its own channel. A token that is not valid any more
-    /// needs no revocation, and one of a deleted channel has none left to do.
+    /// needs no revocation, and neither does one of a deleted channel.
     ///
     /// # Errors
     /// [`Error::OtherChannelsToken`], [`StoreError::Invalid`] beyond the rate of
@@ -145,14 +145,14 @@ impl Admin {
         if self.actor != Actor::Channel(token.channel) {
             return Err(Error::OtherChannelsToken);
         }
-        // Asked of the view, since the holder of an invalid token may ask again and
-        // again, and must not cost a commit each time.
+        // Checked in the view: the holder of an invalid token can repeat the request,
+        // which must not cost a commit each time.
         let found = verify_claims(token, self.authority.now(), &self.authority.view());
         if let Err(Invalid::Expired | Invalid::Revoked(_)) = found {
             return Ok(());
         }
-        // What revokes nothing is not counted by the limit: it must not use up what the
-        // channel needs for revocations that count.
+        // A request that revokes nothing does not count against the limit, which is for
+        // revocations that have an effect.
         let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
@@ -196,7 +196,7 @@ impl Admin {
             for (_, channel) in &channels {
                 match store.end(channel.id, RevocationTarget::All, true, self.by()).await {
                     Ok(revoked) => sum.tokens += revoked.tokens,
-                    // Deleted meanwhile, which revoked all its tokens.
+                    // The channel was deleted meanwhile, which revoked all its tokens.
                     Err(StoreError::NotFound(_)) => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -8,7 +8,7 @@ use tegata_store::{Error, Revoked, SigningKeyRow};
 use tegata_token::id::SigningKeyId;
 
 impl Admin {
-    /// The signing keys, newest first, revoked ones too.
+    /// The signing keys, newest first, including revoked ones.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -19,8 +19,8 @@ impl Admin {
         Ok(keys)
     }
 
-    /// Begins a rotation: adds a signing key, which is published and signs once it is
-    /// promoted.
+    /// Begins a rotation: adds a signing key, which is published at once, and signs after
+    /// its promotion.
     ///
     /// # Errors
     /// [`Error::Conflict`] while another key is pending, or [`Error::Unavailable`].
@@ -32,7 +32,7 @@ impl Admin {
         key.ok_or_else(|| Error::NotFound("signing key any more: it was just revoked").into())
     }
 
-    /// Makes the pending signing key the active one; the active one retires.
+    /// Promotes the pending signing key to the active one; the active one retires.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Conflict`] or [`Error::Unavailable`].
@@ -41,7 +41,8 @@ impl Admin {
         Ok(self.authority.promote_signing_key(key, self.by()).await?)
     }
 
-    /// Replaces the master key; answers how many signing keys the new one encrypts.
+    /// Replaces the master key; returns the number of signing keys that the new one
+    /// encrypts.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -74,17 +74,17 @@ impl Admin {
         Ok(Outcome::Done(issued?))
     }
 
-    /// What issuing for this request would revoke at once; denied as that would be.
+    /// What issuing for this request would revoke at once; fails like the issue itself.
     async fn would_evict(&self, request: IssueRequest, channel: ChannelId) -> Result<Revocation> {
         let grant = self.authority.grant(request, channel).await?;
         let now = self.authority.now();
         let active = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-        // The token rules allow no channel as many as that.
+        // The token rules allow no channel as many active tokens as that.
         let page = Page { before: None, most: 1_000 };
         let rows = self.authority.store().tokens(channel, active, page, now).await?;
         let live: Vec<Live> = rows.into_iter().map(|(_, row)| live(row)).collect();
         let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
-        // It asks for no group, so there is none to find a place for.
+        // The request names no group, so no group is created.
         let admitted = admit(&grant, &live, 0, next, now).map_err(Error::from)?;
         let revoked = Revoked { tokens: admitted.ends.len(), ..self.nothing() };
         Ok(Revocation::new(revoked, false, true))

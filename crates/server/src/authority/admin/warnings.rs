@@ -1,4 +1,4 @@
-//! What is about to expire, lies unused, or is used though it was replaced.
+//! What is about to expire, is unused, or is used though it was replaced.
 
 use super::{
     facade::{Admin, Result},
@@ -8,16 +8,16 @@ use crate::authority::warnings::{Warning, find};
 use tegata_store::Holding;
 use tegata_token::id::ChannelId;
 
-/// So many channels are looked through for one page; where there are more, `next` says
-/// where to go on, also behind an empty page.
+/// Maximum number of channels that are searched for one page. If there are more, the page
+/// has a `next` even when it is empty.
 const CHANNELS: usize = 2_000;
-/// And so many are read at once.
+/// Maximum number of channels that are read at once.
 const SLICE: usize = 200;
 
 /// A page of warnings, by channel.
 #[derive(Debug, Clone)]
 pub struct FoundWarnings {
-    /// The warnings of each channel, with what it holds.
+    /// The warnings of each channel, with what belongs to the channel.
     pub of_channels: Vec<(Holding, Vec<Warning>)>,
     /// The channel behind which the next page begins, if there is one.
     pub next: Option<ChannelId>,
@@ -35,8 +35,8 @@ impl Admin {
         Ok(FoundWarnings { of_channels, next: None })
     }
 
-    /// Warnings of the channels behind `after`, in the order of their ids: about
-    /// `most` of them.
+    /// Warnings of the channels behind `after`, in the order of their ids: about `most`
+    /// of them.
     ///
     /// # Errors
     /// As [`Self::warnings_of`].

@@ -1,4 +1,4 @@
-//! Token buckets: how often in a second each operation may be used for a channel.
+//! Token buckets: how often per second each operation may be used for a channel.
 
 use super::{
     table,
@@ -6,17 +6,17 @@ use super::{
 };
 use std::num::NonZeroU32;
 
-/// A bucket. The moment at which it will be full again stands for its level
-/// (GCRA: one number, no refilling).
+/// A bucket. Its level is stored as the time at which it will be full again (GCRA: one
+/// number, no refilling).
 #[derive(Debug, Default)]
 pub struct Bucket {
     full_at: u64,
 }
 
 impl Bucket {
-    /// Takes one, of a bucket that holds `rate` and fills by `rate` a second. No
-    /// more than `rate` + `rate` × t pass in any time t: the time that one takes
-    /// to come back is rounded up.
+    /// Takes one from a bucket that holds `rate` and refills at `rate` per second. At
+    /// most `rate` + `rate` × t pass in any time t: the time that one takes to refill is
+    /// rounded up.
     pub fn take(&mut self, rate: NonZeroU32, now: u64) -> Result<(), TooFast> {
         let rate = u64::from(rate.get());
         let each = SECOND.div_ceil(rate);
@@ -30,12 +30,12 @@ impl Bucket {
 }
 
 impl table::TableEntry for Bucket {
-    /// A full bucket is as good as none.
-    fn is_over(&self, now: u64) -> bool {
+    /// A full bucket is the same as a new one.
+    fn is_expired(&self, now: u64) -> bool {
         self.full_at <= now
     }
 
-    fn worth(&self) -> u64 {
+    fn weight(&self) -> u64 {
         self.full_at
     }
 }

@@ -1,11 +1,11 @@
-//! Wrong secrets, counted by source and channel together. A right secret is not
-//! seen here, so nobody can be locked out by another's guesses.
+//! Counts wrong secrets by source and channel together. A right secret is not counted and
+//! never denied, so guesses cannot lock out the channel's own clients.
 
 use super::{table, wait::TooFast};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Wrong secrets from one source for one channel that are answered as such,
-/// within [`WINDOW`].
+/// Wrong secrets from one source for one channel that get their normal response, within
+/// [`WINDOW`].
 pub const GUESSES: u32 = 10;
 /// A minute, in nanoseconds.
 pub const WINDOW: u64 = 60 * 1_000_000_000;
@@ -17,12 +17,12 @@ pub struct Guesses {
     count: u32,
 }
 
-/// There were too many wrong secrets.
+/// Too many wrong secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {
     /// When to try again.
     pub wait: TooFast,
-    /// Whether it is the first one in its window that is not answered.
+    /// Whether it is the first throttled one in its window.
     pub begins: bool,
 }
 
@@ -31,7 +31,7 @@ impl Guesses {
         Self { began: now, count: 0 }
     }
 
-    /// Counts one.
+    /// Counts one guess.
     pub fn add(&mut self, now: u64) -> Result<(), TooMany> {
         if now.saturating_sub(self.began) >= WINDOW {
             *self = Self::new(now);
@@ -46,17 +46,17 @@ impl Guesses {
 }
 
 impl table::TableEntry for Guesses {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         now.saturating_sub(self.began) >= WINDOW
     }
 
-    /// One that is throttled is worth ten that were wrong once.
-    fn worth(&self) -> u64 {
+    /// A throttled source weighs as much as ten sources with one guess each.
+    fn weight(&self) -> u64 {
         self.count.into()
     }
 }
 
-/// Whoever has an IPv6 address has the whole /64 around it.
+/// The network of a source: for IPv6 the whole /64, which one client can have.
 pub fn network_of(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,10 +1,10 @@
-//! How fast a channel may be used: token buckets, the storm guard behind them,
-//! and how often somebody may guess at a secret.
+//! How fast a channel may be used: token buckets, the surge limit behind them, and the
+//! limit on guessing secrets.
 //!
-//! All of it counts on the steady clock, in memory whose size is bounded whatever
-//! callers do (see [`table`]), and comes behind the proof: what a stranger does
-//! throttles nobody who shows the right secret. After a restart all begins anew.
-//! It knows neither protocol nor store.
+//! All of them use the steady clock, and memory whose size is bounded whatever callers do
+//! (see [`table`]). They apply after authentication: requests of others never throttle a
+//! client with the right secret. A restart resets them. They do not depend on protocols
+//! or the store.
 
 mod bucket;
 mod guess;
@@ -35,27 +35,28 @@ use tegata_token::{
 use wait::SECOND;
 pub use wait::TooFast;
 
-/// What holds for every channel that has set nothing else.
+/// The rates and the surge limit for channels without settings of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Short-lived tokens a second; LINE's figure is 370.
+    /// Short-lived tokens per second; LINE's figure is 370.
     pub short_lived: NonZeroU32,
-    /// Of each other operation, the checks excepted; LINE's figure is 2,000.
+    /// Requests per second for each other operation but the verifications; LINE's figure
+    /// is 2,000.
     pub other: NonZeroU32,
-    /// Of each of LINE's two checks; without limit unless set.
+    /// Requests per second for each of LINE's two verifications; unlimited unless set.
     pub check: Option<NonZeroU32>,
-    /// The storm guard.
+    /// The surge limit.
     pub surge: SurgeLimit,
 }
 
-/// So many issues of a kind in a window, and then a rest.
+/// The number of issues of a kind in a window, after which a cooldown begins.
 #[derive(Debug, Clone, Copy)]
 pub struct SurgeLimit {
-    /// So many; `None` is without bound.
+    /// The number of issues; `None`: unlimited.
     pub issues: Option<NonZeroU32>,
-    /// The window.
+    /// The length of the window.
     pub window: Duration,
-    /// The rest.
+    /// The length of the cooldown.
     pub cooldown: Duration,
 }
 
@@ -77,12 +78,12 @@ impl Default for SurgeLimit {
     }
 }
 
-/// A figure that is not nought.
+/// The figure as a positive number; 0 becomes 1.
 fn whole(figure: u32) -> NonZeroU32 {
     NonZeroU32::new(figure).unwrap_or(NonZeroU32::MIN)
 }
 
-/// What is counted apart: LINE's operations.
+/// LINE's operations, each of which is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// An issue of that kind.
@@ -91,21 +92,21 @@ pub enum Operation {
     KeyIds,
     /// A revocation of a token in JWS form.
     RevokeJws,
-    /// A revocation of an opaque one.
+    /// A revocation of an opaque token.
     RevokeOpaque,
-    /// A check of a token in JWS form.
+    /// A verification of a token in JWS form.
     VerifyJws,
-    /// A check of an opaque one.
+    /// A verification of an opaque token.
     VerifyOpaque,
 }
 
-/// Room for so many buckets. One that is full is over, so those that are not are
-/// the channels of the last second.
+/// Maximum number of buckets. A full one can be dropped, so the others are those of the
+/// last second's channels.
 const BUCKETS: usize = 65_536;
-/// Room for so many sources that guess, of real channels and of made-up ones.
+/// Maximum number of sources that guess, for existing channels and for unknown ones.
 const GUESSERS: usize = 32_768;
-/// Room for so many channels and kinds, each with up to 102 groups.
-const STORMS: usize = 8_192;
+/// Maximum number of channels and kinds, each with up to 102 groups.
+const SURGES: usize = 8_192;
 
 /// The limits of one server.
 pub struct Limits {
@@ -113,40 +114,41 @@ pub struct Limits {
     started: Instant,
     buckets: Table<(ChannelId, Operation), Bucket>,
     guesses: Table<(IpAddr, ChannelId), Guesses>,
-    /// Apart, so that made-up ids push out made-up ids.
+    /// Separate, so that unknown ids only push out unknown ids.
     made_up: Table<(IpAddr, ChannelId), Guesses>,
-    /// Wrong administrator's tokens. They throttle nobody; the audit is told.
+    /// Wrong administrator's tokens. They are never throttled, only recorded in the
+    /// audit.
     administrators: Table<IpAddr, Guesses>,
-    storms: Table<(ChannelId, Kind), Surge>,
-    /// What the audit is still to be told in this minute.
-    told: Mutex<Bucket>,
+    surges: Table<(ChannelId, Kind), Surge>,
+    /// Limits how many events per minute are written to the audit.
+    events: Mutex<Bucket>,
     throttled: Throttled,
 }
 
-/// Issuing of a kind that rests.
+/// A cooldown of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveCooldown {
-    /// Of which kind.
+    /// The kind.
     pub kind: Kind,
-    /// For whom.
+    /// The scope.
     pub whose: Whose,
-    /// For how long, in seconds.
+    /// The remaining time, in seconds.
     pub seconds: u64,
 }
 
-/// Whose issuing rests.
+/// The scope of a cooldown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// Of those that name no group.
+    /// Requests without a group.
     NoGroup,
-    /// A group's.
+    /// A group.
     Group(Group),
-    /// Of all groups beyond the hundred that a channel can have at once.
+    /// All groups beyond the hundred that a channel can have at once.
     OtherGroups,
 }
 
 impl Whose {
-    /// For people and programs.
+    /// The scope's name, as the API and the audit spell it.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -156,7 +158,7 @@ impl Whose {
         }
     }
 
-    /// The group, if it is one.
+    /// The group, if the scope is one.
     #[must_use]
     pub fn group(&self) -> Option<&Group> {
         match self {
@@ -166,24 +168,24 @@ impl Whose {
     }
 }
 
-/// A place in the storm guard's count, held while an issue is under way. Dropped with
-/// nothing said it counts: whoever waited for the issue went away, and it may happen
-/// all the same.
-#[must_use = "an issue that happened counts, one that did not gives its place back"]
+/// A slot in the surge limit's count, held during an issue. If it is dropped without
+/// [`settle`](Self::settle), it counts: the caller was cancelled, and the token may be
+/// issued regardless.
+#[must_use = "a token that was issued counts, and a failed issue returns its slot"]
 pub struct Reservation<'a> {
     limits: &'a Limits,
     held: Option<((ChannelId, Kind), HeldSlot)>,
 }
 
 impl Reservation<'_> {
-    /// The issue happened, or it did not.
+    /// Counts the slot if the token was issued, and returns it if not.
     pub fn settle(mut self, issued: bool) {
         self.settle_once(issued);
     }
 
     fn settle_once(&mut self, issued: bool) {
         if let Some((name, held)) = self.held.take() {
-            self.limits.storms.with_existing(&name, |surge| surge.settle(&held, issued));
+            self.limits.surges.with_existing(&name, |surge| surge.settle(&held, issued));
         }
     }
 }
@@ -195,7 +197,7 @@ impl Drop for Reservation<'_> {
 }
 
 impl Limits {
-    /// Nothing used up yet; what is turned away is counted in `throttled`.
+    /// New limits without any use; throttled requests are counted in `throttled`.
     #[must_use]
     pub fn new(rates: Rates, throttled: Throttled, now: Instant) -> Self {
         Self {
@@ -205,14 +207,14 @@ impl Limits {
             guesses: Table::new(GUESSERS),
             made_up: Table::new(GUESSERS),
             administrators: Table::new(GUESSERS),
-            storms: Table::new(STORMS),
-            told: Mutex::default(),
+            surges: Table::new(SURGES),
+            events: Mutex::default(),
             throttled,
         }
     }
 
-    /// Takes one use of an operation out of the channel's bucket, which holds one
-    /// second's worth.
+    /// Takes one use of an operation from the channel's bucket, which holds one second's
+    /// worth.
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
@@ -232,12 +234,12 @@ impl Limits {
         self.take_of(operation, channel.id, rate, now)
     }
 
-    /// Takes one of LINE's checks, where those are limited at all: by the channel's
-    /// `own` rate, or else for all.
+    /// Takes one of LINE's verifications from the channel's bucket, if those are limited:
+    /// at the channel's `own` rate, or else at the rate for all channels.
     ///
     /// # Errors
     /// [`TooFast`]: the bucket is empty.
-    pub fn check(
+    pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,
@@ -264,8 +266,8 @@ impl Limits {
         taken
     }
 
-    /// Asks the storm guard for a place for one more issue; answers with it the
-    /// rests that begin now.
+    /// Requests a slot of the surge limit for one more issue; returns with it the
+    /// cooldowns that begin now.
     pub fn surge(
         &self,
         channel: &Channel,
@@ -274,7 +276,7 @@ impl Limits {
         now: Instant,
     ) -> (Result<Reservation<'_>, TooFast>, Vec<ActiveCooldown>) {
         let free = Reservation { limits: self, held: None };
-        // What has no cap wears nothing out.
+        // Kinds without rows have no cap, so a surge evicts none of their tokens.
         let Some(rule) = kind.is_stored().then(|| self.rule(&channel.limits)).flatten() else {
             return (Ok(free), Vec::new());
         };
@@ -282,13 +284,13 @@ impl Limits {
         let name = (channel.id, kind);
         let mut begun = Vec::new();
         let ask = |surge: &mut Surge| surge.ask(group, rule, now, &mut begun);
-        let asked = self.storms.with(name, now, || Surge::new(now), ask);
+        let asked = self.surges.with(name, now, || Surge::new(now), ask);
         if asked.is_err() {
             self.throttled.surge.inc();
         }
         self.throttled.cooldowns.inc_by(begun.len() as u64);
-        let place = asked.map(|held| Reservation { limits: self, held: Some((name, held)) });
-        (place, begun.into_iter().map(|cooldown| named(kind, cooldown, now)).collect())
+        let slot = asked.map(|held| Reservation { limits: self, held: Some((name, held)) });
+        (slot, begun.into_iter().map(|cooldown| named(kind, cooldown, now)).collect())
     }
 
     fn rule(&self, own: &ChannelLimits) -> Option<surge::SurgeRule> {
@@ -304,30 +306,30 @@ impl Limits {
         })
     }
 
-    /// What of the channel's issuing rests.
+    /// The channel's active cooldowns.
     #[must_use]
     pub fn cooldowns_of(&self, channel: ChannelId, now: Instant) -> Vec<ActiveCooldown> {
         let now = self.nanoseconds(now);
         let of_kind = |kind: Kind| {
             let read = |surge: &mut Surge| surge.cooldowns(now).collect::<Vec<_>>();
-            let cooldowns = self.storms.with_existing(&(channel, kind), read).unwrap_or_default();
+            let cooldowns = self.surges.with_existing(&(channel, kind), read).unwrap_or_default();
             cooldowns.into_iter().map(move |cooldown| named(kind, cooldown, now))
         };
         Kind::all().flat_map(of_kind).collect()
     }
 
-    /// How many rests there are at the moment, of all channels.
+    /// The number of active cooldowns of all channels.
     #[must_use]
     pub fn active_cooldowns(&self, now: Instant) -> usize {
         let now = self.nanoseconds(now);
-        self.storms.sum(|surge| surge.cooldowns(now).count())
+        self.surges.sum(|surge| surge.cooldowns(now).count())
     }
 
-    /// Counts a wrong secret, shown for a channel that there is or is not. Answers
-    /// whether throttling begins with this one.
+    /// Counts a wrong secret for a channel that exists or not. The error states whether
+    /// throttling begins with this one.
     ///
     /// # Errors
-    /// [`TooMany`] of them.
+    /// [`TooMany`] wrong secrets.
     pub fn guess(
         &self,
         source: Source,
@@ -345,8 +347,8 @@ impl Limits {
         added
     }
 
-    /// Counts a wrong administrator's token; answers whether with this one they are
-    /// too many for a mistake, once in a window.
+    /// Counts a wrong administrator's token; returns true for the first one in a window
+    /// that exceeds what mistakes explain.
     pub fn guess_administrator(&self, source: Source, now: Instant) -> bool {
         let now = self.nanoseconds(now);
         let name = network_of(source.0);
@@ -354,24 +356,24 @@ impl Limits {
         added.is_err_and(|it| it.begins)
     }
 
-    /// Whether one more event may be told to the audit: sixty at once, and sixty a
-    /// minute. They come of what strangers do, and each is a commit.
+    /// Whether one more event may be written to the audit: sixty at once, and sixty a
+    /// minute. Unauthenticated requests cause them, and each is a commit.
     #[must_use]
-    pub fn may_tell(&self, now: Instant) -> bool {
+    pub fn may_record(&self, now: Instant) -> bool {
         // A bucket whose time runs sixty times as slowly.
         let now = self.nanoseconds(now) / 60;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.take(whole(60), now).is_ok()
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.take(whole(60), now).is_ok()
     }
 
-    /// Lets go of what is over.
+    /// Drops expired entries.
     pub fn tidy(&self, now: Instant) {
         let now = self.nanoseconds(now);
         self.buckets.tidy(now);
         self.guesses.tidy(now);
         self.made_up.tidy(now);
         self.administrators.tidy(now);
-        self.storms.tidy(now);
+        self.surges.tidy(now);
     }
 
     fn nanoseconds(&self, now: Instant) -> u64 {

@@ -1,32 +1,32 @@
-//! The storm guard: a client in a loop must not wear out its channel.
+//! The surge limit: a client that issues in a loop must not use up its channel.
 //!
-//! Issues of a kind are counted in a window that begins with the first of them,
-//! each group by itself. A group that would have more than the window allows
-//! rests. If the channel's groups together would have more than it allows, then
-//! whichever of them has most rests: its issues no longer count for the channel,
-//! and the others go on. So of k + 1 groups none is stopped that asks for no more
-//! than its (k + 1)th part, whatever the others do.
+//! Issues of a kind are counted in a window that begins with the first of them, each
+//! group separately. A group that would exceed the window's limit gets a cooldown. If the
+//! channel's groups together would exceed it, the group with the most issues gets a
+//! cooldown: its issues no longer count for the channel, and the other groups continue.
+//! So among k + 1 groups none is stopped that requests no more than its (k + 1)th part,
+//! whatever the others do.
 //!
-//! Only issues that happened count. One that is under way holds a place, so that
-//! no race passes the bound; a place that was not used is given back.
+//! Only issues that succeed count. One in progress holds a slot, so that no race exceeds
+//! the limit; an unused slot is returned.
 
 use super::{table, wait::TooFast};
 use std::num::NonZeroU32;
 use tegata_policy::rules::GROUPS;
 use tegata_token::id::Group;
 
-/// How many issues of a kind a channel may have, and what comes then.
+/// The limit on issues of a kind in a channel, and its cooldown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SurgeRule {
-    /// So many in a window.
+    /// The limit per window.
     pub issues: NonZeroU32,
-    /// How long the window is, in nanoseconds.
+    /// The length of the window, in nanoseconds.
     pub window: u64,
-    /// How long the kind rests then, in nanoseconds.
+    /// The length of the cooldown, in nanoseconds.
     pub cooldown: u64,
 }
 
-/// What a channel was issued of one kind.
+/// The issues of one kind in a channel.
 #[derive(Debug)]
 pub struct Surge {
     began: u64,
@@ -35,36 +35,36 @@ pub struct Surge {
     groups: Vec<Counted>,
 }
 
-/// One group's part; without a name those that belong to no group.
+/// The issues of one group, or of requests without a group.
 #[derive(Debug)]
 struct Counted {
     who: Who,
     done: u64,
     held: u64,
-    /// It rests until then; 0 if it does not.
+    /// The end of its cooldown; 0 without one.
     until: u64,
 }
 
-/// Whose issues are counted together.
+/// A scope whose issues are counted together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// A group's, or those without a group.
+    /// A group, or requests without a group.
     Group(Option<Group>),
-    /// Of all groups that came when there were [`GROUPS`] in the window already:
-    /// as many as a channel can have at once.
+    /// All groups that came when the window had [`GROUPS`] already: as many as a channel
+    /// can have at once.
     Others,
 }
 
-/// A rest that has begun.
+/// A cooldown that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cooldown {
-    /// Who rests.
+    /// Its scope.
     pub who: Who,
-    /// Until then, in nanoseconds.
+    /// Its end, in nanoseconds.
     pub until: u64,
 }
 
-/// A place that an issue under way holds.
+/// A slot that an issue in progress holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSlot(Who);
 
@@ -83,11 +83,12 @@ impl Surge {
         Self { began: now, over_at: now, groups: Vec::new() }
     }
 
-    /// Asks for a place for one more issue; `begun` gets the rests that begin by it.
+    /// Requests a slot for one more issue; adds the cooldowns that begin with it to
+    /// `begun`.
     ///
     /// # Errors
-    /// [`TooFast`]: the group rests, or so many issues are under way that it is not
-    /// known yet whether it must.
+    /// [`TooFast`]: the group is in a cooldown, or so many issues are in progress that it
+    /// is not known yet whether it must be.
     pub fn ask(
         &mut self,
         group: Option<&Group>,
@@ -95,8 +96,8 @@ impl Surge {
         now: u64,
         begun: &mut Vec<Cooldown>,
     ) -> Result<HeldSlot, TooFast> {
-        self.turn_over(rule, now);
-        let own = self.place_of(group);
+        self.roll_over(rule, now);
+        let own = self.index_of(group);
         if self.groups[own].cooldowns(now) {
             return Err(TooFast::after(self.groups[own].until - now));
         }
@@ -110,7 +111,7 @@ impl Surge {
             } else if done >= most {
                 self.cooldown(largest, rule, now, begun);
             } else {
-                break; // Not known yet, and no fault of the one that asks.
+                break; // Not known yet, and not caused by the requesting group.
             }
         }
         match full {
@@ -126,7 +127,7 @@ impl Surge {
         }
     }
 
-    /// Takes a place back: its issue happened, or did not.
+    /// Takes a slot back, and counts it if the token was issued.
     pub fn settle(&mut self, HeldSlot(who): &HeldSlot, issued: bool) {
         if let Some(counted) = self.groups.iter_mut().find(|it| it.who == *who) {
             counted.held = counted.held.saturating_sub(1);
@@ -134,21 +135,21 @@ impl Surge {
         }
     }
 
-    /// How many groups it counts.
+    /// The number of groups that it counts.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.groups.len()
     }
 
-    /// The rests that last at `now`.
+    /// The cooldowns that are active at `now`.
     pub fn cooldowns(&self, now: u64) -> impl Iterator<Item = Cooldown> {
         let cooldowns = self.groups.iter().filter(move |it| it.cooldowns(now));
         cooldowns.map(|it| Cooldown { who: it.who.clone(), until: it.until })
     }
 
-    /// Begins a new window where the last one is over, and counts anew for whoever
-    /// has rested.
-    fn turn_over(&mut self, rule: SurgeRule, now: u64) {
+    /// Begins a new window after the end of the last one, and a new count after the end
+    /// of a cooldown.
+    fn roll_over(&mut self, rule: SurgeRule, now: u64) {
         if now.saturating_sub(self.began) >= rule.window {
             self.began = now;
             self.groups.iter_mut().for_each(|it| it.done = 0);
@@ -162,35 +163,35 @@ impl Surge {
         }
     }
 
-    fn place_of(&mut self, group: Option<&Group>) -> usize {
+    fn index_of(&mut self, group: Option<&Group>) -> usize {
         let named = self.groups.iter().position(|it| match &it.who {
             Who::Group(it) => it.as_ref() == group,
             Who::Others => false,
         });
         let others = || self.groups.iter().position(|it| it.who == Who::Others);
-        if let Some(place) = named {
-            return place;
+        if let Some(index) = named {
+            return index;
         }
         let room = self.groups.len() <= GROUPS;
-        if !room && let Some(place) = others() {
-            return place;
+        if !room && let Some(index) = others() {
+            return index;
         }
         let who = if room { Who::Group(group.cloned()) } else { Who::Others };
         self.groups.push(Counted { who, done: 0, held: 0, until: 0 });
         self.groups.len() - 1
     }
 
-    /// Of all that do not rest together.
+    /// The sum over all groups without a cooldown.
     fn together(&self, now: u64, count: impl Fn(&Counted) -> u64) -> u64 {
         self.groups.iter().filter(|it| !it.cooldowns(now)).map(count).sum()
     }
 
-    /// Who has most of those that do not rest; the one that asks is counted with
-    /// what it asks for.
+    /// The group without a cooldown that has the most issues; the requesting group is
+    /// counted with its request.
     fn largest(&self, own: usize, now: u64) -> usize {
-        let awake = self.groups.iter().enumerate().filter(|(_, it)| !it.cooldowns(now));
+        let counted = self.groups.iter().enumerate().filter(|(_, it)| !it.cooldowns(now));
         let size = |&(at, it): &(usize, &Counted)| (it.all() + u64::from(at == own), at == own);
-        awake.max_by_key(size).map_or(own, |(at, _)| at)
+        counted.max_by_key(size).map_or(own, |(at, _)| at)
     }
 
     fn cooldown(&mut self, at: usize, rule: SurgeRule, now: u64, begun: &mut Vec<Cooldown>) {
@@ -201,17 +202,17 @@ impl Surge {
 }
 
 impl table::TableEntry for Surge {
-    fn is_over(&self, now: u64) -> bool {
+    fn is_expired(&self, now: u64) -> bool {
         now >= self.over_at && !self.groups.iter().any(|it| it.held > 0 || it.cooldowns(now))
     }
 
-    /// What has issued most is nearest to its bound.
-    fn worth(&self) -> u64 {
+    /// The largest count is the nearest to the limit.
+    fn weight(&self) -> u64 {
         self.groups.iter().map(Counted::all).max().unwrap_or(0)
     }
 
-    /// A rest that was forgotten would let the storm on. Each has cost as many
-    /// issues as its channel may have, so there are few.
+    /// Dropping a cooldown would let the surge continue. Each has cost as many issues as
+    /// its channel may have, so there are few.
     fn is_pinned(&self, now: u64) -> bool {
         self.groups.iter().any(|it| it.cooldowns(now))
     }

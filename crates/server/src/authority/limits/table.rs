@@ -1,29 +1,29 @@
-//! A table whose size is bounded by its making, whoever writes to it.
+//! A table whose size is bounded at its creation, whatever is written to it.
 //!
-//! A key has one small set of places, chosen by a hash that nobody outside can
-//! foresee. When the set is full, what is over goes, and else what is worth
-//! least. So a flood of strangers' keys pushes out strangers' keys: what it costs
-//! to push an entry out is what it costs to make a set's worth of entries that
-//! are worth more. It knows nothing of what it keeps.
+//! A key belongs to one small set of entries, chosen by a hash that callers cannot
+//! predict. When the set is full, expired entries are dropped, and else the one of the
+//! least weight. So a flood of unauthenticated requests only pushes out entries of such
+//! requests: pushing an entry out costs as much as creating a set's worth of entries of
+//! more weight. The table does not depend on what it holds.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What a table keeps.
+/// An entry of a table.
 pub trait TableEntry {
-    /// Whether forgetting it changes nothing at `now`, in nanoseconds.
-    fn is_over(&self, now: u64) -> bool;
-    /// How much it would be missed; of equals the older one goes.
-    fn worth(&self) -> u64;
-    /// Whether it stays until it is over, even if the table grows by it.
+    /// Whether dropping it at `now`, in nanoseconds, changes nothing.
+    fn is_expired(&self, now: u64) -> bool;
+    /// Its weight; of equal ones the older one is dropped first.
+    fn weight(&self) -> u64;
+    /// Whether it stays until it is over, even if the table exceeds its size.
     fn is_pinned(&self, _now: u64) -> bool {
         false
     }
 }
 
-/// Places in a set.
+/// Entries per set.
 const WAYS: usize = 16;
 
 /// The keys of one set, the oldest first.
@@ -36,14 +36,14 @@ pub struct Table<K, V> {
 }
 
 impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
-    /// Room for `most` entries, or up to 15 more.
+    /// A table of `most` entries, or up to 15 more.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let sets = (0..most.div_ceil(WAYS)).map(|_| Mutex::default()).collect();
         Self { sets, hasher: RandomState::new() }
     }
 
-    /// Does `work` on the entry of `key`, on a `fresh` one if there is none.
+    /// Runs `work` on the entry of `key`, on a `fresh` one if there is none.
     pub fn with<R>(
         &self,
         key: K,
@@ -56,12 +56,12 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
             return work(entry);
         }
         if set.len() >= WAYS {
-            set.retain(|(_, entry)| !entry.is_over(now));
+            set.retain(|(_, entry)| !entry.is_expired(now));
         }
         if set.len() >= WAYS {
             let loose = set.iter().enumerate().filter(|(_, (_, it))| !it.is_pinned(now));
-            if let Some((least, _)) = loose.min_by_key(|(_, (_, it))| it.worth()) {
-                // In order, so that the oldest stands first.
+            if let Some((least, _)) = loose.min_by_key(|(_, (_, it))| it.weight()) {
+                // Keeps the order, so that the oldest stays first.
                 set.remove(least);
             }
         }
@@ -71,30 +71,30 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
         done
     }
 
-    /// Does `work` on the entry of `key`, if there is one.
+    /// Runs `work` on the entry of `key`, if there is one.
     pub fn with_existing<R>(&self, key: &K, work: impl FnOnce(&mut V) -> R) -> Option<R> {
         let mut set = self.set(key);
         set.iter_mut().find(|(it, _)| it == key).map(|(_, entry)| work(entry))
     }
 
-    /// Lets go of what is over, and of the room that it took.
+    /// Drops the entries that are over, and frees their memory.
     pub fn tidy(&self, now: u64) {
         for set in &self.sets {
             let mut set = lock(set);
-            set.retain(|(_, entry)| !entry.is_over(now));
+            set.retain(|(_, entry)| !entry.is_expired(now));
             if set.is_empty() {
                 *set = Vec::new();
             }
         }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.sets.iter().map(|set| lock(set).len()).sum()
     }
 
-    /// Adds up what `count` says of each entry.
+    /// The sum of `count` over all entries.
     pub fn sum(&self, count: impl Fn(&V) -> usize) -> usize {
         let of_set =
             |set: &Mutex<Set<K, V>>| lock(set).iter().map(|(_, entry)| count(entry)).sum::<usize>();
@@ -103,8 +103,8 @@ impl<K: Hash + Eq, V: TableEntry> Table<K, V> {
 
     fn set(&self, key: &K) -> MutexGuard<'_, Set<K, V>> {
         let sets = self.sets.len() as u64;
-        let place = usize::try_from(self.hasher.hash_one(key) % sets).unwrap_or(0);
-        lock(&self.sets[place])
+        let index = usize::try_from(self.hasher.hash_one(key) % sets).unwrap_or(0);
+        lock(&self.sets[index])
     }
 }
 

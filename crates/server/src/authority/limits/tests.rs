@@ -42,11 +42,15 @@ fn a_bucket_holds_one_seconds_worth_and_operations_count_apart() {
     assert_eq!(take(Operation::Issue(Kind::V21), 1, 100), 2_000, "kinds count apart");
     assert_eq!(take(Operation::KeyIds, 1, 100), 2_000);
     assert_eq!(take(Operation::Issue(Kind::ShortLived), 2, 100), 370, "channels, too");
-    assert_eq!(take(Operation::Issue(Kind::ShortLived), 1, 60_000), 370, "no more is saved");
+    assert_eq!(
+        take(Operation::Issue(Kind::ShortLived), 1, 60_000),
+        370,
+        "it holds no more than its size"
+    );
 }
 
 #[test]
-fn a_rate_that_divides_no_second_evenly_is_not_passed_in_the_long_run() {
+fn a_rate_that_does_not_divide_a_second_evenly_is_not_exceeded_over_time() {
     let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
     let step = SECOND / 7;
     for number in 0..10_000 {
@@ -74,8 +78,8 @@ proptest! {
         }
         // Between any two of them, not only from the beginning.
         for (first, &began) in passed.iter().enumerate() {
-            for (last, &revoked) in passed.iter().enumerate().skip(first) {
-                let most = f64::from(rate.get()) * (1.0 + (revoked - began) as f64 / 1e9);
+            for (last, &until) in passed.iter().enumerate().skip(first) {
+                let most = f64::from(rate.get()) * (1.0 + (until - began) as f64 / 1e9);
                 prop_assert!((last - first + 1) as f64 <= most + 1e-6);
             }
         }
@@ -85,7 +89,7 @@ proptest! {
 // ---- guesses
 
 #[test]
-fn the_eleventh_wrong_secret_within_a_minute_waits_and_the_first_to_wait_is_told_once() {
+fn the_eleventh_wrong_secret_within_a_minute_is_throttled_and_reported_once() {
     let (limits, at) = limits(Rates::default());
     let guess = |from, channel, second: u64| {
         limits.guess(source(from), id(channel), true, at(second * 1_000))
@@ -102,7 +106,7 @@ fn the_eleventh_wrong_secret_within_a_minute_waits_and_the_first_to_wait_is_told
     assert_eq!(limits.throttled.guess.get(), 2);
 }
 
-// ---- the storm guard
+// ---- the surge limit
 
 const TEN_MINUTES: u64 = 600 * SECOND;
 
@@ -110,7 +114,7 @@ fn rule(issues: u32) -> SurgeRule {
     SurgeRule { issues: whole(issues), window: TEN_MINUTES, cooldown: TEN_MINUTES }
 }
 
-/// Asks and issues at once, as one client after the other does.
+/// Requests a slot and uses it at once, like clients one after the other.
 fn issue(
     surge: &mut Surge,
     group: Option<&Group>,
@@ -123,13 +127,17 @@ fn issue(
 }
 
 #[test]
-fn the_storm_guards_count_is_exact_at_its_edges() {
+fn the_surge_limits_count_is_exact_at_its_edges() {
     let (mut surge, rule) = (Surge::new(7), rule(10_000));
     for number in 0..10_000 {
         assert_eq!(issue(&mut surge, None, rule, 7 + number), Ok(()));
     }
     let last = 7 + TEN_MINUTES - 1;
-    assert_eq!(issue(&mut surge, None, rule, last), Err(TooFast(600)), "the 10,001st rests");
+    assert_eq!(
+        issue(&mut surge, None, rule, last),
+        Err(TooFast(600)),
+        "the 10,001st begins a cooldown"
+    );
     let ends = last + TEN_MINUTES;
     assert_eq!(issue(&mut surge, None, rule, ends - 1), Err(TooFast(1)));
     assert_eq!(issue(&mut surge, None, rule, ends), Ok(()));
@@ -142,11 +150,11 @@ fn the_storm_guards_count_is_exact_at_its_edges() {
 }
 
 #[test]
-fn what_did_not_happen_gives_its_place_back_and_begins_no_rest() {
+fn a_failed_issue_returns_its_slot_and_begins_no_cooldown() {
     let (mut surge, rule, mut begun) = (Surge::new(0), rule(2), Vec::new());
     let first = surge.ask(None, rule, 0, &mut begun).unwrap();
     let second = surge.ask(None, rule, 0, &mut begun).unwrap();
-    // Both places are held, and it is not known whether they will be used.
+    // Both slots are held, and it is not known whether they will be used.
     assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(TooFast(1)));
     surge.settle(&first, false);
     surge.settle(&second, true);
@@ -157,15 +165,15 @@ fn what_did_not_happen_gives_its_place_back_and_begins_no_rest() {
 }
 
 #[test]
-fn a_storm_spread_over_made_up_groups_is_stopped_too() {
+fn a_surge_spread_over_made_up_groups_is_stopped_too() {
     let (mut surge, rule) = (Surge::new(0), rule(1_000));
     let passed = (0..20_000).filter(|&it| issue(&mut surge, Some(&name(it)), rule, 0).is_ok());
-    // The hundred that were first, and what came after them as one.
+    // The first hundred groups, and all later ones as one.
     assert_eq!(passed.count(), 1_000);
     assert!(surge.cooldowns(0).any(|cooldown| cooldown.who == Who::Others));
 }
 
-/// One ask: by which group, how much later, and whether its issue happens.
+/// One request: its group, the time since the last one, and whether its token is issued.
 fn asks(groups: u64) -> impl Strategy<Value = Vec<(u64, u64, bool)>> {
     let ask = (0..groups, 0_u64..TEN_MINUTES / 20, prop::bool::weighted(0.8));
     prop::collection::vec(ask, 1..400)
@@ -185,8 +193,8 @@ proptest! {
                 continue;
             };
             surge.settle(&held, happens);
-            // Never more than twice the rule in any ten minutes: at the seam of two
-            // windows, or of a window and what begins anew after a rest.
+            // At most twice the limit in any ten minutes: at the boundary of two windows,
+            // or of a window and the count after a cooldown.
             let times: &mut Vec<u64> = windows.entry(group).or_default();
             times.extend(happens.then_some(now));
             let recent = times.iter().filter(|&&it| now - it < TEN_MINUTES).count();
@@ -195,13 +203,13 @@ proptest! {
     }
 
     #[test]
-    fn a_groups_storm_leaves_the_other_groups_issue_alone(
+    fn a_groups_surge_leaves_the_other_groups_issues_alone(
         most in 2_u32..40,
         others in 1_u64..5,
         asks in asks(5),
     ) {
-        // Whoever asks for no more than its part of a window is never refused,
-        // whatever the others do, and whether what they ask for happens or not.
+        // A group that requests no more than its part of a window is never denied,
+        // whatever the others do, and whether their requests succeed or not.
         let part = u64::from(most) / (others + 1);
         let (mut surge, rule, mut now, mut held_back) = (Surge::new(0), rule(most), 0, Vec::new());
         let mut quiet = Vec::<u64>::new();
@@ -234,18 +242,18 @@ proptest! {
 // ---- bounds
 
 #[test]
-fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_protects() {
+fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_no_throttled_entry() {
     const MILLION: u64 = 1_000_000;
     let (limits, at) = limits(Rates::default());
     let hot = id(MILLION + 7);
     for _ in 0..11 {
         let _ = limits.guess(source(7), hot, true, at(0));
     }
-    // One issue and a rest: worth no more than what comes after it, and older.
+    // One issue and a cooldown: of no more weight than what follows, and older.
     let (one, begun) = (rule(1), &mut Vec::new());
     for _ in 0..2 {
         limits
-            .storms
+            .surges
             .with(
                 (hot, Kind::V21),
                 0,
@@ -264,51 +272,51 @@ fn a_million_keys_of_every_sort_take_bounded_memory_and_push_out_nothing_that_pr
         // Channels that issue, and one with made-up groups.
         let _ = limits.take_of(Operation::KeyIds, id(number), whole(2_000), at(0));
         let one = |it: &mut Surge| issue(it, Some(&name(number)), rule, 0);
-        let _ = limits.storms.with((id(number), Kind::V21), 0, || Surge::new(0), one);
-        let _ = limits.storms.with((hot, Kind::ShortLived), 0, || Surge::new(0), one);
+        let _ = limits.surges.with((id(number), Kind::V21), 0, || Surge::new(0), one);
+        let _ = limits.surges.with((hot, Kind::ShortLived), 0, || Surge::new(0), one);
     }
     assert!(limits.guesses.len() <= GUESSERS);
     assert!(limits.made_up.len() <= GUESSERS);
     assert!(limits.buckets.len() <= BUCKETS);
-    // Nothing but the rests may go beyond it.
-    assert!(limits.storms.len() <= STORMS + limits.active_cooldowns(at(0)));
+    // Only cooldowns may exceed the size.
+    assert!(limits.surges.len() <= SURGES + limits.active_cooldowns(at(0)));
     let groups = |it: &mut Surge| it.len();
-    let groups = limits.storms.with_existing(&(hot, Kind::ShortLived), groups).unwrap();
+    let groups = limits.surges.with_existing(&(hot, Kind::ShortLived), groups).unwrap();
     assert!(groups <= 102, "{groups}");
 
     let still = limits.guess(source(7), hot, true, at(0)).unwrap_err();
-    assert!(!still.begins, "what was throttled is throttled still");
+    assert!(!still.begins, "a throttled source stays throttled");
     assert_eq!(limits.cooldowns_of(hot, at(0)).iter().filter(|it| it.kind == Kind::V21).count(), 1);
     limits.tidy(at(2_000_000));
     let left =
-        [limits.guesses.len(), limits.made_up.len(), limits.buckets.len(), limits.storms.len()];
-    assert_eq!(left, [0; 4], "what is over takes no room");
+        [limits.guesses.len(), limits.made_up.len(), limits.buckets.len(), limits.surges.len()];
+    assert_eq!(left, [0; 4], "entries that are over take no memory");
 }
 
 #[test]
-fn a_full_set_lets_go_of_what_is_worth_least_and_never_of_what_is_pinned() {
-    struct Worth(u64);
-    impl TableEntry for Worth {
-        fn is_over(&self, _: u64) -> bool {
+fn a_full_set_drops_the_entry_of_least_weight_and_never_a_pinned_one() {
+    struct Weight(u64);
+    impl TableEntry for Weight {
+        fn is_expired(&self, _: u64) -> bool {
             false
         }
-        fn worth(&self) -> u64 {
+        fn weight(&self) -> u64 {
             self.0
         }
         fn is_pinned(&self, _: u64) -> bool {
             self.0 == 99
         }
     }
-    let table = Table::<u64, Worth>::new(16);
+    let table = Table::<u64, Weight>::new(16);
     for key in 0..16 {
-        table.with(key, 0, || Worth(if key == 3 { 1 } else { 5 }), |_| ());
+        table.with(key, 0, || Weight(if key == 3 { 1 } else { 5 }), |_| ());
     }
-    table.with(16, 0, || Worth(2), |_| ());
-    assert!(table.with_existing(&3, |_| ()).is_none(), "the least went");
-    table.with(17, 0, || Worth(5), |_| ());
+    table.with(16, 0, || Weight(2), |_| ());
+    assert!(table.with_existing(&3, |_| ()).is_none(), "the entry of least weight was dropped");
+    table.with(17, 0, || Weight(5), |_| ());
     assert!(table.with_existing(&16, |_| ()).is_none());
     for key in 100..140 {
-        table.with(key, 0, || Worth(99), |_| ());
+        table.with(key, 0, || Weight(99), |_| ());
     }
-    assert_eq!(table.len(), 40, "pinned ones stay, all of them");
+    assert_eq!(table.len(), 40, "all pinned entries stay");
 }

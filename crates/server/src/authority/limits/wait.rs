@@ -1,6 +1,6 @@
-//! How long a caller has to wait.
+//! How long a client has to wait.
 
-/// Too fast; ask again after this many seconds.
+/// The limit is exceeded; retry after this many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooFast(pub u64);
 
@@ -8,7 +8,7 @@ pub struct TooFast(pub u64);
 pub(super) const SECOND: u64 = 1_000_000_000;
 
 impl TooFast {
-    /// In so many nanoseconds, rounded up to seconds.
+    /// A wait of so many nanoseconds, rounded up to seconds.
     pub(super) fn after(nanoseconds: u64) -> Self {
         Self(nanoseconds.div_ceil(SECOND).max(1))
     }

@@ -1,5 +1,5 @@
-//! The change log is complete: a second reader that only follows it holds, at every
-//! position, the same memory as the server that is told of the commits.
+//! The change log is complete: a follower that reads only the log holds, at every
+//! position, the same memory as the server that applies the commits.
 
 use super::*;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use tegata_token::{
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
 
-/// A sort of change that a faulty log lacks.
+/// A kind of change that a faulty log lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Omitted {
     Nothing,
@@ -50,12 +50,12 @@ impl Omitted {
     }
 }
 
-/// A busy store, the server that owns it, and a second one that reads its log.
+/// A busy store, the server that owns it, and a follower that reads its log.
 struct World {
     store: SqliteStore,
     server: Arc<Memory>,
     follower: Arc<Memory>,
-    /// Where the follower stands, and the signing keys that it knows.
+    /// The follower's position, and the signing keys that it has.
     at: Position,
     keys: BTreeMap<SigningKeyId, SigningKeyRow>,
     omitted: Omitted,
@@ -85,7 +85,7 @@ fn signing_key(seed: u64) -> SigningKeyRow {
     }
 }
 
-/// Any odd number of 2048 bits may stand for a modulus here: nothing is signed.
+/// Any odd number of 2048 bits can be a modulus here: nothing is signed.
 fn assertion_key(seed: u64) -> AssertionKey {
     let mut modulus = [0xA5; 256];
     modulus[8..16].copy_from_slice(&seed.to_be_bytes());
@@ -153,7 +153,7 @@ impl World {
         self.channels.push(id);
     }
 
-    /// Issues a token, where the channel may have one.
+    /// Issues a token, if the channel may have one.
     async fn issue(&mut self, id: ChannelId, kind: Kind) {
         let Some(channel) = self.store.channel(id).await.unwrap() else { return };
         let credential = match kind {
@@ -171,7 +171,7 @@ impl World {
         let _ = self.store.issue(grant, token, NOW, None).await;
     }
 
-    /// One act; what the store refuses is no concern here.
+    /// One act; an act that the store denies changes nothing, which is fine here.
     async fn act(&mut self) {
         let id = self.a_channel();
         let group: Group = "a".parse().unwrap();
@@ -187,8 +187,8 @@ impl World {
             }
             12 => {
                 let token = TokenId(u128::from(self.fresh()).to_be_bytes());
-                let ending = RevocationTarget::Stateless { id: token, expires_at: NOW.plus(900) };
-                let _ = self.store.end(id, ending, false, by()).await;
+                let target = RevocationTarget::Stateless { id: token, expires_at: NOW.plus(900) };
+                let _ = self.store.end(id, target, false, by()).await;
             }
             13 => drop(self.store.end(id, RevocationTarget::All, false, by()).await),
             14 => drop(self.store.end(id, RevocationTarget::Group(group), false, by()).await),
@@ -251,9 +251,9 @@ impl World {
 
     async fn change_keys(&mut self) {
         let keys = self.store.signing_keys().await.unwrap();
-        let coming = keys.iter().find(|it| it.state == KeyState::Pending).map(|it| it.id);
+        let pending = keys.iter().find(|it| it.state == KeyState::Pending).map(|it| it.id);
         let new = signing_key(self.fresh());
-        let change = match (self.below(4), coming) {
+        let change = match (self.below(4), pending) {
             (0, Some(key)) => SigningKeyChange::Promote(key),
             (1, _) => SigningKeyChange::Remove { key: keys[0].id, successor: new },
             (2, _) => {
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// What the two memories, or the follower and the store, do not agree on.
+    /// The differences between the two memories, and between the follower and the store.
     async fn differences(&self) -> Vec<String> {
         let (one, other) = (&self.server, &self.follower);
         let mut found = Vec::new();
@@ -296,14 +296,14 @@ impl World {
             }
         };
         let (view, followed) = (one.view.load(), other.view.load());
-        // A log that ends with a change that is left out says nothing of its end.
+        // A log without its last change does not show its own end.
         if self.omitted == Omitted::Nothing {
             compare("the position", view.position() == followed.position());
         }
         compare("the verifying keys", view.keys() == followed.keys());
         let mut snapshots = Vec::new();
         for &id in &self.channels {
-            compare("what the view says", view.channel(id) == followed.channel(id));
+            compare("the view", view.channel(id) == followed.channel(id));
             for memory in [one, other] {
                 snapshots.push(memory.channels.get(id, || self.store.channel(id)).await.unwrap());
             }
@@ -317,7 +317,7 @@ impl World {
         for pair in snapshots.chunks(2) {
             compare("a channel", shown(&pair[0]) == shown(&pair[1]));
         }
-        compare("the check rates", **one.verify_rates.load() == **other.verify_rates.load());
+        compare("the verification rates", **one.verify_rates.load() == **other.verify_rates.load());
         compare("when keys retired", **one.retired.load() == **other.retired.load());
         compare("the clock", one.clock.offset() == other.clock.offset());
         let stored = self.store.signing_keys().await.unwrap();
@@ -327,7 +327,7 @@ impl World {
     }
 }
 
-/// Plays a history; answers at which act, and on what, the follower first differs.
+/// Runs a history; returns the first act after which the follower differs, and how.
 async fn history(seed: u64, acts: usize, omitted: Omitted) -> Option<(usize, Vec<String>)> {
     let mut world = World::new(seed, omitted).await;
     for _ in 0..3 {
@@ -341,7 +341,7 @@ async fn history(seed: u64, acts: usize, omitted: Omitted) -> Option<(usize, Vec
             return Some((act, differences));
         }
     }
-    // What the store holds is what both hold.
+    // Both hold what the store holds.
     let state = world.store.state().await.unwrap();
     assert_eq!(state.view.position(), world.follower.view.load().position());
     assert_eq!(state.view.keys(), world.follower.view.load().keys());
@@ -349,14 +349,14 @@ async fn history(seed: u64, acts: usize, omitted: Omitted) -> Option<(usize, Vec
 }
 
 #[tokio::test]
-async fn who_only_follows_the_log_holds_the_same_memory_at_every_position() {
+async fn a_follower_of_the_log_holds_the_same_memory_at_every_position() {
     for seed in 1..=4 {
         assert_eq!(history(seed, 250, Omitted::Nothing).await, None, "seed {seed}");
     }
 }
 
 #[tokio::test]
-async fn a_log_that_lacks_a_sort_of_change_is_found() {
+async fn a_log_that_lacks_a_kind_of_change_is_found() {
     let sorts = [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock];
     for omitted in sorts {
         let found = history(1, 250, omitted).await;

@@ -1,5 +1,5 @@
-//! Looks through the channels for what deserves a warning, and delivers what is
-//! due. Only with a webhook: without one, warnings are what a list shows.
+//! Searches the channels for warnings, and delivers the due ones. It runs only with a
+//! webhook; without one, warnings are only listed.
 
 use super::{
     Warning, find,
@@ -10,35 +10,35 @@ use tegata_store::{Holding, Result};
 use tegata_token::id::ChannelId;
 use tokio::sync::Mutex;
 
-/// What warns: when, whom, and how far the round through the channels has come.
+/// The state of the search and the delivery.
 pub struct Warnings {
     webhook: Option<Webhook>,
     render: Render,
     round: Mutex<Option<ChannelId>>,
 }
 
-/// Writes a warning about a channel's holding as the JSON that a webhook is sent.
+/// Renders a warning about a channel as the JSON that a webhook receives.
 pub type Render = fn(&Warning, &Holding) -> String;
 
-/// So many channels are read in one transaction.
+/// Maximum number of channels that are read in one transaction.
 const SLICE: usize = 200;
-/// And so many times in one run: a store of a hundred thousand channels is gone
-/// through in ten minutes, and nobody else waits for it.
+/// Maximum number of such transactions per run: a store of a hundred thousand channels is
+/// searched in ten minutes, without delaying other acts.
 const SLICES: usize = 50;
-/// So many warnings are delivered in one run.
+/// Maximum number of warnings that are delivered per run.
 const DELIVERIES: usize = 100;
 
 impl Warnings {
-    /// Nothing is on its way yet.
+    /// A job that has not begun its search.
     #[must_use]
     pub fn new(webhook: Option<Webhook>, render: Render) -> Self {
         Self { webhook, render, round: Mutex::new(None) }
     }
 
-    /// Goes on with the round, and delivers what is due.
+    /// Continues the search, and delivers due warnings.
     ///
     /// # Errors
-    /// [`tegata_store::Error::Unavailable`]; what was not reached comes next time.
+    /// [`tegata_store::Error::Unavailable`]; the next run continues.
     pub async fn run(&self, authority: &Authority) -> Result<()> {
         let Some(webhook) = &self.webhook else { return Ok(()) };
         let mut round = self.round.lock().await;
@@ -74,7 +74,7 @@ impl Warnings {
                 Delivery::Taken | Delivery::GivenUp => None,
             };
             authority.store().warning_tried(warning.number, next).await?;
-            // A receiver that is away is not asked a hundred times over.
+            // A receiver that is down is not tried with all other warnings as well.
             if done != Delivery::Taken {
                 break;
             }

@@ -1,9 +1,8 @@
-//! What is about to end, lies unused, or is used though it was replaced: the
-//! things that break at a bad hour because nobody was told.
+//! Warnings: what is about to expire, is unused, or is used though it was replaced.
 //!
-//! [`find`] looks at what one channel holds and says what deserves a warning; it
-//! knows no clock and no store. The job puts what is due on its way, once for
-//! each thing and each time before its end, and [`webhook`] delivers it.
+//! [`find`] returns the warnings about one channel; it depends on no clock and no store.
+//! The job queues due ones, once per subject and per time before its expiry, and
+//! [`webhook`] delivers them.
 
 pub mod job;
 pub mod webhook;
@@ -20,9 +19,9 @@ use tegata_token::{
 /// When to warn.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How long before an end, the longest first.
+    /// The times before an expiry, the longest first.
     pub before: Vec<Duration>,
-    /// What was not used for so long after it was made lies unused.
+    /// How long after its creation something without use counts as unused.
     pub unused_after: Duration,
 }
 
@@ -33,39 +32,40 @@ impl Default for Policy {
     }
 }
 
-/// Whoever got a new token has this long to put it to use, in seconds.
+/// How long the holder of a new token has to switch to it, in seconds.
 const CHANGEOVER: i64 = 3_600;
 
-/// A warning is kept for so long after what it warns of, in seconds.
+/// How long a warning is kept after the expiry that it is about, in seconds.
 const KEPT: i64 = 7 * DAY;
 
-/// Something that somebody should know of.
+/// A warning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Warning {
-    /// What it is.
+    /// What it is about.
     pub what: Subject,
-    /// Of a thing that ends: which time before its end it is now, in seconds.
+    /// For something that expires: the time before its expiry that has come, in seconds.
     pub stage: Option<i64>,
 }
 
-/// What somebody should know of.
+/// What a warning is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
-    /// A token ends, and no other of its kind that its holder could have outlives it.
+    /// A token expires, and no other token of its kind that its holder could have expires
+    /// later.
     TokenExpires(WarnedToken),
     /// A token was never used.
     TokenUnused(WarnedToken),
-    /// A token is still used long after its group, or its long-lived place, got
-    /// another: whoever holds it will fail once it ends.
+    /// A token is still used long after its group, or its channel for a long-lived token,
+    /// got a newer one: its client will fail once it expires.
     TokenReplaced {
         /// The token that is used.
         token: WarnedToken,
         /// The newer one.
         by: TokenId,
     },
-    /// The previous channel secret ends.
+    /// The previous channel secret expires.
     SecretExpires {
-        /// From then on it is not taken.
+        /// Its expiry.
         at: UnixTime,
     },
     /// An assertion key was never used.
@@ -79,10 +79,10 @@ pub enum Subject {
     },
 }
 
-/// A token, as far as a warning tells of it.
+/// A token, as a warning describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WarnedToken {
-    /// Its own name.
+    /// Its id.
     pub id: TokenId,
     /// Its kind.
     pub kind: Kind,
@@ -90,9 +90,9 @@ pub struct WarnedToken {
     pub group: Option<String>,
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// When it ends.
+    /// Its expiry.
     pub expires_at: UnixTime,
-    /// When it was last used, as far as has been noted.
+    /// Its last use that was recorded.
     pub last_used_at: Option<UnixTime>,
 }
 
@@ -109,7 +109,7 @@ impl WarnedToken {
     }
 }
 
-/// All that a channel's holding deserves to be warned of at `now`.
+/// All warnings about a channel at `now`.
 #[must_use]
 pub fn find(holding: &Holding, policy: &Policy, now: UnixTime) -> Vec<Warning> {
     let mut found = Vec::new();
@@ -148,8 +148,8 @@ fn of_token(
     let used_beyond = newer.is_some_and(|newer| {
         token.last_used_at.is_some_and(|used| used.since(newer.issued_at) > CHANGEOVER)
     });
-    // Tokens without a group have many holders; that one of them got a newer token
-    // says nothing of the others.
+    // Tokens without a group have many holders; a newer token of one of them means
+    // nothing for the others.
     let one_holder = token.group.is_some() || token.kind == Kind::LongLived;
     if let Some(by) = newer.filter(|_| used_beyond && one_holder) {
         let what = Subject::TokenReplaced { token: WarnedToken::of(token), by: by.id };
@@ -168,9 +168,9 @@ fn of_token(
 }
 
 impl Policy {
-    /// The nearest time before an end that has come, when `left` seconds of `life`
-    /// are left. Times beyond the last third are not meant for such a life: by then
-    /// nobody is late who renews after two thirds.
+    /// The smallest time before an expiry that has come, when `left` seconds of a
+    /// lifetime of `life` are left. Times beyond the last third do not apply to such a
+    /// lifetime: a client that renews after two thirds is not late by then.
     fn stage(&self, left: i64, life: i64) -> Option<i64> {
         let stages = self.before.iter().filter_map(|it| i64::try_from(it.as_secs()).ok());
         stages.filter(|&stage| left <= stage && stage.saturating_mul(3) < life).min()
@@ -182,7 +182,7 @@ impl Policy {
 }
 
 impl Warning {
-    /// The name of what happened, as webhooks and lists spell it.
+    /// The name of the type, as webhooks and lists spell it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.what {
@@ -205,7 +205,7 @@ impl Warning {
         }
     }
 
-    /// The group that it concerns.
+    /// The group that it is about.
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         match &self.what {
@@ -214,7 +214,7 @@ impl Warning {
         }
     }
 
-    /// When what it is about ends.
+    /// The expiry of what it is about.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         match &self.what {
@@ -223,33 +223,35 @@ impl Warning {
         }
     }
 
-    /// What to do, in words.
+    /// What to do, for people.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self.what {
             Subject::TokenExpires(_) => {
-                "no newer token takes its place; issue one and put it to use before this one ends"
+                "no newer token replaces it; issue one and switch to it before this one expires"
             }
-            Subject::TokenUnused(_) => "nobody has used it; revoke it, or find out who should",
+            Subject::TokenUnused(_) => {
+                "it was never used; revoke it, or find out which client should use it"
+            }
             Subject::TokenReplaced { .. } => {
-                "somebody still uses it though there is a newer one, and will fail when it ends; \
-                 bring the newer one there"
+                "a client still uses it though there is a newer one, and will fail when it expires; \
+                 give the client the newer one"
             }
             Subject::SecretExpires { .. } => {
-                "whoever still shows the previous secret will be refused then; give them the \
+                "clients that still use the previous secret will be denied then; give them the \
                  current one"
             }
             Subject::KeyUnused { .. } => {
-                "no assertion was signed with it; delete it if nobody needs it"
+                "no assertion was signed with it; delete it if no client needs it"
             }
         }
     }
 
-    /// It, with `body` to be put on its way once.
+    /// The warning with its rendered `body`, to be delivered once.
     #[must_use]
     pub fn to_send(&self, of: &Holding, body: String, now: UnixTime) -> NewWarning {
         let thing = match &self.what {
-            // Each rotation has an end of its own.
+            // Each rotation of the secret has its own expiry.
             Subject::SecretExpires { at } => at.0.to_string(),
             Subject::KeyUnused { kid, .. } => kid.to_string(),
             _ => self.token().map(|token| token.id.to_string()).unwrap_or_default(),
@@ -257,7 +259,7 @@ impl Warning {
         let stage = self.stage.unwrap_or(0);
         let name = format!("{}/{}/{thing}/{stage}", self.kind(), of.channel.id);
         let ends = self.expires_at().filter(|_| self.stage.is_some());
-        // What does not end is said once; a century's end is not waited for.
+        // A warning without an expiry is sent once; the name is kept for a limited time.
         let keep_until = ends.unwrap_or(now.plus(400 * DAY)).plus(KEPT);
         NewWarning { name, body, keep_until }
     }

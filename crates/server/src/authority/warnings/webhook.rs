@@ -1,7 +1,6 @@
-//! Delivers warnings to an address of the operator's, signed and retried, in the
-//! form of the Standard Webhooks specification (headers `webhook-id`,
-//! `webhook-timestamp` and `webhook-signature`), for which receivers have
-//! libraries.
+//! Delivers warnings to the operator's address, signed and retried, in the form of the
+//! Standard Webhooks specification (headers `webhook-id`, `webhook-timestamp` and
+//! `webhook-signature`), for which receivers have libraries.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,33 +13,33 @@ use tegata_policy::secret::sha256;
 use tegata_store::DueWarning;
 use tegata_token::time::UnixTime;
 
-/// An answer that takes longer is no answer.
+/// A response that takes longer counts as none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest pause between two tries, in seconds.
+/// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: i64 = 6 * 3_600;
 
-/// Where warnings go, and what they are signed with.
+/// Where warnings are sent, and what they are signed with.
 #[derive(Clone)]
 pub struct WebhookSettings {
     /// The address, http or https.
     pub url: Url,
-    /// What both sides know.
+    /// The secret shared with the receiver.
     pub secret: WebhookSecret,
 }
 
 impl fmt::Debug for WebhookSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An address can hold a password or a token of the receiver's.
+        // The address can contain a password or token.
         write!(f, "Webhook({})", self.url.host_str().unwrap_or("?"))
     }
 }
 
-/// What warnings are signed with. Cannot be printed.
+/// The key that signs warnings. It cannot be printed.
 #[derive(Clone)]
 pub struct WebhookSecret(hmac::Key);
 
-/// The webhook's secret cannot be one.
+/// The webhook's secret is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a webhook's secret is `whsec_` and base64 of 24 to 64 random bytes; make one with \
@@ -49,7 +48,7 @@ pub struct WebhookSecret(hmac::Key);
 pub struct BadSecret;
 
 impl WebhookSecret {
-    /// The secret that `text` writes.
+    /// Parses the secret.
     ///
     /// # Errors
     /// [`BadSecret`].
@@ -68,36 +67,36 @@ impl WebhookSecret {
     }
 }
 
-/// The way to the operator's address.
+/// The client for the operator's webhook.
 pub struct Webhook {
     settings: WebhookSettings,
     http: Client,
 }
 
-/// How a delivery went.
+/// The result of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The receiver has it.
+    /// The receiver accepted it.
     Taken,
-    /// It has not; try again then.
+    /// The receiver did not accept it; try again at this time.
     TryAgain(UnixTime),
-    /// It has not, and it matters no more.
+    /// The receiver did not accept it, and it is obsolete.
     GivenUp,
 }
 
 impl Webhook {
-    /// Opens no connection yet.
+    /// Creates the client without opening a connection.
     ///
     /// # Errors
-    /// The system gives no trusted certificates.
+    /// The system has no trusted certificates.
     pub fn new(settings: WebhookSettings) -> reqwest::Result<Self> {
         let http = tegata_system::http::client_for(&settings.url).timeout(PATIENCE).build()?;
         Ok(Self { settings, http })
     }
 
-    /// Sends one warning; any 2xx is taken for a yes.
+    /// Sends one warning; any 2xx counts as accepted.
     pub async fn deliver(&self, warning: &DueWarning, now: UnixTime) -> Delivery {
-        // Retries bear the same id, so that a receiver can drop what it has.
+        // Retries have the same id, so that a receiver can drop duplicates.
         let digest = sha256(&[warning.name.as_bytes()]);
         let id = format!("msg_{}", HEXLOWER.encode(&digest[..16]));
         let at = Timestamp::from_second(now.0).map(|at| at.to_string()).unwrap_or_default();
@@ -112,24 +111,24 @@ impl Webhook {
             .body(body)
             .send()
             .await;
-        match sent.map(|answer| answer.status()) {
+        match sent.map(|response| response.status()) {
             Ok(status) if status.is_success() => return Delivery::Taken,
-            Ok(status) => say(warning, Some(status), "it answered otherwise than 2xx"),
-            // Without its address, which may hold a secret.
-            Err(error) => say(warning, None, &error.without_url().to_string()),
+            Ok(status) => log_failure(warning, Some(status), "the response was not 2xx"),
+            // Without the address, which may contain a secret.
+            Err(error) => log_failure(warning, None, &error.without_url().to_string()),
         }
         let next = now.plus(pause(warning.attempts));
         if next < warning.keep_until { Delivery::TryAgain(next) } else { Delivery::GivenUp }
     }
 }
 
-fn say(warning: &DueWarning, status: Option<StatusCode>, why: &str) {
+fn log_failure(warning: &DueWarning, status: Option<StatusCode>, why: &str) {
     let status = status.map(|status| status.as_u16());
     tracing::warn!(warning = %warning.name, attempts = warning.attempts + 1, status, why,
-        "the webhook did not take a warning");
+        "the webhook did not accept a warning");
 }
 
-/// `{"type", "timestamp", "data"}`, as the specification advises.
+/// `{"type", "timestamp", "data"}`, as the specification recommends.
 fn envelope(body: &str, at: &str) -> String {
     let (kind, data) = match serde_json::from_str::<serde_json::Value>(body) {
         Ok(mut data) => {
@@ -143,7 +142,7 @@ fn envelope(body: &str, at: &str) -> String {
     serde_json::json!({ "type": kind, "timestamp": at, "data": data }).to_string()
 }
 
-/// Seconds until the next try: a minute, 4, 16, 64, … and six hours at the most.
+/// Seconds until the next attempt: a minute, 4, 16, 64, … and at most six hours.
 fn pause(attempts: u32) -> i64 {
     let growing = 4_i64.saturating_pow(attempts).saturating_mul(60);
     growing.min(LONGEST_PAUSE)

@@ -1,7 +1,7 @@
-//! What a caller wrote, read to the letter: a body, a query, a path.
+//! Reads a request strictly: its body, its query and its path.
 //!
-//! An unknown member may be a misspelt one that matters, so each is refused with
-//! its name; so is a repeated one, since readers differ in which of the two holds.
+//! An unknown member may be a misspelt one that matters, so each is rejected by name; so
+//! is a repeated one, since parsers differ in which of the two they take.
 
 mod page;
 
@@ -24,13 +24,13 @@ use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 use utoipa::IntoParams;
 
-/// Something that is written as named members.
+/// A value that is written as named members.
 pub trait FromMembers: Sized {
-    /// Takes its members out; whatever is left over is unknown.
+    /// Takes the value's members out; any that are left over are unknown.
     fn from_members(members: &mut Members) -> Result<Self, Problem>;
 }
 
-/// Nothing is to be said.
+/// No members are allowed.
 impl FromMembers for () {
     fn from_members(_: &mut Members) -> Result<Self, Problem> {
         Ok(())
@@ -43,10 +43,10 @@ pub struct Body<T>(pub T);
 /// A query string.
 pub struct Query<T>(pub T);
 
-/// The ids in a path. One that is not even of an id's form names nothing: 404.
+/// The ids in a path. A malformed id names no object: 404.
 pub struct Ids<T>(pub T);
 
-/// The members of a body, or the fields of a query, that nobody asked for yet.
+/// The members of a body, or the fields of a query, that were not taken yet.
 pub struct Members {
     left: BTreeMap<String, Value>,
     known: Vec<&'static str>,
@@ -54,7 +54,7 @@ pub struct Members {
 
 enum Value {
     Json(Box<RawValue>),
-    /// Of a query, where a number is written like a text.
+    /// A query field, where a number is written like a text.
     Text(String),
 }
 
@@ -64,11 +64,11 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
         if request.uri().query().is_some_and(|query| !query.is_empty()) {
-            // A `dry_run` that stood there unread would be no rehearsal.
+            // A `dry_run` in an unread query would be ignored, and the act carried out.
             let detail = "this call takes its members in the body, and no query";
             return Err(Problem::new(Code::InvalidMember, detail));
         }
-        // Its length is the door's affair.
+        // The HTTP layer bounds its length.
         let body = Bytes::from_request(request, state).await;
         let body =
             body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
@@ -76,20 +76,20 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
             return Members::new(Object::default())?.into().map(Self);
         }
         if !is_json {
-            let detail = "send JSON, and say so: Content-Type: application/json";
+            let detail = "send JSON with the header Content-Type: application/json";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
         object(&body).map(Self)
     }
 }
 
-/// Reads a body that is there.
+/// Reads a body.
 pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
     let object = serde_json::from_slice(body).map_err(|error| {
-        // Of JSON that is something else, the library would tell what it is; it may be
-        // a token that somebody sent without its braces.
+        // For other JSON the library's error quotes the value, which may be a token that
+        // was sent without its braces.
         let what = match error.is_data() {
-            true => "it is something else".to_owned(),
+            true => "it is another JSON value".to_owned(),
             false => error.to_string(),
         };
         Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {what}"))
@@ -128,7 +128,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(ids)) => Ok(Self(ids)),
-            Err(_) => Err(Problem::not_found("thing: a name in the path is not of its form")),
+            Err(_) => Err(Problem::not_found("object: an id in the path is malformed")),
         }
     }
 }
@@ -138,20 +138,21 @@ impl Members {
         match object.repeated {
             None => Ok(Self { left: object.members, known: Vec::new() }),
             Some(name) => {
-                Err(Problem::new(Code::RepeatedMember, format!("`{}` stands twice", shown(&name))))
+                Err(Problem::new(Code::RepeatedMember, format!("`{}` is repeated", shown(&name))))
             }
         }
     }
 
     fn into<T: FromMembers>(mut self) -> Result<T, Problem> {
         let read = T::from_members(&mut self);
-        // Asked first: a misspelt member is the better explanation of a missing one.
+        // Checked before missing members: a misspelt member is the better explanation of
+        // a missing one.
         if let Some(name) = self.left.keys().next()
             && read.as_ref().err().is_none_or(|problem| problem.code() == Code::MissingMember)
         {
             let name = shown(name);
             let known = match self.known.as_slice() {
-                [] => "none is known here".to_owned(),
+                [] => "this call takes none".to_owned(),
                 known => format!("known here: {}", known.join(", ")),
             };
             return Err(Problem::new(Code::UnknownMember, format!("`{name}` is unknown; {known}")));
@@ -159,7 +160,7 @@ impl Members {
         read
     }
 
-    /// The member `name`, if it is there; `what` says what it must be.
+    /// The member `name`, if it is present; `what` describes its valid values.
     pub fn take<T: DeserializeOwned>(
         &mut self,
         name: &'static str,
@@ -182,7 +183,7 @@ impl Members {
         }
     }
 
-    /// The member `name`, which must be there.
+    /// The member `name`, which is required.
     pub fn need<T: DeserializeOwned>(
         &mut self,
         name: &'static str,
@@ -192,7 +193,7 @@ impl Members {
         self.take(name, what)?.ok_or_else(missing)
     }
 
-    /// A whole number within `range`, if it is there.
+    /// A whole number within `range`, if the member is present.
     pub fn whole(
         &mut self,
         name: &'static str,
@@ -205,12 +206,12 @@ impl Members {
         }
     }
 
-    /// True or false; false where it is not there.
+    /// A boolean; false if the member is absent.
     pub fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
         Ok(self.take(name, "true or false")?.unwrap_or(false))
     }
 
-    /// A line of text for people, if it is there.
+    /// A line of text for people, if the member is present.
     pub fn line(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Problem> {
         let what = format!("a text of 1 to {longest} characters, no control characters among them");
         let text: Option<String> = self.take(name, &what)?;
@@ -237,23 +238,23 @@ impl Members {
         Ok(read(self, name)?.map(Some))
     }
 
-    /// The member `name` as it was written, which must be there.
+    /// The raw text of the member `name`, which is required.
     pub fn raw(&mut self, name: &'static str, what: &str) -> Result<Box<RawValue>, Problem> {
         self.need(name, what)
     }
 }
 
-/// The member is there, and is not what it must be.
+/// The error for a member with an invalid value.
 pub fn invalid(name: &str, what: &str) -> Problem {
     Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
 }
 
-/// A name of the caller's own making, short and without tricks.
+/// A member's name from the request, shortened and escaped.
 fn shown(name: &str) -> String {
     name.chars().take(60).filter(|it| !it.is_control()).collect()
 }
 
-/// A JSON object whose values are not looked into yet.
+/// A JSON object whose values are not parsed yet.
 #[derive(Default)]
 struct Object {
     members: BTreeMap<String, Value>,
@@ -292,11 +293,11 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Whether a deletion is only rehearsed.
+/// The query of a deletion that can be a dry run.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DryRun {
-    /// Delete nothing; say how many tokens would end.
+    /// Delete nothing; report how many tokens would be revoked.
     #[param(required = false)]
     pub dry_run: bool,
 }
@@ -325,13 +326,13 @@ mod tests {
     use tegata_token::id::Group;
 
     #[derive(Debug)]
-    struct Told {
+    struct Example {
         name: Option<String>,
         count: Option<i64>,
         group: Option<Option<Group>>,
     }
 
-    impl FromMembers for Told {
+    impl FromMembers for Example {
         fn from_members(members: &mut Members) -> Result<Self, Problem> {
             Ok(Self {
                 name: members.line("name", 5)?,
@@ -341,7 +342,7 @@ mod tests {
         }
     }
 
-    fn of_json(json: &str) -> Result<Told, Problem> {
+    fn of_json(json: &str) -> Result<Example, Problem> {
         Members::new(serde_json::from_str(json).unwrap())?.into()
     }
 
@@ -350,16 +351,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_stays_apart_from_what_is_null() {
-        let told = of_json(r#"{"name":"a","group":null}"#).unwrap();
-        assert_eq!((told.name.as_deref(), told.count), (Some("a"), None));
-        assert_eq!(told.group, Some(None));
+    fn an_absent_member_differs_from_null() {
+        let read = of_json(r#"{"name":"a","group":null}"#).unwrap();
+        assert_eq!((read.name.as_deref(), read.count), (Some("a"), None));
+        assert_eq!(read.group, Some(None));
         assert_eq!(of_json("{}").unwrap().group, None);
         assert_eq!(code(r#"{"name":null}"#), Code::InvalidMember);
     }
 
     #[test]
-    fn unknown_repeated_and_wrong_members_are_refused() {
+    fn unknown_repeated_and_invalid_members_are_rejected() {
         assert_eq!(code(r#"{"nam":"a"}"#), Code::UnknownMember);
         assert_eq!(code(r#"{"name":"a","name":"a"}"#), Code::RepeatedMember);
         assert_eq!(code(r#"{"name":"a","n\u0061me":"b"}"#), Code::RepeatedMember);
@@ -384,11 +385,11 @@ mod tests {
     }
 
     #[test]
-    fn a_query_field_is_a_text_or_a_number_as_is_wanted() {
+    fn a_query_field_is_read_as_a_text_or_a_number() {
         let field = |name: &str, text: &str| {
             let mut object = Object::default();
             object.add(name.to_owned(), Value::Text(text.to_owned()));
-            Members::new(object).unwrap().into::<Told>()
+            Members::new(object).unwrap().into::<Example>()
         };
         assert_eq!(field("count", "7").unwrap().count, Some(7));
         assert_eq!(field("name", "7").unwrap().name.as_deref(), Some("7"));

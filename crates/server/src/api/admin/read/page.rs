@@ -1,4 +1,4 @@
-//! Which page of a list a caller wants.
+//! Pagination of lists.
 
 use super::{FromMembers, Members, invalid};
 use crate::api::admin::{problem::Problem, schema};
@@ -7,19 +7,19 @@ use tegata_store::{Page, RowId};
 use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
-/// Which page of a list.
+/// The page of a list to return.
 #[derive(Clone, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Part {
-    /// Go on behind this cursor, which the page before gave as `next`.
+    /// Continue behind this cursor, which the previous page returned as `next`.
     #[param(value_type = Option<schema::Cursor>)]
     after: Option<String>,
-    /// At most so many rows.
+    /// Maximum number of rows.
     #[param(required = false, minimum = 1, maximum = 1_000, default = 100)]
     limit: usize,
 }
 
-const CURSOR: &str = "a cursor that the page before gave as `next`";
+const CURSOR: &str = "a cursor that the previous page returned as `next`";
 
 impl FromMembers for Part {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
@@ -29,11 +29,11 @@ impl FromMembers for Part {
     }
 }
 
-/// The same, of one channel's or of all.
+/// The page to return, of one channel's list or of all.
 pub struct PartOf {
-    /// Only what concerns this channel.
+    /// Only rows of this channel.
     pub channel: Option<ChannelId>,
-    /// Which page.
+    /// The page.
     pub part: Part,
 }
 
@@ -45,18 +45,19 @@ impl FromMembers for PartOf {
 }
 
 impl Part {
-    /// At most so many rows.
+    /// Maximum number of rows.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The cursor, of a list whose cursors are names.
+    /// The cursor, for a list whose cursors are names.
     pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
         let after = self.after.as_ref().map(|it| it.parse()).transpose();
         after.map_err(|_| invalid("after", CURSOR))
     }
 
-    /// What to ask the store for: one row more, to see whether there is a next page.
+    /// The page to request from the store: one row more, to find out whether there is a
+    /// next page.
     pub fn page(&self) -> Result<Page, Problem> {
         let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
         let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
@@ -71,8 +72,8 @@ impl Part {
         (rows.into_iter().map(|(_, row)| row).collect(), next)
     }
 
-    /// The same of a list that is at hand as a whole, whose cursor is the last
-    /// row's name.
+    /// The same for a list that is in memory as a whole, whose cursor is the last row's
+    /// name.
     pub fn cut<T>(
         &self,
         mut rows: Vec<T>,
@@ -80,8 +81,8 @@ impl Part {
     ) -> Result<(Vec<T>, Option<String>), Problem> {
         if let Some(after) = &self.after {
             let place = rows.iter().position(|row| name(row) == *after);
-            let gone = "a cursor that the page before gave as `next`, and whose row is still \
-                        there; begin the list anew";
+            let gone = "a cursor that the previous page returned as `next`, and whose row still \
+                        exists; start again from the first page";
             let place = place.ok_or_else(|| invalid("after", gone))?;
             rows.drain(..=place);
         }

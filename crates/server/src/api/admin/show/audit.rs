@@ -1,4 +1,4 @@
-//! The audit.
+//! The audit, as the API shows it.
 
 use super::time::time;
 use crate::api::admin::schema;
@@ -9,7 +9,7 @@ use tegata_store::AuditRow;
 use tegata_token::id::{ChannelId, Position, ProviderId};
 use utoipa::ToSchema;
 
-/// An audit event: who did what, when, from where.
+/// An audit event: the actor, the act, the time and the source.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
     id: i64,
@@ -17,30 +17,30 @@ pub struct Event {
     at: Option<String>,
     #[schema(example = "administrator")]
     actor: String,
-    /// The address that it came from, if from the network.
+    /// The address that the request came from, if it came over the network.
     #[schema(required)]
     source: Option<String>,
-    /// A noun and a verb.
+    /// The name of the act: a noun and a verb.
     #[schema(example = "channel.suspend")]
     act: String,
     #[schema(required, value_type = Option<schema::ProviderId>)]
     provider_id: Option<ProviderId>,
     #[schema(required, value_type = Option<schema::ChannelId>)]
     channel_id: Option<ChannelId>,
-    /// Why, if they said.
+    /// The reason that the actor gave, if any.
     #[schema(required, value_type = Option<String>)]
     reason: Option<Value>,
-    /// What else there is to say.
+    /// Further details of the act.
     #[schema(value_type = Object)]
     detail: Value,
-    /// Its place in the change log, if it wrote to it.
+    /// The position of its change in the change log, if it made one.
     #[schema(required, value_type = Option<schema::Position>)]
     position: Option<Position>,
 }
 
 impl From<&AuditRow> for Event {
     fn from(it: &AuditRow) -> Self {
-        // The reason that somebody gave stands beside what was done.
+        // The reason is shown beside the act, so it is removed from the details.
         let mut detail = it.detail.clone();
         let reason = detail.as_object_mut().and_then(|members| members.remove("reason"));
         Self {
@@ -60,37 +60,37 @@ impl From<&AuditRow> for Event {
 
 page! { #[doc = "A page of audit events."] Events, events: Event }
 
-/// What a check of the audit found.
+/// The result of verifying the audit.
 #[derive(Serialize, ToSchema)]
 pub struct AuditReport {
-    /// Whether nothing was found wrong.
+    /// Whether no problem was found.
     ok: bool,
-    /// Whether the newest checkpoint is known to be the newest there was: `confirmed` by
-    /// the anchor outside of the database, or `unconfirmed`, and then `ok` is false.
+    /// Whether the newest checkpoint is known to be the newest one ever made: `confirmed`
+    /// by the anchor outside of the database, or `unconfirmed`; `ok` is false then.
     #[schema(value_type = String, example = "confirmed")]
     end: tegata_store::audit::AuditEnd,
-    /// How many events there are.
+    /// The number of events.
     events: u64,
-    /// How many checkpoints.
+    /// The number of checkpoints.
     checkpoints: u64,
-    /// How many events wait for a seal; nothing vouches for them yet.
+    /// The number of events that wait for a checkpoint; they are not protected yet.
     pending: u64,
-    /// Events of checkpoints before this one were, or may have been, deleted.
+    /// Events before this checkpoint's were, or may have been, deleted.
     kept_from: u64,
-    /// What checkpoints are checked with: an Ed25519 key, in hex digits.
+    /// The public key that checkpoints are verified with: Ed25519, in hex digits.
     public_key: String,
     /// What is wrong.
     problems: Vec<AuditProblem>,
-    /// What is no proof of anything, and should be known.
+    /// Notes that prove nothing, but that the operator should read.
     notices: Vec<String>,
 }
 
-/// Something that is not as it was sealed.
+/// A mismatch between the audit and its checkpoints.
 #[derive(Serialize, ToSchema)]
 pub struct AuditProblem {
-    /// What, in words.
+    /// A description of the problem.
     what: String,
-    /// At which checkpoint.
+    /// The checkpoint at which it was found.
     #[schema(required)]
     checkpoint: Option<u64>,
 }
@@ -115,16 +115,16 @@ impl AuditReport {
     }
 }
 
-/// A checkpoint, and the events that it seals.
+/// A checkpoint, and the events that it covers.
 #[derive(Serialize, ToSchema)]
 pub struct CheckpointPart {
-    /// The events, to the letter.
+    /// The events, unaltered.
     #[schema(value_type = Vec<Object>)]
     rows: Vec<tegata_store::audit::RawAuditRow>,
     /// The checkpoint; null behind the last one.
     #[schema(required, value_type = Option<Object>)]
     checkpoint: Option<tegata_store::audit::Checkpoint>,
-    /// What checkpoints are checked with: an Ed25519 key, in hex digits.
+    /// The public key that checkpoints are verified with: Ed25519, in hex digits.
     public_key: String,
 }
 

@@ -1,4 +1,4 @@
-//! Providers, channels, their keys and groups.
+//! Providers, channels, their keys and groups, as the API shows them.
 
 use super::time::time;
 use crate::{
@@ -31,39 +31,40 @@ pub struct Provider {
     name: String,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
-    /// How far the end of all its tokens has come, while one is under way.
+    /// The progress of revoking all its tokens, while that is under way.
     #[schema(required)]
-    ending: Option<ProviderRevocation>,
+    #[serde(rename = "ending")]
+    revocation: Option<ProviderRevocation>,
 }
 
 impl From<&tegata_store::Provider> for Provider {
     fn from(it: &tegata_store::Provider) -> Self {
         let (name, created_at) = (it.name.clone(), time(it.created_at));
-        Self { provider_id: it.id, name, created_at, ending: None }
+        Self { provider_id: it.id, name, created_at, revocation: None }
     }
 }
 
 impl From<&ListedProvider> for Provider {
     fn from(it: &ListedProvider) -> Self {
-        let ending = it.ending.map(|end| ProviderRevocation {
-            channels_left: end.channels_left,
-            tokens_revoked: end.revoked,
+        let revocation = it.revocation.map(|it| ProviderRevocation {
+            channels_left: it.channels_left,
+            tokens_revoked: it.revoked,
         });
-        Self { ending, ..(&it.provider).into() }
+        Self { revocation, ..(&it.provider).into() }
     }
 }
 
-/// The end of all tokens of a provider, under way: it comes to its end by itself, also
-/// after a crash.
+/// The progress of revoking all tokens of a provider. It completes by itself, also after
+/// a crash.
 #[derive(Serialize, ToSchema)]
 pub struct ProviderRevocation {
-    /// So many channels are still to come.
+    /// The number of channels that are not done yet.
     channels_left: usize,
-    /// So many stored tokens have ended.
+    /// The number of stored tokens that were revoked so far.
     tokens_revoked: usize,
 }
 
-/// What tokens give access to. Its secrets are not shown.
+/// A channel. Its secrets are not shown.
 #[derive(Serialize, ToSchema)]
 pub struct Channel {
     #[schema(value_type = schema::ChannelId)]
@@ -78,14 +79,14 @@ pub struct Channel {
     state: ChannelState,
     #[schema(value_type = schema::TokenRules)]
     rules: TokenRules,
-    /// How many live tokens of a kind a group may have.
+    /// The maximum number of active tokens of a kind in a group.
     #[schema(minimum = 1, maximum = 30)]
     group_cap: usize,
     #[schema(value_type = schema::WhenFull)]
     group_when_full: WhenFull,
-    /// Whether assertions must be meant for this server, not for LINE.
+    /// Whether an assertion's audience must be this server, not LINE.
     own_audience_only: bool,
-    /// Whether each assertion is taken once.
+    /// Whether each assertion is accepted only once.
     single_use_assertions: bool,
     #[schema(value_type = schema::Limits)]
     limits: ChannelLimits,
@@ -112,39 +113,39 @@ impl From<&tegata_policy::channel::Channel> for Channel {
     }
 }
 
-/// A channel with what belongs to it alone.
+/// A channel with its secrets and cooldowns.
 #[derive(Serialize, ToSchema)]
 pub struct WholeChannel {
     #[serde(flatten)]
     channel: Channel,
-    /// The secrets that are taken, the current one first; not their values.
+    /// The secrets that are accepted, the current one first; without their values.
     secrets: Vec<Secret>,
-    /// What of its issuing rests, because too much was issued.
+    /// The active issuance cooldowns.
     cooldowns: Vec<Cooldown>,
 }
 
-/// A channel secret that is taken.
+/// A channel secret that is accepted.
 #[derive(Serialize, ToSchema)]
 pub struct Secret {
-    /// Until when; null of the current one.
+    /// Its expiry; null for the current secret.
     #[schema(required, value_type = Option<schema::Time>)]
     valid_until: Option<String>,
-    /// As far as has been noted; null if never.
+    /// The last use that was recorded; null if none was.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
 }
 
-/// Issuing of a kind that rests for somebody.
+/// An active issuance cooldown for one kind.
 #[derive(Serialize, ToSchema)]
 pub struct Cooldown {
     #[schema(value_type = schema::Kind)]
     kind: Kind,
     #[schema(value_type = schema::Whose)]
     whose: &'static str,
-    /// The group, if it is one.
+    /// The group, if the cooldown is a group's.
     #[schema(required, value_type = Option<schema::Group>)]
     group: Option<Group>,
-    /// Until when.
+    /// The end of the cooldown.
     #[schema(required, value_type = Option<schema::Time>)]
     until: Option<String>,
 }
@@ -172,21 +173,21 @@ impl From<&ChannelWithUse> for WholeChannel {
     }
 }
 
-/// A new channel: the only time that its secret is shown.
+/// A new channel. Its secret is shown only this once.
 #[derive(Serialize, ToSchema)]
 pub struct NewChannel {
     #[serde(flatten)]
     pub channel: Channel,
-    /// 32 characters, to be kept secret.
+    /// The secret, 32 characters.
     pub channel_secret: String,
 }
 
-/// A channel's new secret: the only time that it is shown.
+/// A channel's new secret, which is shown only this once.
 #[derive(Serialize, ToSchema)]
 pub struct NewSecret {
-    /// 32 characters, to be kept secret.
+    /// The secret, 32 characters.
     pub channel_secret: String,
-    /// Until when the previous secret is taken as well; null if it no longer is.
+    /// Until when the previous secret is accepted as well; null if it no longer is.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
 }
@@ -196,12 +197,12 @@ pub struct NewSecret {
 pub struct AssertionKey {
     #[schema(value_type = schema::AssertionKeyId)]
     kid: AssertionKeyId,
-    /// The group that it is bound to; null if it is the channel's at large.
+    /// The group that it is bound to; null if it belongs to the channel at large.
     #[schema(required, value_type = Option<schema::Group>)]
     group: Option<Group>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
-    /// As far as has been noted; null if never.
+    /// The last use that was recorded; null if none was.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
 }
@@ -213,7 +214,7 @@ impl From<&UsedKey> for AssertionKey {
     }
 }
 
-/// The name that a registered key was given.
+/// The id of a newly registered key.
 #[derive(Serialize, ToSchema)]
 pub struct NewAssertionKey {
     #[schema(value_type = schema::AssertionKeyId)]
@@ -225,18 +226,20 @@ pub struct NewAssertionKey {
 pub struct TokenGroup {
     #[schema(value_type = schema::Group)]
     group: Group,
-    /// How many live tokens of a kind it may have; null where the channel's rule holds.
+    /// The maximum number of its active tokens of a kind; null: the channel's setting
+    /// applies.
     #[schema(required, minimum = 1, maximum = 30)]
     cap: Option<usize>,
-    /// What its next token does when it has them; null where the channel's rule holds.
+    /// What happens when a token is issued in the full group; null: the channel's setting
+    /// applies.
     #[schema(required, value_type = Option<schema::WhenFull>)]
     when_full: Option<WhenFull>,
-    /// Whom to tell of what concerns it.
+    /// Whom to contact about the group.
     #[schema(required)]
     contact: Option<String>,
-    /// How many live stored tokens it has.
+    /// The number of its active stored tokens.
     live_tokens: usize,
-    /// How many assertion keys are bound to it.
+    /// The number of assertion keys that are bound to it.
     assertion_keys: usize,
 }
 

@@ -1,16 +1,15 @@
-//! How things look as JSON, and in the API's description: one type for both, so
-//! that neither can say what the other does not. Absent values are null, times
-//! RFC 3339.
+//! The JSON that this API returns, and its description: one type for both, so that they
+//! cannot differ. Absent values are null, times are RFC 3339.
 
-/// A page of a list, newest first: its rows under a name of their own, and where
-/// the next page begins.
+/// A page of a list, newest first: its rows under a name of their own, and the cursor of
+/// the next page.
 macro_rules! page {
     ($(#[doc = $doc:literal])* $page:ident, $rows:ident: $row:ident) => {
         $(#[doc = $doc])*
         #[derive(Serialize, ToSchema)]
         pub struct $page {
             $rows: Vec<$row>,
-            /// Null on the last page.
+            /// The cursor of the next page; null on the last one.
             #[schema(required, value_type = Option<schema::Cursor>)]
             next: Option<String>,
         }

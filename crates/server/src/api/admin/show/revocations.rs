@@ -1,4 +1,4 @@
-//! What a revocation did, or in a dry run would do: one form for every act that takes
+//! The result of a revocation or of its dry run: one form for every act that takes
 //! something away.
 
 use crate::{
@@ -14,33 +14,33 @@ use serde::Serialize;
 use tegata_token::id::Position;
 use utoipa::ToSchema;
 
-/// What an ending did, or would have done.
+/// The result of a revocation, or of a dry run.
 #[derive(Serialize, ToSchema)]
 pub struct Revocation {
-    /// How many stored, live tokens it ended; 1 for a stateless token that was given by
-    /// its text.
+    /// The number of active stored tokens that were revoked; 1 for a stateless token that
+    /// was given by its text.
     revoked: usize,
-    /// True, and only there, if stateless tokens are in the scope as well; they leave no
-    /// rows, so they cannot be counted.
+    /// True if the scope includes stateless tokens, else absent. They have no rows, so
+    /// they cannot be counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     stateless_too: Option<bool>,
     #[schema(value_type = schema::Position)]
     position: Position,
     receipt: Receipt,
-    /// True, and only there, if nothing was changed.
+    /// True if nothing was changed, else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<bool>,
 }
 
-/// Who knows of an ending.
+/// Which verifiers have acknowledged a revocation.
 #[derive(Serialize, ToSchema)]
 pub struct Receipt {
-    /// Whether every verifier does, so that none accepts the tokens any more.
+    /// Whether every verifier has, so that none accepts the tokens any more.
     complete: bool,
     verifiers: Vec<Verifier>,
 }
 
-/// What one verifier knows.
+/// The acknowledgement of one verifier.
 #[derive(Serialize, ToSchema)]
 pub struct Verifier {
     name: String,

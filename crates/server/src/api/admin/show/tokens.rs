@@ -1,4 +1,4 @@
-//! Tokens, why they are valid or not, and the keys that sign them.
+//! Tokens, why they are valid or not, and signing keys, as the API shows them.
 
 use super::time::time;
 use crate::{
@@ -15,7 +15,7 @@ use tegata_token::{
 };
 use utoipa::ToSchema;
 
-/// The facts of a token; never the token itself.
+/// The facts of a token, without the token itself.
 #[derive(Serialize, ToSchema)]
 pub struct Token {
     #[schema(value_type = schema::TokenId)]
@@ -33,7 +33,7 @@ pub struct Token {
     issued_at: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     expires_at: Option<String>,
-    /// As far as has been noted; null if never.
+    /// The last use that was recorded; null if none was.
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
     #[schema(required, value_type = Option<schema::RevocationCause>)]
@@ -59,15 +59,15 @@ impl From<&TokenRow> for Token {
     }
 }
 
-/// What a token is, and why it is good or not.
+/// The facts of a token, and why it is valid or not.
 #[derive(Serialize, ToSchema)]
 pub struct Explanation {
     #[serde(flatten)]
     pub token: Token,
     #[schema(value_type = schema::ChannelId)]
     pub channel_id: ChannelId,
-    /// A sentence for people.
-    #[schema(example = "It is good until 2026-12-26T09:00:00Z.")]
+    /// The reason, as a sentence for people.
+    #[schema(example = "It is valid until 2026-12-26T09:00:00Z.")]
     pub why: String,
 }
 
@@ -78,45 +78,44 @@ impl From<&admin::Explanation> for Explanation {
     }
 }
 
-/// Why a token is valid or not, as a sentence.
+/// The reason why a token is valid or not, as a sentence.
 fn sentence(why: Why) -> String {
     let at = |at| time(at).unwrap_or_else(|| "an unknown time".to_owned());
     let when =
         |when: Option<UnixTime>| when.map_or_else(String::new, |it| format!(" at {}", at(it)));
     match why {
-        Why::Valid { until } => format!("It is good until {}.", at(until)),
-        Why::ValidForGood => "It is good until it is revoked or reissued.".to_owned(),
-        Why::ValidForDelay { until } => format!(
-            "It is good until {}: a newer token replaced it and left it this delay.",
-            at(until)
-        ),
+        Why::Valid { until } => format!("It is valid until {}.", at(until)),
+        Why::ValidUntilRevoked => "It is valid until it is revoked or reissued.".to_owned(),
+        Why::ValidForDelay { until } => {
+            format!("It is valid until {}: a newer token replaced it with this delay.", at(until))
+        }
         Why::Expired { at: then } => format!("It expired at {}.", at(then)),
         Why::RevokedAndExpired { at: then } => {
-            format!("It was ended at {}, and would have expired by now.", at(then))
+            format!("It was revoked at {}, and would have expired by now.", at(then))
         }
         Why::ChannelSuspended => {
-            "Its channel is suspended; while it is, no token of it is good.".to_owned()
+            "Its channel is suspended; until it is resumed, none of its tokens is valid.".to_owned()
         }
         Why::ChannelDeleted => "Its channel was deleted.".to_owned(),
         Why::SigningKeyRevoked { key } => {
-            format!("The signing key {key} that signed it was removed.")
+            format!("The signing key {key} that signed it was revoked.")
         }
         Why::Evicted { at: then } => format!(
-            "It was the oldest when a newer token needed its place, and was ended at {}.",
+            "It was evicted at {}: it was the oldest token when a newer one reached the cap.",
             at(then)
         ),
         Why::Reissued { at: then } => {
-            format!("A newer long-lived token replaced it, and it was ended at {}.", at(then))
+            format!("A newer long-lived token replaced it at {}.", at(then))
         }
         Why::Revoked { at } => format!("It was revoked{}.", when(at)),
         Why::RevokedWithOthers { at } => {
             format!("It was revoked{}, together with others.", when(at))
         }
-        Why::Invalid(refused) => format!("It is not good here: {refused}."),
+        Why::Invalid(refused) => format!("It is not valid: {refused}."),
     }
 }
 
-/// What is known of the act behind it, as further sentences.
+/// The act that caused the state, as further sentences.
 fn behind(it: &admin::Explanation) -> String {
     let mut words = String::new();
     if let Some(newer) = it.newer {
@@ -137,7 +136,7 @@ fn behind(it: &admin::Explanation) -> String {
     words
 }
 
-/// A new long-lived token: the only time that it is shown.
+/// A new long-lived token, which is shown only this once.
 #[derive(Serialize, ToSchema)]
 pub struct NewToken {
     /// The token, to be kept secret.
@@ -146,7 +145,7 @@ pub struct NewToken {
     pub token_type: &'static str,
     #[schema(value_type = schema::TokenId)]
     pub token_id: TokenId,
-    /// Until when the token that it replaces lives; null if there is none any more.
+    /// The expiry of the token that it replaces; null if none is active any more.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
 }
@@ -158,12 +157,12 @@ pub struct SigningKey {
     kid: SigningKeyId,
     #[schema(value_type = schema::SigningKeyState)]
     state: &'static str,
-    /// Of a bounded key: what was issued later is not good.
+    /// For a bounded key: tokens issued later are not valid.
     #[schema(required, value_type = Option<schema::Time>)]
     good_for_issued_until: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
-    /// When it came into its present state.
+    /// The time of the last change of state.
     #[schema(required, value_type = Option<schema::Time>)]
     changed_at: Option<String>,
 }
@@ -188,10 +187,10 @@ page! { #[doc = "A page of tokens."] Tokens, tokens: Token }
 
 page! { #[doc = "A page of signing keys."] SigningKeys, signing_keys: SigningKey }
 
-/// What a rotation of the master key did.
+/// The result of a master-key rotation.
 #[derive(Serialize, ToSchema)]
 pub struct Rewrapped {
-    /// How many signing keys the new one seals.
+    /// The number of signing keys that the new master key encrypts.
     #[schema(example = 2)]
     pub rewrapped: usize,
 }

@@ -13,11 +13,11 @@ use tegata_token::{
 };
 use utoipa::ToSchema;
 
-/// Something that is about to end, lies unused, or is used though it was replaced.
+/// Something that is about to expire, is unused, or is used though it was replaced.
 /// Webhooks send the same members.
 #[derive(Serialize, ToSchema)]
 pub struct Warning {
-    /// What it is: `token.expiring`, `token.unused`, `token.replaced-in-use`,
+    /// The type: `token.expiring`, `token.unused`, `token.replaced-in-use`,
     /// `secret.expiring` or `assertion-key.unused`.
     #[schema(example = "token.expiring")]
     r#type: &'static str,
@@ -29,7 +29,7 @@ pub struct Warning {
     channel_name: String,
     #[schema(required, value_type = Option<String>)]
     group: Option<String>,
-    /// Whom to tell, if the group says.
+    /// Whom to contact, if the group has a contact.
     #[schema(required)]
     contact: Option<String>,
     /// The token that it is about.
@@ -44,15 +44,15 @@ pub struct Warning {
     /// When the token was issued, or the key registered.
     #[schema(required, value_type = Option<schema::Time>)]
     made_at: Option<String>,
-    /// When it ends.
+    /// The expiry of what it is about.
     #[schema(required, value_type = Option<schema::Time>)]
     expires_at: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     last_used_at: Option<String>,
-    /// The newer token that is not used in its place.
+    /// The newer token that should be used in its place.
     #[schema(required, value_type = Option<String>)]
     replaced_by: Option<TokenId>,
-    /// What to do, in words.
+    /// What to do.
     advice: &'static str,
 }
 
@@ -94,7 +94,8 @@ impl Warning {
 #[derive(Serialize, ToSchema)]
 pub struct Warnings {
     pub warnings: Vec<Warning>,
-    /// Null on the last page; a page may be empty and have a next one.
+    /// The cursor of the next page; null on the last one. A page can be empty and have a
+    /// next one.
     #[schema(required, value_type = Option<schema::Cursor>)]
     pub next: Option<String>,
 }

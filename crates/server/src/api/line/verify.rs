@@ -1,7 +1,7 @@
-//! The operations that look: two checks, and the list of key ids.
+//! The operations that read: two verifications, and the list of key ids.
 
 use super::{
-    dialect::{self, Shown, Wrong, ok},
+    dialect::{self, Presented, Wrong, ok},
     fields,
 };
 use crate::{
@@ -26,12 +26,12 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
         Err(bad) => return Wrong::Form(bad).into(),
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
-    let checked = match fields::form_of(token) {
-        kind::WireForm::Jws => app.check(&app.metrics.checks_jws, token.as_bytes()),
+    let result = match fields::form_of(token) {
+        kind::WireForm::Jws => app.verify(&app.metrics.verifications_jws, token.as_bytes()),
         kind::WireForm::Opaque(_) => Err(Malformed::OtherShape.into()),
     };
-    app.metrics.checks_jws.count(&checked);
-    match checked {
+    app.metrics.verifications_jws.count(&result);
+    match result {
         Ok(active) => verified(app, &active, Operation::VerifyJws),
         Err(refused) => dialect::bad_jws(refused),
     }
@@ -44,30 +44,32 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
         Err(bad) => return Wrong::Form(bad).into(),
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
-    let checked = match fields::form_of(token) {
-        kind::WireForm::Opaque(_) => app.check(&app.metrics.checks_opaque, token.as_bytes()),
+    let result = match fields::form_of(token) {
+        kind::WireForm::Opaque(_) => {
+            app.verify(&app.metrics.verifications_opaque, token.as_bytes())
+        }
         kind::WireForm::Jws => Err(Malformed::OtherShape.into()),
     };
-    app.metrics.checks_opaque.count(&checked);
-    match checked {
+    app.metrics.verifications_opaque.count(&result);
+    match result {
         Ok(active) => verified(app, &active, Operation::VerifyOpaque),
         Err(refused) => dialect::bad_opaque(refused),
     }
 }
 
 fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
-    let taken = app.authority.take_check(operation, active.claims.channel);
+    let taken = app.authority.take_verification(operation, active.claims.channel);
     if let Err(TooFast(seconds)) = taken {
         return Wrong::TooFast(seconds).into();
     }
 
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct Body<'a> {
         client_id: ChannelId,
         expires_in: i64,
         scope: &'a str,
     }
-    ok(&Answer {
+    ok(&Body {
         client_id: active.claims.channel,
         expires_in: active.until.since(app.authority.now()).max(0),
         scope: active.claims.kind.scope(),
@@ -84,8 +86,8 @@ pub async fn key_ids(
     let assertion = fields::assertion(&form)?;
     let kids = app.authority.live_v21(&assertion).await;
     #[derive(Serialize)]
-    struct Answer {
+    struct Body {
         kids: Vec<TokenId>,
     }
-    Ok(ok(&Answer { kids: kids.map_err(|error| Wrong::of(error, Shown::Assertion))? }))
+    Ok(ok(&Body { kids: kids.map_err(|error| Wrong::of(error, Presented::Assertion))? }))
 }

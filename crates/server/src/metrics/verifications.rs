@@ -1,4 +1,4 @@
-//! Counts and times of token checks, by the address that was asked.
+//! Counts and times of verifications, by API.
 
 use super::shown::Durations;
 use prometheus_client::{
@@ -10,21 +10,21 @@ use std::{cell::Cell, time::Instant};
 use tegata_store::figures::doubling;
 use tegata_token::verify::{Active, Invalid};
 
-/// How checks went.
-pub struct Checks {
+/// The results of verifications.
+pub struct Verifications {
     active: Counter,
-    refused: [Counter; REFUSALS.len()],
-    /// Good tokens that the gateway's own conditions did not let through.
+    invalid: [Counter; REASONS.len()],
+    /// Valid tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
     seconds: Durations,
 }
 
-/// Why a token is not good, in the order of [`place_of`].
-const REFUSALS: [&str; 7] =
+/// Why a token is not valid, in the order of [`index_of`].
+const REASONS: [&str; 7] =
     ["malformed", "bad_signature", "unknown_key", "foreign", "expired", "revoked", "suspended"];
 
-fn place_of(refused: Invalid) -> usize {
-    match refused {
+fn index_of(invalid: Invalid) -> usize {
+    match invalid {
         Invalid::Malformed(_) => 0,
         Invalid::BadSignature => 1,
         Invalid::UnknownKey => 2,
@@ -35,38 +35,38 @@ fn place_of(refused: Invalid) -> usize {
     }
 }
 
-/// One check in so many is timed: reading the clock twice would cost a good part
-/// of a check.
+/// One in this many verifications is timed: reading the clock twice would cost a good
+/// part of one.
 const SAMPLE: u8 = 16;
 
-impl Checks {
-    /// Counts a check.
-    pub fn count(&self, checked: &Result<Active, Invalid>) {
-        match checked {
+impl Verifications {
+    /// Counts a verification.
+    pub fn count(&self, verified: &Result<Active, Invalid>) {
+        match verified {
             Ok(_) => self.active.inc(),
-            Err(refused) => self.refused[place_of(*refused)].inc(),
+            Err(invalid) => self.invalid[index_of(*invalid)].inc(),
         };
     }
 
-    /// Does a check, and times one in sixteen of them by `clock`.
-    pub fn timed<T>(&self, clock: impl Fn() -> Instant, check: impl FnOnce() -> T) -> T {
+    /// Runs a verification, and times one in sixteen of them by `clock`.
+    pub fn timed<T>(&self, clock: impl Fn() -> Instant, verify: impl FnOnce() -> T) -> T {
         thread_local! {
             static TURN: Cell<u8> = const { Cell::new(0) };
         }
         let turn = TURN.get();
         TURN.set((turn + 1) % SAMPLE);
         if turn != 0 {
-            return check();
+            return verify();
         }
         let began = clock();
-        let checked = check();
+        let verified = verify();
         self.seconds.observe(clock().duration_since(began));
-        checked
+        verified
     }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CheckLabels {
+struct VerificationLabels {
     api: &'static str,
     result: &'static str,
 }
@@ -77,26 +77,26 @@ struct ApiLabel {
 }
 
 /// From a quarter of a microsecond to eight milliseconds, in nanoseconds.
-const CHECK_TIMES: &[u64] = &doubling::<16>(250);
+const TIMES: &[u64] = &doubling::<16>(250);
 
-/// The counters of each address, registered.
-pub(super) fn register(registry: &mut Registry) -> [Checks; 3] {
-    let counts = Family::<CheckLabels, Counter>::default();
-    registry.register("verifications", "Tokens checked, by face and result", counts.clone());
+/// The counters of each API, registered.
+pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
+    let counts = Family::<VerificationLabels, Counter>::default();
+    registry.register("verifications", "Tokens verified, by API and result", counts.clone());
     let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
-        (|| Durations::new(CHECK_TIMES)) as fn() -> Durations,
+        (|| Durations::new(TIMES)) as fn() -> Durations,
     );
     registry.register_with_unit(
         "verification",
-        "Time that the check of a token took, without reading and writing the request: one in sixteen is timed",
+        "Time to verify a token, without reading the request and writing the response; one in sixteen is timed",
         Unit::Seconds,
         seconds.clone(),
     );
     ["line-v2.1", "line-v2", "gateway"].map(|api| {
-        let count = |result| counts.get_or_create_owned(&CheckLabels { api, result });
-        Checks {
+        let count = |result| counts.get_or_create_owned(&VerificationLabels { api, result });
+        Verifications {
             active: count("active"),
-            refused: REFUSALS.map(count),
+            invalid: REASONS.map(count),
             denied: if api == "gateway" { count("denied") } else { Counter::default() },
             seconds: seconds.get_or_create_owned(&ApiLabel { api }),
         }
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a base for moments that the test chooses")]
-    fn one_check_in_sixteen_is_timed() {
+    fn one_verification_in_sixteen_is_timed() {
         let metrics = Metrics::new(Arc::default());
         let moment = Instant::now();
         for _ in 0..33 {
-            metrics.checks_gateway.timed(|| moment, || ());
+            metrics.verifications_gateway.timed(|| moment, || ());
         }
         let mut text = String::new();
         encode(&mut text, &metrics.registry).unwrap();
