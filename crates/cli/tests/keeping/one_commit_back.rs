@@ -47,7 +47,7 @@ async fn after(act: impl Fn(&Channel) -> Request) {
     let old = issued(&server, &channel, &key).await;
     // No commit while it is copied, and none between the copy and the act.
     let verify = Request::admin("GET", "/audit/verify", None);
-    while server.ask(&verify).await.json()["unsealed"] != 0 {
+    while server.ask(&verify).await.json()["pending"] != 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let copies = FILES.map(|name| (home.path(name), fs::read(home.path(name)).expect("a copy")));

@@ -119,7 +119,7 @@ async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() 
     let revoke = async |server: &Server, reason: &str| {
         ok(&server.ask(&channel.revocation(&json!({ "all": true, "reason": reason }))).await);
         // An event is as old as its seal, which comes within seconds.
-        while get(server, "/audit/verify").await["unsealed"] != 0 {
+        while get(server, "/audit/verify").await["pending"] != 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
