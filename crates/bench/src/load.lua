@@ -37,7 +37,7 @@ function init(args)
 end
 
 function request()
-   -- wrk asks once at its start to count pipelined requests, and sends nothing.
+   -- wrk calls this once at its start to count pipelined requests, and sends nothing.
    if not asked then
       asked = true
       return harmless

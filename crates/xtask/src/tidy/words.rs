@@ -1,4 +1,4 @@
-//! Words that the glossary bans, in code, documentation and errors alike.
+//! Rule: no banned word in code, documentation or errors.
 
 use super::place;
 use anyhow::Context;
@@ -7,17 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What must not be written, in the singular.
+/// The banned words, in the singular.
 const BANNED: [&str; 16] = [
     "anybody", "chance", "dice", "door", "ending", "face", "floor", "keeper", "law", "nobody",
     "seal", "somebody", "storm", "told", "wakes", "whoever",
 ];
 
-/// Where they are part of something that has its name from others, each with the text
-/// that is meant.
+/// Text that contains a banned word and is allowed, since its name is not ours.
 const ELSEWHERE: [&str; 2] = [".floor()", "User=nobody"];
 
-/// What is read: folders, and files at the top.
+/// The folders and top-level files that are read.
 const READ: [&str; 10] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -31,10 +30,10 @@ const READ: [&str; 10] = [
     "packaging",
 ];
 
-/// The kinds of files that people write.
+/// Extensions of the files that are read.
 const KINDS: [&str; 9] = ["md", "mjs", "py", "rs", "service", "sql", "toml", "yaml", "yml"];
 
-/// Reports every place where a banned word is, in a sentence or in a name.
+/// Reports every place of a banned word, in a sentence or in a name.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut files = Vec::new();
     for name in READ {
@@ -43,7 +42,7 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     files.sort();
     let mut wrong = Vec::new();
     for file in files {
-        // Here they must be.
+        // This file lists them.
         if file.ends_with("tidy/words.rs") {
             continue;
         }
@@ -59,7 +58,7 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     if path.is_dir() {
-        // Inputs of the fuzzers are no sentences.
+        // Inputs of the fuzzers are not text.
         if !path.ends_with("fuzz/corpus") && !path.ends_with("target") {
             for entry in fs::read_dir(path)? {
                 collect(&entry?.path(), files)?;
