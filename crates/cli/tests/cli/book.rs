@@ -82,7 +82,7 @@ fn a_leak_is_answered_as_it_is_written() {
 #[test]
 fn the_unit_for_the_server_is_one_that_systemd_finds_nothing_wrong_with() {
     let home = Home::new();
-    let unit = fenced("docs/book/src/operate.md", "## As a service", "ini").concat();
+    let unit = fenced("docs/book/src/operate.md", "## Run it as a service", "ini").concat();
     let serve = "ExecStart=/usr/local/bin/tegata serve --log-format json\n";
     assert!(unit.contains(serve), "{unit}");
     // That it is installed is not ours to show.
