@@ -9,7 +9,7 @@
  *      const client = fresh(messagingApi.MessagingApiClient, fromFile("/run/bot/token"));
  *      await client.pushMessage(...);
  *
- *  and use `client` for as long as the process lives.
+ *  and use `client` for as long as the process runs.
  */
 
 import { readFile } from "node:fs/promises";

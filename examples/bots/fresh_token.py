@@ -9,7 +9,7 @@ that expires. Copy this file into your bot's folder:
     configuration = FreshConfiguration(from_file("/run/bot/token"))
     api = MessagingApi(ApiClient(configuration))
 
-and use `api` for as long as the process lives.
+and use `api` for as long as the process runs.
 """
 
 import http.client

@@ -173,7 +173,7 @@ fn compare(
         }
     }
     for contest in contests {
-        let aim = if contest.judged { aim } else { Aim::None };
+        let aim = if contest.has_aim { aim } else { Aim::None };
         contest.tell(report, prefix, aim)?;
     }
     Ok(())
@@ -183,7 +183,7 @@ fn compare(
 struct Contest {
     name: String,
     /// Whether the aim applies to it.
-    judged: bool,
+    has_aim: bool,
     rounds: usize,
     seconds: u64,
     /// Request files for the measured server and for the bare one.
@@ -214,7 +214,7 @@ impl Contest {
         tokens: usize,
         sides: &[Side; 2],
     ) -> anyhow::Result<Self> {
-        let judged = tokens > 1;
+        let has_aim = tokens > 1;
         let write = |side: &Side| {
             let name = format!("{}-{tokens}-{}.requests", endpoint.path.replace('/', "-"), side.id);
             let file = folder.join(name);
@@ -224,9 +224,9 @@ impl Contest {
             anyhow::Ok(file)
         };
         Ok(Self {
-            name: format!("{}, {tokens} token{}", endpoint.name, if judged { "s" } else { "" }),
-            judged,
-            rounds: match (plan.long, judged) {
+            name: format!("{}, {tokens} token{}", endpoint.name, if has_aim { "s" } else { "" }),
+            has_aim,
+            rounds: match (plan.long, has_aim) {
                 (false, false) => 3,
                 (false, true) | (true, false) => 5,
                 (true, true) => 9,
@@ -275,14 +275,14 @@ impl Contest {
         let by_time: Vec<f64> = rounds()
             .map(|(ours, bare)| ours.per_processor_second() / bare.per_processor_second())
             .collect();
-        let (judged, how) = if by_clock.len() * 2 > self.rounds {
+        let (ratios, how) = if by_clock.len() * 2 > self.rounds {
             (&by_clock, "")
         } else {
             (&by_time, " (disturbed)")
         };
         report.ratio(
             &format!("{prefix}{}{how}", self.name),
-            judged,
+            ratios,
             aim,
             &[
                 ("per second", middle(ours, |k| k.load.rate())),

@@ -51,7 +51,7 @@ pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Re
     };
     let authority = Authority::start(&plan.tegata, folder)?;
     let subject = Subject { authority: &authority, folder };
-    subject.live(&size, report).map_err(|why| authority.explain(&why))?;
+    subject.measure(&size, report).map_err(|why| authority.explain(&why))?;
     drop(authority);
     again(plan, folder, report)
 }
@@ -84,7 +84,7 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn live(&self, size: &Size, report: &mut Report) -> anyhow::Result<()> {
+    fn measure(&self, size: &Size, report: &mut Report) -> anyhow::Result<()> {
         // The work of the start is done after a moment.
         std::thread::sleep(Duration::from_secs(2));
         let rest = self.resident()?;
@@ -245,7 +245,7 @@ impl Subject<'_> {
                             }
                             let channel = &channels[(caller * 61 + round) % channels.len()];
                             done.fetch_add(
-                                live_once(&mut wire, self.authority.address, channel)?,
+                                token_cycle(&mut wire, self.authority.address, channel)?,
                                 Relaxed,
                             );
                         }
@@ -299,17 +299,17 @@ fn short_lived(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Re
     Ok(())
 }
 
-/// A short life: issued, checked, revoked, refused; and a stateless one. Answers
-/// how many requests that were.
-fn live_once(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<u64> {
+/// Issues, verifies and revokes a short-lived token, verifies that it is invalid, and
+/// issues and verifies a stateless one. Returns the number of requests.
+fn token_cycle(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<u64> {
     let token = token(wire.send(&Asked::ShortLived(channel.clone()).request(to))?)?;
-    // Another client's issue in this channel may have ended it by now.
-    let live = wire.send(&verify(to, &token))?;
-    ensure!(live.status == 200 || live.status == 400, "{live:?}");
+    // Another client's issue in this channel may have evicted it already.
+    let verified = wire.send(&verify(to, &token))?;
+    ensure!(verified.status == 200 || verified.status == 400, "{verified:?}");
     let revoked = wire.send(&form(to, "/v2/oauth/revoke", &[("access_token", &token)]))?;
     ensure!(revoked.status == 200, "{revoked:?}");
-    let dead = wire.send(&verify(to, &token))?;
-    ensure!(dead.status == 400, "a revoked token was answered {dead:?}");
+    let invalid = wire.send(&verify(to, &token))?;
+    ensure!(invalid.status == 400, "a revoked token got {invalid:?}");
     let stateless = self::token(wire.send(&Asked::Stateless(channel.clone()).request(to))?)?;
     let bearer = format!("Bearer {stateless}");
     let gateway = request(to, "GET", "/gateway/verify", &[("Authorization", &bearer)], "");
@@ -323,7 +323,7 @@ fn token(answer: Answer) -> anyhow::Result<String> {
     Ok(answer["access_token"].as_str().context("no token")?.to_owned())
 }
 
-/// The question that fits the token's form.
+/// The verification request for the token's wire form.
 fn verify(to: SocketAddr, token: &str) -> Vec<u8> {
     if token.starts_with("ey") {
         request(to, "GET", &format!("/oauth2/v2.1/verify?access_token={token}"), &[], "")

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     /// A stand-in: signatures over the number, and a set of verified tokens.
-    fn stand_in(spec: &Spec, refuse: Option<usize>) -> Scene {
+    fn stand_in(spec: &Spec, invalid: Option<usize>) -> Scene {
         let signed = Rc::new(Signed::new(spec.in_use, 400).unwrap());
         let number = |token: &[u8]| usize::from_be_bytes(token.try_into().unwrap());
         let tokens = (0..spec.in_use).map(|n| n.to_be_bytes().to_vec()).collect();
@@ -189,7 +189,7 @@ mod tests {
                     || (signed.verify(number(token)) && checked.borrow_mut().insert(token.to_vec()))
             }),
             cold: Box::new(move |token| {
-                refuse != Some(number(token)) && for_cold.verify(number(token))
+                invalid != Some(number(token)) && for_cold.verify(number(token))
             }),
         }
     }

@@ -99,9 +99,9 @@ fn outcome(text: &str, demand: f64) -> anyhow::Result<Outcome> {
     let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));
     let said: Value = serde_json::from_str(line.context("wrk printed no result")?)?;
     let number = |name: &str| said[name].as_f64().with_context(|| format!("no {name}"));
-    ensure!(number("refused")? == 0.0, "answers that were not 2xx: {}", said["refused"]);
+    ensure!(number("rejected")? == 0.0, "responses other than 2xx: {}", said["rejected"]);
     ensure!(number("failed")? == 0.0, "connections that failed: {}", said["failed"]);
-    ensure!(number("answered")? > 0.0, "no answer at all");
+    ensure!(number("answered")? > 0.0, "no response at all");
     Ok(Outcome {
         answered: number("answered")? as u64,
         sent: number("sent")? as u64,
@@ -117,13 +117,13 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"Running
-RESULT {"answered":10,"sent":12,"seconds":2.0,"exhausted":false,"refused":0,"failed":0,"p50_us":5,"p99_us":9}"#;
+RESULT {"answered":10,"sent":12,"seconds":2.0,"exhausted":false,"rejected":0,"failed":0,"p50_us":5,"p99_us":9}"#;
 
     #[test]
     fn failed_or_missing_responses_are_an_error() {
         assert_eq!(outcome(GOOD, 0.5).unwrap().rate(), 5.0);
         for (from, to) in [
-            ("refused\":0", "refused\":1"),
+            ("rejected\":0", "rejected\":1"),
             ("failed\":0", "failed\":1"),
             ("answered\":10", "answered\":0"),
             ("RESULT", ""),

@@ -128,7 +128,7 @@ fn http2(to: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         stream.read_exact(&mut vec![0; usize::try_from(length)?])?;
         let (kind, flags, of) = (head[3], head[4], &head[5..]);
-        ensure!(kind != 7 && kind != 3, "the server ends the stream or the connection");
+        ensure!(kind != 7 && kind != 3, "the server closed the stream or the connection");
         if *of == STREAM.to_be_bytes() && flags & END_STREAM != 0 {
             return Ok(stream);
         }
