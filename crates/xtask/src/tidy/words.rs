@@ -17,13 +17,17 @@ const BANNED: [&str; 16] = [
 const ELSEWHERE: [&str; 2] = [".floor()", "User=nobody"];
 
 /// The folders and top-level files that are read.
-const READ: [&str; 10] = [
+const READ: [&str; 14] = [
+    ".github",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "Cargo.toml",
     "README.md",
     "SECURITY.md",
+    "clippy.toml",
     "crates",
+    "deny.toml",
     "docs",
     "examples",
     "fuzz",
@@ -31,7 +35,8 @@ const READ: [&str; 10] = [
 ];
 
 /// Extensions of the files that are read.
-const KINDS: [&str; 9] = ["md", "mjs", "py", "rs", "service", "sql", "toml", "yaml", "yml"];
+const KINDS: [&str; 11] =
+    ["json", "lua", "md", "mjs", "py", "rs", "service", "sql", "toml", "yaml", "yml"];
 
 /// Reports every place of a banned word, in a sentence or in a name.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
