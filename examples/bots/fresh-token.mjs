@@ -1,7 +1,7 @@
 /** A channel access token that is always fresh, for bots on LINE's SDK for Node.js.
  *
- *  `tegata agent` keeps the token; a bot asks for it with each call instead of
- *  holding one that ends. Copy this file beside your bot:
+ *  `tegata agent` renews the token; the bot reads it for each call instead of holding
+ *  one that expires. Copy this file into your bot's folder:
  *
  *      import { messagingApi } from "@line/bot-sdk";
  *      import { fresh, fromFile } from "./fresh-token.mjs";
@@ -9,13 +9,13 @@
  *      const client = fresh(messagingApi.MessagingApiClient, fromFile("/run/bot/token"));
  *      await client.pushMessage(...);
  *
- *  and use `client` for as long as the process lives.
+ *  and use `client` for as long as the process runs.
  */
 
 import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 
-/** A client of the SDK that is made anew whenever the token is another. */
+/** A client of the SDK that is replaced when the token changes. */
 export function fresh(Client, token, options = {}) {
   let client, held;
   const call = (name) => async (...args) => {
@@ -26,7 +26,7 @@ export function fresh(Client, token, options = {}) {
     }
     return client[name](...args);
   };
-  // A client that could be awaited would be taken for a promise.
+  // An object with a `then` would be awaited like a promise.
   return new Proxy({}, { get: (_, name) => (name === "then" ? undefined : call(name)) });
 }
 
@@ -40,17 +40,17 @@ export function fromSocket(socketPath, name, secret) {
   const headers = { authorization: `Bearer ${secret}` };
   return () =>
     new Promise((resolve, reject) => {
-      const asked = request({ socketPath, path: `/token/${name}`, headers }, (answer) => {
+      const sent = request({ socketPath, path: `/token/${name}`, headers }, (response) => {
         let text = "";
-        answer.setEncoding("utf8");
-        answer.on("data", (part) => (text += part));
-        answer.on("end", () => {
+        response.setEncoding("utf8");
+        response.on("data", (part) => (text += part));
+        response.on("end", () => {
           const body = JSON.parse(text);
-          if (answer.statusCode === 200) resolve(body.access_token);
+          if (response.statusCode === 200) resolve(body.access_token);
           else reject(new Error(`the agent has no token: ${body.message}`));
         });
       });
-      asked.on("error", reject);
-      asked.end();
+      sent.on("error", reject);
+      sent.end();
     });
 }

@@ -1,7 +1,7 @@
 """A channel access token that is always fresh, for bots on LINE's SDK for Python.
 
-`tegata agent` keeps the token; a bot asks for it with each call instead of
-holding one that ends. Copy this file beside your bot:
+`tegata agent` renews the token; the bot reads it for each call instead of holding one
+that expires. Copy this file into your bot's folder:
 
     from linebot.v3.messaging import ApiClient, MessagingApi
     from fresh_token import FreshConfiguration, from_file
@@ -9,7 +9,7 @@ holding one that ends. Copy this file beside your bot:
     configuration = FreshConfiguration(from_file("/run/bot/token"))
     api = MessagingApi(ApiClient(configuration))
 
-and use `api` for as long as the process lives.
+and use `api` for as long as the process runs.
 """
 
 import http.client
@@ -20,7 +20,7 @@ from linebot.v3.messaging import Configuration
 
 
 class FreshConfiguration(Configuration):
-    """The SDK's configuration, with a token that is asked for at each call."""
+    """The SDK's configuration, with a token that is read for each call."""
 
     def __init__(self, token, **others):
         self._token = token
@@ -32,7 +32,7 @@ class FreshConfiguration(Configuration):
 
     @access_token.setter
     def access_token(self, _):
-        """The base class sets it once; there is nothing to keep."""
+        """Ignores the value that the base class sets."""
 
 
 def from_file(path):
@@ -54,9 +54,9 @@ def from_socket(path, name, secret):
         connection.sock.connect(path)
         try:
             connection.request("GET", f"/token/{name}", headers={"Authorization": f"Bearer {secret}"})
-            answer = connection.getresponse()
-            body = json.load(answer)
-            if answer.status != 200:
+            response = connection.getresponse()
+            body = json.load(response)
+            if response.status != 200:
                 raise RuntimeError(f"the agent has no token: {body['message']}")
             return body["access_token"]
         finally:

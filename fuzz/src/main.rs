@@ -1,5 +1,5 @@
-//! The fuzzer's end of the targets: which of them runs, the environment says, so
-//! that one instrumented build serves all.
+//! Runs the target that `TEGATA_FUZZ_TARGET` names, so that one instrumented build
+//! serves all targets.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ mod file;
 #[path = "../../crates/cli/src/log/settings.rs"]
 mod log;
 #[path = "../../crates/cli/src/serve/settings.rs"]
-#[expect(dead_code, reason = "what the settings lead to is not needed here")]
+#[expect(dead_code, reason = "the fuzzer parses settings and does not use them")]
 mod settings;
 #[path = "../targets/mod.rs"]
 mod targets;

@@ -1,4 +1,4 @@
-//! The assertions by which channels prove themselves.
+//! Assertions, with which channels authenticate.
 
 use super::{Input, json};
 use aws_lc_rs::{
@@ -25,19 +25,19 @@ static KEY: LazyLock<AssertionKey> = LazyLock::new(|| {
 static ID: LazyLock<AssertionKeyId> = LazyLock::new(|| AssertionKeyId::from_random([1; 16]));
 static AUDIENCE: LazyLock<Audience> = LazyLock::new(|| Audience::of("https://tegata.example"));
 
-/// What a stranger sends is read without harm, and nothing that our key did not
-/// sign is taken, whatever it says of itself.
+/// Untrusted input is parsed without a panic, and an assertion that the registered key
+/// did not sign is rejected, whatever its header says.
 pub fn any(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(assertion) = UnverifiedAssertion::parse(text) else { return };
     assert!(text.len() <= LONGEST);
-    assert_eq!(format!("{assertion:?}").find(text), None, "it prints itself");
+    assert_eq!(format!("{assertion:?}").find(text), None, "Debug prints the assertion");
     let verified = assertion.verify(*ID, &KEY, &AUDIENCE, false, NOW);
-    assert!(verified.is_err(), "nobody signed {text}");
+    assert!(verified.is_err(), "the key did not sign {text}");
 }
 
-/// What a registered key did sign is taken only if it keeps every rule, as a reader
-/// finds who has all the time of the world.
+/// An assertion that a registered key signed is accepted only if it follows every rule,
+/// compared with a simple reader.
 pub fn signed(data: &[u8]) {
     let mut input = Input(data);
     let [header] = input.bytes();
@@ -48,7 +48,7 @@ pub fn signed(data: &[u8]) {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let message = format!("{}.{}", text(header), text(claims));
     let unsigned = format!("{message}.{}", text(&[0; 256]));
-    // A signature costs more than all the rest: none for what does not even read.
+    // Signing is slow, so input that does not parse is not signed.
     if UnverifiedAssertion::parse(&unsigned).is_err() {
         return;
     }
@@ -57,13 +57,13 @@ pub fn signed(data: &[u8]) {
         .expect("signed");
     let Ok(assertion) = UnverifiedAssertion::parse(&format!("{message}.{}", text(&signature)))
     else {
-        panic!("its signature changes nothing of how it reads");
+        panic!("the signature must not change whether it parses");
     };
     let Ok(verified) = assertion.verify(*ID, &KEY, &AUDIENCE, false, NOW) else { return };
 
     let [header, claims] = [header, claims].map(|part| {
         let value = serde_json::from_slice::<serde_json::Value>(part).expect("JSON");
-        assert_eq!(json::members(&value), json::written_members(part), "a member stands twice");
+        assert_eq!(json::members(&value), json::written_members(part), "a member is repeated");
         value
     });
     assert_eq!((&header["alg"], &header["typ"]), (&"RS256".into(), &"JWT".into()));
@@ -78,8 +78,8 @@ pub fn signed(data: &[u8]) {
     if let Some(nbf) = claims.get("nbf") {
         assert!(nbf.as_f64().is_some_and(|nbf| nbf <= (NOW.0 + 60) as f64), "{nbf}");
     }
-    if let Ok(life) = assertion.token_lifetime(2_592_000) {
-        assert_eq!(claims["token_exp"].as_i64(), Some(life));
-        assert!((1..=2_592_000).contains(&life));
+    if let Ok(lifetime) = assertion.token_lifetime(2_592_000) {
+        assert_eq!(claims["token_exp"].as_i64(), Some(lifetime));
+        assert!((1..=2_592_000).contains(&lifetime));
     }
 }

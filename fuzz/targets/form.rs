@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use std::collections::BTreeMap;
 use tegata_server::api::form::{BadForm, Form, pairs};
 
-/// The reader agrees with one that was written without a thought of speed.
+/// The parser agrees with a simple one that was not written for speed.
 pub fn any(data: &[u8]) {
     let model = model(data);
     match (pairs(data), &model) {
@@ -27,14 +27,14 @@ pub fn any(data: &[u8]) {
         Err(BadForm::Repeated) => assert!(repeated),
         Err(bad) => assert_eq!((bad, model), (BadForm::Encoding, None)),
     }
-    // As its own media type: whatever stands there, it is read or refused.
+    // As its own media type: any header value is accepted or rejected.
     if let Ok(value) = HeaderValue::from_bytes(data) {
         let _ = Form::of_body(&HeaderMap::from_iter([(CONTENT_TYPE, value)]), b"a=1");
     }
 }
 
-/// WHATWG, "URL", section 5.1, without its forgiveness: `None` where an escape is
-/// none or the text is no UTF-8.
+/// WHATWG, "URL", section 5.1, but strict: `None` for an invalid escape and for text
+/// that is not UTF-8.
 fn model(data: &[u8]) -> Option<Vec<(String, String)>> {
     let mut fields = Vec::new();
     for field in data.split(|byte| *byte == b'&').filter(|field| !field.is_empty()) {
@@ -64,6 +64,6 @@ fn decoded(text: &[u8]) -> Option<String> {
             byte => *byte,
         });
     }
-    // The mark that a careless decoder leaves behind counts as one that did.
+    // A literal replacement character counts as one that a lenient decoder inserted.
     String::from_utf8(bytes).ok().filter(|text| !text.contains('\u{FFFD}'))
 }

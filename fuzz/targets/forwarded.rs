@@ -1,10 +1,11 @@
-//! `X-Forwarded-For`, as proxies write it and as strangers do.
+//! `X-Forwarded-For`, as proxies and clients write it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
 use tegata_server::http::proxies::TrustedProxies;
 
-/// A stranger's word is never taken; a proxy's only as far as the proxies go.
+/// The header is ignored from other peers than trusted proxies, and read from its end
+/// as far as the addresses are trusted proxies.
 pub fn any(data: &[u8]) {
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|it| it.parse().expect("a network"));
@@ -14,24 +15,24 @@ pub fn any(data: &[u8]) {
     };
     let proxies = TrustedProxies::new(trusted.to_vec());
     let name = HeaderName::from_static("x-forwarded-for");
-    // A line of the input is a header.
+    // Each line of the input is a header.
     let lines = data.split(|byte| *byte == b'\n');
     let headers: HeaderMap =
         lines.filter_map(|it| Some((name.clone(), HeaderValue::from_bytes(it).ok()?))).collect();
 
-    let (stranger, proxy) = (address("192.0.2.1"), address("10.1.2.3"));
-    assert_eq!(proxies.source(stranger, &headers).0, stranger);
+    let (client, proxy) = (address("192.0.2.1"), address("10.1.2.3"));
+    assert_eq!(proxies.source(client, &headers).0, client);
     let source = proxies.source(proxy, &headers).0;
     assert_eq!(source, source.to_canonical());
     if source == proxy {
         return;
     }
-    // Whoever it is stands there, and behind it stand proxies alone.
+    // The source is in the header, and all addresses after it are proxies.
     let list: Vec<_> = headers.get_all(&name).iter().collect();
     let hops = list.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let mut hops = hops.map(|hop| read(hop.trim_ascii()));
     if is_proxy(source) {
-        assert!(hops.all(|hop| hop.is_some_and(is_proxy)), "a proxy before the end of them");
+        assert!(hops.all(|hop| hop.is_some_and(is_proxy)), "a proxy was taken for the source");
     } else {
         let first = hops.find(|hop| !hop.is_some_and(is_proxy));
         assert_eq!(first, Some(Some(source)));
@@ -41,7 +42,7 @@ pub fn any(data: &[u8]) {
 fn read(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
     let bare = text.parse::<IpAddr>().ok();
-    // A zone may stand in brackets (RFC 4007, section 11); it is no part of an address.
+    // Brackets may hold a zone (RFC 4007, section 11), which is not part of the address.
     let with_port = || text.parse::<SocketAddr>().ok().map(|it| it.ip());
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
     let read = bare.or_else(with_port).or_else(bracketed)?;

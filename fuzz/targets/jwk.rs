@@ -1,16 +1,16 @@
-//! Public keys that channels register.
+//! Assertion keys that channels register.
 
 use super::json;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use tegata_policy::jwk::AssertionKey;
 
-/// What is registered is a public RSA key of 2048 bits and the exponent 65537,
-/// holds nothing private, and is stored as what it is.
+/// An accepted JWK is a public RSA key of 2048 bits with the exponent 65537, holds no
+/// private member, and reads back unchanged after it was stored.
 pub fn any(data: &[u8]) {
     let Ok(key) = AssertionKey::from_jwk(data) else { return };
-    let jwk: Value = serde_json::from_slice(data).expect("read before, so JSON");
-    assert_eq!(json::members(&jwk), json::written_members(data), "a member stands twice");
+    let jwk: Value = serde_json::from_slice(data).expect("it was parsed before");
+    assert_eq!(json::members(&jwk), json::written_members(data), "a member is repeated");
     for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "kid"] {
         assert_eq!(jwk.get(private), None);
     }

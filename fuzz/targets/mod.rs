@@ -1,6 +1,6 @@
-//! What is fuzzed: one function for each parser of what strangers send, which
-//! panics when a property does not hold. The fuzzer calls them with inputs that it
-//! makes up, and the test beside `crates/cli/tests/fuzzed` with those it has kept.
+//! Fuzz targets: one function for each parser of untrusted input, which panics if a
+//! property does not hold. The fuzzer calls them with generated inputs, and the test
+//! `crates/cli/tests/fuzzed` with those of the corpus.
 
 mod admin;
 mod assertion;
@@ -15,16 +15,16 @@ mod token;
 /// A target takes any bytes.
 pub type Target = fn(&[u8]);
 
-/// All of them, by the names of their folders below `fuzz/corpus`.
+/// All targets, by the names of their folders in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("admin-body", admin::body),
     ("admin-query", admin::query),
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
     ("config", config::file),
-    ("ending", revocation::line),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
+    ("journal-line", revocation::line),
     ("json", json::strict),
     ("jwk", jwk::any),
     ("token", token::any),
@@ -32,7 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("token-written", token::written),
 ];
 
-/// Takes pieces off a made-up input: as many bytes as are there, the rest zero.
+/// Takes values from a generated input; missing bytes are zero.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {

@@ -1,9 +1,9 @@
-//! A line of the endings log, which an operator brings to a recovery.
+//! A line of the revocation journal, which an operator gives to `recover`.
 
 use tegata_store::journal::JournalLine;
 
-/// What is read is written again to the letter's meaning, and a change of any byte of it
-/// is found. Bytes without a sum get the right one, so that what is behind it is reached.
+/// A line that was read is written with the same meaning, and a changed byte is found.
+/// Input without a checksum gets the right one, so that the parser behind it is reached.
 pub fn line(data: &[u8]) {
     read(data);
     let text = String::from_utf8_lossy(data);
@@ -15,8 +15,12 @@ pub fn line(data: &[u8]) {
 
 fn read(bytes: &[u8]) {
     let Some(line) = JournalLine::parse(bytes) else { return };
-    let text = line.to_text().expect("what was read can be written");
-    assert_eq!(JournalLine::parse(text.as_bytes()), Some(line), "it is not read as it was written");
+    let text = line.to_text().expect("a line that was read can be written");
+    assert_eq!(
+        JournalLine::parse(text.as_bytes()),
+        Some(line),
+        "the written line reads differently"
+    );
     let mut changed = text.into_bytes();
     let place = changed.len() / 2;
     changed[place] ^= 1;

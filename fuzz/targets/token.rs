@@ -1,4 +1,4 @@
-//! Tokens of both forms.
+//! Tokens of both wire forms.
 
 use super::Input;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use tegata_token::{
 
 const ISSUER: &str = "https://tegata.example";
 
-/// The authority's key in all of these; another knows it not.
+/// The authority's key in all targets, and a key that signed nothing.
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| key(7));
 static OTHER: LazyLock<SigningKey> = LazyLock::new(|| key(8));
 
@@ -22,8 +22,8 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32]).expect("a key")
 }
 
-/// What a stranger sends is read without harm. Should it verify, then it is, to the
-/// letter, the one string that we write for its claims.
+/// Untrusted input is parsed without a panic. If its signature is right, it is exactly the
+/// string that the authority writes for its claims.
 pub fn any(data: &[u8]) {
     let Ok(unverified) = Unverified::parse(data) else { return };
     assert!(unverified.verify(OTHER.public()).is_err(), "verified by a key that signed nothing");
@@ -31,8 +31,8 @@ pub fn any(data: &[u8]) {
     assert_eq!(wire::write(&claims, ISSUER, &KEY).as_bytes(), data);
 }
 
-/// Whatever stands behind a good signature of ours, it is read without harm; and
-/// what is read of an opaque token is all that it says.
+/// Any content with a right signature is parsed without a panic, and all content of an
+/// opaque token is in its claims.
 pub fn signed(data: &[u8]) {
     let Some((first, content)) = data.split_first() else { return };
     let kid = KEY.public().id();
@@ -46,7 +46,7 @@ pub fn signed(data: &[u8]) {
             format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
         }
         WireForm::Opaque(prefix) => {
-            // Version and key are set, since nothing else gets as far as the rest.
+            // Version and key are set, so that the rest is reached.
             let layout = [&[wire::VERSION], &kid.0[..], content].concat();
             let signature = KEY.sign(&[prefix.as_bytes(), &layout].concat());
             format!("{prefix}{}", URL_SAFE_NO_PAD.encode([&layout[..], &signature].concat()))
@@ -58,17 +58,17 @@ pub fn signed(data: &[u8]) {
     if matches!(kind.form(), WireForm::Opaque(_)) {
         assert_eq!(again, token);
     }
-    assert_eq!(read(&again).expect("what we write, we read"), claims);
+    assert_eq!(read(&again).expect("a written token parses"), claims);
 }
 
-/// What is written reads back as it was, and no other string does: one bit turned,
-/// a character taken away or put in, and it is refused.
+/// A written token reads back unchanged, and no other string does: with one bit flipped,
+/// or a character removed or inserted, it is invalid.
 pub fn written(data: &[u8]) {
     let mut input = Input(data);
     let [kind, place, bit, what, group] = input.bytes();
     let claims = claims(kind, group, &mut input);
     let token = wire::write(&claims, ISSUER, &KEY);
-    assert_eq!(read(&token).expect("what we write, we read"), claims);
+    assert_eq!(read(&token).expect("a written token parses"), claims);
     assert!(token.is_ascii() && token.len() <= wire::LONGEST);
 
     let mut changed = token.clone().into_bytes();
@@ -80,7 +80,7 @@ pub fn written(data: &[u8]) {
         _ => changed.truncate(at),
     }
     let read = Unverified::parse(&changed).map(|it| it.verify(KEY.public()));
-    assert!(!matches!(read, Ok(Ok(_))), "{token} and {changed:?} are both taken");
+    assert!(!matches!(read, Ok(Ok(_))), "{token} and {changed:?} are both accepted");
 }
 
 fn read(token: &str) -> Option<Claims> {

@@ -1,4 +1,4 @@
-//! What the agent holds in memory while it keeps a hundred tokens fresh.
+//! Memory of the agent while it renews a hundred tokens.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,20 +7,21 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::assertions::Signer;
-use super::authority::{Authority, Channel, free_address};
+use super::authority::{Authority, free_address};
+use super::channel::Channel;
 use super::process::{Running, on_core};
 use super::report::{Aim, Report};
 use super::soak::resident;
 use super::wire::{Wire, request};
 use super::{LOAD_CORE, Plan, stopwatch};
 
-/// What it may hold, in MiB.
+/// Maximum resident memory, in MiB.
 const MOST: f64 = 20.0;
 const TARGETS: usize = 100;
-/// As many groups as fit on one channel.
+/// Number of groups per channel: as many as the cap allows.
 const OF_A_CHANNEL: usize = 15;
-/// How long a token lives, in seconds: renewed after two thirds.
-const LIFE: u64 = 30;
+/// Lifetime of a token, in seconds.
+const LIFETIME: u64 = 30;
 
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let authority = Authority::start(&plan.tegata, folder)?;
@@ -46,10 +47,10 @@ fn measure(
     )?;
     until_green(address)?;
     let began = resident(agent.id())?;
-    // Every token is renewed at least once, and health and metrics are asked for.
+    // Every token is renewed at least once, while health and metrics are requested.
     let rounds = if plan.long { 20 } else { 2 };
     let clock = stopwatch();
-    while clock.elapsed() < Duration::from_secs(LIFE * rounds) {
+    while clock.elapsed() < Duration::from_secs(LIFETIME * rounds) {
         for path in ["/healthz", "/metrics"] {
             let answer = Wire::open(address)?.send(&request(address, "GET", path, &[], ""))?;
             anyhow::ensure!(answer.status == 200, "{path}: {answer:?}");
@@ -61,7 +62,7 @@ fn measure(
     let beside = [
         ("MiB", holds),
         ("MiB when first green", began),
-        ("tokens live at the end", renewed as f64),
+        ("active tokens at the end", renewed as f64),
     ];
     let name = "agent with 100 tokens / 20 MiB";
     report.ratio(name, &[holds.max(began) / MOST], Aim::AtMost(1.0), &beside);
@@ -77,7 +78,7 @@ fn settings(authority: SocketAddr, listen: SocketAddr, channels: &[Channel]) -> 
         let id = &channels[number / OF_A_CHANNEL].id;
         format!(
             "[[token]]\nname = 't{number}'\nchannel = '{id}'\ngroup = 'g{number}'\n\
-             lifetime = {LIFE}\n[[sink]]\ntokens = ['t{number}']\npath = 'token{number}'\n"
+             lifetime = {LIFETIME}\n[[sink]]\ntokens = ['t{number}']\npath = 'token{number}'\n"
         )
     };
     let channels = channels.iter().map(channel);
@@ -94,5 +95,5 @@ fn until_green(address: SocketAddr) -> anyhow::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    bail!("the agent is not green within a minute")
+    bail!("the agent was not green within a minute")
 }

@@ -1,7 +1,7 @@
 //! The client's side of v2.1 issuing: one RSA key, many assertions.
 //!
-//! One key is registered on all channels: what the server does is the same, and
-//! the harness signs no faster with many.
+//! One key is registered on all channels: the server does the same work as with many
+//! keys, and so does the harness.
 
 use anyhow::Context as _;
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -12,14 +12,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::authority::Channel;
+use super::channel::Channel;
 use super::now_unix;
 
-/// LINE's own address, the audience that every server accepts by default.
+/// LINE's address, the audience that every server accepts by default.
 const AUDIENCE: &str = "https://api.line.me/";
-/// Below the 30 minutes that an assertion may live.
+/// Below the maximum of 30 minutes.
 const ASSERTION_SECONDS: u64 = 29 * 60;
-/// What the tokens asked for live: the longest allowed.
+/// Lifetime of the requested tokens: the maximum.
 const TOKEN_SECONDS: u64 = 30 * 24 * 3600;
 
 /// The channels' private key.
@@ -34,7 +34,7 @@ impl Signer {
         Ok(Self { key, random: SystemRandom::new() })
     }
 
-    /// The private key (PKCS #8, RFC 7468), for a program that signs by itself.
+    /// The private key as PEM (PKCS #8, RFC 7468), for the agent's `key_file`.
     pub(super) fn pem(&self) -> anyhow::Result<String> {
         let der: Pkcs8V1Der<'_> = self.key.as_der().ok().context("writing out the RSA key")?;
         let text = STANDARD.encode(der.as_ref());
@@ -54,7 +54,7 @@ impl Signer {
         })
     }
 
-    /// An assertion that no server has seen, if `number` was never used before.
+    /// Signs an assertion, which is unique if `number` is.
     pub(super) fn assertion(&self, channel: &Channel, number: usize) -> anyhow::Result<String> {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": channel.kid});
         let claims = json!({

@@ -1,7 +1,7 @@
-//! The program under test, and what its administrator does to it.
+//! The program under test, and the administrator's requests to it.
 //!
-//! Knows the outside contract only (flags, addresses, JSON), never a crate of
-//! the authority: any binary that keeps the contract can be measured.
+//! This module uses only flags, addresses and JSON, and no crate of the authority, so
+//! that any binary with the same interface can be measured.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -12,23 +12,15 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::assertions::Signer;
+use super::channel::Channel;
 use super::process::{Running, on_core};
 use super::wire::{Wire, form, request};
 use super::{SERVER_CORE, spread, stopwatch};
 
-/// An administrator's token, for one run on loopback.
+/// The administrator's token, for one run on loopback.
 const ADMIN: &str = "benchmark-administrator-0123456789abcdef";
-/// Connections for setting things up; enough for commits to be shared.
+/// Connections for the preparation; enough for commits to be shared.
 const CALLERS: usize = 32;
-
-/// A channel with its credentials.
-#[derive(Clone)]
-pub(super) struct Channel {
-    pub(super) id: String,
-    pub(super) secret: String,
-    /// The name under which the signer's key is registered on it.
-    pub(super) kid: String,
-}
 
 /// A running `tegata serve` with default settings, on a core of its own.
 pub(super) struct Authority {
@@ -38,12 +30,12 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Starts it on a new SQLite store in `folder` and waits until it is ready.
+    /// Starts the server on a new SQLite store in `folder` and waits until it is ready.
     pub(super) fn start(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         Self::start_with(program, folder, &[])
     }
 
-    /// The same, with settings beside the defaults.
+    /// As `start`, with additional settings.
     pub(super) fn start_with(
         program: &Path,
         folder: &Path,
@@ -74,15 +66,15 @@ impl Authority {
         self.process.id()
     }
 
-    /// The error with the end of the authority's log after it.
+    /// The error, followed by the last lines of the authority's log.
     pub(super) fn explain(&self, why: &anyhow::Error) -> anyhow::Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(15)..].join("\n");
-        anyhow!("{why:#}\nThe authority's log ends with:\n{last}")
+        anyhow!("{why:#}\nLast lines of the authority's log:\n{last}")
     }
 
-    /// A new provider with `count` channels, `signer`'s key registered on each.
+    /// Creates a provider with `count` channels and registers `signer`'s key on each.
     pub(super) fn channels(&self, count: usize, signer: &Signer) -> anyhow::Result<Vec<Channel>> {
         let mut wire = Wire::open(self.address)?;
         let provider =
@@ -110,7 +102,7 @@ impl Authority {
         )
     }
 
-    /// How many active v2.1 tokens each of the channels has, by the admin API.
+    /// Number of active v2.1 tokens of each channel, by the admin API.
     pub(super) fn stored(&self, channels: &[Channel]) -> anyhow::Result<Vec<usize>> {
         spread(
             CALLERS,
@@ -132,7 +124,7 @@ impl Authority {
         )
     }
 
-    /// One token for each request, in their order; see [`Asked`].
+    /// Sends the requests and returns their tokens in the same order.
     pub(super) fn tokens(&self, asked: &[Asked]) -> anyhow::Result<Vec<String>> {
         spread(
             CALLERS,
@@ -140,7 +132,7 @@ impl Authority {
             || Wire::open(self.address),
             |wire, asked| {
                 let answer = wire.send(&asked.request(self.address))?.json();
-                text(&answer.with_context(|| format!("asking for {asked:?}"))?, "access_token")
+                text(&answer.with_context(|| format!("requesting {asked:?}"))?, "access_token")
             },
         )
     }
@@ -168,7 +160,7 @@ impl Authority {
         let began = stopwatch();
         while began.elapsed() < Duration::from_secs(20) {
             if let Some(status) = self.process.child().try_wait()? {
-                bail!("it ended with {status}");
+                bail!("the server exited with {status}");
             }
             let question = request(self.address, "GET", "/readyz", &[], "");
             let answer = Wire::open(self.address).and_then(|mut wire| wire.send(&question));
@@ -177,11 +169,11 @@ impl Authority {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("it was not ready within 20 s")
+        bail!("the server was not ready within 20 s")
     }
 }
 
-/// One request for a token, by any of LINE's operations that issue.
+/// A request for a token, by one of LINE's issuing operations.
 pub(super) enum Asked {
     /// v2.1, with the assertion.
     ByAssertion(String),
@@ -238,8 +230,8 @@ fn text(value: &Value, member: &str) -> anyhow::Result<String> {
     Ok(value[member].as_str().with_context(|| format!("no {member} in {value}"))?.to_owned())
 }
 
-/// A loopback address that was free a moment ago. Its port has five digits as
-/// the floor's has, so that requests to either have the same length.
+/// A free loopback address. Its port has five digits, like the baseline's, so that
+/// requests to both have the same length.
 pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
     loop {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;

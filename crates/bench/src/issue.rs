@@ -1,10 +1,10 @@
-//! Issuing: v2.1 tokens to 64 clients at once, each request with an assertion
-//! that the server has never seen, each answer durable.
+//! Issuing: 64 clients request v2.1 tokens at once, each with an assertion that the
+//! server has not received before. Each response is durable.
 //!
-//! Measured against the processor's bound (what one core could do if it only
-//! verified, signed and answered) and against SQLite's single-row commits on
-//! the same disk. Then every acknowledged token must be found in the store.
-//! Issuing by secret is printed for information.
+//! The rate is compared with the processor's bound (one core that only verified,
+//! signed and responded) and with SQLite's single-row commits on the same disk. Then
+//! every acknowledged token must be in the store. Issuing by secret is printed for
+//! information.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::assertions::Signer;
-use super::authority::{Asked, Authority, Channel};
-use super::floor::{Bare, Route, ask};
+use super::authority::{Asked, Authority};
+use super::baseline::{Bare, Route, ask};
+use super::channel::Channel;
 use super::report::{Aim, Report};
 use super::wire::{Answer, Wire};
 use super::wrk::{Load, Outcome, write_requests};
@@ -23,13 +24,13 @@ use super::{Plan, median, spread};
 const OF_BOUND: Aim = Aim::AtLeast(0.5);
 const OF_COMMITS: Aim = Aim::AtLeast(1.5);
 const CLIENTS: usize = 64;
-/// The law's cap for v2.1, so a channel serves for as many assertions.
+/// The cap of the token rules for v2.1: the number of assertions per channel.
 const PER_CHANNEL: usize = 30;
-/// Channels of the warm-up that tells how many assertions the rounds need.
+/// Channels of the warm-up, whose rate says how many assertions the rounds need.
 const WARM_UP: usize = 200;
-/// More than the warm-up says is needed: a warm store may be faster.
+/// Factor on the warm-up's rate: a warm store can be faster.
 const SURPLUS: f64 = 1.4;
-/// From here on the load generator would have been the limit.
+/// From this demand on, the load generator was the limit.
 const OVERLOADED: f64 = 0.95;
 
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
@@ -53,7 +54,7 @@ struct Batch {
     count: usize,
 }
 
-/// What was measured in one round, in requests or seconds.
+/// Figures of one round, in requests or seconds.
 #[derive(Default)]
 struct Round {
     issued: Option<Outcome>,
@@ -68,7 +69,7 @@ impl Round {
         self.issued.as_ref().map_or(0.0, Outcome::rate)
     }
 
-    /// Tokens a second, if a core did nothing but what cannot be left out.
+    /// Tokens per second of a core that only does the unavoidable work.
     fn bound(&self) -> f64 {
         1.0 / (self.verify + self.sign + 1.0 / self.hello)
     }
@@ -92,7 +93,7 @@ impl Bench<'_> {
         let per_round = (rate * seconds as f64 * SURPLUS) as usize;
         let count = (per_round * rounds).div_ceil(PER_CHANNEL);
         println!(
-            "  {rate:.0} a second to warm up: signing {} assertions of {count} channels",
+            "  warm-up: {rate:.0} per second; signing {} assertions of {count} channels",
             per_round * rounds
         );
         let channels = self.authority.channels(count, &self.signer)?;
@@ -103,7 +104,7 @@ impl Bench<'_> {
         let mut done = Vec::new();
         for (number, batch) in batches.iter().enumerate() {
             done.push(self.round(number, batch, seconds, bare.address, &hello)?);
-            // Hundreds of megabytes in all; each is read once.
+            // The files have hundreds of megabytes together, and each is read once.
             std::fs::remove_file(&batch.file)?;
         }
         self.tell(report, &done);
@@ -203,12 +204,13 @@ impl Bench<'_> {
                     round.hello = load.run()?.rate();
                 }
                 2 => {
-                    let said = ask(&["crypto", "1"])?;
+                    let said = ask(&["baseline", "crypto", "1"])?;
                     round.verify = figure(&said, "rs256_verify")?;
                     round.sign = figure(&said, "ed25519_sign")?;
                 }
                 _ => {
-                    round.commits = figure(&ask(&["commits", folder, "1"])?, "commits_per_second")?
+                    round.commits =
+                        figure(&ask(&["baseline", "commits", folder, "1"])?, "commits_per_second")?
                 }
             }
         }
@@ -243,8 +245,8 @@ impl Bench<'_> {
         );
     }
 
-    /// Every acknowledged token is stored, and none that was not asked for. A
-    /// request in flight when a round ended may be either.
+    /// Fails unless every acknowledged token is stored, and no token that was not
+    /// requested. The token of a request in flight at the end of a round can be either.
     fn require_stored(
         &self,
         report: &mut Report,
@@ -273,9 +275,9 @@ impl Bench<'_> {
         }
         let stored = stored.iter().sum::<usize>();
         if stored < answered {
-            bail!("{answered} tokens were acknowledged and {stored} are stored");
+            bail!("{answered} tokens were acknowledged, but {stored} are stored");
         }
-        ensure!(stored <= sent, "{sent} tokens were asked for and {stored} are stored");
+        ensure!(stored <= sent, "{sent} tokens were requested, but {stored} are stored");
         report.note(
             "all channels listed by the admin API",
             &[
@@ -288,7 +290,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Issuing by secret, for information: `asked` of a thousand channels in turn.
+    /// Measures issuing by secret, for information: `asked` for a thousand channels in turn.
     fn by_secret(
         &self,
         report: &mut Report,

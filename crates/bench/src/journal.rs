@@ -1,9 +1,9 @@
-//! What the endings log costs: short-lived tokens to 64 clients at once, in channels
-//! that are full, so that each issue ends an older token and leaves a line in the log.
+//! Cost of the revocation journal: 64 clients request short-lived tokens of full
+//! channels at once, so that each issue evicts a token and writes a journal line.
 //!
-//! Two servers on two new stores, one with an endings log on the same disk, are asked
-//! in turn. The log is synchronised before each commit that ends something, so a commit
-//! takes two synchronisations instead of one.
+//! Two servers on two new stores, one of them with a revocation journal on the same
+//! disk, are loaded in turn. The journal is synchronised before each commit with a
+//! revocation, so such a commit takes two synchronisations instead of one.
 
 use std::path::Path;
 
@@ -16,15 +16,15 @@ use super::{Plan, median};
 const WITH_OF_WITHOUT: Aim = Aim::AtLeast(0.4);
 const CLIENTS: usize = 64;
 const CHANNELS: usize = 200;
-/// The law's cap.
+/// The cap of the token rules.
 const CAP: usize = 30;
-/// Not what is measured here.
+/// Disables the limits, which are not measured here.
 const NO_LIMITS: [&str; 4] = ["--surge-limit", "0", "--issue-rate-short-lived", "1000000"];
 
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let without = Full::start(plan, &folder.join("without"), &NO_LIMITS)?;
-    let log = folder.join("endings.log").display().to_string();
-    let settings = [&NO_LIMITS[..], &["--revocation-journal", &log]].concat();
+    let journal = folder.join("journal.log").display().to_string();
+    let settings = [&NO_LIMITS[..], &["--revocation-journal", &journal]].concat();
     let with = Full::start(plan, &folder.join("with"), &settings)?;
     let (rounds, seconds) = if plan.long { (9, 5) } else { (5, 3) };
     let mut rates = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Re
         median(&rates.iter().map(|both| figure(&both[which])).collect::<Vec<_>>())
     };
     report.ratio(
-        "issues that end a token, with the log / without",
+        "issues that evict a token, with the journal / without",
         &ratios,
         WITH_OF_WITHOUT,
         &[
@@ -52,7 +52,7 @@ pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Re
     Ok(())
 }
 
-/// A server whose channels are full, and a request for each of them.
+/// A server with full channels, and a request for each of them.
 struct Full {
     authority: Authority,
     requests: std::path::PathBuf,

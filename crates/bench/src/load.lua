@@ -16,7 +16,7 @@ local function now()
 end
 
 -- Globals, so that the harness' side (`done`) can read them from the thread.
-sent, began, ended = 0, 0, 0
+sent, began, finished = 0, 0, 0
 
 local file, all
 local asked = false
@@ -37,7 +37,7 @@ function init(args)
 end
 
 function request()
-   -- wrk asks once at its start to count pipelined requests, and sends nothing.
+   -- wrk calls this once at its start to count pipelined requests, and sends nothing.
    if not asked then
       asked = true
       return harmless
@@ -50,7 +50,7 @@ function request()
       bytes = record()
    end
    if not bytes then
-      if ended == 0 then ended = now() end
+      if finished == 0 then finished = now() end
       wrk.thread:stop()
       return harmless
    end
@@ -66,11 +66,11 @@ end
 
 function done(summary, latency)
    local seconds = summary.duration / 1e6
-   local stopped = the_thread:get("ended")
+   local stopped = the_thread:get("finished")
    if stopped > 0 then seconds = stopped - the_thread:get("began") end
    local e = summary.errors
    print(string.format(
-      'RESULT {"answered":%d,"sent":%d,"seconds":%.6f,"exhausted":%s,"refused":%d,"failed":%d,"p50_us":%d,"p99_us":%d}',
+      'RESULT {"answered":%d,"sent":%d,"seconds":%.6f,"exhausted":%s,"rejected":%d,"failed":%d,"p50_us":%d,"p99_us":%d}',
       summary.requests, the_thread:get("sent"), seconds, tostring(stopped > 0), e.status,
       e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
 end

@@ -1,28 +1,29 @@
-//! How near Tegata comes to what the machine allows. `cargo xtask bench` builds and
-//! starts this program; it is a crate of its own so that xtask need not wait for it.
+//! Benchmarks of the shipped program. `cargo xtask bench` builds and starts this
+//! program; it is a crate of its own so that compiling xtask does not wait for it.
 //!
-//! Absolute figures of a shared machine mean little a day later, so this
-//! prints **ratios**: the shipped binary against a bare floor (an axum server
-//! that answers the same bytes, the processor's own cryptography, SQLite's own
-//! commits), both taken in the same run, in rounds that alternate, so that
-//! noise falls on both. The server has one core, the load generator the other.
+//! Absolute figures of a shared machine mean little a day later, so this program
+//! prints **ratios**: the shipped binary against a baseline (a bare axum server
+//! that sends the same response bytes, the processor's own cryptography, SQLite's
+//! own commits). Both are measured in the same run, in alternating rounds, so that
+//! noise affects both. The server has one core, the load generator the other.
 //!
-//! A ratio that misses its aim is printed as MISSED and is no failure. A
-//! measurement that cannot be trusted is: an answer other than 2xx, a load
-//! generator that could not keep the server busy, an acknowledged token that
-//! is not stored.
+//! A ratio that misses its aim is printed as MISSED and is not a failure. These are
+//! failures, since the figure cannot be trusted: a status other than 2xx, a load
+//! generator that could not keep the server busy, an acknowledged token that is not
+//! stored.
 
 mod agent;
 mod assertions;
 mod authority;
-mod checks;
-mod decide;
-mod floor;
+mod baseline;
+mod channel;
+mod http;
 mod issue;
 mod journal;
 mod process;
 mod report;
 mod soak;
+mod verify;
 mod wire;
 mod wrk;
 
@@ -34,19 +35,20 @@ use anyhow::{Context as _, bail, ensure};
 
 use report::Report;
 
-/// The core of whatever is measured, and the core of the load.
+/// The core of the measured process, and the core of the load generator.
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 
-/// How the folder of a run is called.
+/// Prefix of the name of a run's folder.
 const RUN: &str = "run-";
 
-/// How long and how often, and what everything is measured with.
+/// What a run measures, and with which program and folder.
 struct Plan {
+    /// Longer and more rounds.
     long: bool,
     /// The program under test.
     tegata: PathBuf,
-    /// Where stores and request files live: on a real disk, gone at the end.
+    /// Folder of stores and request files: on a real disk, removed at the end.
     folder: tempfile::TempDir,
 }
 
@@ -54,8 +56,12 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        // What a measurement starts beside the authority; of no use to people.
-        ["floor", ref options @ ..] => floor::run(options),
+        // Started by the benchmarks themselves, in a process that can be pinned to a core.
+        ["baseline", ref options @ ..] => baseline::run(options),
+        ["verify-in-process", rounds] => {
+            println!("{}", verify::measure(rounds.parse()?)?);
+            Ok(())
+        }
         ref options => measure(options),
     }
 }
@@ -72,14 +78,14 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
                 let file = args.next().context("--tegata needs a file")?;
                 tegata = std::fs::canonicalize(file).context("--tegata needs a file")?;
             }
-            "checks" | "issue" | "endings" | "decide" | "agent" | "soak" | "fairness" => {
+            "http" | "issue" | "journal" | "verify" | "agent" | "soak" | "fairness" => {
                 sections.push(arg)
             }
             other => bail!("unknown argument {other}; see: cargo xtask bench --help"),
         }
     }
     if sections.is_empty() {
-        sections = vec!["checks", "issue", "decide", "agent"];
+        sections = vec!["http", "issue", "verify", "agent"];
     }
 
     let out = program_folder()?.join("../bench");
@@ -95,15 +101,15 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
         let folder = plan.folder.path().join(section);
         std::fs::create_dir(&folder)?;
         let done = match section {
-            "checks" => checks::run(&plan, &folder, &mut report),
+            "http" => http::run(&plan, &folder, &mut report),
             "issue" => issue::run(&plan, &folder, &mut report),
-            "endings" => journal::run(&plan, &folder, &mut report),
-            "decide" => decide::run(&plan, &mut report),
+            "journal" => journal::run(&plan, &folder, &mut report),
+            "verify" => verify::run(&plan, &mut report),
             "agent" => agent::run(&plan, &folder, &mut report),
             "soak" => soak::run(&plan, &folder, &mut report),
-            _ => checks::fairness(&plan, &folder, &mut report),
+            _ => http::fairness(&plan, &folder, &mut report),
         };
-        // One broken section does not take the figures of the others along.
+        // One broken section does not stop the others.
         if let Err(why) = done {
             report.broken(section, &why);
         }
@@ -112,7 +118,7 @@ fn measure(args: &[&str]) -> anyhow::Result<()> {
     report.finish(began.elapsed(), &latest)
 }
 
-/// Removes what a run left behind that was killed.
+/// Removes the folders that killed runs left behind.
 fn sweep(folder: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -123,10 +129,13 @@ fn sweep(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a machine on which the ratios would mean nothing.
+/// Fails on a machine on which the ratios would mean nothing.
 fn require_machine(folder: &Path) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
-    ensure!(cores >= 2, "the server and the load need a core each, and there is {cores}");
+    ensure!(
+        cores >= 2,
+        "the server and the load generator need one core each, but this machine has {cores}"
+    );
     let kind = Command::new("stat")
         .args(["-f", "-c", "%T"])
         .arg(folder)
@@ -135,7 +144,7 @@ fn require_machine(folder: &Path) -> anyhow::Result<()> {
     let kind = String::from_utf8_lossy(&kind.stdout);
     ensure!(
         !kind.contains("tmpfs"),
-        "{} is in memory: a commit there is not durable",
+        "{} is on a file system in memory, where a commit is not durable",
         folder.display()
     );
     if Command::new("wrk").arg("--version").output().is_err() {
@@ -149,33 +158,33 @@ fn require_machine(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of this program, where the program under test was built to as well.
+/// The folder of this program, which also holds the program under test.
 fn program_folder() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    Ok(own.parent().context("this program is in no folder")?.to_owned())
+    Ok(own.parent().context("this program has no parent folder")?.to_owned())
 }
 
-/// Real, steady time: what a benchmark is about.
+/// The steady clock of the machine.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn stopwatch() -> Instant {
     Instant::now()
 }
 
-/// Seconds since 1970, for assertions that a real server will judge.
+/// Seconds since 1970, for assertions that a real server verifies.
 #[expect(clippy::disallowed_methods, reason = "the server under test runs on real time")]
 fn now_unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The middle of the figures (the lower one of two); 0 without any.
+/// The median of the figures (the lower one of two); 0 if there are none.
 fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
-/// `act` on each item, on `threads` threads with one `open`ed thing each; the
-/// answers in the order of the items.
+/// Runs `act` on each item, on `threads` threads that each `open` one resource.
+/// Returns the results in the order of the items.
 fn spread<T: Sync, C, R: Send>(
     threads: usize,
     items: &[T],

@@ -1,8 +1,8 @@
-//! Processes on a core of their own, which end with this one.
+//! Child processes that are pinned to a core and exit with this one.
 //!
-//! `taskset` pins, `setpriv` has the kernel end the child when this process
-//! dies in whatever way; both replace themselves by the program, so the id is
-//! the program's and no other process is ever named.
+//! `taskset` pins; `setpriv` has the kernel kill the child when this process exits in
+//! any way. Both replace themselves by the program, so the process id is the
+//! program's.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ pub(super) fn on_core(core: usize, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A child that is ended, by its id, when this is dropped.
+/// A child process that is killed when this is dropped.
 pub(super) struct Running(Child);
 
 impl Running {
@@ -40,13 +40,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already; either way it is gone after the wait.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// How much a process wanted to run, from the kernel's own accounts.
+/// Processor demand of a process, from the kernel's accounting.
 pub(super) struct Demand {
     since: Instant,
     before: HashMap<String, Times>,
@@ -62,15 +62,14 @@ impl Demand {
         self.since.elapsed().as_secs_f64()
     }
 
-    /// The share of the time since then in which the busiest thread ran or
-    /// stood in the queue for its core. Near 1: it never had to wait for work,
-    /// whatever else the machine was doing.
+    /// Share of the time since `of` in which the busiest thread ran or waited for its
+    /// core. Near 1: the thread always had work, whatever else the machine was doing.
     pub(super) fn share(&self) -> f64 {
         let most = self.since_then().map(|times| times.ran + times.queued).max();
         most.unwrap_or(0) as f64 / 1e9 / self.seconds()
     }
 
-    /// Seconds of processor time used since then, by all threads.
+    /// Seconds of processor time that all threads used since `of`.
     pub(super) fn ran(&self) -> f64 {
         self.since_then().map(|times| times.ran).sum::<u64>() as f64 / 1e9
     }
@@ -86,14 +85,14 @@ impl Demand {
     }
 }
 
-/// Nanoseconds that a thread had a core, and that it stood in the queue for one.
+/// Nanoseconds that a thread ran, and that it waited for a core.
 #[derive(Clone, Copy, Default)]
 struct Times {
     ran: u64,
     queued: u64,
 }
 
-/// Of each thread of the process, by the thread's id.
+/// Times of each thread of the process, by thread id.
 fn times(id: u32) -> HashMap<String, Times> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else {
         return HashMap::new();

@@ -1,7 +1,6 @@
-//! What was measured, beside what was hoped for.
+//! Report of a run: measured figures, and the aims that they are compared with.
 //!
-//! Knows nothing of how a figure came about. Prints each line as it comes and
-//! keeps it for `latest.json`.
+//! Each line is printed at once and kept for `latest.json`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::median;
 
-/// What a ratio should be.
+/// Aim of a ratio.
 #[derive(Clone, Copy)]
 pub(super) enum Aim {
     AtLeast(f64),
@@ -51,8 +50,8 @@ impl Report {
         Self { long, lines: Vec::new(), missed: Vec::new(), broken: Vec::new() }
     }
 
-    /// One ratio, as the median over its rounds; `beside` are the raw figures
-    /// that it was made from, named, which are worth nothing on another day.
+    /// Adds a ratio, as the median over its rounds. `beside` holds the raw figures that
+    /// it was computed from, with their names; they are not comparable between runs.
     pub(super) fn ratio(&mut self, name: &str, rounds: &[f64], aim: Aim, beside: &[(&str, f64)]) {
         let ratio = median(rounds);
         let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
@@ -79,19 +78,19 @@ impl Report {
         }));
     }
 
-    /// Figures without a ratio.
+    /// Adds figures without a ratio.
     pub(super) fn note(&mut self, name: &str, beside: &[(&str, f64)]) {
         println!("  {name:<52} {}", words(beside));
         self.lines.push(json!({"name": name, "beside": figures(beside)}));
     }
 
-    /// A section whose figures cannot be trusted, or were never had.
+    /// Adds a section that failed, or whose figures cannot be trusted.
     pub(super) fn broken(&mut self, section: &str, why: &anyhow::Error) {
         println!("  BROKEN: {why:#}");
         self.broken.push(format!("{section}: {why:#}"));
     }
 
-    /// Writes the file and sums up; an error if anything was broken.
+    /// Writes the file and prints a summary; an error if any section failed.
     pub(super) fn finish(self, took: Duration, file: &Path) -> anyhow::Result<()> {
         let all = json!({
             "unix_time": super::now_unix(),
@@ -143,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_aim_is_judged_by_the_median_and_missing_it_is_no_failure() {
+    fn an_aim_is_compared_with_the_median_and_missing_it_is_no_failure() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut report = Report::new(false);
         report.ratio("met", &[0.9, 0.1, 0.95], Aim::AtLeast(0.85), &[]);
@@ -160,7 +159,7 @@ mod tests {
     fn a_broken_measurement_is_a_failure() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut report = Report::new(false);
-        report.broken("checks", &anyhow::anyhow!("an answer was 500"));
+        report.broken("http", &anyhow::anyhow!("an answer was 500"));
         assert!(report.finish(Duration::ZERO, file.path()).is_err());
     }
 }

@@ -1,11 +1,10 @@
-//! What a long life costs: memory at rest, after a million issues, after a
-//! million checks of made-up tokens, under ten thousand idle connections, and
-//! under a mixed load for minutes.
+//! Memory of a server over time: idle, after a million issues, after a million
+//! verifications of forged tokens, with ten thousand idle connections, and under a
+//! mixed load for minutes.
 //!
-//! Memory is what the kernel says that the process holds (`VmRSS`). A figure is
-//! flat when what comes after the first tenth of the work adds next to nothing.
-//! Everything that has a bound is filled before, so whatever grows afterwards grows
-//! for ever.
+//! Memory is the resident set that the kernel reports (`VmRSS`). A figure is flat if
+//! the work after its first tenth adds next to nothing. All bounded caches and tables
+//! are filled before, so that memory that still grows has no bound.
 
 mod idle;
 
@@ -17,46 +16,47 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::assertions::Signer;
-use super::authority::{Asked, Authority, Channel};
+use super::authority::{Asked, Authority};
+use super::channel::Channel;
 use super::report::{Aim, Report};
 use super::wire::{Answer, Wire, form, request};
 use super::{Plan, spread, stopwatch};
 
-/// What a server at rest may hold, in MiB.
+/// Maximum memory of an idle server, in MiB.
 const AT_REST: f64 = 60.0;
-/// After the first tenth of the work, memory may grow by this factor.
+/// Maximum growth of memory after the first tenth of the work.
 const FLAT: Aim = Aim::AtMost(1.1);
-/// Clients that ask at once.
+/// Number of concurrent clients.
 const CALLERS: usize = 16;
-/// More than the 100,000 checked signatures that a server remembers.
+/// More than the 100,000 entries of the signature cache.
 const SIGNATURES: usize = 120_000;
-/// So many issues touch more of the store than SQLite keeps in memory of it.
+/// Number of issues that touch more pages than SQLite's cache holds.
 const PAGES: usize = 150_000;
 
-/// How much of everything.
+/// Amount of work.
 struct Size {
     channels: usize,
     issues: usize,
-    checks: usize,
+    verifications: usize,
     soak: Duration,
 }
 
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let size = if plan.long {
         let soak = Duration::from_secs(300);
-        Size { channels: 1_000, issues: 1_000_000, checks: 1_000_000, soak }
+        Size { channels: 1_000, issues: 1_000_000, verifications: 1_000_000, soak }
     } else {
         let soak = Duration::from_secs(60);
-        Size { channels: 200, issues: 40_000, checks: 40_000, soak }
+        Size { channels: 200, issues: 40_000, verifications: 40_000, soak }
     };
     let authority = Authority::start(&plan.tegata, folder)?;
     let subject = Subject { authority: &authority, folder };
-    subject.live(&size, report).map_err(|why| authority.explain(&why))?;
+    subject.measure(&size, report).map_err(|why| authority.explain(&why))?;
     drop(authority);
     again(plan, folder, report)
 }
 
-/// The next start, after a kill, on all that was written.
+/// Measures the next start after a kill, on the same store.
 fn again(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let stored = std::fs::metadata(folder.join("tegata.db"))?.len() as f64 / f64::from(1 << 20);
     let began = stopwatch();
@@ -69,7 +69,7 @@ fn again(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// What the kernel says that a process holds, in MiB.
+/// Resident memory of a process, in MiB.
 pub(super) fn resident(id: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -77,15 +77,15 @@ pub(super) fn resident(id: u32) -> anyhow::Result<f64> {
     Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
 }
 
-/// The server that is looked at.
+/// The measured server.
 struct Subject<'a> {
     authority: &'a Authority,
     folder: &'a Path,
 }
 
 impl Subject<'_> {
-    fn live(&self, size: &Size, report: &mut Report) -> anyhow::Result<()> {
-        // The start itself is over once it has been at rest for a moment.
+    fn measure(&self, size: &Size, report: &mut Report) -> anyhow::Result<()> {
+        // The work of the start is done after a moment.
         std::thread::sleep(Duration::from_secs(2));
         let rest = self.resident()?;
         report.ratio("at rest / 60 MiB", &[rest / AT_REST], Aim::AtMost(1.0), &[("MiB", rest)]);
@@ -93,11 +93,11 @@ impl Subject<'_> {
         idle::connections(self, &channels, report)?;
         self.fill(&channels, report)?;
         self.issues(size, &channels, report)?;
-        self.made_up_tokens(size, &channels, report)?;
+        self.forged_tokens(size, &channels, report)?;
         self.mixed(size, &channels, report)
     }
 
-    /// MiB.
+    /// Resident memory, in MiB.
     fn resident(&self) -> anyhow::Result<f64> {
         resident(self.authority.id())
     }
@@ -107,14 +107,14 @@ impl Subject<'_> {
         Ok(open.count() as f64)
     }
 
-    /// MiB of the write-ahead log.
+    /// Size of the write-ahead log, in MiB.
     fn log(&self) -> f64 {
         let log = std::fs::metadata(self.folder.join("tegata.db-wal"));
         log.map_or(0.0, |log| log.len() as f64) / f64::from(1 << 20)
     }
 
-    /// MiB, once it gives nothing back any more: free memory goes back to the kernel
-    /// over ten seconds.
+    /// Resident memory once it no longer shrinks, in MiB: the allocator returns free
+    /// memory to the kernel over ten seconds.
     fn settled(&self) -> anyhow::Result<f64> {
         let (mut least, mut still) = (self.resident()?, 0);
         for _ in 0..40 {
@@ -129,8 +129,8 @@ impl Subject<'_> {
         self.resident()
     }
 
-    /// Fills everything that has a bound, so that what grows afterwards has none: the
-    /// signatures that are remembered, and the pages that SQLite keeps.
+    /// Fills the bounded caches, so that memory that grows afterwards has no bound: the
+    /// signature cache and SQLite's page cache.
     fn fill(&self, channels: &[Channel], report: &mut Report) -> anyhow::Result<()> {
         let to = self.authority.address;
         let each =
@@ -144,8 +144,8 @@ impl Subject<'_> {
         let before = self.settled()?;
         each(SIGNATURES, &|wire, channel| {
             let issued = wire.send(&Asked::Stateless(channel.clone()).request(to))?;
-            let checked = wire.send(&check(to, &token(issued)?))?;
-            ensure!(checked.status == 200, "{checked:?}");
+            let verified = wire.send(&verify(to, &token(issued)?))?;
+            ensure!(verified.status == 200, "{verified:?}");
             Ok(())
         })?;
         let signatures = self.settled()?;
@@ -153,15 +153,15 @@ impl Subject<'_> {
         let full = self.settled()?;
         let figures = [
             ("MiB before", before),
-            ("with all signatures that are remembered", signatures),
+            ("with a full signature cache", signatures),
             ("bytes for each of 100,000", (signatures - before) * f64::from(1 << 20) / 1e5),
             ("with SQLite's pages", full),
         ];
-        report.note("what has a bound, full", &figures);
+        report.note("bounded caches, full", &figures);
         Ok(())
     }
 
-    /// Runs `work` in tenths; compares memory at the end with that after the first.
+    /// Runs `work` in tenths, and compares memory at the end with that after the first.
     fn in_tenths(
         &self,
         name: &str,
@@ -200,7 +200,7 @@ impl Subject<'_> {
         })
     }
 
-    fn made_up_tokens(
+    fn forged_tokens(
         &self,
         size: &Size,
         channels: &[Channel],
@@ -208,23 +208,28 @@ impl Subject<'_> {
     ) -> anyhow::Result<()> {
         let asked = [Asked::ShortLived(channels[0].clone()), Asked::Stateless(channels[0].clone())];
         let real = self.authority.tokens(&asked)?;
-        self.in_tenths("memory over checks of made-up tokens", size.checks, report, |numbers| {
-            let to = self.authority.address;
-            spread(
-                CALLERS,
-                numbers,
-                || Wire::open(to),
-                |wire, &number| {
-                    let answer = wire.send(&check(to, &made_up(&real, number)))?;
-                    ensure!(answer.status == 400, "{answer:?}");
-                    Ok(())
-                },
-            )
-            .map(drop)
-        })
+        self.in_tenths(
+            "memory over verifications of forged tokens",
+            size.verifications,
+            report,
+            |numbers| {
+                let to = self.authority.address;
+                spread(
+                    CALLERS,
+                    numbers,
+                    || Wire::open(to),
+                    |wire, &number| {
+                        let answer = wire.send(&verify(to, &forged(&real, number)))?;
+                        ensure!(answer.status == 400, "{answer:?}");
+                        Ok(())
+                    },
+                )
+                .map(drop)
+            },
+        )
     }
 
-    /// Everything at once, for a while.
+    /// Runs a mixed load for `size.soak`.
     fn mixed(&self, size: &Size, channels: &[Channel], report: &mut Report) -> anyhow::Result<()> {
         let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
         let mut samples = Vec::new();
@@ -240,7 +245,7 @@ impl Subject<'_> {
                             }
                             let channel = &channels[(caller * 61 + round) % channels.len()];
                             done.fetch_add(
-                                live_once(&mut wire, self.authority.address, channel)?,
+                                token_cycle(&mut wire, self.authority.address, channel)?,
                                 Relaxed,
                             );
                         }
@@ -264,8 +269,8 @@ impl Subject<'_> {
             }
             looked
         })?;
-        // Stamps of use gather for a minute; in each quarter of five minutes there is
-        // a flush of them. The first quarter is for settling.
+        // Times of last use are flushed each minute, so at least once in each quarter of
+        // five minutes. The first quarter is not compared.
         let quarter = samples.len() / 4;
         let highest =
             |part: &[(f64, f64, f64, f64)]| part.iter().map(|sample| sample.1).fold(0.0, f64::max);
@@ -294,17 +299,17 @@ fn short_lived(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Re
     Ok(())
 }
 
-/// A short life: issued, checked, revoked, refused; and a stateless one. Answers
-/// how many requests that were.
-fn live_once(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<u64> {
+/// Issues, verifies and revokes a short-lived token, verifies that it is invalid, and
+/// issues and verifies a stateless one. Returns the number of requests.
+fn token_cycle(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<u64> {
     let token = token(wire.send(&Asked::ShortLived(channel.clone()).request(to))?)?;
-    // Another client's issue in this channel may have ended it by now.
-    let live = wire.send(&check(to, &token))?;
-    ensure!(live.status == 200 || live.status == 400, "{live:?}");
+    // Another client's issue in this channel may have evicted it already.
+    let verified = wire.send(&verify(to, &token))?;
+    ensure!(verified.status == 200 || verified.status == 400, "{verified:?}");
     let revoked = wire.send(&form(to, "/v2/oauth/revoke", &[("access_token", &token)]))?;
     ensure!(revoked.status == 200, "{revoked:?}");
-    let dead = wire.send(&check(to, &token))?;
-    ensure!(dead.status == 400, "a revoked token was answered {dead:?}");
+    let invalid = wire.send(&verify(to, &token))?;
+    ensure!(invalid.status == 400, "a revoked token got {invalid:?}");
     let stateless = self::token(wire.send(&Asked::Stateless(channel.clone()).request(to))?)?;
     let bearer = format!("Bearer {stateless}");
     let gateway = request(to, "GET", "/gateway/verify", &[("Authorization", &bearer)], "");
@@ -318,8 +323,8 @@ fn token(answer: Answer) -> anyhow::Result<String> {
     Ok(answer["access_token"].as_str().context("no token")?.to_owned())
 }
 
-/// The question that fits the token's form.
-fn check(to: SocketAddr, token: &str) -> Vec<u8> {
+/// The verification request for the token's wire form.
+fn verify(to: SocketAddr, token: &str) -> Vec<u8> {
     if token.starts_with("ey") {
         request(to, "GET", &format!("/oauth2/v2.1/verify?access_token={token}"), &[], "")
     } else {
@@ -327,10 +332,10 @@ fn check(to: SocketAddr, token: &str) -> Vec<u8> {
     }
 }
 
-/// A token that nobody issued, another for each number: a real one with another
-/// signature, in both forms, and plain garbage.
-fn made_up(real: &[String], number: usize) -> String {
-    let Some(real) = real.get(number % 3) else { return format!("made-up-{number}") };
+/// A token that no authority issued, different for each number: a real one with
+/// another signature, in both wire forms, or random text.
+fn forged(real: &[String], number: usize) -> String {
+    let Some(real) = real.get(number % 3) else { return format!("forged-{number}") };
     // Of 64 bytes in 86 characters; the last ones stay, since they hold spare bits.
     let signature = real.len() - 86;
     let digits = format!("{number:0>20}");
@@ -359,9 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tokens_differ_and_keep_the_form_of_a_real_one() {
+    fn forged_tokens_differ_and_keep_the_form_of_a_real_one() {
         let real = [format!("tgs_{}", "A".repeat(160)), format!("ey{}", "B".repeat(300))];
-        let all: Vec<String> = (0..300).map(|number| made_up(&real, number)).collect();
+        let all: Vec<String> = (0..300).map(|number| forged(&real, number)).collect();
         let different: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!(different.len(), all.len());
         assert_eq!((all[0].len(), all[1].len()), (real[0].len(), real[1].len()));

@@ -1,8 +1,8 @@
-//! HTTP/1.1 as bytes: the harness must send and compare exact requests and
-//! answers, which a client library would tidy up.
+//! HTTP/1.1 as bytes: the harness must send and compare exact requests and responses,
+//! which a client library would normalise.
 //!
-//! Knows only what it needs: one request at a time on a kept connection, and
-//! answers with a `content-length`.
+//! It supports one request at a time on an open connection, and responses with a
+//! `content-length`.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-/// The bytes of a request. A body brings its own `content-type` in `headers`.
+/// The bytes of a request. With a body, `headers` holds its `content-type`.
 pub(super) fn request(
     to: SocketAddr,
     method: &str,
@@ -36,7 +36,7 @@ pub(super) fn form(to: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Vec<u
     request(to, "POST", path, &[("Content-Type", "application/x-www-form-urlencoded")], &body)
 }
 
-/// An answer, its headers in the order of the wire.
+/// A response, its headers in the order of the wire.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -45,15 +45,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON of a 2xx; anything else is an error that shows the
-    /// answer.
+    /// The JSON body of a 2xx; any other status is an error that shows the response.
     pub(super) fn json(self) -> anyhow::Result<serde_json::Value> {
         ensure!((200..300).contains(&self.status), "answered {} {}", self.status, self.body);
         serde_json::from_str(&self.body).with_context(|| format!("not JSON: {}", self.body))
     }
 }
 
-/// One kept connection.
+/// An open connection.
 pub(super) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
@@ -64,7 +63,7 @@ impl Wire {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends the bytes and reads one answer.
+    /// Sends the bytes and reads one response.
     pub(super) fn send(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         self.0.get_mut().write_all(request)?;
         let first = self.line()?;

@@ -1,8 +1,8 @@
-//! The load: Debian's wrk, one thread, pinned to its core.
+//! The load generator: Debian's wrk with one thread, pinned to its core.
 //!
-//! `load.lua` replays requests that the harness wrote beforehand, so that wrk
-//! spends nothing on making them. A run with any answer other than 2xx, or with
-//! any failed connection, is an error and never a figure.
+//! `load.lua` replays requests that the harness wrote beforehand, so that wrk spends
+//! no time on building them. A run with a status other than 2xx, or with a failed
+//! connection, is an error.
 
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ pub(super) struct Load<'a> {
     pub(super) once: bool,
 }
 
-/// What came of it.
+/// Result of a run.
 pub(super) struct Outcome {
     /// Answers, all of them 2xx.
     pub(super) answered: u64,
@@ -37,7 +37,7 @@ pub(super) struct Outcome {
     pub(super) seconds: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
-    /// How busy the load generator itself was (see [`Demand::share`]).
+    /// Share of the time in which the load generator was busy (see [`Demand::share`]).
     pub(super) demand: f64,
 }
 
@@ -81,7 +81,7 @@ impl Load<'_> {
         let demand = Demand::of(wrk.id());
         let mut busy = 0.0_f64;
         while wrk.child().try_wait()?.is_none() {
-            // Not in its start, and not after its one thread has ended.
+            // Not during its start, and not after its one thread has exited.
             if demand.seconds() > self.seconds as f64 / 2.0 {
                 busy = busy.max(demand.share());
             }
@@ -91,17 +91,17 @@ impl Load<'_> {
         if let Some(out) = wrk.child().stdout.as_mut() {
             std::io::Read::read_to_string(out, &mut text)?;
         }
-        outcome(&text, busy).with_context(|| format!("wrk said: {text}"))
+        outcome(&text, busy).with_context(|| format!("output of wrk: {text}"))
     }
 }
 
 fn outcome(text: &str, demand: f64) -> anyhow::Result<Outcome> {
     let line = text.lines().find_map(|line| line.strip_prefix("RESULT "));
-    let said: Value = serde_json::from_str(line.context("wrk gave no result")?)?;
+    let said: Value = serde_json::from_str(line.context("wrk printed no result")?)?;
     let number = |name: &str| said[name].as_f64().with_context(|| format!("no {name}"));
-    ensure!(number("refused")? == 0.0, "answers that were not 2xx: {}", said["refused"]);
+    ensure!(number("rejected")? == 0.0, "responses other than 2xx: {}", said["rejected"]);
     ensure!(number("failed")? == 0.0, "connections that failed: {}", said["failed"]);
-    ensure!(number("answered")? > 0.0, "no answer at all");
+    ensure!(number("answered")? > 0.0, "no response at all");
     Ok(Outcome {
         answered: number("answered")? as u64,
         sent: number("sent")? as u64,
@@ -117,13 +117,13 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"Running
-RESULT {"answered":10,"sent":12,"seconds":2.0,"exhausted":false,"refused":0,"failed":0,"p50_us":5,"p99_us":9}"#;
+RESULT {"answered":10,"sent":12,"seconds":2.0,"exhausted":false,"rejected":0,"failed":0,"p50_us":5,"p99_us":9}"#;
 
     #[test]
-    fn refused_failed_or_missing_answers_are_no_figure() {
+    fn failed_or_missing_responses_are_an_error() {
         assert_eq!(outcome(GOOD, 0.5).unwrap().rate(), 5.0);
         for (from, to) in [
-            ("refused\":0", "refused\":1"),
+            ("rejected\":0", "rejected\":1"),
             ("failed\":0", "failed\":1"),
             ("answered\":10", "answered\":0"),
             ("RESULT", ""),

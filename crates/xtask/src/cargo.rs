@@ -1,4 +1,4 @@
-//! Starts cargo in the workspace.
+//! Calls of cargo in the workspace.
 
 use crate::setup::workspace;
 use anyhow::{Context, ensure};
@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// The cargo that started this program, with `words`, in the workspace's folder.
+/// A command for the cargo that started this program, with `words`, in the workspace.
 pub fn cargo(words: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(words).current_dir(workspace()?);
@@ -23,7 +23,7 @@ pub fn metadata() -> anyhow::Result<Value> {
     serde_json::from_slice(&output(&words)?).context("cargo metadata printed no JSON")
 }
 
-/// Those of them that a build of the workspace compiles: `serde 1.0.0`.
+/// The packages that a build of the workspace compiles: `serde 1.0.0`.
 pub fn built() -> anyhow::Result<BTreeSet<String>> {
     let edges = "normal,build,dev";
     let words = ["tree", "--workspace", "--locked", "--edges", edges, "--prefix", "none"];
@@ -46,7 +46,7 @@ fn output(words: &[&str]) -> anyhow::Result<Vec<u8>> {
 pub fn target_folder() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.parent().and_then(Path::parent);
-    Ok(folder.context("this program is in no target folder")?.to_owned())
+    Ok(folder.context("this program is not in a target folder")?.to_owned())
 }
 
 /// The target triple of this machine.

@@ -1,18 +1,17 @@
-//! `cargo xtask dist`: what is shipped, in `target/dist/shipped`: the program without its debug
-//! information, and that information in a file of its own beside it, where debuggers
-//! look for it.
+//! `cargo xtask dist`: writes the shipped program to `target/dist/shipped`, without debug
+//! information, which goes to a separate file next to it, where debuggers look for it.
 
 use crate::cargo::{cargo, target_folder};
 use anyhow::{Context, ensure};
 use std::process::Command;
 
-/// Builds the program and takes its debug information apart.
+/// Builds the program and moves its debug information to a separate file.
 pub fn run() -> anyhow::Result<()> {
     let build = ["build", "--locked", "--profile", "dist", "--package", "tegata"];
     ensure!(cargo(&build)?.status()?.success(), "the program does not build");
     let folder = target_folder()?.join("dist");
-    // Rust's own `split-debuginfo` leaves the table of lines in the program, so that
-    // stripping it would lose what a backtrace needs.
+    // Not Rust's `split-debuginfo`: it leaves the line table in the program, and
+    // stripping that would remove what backtraces need.
     std::fs::create_dir_all(folder.join("shipped"))?;
     for words in [
         ["--only-keep-debug", "tegata", "tegata.debug"].as_slice(),

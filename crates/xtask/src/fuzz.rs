@@ -1,10 +1,10 @@
 //! `cargo xtask fuzz`: coverage-guided fuzzing of every parser, with libFuzzer, on
 //! the stable compiler.
 //!
-//! The compiler's own coverage pass feeds the fuzzer; no sanitizer is wanted, for
-//! the parsers are safe Rust. What a run finds stays in `target/fuzz`; with
-//! `--keep` the fewest inputs that reach all that was reached go to `fuzz/corpus`,
-//! where the ordinary tests replay them.
+//! The compiler's own coverage pass guides the fuzzer. There is no sanitizer, since the
+//! parsers are safe Rust. New inputs are written to `target/fuzz`; with `--keep` the
+//! smallest set with the same coverage replaces `fuzz/corpus`, which the ordinary tests
+//! replay.
 
 use crate::cargo::{cargo, host, target_folder};
 use crate::setup::workspace;
@@ -15,7 +15,7 @@ use std::{
     process::Command,
 };
 
-/// Coverage by counters and comparisons, as `cargo fuzz` asks for it.
+/// Coverage by counters and comparisons, with the flags of `cargo fuzz`.
 const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -24,9 +24,9 @@ const FLAGS: &str = "-Cpasses=sancov-module \
 
 const USAGE: &str = "usage: cargo xtask fuzz [--seconds N] [--keep] [TARGET]
 
-  --seconds N   how long each target is run [default: 60]
-  --keep        put what was found into fuzz/corpus, as few inputs as will do
-  TARGET        only this one (the folders of fuzz/corpus)";
+  --seconds N   duration per target [default: 60]
+  --keep        minimise the inputs and keep them in fuzz/corpus
+  TARGET        run only this target (a folder of fuzz/corpus)";
 
 /// Builds the fuzzer and runs one target, or all.
 pub fn run(options: &[&str]) -> anyhow::Result<()> {
@@ -58,8 +58,8 @@ pub fn run(options: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that the fuzzers compile. libFuzzer itself, a minute of C++, is left out, and
-/// what the lints have checked of other crates is used again.
+/// Checks that the fuzzers compile, without libFuzzer, which is a minute of C++. The
+/// lint step's results for other crates are reused.
 pub fn check() -> anyhow::Result<()> {
     let words =
         ["check", "--locked", "--no-default-features", "--manifest-path", "fuzz/Cargo.toml"];
@@ -70,9 +70,9 @@ pub fn check() -> anyhow::Result<()> {
 
 struct Fuzzer {
     program: PathBuf,
-    /// What is kept, in the repository.
+    /// The corpus in the repository.
     kept: PathBuf,
-    /// What runs of this machine found.
+    /// Inputs that runs on this machine found.
     found: PathBuf,
 }
 
@@ -80,8 +80,7 @@ impl Fuzzer {
     fn build() -> anyhow::Result<Self> {
         let workspace = workspace()?;
         let target = workspace.join("target/fuzz");
-        // Named, so that build scripts and macros, which have no fuzzer to count
-        // for, are built without the flags.
+        // With a target triple, build scripts and macros are built without the flags.
         let triple = host();
         let status = cargo(&["build", "--release", "--target", &triple, "--target-dir"])?
             .arg(&target)
@@ -113,18 +112,22 @@ impl Fuzzer {
         let status = self
             .command(target)
             .arg(format!("-max_total_time={seconds}"))
-            // A hang, and growth, are finds as well.
+            // Hangs and memory growth are reported as well.
             .args(["-timeout=5", "-rss_limit_mb=512", "-print_final_stats=1", "-verbosity=1"])
             .args(["-max_len=4096", "-use_value_profile=1"])
             .arg(format!("-dict={}", self.kept.with_file_name("words.dict").display()))
             .arg(format!("-artifact_prefix={}", finds.display()))
             .args([&found, &self.kept.join(target)])
             .status()?;
-        ensure!(status.success(), "{target}: found something; the input is {}…", finds.display());
+        ensure!(
+            status.success(),
+            "{target}: the fuzzer found an error; its input is {}…",
+            finds.display()
+        );
         Ok(())
     }
 
-    /// The smallest set of inputs that reaches what all of them reach.
+    /// Replaces the corpus by the smallest set of inputs with the same coverage.
     fn keep(&self, target: &str) -> anyhow::Result<()> {
         let merged = self.found.join(format!("{target}.kept"));
         if merged.exists() {
@@ -137,7 +140,7 @@ impl Fuzzer {
             .args(["-set_cover_merge=1", "-use_counters=0", "-verbosity=0"])
             .args(folders)
             .status()?;
-        ensure!(status.success(), "{target}: the corpus cannot be merged");
+        ensure!(status.success(), "{target}: the corpus could not be merged");
         replace(&self.kept.join(target), &merged)
     }
 
@@ -148,8 +151,8 @@ impl Fuzzer {
     }
 }
 
-/// Makes `folder` hold the files of `with` and no others; those that were written
-/// by hand, with a name that says what they are, stay.
+/// Replaces the files of `folder` by those of `with`. Hand-written inputs, which have
+/// a descriptive name instead of a hash, stay.
 fn replace(folder: &Path, with: &Path) -> anyhow::Result<()> {
     let is_hash = |name: &str| name.len() == 40 && name.bytes().all(|it| it.is_ascii_hexdigit());
     for file in fs::read_dir(folder)? {

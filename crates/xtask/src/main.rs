@@ -15,16 +15,16 @@ mod timing;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  setup           install what the tests need beside Rust
-  test [--long]   that, then every check and every test; --long: many more rounds of the same
-  bench [--help]  Tegata's speed beside what the machine allows, as ratios
-  dist            the program as it is shipped, its debug information apart
-  fuzz [--help]   made-up input for every parser, guided by what it reaches
-  timing [N]      whether time tells what an answer does not, by N measurements
-  book            the book as a website, with mdbook
-  reference       write the book's pages that are made from the code
-  tidy            the rules of the house that no compiler checks
-  tidy --write    the picture of the modules in ARCHITECTURE.md, drawn anew
+  setup           install everything that the tests need besides Rust
+  test [--long]   run setup, then all checks and tests; --long: with many more rounds
+  bench [--help]  measure Tegata's speed as ratios to what the machine can do
+  dist            build the shipped program, with its debug information in a separate file
+  fuzz [--help]   run coverage-guided fuzzing of every parser
+  timing [N]      measure whether response times reveal secrets, with N measurements
+  book            build the book as a website, with mdbook
+  reference       generate the book's reference pages from the code
+  tidy            check the project's rules that the compiler does not check
+  tidy --write    redraw the picture of the modules in ARCHITECTURE.md
 ";
 
 fn main() -> anyhow::Result<()> {

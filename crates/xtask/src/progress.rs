@@ -1,14 +1,14 @@
-//! How long things take, for those who wait.
+//! Elapsed time, for the output of long tasks.
 
 use std::time::{Duration, Instant};
 
-/// The real time.
-#[expect(clippy::disallowed_methods, reason = "how long people really wait")]
+/// The current time of the steady clock.
+#[expect(clippy::disallowed_methods, reason = "progress is shown in real time")]
 pub fn now() -> Instant {
     Instant::now()
 }
 
-/// `3 min 20 s`.
+/// Formats a duration: `3 min 20 s`.
 pub fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 {

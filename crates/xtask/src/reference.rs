@@ -1,12 +1,12 @@
-//! `cargo xtask reference`: the book's pages that are made from the code.
+//! `cargo xtask reference`: generates the book's reference pages from the code.
 //!
-//! The tests that hold those pages against the program write them when they are
-//! told to, so that there is one description of each page and not two.
+//! The tests that compare the pages with the program also write them, if
+//! `TEGATA_WRITE_REFERENCE` is set, so that each page is described in one place.
 
 use crate::cargo::cargo;
 use anyhow::ensure;
 
-/// Writes them all.
+/// Writes all pages.
 pub fn run() -> anyhow::Result<()> {
     let tests = [
         ["-p", "tegata-server", "--test", "it", "up_to_date"],
@@ -15,7 +15,7 @@ pub fn run() -> anyhow::Result<()> {
     for words in tests {
         let mut command = cargo(&["test", "--quiet", "--locked"])?;
         command.args(words).env("TEGATA_WRITE_REFERENCE", "1");
-        ensure!(command.status()?.success(), "a page could not be written; see above");
+        ensure!(command.status()?.success(), "a page could not be written; see the output above");
     }
     Ok(())
 }

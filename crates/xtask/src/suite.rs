@@ -1,7 +1,7 @@
 //! Compiles every test binary of the workspace, then runs as many at once as there are
 //! processors: most of them wait for programs and files half of the time.
 //!
-//! What a binary prints is kept until it ends and shown if it fails, so that two never
+//! The output of a binary is collected and shown if it fails, so that outputs never
 //! mix. Tests that compare times run alone, at the end.
 
 use crate::cargo::cargo;
@@ -14,10 +14,10 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Binaries whose tests compare real times, or use up what the whole machine shares.
+/// Binaries whose tests compare real times, or exhaust a resource of the machine.
 const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
 
-/// How often the binaries that still run are named.
+/// Interval at which the running binaries are listed.
 const REPORT: Duration = Duration::from_secs(30);
 
 /// A compiled test binary.
@@ -25,7 +25,7 @@ pub struct Binary {
     /// Its package and target: `tegata/crash`.
     name: String,
     program: PathBuf,
-    /// Where cargo would start it.
+    /// Working directory, as cargo sets it.
     folder: PathBuf,
 }
 
@@ -40,7 +40,7 @@ pub struct Counts {
 pub fn compile() -> anyhow::Result<Vec<Binary>> {
     let words = ["test", "--workspace", "--locked", "--no-run"];
     let mut command = cargo(&words)?;
-    // The messages name the binaries; cargo's progress and errors go to the terminal.
+    // The messages on stdout name the binaries; cargo's progress goes to the terminal.
     let output = command
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
@@ -52,29 +52,28 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
         binaries.extend(test_binary(&message)?);
     }
     ensure!(!binaries.is_empty(), "cargo named no test binary");
-    // Those of the program take longest: they begin first, so that the short ones fill
-    // the gaps at the end.
+    // Those of the program take longest, so they are started first.
     binaries.sort_by_key(|it| (!it.name.starts_with("tegata/"), it.name.clone()));
     Ok(binaries)
 }
 
-/// The test binary that a message of cargo's is about, if it is about one.
+/// The test binary that one of cargo's messages describes, if any.
 fn test_binary(message: &Value) -> anyhow::Result<Option<Binary>> {
     let Some(program) = message["executable"].as_str() else { return Ok(None) };
     if message["profile"]["test"] != true {
         return Ok(None);
     }
-    let manifest = message["manifest_path"].as_str().context("an artifact of no package")?;
-    let folder = Path::new(manifest).parent().context("a manifest in no folder")?;
-    let target = message["target"]["name"].as_str().context("an artifact of no target")?;
-    let package = folder.file_name().context("a package in no folder")?.to_string_lossy();
+    let manifest = message["manifest_path"].as_str().context("an artifact without a package")?;
+    let folder = Path::new(manifest).parent().context("a manifest without a folder")?;
+    let target = message["target"]["name"].as_str().context("an artifact without a target")?;
+    let package = folder.file_name().context("a package without a folder")?.to_string_lossy();
     let package = if package == "cli" { "tegata".into() } else { package };
     let kind = if message["target"]["kind"][0] == "test" { "" } else { "src of " };
     let name = format!("{package}/{kind}{target}");
     Ok(Some(Binary { name, program: program.into(), folder: folder.into() }))
 }
 
-/// Runs them all and the examples in the documentation; `long` asks for more rounds.
+/// Runs all binaries and the examples in the documentation; `long` means more rounds.
 ///
 /// Fails after the last one if any test failed.
 pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
@@ -96,7 +95,7 @@ pub fn run(binaries: &[Binary], long: bool) -> anyhow::Result<Counts> {
     Ok(summary.counts)
 }
 
-/// What has come of the binaries so far.
+/// Results so far.
 #[derive(Default)]
 struct Summary {
     all: usize,
@@ -121,7 +120,7 @@ impl Summary {
     }
 }
 
-/// A binary that has run.
+/// Result of one binary.
 struct End {
     name: String,
     counts: Counts,
@@ -129,7 +128,7 @@ struct End {
     time: Duration,
 }
 
-/// Runs `binaries`, up to `width` at a time, in their order.
+/// Runs `binaries` in their order, up to `width` at a time.
 fn side_by_side(
     binaries: &[&Binary],
     width: usize,
@@ -185,7 +184,7 @@ fn note<'a>(
     }
 }
 
-/// Runs one command of tests to its end.
+/// Runs one test command and counts its results.
 fn finish(name: &str, command: &mut Command, long: bool) -> End {
     let start = now();
     if long {
@@ -200,7 +199,7 @@ fn finish(name: &str, command: &mut Command, long: bool) -> End {
     };
     let mut counts = count(&output);
     if !succeeded {
-        // A binary that crashed has counted nothing.
+        // A binary that crashed has printed no counts.
         counts.failed = counts.failed.max(1);
     }
     End { name: name.to_owned(), counts, output, time: start.elapsed() }
@@ -257,7 +256,7 @@ mod tests {
             ("tegata/crash", Path::new("/w/crates/cli"))
         );
         message["profile"]["test"] = false.into();
-        assert!(test_binary(&message).unwrap().is_none(), "that is the program itself");
+        assert!(test_binary(&message).unwrap().is_none(), "the program itself");
         assert!(test_binary(&json!({ "reason": "build-finished" })).unwrap().is_none());
     }
 

@@ -1,8 +1,7 @@
-//! `cargo xtask test`: everything that must hold, from a bare machine on.
+//! `cargo xtask test`: all checks and tests of the project, on a bare machine too.
 //!
-//! The steps run one after the other and the first that fails ends the run. What is
-//! missing is installed, never skipped; that happens beside the compilation, which
-//! does not need it.
+//! The steps run one after the other, and the first that fails stops the run. Missing
+//! parts are installed during the compilation, never skipped.
 
 use crate::cargo::cargo;
 use crate::progress::{minutes, now};
@@ -11,34 +10,33 @@ use crate::{fuzz, setup, tidy};
 use anyhow::{Context, ensure};
 use std::{thread, time::Instant};
 
-/// Runs all checks and tests; `long` gives the tests that race, kill and guess
-/// many more rounds.
+/// Runs all checks and tests; `long` gives the random tests many more rounds.
 pub fn run(long: bool) -> anyhow::Result<()> {
     let mut steps = Steps { done: 0, all: if long { 8 } else { 7 }, start: now() };
-    steps.next("the rules of the house", tidy::run)?;
+    steps.next("the project's rules", tidy::run)?;
     steps.next("formatting", || run_cargo(&["fmt", "--all", "--check"]))?;
     let counts = thread::scope(|scope| {
         let parts = scope.spawn(setup::everything);
         let strict = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         steps.next("lints", || run_cargo(&strict))?;
         let binaries = steps.next("compile the tests", suite::compile)?;
-        steps.next("what the tests need beside Rust", || match parts.join() {
+        steps.next("the parts that the tests need besides Rust", || match parts.join() {
             Ok(installed) => installed,
             Err(panic) => std::panic::resume_unwind(panic),
         })?;
         steps.next("tests", || suite::run(&binaries, long))
     })?;
-    steps.next("the fuzzers compile", fuzz::check)?;
+    steps.next("compile the fuzzers", fuzz::check)?;
     if long {
         steps.next("fuzzing, three minutes each", || fuzz::run(&["--seconds", "180"]))?;
     }
     let Counts { passed, failed } = counts;
-    println!("\nall of it holds ({})", minutes(steps.start.elapsed()));
+    println!("\nall checks passed ({})", minutes(steps.start.elapsed()));
     println!("{passed} passed, {failed} failed");
     Ok(())
 }
 
-/// Numbers the steps and prints how far the run has come.
+/// Numbers the steps and prints the progress.
 struct Steps {
     done: u32,
     all: u32,

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: rules of the house that no compiler checks.
+//! `cargo xtask tidy`: the project's rules that the compiler does not check.
 
 mod absences;
 mod dependencies;
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Checks them all; reports every place, not just the first.
+/// Checks all rules, and reports every violation.
 pub fn run() -> anyhow::Result<()> {
     let root = workspace()?;
     let mut wrong = Vec::new();
@@ -41,36 +41,36 @@ pub fn run() -> anyhow::Result<()> {
     bail!("{}", wrong.join("\n"))
 }
 
-/// Writes the picture of the modules anew.
+/// Redraws the picture of the modules.
 pub fn write() -> anyhow::Result<()> {
     picture::write(&workspace()?)
 }
 
-/// Every file begins by saying what it is for.
+/// Reports source files that do not begin with a module comment.
 fn introductions(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     for file in rust_files(&root.join("crates"))? {
         let text = fs::read_to_string(&file)?;
         if !text.starts_with("//!") && !text.starts_with("#!") {
-            wrong.push(format!("{}: opens without `//!`", place(root, &file)));
+            wrong.push(format!("{}: does not begin with `//!`", place(root, &file)));
         }
     }
     Ok(wrong)
 }
 
-/// What ARCHITECTURE.md names is there.
+/// Reports paths in ARCHITECTURE.md that do not exist.
 fn named_paths(root: &Path) -> anyhow::Result<Vec<String>> {
-    let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))
-        .context("ARCHITECTURE.md must be there")?;
+    let architecture =
+        fs::read_to_string(root.join("ARCHITECTURE.md")).context("ARCHITECTURE.md must exist")?;
     let named = architecture.split('`').skip(1).step_by(2);
     let is_path = |named: &&str| named.starts_with("crates/") || named.starts_with("docs/");
     Ok(named
         .filter(|named| is_path(named) && !root.join(named).exists())
-        .map(|named| format!("ARCHITECTURE.md names `{named}`, which is not there"))
+        .map(|named| format!("ARCHITECTURE.md names `{named}`, which does not exist"))
         .collect())
 }
 
-/// The engines' migrations have the same names.
+/// Reports engines whose migrations have different names.
 fn migrations(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut names: Vec<Vec<_>> = Vec::new();
     for engine in fs::read_dir(root.join("crates/store/migrations"))? {
@@ -85,7 +85,7 @@ fn migrations(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(differ.then_some(wrong).into_iter().collect())
 }
 
-/// The index of the decisions lists each of them.
+/// Reports decisions that the index does not list.
 fn decisions(root: &Path) -> anyhow::Result<Vec<String>> {
     let folder = root.join("docs/decisions");
     let index = fs::read_to_string(folder.join("README.md"))?;

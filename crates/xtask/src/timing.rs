@@ -1,11 +1,11 @@
-//! `cargo xtask timing`: what time tells of secrets, channels and tokens. The
-//! measuring is in `crates/server/benches/timing.rs`, what it found in
+//! `cargo xtask timing`: measures whether response times reveal secrets, channels or
+//! tokens. The measurement is `crates/server/benches/timing.rs`, its results are in
 //! `docs/timing.md`.
 
 use crate::cargo::cargo;
 use anyhow::{bail, ensure};
 
-/// Measures each pair of classes `count` times; a million unless said otherwise.
+/// Measures each pair of classes, a million times by default.
 pub fn run(options: &[&str]) -> anyhow::Result<()> {
     let count = match options {
         [] => "1000000",

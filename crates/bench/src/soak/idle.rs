@@ -1,6 +1,6 @@
-//! What connections cost that have nothing to say for the moment: some never said
-//! anything, the others asked once and keep their connection, over HTTP/1 and over
-//! HTTP/2; and whether the memory comes back once they have gone.
+//! Memory of idle connections: those that never sent a byte, and those that sent one
+//! request and stay open, over HTTP/1 and HTTP/2; and whether the server returns the
+//! memory after they are closed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Subject, check};
-use crate::authority::{Asked, Channel};
+use super::{Subject, verify};
+use crate::authority::Asked;
+use crate::channel::Channel;
 use crate::report::{Aim, Report};
 use crate::stopwatch;
 use crate::wire::{Wire, request};
 
-/// Below the 10,000 that a server takes by default.
+/// Number of connections, below the default maximum of 10,000.
 const IDLE: usize = 9_900;
-/// What an HTTP/1 connection that rests may cost, in KiB.
+/// Maximum memory of an idle HTTP/1 connection, in KiB.
 const EACH: f64 = 8.0;
-/// Once they have gone, the server may hold this many times what it held before.
+/// Maximum ratio of the memory after they are closed to that before.
 const COMES_BACK: Aim = Aim::AtMost(1.5);
 
 pub(super) fn connections(
@@ -27,25 +28,25 @@ pub(super) fn connections(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let to = subject.authority.address;
-    // From many channels, since each has a rate.
+    // From many channels, since each has a rate limit.
     let issue = |number: usize| Asked::Stateless(channels[number % channels.len()].clone());
     let token = subject.authority.tokens(&[issue(0)])?.remove(0);
-    let check = check(to, &token);
+    let verify = verify(to, &token);
     let each = Aim::AtMost(EACH);
-    // These must be looked at within the time that a first request has.
-    crowd(subject, report, "idle, never said anything", each, false, |_| {
-        Ok(TcpStream::connect(to)?)
-    })?;
-    crowd(subject, report, "idle after a check", each, true, |_| once(to, &check))?;
+    // Measured at once: the server closes them when the time for a first request is over.
+    crowd(subject, report, "idle, nothing sent", each, false, |_| Ok(TcpStream::connect(to)?))?;
+    crowd(subject, report, "idle after a verification", each, true, |_| once(to, &verify))?;
     crowd(subject, report, "idle after an issue", each, true, |at| {
         once(to, &issue(at).request(to))
     })?;
     let path = format!("/oauth2/v2.1/verify?access_token={token}");
-    crowd(subject, report, "idle after a check, HTTP/2", Aim::None, true, |_| http2(to, &path))
+    crowd(subject, report, "idle after a verification, HTTP/2", Aim::None, true, |_| {
+        http2(to, &path)
+    })
 }
 
-/// Opens the connections, looks, and lets them go. `settles` where there is time to
-/// wait for what the server gives back by itself.
+/// Opens the connections, measures, and closes them. With `settles` it waits until the
+/// server has returned free memory.
 fn crowd<C>(
     subject: &Subject<'_>,
     report: &mut Report,
@@ -63,7 +64,7 @@ fn crowd<C>(
     let took = began.elapsed().as_secs_f64();
     let at_once = subject.resident()?;
     let at_rest = if settles { subject.settled()? } else { at_once };
-    // The last ones may still wait in the kernel's queue.
+    // The last ones may still be in the kernel's accept queue.
     let question = request(subject.authority.address, "GET", "/livez", &[], "");
     let began = stopwatch();
     let answer = Wire::open(subject.authority.address)?.send(&question)?;
@@ -74,22 +75,22 @@ fn crowd<C>(
     let each = (at_rest - before) * 1024.0 / IDLE as f64;
     let figures = [
         ("MiB before", before),
-        ("with 9,900 just come", at_once),
+        ("with 9,900 just opened", at_once),
         ("with 9,900 at rest", at_rest),
-        ("s to come", took),
-        ("ms for the next one's answer", waited.as_secs_f64() * 1e3),
+        ("s to open", took),
+        ("ms to the next response", waited.as_secs_f64() * 1e3),
     ];
     report.ratio(&format!("{name}: KiB each"), &[each], aim, &figures);
     report.ratio(
-        &format!("{name}: gone / before"),
+        &format!("{name}: after closing / before"),
         &[after / before],
         COMES_BACK,
-        &[("MiB gone", after)],
+        &[("MiB after closing", after)],
     );
     Ok(())
 }
 
-/// A connection over HTTP/1 that was answered once.
+/// Sends one request over HTTP/1 and returns the open connection.
 fn once(to: SocketAddr, question: &[u8]) -> anyhow::Result<Wire> {
     let mut wire = Wire::open(to)?;
     let answer = wire.send(question)?;
@@ -97,7 +98,7 @@ fn once(to: SocketAddr, question: &[u8]) -> anyhow::Result<Wire> {
     Ok(wire)
 }
 
-/// The same over HTTP/2 (RFC 9113), in clear and with prior knowledge.
+/// As `once`, over HTTP/2 (RFC 9113) in clear text with prior knowledge.
 fn http2(to: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
     const SETTINGS: u8 = 4;
     const HEADERS: u8 = 1;
@@ -127,7 +128,7 @@ fn http2(to: SocketAddr, path: &str) -> anyhow::Result<TcpStream> {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         stream.read_exact(&mut vec![0; usize::try_from(length)?])?;
         let (kind, flags, of) = (head[3], head[4], &head[5..]);
-        ensure!(kind != 7 && kind != 3, "the server ends the stream or the connection");
+        ensure!(kind != 7 && kind != 3, "the server closed the stream or the connection");
         if *of == STREAM.to_be_bytes() && flags & END_STREAM != 0 {
             return Ok(stream);
         }

@@ -82,7 +82,7 @@ fn a_leak_is_answered_as_it_is_written() {
 #[test]
 fn the_unit_for_the_server_is_one_that_systemd_finds_nothing_wrong_with() {
     let home = Home::new();
-    let unit = fenced("docs/book/src/operate.md", "## As a service", "ini").concat();
+    let unit = fenced("docs/book/src/operate.md", "## Run it as a service", "ini").concat();
     let serve = "ExecStart=/usr/local/bin/tegata serve --log-format json\n";
     assert!(unit.contains(serve), "{unit}");
     // That it is installed is not ours to show.
@@ -108,7 +108,7 @@ fn the_readme_makes_a_channel_and_answers_a_leak_as_it_is_written() {
         listed[things][0][id].as_str().unwrap().to_owned()
     };
     // The first block builds and starts the server, which `desk` has done.
-    let made = fenced("README.md", "## For real", "sh").swap_remove(1);
+    let made = fenced("README.md", "## Set up a server", "sh").swap_remove(1);
     let (at_hand, made) = made.split_once('\n').unwrap();
     assert_eq!(at_hand, "export TEGATA_ADMIN_TOKEN_FILE=admin.token");
     let (provider, made) = made.split_once('\n').unwrap();
@@ -124,7 +124,7 @@ fn the_readme_makes_a_channel_and_answers_a_leak_as_it_is_written() {
     let issue = ["token", "issue", "--kind", "v2.1", "--channel", &channel, "--key"];
     let leaked = desk.json(&[&issue[..], &["blue.jwk.json"]].concat());
     let leaked = leaked["access_token"].as_str().unwrap();
-    let answer = fenced("README.md", "## A token leaked", "sh").swap_remove(0);
+    let answer = fenced("README.md", "## Respond to a leaked token", "sh").swap_remove(0);
     run(&desk, &[("LEAKED", leaked)], &answer.replace("6095226490", &channel));
     desk.run(&["token", "verify", leaked]).expect_error(1, "invalid");
     let live = desk.json(&["token", "list", "--channel", &channel, "--state", "active"]);

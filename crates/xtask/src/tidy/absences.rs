@@ -1,43 +1,48 @@
-//! What must not be named where: the right-hand column of ARCHITECTURE.md.
+//! Names that must not occur in some folders: the right-hand column of the table of
+//! crates in ARCHITECTURE.md.
 
 use super::{place, rust_files};
 use std::{fs, path::Path};
 
-/// A folder, the words that its code must not contain, and why.
+/// A folder, the text that its code must not contain, and why.
 const ABSENT: &[(&str, &[&str], &str)] = &[
     ("crates/token/src", IMPURE, "the token crate is pure: time and bytes are its arguments"),
     (
         "crates/token/src",
         &["tegata_policy", "jsonwebtoken", "RSA_", "rand::"],
-        "the token crate verifies: it knows no rule of issuing, no assertion and no randomness",
+        "the token crate only verifies: it has no rule of issuing, no assertion, no randomness",
     ),
     ("crates/policy/src", IMPURE, "the policy crate is pure: time and random bytes are arguments"),
-    ("crates/policy/src", &["tegata_store", "rand::"], "the policy crate decides; others write"),
-    ("crates/store/src", &["axum", "hyper", "http::"], "the store knows no protocol"),
+    (
+        "crates/policy/src",
+        &["tegata_store", "rand::"],
+        "the policy crate decides; other crates write",
+    ),
+    ("crates/store/src", &["axum", "hyper", "http::"], "the store has no protocol"),
     (
         "crates/server/src",
         &["rusqlite", "SELECT "],
-        "the server speaks to the store in the words of the domain",
+        "the server uses the store by its trait, not by SQL",
     ),
     (
         "crates/server/src/authority",
         &["axum", "hyper", "api::", "use http::", "crate::http", "crate::config", "crate::serve"],
-        "the authority knows no protocol: http uses api, api uses authority, authority uses store",
+        "the authority has no protocol: http uses api, api uses authority, authority uses store",
     ),
     (
         "crates/server/src/api",
         &["crate::http", "crate::config", "crate::serve"],
-        "a protocol knows no connection: http uses api, api uses authority, authority uses store",
+        "an API has no connections: http uses api, api uses authority, authority uses store",
     ),
     (
         "crates/server/src/metrics",
         &["authority::", "api::", "crate::http"],
-        "the metrics are below all that counts in them",
+        "the metrics are a layer below their users",
     ),
     (
         "crates/client/src",
         &["tegata_store", "tegata_server", "rusqlite", "SELECT "],
-        "the client knows the authority by its API alone",
+        "the client uses the authority by its API only",
     ),
     (
         "crates/cli/src",
@@ -59,7 +64,7 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// What no crate may name that is a function of its arguments.
+/// Names that must not occur in a crate of pure functions.
 const IMPURE: &[&str] = &[
     "async fn",
     "tokio",
@@ -72,7 +77,7 @@ const IMPURE: &[&str] = &[
     "hyper",
 ];
 
-/// Reports every place where a word is that must not be there.
+/// Reports every place with a name that must not occur there.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (folder, words, why) in ABSENT {

@@ -1,6 +1,6 @@
-//! Every dependency has a reason, a licence that we accept, and one source.
+//! Rule: every dependency has a reason, an accepted licence and an accepted source.
 //!
-//! `deny.toml` is the list; `cargo deny` reads the same file in public, where it also
+//! `deny.toml` is the list. `cargo deny` reads the same file in CI, where it also
 //! compares the versions with the known advisories.
 
 use crate::cargo::{built, metadata};
@@ -12,7 +12,7 @@ use toml::Table;
 
 const REASONS: &str = "docs/decisions/0001-dependencies.md";
 
-/// Reports every dependency that breaks a rule.
+/// Reports every dependency that violates the rule.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let named = named(root)?;
     let mut wrong = reasons(&named, &fs::read_to_string(root.join(REASONS))?);
@@ -22,7 +22,7 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// The libraries that the manifests of the workspace and of the fuzzers name.
+/// The libraries in the manifests of the workspace and of the fuzzers.
 fn named(root: &Path) -> anyhow::Result<BTreeSet<String>> {
     let workspace = manifest(&root.join("Cargo.toml"))?;
     let fuzz = manifest(&root.join("fuzz/Cargo.toml"))?;
@@ -35,7 +35,7 @@ fn manifest(file: &Path) -> anyhow::Result<Table> {
     fs::read_to_string(file)?.parse().with_context(|| file.display().to_string())
 }
 
-/// Compares the libraries with the lines of the decision about them.
+/// Compares the libraries with the lines of the decision on dependencies.
 fn reasons(named: &BTreeSet<String>, decision: &str) -> Vec<String> {
     let rows = decision.lines().filter(|line| line.starts_with('|'));
     let column = rows.filter_map(|row| row.split('|').nth(2));
@@ -44,15 +44,15 @@ fn reasons(named: &BTreeSet<String>, decision: &str) -> Vec<String> {
     let missing = named
         .iter()
         .filter(|name| !listed.contains(name.as_str()))
-        .map(|name| format!("{REASONS}: `{name}` has no line that says why it is there"));
+        .map(|name| format!("{REASONS}: `{name}` has no line with its reason"));
     let gone = listed
         .iter()
         .filter(|name| !named.contains(**name))
-        .map(|name| format!("{REASONS}: `{name}` is not a dependency any more"));
+        .map(|name| format!("{REASONS}: `{name}` is no longer a dependency"));
     missing.chain(gone).collect()
 }
 
-/// Reports what the workspace's manifest names and no crate uses.
+/// Reports libraries of the workspace's manifest that no crate uses.
 fn unused(root: &Path, named: &BTreeSet<String>) -> anyhow::Result<Vec<String>> {
     let mut used = BTreeSet::new();
     let mut manifests = vec![root.join("fuzz/Cargo.toml")];
@@ -70,8 +70,8 @@ fn unused(root: &Path, named: &BTreeSet<String>) -> anyhow::Result<Vec<String>> 
     Ok(unused.map(|name| format!("Cargo.toml: no crate uses `{name}`")).collect())
 }
 
-/// Applies the bans, licences and sources of `rules` to those packages of `metadata` that
-/// are `built`.
+/// Applies the bans, licences and sources of `rules` to the `built` packages of
+/// `metadata`.
 fn denied(
     rules: &Table,
     metadata: &Value,
@@ -88,7 +88,7 @@ fn denied(
     for package in metadata["packages"].as_array().context("cargo metadata has no packages")? {
         let name = package["name"].as_str().context("a package without a name")?;
         let version = package["version"].as_str().unwrap_or_default();
-        // Optional dependencies that no feature asks for are listed and never built.
+        // Optional dependencies of unused features are listed, but never built.
         if !built.contains(&format!("{name} {version}")) {
             continue;
         }
@@ -99,7 +99,7 @@ fn denied(
         if !accepts(licence, &allowed) {
             wrong.push(format!("{name} {version}: deny.toml does not allow `{licence}`"));
         }
-        // The crates of the workspace have none.
+        // The crates of the workspace have no source.
         if let Some(source) = package["source"].as_str() {
             let url = source.split_once('+').map_or(source, |(_, url)| url);
             if !sources.contains(url) {

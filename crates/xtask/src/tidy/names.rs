@@ -1,10 +1,10 @@
-//! A name means one thing: no two public types of the workspace share one.
+//! Rule: no two public types of the workspace have the same name.
 
 use super::{place, rust_files};
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// A protocol may have its own word for its own thing; a program, and a tool, has no
-/// types that others can name.
+/// Folders to which the rule does not apply: a protocol has its own terms, and no other
+/// crate can use the types of a program.
 const APART: [&str; 5] = [
     "crates/server/src/api/",
     "crates/cli/",
@@ -13,13 +13,13 @@ const APART: [&str; 5] = [
     "crates/faulty-vfs/",
 ];
 
-/// Names that stand for one idea wherever they are, each with the reason.
+/// Names that may be shared, each with the reason.
 const ALIKE: &[(&str, &str)] = &[
     ("Error", "a module's own, by Rust's custom"),
     ("Result", "a module's own, by Rust's custom"),
 ];
 
-/// Reports each name that several public types have.
+/// Reports each name that several public types share.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in fs::read_dir(root.join("crates"))? {

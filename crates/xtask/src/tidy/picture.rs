@@ -1,5 +1,5 @@
-//! The picture of crates and modules in ARCHITECTURE.md, drawn from the sources: it is
-//! compared with what they are, and written by `cargo xtask tidy --write`.
+//! The picture of crates and modules in ARCHITECTURE.md, drawn from the sources.
+//! `cargo xtask tidy` compares it with them, `cargo xtask tidy --write` redraws it.
 
 use super::{modules, modules::Uses};
 use anyhow::{Context, ensure};
@@ -13,13 +13,13 @@ use std::{
 const PAGE: &str = "ARCHITECTURE.md";
 const BEGIN: &str = "<!-- begin: drawn by `cargo xtask tidy --write` -->\n";
 const END: &str = "<!-- end -->\n";
-/// A module inside a crate has a picture of its own if it holds so many modules.
+/// Minimum number of submodules for which a module has its own picture.
 const WORTH_DRAWING: usize = 5;
 
-/// Who uses whom, by name.
+/// Which node uses which, by name.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// Reports a picture that is not what the sources are.
+/// Reports a picture that differs from the sources.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let page = fs::read_to_string(root.join(PAGE))?;
     let wrong = format!("{PAGE}: the picture is out of date; run `cargo xtask tidy --write`");
@@ -61,7 +61,7 @@ fn borrowed(edges: &Uses) -> Edges<'_> {
     uses.map(|(name, all)| (name.as_str(), all.iter().map(String::as_str).collect())).collect()
 }
 
-/// The crates of the workspace and which of them each uses, as its manifest says.
+/// The crates of the workspace, and which of them each uses according to its manifest.
 fn crates(root: &Path) -> anyhow::Result<Uses> {
     let mut names = BTreeMap::new();
     let mut manifests = BTreeMap::new();
@@ -71,7 +71,7 @@ fn crates(root: &Path) -> anyhow::Result<Uses> {
         let manifest: toml::Table = text.parse()?;
         let name = manifest.get("package").and_then(|it| it.get("name")?.as_str());
         let name = name.with_context(|| format!("{}: no name", folder.display()))?;
-        let short = folder.file_name().context("a folder has a name")?;
+        let short = folder.file_name().context("a folder without a name")?;
         names.insert(name.to_owned(), short.to_string_lossy().into_owned());
         manifests.insert(name.to_owned(), manifest);
     }
@@ -84,7 +84,7 @@ fn crates(root: &Path) -> anyhow::Result<Uses> {
     Ok(manifests.iter().map(|(name, it)| (names[name].clone(), uses(it))).collect())
 }
 
-/// Those first that nobody uses.
+/// The nodes, those that use most others first.
 fn in_order<'a>(edges: &Edges<'a>) -> Vec<&'a str> {
     let depth = |name: &&str| std::cmp::Reverse(below(edges, name).len());
     let mut names: Vec<_> = edges.keys().copied().collect();
@@ -92,7 +92,7 @@ fn in_order<'a>(edges: &Edges<'a>) -> Vec<&'a str> {
     names
 }
 
-/// Everything that a node uses, directly or not.
+/// All nodes that a node uses, directly or indirectly.
 fn below<'a>(edges: &Edges<'a>, name: &str) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open: Vec<&str> = edges.get(name).into_iter().flatten().copied().collect();
@@ -104,7 +104,7 @@ fn below<'a>(edges: &Edges<'a>, name: &str) -> BTreeSet<&'a str> {
     found
 }
 
-/// A Mermaid diagram. An arrow that follows from others is left out.
+/// Draws a Mermaid diagram. Arrows that follow from others are left out.
 fn diagram(edges: &Edges<'_>) -> String {
     let mut text = "```mermaid\ngraph TD\n".to_owned();
     for (from, uses) in edges {
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_stands_between_its_marks() {
+    fn the_picture_is_between_its_comments() {
         let page = format!("above\n{BEGIN}old\n{END}below\n");
         assert_eq!(drawn_into(&page, "new\n").unwrap(), format!("above\n{BEGIN}new\n{END}below\n"));
-        assert!(drawn_into("no marks", "new").is_err());
+        assert!(drawn_into("no comments", "new").is_err());
     }
 }

@@ -1,16 +1,16 @@
-//! How long files and functions may be.
+//! Maximum lengths of files and functions.
 
 use super::{place, rust_files};
 use std::{fs, path::Path};
 
-/// Lines of a file under `src`.
+/// Maximum lines of a file under `src`.
 const FILE: usize = 450;
-/// Lines of a function, from its signature to its last brace.
+/// Maximum lines of a function, from its signature to its last brace.
 const FUNCTION: usize = 60;
-/// Of a thousand functions, so many may be longer.
+/// Number of functions in a thousand that may be longer.
 const LONGER: usize = 5;
 
-/// Reports files that are too long, and all long functions if they are too many.
+/// Reports files that are too long, and all long functions if there are too many.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut long = Vec::new();
@@ -47,8 +47,8 @@ struct Function<'a> {
     lines: usize,
 }
 
-/// The functions of a formatted source: the formatter puts the last brace of one below
-/// the first letter of its signature.
+/// The functions of a formatted source: the formatter aligns the last brace with the
+/// signature.
 fn functions(text: &str) -> Vec<Function<'_>> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_mentions_a_function_is_none() {
+    fn a_mention_of_a_function_is_not_counted() {
         assert_eq!(name_of("let act: fn(u8) = f;"), None);
         assert_eq!(name_of("// fn a() {"), None);
         assert_eq!(name_of("pub const fn a() {"), Some("a"));

@@ -1,25 +1,25 @@
-//! Which paths of its own crate a source file uses, read from its text.
+//! Reads from the text of a source file which paths of its own crate it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
-/// Names from the crate's root on: the module's, then an item's.
+/// Names from the crate's root: those of modules, then an item's.
 pub type Path = Vec<String>;
 
-/// What is known of one module.
+/// Uses and definitions of one module.
 #[derive(Default)]
 pub struct Source {
-    /// All paths that begin with `crate`, `super` or `self`, or import a child.
+    /// Paths that begin with `crate`, `super` or `self`, or import a child.
     pub uses: BTreeSet<Path>,
-    /// What imported and re-exported names stand for.
+    /// Targets of imported and re-exported names.
     pub names: BTreeMap<String, Path>,
-    /// What is defined in it.
+    /// Names of the items that it defines.
     pub items: BTreeSet<String>,
-    /// The modules of which it imports everything.
+    /// The modules that it imports with `*`.
     pub globs: Vec<Path>,
 }
 
-/// What a definition begins with.
+/// Keywords that begin a definition.
 const ITEMS: [&str; 7] = ["struct", "enum", "fn", "trait", "type", "const", "static"];
 
 impl Source {
@@ -51,7 +51,7 @@ impl Source {
         }
     }
 
-    /// Reads one tree of a `use`, after the names of `before`.
+    /// Reads one tree of a `use`, below the path `before`.
     fn import<'a>(
         &mut self,
         path: &Path,
@@ -86,7 +86,7 @@ impl Source {
             names.pop();
         }
         let Some(last) = names.last().copied() else { return };
-        // A name that is no keyword is a child's, or another crate's: the modules know.
+        // Without a keyword, the first name is a child's or another crate's; `resolve` finds out.
         let target =
             absolute(path, &names).unwrap_or_else(|| [path.as_slice(), &owned(&names)].concat());
         self.uses.insert(target.clone());
@@ -98,7 +98,7 @@ impl Source {
     }
 }
 
-/// `names` from the crate's root on, if they begin with a word that leads there.
+/// The path of `names` from the crate's root, if they begin with a path keyword.
 fn absolute(path: &Path, names: &[&str]) -> Option<Path> {
     let (mut base, mut rest) = match *names.first()? {
         "crate" => (Path::new(), &names[1..]),
@@ -124,7 +124,7 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|it: char| it.is_alphabetic() || it == '_')
 }
 
-/// The words and signs of a source, without comments, texts and the tests at its end.
+/// The words and symbols of a source, without comments, literals and its test module.
 fn words(text: &str) -> Vec<&str> {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
     let mut words = Vec::new();
@@ -155,7 +155,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The length of the raw text that `rest` begins with, if it begins with one.
+/// Length of the raw string literal that `rest` begins with, if any.
 fn raw(rest: &str) -> Option<usize> {
     let inside = rest.strip_prefix('b').unwrap_or(rest).strip_prefix('r')?;
     let signs = inside.bytes().take_while(|it| *it == b'#').count();
@@ -165,7 +165,7 @@ fn raw(rest: &str) -> Option<usize> {
     Some(rest.len() - text.len() + end)
 }
 
-/// The length of the text in quotes that `rest` begins with.
+/// Length of the string literal that `rest` begins with.
 fn quoted(rest: &str) -> usize {
     let mut escaped = false;
     for (at, it) in rest.char_indices().skip(1) {

@@ -1,9 +1,9 @@
-//! What the machine can do without Tegata, each in a process of its own so that
-//! it can be pinned to the core that the authority has.
+//! Baselines: what the machine can do without Tegata. Each runs in its own process,
+//! so that it can be pinned to the authority's core.
 //!
-//! Hidden behind the word `floor`: `answers FILE` is a bare axum server of given
-//! answers, `crypto` and `commits` measure for some seconds, `decide` is the
-//! in-process benchmark. The latter three print one line of JSON.
+//! The hidden subcommand `baseline` starts them: `answers FILE` is a bare axum server
+//! with the given responses; `crypto` and `commits` measure for some seconds and print
+//! one line of JSON.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -25,35 +25,35 @@ use serde_json::{Value, json};
 
 use super::process::{Running, on_core};
 use super::wire::Answer;
-use super::{SERVER_CORE, decide, stopwatch};
+use super::{SERVER_CORE, stopwatch};
 
-/// Runs one floor in this process.
+/// Runs one baseline in this process.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
         ["answers", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
         ["crypto", seconds] => print(&crypto(seconds.parse()?)?),
         ["commits", folder, seconds] => print(&commits(Path::new(folder), seconds.parse()?)?),
-        ["decide", rounds] => print(&decide::measure(rounds.parse()?)?),
-        _ => bail!("no floor is called {args:?}"),
+        _ => bail!("there is no baseline {args:?}"),
     }
 }
 
-/// Runs one of the measuring floors on the server's core and waits for its line.
+/// Runs this program with `args` on the server's core and returns the JSON that it
+/// prints.
 pub(super) fn ask(args: &[&str]) -> anyhow::Result<Value> {
-    let out = on_core(SERVER_CORE, std::env::current_exe()?).arg("floor").args(args).output()?;
+    let out = on_core(SERVER_CORE, std::env::current_exe()?).args(args).output()?;
     let why = String::from_utf8_lossy(&out.stderr);
     ensure!(out.status.success(), "{}", why.trim());
     Ok(serde_json::from_slice(&out.stdout)?)
 }
 
-/// A path and what is answered there.
+/// A path and the response that it gives.
 pub(super) struct Route {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) answer: Answer,
 }
 
-/// A bare axum server on the server's core.
+/// A running bare axum server, on the server's core.
 pub(super) struct Bare {
     pub(super) address: SocketAddr,
     process: Running,
@@ -74,7 +74,7 @@ impl Bare {
         std::fs::write(&file, Value::from(routes).to_string())?;
         let mut process = Running::start(
             on_core(SERVER_CORE, std::env::current_exe()?)
-                .args(["floor", "answers"])
+                .args(["baseline", "answers"])
                 .arg(file)
                 .stdout(Stdio::piped()),
         )?;
@@ -90,7 +90,7 @@ impl Bare {
     }
 }
 
-/// Serves for ever what the file says, and prints the address first.
+/// Prints the address, then serves the routes until the process is killed.
 fn serve(routes: &Value) -> anyhow::Result<()> {
     let mut router = Router::new();
     for route in routes.as_array().context("not a list of routes")? {
@@ -101,7 +101,7 @@ fn serve(routes: &Value) -> anyhow::Result<()> {
             if route["method"] == "GET" {
                 get(move || std::future::ready(whole(&answer)))
             } else {
-                // A server that answers a form has read it.
+                // A real server reads the form before it answers.
                 post(move |_: Bytes| std::future::ready(whole(&answer)))
             },
         );
@@ -114,14 +114,14 @@ fn serve(routes: &Value) -> anyhow::Result<()> {
     })
 }
 
-/// The answer itself. As a body, since axum gives plain bytes a content type.
+/// The response. Its body is a `Body`, since axum adds a content type to plain bytes.
 fn whole((status, headers, body): &Canned) -> (StatusCode, HeaderMap, Body) {
     (*status, headers.clone(), Body::from(body.clone()))
 }
 
 type Canned = (StatusCode, HeaderMap, Bytes);
 
-/// The answer as axum takes it; `date` is left to hyper, as everywhere.
+/// The response in axum's types; hyper adds `date`.
 fn canned(route: &Value) -> anyhow::Result<Canned> {
     let status = route["status"].as_u64().context("a route without status")?;
     let mut headers = HeaderMap::new();
@@ -162,25 +162,24 @@ fn commits(folder: &Path, seconds: f64) -> anyhow::Result<Value> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.execute(
-        "CREATE TABLE IF NOT EXISTS token (id INTEGER PRIMARY KEY, facts BLOB NOT NULL) STRICT",
+        "CREATE TABLE IF NOT EXISTS token (id INTEGER PRIMARY KEY, row BLOB NOT NULL) STRICT",
         [],
     )?;
-    // About what one issued token leaves behind.
-    let revocations = [7_u8; 160];
-    let mut insert = db.prepare("INSERT INTO token (facts) VALUES (?1)")?;
-    let each = seconds_each(Duration::from_secs_f64(seconds), 10, || {
-        insert.execute([revocations]).is_ok()
-    })?;
+    // About the size of an issued token's row.
+    let row = [7_u8; 160];
+    let mut insert = db.prepare("INSERT INTO token (row) VALUES (?1)")?;
+    let each =
+        seconds_each(Duration::from_secs_f64(seconds), 10, || insert.execute([row]).is_ok())?;
     Ok(json!({"commits_per_second": 1.0 / each}))
 }
 
-/// The mean of the repetitions, of which the clock is read after each `batch`.
+/// Mean seconds of one `act`, repeated for `time`; the clock is read after each `batch`.
 fn seconds_each(time: Duration, batch: u32, mut act: impl FnMut() -> bool) -> anyhow::Result<f64> {
     let began = stopwatch();
     let mut done = 0.0;
     while began.elapsed() < time {
         for _ in 0..batch {
-            ensure!(std::hint::black_box(act()), "what was measured failed");
+            ensure!(std::hint::black_box(act()), "the measured operation failed");
         }
         done += f64::from(batch);
     }

@@ -1,9 +1,9 @@
-//! The pure decision against what it cannot do without: one Ed25519
-//! verification of a message of the token's length.
+//! Verifying a token in process, against one Ed25519 signature check of a message of
+//! the token's length.
 //!
-//! In one process, on the server's core, in rounds that go over every scene in
-//! turn. `scenes.rs` builds the scenes from the token crate; this file only
-//! measures them and knows nothing of views or caches.
+//! All scenes are measured in one process, on the server's core, in rounds that cover
+//! every scene in turn. `scenes.rs` builds the scenes from the token crate; this file
+//! only measures them.
 
 mod scenes;
 
@@ -14,49 +14,49 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKe
 use serde_json::{Value, json};
 
 use super::report::{Aim, Report};
-use super::{Plan, floor, median, stopwatch};
+use super::{Plan, baseline, median, stopwatch};
 
-/// Tokens in use: each scene's caller presents so many in turn.
+/// Number of tokens that each scene verifies in turn.
 const IN_USE: usize = 10_000;
-/// Verifications and cold decisions of one round; they are slow.
+/// Number of signature checks and of cold verifications in one round; they are slow.
 const SLOW: usize = 500;
 
 const WARM: Aim = Aim::AtMost(1.0 / 30.0);
 const COLD: Aim = Aim::AtMost(1.15);
-/// What more tokens, or more endings, may cost.
+/// Maximum slowdown with more tokens, or more revocations.
 const FLAT: Aim = Aim::AtMost(1.5);
 
-/// What the world of a decision is like.
+/// Describes a scene to be built.
 pub(super) struct Spec {
-    /// Tokens that are presented in turn, drawn evenly from all issued ones,
-    /// and where something was ended, from the channels where it was.
+    /// Tokens that are verified in turn, drawn evenly from all issued ones; with
+    /// revocations, from the channels that have some.
     in_use: usize,
-    /// Tokens issued in all; the serials of the channels add up to it.
+    /// Number of issued tokens; the serials of the channels add up to it.
     issued: u64,
-    /// Channels over which they, and the endings, are spread evenly.
+    /// Channels over which tokens and revocations are spread evenly.
     channels: u64,
-    /// Facts in the view that say that something ended.
+    /// Number of revocations in the view.
     revoked: u64,
 }
 
-/// Whether the token, as it came over the wire, is active.
-type Decide = Box<dyn Fn(&[u8]) -> bool>;
+/// Whether a token, in its wire form, is active.
+type Verify = Box<dyn Fn(&[u8]) -> bool>;
 
-/// A world to decide in.
+/// A view with tokens to verify.
 pub(super) struct Scene {
-    /// The tokens in use, as they come over the wire. All are live.
+    /// The tokens to verify, in their wire form. All are active.
     tokens: Vec<Vec<u8>>,
     /// Length of the bytes that a token's signature covers.
     signed: usize,
-    /// Decides with the cache of checked signatures in front.
-    warm: Decide,
-    /// Decides without any cache.
-    cold: Decide,
+    /// Verifies with the signature cache.
+    warm: Verify,
+    /// Verifies without a cache.
+    cold: Verify,
 }
 
-/// Measures in a process on the server's core and judges by the aims.
+/// Measures in a process on the server's core and compares with the aims.
 pub(super) fn run(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    let said = floor::ask(&["decide", if plan.long { "301" } else { "41" }])?;
+    let said = baseline::ask(&["verify-in-process", if plan.long { "301" } else { "41" }])?;
     let nanos = |name: &str| -> anyhow::Result<Vec<f64>> {
         let rounds = said[name].as_array().with_context(|| format!("no {name}"))?;
         rounds.iter().map(|n| n.as_f64().context("not a number")).collect()
@@ -69,12 +69,12 @@ pub(super) fn run(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     };
     line("warm / Ed25519 verification", &few, &bare, WARM);
     line("warm: 10 million issued / 10 thousand issued", &nanos("warm_issued")?, &few, FLAT);
-    line("warm: 1 million endings / none", &nanos("warm_ended")?, &few, FLAT);
+    line("warm: 1 million revocations / none", &nanos("warm_revoked")?, &few, FLAT);
     line("cold / Ed25519 verification", &nanos("cold")?, &bare, COLD);
     Ok(())
 }
 
-/// Measures in this process; nanoseconds each, for every round.
+/// Measures in this process. Returns nanoseconds per operation, for every round.
 pub(super) fn measure(rounds: usize) -> anyhow::Result<Value> {
     measure_scenes(rounds, IN_USE, scenes::build)
 }
@@ -88,9 +88,9 @@ fn measure_scenes(
     let issued = build(&Spec { in_use, issued: 10_000_000, channels: 100_000, revoked: 0 })?;
     let revoked =
         build(&Spec { in_use, issued: 10_000_000, channels: 100_000, revoked: 1_000_000 })?;
-    for (name, scene) in [("few", &few), ("issued", &issued), ("ended", &revoked)] {
+    for (name, scene) in [("few", &few), ("issued", &issued), ("revoked", &revoked)] {
         ensure!(scene.tokens.len() == in_use, "{name}: {} tokens in use", scene.tokens.len());
-        // Fills the cache, and shows that each is decided rightly.
+        // Fills the cache, and proves that every token verifies.
         let active = scene.tokens.iter().filter(|t| (scene.warm)(t) && (scene.cold)(t)).count();
         ensure!(active == in_use, "{name}: only {active} of {in_use} tokens are active");
     }
@@ -98,7 +98,7 @@ fn measure_scenes(
 
     let mut nanos: [Vec<f64>; 5] = Default::default();
     for round in 0..rounds {
-        // Each round takes other tokens, so that all have been taken.
+        // Each round takes other tokens, so that all of them are covered.
         let slow: Vec<usize> = (0..SLOW.min(in_use)).map(|n| (round * SLOW + n) % in_use).collect();
         let warm = |scene: &Scene| each(0..in_use, |n| (scene.warm)(&scene.tokens[n]));
         let mut steps = [0, 1, 2, 3, 4];
@@ -115,13 +115,13 @@ fn measure_scenes(
             }?);
         }
     }
-    let [bare, warm, warm_issued, warm_ended, cold] = nanos;
+    let [bare, warm, warm_issued, warm_revoked, cold] = nanos;
     Ok(json!({
-        "bare": bare, "warm": warm, "warm_issued": warm_issued, "warm_ended": warm_ended, "cold": cold,
+        "bare": bare, "warm": warm, "warm_issued": warm_issued, "warm_revoked": warm_revoked, "cold": cold,
     }))
 }
 
-/// Mean nanoseconds of `act` over the numbers; an error if it says no to any.
+/// Mean nanoseconds of `act` over the numbers; an error if it returns false for any.
 fn each(
     numbers: impl ExactSizeIterator<Item = usize>,
     act: impl Fn(usize) -> bool,
@@ -133,7 +133,7 @@ fn each(
         yes += usize::from(black_box(act(black_box(number))));
     }
     let took = began.elapsed();
-    ensure!(yes == count, "a token that was live was refused");
+    ensure!(yes == count, "an active token did not verify");
     Ok(took.as_nanos() as f64 / count as f64)
 }
 
@@ -145,7 +145,7 @@ struct Signed {
 
 impl Signed {
     fn new(count: usize, length: usize) -> anyhow::Result<Self> {
-        ensure!(length >= 8, "a token signs more than {length} bytes");
+        ensure!(length >= 8, "the signed part of a token is longer than {length} bytes");
         let pair = Ed25519KeyPair::generate().ok().context("making an Ed25519 key")?;
         let messages = (0..count).map(|number| {
             let mut message = vec![7; length];
@@ -173,8 +173,8 @@ mod tests {
 
     use super::*;
 
-    /// A stand-in: signatures over the number, and a set of those checked.
-    fn stand_in(spec: &Spec, refuse: Option<usize>) -> Scene {
+    /// A stand-in: signatures over the number, and a set of verified tokens.
+    fn stand_in(spec: &Spec, invalid: Option<usize>) -> Scene {
         let signed = Rc::new(Signed::new(spec.in_use, 400).unwrap());
         let number = |token: &[u8]| usize::from_be_bytes(token.try_into().unwrap());
         let tokens = (0..spec.in_use).map(|n| n.to_be_bytes().to_vec()).collect();
@@ -189,13 +189,13 @@ mod tests {
                     || (signed.verify(number(token)) && checked.borrow_mut().insert(token.to_vec()))
             }),
             cold: Box::new(move |token| {
-                refuse != Some(number(token)) && for_cold.verify(number(token))
+                invalid != Some(number(token)) && for_cold.verify(number(token))
             }),
         }
     }
 
     #[test]
-    fn a_cache_shows_and_its_absence_costs_a_verification() {
+    fn the_cache_saves_a_signature_check() {
         let said = measure_scenes(5, 200, |spec| Ok(stand_in(spec, None))).unwrap();
         let middle = |name: &str| {
             let rounds = said[name].as_array().unwrap().iter();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_token_that_is_refused_is_no_figure() {
+    fn an_active_token_that_does_not_verify_is_an_error() {
         assert!(measure_scenes(1, 20, |spec| Ok(stand_in(spec, Some(7)))).is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! The scenes in which decisions are measured, built from the token crate.
+//! Builds the scenes of the in-process benchmark from the token crate.
 //!
-//! The one place of the benchmark that names `tegata_token`: everything else
-//! knows HTTP, files and times.
+//! This is the only module of the benchmarks that uses `tegata_token`; all others use
+//! HTTP, files and times.
 
 use super::{Scene, Spec};
 use anyhow::Context as _;
@@ -37,8 +37,8 @@ pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
             channel: id(channel)?,
             group: None,
             assertion_key: Some(AssertionKeyId([9; 16])),
-            // Above the endings of its channel, as far apart as they were issued.
-            serial: Serial(ENDED_SERIALS + per_channel + n / spec.channels),
+            // Above the revoked serials of its channel, as far apart as they were issued.
+            serial: Serial(REVOKED_SERIALS + per_channel + n / spec.channels),
             issued_at: ISSUED_AT,
             expires_at: ISSUED_AT.plus(86_400),
             key: key.public().id(),
@@ -63,7 +63,7 @@ pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
     let warm_view = view.clone();
     let warm = move |token: &[u8]| verify(token, NOW, &warm_view, &kept).is_ok();
     let cold = move |token: &[u8]| {
-        // Room for one: the tokens come in turn, so each finds another's.
+        // Room for one: the tokens come in turn, so each finds another one's entry.
         thread_local! { static NONE: Signatures = Signatures::new(1); }
         NONE.with(|none| verify(token, NOW, &view, none).is_ok())
     };
@@ -75,11 +75,12 @@ fn id(n: u64) -> anyhow::Result<ChannelId> {
     ChannelId::from_number(n * 89_989 % 10_000_000_000).context("ten digits")
 }
 
-/// Serials that the endings of a channel are about; the tokens in use lie above.
-const ENDED_SERIALS: u64 = 64;
+/// The revocations of a channel concern serials below this one; the tokens to verify
+/// have higher ones.
+const REVOKED_SERIALS: u64 = 64;
 
-/// So many facts of the sorts that a busy channel gathers: evictions and
-/// revocations of both kinds, a group's floor, an assertion key's floor.
+/// `count` revocations as a busy channel has them: single tokens of both kinds, a
+/// cutoff of a group, and one of an assertion key.
 fn channel_revocations(count: u64) -> anyhow::Result<ChannelRevocations> {
     let mut revocations = ChannelRevocations::default();
     let until = NOW.plus(86_400);
@@ -90,7 +91,7 @@ fn channel_revocations(count: u64) -> anyhow::Result<ChannelRevocations> {
     let cutoffs: Vec<Cutoff> = cutoffs
         .into_iter()
         .take(usize::try_from(count)?)
-        .map(|scope| Cutoff::set(scope, Serial(ENDED_SERIALS), None, ISSUED_AT))
+        .map(|scope| Cutoff::set(scope, Serial(REVOKED_SERIALS), None, ISSUED_AT))
         .collect();
     let singles = (cutoffs.len() as u64..count).map(|n| {
         let kind = if n % 2 == 0 { Kind::V21 } else { Kind::ShortLived };

@@ -1,14 +1,14 @@
-//! Checking a token over HTTP, against a bare axum server that is sent the same
-//! bytes and answers the same bytes.
+//! Verifying a token over HTTP, against a bare axum server that receives and sends the
+//! same bytes.
 //!
-//! What is left of the ratio is Tegata's own: reading the token, deciding,
-//! making the answer. With a thousand tokens in turn (by this the aim is
-//! judged) and with one alone.
+//! The ratio shows what Tegata adds: parsing the token, verifying it, building the
+//! response. It is measured with a thousand tokens in turn (the aim applies to this
+//! one) and with one token.
 //!
-//! The figure is answers a second by the clock, from rounds in which both
-//! servers were busy throughout. Where other work on the machine kept them
-//! waiting for their load in most rounds, it is answers per second of their own
-//! processor time: the same on a quiet machine, and the line says "disturbed".
+//! The figure is responses per second of wall-clock time, from rounds in which both
+//! servers were busy throughout. If other work on the machine kept them waiting for
+//! their load in most rounds, it is responses per second of their own processor time:
+//! the same on a quiet machine, and the line says "disturbed".
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use anyhow::{Context as _, ensure};
 
 use super::assertions::Signer;
 use super::authority::{Asked, Authority};
-use super::floor::{Bare, Route};
+use super::baseline::{Bare, Route};
 use super::process::Demand;
 use super::report::{Aim, Report};
 use super::wire::{Answer, Wire, form, request};
@@ -27,15 +27,16 @@ use super::{Plan, median, spread};
 const AIM: Aim = Aim::AtLeast(0.85);
 const CONNECTIONS: usize = 16;
 const TOKENS: usize = 1000;
-/// The law's cap, for each kind that has one.
+/// The cap of the token rules, for each kind that has one.
 const PER_CHANNEL: usize = 30;
-/// Below this the server waited for its load, so the clock tells of the load.
+/// Below this share the server waited for its load, so that wall-clock time measures
+/// the load generator.
 const BUSY: f64 = 0.9;
-/// Below this no figure is worth printing: an idle server works in other ways.
+/// Below this share no figure is printed: a mostly idle server behaves differently.
 const IDLE: f64 = 0.4;
 
-/// One way to ask whether a token is good.
-struct Face {
+/// One of the operations that verify a token.
+struct Endpoint {
     name: &'static str,
     method: &'static str,
     path: &'static str,
@@ -43,40 +44,40 @@ struct Face {
     tokens: Vec<String>,
 }
 
-/// A server to be loaded: where it listens and its process.
+/// A server under load: its address and process id.
 #[derive(Clone, Copy)]
 struct Side {
     address: SocketAddr,
     id: u32,
 }
 
-/// Tegata against the floor.
+/// Measures Tegata against the baseline.
 pub(super) fn run(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let authority = Authority::start(&plan.tegata, folder)?;
     let side = Side { address: authority.address, id: authority.id() };
     tokens(&authority)
         .and_then(|(jws, opaque)| {
-            compare(plan, folder, report, "", AIM, side, faces(&jws, &opaque))
+            compare(plan, folder, report, "", AIM, side, endpoints(&jws, &opaque))
         })
         .map_err(|why| authority.explain(&why))
 }
 
-/// The floor against itself: shows what the harness makes of two equals.
+/// Measures the baseline against itself, which shows the error of the harness.
 pub(super) fn fairness(plan: &Plan, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let tokens: Vec<String> = (0..TOKENS).map(|n| format!("{n:0>600}")).collect();
-    let faces = faces(&tokens, &tokens);
-    let routes: Vec<Route> = faces
+    let endpoints = endpoints(&tokens, &tokens);
+    let routes: Vec<Route> = endpoints
         .iter()
-        .map(|api| Route { method: api.method, path: api.path, answer: sample() })
+        .map(|endpoint| Route { method: endpoint.method, path: endpoint.path, answer: sample() })
         .collect();
     let first = Bare::start(&routes, folder)?;
     let side = Side { address: first.address, id: first.id() };
-    compare(plan, folder, report, "axum itself: ", Aim::None, side, faces)
+    compare(plan, folder, report, "axum itself: ", Aim::None, side, endpoints)
 }
 
-fn faces(jws: &[String], opaque: &[String]) -> [Face; 3] {
+fn endpoints(jws: &[String], opaque: &[String]) -> [Endpoint; 3] {
     [
-        Face {
+        Endpoint {
             name: "GET /oauth2/v2.1/verify",
             method: "GET",
             path: "/oauth2/v2.1/verify",
@@ -85,14 +86,14 @@ fn faces(jws: &[String], opaque: &[String]) -> [Face; 3] {
             },
             tokens: jws.to_vec(),
         },
-        Face {
+        Endpoint {
             name: "POST /v2/oauth/verify",
             method: "POST",
             path: "/v2/oauth/verify",
             ask: |to, token| form(to, "/v2/oauth/verify", &[("access_token", token)]),
             tokens: opaque.to_vec(),
         },
-        Face {
+        Endpoint {
             name: "GET /gateway/verify",
             method: "GET",
             path: "/gateway/verify",
@@ -105,8 +106,8 @@ fn faces(jws: &[String], opaque: &[String]) -> [Face; 3] {
     ]
 }
 
-/// A thousand live tokens in the JWS form, v2.1 and stateless in turn, and a
-/// thousand opaque ones.
+/// A thousand active JWS tokens, v2.1 and stateless in turn, and a thousand opaque
+/// ones.
 fn tokens(authority: &Authority) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let signer = Signer::generate()?;
     let channels = authority.channels(TOKENS.div_ceil(PER_CHANNEL), &signer)?;
@@ -131,7 +132,8 @@ fn tokens(authority: &Authority) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     Ok((authority.tokens(&jws)?, authority.tokens(&opaque)?))
 }
 
-/// Takes the side's real answers, gives them to a bare server, and loads both.
+/// Records the real responses of `side`, has a bare server send the same ones, and
+/// loads both.
 fn compare(
     plan: &Plan,
     folder: &Path,
@@ -139,25 +141,31 @@ fn compare(
     prefix: &str,
     aim: Aim,
     side: Side,
-    faces: [Face; 3],
+    endpoints: [Endpoint; 3],
 ) -> anyhow::Result<()> {
     let mut routes = Vec::new();
-    for api in &faces {
-        let answer = first_answer(api, side.address)?;
-        ensure!(answer.status == 200, "{} answered {} {}", api.name, answer.status, answer.body);
-        routes.push(Route { method: api.method, path: api.path, answer });
+    for endpoint in &endpoints {
+        let answer = first_answer(endpoint, side.address)?;
+        ensure!(
+            answer.status == 200,
+            "{} answered {} {}",
+            endpoint.name,
+            answer.status,
+            answer.body
+        );
+        routes.push(Route { method: endpoint.method, path: endpoint.path, answer });
     }
     let bare = Bare::start(&routes, folder)?;
-    for (api, route) in faces.iter().zip(&routes) {
-        require_equal(&route.answer, &first_answer(api, bare.address)?)
-            .with_context(|| format!("the bare server on {}", api.name))?;
+    for (endpoint, route) in endpoints.iter().zip(&routes) {
+        require_equal(&route.answer, &first_answer(endpoint, bare.address)?)
+            .with_context(|| format!("the bare server on {}", endpoint.name))?;
     }
     let sides = [side, Side { address: bare.address, id: bare.id() }];
 
     let mut contests = Vec::new();
-    for api in &faces {
-        contests.push(Contest::new(plan, folder, api, TOKENS, &sides)?);
-        contests.push(Contest::new(plan, folder, api, 1, &sides)?);
+    for endpoint in &endpoints {
+        contests.push(Contest::new(plan, folder, endpoint, TOKENS, &sides)?);
+        contests.push(Contest::new(plan, folder, endpoint, 1, &sides)?);
     }
     for round in 0..contests.iter().map(|contest| contest.rounds).max().unwrap_or(0) {
         for contest in contests.iter_mut().filter(|contest| round < contest.rounds) {
@@ -165,24 +173,25 @@ fn compare(
         }
     }
     for contest in contests {
-        let aim = if contest.judged { aim } else { Aim::None };
+        let aim = if contest.has_aim { aim } else { Aim::None };
         contest.tell(report, prefix, aim)?;
     }
     Ok(())
 }
 
-/// One face with so many tokens, on both sides in turn.
+/// One endpoint with a number of tokens, measured on both sides in turn.
 struct Contest {
     name: String,
-    judged: bool,
+    /// Whether the aim applies to it.
+    has_aim: bool,
     rounds: usize,
     seconds: u64,
-    /// What is sent to the side and to the bare server.
+    /// Request files for the measured server and for the bare one.
     requests: [PathBuf; 2],
     outcomes: [Vec<Kept>; 2],
 }
 
-/// A round's outcome, beside what the server spent on it.
+/// A round's outcome, and what the server spent on it.
 struct Kept {
     load: Outcome,
     /// See [`Demand::share`].
@@ -201,22 +210,23 @@ impl Contest {
     fn new(
         plan: &Plan,
         folder: &Path,
-        api: &Face,
+        endpoint: &Endpoint,
         tokens: usize,
         sides: &[Side; 2],
     ) -> anyhow::Result<Self> {
-        let judged = tokens > 1;
+        let has_aim = tokens > 1;
         let write = |side: &Side| {
-            let name = format!("{}-{tokens}-{}.requests", api.path.replace('/', "-"), side.id);
+            let name = format!("{}-{tokens}-{}.requests", endpoint.path.replace('/', "-"), side.id);
             let file = folder.join(name);
-            let requests = api.tokens[..tokens].iter().map(|t| (api.ask)(side.address, t));
+            let requests =
+                endpoint.tokens[..tokens].iter().map(|t| (endpoint.ask)(side.address, t));
             write_requests(&file, requests)?;
             anyhow::Ok(file)
         };
         Ok(Self {
-            name: format!("{}, {tokens} token{}", api.name, if judged { "s" } else { "" }),
-            judged,
-            rounds: match (plan.long, judged) {
+            name: format!("{}, {tokens} token{}", endpoint.name, if has_aim { "s" } else { "" }),
+            has_aim,
+            rounds: match (plan.long, has_aim) {
                 (false, false) => 3,
                 (false, true) | (true, false) => 5,
                 (true, true) => 9,
@@ -228,7 +238,7 @@ impl Contest {
     }
 
     fn round(&mut self, round: usize, sides: &[Side; 2]) -> anyhow::Result<()> {
-        // Who goes first alternates.
+        // The first server of a round alternates.
         for turn in [round % 2, (round + 1) % 2] {
             let load = Load {
                 to: sides[turn].address,
@@ -252,7 +262,7 @@ impl Contest {
         let busy = [middle(ours, |k| k.busy), middle(bare, |k| k.busy)];
         ensure!(
             busy.iter().all(|busy| *busy >= IDLE),
-            "{}: the servers waited for their load: busy {:.2} and {:.2}",
+            "{}: the servers waited for the load generator: busy {:.2} and {:.2}",
             self.name,
             busy[0],
             busy[1]
@@ -265,14 +275,14 @@ impl Contest {
         let by_time: Vec<f64> = rounds()
             .map(|(ours, bare)| ours.per_processor_second() / bare.per_processor_second())
             .collect();
-        let (judged, how) = if by_clock.len() * 2 > self.rounds {
+        let (ratios, how) = if by_clock.len() * 2 > self.rounds {
             (&by_clock, "")
         } else {
             (&by_time, " (disturbed)")
         };
         report.ratio(
             &format!("{prefix}{}{how}", self.name),
-            judged,
+            ratios,
             aim,
             &[
                 ("per second", middle(ours, |k| k.load.rate())),
@@ -288,13 +298,13 @@ impl Contest {
     }
 }
 
-fn first_answer(api: &Face, to: SocketAddr) -> anyhow::Result<Answer> {
-    let token = api.tokens.first().context("no token")?;
-    Wire::open(to)?.send(&(api.ask)(to, token)).with_context(|| api.name)
+fn first_answer(endpoint: &Endpoint, to: SocketAddr) -> anyhow::Result<Answer> {
+    let token = endpoint.tokens.first().context("no token")?;
+    Wire::open(to)?.send(&(endpoint.ask)(to, token)).with_context(|| endpoint.name)
 }
 
-/// Whether the answers are equal on the wire but for the moment and the request
-/// id, which have one length each.
+/// Fails unless the responses are equal on the wire except for the date and the
+/// request id, which have a fixed length.
 fn require_equal(wanted: &Answer, got: &Answer) -> anyhow::Result<()> {
     let comparable = |answer: &Answer| {
         let headers = answer.headers.iter().map(|(name, value)| {
@@ -303,11 +313,11 @@ fn require_equal(wanted: &Answer, got: &Answer) -> anyhow::Result<()> {
         });
         (answer.status, headers.collect::<Vec<_>>(), answer.body.clone())
     };
-    ensure!(comparable(wanted) == comparable(got), "answers {got:?} in place of {wanted:?}");
+    ensure!(comparable(wanted) == comparable(got), "responds {got:?} instead of {wanted:?}");
     Ok(())
 }
 
-/// What an authority would answer, near enough.
+/// A response like that of an authority.
 fn sample() -> Answer {
     let body =
         r#"{"client_id":"1573163733","expires_in":2591659,"scope":"profile chat_message.write"}"#;
