@@ -234,7 +234,10 @@ async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_
     fs::write(&scene.log, &whole[..half]).expect("written");
     let (code, said) = scene.recover();
     assert_eq!(code, Some(0), "{said}");
-    let bytes = format!("last line (3) was broken off after {} bytes", half - last);
+    let bytes = format!(
+        "the last line (3) of the revocation journal is incomplete ({} bytes)",
+        half - last
+    );
     assert!(said.contains(&bytes), "{said}");
     scene.start().await;
     assert!(!scene.is_good(0).await, "what the log holds is ended");

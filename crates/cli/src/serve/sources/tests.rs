@@ -1,4 +1,4 @@
-//! Every setting is taken from each source, and errors name where a value is from.
+//! Every setting is taken from each source, and errors name the source of a value.
 
 use super::{super::file::check, *};
 use crate::command_line;
