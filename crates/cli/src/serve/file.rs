@@ -12,7 +12,7 @@ use std::{
     ffi::OsString,
     num::{NonZeroU32, NonZeroUsize},
 };
-use tegata_client::agent::config::told;
+use tegata_client::agent::config::describe;
 use toml::de::{DeTable, DeValue};
 
 /// Writes one value of an argument as a flag.
@@ -33,7 +33,7 @@ pub fn declared() -> Command {
 /// The command with the values of the settings file `text` as its defaults. An error
 /// names the line and the key, and never a value, which could be a misplaced secret.
 pub fn with_defaults(mut command: Command, text: &str) -> Result<Command, String> {
-    let table = DeTable::parse(text).map_err(|error| told(&error, text))?;
+    let table = DeTable::parse(text).map_err(|error| describe(&error, text))?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
