@@ -1,10 +1,10 @@
-//! What the clients asked for and what they were answered, and what must hold
-//! for it, whatever happens to the server.
+//! Records the clients' requests and the responses, and decides what must hold, whatever
+//! happens to the server.
 //!
-//! Every act has the moment before it was sent and, unless it was cut off, the
-//! moment after its answer was read. One that ended before another began came
-//! before it; two that overlap may have come either way; one without an answer
-//! may have happened or not, until the next check settles it.
+//! Every request has the moment before it was sent and, unless it was cut off, the moment
+//! after its response was read. A request that completed before another began came before
+//! it; two that overlap have no known order; one without a response may have taken effect
+//! or not, until the next check settles it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,13 +19,13 @@ use crate::process::http::{Answer, Request};
 use crate::process::key::Key;
 use crate::random::Rng;
 
-/// A place in the order of what the clients saw.
+/// A position in the order of the clients' events.
 type Moment = u64;
 
 /// The groups of every mixed channel.
 const GROUPS: [&str; 3] = ["blue", "green", "red"];
 
-/// All that was asked and answered.
+/// All requests and responses.
 pub(crate) struct Ledger {
     pub(crate) key: Key,
     pub(crate) channels: Vec<Books>,
@@ -33,43 +33,43 @@ pub(crate) struct Ledger {
     pub(crate) in_use: usize,
     pub(crate) tokens: Vec<Token>,
     /// Of this round.
-    pub(crate) endings: Vec<RevocationTarget>,
-    /// Issues of this round that were never answered.
+    pub(crate) revocations: Vec<RevocationTarget>,
+    /// Issues of this round without a response.
     pub(crate) unanswered: Vec<Unanswered>,
-    /// Channels that the clients made.
+    /// Channels that the clients created.
     pub(crate) made: Vec<String>,
     pub(crate) figures: Figures,
-    /// Nobody begins anything any more.
+    /// No client begins another request.
     pub(crate) over: bool,
     /// What is being done to the server.
     pub(crate) trouble: Trouble,
-    /// The server has a journal: an issue that was never answered may have evicted
-    /// tokens although it did not happen.
+    /// The server has a journal: an issue without a response may have evicted tokens although
+    /// it issued none.
     pub(crate) journal: bool,
     provider: String,
     reader: Reader,
     now: Moment,
 }
 
-/// What is being done to a server, and so what may become of an answer.
+/// What happens to a server, and so which responses are allowed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Nothing: it comes.
+    /// Nothing: every request gets a response.
     None,
-    /// It is being ended: it may stay away.
+    /// It is being stopped: a response may be missing.
     Revoked,
-    /// Its disk fails: it may stay away, or say that the outcome is unknown.
+    /// Its disk fails: a response may be missing, or report that the outcome is unknown.
     DiskFails,
 }
 
-/// How many acts of which sort.
+/// The number of requests of each sort.
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) acknowledged: BTreeMap<&'static str, usize>,
     pub(crate) in_flight: BTreeMap<&'static str, usize>,
     pub(crate) refused: usize,
     pub(crate) checks: usize,
-    /// Unanswered issues that the next start showed to have happened.
+    /// Issues without a response that took effect, as seen after the next start.
     pub(crate) happened: usize,
 }
 
@@ -79,12 +79,12 @@ pub(crate) struct Books {
     pub(crate) use_: Use,
     /// The newest long-lived token, as far as is known.
     pub(crate) current: Option<String>,
-    /// Tokens that nobody was handed, found in a list before.
+    /// Tokens that no client got, found in a list before.
     pub(crate) strangers: HashSet<String>,
     /// All tokens of it, by their ids.
     pub(crate) held: HashMap<String, usize>,
     assertion: String,
-    /// Held tokens that nobody has asked to end yet.
+    /// Held tokens that no client has asked to revoke yet.
     revocable: Vec<usize>,
     reissuing: bool,
     serials: HashMap<Serial, usize>,
@@ -102,21 +102,21 @@ pub(crate) enum Use {
     Mixed,
 }
 
-/// A token that a client was handed.
+/// A token that a client got.
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) claims: Claims,
     pub(crate) channel: usize,
-    /// Handed out since the last check.
+    /// Issued since the last check.
     pub(crate) fresh: bool,
-    /// Whether it was good at the last check.
+    /// Whether it was active at the last check.
     pub(crate) good: bool,
     pub(crate) idempotency: Option<String>,
     asked: Moment,
     answered: Moment,
 }
 
-/// An issue that was never answered.
+/// An issue without a response.
 pub(crate) struct Unanswered {
     pub(crate) channel: usize,
     pub(crate) kind: Kind,
@@ -125,7 +125,7 @@ pub(crate) struct Unanswered {
     above: Serial,
 }
 
-/// An act that ends tokens.
+/// A request that revokes tokens.
 pub(crate) struct RevocationTarget {
     pub(crate) channel: usize,
     pub(crate) scope: Scope,
@@ -140,8 +140,7 @@ pub(crate) enum Scope {
     Group(&'static str),
     Kind(Kind),
     All,
-    /// The long-lived ones but these two: the new one, and the predecessor that
-    /// is left a delay.
+    /// The long-lived ones except these two: the new one, and the predecessor in its delay.
     LongLivedBut {
         new: Option<String>,
         spared: Option<String>,
@@ -153,16 +152,16 @@ pub(crate) enum Scope {
 pub(crate) enum Verdict {
     Good,
     Revoked,
-    /// Only because of this ending, which was never answered.
+    /// Revoked only if this revocation, which had no response, took effect.
     AsRevocation(usize),
     Either,
 }
 
-/// Something that a client is about to ask.
+/// A request that a client is about to send.
 pub(crate) struct Act {
     channel: usize,
     asked: Moment,
-    /// Serials up to this one were handed out before.
+    /// Serials up to this one were issued before.
     above: Serial,
     what: JournalEntry,
 }
@@ -181,7 +180,7 @@ impl Ledger {
             channels: Vec::new(),
             in_use: 0,
             tokens: Vec::new(),
-            endings: Vec::new(),
+            revocations: Vec::new(),
             unanswered: Vec::new(),
             made: Vec::new(),
             figures: Figures::default(),
@@ -194,8 +193,7 @@ impl Ledger {
         }
     }
 
-    /// Leaves the channels so far alone, and goes on with new ones: so their lists
-    /// stay short, however long the test.
+    /// Continues with new channels, so that their lists stay short, however long the test.
     pub(crate) async fn turn_the_page(&mut self, server: &Server, channels: usize) {
         self.in_use = self.channels.len();
         for number in 0..channels {
@@ -226,7 +224,7 @@ impl Ledger {
         Channel::create(server, &self.provider, &self.key).await
     }
 
-    /// What a client shall do next, if anything.
+    /// The next request of a client, if there is one.
     pub(crate) fn begin(&mut self, rng: &mut Rng) -> Option<(Act, Request)> {
         if self.over {
             return None;
@@ -277,8 +275,8 @@ impl Ledger {
         }
     }
 
-    /// Enters what became of an act: whether it was sent whole, and its answer,
-    /// unless that was cut off.
+    /// Records a request: whether it was sent completely, and its response, unless that was
+    /// cut off.
     pub(crate) fn end(&mut self, act: Act, sent: bool, answer: Option<&Answer>) {
         let answered = self.tick();
         let unknown = |answer: &&Answer| answer.status == 503 && self.trouble == Trouble::DiskFails;
@@ -297,7 +295,7 @@ impl Ledger {
         };
         if !acknowledged {
             let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
-            // Short-lived ones are refused where all places are another group's.
+            // Short-lived ones are refused where other groups fill the cap.
             let full = full
                 && matches!(act.what, JournalEntry::Issue { .. })
                 && self.channels[act.channel].use_ != Use::FullOfShortLived;
@@ -326,7 +324,7 @@ impl Ledger {
                 self.channels[channel].current.clone_from(&new);
                 self.channels[channel].reissuing = false;
                 let scope = Scope::LongLivedBut { new, spared };
-                self.endings.push(RevocationTarget {
+                self.revocations.push(RevocationTarget {
                     channel,
                     scope,
                     asked,
@@ -334,7 +332,7 @@ impl Ledger {
                 });
             }
             JournalEntry::End(scope) => {
-                self.endings.push(RevocationTarget {
+                self.revocations.push(RevocationTarget {
                     channel,
                     scope,
                     asked,
@@ -358,16 +356,16 @@ impl Ledger {
                 let (kind, group, idempotency) = (Kind::LongLived, None, None);
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
                 let scope = Scope::LongLivedBut { new: None, spared };
-                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
+                self.revocations.push(RevocationTarget { channel, scope, asked, answered: None });
             }
             JournalEntry::End(scope) => {
-                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
+                self.revocations.push(RevocationTarget { channel, scope, asked, answered: None });
             }
             JournalEntry::Create => {}
         }
     }
 
-    /// Enters a token that was handed out; answers its id.
+    /// Records an issued token; returns its id.
     fn hold(
         &mut self,
         channel: usize,
@@ -398,26 +396,26 @@ impl Ledger {
         id
     }
 
-    /// Enters that an issue which was never answered was asked for again, with the
-    /// same `Idempotency-Key`, and is answered now.
+    /// Records the response to an issue that had none and was repeated with the same
+    /// `Idempotency-Key`.
     pub(crate) fn hold_after_all(&mut self, act: Unanswered, answer: &Answer) {
         let moments = [self.tick(), self.tick()];
         self.hold(act.channel, answer, moments, act.above, act.idempotency);
     }
 
-    /// What a check of a token must find, of what was asked since the last check.
-    /// `settled`: what was not answered did not happen.
+    /// The expected result of a verification, from the requests since the last check.
+    /// `settled`: requests without a response had no effect.
     pub(crate) fn verdict(&self, number: usize, evictable: bool, settled: bool) -> Verdict {
         let token = &self.tokens[number];
         if !token.fresh && !token.good {
             return Verdict::Revoked;
         }
         let mut verdict = if evictable { Verdict::Either } else { Verdict::Good };
-        let endings = self.endings.iter().enumerate();
-        for (at, ending) in endings.filter(|(_, it)| self.covers(it, number)) {
-            let before = !token.fresh || token.answered < ending.asked;
-            let after = ending.answered.is_some_and(|answered| answered < token.asked);
-            verdict = match (ending.answered, verdict) {
+        let revocations = self.revocations.iter().enumerate();
+        for (at, revocation) in revocations.filter(|(_, it)| self.covers(it, number)) {
+            let before = !token.fresh || token.answered < revocation.asked;
+            let after = revocation.answered.is_some_and(|answered| answered < token.asked);
+            verdict = match (revocation.answered, verdict) {
                 _ if after => verdict,
                 (Some(_), _) if before => return Verdict::Revoked,
                 (None, _) if settled => verdict,
@@ -428,11 +426,11 @@ impl Ledger {
         verdict
     }
 
-    fn covers(&self, ending: &RevocationTarget, number: usize) -> bool {
+    fn covers(&self, revocation: &RevocationTarget, number: usize) -> bool {
         let token = &self.tokens[number];
         let is = |id: &Option<String>| id.as_ref().is_some_and(|id| *id == token.id());
-        ending.channel == token.channel
-            && match &ending.scope {
+        revocation.channel == token.channel
+            && match &revocation.scope {
                 Scope::Token(other) => *other == number,
                 Scope::Group(group) => token.group() == Some(group),
                 Scope::Kind(kind) => *kind == token.claims.kind,
@@ -443,13 +441,13 @@ impl Ledger {
             }
     }
 
-    /// Enters what a check found, once all of it was held against the verdicts.
+    /// Records the results of a check, after their comparison with the verdicts.
     pub(crate) fn settle(&mut self, found: &[(usize, bool)]) {
         for &(number, good) in found {
             let token = &mut self.tokens[number];
             (token.fresh, token.good) = (false, good);
         }
-        self.endings.clear();
+        self.revocations.clear();
         self.unanswered.clear();
         for books in &mut self.channels[self.in_use..] {
             books.reissuing = false;

@@ -219,7 +219,7 @@ impl Hands {
                 Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
                 Err(failure) => Err(failure),
             }),
-            TargetRequest::Check(token) => Answer::Checked(client.verify(&token).await),
+            TargetRequest::Verify(token) => Answer::Verified(client.verify(&token).await),
             TargetRequest::Retire(token) => Answer::Retired(match credentials.await {
                 Ok(it) => client.retire(wanted, &it, &token).await,
                 Err(failure) => Err(failure),

@@ -20,7 +20,7 @@ pub enum TargetRequest {
         key: String,
     },
     /// Verify the token.
-    Check(PlainSecret),
+    Verify(PlainSecret),
     /// Revoke a token that has a successor in use.
     Retire(PlainSecret),
 }
@@ -30,8 +30,8 @@ pub enum TargetRequest {
 pub enum Answer {
     /// Of [`TargetRequest::Issue`].
     TokenResponse(Result<TokenResponse, Failure>),
-    /// Of [`TargetRequest::Check`].
-    Checked(Result<Verified, Failure>),
+    /// Of [`TargetRequest::Verify`].
+    Verified(Result<Verified, Failure>),
     /// Of [`TargetRequest::Retire`].
     Retired(Result<(), Failure>),
 }
@@ -186,7 +186,7 @@ impl Target {
             && let Some(held) = self.live(now)
         {
             if self.check_at <= now {
-                return Ok(TargetRequest::Check(held.token.clone()));
+                return Ok(TargetRequest::Verify(held.token.clone()));
             }
             until = until.min(self.check_at);
         }
@@ -196,7 +196,7 @@ impl Target {
     /// Processes the result of a request.
     pub fn done(&mut self, now: UnixTime, outcome: Answer, jitter: Jitter) -> TargetChange {
         (self.busy, self.late) = (false, None);
-        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Checked(_));
+        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Verified(_));
         match outcome {
             Answer::TokenResponse(Ok(issued)) => {
                 self.issued(now, issued, jitter);
@@ -208,7 +208,7 @@ impl Target {
                 self.failed(now, &failure, jitter);
                 if kept(&self.renewal) == before { TargetChange::None } else { TargetChange::Kept }
             }
-            Answer::Checked(checked) => self.checked(now, checked, jitter),
+            Answer::Verified(checked) => self.checked(now, checked, jitter),
             Answer::Retired(retired) => self.retired(now, retired),
         }
     }

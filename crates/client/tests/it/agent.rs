@@ -90,7 +90,7 @@ fn issued(core: &mut Core, now: UnixTime, token: &str) {
 
 fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
     let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
-    done(core, now, Done::TargetRequest(0, Answer::Checked(Ok(verified))));
+    done(core, now, Done::TargetRequest(0, Answer::Verified(Ok(verified))));
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
@@ -127,7 +127,7 @@ fn a_restart_uses_the_kept_token_and_only_verifies_it() {
     assert!(!core.has_looked(), "it may have ended meanwhile");
     assert_eq!(fs::read_to_string(home.path().join("out/t")).unwrap(), "one");
     assert!(
-        matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(it)] if it.reveal() == "one")
+        matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(it)] if it.reveal() == "one")
     );
     verified(&mut core, later, LIFE - 100);
     assert!(core.has_looked() && acts(&mut core, later).is_empty());
@@ -142,9 +142,9 @@ fn a_revoked_token_is_not_used_again_after_a_restart() {
     key(&mut core, NOW);
     issued(&mut core, NOW, "one");
     let later = NOW.plus(70);
-    assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(_)]));
+    assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(_)]));
     let no = Failure::Refused { status: 400, said: "no".to_owned() };
-    done(&mut core, later, Done::TargetRequest(0, Answer::Checked(Err(no))));
+    done(&mut core, later, Done::TargetRequest(0, Answer::Verified(Err(no))));
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "what the file holds is no good");
     let mut core = agent(home.path(), 2, later);
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "nor is it after a restart");

@@ -56,7 +56,7 @@ impl Authority {
         let broken = || Failure::Unavailable { why: "no answer".to_owned(), retry_after: None };
         let failed = |failure| match act {
             TargetRequest::Issue { .. } => Answer::TokenResponse(Err(failure)),
-            TargetRequest::Check(_) => Answer::Checked(Err(failure)),
+            TargetRequest::Verify(_) => Answer::Verified(Err(failure)),
             TargetRequest::Retire(_) => Answer::Retired(Err(failure)),
         };
         match trouble.map(|it| it.kind) {
@@ -96,14 +96,14 @@ impl Authority {
             TargetRequest::Issue { key } => {
                 Answer::TokenResponse(self.issue(now, target, wanted, key))
             }
-            TargetRequest::Check(token) => {
+            TargetRequest::Verify(token) => {
                 let token = &self.tokens[number(token)];
                 let verified = Verified {
                     client_id: token.channel.to_string(),
                     expires_in: token.until - now,
                     scope: None,
                 };
-                Answer::Checked(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
+                Answer::Verified(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
             }
             TargetRequest::Retire(token) => {
                 self.tokens[number(token)].ended = true;
