@@ -97,7 +97,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     let mut stop_signal = pin!(stop_signal());
     tokio::select! {
         biased;
-        // Polled once, so that from here on a signal stops us in good order.
+        // Polled once, so that from here on a signal stops the server cleanly.
         signal = &mut stop_signal => return Ok(signal?),
         () = std::future::ready(()) => {}
     }

@@ -16,9 +16,9 @@ async fn with_checkpoint(home: &Home) -> (Server, Channel, String) {
     let token = token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
     pass(&server, 60).await;
     let url = format!("http://{}", server.address());
-    let wrapped = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
+    let has_checkpoint = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
     for _ in 0..600 {
-        if with_checkpoint() {
+        if has_checkpoint() {
             return (server, shop, token);
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -43,7 +43,7 @@ async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
     pass(&server, 60).await;
     home.tegata(&["backup", "old.db"]);
 
-    let (mut begun, mut broken_off, mut seen) = (0, 0, newest_event(&server).await);
+    let (mut begun, mut broken_off, mut newest) = (0, 0, newest_event(&server).await);
     for round in 0..rounds {
         let before = match round {
             0 => before_all.clone(),
@@ -62,8 +62,8 @@ async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
         let seen = completes(&server, &provider).await;
         broken_off += usize::from(seen > 0);
 
-        let events = events_since(&server, seen).await;
-        seen = newest_event(&server).await;
+        let events = events_since(&server, newest).await;
+        newest = newest_event(&server).await;
         let acts = |act: &str| events.iter().filter(|it| it["act"] == *act).count();
         let this = acts("provider.revoke");
         assert!(this == 1 || this == 0 && !answered && seen == 0, "round {round}: {this}");
@@ -141,14 +141,14 @@ async fn newest_event(server: &Server) -> i64 {
     page["events"][0]["id"].as_i64().expect("an id")
 }
 
-/// The audit's events after the event `seen`.
-async fn events_since(server: &Server, seen: i64) -> Vec<Value> {
+/// The audit's events after the event `newest`.
+async fn events_since(server: &Server, newest: i64) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), String::new());
     loop {
         let path = format!("/audit?limit=1000{after}");
         let page = server.ask(&Request::admin("GET", &path, None)).await.json();
         for event in page["events"].as_array().expect("a list") {
-            if event["id"].as_i64().expect("an id") <= seen {
+            if event["id"].as_i64().expect("an id") <= newest {
                 return events;
             }
             events.push(event.clone());

@@ -142,7 +142,7 @@ mod tests {
     }
 
     /// A process of a user other than that of the file: as root a new one of each, else
-    /// one that runs anyway.
+    /// one that is running already.
     fn of_another_user(file: &Path) -> (i32, Option<Waiting>) {
         if rustix::process::geteuid().is_root() {
             chown(file, Some(OTHER), None).unwrap();

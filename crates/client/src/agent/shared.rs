@@ -40,7 +40,7 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Wakes the loop, since an order may be due.
+    /// Notifies the loop that an order may be due.
     pub fn wake(&self) {
         self.woken.notify_one();
     }

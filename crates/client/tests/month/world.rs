@@ -58,8 +58,8 @@ pub struct World {
     answers: Vec<Option<Done>>,
     restarts: usize,
     files: Vec<PathBuf>,
-    /// Until when all files are known to be good, while neither the authority nor a
-    /// file has changed.
+    /// The time until which the tokens in all files are active, as long as neither the
+    /// authority nor a file changes.
     good_until: i64,
     seen: u64,
     changed: (i64, i64),

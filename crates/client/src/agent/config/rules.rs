@@ -170,7 +170,10 @@ impl SinkConfig {
             return Err("the format \"token\" holds one token; use \"json\" or \"env\"".to_owned());
         }
         if self.secret_name.is_some() != (self.format == Format::KubernetesSecret) {
-            return Err("secret_name goes with the format \"kubernetes-secret\"".to_owned());
+            return Err(
+                "the format \"kubernetes-secret\" needs secret_name, and no other format has it"
+                    .to_owned(),
+            );
         }
         for (key, name) in [("secret_name", &self.secret_name), ("namespace", &self.namespace)] {
             if let Some(name) = name.as_ref().filter(|name| !is_dns(name)) {
