@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 /// nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadPrivateKey(pub(crate) String);
+pub struct UnusableKey(pub(crate) String);
 
-fn bad(what: &str) -> BadPrivateKey {
-    BadPrivateKey(what.to_owned())
+fn bad(what: &str) -> UnusableKey {
+    UnusableKey(what.to_owned())
 }
 
 /// The longest file with a key, in bytes.
@@ -52,8 +52,8 @@ impl PrivateKey {
     /// Generates a pair of 2048 bits, which is not registered yet.
     ///
     /// # Errors
-    /// [`BadPrivateKey`], if the library fails.
-    pub fn generate() -> Result<Self, BadPrivateKey> {
+    /// [`UnusableKey`], if the library fails.
+    pub fn generate() -> Result<Self, UnusableKey> {
         let pair = KeyPair::generate(KeySize::Rsa2048);
         Self::of(pair.map_err(|_| bad("cannot generate an RSA key pair"))?, None)
     }
@@ -61,9 +61,9 @@ impl PrivateKey {
     /// Reads the key in a file, like [`PrivateKey::parse`].
     ///
     /// # Errors
-    /// [`BadPrivateKey`], which names the file.
-    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
-        let wrong = |what: &str| BadPrivateKey(format!("{}: {what}", path.display()));
+    /// [`UnusableKey`], which names the file.
+    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, UnusableKey> {
+        let wrong = |what: &str| UnusableKey(format!("{}: {what}", path.display()));
         let text = read_argument(path, LONGEST).map_err(|error| wrong(&error.to_string()))?;
         Self::parse(&Zeroizing::new(text), kid).map_err(|error| wrong(&error.0))
     }
@@ -73,8 +73,8 @@ impl PrivateKey {
     /// `kid` needs none.
     ///
     /// # Errors
-    /// [`BadPrivateKey`].
-    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
+    /// [`UnusableKey`].
+    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, UnusableKey> {
         let kid = kid.map(str::to_owned);
         if text.contains("-----BEGIN ") {
             let pair = pair_in_pem(text)?;
@@ -89,7 +89,7 @@ impl PrivateKey {
         Self::of(pair_in_jwk(&jwk)?, Some(kid))
     }
 
-    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, BadPrivateKey> {
+    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, UnusableKey> {
         let der: Result<Pkcs8V1Der<'_>, _> = pair.as_der();
         let der = der.map_err(|_| bad("cannot write out the key pair"))?;
         let found = numbers(der.as_ref()).ok_or_else(|| bad("the key pair is no PKCS #8"))?;
@@ -121,14 +121,14 @@ impl PrivateKey {
     /// seconds, if its kind allows that.
     ///
     /// # Errors
-    /// [`BadPrivateKey`], if the library fails to sign.
+    /// [`UnusableKey`], if the library fails to sign.
     pub fn assertion(
         &self,
         audience: &str,
         channel: ChannelId,
         life: i64,
         now: UnixTime,
-    ) -> Result<String, BadPrivateKey> {
+    ) -> Result<String, UnusableKey> {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
         let claims = json!({
             "iss": channel,
@@ -147,13 +147,13 @@ impl PrivateKey {
     }
 }
 
-fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadPrivateKey> {
+fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, UnusableKey> {
     let mut bytes = BTreeMap::new();
     for name in NUMBERS {
         let text = jwk[name].as_str().unwrap_or_default();
         let number = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).unwrap_or_default());
         if number.is_empty() {
-            return Err(BadPrivateKey(format!("not a private RSA JWK: `{name}` is missing")));
+            return Err(UnusableKey(format!("not a private RSA JWK: `{name}` is missing")));
         }
         bytes.insert(name, number);
     }
@@ -169,7 +169,7 @@ fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadPrivateKey> {
     .map_err(|_| bad("its numbers are not an RSA key pair"))
 }
 
-fn pair_in_pem(text: &str) -> Result<KeyPair, BadPrivateKey> {
+fn pair_in_pem(text: &str) -> Result<KeyPair, UnusableKey> {
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes());
     let pair = match der.map_err(|_| {
         bad("the PEM holds no private key that can be read; decrypt it if it is encrypted")

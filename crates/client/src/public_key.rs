@@ -3,7 +3,7 @@
 //! A private key must not leave the machine: the document is searched for private parts
 //! first, and the result is built from public members only.
 
-use crate::key::{BadPrivateKey, value};
+use crate::key::{UnusableKey, value};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value, json};
@@ -20,9 +20,9 @@ const PRIVATE: &str = "it holds a private key; nothing was sent. Register the pu
 /// Reads the public JWK in a document, for registration.
 ///
 /// # Errors
-/// [`BadPrivateKey`]: the document holds a private part, or no single public RSA key. The
+/// [`UnusableKey`]: the document holds a private part, or no single public RSA key. The
 /// message names the form that was found and the next step, and quotes nothing.
-pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
+pub fn public_jwk(document: &[u8]) -> Result<Value, UnusableKey> {
     let text = text_of(document)?;
     if is_private_text(text) {
         return Err(bad(PRIVATE));
@@ -37,7 +37,7 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
     }
     let json: Value = serde_json::from_str(text).map_err(|error| {
         // The library's syntax error names the place, never the text.
-        BadPrivateKey(format!("neither a JWK, a set of one JWK, nor PEM ({error})"))
+        UnusableKey(format!("neither a JWK, a set of one JWK, nor PEM ({error})"))
     })?;
     if holds_private_part(&json) {
         return Err(bad(PRIVATE));
@@ -59,11 +59,11 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
     Ok(public_members(jwk))
 }
 
-fn bad(what: &str) -> BadPrivateKey {
-    BadPrivateKey(what.to_owned())
+fn bad(what: &str) -> UnusableKey {
+    UnusableKey(what.to_owned())
 }
 
-fn text_of(document: &[u8]) -> Result<&str, BadPrivateKey> {
+fn text_of(document: &[u8]) -> Result<&str, UnusableKey> {
     let document = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
     if document.starts_with(&[0xFF, 0xFE]) || document.starts_with(&[0xFE, 0xFF]) {
         return Err(bad("it is UTF-16; save it as UTF-8"));
@@ -83,7 +83,7 @@ fn text_of(document: &[u8]) -> Result<&str, BadPrivateKey> {
 
 /// The key of a set (RFC 7517, section 5) with exactly one. Its `kid` is removed: the
 /// authority assigns one.
-fn only_key(keys: Value) -> Result<Value, BadPrivateKey> {
+fn only_key(keys: Value) -> Result<Value, UnusableKey> {
     let Value::Array(mut keys) = keys else {
         return Err(bad("its member `keys` is not an array; give one public JWK"));
     };
@@ -94,7 +94,7 @@ fn only_key(keys: Value) -> Result<Value, BadPrivateKey> {
             Ok(public_members(jwk))
         }
         (Some(_), 1) => Err(bad("the only entry of its set is not a JWK; give one public JWK")),
-        _ => Err(BadPrivateKey(format!(
+        _ => Err(UnusableKey(format!(
             "it is a set of {count} keys, but one is registered at a time; write the one that \
              is meant to a file of its own, such as by `jq '.keys[0]' FILE`"
         ))),
@@ -110,7 +110,7 @@ fn public_members(jwk: Map<String, Value>) -> Value {
 
 // ---- PEM
 
-fn in_pem(text: &str) -> Result<Value, BadPrivateKey> {
+fn in_pem(text: &str) -> Result<Value, UnusableKey> {
     let labels: Vec<&str> = text.split("-----BEGIN ").skip(1).map(label).collect();
     let key = match labels.as_slice() {
         ["PUBLIC KEY"] => spki(text),
@@ -124,13 +124,13 @@ fn in_pem(text: &str) -> Result<Value, BadPrivateKey> {
                             FILE | ssh-keygen -e -m PKCS8 -f /dev/stdin` writes it as PEM"));
         }
         [other] => {
-            return Err(BadPrivateKey(format!(
+            return Err(UnusableKey(format!(
                 "it is PEM of the kind \"{other}\"; give a PUBLIC KEY, as `openssl pkey -pubout` \
                  writes it"
             )));
         }
         several => {
-            return Err(BadPrivateKey(format!(
+            return Err(UnusableKey(format!(
                 "it holds {} PEM sections, but one key is registered at a time; write the one \
                  that is meant to a file of its own",
                 several.len()

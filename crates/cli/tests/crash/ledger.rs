@@ -33,7 +33,7 @@ pub(crate) struct Ledger {
     pub(crate) in_use: usize,
     pub(crate) tokens: Vec<Token>,
     /// Of this round.
-    pub(crate) revocations: Vec<RevocationTarget>,
+    pub(crate) revocations: Vec<Revocation>,
     /// Issues of this round without a response.
     pub(crate) unanswered: Vec<Unanswered>,
     /// Channels that the clients created.
@@ -126,7 +126,7 @@ pub(crate) struct Unanswered {
 }
 
 /// A request that revokes tokens.
-pub(crate) struct RevocationTarget {
+pub(crate) struct Revocation {
     pub(crate) channel: usize,
     pub(crate) scope: Scope,
     asked: Moment,
@@ -163,13 +163,13 @@ pub(crate) struct Act {
     asked: Moment,
     /// Serials up to this one were issued before.
     above: Serial,
-    what: JournalEntry,
+    what: Action,
 }
 
-enum JournalEntry {
+enum Action {
     Issue { kind: Kind, group: Option<&'static str>, idempotency: Option<String> },
     Reissue { delay: u32, spared: Option<String> },
-    End(Scope),
+    Revoke(Scope),
     Create,
 }
 
@@ -239,7 +239,7 @@ impl Ledger {
         let asked = self.tick();
         let books = &mut self.channels[channel];
         let mut what = books.choose(rng);
-        if let JournalEntry::Issue { kind, idempotency, .. } = &mut what
+        if let Action::Issue { kind, idempotency, .. } = &mut what
             && *kind != Kind::Stateless
             && rng.percent(25)
         {
@@ -253,21 +253,17 @@ impl Ledger {
     fn request(&self, act: &Act) -> Request {
         let books = &self.channels[act.channel];
         match &act.what {
-            JournalEntry::Issue { kind, group, idempotency } => {
+            Action::Issue { kind, group, idempotency } => {
                 books.issue(*kind, *group, idempotency.as_deref())
             }
-            JournalEntry::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
-            JournalEntry::End(Scope::Token(token)) => {
-                books.channel.revoke(&self.tokens[*token].text)
-            }
-            JournalEntry::End(Scope::Group(group)) => {
+            Action::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
+            Action::Revoke(Scope::Token(token)) => books.channel.revoke(&self.tokens[*token].text),
+            Action::Revoke(Scope::Group(group)) => {
                 books.channel.revocation(&json!({ "group": group }))
             }
-            JournalEntry::End(Scope::Kind(kind)) => {
-                books.channel.revocation(&json!({ "kind": kind }))
-            }
-            JournalEntry::End(_) => books.channel.revocation(&json!({ "all": true })),
-            JournalEntry::Create => {
+            Action::Revoke(Scope::Kind(kind)) => books.channel.revocation(&json!({ "kind": kind })),
+            Action::Revoke(_) => books.channel.revocation(&json!({ "all": true })),
+            Action::Create => {
                 let body = json!({ "name": "Made under load", "type": "mini-app" });
                 let path = format!("/providers/{}/channels", self.provider);
                 Request::admin("POST", &path, Some(&body))
@@ -290,17 +286,17 @@ impl Ledger {
             return;
         };
         let acknowledged = match &act.what {
-            JournalEntry::Issue { .. } | JournalEntry::End(Scope::Token(_)) => answer.status == 200,
+            Action::Issue { .. } | Action::Revoke(Scope::Token(_)) => answer.status == 200,
             _ => answer.status == 201,
         };
         if !acknowledged {
             let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
             // Short-lived ones are refused where other groups fill the cap.
             let full = full
-                && matches!(act.what, JournalEntry::Issue { .. })
+                && matches!(act.what, Action::Issue { .. })
                 && self.channels[act.channel].use_ != Use::FullOfShortLived;
             // A group that had no token yet is unknown.
-            let of_group = matches!(act.what, JournalEntry::End(Scope::Group(_)));
+            let of_group = matches!(act.what, Action::Revoke(Scope::Group(_)));
             let unknown =
                 answer.status == 404 && of_group && answer.text().contains("no such group");
             assert!(
@@ -315,31 +311,31 @@ impl Ledger {
         *self.figures.acknowledged.entry(name).or_default() += 1;
         let Act { channel, asked, above, what } = act;
         match what {
-            JournalEntry::Issue { idempotency, .. } => {
+            Action::Issue { idempotency, .. } => {
                 self.hold(channel, answer, [asked, answered], above, idempotency);
             }
-            JournalEntry::Reissue { spared, .. } => {
+            Action::Reissue { spared, .. } => {
                 let id = self.hold(channel, answer, [asked, answered], above, None);
                 let new = Some(id);
                 self.channels[channel].current.clone_from(&new);
                 self.channels[channel].reissuing = false;
                 let scope = Scope::LongLivedBut { new, spared };
-                self.revocations.push(RevocationTarget {
+                self.revocations.push(Revocation {
                     channel,
                     scope,
                     asked,
                     answered: Some(answered),
                 });
             }
-            JournalEntry::End(scope) => {
-                self.revocations.push(RevocationTarget {
+            Action::Revoke(scope) => {
+                self.revocations.push(Revocation {
                     channel,
                     scope,
                     asked,
                     answered: Some(answered),
                 });
             }
-            JournalEntry::Create => {
+            Action::Create => {
                 let id = answer.json()["channel_id"].as_str().expect("a channel id").to_owned();
                 self.made.push(id);
             }
@@ -349,19 +345,19 @@ impl Ledger {
     fn enter_unanswered(&mut self, act: Act) {
         let Act { channel, asked, above, what } = act;
         match what {
-            JournalEntry::Issue { kind, group, idempotency } => {
+            Action::Issue { kind, group, idempotency } => {
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
             }
-            JournalEntry::Reissue { spared, .. } => {
+            Action::Reissue { spared, .. } => {
                 let (kind, group, idempotency) = (Kind::LongLived, None, None);
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
                 let scope = Scope::LongLivedBut { new: None, spared };
-                self.revocations.push(RevocationTarget { channel, scope, asked, answered: None });
+                self.revocations.push(Revocation { channel, scope, asked, answered: None });
             }
-            JournalEntry::End(scope) => {
-                self.revocations.push(RevocationTarget { channel, scope, asked, answered: None });
+            Action::Revoke(scope) => {
+                self.revocations.push(Revocation { channel, scope, asked, answered: None });
             }
-            JournalEntry::Create => {}
+            Action::Create => {}
         }
     }
 
@@ -426,7 +422,7 @@ impl Ledger {
         verdict
     }
 
-    fn covers(&self, revocation: &RevocationTarget, number: usize) -> bool {
+    fn covers(&self, revocation: &Revocation, number: usize) -> bool {
         let token = &self.tokens[number];
         let is = |id: &Option<String>| id.as_ref().is_some_and(|id| *id == token.id());
         revocation.channel == token.channel
@@ -482,44 +478,44 @@ impl Books {
         }
     }
 
-    fn choose(&mut self, rng: &mut Rng) -> JournalEntry {
-        let issue = |kind, group| JournalEntry::Issue { kind, group, idempotency: None };
+    fn choose(&mut self, rng: &mut Rng) -> Action {
+        let issue = |kind, group| Action::Issue { kind, group, idempotency: None };
         match self.use_ {
             Use::FullOfShortLived => issue(Kind::ShortLived, None),
             Use::FullOfV21 if rng.percent(55) => issue(Kind::V21, None),
-            Use::FullOfV21 => self.end_one(rng).unwrap_or_else(|| issue(Kind::V21, None)),
+            Use::FullOfV21 => self.revoke_one(rng).unwrap_or_else(|| issue(Kind::V21, None)),
             Use::Mixed => {
                 let group = rng.percent(40).then(|| rng.of(&GROUPS));
                 match rng.below(100) {
                     0..20 => issue(Kind::ShortLived, group),
                     20..42 => issue(Kind::V21, group),
                     42..56 => issue(Kind::Stateless, group),
-                    56..80 => self.end_one(rng).unwrap_or_else(|| issue(Kind::Stateless, group)),
+                    56..80 => self.revoke_one(rng).unwrap_or_else(|| issue(Kind::Stateless, group)),
                     80..90 if !self.reissuing => {
                         self.reissuing = true;
                         let delay = rng.of(&[0, 0, 3600]);
                         let spared = self.current.clone().filter(|_| delay > 0);
-                        JournalEntry::Reissue { delay, spared }
+                        Action::Reissue { delay, spared }
                     }
                     80..90 => issue(Kind::ShortLived, group),
-                    90..94 => JournalEntry::End(Scope::Group(rng.of(&GROUPS))),
+                    90..94 => Action::Revoke(Scope::Group(rng.of(&GROUPS))),
                     94..97 => {
                         let kinds = [Kind::V21, Kind::ShortLived, Kind::Stateless, Kind::LongLived];
-                        JournalEntry::End(Scope::Kind(rng.of(&kinds)))
+                        Action::Revoke(Scope::Kind(rng.of(&kinds)))
                     }
-                    97 => JournalEntry::End(Scope::All),
-                    _ => JournalEntry::Create,
+                    97 => Action::Revoke(Scope::All),
+                    _ => Action::Create,
                 }
             }
         }
     }
 
-    fn end_one(&mut self, rng: &mut Rng) -> Option<JournalEntry> {
+    fn revoke_one(&mut self, rng: &mut Rng) -> Option<Action> {
         if self.revocable.is_empty() {
             return None;
         }
         let at = rng.below(self.revocable.len());
-        Some(JournalEntry::End(Scope::Token(self.revocable.swap_remove(at))))
+        Some(Action::Revoke(Scope::Token(self.revocable.swap_remove(at))))
     }
 }
 
@@ -533,15 +529,15 @@ impl Token {
     }
 }
 
-impl JournalEntry {
+impl Action {
     fn name(&self) -> &'static str {
         match self {
             Self::Issue { kind, .. } => kind.name(),
             Self::Reissue { .. } => "long-lived",
-            Self::End(Scope::Token(_)) => "revocation of one",
-            Self::End(Scope::Group(_)) => "of a group",
-            Self::End(Scope::Kind(_)) => "of a kind",
-            Self::End(_) => "of all",
+            Self::Revoke(Scope::Token(_)) => "revocation of one",
+            Self::Revoke(Scope::Group(_)) => "of a group",
+            Self::Revoke(Scope::Kind(_)) => "of a kind",
+            Self::Revoke(_) => "of all",
             Self::Create => "new channel",
         }
     }

@@ -394,6 +394,17 @@ mod tests {
     }
 
     #[test]
+    fn each_format_is_chosen_by_its_documented_name() {
+        for (name, format) in
+            [("token", Format::Token), ("env", Format::Env), ("json", Format::Json)]
+        {
+            let sink = format!("[[sink]]\ntokens = ['a']\npath = 'p'\nformat = '{name}'\n");
+            let config = parse(&format!("{}{sink}", token(""))).unwrap();
+            assert_eq!(config.sinks[0].format, format);
+        }
+    }
+
+    #[test]
     fn with_a_state_folder_tokens_have_long_lifetimes_and_without_one_short() {
         let wanted = |text: &str| {
             let config = parse(text).unwrap();
