@@ -107,7 +107,7 @@ fn the_readme_makes_a_channel_and_answers_a_leak_as_it_is_written() {
         let listed = desk.json(words);
         listed[things][0][id].as_str().unwrap().to_owned()
     };
-    // The first block builds and starts the server, as `desk` does.
+    // The first block builds and starts the server, which `desk` has done.
     let made = fenced("README.md", "## For real", "sh").swap_remove(1);
     let (at_hand, made) = made.split_once('\n').unwrap();
     assert_eq!(at_hand, "export TEGATA_ADMIN_TOKEN_FILE=admin.token");

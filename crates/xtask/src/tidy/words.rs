@@ -15,7 +15,7 @@ const BANNED: [&str; 16] = [
 
 /// Where they are part of something that has its name from others, each with the text
 /// that is meant.
-const ELSEWHERE: [&str; 3] = [".floor()", "User=nobody", "'nobody:nogroup'"];
+const ELSEWHERE: [&str; 2] = [".floor()", "User=nobody"];
 
 /// What is read: folders, and files at the top.
 const READ: [&str; 10] = [
