@@ -267,10 +267,10 @@ mod tests {
         for (document, named) in [
             (&b"{\"keys\":[{},{}]}"[..], "a set of 2 keys"),
             (b"{\"keys\":[]}", "a set of 0 keys"),
-            (b"{\"keys\":[1]}", "no JWK"),
-            (b"{\"keys\":{}}", "no array"),
+            (b"{\"keys\":[1]}", "not a JWK"),
+            (b"{\"keys\":{}}", "not an array"),
             (b"[{}]", "a JSON array"),
-            (b"\"text\"", "no object"),
+            (b"\"text\"", "not an object"),
             (b"{\"jwk\":{\"kty\":\"RSA\"}}", "`jwk`"),
             (b"ssh-rsa AAAA me@here", "ssh-keygen"),
             (b"---- BEGIN SSH2 PUBLIC KEY ----\nAAAA", "ssh-keygen"),

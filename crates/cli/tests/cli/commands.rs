@@ -403,7 +403,10 @@ fn the_man_pages_and_the_completions_name_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = home.run(&["completions", shell]).expect(0);
         for command in commands(&home) {
-            assert!(script.contains(command.last().unwrap()), "{shell} knows no {command:?}");
+            assert!(
+                script.contains(command.last().unwrap()),
+                "the {shell} script lacks {command:?}"
+            );
         }
     }
     for command in commands(&home) {

@@ -37,12 +37,12 @@ fn tokens_are_found_in_any_text_and_reported_without_being_printed() {
     let listed = desk.json(&["token", "list", "--channel", &channel]);
     assert_eq!(listed["tokens"][0]["token_id"], found[0]["token_id"]);
 
-    // Offline, by form alone; and from stdin, as a hook gives it.
+    // Offline, by their form alone; and from stdin, as in a hook.
     let home = Home::new();
     let inspect = ["token", "inspect", "-"];
     let done = finish_with(&mut home.tegata(&inspect), &text);
     assert_eq!(done.code, 1);
-    assert!(done.err.contains("by form alone"), "{}", done.err);
+    assert!(done.err.contains("by their form alone"), "{}", done.err);
     let first = done.out.lines().next().unwrap();
     assert!(first.starts_with("stdin:1:20: short-lived token by its form"), "{first}");
     let log = log.to_str().unwrap();

@@ -80,7 +80,7 @@ async fn a_wall_clock_that_is_set_never_takes_time_back() {
     assert!((3_540..=3_660).contains(&(at_first - an_hour_on)), "{at_first}, {an_hour_on}");
     for back in ["-600", "-3600", "+0"] {
         wall.set(back);
-        let left = seconds_left(&server, &token).await.expect("still good");
+        let left = seconds_left(&server, &token).await.expect("still active");
         assert!(left <= an_hour_on, "set to {back}, {left} seconds are left, not {an_hour_on}");
         assert!(seconds_left(&server, &revoked).await.is_none(), "a revocation stays");
         issue(&server, &channel).await;

@@ -195,7 +195,7 @@ async fn a_flipped_bit_never_revives_a_revoked_token() {
                 }
             }
         }
-        fs::write(&file, &whole).expect("mended");
+        fs::write(&file, &whole).expect("restored");
         for beside in ["tegata.db-wal", "tegata.db-shm"] {
             let _ = fs::remove_file(home.path().join(beside));
         }

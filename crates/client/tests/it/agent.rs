@@ -124,7 +124,7 @@ fn a_restart_uses_the_kept_token_and_only_verifies_it() {
     issued(&mut core, NOW, "one");
     let later = NOW.plus(100);
     let mut core = agent(home.path(), 2, later);
-    assert!(!core.has_looked(), "it may have ended meanwhile");
+    assert!(!core.has_looked(), "it may have been revoked meanwhile");
     assert_eq!(fs::read_to_string(home.path().join("out/t")).unwrap(), "one");
     assert!(
         matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(it)] if it.reveal() == "one")
