@@ -1,4 +1,4 @@
-//! `tegata admin`: who may administer.
+//! `tegata admin`: the root administrator's token.
 
 use crate::{output::Output, place::Where};
 use anyhow::anyhow;
@@ -9,8 +9,9 @@ use tegata_server::authority::admin_token::{self, Taken};
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Make a new administrator's token, on the machine that holds the store. Waits until
-    /// the running server has taken it; fails if it did not, or takes its token elsewhere.
+    /// Create a new root administrator's token, on the machine of the store. Waits until
+    /// the running server uses it; fails if the server does not, or has its token from
+    /// elsewhere.
     Reset(Reset),
 }
 
@@ -34,7 +35,7 @@ pub async fn reset(
             store.display()
         ));
     }
-    // By the same rule as `serve`, but for the variable, which may be a client's.
+    // The rule of `serve`, without the variable, which may hold a client's token.
     let file = flag.or(named).unwrap_or_else(|| place.admin_token());
     let file = std::path::absolute(file)?;
     let taken = admin_token::reset(&place.store, &file).await?;
@@ -45,14 +46,14 @@ pub async fn reset(
     let answer = json!({ "admin_token_file": file, "taken_by_process": process });
     out.thing(&answer, &["admin_token_file", "taken_by_process"])?;
     match taken {
-        Taken::Running(_) => eprintln!("the server takes this token now, and the old one no more"),
+        Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
         Taken::NextStart => eprintln!(
-            "no server runs on this store; the next one takes this token, unless it is started \
+            "no server runs on this store; the next one uses this token, unless it is started \
              with TEGATA_ADMIN_TOKEN or --admin-token-file"
         ),
     }
     eprintln!(
-        "if the old one was stolen, what was made with it still works: see \
+        "if the old token was stolen, what was created with it still works: see \
          docs/book/src/runbooks/admin-token-stolen.md"
     );
     Ok(())

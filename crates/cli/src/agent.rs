@@ -1,5 +1,5 @@
-//! `tegata agent`: keeps channel access tokens fresh and puts them where programs
-//! look for them.
+//! `tegata agent`: renews channel access tokens and writes them where programs
+//! read them.
 
 use crate::{
     failure::{BadUsage, Unreachable},
@@ -20,15 +20,15 @@ use tegata_token::time::UnixTime;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Keep the tokens of a settings file fresh, until told to stop.
+    /// Renew the tokens that a settings file names, until stopped by a signal.
     Run(Run),
-    /// Try out everything that a start would need; write nothing, renew nothing.
+    /// Check everything that a start needs; write nothing, renew nothing.
     Check(Check),
 }
 
 #[derive(Args)]
 pub struct Settings {
-    /// File that says which tokens to keep fresh, and where to put them.
+    /// File that names the tokens to renew and where to write them.
     #[arg(long, env = "TEGATA_AGENT_CONFIG", value_name = "FILE", default_value = "agent.toml")]
     config: PathBuf,
 }
@@ -57,14 +57,14 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
     args.log.begin(None)?;
     let stop = async {
-        // Whoever cannot hear a signal goes on until killed.
+        // Without signals, the agent runs until it is killed.
         if stop_signal().await.is_err() {
             std::future::pending::<()>().await;
         }
     };
     let started = |address: Option<std::net::SocketAddr>| {
         if let Some(address) = address {
-            // Nobody reading is no reason not to run.
+            // The agent runs also if no program reads its output.
             let _ = Output::line(&format!("health and tokens at http://{address}"));
         }
     };
@@ -83,7 +83,7 @@ pub async fn check(out: &Output, args: Check) -> anyhow::Result<()> {
         all if bad.filter(|it| it.is_unreachable).count() == all => {
             Err(Unreachable(format!("{} does not answer", config.authority)).into())
         }
-        all => bail!("{all} of {} are not as they must be", findings.len()),
+        all => bail!("{all} of {} checks failed", findings.len()),
     }
 }
 

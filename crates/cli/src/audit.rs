@@ -29,17 +29,17 @@ use tegata_token::{id::ChannelId, key::VerifyingKey};
 pub enum Verb {
     /// List audit events, newest first.
     List(List),
-    /// Check that no sealed event was removed, altered, added or moved; exit code 1
-    /// if one was, or if nothing confirms that the newest event is the newest there was.
+    /// Check that no event before the last checkpoint was removed, altered, added or moved;
+    /// exit code 1 if one was, or if no anchor confirms that no newer event was cut off.
     Verify(Verify),
-    /// Accept the audit's end as it is, where its anchor is lost or another: on the machine
-    /// of the store, with the server stopped.
+    /// Accept the audit's last event as it is, if its anchor is lost or does not match: on
+    /// the machine of the store, with the server stopped.
     Accept(Accept),
 }
 
 #[derive(Args)]
 pub struct Accept {
-    /// Why; it is recorded in the audit.
+    /// The reason; it is recorded in the audit.
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
@@ -53,43 +53,43 @@ pub async fn accept(out: &Output, Accept { reason, place }: Accept) -> anyhow::R
     out.thing(&json!({ "anchor": anchor, "checkpoint": checkpoint }), &["anchor", "checkpoint"])
 }
 
-/// What to check: the running authority's, unless one of these is given.
+/// The audit to check: the running authority's, unless one of these is given.
 #[derive(Args)]
 pub struct Verify {
     /// The audit in this store, with or without a running server.
     #[arg(long, value_name = "sqlite:FILE", conflicts_with = "export")]
     store: Option<StoreAddress>,
-    /// The key that sealed the store's keys [default: beside the store].
+    /// File with the store's master key [default: beside the store].
     #[arg(long, value_name = "FILE", requires = "store")]
     master_key_file: Option<PathBuf>,
-    /// Where the store's mark is [default: beside the master key].
+    /// The store's rollback guard [default: beside the master key].
     #[arg(long, value_name = "FILE", requires = "store")]
     rollback_guard_file: Option<PathBuf>,
-    /// What `tegata audit list --all` printed.
+    /// File with the output of `tegata audit list --all`.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
-    /// The key to check an export with, as `tegata audit verify` shows it; an export
-    /// holds its own, which proves nothing against its author.
+    /// The public key to check an export with, as `tegata audit verify` prints it. The
+    /// export holds a key too, but that proves nothing against the author of the export.
     #[arg(long, value_name = "HEX", requires = "export")]
     public_key: Option<String>,
-    /// The anchor to compare an export's end with: a copy of the file `.mark.audit` that
-    /// is older than the export.
+    /// The anchor to compare an export's last event with: a copy of the file `.mark.audit`
+    /// that is older than the export.
     #[arg(long, value_name = "FILE", requires = "export")]
     anchor: Option<PathBuf>,
-    /// Compare the end with no anchor, as for a backup: that newer events were cut off
-    /// goes unnoticed.
+    /// Compare the last event with no anchor, as for a backup: if newer events were cut
+    /// off, that is not noticed.
     #[arg(long, conflicts_with = "anchor")]
     without_anchor: bool,
 }
 
 #[derive(Args, Serialize)]
 pub struct List {
-    /// Only what concerns this channel.
+    /// Only events of this channel.
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<ChannelId>,
-    /// Everything, oldest first and to the letter, one JSON object a line: what
-    /// `verify --export` checks.
+    /// All events, oldest first and unchanged, one JSON object per line: the input of
+    /// `verify --export`.
     #[arg(long, conflicts_with_all = ["channel", "after", "limit"])]
     #[serde(skip)]
     all: bool,
@@ -110,13 +110,13 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
-    /// What the checkpoints are signed with.
+    /// The key that verifies the checkpoints.
     PublicKey(String),
     Event(RawAuditRow),
     Checkpoint(Checkpoint),
 }
 
-/// A part of the audit as the API answers it.
+/// A part of the audit, as the API returns it.
 #[derive(Deserialize)]
 struct Part {
     rows: Vec<RawAuditRow>,
@@ -176,7 +176,7 @@ pub async fn verify(
             (None, true) => Anchored::Ignored,
             (None, false) => Anchored::Missing(
                 "an export has no anchor; name a copy of one with --anchor, or check without one \
-                 by --without-anchor"
+                 with --without-anchor"
                     .to_owned(),
             ),
         };
@@ -184,10 +184,10 @@ pub async fn verify(
         as_json(&report, &key)?
     } else {
         if without_anchor {
-            let what = "--without-anchor: for --store and --export; a running server has an anchor";
+            let what = "--without-anchor needs --store or --export; a running server has an anchor";
             return Err(BadUsage(what.to_owned()).into());
         }
-        // It goes through all of it.
+        // The server reads the whole audit.
         api()?.get_and_wait(&["audit", "verify"], 600).await?
     };
     out.thing(&answer, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
@@ -198,10 +198,13 @@ pub async fn verify(
         && answer["problems"].as_array().is_some_and(|it| it.len() == 1);
     Err(match unconfirmed {
         true => anyhow!(
-            "the end of the audit cannot be confirmed; see `problems`, and for the way on \
+            "the last event of the audit cannot be confirmed; see `problems`, and for the next \
+             step docs/book/src/runbooks/audit-broken.md"
+        ),
+        false => anyhow!(
+            "the audit does not match its checkpoints; see `problems`, and for the next step \
              docs/book/src/runbooks/audit-broken.md"
         ),
-        false => anyhow!("the audit is not as it was sealed; see `problems`"),
     })
 }
 
@@ -212,13 +215,15 @@ fn as_json(report: &AuditReport, key: &VerifyingKey) -> anyhow::Result<Value> {
 }
 
 fn key_of(text: &str) -> anyhow::Result<VerifyingKey> {
-    let wrong = || BadUsage("--public-key: 64 hex digits, as `tegata audit verify` shows".into());
+    let wrong = || {
+        BadUsage("--public-key: give 64 hex digits, as `tegata audit verify` prints them".into())
+    };
     let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
     let bytes = bytes.and_then(|it| it.try_into().ok()).ok_or_else(wrong)?;
     Ok(VerifyingKey::from_bytes(bytes).map_err(|_| wrong())?)
 }
 
-/// Checks an export line by line; holds no more than one checkpoint's events.
+/// Checks an export line by line; holds the events of one checkpoint at a time.
 fn check_export(
     path: &Path,
     given: Option<VerifyingKey>,
@@ -231,12 +236,14 @@ fn check_export(
         number += 1;
         let Some(line) = lines.next().transpose().with_context(at)? else { return Ok(None) };
         let parsed = serde_json::from_str(&line);
-        parsed.map(Some).with_context(|| format!("{}: line {number} is none of an export", at()))
+        parsed
+            .map(Some)
+            .with_context(|| format!("{}: line {number} is not a line of an export", at()))
     };
-    let Some(Line::PublicKey(told)) = next()? else {
-        return Err(anyhow!("{} is no export: `tegata audit list --all` makes one", at()));
+    let Some(Line::PublicKey(own_key)) = next()? else {
+        return Err(anyhow!("{} is not an export; `tegata audit list --all` prints one", at()));
     };
-    let key = given.map_or_else(|| key_of(&told), Ok)?;
+    let key = given.map_or_else(|| key_of(&own_key), Ok)?;
     let mut verifier = Verifier::new(key.clone(), anchored);
     let mut rows = Vec::new();
     while let Some(line) = next()? {

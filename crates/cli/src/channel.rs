@@ -1,4 +1,4 @@
-//! `tegata channel`: what tokens give access to.
+//! `tegata channel`: channels, their settings and their secrets.
 
 use crate::{
     api::{Api, DRY_RUN, Page},
@@ -14,21 +14,21 @@ use tegata_token::{
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Make a channel; prints its secret, this once.
+    /// Create a channel; prints its secret, once.
     Create(Create),
     /// List a provider's channels, newest first.
     List(List),
     /// Show a channel.
     Show(Which),
-    /// Stop all use of a channel until it is resumed; its tokens stay.
+    /// Suspend a channel: it gets no tokens, and its tokens are not active until it is resumed.
     Suspend(Suspend),
-    /// Take a suspended channel back into use.
+    /// Resume a suspended channel.
     Resume(Which),
-    /// Change a channel's name or rules.
+    /// Change a channel's name, rules or limits.
     Set(Box<Set>),
-    /// Give a channel a new secret; prints it, this once.
+    /// Give a channel a new secret; prints it, once.
     RotateSecret(RotateSecret),
-    /// Delete a channel and all its tokens, for good.
+    /// Delete a channel and revoke all its tokens; this cannot be undone.
     Delete(Delete),
 }
 
@@ -42,20 +42,20 @@ pub struct Which {
 pub struct Suspend {
     /// The channel's id.
     channel: ChannelId,
-    /// Suspend nothing; say how many tokens would stop working.
+    /// Change nothing; print how many tokens would be suspended.
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Args)]
 pub struct Create {
-    /// Whose it will be.
+    /// The provider that owns the channel.
     #[arg(long, value_name = "ID")]
     provider: ProviderId,
-    /// Its type, which decides what kinds of token it may have.
+    /// The channel's type, which decides the kinds of token it may have.
     #[arg(long = "type", default_value = "messaging-api", value_parser = TYPES)]
     channel_type: String,
-    /// What people will call it.
+    /// The channel's name.
     name: String,
 }
 
@@ -63,7 +63,7 @@ const TYPES: [&str; 3] = ["messaging-api", "line-login", "mini-app"];
 
 #[derive(Args)]
 pub struct List {
-    /// Whose channels.
+    /// The provider whose channels to list.
     #[arg(long, value_name = "ID")]
     provider: ProviderId,
     #[command(flatten)]
@@ -74,50 +74,49 @@ pub struct List {
 pub struct Set {
     /// The channel's id.
     channel: ChannelId,
-    /// What people will call it.
+    /// The channel's new name.
     #[arg(long)]
     name: Option<String>,
-    /// By which law its tokens are counted.
+    /// Token rules of the channel.
     #[arg(long, value_parser = ["current", "legacy-2020"])]
     rules: Option<String>,
-    /// How many live tokens of a kind a group may have.
+    /// Maximum number of active tokens per kind in a group.
     #[arg(long, value_name = "N")]
     group_cap: Option<u32>,
-    /// What the next token of a full group does.
+    /// What happens when a token is requested for a full group.
     #[arg(long, value_parser = ["evict-oldest", "deny"])]
     group_when_full: Option<String>,
-    /// Whether assertions must be meant for this server, not for LINE.
+    /// Whether an assertion's audience must be this server; LINE's is then refused.
     #[arg(long, value_name = "BOOL")]
     own_audience_only: Option<bool>,
-    /// Whether each assertion is taken once.
+    /// Whether an assertion can be used only once.
     #[arg(long, value_name = "BOOL")]
     single_use_assertions: Option<bool>,
     #[command(flatten)]
     limits: Limits,
 }
 
-/// How fast a channel may be used; `default` goes back to what `serve` was told.
+/// A channel's own rate and surge limits; `default` restores the setting of `serve`.
 #[derive(Args)]
 struct Limits {
-    /// How many short-lived tokens it may be issued in a second, or `default`.
+    /// Maximum short-lived tokens issued per second, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     issue_rate_short_lived: Option<Value>,
-    /// How often it may use each other operation but the checks in a second, or
-    /// `default`.
+    /// Maximum requests per second to each other operation, LINE's two verify operations
+    /// excepted, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     issue_rate: Option<Value>,
-    /// How often in a second LINE's two checks may each be asked about its tokens, or
-    /// `default`.
+    /// Maximum requests per second to each of LINE's two verify operations, or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     verify_rate: Option<Value>,
-    /// So many tokens of a kind it may be issued in a window, before issuing of that
-    /// kind rests; 0 for no bound, or `default`.
+    /// Tokens of one kind that may be issued per window before a cooldown begins; 0
+    /// disables the limit; or `default`.
     #[arg(long, value_name = "N", value_parser = figure)]
     surge_limit: Option<Value>,
-    /// How long that window is, or `default`.
+    /// Length of the surge window, or `default`.
     #[arg(long, value_name = "SECONDS", value_parser = figure)]
     surge_window: Option<Value>,
-    /// How long issuing rests then, or `default`.
+    /// Length of the cooldown, or `default`.
     #[arg(long, value_name = "SECONDS", value_parser = figure)]
     surge_cooldown: Option<Value>,
 }
@@ -127,11 +126,11 @@ fn figure(text: &str) -> Result<Value, String> {
     if text == "default" {
         return Ok(Value::Null);
     }
-    text.parse::<u32>().map(Value::from).map_err(|_| "a whole number, or `default`".to_owned())
+    text.parse::<u32>().map(Value::from).map_err(|_| "give a whole number, or `default`".to_owned())
 }
 
 impl Limits {
-    /// Those that were given, as the API takes them.
+    /// The limits that were given, in the API's form.
     fn given(self) -> Option<Value> {
         let limits: Map<String, Value> = [
             ("issue_rate_short_lived", self.issue_rate_short_lived),
@@ -152,14 +151,14 @@ impl Limits {
 pub struct RotateSecret {
     /// The channel's id.
     channel: ChannelId,
-    /// For how many seconds the present secret stays good beside the new one.
+    /// How long the present secret stays valid beside the new one.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(i64).range(0..=DAY))]
     keep_previous: i64,
-    /// End all the channel's tokens, too.
+    /// Revoke all the channel's tokens, too.
     #[arg(long)]
     revoke_tokens: bool,
-    /// Change nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
@@ -168,12 +167,12 @@ pub struct RotateSecret {
 pub struct Delete {
     /// The channel's id.
     channel: ChannelId,
-    /// Delete nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What a channel's table begins with.
+/// The first members in a channel's table.
 const FIRST: [&str; 6] = ["channel_id", "channel_secret", "name", "type", "state", "provider_id"];
 
 pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {

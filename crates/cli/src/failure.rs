@@ -1,15 +1,15 @@
-//! How a command ends: the exit codes, and the words on the way out.
+//! The exit codes of the commands, and how an error is printed.
 //!
-//! Everything that fails is an `anyhow::Error`; two kinds of it carry a mark
-//! that gives them an exit code of their own.
+//! A command fails with an `anyhow::Error`; two error types have an exit code of
+//! their own.
 
 use std::{fmt, io, process::ExitCode};
 
-/// The command line, a setting or an input file is not as it must be: exit code 2.
+/// A wrong command line, setting or input file: exit code 2.
 #[derive(Debug)]
 pub struct BadUsage(pub String);
 
-/// The authority did not answer at all: exit code 3.
+/// The authority could not be reached: exit code 3.
 #[derive(Debug)]
 pub struct Unreachable(pub String);
 
@@ -27,10 +27,10 @@ impl fmt::Display for Unreachable {
 }
 impl std::error::Error for Unreachable {}
 
-/// Says on stderr what went wrong, if anything did, and gives the exit code.
+/// Prints an error, if there is one, to stderr; returns the exit code.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    // Whoever reads our output may stop early, as `head` does.
+    // The program that reads the output may stop early, as `head` does.
     if error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }

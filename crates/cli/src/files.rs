@@ -1,5 +1,5 @@
-//! Secrets in files and on stdin: written for the owner's eyes only, never over
-//! something that is there, and never taken from the command line.
+//! Secrets in files and on stdin. A secret's file is readable by its owner only and
+//! replaces no other file; no secret is a command-line argument.
 
 use crate::failure::BadUsage;
 use anyhow::Context;
@@ -10,23 +10,23 @@ use tegata_system::file::read_argument;
 /// The longest file with a secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// A new file that only its owner can read (0600): the owner of the folder, where root
-/// runs this, else the user. Fails if there is one.
+/// Creates a file that only its owner can read (0600). The owner is the user, or the
+/// folder's owner if root runs this. Fails if the file exists.
 pub fn create_private(path: &Path) -> anyhow::Result<File> {
     let made = Owner::of(path).and_then(|owner| create(path, owner));
     made.with_context(|| {
-        format!("cannot create {}; nothing is written over a file", path.display())
+        format!("cannot create {}; an existing file is not overwritten", path.display())
     })
 }
 
-/// The secret in a file: all of it but the line's end.
+/// Reads the secret in a file: its only line, without the line break.
 pub fn read_secret(path: &Path) -> anyhow::Result<String> {
     let text = read_argument(path, LONGEST)
         .map_err(|error| BadUsage(format!("cannot read {}: {error}", path.display())))?;
     one_line(&text).map_err(|wrong| BadUsage(format!("{}: {wrong}", path.display())).into())
 }
 
-/// The administrator's token for the command line: from the file that a flag names, else
+/// Returns the administrator's token for the command line: from the file that a flag names, else
 /// from TEGATA_ADMIN_TOKEN, else from the file that TEGATA_ADMIN_TOKEN_FILE names.
 pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
     if let Some(file) = flag {
@@ -39,14 +39,14 @@ pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
     file.map(|file| read_secret(Path::new(&file))).transpose()
 }
 
-/// What TEGATA_ADMIN_TOKEN holds.
+/// Returns the value of TEGATA_ADMIN_TOKEN, if it is not empty.
 pub fn admin_token_variable() -> anyhow::Result<Option<String>> {
     let token = std::env::var_os("TEGATA_ADMIN_TOKEN").filter(|value| !value.is_empty());
     let text = token.map(std::ffi::OsString::into_string).transpose();
     Ok(text.map_err(|_| BadUsage("TEGATA_ADMIN_TOKEN is not UTF-8".to_owned()))?)
 }
 
-/// What stands on the command line, or for `-` what comes in on stdin.
+/// Returns the argument, or the line on stdin if the argument is `-`.
 pub fn or_stdin(argument: String) -> anyhow::Result<String> {
     if argument != "-" {
         return Ok(argument);

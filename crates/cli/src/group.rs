@@ -1,5 +1,5 @@
-//! `tegata group`: teams within a channel that hold tokens of their own. A group
-//! comes into being with its first token or key; here it gets rules of its own.
+//! `tegata group`: groups, which divide a channel's tokens among teams. The first
+//! token or key of a group creates it.
 
 use crate::{
     api::{Api, DRY_RUN, Page},
@@ -14,15 +14,15 @@ use tegata_token::id::{ChannelId, Group};
 pub enum Verb {
     /// List a channel's groups.
     List(List),
-    /// Give a group rules of its own.
+    /// Set a group's own cap, rule and contact.
     Set(Set),
-    /// Delete a group: its rules, its keys, and its tokens.
+    /// Delete a group's settings and keys, and revoke its tokens.
     Delete(Delete),
 }
 
 #[derive(Args)]
 pub struct List {
-    /// Whose groups.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     #[command(flatten)]
@@ -31,30 +31,31 @@ pub struct List {
 
 #[derive(Args)]
 pub struct Set {
-    /// Whose group.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The group's name.
     group: Group,
-    /// How many live tokens of a kind it may have; `channel` for the channel's rule.
+    /// Maximum number of active tokens per kind; `channel` restores the channel's rule.
     #[arg(long, value_name = "N")]
     cap: Option<String>,
-    /// What the next token does when it has them; `channel` for the channel's rule.
+    /// What happens when a token is requested and the group is full; `channel` restores the
+    /// channel's rule.
     #[arg(long, value_parser = ["evict-oldest", "deny", "channel"])]
     when_full: Option<String>,
-    /// Whom to tell of what concerns it; an empty one takes it away.
+    /// Contact for warnings about the group; an empty value removes it.
     #[arg(long)]
     contact: Option<String>,
 }
 
 #[derive(Args)]
 pub struct Delete {
-    /// Whose group.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The group's name.
     group: Group,
-    /// Delete nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
@@ -72,7 +73,11 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
             "channel" => Value::Null,
             number => match number.parse::<u32>() {
                 Ok(number) => number.into(),
-                Err(_) => return Err(BadUsage("--cap: a number, or `channel`".to_owned()).into()),
+                Err(_) => {
+                    return Err(
+                        BadUsage("--cap: give a whole number, or `channel`".to_owned()).into()
+                    );
+                }
             },
         };
         changes.insert("cap".to_owned(), cap);

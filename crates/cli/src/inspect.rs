@@ -1,8 +1,8 @@
 //! `tegata token inspect`: finds tokens of this authority, administrators' tokens and
-//! private keys in files of any form, offline: by their form, and tokens by their
-//! signature where the public keys are at hand.
+//! private keys in files of any format, offline. It recognises them by their form, and
+//! checks the signatures of tokens if it has the public keys.
 //!
-//! What is found is never printed: a search for leaks must not make another.
+//! What is found is never printed: a search for leaks must not cause another one.
 
 use crate::{
     api::http_client,
@@ -29,18 +29,18 @@ use tegata_token::{
     wire::Unverified,
 };
 
-/// Where to look for tokens, and what to check them with.
+/// The files to search, and the keys to check signatures with.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Inspect {
-    /// Files to look into, or `-` for stdin.
+    /// Files to search, or `-` for stdin.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The authority's public keys: a file, or the address of its
     /// `/.well-known/jwks.json`. Without keys, tokens are recognised by their form alone.
     #[arg(long, value_name = "FILE|URL", conflicts_with = "store")]
     jwks: Option<String>,
-    /// Take the public keys, retired and removed ones too, from a store.
+    /// Take the public keys, including retired and revoked ones, from a store.
     #[arg(long, value_name = "sqlite:FILE")]
     store: Option<StoreAddress>,
 }
@@ -49,10 +49,10 @@ const EXAMPLES: &str = "\
 Exit codes: 0 nothing found and everything read, 1 something found or not read, 2 bad
 usage. Columns count bytes.
 
-Found are tokens, administrators' tokens (tga_…) and private keys (JWK, PEM), in text that
-is UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and addresses,
-or base64; and within gzip, zlib, zstd, tar and zip, up to 5 deep and up to 200 times the
-file's size. Other containers and encrypted ones are named as not read.
+Finds tokens, administrators' tokens (tga_…) and private keys (JWK, PEM) in text that is
+UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and URLs, or
+base64; and within gzip, zlib, zstd, tar and zip, up to 5 levels deep and up to 200 times
+the file's size. Other containers, and encrypted ones, are reported as not read.
 
 Examples:
   A log, with the keys of the running authority:
@@ -70,7 +70,9 @@ pub async fn inspect(out: &Output, args: Inspect) -> anyhow::Result<()> {
         (Some(jwks), _) => Some(keys_of(&jwks).await?),
         (None, Some(StoreAddress(file))) => Some(keys_in(&file)?),
         (None, None) => {
-            eprintln!("recognised by form alone, since no keys are given (--jwks, --store)");
+            eprintln!(
+                "tokens are recognised by their form alone: no keys are given (--jwks, --store)"
+            );
             None
         }
     };
@@ -104,7 +106,7 @@ pub async fn inspect(out: &Output, args: Inspect) -> anyhow::Result<()> {
     counts.verdict()
 }
 
-/// How much of each sort was met.
+/// How many secrets of each sort were found.
 #[derive(Default)]
 struct Counts {
     tokens: u64,
@@ -150,10 +152,10 @@ fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Names what was not read.
+/// Reports a file, or a part of one, that was not read.
 fn unread(out: &Output, file: &str, within: Option<&str>, why: &str) -> io::Result<()> {
     let name = named(file, within);
-    eprintln!("not read: {name}: {why}; unpack it, and inspect what is in it");
+    eprintln!("not read: {name}: {why}; unpack it, and inspect its content");
     if !out.is_json() {
         return Ok(());
     }
@@ -168,8 +170,8 @@ fn named(file: &str, within: Option<&str>) -> String {
 fn open(path: &Path) -> anyhow::Result<File> {
     let wrong = |why: String| BadUsage(format!("cannot read {}: {why}", path.display()));
     if path.is_dir() {
-        let why = "it is a folder; name files, as `find FOLDER -type f -exec tegata token inspect \
-                   {} +` does";
+        let why =
+            "it is a folder; name files: `find FOLDER -type f -exec tegata token inspect {} +`";
         return Err(wrong(why.to_owned()).into());
     }
     Ok(File::open(path).map_err(|error| wrong(error.to_string()))?)
@@ -194,7 +196,10 @@ async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let set: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let keys: Vec<_> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
     if keys.is_empty() {
-        return Err(wrong("it holds no Ed25519 key; is it an authority\'s JWKS?".into()).into());
+        return Err(wrong(
+            "it holds no Ed25519 key; give the authority\'s `/.well-known/jwks.json`".into(),
+        )
+        .into());
     }
     Ok(keys)
 }
@@ -215,9 +220,9 @@ fn keys_in(store: &Path) -> anyhow::Result<Vec<VerifyingKey>> {
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-// ---- telling
+// ---- printing
 
-/// Where something was found.
+/// Where a secret was found.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
     file: &'a str,
@@ -225,14 +230,14 @@ struct Spot<'a> {
     place: Place,
 }
 
-/// What is known of something that was found.
+/// A secret that was found, without its text.
 struct Found<'a> {
     spot: Spot<'a>,
-    /// A token's kind, or what else it is.
+    /// A token's kind, or the kind of another secret.
     kind: Option<&'static str>,
     what: String,
     signing_key: Option<String>,
-    /// `genuine`, `unknown-key`, `forged`, or `unchecked` where there are no keys.
+    /// `genuine`, `unknown-key`, `forged`, or `unchecked` without keys.
     signature: Option<&'static str>,
     claims: Option<Claims>,
 }
@@ -307,8 +312,8 @@ impl<'a> Found<'a> {
         let Some(signing_key) = &self.signing_key else { return at };
         let Some(claims) = &self.claims else {
             let why = match self.signature {
-                Some("forged") => "its signature is WRONG: altered, or made up",
-                Some("unknown-key") => "no key given here signed it",
+                Some("forged") => "its signature is WRONG: altered or forged",
+                Some("unknown-key") => "none of the given keys signed it",
                 _ => "signature not checked",
             };
             return format!("{at} by its form, signing key {signing_key}: {why}");
@@ -325,7 +330,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// The kinds that are written as JWS, whose form does not tell which it is.
+/// The kinds that are JWS; their form does not show which of them a token is.
 fn jws_kinds() -> String {
     let kinds = Kind::all().filter(|kind| kind.form() == WireForm::Jws).map(Kind::name);
     kinds.collect::<Vec<_>>().join(" or ")

@@ -1,5 +1,5 @@
-//! `tegata backup`, `restore`, `recover`, `migrate`: keeping a store, and bringing
-//! it back without waking what was ended.
+//! `tegata backup`, `restore`, `recover`, `migrate`: maintains a store, and brings it
+//! back without reviving revoked tokens.
 
 use crate::{failure::BadUsage, output::Output, place::Where};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +11,7 @@ use tegata_token::time::UnixTime;
 
 #[derive(clap::Args)]
 pub struct Backup {
-    /// The file to write; it must not be there yet.
+    /// The file to write; it must not exist.
     file: PathBuf,
     #[command(flatten)]
     place: Where,
@@ -19,9 +19,9 @@ pub struct Backup {
 
 #[derive(clap::Args)]
 pub struct Restore {
-    /// The backup.
+    /// The backup file.
     file: PathBuf,
-    /// Look the backup through, say what would happen, and change nothing.
+    /// Change nothing; check the backup and print what would happen.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -31,21 +31,21 @@ pub struct Restore {
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("how").required(true))]
 pub struct Recover {
-    /// End again what this endings log says was ended since the backup; it is what
-    /// `serve --revocation-journal` wrote.
+    /// Repeat the revocations since the backup from this revocation journal, the file of
+    /// `serve --revocation-journal`.
     #[arg(long, value_name = "FILE", group = "how")]
     replay: Option<PathBuf>,
-    /// End all tokens: what was ended since the backup is not known.
+    /// Revoke all tokens, if the revocations since the backup are not known.
     #[arg(long, group = "how")]
     revoke_everything: bool,
-    /// With --revoke-everything: take this machine's clock for the time, also if the store
-    /// has written a later one; for a clock that was wrong by days once.
+    /// With --revoke-everything: use this machine's clock, even if the store holds a later
+    /// time; for a clock that was once wrong by days.
     #[arg(long, requires = "revoke_everything")]
     set_clock: bool,
-    /// The endings log to tell of an end of everything [default: that of the settings].
+    /// The revocation journal to record --revoke-everything in [default: from the settings].
     #[arg(long, env, value_name = "FILE")]
     revocation_journal: Option<PathBuf>,
-    /// Say what would happen, and change nothing.
+    /// Change nothing; print what would happen.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -60,7 +60,8 @@ pub struct Migrate {
 
 pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
     let (place, _) = place.find()?;
-    let copied = with_progress("copying", |told| sqlite::backup(&place.store, &file, told))?;
+    let copied =
+        with_progress("copying", |progress| sqlite::backup(&place.store, &file, progress))?;
     let answer = json!({
         "file": file, "bytes": copied.bytes, "position": copied.position,
         "reaches_to": moment(copied.written_at),
@@ -68,7 +69,7 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
     out.thing(&answer, &["file", "bytes", "reaches_to"])?;
     let key = place.master_key();
     eprintln!(
-        "signing keys in it are sealed with {}; keep a copy of that file apart from this one",
+        "its signing keys are encrypted with {}; keep a copy of that file apart from the backup",
         key.display()
     );
     Ok(())
@@ -76,7 +77,8 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
 
 pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyhow::Result<()> {
     let (place, log) = place.find()?;
-    let put_back = |told: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, told);
+    let put_back =
+        |progress: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, progress);
     let (copied, aside) = with_progress("copying", put_back)?;
     let answer = json!({
         "dry_run": dry_run, "store": place.store, "bytes": copied.bytes,
@@ -85,17 +87,17 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
     });
     out.thing(&answer, &["dry_run", "store", "bytes", "reaches_to", "moved_aside"])?;
     if dry_run {
-        eprintln!("the backup is whole, and nothing was changed");
+        eprintln!("the backup is complete; nothing was changed");
         return Ok(());
     }
     let store = place.store.display();
     let log = log.map_or_else(|| "FILE".to_owned(), |log| log.display().to_string());
     eprintln!(
-        "now choose, or `tegata serve` will refuse this store:\n  \
+        "run one of these, or `tegata serve` refuses this store:\n  \
          tegata recover --store sqlite:{store} --replay {log}\n    \
-         ends again what was ended since (the file is what serve --revocation-journal wrote)\n  \
+         repeats the revocations since the backup (FILE is that of serve --revocation-journal)\n  \
          tegata recover --store sqlite:{store} --revoke-everything\n    \
-         ends all tokens"
+         revokes all tokens"
     );
     Ok(())
 }
@@ -131,51 +133,51 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the operator must look after, since no log tells it.
+/// The steps that remain for the operator.
 fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> String {
     let since = moment(done.written_at);
     let mut words = String::new();
     if dry_run {
-        words.push_str("nothing was changed; without --dry-run this happens, and then:\n");
+        words.push_str("nothing was changed; after a run without --dry-run, these steps remain:\n");
     }
     if let Some(torn) = done.torn {
         words.push_str(&format!(
-            "- the endings log's last line ({}) was broken off after {} bytes and left out: no \
-             ending of it was ever acknowledged, unless somebody cut the file\n",
+            "- the last line ({}) of the revocation journal is incomplete ({} bytes) and was left \
+             out: its revocation was never acknowledged, unless the file was cut afterwards\n",
             torn.line, torn.bytes
         ));
     }
     match done.bound {
         Some(bound) => words.push_str(&format!(
-            "- tokens issued after {} are good no more: their owners must ask for new ones\n",
+            "- tokens issued after {} are revoked: their owners must request new ones\n",
             moment(bound)
         )),
-        None => words.push_str("- no token is good: all owners must ask for new ones\n"),
+        None => words.push_str("- all tokens are revoked: their owners must request new ones\n"),
     }
     words.push_str(&format!(
-        "- what was made since {since} is gone: channels, groups, assertion keys; make it again\n"
+        "- channels, groups and assertion keys created since {since} are lost; create them again\n"
     ));
     if done.bound.is_none() {
         words.push_str(&format!(
-            "- secrets replaced and assertion keys deleted since {since} are back: replace and \
-             delete them again, and those of which you are not sure\n"
+            "- secrets replaced and assertion keys deleted since {since} are valid again: replace \
+             and delete them again, and also those of which you are not sure\n"
         ));
     }
     if !done.unknown.is_empty() {
         let unknown: Vec<_> = done.unknown.iter().map(ToString::to_string).collect();
-        words.push_str(&format!("- made since, and gone: channels {}\n", unknown.join(", ")));
+        words.push_str(&format!("- created since, and lost: channels {}\n", unknown.join(", ")));
     }
     if unopened > 0 {
         words.push_str(&format!(
-            "- {unopened} old signing keys were sealed with another master key and are gone: \
+            "- {unopened} old signing keys were encrypted with another master key and are lost: \
              requests retried with an Idempotency-Key from before are refused (409)\n"
         ));
     }
     if done.audit_begins_anew {
         words.push_str(
-            "- the audit was sealed with another master key, too: the next start seals all of it \
-             anew. What `tegata audit verify` finds from then on says nothing of before; only an \
-             export does that was made before, checked with the public key noted then\n",
+            "- the audit's checkpoints belong to another master key, too: the next start makes new \
+             ones. `tegata audit verify` then proves nothing about earlier events; only an \
+             earlier export does, checked with the public key noted at that time\n",
         );
     }
     words.push_str("- then start `tegata serve`, and make a backup\n");
@@ -191,7 +193,7 @@ pub fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
     )
 }
 
-/// Runs a copy, and shows how far it is to whoever looks on.
+/// Runs a copy with a progress bar, if stderr is a terminal.
 fn with_progress<T>(
     what: &'static str,
     copy: impl FnOnce(sqlite::Progress<'_>) -> Result<T, sqlite::OpenError>,

@@ -1,5 +1,5 @@
 //! `tegata key`: the RSA keys with which a channel signs assertions. The private
-//! half never leaves the machine that it was made on.
+//! half never leaves the machine that generated it.
 
 use crate::{
     api::{Api, DRY_RUN, Page},
@@ -20,36 +20,36 @@ use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Make a key pair, write the private half to a file, and register the public half.
+    /// Generate a key pair, write the private half to a file, and register the public half.
     Generate(Generate),
     /// Register the public half of a key pair that you made yourself.
     Register(Register),
     /// List a channel's registered keys.
     List(List),
-    /// Delete a registered key; nothing can be asked for with it any more.
+    /// Delete a registered key; no token can be requested with it any more.
     Delete(Delete),
 }
 
 #[derive(Args)]
 pub struct Generate {
-    /// For which channel.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
-    /// Bind the key to a group: tokens asked for with it belong to that group.
+    /// Bind the key to a group: tokens requested with it belong to that group.
     #[arg(long)]
     group: Option<Group>,
-    /// Where to write the private key; readable by you only, and never over a
-    /// file that is there [default: CHANNEL.private.jwk.json].
+    /// File to write the private key to (mode 0600); an existing file is not overwritten
+    /// [default: CHANNEL.private.jwk.json].
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Register {
-    /// For which channel.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
-    /// Bind the key to a group: tokens asked for with it belong to that group.
+    /// Bind the key to a group: tokens requested with it belong to that group.
     #[arg(long)]
     group: Option<Group>,
     /// File with the public key, or `-` for stdin: a JWK, a set of exactly one JWK, or
@@ -59,7 +59,7 @@ pub struct Register {
 
 #[derive(Args)]
 pub struct List {
-    /// Whose keys.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     #[command(flatten)]
@@ -68,23 +68,23 @@ pub struct List {
 
 #[derive(Args)]
 pub struct Delete {
-    /// Whose key.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The key's `kid`.
     #[arg(allow_hyphen_values = true)]
     kid: AssertionKeyId,
-    /// End all tokens that were asked for with it, too.
+    /// Revoke all tokens that were requested with it, too.
     #[arg(long)]
     revoke_tokens: bool,
-    /// Delete nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
 
 pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result<()> {
     let path = args.file.unwrap_or_else(|| format!("{}.private.jwk.json", args.channel).into());
-    // The place is taken first: a key must not be registered and then lost.
+    // The file is created first: a key must not be registered and then lost.
     let mut file = create_private(&path)?;
     let key = PrivateKey::generate()?;
     let registered = post_key(api, args.channel, key.public(), args.group).await;
@@ -98,7 +98,7 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
     file.write_all(key.to_json(&kid).as_bytes()).and_then(|()| file.sync_all()).with_context(
         || {
             format!(
-                "the key is registered as {kid}, but {} could not be written; take it back with \
+                "the key is registered as {kid}, but {} could not be written; delete the key with \
                  `tegata key delete --channel {} {kid}`",
                 path.display(),
                 args.channel
@@ -122,10 +122,10 @@ pub async fn register(api: &Api, out: &Output, args: Register) -> anyhow::Result
     let name = args.file.display();
     let length = read.map_err(|error| BadUsage(format!("cannot read {name}: {error}")))?;
     if length as u64 > LONGEST {
-        let wrong = format!("{name}: it is longer than {LONGEST} bytes, so it is no key");
+        let wrong = format!("{name}: longer than {LONGEST} bytes; name a file with one public key");
         return Err(BadUsage(wrong).into());
     }
-    // Refused by the authority as well; but a private part must not travel at all.
+    // The authority refuses a private part, too; but it must not be sent at all.
     let jwk = public_jwk(&document).map_err(|error| BadUsage(format!("{name}: {error}")))?;
     let registered = post_key(api, args.channel, jwk, args.group).await?;
     out.thing(&registered, &["kid"])

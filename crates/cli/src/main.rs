@@ -1,8 +1,8 @@
-//! The `tegata` command: noun, then verb, as people say them.
+//! The `tegata` command line: a noun, then a verb.
 //!
-//! Each noun is a module that holds its verbs' arguments and what they do; the
-//! one `match` below is the whole map. Commands other than `serve` talk to a
-//! running authority and know nothing but its HTTP interface.
+//! Each noun is a module with the arguments and the actions of its verbs; `run`
+//! dispatches to them. Administrative commands use the HTTP API of a running
+//! authority; those that work on the store itself take `--store`.
 
 mod admin;
 mod agent;
@@ -54,76 +54,76 @@ const EXIT_CODES: &str =
 enum Command {
     /// Run the authority.
     Serve(Box<serve::Serve>),
-    /// The organisations that own channels.
+    /// Manage providers, the organisations that own channels.
     #[command(subcommand)]
     Provider(provider::Verb),
-    /// What tokens give access to.
+    /// Manage channels and their secrets.
     #[command(subcommand)]
     Channel(channel::Verb),
-    /// A channel's assertion signing keys.
+    /// Manage a channel's assertion signing keys.
     #[command(subcommand)]
     Key(key::Verb),
-    /// Teams within a channel that hold tokens of their own.
+    /// Manage groups, which divide a channel's tokens among teams.
     #[command(subcommand)]
     Group(group::Verb),
-    /// Channel access tokens.
+    /// Issue, verify, list, explain, revoke and find channel access tokens.
     #[command(subcommand)]
     Token(token::Verb),
-    /// The authority's own signing keys.
+    /// Manage the keys that sign tokens.
     #[command(subcommand)]
     SigningKey(signing_key::Verb),
-    /// The key that seals the signing keys.
+    /// Replace the key that encrypts the signing keys.
     #[command(subcommand)]
     MasterKey(master_key::Verb),
-    /// Who may administer.
+    /// Replace the root administrator's token.
     #[command(subcommand)]
     Admin(admin::Verb),
-    /// Copy the store to a file, beside a running server.
+    /// Copy the store to a file; a running server goes on serving.
     Backup(keeping::Backup),
-    /// Put a backup in the store's place; `recover` comes next.
+    /// Replace the store by a backup; run `recover` next.
     Restore(keeping::Restore),
-    /// Go on with a store that went backwards, without waking what was ended.
+    /// Recover a store restored from an old copy without reviving revoked tokens.
     Recover(keeping::Recover),
-    /// Bring the store's schema up to date without starting a server.
+    /// Update the store's schema without starting a server.
     Migrate(keeping::Migrate),
-    /// Who changed what.
+    /// List and verify the audit: who changed what, and when.
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// What is about to end, lies unused, or is used though it was replaced.
+    /// List what expires soon, is unused, or is still used after its replacement.
     #[command(subcommand)]
     Warning(warning::Verb),
-    /// Keep tokens fresh for programs in any language.
+    /// Renew tokens for programs in any language.
     #[command(subcommand)]
     Agent(agent::Verb),
-    /// Look at settings, files, store, keys and addresses; say what is wrong, and how to mend it.
+    /// Check settings, files, store, keys and addresses; report problems and how to fix them.
     Doctor(Box<serve::Serve>),
     /// Print a completion script for a shell.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Write the man pages, one for each command, into a folder.
+    /// Write the man pages, one for each command, to a folder.
     Man {
-        /// Where to; made if it is not there.
+        /// The folder; it is created if it does not exist.
         folder: std::path::PathBuf,
     },
 }
 
-/// Gives memory back once it is free, also when nothing happens: see decision 12.
+/// Returns free memory to the system, also while idle: see decision 12.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How long what was not waited for may still take at the end.
+/// How long tasks that were not awaited may still run at exit.
 const LAST_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    // Keys and tokens are in memory: a crash leaves none of it in a file, and no other
-    // program of the same user reads it. Where the system has no such thing, so be it.
+    // Keys and tokens are in memory: a crash must not write them to a core file, and no
+    // other program of the same user may read them. Systems without this call go without.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let cli = parse();
     let runtime = match &cli.command {
-        // Of its threads each would cost the memory that it is to do without.
+        // The agent must use little memory, and each thread costs some.
         Command::Agent(_) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
         _ => tokio::runtime::Runtime::new(),
     };
@@ -136,12 +136,12 @@ fn main() -> ExitCode {
     }))
 }
 
-/// The whole command line, with its variables.
+/// The command line with its environment variables.
 fn command_line() -> clap::Command {
     variables::apply(Cli::command())
 }
 
-/// Exits where the arguments are wrong, and after a help text.
+/// Parses the arguments; exits on wrong ones, and after a help text.
 fn parse() -> Cli {
     let mut command = command_line();
     let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|mut matches| {

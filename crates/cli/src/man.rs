@@ -1,4 +1,4 @@
-//! `tegata man`: the manual, made from what the commands say of themselves.
+//! `tegata man`: the manual, generated from the commands' help texts.
 
 use crate::output::Output;
 use anyhow::Context;

@@ -1,4 +1,4 @@
-//! `tegata master-key`: the key that seals the signing keys.
+//! `tegata master-key`: the key that encrypts the signing keys.
 
 use crate::{api::Api, output::Output, place::Where};
 use anyhow::{Context, anyhow};
@@ -11,8 +11,8 @@ use tegata_token::key::KeyState;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Put a new master key in the place of the old one. A server that runs on the
-    /// store is asked to do it, and serves on meanwhile.
+    /// Replace the master key by a new one. If a server runs on the store, it does this
+    /// without interruption.
     Rotate(Rotate),
 }
 
@@ -35,7 +35,7 @@ pub async fn rotate(
             check_is_of(&api, &store).await?;
             let asked = api.post(&["master-key"], &json!({})).await;
             asked.with_context(|| {
-                format!("{} is in use, and its server did not do it", store.display())
+                format!("{} is in use, and its server did not rotate the key", store.display())
             })?
         }
         Err(error) => return Err(error.into()),
@@ -43,12 +43,13 @@ pub async fn rotate(
     out.thing(&answer, &["rewrapped"])?;
     eprintln!(
         "the new key is in the master key's file; keep a copy apart from the backups. Signing \
-         keys in backups made before are sealed with the old one: make a new backup"
+         keys in earlier backups are encrypted with the old one: make a new backup"
     );
     Ok(())
 }
 
-/// The address may be that of another authority, whose master key is not to be replaced.
+/// Fails if the authority at the address is not the one that uses the store: its master
+/// key must not be replaced.
 async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
     let own = Look::at(store)?.standing()?.signing_keys;
     let active = own.iter().find(|key| key.state == KeyState::Active).map(|key| key.id.to_string());
@@ -60,8 +61,8 @@ async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(anyhow!(
-        "nothing was changed: the authority that answers is not the one that uses {}; name that \
-         one's address with --url or TEGATA_URL",
+        "nothing was changed: the authority that answers is not the one that uses {}; give the \
+         address of that one with --url or TEGATA_URL",
         store.display()
     ))
 }

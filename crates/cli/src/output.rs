@@ -5,10 +5,10 @@ use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{Write, stdout};
 
-/// In which form to print.
+/// Output format.
 #[derive(clap::Args)]
 pub struct Output {
-    /// In which form to print; JSON is what the API answered.
+    /// Output format; JSON is the API's response as it is.
     #[arg(long = "output", short = 'o', global = true, help_heading = EVERYWHERE,
           value_enum, default_value = "table")]
     form: Form,
@@ -21,7 +21,7 @@ enum Form {
 }
 
 impl Output {
-    /// Prints one thing: its members, one a line, `first` before all others.
+    /// Prints one object: its members, one per line, `first` before all others.
     pub fn thing(&self, thing: &Value, first: &[&str]) -> anyhow::Result<()> {
         match self.form {
             Form::Json => self.json(thing),
@@ -29,7 +29,7 @@ impl Output {
         }
     }
 
-    /// Prints what a dry run found; a table has members of its own.
+    /// Prints the result of a dry run; the table form has members of its own.
     pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
         if self.form == Form::Json {
             return self.json(answer);
@@ -41,14 +41,13 @@ impl Output {
         self.text(&members(&table, &["would_revoke"]))
     }
 
-    /// Whether programs are to read it.
+    /// Whether the format is JSON.
     pub fn is_json(&self) -> bool {
         self.form == Form::Json
     }
 
-    /// Prints a list as the API answers it: the rows under `name`, of which the
-    /// table shows `columns` (`outer.inner` for members of members), and the cursor of
-    /// the next page.
+    /// Prints a list as the API returns it: the rows under `name`, of which the table
+    /// shows `columns` (`outer.inner` for nested members), and the cursor of the next page.
     pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
         if self.form == Form::Json {
             return self.json(answer);
@@ -61,14 +60,14 @@ impl Output {
         let cells = |row: &Value| columns.iter().map(|column| cell(row, column)).collect();
         let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
         self.text(&aligned(&table))?;
-        // Not part of the table, so that whoever cuts columns out of it is not fooled.
+        // On stderr, so that programs that read the table's columns do not take it for a row.
         if let Some(next) = answer["next"].as_str() {
             eprintln!("there are more: --after {next}");
         }
         Ok(())
     }
 
-    /// Prints that something is done whose answer is empty; `as_json` says it to programs.
+    /// Prints that a request without a result succeeded; `as_json` is its JSON form.
     pub fn done(&self, what: &str, as_json: &Value) -> anyhow::Result<()> {
         match self.form {
             Form::Json => self.json(as_json),
@@ -83,7 +82,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Prints a line for people, by what runs long.
+    /// Prints a line and flushes it, for commands that run long.
     pub fn line(text: &str) -> std::io::Result<()> {
         let mut out = stdout().lock();
         writeln!(out, "{text}")?;
@@ -104,7 +103,7 @@ fn members(thing: &Value, first: &[&str]) -> String {
     aligned(&rows)
 }
 
-/// Members of members come out as `outer.inner`, things in a list as `list.1.inner`.
+/// Flattens nested members to `outer.inner`, and objects in a list to `list.1.inner`.
 fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
@@ -132,7 +131,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Columns as wide as their widest cell, two blanks between them, none at the end.
+/// Aligns columns to their widest cell, two blanks between them, none after the last.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

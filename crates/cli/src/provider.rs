@@ -9,7 +9,7 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Make a provider.
+    /// Create a provider.
     Create(Create),
     /// List providers, newest first.
     List(Page),
@@ -17,7 +17,7 @@ pub enum Verb {
 
 #[derive(Args)]
 pub struct Create {
-    /// What people will call it.
+    /// The provider's name.
     name: String,
 }
 

@@ -1,6 +1,5 @@
-//! The pages of the book about the command line and the settings, made from what
-//! the commands say of themselves. `cargo xtask reference` writes them; the tests
-//! only compare.
+//! The book's pages about the command line and the settings, generated from the
+//! commands' help texts. `cargo xtask reference` writes them; the tests only compare.
 
 use clap::{Arg, Command};
 use std::{fmt::Write, fs, path::Path};
@@ -20,10 +19,10 @@ fn check(name: &str, page: &str) {
         fs::write(&path, page).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == page, "{name} is not what the program says; run: cargo xtask reference");
+    assert!(kept == page, "{name} differs from the help texts; run: cargo xtask reference");
 }
 
-/// The same on every terminal, and in every environment.
+/// Makes the help texts independent of the terminal and the environment.
 fn steady(command: Command) -> Command {
     command
         .term_width(90)

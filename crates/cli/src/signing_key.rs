@@ -1,9 +1,9 @@
-//! `tegata signing-key`: the authority's own keys, which sign all tokens.
+//! `tegata signing-key`: the keys with which the authority signs tokens.
 
 use crate::{
     api::{Api, Page},
     output::Output,
-    token::Telling,
+    token::RevokeOptions,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,9 +13,9 @@ use tegata_token::id::SigningKeyId;
 pub enum Verb {
     /// List the signing keys, newest first.
     List(Page),
-    /// Make a new key; it signs once all verifiers know it.
+    /// Create a new key; it signs once verifiers had time to fetch it.
     Rotate,
-    /// Remove a key: every token that it signed ends.
+    /// Revoke a key, and with it every token that it signed.
     Revoke(Revoke),
 }
 
@@ -25,7 +25,7 @@ pub struct Revoke {
     #[arg(allow_hyphen_values = true)]
     kid: SigningKeyId,
     #[command(flatten)]
-    telling: Telling,
+    options: RevokeOptions,
 }
 
 pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
@@ -40,7 +40,7 @@ pub async fn rotate(api: &Api, out: &Output) -> anyhow::Result<()> {
 pub async fn revoke(
     api: &Api,
     out: &Output,
-    Revoke { kid, telling }: Revoke,
+    Revoke { kid, options }: Revoke,
 ) -> anyhow::Result<()> {
-    telling.revoke(api, out, &["revocations"], json!({ "signing_key": kid })).await
+    options.revoke(api, out, &["revocations"], json!({ "signing_key": kid })).await
 }

@@ -1,7 +1,7 @@
-//! `tegata token`: issue, check, list, explain and end channel access tokens.
+//! `tegata token`: issues, verifies, lists, explains and revokes channel access tokens.
 //!
-//! Issuing and verifying go through LINE's own operations, as any program would;
-//! the rest is the administrator's.
+//! `issue` and `verify` call LINE's operations, as any client does; the rest uses the
+//! admin API.
 
 use crate::{
     api::{Api, Page},
@@ -24,21 +24,21 @@ use tegata_token::{
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Issue a token, with the channel's secret or an assertion key; prints it, this once.
+    /// Issue a token with the channel's secret or an assertion key; prints it, once.
     Issue(Issue),
-    /// Ask whether a token is good; exit code 1 if it is not.
+    /// Verify a token; exit code 1 if it is not active.
     Verify(Token),
     /// List a channel's stored tokens, newest first.
     List(List),
     /// Show a stored token.
     Show(Show),
-    /// Say what a token is, and why it is good or not.
+    /// Show what a token is, its state, and the reason for it.
     Explain(Token),
-    /// End tokens: one, or all of a channel, group, kind, key, provider, or everything.
+    /// Revoke tokens: one, or all of a channel, group, kind, key, provider, or everything.
     Revoke(Box<Revoke>),
-    /// Give a channel a new long-lived token; prints it, this once.
+    /// Give a channel a new long-lived token; prints it, once.
     Reissue(Reissue),
-    /// Find tokens in any text, offline, without printing them; exit code 1 if there are any.
+    /// Find tokens in files, offline, without printing them; exit code 1 if there are any.
     Inspect(Inspect),
 }
 
@@ -51,10 +51,10 @@ pub struct Token {
 #[derive(Args)]
 #[command(after_help = ISSUE_EXAMPLES)]
 pub struct Issue {
-    /// For which channel.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
-    /// Which kind: stateless, short-lived or v2.1 (for long-lived see `reissue`).
+    /// Kind of token: stateless, short-lived or v2.1 (for long-lived see `reissue`).
     #[arg(long, default_value = "stateless")]
     kind: Kind,
     /// File with the channel's secret; or set TEGATA_CHANNEL_SECRET.
@@ -63,21 +63,21 @@ pub struct Issue {
     /// File with the private assertion key, as `tegata key generate` wrote it.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// For which group.
+    /// Group that the token belongs to.
     #[arg(long)]
     group: Option<Group>,
-    /// How long a v2.1 token shall live.
+    /// Lifetime of a v2.1 token.
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
           value_parser = clap::value_parser!(i64).range(1..=30 * DAY))]
     lifetime: i64,
-    /// Ask again with the same one and get the same token.
+    /// A repeated request with the same key returns the same token.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
 
 #[derive(Args, Serialize)]
 pub struct List {
-    /// Whose tokens.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     #[serde(skip)]
     channel: ChannelId,
@@ -100,21 +100,22 @@ pub struct List {
 
 #[derive(Args)]
 pub struct Show {
-    /// Whose token.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
     /// The token's id (not the token).
     token_id: TokenId,
 }
 
-/// Which tokens to end: exactly one of these, most of them within a channel.
+/// The tokens to revoke: exactly one of these, most of them within a channel.
 #[derive(Args)]
 #[command(group = ArgGroup::new("what").required(true), after_help = REVOKE_EXAMPLES)]
 pub struct Revoke {
     /// The token, or `-` for stdin.
     #[arg(group = "what")]
     token: Option<String>,
-    /// The channel whose tokens to end; needed for all but TOKEN, --provider and --everything.
+    /// The channel whose tokens to revoke; required except with TOKEN, --provider and
+    /// --everything.
     #[arg(long, value_name = "ID")]
     channel: Option<ChannelId>,
     /// The stored token of this id.
@@ -126,7 +127,7 @@ pub struct Revoke {
     /// All tokens of a kind.
     #[arg(long, group = "what", requires = "channel")]
     kind: Option<Kind>,
-    /// All tokens asked for with an assertion key.
+    /// All tokens requested with an assertion key.
     #[arg(long, group = "what", value_name = "KID", requires = "channel")]
     assertion_key: Option<AssertionKeyId>,
     /// All tokens of the channel.
@@ -135,41 +136,41 @@ pub struct Revoke {
     /// All tokens of all channels of a provider.
     #[arg(long, group = "what", value_name = "ID", conflicts_with = "channel")]
     provider: Option<ProviderId>,
-    /// All tokens there are: removes every signing key and makes a new one.
+    /// All tokens of the authority: revokes every signing key and creates a new one.
     #[arg(long, group = "what", conflicts_with = "channel")]
     everything: bool,
     #[command(flatten)]
-    telling: Telling,
+    options: RevokeOptions,
 }
 
-/// How an ending is told, and waited for.
+/// The options of a revocation.
 #[derive(Args)]
-pub struct Telling {
-    /// Why, for the audit.
+pub struct RevokeOptions {
+    /// The reason; it is recorded in the audit.
     #[arg(long)]
     reason: Option<String>,
-    /// Wait up to so many seconds until every verifier knows.
+    /// Maximum time to wait until every verifier has acknowledged the revocation.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
-    /// End nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Args)]
 pub struct Reissue {
-    /// For which channel.
+    /// The channel's id.
     #[arg(long, value_name = "ID")]
     channel: ChannelId,
-    /// For how many seconds the present token lives on.
+    /// How long the present token stays active beside the new one.
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(i64).range(0..=LONGEST_DELAY))]
     delay: i64,
-    /// Ask again with the same one and get the same token.
+    /// A repeated request with the same key returns the same token.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Issue nothing; say how many tokens would end.
+    /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
 }
@@ -193,31 +194,33 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
         Kind::ShortLived => "v2/oauth/accessToken",
         Kind::V21 => "oauth2/v2.1/token",
         Kind::LongLived => {
-            let advice = "an administrator makes long-lived tokens: `tegata token reissue`";
+            let advice =
+                "long-lived tokens are issued by an administrator: run `tegata token reissue`";
             return Err(BadUsage(advice.to_owned()).into());
         }
     };
     if args.kind == Kind::ShortLived && args.key.is_some() {
-        let advice = "short-lived tokens are had with the secret: --secret-file";
+        let advice =
+            "short-lived tokens require the channel secret: name its file with --secret-file";
         return Err(BadUsage(advice.to_owned()).into());
     }
     let channel = args.channel.to_string();
     let mut form = vec![("grant_type", "client_credentials")];
-    let proof;
+    let credential;
     if let Some(file) = &args.key {
         let key = PrivateKey::read(file, None).map_err(|wrong| BadUsage(wrong.to_string()))?;
         let now = UnixTime(api.now().await);
-        proof = key.assertion(AUDIENCE, args.channel, args.lifetime, now)?;
+        credential = key.assertion(AUDIENCE, args.channel, args.lifetime, now)?;
         form.push(("client_assertion_type", ASSERTION_TYPE));
-        form.push(("client_assertion", &proof));
+        form.push(("client_assertion", &credential));
     } else if args.kind == Kind::V21 {
-        let advice = "v2.1 tokens are had with an assertion key: name its file with --key, or \
-                      make one with `tegata key generate`";
+        let advice = "v2.1 tokens require an assertion key: name its file with --key, or create one \
+                      with `tegata key generate`";
         return Err(BadUsage(advice.to_owned()).into());
     } else {
-        proof = secret(args.secret_file)?;
+        credential = secret(args.secret_file)?;
         form.push(("client_id", &channel));
-        form.push(("client_secret", &proof));
+        form.push(("client_secret", &credential));
     }
     if let Some(group) = &args.group {
         form.push(("group", group.as_str()));
@@ -241,16 +244,16 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
     }
 }
 
-/// A text that goes to the authority, which no private key may.
+/// Refuses a private key, which must not be sent to the authority.
 fn no_private_key(text: String) -> anyhow::Result<String> {
     if is_private_text(&text) {
-        let advice = "this is a private key, and nothing was sent; a key is named with --key FILE";
+        let advice = "this is a private key; nothing was sent. Name a key's file with --key FILE";
         return Err(BadUsage(advice.to_owned()).into());
     }
     Ok(text)
 }
 
-/// The token, also where it is given as a header bears it.
+/// Returns the token, without `Bearer ` if it was copied from a header.
 fn shown(argument: String) -> anyhow::Result<String> {
     let text = no_private_key(or_stdin(argument)?)?;
     Ok(match text.split_once(' ') {
@@ -271,7 +274,7 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
     out.thing(&verified, &["client_id", "expires_in"])
 }
 
-/// What a token's table begins with.
+/// The first members in a token's table.
 const FIRST: [&str; 6] = ["channel_id", "token_id", "kind", "state", "why", "group"];
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
@@ -283,7 +286,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         let groups = groups["groups"].as_array().into_iter().flatten();
         let names: Vec<&str> = groups.filter_map(|it| it["group"].as_str()).collect();
         if !names.contains(&group.as_str()) {
-            eprintln!("note: there is no group {group}; there are: {}", names.join(", "));
+            eprintln!("note: there is no group {group}; the groups are: {}", names.join(", "));
         }
     }
     let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "cause"];
@@ -306,8 +309,8 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
         Some(channel) => vec!["channels", channel, "revocations"],
         None => vec!["revocations"],
     };
-    let telling = args.telling;
-    // clap saw to it that exactly one of them is there.
+    let options = args.options;
+    // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
         json!({ "access_token": shown(token)? })
     } else if let Some(id) = args.token_id {
@@ -323,11 +326,11 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     } else {
         json!({ "all": true })
     };
-    telling.revoke(api, out, &path, what).await
+    options.revoke(api, out, &path, what).await
 }
 
-impl Telling {
-    /// Asks for the ending that `what` names, and shows what it did.
+impl RevokeOptions {
+    /// Requests the revocation of `what`, and prints the result.
     pub async fn revoke(
         self,
         api: &Api,

@@ -1,7 +1,7 @@
-//! Environment variables as sources of arguments, by one rule for every command: an
-//! argument that is declared with `env` has the variable `TEGATA_` and its name, a
-//! variable that is empty counts as unset, and an error about a variable's value names
-//! the variable.
+//! Environment variables as sources of arguments, by one rule for every command: the
+//! variable of an argument declared with `env` is `TEGATA_` and the argument's name, an
+//! empty variable counts as unset, and an error about a variable's value names the
+//! variable.
 
 use clap::{
     Arg, Command, Error,
@@ -10,7 +10,7 @@ use clap::{
 
 const PREFIX: &str = "TEGATA_";
 
-/// The command with its variables in place.
+/// Adds the variables to a command's arguments.
 pub fn apply(command: Command) -> Command {
     command.mut_args(prefixed).mut_subcommands(apply)
 }
@@ -27,12 +27,12 @@ fn prefixed(arg: Arg) -> Arg {
     if is_empty { arg.env(None::<&str>) } else { arg }
 }
 
-/// The same error, with the variable that a wrong value was taken from.
+/// Adds the variable that a wrong value is from to an error.
 pub fn explain(mut error: Error, command: &mut Command) -> Error {
     let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
-    // An argument can be printed once its command is built.
+    // An argument can be printed only once its command is built.
     command.build();
     let variable = arguments(command).find(|arg| arg.to_string() == *wrong && is_unflagged(arg));
     if let Some(variable) = variable.and_then(Arg::get_env) {
@@ -42,7 +42,7 @@ pub fn explain(mut error: Error, command: &mut Command) -> Error {
     error
 }
 
-/// All arguments of the command and of those below it.
+/// All arguments of the command and of its subcommands.
 fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
     let below = command.get_subcommands().flat_map(arguments);
     Box::new(command.get_arguments().chain(below))

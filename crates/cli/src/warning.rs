@@ -1,5 +1,5 @@
-//! `tegata warning`: what is about to end, lies unused, or is used though it was
-//! replaced.
+//! `tegata warning`: what expires soon, is unused, or is still used after its
+//! replacement.
 
 use crate::{
     api::{Api, Page},
@@ -17,7 +17,7 @@ pub enum Verb {
 
 #[derive(Args, Serialize)]
 pub struct List {
-    /// Only what concerns this channel.
+    /// Only warnings about this channel.
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<ChannelId>,

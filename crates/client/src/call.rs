@@ -1,8 +1,8 @@
-//! LINE's eight operations on channel access tokens, as typed calls: against LINE
-//! itself or against Tegata, which differ in nothing but their address.
+//! LINE's eight operations on channel access tokens, as typed calls to LINE itself or to
+//! Tegata; only the address differs.
 //!
-//! Answers are read strictly and may hold members that we do not know. An answer
-//! that cannot be relied on is never taken for a "no": see [`Failure`].
+//! Responses are parsed strictly, except that unknown members are ignored. A response that
+//! is not reliable never counts as a refusal: see [`Failure`].
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -17,45 +17,45 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// Where LINE's own service is.
+/// The address of LINE's own service.
 pub const LINE: &str = "https://api.line.me";
 
 /// RFC 7523, section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How long an answer may take.
+/// How long a response may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// No answer of these operations is longer; more is not read.
+/// The longest response that is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// Why a call brought nothing.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The authority decided against it: a status from 400 to 499 but 408 and 429.
+    /// The authority refused the request: a status from 400 to 499, except 408 and 429.
     #[error("refused with {status}: {said}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Its words; not guaranteed to stay as they are, so for people only.
+        /// The authority's message; for people only, since it may change.
         said: String,
     },
-    /// 429: the channel asks too often.
-    #[error("refused with 429: asked too often")]
+    /// 429: the channel is over a rate limit.
+    #[error("refused with 429: too many requests")]
     TooFast {
-        /// After how many seconds to ask again, if it said so.
+        /// Seconds to wait before the next request, if the response says so.
         retry_after: Option<u64>,
     },
-    /// No answer, or none that says yes or no: the act may have happened.
-    #[error("no answer to rely on: {why}")]
+    /// No response, or none that is reliable: the request may have taken effect.
+    #[error("no reliable response: {why}")]
     Unavailable {
-        /// What was seen instead.
+        /// What happened instead.
         why: String,
-        /// After how many seconds to ask again, if it said so.
+        /// Seconds to wait before the next request, if the response says so.
         retry_after: Option<u64>,
     },
-    /// Nothing was asked: what to ask with cannot be had on this machine.
-    #[error("cannot ask: {0}")]
+    /// No request was sent, since this machine lacks what it needs.
+    #[error("no request was sent: {0}")]
     NotAsked(String),
 }
 
@@ -64,24 +64,24 @@ pub enum Failure {
 pub struct TokenResponse {
     /// The token.
     pub token: PlainSecret,
-    /// For how many seconds from the answer on it is good.
+    /// Seconds from the response until it expires.
     pub expires_in: i64,
-    /// Of a v2.1 token, its key id.
+    /// The key id of a v2.1 token.
     pub key_id: Option<String>,
 }
 
-/// What a check found of a token that is good.
+/// The result of verifying an active token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Verified {
-    /// The channel that it gives access to.
+    /// The token's channel.
     pub client_id: String,
-    /// Seconds that are left.
+    /// Seconds until it expires.
     pub expires_in: i64,
-    /// What it gives access to; not always told.
+    /// Its scope; not in every response.
     pub scope: Option<String>,
 }
 
-/// With what a channel proves itself.
+/// The credentials with which a channel authenticates.
 pub enum ClientAuthentication<'a> {
     /// A signed assertion.
     Assertion(&'a str),
@@ -89,31 +89,31 @@ pub enum ClientAuthentication<'a> {
     Secret(ChannelId, &'a PlainSecret),
 }
 
-/// What Tegata takes beside what LINE documents. Nothing of it is sent unless given.
+/// Optional parameters of Tegata, beyond LINE's documentation. Unset ones are not sent.
 #[derive(Default)]
 pub struct With<'a> {
-    /// For which group of the channel the token is.
+    /// The group of the token.
     pub group: Option<&'a Group>,
-    /// The same one is answered with the same token.
+    /// A request with the same key returns the same token.
     pub idempotency_key: Option<&'a str>,
 }
 
-/// A way to one authority. Opens connections when they are needed and keeps them.
+/// A client of one authority. It opens connections when needed and keeps them.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
-    /// The `Date` of the last answer, in seconds since 1970; 0 if nobody was told one.
+    /// The `Date` of the last response, in seconds since 1970; 0 if there is none to read.
     date: AtomicI64,
 }
 
-/// An address is none that an authority can be at.
+/// An address that cannot be an authority's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: write it as https://HOST, or http://HOST:PORT for an authority on this machine")]
 pub struct BadAddress(String);
 
 impl Client {
-    /// A client of the authority at `base`, such as [`LINE`]. Follows no redirects,
-    /// which could carry a secret elsewhere, and uses no proxy for this machine.
+    /// A client of the authority at `base`, such as [`LINE`]. It follows no redirects, which
+    /// could carry a secret to another host, and uses no proxy for this machine.
     ///
     /// # Errors
     /// [`BadAddress`].
@@ -132,17 +132,16 @@ impl Client {
         Ok(Self { http, base: url, date: AtomicI64::new(0) })
     }
 
-    /// The time by the authority's clock, from the last answer that has not been asked
-    /// about yet.
+    /// Takes the authority's time from the last response; `None` until the next response.
     pub fn take_authority_time(&self) -> Option<UnixTime> {
         Some(self.date.swap(0, Relaxed)).filter(|date| *date != 0).map(UnixTime)
     }
 
-    /// `POST /oauth2/v2.1/token`: a token that lives as long as the assertion's
-    /// `token_exp` says.
+    /// `POST /oauth2/v2.1/token`: issues a v2.1 token with the lifetime in the assertion's
+    /// `token_exp`.
     ///
     /// # Errors
-    /// [`Failure`], as of every call here.
+    /// [`Failure`], like every call here.
     pub async fn issue_v21(
         &self,
         assertion: &str,
@@ -151,19 +150,19 @@ impl Client {
         self.issue("/oauth2/v2.1/token", &ClientAuthentication::Assertion(assertion), with).await
     }
 
-    /// `POST /oauth2/v3/token`: a stateless token, good for 15 minutes.
+    /// `POST /oauth2/v3/token`: issues a stateless token, which expires in 15 minutes.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn issue_stateless(
         &self,
-        proof: &ClientAuthentication<'_>,
+        client: &ClientAuthentication<'_>,
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
-        self.issue("/oauth2/v3/token", proof, with).await
+        self.issue("/oauth2/v3/token", client, with).await
     }
 
-    /// `POST /v2/oauth/accessToken`: a short-lived token, good for 30 days.
+    /// `POST /v2/oauth/accessToken`: issues a short-lived token, which expires in 30 days.
     ///
     /// # Errors
     /// [`Failure`].
@@ -177,34 +176,34 @@ impl Client {
             .await
     }
 
-    /// `GET /oauth2/v2.1/verify`: whether a v2.1 token is good.
+    /// `GET /oauth2/v2.1/verify`: verifies a v2.1 token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not.
+    /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         let query = [("access_token", token.reveal())];
         self.json(self.get("/oauth2/v2.1/verify").query(&query), &[token.reveal()]).await
     }
 
-    /// `POST /v2/oauth/verify`: whether a short-lived or long-lived token is good.
+    /// `POST /v2/oauth/verify`: verifies a short-lived or long-lived token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not.
+    /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         let form = [("access_token", token.reveal())];
         self.json(self.post("/v2/oauth/verify").form(&form), &[token.reveal()]).await
     }
 
-    /// Whether a token is good, on the operation that is meant for its form.
+    /// Verifies a token with the operation for its form.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not.
+    /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         let is_jws = token.reveal().bytes().filter(|&b| b == b'.').count() == 2;
         if is_jws { self.verify_v21(token).await } else { self.verify_opaque(token).await }
     }
 
-    /// `GET /oauth2/v2.1/tokens/kid`: the key ids of the v2.1 tokens that are good.
+    /// `GET /oauth2/v2.1/tokens/kid`: lists the key ids of the active v2.1 tokens.
     ///
     /// # Errors
     /// [`Failure`].
@@ -219,8 +218,8 @@ impl Client {
         Ok(answer.kids)
     }
 
-    /// `POST /oauth2/v2.1/revoke`: ends a v2.1 token. One that is not good any more
-    /// is no error.
+    /// `POST /oauth2/v2.1/revoke`: revokes a v2.1 token. A token that is no longer active is
+    /// not an error.
     ///
     /// # Errors
     /// [`Failure`].
@@ -240,8 +239,8 @@ impl Client {
         self.send(self.post("/oauth2/v2.1/revoke").form(&form), &shown).await.map(drop)
     }
 
-    /// `POST /v2/oauth/revoke`: ends a short-lived or long-lived token. One that is
-    /// not good any more is no error.
+    /// `POST /v2/oauth/revoke`: revokes a short-lived or long-lived token. A token that is no
+    /// longer active is not an error.
     ///
     /// # Errors
     /// [`Failure`].
@@ -254,12 +253,12 @@ impl Client {
     async fn issue(
         &self,
         path: &str,
-        proof: &ClientAuthentication<'_>,
+        client: &ClientAuthentication<'_>,
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
         let mut form = vec![("grant_type", "client_credentials")];
         let id;
-        let shown = match proof {
+        let shown = match client {
             ClientAuthentication::Assertion(assertion) => {
                 form.push(("client_assertion_type", ASSERTION_TYPE));
                 form.push(("client_assertion", assertion));
@@ -289,7 +288,7 @@ impl Client {
         let answer: Answer = self.json(request, &[shown]).await?;
         let token = PlainSecret::from_caller(answer.access_token);
         if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
-            return Err(unavailable("the answer holds no token that could be used"));
+            return Err(unavailable("the response holds no usable token"));
         }
         if !answer.token_type.eq_ignore_ascii_case("Bearer") {
             return Err(unavailable("the token is not of the type Bearer"));
@@ -305,7 +304,7 @@ impl Client {
         self.http.request(Method::POST, self.at(path))
     }
 
-    /// Below the base address, which may have a path of its own.
+    /// The URL of a path below the base address, which may have a path of its own.
     fn at(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
@@ -319,14 +318,14 @@ impl Client {
     ) -> Result<T, Failure> {
         let body = self.send(request, shown).await?;
         serde_json::from_slice(&body)
-            .map_err(|_| unavailable("the answer is not what LINE documents"))
+            .map_err(|_| unavailable("the response is not as LINE documents it"))
     }
 
-    /// The body of an answer that says yes. `shown` are the secrets in the request: what
-    /// is told of a refusal does not repeat them, even if the answer does.
+    /// Sends a request and returns the body of a 200. `shown` are the secrets in the request;
+    /// they are removed from the message of a refusal.
     async fn send(&self, request: RequestBuilder, shown: &[&str]) -> Result<Vec<u8>, Failure> {
-        // Without its address: a query may hold a token.
-        let lost = |error: reqwest::Error| unavailable(&told(&error.without_url()));
+        // Without the URL, whose query may hold a token.
+        let lost = |error: reqwest::Error| unavailable(&with_causes(&error.without_url()));
         let mut response = request.send().await.map_err(lost)?;
         if let Some(date) = date(response.headers()) {
             self.date.store(date, Relaxed);
@@ -334,7 +333,7 @@ impl Client {
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(lost)? {
             if body.len() + part.len() > LONGEST_ANSWER {
-                return Err(unavailable("the answer is too long"));
+                return Err(unavailable("the response is too long"));
             }
             body.extend_from_slice(&part);
         }
@@ -351,8 +350,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Whether a text can be a bearer token (RFC 6750, section 2.1). It goes into headers
-/// and into files that shells read: `$(…)` must not get there.
+/// Whether a text can be a bearer token (RFC 6750, section 2.1). Tokens are written to
+/// headers and to files that shells read, which must not contain `$(…)`.
 fn is_b64token(text: &str) -> bool {
     let word = text.trim_end_matches('=');
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
@@ -363,8 +362,8 @@ fn unavailable(why: &str) -> Failure {
     Failure::Unavailable { why: why.to_owned(), retry_after: None }
 }
 
-/// An error and what it came from, in one line.
-fn told(error: &dyn std::error::Error) -> String {
+/// An error and its causes, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
@@ -378,12 +377,12 @@ fn failure(response: &Response, body: &[u8], shown: &[&str]) -> Failure {
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
             Failure::Refused { status: status.as_u16(), said: words(body, shown) }
         }
-        300..=399 => unavailable(&format!("answered {status}: is the address right?")),
-        _ => Failure::Unavailable { why: format!("answered {status}"), retry_after },
+        300..=399 => unavailable(&format!("the response is {status}; check the address")),
+        _ => Failure::Unavailable { why: format!("the response is {status}"), retry_after },
     }
 }
 
-/// What an error's body says, in any of LINE's shapes: made fit for a line of a log.
+/// The message in an error's body, in any of LINE's forms, as text for one log line.
 fn words(body: &[u8], shown: &[&str]) -> String {
     #[derive(Deserialize)]
     struct Said {
@@ -392,7 +391,7 @@ fn words(body: &[u8], shown: &[&str]) -> String {
         message: Option<String>,
     }
     let Ok(said) = serde_json::from_slice::<Said>(body) else {
-        return "no words that we understand; is the address right?".to_owned();
+        return "a body that is not an error of LINE's; check the address".to_owned();
     };
     let text = match (said.error_description, said.error) {
         (Some(description), Some(error)) => format!("{description} ({error})"),

@@ -1,5 +1,5 @@
-//! A token that is always fresh, for programs written in Rust: ask the [`Holder`]
-//! before each call of an API, and tell it when the API answers 401.
+//! Renewal inside a Rust program: get the token from the [`Holder`] before each API call,
+//! and report a 401 to it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,11 +36,11 @@ use tegata_policy::secret::PlainSecret;
 use tegata_token::time::UnixTime;
 use tokio::sync::OwnedMutexGuard;
 
-/// How long a token that has a successor is left to those who still use it, in
-/// seconds, where it is ours to end.
+/// The grace period before a replaced token is revoked, in seconds, where the client must
+/// revoke it.
 pub const GRACE: i64 = 10 * 60;
 
-/// Holds one token and renews it in time. Cheap to clone; all clones are one.
+/// Holds one token and renews it in time. Clones are cheap and share the token.
 #[derive(Clone)]
 pub struct Holder(Arc<Inner>);
 
@@ -50,7 +50,7 @@ struct Inner {
     credentials: Credentials,
     clock: MonotonicClock,
     state: Mutex<State>,
-    /// Whoever has it may ask for a token.
+    /// Held during a request for a token.
     flight: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -61,25 +61,24 @@ struct State {
 }
 
 impl Holder {
-    /// A holder that has no token yet; the first is asked for with the first
-    /// [`Holder::token`].
+    /// A holder without a token; the first call of [`Holder::token`] requests one.
     #[must_use]
     pub fn new(client: Client, wanted: Wanted, credentials: Credentials) -> Self {
         let state = Mutex::new(State {
             renewal: Renewal::starting(random(), None, jitter()),
             held: None,
-            last_failure: Failure::NotAsked("nothing was asked for yet".to_owned()),
+            last_failure: Failure::NotAsked("no token was requested yet".to_owned()),
         });
         let (clock, flight) = (MonotonicClock::new(), Arc::default());
         Self(Arc::new(Inner { client, wanted, credentials, clock, state, flight }))
     }
 
-    /// A token that is good. Mostly the one at hand; the next one is fetched in the
-    /// background while it still is. However many ask, one request is under way.
+    /// Returns an active token. This is the present one whenever possible; the next one is
+    /// requested in the background. Any number of callers causes one request at a time.
     /// Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Why the last attempt failed, when no token that could be good is at hand.
+    /// The failure of the last attempt, if there is no token that could be active.
     pub async fn token(&self) -> Result<PlainSecret, Failure> {
         let inner = &self.0;
         if let Some(token) = inner.at_hand() {
@@ -91,11 +90,11 @@ impl Holder {
             }
             return Ok(token);
         }
-        // On a task of its own: a caller that gives up must not lose the answer.
+        // On a task of its own: a caller that gives up must not lose the response.
         let flight = Arc::clone(&inner.flight).lock_owned().await;
         if inner.is_due() {
             let inner = Arc::clone(inner);
-            // A panic in there would be a bug; the state tells of it below.
+            // A panic would be a bug; the state below is then unchanged.
             let _ = tokio::spawn(async move { inner.renew(flight).await }).await;
         } else {
             drop(flight);
@@ -107,15 +106,15 @@ impl Holder {
         }
     }
 
-    /// The API answered 401 to `token`. If it is still the one at hand, the next call
-    /// of [`Holder::token`] asks for another; that happens once, however many tell,
-    /// and at most once a minute.
+    /// Reports that an API answered 401 to `token`. If it is still the present one, the next
+    /// call of [`Holder::token`] requests another; that happens once for any number of
+    /// reports, and at most once a minute.
     pub fn refused(&self, token: &PlainSecret) {
         let mut state = self.0.state();
         let same = |held: &(PlainSecret, _)| held.0.reveal() == token.reveal();
-        // With a life it was not yet given up: the first to tell does so.
+        // With a validity, it was not reported yet: this report is the first.
         if state.held.as_ref().is_some_and(same) && state.renewal.life().is_some() {
-            state.renewal.ended(self.0.clock.now());
+            state.renewal.revoked(self.0.clock.now());
         }
     }
 }
@@ -172,7 +171,7 @@ impl Inner {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(GRACE.unsigned_abs())).await;
             if let Some(holder) = holder.upgrade() {
-                // What cannot be ended ends by itself.
+                // A token that cannot be revoked expires.
                 let _ = holder.client.retire(&holder.wanted, &holder.credentials, &old).await;
             }
         });

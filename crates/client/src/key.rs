@@ -1,6 +1,5 @@
-//! A channel's private assertion key: made, kept in a file as a JWK (RFC 7517) or
-//! as PEM (RFC 7468), and used to sign the assertions that ask for tokens
-//! (RFC 7523).
+//! A channel's private assertion key: generates it, reads it from a JWK (RFC 7517) or PEM
+//! (RFC 7468), and signs assertions (RFC 7523).
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -16,21 +15,21 @@ use tegata_system::file::read_argument;
 use tegata_token::{id::ChannelId, time::UnixTime};
 use zeroize::Zeroizing;
 
-/// A file or text holds no key that assertions can be signed with; says why and
-/// what to do about it, and nothing of the key.
+/// A file or text without a usable key. The message says why and what to do, and quotes
+/// nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadPrivateKey(pub(crate) String);
+pub struct UnusableKey(pub(crate) String);
 
-fn bad(what: &str) -> BadPrivateKey {
-    BadPrivateKey(what.to_owned())
+fn bad(what: &str) -> UnusableKey {
+    UnusableKey(what.to_owned())
 }
 
 /// The longest file with a key, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// An RSA key pair with the numbers that it is made of, and its `kid` once it is
-/// registered. Cannot be printed.
+/// An RSA key pair with its numbers, and its `kid` once it is registered. It has no
+/// `Debug`, so it cannot be printed.
 pub struct PrivateKey {
     pair: KeyPair,
     kid: Option<String>,
@@ -41,54 +40,56 @@ pub struct PrivateKey {
 /// `RSAPrivateKey` (RFC 8017, appendix A.1.2).
 const NUMBERS: [&str; 8] = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
 
-/// The audience that LINE wants in an assertion, and Tegata takes too (LINE,
+/// The audience that LINE requires in an assertion, and Tegata accepts, too (LINE,
 /// "Generate a JSON Web Token", docs/messaging-api/generate-json-web-token).
 pub const AUDIENCE: &str = "https://api.line.me/";
 
-/// How long an assertion is good, in seconds. Half of what is allowed, so that a
-/// clock may be a quarter of an hour off either way.
+/// How long an assertion is valid, in seconds: half of the maximum, so that a clock may be
+/// a quarter of an hour off either way.
 const GOOD_FOR: i64 = 15 * 60;
 
 impl PrivateKey {
-    /// A new pair of 2048 bits, not registered yet.
+    /// Generates a pair of 2048 bits, which is not registered yet.
     ///
     /// # Errors
-    /// [`BadPrivateKey`], should the library fail.
-    pub fn generate() -> Result<Self, BadPrivateKey> {
+    /// [`UnusableKey`], if the library fails.
+    pub fn generate() -> Result<Self, UnusableKey> {
         let pair = KeyPair::generate(KeySize::Rsa2048);
-        Self::of(pair.map_err(|_| bad("cannot make an RSA key pair"))?, None)
+        Self::of(pair.map_err(|_| bad("cannot generate an RSA key pair"))?, None)
     }
 
-    /// The key in a file, as [`PrivateKey::parse`] reads it.
+    /// Reads the key in a file, like [`PrivateKey::parse`].
     ///
     /// # Errors
-    /// [`BadPrivateKey`], which names the file.
-    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
-        let wrong = |what: &str| BadPrivateKey(format!("{}: {what}", path.display()));
+    /// [`UnusableKey`], which names the file.
+    pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, UnusableKey> {
+        let wrong = |what: &str| UnusableKey(format!("{}: {what}", path.display()));
         let text = read_argument(path, LONGEST).map_err(|error| wrong(&error.to_string()))?;
         Self::parse(&Zeroizing::new(text), kid).map_err(|error| wrong(&error.0))
     }
 
-    /// A private RSA JWK, as `tegata key generate` writes it, or a private key as
-    /// PEM (PKCS #8 or PKCS #1). `kid` is the id that it is registered under; a JWK
-    /// that has its own needs none.
+    /// Parses a private RSA JWK, as `tegata key generate` writes it, or a private key as PEM
+    /// (PKCS #8 or PKCS #1). `kid` is the id that the key is registered under; a JWK with a
+    /// `kid` needs none.
     ///
     /// # Errors
-    /// [`BadPrivateKey`].
-    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, BadPrivateKey> {
+    /// [`UnusableKey`].
+    pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, UnusableKey> {
         let kid = kid.map(str::to_owned);
         if text.contains("-----BEGIN ") {
             let pair = pair_in_pem(text)?;
-            let missing = "a PEM key needs the id that registering it gave, beside it (`key_id`)";
+            let missing =
+                "a PEM key needs the id that it is registered under; set it with `key_id`";
             return Self::of(pair, Some(kid.ok_or_else(|| bad(missing))?));
         }
         let jwk: Value = serde_json::from_str(text).map_err(|_| bad("neither a JWK nor PEM"))?;
         let kid = kid.or_else(|| jwk["kid"].as_str().map(str::to_owned));
-        let kid = kid.ok_or_else(|| bad("no `kid`: add the one that registering gave"))?;
+        let kid =
+            kid.ok_or_else(|| bad("no `kid`: add the id that the key is registered under"))?;
         Self::of(pair_in_jwk(&jwk)?, Some(kid))
     }
 
-    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, BadPrivateKey> {
+    fn of(pair: KeyPair, kid: Option<String>) -> Result<Self, UnusableKey> {
         let der: Result<Pkcs8V1Der<'_>, _> = pair.as_der();
         let der = der.map_err(|_| bad("cannot write out the key pair"))?;
         let found = numbers(der.as_ref()).ok_or_else(|| bad("the key pair is no PKCS #8"))?;
@@ -97,14 +98,14 @@ impl PrivateKey {
         Ok(Self { pair, kid, numbers })
     }
 
-    /// The public half, as it is registered.
+    /// The public half, for registration.
     #[must_use]
     pub fn public(&self) -> Value {
         let (n, e) = (self.numbers["n"].as_str(), self.numbers["e"].as_str());
         json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "n": n, "e": e })
     }
 
-    /// The whole key under its `kid`, as it goes into its file.
+    /// The private JWK with its `kid`, as it is written to a file.
     #[must_use]
     pub fn to_json(&self, kid: &str) -> String {
         let mut jwk = self.public();
@@ -115,19 +116,19 @@ impl PrivateKey {
         format!("{jwk:#}\n")
     }
 
-    /// An assertion of `channel` for `audience` (mostly [`AUDIENCE`]), good for a
-    /// quarter of an hour from `now`, that asks for a token of `life` seconds where
-    /// that can be chosen.
+    /// Signs an assertion of `channel` for `audience` (usually [`AUDIENCE`]), which is valid
+    /// for a quarter of an hour from `now` and requests a token with a lifetime of `life`
+    /// seconds, if its kind allows that.
     ///
     /// # Errors
-    /// [`BadPrivateKey`], should the library not sign.
+    /// [`UnusableKey`], if the library fails to sign.
     pub fn assertion(
         &self,
         audience: &str,
         channel: ChannelId,
         life: i64,
         now: UnixTime,
-    ) -> Result<String, BadPrivateKey> {
+    ) -> Result<String, UnusableKey> {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
         let claims = json!({
             "iss": channel,
@@ -146,13 +147,13 @@ impl PrivateKey {
     }
 }
 
-fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadPrivateKey> {
+fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, UnusableKey> {
     let mut bytes = BTreeMap::new();
     for name in NUMBERS {
         let text = jwk[name].as_str().unwrap_or_default();
         let number = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).unwrap_or_default());
         if number.is_empty() {
-            return Err(BadPrivateKey(format!("not a private RSA JWK: `{name}` is missing")));
+            return Err(UnusableKey(format!("not a private RSA JWK: `{name}` is missing")));
         }
         bytes.insert(name, number);
     }
@@ -165,12 +166,14 @@ fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, BadPrivateKey> {
         dQ: &bytes["dq"],
         qInv: &bytes["qi"],
     })
-    .map_err(|_| bad("its numbers are no RSA key pair"))
+    .map_err(|_| bad("its numbers are not an RSA key pair"))
 }
 
-fn pair_in_pem(text: &str) -> Result<KeyPair, BadPrivateKey> {
+fn pair_in_pem(text: &str) -> Result<KeyPair, UnusableKey> {
     let der = PrivateKeyDer::from_pem_slice(text.as_bytes());
-    let pair = match der.map_err(|_| bad("no private key in this PEM; is it encrypted?"))? {
+    let pair = match der.map_err(|_| {
+        bad("the PEM holds no private key that can be read; decrypt it if it is encrypted")
+    })? {
         PrivateKeyDer::Pkcs8(key) => KeyPair::from_pkcs8(key.secret_pkcs8_der()),
         PrivateKeyDer::Pkcs1(key) => KeyPair::from_der(key.secret_pkcs1_der()),
         _ => return Err(bad("the PEM holds no RSA key")),
@@ -179,8 +182,8 @@ fn pair_in_pem(text: &str) -> Result<KeyPair, BadPrivateKey> {
 }
 
 /// The eight numbers in a PKCS #8 RSA key (RFC 5958; RFC 8017, appendix A.1.2),
-/// without the zero that keeps a DER number positive. The library gives a pair
-/// out in this form only.
+/// without the zero that keeps a DER number positive. The library exports a pair in this
+/// form only.
 fn numbers(pkcs8: &[u8]) -> Option<[&[u8]; 8]> {
     const INTEGER: u8 = 2;
     const OCTET_STRING: u8 = 4;
@@ -200,8 +203,7 @@ fn numbers(pkcs8: &[u8]) -> Option<[&[u8]; 8]> {
     Some(numbers)
 }
 
-/// The content of the DER value (X.690, section 8.1) that `der` begins with, and
-/// what comes behind it.
+/// The content of the DER value (X.690, section 8.1) at the start of `der`, and the rest.
 pub(crate) fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, length], rest) = der.split_first_chunk()?;
     if found != tag {
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_is_a_jwt_that_others_can_check() {
+    fn an_assertion_is_a_jwt_that_another_library_verifies() {
         let mut key = PrivateKey::generate().unwrap();
         key.kid = Some("a-kid".to_owned());
         let jwt = key.assertion(AUDIENCE, channel(), 60, UnixTime(1_000)).unwrap();

@@ -1,8 +1,8 @@
-//! For programs that hold channel access tokens: typed calls, renewal, the agent.
+//! A client for programs that use channel access tokens: typed calls, renewal, the agent.
 //!
-//! It speaks LINE's operations and works against LINE and Tegata alike. The calls
-//! ([`call`]) and the assertions ([`key`]) are at the bottom; [`renewal`] says when
-//! to ask, as a pure machine; [`holder`] drives it inside a program, [`agent`] for
+//! It uses LINE's operations and works with LINE and with Tegata. [`call`] has the calls
+//! and [`key`] the assertions; [`renewal`] decides when to request a token, as a pure state
+//! machine; [`holder`] renews a token inside a Rust program, [`agent`] renews tokens for
 //! programs in any language.
 
 pub mod agent;

@@ -1,7 +1,7 @@
-//! The one place of this crate that reads the machine's clocks and draws chance;
-//! everything else takes both as arguments.
+//! The only module of this crate that reads the machine's clocks and its RNG; the others
+//! take time and random numbers as arguments.
 
-#![expect(clippy::disallowed_methods, reason = "this is the source of time and chance")]
+#![expect(clippy::disallowed_methods, reason = "this is the source of time and random numbers")]
 
 use crate::renewal::Jitter;
 use std::{
@@ -10,13 +10,12 @@ use std::{
 };
 use tegata_token::time::UnixTime;
 
-/// Time by which lives are counted: the wall clock, but it never runs backwards or
-/// stands still within a process. A token that was got by a clock that is later set
-/// back is so not taken to live longer than it does.
+/// The wall clock, except that it never runs backwards or stands still within a process.
+/// So a token does not seem to be active for longer after the wall clock was set back.
 #[derive(Debug)]
 pub struct MonotonicClock {
     started: Instant,
-    /// What the wall clock showed, at most, more than the steady one.
+    /// The maximum difference seen between the wall clock and the monotonic one.
     ahead: Mutex<i64>,
 }
 
@@ -27,7 +26,7 @@ impl MonotonicClock {
         Self { started: Instant::now(), ahead: Mutex::new(wall()) }
     }
 
-    /// The time by which lives are counted.
+    /// The time that validities are compared with.
     pub fn now(&self) -> UnixTime {
         let running = i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX);
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,8 +34,7 @@ impl MonotonicClock {
         UnixTime(running.saturating_add(*ahead))
     }
 
-    /// What the wall clock shows: the time that goes into assertions, and that is
-    /// held against the authority's.
+    /// The wall clock's time, for assertions and for the comparison with the authority's.
     #[must_use]
     pub fn wall(&self) -> UnixTime {
         UnixTime(wall())
@@ -54,12 +52,12 @@ fn wall() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// A random number: where the count of a holder's tokens begins.
+/// A random number, where the count of a holder's tokens begins.
 #[must_use]
 pub fn random() -> u64 {
     let mut bytes = [0; 8];
-    // Without chance two holders might share a number, and the authority would tell
-    // them apart by their proof; nothing secret hangs on it.
+    // If the RNG fails, two holders can share a number; the authority then distinguishes
+    // them by their credentials. The number is no secret.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }
@@ -67,7 +65,7 @@ pub fn random() -> u64 {
 /// A number from 0 to below 1.
 #[must_use]
 pub fn jitter() -> Jitter {
-    #[expect(clippy::cast_precision_loss, reason = "of 32 bits nothing is lost")]
+    #[expect(clippy::cast_precision_loss, reason = "32 bits fit without loss")]
     let part = (random() >> 32) as f64;
     part / 4_294_967_296.0
 }
@@ -77,13 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_never_runs_backwards_and_chance_is_below_one() {
+    fn time_never_runs_backwards_and_jitter_is_below_one() {
         let clock = MonotonicClock::new();
         *clock.ahead.lock().unwrap() += 600;
         let before = clock.now();
         assert!(before.since(clock.wall()) >= 599);
         assert!(clock.now() >= before);
         assert!((0..1_000).all(|_| (0.0..1.0).contains(&jitter())));
-        assert_ne!(random(), random(), "two holders do not begin alike");
+        assert_ne!(random(), random(), "two holders begin with different numbers");
     }
 }

@@ -1,9 +1,9 @@
-//! A public assertion key as a user has it in a file: a JWK, a set of one JWK, or PEM.
+//! Reads a public assertion key from a user's file: a JWK, a set of one JWK, or PEM.
 //!
-//! Nothing private may leave the machine, so the document is searched for private parts
-//! first, and what is returned is built from the public members alone.
+//! A private key must not leave the machine: the document is searched for private parts
+//! first, and the result is built from public members only.
 
-use crate::key::{BadPrivateKey, value};
+use crate::key::{UnusableKey, value};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value, json};
@@ -13,16 +13,16 @@ use tegata_policy::jwk::{holds_private_part, is_private_text};
 /// `kid` is among them, so that the authority can refuse it with its reason.
 const PUBLIC: [&str; 7] = ["kty", "alg", "use", "key_ops", "kid", "n", "e"];
 
-const PRIVATE: &str = "it holds a private key, and nothing was sent; register the public half \
+const PRIVATE: &str = "it holds a private key; nothing was sent. Register the public half \
                        only: of PEM, `openssl pkey -in FILE -pubout` writes it, of a JWK, the \
                        members kty, alg, use, n and e are it";
 
-/// The public JWK in a document, ready to be registered.
+/// Reads the public JWK in a document, for registration.
 ///
 /// # Errors
-/// [`BadPrivateKey`]: the document holds a private part, or no single public RSA key. The
+/// [`UnusableKey`]: the document holds a private part, or no single public RSA key. The
 /// message names the form that was found and the next step, and quotes nothing.
-pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
+pub fn public_jwk(document: &[u8]) -> Result<Value, UnusableKey> {
     let text = text_of(document)?;
     if is_private_text(text) {
         return Err(bad(PRIVATE));
@@ -36,8 +36,8 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
                         an RSA key as PEM, which is accepted"));
     }
     let json: Value = serde_json::from_str(text).map_err(|error| {
-        // Of a syntax error the library names the place, never the text.
-        BadPrivateKey(format!("neither a JWK, a set of one JWK, nor PEM ({error})"))
+        // The library's syntax error names the place, never the text.
+        UnusableKey(format!("neither a JWK, a set of one JWK, nor PEM ({error})"))
     })?;
     if holds_private_part(&json) {
         return Err(bad(PRIVATE));
@@ -51,19 +51,19 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, BadPrivateKey> {
             return Err(bad("it is a JSON array; give one public JWK, or a set {\"keys\": […]} \
                             of exactly one"));
         }
-        _ => return Err(bad("it is JSON but no object; give one public JWK")),
+        _ => return Err(bad("it is JSON, but not an object; give one public JWK")),
     };
     if !jwk.contains_key("kty") && jwk.get("jwk").is_some_and(Value::is_object) {
-        return Err(bad("it is the body of the API's call; give the object in its member `jwk`"));
+        return Err(bad("it is the body of an API request; give the object in its member `jwk`"));
     }
     Ok(public_members(jwk))
 }
 
-fn bad(what: &str) -> BadPrivateKey {
-    BadPrivateKey(what.to_owned())
+fn bad(what: &str) -> UnusableKey {
+    UnusableKey(what.to_owned())
 }
 
-fn text_of(document: &[u8]) -> Result<&str, BadPrivateKey> {
+fn text_of(document: &[u8]) -> Result<&str, UnusableKey> {
     let document = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
     if document.starts_with(&[0xFF, 0xFE]) || document.starts_with(&[0xFE, 0xFF]) {
         return Err(bad("it is UTF-16; save it as UTF-8"));
@@ -81,11 +81,11 @@ fn text_of(document: &[u8]) -> Result<&str, BadPrivateKey> {
     }
 }
 
-/// The key of a set (RFC 7517, section 5) that has exactly one. Keys of a set bear the
-/// name that their user gave them; the authority gives its own.
-fn only_key(keys: Value) -> Result<Value, BadPrivateKey> {
+/// The key of a set (RFC 7517, section 5) with exactly one. Its `kid` is removed: the
+/// authority assigns one.
+fn only_key(keys: Value) -> Result<Value, UnusableKey> {
     let Value::Array(mut keys) = keys else {
-        return Err(bad("its member `keys` is no array; give one public JWK"));
+        return Err(bad("its member `keys` is not an array; give one public JWK"));
     };
     let count = keys.len();
     match (keys.pop(), count) {
@@ -93,9 +93,9 @@ fn only_key(keys: Value) -> Result<Value, BadPrivateKey> {
             jwk.remove("kid");
             Ok(public_members(jwk))
         }
-        (Some(_), 1) => Err(bad("the only entry of its set is no JWK; give one public JWK")),
-        _ => Err(BadPrivateKey(format!(
-            "it is a set of {count} keys, and one is registered at a time; write the one that \
+        (Some(_), 1) => Err(bad("the only entry of its set is not a JWK; give one public JWK")),
+        _ => Err(UnusableKey(format!(
+            "it is a set of {count} keys, but one is registered at a time; write the one that \
              is meant to a file of its own, such as by `jq '.keys[0]' FILE`"
         ))),
     }
@@ -110,7 +110,7 @@ fn public_members(jwk: Map<String, Value>) -> Value {
 
 // ---- PEM
 
-fn in_pem(text: &str) -> Result<Value, BadPrivateKey> {
+fn in_pem(text: &str) -> Result<Value, UnusableKey> {
     let labels: Vec<&str> = text.split("-----BEGIN ").skip(1).map(label).collect();
     let key = match labels.as_slice() {
         ["PUBLIC KEY"] => spki(text),
@@ -124,28 +124,28 @@ fn in_pem(text: &str) -> Result<Value, BadPrivateKey> {
                             FILE | ssh-keygen -e -m PKCS8 -f /dev/stdin` writes it as PEM"));
         }
         [other] => {
-            return Err(BadPrivateKey(format!(
+            return Err(UnusableKey(format!(
                 "it is PEM of the kind \"{other}\"; give a PUBLIC KEY, as `openssl pkey -pubout` \
                  writes it"
             )));
         }
         several => {
-            return Err(BadPrivateKey(format!(
-                "it holds {} PEM sections, and one key is registered at a time; write the one \
+            return Err(UnusableKey(format!(
+                "it holds {} PEM sections, but one key is registered at a time; write the one \
                  that is meant to a file of its own",
                 several.len()
             )));
         }
     };
     let (n, e) = key.ok_or_else(|| {
-        bad("it is PEM of a public key, but of no RSA key; `tegata key generate` makes one")
+        bad("it is the PEM of a public key, but not of an RSA key; `tegata key generate` makes one")
     })?;
     let encode = |number: &[u8]| URL_SAFE_NO_PAD.encode(number);
     Ok(json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "n": encode(&n), "e": encode(&e) }))
 }
 
-/// What stands between `-----BEGIN ` and the dashes behind, without control characters,
-/// as it may be shown.
+/// The label between `-----BEGIN ` and the dashes after it, without control characters, for
+/// display.
 fn label(behind: &str) -> &str {
     let label = behind.split("-----").next().unwrap_or_default();
     let fits = label.len() <= 40 && label.bytes().all(|it| it == b' ' || it.is_ascii_graphic());
@@ -163,7 +163,7 @@ const SEQUENCE: u8 = 0x30;
 /// Modulus and exponent, big-endian without leading zeros.
 type Numbers = (Vec<u8>, Vec<u8>);
 
-/// Of a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
+/// Reads a `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7).
 fn spki(pem: &str) -> Option<Numbers> {
     let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
     let (outer, _) = value(SEQUENCE, &der)?;
@@ -173,8 +173,8 @@ fn spki(pem: &str) -> Option<Numbers> {
     (oid == RSA_ENCRYPTION).then(|| rsa_public_key(bits.strip_prefix(&[0])?)).flatten()
 }
 
-/// Of an `RSAPublicKey` (RFC 8017, appendix A.1.1), which the PEM reader has no type for:
-/// it is wrapped as what it has one for.
+/// Reads an `RSAPublicKey` (RFC 8017, appendix A.1.1). The PEM reader has no type for it, so
+/// its label is replaced by a known one.
 fn pkcs1(pem: &str) -> Option<Numbers> {
     let renamed = pem.replace(" RSA PUBLIC KEY-----", " PUBLIC KEY-----");
     rsa_public_key(&SubjectPublicKeyInfoDer::from_pem_slice(renamed.as_bytes()).ok()?)
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_part_is_found_in_every_form_and_never_shown() {
+    fn a_private_part_is_found_in_every_form_and_never_printed() {
         let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let whole = PrivateKey::generate().unwrap().to_json("a");
@@ -263,20 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_public_key_is_named_with_the_next_step() {
+    fn a_document_without_a_single_public_key_is_named_with_the_next_step() {
         for (document, named) in [
             (&b"{\"keys\":[{},{}]}"[..], "a set of 2 keys"),
             (b"{\"keys\":[]}", "a set of 0 keys"),
-            (b"{\"keys\":[1]}", "no JWK"),
-            (b"{\"keys\":{}}", "no array"),
+            (b"{\"keys\":[1]}", "not a JWK"),
+            (b"{\"keys\":{}}", "not an array"),
             (b"[{}]", "a JSON array"),
-            (b"\"text\"", "no object"),
+            (b"\"text\"", "not an object"),
             (b"{\"jwk\":{\"kty\":\"RSA\"}}", "`jwk`"),
             (b"ssh-rsa AAAA me@here", "ssh-keygen"),
             (b"---- BEGIN SSH2 PUBLIC KEY ----\nAAAA", "ssh-keygen"),
             (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "openssl x509"),
             (b"-----BEGIN EC PARAMETERS-----\nAAAA\n-----END EC PARAMETERS-----", "EC PARAMETERS"),
-            (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "no RSA key"),
+            (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "not of an RSA key"),
             (b"\x30\x82\x01\x22\x30", "DER"),
             (b"\xFF\xFE{\0}\0", "UTF-16"),
             (b"\xC3\x28", "UTF-8"),

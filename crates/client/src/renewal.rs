@@ -1,84 +1,84 @@
-//! When to ask for the next token: a pure machine over time, chance and what the
-//! last attempt brought. It knows no token, no network and no clock.
+//! Decides when to request the next token: a pure state machine over time, random numbers
+//! and the results of attempts. It uses no token, network or clock.
 //!
-//! A token is renewed at about two thirds of its life: between 58 and 65
-//! hundredths, so that an authority that is away for a third of a life is found
-//! again, with the pauses between attempts, before the token ends.
+//! A token is renewed at about two thirds of its lifetime, between 58 and 65 hundredths. So
+//! an authority that is unavailable for a third of a lifetime is reached again, with the
+//! pauses between attempts, before the token expires.
 
 use crate::call::Failure;
 use tegata_token::time::UnixTime;
 
-/// From when to when a token is good, by the clock of whoever holds it.
+/// The validity of a token, by the clock of its holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// When it was got.
+    /// When it was issued.
     pub from: UnixTime,
-    /// The first second in which it is not good any more.
+    /// The first second after its expiry.
     pub until: UnixTime,
 }
 
 impl Validity {
-    /// Whether it is good at `now`.
+    /// Whether the token is valid at `now`.
     #[must_use]
     pub fn covers(self, now: UnixTime) -> bool {
         now < self.until
     }
 }
 
-/// What to do.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Nothing before this time.
+    /// Wait until this time.
     Wait(UnixTime),
-    /// Ask for the token of this generation. An attempt whose answer was lost is
-    /// made again under the same number.
+    /// Request the token of this generation. An attempt whose response was lost is repeated
+    /// under the same number.
     Issue {
-        /// Counts the tokens of one holder.
+        /// The number of the token among those of its holder.
         generation: u64,
     },
 }
 
-/// A number from 0 to below 1, by chance.
+/// A random number from 0 to below 1.
 pub type Jitter = f64;
 
-/// The part of its life after which a token is renewed, at the earliest.
+/// The part of its lifetime after which a token is renewed at the earliest.
 const EARLIEST: f64 = 0.58;
 /// And at the latest.
 const LATEST: f64 = 0.65;
 
-/// The longest pause between two attempts, in seconds, where the life allows it.
+/// The longest pause between two attempts, in seconds, if the lifetime allows it.
 const LONGEST_PAUSE: i64 = 60;
-/// The pause after the first refusal. Whoever is refused will mostly be refused
-/// again, and ten wrong secrets a minute are what an authority bears.
+/// The pause after the first refusal, in seconds. A refused client is usually refused
+/// again, and an authority accepts ten wrong secrets a minute.
 const REFUSED_PAUSE: i64 = 8;
-/// The longest pause that is kept because an authority asked for it.
+/// The longest `Retry-After` that is obeyed, in seconds.
 const LONGEST_RETRY_AFTER: i64 = 15 * 60;
-/// No attempt takes longer, in seconds.
+/// The longest attempt, in seconds.
 const LONGEST_CALL: i64 = 15;
-/// Between two renewals that were forced by a token that ended early, in seconds.
+/// The shortest time between two renewals after revoked tokens, in seconds.
 const BETWEEN_FORCED: i64 = 60;
 
-/// The machine, for one token.
+/// The state machine for one token.
 #[derive(Debug, Clone)]
 pub struct Renewal {
     generation: u64,
     life: Option<Validity>,
-    /// At which part of its life the token is renewed.
+    /// The part of its lifetime after which the token is renewed.
     part: f64,
     /// No attempt before this.
     not_before: UnixTime,
     /// Failures since the last success.
     failures: u32,
-    /// The last renewal that was forced.
+    /// The last renewal after a revoked token.
     forced: Option<UnixTime>,
-    /// Since when the next token is asked for without an answer: it may have been
-    /// issued as early as this.
+    /// Since when requests for the next token have had no response: it may have been issued
+    /// at this time.
     asking_since: Option<UnixTime>,
 }
 
 impl Renewal {
-    /// A holder that begins with a token or without, expired or not. `generation` is
-    /// that of the token, or a number by chance where nothing is known.
+    /// Starts with or without a token, expired or not. `generation` is the token's, or a
+    /// random number if there is no kept state.
     #[must_use]
     pub fn starting(generation: u64, life: Option<Validity>, jitter: Jitter) -> Self {
         let part = part(jitter);
@@ -87,20 +87,20 @@ impl Renewal {
         Self { generation, life, part, not_before, failures: 0, forced, asking_since }
     }
 
-    /// Goes on with attempts that began before a restart and have had no answer.
+    /// Continues attempts that began before a restart and have had no response.
     #[must_use]
     pub fn asking_since(mut self, since: Option<UnixTime>) -> Self {
         self.asking_since = since;
         self
     }
 
-    /// Since when the next token is asked for without an answer, if it is.
+    /// Since when requests for the next token have had no response, if that is so.
     #[must_use]
     pub fn is_asking_since(&self) -> Option<UnixTime> {
         self.asking_since
     }
 
-    /// What to do at `now`.
+    /// The next step at `now`.
     #[must_use]
     pub fn next(&self, now: UnixTime) -> Next {
         let due = match self.life {
@@ -114,9 +114,9 @@ impl Renewal {
         Next::Issue { generation: self.generation.wrapping_add(1) }
     }
 
-    /// A token was issued, good for `expires_in` seconds from `now` on. `whole` is the
-    /// life that was asked for: where an answer was lost, the token may be older, and
-    /// it is two thirds of its whole life after which it is renewed.
+    /// Records an issued token, which expires `expires_in` seconds after `now`. `whole` is the
+    /// requested lifetime: after a lost response the token may be older than `now`, and it is
+    /// renewed after two thirds of its whole lifetime.
     pub fn issued(&mut self, now: UnixTime, expires_in: i64, whole: i64, jitter: Jitter) {
         self.generation = self.generation.wrapping_add(1);
         let until = now.plus(expires_in);
@@ -127,11 +127,11 @@ impl Renewal {
         self.not_before = now;
     }
 
-    /// An attempt failed.
+    /// Records a failed attempt.
     pub fn failed(&mut self, now: UnixTime, failure: &Failure, jitter: Jitter) {
         self.failures = self.failures.saturating_add(1);
         if matches!(failure, Failure::Unavailable { .. }) {
-            // The request is a little older than its failure.
+            // The request began before its failure.
             self.asking_since.get_or_insert(now.plus(-LONGEST_CALL));
         }
         let doubled = |first: i64, longest: i64| {
@@ -139,8 +139,8 @@ impl Renewal {
             pause.min(longest)
         };
         let pause = match failure {
-            // The key stands for a token that has ended, or for another request: the
-            // next number is free.
+            // The key belongs to a token that is revoked or expired, or to another request:
+            // the next number is free.
             Failure::Refused { status: 409 | 422, .. } => {
                 self.generation = self.generation.wrapping_add(1);
                 self.asking_since = None;
@@ -155,15 +155,15 @@ impl Renewal {
                 doubled(1, self.longest_pause())
             }
         };
-        // Up to a fifth more, so that those who failed together do not come together.
+        // Up to a fifth more, so that clients that failed together do not retry together.
         #[expect(clippy::cast_possible_truncation, reason = "at most three minutes")]
         let more = (pause as f64 / 5.0 * jitter) as i64;
         self.not_before = now.plus(pause + more);
     }
 
-    /// The token has ended before its time. The next one is asked for at once, but
-    /// tokens that end again and again are not renewed in a storm.
-    pub fn ended(&mut self, now: UnixTime) {
+    /// Records that the token was revoked. The next one is requested at once, but if tokens
+    /// are revoked repeatedly, at most once a minute.
+    pub fn revoked(&mut self, now: UnixTime) {
         self.life = None;
         if let Some(last) = self.forced {
             self.not_before = self.not_before.max(last.plus(BETWEEN_FORCED));
@@ -171,15 +171,15 @@ impl Renewal {
         self.forced = Some(self.not_before.max(now));
     }
 
-    /// The authority says that the token is good for `expires_in` more seconds.
+    /// Records a verification: the token expires in `expires_in` seconds.
     pub fn verified(&mut self, now: UnixTime, expires_in: i64) {
         if let Some(life) = &mut self.life {
             life.until = now.plus(expires_in);
         }
     }
 
-    /// From when to when the present token is good; `None` if there is none, or it
-    /// is known to have ended.
+    /// The validity of the present token; `None` if there is none, or it is known to be
+    /// revoked.
     #[must_use]
     pub fn life(&self) -> Option<Validity> {
         self.life
@@ -191,7 +191,7 @@ impl Renewal {
         self.generation
     }
 
-    /// How many attempts failed since the last that did not.
+    /// The number of failed attempts since the last success.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
@@ -199,14 +199,14 @@ impl Renewal {
 
     fn due(&self, life: Validity) -> UnixTime {
         let whole = life.until.since(life.from).max(0);
-        // Counted from the end, which the authority may have corrected.
+        // Counted back from the expiry, which the authority may have corrected.
         #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
         let left = (whole as f64 * (1.0 - self.part)).round() as i64;
-        // Whatever an authority says of its tokens' lives, it is not asked in a loop.
+        // At least a second, so that no lifetime causes requests in a loop.
         life.until.plus(-left).max(life.from.plus(1))
     }
 
-    /// A hundredth of the life, so that the end of an outage is noticed in time.
+    /// A hundredth of the lifetime, so that the end of an outage is noticed in time.
     fn longest_pause(&self) -> i64 {
         let whole = self.life.map_or(i64::MAX, |life| life.until.since(life.from));
         (whole / 100).clamp(1, LONGEST_PAUSE)
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_or_with_an_expired_one_the_next_is_asked_for_at_once() {
+    fn without_a_token_or_with_an_expired_one_the_next_is_requested_at_once() {
         let expired = Validity { from: UnixTime(0), until: NOW };
         for life in [None, Some(expired)] {
             let renewal = Renewal::starting(7, life, 0.5);
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_kept_is_used_until_two_thirds_of_its_life() {
+    fn a_kept_token_is_used_until_two_thirds_of_its_lifetime() {
         let life = Validity { from: NOW.plus(-5_000), until: NOW.plus(5_000) };
         let renewal = Renewal::starting(7, Some(life), 0.0);
         assert_eq!(wait(&renewal, NOW), 800);
     }
 
     #[test]
-    fn a_lost_answer_is_asked_for_again_under_the_same_number() {
+    fn a_request_without_a_response_is_repeated_under_the_same_number() {
         let mut renewal = fresh(0.5);
         let due = NOW.plus(LIFE);
         assert_eq!(renewal.next(due), Next::Issue { generation: 9 });
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_whose_answer_was_lost_is_renewed_by_its_age_and_not_by_what_is_left() {
+    fn a_token_after_a_lost_response_is_renewed_by_its_age_and_not_by_its_remaining_time() {
         let mut renewal = fresh(0.0);
         let due = NOW.plus(LIFE);
         renewal.failed(due, &unavailable(), 0.0);
@@ -286,19 +286,19 @@ mod tests {
         };
         let mut same = renewal.clone();
         same.issued(got, LIFE - 3_000, LIFE, 0.0);
-        assert_eq!(left(&same), 2_800, "58 hundredths less what is gone");
-        // After a mere outage it is new.
+        assert_eq!(left(&same), 2_800, "58 hundredths less the age");
+        // After an outage the token is new.
         let mut new = renewal.clone();
         new.issued(got, LIFE, LIFE, 0.0);
         assert_eq!(left(&new), 5_800);
-        // An authority that gives less than was asked for is not asked in a loop.
+        // An authority that issues shorter lifetimes is not asked in a loop.
         renewal.issued(got, 1_000, LIFE, 0.0);
         renewal.issued(got, 1_000, LIFE, 0.0);
         assert_eq!(left(&renewal), 580);
     }
 
     #[test]
-    fn a_number_that_is_used_up_is_left_behind_without_a_pause() {
+    fn a_number_that_is_in_use_is_skipped_without_a_pause() {
         let mut renewal = fresh(0.5);
         let due = NOW.plus(LIFE);
         for (status, next) in [(409, 10), (422, 11)] {
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_hundredth_of_the_life_and_no_more_than_a_minute() {
+    fn pauses_grow_to_a_hundredth_of_the_lifetime_and_to_a_minute_at_most() {
         let mut renewal = fresh(0.0);
         let due = NOW.plus(LIFE);
         let mut pauses = Vec::new();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_be_left_alone_is_kept_within_reason() {
+    fn retry_after_is_obeyed_within_limits() {
         let mut renewal = fresh(0.0);
         let due = NOW.plus(LIFE);
         for (said, kept) in [(0, 1), (30, 30), (1_000_000, 900)] {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_secret_is_not_shown_more_than_ten_times_a_minute() {
+    fn a_refused_secret_is_not_sent_more_than_ten_times_a_minute() {
         let mut renewal = Renewal::starting(0, None, 0.0);
         let (mut now, mut asked) = (NOW, 0);
         while now < NOW.plus(60) {
@@ -348,26 +348,26 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_ended_is_replaced_at_once_and_the_next_not_in_a_storm() {
+    fn a_revoked_token_is_replaced_at_once_and_the_next_after_a_minute() {
         let mut renewal = fresh(0.5);
         let now = NOW.plus(100);
-        renewal.ended(now);
+        renewal.revoked(now);
         assert_eq!(wait(&renewal, now), 0);
         renewal.issued(now, LIFE, LIFE, 0.5);
-        renewal.ended(now.plus(2));
+        renewal.revoked(now.plus(2));
         assert_eq!(wait(&renewal, now.plus(2)), 58);
         renewal.issued(now.plus(60), LIFE, LIFE, 0.5);
-        renewal.ended(now.plus(200));
+        renewal.revoked(now.plus(200));
         assert_eq!(wait(&renewal, now.plus(200)), 0, "later it is at once again");
     }
 
     proptest! {
         #[test]
-        fn an_outage_of_a_third_of_the_life_is_survived(
-            life in 900_i64..3_000_000, begins in 0.0..1.0_f64, chances in prop::collection::vec(0.0..1.0_f64, 40)
+        fn an_outage_of_a_third_of_the_lifetime_is_survived(
+            life in 900_i64..3_000_000, begins in 0.0..1.0_f64, numbers in prop::collection::vec(0.0..1.0_f64, 40)
         ) {
-            let mut chances = chances.into_iter().cycle();
-            let mut jitter = || chances.next().unwrap();
+            let mut numbers = numbers.into_iter().cycle();
+            let mut jitter = || numbers.next().unwrap();
             let mut renewal = Renewal::starting(0, None, jitter());
             renewal.issued(NOW, life, life, jitter());
             #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]

@@ -1,5 +1,5 @@
-//! What is asked for, and with what: one token of a kind for a channel or a group
-//! of it, from the proof to the ending of its predecessor.
+//! The token that a program requests, the credentials for it, and the revocation of its
+//! predecessor.
 
 use crate::{
     call::{Client, ClientAuthentication, Failure, TokenResponse, With},
@@ -12,26 +12,26 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// Which token.
+/// The token that a program requests.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// For which channel.
+    /// Its channel.
     pub channel: ChannelId,
-    /// For which group; only Tegata has them.
+    /// Its group; only Tegata has groups.
     pub group: Option<Group>,
-    /// Of which kind; long-lived ones cannot be asked for.
+    /// Its kind; long-lived tokens cannot be requested.
     pub kind: Kind,
-    /// How long a v2.1 token shall live, in seconds.
+    /// Lifetime of a v2.1 token, in seconds.
     pub lifetime: i64,
 }
 
-/// What a channel proves itself with.
+/// The credentials of a channel.
 pub struct Credentials {
     /// Its private assertion key.
     pub key: Option<PrivateKey>,
     /// Its secret.
     pub secret: Option<PlainSecret>,
-    /// For whom assertions are; mostly [`crate::key::AUDIENCE`].
+    /// The audience of assertions; usually [`crate::key::AUDIENCE`].
     pub audience: String,
 }
 
@@ -43,7 +43,7 @@ impl Wanted {
         format!("{}/{group}/{generation:016x}", self.channel)
     }
 
-    /// How long a token lives that is issued now, in seconds.
+    /// The lifetime of a token that is issued now, in seconds.
     #[must_use]
     pub fn whole_lifetime(&self) -> i64 {
         match self.kind.life() {
@@ -52,8 +52,8 @@ impl Wanted {
         }
     }
 
-    /// Whether whoever got a new token must end the one before: an authority does so
-    /// by itself within a group, and stateless tokens end soon enough.
+    /// Whether the client must revoke the predecessor of a new token. Within a group the
+    /// authority evicts it, and stateless tokens expire soon.
     #[must_use]
     pub fn predecessor_is_ours_to_end(&self) -> bool {
         self.group.is_none() && self.kind.is_stored()
@@ -61,7 +61,7 @@ impl Wanted {
 }
 
 impl Credentials {
-    /// An assertion for `wanted`, signed at `now`, the machine's wall time.
+    /// Signs an assertion for `wanted` at `now`, the machine's wall time.
     ///
     /// # Errors
     /// [`Failure::NotAsked`] without a key.
@@ -82,7 +82,7 @@ fn missing(what: &str, wanted: &Wanted) -> Failure {
 }
 
 impl Client {
-    /// Asks for a token under an idempotency key. `now` is the machine's wall time.
+    /// Requests a token with an idempotency key. `now` is the machine's wall time.
     ///
     /// # Errors
     /// [`Failure`].
@@ -101,25 +101,25 @@ impl Client {
                 self.issue_stateless(&ClientAuthentication::Assertion(&assertion), with).await
             }
             Kind::Stateless => {
-                let proof =
+                let client =
                     ClientAuthentication::Secret(wanted.channel, credentials.secret(wanted)?);
-                self.issue_stateless(&proof, with).await
+                self.issue_stateless(&client, with).await
             }
             Kind::ShortLived => {
                 let secret = credentials.secret(wanted)?;
                 self.issue_short_lived(wanted.channel, secret, with).await
             }
             Kind::LongLived => {
-                let advice = "an administrator makes long-lived tokens";
+                let advice = "long-lived tokens are issued by an administrator";
                 Err(Failure::NotAsked(advice.to_owned()))
             }
         }
     }
 
-    /// Ends a token that has a successor, if it can be ended with what there is.
+    /// Revokes a token that has a successor, if the credentials suffice.
     ///
     /// # Errors
-    /// [`Failure`]; [`Failure::NotAsked`] where it must be left to expire.
+    /// [`Failure`]; [`Failure::NotAsked`] if the token must be left to expire.
     pub async fn retire(
         &self,
         wanted: &Wanted,

@@ -1,5 +1,5 @@
-//! Reading files that another user may own: it cannot block the reader for ever, fill its
-//! memory, or make it open a device.
+//! Reads files that another user may own. Such a file cannot block the reader for ever,
+//! fill its memory, or make it open a device.
 
 use rustix::fs::OFlags;
 use std::{
@@ -9,10 +9,10 @@ use std::{
     path::Path,
 };
 
-/// What to do where the last part of a path is a symbolic link.
+/// What to do if the last part of a path is a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// Read the file that it leads to: for paths that the operator names, such as those
+    /// Read the file that it points to: for paths that the operator names, such as those
     /// of a Kubernetes volume.
     Follow,
     /// Refuse it: for paths in a folder of another user.
@@ -22,16 +22,16 @@ pub enum Links {
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A link where [`Links::Refuse`] is asked for.
+    /// A symbolic link, with [`Links::Refuse`].
     #[error("it is a symbolic link, not a regular file")]
     Link,
-    /// Something else than a file.
+    /// Not a regular file.
     #[error("it is {0}, not a regular file")]
     NotRegular(&'static str),
-    /// More than the reader takes.
+    /// Longer than the limit.
     #[error("it is longer than {0} bytes")]
     TooLong(u64),
     /// Not UTF-8.
@@ -56,8 +56,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Opens a regular file for reading. The type is that of the open file, not of what the
-/// path named a moment before.
+/// Opens a regular file for reading. The type is checked on the open file, since the path
+/// could be replaced meanwhile.
 ///
 /// # Errors
 /// [`Error`].
@@ -81,19 +81,19 @@ pub fn open(path: &Path, links: Links) -> Result<(File, Metadata), Error> {
     }
 }
 
-/// The text of a regular file of at most `longest` bytes, and what is known of the file.
+/// Reads the text of a regular file of at most `longest` bytes, and its metadata.
 ///
 /// # Errors
 /// [`Error`].
 pub fn read(path: &Path, links: Links, longest: u64) -> Result<(String, Metadata), Error> {
     let (file, found) = open(path, links)?;
-    // With room for all of it no part of a secret is left in memory by growing.
+    // The buffer has room for all of it: growing would leave copies of a secret in memory.
     let room = usize::try_from(found.len().min(longest) + 1).unwrap_or_default();
     Ok((text(file, longest, room)?, found))
 }
 
-/// The text that a user names on the command line: a file, or a pipe that a shell makes
-/// for `<(command)`. Waits for a pipe, so it is not for a service that runs.
+/// Reads a file that a user names on the command line, which may be a pipe that a shell
+/// makes for `<(command)`. Waits for a pipe, so a running service must not use it.
 ///
 /// # Errors
 /// [`Error`].
@@ -103,10 +103,10 @@ pub fn read_argument(path: &Path, longest: u64) -> Result<String, Error> {
     text(file, longest, 0)
 }
 
-/// Opens a folder, for its names to be seen onto the disk.
+/// Opens a folder, so that its entries can be synchronised to the disk.
 ///
 /// # Errors
-/// What the system says; also if it is no folder.
+/// The system's error; also if it is not a folder.
 pub fn open_folder(path: &Path) -> io::Result<File> {
     without_blocking(path, OFlags::DIRECTORY)
 }
@@ -127,7 +127,7 @@ fn text(file: File, longest: u64, room: usize) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| Error::NotText)
 }
 
-/// What something that is no regular file is.
+/// The name of a type that is not a regular file.
 fn kind(found: FileType) -> Option<&'static str> {
     match found {
         it if it.is_file() => None,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_followed_only_where_asked_for_and_its_end_must_be_a_file() {
+    fn a_link_is_followed_only_on_request_and_its_target_must_be_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         // As Kubernetes lays out a volume.
@@ -179,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_asked_for_and_only_text() {
+    fn no_more_is_read_than_the_limit_and_only_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        // Without a byte on the disk.
+        // A sparse file.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(said(&path, Links::Follow).contains("longer than 8 bytes"));
         fs::write(&path, [0xFF]).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_may_be_a_pipe_but_is_bounded_as_well() {
+    fn an_argument_may_be_a_pipe_and_is_limited_too() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();

@@ -1,4 +1,4 @@
-//! HTTP clients. Every request that leaves the program goes through a client from here;
+//! Constructs HTTP clients. Every request of the program uses a client from here;
 //! `clippy.toml` refuses any other.
 
 use reqwest::{ClientBuilder, Url, redirect};
@@ -16,8 +16,8 @@ pub fn client_for(target: &Url) -> ClientBuilder {
     if is_this_machine(target) { builder.no_proxy() } else { builder }
 }
 
-/// Whether an address leads to this machine by its form: a loopback or unspecified
-/// address, or a name that RFC 6761 (section 6.3) reserves for loopback.
+/// Whether a URL's host is this machine: a loopback or unspecified address, or a name that
+/// RFC 6761 (section 6.3) reserves for loopback.
 fn is_this_machine(target: &Url) -> bool {
     let Some(host) = target.host_str() else { return false };
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {

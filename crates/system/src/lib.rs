@@ -1,6 +1,6 @@
-//! How the server, the client and the command line reach outside their process: the one
-//! constructor of HTTP clients ([`http`]) and the one reader of files that another user
-//! may own ([`file`]). Knows nothing of tokens.
+//! Access to the world outside the process, for the server, the client and the command
+//! line: the only constructor of HTTP clients ([`http`]) and the only reader of files that
+//! another user may own ([`file`]). Independent of tokens.
 
 pub mod file;
 pub mod http;

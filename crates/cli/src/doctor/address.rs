@@ -1,4 +1,4 @@
-//! The addresses to listen on: free, or whose.
+//! Checks the addresses to listen on: whether each is free, or what uses it.
 
 use super::Findings;
 use reqwest::Url;
@@ -9,7 +9,7 @@ use tegata_system::http::client_for;
 
 const CHECK: &str = "address";
 
-/// Looks at each; answers whether an authority answers at the first.
+/// Checks each address; returns whether an authority answers at the first.
 pub async fn look(found: &mut Findings, settings: &Settings) -> bool {
     let mut running = false;
     let main = [Some(settings.listen), settings.admin_listen, settings.metrics_listen];
@@ -20,16 +20,12 @@ pub async fn look(found: &mut Findings, settings: &Settings) -> bool {
             Ok(_) => found.ok(CHECK, format!("{address} is free")),
             Err(error) if error.kind() == ErrorKind::AddrInUse => match nth {
                 0 => running = whose(found, address, scheme).await,
-                _ if running => found.ok(CHECK, format!("{address} is in use, as it should be")),
+                _ if running => found.ok(CHECK, format!("{address} is in use, as expected")),
                 _ => in_use(found, address),
             },
             Err(error) => {
                 let what = format!("{address} cannot be listened on: {error}");
-                found.wrong(
-                    CHECK,
-                    what,
-                    "give an address of this machine, and a port from 1024 on",
-                );
+                found.wrong(CHECK, what, "use an address of this machine, and a port from 1024 on");
             }
         }
     }
@@ -38,13 +34,14 @@ pub async fn look(found: &mut Findings, settings: &Settings) -> bool {
 
 fn in_use(found: &mut Findings, address: SocketAddr) {
     let mend = format!(
-        "find out who: ss -ltnp 'sport = :{}'; stop that, or listen elsewhere",
+        "find the program: ss -ltnp 'sport = :{}'; stop it, or use another address",
         address.port()
     );
-    found.wrong(CHECK, format!("something else listens on {address}"), mend);
+    found.wrong(CHECK, format!("another program listens on {address}"), mend);
 }
 
-/// Who answers there: an authority, ready or not, or somebody else.
+/// Finds out what answers at an address in use: an authority, ready or not, or another
+/// program. Returns whether it is an authority.
 async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool {
     let host = match address.ip().is_unspecified() {
         true => SocketAddr::from(([127, 0, 0, 1], address.port())),
@@ -62,7 +59,7 @@ async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool 
         let status = answer.status().as_u16();
         Some((status, answer.text().await.ok()?))
     };
-    // Only an authority describes this API.
+    // Only an authority has this API description.
     let document = ask("/admin/v1/openapi.json").await.filter(|(status, _)| *status == 200);
     let keys = ask("/.well-known/jwks.json").await.filter(|(status, _)| *status == 200);
     let is_json = |it: &(u16, String)| serde_json::from_str::<Value>(&it.1).is_ok();

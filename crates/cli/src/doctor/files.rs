@@ -1,5 +1,4 @@
-//! The files and folders: whether they are there, whose they are, and who may read
-//! them.
+//! Checks the files and folders: whether they exist, their owners and their modes.
 
 use super::Findings;
 use rustix::fs::{Access, access};
@@ -41,57 +40,65 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     }
 }
 
-/// The server that the folder was made for must be able to use the store.
+/// The store must belong to the folder's owner, the user that the server runs as.
 fn owner_of_folder(found: &mut Findings, store: &Path) {
     let folder = folder_of(store);
     let (Ok(it), Ok(folder_is)) = (store.metadata(), folder.metadata()) else { return };
     let owner = folder_is.uid();
-    // A folder of root's may hold the store of a server's own user.
+    // A folder that root owns may hold the store of another user.
     if it.uid() != owner && owner != 0 {
         let name = store.display();
         let what = format!(
-            "{name} belongs to user {}, its folder {} to user {owner}",
+            "{name} belongs to user {}, but its folder {} to user {owner}",
             it.uid(),
             folder.display()
         );
-        found.wrong(CHECK, what, format!("run, for each file beside it too: chown {owner} {name}"));
+        found.wrong(
+            CHECK,
+            what,
+            format!("run this for it and for each file beside it: chown {owner} {name}"),
+        );
     }
 }
 
-/// A certificate that ends in fewer days is warned of: renewal is well before that.
+/// A certificate that expires in fewer days gets a warning: renewal happens well before.
 const SOON: i64 = 14;
 
-/// Whether the certificate goes with its key, and until when it is good.
+/// Checks that the certificate matches its key, and when it is valid.
 fn certificate(found: &mut Findings, files: &TlsFiles, now: UnixTime) {
     let name = files.certificate.display();
     let good = match files.good() {
         Ok(good) => good,
         Err(error) => {
-            let mend = "bring a certificate and its own key there, in PEM, or correct --tls-cert \
-                        and --tls-key";
+            let mend = "put a certificate and its own key there, in PEM, or correct --tls-cert and \
+                        --tls-key";
             found.wrong(CHECK, error.to_string(), mend);
             return;
         }
     };
     let day = |time: UnixTime| match jiff::Timestamp::from_second(time.0) {
         Ok(time) => time.to_string(),
-        Err(_) => "a year beyond 9999".to_owned(),
+        Err(_) => "a year after 9999".to_owned(),
     };
-    let renew = "renew it and write both files; a running server takes them by itself";
+    let renew = "renew it and write both files; a running server reloads them by itself";
     if now > good.until {
-        found.wrong(CHECK, format!("{name}: the certificate ended at {}", day(good.until)), renew);
+        found.wrong(
+            CHECK,
+            format!("{name}: the certificate expired at {}", day(good.until)),
+            renew,
+        );
     } else if now < good.from {
-        let what = format!("{name}: the certificate is not good before {}", day(good.from));
+        let what = format!("{name}: the certificate is not valid before {}", day(good.from));
         found.wrong(CHECK, what, "correct this machine's clock, or wait until then");
     } else if good.until.0 - now.0 < SOON * DAY {
-        let what = format!("{name}: the certificate ends at {}", day(good.until));
+        let what = format!("{name}: the certificate expires at {}", day(good.until));
         found.warning(CHECK, what, renew);
     } else {
-        found.ok(CHECK, format!("{name}: goes with its key, good until {}", day(good.until)));
+        found.ok(CHECK, format!("{name}: matches its key, valid until {}", day(good.until)));
     }
 }
 
-/// A file whose name begins like this one's.
+/// The file whose name is this one's with `end` appended.
 pub fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(end);
@@ -112,16 +119,16 @@ fn look_at_folder(found: &mut Findings, folder: &Path) {
             found.wrong(CHECK, what, format!("make it: mkdir -m 700 {name}"));
         }
         Ok(it) if !it.is_dir() => {
-            found.wrong(CHECK, format!("{name} is no folder"), "give a file in a folder");
+            found.wrong(CHECK, format!("{name} is not a folder"), "name a file in a folder");
         }
         Ok(it) => {
             if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-                let what = format!("the folder {name} may not be written to by this user");
+                let what = format!("this user cannot write to the folder {name}");
                 found.wrong(CHECK, what, format!("run as its owner, or: chown USER {name}"));
             }
-            // With the sticky bit, as /tmp has it, only owners take files away.
+            // With the sticky bit, as on /tmp, only a file's owner can remove it.
             if it.mode() & 0o022 != 0 && it.mode() & 0o1000 == 0 {
-                let what = format!("others may put files into the folder {name}");
+                let what = format!("other users can put files into the folder {name}");
                 found.warning(CHECK, what, format!("run: chmod go-w {name}"));
             }
         }
@@ -132,8 +139,12 @@ fn look_at_file(found: &mut Findings, file: &Path, store_owner: Option<u32>) {
     let name = file.display();
     let Ok(link) = file.symlink_metadata() else { return };
     if link.is_symlink() && file.metadata().is_err() {
-        let what = format!("{name} is a link that leads nowhere");
-        found.wrong(CHECK, what, format!("bring back what it leads to, or remove it: rm {name}"));
+        let what = format!("{name} is a symbolic link to a missing file");
+        found.wrong(
+            CHECK,
+            what,
+            format!("restore the file that it points to, or remove the link: rm {name}"),
+        );
         return;
     }
     let Ok(it) = file.metadata() else { return };
@@ -141,27 +152,27 @@ fn look_at_file(found: &mut Findings, file: &Path, store_owner: Option<u32>) {
         found.wrong(CHECK, what, mend);
         return;
     }
-    let by_link = if link.is_symlink() { ", by a link" } else { "" };
-    found.ok(CHECK, format!("{name}: its owner's alone{by_link}"));
+    let by_link = if link.is_symlink() { " (symbolic link)" } else { "" };
+    found.ok(CHECK, format!("{name}: accessible to its owner only{by_link}"));
 }
 
 fn wrong_with(file: &Path, it: &Metadata, store_owner: Option<u32>) -> Option<(String, String)> {
     let name = file.display();
     if !it.is_file() {
-        return Some((format!("{name} is no file"), "give the path of a file".to_owned()));
+        return Some((format!("{name} is not a file"), "give the path of a file".to_owned()));
     }
     let mode = it.mode() & 0o777;
     if mode & 0o077 != 0 {
-        let what = format!("{name} can be read or changed by others (mode {mode:03o})");
+        let what = format!("{name} can be read or changed by other users (mode {mode:03o})");
         return Some((what, format!("run: chmod 600 {name}")));
     }
     if let Some(owner) = store_owner.filter(|owner| *owner != it.uid()) {
-        let what = format!("{name} belongs to user {}, the store to user {owner}", it.uid());
+        let what = format!("{name} belongs to user {}, but the store to user {owner}", it.uid());
         return Some((what, format!("run: chown {owner} {name}")));
     }
     if access(file, Access::READ_OK).is_err() {
-        let what = format!("{name} may not be read by this user");
-        return Some((what, format!("run as user {}, who owns it", it.uid())));
+        let what = format!("this user cannot read {name}");
+        return Some((what, format!("run as user {}, the file's owner", it.uid())));
     }
     if it.nlink() > 1 {
         let what = format!("{name} has several names (hard links)");
@@ -170,21 +181,21 @@ fn wrong_with(file: &Path, it: &Metadata, store_owner: Option<u32>) -> Option<(S
     None
 }
 
-/// The store and the key that opens what is in it belong together.
+/// Checks that a store and its master key are both there, or neither.
 fn pair(found: &mut Findings, store: &Path, key: &Path) {
     match (store.exists(), key.exists()) {
         (true, true) => {}
-        (false, false) => found.ok(CHECK, "no store and no keys yet; the first start makes them"),
+        (false, false) => found.ok(CHECK, "no store and no keys yet; the first start creates them"),
         (true, false) => {
             let what = format!("there is a store, but no master key at {}", key.display());
-            let mend = "bring the master key's file back, or name it with --master-key-file; \
-                        without it no signing key can be opened";
+            let mend = "restore the master key's file, or name it with --master-key-file; without it \
+                        no signing key can be decrypted";
             found.wrong(CHECK, what, mend);
         }
         (false, true) => {
             let what = format!("there is a master key, but no store at {}", store.display());
-            let mend = "if there was one, bring it back before you start; the next start makes \
-                        a new, empty one";
+            let mend = "if there was one, restore it before you start; the next start creates a new, \
+                        empty one";
             found.warning(CHECK, what, mend);
         }
     }

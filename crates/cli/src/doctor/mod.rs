@@ -1,6 +1,6 @@
-//! `tegata doctor`: looks at all that `serve` would need, says what is wrong with it
-//! and how to mend it. It works with and without a running server, takes the same
-//! settings as `serve`, and changes nothing.
+//! `tegata doctor`: checks everything that `serve` needs, and reports each problem with
+//! its fix. It works with and without a running server, takes the settings of `serve`,
+//! and changes nothing.
 
 mod address;
 mod files;
@@ -13,13 +13,13 @@ use serde_json::json;
 use std::{fmt, path::PathBuf};
 use tegata_server::config::Settings;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
     state: State,
     what: String,
-    /// What to do about it.
+    /// How to fix it.
     mend: Option<String>,
 }
 
@@ -27,9 +27,9 @@ struct Finding {
 #[serde(rename_all = "kebab-case")]
 enum State {
     Ok,
-    /// It works, and may not for long, or not as meant.
+    /// It works, but perhaps not for long, or not as intended.
     Warning,
-    /// `serve` does not start with it, or is not safe.
+    /// `serve` does not start with it, or is not secure.
     Wrong,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What was found so far.
+/// The results so far.
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
@@ -67,7 +67,7 @@ impl Findings {
     }
 }
 
-/// Looks at everything; fails where anything is wrong.
+/// Runs all checks; fails if anything is wrong.
 pub async fn run(
     out: &Output,
     args: Serve,
@@ -77,13 +77,13 @@ pub async fn run(
     match args.meaning(admin_token_file) {
         Ok(settings) => look(&mut found, &settings).await,
         Err(error) if error.downcast_ref::<BadUsage>().is_some() => {
-            let mend = "correct it; `tegata serve --help` explains each setting. Nothing else \
-                        was looked at";
+            let mend = "correct it; `tegata serve --help` explains each setting. Nothing else was \
+                        checked";
             found.wrong("config", format!("{error:#}"), mend);
         }
         Err(error) => return Err(error),
     }
-    tell(out, &found)
+    print(out, &found)
 }
 
 async fn look(found: &mut Findings, settings: &Settings) {
@@ -93,30 +93,30 @@ async fn look(found: &mut Findings, settings: &Settings) {
     store::look(found, settings, running);
 }
 
-/// What does not go together, though each setting for itself does.
+/// Checks settings that are valid alone, but not together.
 fn config(found: &mut Findings, settings: &Settings) {
     let before = found.0.len();
     let open = !settings.listen.ip().is_loopback();
     if settings.dev && open {
         let what = format!("--dev listens on loopback only, not on {}", settings.listen);
-        found.wrong("config", what, "leave --dev away, or listen on 127.0.0.1");
+        found.wrong("config", what, "remove --dev, or listen on 127.0.0.1");
     }
     if open && settings.public_url.is_none() {
-        let what = "no public_url is set, so tokens and documents name the listener\'s address";
+        let what = "public_url is not set, so tokens and metadata contain the listener\'s address";
         found.warning("config", what, "set public_url to the address that clients use");
     }
     if open && settings.tls.is_none() && !settings.dev {
-        let what = format!("secrets and tokens travel in clear on {}", settings.listen);
-        let mend = "give --tls-cert and --tls-key, or let nobody but a proxy that speaks TLS \
-                    reach this address";
+        let what = format!("secrets and tokens are not encrypted on {}", settings.listen);
+        let mend = "set --tls-cert and --tls-key, or make this address reachable only for a \
+                    reverse proxy that terminates TLS";
         found.warning("config", what, mend);
     }
     if found.0.len() == before {
-        found.ok("config", "it reads, and its parts go together");
+        found.ok("config", "the settings are valid together");
     }
 }
 
-fn tell(out: &Output, found: &Findings) -> anyhow::Result<()> {
+fn print(out: &Output, found: &Findings) -> anyhow::Result<()> {
     let (wrong, warnings) = (found.count(State::Wrong), found.count(State::Warning));
     if out.is_json() {
         out.thing(&json!({ "findings": found.0, "wrong": wrong, "warnings": warnings }), &[])?;

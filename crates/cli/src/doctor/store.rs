@@ -1,4 +1,4 @@
-//! The store, the keys in it, and the clock that both hang on.
+//! Checks the store, its keys, its audit, and the clock that they depend on.
 
 use super::{Findings, files};
 use rustix::fs::statvfs;
@@ -31,24 +31,24 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     match holder {
         Some(process) => found.ok(CHECK, format!("in use by process {process}")),
         None if running => {
-            let what = "the authority that answers does not use this store";
-            found.warning(CHECK, what, "give the settings that it was started with");
+            let what = "the authority at this address uses another store";
+            found.warning(CHECK, what, "use the settings that it was started with");
         }
-        None => found.ok(CHECK, "in use by nobody"),
+        None => found.ok(CHECK, "not in use"),
     }
     let looked = match examine(found, settings) {
         Ok(Some(looked)) => looked,
         Ok(None) => return,
         Err(error) => {
             let what = format!("{} cannot be read as a store: {error}", path.display());
-            found.wrong(CHECK, what, "restore a backup; keep this file for whoever looks into it");
+            found.wrong(CHECK, what, "restore a backup; keep this file for an investigation");
             return;
         }
     };
     if looked.dev != settings.dev {
         let (is, mend) = match looked.dev {
-            true => ("made with --dev", "start with --dev, or give another --store"),
-            false => ("not made with --dev", "start without --dev, or give another --store"),
+            true => ("made with --dev", "start with --dev, or use another --store"),
+            false => ("not made with --dev", "start without --dev, or use another --store"),
         };
         found.wrong(CHECK, format!("{} was {is}", path.display()), mend);
     }
@@ -58,42 +58,48 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     audit(found, settings);
 }
 
-/// Whether the audit is as it was sealed, up to its end.
+/// Checks the audit against its checkpoints and its anchor.
 fn audit(found: &mut Findings, settings: &Settings) {
     const CHECK: &str = "audit";
     let mend = "see docs/book/src/runbooks/audit-broken.md";
     match verify_offline(&settings.place, false) {
-        Ok((report, _)) if report.ok => found.ok(CHECK, "as it was sealed, up to its end"),
+        Ok((report, _)) if report.ok => found.ok(CHECK, "matches its checkpoints and its anchor"),
         Ok((report, _)) => {
             let first = report.problems.first().map_or("", |it| &it.what);
-            found.wrong(CHECK, format!("not as it was sealed: {first}"), mend);
+            found.wrong(
+                CHECK,
+                format!("does not match its checkpoints or its anchor: {first}"),
+                mend,
+            );
         }
-        // What is wrong with the key was said already.
+        // `keys` reports this.
         Err(OfflineError::MasterKey(_) | OfflineError::Foreign(_)) => {}
         Err(error) => found.wrong(CHECK, error.to_string(), mend),
     }
 }
 
-/// The schema first, since nothing else can be read in one that is not known.
+/// Reads the store. The schema comes first: nothing can be read in an unknown one.
 fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, LookError> {
     let path = &settings.place.store;
     let look = Look::at(path)?;
     let (version, known) = look.schema()?;
     if version > known {
-        let what = format!("its schema is version {version}; this program knows up to {known}");
+        let what = format!(
+            "its schema is version {version}; this program supports versions up to {known}"
+        );
         found.wrong(CHECK, what, "use the newer program that wrote it");
         return Ok(None);
     }
     if version < known {
         let what = format!("its schema is version {version} of {known}");
-        found.warning(CHECK, what, "back it up; the next start brings it up to date");
+        found.warning(CHECK, what, "back it up; the next start updates it");
     }
     let damage = look.damage()?;
     if damage.is_empty() {
         found.ok(CHECK, format!("whole, schema version {version}"));
     } else {
         let what = format!("damaged: {}", damage.join("; "));
-        found.wrong(CHECK, what, "restore a backup; check the disk that it lies on");
+        found.wrong(CHECK, what, "restore a backup, and check its disk");
     }
     if version == known {
         newest(found, settings, &look);
@@ -101,27 +107,27 @@ fn examine(found: &mut Findings, settings: &Settings) -> Result<Option<Looked>, 
     look.standing().map(Some)
 }
 
-/// Whether it is the newest state that there was.
+/// Checks with the rollback guard that the store is not an older copy.
 fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
     match look.goes_on(&settings.place.store, &settings.place.guard()) {
-        Ok(()) => found.ok(CHECK, "goes on from where its mark saw it last"),
+        Ok(()) => found.ok(CHECK, "no older than its rollback guard"),
         Err(OpenError::WentBack { why, .. }) => {
             let what = format!("not the newest state of this store: {why}");
-            let mend = "bring back the newest file; or, if this is what you have, see \
+            let mend = "put the newest file back; if there is no newer one, see \
                         `tegata recover --help`";
             found.wrong(CHECK, what, mend);
         }
         Err(error) => {
             let error = anyhow::Error::from(error);
-            found.wrong(CHECK, format!("{error:#}"), "mend that file, or bring it back");
+            found.wrong(CHECK, format!("{error:#}"), "repair or restore that file");
         }
     }
 }
 
-/// Bytes that must be free for a server to go on: one full log, and as much again.
+/// Bytes that must be free for a server to go on: twice the size of a full log.
 const ENOUGH: u64 = 256 << 20;
 
-/// SQLite's log is taken into the database at 64 MiB, unless a reader holds it up.
+/// SQLite moves its log into the database at 64 MiB, unless a reader prevents it.
 const LONG_LOG: u64 = 512 << 20;
 
 fn room(found: &mut Findings, path: &Path) {
@@ -129,29 +135,29 @@ fn room(found: &mut Findings, path: &Path) {
     let (store, log) = (size(path), size(&files::beside(path, "-wal")));
     if log > LONG_LOG {
         let what = format!("its write-ahead log has grown to {} MiB", log >> 20);
-        let mend = "something reads the store without end, such as a backup that hangs: fuser -v";
+        let mend = "a process keeps reading the store, such as a backup that hangs: fuser -v";
         found.warning(CHECK, what, format!("{mend} {}", path.display()));
     }
     let Ok(disk) = statvfs(files::folder_of(path)) else { return };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let what = format!(
-        "{} MiB large, its log {} MiB; {} MiB are free on its disk",
+        "{} MiB, its log {} MiB; {} MiB are free on its disk",
         store >> 20,
         log >> 20,
         free >> 20
     );
     match free {
-        free if free < ENOUGH / 16 => found.wrong(CHECK, what, "make room on its disk now"),
-        free if free < ENOUGH => found.warning(CHECK, what, "make room on its disk"),
+        free if free < ENOUGH / 16 => found.wrong(CHECK, what, "free space on its disk now"),
+        free if free < ENOUGH => found.warning(CHECK, what, "free space on its disk"),
         _ => found.ok(CHECK, what),
     }
 }
 
-/// The process that holds a lock of the store, as the kernel lists it. Taking
-/// the lock to see would keep a server from starting at that moment.
+/// The process that holds the store's lock, as the kernel lists it. Taking the lock to
+/// test it would keep a server from starting at that moment.
 fn holder(path: &Path) -> Option<u32> {
     let path = path.canonicalize().ok()?;
-    // The store's own file is locked, too, should the one beside it have been removed.
+    // The store's own file is locked, too, in case the one beside it was removed.
     let both = [files::beside(&path, ".lock"), path];
     let inodes = both.iter().filter_map(|it| Some(fs::metadata(it).ok()?.ino().to_string()));
     let inodes: Vec<String> = inodes.collect();
@@ -165,23 +171,24 @@ fn holder(path: &Path) -> Option<u32> {
     })
 }
 
-/// How far the clock may be behind, in seconds, before somebody should look.
+/// How far the clock may be behind before a problem is reported, in seconds.
 const SLACK: i64 = 2;
 
 fn clock(found: &mut Findings, now: UnixTime, written_at: UnixTime) {
     let behind = written_at.since(now);
     if behind > SLACK {
-        let what = format!("this machine's clock is {behind} s behind what the store has written");
-        let mend = "set it, and keep it set (chrony, systemd-timesyncd); until it catches up the \
-                    authority's time stands still, so tokens live that much longer. If the clock \
-                    is right, and was wrong once: docs/book/src/runbooks/clock-jumped.md";
+        let what =
+            format!("this machine's clock is {behind} s behind the newest time in the store");
+        let mend = "set it, and keep it synchronised (chrony, systemd-timesyncd); until it catches up, \
+                    the authority's time stands still, so tokens expire that much later. If the \
+                    clock is right and was wrong earlier, see docs/book/src/runbooks/clock-jumped.md";
         found.wrong("clock", what, mend);
     } else {
-        found.ok("clock", "not behind what the store has written");
+        found.ok("clock", "not behind the newest time in the store");
     }
 }
 
-/// A key that is older than this should be followed by another, in seconds.
+/// A key that is older than this should be replaced, in seconds.
 const OLD: i64 = 90 * DAY;
 
 fn keys(
@@ -195,7 +202,7 @@ fn keys(
     let file = settings.place.master_key();
     let master = match MasterKey::load(&file, false) {
         Ok(master) => master,
-        // What is wrong with the file was said already.
+        // `files` reports this.
         Err(_) if !file.exists() => return,
         Err(error) => {
             let error = anyhow::Error::from(error);
@@ -203,20 +210,20 @@ fn keys(
             return;
         }
     };
-    let opens = |row: &&SigningKeyRow| {
+    let decrypts = |row: &&SigningKeyRow| {
         let seed = master.open(row.id, &row.wrapped);
         let key = seed.and_then(|seed| SigningKey::from_seed(&seed).ok());
         key.is_some_and(|key| key.public().to_bytes() == row.public)
     };
     let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Revoked).collect();
-    if let Some(row) = good.iter().copied().find(|row| !opens(row)) {
-        let what = format!("{} does not open the signing key {}", file.display(), row.id);
-        let mend = "bring back the master key that sealed this store's keys, or name it with \
+    if let Some(row) = good.iter().copied().find(|row| !decrypts(row)) {
+        let what = format!("{} does not decrypt the signing key {}", file.display(), row.id);
+        let mend = "restore the master key that encrypted this store's keys, or name it with \
                     --master-key-file";
         found.wrong(CHECK, what, mend);
         return;
     }
-    found.ok(CHECK, format!("the master key opens all {} signing keys", good.len()));
+    found.ok(CHECK, format!("the master key decrypts all {} signing keys", good.len()));
     let delay = i64::try_from(settings.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     for row in good {
         match row.state {
@@ -225,12 +232,13 @@ fn keys(
                 let what = format!("{} has signed for {days} days", row.id);
                 found.warning(CHECK, what, "rotate: tegata signing-key rotate");
             }
-            // An hour more, for a server that was down at that moment.
+            // One hour is added for a server that was down at that moment.
             KeyState::Pending if now.since(row.created_at) > delay.saturating_add(3_600) => {
-                let what = format!("{} has been coming for too long and does not sign yet", row.id);
+                let what =
+                    format!("{} is still pending, although its promotion delay has passed", row.id);
                 let mend = match served {
                     true => "the job that promotes it fails: see the server's log",
-                    false => "it will sign soon after the next start",
+                    false => "it becomes active soon after the next start",
                 };
                 found.warning(CHECK, what, mend);
             }

@@ -1,4 +1,4 @@
-//! The log of a command that runs until it is stopped, on stderr, and the traces beside it.
+//! The log on stderr, and the traces, of a command that runs until it is stopped.
 
 mod settings;
 
@@ -17,11 +17,11 @@ use tracing_subscriber::{
 };
 
 impl LogSettings {
-    /// Begins to log, and to hand spans to `traces`.
+    /// Starts logging, and exporting spans to `traces`.
     pub fn begin(&self, traces: Option<&Exporter>) -> anyhow::Result<()> {
         let filter = EnvFilter::builder().parse(&self.log)?.add_directive(not_logged()?);
         match traces {
-            // One filter for all: a span that neither wants is dropped after one question.
+            // One filter for all: a span that is filtered out costs one call.
             None => registry().with(filter).with(self.to_stderr()).init(),
             Some(exporter) => {
                 let traces = tracing_opentelemetry::layer()
@@ -53,7 +53,7 @@ impl LogSettings {
     }
 }
 
-/// Spans for the collector are none of the log's: a request has one of its own there.
+/// Keeps the collector's spans out of the log, which has a span of its own per request.
 fn not_logged() -> anyhow::Result<Directive> {
     Ok(format!("{TRACES}=off").parse()?)
 }

@@ -2,10 +2,10 @@
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-/// What to log, and how.
+/// Log level and format.
 #[derive(clap::Args)]
 pub struct LogSettings {
-    /// What to log: a level, or directives such as `info,tegata_server=debug`.
+    /// Log level, or directives such as `info,tegata_server=debug`.
     // Without the lines that the migrations write at each start.
     #[arg(
         long,
@@ -15,17 +15,17 @@ pub struct LogSettings {
         default_value = "info,refinery_core=warn"
     )]
     pub log: String,
-    /// In which form to log, to stderr.
+    /// Format of the log, which goes to stderr.
     #[arg(long, env, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
 
-/// What a line of the log looks like.
+/// The format of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For programs: one object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 

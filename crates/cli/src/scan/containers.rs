@@ -1,4 +1,5 @@
-//! Containers: recognised by their first bytes, unpacked within limits, or named as unread.
+//! Unpacks containers within limits. They are recognised by their first bytes; those that
+//! cannot be unpacked are reported as not read.
 
 use super::{
     Event, Report, Scan,
@@ -14,7 +15,7 @@ use std::{
     io::{self, BufReader, Cursor, Read},
 };
 
-/// What the first bytes are those of.
+/// The format of a file or a part, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
@@ -23,11 +24,11 @@ enum Form {
     Zstd,
     Zip,
     Tar,
-    /// Something that is not looked into.
+    /// A format that is not searched.
     Other(&'static str),
 }
 
-/// Beginnings of forms.
+/// The first bytes of each format.
 const MAGIC: [(&[u8], Form); 29] = [
     (b"\x1F\x8B", Form::Gzip),
     (b"\x78\x01", Form::Zlib),
@@ -50,7 +51,7 @@ const MAGIC: [(&[u8], Form); 29] = [
     (b"PACK\0\0\0", Form::Other("a Git pack")),
     (b"PAR1", Form::Other("Parquet")),
     (b"%PDF-", Form::Other("PDF")),
-    (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Form::Other("an Office file of the old form")),
+    (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Form::Other("an Office file of the old format")),
     (b"age-encryption.org/", Form::Other("encrypted by age")),
     (b"-----BEGIN AGE ENCRYPTED", Form::Other("encrypted by age")),
     (b"-----BEGIN PGP MESSAGE", Form::Other("encrypted by PGP")),
@@ -60,7 +61,7 @@ const MAGIC: [(&[u8], Form); 29] = [
     (b"hsqs", Form::Other("a SquashFS image")),
 ];
 
-/// So much tells every form: the first header of a tar archive.
+/// The number of bytes that identify every format: the first header of a tar archive.
 const HEAD: usize = 512;
 
 fn form_of(head: &[u8]) -> Form {
@@ -84,15 +85,15 @@ fn is_tar(block: &[u8; HEAD]) -> bool {
     block[0] != 0 && header.cksum().is_ok_and(|it| it == sum)
 }
 
-/// Whether more bytes may make something else than text of these.
+/// Whether more bytes could show that this is not text.
 fn needs_more(head: &[u8]) -> bool {
     let begins = |(magic, _): &(&[u8], Form)| magic.starts_with(head);
-    // A line of text is text; the first line of a tar archive has zeros in it.
+    // A line without zeros is text; the first header of a tar archive contains zeros.
     let line = head.contains(&b'\n') && !head.contains(&0);
     head.len() < HEAD && (!line || MAGIC.iter().any(begins))
 }
 
-/// One file that is looked through.
+/// The search of one file.
 pub struct Job<'s, 'r, 'f> {
     pub scan: &'s mut Scan,
     pub budget: Budget,
@@ -100,7 +101,7 @@ pub struct Job<'s, 'r, 'f> {
 }
 
 impl Job<'_, '_, '_> {
-    /// Looks through a file; of a zip archive its directory tells what is in it.
+    /// Searches a file; the entries of a zip archive are those of its directory.
     pub fn file(&mut self, mut file: File) -> io::Result<()> {
         let mut head = [0; 4];
         let read = match file.metadata() {
@@ -126,7 +127,7 @@ impl Job<'_, '_, '_> {
         self.stream(file)
     }
 
-    /// Looks through what can be read once, from its beginning.
+    /// Searches a stream, which can be read only once.
     pub fn stream(&mut self, stream: impl Read) -> io::Result<()> {
         let mut source = Source { from: stream, budget: self.budget.clone() };
         self.look(&mut source, None, 0)
@@ -136,7 +137,7 @@ impl Job<'_, '_, '_> {
         (self.report)(Event::Unread { within, why })
     }
 
-    /// Looks through a part, in whatever form it is.
+    /// Searches a part of any format.
     fn look(&mut self, part: &mut dyn Read, within: Option<&str>, depth: usize) -> io::Result<()> {
         let mut head = Vec::with_capacity(HEAD);
         let failed = loop {
@@ -158,7 +159,7 @@ impl Job<'_, '_, '_> {
         let form = form_of(&head);
         let mut whole = Cursor::new(&head).chain(part);
         if form != Form::Text && depth >= self.scan.limits.depth {
-            return self.unread(within, "it is a container within too many others");
+            return self.unread(within, "it is nested in too many containers");
         }
         match form {
             Form::Text => self.text(&mut whole, within),
@@ -183,7 +184,8 @@ impl Job<'_, '_, '_> {
         self.look(&mut unpacked, within, depth + 1)
     }
 
-    /// A few letters of text begin like zlib: what cannot be unpacked at all is text.
+    /// Searches zlib data. Some text begins like zlib, so data that cannot be unpacked at all
+    /// is searched as text.
     fn zlib(&mut self, mut whole: impl Read, within: Option<&str>, depth: usize) -> io::Result<()> {
         let mut first = Vec::new();
         if let Err(error) = whole.by_ref().take(1 << 16).read_to_end(&mut first) {
@@ -205,8 +207,8 @@ impl Job<'_, '_, '_> {
         }
     }
 
-    /// Looks through each entry. Those that describe others (long names, attributes) are
-    /// looked at like any other, so nothing of them is held in memory.
+    /// Searches each entry. Entries that describe others (long names, attributes) are
+    /// searched like any other, so they are not held in memory.
     fn tar(&mut self, whole: &mut dyn Read, within: Option<&str>, depth: usize) -> io::Result<()> {
         let mut archive = tar::Archive::new(whole);
         archive.set_ignore_zeros(true);
@@ -221,7 +223,7 @@ impl Job<'_, '_, '_> {
             };
             let name = joined(within, &entry.path_bytes());
             let header = entry.header().as_bytes().to_vec();
-            // Its names, of what it links to as well.
+            // The header holds its name and that of its link's target.
             self.text(&header[..], Some(&name))?;
             self.look(&mut entry, Some(&name), depth)?;
             if let Some(why) = self.budget.is_spent() {
@@ -231,7 +233,8 @@ impl Job<'_, '_, '_> {
         Ok(())
     }
 
-    /// The directory of a zip archive stands at its end, so the archive must be at hand.
+    /// Searches a zip archive in a stream. The directory is at the archive's end, so the
+    /// archive is held in memory.
     fn zip_in_stream(
         &mut self,
         whole: &mut dyn Read,
@@ -245,7 +248,7 @@ impl Job<'_, '_, '_> {
             return self.unread(within, &words(&error));
         }
         if held.len() > most {
-            let why = format!("a zip of more than {} MiB within something else", most >> 20);
+            let why = format!("a zip of more than {} MiB within another container", most >> 20);
             return self.unread(within, &why);
         }
         match ZipArchive::from_slice(held) {
@@ -289,8 +292,8 @@ impl Job<'_, '_, '_> {
                 }
             };
             let packed = BufReader::new(entry.reader());
-            // The size and the sum of each entry are compared: an end that is missing
-            // must not look like one.
+            // The size and the checksum of each entry are compared, so that a truncated
+            // entry is noticed.
             let unpacked: Box<dyn Read + '_> = match method {
                 CompressionMethod::STORE => Box::new(entry.verifying_reader(packed)),
                 CompressionMethod::DEFLATE => {
@@ -312,7 +315,7 @@ impl Job<'_, '_, '_> {
     }
 }
 
-/// The name of a part within another, as it may be shown: others chose it.
+/// The name of a part within another, escaped: it comes from the archive's author.
 fn joined(within: Option<&str>, name: &[u8]) -> String {
     let name = String::from_utf8_lossy(&name[..name.len().min(300)]);
     let name: String = name.chars().flat_map(shown).collect();
@@ -328,7 +331,7 @@ fn shown(letter: char) -> Vec<char> {
     }
 }
 
-/// An error of a library in words; it may quote nothing of the text.
+/// The text of a library's error, without any quote from the file.
 fn words(error: &io::Error) -> String {
     let words = error.to_string();
     let printable = words.chars().filter(|it| !it.is_control()).take(200).collect();

@@ -1,23 +1,23 @@
-//! Text as a secret is read out of it: without line breaks, and with the common escapes
-//! decoded, while the place of each byte in the original stays known.
+//! Flattens text, so that secrets in it can be matched: removes line breaks and decodes
+//! common escapes, and keeps the place of each byte in the original.
 //!
-//! Secrets are plain ASCII, so that dropping zero bytes decodes UTF-16 and UTF-32 of
-//! either byte order, with and without a mark.
+//! Secrets are plain ASCII, so dropping zero bytes decodes UTF-16 and UTF-32 of either
+//! byte order, with and without a byte order mark.
 
 /// A piece of text, flattened.
 #[derive(Default)]
 pub struct Flat {
     pub bytes: Vec<u8>,
-    /// Where a run of bytes that stand together in the original begins, here and there.
+    /// The starts, here and in the original, of runs of bytes that are adjacent there.
     runs: Vec<(usize, usize)>,
-    /// How much of the original was taken in.
+    /// How much of the original was processed.
     end: usize,
 }
 
 /// The longest escape, in bytes.
 const ESCAPE: usize = 12;
 
-/// The bytes that do not stand for themselves.
+/// The bytes that are not copied as they are.
 const SPECIAL: [bool; 256] = {
     let mut special = [false; 256];
     let mut at = 0;
@@ -30,8 +30,8 @@ const SPECIAL: [bool; 256] = {
 const SPECIALS: &[u8] = b"\0\r\n=%\\";
 
 impl Flat {
-    /// Flattens `raw`. Unless it is the last piece of its text, an escape that the end of
-    /// the piece may have cut stays out.
+    /// Flattens `raw`. Unless it is the last piece of its text, an escape that may be cut off
+    /// at the end of the piece is left out.
     pub fn fill(&mut self, raw: &[u8], last: bool) {
         self.bytes.clear();
         self.runs.clear();
@@ -49,7 +49,7 @@ impl Flat {
         }
     }
 
-    /// The place in the original of the byte at `at`, or of the end.
+    /// The position in the original of the byte at `at`, or of the end.
     pub fn raw(&self, at: usize) -> usize {
         if at >= self.bytes.len() {
             return self.end;
@@ -66,7 +66,7 @@ impl Flat {
         self.runs.binary_search_by_key(&at, |&(flat, _)| flat).is_ok()
     }
 
-    /// The first byte here that stands at `raw` or behind it in the original.
+    /// The first byte here whose position in the original is `raw` or later.
     pub fn at_raw(&self, raw: usize) -> usize {
         let run = self.runs.partition_point(|&(_, begins)| begins <= raw);
         let end = self.runs.get(run).map_or(self.bytes.len(), |&(flat, _)| flat);
@@ -88,7 +88,8 @@ impl Flat {
         self.bytes.push(byte);
     }
 
-    /// Takes in what begins with the special byte at `at`; answers where to go on.
+    /// Processes the sequence that begins with the special byte at `at`; returns where to
+    /// continue.
     fn special(&mut self, raw: &[u8], at: usize) -> usize {
         let rest = &raw[at..];
         let decoded = match rest[0] {
@@ -112,7 +113,7 @@ impl Flat {
     }
 }
 
-/// How much of a piece certainly holds no escape that its end cut.
+/// The length of the part of a piece that certainly ends with no incomplete escape.
 fn whole(raw: &[u8]) -> usize {
     let tail = raw.len().saturating_sub(ESCAPE);
     let begins = |byte: &u8| b"=%\\".contains(byte);
@@ -122,13 +123,13 @@ fn whole(raw: &[u8]) -> usize {
     tail + special - before
 }
 
-/// A line break, and what the next line is indented or quoted with.
+/// The length of a line break, with the indentation or quote marks of the next line.
 fn line_break(rest: &[u8]) -> usize {
     let indent = |byte: &u8| matches!(byte, b'\n' | b'\r' | b' ' | b'\t' | b'>' | 0);
     rest.iter().position(|byte| !indent(byte)).unwrap_or(rest.len())
 }
 
-/// A decoded byte, if it stands for one, and how many bytes it takes.
+/// The decoded byte, if there is one, and the length of its escape.
 type Decoded = Option<(Option<u8>, usize)>;
 
 /// RFC 2045, section 6.7: `=2E`, and `=` at the end of a line.
@@ -148,7 +149,7 @@ fn percent(rest: &[u8]) -> Decoded {
     hex(&rest[at..], 2).map(|byte| (Some(byte), at + 2))
 }
 
-/// JSON's and most languages' escapes, also within a text that is escaped once more.
+/// The escapes of JSON and most languages, also if they are escaped twice.
 fn backslash(rest: &[u8]) -> Decoded {
     let slashes = rest.iter().take(4).take_while(|&&byte| byte == b'\\').count();
     let behind = &rest[slashes..];
@@ -162,7 +163,7 @@ fn backslash(rest: &[u8]) -> Decoded {
     }
 }
 
-/// Hexadecimal digits that stand for a printable ASCII character.
+/// Decodes the hexadecimal digits of a printable ASCII character.
 fn hex(text: &[u8], digits: usize) -> Option<u8> {
     let text = std::str::from_utf8(text.get(..digits)?).ok()?;
     let byte = u8::from_str_radix(text, 16).ok()?;
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_knows_where_it_stood() {
+    fn the_original_position_of_each_byte_is_kept() {
         let text = b"ab\n  cd=2Ee%2Ff\0g";
         let mut flat = Flat::default();
         flat.fill(text, true);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_that_is_cut_waits_for_the_next_piece() {
+    fn an_incomplete_escape_is_left_for_the_next_piece() {
         let mut flat = Flat::default();
         for cut in
             [&b"some text before, a=2"[..], b"some text before, a%", b"some text before, a\\u0"]

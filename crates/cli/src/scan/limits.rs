@@ -1,5 +1,4 @@
-//! How much is unpacked at the most, so that a small file costs little whatever it
-//! claims to hold.
+//! Limits on unpacking, so that a small file costs little whatever it claims to contain.
 
 use std::{
     cell::Cell,
@@ -9,19 +8,18 @@ use std::{
 };
 use tegata_server::authority::clock::Clock;
 
-/// Bounds for what one file is unpacked to.
+/// The limits for unpacking one file.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// So many bytes whatever the file's size is.
+    /// Maximum number of bytes for a file of any size.
     pub free: u64,
-    /// And so many for each byte of the file.
+    /// Additional bytes for each byte of the file.
     pub ratio: u64,
-    /// So long.
+    /// Maximum time.
     pub time: Duration,
-    /// So many containers within one another.
+    /// Maximum depth of nested containers.
     pub depth: usize,
-    /// An archive within another container that must be held in memory has at most so
-    /// many bytes.
+    /// Maximum bytes of an archive within another container, which is held in memory.
     pub held: usize,
 }
 
@@ -37,7 +35,7 @@ impl Default for Limits {
     }
 }
 
-/// What one file may still be unpacked to.
+/// The remaining budget for unpacking one file.
 #[derive(Clone)]
 pub struct Budget {
     limits: Limits,
@@ -55,12 +53,12 @@ impl Budget {
         Self { limits, read: Rc::default(), unpacked: Rc::default(), clock, began }
     }
 
-    /// Notes that so many bytes of the file itself were read.
+    /// Records that this many bytes of the file itself were read.
     pub fn has_read(&self, bytes: u64) {
         self.read.set(self.read.get().saturating_add(bytes));
     }
 
-    /// Whether no more may be unpacked.
+    /// The limit that is exceeded, if one is.
     pub fn is_spent(&self) -> Option<String> {
         let Limits { free, ratio, time, .. } = self.limits;
         if self.unpacked.get() > free.saturating_add(self.read.get().saturating_mul(ratio)) {

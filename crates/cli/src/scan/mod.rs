@@ -1,5 +1,5 @@
-//! Looks for secrets in files of any form: text in several encodings, and containers
-//! within limits. What is not looked into is named, so that "nothing found" means it.
+//! Searches files of any format for secrets: text in several encodings, and containers
+//! within limits. What is not searched is reported, so that "nothing found" is reliable.
 
 mod containers;
 mod flat;
@@ -27,7 +27,7 @@ pub struct Place {
 impl Place {
     const FIRST: Self = Self { line: 1, column: 1 };
 
-    /// The place behind `text`, which stands here.
+    /// The place after `text`, which begins here.
     fn behind(self, text: &[u8]) -> Self {
         let length = |it: usize| u64::try_from(it).unwrap_or(u64::MAX);
         match memrchr(b'\n', text) {
@@ -40,37 +40,37 @@ impl Place {
     }
 }
 
-/// What is met on the way.
+/// A result of the search.
 pub enum Event<'a> {
     /// A secret, in the file itself or in a part of it.
     Found { within: Option<&'a str>, place: Place, secret: &'a Secret<'a> },
-    /// The file, or a part of it, was not read, or not to its end.
+    /// The file, or a part of it, was not read, or not completely.
     Unread { within: Option<&'a str>, why: &'a str },
 }
 
-/// Takes what is met.
+/// Receives the results.
 pub type Report<'a> = dyn FnMut(Event<'_>) -> io::Result<()> + 'a;
 
 /// How much was read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// Texts: files, and parts of containers.
+    /// Number of texts: files, and parts of containers.
     pub texts: u64,
-    /// Bytes of them, unpacked.
+    /// Their bytes, unpacked.
     pub bytes: u64,
 }
 
-/// Looks through files, one after the other.
+/// Searches files, one after the other.
 pub struct Scan {
     finder: Finder,
     limits: Limits,
     pub tally: Tally,
 }
 
-/// Room for the text that is looked at; several times what is kept of it for context.
+/// The size of the search buffer; several times the context that is kept.
 const ROOM: usize = 1 << 18;
 
-/// So much of what was looked at stays, for what begins before the place where it is
+/// The searched bytes that are kept: a secret may begin before the place where it is
 /// recognised.
 const CONTEXT: usize = 1 << 14;
 
@@ -79,17 +79,17 @@ impl Scan {
         Ok(Self { finder: Finder::new()?, limits, tally: Tally::default() })
     }
 
-    /// Looks through a file.
+    /// Searches a file.
     ///
     /// # Errors
-    /// Those of `report`. What cannot be read is reported.
+    /// Those of `report`. A part that cannot be read is reported.
     pub fn file(&mut self, file: File, report: &mut Report<'_>) -> io::Result<()> {
         let budget = Budget::new(self.limits);
         let mut job = containers::Job { scan: self, budget, report };
         job.file(file)
     }
 
-    /// Looks through a stream.
+    /// Searches a stream.
     ///
     /// # Errors
     /// Those of `report`.
@@ -99,8 +99,7 @@ impl Scan {
         job.stream(stream)
     }
 
-    /// Looks through a text to its end, or to the first error in reading it, which is
-    /// the inner result.
+    /// Searches a text to its end, or to the first read error, which is the inner result.
     fn text(
         &mut self,
         mut text: impl Read,
@@ -134,12 +133,12 @@ impl Scan {
     }
 }
 
-/// The part of a text that is looked at.
+/// The search buffer, a part of a text.
 struct Window {
     room: Vec<u8>,
     filled: usize,
     flat: Flat,
-    /// Everything before this was looked at.
+    /// Everything before this was searched.
     seen: usize,
     /// The place of the byte at `counted`.
     place: Place,
@@ -158,7 +157,7 @@ impl Window {
         last: bool,
         report: &mut dyn FnMut(Place, &Secret<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        // What does not fit into the whole room is decided by what is there.
+        // With a full buffer, what is there decides.
         let decide = last || (self.filled == ROOM && self.seen <= CONTEXT);
         let Self { room, filled, flat, seen, place, counted } = self;
         let raw = &room[..*filled];
@@ -171,7 +170,7 @@ impl Window {
             report(*place, secret)
         };
         let mut from = flat.at_raw(*seen);
-        // The beginning of something may be cut by the end.
+        // The end of the buffer may cut off a secret.
         let mut to = if last { text.len() } else { text.len().saturating_sub(finder.longest - 1) };
         while let Some(found) = finder.next(text, from) {
             from = match finder.look(flat, &found, decide, &mut note)? {
@@ -186,13 +185,13 @@ impl Window {
         let reached = flat.raw(to.max(from.min(text.len())));
         *seen = (*seen).max(reached);
         if decide && !last {
-            // A long run of bytes that stand for nothing must not take up all the room.
+            // A long run of bytes that flatten to nothing must not fill the buffer.
             *seen = (*seen).max(*filled / 2);
         }
         Ok(())
     }
 
-    /// Drops what is not needed any more.
+    /// Drops the bytes that are no longer needed.
     fn make_room(&mut self) {
         let drop = self.seen.saturating_sub(CONTEXT);
         if self.counted < drop {

@@ -1,4 +1,4 @@
-//! What is looked for, and how it is recognised where it may begin.
+//! Recognises secrets: patterns find where one may begin, and a check confirms it.
 
 use super::flat::Flat;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
@@ -12,7 +12,7 @@ use std::ops::Range;
 use tegata_policy::jwk::holds_private_part;
 use tegata_token::wire::{LONGEST, Unverified, beginnings, extent};
 
-/// Something that is secret.
+/// A secret that was found.
 pub enum Secret<'a> {
     /// A channel access token.
     Token(&'a Unverified<'a>),
@@ -22,28 +22,28 @@ pub enum Secret<'a> {
     PrivateJwk(&'a str),
     /// A private key as PEM, and its label.
     PrivatePem(&'a str),
-    /// A container in base64, whose content is not looked into.
+    /// A container in base64, whose content is not searched.
     Packed(&'static str),
 }
 
-/// What may stand at a place.
+/// The result of checking a place.
 pub enum Verdict {
-    /// Nothing; look on behind the beginning.
+    /// There is no secret; continue after the pattern.
     Nothing,
-    /// What follows decides, and is not there yet.
+    /// More bytes are needed to decide.
     Undecided,
-    /// Looked at, up to here.
+    /// Searched up to here.
     Done(usize),
 }
 
-/// Which beginning was found.
+/// The pattern that was found.
 #[derive(Clone, Copy, PartialEq)]
 enum Anchor {
     Token,
     AdminToken,
     Jwk,
     Pem,
-    /// Any of these in base64, this many letters behind the beginning of a quantum.
+    /// One of the others in base64, this many letters after the start of a quantum.
     Base64(usize),
     /// A container's magic number in base64, and its name.
     Packed(&'static str),
@@ -57,7 +57,7 @@ pub struct Finder {
     pub longest: usize,
 }
 
-/// What an administrator's token begins with, and its digits behind it.
+/// The prefix of an administrator's token, and the number of digits after it.
 const ADMIN_TOKEN: (&str, usize) = ("tga_", 64);
 
 const JWK: &str = "\"kty\"";
@@ -75,10 +75,10 @@ const PACKED: [(&str, &str); 8] = [
     ("JVBERi0", "PDF"),
 ];
 
-/// A JWK or a base64 text is looked at as a whole if it is no longer than this.
+/// Maximum length of a JWK or base64 text that is checked as a whole.
 const WHOLE: usize = 12 * 1024;
 
-/// Base64 is decoded once: what is encoded twice begins with other letters.
+/// Base64 is decoded once: text that is encoded twice begins with other letters.
 const DEPTH: usize = 1;
 
 impl Finder {
@@ -86,23 +86,23 @@ impl Finder {
         let patterns = patterns();
         let longest = patterns.iter().map(|(text, _)| text.len()).max().unwrap_or(0);
         let anchors = patterns.iter().map(|(_, anchor)| *anchor).collect();
-        // Of this kind alone the library searches with vector instructions, ten times as
-        // fast. No pattern begins with another, so none is passed over.
+        // Only with this match kind does the library use vector instructions, which are
+        // ten times as fast. No pattern is a prefix of another, so none is missed.
         let patterns = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
             .build(patterns.iter().map(|(text, _)| text))?;
         Ok(Self { patterns, anchors, longest })
     }
 
-    /// The next place at or behind `from` where a secret may begin.
+    /// The next place at or after `from` where a secret may begin.
     pub fn next(&self, text: &[u8], from: usize) -> Option<Place> {
         let found = self.patterns.find(Input::new(text).range(from.min(text.len())..))?;
         let anchor = *self.anchors.get(found.pattern().as_usize())?;
         Some(Place { anchor, at: found.range() })
     }
 
-    /// Looks at a place in `text`, which goes on unless it is the `last` of it, and
-    /// reports what is there with the place where it begins.
+    /// Checks a place in `text`, which is incomplete unless it is the `last` piece, and
+    /// reports a secret with the place where it begins.
     pub fn look<E>(
         &self,
         text: &Flat,
@@ -149,7 +149,7 @@ impl Finder {
             }
             Anchor::Base64(_) => Ok(Verdict::Nothing),
             Anchor::Packed(name) => {
-                // Within the letters of a line it is a coincidence.
+                // In the middle of a line, these letters are a coincidence.
                 let before = begin.checked_sub(1).map(|it| text[it]);
                 if before.is_some_and(is_base64) && !flat.begins_run(begin) {
                     return Ok(Verdict::Nothing);
@@ -160,7 +160,7 @@ impl Finder {
         }
     }
 
-    /// Decodes the base64 around a place, and looks into it.
+    /// Decodes the base64 text around a place, and searches it.
     fn base64<E>(
         &self,
         text: &[u8],
@@ -198,7 +198,7 @@ impl Finder {
     }
 }
 
-/// What is searched for.
+/// The patterns, and what each of them begins.
 fn patterns() -> Vec<(String, Anchor)> {
     let mut patterns: Vec<(String, Anchor)> =
         beginnings().into_iter().map(|it| (it, Anchor::Token)).collect();
@@ -221,7 +221,7 @@ fn patterns() -> Vec<(String, Anchor)> {
     patterns
 }
 
-/// Where something may begin.
+/// A place where a secret may begin.
 pub struct Place {
     anchor: Anchor,
     pub at: Range<usize>,
@@ -247,7 +247,7 @@ fn standard(byte: u8) -> u8 {
     }
 }
 
-/// Unused bits of the last letter do not matter here.
+/// Ignores unused bits of the last letter.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -255,8 +255,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The letters that base64 certainly has for `text` where `before` bytes of its quantum
-/// stand in front of it, and how far behind the quantum's beginning they stand.
+/// The base64 letters that `text` certainly has after `before` bytes of its first quantum,
+/// and their offset from the start of that quantum.
 fn in_base64(text: &[u8], before: usize) -> (String, usize) {
     let padded = [&vec![0; before][..], text].concat();
     let letters = URL_SAFE.encode(&padded);
@@ -277,7 +277,7 @@ fn jwk<E>(
     for brace in braces {
         let mut values = serde_json::Deserializer::from_slice(&text[brace..]).into_iter::<Value>();
         match values.next() {
-            // One that ends before the place is another one.
+            // An object that ends before the place is another one.
             Some(Ok(value)) if value["kty"].is_string() && brace + values.byte_offset() > begin => {
                 let end = brace + values.byte_offset();
                 if !holds_private_part(&value) {
@@ -294,7 +294,7 @@ fn jwk<E>(
     Ok(undecided(cut && !last && text.len() - begin < WHOLE))
 }
 
-/// The PEM section whose label ends at `at`, if there is a key in it.
+/// The PEM section whose label ends at `at`, if it contains a key.
 fn pem<E>(
     text: &[u8],
     at: Range<usize>,
@@ -308,7 +308,7 @@ fn pem<E>(
     let begin = at.start - head.len() + begin;
     let label = &text[begin + PEM.0.len()..at.end - "-----".len()];
     let Ok(label) = std::str::from_utf8(label) else { return Ok(Verdict::Nothing) };
-    // An encrypted key has headers of a few words in front of its letters.
+    // An encrypted key has short headers before its base64 text.
     let body = &text[at.end..text.len().min(at.end + 400)];
     let key = body.split(|it| !is_base64(*it)).any(|letters| letters.len() >= 40);
     if !key {

@@ -1,6 +1,6 @@
-//! What `serve --dev` lays out on the table: a channel with all its credentials,
-//! and lines to paste. Each line works as it is; in their order they follow one token
-//! from issue to end.
+//! What `serve --dev` creates and prints: a channel with all its credentials, and
+//! command lines. Each line works as it is; in their order they issue, verify and revoke
+//! a token.
 
 use super::url_of;
 use crate::files::create_private;
@@ -24,22 +24,23 @@ use tegata_server::{
 use tegata_store::Page;
 use tegata_token::{id::ChannelId, kind::Kind};
 
-/// Makes provider, channel, assertion key and tokens in a new store, and says
-/// what there is. Key files go into `home`.
+/// Creates a provider, channel, assertion key and token in a new store, and returns the
+/// text that describes them. Key files are written to `home`.
 pub async fn prepare(
     running: &Running,
     admin_token: Option<&PlainSecret>,
     home: &Path,
 ) -> anyhow::Result<String> {
     let mut words =
-        "this is a development server: its clock can be moved; never use it for real\n".to_owned();
+        "this is a development server, whose clock can be moved: do not use it in production\n"
+            .to_owned();
     let system = running.authority.admin(Actor::System, None);
     let system = system.because(Some("serve --dev".to_owned()));
     let only_one = Page { before: None, most: 1 };
     if !system.providers(only_one).await?.is_empty() {
         words.push_str(
-            "this store was prepared before and its secrets were shown then; a new one comes \
-             from `tegata channel rotate-secret`\n",
+            "this store was prepared before, and its secrets were printed then; for a new \
+             secret run `tegata channel rotate-secret`\n",
         );
         return Ok(words);
     }
@@ -56,7 +57,7 @@ pub async fn prepare(
     Ok(words)
 }
 
-/// All that there is to try out with.
+/// The credentials of the development channel.
 struct Table {
     channel: ChannelId,
     secret: PlainSecret,
@@ -92,7 +93,7 @@ impl Table {
         let Self { channel, kid, token, .. } = self;
         let secret = self.secret.reveal();
         let key_file = self.key_file.display();
-        let credentials: [(&str, &dyn Display); 5] = [
+        let shown: [(&str, &dyn Display); 5] = [
             ("channel id", channel),
             ("channel secret", &secret),
             ("assertion key id", kid),
@@ -100,46 +101,46 @@ impl Table {
             ("administrator's token", &admin_token),
         ];
         to.push('\n');
-        for (name, value) in credentials {
+        for (name, value) in shown {
             writeln!(to, "{name:<22} {value}")?;
         }
         let admin = format!("-H {}", quoted(&format!("Authorization: Bearer {admin_token}")));
         let json = "-H 'Content-Type: application/json'";
-        let proof = format!(
+        let credentials = format!(
             "-d grant_type=client_credentials -d client_id={channel} -d client_secret={secret}"
         );
         let as_gateway = format!("-i {url}/gateway/verify -H 'Authorization: Bearer {token}'");
         let lines = [
-            ("issue a stateless token", format!("{url}/oauth2/v3/token {proof}")),
-            ("issue a short-lived token", format!("{url}/v2/oauth/accessToken {proof}")),
+            ("issue a stateless token", format!("{url}/oauth2/v3/token {credentials}")),
+            ("issue a short-lived token", format!("{url}/v2/oauth/accessToken {credentials}")),
             (
                 "verify the short-lived token that was issued at the start",
                 format!("{url}/v2/oauth/verify -d access_token={token}"),
             ),
-            ("ask about it as a gateway would: 200", as_gateway.clone()),
+            ("verify it as a gateway does: 200", as_gateway.clone()),
             (
                 "list the channel's tokens",
                 format!("{admin_url}/admin/v1/channels/{channel}/tokens {admin}"),
             ),
             ("revoke it", format!("{url}/v2/oauth/revoke -d access_token={token}")),
-            ("check again: 401", as_gateway),
+            ("verify it again: 401", as_gateway),
             (
-                "make a long-lived token",
+                "issue a long-lived token",
                 format!(
                     "{admin_url}/admin/v1/channels/{channel}/long-lived-token {admin} {json} \
                      -d '{{\"delay_seconds\":0}}'"
                 ),
             ),
             (
-                "move the clock on by an hour",
+                "move the clock forward by an hour",
                 format!("{url}/dev/clock {json} -d '{{\"advance_seconds\":3600}}'"),
             ),
         ];
         for (what, line) in lines {
             writeln!(to, "\n# {what}\ncurl -sS {line}")?;
         }
-        // Its assertion must be signed anew, which is more than curl can do. This
-        // program need not be on the PATH.
+        // curl cannot sign the assertion that this needs. The program may not be on the
+        // PATH.
         let program = std::env::current_exe()?;
         writeln!(
             to,
@@ -152,7 +153,7 @@ impl Table {
     }
 }
 
-/// One word to a shell, whatever it holds.
+/// Quotes a text as one word for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

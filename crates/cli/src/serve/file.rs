@@ -1,4 +1,4 @@
-//! The settings file: its keys, types and checks are those of the declared arguments,
+//! The settings file. Its keys, types and checks are those of the declared arguments;
 //! there is no second list of them.
 
 use super::settings::ServeSettings;
@@ -12,10 +12,10 @@ use std::{
     ffi::OsString,
     num::{NonZeroU32, NonZeroUsize},
 };
-use tegata_client::agent::config::told;
+use tegata_client::agent::config::describe;
 use toml::de::{DeTable, DeValue};
 
-/// An argument and one of its values as a flag.
+/// Writes one value of an argument as a flag.
 pub fn flag(arg: &Arg, value: OsString) -> OsString {
     let mut flag = OsString::from(format!("--{}=", arg.get_long().unwrap_or_default()));
     flag.push(value);
@@ -31,9 +31,9 @@ pub fn declared() -> Command {
 }
 
 /// The command with the values of the settings file `text` as its defaults. An error
-/// has the line and the key, and never a value: it could be a secret in the wrong place.
+/// names the line and the key, and never a value, which could be a misplaced secret.
 pub fn with_defaults(mut command: Command, text: &str) -> Result<Command, String> {
-    let table = DeTable::parse(text).map_err(|error| told(&error, text))?;
+    let table = DeTable::parse(text).map_err(|error| describe(&error, text))?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
@@ -60,7 +60,7 @@ fn unknown(key: &str, command: &Command) -> String {
     )
 }
 
-/// The value as the argument's flag would have it.
+/// Converts a TOML value to the texts that the argument's flag takes.
 fn values(arg: &Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (value, arg.get_action()) {
         (DeValue::Array(all), ArgAction::Append) => {
@@ -114,7 +114,7 @@ fn form(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Lets the argument's own parser read the values.
+/// Checks values with the argument's own parser.
 pub fn check(arg: &Arg, values: &[String]) -> Result<(), String> {
     let alone = Command::new("setting").no_binary_name(true).disable_help_flag(true).arg(arg);
     let flags = values.iter().map(|value| flag(arg, value.into()));

@@ -1,5 +1,5 @@
-//! `tegata serve`: from what the operator set to a running authority, and down
-//! again. What it says to people goes to stdout, the log to stderr.
+//! `tegata serve`: starts an authority with the operator's settings, and stops it.
+//! Messages for people go to stdout, the log to stderr.
 
 mod dev;
 mod file;
@@ -28,11 +28,11 @@ use tegata_server::{
 };
 use tempfile::TempDir;
 
-/// What `serve` takes.
+/// The arguments of `serve`, not yet resolved.
 pub type Serve = Unresolved<ServeSettings>;
 
 impl Serve {
-    /// The settings that a server would run with.
+    /// Resolves the settings that a server would run with.
     pub fn meaning(self, admin_token_file: Option<PathBuf>) -> anyhow::Result<Settings> {
         let given = self.resolve()?;
         let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
@@ -40,18 +40,19 @@ impl Serve {
     }
 }
 
-/// The root administrator's token that was given to the server. Where none was, it has a
-/// file of its own. The command line's `TEGATA_ADMIN_TOKEN_FILE` may name the file of
-/// another authority, so a server does not read it.
+/// The root administrator's token that the operator gave to the server. Without one, the
+/// server has a file of its own. `TEGATA_ADMIN_TOKEN_FILE` belongs to the command line and
+/// may name the file of another authority, so a server does not read it.
 #[derive(Default)]
 struct ServerToken {
     text: Option<PlainSecret>,
-    /// The file that it is in, if it is not from the environment.
+    /// The token's file, if it is not from the environment.
     file: Option<PathBuf>,
 }
 
 impl ServerToken {
-    /// By the flag, else by the variable `TEGATA_ADMIN_TOKEN`, else by the settings.
+    /// Reads it from the flag's file, else from `TEGATA_ADMIN_TOKEN`, else from the file
+    /// that the settings name.
     fn find(flag: Option<PathBuf>, settings: Option<PathBuf>) -> anyhow::Result<Self> {
         let variable = match flag {
             Some(_) => None,
@@ -66,7 +67,7 @@ impl ServerToken {
     }
 }
 
-/// Serves until it is told to stop, or until the store gives up.
+/// Serves until a signal stops it, or until the store fails.
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.resolve()?;
     let traces = given.traces()?;
@@ -86,7 +87,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
              name the file of its own token, use --admin-token-file"
         );
     }
-    // Kept to the end, and then removed with all that is in it.
+    // Dropped at the end, which removes the folder with its content.
     let folder = given.private_folder()?;
     let settings = given.settings(folder.as_ref(), &token)?;
     let dev = settings.dev;
@@ -96,7 +97,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     let mut stop_signal = pin!(stop_signal());
     tokio::select! {
         biased;
-        // Polled once, so that from here on a signal stops us in good order.
+        // Polled once, so that from here on a signal stops the server cleanly.
         signal = &mut stop_signal => return Ok(signal?),
         () = std::future::ready(()) => {}
     }
@@ -113,13 +114,14 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         if in_the_open && !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
-                "secrets and tokens travel in clear here: give --tls-cert and --tls-key, or \
-                 put a proxy that speaks TLS in front and name it with --trusted-proxy"
+                "secrets and tokens are not encrypted on this address: set --tls-cert and \
+                 --tls-key, or use a reverse proxy that terminates TLS and name it with \
+                 --trusted-proxy"
             );
         }
     }
     if dev {
-        tracing::warn!("serving with --dev: the clock can be moved by anybody on this machine");
+        tracing::warn!("serving with --dev: every user of this machine can move the clock");
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
     if dev {
@@ -127,7 +129,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     } else {
         words.push_str(&first_steps(&running));
     }
-    // Nobody reading is no reason not to serve.
+    // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
 
     let reloads = async {
@@ -142,7 +144,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         }
         () = reloads => Err(anyhow!("cannot wait for signals")),
         () = running.failed() => {
-            Err(anyhow!("the store has given up; see the log for the reason, then start again"))
+            Err(anyhow!("the store has failed; see the log for the reason, then start again"))
         }
     };
     running.stop().await;
@@ -151,7 +153,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
 }
 
 impl ServeSettings {
-    /// The folder of a development store that was given no place.
+    /// Creates the folder of a development store without `--store`.
     fn private_folder(&self) -> anyhow::Result<Option<TempDir>> {
         if !self.dev || self.store.store.is_some() {
             return Ok(None);
@@ -161,7 +163,7 @@ impl ServeSettings {
         folder.map(Some).context("cannot make a temporary folder")
     }
 
-    /// How fast a channel may be used.
+    /// The rate and surge limits of a channel.
     fn rates(&self) -> Rates {
         Rates {
             short_lived: self.issue_rate_short_lived,
@@ -175,7 +177,7 @@ impl ServeSettings {
         }
     }
 
-    /// What they mean for the server; `folder` is the place of a development store.
+    /// Converts them to the server's settings; `folder` holds a development store.
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
@@ -199,7 +201,7 @@ impl ServeSettings {
             tls,
             place,
             public_url: self.public_url,
-            // A file is followed by the server itself.
+            // The server reads the file itself, and again when it changes.
             admin_token: admin_token.filter(|_| token.file.is_none()),
             admin_token_file: token.file.clone(),
             revocation_journal: self.revocation_journal,
@@ -228,8 +230,8 @@ fn seconds(number: impl Into<u64>) -> Duration {
 }
 
 impl ServeSettings {
-    /// Where traces go, if anywhere. An empty variable is one that is not set, as the
-    /// standard has it.
+    /// The exporter of traces, if a collector is set. An empty variable counts as unset,
+    /// as OpenTelemetry's specification says.
     fn traces(&self) -> anyhow::Result<Option<Exporter>> {
         let standard = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
         let collector = self.otlp_endpoint.clone().or_else(standard);
@@ -238,8 +240,7 @@ impl ServeSettings {
         exporter.map(Some).map_err(|error| BadUsage(format!("otlp_endpoint: {error}")).into())
     }
 
-    /// Where warnings go. An address without a secret is a mistake, and so is the
-    /// other way round.
+    /// The webhook for warnings. Its address and its secret are set together, or neither.
     fn webhook(&self) -> anyhow::Result<Option<webhook::WebhookSettings>> {
         let variable = std::env::var("TEGATA_WEBHOOK_SECRET").ok().filter(|it| !it.is_empty());
         let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
@@ -257,9 +258,11 @@ impl ServeSettings {
             }
             (Some(_), None) => wrong(
                 "webhook_url: set TEGATA_WEBHOOK_SECRET or webhook_secret_file too, so that \
-                 the receiver can tell our warnings from a stranger's",
+                 the receiver can verify the warnings",
             ),
-            (None, Some(_)) => wrong("there is a webhook's secret, and no webhook_url to send to"),
+            (None, Some(_)) => wrong(
+                "a webhook secret is set without webhook_url: set webhook_url, or remove the secret",
+            ),
         }
     }
 }
@@ -268,21 +271,21 @@ fn url_of(running: &Running, address: SocketAddr) -> String {
     format!("{}://{address}", running.scheme())
 }
 
-/// What to do next, for whoever just started the authority.
+/// The addresses, and the first steps of the operator.
 fn first_steps(running: &Running) -> String {
     let [url, admin, metrics] = [running.address, running.admin_address, running.metrics_address]
         .map(|address| url_of(running, address));
     let mut words = format!(
-        "LINE's operations are at {url}, the administrators' API at {admin}/admin/v1\n\
-         metrics are at {metrics}/metrics, ready when {url}/readyz answers 200\n"
+        "LINE's operations are at {url}, the admin API at {admin}/admin/v1\n\
+         metrics are at {metrics}/metrics; ready when {url}/readyz answers 200\n"
     );
     match &running.admin_token_file {
         Some(file) => {
-            // As a whole, so that it can be pasted anywhere.
+            // Absolute, so that the line works in any folder.
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
             words.push_str(&format!(
-                "the administrator's token is in {file}; to be the first administrator:\n  \
+                "the administrator's token is in {file}; the first steps:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n",
             ));

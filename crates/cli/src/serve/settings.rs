@@ -1,7 +1,7 @@
-//! The settings of `serve`: each is one field, and its declaration is the only one. The
-//! flag, the variable and the key in the settings file follow from the field's name, the
-//! default, the check and the help stand at the field, and the reference page is made
-//! from them. `sources` combines flags, variables and file.
+//! The settings of `serve`, each declared once, as a field. The flag, the variable and
+//! the key in the settings file follow from the field's name; the default, the check and
+//! the help text are declared at the field; the reference page is generated from them.
+//! `sources` combines flags, variables and file.
 
 use crate::log::LogSettings;
 use clap::{ArgAction, Args, value_parser};
@@ -19,11 +19,10 @@ use tegata_server::{
     http::proxies::Network,
 };
 
-/// What an operator can set. Where the server has a default of its own, it is read from
-/// there.
+/// The settings of `serve`. Defaults that the server has are read from there.
 #[derive(Args)]
 pub struct ServeSettings {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free port.
     #[arg(
         long,
         env,
@@ -32,15 +31,16 @@ pub struct ServeSettings {
         default_value = "127.0.0.1:8080"
     )]
     pub listen: SocketAddr,
-    /// Where administrators come in, if not at the address above: `/admin/v1` is
-    /// only there then.
+    /// Separate address for `/admin/v1`, which then answers there only [default: the
+    /// address of --listen].
     #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
     pub admin_listen: Option<SocketAddr>,
-    /// Where `/metrics` is, if not at the first address: it is only there then.
+    /// Separate address for `/metrics`, which then answers there only [default: the address
+    /// of --listen].
     #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
     pub metrics_listen: Option<SocketAddr>,
-    /// File with the certificate to show at all these addresses, in PEM, and those
-    /// that lead to its root; read again when it changes, and on SIGHUP. Without it, no TLS.
+    /// File with the TLS certificate and its intermediates, in PEM, for all these addresses;
+    /// reloaded when it changes, and on SIGHUP. Without it, no TLS.
     #[arg(long, env, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// File with the certificate's private key, in PEM.
@@ -48,19 +48,19 @@ pub struct ServeSettings {
     pub tls_key: Option<PathBuf>,
     #[command(flatten)]
     pub store: StoreSettings,
-    /// The address that clients know this server by [default: the listener's].
+    /// URL that clients use for this server [default: the listener's address].
     #[arg(long, env, value_name = "URL", value_parser = http_address)]
     pub public_url: Option<String>,
-    /// File to write every ending to before it is answered, so that a restored
-    /// backup can be told of them; keep it on another disk than the store.
+    /// Revocation journal: file that gets every revocation before the response is sent, so
+    /// that `recover` can repeat it after a restore; keep it on another disk than the store.
     #[arg(long, env, value_name = "FILE")]
     pub revocation_journal: Option<PathBuf>,
     /// File with the root administrator's token [default: admin.token beside the master
-    /// key, made at the first start]. The variable TEGATA_ADMIN_TOKEN with the token itself
-    /// goes before the key in the settings file, and the flag before both.
+    /// key, created at the first start]. TEGATA_ADMIN_TOKEN, which holds the token itself,
+    /// takes precedence over the key in the settings file, and the flag over both.
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// For trying out: loopback only, a clock that can be moved, a channel made.
+    /// Run a development server: on loopback only, with a movable clock and a ready channel.
     #[arg(
         long,
         env,
@@ -72,8 +72,8 @@ pub struct ServeSettings {
         default_missing_value = "true"
     )]
     pub dev: bool,
-    /// How long a new signing key is published before it signs; at least as long
-    /// as the JWKS may be cached.
+    /// How long a new signing key is published before it signs; at least as long as
+    /// clients may cache the JWKS.
     #[arg(
         long,
         env,
@@ -82,25 +82,26 @@ pub struct ServeSettings {
         default_value = seconds(usual().key_promotion_delay)
     )]
     pub key_promotion_delay: u64,
-    /// How many connections are served at once at each address, at least 1.
+    /// Maximum number of concurrent connections per listener, at least 1.
     #[arg(long, env, value_name = "N", default_value = usual().max_connections.to_string())]
     pub max_connections: NonZeroUsize,
-    /// After how long a connection without a request ends, at least 1; earlier
-    /// where others wait for its place.
+    /// How long a connection may be idle before it is closed, at least 1; at the connection
+    /// limit, the longest-idle one is closed earlier.
     #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().idle_timeout))]
     pub idle_timeout: NonZeroU32,
-    /// How many short-lived tokens a channel may be issued in a second.
+    /// Maximum short-lived tokens issued per channel and second.
     #[arg(long, env, value_name = "N", default_value_t = usual().rates.short_lived)]
     pub issue_rate_short_lived: NonZeroU32,
-    /// How often a channel may use each other operation but the checks in a second.
+    /// Maximum requests per channel and second to each other operation, LINE's two verify
+    /// operations excepted.
     #[arg(long, env, value_name = "N", default_value_t = usual().rates.other)]
     pub issue_rate: NonZeroU32,
-    /// How often in a second LINE's two checks may each be asked about one channel's
-    /// tokens [default: without limit].
+    /// Maximum requests per channel and second to each of LINE's two verify operations
+    /// [default: no limit].
     #[arg(long, env, value_name = "N")]
     pub verify_rate: Option<NonZeroU32>,
-    /// So many tokens of a kind a channel may be issued in a window, before issuing of
-    /// that kind rests; 0 for no bound.
+    /// Tokens of one kind that a channel may be issued per window before a cooldown begins;
+    /// 0 disables the limit.
     #[arg(
         long,
         env,
@@ -108,19 +109,20 @@ pub struct ServeSettings {
         default_value_t = usual().rates.surge.issues.map_or(0, NonZeroU32::get)
     )]
     pub surge_limit: u32,
-    /// How long that window is.
+    /// Length of the surge window.
     #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.window))]
     pub surge_window: NonZeroU32,
-    /// How long issuing rests then.
+    /// Length of the cooldown.
     #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().rates.surge.cooldown))]
     pub surge_cooldown: NonZeroU32,
-    /// For how many days audit events are kept; their checkpoints stay.
+    /// How long audit events are kept; their checkpoints are kept for ever.
     #[arg(long, env, value_name = "DAYS", default_value = usual().audit_retention_days.to_string())]
     pub audit_retention_days: NonZeroU32,
-    /// For how many days the row of a token is kept after its end.
+    /// How long the row of a token is kept after its expiry or revocation.
     #[arg(long, env, value_name = "DAYS", default_value = usual().token_retention_days.to_string())]
     pub token_retention_days: NonZeroU32,
-    /// How long before a token or a secret ends to warn of it, the longest first.
+    /// How long before the expiry of a token or a secret to send a warning; a list, longest
+    /// first.
     #[arg(
         long,
         env,
@@ -129,24 +131,24 @@ pub struct ServeSettings {
         default_value = usual().warn.before.into_iter().map(seconds).collect::<Vec<_>>().join(",")
     )]
     pub warn_before: Vec<u64>,
-    /// What was not used for so long is warned of as unused.
+    /// How long a token or key must be unused before a warning is sent.
     #[arg(long, env, value_name = "SECONDS", default_value = seconds(usual().warn.unused_after))]
     pub warn_unused_after: u64,
-    /// Where to send warnings; needs a secret, in TEGATA_WEBHOOK_SECRET or a file.
+    /// Webhook for warnings; needs a secret, in TEGATA_WEBHOOK_SECRET or a file.
     #[arg(long, env, value_name = "URL", value_parser = http_url)]
     pub webhook_url: Option<Url>,
-    /// File with the secret that warnings are signed with: `whsec_` and base64.
+    /// File with the webhook's signing secret: `whsec_` and base64.
     #[arg(long, env, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
-    /// A reverse proxy whose `X-Forwarded-For` is believed: an address or a network
-    /// in CIDR notation; may be given several times [default: none].
+    /// Reverse proxy whose `X-Forwarded-For` is trusted: an address or a network in CIDR
+    /// notation; may be given several times [default: none].
     #[arg(long, env, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxy: Vec<Network>,
-    /// After how many days a signing key should be replaced; a metric counts down
-    /// to it, and the log warns from then on.
+    /// After how many days a signing key should be replaced; a metric counts down to it,
+    /// and the log warns from then on.
     #[arg(long, env, value_name = "DAYS", default_value_t = usual().signing_key_days)]
     pub signing_key_days: u32,
-    /// With less than this free on the store's disk, /readyz answers 503.
+    /// Minimum free space on the store's disk; with less, /readyz answers 503.
     #[arg(
         long,
         env,
@@ -154,9 +156,9 @@ pub struct ServeSettings {
         default_value = (usual().min_free_disk >> MIB).to_string()
     )]
     pub min_free_disk: u32,
-    /// For how long to go on serving after SIGTERM, with /readyz at 503, so that
-    /// balancers send no requests here any more; at most 60.
-    // A stop that takes longer is one that a supervisor ends with SIGKILL.
+    /// How long to go on serving after SIGTERM, with /readyz at 503, so that load balancers
+    /// stop sending requests; at most 60.
+    // Supervisors send SIGKILL if a stop takes longer.
     #[arg(
         long,
         env,
@@ -165,9 +167,9 @@ pub struct ServeSettings {
         default_value = seconds(usual().drain_delay)
     )]
     pub drain_delay: u64,
-    /// Base address of an OpenTelemetry collector that takes traces as OTLP over HTTP,
-    /// such as http://127.0.0.1:4318; headers, name, sampling and batches as
-    /// OpenTelemetry's own variables say
+    /// Base URL of an OpenTelemetry collector for traces, as OTLP over HTTP, such as
+    /// http://127.0.0.1:4318; OpenTelemetry's own variables set headers, name, sampling and
+    /// batches
     /// [default: OTEL_EXPORTER_OTLP_ENDPOINT; without it, no traces].
     #[arg(long, env, value_name = "URL", value_parser = http_address)]
     pub otlp_endpoint: Option<String>,
@@ -175,25 +177,24 @@ pub struct ServeSettings {
     pub log: LogSettings,
 }
 
-/// Where the store and the files beside it are: the settings that commands without a
-/// server need, too.
+/// The store and the files beside it: the settings that commands without a server need,
+/// too.
 #[derive(Args)]
 pub struct StoreSettings {
-    /// Where to keep what must not be lost [default: sqlite:tegata.db; with --dev, a
-    /// temporary store].
+    /// Database URL [default: sqlite:tegata.db; with --dev, a temporary store].
     #[arg(long, env, value_name = "sqlite:FILE")]
     pub store: Option<StoreAddress>,
-    /// File with the key that seals the signing keys; made if it is not there
-    /// [default: master.key beside the store].
+    /// File with the master key, which encrypts the signing keys; created if it does not
+    /// exist [default: master.key beside the store].
     #[arg(long, env, value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
-    /// File that says how far the store has come, so that an old copy in its place
-    /// is noticed [default: beside the master key].
+    /// Rollback guard: file with the store's position, so that an older copy of the store is
+    /// noticed [default: beside the master key].
     #[arg(long, env, value_name = "FILE")]
     pub rollback_guard_file: Option<PathBuf>,
 }
 
-/// The SQLite file of a server that no store was set for.
+/// The SQLite file of a server without `--store`.
 const USUAL_STORE: &str = "tegata.db";
 
 impl StoreSettings {
@@ -208,7 +209,7 @@ impl StoreSettings {
     }
 }
 
-/// From bytes to MiB and back, as a shift.
+/// The shift between bytes and MiB.
 pub const MIB: u32 = 20;
 
 /// The server's own defaults.
@@ -226,15 +227,15 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 fn http_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or("write it as an http or https address, such as https://tegata.example.com")
+    url.ok_or("write it as an http or https URL, such as https://tegata.example.com")
 }
 
-/// An address that is used as it is written.
+/// Checks a URL that is used as it is written.
 fn http_address(text: &str) -> Result<String, &'static str> {
     http_url(text).map(|_| text.to_owned())
 }
 
-/// Where the store is, as a URL says it.
+/// The store's file, parsed from its URL.
 #[derive(Clone)]
 pub struct StoreAddress(pub PathBuf);
 
@@ -245,7 +246,7 @@ impl FromStr for StoreAddress {
         match text.split_once(':') {
             Some(("sqlite", file)) if !file.is_empty() => Ok(Self(file.into())),
             Some(("postgres" | "postgresql", _)) => {
-                Err("this version keeps its store in SQLite only: sqlite:FILE".to_owned())
+                Err("this version supports SQLite only: write it as sqlite:FILE".to_owned())
             }
             _ => Err("write it as sqlite:FILE".to_owned()),
         }

@@ -1,5 +1,5 @@
-//! Where the settings of `serve` come from: flags, environment variables, the settings
-//! file and defaults, in this order.
+//! The sources of the settings of `serve`: flags, environment variables, the settings
+//! file and defaults, in this order of precedence.
 
 use super::{
     file::{declared, flag, with_defaults},
@@ -23,8 +23,8 @@ pub struct Unresolved<A> {
 
 #[derive(Args)]
 struct ConfigFile {
-    /// File with settings of `serve`, each named like its flag with `_` for `-`
-    /// [default: tegata.toml, if there is one].
+    /// Settings file of `serve`; a key is the flag's name with `_` for `-` [default:
+    /// tegata.toml, if it exists].
     #[arg(long, env, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -53,17 +53,16 @@ impl<A> FromArgMatches for Unresolved<A> {
 /// The largest file of settings, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// The file that is read if it is there and no other is named.
+/// The settings file that is read if it exists and no other is named.
 const USUAL_FILE: &str = "tegata.toml";
 
 impl<A> Unresolved<A> {
-    /// All settings, those that the command does not take as arguments included.
+    /// Resolves all settings, including those that the command does not take as arguments.
     pub fn resolve(&self) -> anyhow::Result<ServeSettings> {
         Ok(ServeSettings::from_arg_matches(&self.combine()?)?)
     }
 
-    /// The arguments as if they had all been given as flags; the file's values are the
-    /// defaults.
+    /// Combines the sources: the arguments as flags, with the file's values as defaults.
     fn combine(&self) -> anyhow::Result<ArgMatches> {
         let named = self.matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
         let command = match read_file(named)? {
@@ -76,12 +75,12 @@ impl<A> Unresolved<A> {
         Ok(command.try_get_matches_from(given)?)
     }
 
-    /// An argument that is set by flag or variable, as flags.
+    /// The values of an argument that a flag or a variable sets, as flags.
     fn given(&self, arg: &Arg) -> Vec<OsString> {
         let id = arg.get_id().as_str();
         let is_given = self.matches.ids().any(|it| it == id)
             && self.matches.value_source(id) != Some(ValueSource::DefaultValue);
-        // To ask for an argument that the command does not take is a panic.
+        // `get_raw` panics for an argument that the command does not take.
         let values = is_given.then(|| self.matches.get_raw(id)).flatten();
         values.into_iter().flatten().map(|value| flag(arg, value.to_owned())).collect()
     }
@@ -91,7 +90,7 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<Option<(&Path, String)>> {
     let usual = Path::new(USUAL_FILE);
     let text = match named {
         Some(file) => read_argument(file, LARGEST),
-        // The current folder may be another user's.
+        // The current folder may belong to another user.
         None if usual.exists() => file::read(usual, Links::Follow, LARGEST).map(|it| it.0),
         None => return Ok(None),
     };

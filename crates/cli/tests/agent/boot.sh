@@ -1,5 +1,5 @@
 # Boots systemd as the first process of namespaces of its own, with the packaged unit
-# and nothing else, and leaves the machine outside as it is. Told by the environment:
+# and nothing else, and leaves the machine outside as it is. Environment:
 # HOME_OF_TEST (with agent.toml and its credentials), UNIT, TEGATA. Begins in a cgroup
 # of its own, so that systemd's are below that.
 set -eu
@@ -25,13 +25,13 @@ cp "$HOME_OF_TEST/agent.toml" "$HOME_OF_TEST/secret" /etc/tegata/
 chown -R tegata-agent:tegata-agent /etc/tegata
 chmod 400 /etc/tegata/secret
 
-# A machine that has nothing to do but this.
+# A machine with no other units.
 for target in sysinit basic network-online multi-user shutdown; do
   printf '[Unit]\nDefaultDependencies=no\n' > "/usr/lib/systemd/system/$target.target"
 done
 printf 'Wants=tegata-agent.service\nAfter=basic.target\n' >> /usr/lib/systemd/system/multi-user.target
 cp "$UNIT" /etc/systemd/system/
-# A test has no minute for the watchdog, and nobody reads a journal here.
+# A test cannot wait a minute for the watchdog, and there is no journal here.
 mkdir /etc/systemd/system/tegata-agent.service.d
 printf '[Service]\nWatchdogSec=3\nStandardOutput=append:%s/said\nStandardError=inherit\n' \
   "$HOME_OF_TEST" > /etc/systemd/system/tegata-agent.service.d/test.conf

@@ -1,6 +1,6 @@
-//! Long-running bots on LINE's own SDKs, unmodified, that take their token from the
-//! agent's file and socket with the suppliers in `examples/bots`. The Messaging API
-//! is a small server that asks the real authority's gateway about each bearer token.
+//! Long-running bots on LINE's own SDKs, unmodified, that read their token from the agent's
+//! file and socket with the suppliers in `examples/bots`. The Messaging API is a small
+//! server that verifies each bearer token at the real authority's gateway.
 
 use crate::{
     process::http::{Connection, Request},
@@ -82,13 +82,13 @@ impl Bot {
         Self { program, _process: process, to, from }
     }
 
-    /// Has it call the API once each way; gives how many tokens it has seen.
+    /// Makes it call the API once each way; returns how many tokens it has seen.
     async fn round(&mut self) -> usize {
-        self.to.write_all(b"go\n").await.expect("the bot lives");
+        self.to.write_all(b"go\n").await.expect("the bot runs");
         let patience = Duration::from_secs(60);
         let line = tokio::time::timeout(patience, self.from.next_line()).await;
         let line = line.expect("it answers").expect("it is read");
-        let line = line.unwrap_or_else(|| panic!("{} ended; what it said is above", self.program));
+        let line = line.unwrap_or_else(|| panic!("{} exited; its output is above", self.program));
         line.strip_prefix("ok ").and_then(|it| it.parse().ok()).expect("ok and a number")
     }
 }
@@ -102,7 +102,7 @@ fn part(parts: &Path, path: &str) -> PathBuf {
 
 const INFO: &str = r#"{"userId":"U0","basicId":"@b","displayName":"Bot","chatMode":"bot","markAsReadMode":"auto"}"#;
 
-/// The Messaging API, as far as a bot needs it to know itself.
+/// A Messaging API with the bot's own profile only.
 async fn messaging_api(authority: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

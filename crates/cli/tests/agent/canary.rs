@@ -1,7 +1,7 @@
-//! Secrets through every path of the agent, rightly and by mistake, and then looked for
-//! in all that it shows: its log at its most talkative, health, metrics, errors, the
-//! command lines of its processes, and files that are not there to hold one. What the
-//! agent says is searched by [`crate::world::Agent`] as it ends; the rest is here.
+//! Sends secrets through every path of the agent, as intended and by mistake, and searches
+//! for them in everything that it shows: its log at the highest level, health, metrics,
+//! errors, the command lines of its processes, and files that must not hold one.
+//! [`crate::world::Agent`] searches the agent's output when it exits; the rest is here.
 
 use crate::{
     process::http::Request,
@@ -14,20 +14,20 @@ use tokio::{
     net::TcpListener,
 };
 
-const WRONG: &str = "canary-a-secret-of-nobodys-0123456789";
+const WRONG: &str = "canary-a-made-up-secret-0123456789";
 
-/// Which of the secrets stand in a text.
+/// The secrets that a text contains.
 fn found(world: &World, text: &str) -> Vec<String> {
     world.secrets().into_iter().filter(|it| text.contains(it.as_str())).collect()
 }
 
-/// All that a process was started with, as everybody on the machine may read it.
+/// A process's command line, which every user of the machine can read.
 fn command_line(id: u32) -> String {
     fs::read_to_string(format!("/proc/{id}/cmdline")).expect("it runs").replace('\0', " ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_is_in_what_the_agent_shows_and_none_in_a_file_that_need_not_hold_it() {
+async fn no_secret_is_in_the_agents_output_or_in_a_file_that_need_not_hold_it() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     let [v21, short, stateless] = ["v21", "short", "stateless"].map(|name| {
@@ -47,9 +47,9 @@ async fn no_secret_is_in_what_the_agent_shows_and_none_in_a_file_that_need_not_h
          [[watch]]\nname = 'w'\nfile = 'watched'\n"
     ));
     let agent = world.agent().await;
-    let report = agent.becomes("red", "ended with exit status: 1").await;
+    let report = agent.becomes("red", "exited with exit status: 1").await;
     assert!(report.contains("\"w\""), "{report}");
-    // Two tokens of the first, each known as a secret from here on.
+    // Two tokens of the first; each is a secret from here on.
     let first = read(&world.path("out/v21")).expect("a token");
     for name in ["v21", "short", "stateless"] {
         assert!(world.lets_through(&read(&world.path(&format!("out/{name}"))).expect("it")).await);
@@ -73,7 +73,7 @@ async fn no_secret_is_in_what_the_agent_shows_and_none_in_a_file_that_need_not_h
         assert_eq!(found(&world, &answer), Vec::<String>::new(), "{answer}");
     }
     assert_eq!(found(&world, &command_line(agent.process.id())), Vec::<String>::new());
-    // The state holds the agent's own tokens, to which it is there, and nothing else.
+    // The state holds the agent's own tokens and no other secret.
     for entry in fs::read_dir(world.path("state")).expect("a folder") {
         let path = entry.expect("read").path();
         let mut state: Value = match read(&path).filter(|it| !it.is_empty()) {
@@ -99,7 +99,7 @@ fn only_files_for_tokens_hold_them(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_and_credentials_that_are_wrong_are_told_of_without_what_they_hold() {
+async fn errors_about_settings_and_credentials_do_not_quote_them() {
     let world = World::start(&[]).await;
     world.is_secret(WRONG);
     let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
@@ -123,15 +123,15 @@ async fn settings_and_credentials_that_are_wrong_are_told_of_without_what_they_h
         fs::write(world.path(name), content).expect("written");
         world.configure(&format!("{more}{token}"));
         let done = world.command("check").output().expect("it runs");
-        let told = [done.stdout, done.stderr].concat();
-        let told = String::from_utf8_lossy(&told).into_owned();
-        assert!(!done.status.success(), "{told}");
-        assert_eq!(found(&world, &told), Vec::<String>::new(), "{told}");
-        assert!(!told.contains(quoted["d"].as_str().expect("d")), "{told}");
+        let output = [done.stdout, done.stderr].concat();
+        let output = String::from_utf8_lossy(&output).into_owned();
+        assert!(!done.status.success(), "{output}");
+        assert_eq!(found(&world, &output), Vec::<String>::new(), "{output}");
+        assert!(!output.contains(quoted["d"].as_str().expect("d")), "{output}");
     }
 }
 
-/// An authority that repeats whatever it was sent, as badly made ones do.
+/// An authority that repeats the request in its errors, as bad ones do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_repeats_secrets_does_not_bring_them_into_the_log() {
     let world = World::start(&[]).await;

@@ -1,5 +1,5 @@
-//! What can go wrong around it: it says so, is of the right colour, and recovers by
-//! itself once it is mended.
+//! Faults around the agent: it reports them, has the right colour, and recovers by itself
+//! once they are solved.
 
 use crate::world::{World, kept, read, until};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
@@ -50,7 +50,7 @@ fn one(world: &World, lifetime: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_and_a_read_only_disk_are_yellow_while_the_old_token_lives_then_red_then_forgiven() {
+async fn a_full_or_read_only_disk_is_yellow_while_the_old_token_is_active_then_red_then_green() {
     let world = World::start(&[]).await;
     let small = Small::mount(world.path("out"));
     one(&world, 12);
@@ -64,7 +64,7 @@ async fn a_full_and_a_read_only_disk_are_yellow_while_the_old_token_lives_then_r
     assert!(world.lets_through(&old).await, "yellow means that it is still good");
     assert_eq!(read(&file).as_deref(), Some(old.as_str()), "not torn");
     agent.becomes("red", "No space left").await;
-    // By the second: the agent counts from when it got the token.
+    // To the second: the agent counts from the time of issue.
     until("red means that it is not", || async { !world.lets_through(&old).await }).await;
     fs::remove_file(world.path("out/filler")).expect("removed");
     agent.becomes("green", "").await;
@@ -81,7 +81,7 @@ async fn a_full_and_a_read_only_disk_are_yellow_while_the_old_token_lives_then_r
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_key_and_a_missing_one_are_said_and_the_right_one_is_found_without_a_restart() {
+async fn a_wrong_key_and_a_missing_one_are_reported_and_the_right_one_needs_no_restart() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     one(&world, 3_600);
@@ -153,7 +153,7 @@ async fn a_revoked_token_that_a_bot_reports_is_replaced_at_once() {
     ] {
         assert_eq!(agent.ask(&ask(secret, path, "")).await.status, status, "{path}");
     }
-    // The metrics hold no secret either; what they say is of this very renewal.
+    // The metrics hold no secret, and count this renewal.
     let metrics =
         agent.ask(&crate::process::http::Request::new("GET", "/metrics", &[], "")).await.text();
     assert!(
@@ -171,7 +171,7 @@ fn faketime() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_ten_minutes_off_is_warned_of_and_borne_and_one_half_an_hour_off_is_mended() {
+async fn a_clock_ten_minutes_off_causes_a_warning_and_one_half_an_hour_off_recovers_when_set() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     one(&world, 3_600);

@@ -1,5 +1,5 @@
-//! The agent's page in the book: its five minutes are run as they are written, only
-//! quicker and on ports of their own, and its settings for LINE are read and followed.
+//! The agent's page in the book: its first steps are run as written, only faster and on other
+//! ports, and its settings for LINE are parsed.
 
 use crate::world::read;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -24,7 +24,7 @@ fn blocks(language: &str) -> Vec<String> {
     blocks
 }
 
-/// A shell and all that it left running; ended together.
+/// A shell and its background processes; killed together.
 struct Group(Child);
 
 impl Drop for Group {

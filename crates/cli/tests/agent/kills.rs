@@ -1,5 +1,5 @@
-//! `kill -9` at any instant: no torn file, no lost token, no third token of a group; and
-//! what a power cut would find.
+//! `kill -9` at any instant: no incomplete file, no lost token, no third token of a group;
+//! and the state on the disk after a power cut.
 
 use crate::world::{World, kept, read, until};
 use std::{fs, process::Command, time::Duration};
@@ -8,7 +8,7 @@ const TOKENS: usize = 8;
 const LIFE: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
+async fn killed_at_any_instant_it_leaves_complete_files_with_active_tokens() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 400 } else { 30 };
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
@@ -23,7 +23,7 @@ async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
     let mut instant = 7_u64;
     for round in 0..rounds {
         let agent = world.agent().await;
-        // Instants that lie everywhere in the first second, the same in each run.
+        // Instants spread over the first second, the same in each run.
         instant = instant * 263 % 1_009;
         tokio::time::sleep(Duration::from_millis(instant)).await;
         drop(agent);
@@ -50,7 +50,7 @@ async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
         }
     }
     assert!(seen > TOKENS * 4, "{seen} tokens seen are too few to tell");
-    // A token each for the start and for each 11 s of its time; kills cost none.
+    // One token for the start and one for each 11 s; kills cost none.
     let issued = world.tokens("active").await.len()
         + world.tokens("expired").await.len()
         + world.tokens("revoked").await.len();
@@ -58,17 +58,16 @@ async fn killed_at_any_instant_it_leaves_whole_files_with_good_tokens() {
     assert!(issued >= TOKENS * 2, "{issued}: no renewal was met by a kill");
 }
 
-/// Before a name leads to a file its content is on the disk, and the state before what
-/// others see: a power cut leaves the old token or the new one, and never one that the
-/// agent does not know.
+/// A file's content is on the disk before its name, and the state before the sinks' files:
+/// a power cut leaves the old token or the new one, and never one that is not in the state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_written_is_on_the_disk_before_it_has_its_name() {
+async fn content_is_on_the_disk_before_the_file_has_its_name() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
     world.configure(&format!("state = 'state'\n{token}"));
     let trace = world.path("trace");
-    // Without its key at first, so that it can be followed from before the first token.
+    // Without its key at first, so that strace runs before the first token.
     let key = world.path("key.json");
     fs::rename(&key, world.path("aside")).expect("moved");
     let agent = world.agent().await;

@@ -1,6 +1,6 @@
-//! `tegata agent` as people run it, beside a real authority: killed at any instant,
-//! on disks that are full or read-only, with wrong keys and clocks, and behind bots
-//! on LINE's own SDKs. What it says is searched for secrets at the end of each test.
+//! The real `tegata agent` with a real authority: killed at any instant, on full and
+//! read-only disks, with wrong keys and clocks, and with bots on LINE's own SDKs. Each test
+//! searches its output for secrets at the end.
 
 mod bots;
 mod canary;

@@ -1,7 +1,7 @@
-//! A month against the real server and its development clock: the agent's real core,
-//! with the clock moved instead of waited for, and real requests. By seed the server is
-//! killed (`kill -9`), also while a request is on its way, and started again after up to
-//! a third of a token's life; answers are lost, and the agent starts anew.
+//! A month with the real server and its development clock: the agent's real logic and real
+//! requests, with the clock moved forward. By a seed the server is killed (`kill -9`), also
+//! during a request, and restarted after up to a third of a token's lifetime; responses are
+//! lost, and the agent restarts.
 
 use crate::{
     process::http::Request,
@@ -24,10 +24,10 @@ const DAY: i64 = 86_400;
 const GROUPS: usize = 4;
 const LIFE: i64 = 2 * DAY;
 
-/// Without a store of its own a development server begins anew each time.
+/// Without `--store` a development server begins with a new store each time.
 const SERVER: [&str; 3] = ["--dev", "--store", "sqlite:tegata.db"];
 
-/// Chance from a seed (SplitMix64).
+/// An RNG with a seed (SplitMix64).
 #[derive(Clone)]
 struct Seeded(u64);
 
@@ -77,13 +77,13 @@ struct Month {
     core: Core,
     start: UnixTime,
     now: UnixTime,
-    /// Tokens, and until when they are good.
+    /// Tokens and their expiries.
     known: HashMap<String, UnixTime>,
-    /// Until when all files are known to be good.
+    /// The time until which the tokens in all files are active.
     good_until: UnixTime,
-    /// Set while the server is away: when it comes back.
+    /// When the server restarts, while it is down.
     back_at: Option<UnixTime>,
-    /// No outage before this: the next comes when everybody could be served once.
+    /// No outage before this: every target can be renewed once in between.
     calm_until: UnixTime,
     outages: Outages,
     lost: usize,
@@ -132,7 +132,7 @@ impl Month {
         }
     }
 
-    /// What is due now, then what chance brings, then on to the next event.
+    /// Runs the due orders, then random faults, then moves to the next event.
     async fn go_on(&mut self) {
         if self.back_at.is_some_and(|at| at <= self.now) {
             self.comes_back().await;
@@ -147,9 +147,9 @@ impl Month {
                 TargetRequest::Issue { key } => {
                     Answer::TokenResponse(self.issue(&wanted, &credentials, &key).await)
                 }
-                TargetRequest::Check(token) => {
+                TargetRequest::Verify(token) => {
                     self.keep_time().await;
-                    Answer::Checked(self.client.verify(&token).await)
+                    Answer::Verified(self.client.verify(&token).await)
                 }
                 TargetRequest::Retire(token) => {
                     Answer::Retired(self.client.retire(&wanted, &credentials, &token).await)
@@ -168,7 +168,7 @@ impl Month {
         }
         let next = self.core.next_time(self.now).max(self.now.plus(1));
         let next = next.min(self.now.plus(6 * 3_600)).min(self.back_at.unwrap_or(next));
-        // Looked at when a token was issued, and when time may have ended one.
+        // Checked when a token was issued, and when one may have expired.
         if self.now > self.start.plus(60) && next > self.good_until {
             match self.back_at {
                 None => self.look().await,
@@ -180,7 +180,7 @@ impl Month {
         self.now = next;
     }
 
-    /// A disk takes no time.
+    /// File work takes no time.
     fn work_on_files(&mut self) {
         loop {
             let orders = self.core.due_files(self.now);
@@ -193,8 +193,8 @@ impl Month {
         }
     }
 
-    /// One request for a token. Now and then the server is killed while it is on its way,
-    /// or its answer is lost on the way back.
+    /// One request for a token. Sometimes the server is killed during the request, or its
+    /// response is lost.
     async fn issue(
         &mut self,
         wanted: &Wanted,
@@ -236,11 +236,11 @@ impl Month {
         }
     }
 
-    /// Killed, for a moment or up to a third of a life.
+    /// Kills the server, for a moment or up to a third of a lifetime.
     fn goes_away(&mut self) {
         self.world.stop();
         let longest = LIFE / 3;
-        // A restart is a short one; some are as long as they may be.
+        // A restart is a short outage; some outages have the maximum length.
         let lasts = match self.jitter.below(4) {
             0 => longest,
             1 => self.jitter.below(longest) + 1,
@@ -257,11 +257,12 @@ impl Month {
         self.back_at = None;
         self.calm_until = self.now.plus(DAY + self.jitter.below(2 * DAY));
         self.keep_time().await;
-        // Whatever happened meanwhile, what the files hold is good.
+        // Whatever happened meanwhile, the files hold active tokens.
         self.look().await;
     }
 
-    /// The server's clock is brought to our time, or ours to its, which never runs back.
+    /// Sets the server's clock to the test's time, or the test's time to the server's, which
+    /// never runs back.
     async fn keep_time(&mut self) {
         if self.back_at.is_none() {
             let behind = self.now.since(shown(&self.world).await);
@@ -275,7 +276,7 @@ impl Month {
         self.remember();
     }
 
-    /// Until when the files are good by what the server said while it was there.
+    /// Records the expiries of the files' tokens as the server reported them.
     fn remember(&mut self) {
         let files = self.names.iter().map(|name| self.world.path(&format!("out/{name}")));
         let until = files.map(|file| self.known[&read(&file).expect("a token")]);
@@ -311,8 +312,8 @@ fn client(world: &World) -> Client {
     Client::new(&format!("http://{}", world.server.address())).expect("an address")
 }
 
-/// Each file holds a token that the server finds good, no group has more than two. The
-/// tokens, and until when they are good.
+/// Asserts that each file holds an active token, and that no group has more than two;
+/// returns the tokens and their expiries.
 async fn held(
     world: &World,
     names: &[String],
@@ -334,12 +335,12 @@ async fn held(
     known
 }
 
-/// What the development clock shows.
+/// The time of the development clock.
 async fn shown(world: &World) -> UnixTime {
     advance(world, 0).await
 }
 
-/// Moves the development clock and gives what it shows then.
+/// Moves the development clock and returns its new time.
 async fn advance(world: &World, seconds: i64) -> UnixTime {
     let body = json!({ "advance_seconds": seconds }).to_string();
     let headers = [("content-type", "application/json")];

@@ -1,4 +1,4 @@
-//! What systemd is told, on a socket as it makes one (sd_notify(3)).
+//! The notifications to systemd, on a socket like systemd's (sd_notify(3)).
 
 use crate::world::{Agent, World, kept, read};
 use serde_json::json;
@@ -40,7 +40,7 @@ impl Manager {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ready_is_told_when_the_last_sink_holds_a_good_token_and_not_before() {
+async fn ready_is_sent_when_the_last_sink_holds_an_active_token_and_not_before() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     let two = format!("{}{}", kept("a", 3_600), kept("b", 3_600).replace("out/", "late/"));
@@ -49,12 +49,12 @@ async fn ready_is_told_when_the_last_sink_holds_a_good_token_and_not_before() {
     let mut agent = manager.agent(&world).await;
     agent.becomes("red", "late/b: No such file").await;
     assert!(read(&world.path("out/a")).is_some(), "one of two");
-    // Alive meanwhile: three beats of the watchdog, a second apart, and not ready.
+    // Alive meanwhile: three watchdog messages, a second apart, and not ready.
     let mut beats = 0;
     while beats < 3 {
-        let told = manager.next();
-        assert!(!told.contains("READY=1"), "{told}");
-        beats += told.matches("WATCHDOG=1").count();
+        let message = manager.next();
+        assert!(!message.contains("READY=1"), "{message}");
+        beats += message.matches("WATCHDOG=1").count();
     }
     fs::create_dir(world.path("late")).expect("made");
     manager.waits_for("READY=1");
@@ -63,13 +63,13 @@ async fn ready_is_told_when_the_last_sink_holds_a_good_token_and_not_before() {
         assert!(world.lets_through(&token).await);
     }
     let pid = rustix::process::Pid::from_child(&agent.process);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told to stop");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal is sent");
     manager.waits_for("STOPPING=1");
     assert!(agent.process.wait().expect("it ends").success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_ended_while_the_agent_was_away_does_not_make_it_ready() {
+async fn a_token_that_was_revoked_while_the_agent_was_stopped_does_not_make_it_ready() {
     let world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);
@@ -89,7 +89,7 @@ async fn a_token_that_ended_while_the_agent_was_away_does_not_make_it_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_good_token_that_was_kept_a_start_needs_no_authority() {
+async fn with_an_active_kept_token_a_start_needs_no_authority() {
     let mut world = World::start(&[]).await;
     fs::create_dir(world.path("out")).expect("made");
     let token = kept("bot", 3_600).replace("CHANNEL", &world.channel);

@@ -1,5 +1,5 @@
-//! Paths that other users own, or that lie on a disk that hangs: what their owners put
-//! there stops neither the agent nor the tokens of others, and is named in its health.
+//! Paths that other users own, or on a disk that hangs: they stop neither the agent nor
+//! other tokens, and its health names them.
 
 use crate::world::{Agent, World, kept, read, until};
 use rustix::{
@@ -28,7 +28,7 @@ fn fifo(path: &Path) {
     mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a FIFO");
 }
 
-/// The other token goes on being renewed: its file holds `renewals` new ones in turn.
+/// Asserts that the other token is still renewed: its file holds `renewals` new ones.
 async fn goes_on(world: &World, file: &Path, renewals: usize) {
     for _ in 0..renewals {
         let before = read(file);
@@ -37,7 +37,7 @@ async fn goes_on(world: &World, file: &Path, renewals: usize) {
     assert!(world.lets_through(&read(file).expect("a token")).await);
 }
 
-/// SIGTERM ends it.
+/// Asserts that SIGTERM stops it.
 async fn ends(mut agent: Agent) {
     let id = Pid::from_child(&agent.process);
     kill_process(id, Signal::TERM).expect("it runs");
@@ -48,7 +48,7 @@ async fn ends(mut agent: Agent) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("SIGTERM did not end it");
+    panic!("SIGTERM did not stop it");
 }
 
 /// The most memory that it ever had, in bytes.
@@ -60,7 +60,7 @@ fn peak(agent: &Agent) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fifo_in_place_of_a_sinks_file_is_that_sinks_trouble_alone() {
+async fn a_fifo_in_place_of_a_sinks_file_affects_that_sink_alone() {
     let world = world(&format!("{}{}", kept("bot", 3_600), kept("other", 6))).await;
     let agent = world.agent().await;
     agent.becomes("green", "").await;
@@ -106,7 +106,7 @@ async fn links_to_a_device_without_an_end_take_no_memory() {
     let world = world(&format!("{}{signalled}{watched}", kept("bot", 3_600))).await;
     let agent = world.agent().await;
     until("the sink is written", || async { world.path("out/bot").exists() }).await;
-    // A bug shall end in an error of the agent's, not of the machine's.
+    // A bug must cause an error of the agent, not of the machine.
     let limit = Rlimit { current: Some(4 << 30), maximum: Some(4 << 30) };
     prlimit(Some(Pid::from_child(&agent.process)), Resource::As, limit).expect("limited");
     fs::remove_file(world.path("out/bot")).expect("removed");
@@ -124,7 +124,7 @@ async fn links_to_a_device_without_an_end_take_no_memory() {
 }
 
 /// A file system whose server never answers: every access to it hangs, as on a network
-/// disk whose server is away. Gone when dropped.
+/// disk whose server is down. Unmounted when dropped.
 struct Hung {
     server: Child,
     at: PathBuf,
@@ -152,7 +152,7 @@ impl Hung {
 
 impl Drop for Hung {
     fn drop(&mut self) {
-        // Whatever waits for it fails then.
+        // Pending accesses then fail.
         let _ = self.server.kill();
         let _ = self.server.wait();
         let _ = Command::new("umount").arg("-l").arg(&self.at).status();
@@ -160,7 +160,7 @@ impl Drop for Hung {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_hangs_stops_only_what_lies_on_it() {
+async fn a_disk_that_hangs_affects_only_the_files_on_it() {
     let lies = "[[watch]]\nname = 'w'\nfile = 'hung/watched'\n\
                 [[sink]]\ntokens = ['other']\npath = 'hung/copy'\n\
                 [[sink]]\ntokens = ['other']\nsignal = 'USR1'\npid_file = 'hung/pid'\n";

@@ -1,5 +1,5 @@
-//! What the agent is packaged with, tried for real: its unit under a systemd that runs
-//! as the first process of its own namespaces, its manifests against Kubernetes' schemas.
+//! The agent's packaging: its unit under a systemd that runs as the first process of its own
+//! namespaces, its manifests against Kubernetes' schemas.
 
 use crate::world::{World, read, until};
 use std::{
@@ -14,8 +14,8 @@ fn packaged(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging").join(path)
 }
 
-/// Holds a manifest against the schemas of the oldest Kubernetes that it is meant for
-/// and of the newest that are known, strictly: unknown members are errors.
+/// Validates a manifest against the schemas of the oldest supported Kubernetes and of the
+/// newest, strictly: unknown members are errors.
 pub(crate) fn validate(manifest: &Path) {
     let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-parts");
     let validator = parts.join("kubernetes/bin/kubernetes-validate");
@@ -36,7 +36,7 @@ fn words(done: &Output) -> String {
 fn the_sidecars_manifest_is_what_kubernetes_takes() {
     let manifest = packaged("kubernetes/agent-sidecar.yaml");
     validate(&manifest);
-    // And the validator would have said so.
+    // The validator detects an unknown member.
     let text = read(&manifest).expect("it");
     let home = tempfile::tempdir().expect("a folder");
     let broken = home.path().join("broken.yaml");
@@ -55,7 +55,7 @@ async fn the_settings_in_the_sidecars_manifest_are_what_the_agent_takes() {
     assert_eq!(config.sinks[0].path.as_deref(), Some(Path::new("/run/bot/token")));
 }
 
-/// systemd in namespaces of its own; everything in there ends with it.
+/// systemd in namespaces of its own; all processes in them are killed with it.
 struct Machine {
     unshare: Child,
     cgroup: PathBuf,
@@ -77,7 +77,7 @@ impl Machine {
             .env("TEGATA", env!("CARGO_BIN_EXE_tegata"))
             .stdin(Stdio::null());
         // Into its cgroup before its namespaces are made, so that those begin there.
-        // Nothing of it outlives us, even if we are killed.
+        // All of it is killed with the test, even if the test is killed.
         let mut joined = Command::new("setpriv");
         joined.args(["--pdeathsig", "KILL", "sh"]);
         joined.args(["-c", "echo $$ > \"$PROCS\"; exec \"$@\"", "sh"]).env("PROCS", procs);
@@ -162,7 +162,7 @@ fn own_cgroup() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_systemd_the_unit_is_active_with_good_tokens_and_comes_back_from_any_end() {
+async fn under_systemd_the_unit_is_active_with_active_tokens_and_restarts_after_any_exit() {
     let world = World::start(&[]).await;
     world.configure("");
     let text = read(&world.path("agent.toml")).expect("settings");
@@ -196,7 +196,7 @@ async fn under_systemd_the_unit_is_active_with_good_tokens_and_comes_back_from_a
     machine.becomes("SubState", "running").await;
     assert_eq!(machine.read(file).as_ref(), Some(&token), "no other was asked for");
 
-    // It hangs: the watchdog ends it.
+    // It hangs: the watchdog kills it.
     machine.kill("STOP");
     machine.becomes("NRestarts", "2").await;
     machine.becomes("SubState", "running").await;
@@ -211,11 +211,11 @@ async fn under_systemd_the_unit_is_active_with_good_tokens_and_comes_back_from_a
 }
 
 #[test]
-fn the_unit_is_one_that_systemd_finds_nothing_wrong_with_and_little_exposed() {
+fn the_unit_is_valid_for_systemd_and_little_exposed() {
     let home = tempfile::tempdir().expect("a folder");
     let unit = home.path().join("tegata-agent.service");
     let text = read(&packaged("systemd/tegata-agent.service")).expect("it");
-    // That it is installed is not ours to show.
+    // The test does not install the program.
     fs::write(&unit, text.replace("/usr/bin/tegata ", "/bin/true ")).expect("written");
     let verified = Command::new("systemd-analyze").arg("verify").arg(&unit).output();
     let verified = verified.expect("systemd-analyze");

@@ -1,6 +1,5 @@
-//! What a token is put to besides a plain file, each tried for real: owners that are
-//! set, processes that hear a signal, commands that run, a Secret's manifest, and HTTP
-//! for callers who each see their own tokens only.
+//! Sinks besides a plain file, with real files and processes: owners, signals, commands, a
+//! Secret's manifest, and HTTP for callers, which each get only their own tokens.
 
 use crate::{
     process::http::Request,
@@ -20,7 +19,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-const NOBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn settings(world: &World, text: &str) {
     world.configure(&text.replace("CHANNEL", &world.channel));
@@ -33,7 +32,7 @@ async fn world() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_has_the_owner_and_mode_that_are_set_also_after_somebody_changed_them() {
+async fn a_file_has_the_set_owner_and_mode_also_after_another_program_changed_them() {
     let world = world().await;
     let more = "mode = '0640'\nowner = 'nobody:nogroup'\n";
     settings(&world, &format!("{}{more}", kept("bot", 3_600)));
@@ -42,7 +41,7 @@ async fn a_file_has_the_owner_and_mode_that_are_set_also_after_somebody_changed_
     let file = world.path("out/bot");
     let is_theirs = || {
         let meta = fs::metadata(&file).expect("it is always there");
-        (meta.uid(), meta.gid(), meta.mode() & 0o777) == (NOBODY, NOBODY, 0o640)
+        (meta.uid(), meta.gid(), meta.mode() & 0o777) == (OTHER_USER, OTHER_USER, 0o640)
     };
     assert!(is_theirs(), "run this as root: files of others are made");
     chown(&file, Some(0), None).expect("changed");
@@ -50,22 +49,22 @@ async fn a_file_has_the_owner_and_mode_that_are_set_also_after_somebody_changed_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_that_we_may_not_set_is_said_and_nothing_is_left_half_written() {
+async fn an_owner_that_cannot_be_set_is_reported_and_no_partial_file_is_left() {
     let world = world().await;
     settings(&world, &format!("{}owner = 'root'\n", kept("bot", 3_600)));
     // An agent that is not root, at home where it may read and write.
     for path in ["", "out", "key.json", "secret", "agent.toml"] {
-        chown(world.path(path), Some(NOBODY), None).expect("given away");
+        chown(world.path(path), Some(OTHER_USER), None).expect("given away");
     }
     let unprivileged = |command: &mut Command| {
-        command.uid(NOBODY);
+        command.uid(OTHER_USER);
     };
     let agent = world.agent_with(unprivileged).await;
     agent.becomes("red", "Operation not permitted").await;
     assert_eq!(fs::read_dir(world.path("out")).expect("read").count(), 0);
 }
 
-/// A shell that a test leaves running; ended with it.
+/// A background shell, killed with its test.
 struct Shell(Child);
 
 impl Shell {
@@ -83,13 +82,13 @@ impl Drop for Shell {
     }
 }
 
-/// The lines that somebody wrote down.
+/// The lines that a script wrote to a file.
 fn heard(path: &Path) -> Vec<String> {
     read(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_hears_the_signal_after_each_change_and_finds_the_new_token_in_the_file() {
+async fn a_process_gets_the_signal_after_each_change_and_finds_the_new_token_in_the_file() {
     let world = world().await;
     // Not HUP, which is ignored under nohup, and a shell cannot trap it then.
     let more = "signal = 'USR1'\npid_file = 'out/pid'\n";
@@ -128,14 +127,14 @@ async fn a_program_cannot_turn_the_agents_signal_on_a_process_of_another_user() 
     let pid = world.path("out/pid");
     until("the victim runs", || async { world.path("victim.pid").exists() }).await;
     fs::copy(world.path("victim.pid"), &pid).expect("written");
-    chown(&pid, Some(NOBODY), None).expect("run this as root: files of others are made");
+    chown(&pid, Some(OTHER_USER), None).expect("run this as root: files of others are made");
     let agent = world.agent().await;
     let said = agent.becomes("yellow", "out/pid: it belongs to user 65534").await;
     assert!(said.contains("of user 0"), "{said}");
-    // Its own process it may name.
-    chown(world.path("out"), Some(NOBODY), None).expect("given away");
+    // It may name its own process.
+    chown(world.path("out"), Some(OTHER_USER), None).expect("given away");
     let mut command = Command::new("sh");
-    command.args(["-c", &script("out/own")]).current_dir(&world.home).uid(NOBODY);
+    command.args(["-c", &script("out/own")]).current_dir(&world.home).uid(OTHER_USER);
     fs::set_permissions(&world.home, fs::Permissions::from_mode(0o711)).expect("let in");
     let _own = Shell(command.stdin(Stdio::null()).spawn().expect("a shell"));
     until("its program runs", || async { world.path("out/own.pid").exists() }).await;
@@ -148,13 +147,13 @@ async fn a_program_cannot_turn_the_agents_signal_on_a_process_of_another_user() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_runs_after_each_change_until_it_works_and_is_given_no_secret() {
     let world = world().await;
-    // Fails at first; then writes down how it was called, and what it finds.
+    // Fails at first; then records its arguments, its environment and the file.
     let script = "[ -e out/works ] || exit 3
                   tr '\\0' ' ' < /proc/$$/cmdline > out/arguments
                   tr '\\0' '\\n' < /proc/$$/environ > out/environment
                   cat out/bot >> out/heard; echo >> out/heard";
-    fs::write(world.path("told.sh"), script).expect("written");
-    let more = "command = ['sh', 'told.sh']\n";
+    fs::write(world.path("notify.sh"), script).expect("written");
+    let more = "command = ['sh', 'notify.sh']\n";
     let caller = "[[caller]]\nname = 'c'\ntokens = ['bot']\nsecret_env = 'CALLER_SECRET'\n";
     settings(&world, &format!("{}{more}{caller}", kept("bot", 6)));
     let notify = world.path("notify");
@@ -164,7 +163,7 @@ async fn a_command_runs_after_each_change_until_it_works_and_is_given_no_secret(
             command.current_dir(world.home.path()).env("NOTIFY_SOCKET", &notify);
         })
         .await;
-    agent.becomes("yellow", "sh ended with exit status: 3").await;
+    agent.becomes("yellow", "sh exited with exit status: 3").await;
     fs::write(world.path("out/works"), "").expect("written");
     agent.becomes("green", "").await;
     let heard_of = || heard(&world.path("out/heard"));
@@ -177,9 +176,9 @@ async fn a_command_runs_after_each_change_until_it_works_and_is_given_no_secret(
         assert!(!environment.contains(name), "{environment}");
     }
     let arguments = read(&world.path("out/arguments")).expect("it wrote it down");
-    assert_eq!(arguments, "sh told.sh ");
-    let told = format!("{environment}{arguments}");
-    assert!(!tokens.iter().any(|token| told.contains(token)), "no token either");
+    assert_eq!(arguments, "sh notify.sh ");
+    let visible = format!("{environment}{arguments}");
+    assert!(!tokens.iter().any(|token| visible.contains(token)), "no token either");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -243,7 +242,7 @@ async fn over_socket_and_loopback_each_caller_has_the_tokens_that_are_its_own() 
     let agent = world.agent().await;
     agent.becomes("green", "").await;
     let socket = world.path("out/agent.sock");
-    let wrong = "canary-nobody's-secret-0123456789";
+    let wrong = "canary-a-wrong-secret-0123456789";
     world.is_secret(wrong);
     for (name, secret, status) in [
         ("a", CALLER_SECRET, 200),
@@ -256,9 +255,9 @@ async fn over_socket_and_loopback_each_caller_has_the_tokens_that_are_its_own() 
     ] {
         let by_loopback = agent.ask(&asking(name, secret)).await;
         let (head, body) = over_socket(&socket, &asking(name, secret));
-        let told = format!("{name} for {secret}: {head}");
-        assert_eq!(by_loopback.status, status, "{told}");
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
+        let case = format!("{name} for {secret}: {head}");
+        assert_eq!(by_loopback.status, status, "{case}");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{case}");
         let body: Value = serde_json::from_str(&body).expect("JSON");
         if status == 200 {
             assert_eq!(
@@ -271,7 +270,7 @@ async fn over_socket_and_loopback_each_caller_has_the_tokens_that_are_its_own() 
             assert!(body["message"].is_string() && body["access_token"].is_null(), "{body}");
         }
     }
-    // Without any secret, and with the secret where it does not belong.
+    // Without a secret, and with a misplaced secret.
     for request in [
         Request::new("GET", "/token/a", &[], ""),
         Request::new("GET", &format!("/token/a?secret={other}"), &[], ""),
@@ -283,10 +282,10 @@ async fn over_socket_and_loopback_each_caller_has_the_tokens_that_are_its_own() 
     let plain = [("authorization", bearer.as_str()), ("accept", "text/plain")];
     let (_, body) = over_socket(&socket, &Request::new("GET", "/token/b", &plain, ""));
     assert_eq!(Some(body), read(&world.path("out/b")), "mere text for who wants that");
-    a_killed_agents_socket_is_taken_over_and_a_living_ones_is_not(&world, agent).await;
+    a_killed_agents_socket_is_taken_over_and_a_running_ones_is_not(&world, agent).await;
 }
 
-async fn a_killed_agents_socket_is_taken_over_and_a_living_ones_is_not(
+async fn a_killed_agents_socket_is_taken_over_and_a_running_ones_is_not(
     world: &World,
     agent: Agent,
 ) {

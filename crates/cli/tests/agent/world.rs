@@ -1,4 +1,4 @@
-//! An authority with a channel, and an agent beside it that has all its credentials.
+//! An authority with a channel, and an agent with the channel's credentials.
 
 use crate::process::{
     self,
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub(crate) const CALLER_SECRET: &str = "canary-caller-secret-0123456789";
 
-/// How long anything may take on a busy machine.
+/// How long a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,7 +30,7 @@ pub(crate) struct World {
     pub(crate) home: TempDir,
     pub(crate) channel: String,
     secret: String,
-    /// All that must not be told.
+    /// All secrets, which must not appear in any output.
     canaries: Arc<Mutex<Vec<String>>>,
 }
 
@@ -70,7 +70,7 @@ impl World {
         self.home.path().join(name)
     }
 
-    /// Writes the settings: what is common, and `more`.
+    /// Writes the settings: the common ones, and `more`.
     pub(crate) fn configure(&self, more: &str) {
         let (address, channel) = (self.server.address(), &self.channel);
         let text = format!(
@@ -111,12 +111,12 @@ impl World {
         answer.status == 200
     }
 
-    /// All that must not be told.
+    /// All secrets, which must not appear in any output.
     pub(crate) fn secrets(&self) -> Vec<String> {
         self.canaries.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Must not be told from now on.
+    /// Adds a secret.
     pub(crate) fn is_secret(&self, token: &str) {
         let mut canaries = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
         if !canaries.iter().any(|it| it == token) {
@@ -140,12 +140,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // So that the search for canaries is known to look for the right thing.
+        // Checks that the search looks for the right texts.
         assert_eq!(self.secret.len(), 32);
     }
 }
 
-/// A running agent; dropping it kills it, and searches what it said.
+/// A running agent; dropping it kills it, and searches its output.
 pub(crate) struct Agent {
     pub(crate) process: Child,
     address: SocketAddr,
@@ -155,7 +155,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     async fn start(mut command: Command, canaries: Arc<Mutex<Vec<String>>>) -> Self {
-        // All that it could say, not only what is usual.
+        // The log at the highest level.
         let mut process = command
             .args(["--log", "trace"])
             .stdout(Stdio::piped())
@@ -182,13 +182,13 @@ impl Agent {
         tokio::time::timeout(PATIENCE, asked).await.expect("the agent answers in time")
     }
 
-    /// Its health: the status, and what it says of it.
+    /// Its health: the status code and the report.
     pub(crate) async fn health(&self) -> (u16, Value) {
         let answer = self.ask(&Request::new("GET", "/healthz", &[], "")).await;
         (answer.status, answer.json())
     }
 
-    /// Waits until it is of this colour and says this; gives all that it says.
+    /// Waits until its health has this colour and contains this text; returns the report.
     pub(crate) async fn becomes(&self, colour: &str, says: &str) -> String {
         let mut last = String::new();
         for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
@@ -240,7 +240,7 @@ fn follow(
     });
 }
 
-/// One token that is kept fresh and put into a file of its name.
+/// The settings of one token with a sink of its name.
 pub(crate) fn kept(name: &str, lifetime: u32) -> String {
     format!(
         "[[token]]\nname = '{name}'\nchannel = 'CHANNEL'\ngroup = '{name}'\nlifetime = {lifetime}\n\
@@ -256,7 +256,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
         }
         tokio::time::sleep(PAUSE).await;
     }
-    panic!("it did not come to pass: {what}");
+    panic!("it did not happen: {what}");
 }
 
 pub(crate) fn read(path: &Path) -> Option<String> {

@@ -1,4 +1,4 @@
-//! The audit as people check it, and what it tells about a token that was ended.
+//! `tegata audit verify`, and what the audit shows about a token that was revoked.
 
 use crate::program::{ADMIN_TOKEN, Desk, Home, Server};
 use serde_json::Value;
@@ -10,8 +10,8 @@ fn on(home: Home, store: &str) -> Desk {
     Desk { home, server }
 }
 
-/// Waits until the server has sealed all there is.
-fn wrapped(desk: &Desk) -> Value {
+/// Waits until a checkpoint covers all events.
+fn checkpointed(desk: &Desk) -> Value {
     for _ in 0..600 {
         let report = desk.json(&["audit", "verify"]);
         if report["pending"] == 0 {
@@ -19,7 +19,7 @@ fn wrapped(desk: &Desk) -> Value {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    panic!("the audit is not sealed");
+    panic!("no checkpoint covers the newest event");
 }
 
 fn replace(path: &Path, from: &[u8], to: &[u8]) -> usize {
@@ -40,7 +40,7 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     let desk = on(Home::new(), "sqlite:a.db");
     let (channel, _) = desk.channel();
     desk.json(&["token", "revoke", "--channel", &channel, "--all", "--reason", "canary one"]);
-    let report = wrapped(&desk);
+    let report = checkpointed(&desk);
     assert_eq!((&report["ok"], report["events"].as_u64() >= Some(4)), (&true.into(), true));
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let file = desk.home.file("export.jsonl", &export);
@@ -52,7 +52,7 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     let check = [&check[..], &["--anchor", "anchor"]].concat();
     desk.run(&check).expect(0);
     std::fs::write(&file, export.replace("canary one", "canary two")).unwrap();
-    desk.run(&check).expect_error(1, "not as it was sealed");
+    desk.run(&check).expect_error(1, "does not match its checkpoints");
     let offline = ["audit", "verify", "--store", "sqlite:a.db"];
     desk.run(&offline).expect(0);
 
@@ -60,13 +60,13 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     assert!(server.stop().success());
     home.run(&offline).expect(0);
     assert_eq!(replace(&home.path("a.db"), b"canary one", b"canary two"), 1);
-    home.run(&offline).expect_error(1, "not as it was sealed");
+    home.run(&offline).expect_error(1, "does not match its checkpoints");
     let desk = on(home, "sqlite:a.db");
-    desk.run(&["audit", "verify"]).expect_error(1, "not as it was sealed");
+    desk.run(&["audit", "verify"]).expect_error(1, "does not match its checkpoints");
 }
 
 #[test]
-fn an_ended_token_is_explained_by_who_ended_it_and_what_took_its_place() {
+fn a_revoked_token_is_explained_by_its_cause_its_actor_and_its_successor() {
     let desk = Desk::new();
     let (channel, secret) = desk.channel();
     let issue = |kind: &str| -> String {
@@ -101,12 +101,12 @@ fn an_ended_token_is_explained_by_who_ended_it_and_what_took_its_place() {
     assert!(suspended.contains("channel.suspend"), "{suspended}");
 }
 
-/// A store in which a server ran and sealed what was done.
-fn sealed_store() -> Home {
+/// A store in which a server ran and wrote a checkpoint.
+fn store_with_checkpoint() -> Home {
     let desk = on(Home::new(), "sqlite:a.db");
     let (channel, _) = desk.channel();
     desk.json(&["token", "revoke", "--channel", &channel, "--all"]);
-    assert_eq!(wrapped(&desk)["end"], "confirmed");
+    assert_eq!(checkpointed(&desk)["end"], "confirmed");
     let Desk { home, server } = desk;
     assert!(server.stop().success());
     home
@@ -126,8 +126,8 @@ fn cut_off(home: &Home) {
 }
 
 #[test]
-fn an_end_that_is_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_it() {
-    let home = sealed_store();
+fn an_audit_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_it() {
+    let home = store_with_checkpoint();
     cut_off(&home);
     std::fs::remove_file(home.path("a.db.mark.audit")).unwrap();
     let done = home.run(&OFFLINE);
@@ -137,7 +137,7 @@ fn an_end_that_is_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_acc
     let doctor = ["doctor", "--listen", "127.0.0.1:0", "--store", "sqlite:a.db"];
     assert!(home.run(&doctor).expect(1).contains("cannot be confirmed"));
 
-    // A server goes on, and that it did so is a problem and no notice.
+    // A server starts, and reports this as a problem and not as a notice.
     let desk = on(home, "sqlite:a.db");
     for _ in 0..2 {
         let report: Value =
@@ -153,12 +153,12 @@ fn an_end_that_is_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_acc
     let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
     assert!(report["notices"].to_string().contains("operator accepted"), "{report}");
     let desk = on(home, "sqlite:a.db");
-    assert_eq!(wrapped(&desk)["ok"], true);
+    assert_eq!(checkpointed(&desk)["ok"], true);
 }
 
 #[test]
 fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
-    let home = sealed_store();
+    let home = store_with_checkpoint();
     let anchor = home.path("a.db.mark.audit");
     let own = std::fs::read(&anchor).unwrap();
     let beginning = br#"{"epoch":1,"number":0,"chain":"","kept_from":1}"#;
@@ -181,14 +181,14 @@ fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
 }
 
 #[test]
-fn a_first_start_and_a_recovery_are_no_alarm() {
+fn a_first_start_and_a_recovery_raise_no_alarm() {
     let desk = on(Home::new(), "sqlite:a.db");
     assert_eq!(desk.json(&["audit", "verify"])["end"], "confirmed");
     desk.channel();
-    wrapped(&desk);
+    checkpointed(&desk);
     desk.run(&["backup", "--store", "sqlite:a.db", "old.db"]).expect(0);
     desk.channel();
-    wrapped(&desk);
+    checkpointed(&desk);
     let Desk { home, server } = desk;
     assert!(server.stop().success());
     home.run(&["restore", "old.db", "--store", "sqlite:a.db"]).expect(0);
@@ -196,14 +196,14 @@ fn a_first_start_and_a_recovery_are_no_alarm() {
     let report: Value = serde_json::from_str(&home.run(&OFFLINE).expect(0)).unwrap();
     assert!(report["notices"].to_string().contains("recovered"), "{report}");
     let desk = on(home, "sqlite:a.db");
-    assert_eq!(wrapped(&desk)["ok"], true);
+    assert_eq!(checkpointed(&desk)["ok"], true);
 }
 
 #[test]
-fn an_export_without_a_checkpoint_is_not_well() {
+fn an_export_without_a_checkpoint_does_not_verify() {
     let desk = on(Home::new(), "sqlite:a.db");
     desk.channel();
-    wrapped(&desk);
+    checkpointed(&desk);
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let lines = export.lines().filter(|line| !line.starts_with("{\"checkpoint\""));
     let without: String = lines.map(|line| line.to_owned() + "\n").collect();

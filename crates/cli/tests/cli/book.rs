@@ -1,6 +1,6 @@
-//! The book: its lines are run as they stand, and its links lead somewhere.
+//! The book: its commands are run unchanged, and its links are checked.
 //!
-//! A fenced block marked `sh` is run; what is only shown is marked otherwise.
+//! A fenced block marked `sh` is run; other blocks are only shown.
 
 use crate::program::{ADMIN_TOKEN, Desk, Home, Server, finish};
 use std::{
@@ -40,7 +40,7 @@ pub fn script(page: &str) -> String {
     fenced(&format!("docs/book/src/{page}"), "#", "sh").concat()
 }
 
-/// Runs it where the server of `desk` is the one that was set up before.
+/// Runs a script with `desk` as the server.
 fn run(desk: &Desk, setting: &[(&str, &str)], script: &str) {
     run_as(&desk.command(&[]), setting, script);
 }
@@ -48,7 +48,7 @@ fn run(desk: &Desk, setting: &[(&str, &str)], script: &str) {
 /// Runs it in the folder and with the settings of `tegata`.
 pub fn run_as(tegata: &Command, setting: &[(&str, &str)], script: &str) -> String {
     let mut shell = Command::new("sh");
-    // A pipe's first command counts too, where the shell knows how.
+    // The first command of a pipe counts, too, if the shell supports that.
     shell.args(["-euxc", script]).current_dir(tegata.get_current_dir().unwrap());
     for (name, value) in tegata.get_envs() {
         match value {
@@ -80,12 +80,12 @@ fn a_leak_is_answered_as_it_is_written() {
 }
 
 #[test]
-fn the_unit_for_the_server_is_one_that_systemd_finds_nothing_wrong_with() {
+fn the_unit_for_the_server_is_valid_for_systemd() {
     let home = Home::new();
     let unit = fenced("docs/book/src/operate.md", "## Run it as a service", "ini").concat();
     let serve = "ExecStart=/usr/local/bin/tegata serve --log-format json\n";
     assert!(unit.contains(serve), "{unit}");
-    // That it is installed is not ours to show.
+    // The test does not install the program.
     let unit = home.file("tegata.service", &unit.replace("/usr/local/bin/tegata ", "/bin/true "));
     let said = finish(Command::new("systemd-analyze").arg("verify").arg(unit));
     assert!(said.code == 0 && !said.err.contains("tegata.service"), "{said:?}");
@@ -172,7 +172,7 @@ fn a_store_is_brought_back_as_it_is_written() {
         let line = format!("tegata token verify {token} >&2 && echo good || echo bad");
         run_as(tegata, &[], &line) == "good\n"
     };
-    // The border of a recovery is the last time that the backup knows of, less 5 s.
+    // A recovery's cutoff is the last time in the backup, less 5 s.
     run_as(&tegata, &[], "sleep 7; tegata provider create again");
     run_as(&tegata, &[], backup);
     run_as(&tegata, &[], &format!("tegata token revoke {leaked}"));

@@ -1,5 +1,5 @@
-//! The certificate that the program shows: taken anew on SIGHUP, counted down by a
-//! metric, and looked at by `doctor`.
+//! The server's certificate: reloaded on SIGHUP, counted down by a metric, and checked by
+//! `doctor`.
 
 use crate::program::{Home, Server};
 use rcgen::{CertificateParams, KeyPair};
@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// A new pair for `localhost`, good until then.
-#[expect(clippy::disallowed_methods, reason = "a certificate is good by the wall clock")]
+/// A new pair for `localhost`, valid for this many days.
+#[expect(clippy::disallowed_methods, reason = "a certificate is valid by the wall clock")]
 fn pair(days: i64) -> [String; 2] {
     let key = KeyPair::generate().unwrap();
     let mut certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -25,7 +25,7 @@ fn pair(days: i64) -> [String; 2] {
     [certificate.self_signed(&key).unwrap().pem(), key.serialize_pem()]
 }
 
-/// Where the two files are in a home, and what `serve` and `doctor` are told.
+/// The two files in a home, and the arguments for `serve` and `doctor`.
 struct Files([PathBuf; 2]);
 
 impl Files {
@@ -57,7 +57,7 @@ impl Files {
     }
 }
 
-/// What whoever trusts this certificate alone is shown.
+/// Requests a page as a client that trusts this certificate alone.
 async fn get(server: &Server, path: &str, trusted: &str) -> reqwest::Result<String> {
     let certificate = reqwest::Certificate::from_pem(trusted.as_bytes()).unwrap();
     let address = server.url.replace("127.0.0.1", "localhost");
@@ -74,7 +74,7 @@ async fn days_left(server: &Server, trusted: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_takes_a_new_certificate_and_a_bad_one_leaves_the_old_in_force() {
+async fn sighup_reloads_the_certificate_and_a_bad_one_leaves_the_old_in_use() {
     let home = Home::new();
     let [first, second] = [pair(90), pair(3)];
     let files = Files::of(&home, &first);
@@ -89,10 +89,12 @@ async fn sighup_takes_a_new_certificate_and_a_bad_one_leaves_the_old_in_force() 
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(30), taken).await.expect("SIGHUP is heard");
-    assert!(get(&server, "/livez", &first[0]).await.is_err(), "the old one is still shown");
+    timeout(Duration::from_secs(30), taken)
+        .await
+        .expect("the server reloads the certificate on SIGHUP");
+    assert!(get(&server, "/livez", &first[0]).await.is_err(), "the old one is still in use");
     assert_eq!(days_left(&server, &second[0]).await, 3);
-    // An end that is near makes nobody unready.
+    // A certificate that expires soon does not make the server unready.
     get(&server, "/readyz", &second[0]).await.unwrap();
 
     // A key of another pair.
@@ -108,23 +110,23 @@ async fn sighup_takes_a_new_certificate_and_a_bad_one_leaves_the_old_in_force() 
 }
 
 #[test]
-fn doctor_warns_before_a_certificate_ends_and_of_a_key_that_is_not_its_own() {
+fn doctor_warns_before_a_certificate_expires_and_of_a_key_that_does_not_match() {
     let home = Home::new();
     let good = pair(90);
-    let told = |pair: &[String; 2]| {
+    let check = |pair: &[String; 2]| {
         let files = Files::of(&home, pair);
         let done = home.run(&[&["doctor", "--listen", "127.0.0.1:0"], &files.words()[..]].concat());
         (done.code, done.out)
     };
     for (pair, code, words) in [
-        (&good, 0, "goes with its key, good until 2"),
-        (&pair(13), 0, "the certificate ends at 2"),
-        (&pair(-1), 1, "the certificate ended at 2"),
+        (&good, 0, "matches its key, valid until 2"),
+        (&pair(13), 0, "the certificate expires at 2"),
+        (&pair(-1), 1, "the certificate expired at 2"),
         (&[pair(90)[0].clone(), good[1].clone()], 1, "cannot be used together"),
         (&["no PEM".to_owned(), good[1].clone()], 1, "it contains no such PEM block"),
     ] {
-        let (ended, out) = told(pair);
-        assert!(out.contains(words) && ended == code, "{words}: {out}");
-        assert_eq!(out.contains("WARNING"), words.contains("ends at"), "{out}");
+        let (exit, out) = check(pair);
+        assert!(out.contains(words) && exit == code, "{words}: {out}");
+        assert_eq!(out.contains("WARNING"), words.contains("expires at"), "{out}");
     }
 }

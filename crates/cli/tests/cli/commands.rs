@@ -55,7 +55,7 @@ fn a_token_is_issued_verified_explained_and_revoked() {
 }
 
 #[test]
-fn a_generated_key_is_its_owners_alone_and_asks_for_tokens() {
+fn a_generated_key_is_private_and_tokens_are_requested_with_it() {
     let desk = Desk::new();
     let (channel, secret) = desk.channel();
     let generate = ["key", "generate", "--channel", &channel, "--file", "shop.json"];
@@ -119,7 +119,7 @@ fn only_the_public_half_of_a_key_is_sent() {
     assert_eq!(listed["assertion_keys"][0]["group"], "kitchen");
 }
 
-/// What listens here fails the test if a command connects to it.
+/// Runs a command that must fail; its listener fails the test if the command connects.
 fn nothing_is_sent(home: &Home, words: &[&str], said: &str) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_nonblocking(true).unwrap();
@@ -184,7 +184,7 @@ fn no_form_of_a_private_key_is_sent_and_every_form_of_a_public_one_is_registered
 }
 
 #[test]
-fn a_revocation_that_names_nothing_fails_and_says_what_there_is() {
+fn a_revocation_of_an_unknown_target_fails_and_lists_the_known_ones() {
     let desk = Desk::new();
     let (channel, secret) = desk.channel();
     for group in ["blue", "red"] {
@@ -199,14 +199,18 @@ fn a_revocation_that_names_nothing_fails_and_says_what_there_is() {
     let never = ["--assertion-key", "00000000-0000-4000-8000-000000000000"];
     desk.run(&[&revoke[..], &never].concat()).expect_error(1, "no such assertion key");
     let listed = desk.run(&["token", "list", "--channel", &channel, "--group", "blu"]);
-    assert!(listed.err.contains("there is no group blu; there are: blue, red"), "{}", listed.err);
+    assert!(
+        listed.err.contains("there is no group blu; the groups are: blue, red"),
+        "{}",
+        listed.err
+    );
     listed.expect(0);
     let done = desk.json(&[&revoke[..], &["--group", "blue"]].concat());
     assert_eq!((&done["revoked"], &done["stateless_too"]), (&json!(0), &json!(true)));
 }
 
 #[test]
-fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
+fn channels_and_groups_are_managed_by_noun_and_verb() {
     let desk = Desk::new();
     let (channel, secret) = desk.channel();
     let set = desk.json(&["channel", "set", &channel, "--group-cap", "1", "--name", "店"]);
@@ -255,7 +259,7 @@ fn channels_and_groups_are_managed_by_name_of_the_noun_and_the_verb() {
 }
 
 #[test]
-fn signing_keys_rotate_and_everything_can_be_ended() {
+fn signing_keys_rotate_and_everything_can_be_revoked() {
     let desk = Desk::new();
     let (channel, _) = desk.channel();
     let made = desk.json(&["token", "reissue", "--channel", &channel]);
@@ -268,11 +272,11 @@ fn signing_keys_rotate_and_everything_can_be_ended() {
     desk.run(&["token", "verify", token]).expect_error(1, "");
     desk.json(&["token", "reissue", "--channel", &channel]);
     let dry = desk.json(&["token", "revoke", "--everything", "--dry-run"]);
-    assert_eq!(dry["revoked"], 1, "the others ended with their key: {dry}");
+    assert_eq!(dry["revoked"], 1, "the others were revoked with their key: {dry}");
 }
 
 #[test]
-fn the_exit_code_tells_refused_from_misused_from_unreachable() {
+fn the_exit_code_distinguishes_refused_from_misused_from_unreachable() {
     let desk = Desk::new();
     desk.run(&["channel", "show", "1234567890"]).expect_error(1, "not-found");
     desk.run(&["channel", "show", "123"]).expect_error(2, "exactly ten digits");
@@ -293,8 +297,8 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
     desk.run(&["token", "revoke", "--all"]).expect_error(2, "--channel");
     desk.run(&["token", "revoke", "tok", "--channel", "1234567890", "--all"])
         .expect_error(2, "--all");
-    let nobody = ["--url", "http://127.0.0.1:1", "provider", "list"];
-    desk.run(&nobody).expect_error(3, "tegata serve");
+    let unreachable = ["--url", "http://127.0.0.1:1", "provider", "list"];
+    desk.run(&unreachable).expect_error(3, "tegata serve");
     let mut wrong = desk.command(&["provider", "list"]);
     let wrong = finish(wrong.env("TEGATA_ADMIN_TOKEN", "wrong"));
     assert!(!wrong.err.contains("Authorization:"), "advice for HTTP clients: {}", wrong.err);
@@ -311,7 +315,7 @@ fn the_exit_code_tells_refused_from_misused_from_unreachable() {
 }
 
 #[test]
-fn what_is_meant_for_the_authority_is_sent_nowhere_else() {
+fn a_request_for_the_authority_is_sent_nowhere_else() {
     let desk = Desk::new();
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
@@ -322,7 +326,7 @@ fn what_is_meant_for_the_authority_is_sent_nowhere_else() {
         let (mut stream, _) = redirecting.accept().unwrap();
         let mut head = [0; 4096];
         let _ = stream.read(&mut head).unwrap();
-        // To be sent once more, body and all (RFC 9110, section 15.4.8).
+        // A client that follows it repeats the request with its body (RFC 9110, 15.4.8).
         let answer = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: ";
         write!(stream, "{answer}http://{away}/\r\nConnection: close\r\n\r\n").unwrap();
     });
@@ -332,7 +336,7 @@ fn what_is_meant_for_the_authority_is_sent_nowhere_else() {
 }
 
 #[test]
-fn what_is_the_servers_fault_names_the_request_for_its_operator() {
+fn an_error_of_the_server_names_the_request_id() {
     let home = Home::new();
     for (status, named) in [("503 Service Unavailable", true), ("409 Conflict", false)] {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -350,19 +354,19 @@ fn what_is_the_servers_fault_names_the_request_for_its_operator() {
         let done = finish(home.tegata(&revoke).env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
         assert_eq!(done.code, 1, "{}", done.err);
         answering.join().unwrap();
-        let told =
+        let expected =
             "not now (unavailable); try again in 1 s; the server's log has more on request 6f0e-1";
-        assert_eq!(done.err.contains(told), named, "{}", done.err);
+        assert_eq!(done.err.contains(expected), named, "{}", done.err);
     }
 }
 
-/// Each noun and verb of the program, as its own help lists them.
+/// Each noun and verb of the program, from its help texts.
 fn commands(home: &Home) -> Vec<Vec<String>> {
     let verbs = |words: &[&str]| -> Vec<String> {
         let help = home.run(&[words, &["--help"]].concat()).expect(0);
         let listed = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
         let listed = listed.lines().take_while(|line| !line.is_empty());
-        // What goes on from the line before is indented farther.
+        // A continuation of the line before is indented farther.
         let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
         names.filter(|it| !it.is_empty() && *it != "help").map(str::to_owned).collect()
     };
@@ -379,7 +383,7 @@ fn commands(home: &Home) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_reset_in_the_wrong_folder_makes_nothing() {
+fn a_reset_in_the_wrong_folder_creates_nothing() {
     let home = Home::new();
     home.run(&["admin", "reset"]).expect_error(1, "there is no store at");
     assert!(!home.path("admin.token").exists());
@@ -399,7 +403,10 @@ fn the_man_pages_and_the_completions_name_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = home.run(&["completions", shell]).expect(0);
         for command in commands(&home) {
-            assert!(script.contains(command.last().unwrap()), "{shell} knows no {command:?}");
+            assert!(
+                script.contains(command.last().unwrap()),
+                "the {shell} script lacks {command:?}"
+            );
         }
     }
     for command in commands(&home) {
@@ -411,7 +418,7 @@ fn the_man_pages_and_the_completions_name_every_command() {
 }
 
 #[test]
-fn whatever_ends_something_can_be_rehearsed() {
+fn every_destructive_command_has_a_dry_run() {
     let desk = Desk::new();
     let (channel, _) = desk.channel();
     let token = desk.json(&["token", "reissue", "--channel", &channel]);
@@ -436,7 +443,7 @@ fn whatever_ends_something_can_be_rehearsed() {
         let ends = ["delete", "suspend", "rotate-secret", "revoke", "reissue"];
         if ends.contains(words.last().unwrap()) {
             let help = home.run(&[&words[..], &["--help"]].concat()).expect(0);
-            assert!(help.contains("--dry-run"), "{command:?} cannot be rehearsed");
+            assert!(help.contains("--dry-run"), "{command:?} has no --dry-run");
         }
     }
 }

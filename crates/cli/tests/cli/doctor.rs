@@ -1,4 +1,4 @@
-//! `tegata doctor` in front of things that are really broken.
+//! `tegata doctor` on problems that are really there.
 
 use crate::program::{Done, Home};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-/// A home in which a server ran once, and ended.
+/// A home in which a server ran once and was stopped.
 fn used() -> Home {
     let home = Home::new();
     let mut server = home.serve(&[]);
@@ -21,38 +21,38 @@ fn doctor(home: &Home, words: &[&str]) -> Done {
     home.run(&[&["doctor", "--listen", "127.0.0.1:0"], words].concat())
 }
 
-/// That something is wrong (or only to be warned of), and its advice.
+/// Asserts that doctor reports a problem or a warning, and its fix.
 #[track_caller]
 fn advises(home: &Home, words: &[&str], state: &str, what: &str, mend: &str) {
     let done = doctor(home, &[words, &["-o", "json"]].concat());
-    let told: Value = serde_json::from_str(&done.out).unwrap();
-    let found = told["findings"].as_array().unwrap().iter().any(|it| {
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    let found = report["findings"].as_array().unwrap().iter().any(|it| {
         let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
         it["state"] == state && text("what").contains(what) && text("mend").contains(mend)
     });
-    assert!(found, "no {state} with {what:?} and {mend:?} in {told:#}");
-    assert_eq!(done.code, i32::from(told["wrong"] != 0), "{told:#}");
+    assert!(found, "no {state} with {what:?} and {mend:?} in {report:#}");
+    assert_eq!(done.code, i32::from(report["wrong"] != 0), "{report:#}");
 }
 
 #[test]
-fn a_store_that_went_backwards_is_not_healthy() {
+fn an_older_copy_of_the_store_is_reported() {
     let home = used();
     home.run(&["backup", "backup.db"]).expect(0);
     home.run(&["restore", "backup.db"]).expect(0);
     advises(&home, &[], "wrong", "it is a backup", "tegata recover");
     home.run(&["recover", "--revoke-everything"]).expect(0);
-    let told = doctor(&home, &[]).expect(0);
-    assert!(told.contains("goes on from where its mark saw it last"), "{told}");
+    let shown = doctor(&home, &[]).expect(0);
+    assert!(shown.contains("no older than its rollback guard"), "{shown}");
     fs::rename(home.path("tegata.db.mark"), home.path("elsewhere")).unwrap();
     advises(&home, &[], "wrong", "its rollback guard is missing", "tegata recover");
 }
 
 #[test]
-fn a_healthy_home_is_healthy_and_left_as_it_was() {
+fn a_healthy_home_is_reported_as_ok_and_not_changed() {
     let home = used();
     let files = || {
         let read = fs::read_dir(home.path("")).unwrap().map(|it| it.unwrap());
-        // SQLite's shared memory: whoever reads a store takes a place in it.
+        // SQLite's shared memory: each reader of a store writes to it.
         let kept = |it: &fs::DirEntry| !it.file_name().to_string_lossy().ends_with("-shm");
         let mut all: Vec<_> = read
             .filter(kept)
@@ -62,17 +62,17 @@ fn a_healthy_home_is_healthy_and_left_as_it_was() {
         all
     };
     let before = files();
-    let told = doctor(&home, &[]).expect(0);
-    assert!(!told.contains("WRONG") && !told.contains("WARNING"), "{told}");
-    for said in ["the master key opens all 1 signing keys", "whole, schema", "in use by nobody"] {
-        assert!(told.contains(said), "{told}");
+    let shown = doctor(&home, &[]).expect(0);
+    assert!(!shown.contains("WRONG") && !shown.contains("WARNING"), "{shown}");
+    for expected in ["the master key decrypts all 1 signing keys", "whole, schema", "not in use"] {
+        assert!(shown.contains(expected), "{shown}");
     }
     for ((name, was), (_, is)) in before.iter().zip(&files()) {
         assert!(was == is, "{} was changed: {} bytes, now {}", name.display(), was.len(), is.len());
     }
     assert_eq!(files().len(), before.len());
     let empty = Home::new();
-    assert!(doctor(&empty, &[]).expect(0).contains("the first start makes them"));
+    assert!(doctor(&empty, &[]).expect(0).contains("the first start creates them"));
     assert_eq!(fs::read_dir(empty.path("")).unwrap().count(), 0);
 }
 
@@ -81,26 +81,26 @@ fn a_running_server_is_recognised_and_another_is_too() {
     let home = Home::new();
     let server = home.serve(&[]);
     let address = server.url.strip_prefix("http://").unwrap();
-    let told = home.run(&["doctor", "--listen", address]).expect(0);
-    assert!(told.contains("serves on") && told.contains("and is ready"), "{told}");
-    assert!(told.contains("in use by process"), "{told}");
+    let shown = home.run(&["doctor", "--listen", address]).expect(0);
+    assert!(shown.contains("serves on") && shown.contains("and is ready"), "{shown}");
+    assert!(shown.contains("in use by process"), "{shown}");
     drop(server);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    // It is there and takes no requests.
-    advises(&home, &["--metrics-listen", &address], "wrong", "something else listens", "ss -ltnp");
-    // What a server left behind that was killed is read, too.
+    // It listens, but accepts no requests.
+    advises(&home, &["--metrics-listen", &address], "wrong", "another program listens", "ss -ltnp");
+    // The store of a server that was killed is read, too.
     doctor(&home, &[]).expect(0);
 }
 
 #[test]
-fn settings_that_do_not_go_are_named() {
+fn settings_that_are_wrong_are_named() {
     let home = used();
     home.file("tegata.toml", "listn = \"127.0.0.1:1\"");
     advises(&home, &[], "wrong", "listn", "tegata serve --help");
     home.file("tegata.toml", "listen = \"0.0.0.0:0\"");
     let done = home.run(&["doctor"]).expect(0);
-    assert!(done.contains("travel in clear") && done.contains("public_url"), "{done}");
+    assert!(done.contains("are not encrypted") && done.contains("public_url"), "{done}");
     home.file("tegata.toml", "");
     let mut short = home.tegata(&["doctor", "--listen", "127.0.0.1:0"]);
     let short = crate::program::finish(short.env("TEGATA_ADMIN_TOKEN", "short"));
@@ -115,19 +115,19 @@ fn files_that_others_can_read_are_lost_or_are_not_files_are_named() {
     let key = home.path("master.key");
     let mode = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
     mode(0o644);
-    advises(&home, &[], "wrong", "master.key can be read or changed by others", "chmod 600");
+    advises(&home, &[], "wrong", "master.key can be read or changed by other users", "chmod 600");
     mode(0o600);
     fs::rename(&key, home.path("elsewhere")).unwrap();
-    advises(&home, &[], "wrong", "no master key", "bring the master key");
+    advises(&home, &[], "wrong", "no master key", "restore the master key");
     symlink("nowhere", &key).unwrap();
-    advises(&home, &[], "wrong", "a link that leads nowhere", "rm ");
+    advises(&home, &[], "wrong", "a symbolic link to a missing file", "rm ");
     fs::remove_file(&key).unwrap();
     fs::create_dir(&key).unwrap();
-    advises(&home, &[], "wrong", "master.key is no file", "path of a file");
+    advises(&home, &[], "wrong", "master.key is not a file", "path of a file");
     fs::remove_dir(&key).unwrap();
     home.file("master.key", &"ab".repeat(32));
     mode(0o600);
-    advises(&home, &[], "wrong", "does not open the signing key", "--master-key-file");
+    advises(&home, &[], "wrong", "does not decrypt the signing key", "--master-key-file");
     home.file("master.key", "no key");
     advises(&home, &[], "wrong", "does not hold a master key", "bring it back");
     fs::remove_file(&key).unwrap();
@@ -139,7 +139,7 @@ fn files_that_others_can_read_are_lost_or_are_not_files_are_named() {
     advises(&home, &[], "wrong", "several names", "remove the others");
     fs::remove_file(home.path("other.db")).unwrap();
     fs::rename(&store, home.path("moved.db")).unwrap();
-    advises(&home, &[], "warning", "there is a master key, but no store", "bring it back");
+    advises(&home, &[], "warning", "there is a master key, but no store", "restore it");
     advises(&home, &["--store", "sqlite:none/it.db"], "wrong", "the folder none", "mkdir");
 }
 
@@ -153,7 +153,7 @@ fn a_store_that_is_damaged_too_new_or_from_the_future_is_named() {
         conn.execute_batch(sql).unwrap();
     };
     change("UPDATE authority SET written_at = written_at + 1000");
-    advises(&home, &[], "wrong", "behind what the store has written", "chrony");
+    advises(&home, &[], "wrong", "behind the newest time in the store", "chrony");
     change("UPDATE authority SET written_at = written_at - 1000");
     doctor(&home, &[]).expect(0);
     change("UPDATE signing_key SET changed_at = changed_at - 91 * 86400");
@@ -170,6 +170,6 @@ fn a_store_that_is_damaged_too_new_or_from_the_future_is_named() {
     let done = doctor(&home, &[]);
     assert_eq!(done.code, 1, "{}", done.out);
     assert!(done.out.contains("restore a backup"), "{}", done.out);
-    fs::write(&store, "this is no database, but a text that somebody put there").unwrap();
+    fs::write(&store, "this is a text file and not a database").unwrap();
     advises(&home, &[], "wrong", "cannot be read as a store", "restore a backup");
 }

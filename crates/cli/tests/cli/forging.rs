@@ -1,5 +1,5 @@
-//! What a client writes as `X-Tegata-…` itself reaches no API behind the proxies of the
-//! book, in no spelling that a back end reads as one of these headers.
+//! A client's own `X-Tegata-…` headers reach no API behind the book's proxies, in any
+//! spelling that a back end reads as one of these headers.
 
 use crate::{
     program::finish,
@@ -18,8 +18,8 @@ use std::{
 
 const NAMES: [&str; 5] = ["Channel", "Kind", "Token-Id", "Expires-In", "Group"];
 
-/// What the API reads as the caller's identity: everything with our name in it. An
-/// empty value is none.
+/// The caller's identity as the API reads it: every header with Tegata's name. An empty
+/// value counts as absent.
 type Identity = BTreeMap<String, String>;
 
 /// Answers of one proxy: the status, and what the API got if it was asked.
@@ -51,7 +51,7 @@ fn send(to: SocketAddr, method: &str, lines: &[&str], body: &str) -> Answer {
     write!(stream, "{method} /api/x HTTP/1.1\r\nHost: {to}\r\n{lines}\r\n\r\n{body}").unwrap();
     let mut bytes = Vec::new();
     let mut some = [0; 8_192];
-    // A connection that was upgraded may stay open: the answer is over with its length.
+    // An upgraded connection may stay open: the response is complete by its length.
     while let Ok(n @ 1..) = stream.read(&mut some) {
         bytes.extend_from_slice(&some[..n]);
         if is_whole(&String::from_utf8_lossy(&bytes)) {
@@ -66,7 +66,7 @@ fn send(to: SocketAddr, method: &str, lines: &[&str], body: &str) -> Answer {
     Answer { status, api }
 }
 
-/// Whether `answer` is as long as it says.
+/// Whether `answer` has its full length.
 fn is_whole(answer: &str) -> bool {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
     let head = head.to_ascii_lowercase();
@@ -74,7 +74,7 @@ fn is_whole(answer: &str) -> bool {
     length.is_some_and(|length| length.parse().is_ok_and(|n: usize| body.len() >= n))
 }
 
-/// What the authority itself answers for a token.
+/// The authority's own response for a token.
 fn vouched(world: &World, token: &str) -> Identity {
     let url = format!("{}/gateway/verify", world.desk.server.url);
     let bearer = format!("Authorization: Bearer {token}");
@@ -89,7 +89,8 @@ fn vouched(world: &World, token: &str) -> Identity {
     identity
 }
 
-/// Holds what the API got against what the authority says; the life left may be shorter.
+/// Compares the identity at the API with the authority's; the remaining lifetime may be
+/// shorter.
 #[track_caller]
 fn agrees(answer: &Answer, vouched: &Identity, what: &dyn std::fmt::Debug) {
     const LEFT: &str = "X_TEGATA_EXPIRES_IN";
@@ -180,7 +181,7 @@ fn none_passes(world: &World, proxy: &Running, names: &[&str]) {
     }
 }
 
-/// A refused request stops at the proxy, whatever it claims.
+/// Asserts that a refused request stops at the proxy, whatever its headers are.
 fn refused_ones_stop(world: &World, proxy: &Running, good: &str) {
     let seen = || world.api.ask("127.0.0.1", &[], "/seen").1.lines().last().map(str::to_owned);
     let before = seen();

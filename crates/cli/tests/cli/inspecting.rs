@@ -1,4 +1,4 @@
-//! Tokens found in text.
+//! `tegata token inspect` on files and stdin.
 
 use crate::program::{Desk, Done, Home, finish, finish_with};
 use flate2::{Compression, write::GzEncoder};
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 #[test]
-fn tokens_are_found_in_any_text_and_told_without_being_shown() {
+fn tokens_are_found_in_any_text_and_reported_without_being_printed() {
     let desk = Desk::new();
     let (channel, secret) = desk.channel();
     let issue = |kind: &str| {
         let words = ["token", "issue", "--channel", &channel, "--kind", kind, "-o", "json"];
-        let told = finish(desk.command(&words).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
-        let told: Value = serde_json::from_str(&told).unwrap();
-        told["access_token"].as_str().unwrap().to_owned()
+        let printed = finish(desk.command(&words).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+        let issued: Value = serde_json::from_str(&printed).unwrap();
+        issued["access_token"].as_str().unwrap().to_owned()
     };
     let (short, stateless) = (issue("short-lived"), issue("stateless"));
     let text = format!("GET /?access_token={short}&x HTTP/1.1\n{{\"t\": \"{stateless}\"}}\n");
@@ -37,19 +37,23 @@ fn tokens_are_found_in_any_text_and_told_without_being_shown() {
     let listed = desk.json(&["token", "list", "--channel", &channel]);
     assert_eq!(listed["tokens"][0]["token_id"], found[0]["token_id"]);
 
-    // Offline, by form alone; and from stdin, as a hook gives it.
+    // Offline, by their form alone; and from stdin, as in a hook.
     let home = Home::new();
     let inspect = ["token", "inspect", "-"];
     let done = finish_with(&mut home.tegata(&inspect), &text);
     assert_eq!(done.code, 1);
-    assert!(done.err.contains("by form alone"), "{}", done.err);
+    assert!(done.err.contains("by their form alone"), "{}", done.err);
     let first = done.out.lines().next().unwrap();
     assert!(first.starts_with("stdin:1:20: short-lived token by its form"), "{first}");
     let log = log.to_str().unwrap();
     let altered = text.replacen(&short[..30], &format!("{}x", &short[..29]), 1);
     let done =
         finish_with(&mut desk.command(&["token", "inspect", "-", "--jwks", &jwks]), &altered);
-    assert!(done.out.contains("no key given") || done.out.contains("WRONG"), "{}", done.out);
+    assert!(
+        done.out.contains("none of the given keys") || done.out.contains("WRONG"),
+        "{}",
+        done.out
+    );
     let clean = finish_with(&mut home.tegata(&inspect), "nothing, tgs_ or tgl_\n");
     assert!(clean.err.contains("read 22 bytes in 1 text"), "{}", clean.err);
     clean.expect(0);
@@ -79,7 +83,7 @@ fn tokens_are_found_in_any_text_and_told_without_being_shown() {
     ] {
         home.run(words).expect_error(2, said);
     }
-    assert!(!home.path("none.db").exists(), "looking makes nothing");
+    assert!(!home.path("none.db").exists(), "inspecting creates no file");
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {
@@ -89,7 +93,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 impl Done {
-    /// The verdict of an inspection that must have found so many tokens.
+    /// Asserts that an inspection found this many tokens.
     #[track_caller]
     fn expect_found(self, count: usize) {
         self.expect_error(1, &format!("{count} tokens found"));

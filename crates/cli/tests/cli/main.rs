@@ -1,5 +1,4 @@
-//! The `tegata` program as people use it: started, asked, told to stop. What it
-//! prints, which files it leaves, and how it ends.
+//! The `tegata` program as operators use it: its output, its files, its exit codes.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

@@ -1,5 +1,5 @@
-//! Requests that the program sends: those to this machine never reach a proxy that the
-//! environment names, whatever part of the program sends them; those to other machines do.
+//! Outbound requests: those to this machine never go through a proxy from the environment,
+//! whatever part of the program sends them; those to other machines do.
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish};
 use std::{
@@ -18,7 +18,7 @@ use std::{
 const FOR_HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 
-/// For commands that ask no authority of this address.
+/// For commands that do not contact an authority at this address.
 const NONE: &str = "http://127.0.0.1:1";
 
 /// Listens on loopback and records the first line and the headers of every request. It
@@ -68,12 +68,12 @@ impl Recorder {
         panic!("no request with {words:?} came: {:?}", self.heads());
     }
 
-    /// Names it in the environment, in these variables and no other.
+    /// Sets it as the proxy in these environment variables and no others.
     fn is_proxy_of(&self, command: &mut Command, variables: &[&str]) {
         for name in FOR_HTTP.iter().chain(&FOR_HTTPS).chain(&["NO_PROXY", "no_proxy"]) {
             command.env_remove(name);
         }
-        // Within a CGI program no proxy is used at all.
+        // CGI programs use no proxy at all.
         command.env_remove("REQUEST_METHOD").envs(variables.iter().map(|it| (it, self.url())));
     }
 }
@@ -128,7 +128,7 @@ fn the_administrators_token_for_this_machine_never_reaches_a_proxy() {
             ask(&home, &proxy, &[variable], &url, &["provider", "list"]);
             assert_eq!(proxy.heads(), [""; 0], "{variable}, {url}");
         }
-        // The proxy is one, and is used where it is meant to be.
+        // The proxy works, and is used for another machine.
         ask(&home, &proxy, &[variable], "http://tegata.example", &["provider", "list"]).expect(0);
         let heads = std::mem::take(&mut *proxy.heads.lock().unwrap());
         assert!(heads[0].starts_with("GET http://tegata.example/admin/v1/providers"), "{heads:?}");

@@ -1,5 +1,5 @@
-//! Commands that root runs beside a server of another user leave that user every file.
-//! Without the rights of root, only that nothing changes its owner can be seen.
+//! Commands that root runs beside a server of another user leave every file to that user.
+//! Without the rights of root, the tests only show that no owner changes.
 
 use crate::program::{Home, Server, finish};
 use std::{
@@ -118,7 +118,7 @@ fn doctor_compares_the_owners_of_all_files_beside_the_store() {
     for name in ["admin.token", "tegata.db.mark.audit", "tegata.db.server"] {
         let path = home.path(name);
         if chown(&path, Some(USER - 1), None).is_err() {
-            // Only root gives files away; what doctor compares is tested as root.
+            // Only root can change an owner, so only root runs this part.
             assert_ne!(fs::metadata("/proc/self").unwrap().uid(), 0);
             return;
         }

@@ -1,5 +1,5 @@
-//! The real program in a folder of its own: servers that end with their test,
-//! and commands that are run to their end.
+//! The real program in a folder of its own: servers that are killed with their test, and
+//! commands.
 
 use serde_json::Value;
 use std::{
@@ -12,7 +12,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How long a start or an end may take on a busy machine.
+/// How long a start or an exit may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder to start the program in.
@@ -34,7 +34,7 @@ impl Home {
         path
     }
 
-    /// The program with these words, and no setting from outside.
+    /// The program with these arguments, and no settings from the environment.
     pub fn tegata(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
         for (name, _) in std::env::vars_os() {
@@ -47,7 +47,7 @@ impl Home {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it exits.
     pub fn run(&self, words: &[&str]) -> Done {
         finish(&mut self.tegata(words))
     }
@@ -59,7 +59,7 @@ impl Home {
     }
 }
 
-/// How a command ended, and what it said.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub struct Done {
     pub code: i32,
@@ -68,14 +68,14 @@ pub struct Done {
 }
 
 impl Done {
-    /// What it printed, of a command that must have ended with this code.
+    /// The output of a command that must have this exit code.
     #[track_caller]
     pub fn expect(self, code: i32) -> String {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
         self.out
     }
 
-    /// The complaint of a command that must have failed with this code.
+    /// Asserts the exit code and the error of a command that must have failed.
     #[track_caller]
     pub fn expect_error(self, code: i32, said: &str) {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
@@ -115,7 +115,7 @@ impl Server {
     pub fn start(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        // Its log is read, so that it never has to wait for us.
+        // Its log is read, so that it never blocks on it.
         let mut log = process.stderr.take().unwrap();
         let log = thread::spawn(move || {
             let mut text = String::new();
@@ -138,13 +138,13 @@ impl Server {
         server
     }
 
-    /// The first line, printed yet or not, that `is` wanted.
+    /// The first line, printed already or later, for which `is` holds.
     pub fn line(&mut self, is: impl Fn(&str) -> bool) -> String {
         if let Some(line) = self.said.iter().find(|line| is(line)) {
             return line.clone();
         }
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("the server still speaks");
+            let line = self.lines.recv_timeout(PATIENCE).expect("the server still prints");
             self.said.push(line.clone());
             if is(&line) {
                 return line;
@@ -157,12 +157,12 @@ impl Server {
         &self.said
     }
 
-    /// The status of its answer to a plain GET.
+    /// The status of the response to a GET.
     pub fn status(&self, path: &str) -> u16 {
         self.ask("GET", path, "").split(' ').nth(1).unwrap().parse().unwrap()
     }
 
-    /// Moves a development server's clock on; answers its time.
+    /// Moves a development server's clock forward; returns its time.
     pub fn advance(&self, seconds: u32) -> i64 {
         let body = format!("{{\"advance_seconds\":{seconds}}}");
         let answer = self.ask("POST", "/dev/clock", &body);
@@ -185,19 +185,19 @@ impl Server {
         answer
     }
 
-    /// All that it logs, once it has ended.
+    /// The whole log, once it has exited.
     pub fn log(&mut self) -> JoinHandle<String> {
         self.log.take().unwrap()
     }
 
-    /// Lets it end as a crash would.
+    /// Makes it crash.
     pub fn crash(self) -> ExitStatus {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-ABRT", &id]).status().unwrap().success());
         self.end()
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops it with SIGTERM, and waits until it has exited.
     pub fn stop(self) -> ExitStatus {
         self.signal("-TERM");
         self.end()
@@ -209,7 +209,7 @@ impl Server {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has exited.
     pub fn end(mut self) -> ExitStatus {
         let pause = Duration::from_millis(20);
         for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
@@ -218,19 +218,19 @@ impl Server {
             }
             thread::sleep(pause);
         }
-        panic!("the server does not end");
+        panic!("the server does not exit");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself already.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// An administrator at a terminal in front of a development server.
+/// A development server, and an administrator's commands for it.
 pub struct Desk {
     pub home: Home,
     pub server: Server,
@@ -243,7 +243,7 @@ impl Desk {
         Self::with(&[])
     }
 
-    /// One that is told more.
+    /// A desk whose server gets more arguments.
     pub fn with(words: &[&str]) -> Self {
         let home = Home::new();
         let words = [&["serve", "--dev", "--listen", "127.0.0.1:0"], words].concat();
@@ -262,7 +262,7 @@ impl Desk {
         finish(&mut self.command(words))
     }
 
-    /// What a command that succeeds answers in JSON.
+    /// The JSON output of a command that must succeed.
     #[track_caller]
     pub fn json(&self, words: &[&str]) -> Value {
         let words = [words, &["-o", "json"]].concat();

@@ -1,5 +1,5 @@
-//! The proxies of the book: its configuration is run as it stands in the programs that
-//! it is written for, with other ports. `cargo xtask test` installs them.
+//! The book's proxy configurations, run unchanged in the proxies that they are for, except
+//! for ports. `cargo xtask test` installs them.
 
 use crate::{
     book::fenced,
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// What the book's blocks name, and the tests put their own addresses in the place of.
+/// The addresses in the book's blocks, which the tests replace by their own.
 const TEGATA: &str = "127.0.0.1:8080";
 const API: &str = "127.0.0.1:9000";
 const GUARD: &str = "127.0.0.1:8000";
@@ -29,7 +29,7 @@ pub struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Envoy is started by another program: its whole group is stopped.
+        // Another program starts Envoy, so its whole group is stopped.
         let group = format!("-{}", self.process.id());
         let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.process.wait();
@@ -49,7 +49,7 @@ impl Running {
     }
 }
 
-/// An authority, an API that answers with what it got, and where a proxy may listen.
+/// An authority, an API that echoes its requests, and an address for a proxy.
 pub struct World {
     pub desk: Desk,
     pub api: Running,
@@ -60,12 +60,12 @@ impl World {
     pub fn new() -> Self {
         let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
         let desk = Desk::with(&words);
-        // Free now; whoever takes it before the proxy does makes the test fail, not pass.
+        // Free now; if another program takes it before the proxy, the test fails.
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self { desk, api: api(), at }
     }
 
-    /// A block with our addresses in the place of the book's.
+    /// A block with the tests' addresses instead of the book's.
     fn ours(&self, block: &str) -> String {
         let tegata = self.desk.server.url.strip_prefix("http://").unwrap();
         let port = |it: &str| format!("port_value: {}", it.rsplit(':').next().unwrap());
@@ -133,7 +133,7 @@ impl World {
         let mut traefik = Command::new(part("traefik"));
         traefik.arg(format!("--entryPoints.api.address={}", self.at));
         traefik.arg(format!("--providers.file.filename={}", file.display()));
-        // No traffic but to loopback: no look for updates, no statistics.
+        // Only loopback traffic: no check for updates, no statistics.
         traefik.args(["--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"]);
         let proxy = self.run(&mut traefik);
         // Traefik listens before it has read its routes.
@@ -190,7 +190,7 @@ fn part(program: &str) -> PathBuf {
     parts.join("proxies/bin").join(program)
 }
 
-/// What each of them must do.
+/// Asserts what each proxy must do.
 fn guards(world: World, proxy: &Running) {
     let ask = |words: &[&str]| proxy.ask("127.0.0.2", words, "/api/x?channel=no&a=b");
     let World { mut desk, api, .. } = world;
@@ -288,7 +288,7 @@ fn traefik_guards_an_api_as_the_book_says() {
 }
 
 #[test]
-fn whoever_guesses_secrets_through_a_proxy_is_told_apart_from_others() {
+fn a_client_that_guesses_secrets_through_a_proxy_is_distinguished_from_others() {
     let world = World::new();
     let proxy = world.nginx(&fenced(PAGE, "#", "nginx")[1]);
     let (channel, secret) = world.desk.channel();

@@ -1,5 +1,5 @@
-//! Where a server takes the administrator's token from, and that a reset either puts a
-//! new one in force or changes nothing and says why.
+//! The sources of the server's administrator token. A reset either puts a new one in
+//! force, or changes nothing and reports why.
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish};
 use std::fs;
@@ -11,8 +11,8 @@ fn serve(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Server {
     Server::start(home.tegata(&words).envs(variables.iter().copied()))
 }
 
-/// Whether the server takes this token.
-fn takes(home: &Home, server: &Server, token: &str) -> bool {
+/// Whether the server accepts this token.
+fn accepts(home: &Home, server: &Server, token: &str) -> bool {
     let mut list = home.tegata(&["provider", "list"]);
     let done = finish(list.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", token));
     done.code == 0
@@ -32,45 +32,45 @@ fn a_server_does_not_read_the_variable_of_the_command_line() {
     let file = home.file("other.token", OTHER);
     let variable = ("TEGATA_ADMIN_TOKEN_FILE", file.to_str().unwrap());
     let server = serve(&home, &[], &[variable]);
-    assert!(!takes(&home, &server, OTHER));
+    assert!(!accepts(&home, &server, OTHER));
     let old = token(&home, "admin.token");
-    assert!(takes(&home, &server, &old));
+    assert!(accepts(&home, &server, &old));
     finish(home.tegata(&["admin", "reset"]).env(variable.0, variable.1)).expect(0);
-    assert!(!takes(&home, &server, &old));
-    assert!(takes(&home, &server, &token(&home, "admin.token")));
+    assert!(!accepts(&home, &server, &old));
+    assert!(accepts(&home, &server, &token(&home, "admin.token")));
     assert_eq!(token(&home, "other.token"), OTHER);
 }
 
 #[test]
-fn a_reset_of_a_token_from_the_environment_changes_nothing_and_says_so() {
+fn a_reset_of_a_token_from_the_environment_changes_nothing_and_reports_it() {
     let home = Home::new();
     let server = serve(&home, &[], &[("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)]);
     reset(&home, &[]).expect_error(1, "from the variable TEGATA_ADMIN_TOKEN");
-    assert!(takes(&home, &server, ADMIN_TOKEN));
+    assert!(accepts(&home, &server, ADMIN_TOKEN));
     assert!(!home.path("admin.token").exists());
     assert!(server.stop().success());
     reset(&home, &[]).expect_error(1, "nothing was changed");
 }
 
 #[test]
-fn a_named_file_is_reset_and_followed_and_another_one_is_not_touched() {
+fn a_named_file_is_reset_and_reloaded_and_another_one_is_not_touched() {
     let home = Home::new();
     home.file("named.token", OTHER);
     let server = serve(&home, &["--admin-token-file", "named.token"], &[]);
-    assert!(takes(&home, &server, OTHER));
+    assert!(accepts(&home, &server, OTHER));
     reset(&home, &[]).expect_error(1, "--admin-token-file");
-    assert!(takes(&home, &server, OTHER) && !home.path("admin.token").exists());
+    assert!(accepts(&home, &server, OTHER) && !home.path("admin.token").exists());
     reset(&home, &["--admin-token-file", "named.token"]).expect(0);
-    assert!(!takes(&home, &server, OTHER));
-    assert!(takes(&home, &server, &token(&home, "named.token")));
+    assert!(!accepts(&home, &server, OTHER));
+    assert!(accepts(&home, &server, &token(&home, "named.token")));
     assert!(server.stop().success());
 
     home.file("tegata.toml", "admin_token_file = \"named.token\"");
     let server = serve(&home, &[], &[]);
     let old = token(&home, "named.token");
     reset(&home, &[]).expect(0);
-    assert!(!takes(&home, &server, &old));
-    assert!(takes(&home, &server, &token(&home, "named.token")));
+    assert!(!accepts(&home, &server, &old));
+    assert!(accepts(&home, &server, &token(&home, "named.token")));
 }
 
 #[test]
@@ -81,11 +81,11 @@ fn a_reset_that_no_server_confirms_fails() {
     let old = token(&home, "admin.token");
     reset(&home, &[]).expect_error(1, "left no record");
     assert_eq!(token(&home, "admin.token"), old);
-    assert!(takes(&home, &server, &old));
+    assert!(accepts(&home, &server, &old));
     assert!(server.stop().success());
     reset(&home, &[]).expect(0);
     let server = serve(&home, &[], &[]);
-    assert!(!takes(&home, &server, &old));
+    assert!(!accepts(&home, &server, &old));
 }
 
 #[test]

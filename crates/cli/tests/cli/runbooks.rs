@@ -1,5 +1,5 @@
-//! The runbooks for stolen credentials, walked as the thief: after the last step nothing
-//! that the thief has, or made, is accepted.
+//! The runbooks for stolen credentials, followed against a thief: after the last step,
+//! nothing that the thief has or created is accepted.
 
 use crate::{
     book::{run_as, script},
@@ -60,7 +60,7 @@ fn after_the_runbook_for_a_stolen_administrators_token_nothing_of_the_thiefs_wor
     thief.gets(&["key", "generate", "--channel", &quiet, "--file", "quiet.json"], "kid");
     let since = server.advance(60).to_string();
 
-    // The thief makes each kind of thing.
+    // The thief creates each kind of object.
     thief.gets(&["key", "generate", "--channel", &shop, "--file", "a.json"], "kid");
     let in_group = ["key", "generate", "--channel", &shop, "--group", "x", "--file", "b.json"];
     thief.gets(&in_group, "kid");
@@ -83,7 +83,7 @@ fn after_the_runbook_for_a_stolen_administrators_token_nothing_of_the_thiefs_wor
         }
     }
 
-    // The operator, as the page says.
+    // The operator follows the page.
     let mut tegata = home.tegata(&[]);
     tegata.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN_FILE", "admin.token");
     tegata.env("TEGATA_STORE", "sqlite:tegata.db");
@@ -101,7 +101,7 @@ fn after_the_runbook_for_a_stolen_administrators_token_nothing_of_the_thiefs_wor
     for token in &tokens {
         finish(&mut thief.command(&["token", "verify", token])).expect_error(1, "");
     }
-    // What the thief left alone goes on.
+    // Everything that the thief did not touch still works.
     issued(thief.by_key(&quiet, "quiet.json"));
 }
 
@@ -137,7 +137,7 @@ fn after_the_runbook_for_a_stolen_disk_no_secret_that_was_on_it_works() {
     for token in &tokens {
         finish(&mut thief.command(&["token", "verify", token])).expect_error(1, "");
     }
-    // The master key opens neither the store of now nor anything that still signs.
+    // The old master key decrypts neither the present store nor an active signing key.
     let stolen = master_key.to_str().unwrap();
     let open = ["audit", "verify", "--store", "sqlite:tegata.db", "--master-key-file", stolen];
     home.run(&open).expect_error(1, "was not encrypted with this master key");

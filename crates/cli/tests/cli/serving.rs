@@ -1,5 +1,5 @@
-//! `tegata serve`: what it prints, which files it leaves, what it refuses, and
-//! how it ends.
+//! `tegata serve`: what it prints, which files it leaves, what it refuses, and its exit
+//! codes.
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish, mode};
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 #[test]
-fn the_first_line_says_where_it_listens_and_sigterm_ends_it_well() {
+fn the_first_line_names_the_address_and_sigterm_stops_it_cleanly() {
     let home = Home::new();
     let mut server = home.serve(&[]);
     assert!(server.said()[0].starts_with("listening on http://127.0.0.1:"), "{:?}", server.said());
@@ -22,14 +22,14 @@ fn the_first_line_says_where_it_listens_and_sigterm_ends_it_well() {
 }
 
 #[test]
-fn a_first_start_leaves_private_files_and_says_how_to_become_an_administrator() {
+fn a_first_start_leaves_private_files_and_prints_the_first_steps() {
     let home = Home::new();
     let mut server = home.serve(&[]);
     let line = server.line(|line| line.contains("TEGATA_ADMIN_TOKEN_FILE="));
     let file = line.split_once("TEGATA_ADMIN_TOKEN_FILE=").unwrap().1.to_owned();
     assert_eq!(mode(&home.path(&file)), 0o600);
     assert_eq!(mode(&home.path("tegata.db")), 0o600);
-    // As the printed lines say.
+    // As the printed lines instruct.
     let export = line.trim();
     let program = env!("CARGO_BIN_EXE_tegata");
     let create = format!("{export}\n'{program}' provider create 'My company'");
@@ -49,7 +49,7 @@ fn a_first_start_leaves_private_files_and_says_how_to_become_an_administrator() 
 fn a_crash_leaves_no_secret_in_a_core_file() {
     let home = Home::new();
     let serve = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
-    // With leave to write one as large as it likes.
+    // No limit on the size of a core file.
     let mut shell = Command::new("sh");
     let words = "ulimit -c unlimited && exec \"$@\"";
     shell.args(["-c", words, "sh"]).arg(serve.get_program()).args(serve.get_args());
@@ -108,18 +108,18 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
             "issue a stateless token" => r#""expires_in":900"#,
             "issue a short-lived token" => r#""expires_in":2592000"#,
             "verify the short-lived token that was issued at the start" => r#""expires_in":"#,
-            "ask about it as a gateway would: 200" => "200 OK",
+            "verify it as a gateway does: 200" => "200 OK",
             "list the channel's tokens" => r#""tokens":["#,
             "revoke it" => "",
-            "check again: 401" => "401 Unauthorized",
-            "make a long-lived token" => r#""access_token":"tgl_"#,
-            "move the clock on by an hour" => r#""now_unix":"#,
+            "verify it again: 401" => "401 Unauthorized",
+            "issue a long-lived token" => r#""access_token":"tgl_"#,
+            "move the clock forward by an hour" => r#""now_unix":"#,
             "issue a v2.1 token" => "access_token",
             other => panic!("an unknown line: {other}"),
         };
         assert!(answer.out.contains(expected), "{what}: {answer:?}");
         let refused = answer.out.contains("error") || answer.out.contains(" 401 ");
-        assert_eq!(refused, what == "check again: 401", "{what}: {answer:?}");
+        assert_eq!(refused, what == "verify it again: 401", "{what}: {answer:?}");
         answer.expect(0);
         pasted += 1;
     }
@@ -184,7 +184,7 @@ fn a_setting_that_is_wrong_is_named() {
 }
 
 #[test]
-fn what_keeps_it_from_starting_is_said_once() {
+fn the_reason_for_a_failed_start_is_printed_once() {
     let home = Home::new();
     let serve = |words: &[&str]| home.run(&[&["serve", "--listen", "127.0.0.1:0"], words].concat());
     let said = "cannot open the store no/such.db: its folder is not there";
@@ -198,7 +198,7 @@ fn what_keeps_it_from_starting_is_said_once() {
 }
 
 #[test]
-fn a_store_that_cannot_write_any_more_ends_the_server() {
+fn the_server_stops_when_its_store_cannot_write() {
     let home = Home::new();
     // No file may grow beyond 512 KiB: to the server, a disk that fails.
     let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" serve --listen 127.0.0.1:0";
@@ -218,16 +218,16 @@ fn a_store_that_cannot_write_any_more_ends_the_server() {
         }
         made += 1;
     };
-    // Refused, or cut off: in any case not told that it is done.
+    // The request is refused or cut off; in no case is it confirmed.
     assert_ne!(refused.code, 0, "{refused:?}");
     assert_eq!(server.end().code(), Some(1));
 
-    // On a disk that works it serves again, and has all that it answered for.
+    // On a disk that works it serves again, and has everything that it confirmed.
     let mut command = home.tegata(&["serve", "--listen", "127.0.0.1:0"]);
     let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
     let list = ask(&server, &["provider", "list", "--limit", "1000"]).expect(0);
     let kept = list.lines().count() - 1;
-    assert!(kept == made || kept == made + 1, "{made} were answered for, {kept} are there");
+    assert!(kept == made || kept == made + 1, "{made} were confirmed, {kept} are there");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn the_log_can_be_read_by_programs() {
     }
 }
 
-/// Runs a script in a shell that knows nothing but where programs are.
+/// Runs a script in a shell with no variable but PATH.
 fn sh(home: &Home, script: &str) -> Done {
     let programs = Path::new(env!("CARGO_BIN_EXE_tegata")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());

@@ -1,6 +1,6 @@
-//! Holds what a server says against the ledger: nothing acknowledged is lost,
-//! nothing that was ended lives, the caps stand, no two stories are told, and
-//! nothing is there that nobody asked for.
+//! Compares a server's responses with the ledger: nothing acknowledged is lost, no revoked
+//! token is active, the caps hold, the responses are consistent, and nothing exists that
+//! no client requested.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -17,34 +17,34 @@ use crate::random::Rng;
 
 /// LINE's cap, of v2.1 and of short-lived tokens each.
 const CAP: usize = 30;
-/// Of long-lived ones: the current, and one in its delay.
+/// The cap of long-lived tokens: the current one, and one in its delay.
 const LONG_LIVED: usize = 2;
-/// So many tokens that nothing should have happened to are checked each time.
+/// The number of presumably unchanged tokens that are verified each time.
 const SAMPLE: usize = 60;
 /// A stateless token with less life left than this, in seconds, may expire while
 /// it is being checked.
 const TOO_LATE: i64 = 120;
 
-/// What became of acts that were never answered.
+/// The effect of requests without a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
-    /// They may have happened.
+    /// They may have taken effect.
     Open,
-    /// They did not.
+    /// They had no effect.
     Undone,
 }
 
-/// Which tokens to check.
+/// Which tokens to verify.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Those that something happened to, those that live, and some of the others.
+    /// The changed ones, the active ones, and some of the others.
     Touched,
-    /// All that were ever handed out.
+    /// All that were ever issued.
     All,
 }
 
-/// Checks `server` against the ledger, and enters what it found. Panics with all
-/// that does not hold.
+/// Checks `server` against the ledger, and records the results. Panics with all
+/// differences.
 pub(crate) async fn check(
     server: &Server,
     ledger: &mut Ledger,
@@ -71,7 +71,7 @@ pub(crate) async fn check(
     ledger.settle(&found);
 }
 
-/// Issues that were never answered: how many of a channel and kind, and of a group.
+/// Issues without a response: how many of a channel and kind, and of a group.
 #[derive(Default)]
 struct Unseen(HashMap<(usize, Kind, Option<&'static str>), usize>);
 
@@ -93,11 +93,11 @@ impl Unseen {
     }
 }
 
-/// What a check has to go by beside the ledger.
+/// The context of a check, beside the ledger.
 struct Sure {
     lists: HashMap<usize, List>,
     unseen: Unseen,
-    /// What was never answered did not happen.
+    /// Requests without a response had no effect.
     undone: bool,
 }
 
@@ -129,13 +129,13 @@ impl List {
         self.0.iter().filter(move |row| row.kind == kind && row.active)
     }
 
-    /// Its place, if it is there.
+    /// Its index, if it exists.
     fn find(&self, id: &str) -> Option<usize> {
         self.0.iter().position(|row| row.id == id)
     }
 
-    /// Whether the law may have ended the row at this place for a newer one, which may
-    /// be one of those that were not seen: so many of its group, and of all.
+    /// Whether the caps may have evicted the row at this index for a newer one, possibly an
+    /// unseen one: so many of its group, and of all.
     fn is_evictable(&self, at: usize, [of_group, of_all]: [usize; 2]) -> bool {
         let row = &self.0[at];
         let newer = || self.0[..at].iter().filter(|it| it.kind == row.kind);
@@ -148,8 +148,8 @@ impl List {
     }
 }
 
-/// Asks again for what was never answered and had an `Idempotency-Key`. The same
-/// key gets the token of the first time, if there was a first time.
+/// Repeats the requests with an `Idempotency-Key` that had no response. The same key gets
+/// the first token, if the first request took effect.
 async fn ask_again(server: &Server, ledger: &mut Ledger) {
     for act in std::mem::take(&mut ledger.unanswered) {
         let Some(key) = &act.idempotency else {
@@ -164,15 +164,15 @@ async fn ask_again(server: &Server, ledger: &mut Ledger) {
                 ledger.hold_after_all(act, &first);
             }
             400 if first.json() == json!({ "message": FULL }) => {}
-            // It happened, and something else ended it.
+            // It took effect, and its token was revoked since.
             409 => ledger.unanswered.push(act),
             other => panic!("asked again with {key}: {other}: {}", first.text()),
         }
     }
 }
 
-/// Asks again for some tokens that were acknowledged, with their
-/// `Idempotency-Key`: the token itself if it lives, a conflict if it does not.
+/// Repeats the requests for some acknowledged tokens with their `Idempotency-Key`: the
+/// response is the token if it is active, else a conflict.
 async fn ask_once_more(server: &Server, ledger: &Ledger, found: &[(usize, bool)]) {
     let fresh = found.iter().filter(|(it, _)| ledger.tokens[*it].fresh);
     let with_key = fresh.filter(|(it, _)| ledger.tokens[*it].idempotency.is_some());
@@ -190,7 +190,7 @@ async fn ask_once_more(server: &Server, ledger: &Ledger, found: &[(usize, bool)]
     }
 }
 
-/// Caps, the key ids, and rows that nobody was handed the token of.
+/// Checks caps, key ids, and rows whose token no client got.
 async fn check_list(
     server: &Server,
     ledger: &mut Ledger,
@@ -217,7 +217,7 @@ async fn check_list(
     if books.use_ == Use::FullOfShortLived
         && !list.0.iter().enumerate().all(|(at, row)| match row.active {
             true => at < CAP,
-            // Evicted, perhaps, for an issue that did not happen.
+            // Possibly evicted for an issue that had no effect.
             false => at >= CAP || ledger.journal,
         })
     {
@@ -242,7 +242,7 @@ async fn check_list(
             may_be.iter().position(|it| (it.kind, it.group) == (row.kind, row.group.as_deref()));
         match asked {
             Some(at) => drop(may_be.swap_remove(at)),
-            None => wrong.push(format!("{id}: nobody asked for {}, {:?}", row.id, row.kind)),
+            None => wrong.push(format!("{id}: no client requested {}, {:?}", row.id, row.kind)),
         }
         strangers.push((row.id.clone(), row.active && row.kind == Kind::V21));
     }
@@ -252,7 +252,7 @@ async fn check_list(
     books.current = newest.map(|row| row.id.clone());
     for (stranger, takes_a_place) in strangers {
         if takes_a_place {
-            // Nobody holds it, but whoever looks at the list can end it.
+            // No client holds it, but an administrator can revoke it by its id.
             let end = books.channel.revocation(&json!({ "token_id": stranger }));
             let ended = server.ask(&end).await;
             assert_eq!((ended.status, &ended.json()["revoked"]), (201, &json!(1)));
@@ -261,8 +261,7 @@ async fn check_list(
     }
 }
 
-/// Holds each token's check against its verdict and its row. Answers what the
-/// checks found.
+/// Compares each token's verification with its verdict and its row. Returns the results.
 async fn check_tokens(
     server: &Server,
     ledger: &Ledger,
@@ -277,7 +276,7 @@ async fn check_tokens(
         .filter(|&it| ledger.tokens[it].claims.expires_at.0 - now > TOO_LATE)
         .collect();
     let mut found = Vec::new();
-    // Not all at once: there may be hundreds of thousands.
+    // In parts: there may be hundreds of thousands.
     for some in numbers.chunks(5_000) {
         let requests = some.iter().map(|&it| verify(&ledger.tokens[it].text)).collect();
         let answers = ask_all(server.address(), requests).await;
@@ -314,31 +313,32 @@ async fn check_tokens(
             Verdict::Good if !good => {
                 wrong.push(format!("{}: acknowledged, and lost ({:?})", what(), evicted()));
             }
-            Verdict::Revoked if good => wrong.push(format!("{}: ended, and lives", what())),
-            Verdict::AsRevocation(ending) => {
-                halves.entry(ending).or_default()[usize::from(good)].push(what());
+            Verdict::Revoked if good => wrong.push(format!("{}: revoked, but active", what())),
+            Verdict::AsRevocation(revocation) => {
+                halves.entry(revocation).or_default()[usize::from(good)].push(what());
             }
             _ => {}
         }
     }
-    for (ending, [ended, good]) in halves {
-        if !ended.is_empty() && !good.is_empty() {
-            let scope = &ledger.endings[ending].scope;
-            wrong.push(format!("half done: {scope:?} ended {ended:?} and left {good:?}"));
+    for (revocation, [revoked, good]) in halves {
+        if !revoked.is_empty() && !good.is_empty() {
+            let scope = &ledger.revocations[revocation].scope;
+            wrong
+                .push(format!("half done: {scope:?} revoked {revoked:?} and left {good:?} active"));
         }
     }
     found
 }
 
-/// Which tokens to look at.
+/// Chooses the tokens to verify.
 fn choose(ledger: &Ledger, which: Which, rng: &mut Rng) -> Vec<usize> {
     if which == Which::All {
         return (0..ledger.tokens.len()).collect();
     }
     let singly: BTreeSet<usize> = ledger
-        .endings
+        .revocations
         .iter()
-        .filter_map(|ending| match ending.scope {
+        .filter_map(|revocation| match revocation.scope {
             Scope::Token(token) => Some(token),
             _ => None,
         })
@@ -354,7 +354,7 @@ fn choose(ledger: &Ledger, which: Which, rng: &mut Rng) -> Vec<usize> {
     chosen.into_iter().collect()
 }
 
-/// Channels that were made are there.
+/// Checks that created channels exist.
 async fn check_made(server: &Server, ledger: &mut Ledger, wrong: &mut Vec<String>) {
     for id in std::mem::take(&mut ledger.made) {
         let answer = server.ask(&Request::admin("GET", &format!("/channels/{id}"), None)).await;
@@ -364,7 +364,7 @@ async fn check_made(server: &Server, ledger: &mut Ledger, wrong: &mut Vec<String
     }
 }
 
-/// The answers to all requests, over a few connections.
+/// The responses to all requests, over a few connections.
 async fn ask_all(address: SocketAddr, requests: Vec<Request>) -> Vec<Answer> {
     const CONNECTIONS: usize = 4;
     let mut lanes: Vec<Vec<_>> = (0..CONNECTIONS).map(|_| Vec::new()).collect();

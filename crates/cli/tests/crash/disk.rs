@@ -1,6 +1,6 @@
-//! A disk that fails to synchronise, for a moment or from then on: what the process then says is either
-//! true or "unknown", it goes, and after the next start all it ever acknowledged
-//! stands. `strace` makes the system call fail; `cargo xtask test` installs it.
+//! A disk that fails to synchronise, once or from then on: each response is then true or
+//! "unknown", the process exits, and after the next start everything acknowledged holds.
+//! `strace` makes the system call fail; `cargo xtask test` installs it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,11 +13,11 @@ use crate::process::{Server, serve};
 use crate::signals::wait;
 use crate::{CHANNELS, CLIENTS, announced_rng, assert_store_is_sound, tell};
 
-/// How long a server may go on before the failure that it is to meet.
+/// How long a server may run before the failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
+async fn a_failed_fsync_stops_the_process_and_nothing_acknowledged_is_lost() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 30 } else { 4 };
     let mut rng = announced_rng("failed fsyncs");
     let home = tempfile::tempdir().expect("a temporary folder");
@@ -38,7 +38,7 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
         server = Server::start(failing(home.path(), &when)).await;
         ledger.trouble = Trouble::DiskFails;
         let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
-        // The clients end once the server takes nobody in any more.
+        // The clients stop once the server accepts no more connections.
         ledger = tokio::time::timeout(PATIENCE, load.join()).await.expect("the process goes");
         let ended = wait(&mut server.process).await;
         assert_eq!(ended.code(), Some(1), "it says that it failed: {ended}");
@@ -54,7 +54,7 @@ async fn a_failed_fsync_ends_the_process_and_nothing_acknowledged_is_lost() {
     assert!(unknown >= rounds, "{unknown} acts of unknown outcome are too few to tell");
 }
 
-/// The server, in whose writing thread synchronising fails `when` strace is told.
+/// The server; synchronising fails in its writer thread, `when` in strace's syntax.
 fn failing(home: &Path, when: &str) -> Command {
     let inject = format!("--inject=fsync,fdatasync:error=EIO:when={when}");
     traced(&serve(home, &[]), home, &["--trace=fsync,fdatasync", &inject])

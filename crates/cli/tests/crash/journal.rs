@@ -10,12 +10,13 @@ use crate::ledger::{Ledger, Trouble};
 use crate::load::Load;
 use crate::process::{Server, serve};
 use crate::{
-    CHANNELS, CLIENTS, PAGE, Told, announced_rng, assert_store_is_sound, pause, say, signals, tell,
+    CHANNELS, CLIENTS, FailureContext, PAGE, announced_rng, assert_store_is_sound, pause, say,
+    signals, tell,
 };
 
-/// A kill comes at the latest so many milliseconds after the load has begun.
+/// The latest kill after the start of the load, in milliseconds.
 const LATEST_KILL: usize = 250;
-/// How long the writer is held behind each line, in microseconds.
+/// How long the writer is held after each line, in microseconds.
 const HELD: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +24,7 @@ async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_wh
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 2_000 } else { 40 };
     let mut rng = announced_rng("kills with a journal");
     let home = tempfile::tempdir().expect("a temporary folder");
-    // The journal must be there before strace can name it.
+    // The journal must exist before strace can name it.
     let mut server = Server::start(with_journal(home.path())).await;
     signals::stop(&mut server).await;
     server = Server::start(held(home.path())).await;
@@ -34,7 +35,7 @@ async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_wh
             ledger.turn_the_page(&server, CHANNELS).await;
         }
         let instant = rng.below(LATEST_KILL);
-        let told = Told(format!("round {round}, killed after {instant} ms of load"));
+        let context = FailureContext(format!("round {round}, killed after {instant} ms of load"));
         let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         pause(instant).await;
         load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Revoked));
@@ -44,7 +45,7 @@ async fn a_kill_between_the_journal_and_the_commit_leaves_a_store_that_serves_wh
         server = Server::start(held(home.path())).await;
         (ledger.over, ledger.trouble) = (false, Trouble::None);
         check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut rng).await;
-        drop(told);
+        drop(context);
     }
     check(&server, &mut ledger, Which::All, Unknown::Open, &mut rng).await;
     signals::stop(&mut server).await;
@@ -60,7 +61,7 @@ fn with_journal(home: &Path) -> Command {
     serve(home, &["--store", "sqlite:tegata.db", "--revocation-journal", "journal"])
 }
 
-/// The same, held behind each line of the journal.
+/// The same, held after each line of the journal.
 fn held(home: &Path) -> Command {
     let journal = format!("--trace-path={}", home.join("journal").display());
     let inject = format!("--inject=fdatasync:delay_exit={HELD}");

@@ -1,10 +1,10 @@
-//! What the clients asked for and what they were answered, and what must hold
-//! for it, whatever happens to the server.
+//! Records the clients' requests and the responses, and decides what must hold, whatever
+//! happens to the server.
 //!
-//! Every act has the moment before it was sent and, unless it was cut off, the
-//! moment after its answer was read. One that ended before another began came
-//! before it; two that overlap may have come either way; one without an answer
-//! may have happened or not, until the next check settles it.
+//! Every request has the moment before it was sent and, unless it was cut off, the moment
+//! after its response was read. A request that completed before another began came before
+//! it; two that overlap have no known order; one without a response may have taken effect
+//! or not, until the next check settles it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,13 +19,13 @@ use crate::process::http::{Answer, Request};
 use crate::process::key::Key;
 use crate::random::Rng;
 
-/// A place in the order of what the clients saw.
+/// A position in the order of the clients' events.
 type Moment = u64;
 
 /// The groups of every mixed channel.
 const GROUPS: [&str; 3] = ["blue", "green", "red"];
 
-/// All that was asked and answered.
+/// All requests and responses.
 pub(crate) struct Ledger {
     pub(crate) key: Key,
     pub(crate) channels: Vec<Books>,
@@ -33,43 +33,43 @@ pub(crate) struct Ledger {
     pub(crate) in_use: usize,
     pub(crate) tokens: Vec<Token>,
     /// Of this round.
-    pub(crate) endings: Vec<RevocationTarget>,
-    /// Issues of this round that were never answered.
+    pub(crate) revocations: Vec<Revocation>,
+    /// Issues of this round without a response.
     pub(crate) unanswered: Vec<Unanswered>,
-    /// Channels that the clients made.
+    /// Channels that the clients created.
     pub(crate) made: Vec<String>,
     pub(crate) figures: Figures,
-    /// Nobody begins anything any more.
+    /// No client begins another request.
     pub(crate) over: bool,
     /// What is being done to the server.
     pub(crate) trouble: Trouble,
-    /// The server has a journal: an issue that was never answered may have evicted
-    /// tokens although it did not happen.
+    /// The server has a journal: an issue without a response may have evicted tokens although
+    /// it issued none.
     pub(crate) journal: bool,
     provider: String,
     reader: Reader,
     now: Moment,
 }
 
-/// What is being done to a server, and so what may become of an answer.
+/// What happens to a server, and so which responses are allowed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Nothing: it comes.
+    /// Nothing: every request gets a response.
     None,
-    /// It is being ended: it may stay away.
+    /// It is being stopped: a response may be missing.
     Revoked,
-    /// Its disk fails: it may stay away, or say that the outcome is unknown.
+    /// Its disk fails: a response may be missing, or report that the outcome is unknown.
     DiskFails,
 }
 
-/// How many acts of which sort.
+/// The number of requests of each sort.
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) acknowledged: BTreeMap<&'static str, usize>,
     pub(crate) in_flight: BTreeMap<&'static str, usize>,
     pub(crate) refused: usize,
     pub(crate) checks: usize,
-    /// Unanswered issues that the next start showed to have happened.
+    /// Issues without a response that took effect, as seen after the next start.
     pub(crate) happened: usize,
 }
 
@@ -79,12 +79,12 @@ pub(crate) struct Books {
     pub(crate) use_: Use,
     /// The newest long-lived token, as far as is known.
     pub(crate) current: Option<String>,
-    /// Tokens that nobody was handed, found in a list before.
+    /// Tokens that no client got, found in a list before.
     pub(crate) strangers: HashSet<String>,
     /// All tokens of it, by their ids.
     pub(crate) held: HashMap<String, usize>,
     assertion: String,
-    /// Held tokens that nobody has asked to end yet.
+    /// Held tokens that no client has asked to revoke yet.
     revocable: Vec<usize>,
     reissuing: bool,
     serials: HashMap<Serial, usize>,
@@ -102,21 +102,21 @@ pub(crate) enum Use {
     Mixed,
 }
 
-/// A token that a client was handed.
+/// A token that a client got.
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) claims: Claims,
     pub(crate) channel: usize,
-    /// Handed out since the last check.
+    /// Issued since the last check.
     pub(crate) fresh: bool,
-    /// Whether it was good at the last check.
+    /// Whether it was active at the last check.
     pub(crate) good: bool,
     pub(crate) idempotency: Option<String>,
     asked: Moment,
     answered: Moment,
 }
 
-/// An issue that was never answered.
+/// An issue without a response.
 pub(crate) struct Unanswered {
     pub(crate) channel: usize,
     pub(crate) kind: Kind,
@@ -125,8 +125,8 @@ pub(crate) struct Unanswered {
     above: Serial,
 }
 
-/// An act that ends tokens.
-pub(crate) struct RevocationTarget {
+/// A request that revokes tokens.
+pub(crate) struct Revocation {
     pub(crate) channel: usize,
     pub(crate) scope: Scope,
     asked: Moment,
@@ -140,8 +140,7 @@ pub(crate) enum Scope {
     Group(&'static str),
     Kind(Kind),
     All,
-    /// The long-lived ones but these two: the new one, and the predecessor that
-    /// is left a delay.
+    /// The long-lived ones except these two: the new one, and the predecessor in its delay.
     LongLivedBut {
         new: Option<String>,
         spared: Option<String>,
@@ -153,24 +152,24 @@ pub(crate) enum Scope {
 pub(crate) enum Verdict {
     Good,
     Revoked,
-    /// Only because of this ending, which was never answered.
+    /// Revoked only if this revocation, which had no response, took effect.
     AsRevocation(usize),
     Either,
 }
 
-/// Something that a client is about to ask.
+/// A request that a client is about to send.
 pub(crate) struct Act {
     channel: usize,
     asked: Moment,
-    /// Serials up to this one were handed out before.
+    /// Serials up to this one were issued before.
     above: Serial,
-    what: JournalEntry,
+    what: Action,
 }
 
-enum JournalEntry {
+enum Action {
     Issue { kind: Kind, group: Option<&'static str>, idempotency: Option<String> },
     Reissue { delay: u32, spared: Option<String> },
-    End(Scope),
+    Revoke(Scope),
     Create,
 }
 
@@ -181,7 +180,7 @@ impl Ledger {
             channels: Vec::new(),
             in_use: 0,
             tokens: Vec::new(),
-            endings: Vec::new(),
+            revocations: Vec::new(),
             unanswered: Vec::new(),
             made: Vec::new(),
             figures: Figures::default(),
@@ -194,8 +193,7 @@ impl Ledger {
         }
     }
 
-    /// Leaves the channels so far alone, and goes on with new ones: so their lists
-    /// stay short, however long the test.
+    /// Continues with new channels, so that their lists stay short, however long the test.
     pub(crate) async fn turn_the_page(&mut self, server: &Server, channels: usize) {
         self.in_use = self.channels.len();
         for number in 0..channels {
@@ -226,7 +224,7 @@ impl Ledger {
         Channel::create(server, &self.provider, &self.key).await
     }
 
-    /// What a client shall do next, if anything.
+    /// The next request of a client, if there is one.
     pub(crate) fn begin(&mut self, rng: &mut Rng) -> Option<(Act, Request)> {
         if self.over {
             return None;
@@ -241,7 +239,7 @@ impl Ledger {
         let asked = self.tick();
         let books = &mut self.channels[channel];
         let mut what = books.choose(rng);
-        if let JournalEntry::Issue { kind, idempotency, .. } = &mut what
+        if let Action::Issue { kind, idempotency, .. } = &mut what
             && *kind != Kind::Stateless
             && rng.percent(25)
         {
@@ -255,21 +253,17 @@ impl Ledger {
     fn request(&self, act: &Act) -> Request {
         let books = &self.channels[act.channel];
         match &act.what {
-            JournalEntry::Issue { kind, group, idempotency } => {
+            Action::Issue { kind, group, idempotency } => {
                 books.issue(*kind, *group, idempotency.as_deref())
             }
-            JournalEntry::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
-            JournalEntry::End(Scope::Token(token)) => {
-                books.channel.revoke(&self.tokens[*token].text)
-            }
-            JournalEntry::End(Scope::Group(group)) => {
+            Action::Reissue { delay, .. } => books.channel.reissue_long_lived(*delay),
+            Action::Revoke(Scope::Token(token)) => books.channel.revoke(&self.tokens[*token].text),
+            Action::Revoke(Scope::Group(group)) => {
                 books.channel.revocation(&json!({ "group": group }))
             }
-            JournalEntry::End(Scope::Kind(kind)) => {
-                books.channel.revocation(&json!({ "kind": kind }))
-            }
-            JournalEntry::End(_) => books.channel.revocation(&json!({ "all": true })),
-            JournalEntry::Create => {
+            Action::Revoke(Scope::Kind(kind)) => books.channel.revocation(&json!({ "kind": kind })),
+            Action::Revoke(_) => books.channel.revocation(&json!({ "all": true })),
+            Action::Create => {
                 let body = json!({ "name": "Made under load", "type": "mini-app" });
                 let path = format!("/providers/{}/channels", self.provider);
                 Request::admin("POST", &path, Some(&body))
@@ -277,8 +271,8 @@ impl Ledger {
         }
     }
 
-    /// Enters what became of an act: whether it was sent whole, and its answer,
-    /// unless that was cut off.
+    /// Records a request: whether it was sent completely, and its response, unless that was
+    /// cut off.
     pub(crate) fn end(&mut self, act: Act, sent: bool, answer: Option<&Answer>) {
         let answered = self.tick();
         let unknown = |answer: &&Answer| answer.status == 503 && self.trouble == Trouble::DiskFails;
@@ -292,17 +286,17 @@ impl Ledger {
             return;
         };
         let acknowledged = match &act.what {
-            JournalEntry::Issue { .. } | JournalEntry::End(Scope::Token(_)) => answer.status == 200,
+            Action::Issue { .. } | Action::Revoke(Scope::Token(_)) => answer.status == 200,
             _ => answer.status == 201,
         };
         if !acknowledged {
             let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
-            // Short-lived ones are refused where all places are another group's.
+            // Short-lived ones are refused where other groups fill the cap.
             let full = full
-                && matches!(act.what, JournalEntry::Issue { .. })
+                && matches!(act.what, Action::Issue { .. })
                 && self.channels[act.channel].use_ != Use::FullOfShortLived;
             // A group that had no token yet is unknown.
-            let of_group = matches!(act.what, JournalEntry::End(Scope::Group(_)));
+            let of_group = matches!(act.what, Action::Revoke(Scope::Group(_)));
             let unknown =
                 answer.status == 404 && of_group && answer.text().contains("no such group");
             assert!(
@@ -317,31 +311,31 @@ impl Ledger {
         *self.figures.acknowledged.entry(name).or_default() += 1;
         let Act { channel, asked, above, what } = act;
         match what {
-            JournalEntry::Issue { idempotency, .. } => {
+            Action::Issue { idempotency, .. } => {
                 self.hold(channel, answer, [asked, answered], above, idempotency);
             }
-            JournalEntry::Reissue { spared, .. } => {
+            Action::Reissue { spared, .. } => {
                 let id = self.hold(channel, answer, [asked, answered], above, None);
                 let new = Some(id);
                 self.channels[channel].current.clone_from(&new);
                 self.channels[channel].reissuing = false;
                 let scope = Scope::LongLivedBut { new, spared };
-                self.endings.push(RevocationTarget {
+                self.revocations.push(Revocation {
                     channel,
                     scope,
                     asked,
                     answered: Some(answered),
                 });
             }
-            JournalEntry::End(scope) => {
-                self.endings.push(RevocationTarget {
+            Action::Revoke(scope) => {
+                self.revocations.push(Revocation {
                     channel,
                     scope,
                     asked,
                     answered: Some(answered),
                 });
             }
-            JournalEntry::Create => {
+            Action::Create => {
                 let id = answer.json()["channel_id"].as_str().expect("a channel id").to_owned();
                 self.made.push(id);
             }
@@ -351,23 +345,23 @@ impl Ledger {
     fn enter_unanswered(&mut self, act: Act) {
         let Act { channel, asked, above, what } = act;
         match what {
-            JournalEntry::Issue { kind, group, idempotency } => {
+            Action::Issue { kind, group, idempotency } => {
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
             }
-            JournalEntry::Reissue { spared, .. } => {
+            Action::Reissue { spared, .. } => {
                 let (kind, group, idempotency) = (Kind::LongLived, None, None);
                 self.unanswered.push(Unanswered { channel, kind, group, idempotency, above });
                 let scope = Scope::LongLivedBut { new: None, spared };
-                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
+                self.revocations.push(Revocation { channel, scope, asked, answered: None });
             }
-            JournalEntry::End(scope) => {
-                self.endings.push(RevocationTarget { channel, scope, asked, answered: None });
+            Action::Revoke(scope) => {
+                self.revocations.push(Revocation { channel, scope, asked, answered: None });
             }
-            JournalEntry::Create => {}
+            Action::Create => {}
         }
     }
 
-    /// Enters a token that was handed out; answers its id.
+    /// Records an issued token; returns its id.
     fn hold(
         &mut self,
         channel: usize,
@@ -398,26 +392,26 @@ impl Ledger {
         id
     }
 
-    /// Enters that an issue which was never answered was asked for again, with the
-    /// same `Idempotency-Key`, and is answered now.
+    /// Records the response to an issue that had none and was repeated with the same
+    /// `Idempotency-Key`.
     pub(crate) fn hold_after_all(&mut self, act: Unanswered, answer: &Answer) {
         let moments = [self.tick(), self.tick()];
         self.hold(act.channel, answer, moments, act.above, act.idempotency);
     }
 
-    /// What a check of a token must find, of what was asked since the last check.
-    /// `settled`: what was not answered did not happen.
+    /// The expected result of a verification, from the requests since the last check.
+    /// `settled`: requests without a response had no effect.
     pub(crate) fn verdict(&self, number: usize, evictable: bool, settled: bool) -> Verdict {
         let token = &self.tokens[number];
         if !token.fresh && !token.good {
             return Verdict::Revoked;
         }
         let mut verdict = if evictable { Verdict::Either } else { Verdict::Good };
-        let endings = self.endings.iter().enumerate();
-        for (at, ending) in endings.filter(|(_, it)| self.covers(it, number)) {
-            let before = !token.fresh || token.answered < ending.asked;
-            let after = ending.answered.is_some_and(|answered| answered < token.asked);
-            verdict = match (ending.answered, verdict) {
+        let revocations = self.revocations.iter().enumerate();
+        for (at, revocation) in revocations.filter(|(_, it)| self.covers(it, number)) {
+            let before = !token.fresh || token.answered < revocation.asked;
+            let after = revocation.answered.is_some_and(|answered| answered < token.asked);
+            verdict = match (revocation.answered, verdict) {
                 _ if after => verdict,
                 (Some(_), _) if before => return Verdict::Revoked,
                 (None, _) if settled => verdict,
@@ -428,11 +422,11 @@ impl Ledger {
         verdict
     }
 
-    fn covers(&self, ending: &RevocationTarget, number: usize) -> bool {
+    fn covers(&self, revocation: &Revocation, number: usize) -> bool {
         let token = &self.tokens[number];
         let is = |id: &Option<String>| id.as_ref().is_some_and(|id| *id == token.id());
-        ending.channel == token.channel
-            && match &ending.scope {
+        revocation.channel == token.channel
+            && match &revocation.scope {
                 Scope::Token(other) => *other == number,
                 Scope::Group(group) => token.group() == Some(group),
                 Scope::Kind(kind) => *kind == token.claims.kind,
@@ -443,13 +437,13 @@ impl Ledger {
             }
     }
 
-    /// Enters what a check found, once all of it was held against the verdicts.
+    /// Records the results of a check, after their comparison with the verdicts.
     pub(crate) fn settle(&mut self, found: &[(usize, bool)]) {
         for &(number, good) in found {
             let token = &mut self.tokens[number];
             (token.fresh, token.good) = (false, good);
         }
-        self.endings.clear();
+        self.revocations.clear();
         self.unanswered.clear();
         for books in &mut self.channels[self.in_use..] {
             books.reissuing = false;
@@ -484,44 +478,44 @@ impl Books {
         }
     }
 
-    fn choose(&mut self, rng: &mut Rng) -> JournalEntry {
-        let issue = |kind, group| JournalEntry::Issue { kind, group, idempotency: None };
+    fn choose(&mut self, rng: &mut Rng) -> Action {
+        let issue = |kind, group| Action::Issue { kind, group, idempotency: None };
         match self.use_ {
             Use::FullOfShortLived => issue(Kind::ShortLived, None),
             Use::FullOfV21 if rng.percent(55) => issue(Kind::V21, None),
-            Use::FullOfV21 => self.end_one(rng).unwrap_or_else(|| issue(Kind::V21, None)),
+            Use::FullOfV21 => self.revoke_one(rng).unwrap_or_else(|| issue(Kind::V21, None)),
             Use::Mixed => {
                 let group = rng.percent(40).then(|| rng.of(&GROUPS));
                 match rng.below(100) {
                     0..20 => issue(Kind::ShortLived, group),
                     20..42 => issue(Kind::V21, group),
                     42..56 => issue(Kind::Stateless, group),
-                    56..80 => self.end_one(rng).unwrap_or_else(|| issue(Kind::Stateless, group)),
+                    56..80 => self.revoke_one(rng).unwrap_or_else(|| issue(Kind::Stateless, group)),
                     80..90 if !self.reissuing => {
                         self.reissuing = true;
                         let delay = rng.of(&[0, 0, 3600]);
                         let spared = self.current.clone().filter(|_| delay > 0);
-                        JournalEntry::Reissue { delay, spared }
+                        Action::Reissue { delay, spared }
                     }
                     80..90 => issue(Kind::ShortLived, group),
-                    90..94 => JournalEntry::End(Scope::Group(rng.of(&GROUPS))),
+                    90..94 => Action::Revoke(Scope::Group(rng.of(&GROUPS))),
                     94..97 => {
                         let kinds = [Kind::V21, Kind::ShortLived, Kind::Stateless, Kind::LongLived];
-                        JournalEntry::End(Scope::Kind(rng.of(&kinds)))
+                        Action::Revoke(Scope::Kind(rng.of(&kinds)))
                     }
-                    97 => JournalEntry::End(Scope::All),
-                    _ => JournalEntry::Create,
+                    97 => Action::Revoke(Scope::All),
+                    _ => Action::Create,
                 }
             }
         }
     }
 
-    fn end_one(&mut self, rng: &mut Rng) -> Option<JournalEntry> {
+    fn revoke_one(&mut self, rng: &mut Rng) -> Option<Action> {
         if self.revocable.is_empty() {
             return None;
         }
         let at = rng.below(self.revocable.len());
-        Some(JournalEntry::End(Scope::Token(self.revocable.swap_remove(at))))
+        Some(Action::Revoke(Scope::Token(self.revocable.swap_remove(at))))
     }
 }
 
@@ -535,15 +529,15 @@ impl Token {
     }
 }
 
-impl JournalEntry {
+impl Action {
     fn name(&self) -> &'static str {
         match self {
             Self::Issue { kind, .. } => kind.name(),
             Self::Reissue { .. } => "long-lived",
-            Self::End(Scope::Token(_)) => "revocation of one",
-            Self::End(Scope::Group(_)) => "of a group",
-            Self::End(Scope::Kind(_)) => "of a kind",
-            Self::End(_) => "of all",
+            Self::Revoke(Scope::Token(_)) => "revocation of one",
+            Self::Revoke(Scope::Group(_)) => "of a group",
+            Self::Revoke(Scope::Kind(_)) => "of a kind",
+            Self::Revoke(_) => "of all",
             Self::Create => "new channel",
         }
     }

@@ -1,4 +1,4 @@
-//! Clients that never rest: each asks, reads the answer, enters it, asks again.
+//! Clients that send requests without a pause, and record each response.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use crate::ledger::{Ledger, Trouble};
 use crate::process::http::Connection;
 use crate::random::Rng;
 
-/// The clients of one server, until it or they end.
+/// The clients of one server, until it or they stop.
 pub(crate) struct Load {
     ledger: Arc<Mutex<Ledger>>,
     clients: JoinSet<()>,
@@ -27,13 +27,13 @@ impl Load {
         Self { clients: clients.collect(), ledger }
     }
 
-    /// What has been entered so far.
+    /// The ledger so far.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
         look(&mut self.ledger.lock().expect("no client has failed"))
     }
 
-    /// Waits until all clients have ended, each after its last answer, or when the
-    /// server was gone.
+    /// Waits until all clients have stopped, each after its last response or when the server
+    /// was gone.
     pub(crate) async fn join(mut self) -> Ledger {
         while let Some(ended) = self.clients.join_next().await {
             if let Err(panic) = ended {

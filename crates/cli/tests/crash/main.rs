@@ -1,6 +1,6 @@
-//! What was acknowledged stands, whatever happens to the process: killed at any
-//! moment under load, told to stop, frozen, started twice, or let down by its
-//! disk. Against the program that people run, over HTTP.
+//! Everything acknowledged holds, whatever happens to the process: killed at any moment
+//! under load, stopped by a signal, frozen, started twice, or with a failing disk. Runs
+//! the real program, over HTTP.
 //!
 //! `TEGATA_LONG=1` kills ten times as often; `TEGATA_SEED` repeats the choices
 //! of a run (not the scheduling of the machine).
@@ -28,13 +28,13 @@ use load::Load;
 use process::{Server, serve};
 use random::Rng;
 
-/// How many clients ask at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 12;
-/// How many channels they share.
+/// The number of channels that they share.
 const CHANNELS: usize = 10;
-/// After so many kills they turn to new channels.
+/// The number of kills after which they use new channels.
 const PAGE: usize = 10;
-/// A kill comes at the latest so many milliseconds after the load has begun.
+/// The latest kill after the start of the load, in milliseconds.
 const LATEST_KILL: usize = 400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +49,7 @@ async fn a_kill_under_load_loses_nothing_acknowledged_and_undoes_no_revocation()
             ledger.turn_the_page(&server, CHANNELS).await;
         }
         let instant = rng.below(LATEST_KILL);
-        let told = Told(format!("round {round}, killed after {instant} ms of load"));
+        let context = FailureContext(format!("round {round}, killed after {instant} ms of load"));
         let load = Load::start(server.address(), ledger, CLIENTS, &mut rng);
         pause(instant).await;
         load.with(|ledger| (ledger.over, ledger.trouble) = (true, Trouble::Revoked));
@@ -59,7 +59,7 @@ async fn a_kill_under_load_loses_nothing_acknowledged_and_undoes_no_revocation()
         server = Server::start(serve(home.path(), &[])).await;
         (ledger.over, ledger.trouble) = (false, Trouble::None);
         check(&server, &mut ledger, Which::Touched, Unknown::Open, &mut rng).await;
-        drop(told);
+        drop(context);
     }
     check(&server, &mut ledger, Which::All, Unknown::Open, &mut rng).await;
     signals::stop(&mut server).await;
@@ -70,7 +70,7 @@ async fn a_kill_under_load_loses_nothing_acknowledged_and_undoes_no_revocation()
     assert!(in_flight >= rounds, "{in_flight} acts in flight are too few to tell");
 }
 
-/// What SQLite itself says of the store that the server left behind.
+/// Checks the store that the server left with SQLite's own checks.
 fn assert_store_is_sound(home: &Path) {
     let store = rusqlite::Connection::open(home.join("tegata.db")).expect("the store");
     let ask = |pragma: &str| -> Vec<String> {
@@ -89,7 +89,7 @@ fn announced_rng(name: &str) -> Rng {
     Rng::new(seed)
 }
 
-/// Prints the figures; answers how many acts were acknowledged and in flight.
+/// Prints the figures; returns how many requests were acknowledged and in flight.
 fn tell(name: &str, rounds: usize, ledger: &Ledger) -> [usize; 2] {
     let figures = &ledger.figures;
     let sums = [&figures.acknowledged, &figures.in_flight].map(|acts| acts.values().sum::<usize>());
@@ -103,7 +103,7 @@ fn tell(name: &str, rounds: usize, ledger: &Ledger) -> [usize; 2] {
     sums
 }
 
-/// Prints past the capture: seeds and figures of a test that passes count too.
+/// Prints past the capture, since seeds and figures of a passing test count, too.
 fn say(words: &str) {
     let _ = writeln!(std::io::stderr(), "{words}");
 }
@@ -112,10 +112,10 @@ async fn pause(milliseconds: usize) {
     tokio::time::sleep(Duration::from_millis(milliseconds as u64)).await;
 }
 
-/// Words for whoever reads of a failure.
-struct Told(String);
+/// Printed if the test fails.
+struct FailureContext(String);
 
-impl Drop for Told {
+impl Drop for FailureContext {
     fn drop(&mut self) {
         if std::thread::panicking() {
             say(&self.0);

@@ -1,4 +1,4 @@
-//! Chance that can be told again: the same seed gives the same choices.
+//! An RNG with a seed: the same seed gives the same choices.
 
 /// A stream of choices (SplitMix64, Steele and others 2014).
 pub(crate) struct Rng(u64);
@@ -8,7 +8,7 @@ impl Rng {
         Self(seed)
     }
 
-    /// What `TEGATA_SEED` says, or else a fresh seed; and with it a stream.
+    /// The seed in `TEGATA_SEED`, or else a fresh one.
     pub(crate) fn seed() -> u64 {
         match std::env::var("TEGATA_SEED") {
             Ok(seed) => seed.parse().expect("TEGATA_SEED is a whole number"),
@@ -21,7 +21,7 @@ impl Rng {
         }
     }
 
-    /// A stream that differs from this one, for somebody who chooses beside it.
+    /// A different stream, for choices that are made concurrently.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }

@@ -1,5 +1,5 @@
-//! A second process on the same store although the lock beside it is gone: it is refused,
-//! or the first one ends, before either can answer what the other one made untrue.
+//! A second process on the same store although the lock file was removed: it is refused, or
+//! the first one stops, before either can respond with a state that the other changed.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ async fn first(home: &Path) -> (Server, Channel, String) {
     (server, channel, token)
 }
 
-/// What a process says that ends by itself, with code 1.
+/// The output of a process that exits by itself with code 1.
 async fn said_at_its_end(mut process: Killed) -> String {
     let ended = wait(&mut process.0).await;
     let stderr = process.0.stderr.take().expect("piped");
@@ -35,13 +35,13 @@ async fn said_at_its_end(mut process: Killed) -> String {
     said
 }
 
-/// Whether a request is answered with success, by a server that may be ending.
+/// Whether a request succeeds, at a server that may be stopping.
 async fn acknowledges(server: &Server, request: &Request) -> bool {
     let Ok(mut connection) = Connection::open(server.address()).await else { return false };
     connection.ask(request).await.is_ok_and(|answer| answer.status < 300)
 }
 
-/// Waits for a server's words, which are read beside the test.
+/// Waits for text in a server's output, which another thread reads.
 async fn says(server: &Server, words: &str) {
     let said = || server.said.lock().expect("not poisoned").clone();
     for _ in 0..200 {
@@ -70,7 +70,7 @@ async fn a_second_process_is_refused_where_the_lock_beside_the_store_was_removed
         assert!(!done.status.success(), "{words:?} beside a server");
         String::from_utf8_lossy(&done.stderr).into_owned()
     };
-    // Nor is any command that needs the store for itself let in.
+    // Commands that need the store exclusively are refused, too.
     for words in [
         &["recover", "--store", "sqlite:tegata.db", "--revoke-everything"][..],
         &["migrate", "--store", "sqlite:tegata.db"],

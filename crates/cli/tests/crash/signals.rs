@@ -1,5 +1,5 @@
-//! What an operator does to a process: asks it to stop, freezes it (as a machine
-//! does that is moved or sleeps), starts it twice.
+//! Signals to a process: it is stopped, frozen (as when a machine is migrated or sleeps),
+//! or started twice.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -11,7 +11,7 @@ use crate::process::http::{Connection, Request};
 use crate::process::{Server, serve};
 use crate::{CHANNELS, CLIENTS, announced_rng, assert_store_is_sound, pause, tell};
 
-/// How long the process may take to end, in milliseconds.
+/// How long the process may take to exit, in milliseconds.
 const LONGEST_STOP: usize = 10_000;
 /// Requests that have begun, and are not all there yet, when the server is to stop.
 const LATE: usize = 8;
@@ -68,7 +68,7 @@ async fn a_process_that_is_frozen_for_seconds_loses_nothing() {
         send(&server.process, "CONT");
         pause(300).await;
         load.with(|ledger| ledger.over = true);
-        // Nobody was cut off: a client that was would have failed.
+        // No client was cut off: it would have failed.
         ledger = load.join().await;
         ledger.over = false;
         check(&server, &mut ledger, Which::Touched, Unknown::Undone, &mut rng).await;
@@ -81,7 +81,7 @@ async fn a_process_that_is_frozen_for_seconds_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_on_the_same_store_is_refused_and_told_which() {
+async fn a_second_process_on_the_same_store_is_refused_with_the_stores_name() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let first = Server::start(serve(home.path(), &[])).await;
     let store = home.path().join("tegata.db");
@@ -107,7 +107,7 @@ pub(crate) async fn stop(server: &mut Server) {
     assert_eq!(ended.code(), Some(0), "{ended}");
 }
 
-/// How a process ended. Panics if it takes too long over it.
+/// The exit status of a process. Panics if it takes too long.
 pub(crate) async fn wait(process: &mut Child) -> ExitStatus {
     const STEP: usize = 20;
     for _ in 0..LONGEST_STOP / STEP {
@@ -116,7 +116,7 @@ pub(crate) async fn wait(process: &mut Child) -> ExitStatus {
         }
         pause(STEP).await;
     }
-    panic!("the process did not end within {LONGEST_STOP} ms");
+    panic!("the process did not exit within {LONGEST_STOP} ms");
 }
 
 /// Sends a signal to a process of ours, by its id.
@@ -126,12 +126,12 @@ fn send(process: &Child, signal: &str) {
     assert!(done.success(), "{kill}");
 }
 
-/// A process that ends with the test.
+/// A process that is killed with the test.
 pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // It may have ended by itself already.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -18,11 +18,11 @@ use std::{
     process::Command,
 };
 
-/// The wall clock of a process of ours, which `libfaketime` reads from a file.
+/// The wall clock of a test's process, which `libfaketime` reads from a file.
 struct Wall(PathBuf);
 
 impl Wall {
-    /// `moment` in libfaketime's words: `+0`, `-600`, `@2038-01-19 03:13:00`.
+    /// `moment` in libfaketime's syntax: `+0`, `-600`, `@2038-01-19 03:13:00`.
     fn set(&self, moment: &str) {
         let new = self.0.with_extension("new");
         fs::write(&new, moment).expect("written");
@@ -30,7 +30,7 @@ impl Wall {
     }
 }
 
-/// A server whose wall clock can be set; its steady clock goes on as it is.
+/// A server whose wall clock can be set; its monotonic clock is unchanged.
 async fn start(home: &Path, moment: &str) -> (Server, Wall) {
     let wall = Wall(home.join("wall-clock"));
     wall.set(moment);
@@ -80,9 +80,9 @@ async fn a_wall_clock_that_is_set_never_takes_time_back() {
     assert!((3_540..=3_660).contains(&(at_first - an_hour_on)), "{at_first}, {an_hour_on}");
     for back in ["-600", "-3600", "+0"] {
         wall.set(back);
-        let left = seconds_left(&server, &token).await.expect("still good");
+        let left = seconds_left(&server, &token).await.expect("still active");
         assert!(left <= an_hour_on, "set to {back}, {left} seconds are left, not {an_hour_on}");
-        assert!(seconds_left(&server, &revoked).await.is_none(), "an ending stays");
+        assert!(seconds_left(&server, &revoked).await.is_none(), "a revocation stays");
         issue(&server, &channel).await;
     }
 

@@ -1,5 +1,5 @@
-//! A server that comes back while its clients keep asking: its caches are empty and
-//! its store has thousands of rows. Until it knows, it says that it does not.
+//! A server that restarts while its clients keep sending requests: its caches are empty and
+//! its store has thousands of rows. Until it has loaded them, it responds 503.
 
 use crate::{
     channel,
@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// Who asks at once.
+/// The number of concurrent clients.
 const CLIENTS: usize = 24;
 /// Channels, each with as many short-lived tokens as it may have.
 const CHANNELS: usize = 60;
@@ -57,7 +57,7 @@ async fn a_cold_start_under_load_gives_no_wrong_answer() {
     }
 }
 
-/// What is asked again and again, and what the answer must be.
+/// The repeated requests and the required responses.
 struct Asked {
     good: Vec<String>,
     revoked: Vec<String>,
@@ -97,7 +97,8 @@ impl Asked {
     }
 }
 
-/// Asks without a pause, also while nobody is there; panics at a wrong answer.
+/// Sends requests without a pause, also while the server is down; panics at a wrong
+/// response.
 async fn hammer(
     address: SocketAddr,
     client: usize,
@@ -125,7 +126,7 @@ async fn hammer(
                 }
             },
         };
-        // Whoever had no answer, since the process was being ended, asks again.
+        // A client without a response, since the process was stopped, sends it again.
         let Ok(answer) = connection.ask(&question).await else { continue };
         let (status, text) = (answer.status, answer.text());
         assert!(status == right || status == 503, "{status} for what is {right}: {text}");

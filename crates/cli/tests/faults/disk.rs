@@ -1,4 +1,4 @@
-//! A disk without room, a disk that may not be written to, a byte that flipped.
+//! A full disk, a read-only disk, a flipped bit.
 
 use crate::{
     Traced, channel,
@@ -33,7 +33,7 @@ impl Small {
         run("mount", &["-o", "remount,ro"], self.path());
     }
 
-    /// Takes all the room there is.
+    /// Fills the disk.
     pub(crate) fn fill(&self) -> File {
         let rest = rustix::fs::statvfs(self.path()).expect("a file system");
         let file = File::create(self.path().join("filler")).expect("an empty file still fits");
@@ -49,7 +49,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // Whoever still has a file open on it keeps it alive until then.
+        // It stays mounted until the last process closes its files.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }
@@ -64,7 +64,7 @@ fn run(program: &str, words: &[&str], folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_stops_issuing_and_nothing_else_and_is_forgiven_once_there_is_room() {
+async fn a_full_disk_stops_issuing_and_nothing_else_until_there_is_space() {
     let small = Small::mount();
     let mut server = Server::start(serve(small.path(), &["--min-free-disk", "0"])).await;
     let channel = channel(&server).await;
@@ -89,10 +89,10 @@ async fn a_full_disk_stops_issuing_and_nothing_else_and_is_forgiven_once_there_i
     let stateless = server.ask(&channel.issue_stateless(Default::default())).await;
     assert_eq!(stateless.status, 200, "what needs no row needs no disk");
     let revoked = server.ask(&channel.revoke(&old)).await;
-    assert_eq!(revoked.status, 503, "an ending that cannot be kept is not claimed");
+    assert_eq!(revoked.status, 503, "a revocation that cannot be stored is not acknowledged");
     assert!(readiness_becomes(&server, 503).await, "it cannot commit");
     for _ in 0..100 {
-        // The channel's cap may have ended `old` before the disk was full.
+        // The channel's cap may have evicted `old` before the disk was full.
         let check = server.ask(&verify(&token_in(&stateless))).await;
         assert!(is_good(&check), "checks need no disk");
     }
@@ -111,7 +111,7 @@ async fn a_full_disk_stops_issuing_and_nothing_else_and_is_forgiven_once_there_i
     assert_sound(small.path());
 }
 
-/// An answer of `/readyz` stands for a second.
+/// `/readyz` caches its response for a second.
 pub(crate) async fn readiness_becomes(server: &Server, status: u16) -> bool {
     for _ in 0..200 {
         if server.ask(&Request::new("GET", "/readyz", &[], "")).await.status == status {
@@ -123,7 +123,7 @@ pub(crate) async fn readiness_becomes(server: &Server, status: u16) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_read_only_disk_it_does_not_start_and_says_why() {
+async fn on_a_read_only_disk_it_does_not_start_and_reports_why() {
     let small = Small::mount();
     let mut server = Server::start(serve(small.path(), &["--min-free-disk", "0"])).await;
     stop(&mut server).await;
@@ -133,10 +133,10 @@ async fn on_a_read_only_disk_it_does_not_start_and_says_why() {
     assert!(said.contains("Read-only file system") || said.contains("readonly"), "{said}");
 }
 
-/// The kernel does this to a file system that it found broken, also under files that
-/// are open for writing; it does not let us.
+/// The kernel remounts a damaged file system read-only, also with files open for writing,
+/// which a test cannot do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
+async fn a_disk_that_becomes_read_only_stops_the_server_and_loses_nothing() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let channel = channel(&server).await;
@@ -144,7 +144,7 @@ async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
     let ended = token_in(&server.ask(&channel.issue_short_lived(Default::default())).await);
     assert_eq!(server.ask(&channel.revoke(&ended)).await.status, 200);
     let read_only = Traced::attach(&server, &["--inject=pwrite64:error=EROFS"]).await;
-    // Unlike a full disk this is not forgiven: what stands in the log is unknown.
+    // Unlike with a full disk the server stops: the content of the log is unknown.
     let answer = server.ask(&channel.revoke(&live)).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(wait(&mut server.process).await.code(), Some(1), "it says that it failed");
@@ -152,7 +152,7 @@ async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
     drop(server);
     let mut server = Server::start(serve(home.path(), &[])).await;
     assert!(is_good(&server.ask(&verify(&live)).await), "it was never ended");
-    assert!(!is_good(&server.ask(&verify(&ended)).await), "an ending was undone");
+    assert!(!is_good(&server.ask(&verify(&ended)).await), "a revocation was undone");
     assert_eq!(server.ask(&channel.revoke(&live)).await.status, 200);
     stop(&mut server).await;
     assert_sound(home.path());
@@ -161,7 +161,7 @@ async fn a_disk_that_turns_read_only_ends_the_server_and_takes_nothing_along() {
 /// A flipped bit in the file: the server refuses to start, or cannot answer, or
 /// answers as before. It never takes a revoked token for a good one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flipped_bit_never_wakes_a_revoked_token() {
+async fn a_flipped_bit_never_revives_a_revoked_token() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let channel = channel(&server).await;
@@ -170,7 +170,7 @@ async fn a_flipped_bit_never_wakes_a_revoked_token() {
         let issued = server.ask(&channel.issue_short_lived(Default::default())).await;
         tokens.push(token_in(&issued));
     }
-    // More than a few, so that they are folded: a floor, with those that live.
+    // More than a few, so that they are compacted: a cutoff, with exceptions.
     for token in &tokens[..11] {
         assert_eq!(server.ask(&channel.revoke(token)).await.status, 200);
     }
@@ -195,7 +195,7 @@ async fn a_flipped_bit_never_wakes_a_revoked_token() {
                 }
             }
         }
-        fs::write(&file, &whole).expect("mended");
+        fs::write(&file, &whole).expect("restored");
         for beside in ["tegata.db-wal", "tegata.db-shm"] {
             let _ = fs::remove_file(home.path().join(beside));
         }
@@ -203,7 +203,7 @@ async fn a_flipped_bit_never_wakes_a_revoked_token() {
     assert!(woken.is_empty(), "flipping these bits woke tokens: {woken:?} ({asked} starts)");
 }
 
-/// Every third bit or so of where the file says what was ended.
+/// About every third bit of the file's parts that hold revocations.
 fn bits_of_facts(file: &Path, whole: &[u8]) -> Vec<u64> {
     let store = rusqlite::Connection::open(file).expect("the store");
     let revocations: String = store

@@ -1,6 +1,5 @@
-//! A disk that hangs: the thread that writes waits for it, and nobody else. Checks
-//! are answered as ever; whoever wants something written hears in bounded time that
-//! it cannot be known.
+//! A disk that hangs: only the writer waits for it. Verifications get their responses as
+//! always; a request that must write gets a 503 within a limited time.
 
 use crate::{
     Traced,
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "how long people really wait")]
-async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
+async fn while_the_disk_hangs_verifications_work_and_issues_wait_for_a_limited_time() {
     let home = tempfile::tempdir().unwrap();
     let mut server = Server::start(serve(home.path(), &[])).await;
     let channel = crate::channel(&server).await;
@@ -23,7 +22,7 @@ async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
     let authorization = format!("Bearer {token}");
     let check = Request::new("GET", "/gateway/verify", &[("authorization", &authorization)], "");
 
-    // Each synchronising takes a minute from here on.
+    // Each synchronisation takes a minute from here on.
     let words = ["--trace=fsync,fdatasync", "--inject=fsync,fdatasync:delay_enter=60000000"];
     let hang = Traced::attach(&server, &words).await;
 
@@ -56,7 +55,7 @@ async fn while_the_disk_hangs_checks_are_answered_and_issues_wait_in_bounds() {
         assert!(after < Duration::from_secs(20), "it waited for {after:?}");
     }
     assert_eq!(connection.ask(&check).await.unwrap().status, 200);
-    // A frozen tracee cannot go while it is traced.
+    // A frozen process cannot exit while it is traced.
     server.process.kill().unwrap();
     drop(hang);
 }

@@ -1,7 +1,7 @@
-//! The endings log in trouble: no room, a disk that fails, a file that was moved, cut,
-//! damaged or is another server's. An ending that was acknowledged is in the log, or
-//! the answer was not success; readiness says what is wrong, and once that is mended
-//! the server goes on by itself.
+//! Problems of the revocation journal: a full disk, a disk that fails, a file that was
+//! moved, cut, damaged, or belongs to another server. An acknowledged revocation is in the
+//! journal, or the response was not a success; readiness names the problem, and the server
+//! continues by itself once it is solved.
 
 use crate::{
     Traced, channel,
@@ -16,7 +16,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// A server that keeps an endings log, and a backup from before any ending.
+/// A server with a revocation journal, and a backup from before any revocation.
 struct Scene {
     home: tempfile::TempDir,
     log: PathBuf,
@@ -29,7 +29,8 @@ struct Scene {
 impl Scene {
     async fn set(log: Option<&Path>) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let log = log.map_or_else(|| home.path().join("endings.log"), |it| it.join("endings.log"));
+        let log = log
+            .map_or_else(|| home.path().join("revocations.log"), |it| it.join("revocations.log"));
         let server = Server::start(keeping(home.path(), &log)).await;
         let channel = channel(&server).await;
         let mut tokens = Vec::new();
@@ -37,7 +38,7 @@ impl Scene {
             let issued = server.ask(&channel.issue_short_lived(Default::default())).await;
             tokens.push(token_in(&issued));
         }
-        // A recovery takes the last seconds before a backup for lost.
+        // A recovery treats the last seconds before a backup as lost.
         let json = [("content-type", "application/json")];
         let minute = Request::new("POST", "/dev/clock", &json, r#"{"advance_seconds":60}"#);
         assert_eq!(server.ask(&minute).await.status, 200);
@@ -55,7 +56,7 @@ impl Scene {
         is_good(&self.server.ask(&verify(&self.tokens[token])).await)
     }
 
-    /// What `/readyz` says.
+    /// The response of `/readyz`.
     async fn readiness(&self) -> String {
         self.server.ask(&Request::new("GET", "/readyz?verbose", &[], "")).await.text()
     }
@@ -66,7 +67,7 @@ impl Scene {
         command.output().expect("it runs")
     }
 
-    /// What a command that must succeed says to people.
+    /// The messages of a command that must succeed.
     #[track_caller]
     fn tegata(&self, words: &[&str]) -> String {
         let done = self.run(words);
@@ -75,14 +76,14 @@ impl Scene {
         String::from_utf8_lossy(&done.stdout).into_owned() + &said
     }
 
-    /// What `recover --replay` says, and with which code it ended.
+    /// The messages and the exit code of `recover --replay`.
     fn recover(&self) -> (Option<i32>, String) {
         let log = self.log.to_string_lossy();
         let done = self.run(&["recover", "--store", "sqlite:tegata.db", "--replay", &log]);
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     }
 
-    /// Brings the backup back with what the log says, and asks which tokens live.
+    /// Restores the backup, replays the journal, and returns which tokens are active.
     async fn after_a_restore(mut self) -> Vec<bool> {
         stop(&mut self.server).await;
         self.tegata(&["restore", "old.db", "--store", "sqlite:tegata.db"]);
@@ -100,7 +101,7 @@ impl Scene {
         self.server = Server::start(keeping(self.home.path(), &self.log)).await;
     }
 
-    /// What a start says that is refused.
+    /// The message of a refused start.
     async fn refused(&self) -> String {
         refused(keeping(self.home.path(), &self.log)).await
     }
@@ -114,12 +115,12 @@ fn keeping(home: &Path, log: &Path) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_room_for_the_log_nothing_is_ended_and_the_rest_goes_on() {
+async fn without_space_for_the_journal_nothing_is_revoked_and_the_rest_works() {
     let small = Small::mount();
     let scene = Scene::set(Some(small.path())).await;
     assert_eq!(scene.revoke(0).await, 200);
     let filler = small.fill();
-    // The last page of the file may have room still; no more than that.
+    // The last page of the file may still have space.
     let mut status = 0;
     for _ in 0..40 {
         status = scene.revoke(1).await;
@@ -130,11 +131,14 @@ async fn without_room_for_the_log_nothing_is_ended_and_the_rest_goes_on() {
         let more = token_in(&issued);
         status = scene.server.ask(&scene.channel.revoke(&more)).await.status;
         if status != 200 {
-            assert!(is_good(&scene.server.ask(&verify(&more)).await), "an ending was not kept");
+            assert!(
+                is_good(&scene.server.ask(&verify(&more)).await),
+                "a revocation was not stored"
+            );
             break;
         }
     }
-    assert_eq!(status, 503, "a full disk holds no endings");
+    assert_eq!(status, 503, "a full disk stores no revocations");
     assert!(readiness_becomes(&scene.server, 503).await);
     let said = scene.readiness().await;
     assert!(said.contains("revocation_journal") && said.contains("No space left"), "{said}");
@@ -151,7 +155,7 @@ async fn without_room_for_the_log_nothing_is_ended_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_may_not_be_written_refuses_endings_until_it_may() {
+async fn without_write_access_to_the_journal_revocations_are_refused() {
     let scene = Scene::set(None).await;
     let log = format!("--trace-path={}", scene.log.display());
     let words = [&*log, "--trace=pwrite64", "--inject=pwrite64:error=EROFS"];
@@ -168,7 +172,7 @@ async fn a_log_that_may_not_be_written_refuses_endings_until_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_whose_synchronisation_fails_stops_the_server_and_the_next_start_goes_on() {
+async fn a_failed_synchronisation_of_the_journal_stops_the_server_and_the_next_start_works() {
     let mut scene = Scene::set(None).await;
     let log = format!("--trace-path={}", scene.log.display());
     let words = [&*log, "--trace=fdatasync", "--inject=fdatasync:error=EIO"];
@@ -185,7 +189,7 @@ async fn a_log_whose_synchronisation_fails_stops_the_server_and_the_next_start_g
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_the_operator_rotates_is_begun_anew_and_its_parts_are_one_log() {
+async fn a_rotated_journal_is_continued_in_a_new_file_and_replays_from_all_parts() {
     let scene = Scene::set(None).await;
     let aside = scene.log.with_extension("1");
     assert_eq!(scene.revoke(0).await, 200);
@@ -195,8 +199,12 @@ async fn a_log_that_the_operator_rotates_is_begun_anew_and_its_parts_are_one_log
     assert_eq!(scene.revoke(2).await, 200);
     let parts = [fs::read(&aside), fs::read(&scene.log)].map(|it| it.expect("a part"));
     let lines = |part: &[u8]| part.iter().filter(|&&byte| byte == b'\n').count();
-    assert_eq!(parts.each_ref().map(|it| lines(it)), [2, 3], "each begins, and tells its endings");
-    // Cut while it is written, as `copytruncate` does.
+    assert_eq!(
+        parts.each_ref().map(|it| lines(it)),
+        [2, 3],
+        "each has a header and its revocations"
+    );
+    // Truncated while it is written, as `copytruncate` does.
     let second = scene.log.with_extension("2");
     fs::copy(&scene.log, &second).expect("copied");
     fs::OpenOptions::new().write(true).open(&scene.log).and_then(|it| it.set_len(0)).expect("cut");
@@ -210,7 +218,7 @@ async fn a_log_that_the_operator_rotates_is_begun_anew_and_its_parts_are_one_log
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_out() {
+async fn an_incomplete_last_line_is_reported_and_a_damaged_journal_is_refused_with_advice() {
     let mut scene = Scene::set(None).await;
     assert_eq!(scene.revoke(0).await, 200);
     assert_eq!(scene.revoke(1).await, 200);
@@ -219,7 +227,7 @@ async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_
     let last = whole[..whole.len() - 1].iter().rposition(|&it| it == b'\n').expect("lines") + 1;
     scene.tegata(&["restore", "old.db", "--store", "sqlite:tegata.db"]);
 
-    // A bit of the middle, and of the last line.
+    // A bit in the middle, and one in the last line.
     for (place, line) in [(last - 20, "line 2"), (last + 20, "line 3")] {
         let mut damaged = whole.clone();
         damaged[place] ^= 4;
@@ -234,13 +242,16 @@ async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_
     fs::write(&scene.log, &whole[..half]).expect("written");
     let (code, said) = scene.recover();
     assert_eq!(code, Some(0), "{said}");
-    let bytes = format!("last line (3) was broken off after {} bytes", half - last);
+    let bytes = format!(
+        "the last line (3) of the revocation journal is incomplete ({} bytes)",
+        half - last
+    );
     assert!(said.contains(&bytes), "{said}");
     scene.start().await;
     assert!(!scene.is_good(0).await, "what the log holds is ended");
     stop(&mut scene.server).await;
 
-    // A start looks at the log's ends, too.
+    // A start checks the journal's first and last lines, too.
     let mut damaged = fs::read(&scene.log).expect("the log");
     let place = damaged.len() - 30;
     damaged[place] ^= 4;
@@ -253,7 +264,7 @@ async fn a_torn_log_is_read_and_says_so_and_a_damaged_one_is_refused_with_a_way_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_never_write_one_log_and_a_disk_that_is_read_only_is_told_at_the_start() {
+async fn two_servers_never_write_one_journal_and_a_read_only_disk_is_reported_at_the_start() {
     let small = Small::mount();
     let mut scene = Scene::set(Some(small.path())).await;
     let other = tempfile::tempdir().expect("a temporary folder");

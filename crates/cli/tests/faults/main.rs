@@ -1,10 +1,9 @@
-//! What one machine does to a server: a disk that is full or read-only, a byte
-//! that flipped, a clock that was set, a year that is far away, too little memory or
-//! too few descriptors, a crowd, a start under load. The faults are
-//! real: a small file system is mounted, bytes of the file are changed, and
+//! Faults of one machine: a full or read-only disk, a flipped bit, a clock that was set, a
+//! distant year, too little memory, too few descriptors, many clients, a start under load.
+//! The faults are real: a small file system is mounted, bytes of the file are changed, and
 //! `libfaketime` sets the clock of the process (`cargo xtask test` installs it).
 //!
-//! Against the program that people run, over HTTP.
+//! Runs the real program, over HTTP.
 
 mod clock;
 mod cold;
@@ -33,7 +32,7 @@ async fn channel(server: &Server) -> Channel {
     Channel::create(server, &provider, &Key::generate()).await
 }
 
-/// What `serve` says when it ends at once with code 1.
+/// The message of `serve` when it exits at once with code 1.
 async fn refused(mut command: Command) -> String {
     let mut child =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start tegata");
@@ -43,12 +42,12 @@ async fn refused(mut command: Command) -> String {
     said
 }
 
-/// A server under strace, whose calls fail or wait as it is told; it goes on as
-/// before when dropped.
+/// A server under strace, which makes system calls fail or wait; the server runs normally
+/// again when this is dropped.
 struct Traced(Child);
 
 impl Traced {
-    /// `words` say which calls, and what becomes of them.
+    /// `words` are strace's arguments.
     async fn attach(server: &Server, words: &[&str]) -> Self {
         let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
         assert!(found.is_ok(), "strace is missing: run `cargo xtask test`, which installs it");
@@ -76,8 +75,8 @@ impl Traced {
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        // On SIGTERM it lets go of the process; killed, it would leave it stopped. While
-        // it holds a call back it does not hear.
+        // On SIGTERM strace detaches; if killed, it would leave the process stopped. While it
+        // delays a call, it ignores the signal.
         let id = rustix::process::Pid::from_child(&self.0);
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         for _ in 0..100 {
@@ -91,7 +90,7 @@ impl Drop for Traced {
     }
 }
 
-/// Stops a server by its id, as an operator does, and waits until it has gone.
+/// Stops a server by its id, and waits until it has exited.
 async fn stop(server: &mut Server) {
     let id = rustix::process::Pid::from_child(&server.process);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a child of ours");
@@ -106,5 +105,5 @@ async fn wait(process: &mut Child) -> ExitStatus {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the process did not end within 20 s")
+    panic!("the process did not exit within 20 s")
 }

@@ -1,4 +1,4 @@
-//! Readiness while a server stops, and the keys without which none starts.
+//! Readiness while a server stops, and the keys that a start needs.
 
 use crate::{
     channel,
@@ -13,11 +13,11 @@ use crate::{
 use std::{fs, time::Duration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_told_to_stop_is_unready_first_and_finishes_what_was_begun() {
+async fn a_server_that_gets_sigterm_is_unready_first_and_finishes_open_requests() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &["--drain-delay", "3"])).await;
     let channel = channel(&server).await;
-    // Half of a request is there as the signal comes.
+    // Half of a request has arrived when the signal is sent.
     let request = channel.issue_short_lived(Default::default());
     let (begun, rest) = request.bytes().split_at(request.bytes().len() - 10);
     let mut connection = Connection::open(server.address()).await.expect("it listens");
@@ -25,18 +25,18 @@ async fn a_server_that_is_told_to_stop_is_unready_first_and_finishes_what_was_be
     let id = rustix::process::Pid::from_child(&server.process);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a child of ours");
     let ready = Request::new("GET", "/readyz", &[], "");
-    let mut told = None;
+    let mut unready = None;
     for _ in 0..100 {
         let answer = server.ask(&ready).await;
         if answer.status == 503 {
-            told = Some(answer.text());
+            unready = Some(answer.text());
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let told = told.expect("unready before it lets nobody in");
-    assert!(told.contains("running"), "{told}");
-    // Whoever still comes is served, and so is whoever was there.
+    let unready = unready.expect("unready before it refuses connections");
+    assert!(unready.contains("running"), "{unready}");
+    // New connections are served, and open ones, too.
     let late = server.ask(&channel.issue_short_lived(Default::default())).await;
     assert_eq!(late.status, 200, "{}", late.text());
     connection.send(rest).await.expect("sent");
@@ -50,7 +50,7 @@ async fn a_server_that_is_told_to_stop_is_unready_first_and_finishes_what_was_be
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_master_key_or_with_a_foreign_one_it_says_so_and_with_it_it_starts() {
+async fn without_its_master_key_or_with_a_foreign_one_it_refuses_to_start() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     let channel = channel(&server).await;

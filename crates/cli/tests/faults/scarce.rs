@@ -1,6 +1,6 @@
-//! Too little of what a process needs: file descriptors, places, memory. Whoever
-//! was being served goes on being served, and a process that the kernel ended for
-//! its memory has lost nothing that it acknowledged.
+//! Too few file descriptors or connections, too little memory. Connected clients are still
+//! served, and a process that the kernel killed for its memory has lost nothing that it
+//! acknowledged.
 
 use crate::{
     channel,
@@ -19,7 +19,7 @@ use std::{
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_descriptors_those_inside_are_served_on_and_whoever_rests_makes_room() {
+async fn without_descriptors_open_connections_are_served_and_idle_ones_are_closed() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let server = Server::start(serve(home.path(), &[])).await;
     let channel = channel(&server).await;
@@ -35,7 +35,7 @@ async fn without_descriptors_those_inside_are_served_on_and_whoever_rests_makes_
     for _ in 0..40 {
         silent.push(TcpStream::connect(server.address()).await.expect("the kernel takes us in"));
     }
-    // Ten of them are inside; for the eleventh there is no descriptor.
+    // Ten are connected; for the eleventh there is no descriptor.
     let said = server.said.clone();
     let full = move || said.lock().expect("read").contains("cannot accept connections");
     becomes(full).await;
@@ -44,14 +44,14 @@ async fn without_descriptors_those_inside_are_served_on_and_whoever_rests_makes_
     let began = now();
     while began.elapsed() < Duration::from_secs(2) {
         assert!(is_good(&inside.ask(&verify(&token)).await.expect("an answer")));
-        // The channel's cap ends the oldest sooner or later.
+        // The channel's cap evicts the oldest sooner or later.
         token = token_in(&inside.ask(&issue).await.expect("an answer"));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let busy = processor_time(&server) - before;
     assert!(busy < Duration::from_millis(900), "it ran for {busy:?} of 2 s: for whom?");
 
-    // Others come and ask. They wait for those who say nothing, and no longer.
+    // New clients wait until idle connections are closed, and no longer.
     let answer = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
     assert!(is_good(&answer.expect("those who say nothing make room")));
     drop(silent);
@@ -63,7 +63,7 @@ async fn without_descriptors_those_inside_are_served_on_and_whoever_rests_makes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_few_descriptors_from_the_start_it_lets_in_fewer_and_lacks_none_itself() {
+async fn with_few_descriptors_from_the_start_it_accepts_fewer_connections() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let few = within(&["prlimit", "--nofile=160:160"], &serve(home.path(), &[]));
     let server = Server::start(few).await;
@@ -83,7 +83,7 @@ async fn with_few_descriptors_from_the_start_it_lets_in_fewer_and_lacks_none_its
     assert!(!said.contains("Too many open files"), "{said}");
 }
 
-/// The command, begun by way of these words.
+/// The command, started through another one.
 fn within(words: &[&str], command: &Command) -> Command {
     let mut whole = Command::new(words[0]);
     whole.args(&words[1..]).arg(command.get_program()).args(command.get_args());
@@ -104,7 +104,7 @@ fn within(words: &[&str], command: &Command) -> Command {
 const PLACES: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_ten_thousand_and_more_who_come_at_once_as_many_are_let_in_as_there_are_places() {
+async fn of_more_than_ten_thousand_connections_at_once_as_many_are_accepted_as_the_limit() {
     let all = getrlimit(Resource::Nofile).maximum;
     let enough = all.is_none_or(|most| most >= 2 * PLACES as u64);
     assert!(enough, "this test opens {PLACES} connections: see `ulimit -Hn`");
@@ -128,10 +128,10 @@ async fn of_ten_thousand_and_more_who_come_at_once_as_many_are_let_in_as_there_a
             std::io::Result::Ok(silent)
         });
     }
-    // Meanwhile others ask, each as somebody new.
+    // Meanwhile other clients send requests, each on a new connection.
     for _ in 0..100 {
         let answer = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
-        assert!(is_good(&answer.expect("whoever asks is not kept out")));
+        assert!(is_good(&answer.expect("a request is served")));
         assert!(descriptors(&server) <= PLACES + of_its_own + 16);
     }
     let mut silent = Vec::new();
@@ -142,11 +142,11 @@ async fn of_ten_thousand_and_more_who_come_at_once_as_many_are_let_in_as_there_a
     println!("{crowd} came; {each} bytes each");
     assert!(each < 8 * 1024, "one who says nothing costs {each} bytes");
     drop(silent);
-    let nobody = || descriptors(&server) <= of_its_own + 16;
-    becomes(nobody).await;
+    let all_closed = || descriptors(&server) <= of_its_own + 16;
+    becomes(all_closed).await;
 }
 
-/// A bound on what processes hold together, by the kernel: a group of control.
+/// A memory limit for processes together: a cgroup.
 struct Cage(PathBuf);
 
 impl Cage {
@@ -170,7 +170,7 @@ impl Cage {
 
 impl Drop for Cage {
     fn drop(&mut self) {
-        // Whoever was in it has gone, or will be counted elsewhere.
+        // Its processes have exited, or are counted elsewhere.
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -198,7 +198,7 @@ async fn a_hundred_mebibytes_are_enough_for_a_thousand_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_the_kernel_ends_for_its_memory_has_lost_nothing() {
+async fn a_server_that_the_kernel_kills_for_its_memory_has_lost_nothing() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut server = Server::start(serve(home.path(), &[])).await;
     // What it has by now counts elsewhere; what it takes from here on counts here.
@@ -235,9 +235,9 @@ async fn a_server_that_the_kernel_ends_for_its_memory_has_lost_nothing() {
     let server = Server::start(serve(home.path(), &[])).await;
     assert!(revoked.len() > 5, "{} revocations are too few to tell", revoked.len());
     for token in &revoked {
-        assert!(!is_good(&server.ask(&verify(token)).await), "an ending was undone");
+        assert!(!is_good(&server.ask(&verify(token)).await), "a revocation was undone");
     }
-    // One issue may have gone through unheard, and have pushed the oldest out.
+    // One issue may have taken effect without a response, and have evicted the oldest.
     let newest = live.len().saturating_sub(20);
     for token in &live[newest..] {
         assert!(is_good(&server.ask(&verify(token)).await), "a token was lost");

@@ -1,5 +1,5 @@
-//! The inputs that fuzzing has kept (`fuzz/corpus`), replayed through the very
-//! functions that the fuzzer calls. `cargo xtask fuzz` looks for new ones.
+//! Replays the inputs that fuzzing has kept (`fuzz/corpus`) through the functions that the
+//! fuzzer calls. `cargo xtask fuzz` looks for new ones.
 
 #[path = "../../src/serve/file.rs"]
 mod file;
@@ -14,7 +14,7 @@ mod targets;
 use std::{fs, path::Path};
 
 #[test]
-fn every_input_that_was_kept_keeps_the_properties() {
+fn every_kept_input_satisfies_the_properties() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     for (name, target) in targets::TARGETS {
         let folder = corpus.join(name);

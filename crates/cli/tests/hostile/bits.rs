@@ -1,4 +1,4 @@
-//! Tokens that were good, with one bit turned, cut, or signed by somebody else.
+//! Tokens with one bit flipped, cut tokens, and tokens of another authority.
 
 use crate::{
     World,
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// Every change of a token, even of a single unused bit, makes it invalid: on every
 /// operation, for every kind.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_with_any_one_bit_turned_or_any_end_cut_is_invalid_everywhere() {
+async fn a_token_with_any_bit_flipped_or_any_end_cut_is_invalid_everywhere() {
     let world = World::new().await;
     let mut tried = 0;
     for token in tokens(&world).await {
@@ -57,7 +57,7 @@ fn cuts(token: &str) -> impl Iterator<Item = Vec<u8>> {
 
 async fn assert_invalid(world: &World, token: &[u8]) {
     let field = token.iter().fold("access_token=".to_owned(), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "%{byte:02X}");
         text
     });
@@ -66,7 +66,7 @@ async fn assert_invalid(world: &World, token: &[u8]) {
         (Request::new("GET", &format!("/oauth2/v2.1/verify?{field}"), &[], ""), 400),
         (Request::new("POST", "/v2/oauth/verify", &[form], &field), 400),
     ];
-    // What can stand in a header at all. A gateway's answer is 401.
+    // Only bytes that a header can contain. The gateway's response is 401.
     let text =
         std::str::from_utf8(token).ok().filter(|it| it.chars().all(|it| ('!'..='~').contains(&it)));
     if let Some(text) = text {
@@ -82,7 +82,7 @@ async fn assert_invalid(world: &World, token: &[u8]) {
     }
 }
 
-/// A good token of another authority, which goes by the same names, is worth nothing.
+/// An active token of another authority with the same names is invalid here.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_another_authority_are_invalid() {
     let (world, other) = tokio::join!(World::new(), World::new());

@@ -1,12 +1,12 @@
-//! Secrets driven through every path, rightly and by mistake, and then looked for
-//! in everything that the program says and writes: logs at their most talkative,
-//! metrics, errors, traces, the audit, the store with its WAL, the endings log, a
-//! backup of it all, every other file.
+//! Sends secrets through every path, as intended and by mistake, and then searches for them
+//! in everything that the program prints and writes: logs at the highest level, metrics,
+//! errors, traces, the audit, the store with its WAL, the revocation journal, a backup, and
+//! every other file.
 //!
-//! None may be found, in any spelling, but in the one answer that hands it out and
-//! in the two files that are there to hold one. What people name things (channels,
-//! groups, reasons, members of a body) is data and may be told again; the docs say
-//! to put no secret there, and no test does.
+//! None may be found, in any encoding, except in the one response that returns it and in
+//! the two files that hold one. Names that users choose (channels, groups, reasons, members
+//! of a body) are data and may be repeated; the documentation says to put no secret there,
+//! and no test does.
 
 use crate::{
     collector::{Collector, Mood},
@@ -20,18 +20,18 @@ use base64::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::PoisonError};
 
-/// What must not be found, a word for it, and how it may be spelt.
+/// The secrets that must not be found, a name for each, and their encodings.
 #[derive(Default)]
 struct Secrets(BTreeMap<String, (String, Vec<String>)>);
 
 impl Secrets {
-    /// Remembers a secret, and gives it back.
+    /// Records a secret, and returns it.
     fn keep(&mut self, what: &str, secret: &str) -> String {
         self.0.insert(secret.to_owned(), (what.to_owned(), spellings(secret)));
         secret.to_owned()
     }
 
-    /// A secret of nobody's, to be put where none belongs.
+    /// A made-up secret, to be sent where none belongs.
     fn fresh(&mut self, what: &str) -> String {
         let seed = format!("canary {}", self.0.len());
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, seed.as_bytes());
@@ -39,9 +39,9 @@ impl Secrets {
         self.keep(what, &secret)
     }
 
-    /// Which of them `text` holds, `but` excepted.
+    /// The secrets that `text` contains, except `but`.
     fn found_in(&self, text: &[u8], but: &[&str]) -> Vec<String> {
-        // All spellings are ASCII, so what is no text is nothing of theirs.
+        // All encodings are ASCII, so other bytes cannot match.
         let text = String::from_utf8_lossy(text);
         let kept = self.0.iter().filter(|(secret, _)| !but.contains(&secret.as_str()));
         let found = kept.filter_map(|(_, (what, spellings))| {
@@ -52,11 +52,11 @@ impl Secrets {
     }
 }
 
-/// A piece of it is as bad as all of it, so each is looked for in pieces of 20: as it
-/// is, percent-encoded, in hex, and in base64 wherever a group of three may begin.
+/// A part of a secret counts, too, so it is searched in pieces of 20: as it is,
+/// percent-encoded, in hex, and in base64 at each offset in a group of three.
 fn spellings(secret: &str) -> Vec<String> {
     const PIECE: usize = 20;
-    // Of a token, what its signature is; the rest tells no secret.
+    // Of a token, its signature; the rest is not secret.
     let secret = if secret.len() > 100 { &secret[secret.len() - 80..] } else { secret };
     let mut spellings = Vec::new();
     for piece in secret.as_bytes().chunks(PIECE).filter(|piece| piece.len() == PIECE) {
@@ -71,7 +71,7 @@ fn spellings(secret: &str) -> Vec<String> {
         spellings.extend([percent.to_lowercase(), percent, hex.to_uppercase(), hex]);
         for offset in 0..3 {
             let shifted = [&b"xx"[..offset], piece].concat();
-            // What stands beside it changes the first and the last letters.
+            // The neighbouring bytes change the first and the last letters.
             let inside = |text: String| text[4..text.len() - 4].to_owned();
             spellings.push(inside(BASE64_STANDARD_NO_PAD.encode(&shifted)));
             spellings.push(inside(BASE64_URL_SAFE_NO_PAD.encode(&shifted)));
@@ -81,7 +81,7 @@ fn spellings(secret: &str) -> Vec<String> {
     spellings
 }
 
-/// A server that logs all it can, and what it answered.
+/// A server with all logs on, and its responses.
 struct Watched {
     server: Server,
     collector: Collector,
@@ -97,17 +97,17 @@ impl Watched {
         let collector = Collector::start(Mood::Takes).await;
         let url = collector.url();
         let mut command =
-            serve(home, &["--revocation-journal", "endings.log", "--otlp-endpoint", &url]);
+            serve(home, &["--revocation-journal", "revocations.log", "--otlp-endpoint", &url]);
         command.env("TEGATA_LOG", "trace").env("TEGATA_LOG_FORMAT", format);
         command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-api-key={collectors}"));
-        // No span may be lost of those that are to be searched.
+        // No span may be lost, since all are searched.
         command.env("OTEL_BSP_MAX_QUEUE_SIZE", "100000").env("OTEL_BSP_SCHEDULE_DELAY", "50");
         let server = Server::start(command).await;
         secrets.keep("the administrator's token", ADMIN_TOKEN);
         Self { server, collector, asked: 0, secrets, leaks: Vec::new() }
     }
 
-    /// The answer to a request, which must tell no secret.
+    /// Sends a request, whose response must contain no secret.
     async fn ask(&mut self, what: &str, request: &Request) {
         self.asked += 1;
         let answer = self.server.ask(request).await;
@@ -117,7 +117,7 @@ impl Watched {
         assert!(answer.status < 500, "{what}: {text}");
     }
 
-    /// One that is good and hands out a secret under this name.
+    /// Sends a valid request, whose response contains a secret in this member.
     async fn handed_out(&mut self, what: &str, member: &str, request: &Request) -> String {
         let answer = self.server.ask(request).await;
         assert!(matches!(answer.status, 200 | 201), "{what}: {}", answer.text());
@@ -135,7 +135,7 @@ impl Watched {
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// The good way: each secret made, used, replaced and ended.
+/// The intended use: each secret is created, used, replaced and revoked.
 async fn use_rightly(watched: &mut Watched, key: &Key) -> Channel {
     let provider = crate::line::provider(&watched.server).await;
     let channel = Channel::create(&watched.server, &provider, key).await;
@@ -186,7 +186,7 @@ async fn use_rightly(watched: &mut Watched, key: &Key) -> Channel {
     channel
 }
 
-/// And every wrong way: a secret in each place where a careless program may put it.
+/// Every mistake: a secret in each place where a careless program may send it.
 async fn use_wrongly(watched: &mut Watched, channel: &Channel) {
     let own: Vec<String> = watched.secrets.0.keys().cloned().collect();
     for secret in own {
@@ -202,7 +202,7 @@ async fn use_wrongly(watched: &mut Watched, channel: &Channel) {
     watched.ask("a private key registered", &register).await;
     let register = Request::admin("POST", &path, Some(&jwk));
     watched.ask("a private key for a body", &register).await;
-    let fresh = watched.secrets.fresh("a secret of nobody's");
+    let fresh = watched.secrets.fresh("a made-up secret");
     misplace(watched, channel, &fresh).await;
 }
 
@@ -262,7 +262,7 @@ async fn misplace(watched: &mut Watched, channel: &Channel, secret: &str) {
         requests.push(Request::new("POST", "/v2/oauth/accessToken", &[(name, secret)], body));
         requests.push(get("/admin/v1/providers", &[(name, secret)]));
     }
-    // Beside a good parent this would be taken along, if anybody read it.
+    // Beside a valid parent this would be propagated, if the server read it.
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let state = format!("vendor={secret}");
     let headers = [("traceparent", parent), ("tracestate", &*state), ("baggage", &*state)];
@@ -276,7 +276,7 @@ async fn misplace(watched: &mut Watched, channel: &Channel, secret: &str) {
         "/v2/oauth/verify",
     ] {
         for field in &FIELDS {
-            // All the others are as they must be, so that this one is looked at.
+            // All the others are valid, so that this one is parsed.
             let body = FIELDS.iter().filter(|other| **other != *field).fold(
                 format!("{field}={encoded}"),
                 |body, other| match *other {
@@ -312,7 +312,7 @@ async fn misplace(watched: &mut Watched, channel: &Channel, secret: &str) {
     }
 }
 
-/// All that LINE's operations read.
+/// All fields that LINE's operations read.
 const FIELDS: [&str; 8] = [
     "grant_type",
     "client_id",
@@ -361,9 +361,9 @@ async fn nothing_leaks(format: &str) {
         .output()
         .expect("start tegata");
     assert!(backup.status.success(), "{backup:?}");
-    // While it runs, so that the WAL is there, and once more when all is written.
+    // While it runs, so that the WAL exists, and once more when everything is written.
     let during = search_files(&mut watched, home.path(), &master_key);
-    for written in ["tegata.db-wal", "endings.log", "backup.db"] {
+    for written in ["tegata.db-wal", "revocations.log", "backup.db"] {
         assert!(during.iter().any(|name| name == written), "no {written} in {during:?}");
     }
     let id = rustix::process::Pid::from_child(&watched.server.process);
@@ -371,7 +371,7 @@ async fn nothing_leaks(format: &str) {
     watched.server.process.wait().expect("it ends");
     search_files(&mut watched, home.path(), &master_key);
 
-    // What left as traces: it was all on its way before the server ended.
+    // The traces: all were sent before the server exited.
     let spans = watched.collector.spans();
     let requests = spans.iter().filter(|it| it.attributes.contains_key("tegata.request_id"));
     let (requests, asked) = (requests.count(), watched.asked);
@@ -391,7 +391,7 @@ async fn nothing_leaks(format: &str) {
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
 }
 
-/// Looks into every file that there is, and tells their names.
+/// Searches every file, and returns their names.
 fn search_files(watched: &mut Watched, home: &Path, master_key: &str) -> Vec<String> {
     let mut names = Vec::new();
     for path in files(home) {
@@ -405,18 +405,18 @@ fn search_files(watched: &mut Watched, home: &Path, master_key: &str) -> Vec<Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_anything_that_is_said_or_written_logs_being_text() {
+async fn no_secret_is_in_anything_printed_or_written_with_logs_as_text() {
     nothing_leaks("text").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_in_anything_that_is_said_or_written_logs_being_json() {
+async fn no_secret_is_in_anything_printed_or_written_with_logs_as_json() {
     nothing_leaks("json").await;
 }
 
-/// The search is worth something only if it finds what is there.
+/// The search proves something only if it finds a planted secret.
 #[test]
-fn a_planted_secret_is_found_in_every_spelling() {
+fn a_planted_secret_is_found_in_every_encoding() {
     let mut secrets = Secrets::default();
     let secret = secrets.fresh("planted");
     let hex: String = secret.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));

@@ -1,8 +1,8 @@
-//! Assertions that prove nothing: each class of attack on JWTs that RFC 8725 names,
-//! and whatever else has once been taken by somebody's library.
+//! Invalid assertions: each class of attack on JWTs in RFC 8725, and others that some
+//! library has accepted.
 //!
-//! The key behind most of them is the registered one, so that an assertion is
-//! refused for the one thing that is wrong with it, not for its signature.
+//! Most are signed with the registered key, so that an assertion is refused for its one
+//! fault, and not for its signature.
 
 use crate::{World, line, process::http::Request};
 use aws_lc_rs::{
@@ -18,15 +18,15 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A key of the channel under attack, its kid, and a key that nobody registered.
+/// A key of the attacked channel, its kid, and an unregistered key.
 struct Forger {
     channel: String,
     kid: String,
-    /// Of a key of another channel, which the attacker has.
+    /// The kid of the attacker's key, which is registered on another channel.
     other_kid: String,
     registered: RsaKeyPair,
     foreign: RsaKeyPair,
-    /// Where whoever follows a URL of a header would come to.
+    /// An address that a server would connect to if it followed a URL in a header.
     trap: String,
 }
 
@@ -66,30 +66,30 @@ impl Forger {
         self.texts(&self.header().to_string(), &self.claims().to_string())
     }
 
-    /// The good one with other members in its header.
+    /// The valid one with other members in its header.
     fn headed(&self, changes: Value) -> String {
         self.texts(&changed(self.header(), changes).to_string(), &self.claims().to_string())
     }
 
-    /// The good one with other claims.
+    /// The valid one with other claims.
     fn claiming(&self, changes: Value) -> String {
         self.texts(&self.header().to_string(), &changed(self.claims(), changes).to_string())
     }
 
-    /// The good one, one of its claims replaced by text that JSON need not allow.
+    /// The valid one, with one claim replaced by text that may be invalid JSON.
     fn claiming_raw(&self, name: &str, text: &str) -> String {
         let marked = changed(self.claims(), json!({ name: "HERE" })).to_string();
         self.texts(&self.header().to_string(), &marked.replace("\"HERE\"", text))
     }
 
-    /// The good one under another algorithm's name, with that algorithm's signature.
+    /// The valid one with another algorithm's name and signature.
     fn under(&self, name: &str, algorithm: &'static dyn RsaEncoding) -> String {
         let header = changed(self.header(), json!({ "alg": name })).to_string();
         let claims = self.claims().to_string();
         signed(&self.registered, algorithm, header.as_bytes(), claims.as_bytes())
     }
 
-    /// The good one as HS256, with something public for its secret.
+    /// The valid one as HS256, with a public value as its secret.
     fn hs256(&self, secret: &[u8]) -> String {
         let header = changed(self.header(), json!({ "alg": "HS256" })).to_string();
         let message = message(header.as_bytes(), self.claims().to_string().as_bytes());
@@ -97,7 +97,7 @@ impl Forger {
         format!("{message}.{}", BASE64.encode(tag))
     }
 
-    /// The good one with these bytes for its signature.
+    /// The valid one with these bytes as its signature.
     fn with_signature(&self, header: Value, signature: &[u8]) -> String {
         let message = message(header.to_string().as_bytes(), self.claims().to_string().as_bytes());
         format!("{message}.{}", BASE64.encode(signature))
@@ -253,7 +253,10 @@ impl Forger {
             ("iss, a number", self.claiming_raw("iss", &self.channel)),
             ("iss, an array", self.claiming(json!({ "iss": [self.channel] }))),
             ("iss with a space", self.claiming(json!({ "iss": format!("{} ", self.channel) }))),
-            ("iss of nobody", self.claiming(json!({ "iss": "0000000000", "sub": "0000000000" }))),
+            (
+                "iss of no channel",
+                self.claiming(json!({ "iss": "0000000000", "sub": "0000000000" })),
+            ),
             ("sub of another", self.claiming(json!({ "sub": "0000000000" }))),
             ("claims that are an array", raw("[]")),
             ("claims that are a text", raw("\"x\"")),
@@ -284,7 +287,7 @@ impl Forger {
         attacks
     }
 
-    /// The good one, written otherwise.
+    /// The valid one, in other encodings.
     fn spellings(&self) -> Attacks {
         let good = self.good();
         let parts: Vec<&str> = good.split('.').collect();
@@ -307,7 +310,7 @@ impl Forger {
             ("in quotes", format!("\"{good}\"")),
             ("behind its scheme", format!("Bearer {good}")),
             ("in the other alphabet", {
-                // A signature without these two letters is hardly ever made.
+                // A signature without these two letters is very rare.
                 good.replace('-', "+").replace('_', "/")
             }),
             ("unused bits in the signature", join(&[header, claims, &unused_bit(signature)])),
@@ -326,7 +329,7 @@ impl Forger {
         ]
     }
 
-    /// Lives that a v2.1 token cannot have.
+    /// Lifetimes that a v2.1 token cannot have.
     fn lives(&self) -> Attacks {
         ["null", "\"60\"", "0", "-1", "2592001", "1.5", "60.0", "6e1", "true", "[60]", "1e999"]
             .map(|life| ("token_exp", self.claiming_raw("token_exp", life)))
@@ -361,7 +364,7 @@ fn signed(
     format!("{message}.{}", BASE64.encode(signature))
 }
 
-/// The object with these members put in; null takes one out.
+/// The object with these members set; null removes one.
 fn changed(mut object: Value, changes: Value) -> Value {
     let (Value::Object(members), Value::Object(changes)) = (&mut object, changes) else {
         panic!("objects");
@@ -379,7 +382,7 @@ fn deep(levels: usize) -> String {
     format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels))
 }
 
-/// The same bytes in base64url, to whoever does not look at the bits that are left.
+/// The same bytes in base64url, for a decoder that ignores unused bits.
 fn unused_bit(text: &str) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (head, last) = text.split_at(text.len() - 1);
@@ -407,7 +410,7 @@ fn requests(assertion: &str) -> [Request; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_assertion_that_proves_nothing_is_taken_by_any_operation() {
+async fn no_invalid_assertion_is_accepted_by_any_operation() {
     let world = World::new().await;
     let trap = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = trap.local_addr().expect("an address");
@@ -426,8 +429,9 @@ async fn no_assertion_that_proves_nothing_is_taken_by_any_operation() {
     for (name, assertion) in forger.lives() {
         assert_refused(&world, name, &requests(&assertion)[0]).await;
     }
-    let nobody = tokio::time::timeout(std::time::Duration::from_millis(200), trap.accept()).await;
-    assert!(nobody.is_err(), "somebody followed a URL of a header");
+    let connection =
+        tokio::time::timeout(std::time::Duration::from_millis(200), trap.accept()).await;
+    assert!(connection.is_err(), "the server followed a URL in a header");
     world.assert_unharmed().await;
 }
 

@@ -1,9 +1,9 @@
-//! Everything that a stranger can throw at the program that people run: requests
-//! that are no requests, assertions that prove nothing, tokens with a bit turned.
+//! Attacks on the real program: malformed requests, invalid assertions, tokens with a
+//! flipped bit.
 //!
-//! For each: the answers that are allowed and no others; no bug, no hang, no growth;
-//! and an error of ours is JSON that says what to do. What a smuggled request would
-//! have ended must live on.
+//! For each: only the allowed responses; no bug, no hang, no growing memory; and an error
+//! of Tegata's is JSON that says what to do. Tokens that a smuggled request would revoke
+//! must stay active.
 
 mod bits;
 mod canary;
@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 use wire::{Exchange, exchange};
 
-/// The corpus: its files, and what they hold.
+/// The corpus: its files and their texts.
 const CORPUS: [(&str, &str); 4] = [
     ("forms", include_str!("requests/forms.txt")),
     ("heads", include_str!("requests/heads.txt")),
@@ -34,14 +34,14 @@ const CORPUS: [(&str, &str); 4] = [
     ("admin", include_str!("requests/admin.txt")),
 ];
 
-/// A server under attack, and what it must not lose.
+/// A server under attack, and the tokens that must stay active.
 struct World {
     server: Server,
     key: Key,
     /// The attacker has a channel, too.
     attacker: Channel,
     victim: Channel,
-    /// Tokens of the victim's, which must live to the end.
+    /// The victim's tokens, which must be active at the end.
     precious: [String; 3],
     _home: tempfile::TempDir,
 }
@@ -67,7 +67,7 @@ impl World {
         Self { server, key, attacker, victim, precious, _home: home }
     }
 
-    /// What the files of the corpus may name.
+    /// The names that the corpus may use.
     async fn names(&self) -> BTreeMap<&'static str, String> {
         let assertion = self.attacker.assertion(&self.key, 0);
         let v21 = self.server.ask(&Channel::issue_v21(&assertion, With::default())).await;
@@ -103,7 +103,7 @@ impl World {
         cases.map(Arc::new).collect()
     }
 
-    /// Nothing of the victim's was lost, and no request met a bug.
+    /// Asserts that the victim's tokens are active, and that no request caused a bug.
     async fn assert_unharmed(&self) {
         for token in &self.precious {
             let answer = self.server.ask(&verify(token)).await;
@@ -123,7 +123,7 @@ impl World {
     }
 }
 
-/// Throws all of it, many at once, and gives back what was wrong.
+/// Sends all cases, many at once, and returns the faults.
 async fn throw(world: &World, cases: &[Arc<Case>]) -> Vec<String> {
     let places = Arc::new(Semaphore::new(32));
     let to = world.server.address();
@@ -167,7 +167,7 @@ fn fault(expected: &Expected, exchange: &Exchange, head_only: bool) -> Option<St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_of_the_corpus_is_answered_as_it_must_be_and_harms_nobody() {
+async fn every_request_of_the_corpus_gets_an_allowed_response_and_does_no_harm() {
     let world = World::new().await;
     let cases = world.corpus().await;
     let faults = throw(&world, &cases).await;
@@ -176,12 +176,12 @@ async fn every_request_of_the_corpus_is_answered_as_it_must_be_and_harms_nobody(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_corpus_thrown_again_and_again_takes_no_memory() {
+async fn the_corpus_sent_repeatedly_takes_no_memory() {
     const ROUNDS: usize = 10;
     /// What an allocator may keep for itself, in KiB.
     const SLACK: u64 = 16 * 1024;
     let world = World::new().await;
-    // Not those that are waited for: ten seconds each would tell no more.
+    // Without the slow ones: ten seconds each would show nothing more.
     let is_quick = |case: &Arc<Case>| {
         let answers = &case.expected.answers;
         !answers.is_empty() && answers.iter().all(|it| !it.any_of.contains(&408))

@@ -1,5 +1,5 @@
-//! The corpus as files: `requests/*.txt`, each a list of requests as they go over
-//! the wire, and what must come back.
+//! The corpus as files: `requests/*.txt`, each a list of requests as bytes on the wire, with
+//! the expected responses.
 //!
 //! ```text
 //! == what it is
@@ -26,14 +26,14 @@ pub(crate) struct Case {
     pub(crate) expected: Expected,
 }
 
-/// What must come back.
+/// The expected responses.
 pub(crate) struct Expected {
     /// One for each answer.
     pub(crate) answers: Vec<Status>,
     pub(crate) close: bool,
 }
 
-/// Which statuses will do for one answer.
+/// The allowed statuses of one response.
 pub(crate) struct Status {
     pub(crate) any_of: Vec<u16>,
     pub(crate) bare: bool,

@@ -1,5 +1,5 @@
-//! Bytes to the server and answers back, without a client's good manners: whatever
-//! a test says is sent, and every answer that comes is counted.
+//! Sends arbitrary bytes to the server and counts the responses, without the rules of an
+//! HTTP client.
 
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -27,13 +27,12 @@ impl Reply {
         headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// Whether it came from the faces, not from the HTTP parser in front of them.
+    /// Whether a handler sent it, and not the HTTP parser.
     pub(crate) fn is_ours(&self) -> bool {
         self.header("x-line-request-id").is_some()
     }
 
-    /// What is wrong with it as an answer to a stranger, if anything is: a bug, or
-    /// an error that leaves its reader alone.
+    /// The fault of the response, if it has one: a bug, or an error without advice.
     pub(crate) fn fault(&self, head_only: bool) -> Option<String> {
         if self.status >= 500 && self.status != 503 {
             return Some("a bug".to_owned());
@@ -54,15 +53,15 @@ impl Reply {
     }
 }
 
-/// What became of a connection.
+/// The end of a connection.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) replies: Vec<Reply>,
-    /// The server ended it, before we did.
+    /// The server closed it first.
     pub(crate) closed: bool,
-    /// It still had not ended after we did: a hang.
+    /// The server did not close it after the test did: a hang.
     pub(crate) hangs: bool,
-    /// Bytes that are no answer.
+    /// Bytes that are not a response.
     pub(crate) junk: Vec<u8>,
 }
 
@@ -78,8 +77,8 @@ pub(crate) async fn exchange(
     stream.set_nodelay(true).expect("a socket");
     let (mut read, mut write) = stream.into_split();
     let sent = bytes.to_vec();
-    // Beside reading: a server that answers early must not block on us. That it
-    // then may not take the rest is its right.
+    // Concurrently with reading: a server that responds early must not block. It may then
+    // refuse the rest.
     let sender = tokio::spawn(async move {
         let _ = write.write_all(&sent).await;
         write
@@ -119,7 +118,7 @@ async fn some(
     head_only: bool,
 ) -> bool {
     let mut piece = [0; 16 * 1024];
-    // A connection that was reset has ended, too.
+    // A reset connection is closed, too.
     let length = read.read(&mut piece).await.unwrap_or(0);
     exchange.junk.extend_from_slice(&piece[..length]);
     while let Some(reply) = take(&mut exchange.junk, head_only && exchange.replies.is_empty()) {

@@ -1,7 +1,7 @@
-//! A store that went backwards wakes nobody: backups and copies are put back after
-//! everything that can be ended was ended, and the program that people run is asked
-//! what lives. And what is replaced under way, keys and tokens of the authority's
-//! own, is replaced without a request lost, whenever the process dies.
+//! An older store revives no revoked token: backups and copies are put back after
+//! revocations of every kind, and the real program verifies the tokens. And the
+//! authority's keys and tokens are replaced without a lost request, whenever the process
+//! is killed.
 //!
 //! `TEGATA_LONG=1` kills ten times as often.
 
@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-/// A home for a store, with its endings log.
+/// A home for a store, with its revocation journal.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -43,7 +43,8 @@ impl Home {
     }
 
     fn command(&self) -> Command {
-        let words = ["--dev", "--store", "sqlite:tegata.db", "--revocation-journal", "endings.log"];
+        let words =
+            ["--dev", "--store", "sqlite:tegata.db", "--revocation-journal", "revocations.log"];
         serve(self.0.path(), &words)
     }
 
@@ -51,7 +52,7 @@ impl Home {
         Server::start(self.command()).await
     }
 
-    /// The words of a start that must be refused.
+    /// The message of a start that must be refused.
     fn refused(&self) -> String {
         refused(self.command())
     }
@@ -67,7 +68,7 @@ impl Home {
         command.stdin(Stdio::null()).output().expect("it works")
     }
 
-    /// Runs a command that must succeed; answers its JSON.
+    /// Runs a command that must succeed; returns its JSON.
     #[track_caller]
     fn tegata(&self, words: &[&str]) -> Value {
         let output = self.run(&[words, &["-o", "json"]].concat());
@@ -79,7 +80,7 @@ impl Home {
 
 use process::ADMIN_TOKEN as ADMIN;
 
-/// The words of a start that must be refused; one that is not is ended.
+/// The message of a start that must be refused; a process that starts is killed.
 fn refused(mut command: Command) -> String {
     let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("started");
@@ -89,7 +90,7 @@ fn refused(mut command: Command) -> String {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    // It has ended, unless it was wrongly let in.
+    // It has exited, unless it was wrongly accepted.
     let _ = process.kill();
     let output = process.wait_with_output().expect("it ended");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -113,7 +114,7 @@ fn ok(answer: &Answer) {
     assert!((200..300).contains(&answer.status), "{}", answer.text());
 }
 
-/// Moves the clock on, and lets the store write the time.
+/// Moves the clock forward, and lets the store write the time.
 async fn pass(server: &Server, seconds: u64) {
     let body = json!({ "advance_seconds": seconds }).to_string();
     let json = [("content-type", "application/json")];
@@ -121,7 +122,7 @@ async fn pass(server: &Server, seconds: u64) {
     line::provider(server).await;
 }
 
-/// What is revoked after the backup, each in a way of its own, and what is not.
+/// Tokens that are revoked after the backup, each in another way, and others that are not.
 struct Scene {
     key: Key,
     channels: Vec<Channel>,
@@ -149,7 +150,7 @@ impl Scene {
                 _ => channel.issue_short_lived(plain),
             };
             scene.ended.push((way, token_in(&server.ask(&request).await)));
-            // Beside it, what the ending leaves alone.
+            // Beside it, a token that the revocation does not cover.
             let request = match way {
                 "v2.1" | "stateless" | "short-lived" | "group" => channel.issue_short_lived(plain),
                 "kind" => Channel::issue_v21(&assertion, plain),
@@ -208,7 +209,7 @@ const WAYS: [&str; 10] = [
     "key",
 ];
 
-/// How an older state comes back.
+/// How an older state is put back.
 #[derive(Clone, Copy, PartialEq)]
 enum Back {
     Restored,
@@ -223,7 +224,7 @@ async fn an_older_state_comes_back(back: Back) {
     match back {
         Back::Restored => drop(home.tegata(&["backup", "old.db"])),
         Back::CopiedByHand => {
-            // In the middle of the same run; nobody writes at the moment.
+            // In the middle of the same run, without a concurrent write.
             fs::copy(home.path("tegata.db"), home.path("old.db")).expect("it works");
             fs::copy(home.path("tegata.db-wal"), home.path("old.db-wal")).expect("it works");
         }
@@ -237,7 +238,7 @@ async fn an_older_state_comes_back(back: Back) {
     for token in &scene.kept {
         assert!(good(&server, token).await);
     }
-    // What the mark may lag behind at most.
+    // The rollback guard's maximum lag.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     stop(server);
 
@@ -251,7 +252,7 @@ async fn an_older_state_comes_back(back: Back) {
     }
     let said = home.refused();
     assert!(said.contains("--replay") && said.contains("--revoke-everything"), "{said}");
-    let recover = ["recover", "--replay", "endings.log"];
+    let recover = ["recover", "--replay", "revocations.log"];
     home.tegata(&[&recover[..], &["--dry-run"]].concat());
     home.refused();
     let done = home.tegata(&recover);
@@ -262,43 +263,43 @@ async fn an_older_state_comes_back(back: Back) {
         assert!(!good(&server, token).await, "{way} lives again");
     }
     for token in &scene.kept {
-        assert!(good(&server, token).await, "a token that nobody revoked was lost");
+        assert!(good(&server, token).await, "a token that was not revoked was lost");
     }
     assert!(!good(&server, &late).await, "what the store does not know of lives");
     let answer = server.ask(&shop.issue_short_lived(With::default())).await;
     let fresh = token_in(&answer);
     assert!(good(&server, &fresh).await);
     assert!(line::Reader::of(&server).await.claims(&fresh).serial > late_serial);
-    // The secret and the key that were taken away are.
+    // The replaced secret and the deleted key are revoked.
     let old_secret = &scene.channels[8];
     assert!(server.ask(&old_secret.issue_short_lived(With::default())).await.status >= 400);
     let assertion = scene.channels[9].assertion(&scene.key, 77);
     assert!(server.ask(&Channel::issue_v21(&assertion, With::default())).await.status >= 400);
     stop(server);
-    // And it stays so.
+    // Also after another start.
     let server = home.start().await;
     assert!(good(&server, &fresh).await);
     stop(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restored_backup_wakes_nothing_and_loses_nothing() {
+async fn a_restored_backup_revives_nothing_and_loses_nothing() {
     an_older_state_comes_back(Back::Restored).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plain_copy_put_back_by_hand_wakes_nothing_and_loses_nothing() {
+async fn a_plain_copy_put_back_by_hand_revives_nothing_and_loses_nothing() {
     an_older_state_comes_back(Back::CopiedByHand).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_removed() {
+async fn after_the_revocation_of_everything_no_token_is_active_and_a_revoked_key_stays_revoked() {
     let home = Home::new();
     let server = home.start().await;
     let scene = Scene::set(&server).await;
     pass(&server, 60).await;
     home.tegata(&["backup", "old.db"]);
-    // All keys are believed stolen.
+    // All keys are treated as stolen.
     let all = Request::admin("POST", "/revocations", Some(&json!({ "all": true })));
     ok(&server.ask(&all).await);
     stop(server);
@@ -308,7 +309,7 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
         }
     };
     home.tegata(&["restore", "old.db"]);
-    home.tegata(&["recover", "--replay", "endings.log"]);
+    home.tegata(&["recover", "--replay", "revocations.log"]);
     let server = home.start().await;
     none_active(&server).await;
     let shop = &scene.channels[2];
@@ -318,7 +319,7 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
 
     home.tegata(&["restore", "old.db"]);
     home.refused();
-    home.tegata(&["recover", "--revoke-everything", "--revocation-journal", "endings.log"]);
+    home.tegata(&["recover", "--revoke-everything", "--revocation-journal", "revocations.log"]);
     let server = home.start().await;
     none_active(&server).await;
     assert!(!good(&server, &second).await);
@@ -326,7 +327,7 @@ async fn after_the_end_of_everything_nothing_lives_and_a_removed_key_stays_remov
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
+async fn a_store_without_its_rollback_guard_or_a_new_store_in_its_place_is_refused() {
     let home = Home::new();
     stop(home.start().await);
     let guard = fs::read(home.path("tegata.db.mark")).expect("it works");
@@ -341,7 +342,7 @@ async fn a_store_without_its_mark_or_a_new_one_in_its_place_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_mark_alone_tells_a_copy_from_the_same_run() {
+async fn the_rollback_guard_alone_detects_a_copy_from_the_same_run() {
     let home = Home::new();
     let without_log = || serve(home.0.path(), &["--dev", "--store", "sqlite:tegata.db"]);
     let server = Server::start(without_log()).await;
@@ -349,7 +350,7 @@ async fn the_mark_alone_tells_a_copy_from_the_same_run() {
         fs::copy(home.path(file), home.path(&format!("old-{file}"))).expect("copied");
     }
     line::provider(&server).await;
-    // What the mark may lag behind at most.
+    // The rollback guard's maximum lag.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     stop(server);
     for file in ["tegata.db", "tegata.db-wal"] {
@@ -360,19 +361,19 @@ async fn the_mark_alone_tells_a_copy_from_the_same_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_kill_at_any_moment_makes_the_mark_cry_wolf() {
+async fn no_kill_at_any_moment_causes_a_false_alarm_of_the_rollback_guard() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 300 } else { 30 };
     let home = Home::new();
     stop(home.start().await);
     for round in 0..rounds {
-        // Killed as it starts, from the first moment on to some way behind it.
+        // Killed during the start, and shortly after it.
         let mut process =
             home.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it works");
         tokio::time::sleep(Duration::from_millis(round * 7 % 120)).await;
         process.kill().expect("it works");
         process.wait().expect("it works");
         if round % 3 == 0 {
-            // And killed while it writes.
+            // Also killed while it writes.
             let mut server = home.start().await;
             let provider = line::provider(&server).await;
             for _ in 0..round % 5 {
@@ -388,13 +389,13 @@ async fn no_kill_at_any_moment_makes_the_mark_cry_wolf() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_holds_no_secret_that_is_of_use_without_the_master_key() {
+async fn a_backup_holds_no_usable_secret_without_the_master_key() {
     let home = Home::new();
     let server = home.start().await;
     let scene = Scene::set(&server).await;
     home.tegata(&["backup", "old.db"]);
     let backup = fs::read(home.path("old.db")).expect("it works");
-    let log = fs::read(home.path("endings.log")).expect("it works");
+    let log = fs::read(home.path("revocations.log")).expect("it works");
     let master = fs::read_to_string(home.path("master.key")).expect("it works");
     let master = master.trim();
     let digits =
@@ -467,7 +468,7 @@ fn rotate(home: &Path, url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_of_the_master_key_that_is_killed_leaves_a_key_that_opens_the_store() {
+async fn a_killed_rotation_of_the_master_key_leaves_a_key_that_decrypts_the_store() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 300 } else { 30 };
     let home = Home::new();
     stop(home.start().await);
@@ -490,7 +491,7 @@ async fn a_rotation_of_the_master_key_that_is_killed_leaves_a_key_that_opens_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_that_is_only_tried_says_what_it_would_do_and_changes_nothing() {
+async fn a_dry_run_of_a_restore_prints_what_it_would_do_and_changes_nothing() {
     let home = Home::new();
     stop(home.start().await);
     home.tegata(&["backup", "backup.db"]);

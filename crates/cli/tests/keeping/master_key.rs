@@ -8,26 +8,26 @@ use crate::{
 use serde_json::Value;
 use std::fs;
 
-/// A server whose audit was sealed, and a token that its store knows for a minute.
-async fn wrapped(home: &Home) -> (Server, Channel, String) {
+/// A server whose audit has a checkpoint, and a token that was stored a minute ago.
+async fn with_checkpoint(home: &Home) -> (Server, Channel, String) {
     let server = home.start().await;
     let provider = line::provider(&server).await;
     let shop = Channel::create(&server, &provider, &Key::generate()).await;
     let token = token_in(&server.ask(&shop.issue_short_lived(With::default())).await);
     pass(&server, 60).await;
     let url = format!("http://{}", server.address());
-    let wrapped = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
+    let has_checkpoint = || home.tegata(&["audit", "verify", "--url", &url])["checkpoints"] != 0;
     for _ in 0..600 {
-        if wrapped() {
+        if has_checkpoint() {
             return (server, shop, token);
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("the audit is not sealed");
+    panic!("no checkpoint covers the newest event");
 }
 
-/// What must hold after the recovery: the token lives, new ones are had, and the
-/// audit verifies live and offline, from its first event on.
+/// Asserts the state after the recovery: the token is active, new ones are issued, and the
+/// audit verifies live and offline from its first event on.
 async fn goes_on(home: &Home, shop: &Channel, token: &str) {
     for _ in 0..2 {
         let server = home.start().await;
@@ -36,9 +36,9 @@ async fn goes_on(home: &Home, shop: &Channel, token: &str) {
         let ready = server.ask(&Request::new("GET", "/readyz", &[], "")).await;
         assert_eq!(ready.status, 200, "{}", ready.text());
         let url = format!("http://{}", server.address());
-        let whole = |told: &Value| {
-            assert_eq!(told["ok"], true, "{told:#}");
-            assert_eq!(told["kept_from"], 1, "{told:#}");
+        let whole = |report: &Value| {
+            assert_eq!(report["ok"], true, "{report:#}");
+            assert_eq!(report["kept_from"], 1, "{report:#}");
         };
         whole(&home.tegata(&["audit", "verify", "--url", &url]));
         whole(&home.tegata(&["audit", "verify", "--store", "sqlite:tegata.db"]));
@@ -46,17 +46,17 @@ async fn goes_on(home: &Home, shop: &Channel, token: &str) {
     }
 }
 
-const REPLAY: [&str; 3] = ["recover", "--replay", "endings.log"];
+const REPLAY: [&str; 3] = ["recover", "--replay", "revocations.log"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_whose_master_key_is_lost_goes_on_with_a_new_one() {
+async fn a_store_whose_master_key_is_lost_continues_with_a_new_one() {
     let home = Home::new();
-    let (server, shop, token) = wrapped(&home).await;
+    let (server, shop, token) = with_checkpoint(&home).await;
     stop(server);
     fs::remove_file(home.path("master.key")).expect("it was there");
     assert!(home.refused().contains("tegata recover"));
-    let told = home.run(&REPLAY);
-    assert!(String::from_utf8_lossy(&told.stderr).contains("make a new one"), "{told:?}");
+    let replayed = home.run(&REPLAY);
+    assert!(String::from_utf8_lossy(&replayed.stderr).contains("make a new one"), "{replayed:?}");
     let new = format!("{}\n", "5e".repeat(32));
     fs::write(home.path("master.key"), new).expect("it works");
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -69,7 +69,7 @@ async fn a_store_whose_master_key_is_lost_goes_on_with_a_new_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
     let home = Home::new();
-    let (server, shop, token) = wrapped(&home).await;
+    let (server, shop, token) = with_checkpoint(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     home.tegata(&["master-key", "rotate"]);
@@ -79,9 +79,9 @@ async fn a_backup_from_before_the_master_key_was_replaced_is_recovered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_that_is_brought_back_twice_begins_another_life_each_time() {
+async fn a_backup_that_is_restored_twice_begins_another_epoch_each_time() {
     let home = Home::new();
-    let (server, shop, token) = wrapped(&home).await;
+    let (server, shop, token) = with_checkpoint(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     let mut lives = Vec::new();
@@ -96,9 +96,9 @@ async fn a_backup_that_is_brought_back_twice_begins_another_life_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recovery_with_the_same_master_key_keeps_the_seals() {
+async fn a_recovery_with_the_same_master_key_keeps_the_checkpoints() {
     let home = Home::new();
-    let (server, shop, token) = wrapped(&home).await;
+    let (server, shop, token) = with_checkpoint(&home).await;
     home.tegata(&["backup", "backup.db"]);
     stop(server);
     home.tegata(&["restore", "backup.db"]);

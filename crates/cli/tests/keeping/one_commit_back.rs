@@ -1,5 +1,5 @@
-//! A store that is put back by one commit, beside the journal that holds it: as a crash
-//! between the two leaves it, or a snapshot of the store's disk.
+//! A store that is one commit older than the journal, as after a crash between the two
+//! writes, or after a restored snapshot of the store's disk.
 
 use crate::{
     Home, good,
@@ -11,7 +11,7 @@ use crate::{
 use serde_json::json;
 use std::{fs, time::Duration};
 
-/// What is on the store's disk.
+/// The files on the store's disk.
 const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "tegata.db.mark"];
 
 async fn issued(server: &Server, channel: &Channel, key: &Key) -> Vec<String> {
@@ -36,8 +36,8 @@ async fn which_are_good(server: &Server, tokens: &[String]) -> Vec<bool> {
     found
 }
 
-/// Puts the store back to before `act`, which the journal holds, and expects the tokens
-/// from before to be invalid and new ones to be good, over two more starts.
+/// Puts the store back to before `act`, which the journal holds, and asserts that earlier
+/// tokens are invalid and new ones active, over two more starts.
 async fn after(act: impl Fn(&Channel) -> Request) {
     let home = Home::new();
     let mut server = home.start().await;
@@ -45,7 +45,7 @@ async fn after(act: impl Fn(&Channel) -> Request) {
     let provider = line::provider(&server).await;
     let channel = Channel::create(&server, &provider, &key).await;
     let old = issued(&server, &channel, &key).await;
-    // No commit while it is copied, and none between the copy and the act.
+    // No commit during the copy, and none between the copy and the request.
     let verify = Request::admin("GET", "/audit/verify", None);
     while server.ask(&verify).await.json()["pending"] != 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -69,11 +69,11 @@ async fn after(act: impl Fn(&Channel) -> Request) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_issued_after_a_bulk_revocation_that_was_done_again_are_good() {
+async fn tokens_issued_after_a_replayed_bulk_revocation_are_active() {
     after(|channel| channel.revocation(&json!({ "all": true }))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_issued_after_a_signing_key_was_removed_again_are_good() {
+async fn tokens_issued_after_a_replayed_key_revocation_are_active() {
     after(|_| Request::admin("POST", "/revocations", Some(&json!({ "all": true })))).await;
 }

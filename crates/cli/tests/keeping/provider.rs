@@ -1,6 +1,6 @@
-//! The end of all tokens of a provider under SIGKILL: begun, it comes to its end by
-//! itself, whenever the process dies; nothing issued before lives, everything issued
-//! after does; and the audit tells each ending once.
+//! The revocation of all tokens of a provider, with SIGKILL at any moment: once begun, it
+//! completes by itself; no token issued before it is active, every one issued after it is;
+//! and the audit has each channel's revocation once.
 
 use crate::{
     Home,
@@ -16,12 +16,12 @@ use crate::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// Channels of the provider; one in six has a token to end in each round.
+/// Channels of the provider; one in six has a token to revoke in each round.
 const CHANNELS: usize = 600;
 const WITH_TOKENS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_providers_tokens_survives_kills_at_any_moment() {
+async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
     let rounds = if std::env::var_os("TEGATA_LONG").is_some() { 200 } else { 20 };
     let home = Home::new();
     let mut server = home.start().await;
@@ -35,7 +35,7 @@ async fn the_end_of_a_providers_tokens_survives_kills_at_any_moment() {
             server.create(&path, json!({ "name": "quiet", "type": "mini-app" })).await;
         }
     }
-    // Somebody else's, whom none of it concerns.
+    // Another provider, which is not affected.
     let neighbour = line::provider(&server).await;
     let neighbour = Channel::create(&server, &neighbour, &key).await;
     let kept = token_in(&server.ask(&neighbour.issue_short_lived(With::default())).await);
@@ -43,7 +43,7 @@ async fn the_end_of_a_providers_tokens_survives_kills_at_any_moment() {
     pass(&server, 60).await;
     home.tegata(&["backup", "old.db"]);
 
-    let (mut begun, mut broken_off, mut told) = (0, 0, newest_event(&server).await);
+    let (mut begun, mut broken_off, mut newest) = (0, 0, newest_event(&server).await);
     for round in 0..rounds {
         let before = match round {
             0 => before_all.clone(),
@@ -53,29 +53,29 @@ async fn the_end_of_a_providers_tokens_survives_kills_at_any_moment() {
         let request = Request::admin("POST", "/revocations", Some(&revoke));
         let mut connection = Connection::open(server.address()).await.expect("it listens");
         connection.send(request.bytes()).await.expect("sent");
-        // All along the job, and before and behind it.
+        // During the job, and before and after it.
         tokio::time::sleep(Duration::from_millis(round * 61 % 450)).await;
         server.process.kill().expect("a child of ours");
         let answered = connection.answer().await.is_ok();
         drop(server);
         server = home.start().await;
-        let seen = comes_to_its_end(&server, &provider).await;
+        let seen = completes(&server, &provider).await;
         broken_off += usize::from(seen > 0);
 
-        let events = events_since(&server, told).await;
-        told = newest_event(&server).await;
+        let events = events_since(&server, newest).await;
+        newest = newest_event(&server).await;
         let acts = |act: &str| events.iter().filter(|it| it["act"] == *act).count();
         let this = acts("provider.revoke");
         assert!(this == 1 || this == 0 && !answered && seen == 0, "round {round}: {this}");
         begun += this;
-        let mut endings = BTreeMap::<&str, usize>::new();
+        let mut revocations = BTreeMap::<&str, usize>::new();
         for event in events.iter().filter(|it| it["act"] == "token.revoke") {
             assert_eq!(event["reason"], format!("round {round}"), "{event}");
-            *endings.entry(event["channel_id"].as_str().expect("a channel")).or_default() += 1;
+            *revocations.entry(event["channel_id"].as_str().expect("a channel")).or_default() += 1;
         }
         for channel in &channels {
-            let told = endings.get(&*channel.id).copied().unwrap_or(0);
-            assert_eq!(told, this, "round {round}: each channel's ending is told once");
+            let recorded = revocations.get(&*channel.id).copied().unwrap_or(0);
+            assert_eq!(recorded, this, "round {round}: each channel's revocation is recorded once");
         }
         let lived = living(&server, &before).await;
         assert_eq!(lived, if this == 1 { 0 } else { before.len() }, "round {round}");
@@ -83,13 +83,13 @@ async fn the_end_of_a_providers_tokens_survives_kills_at_any_moment() {
         assert_eq!(living(&server, &after).await, 5, "round {round}: issued after the end");
         assert_eq!(living(&server, std::slice::from_ref(&kept)).await, 1, "round {round}");
     }
-    println!("{rounds} kills: {begun} ends begun, {broken_off} of them seen broken off");
+    println!("{rounds} kills: {begun} revocations begun, {broken_off} of them seen interrupted");
     assert!(begun > 10 && broken_off > 3, "too few to tell");
 
-    // The endings log tells the same story to a store that knows nothing of it.
+    // A replay of the revocation journal gives the same result on a new store.
     stop(server);
     home.tegata(&["restore", "old.db"]);
-    home.tegata(&["recover", "--replay", "endings.log"]);
+    home.tegata(&["recover", "--replay", "revocations.log"]);
     let server = home.start().await;
     assert_eq!(living(&server, &before_all).await, 0);
     assert_eq!(living(&server, &[kept]).await, 1);
@@ -114,9 +114,9 @@ async fn living(server: &Server, tokens: &[String]) -> usize {
     living
 }
 
-/// Watches the job in the list of providers; answers how many times it was seen under
-/// way, always further than before.
-async fn comes_to_its_end(server: &Server, provider: &str) -> usize {
+/// Watches the job in the list of providers; returns how many times it was seen under way,
+/// each time with more progress.
+async fn completes(server: &Server, provider: &str) -> usize {
     let (mut seen, mut left, mut ended) = (0, CHANNELS as u64, 0);
     for _ in 0..3_000 {
         let answer = server.ask(&Request::admin("GET", "/providers", None)).await;
@@ -133,7 +133,7 @@ async fn comes_to_its_end(server: &Server, provider: &str) -> usize {
         seen += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the job does not come to its end: {left} channels are left");
+    panic!("the job does not complete: {left} channels are left");
 }
 
 async fn newest_event(server: &Server) -> i64 {
@@ -141,14 +141,14 @@ async fn newest_event(server: &Server) -> i64 {
     page["events"][0]["id"].as_i64().expect("an id")
 }
 
-/// What the audit tells of behind the event `told`.
-async fn events_since(server: &Server, told: i64) -> Vec<Value> {
+/// The audit's events after the event `newest`.
+async fn events_since(server: &Server, newest: i64) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), String::new());
     loop {
         let path = format!("/audit?limit=1000{after}");
         let page = server.ask(&Request::admin("GET", &path, None)).await.json();
         for event in page["events"].as_array().expect("a list") {
-            if event["id"].as_i64().expect("an id") <= told {
+            if event["id"].as_i64().expect("an id") <= newest {
                 return events;
             }
             events.push(event.clone());

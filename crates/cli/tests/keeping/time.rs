@@ -1,6 +1,5 @@
-//! What goes and what stays as the months pass, on a running server whose clock is
-//! moved: rows of ended tokens, audit events, keys in the JWKS. And an audit that
-//! somebody changes meanwhile.
+//! Retention over months, on a running server whose clock is moved: rows of revoked and
+//! expired tokens, audit events, keys in the JWKS. And an audit that is altered meanwhile.
 
 use crate::{
     Home,
@@ -20,7 +19,7 @@ async fn start(home: &Home, words: &[&str]) -> Server {
     Server::start(command).await
 }
 
-/// Moves the clock on; what is due by then is done when this comes back.
+/// Moves the clock forward; due jobs have run when this returns.
 async fn pass(server: &Server, seconds: u64) {
     let body = json!({ "advance_seconds": seconds }).to_string();
     let json = [("content-type", "application/json")];
@@ -47,7 +46,7 @@ async fn good(server: &Server, token: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again() {
+async fn rows_of_revoked_tokens_are_kept_as_long_as_set_and_none_is_revived() {
     let home = Home::new();
     let server = start(&home, &["--token-retention-days", "2"]).await;
     let channel = channel(&server).await;
@@ -55,7 +54,7 @@ async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again(
     for _ in 0..12 {
         tokens.push(issue(&server, &channel).await);
     }
-    // So many that they are folded.
+    // So many that they are compacted.
     for token in &tokens[..10] {
         ok(&server.ask(&channel.revoke(token)).await);
     }
@@ -73,7 +72,7 @@ async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again(
     for (number, token) in tokens.iter().enumerate() {
         assert_eq!(good(&server, token).await, number >= 10, "token {number}, after a restart");
     }
-    // Expired ones go as well, two days later; and the long-lived one never.
+    // Expired ones are deleted, too, two days later; the long-lived one never.
     ok(&server.ask(&channel.reissue_long_lived(0)).await);
     pass(&server, 31 * DAY).await;
     let rows = channel.rows(&server).await;
@@ -82,7 +81,7 @@ async fn rows_of_ended_tokens_are_kept_as_long_as_was_said_and_none_lives_again(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retired_key_leaves_the_jwks_after_thirty_days_and_what_it_signed_lives_on() {
+async fn a_retired_key_leaves_the_jwks_after_thirty_days_and_its_long_lived_token_stays_active() {
     let home = Home::new();
     let server = start(&home, &[]).await;
     let channel = channel(&server).await;
@@ -112,13 +111,13 @@ async fn a_retired_key_leaves_the_jwks_after_thirty_days_and_what_it_signed_live
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() {
+async fn audit_events_are_deleted_after_their_retention_and_the_rest_still_verifies() {
     let home = Home::new();
     let server = start(&home, &["--audit-retention-days", "2"]).await;
     let channel = channel(&server).await;
     let revoke = async |server: &Server, reason: &str| {
         ok(&server.ask(&channel.revocation(&json!({ "all": true, "reason": reason }))).await);
-        // An event is as old as its seal, which comes within seconds.
+        // An event is as old as its checkpoint, which is written within seconds.
         while get(server, "/audit/verify").await["pending"] != 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -130,29 +129,32 @@ async fn audit_events_go_when_their_days_are_over_and_the_rest_still_verifies() 
     let acts = async |server: &Server| -> String {
         get(server, "/audit?limit=1000").await["events"].to_string()
     };
-    let told = acts(&server).await;
-    assert!(!told.contains("of the first day") && told.contains("of the second day"), "{told}");
-    assert!(told.contains("audit.expire"), "{told}");
+    let listed = acts(&server).await;
+    assert!(
+        !listed.contains("of the first day") && listed.contains("of the second day"),
+        "{listed}"
+    );
+    assert!(listed.contains("audit.expire"), "{listed}");
     let report = get(&server, "/audit/verify").await;
     assert!(report["ok"] == true && report["kept_from"].as_u64() > Some(1), "{report}");
     stop(server);
     let server = start(&home, &["--audit-retention-days", "2"]).await;
     pass(&server, 40 * DAY).await;
-    let told = acts(&server).await;
-    assert!(!told.contains("of the second day"), "{told}");
+    let listed = acts(&server).await;
+    assert!(!listed.contains("of the second day"), "{listed}");
     let report = get(&server, "/audit/verify").await;
     assert_eq!(report["ok"], true, "{report}");
     stop(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_server_finds_that_its_audit_was_changed_and_says_so_everywhere() {
+async fn a_running_server_detects_that_its_audit_was_altered_and_reports_it_everywhere() {
     let home = Home::new();
     let server = start(&home, &[]).await;
     let channel = channel(&server).await;
-    let why = json!({ "all": true, "reason": "somebody left" });
+    let why = json!({ "all": true, "reason": "an employee left" });
     ok(&server.ask(&channel.revocation(&why)).await);
-    // Sealed, and found whole.
+    // A checkpoint covers it, and it verifies.
     pass(&server, 3_600).await;
     let ready =
         async |server: &Server| server.ask(&Request::new("GET", "/readyz?verbose", &[], "")).await;
@@ -164,11 +166,11 @@ async fn a_running_server_finds_that_its_audit_was_changed_and_says_so_everywher
     assert!(!metric(&server).await);
 
     let store = rusqlite::Connection::open(home.path("tegata.db")).expect("the store");
-    let sql = "UPDATE audit SET detail = replace(detail, 'somebody', 'nobody')
-               WHERE detail LIKE '%somebody left%'";
+    let sql = "UPDATE audit SET detail = replace(detail, 'an employee', 'no employee')
+               WHERE detail LIKE '%an employee left%'";
     assert_eq!(store.execute(sql, []).expect("written"), 1);
     drop(store);
-    // An hour on, it is looked at again.
+    // An hour later, it is checked again.
     pass(&server, 3_600).await;
     assert!(becomes(&server, 503).await);
     let said = ready(&server).await.text();
@@ -182,7 +184,7 @@ async fn a_running_server_finds_that_its_audit_was_changed_and_says_so_everywher
     stop(server);
 }
 
-/// An answer of `/readyz` stands for a second.
+/// `/readyz` caches its response for a second.
 async fn becomes(server: &Server, status: u16) -> bool {
     for _ in 0..200 {
         if server.ask(&Request::new("GET", "/readyz", &[], "")).await.status == status {

@@ -1,5 +1,5 @@
-//! An OpenTelemetry collector on loopback, as far as a test needs one: it takes
-//! OTLP over HTTP, keeps what came, byte for byte, and can be told to do otherwise.
+//! An OpenTelemetry collector on loopback for tests: it receives OTLP over HTTP and records
+//! each request, or fails as a test requires.
 
 use axum::{
     Router,
@@ -20,18 +20,18 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// What a collector does with what comes.
+/// How a collector handles requests.
 #[derive(Clone)]
 pub(crate) enum Mood {
-    /// Keeps it.
+    /// Records it.
     Takes,
-    /// Reads it and never answers.
+    /// Reads it and never responds.
     Hangs,
-    /// Sends whoever comes to another address.
+    /// Redirects the client to another address.
     SendsOn(String),
 }
 
-/// A running collector; dropping it ends it.
+/// A running collector; dropping it stops it.
 pub(crate) struct Collector {
     address: SocketAddr,
     came: Arc<Mutex<Vec<Came>>>,
@@ -69,17 +69,17 @@ impl Collector {
         Self { address, came, work }
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All that came so far.
+    /// All requests so far.
     pub(crate) fn came(&self) -> Vec<Came> {
         self.came.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All spans that came so far, with the attributes of whoever sent them.
+    /// All spans so far, with the attributes of their sender.
     pub(crate) fn spans(&self) -> Vec<Seen> {
         let mut spans = Vec::new();
         for came in self.came() {
@@ -100,7 +100,7 @@ impl Drop for Collector {
     }
 }
 
-/// A span, as somebody looks at it.
+/// A span, for comparison.
 pub(crate) struct Seen {
     pub(crate) span: Span,
     pub(crate) attributes: BTreeMap<String, String>,

@@ -1,7 +1,6 @@
-//! HTTP/1.1 as far as the tests need it: requests as bytes, so that a test can
-//! hold back the last one, and answers with their length given. A client of a
-//! library would hide when a request was sent and whether its answer was whole,
-//! which is just what tests of races and crashes must know.
+//! A minimal HTTP/1.1 client: requests are bytes, so that a test can hold back the last one,
+//! and responses have a given length. A client library would hide when a request was sent
+//! and whether its response was complete, which tests of races and crashes must see.
 
 use std::fmt::Write as _;
 use std::io;
@@ -32,7 +31,7 @@ impl Request {
         Self(text)
     }
 
-    /// An administrator's; `path` is what follows `/admin/v1`.
+    /// An administrator's request; `path` follows `/admin/v1`.
     pub(crate) fn admin(method: &str, path: &str, body: Option<&Value>) -> Self {
         let bearer = format!("Bearer {ADMIN_TOKEN}");
         let path = format!("/admin/v1{path}");
@@ -41,13 +40,13 @@ impl Request {
         Self::new(method, &path, &headers, &body)
     }
 
-    /// What goes over the wire.
+    /// The bytes on the wire.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-/// One answer, read whole.
+/// One response, read completely.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -73,7 +72,7 @@ impl Answer {
     }
 }
 
-/// A connection that is kept for the next request.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -93,7 +92,7 @@ impl Connection {
         self.answer().await
     }
 
-    /// Whether the server said that it answers nothing more here.
+    /// Whether the server announced that it closes the connection.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing
     }
@@ -105,7 +104,7 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// Reads one answer to its end; an answer that breaks off is an error.
+    /// Reads one response; an incomplete response is an error.
     pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Channels and the requests for and about their tokens, written out beforehand.
+//! Channels, and the requests for and about their tokens.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ use crate::process::key::Key;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// LINE's words for a channel that has all the tokens it may have.
+/// LINE's message for a channel at its cap.
 pub(crate) const FULL: &str = "The maximum number of access tokens has already been issued";
 
 /// A Messaging API channel and all its credentials.
@@ -25,7 +25,7 @@ pub(crate) struct Channel {
     kid: String,
 }
 
-/// What goes with an issue besides the proof.
+/// The parameters of an issue besides the credentials.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct With<'a> {
     pub(crate) group: Option<&'a str>,
@@ -33,7 +33,7 @@ pub(crate) struct With<'a> {
 }
 
 impl Channel {
-    /// Makes one, and registers `key` on it.
+    /// Creates a channel, and registers `key` on it.
     pub(crate) async fn create(server: &Server, provider: &str, key: &Key) -> Self {
         let path = format!("/providers/{provider}/channels");
         let body = json!({ "name": "Raced and killed", "type": "messaging-api" });
@@ -44,7 +44,7 @@ impl Channel {
         Self { id, secret: text(&made, "channel_secret"), kid: text(&registered, "kid") }
     }
 
-    /// An assertion of this channel's, good for 25 minutes and no other one's equal.
+    /// A unique assertion of this channel, valid for 25 minutes.
     pub(crate) fn assertion(&self, key: &Key, number: usize) -> String {
         let claims = json!({
             "iss": self.id, "sub": self.id, "aud": "https://api.line.me/",
@@ -79,7 +79,7 @@ impl Channel {
         Request::admin("POST", &path, Some(&body))
     }
 
-    /// Ends one token as LINE's clients do.
+    /// Revokes one token, as LINE's clients do.
     pub(crate) fn revoke(&self, token: &str) -> Request {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("access_token", token);
@@ -90,13 +90,13 @@ impl Channel {
         post("/oauth2/v2.1/revoke", &[], &form.finish())
     }
 
-    /// Ends tokens as administrators do; `what` is one member, as
+    /// Revokes tokens as administrators do; `what` is one member, as
     /// `{"kind": "short-lived"}`.
     pub(crate) fn revocation(&self, what: &Value) -> Request {
         Request::admin("POST", &format!("/channels/{}/revocations", self.id), Some(what))
     }
 
-    /// The ids of the live v2.1 tokens, as LINE's clients ask for them.
+    /// The key ids of the active v2.1 tokens, as LINE's clients request them.
     pub(crate) async fn key_ids(&self, server: &Server, key: &Key) -> Vec<String> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("client_assertion_type", ASSERTION_TYPE)
@@ -128,7 +128,7 @@ impl Channel {
     }
 }
 
-/// Asks whether a token is good, on the operation that is meant for its kind.
+/// Verifies a token with the operation for its form.
 pub(crate) fn verify(token: &str) -> Request {
     let form =
         form_urlencoded::Serializer::new(String::new()).append_pair("access_token", token).finish();
@@ -139,7 +139,8 @@ pub(crate) fn verify(token: &str) -> Request {
     }
 }
 
-/// What [`verify`] was answered: good, or not. Panics if it is neither.
+/// Whether the response to [`verify`] says that the token is active. Panics if it says
+/// neither.
 pub(crate) fn is_good(answer: &Answer) -> bool {
     match answer.status {
         200 => true,
@@ -148,7 +149,7 @@ pub(crate) fn is_good(answer: &Answer) -> bool {
     }
 }
 
-/// The token in the answer to an issue or a reissue.
+/// The token in the response to an issue or a reissue.
 pub(crate) fn token_in(answer: &Answer) -> String {
     text(&answer.json(), "access_token")
 }
@@ -159,7 +160,7 @@ pub(crate) async fn provider(server: &Server) -> String {
     text(&made, "provider_id")
 }
 
-/// The authority's public key, to read in a token what it says.
+/// The authority's public key, to read the claims of a token.
 pub(crate) struct Reader(VerifyingKey);
 
 impl Reader {
@@ -177,7 +178,7 @@ impl Reader {
     }
 }
 
-/// Seconds since 1970, of the clock that the server goes by.
+/// The machine's time in seconds since 1970, which the server uses.
 pub(crate) fn unix_now() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a server that is no development server")]
     let now = std::time::SystemTime::now();

@@ -1,7 +1,7 @@
-//! A real `tegata serve`, started for one test and ended with it, also when the
-//! test fails: dropping a [`Server`] kills its process, by its id. Shared by the
-//! test programs beside this folder; each has stores and ports of its own, so
-//! they run side by side.
+//! A real `tegata serve`, started for one test and killed with it, also when the test
+//! fails: dropping a [`Server`] kills its process, by its id. Shared by the test programs
+//! beside this folder; each test has a store and ports of its own, so they run in
+//! parallel.
 
 pub(crate) mod http;
 pub(crate) mod key;
@@ -18,14 +18,14 @@ use std::time::Duration;
 use http::{Answer, Connection, Request};
 use serde_json::Value;
 
-/// What the server takes for an administrator's token.
+/// The server's administrator token.
 pub(crate) const ADMIN_TOKEN: &str = "an-administrator's-token-for-tests-only!";
 
 /// How long a start may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `tegata serve` with these arguments, at home in this folder, told nothing by
-/// the environment of whoever runs the tests.
+/// `tegata serve` with these arguments, in this folder, without settings from the
+/// environment.
 pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tegata"));
     for (name, _) in std::env::vars_os() {
@@ -39,7 +39,7 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
         .args(["--listen", "127.0.0.1:0"])
         .args(arguments)
         .env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN)
-        // Not each request: what it said is shown when a test fails.
+        // Not each request: the log is printed when a test fails.
         .env("TEGATA_LOG", "warn")
         .env("TMPDIR", home)
         .current_dir(home)
@@ -47,21 +47,21 @@ pub(crate) fn serve(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A running server; dropping it ends it.
+/// A running server; dropping it kills it.
 pub(crate) struct Server {
-    /// For tests that end it in ways of their own.
+    /// For tests that stop it in another way.
     pub(crate) process: Child,
     pub(crate) said: Arc<Mutex<String>>,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Starts one and waits until it says that it is ready.
+    /// Starts a server and waits until it is ready.
     pub(crate) async fn start(command: Command) -> Self {
         Self::start_or_refuse(command).await.expect("it becomes ready; what it said is above")
     }
 
-    /// The same; `None`, with its words printed, if it ended by itself instead.
+    /// Like `start`; prints the output and returns `None` if the server exits instead.
     pub(crate) async fn start_or_refuse(command: Command) -> Option<Self> {
         let (mut server, address) = Self::spawn(command);
         let ready = server.becomes_ready(&address).await;
@@ -78,16 +78,16 @@ impl Server {
         let (found, address) = channel();
         follow(process.stdout.take().expect("piped"), &said, found.clone());
         follow(process.stderr.take().expect("piped"), &said, found);
-        // From here on dropping the server ends the process.
+        // From here on dropping the server kills the process.
         (Server { process, said, address: ([127, 0, 0, 1], 0).into() }, address)
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its answer to one request, on a connection of its own.
+    /// Sends one request on a connection of its own.
     pub(crate) async fn ask(&self, request: &Request) -> Answer {
         let mut connection = Connection::open(self.address).await.expect("the server takes us");
         connection.ask(request).await.expect("the server answers")
@@ -102,7 +102,7 @@ impl Server {
     }
 
     async fn becomes_ready(&mut self, address: &Receiver<SocketAddr>) -> bool {
-        // Nobody sends any more once both of its streams are at their end.
+        // The channel is closed once both streams of the process are closed.
         let Ok(address) = address.recv_timeout(PATIENCE) else { return false };
         self.address = address;
         let pause = Duration::from_millis(20);
@@ -129,7 +129,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself already.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if thread::panicking() {
@@ -138,8 +138,8 @@ impl Drop for Server {
     }
 }
 
-/// Reads a stream of the server to its end, so that it never blocks on us, and
-/// passes on the first address in it.
+/// Reads a stream of the server to its end, so that the server never blocks on it, and sends
+/// the first address in it.
 fn follow(
     stream: impl Read + Send + 'static,
     said: &Arc<Mutex<String>>,
@@ -152,7 +152,7 @@ fn follow(
             if let Some(address) = address_in(&line)
                 && let Some(found) = found.take()
             {
-                // Nobody listens any more once the other stream had it first.
+                // There is no receiver if the other stream had it first.
                 let _ = found.send(address);
             }
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! The caps under races: well over a hundred requests at once on one channel,
-//! against the program that people run. All but the last byte of each request is
-//! sent beforehand, so that the last ones set all of them free together.
+//! The caps under races: well over a hundred concurrent requests on one channel, to the
+//! real program. All but the last byte of each request is sent beforehand; the last bytes
+//! then complete all requests together.
 
 #[path = "../process/line.rs"]
 mod line;
@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use tegata_token::kind::Kind;
 use tempfile::TempDir;
 
-/// So many requests are let go at once.
+/// The number of concurrent requests.
 const CROWD: usize = 128;
-/// What LINE's page on channel access tokens allows a channel, of v2.1 and of
+/// The cap of a channel on LINE's page on channel access tokens, for v2.1 and for
 /// short-lived tokens each.
 const CAP: usize = 30;
-/// And ours a group.
+/// The cap of a group.
 const GROUP_CAP: usize = 2;
-/// Each race is run so often, on a channel of its own.
+/// The number of runs of each race, each on a channel of its own.
 const ROUNDS: usize = 5;
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn groups_that_race_for_v2_1_keep_their_newest_two_and_the_channel_its_thi
         assert!(race.refused > 0, "20 groups of two do not fit into thirty");
         let mut live = Vec::new();
         for tokens in field.by_group(&race.tokens).values() {
-            // Only its own later issues ever end a group's token.
+            // Only the group's own later issues evict its tokens.
             live.extend_from_slice(&tokens[tokens.len().saturating_sub(GROUP_CAP)..]);
         }
         assert_eq!(live.len(), CAP);
@@ -123,7 +123,7 @@ async fn groups_that_race_for_v2_1_keep_their_newest_two_and_the_channel_its_thi
 }
 
 #[tokio::test]
-async fn groups_that_race_for_short_lived_never_end_each_others_tokens() {
+async fn groups_that_race_for_short_lived_never_evict_each_others_tokens() {
     let field = Field::open().await;
     for _ in 0..field.rounds() {
         let channel = field.channel().await;
@@ -146,7 +146,7 @@ async fn groups_that_race_for_short_lived_never_end_each_others_tokens() {
 }
 
 #[tokio::test]
-async fn in_a_full_channel_groups_are_refused_and_the_others_end_their_own_oldest() {
+async fn in_a_full_channel_new_groups_are_refused_and_the_others_evict_their_own_oldest() {
     let field = Field::open().await;
     for _ in 0..field.rounds() {
         let channel = field.channel().await;
@@ -167,7 +167,7 @@ async fn in_a_full_channel_groups_are_refused_and_the_others_end_their_own_oldes
 }
 
 #[tokio::test]
-async fn under_the_law_of_2020_short_and_long_lived_race_for_thirty_places_in_all() {
+async fn under_the_rules_of_2020_short_and_long_lived_race_for_thirty_places_in_all() {
     let field = Field::open().await;
     for _ in 0..field.rounds() {
         let channel = field.channel().await;
@@ -209,7 +209,7 @@ async fn places_that_are_freed_in_the_race_are_taken_no_more_than_once() {
 }
 
 #[tokio::test]
-async fn a_revocation_in_the_race_ends_what_came_before_it_and_nothing_after() {
+async fn a_revocation_in_the_race_revokes_earlier_tokens_and_no_later_ones() {
     let field = Field::open().await;
     for _ in 0..field.rounds() {
         let channel = field.channel().await;
@@ -265,7 +265,7 @@ impl Drop for Field {
     fn drop(&mut self) {
         for (name, figures) in self.figures.borrow().iter() {
             let [races, all, won, overtook, refused, ended] = figures;
-            // Written past the capture: the figures of a test that passes count too.
+            // Written past the capture, since the figures of a passing test count, too.
             let _ = writeln!(
                 std::io::stderr(),
                 "{name}: {all} requests in {races} races, {won} won ({overtook} overtook), \
@@ -275,13 +275,13 @@ impl Drop for Field {
     }
 }
 
-/// How a race ended.
+/// The result of a race.
 struct Race {
-    /// Handed out, in the order of the requests.
+    /// The issued tokens, in the order of the requests.
     tokens: Vec<String>,
-    /// How many were refused for want of a place.
+    /// How many were refused because the channel was full.
     refused: usize,
-    /// How many revocations were answered.
+    /// How many revocations succeeded.
     ended: usize,
 }
 
@@ -309,8 +309,8 @@ impl Field {
         Channel::create(&self.server, &self.provider, &self.key).await
     }
 
-    /// Lets all requests go at once, and sorts the answers. Those that are
-    /// neither a token, nor an ending, nor LINE's refusal for want of a place,
+    /// Sends all requests at once, and sorts the responses. Those that are
+    /// neither a token, nor a revocation, nor LINE's error for a full channel,
     /// fail the test.
     async fn race(&self, name: &'static str, requests: Vec<Request>) -> Race {
         let mut race = Race { tokens: Vec::new(), refused: 0, ended: 0 };
@@ -333,7 +333,7 @@ impl Field {
         race
     }
 
-    /// Those that verify.
+    /// The active ones.
     async fn good(&self, tokens: &[String]) -> Vec<String> {
         let mut good = Vec::new();
         let mut connection = Connection::open(self.server.address()).await.expect("a connection");
@@ -395,8 +395,8 @@ fn group_names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("team-{number}")).collect()
 }
 
-/// The answers to all requests, each sent on a connection of its own but for its
-/// last byte, and then all last bytes one right after the other.
+/// The responses to all requests: each is sent on a connection of its own without its last
+/// byte, and then all last bytes are sent one right after the other.
 async fn together(server: &Server, requests: &[Request]) -> Vec<Answer> {
     let mut waiting = Vec::new();
     for request in requests {

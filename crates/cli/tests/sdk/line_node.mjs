@@ -157,7 +157,7 @@ async function jwtTokens({ channelId, secret, assertion }) {
     await refused(issue(), 400, FULL);
   });
 
-  await step("v2.1: what is not a JWS is told so", async () => {
+  await step("v2.1: a text that is not a JWS gets its error", async () => {
     for (const notJws of ["not-a-token", "W1TeHCgfH2Liwa+/"]) {
       await refused(verify(notJws), 400, NOT_JWS);
       await refused(revoke(notJws), 400, NOT_JWS);
@@ -280,7 +280,7 @@ async function shortLivedTokens({ channelId, secret }) {
     await refused(client.issueChannelToken(GRANT, "0000000000", secret), 400);
   });
 
-  await step("short-lived: what is of another form is told so", async () => {
+  await step("short-lived: a token of another form gets its error", async () => {
     await refused(verify("not-a-token"), 400, OPAQUE_FORMAT);
     await refused(client.verifyChannelTokenByJWT(first.access_token), 400, NOT_JWS);
     await refused(client.revokeChannelToken("not-a-token"), 400, { error: "invalid_request" });

@@ -1,4 +1,4 @@
-"""Walks every kind of channel access token through its whole life with LINE's
+"""Issues, verifies, lists and revokes every kind of channel access token with LINE's
 own SDK for Python, unmodified: first its plain client, then its asyncio one.
 
     TEGATA_URL=http://127.0.0.1:8080 TEGATA_ADMIN_TOKEN=... python line_python.py
@@ -229,7 +229,7 @@ class Walk:
             tokens.append(await self.issue_jwt())
             await refused(self.issue_jwt(), 400, FULL)
 
-        with step("v2.1: what is not a JWS is told so"):
+        with step("v2.1: a text that is not a JWS gets its error"):
             for not_jws in ["not-a-token", "W1TeHCgfH2Liwa+/"]:
                 await refused(client.verify_channel_token_by_jwt(not_jws), 400, NOT_JWS)
                 await refused(client.revoke_channel_token_by_jwt(self.channel_id, self.secret, not_jws), 400, NOT_JWS)
@@ -353,7 +353,7 @@ class Walk:
             )
             await refused(client.issue_channel_token(GRANT, "0000000000", self.secret), 400)
 
-        with step("short-lived: what is of another form is told so"):
+        with step("short-lived: a token of another form gets its error"):
             await refused(client.verify_channel_token("not-a-token"), 400, OPAQUE_FORMAT)
             await refused(client.verify_channel_token_by_jwt(first.access_token), 400, NOT_JWS)
             await refused(client.revoke_channel_token("not-a-token"), 400, {"error": "invalid_request"})

@@ -1,10 +1,9 @@
-//! The proof that LINE's clients work against Tegata unmodified: its SDKs for
-//! Python and Node.js and the community's for Rust walk every kind of token
-//! through its whole life, against the program that people run.
+//! LINE's clients work with Tegata unmodified: its SDKs for Python and Node.js and the
+//! community's for Rust issue, verify, list and revoke every kind of token, with the real
+//! program.
 //!
-//! Python's and Node's part is in the programs beside this file, in their own
-//! language; `cargo xtask test` installs what they need. Where that is missing
-//! these tests fail: a proof that is skipped proves nothing.
+//! The programs for Python and Node.js are beside this file; `cargo xtask test` installs
+//! their packages. Without them these tests fail: a skipped test proves nothing.
 
 #[path = "../process/mod.rs"]
 mod process;
@@ -17,12 +16,12 @@ use std::process::Command;
 use server::{ADMIN_TOKEN, Server};
 
 #[tokio::test]
-async fn lines_sdk_for_python_walks_every_kind_through_its_life() {
+async fn lines_sdk_for_python_uses_every_kind_from_issue_to_revocation() {
     walk("python/bin/python", "line_python.py").await;
 }
 
 #[tokio::test]
-async fn lines_sdk_for_node_walks_every_kind_through_its_life() {
+async fn lines_sdk_for_node_uses_every_kind_from_issue_to_revocation() {
     walk("node/node_modules/.bin/node", "line_node.mjs").await;
 }
 

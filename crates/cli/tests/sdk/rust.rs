@@ -95,7 +95,7 @@ async fn an_assertion_with_an_unknown_key_or_out_of_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stateless_token_is_had_by_secret_or_assertion_and_lives_15_minutes() {
+async fn a_stateless_token_is_issued_by_secret_or_assertion_for_15_minutes() {
     let walk = Walk::start().await;
     let api = walk.api();
 
@@ -133,7 +133,7 @@ async fn a_stateless_token_is_had_by_secret_or_assertion_and_lives_15_minutes() 
 }
 
 #[tokio::test]
-async fn a_short_lived_token_is_issued_verified_and_revoked_and_the_31st_ends_the_oldest() {
+async fn a_short_lived_token_is_issued_verified_and_revoked_and_the_31st_evicts_the_oldest() {
     let walk = Walk::start().await;
     let api = walk.api();
     let issue = |secret| api.issue_channel_token(GRANT, &walk.id, secret);
@@ -237,7 +237,7 @@ impl Walk {
         self.sdk.channel_access_token_api()
     }
 
-    /// The claims as LINE's guide has them, `changed` where told.
+    /// The claims as LINE's guide has them, with the members in `changed`.
     async fn claims(&self, changed: Value) -> Value {
         let mut claims = json!({
             "iss": self.id,
@@ -294,7 +294,7 @@ fn invalid_request(description: &str) -> Value {
     json!({ "error": "invalid_request", "error_description": description })
 }
 
-/// The body of the answer that the SDK took for an error, with this status.
+/// The body of the response that the SDK treated as an error, with this status.
 async fn refused<T: Debug>(answer: Result<T, Error>, status: u16) -> Value {
     match answer {
         Err(Error::Api(denied)) => {

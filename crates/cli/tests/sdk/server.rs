@@ -1,5 +1,4 @@
-//! A development server for one test: a store of its own that goes with it, and
-//! a clock that can be moved.
+//! A development server for one test, with a temporary store and a movable clock.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -9,7 +8,7 @@ use crate::process::http::{Answer, Request};
 
 pub(crate) use crate::process::ADMIN_TOKEN;
 
-/// A running server; dropping it ends it.
+/// A running server; dropping it kills it.
 pub(crate) struct Server {
     process: process::Server,
     url: String,
@@ -17,7 +16,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one and waits until it says that it is ready.
+    /// Starts a server and waits until it is ready.
     pub(crate) async fn start() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let process = process::Server::start(process::serve(home.path(), &["--dev"])).await;

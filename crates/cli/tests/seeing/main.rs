@@ -1,6 +1,5 @@
-//! What an operator sees of a real `tegata serve` from outside: traces at a
-//! collector, ids that lead from an answer to the log and to the trace, the
-//! certificate that it shows.
+//! Observability of a real `tegata serve`: traces at a collector, and ids that lead from a
+//! response to the log and to the trace.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 

@@ -1,5 +1,4 @@
-//! Traces: what leaves, to whom, and that a collector which is of no use harms
-//! nobody.
+//! Traces: their content and destination, and that a failing collector does no harm.
 
 use crate::{
     collector::{Collector, Mood, Seen, hex},
@@ -31,7 +30,7 @@ fn is_gone(process: &mut std::process::Child) -> Option<ExitStatus> {
     process.try_wait().unwrap()
 }
 
-/// Tells it to stop; how it ended, and how long that took.
+/// Stops it; returns its exit status and how long that took.
 #[expect(clippy::disallowed_methods, reason = "how long people really wait")]
 async fn stop(server: &mut Server) -> (ExitStatus, Duration) {
     let asked = Instant::now();
@@ -79,7 +78,7 @@ async fn requests_leave_as_spans_that_continue_the_callers_trace() {
     let headers = [
         ("authorization", "Bearer an-administrator's-token-for-tests-only!"),
         ("traceparent", &*continued),
-        ("tracestate", "vendor=what-anybody-may-write"),
+        ("tracestate", "vendor=what-any-client-may-write"),
     ];
     assert_eq!(server.ask(&Request::new("GET", &path, &headers, "")).await.status, 200);
     let malformed = [("traceparent", "00-zz-zz-01")];
@@ -87,7 +86,7 @@ async fn requests_leave_as_spans_that_continue_the_callers_trace() {
     assert!(stop(&mut server).await.0.success());
 
     let spans = collector.spans();
-    // The methods, routes and statuses of requests; names of ours; ids. No more.
+    // Only methods, routes and statuses of requests, span names, and ids.
     let keys: BTreeSet<&str> =
         spans.iter().flat_map(|it| it.attributes.keys()).map(|it| &**it).collect();
     let known = [
@@ -106,7 +105,7 @@ async fn requests_leave_as_spans_that_continue_the_callers_trace() {
     assert_eq!(issue.attributes["http.response.status_code"], "200");
     assert_eq!(issue.attributes["http.route"], "/v2/oauth/accessToken");
     assert_eq!((issue.span.kind, &*hex(&issue.span.parent_span_id)), (2, ""));
-    // And below it what it waited for.
+    // Below it are the operations that it waited for.
     let inside = |of: &Seen, name: &str| {
         let found = spans
             .iter()
@@ -122,7 +121,7 @@ async fn requests_leave_as_spans_that_continue_the_callers_trace() {
     assert_eq!(issue.resource["service.version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(issue.resource["deployment.environment.name"], "test");
 
-    // A check is answered without the router, and has its span all the same.
+    // A verification bypasses the router, but has a span, too.
     let [check] = named(&spans, "POST /v2/oauth/verify")[..] else { panic!("one check") };
     assert_eq!(check.attributes["http.route"], "/v2/oauth/verify");
 
@@ -160,9 +159,9 @@ async fn the_standard_variable_names_the_collector_and_the_sampler_is_the_caller
     let collector = Collector::start(Mood::Takes).await;
     let mut command = serve(home.path(), &[]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
-    // Not one of our own, and whatever the caller wants seen.
+    // The standard variable, and the caller's sampling decision.
     command.env("OTEL_TRACES_SAMPLER", "parentbased_always_off");
-    // Nothing is logged; the work's spans belong to the request's all the same.
+    // Nothing is logged, but the spans below still belong to the request's.
     command.env("TEGATA_LOG", "off").env("OTEL_SERVICE_NAME", "authority-1");
     let mut server = Server::start(command).await;
     let sampled = format!("00-{TRACE}-{CALLER}-01");
@@ -187,7 +186,7 @@ async fn the_standard_variable_names_the_collector_and_the_sampler_is_the_caller
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_spans_but_the_collector_that_was_named() {
+async fn only_the_named_collector_gets_spans() {
     let home = tempfile::tempdir().unwrap();
     let other = Collector::start(Mood::Takes).await;
     let named = Collector::start(Mood::SendsOn(format!("{}/v1/traces", other.url()))).await;
@@ -208,7 +207,7 @@ fn resident(server: &Server) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Far more requests than there are places in the queue; how long the slowest took.
+/// Sends far more requests than the queue holds; returns the duration of the slowest.
 #[expect(clippy::disallowed_methods, reason = "how long people really wait")]
 async fn many_requests(server: &Server, many: usize) -> Duration {
     let mut connection = Connection::open(server.address()).await.unwrap();
@@ -223,16 +222,16 @@ async fn many_requests(server: &Server, many: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_hangs_or_is_not_there_slows_nobody_and_takes_no_memory() {
+async fn a_collector_that_hangs_or_is_absent_delays_no_request_and_takes_no_memory() {
     let hanging = Collector::start(Mood::Hangs).await;
-    let nobody = {
+    let absent = {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", taken.local_addr().unwrap())
     };
-    for (what, address) in [("hangs", hanging.url()), ("is not there", nobody)] {
+    for (what, address) in [("hangs", hanging.url()), ("is not there", absent)] {
         let home = tempfile::tempdir().unwrap();
         let mut server = traced(home.path(), &address, &[]).await;
-        // The queue is full after this, and each of its places was used.
+        // After this the queue is full.
         let mut slowest = many_requests(&server, 5_000).await;
         let before = resident(&server);
         slowest = slowest.max(many_requests(&server, 20_000).await);

@@ -1,6 +1,6 @@
-//! A dry run: everything that a start would need is tried, and nothing is written or
-//! renewed. A secret is tried by asking for a stateless token, which is not counted
-//! and is gone by itself; an assertion key by asking for the list of key ids.
+//! A dry run: checks everything that a start needs, and writes and renews nothing. A
+//! secret is checked by requesting a stateless token, which is not counted and expires
+//! soon; an assertion key by requesting the list of key ids.
 
 use super::{
     config::{ChannelConfig, Config},
@@ -16,18 +16,18 @@ use rustix::fs::{Access, access};
 use std::path::Path;
 use tegata_token::{kind::Kind, time::UnixTime};
 
-/// What was tried, and how it went.
+/// A check and its outcome.
 #[derive(Debug)]
 pub struct Finding {
-    /// What it is about.
+    /// What was checked.
     pub about: String,
-    /// What is good, or what is wrong.
+    /// What is in order, or what is wrong.
     pub outcome: Result<String, String>,
-    /// Whether it went wrong for want of an answer.
+    /// Whether the check failed because the authority did not answer.
     pub is_unreachable: bool,
 }
 
-/// Tries everything; `now` is the machine's wall time.
+/// Runs all checks; `now` is the machine's wall time.
 pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
     let mut all = Vec::new();
     all.extend(config.warnings().into_iter().map(|it| finding("settings", Err(it))));
@@ -47,7 +47,7 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
                         client
                             .verify(&token)
                             .await
-                            .map(|it| format!("good for {} s", it.expires_in)),
+                            .map(|it| format!("active, expires in {} s", it.expires_in)),
                     )),
                 }
             }
@@ -87,21 +87,22 @@ async fn credentials(
             Ok(assertion) => client.key_ids(&assertion).await,
             Err(failure) => Err(failure),
         };
-        let good =
-            |ids: Vec<_>| format!("the assertion key is good; {} v2.1 tokens live", ids.len());
+        let good = |ids: Vec<_>| {
+            format!("the assertion key is valid; {} v2.1 tokens are active", ids.len())
+        };
         all.push(asked(&about, outcome.map(good)));
     }
     if let Some(secret) = &found.secret {
-        let proof = ClientAuthentication::Secret(channel.id, secret);
-        let outcome = client.issue_stateless(&proof, With::default()).await;
-        all.push(asked(&about, outcome.map(|_| "the secret is good".to_owned())));
+        let credential = ClientAuthentication::Secret(channel.id, secret);
+        let outcome = client.issue_stateless(&credential, With::default()).await;
+        all.push(asked(&about, outcome.map(|_| "the secret is valid".to_owned())));
     }
 }
 
 async fn kept(config: &Config, client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
     let Some(path) = &config.state else { return };
     let about = path.display().to_string();
-    // One that is not there will be made, if its parent lets us.
+    // A missing folder is created at the start, if its parent is writable.
     let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("."));
     all.push(finding(&about, writable(there).map(|()| "can be written".to_owned())));
     let folder = Folder::at(path);
@@ -119,7 +120,7 @@ async fn kept(config: &Config, client: &Client, now: UnixTime, all: &mut Vec<Fin
                 let outcome = client.verify(&held.token).await;
                 all.push(asked(
                     &about,
-                    outcome.map(|it| format!("kept, good for {} s", it.expires_in)),
+                    outcome.map(|it| format!("kept, active, expires in {} s", it.expires_in)),
                 ));
             }
         }
@@ -130,7 +131,7 @@ fn clock(client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
     if let Some(theirs) = client.take_authority_time() {
         let skew = now.since(theirs);
         let outcome = match skew.abs() {
-            0..=60 => Ok("with the authority's".to_owned()),
+            0..=60 => Ok("agrees with the authority's".to_owned()),
             _ => Err(format!("{skew} s ahead of the authority's; set it")),
         };
         all.push(finding("this machine's clock", outcome));

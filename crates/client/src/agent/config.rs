@@ -1,5 +1,5 @@
-//! What `agent.toml` says. Read strictly: an unknown key, a name that leads nowhere
-//! or a setting without effect is an error that says what to write instead.
+//! The settings file `agent.toml`. It is read strictly: an unknown key, an unknown name or
+//! a setting without effect is an error that says what to write instead.
 
 mod rules;
 
@@ -17,7 +17,7 @@ use tegata_token::{
     time::DAY,
 };
 
-/// The file cannot be read, or does not say what it must.
+/// A settings file that cannot be read or is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", path.display())]
 pub struct BadConfig {
@@ -25,44 +25,44 @@ pub struct BadConfig {
     what: String,
 }
 
-/// The whole of an agent's settings. Relative paths are taken from the file's folder.
+/// The settings of an agent. Relative paths start at the file's folder.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the authority is: LINE's own service, or a Tegata.
+    /// The authority's address: LINE's own service, or a Tegata.
     #[serde(default = "line")]
     pub authority: String,
-    /// For whom assertions are; a channel of Tegata can be set to want its public address.
+    /// The audience of assertions; a channel of Tegata can require Tegata's public address.
     #[serde(default = "audience")]
     pub audience: String,
-    /// The folder in which tokens are kept over a restart; without one none are kept.
+    /// The folder that keeps tokens over a restart; without it, none are kept.
     pub state: Option<PathBuf>,
     /// A loopback address for health, metrics and tokens.
     pub listen: Option<SocketAddr>,
     /// A Unix socket for the same.
     pub socket: Option<PathBuf>,
-    /// How often to see whether tokens are still good and files still hold them.
+    /// How often to verify tokens and to check that files still hold them.
     #[serde(default = "a_minute")]
     pub look_seconds: u32,
-    /// Who tokens are for.
+    /// The channels of the tokens.
     #[serde(default, rename = "channel")]
     pub channels: Vec<ChannelConfig>,
-    /// The tokens to keep fresh.
+    /// The tokens to renew.
     #[serde(default, rename = "token")]
     pub tokens: Vec<TokenConfig>,
-    /// Where to put them.
+    /// Where to write them.
     #[serde(default, rename = "sink")]
     pub sinks: Vec<SinkConfig>,
-    /// Who may ask for them over HTTP.
+    /// The clients that may request them over HTTP.
     #[serde(default, rename = "caller")]
     pub callers: Vec<Caller>,
-    /// Tokens of others, of which only the end is watched.
+    /// Tokens of other owners, which are only watched.
     #[serde(default, rename = "watch")]
     pub watched: Vec<Watched>,
 }
 
-/// A channel and where its credentials are. They are read anew for each request, so
-/// that a credential that was replaced is found without a restart.
+/// A channel and the source of its credentials. They are read again for each request, so
+/// a replaced credential needs no restart.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelConfig {
@@ -72,7 +72,7 @@ pub struct ChannelConfig {
     pub key_file: Option<PathBuf>,
     /// Environment variable with the same.
     pub key_env: Option<String>,
-    /// The id that the key is registered under, unless the JWK says it.
+    /// The id that the key is registered under, unless the JWK contains it.
     pub key_id: Option<String>,
     /// File with the channel's secret.
     pub secret_file: Option<PathBuf>,
@@ -80,29 +80,29 @@ pub struct ChannelConfig {
     pub secret_env: Option<String>,
 }
 
-/// A token to keep fresh.
+/// A token to renew.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenConfig {
-    /// What it is called here.
+    /// Its name in this file.
     pub name: Group,
-    /// For which channel.
+    /// Its channel.
     pub channel: ChannelId,
-    /// For which group; only Tegata has them.
+    /// Its group; only Tegata has groups.
     pub group: Option<Group>,
-    /// Of which kind; chosen by what there is to ask and to keep with.
+    /// Its kind; by default chosen by the channel's credentials and by `state`.
     pub kind: Option<Kind>,
-    /// How long a v2.1 token shall live, in seconds.
+    /// Lifetime of a v2.1 token, in seconds.
     pub lifetime: Option<i64>,
 }
 
-/// In what form a sink's file holds tokens.
+/// The format of a sink's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// One token and nothing else.
-    TokenConfig,
-    /// `NAME=token`, a line each.
+    Token,
+    /// A line `NAME=token` for each token.
     Env,
     /// An object with one member for each token.
     Json,
@@ -110,15 +110,15 @@ pub enum Format {
     KubernetesSecret,
 }
 
-/// A place that tokens are put to, and who is told.
+/// A file that tokens are written to, and the program that is notified of a change.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
-    /// Which tokens.
+    /// The tokens to write.
     pub tokens: Vec<Group>,
-    /// The file, replaced as a whole; without one somebody is only told.
+    /// The file, replaced as a whole; without it, the sink only notifies a program.
     pub path: Option<PathBuf>,
-    /// What the file looks like.
+    /// The file's format.
     #[serde(default = "plain")]
     pub format: Format,
     /// The file's permission bits, in octal digits.
@@ -126,7 +126,7 @@ pub struct SinkConfig {
     pub mode: Mode,
     /// The file's owner: `USER`, `USER:GROUP` or `:GROUP`, names or numbers.
     pub owner: Option<String>,
-    /// What tokens are called in the file, where not by their names.
+    /// Names of tokens in the file, where they differ.
     #[serde(default)]
     pub names: BTreeMap<Group, String>,
     /// The Secret's name.
@@ -137,13 +137,13 @@ pub struct SinkConfig {
     pub command: Option<Vec<String>>,
     /// A signal to send after a change.
     pub signal: Option<Signal>,
-    /// To which process.
+    /// The process that gets the signal.
     pub pid: Option<i32>,
-    /// Or to the one whose number this file holds.
+    /// File with the number of that process.
     pub pid_file: Option<PathBuf>,
 }
 
-/// Signals that programs take for "read your files again".
+/// Signals that make programs reload their files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Signal {
@@ -153,11 +153,11 @@ pub enum Signal {
     Usr1,
     /// SIGUSR2
     Usr2,
-    /// SIGTERM, for what is started again by others.
+    /// SIGTERM, for a program that a supervisor restarts.
     Term,
 }
 
-/// Permission bits; its owner's alone unless set.
+/// Permission bits; by default only the owner has access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Mode(pub u32);
@@ -181,13 +181,13 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// Who may ask for tokens over HTTP, with a secret of its own.
+/// A client that may request tokens over HTTP with a secret of its own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Caller {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub name: Group,
-    /// For which tokens.
+    /// The tokens that it may request.
     pub tokens: Vec<Group>,
     /// File with its secret.
     pub secret_file: Option<PathBuf>,
@@ -195,17 +195,17 @@ pub struct Caller {
     pub secret_env: Option<String>,
 }
 
-/// A token that somebody else made and renews, or that has no end.
+/// A token that another program renews, or that does not expire.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
-    /// What it is called here.
+    /// Its name in this file.
     pub name: Group,
     /// File with the token.
     pub file: Option<PathBuf>,
     /// Environment variable with the same.
     pub env: Option<String>,
-    /// How many days before its end to warn.
+    /// How many days before its expiry to warn.
     #[serde(default = "a_week")]
     pub warn_days: u16,
 }
@@ -217,7 +217,7 @@ fn audience() -> String {
     key::AUDIENCE.to_owned()
 }
 fn plain() -> Format {
-    Format::TokenConfig
+    Format::Token
 }
 fn a_minute() -> u32 {
     60
@@ -229,7 +229,7 @@ fn a_week() -> u16 {
 /// The longest file of settings, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The life of a v2.1 token that is not kept over a restart, in seconds, unless set.
+/// The default lifetime of a v2.1 token that is not kept over a restart, in seconds.
 const NOT_KEPT: i64 = 3 * 60 * 60;
 
 impl Config {
@@ -244,12 +244,12 @@ impl Config {
         Self::parse(&text, folder).map_err(wrong)
     }
 
-    /// Checks a text; `folder` is where relative paths begin.
+    /// Parses and checks a text; relative paths start at `folder`.
     ///
     /// # Errors
     /// What is wrong, and what to write.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
-        let mut config: Self = toml::from_str(text).map_err(|error| told(&error, text))?;
+        let mut config: Self = toml::from_str(text).map_err(|error| describe(&error, text))?;
         config.each_path(|path| *path = folder.join(&*path));
         config.check()?;
         Ok(config)
@@ -281,8 +281,8 @@ impl Config {
         self.channels.iter().find(|it| it.id == id)
     }
 
-    /// The kind of a token: as set, or else stateless where nothing is kept over a
-    /// restart, which would cost a token each time; or else what there is proof for.
+    /// The kind of a token, if it is not set: stateless without `state`, since other kinds
+    /// would cost a token at each restart; else what the channel's credentials allow.
     #[must_use]
     pub fn kind(&self, token: &TokenConfig) -> Kind {
         let has_key = || self.channel(token.channel).is_some_and(ChannelConfig::has_key);
@@ -295,7 +295,7 @@ impl Config {
         }
     }
 
-    /// What a token's entry asks for.
+    /// The token that an entry requests.
     #[must_use]
     pub fn wanted(&self, token: &TokenConfig) -> Wanted {
         let usual = if self.state.is_some() { longest() } else { NOT_KEPT };
@@ -319,7 +319,7 @@ impl ChannelConfig {
 }
 
 impl SinkConfig {
-    /// What it is called in logs and health.
+    /// Its name in logs and health.
     #[must_use]
     pub fn label(&self, number: usize) -> String {
         match &self.path {
@@ -328,7 +328,7 @@ impl SinkConfig {
         }
     }
 
-    /// What a token is called in the file.
+    /// The name of a token in the file.
     #[must_use]
     pub fn name_of(&self, token: &Group) -> String {
         match (self.names.get(token), self.format) {
@@ -342,10 +342,10 @@ impl SinkConfig {
     }
 }
 
-/// What is wrong in a file of settings, in which line and for which key, but not the
-/// line: somebody may have written a secret where the name of its file belongs.
+/// Describes an error in a settings file by its line number and key, without the line's
+/// text: an operator may have written a secret in place of the name of its file.
 #[must_use]
-pub fn told(error: &toml::de::Error, text: &str) -> String {
+pub fn describe(error: &toml::de::Error, text: &str) -> String {
     let begin = error.span().map_or(0, |span| span.start);
     let before = text.get(..begin).unwrap_or_default();
     let number = 1 + before.matches('\n').count();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_file_means_lines_service_and_nothing_kept() {
+    fn a_minimal_file_means_lines_service_and_no_kept_tokens() {
         let config = with_token("").unwrap();
         assert_eq!(config.authority, "https://api.line.me");
         assert_eq!(config.channels[0].key_file.as_deref(), Some(Path::new("/etc/agent/k")));
@@ -394,7 +394,18 @@ mod tests {
     }
 
     #[test]
-    fn with_a_folder_for_its_state_tokens_live_long_and_without_one_short() {
+    fn each_format_is_chosen_by_its_documented_name() {
+        for (name, format) in
+            [("token", Format::Token), ("env", Format::Env), ("json", Format::Json)]
+        {
+            let sink = format!("[[sink]]\ntokens = ['a']\npath = 'p'\nformat = '{name}'\n");
+            let config = parse(&format!("{}{sink}", token(""))).unwrap();
+            assert_eq!(config.sinks[0].format, format);
+        }
+    }
+
+    #[test]
+    fn with_a_state_folder_tokens_have_long_lifetimes_and_without_one_short() {
         let wanted = |text: &str| {
             let config = parse(text).unwrap();
             let wanted = config.wanted(&config.tokens[0]);

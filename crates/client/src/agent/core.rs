@@ -1,6 +1,6 @@
-//! The agent without its machine: targets, sinks and watched tokens over time that
-//! is told to it and answers that are brought to it. Files, sockets and clocks are
-//! elsewhere, so that a month can be played in a second, and nothing in here blocks.
+//! The agent's logic without I/O: targets, sinks and watched tokens. Time and results are
+//! arguments; files, sockets and clocks are elsewhere. So a test simulates a month in a
+//! second, and nothing here blocks.
 
 use super::{
     config::{ChannelConfig, Config, Watched},
@@ -20,7 +20,7 @@ use crate::{
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{id::Group, time::UnixTime};
 
-/// Where the agent gets its chance from.
+/// The agent's source of random numbers.
 pub trait RandomSource: Send {
     /// A number from 0 to below 1.
     fn jitter(&mut self) -> Jitter;
@@ -28,7 +28,7 @@ pub trait RandomSource: Send {
     fn number(&mut self) -> u64;
 }
 
-/// All that the agent knows.
+/// The state of the agent.
 pub struct Core {
     targets: Vec<Target>,
     channels: Vec<ChannelConfig>,
@@ -41,32 +41,32 @@ pub struct Core {
     random: Box<dyn RandomSource>,
 }
 
-/// Something to be done outside, whose end is told to [`Core::done`].
+/// Work for [`run`](super::run), whose result goes to [`Core::done`].
 #[derive(Debug)]
 pub enum Order {
-    /// An act for a target, with its channel.
+    /// A request for a target, with its channel.
     TargetRequest {
-        /// Which target.
+        /// The target's index.
         target: usize,
-        /// What it asks for.
+        /// The token that it requests.
         wanted: Wanted,
-        /// Whose credentials to use.
+        /// The channel whose credentials to use.
         channel: ChannelConfig,
-        /// What to do.
+        /// The request.
         act: TargetRequest,
     },
-    /// Check a watched token.
+    /// Verify a watched token.
     Look {
-        /// Which one.
+        /// The watched token's index.
         watch: usize,
-        /// Where it is read from.
+        /// Its settings.
         settings: Watched,
     },
-    /// Tell of a change.
-    Tell {
-        /// Of which sink.
+    /// Notify a program of a change.
+    Notify {
+        /// The sink's index.
         sink: usize,
-        /// Whom.
+        /// The notification.
         notification: Notification,
     },
     /// Work on a file.
@@ -78,22 +78,22 @@ pub enum Order {
 pub enum FileOrder {
     /// Write a sink's file.
     Write {
-        /// Of which sink.
+        /// The sink's index.
         sink: usize,
-        /// What.
+        /// What to write.
         writing: Writing,
     },
     /// Keep a token over a restart.
     Save {
-        /// Of which target.
+        /// The target's index.
         target: usize,
-        /// What.
+        /// What to save.
         saving: Saving,
     },
 }
 
 impl FileOrder {
-    /// Does it.
+    /// Carries out the order.
     #[must_use]
     pub fn carry_out(self) -> Done {
         match self {
@@ -102,17 +102,17 @@ impl FileOrder {
         }
     }
 
-    /// What became of it if it cannot be carried out.
+    /// The result if the order cannot be carried out.
     #[must_use]
     pub fn not_done(&self) -> Done {
-        let problem = format!("{}: no thread to work on it; the log has more", self.file());
+        let problem = format!("{}: no thread for the file work; see the log", self.file());
         match self {
             Self::Write { sink, .. } => Done::Write(*sink, Err(problem)),
             Self::Save { target, .. } => Done::Save(*target, Err(problem)),
         }
     }
 
-    /// Which file it is about.
+    /// The file's name.
     #[must_use]
     pub fn file(&self) -> String {
         match self {
@@ -121,7 +121,7 @@ impl FileOrder {
         }
     }
 
-    /// What it is for.
+    /// The order's errand.
     #[must_use]
     pub fn place(&self) -> Errand {
         match self {
@@ -131,43 +131,43 @@ impl FileOrder {
     }
 }
 
-/// What an order is for: to say that it has not returned in time.
+/// Identifies an order that has not returned in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Errand {
-    /// The credentials for an act of this target.
+    /// The credentials for a request of this target.
     TargetRequest(usize),
     /// The file of this watched token.
     Look(usize),
-    /// Telling of a change of this sink.
-    Tell(usize),
+    /// The notification of this sink.
+    Notify(usize),
     /// The file of this sink.
     Write(usize),
     /// The kept state of this target.
     Save(usize),
 }
 
-/// How an order ended.
+/// The result of an order.
 #[derive(Debug)]
 pub enum Done {
     /// Of [`Order::TargetRequest`].
     TargetRequest(usize, Answer),
     /// Of [`Order::Look`].
     Look(usize, Result<Verified, Failure>),
-    /// Of [`Order::Tell`].
-    Tell(usize, Result<(), String>),
+    /// Of [`Order::Notify`].
+    Notify(usize, Result<(), String>),
     /// Of [`FileOrder::Write`].
     Write(usize, Result<Written, String>),
     /// Of [`FileOrder::Save`].
     Save(usize, Result<(), String>),
 }
 
-/// So many orders are under way at once: at a start with many targets the authority
-/// shall not be met by all of them together.
+/// Maximum number of concurrent requests, so that a start with many targets does not send
+/// all requests to the authority at once.
 const AT_ONCE: usize = 8;
 
 impl Core {
-    /// Begins with what was kept, or with nothing; reads it from the disk. That the folder for it cannot be
-    /// used is no reason not to keep tokens fresh, but one for a warning.
+    /// Starts with the kept state, if there is one; reads it from the disk. If the folder
+    /// cannot be used, the agent warns and renews tokens all the same.
     #[must_use]
     pub fn new(config: &Config, now: UnixTime, mut random: Box<dyn RandomSource>) -> Self {
         let mut saves = Saves::default();
@@ -178,12 +178,12 @@ impl Core {
             let wanted = config.wanted(token);
             let found = folder.as_ref().map_or(Ok(None), |it| it.load(&token.name, &wanted));
             let found = found.unwrap_or_else(|problem| {
-                tracing::error!(problem, "what was kept cannot be used");
+                tracing::error!(problem, "the kept state cannot be used");
                 saves.note(problem);
                 None
             });
-            // Before anything is asked for, so that an answer that is lost with us can
-            // be asked for again.
+            // Saved before the first request, so that the agent can repeat the request if it
+            // is killed before the response arrives.
             let kept = found.unwrap_or_else(|| {
                 saves.ask(number, now);
                 Kept { generation: random.number(), ..Kept::default() }
@@ -204,9 +204,8 @@ impl Core {
         }
     }
 
-    /// Work on files that is to be begun at `now`: first what is kept on disk for
-    /// ourselves, so that a token that others have seen is one that we know after a
-    /// restart.
+    /// The file work that is due at `now`. The agent's own state comes first, so that after
+    /// a restart the agent has every token that programs have read.
     pub fn due_files(&mut self, now: UnixTime) -> Vec<FileOrder> {
         let mut orders = Vec::new();
         for target in self.saves.begin(now) {
@@ -234,12 +233,13 @@ impl Core {
         FileOrder::Save { target, saving: Saving { folder, name, wanted, kept: it.kept() } }
     }
 
-    /// What is to be begun at `now`.
+    /// The orders that are due at `now`.
     pub fn due(&mut self, now: UnixTime) -> Vec<Order> {
         let mut orders: Vec<_> = self.due_files(now).into_iter().map(Order::File).collect();
         self.settle(now);
         for (sink, it) in self.sinks.iter_mut().enumerate() {
-            orders.extend(it.to_tell(now).map(|notification| Order::Tell { sink, notification }));
+            let notification = it.to_notify(now);
+            orders.extend(notification.map(|notification| Order::Notify { sink, notification }));
         }
         let mut free = self.free_hands();
         for (target, it) in self.targets.iter_mut().enumerate() {
@@ -251,7 +251,7 @@ impl Core {
             }
             let Ok(act) = it.next(now) else { continue };
             let channel = self.channels.iter().find(|channel| channel.id == it.wanted.channel);
-            // The settings were checked: every token has its channel.
+            // `Config::check` ensures that every token has its channel.
             let Some(channel) = channel.cloned() else { continue };
             (it.busy, free) = (true, free - 1);
             orders.push(Order::TargetRequest { target, wanted: it.wanted.clone(), channel, act });
@@ -265,16 +265,16 @@ impl Core {
         orders
     }
 
-    /// How many more targets may be busy. One that waits for a disk that hangs keeps no
-    /// other from being renewed.
+    /// How many more requests may begin. A target that waits for a disk that hangs does not
+    /// count, so it does not delay the others.
     fn free_hands(&self) -> usize {
         let busy = self.targets.iter().filter(|it| it.busy && it.late.is_none()).count();
         AT_ONCE.saturating_sub(busy)
     }
 
-    /// When there will be something to do, if no order ends before.
+    /// When the next order is due, if none returns before.
     pub fn next_time(&mut self, now: UnixTime) -> UnixTime {
-        // With all hands full it is the end of an order that goes on.
+        // At the maximum, the next request begins when an order returns.
         let free = self.free_hands() > 0;
         let Self { targets, sinks, saves, watched, .. } = self;
         let sinks = sinks.iter().filter(|sink| !waits(sink, targets, saves, now));
@@ -287,7 +287,7 @@ impl Core {
         all.min().unwrap_or(now.plus(60))
     }
 
-    /// Takes in how an order ended.
+    /// Processes the result of an order.
     pub fn done(&mut self, now: UnixTime, done: Done) {
         match done {
             Done::TargetRequest(number, outcome) => {
@@ -301,30 +301,30 @@ impl Core {
                 let sinks = self.sinks.iter_mut().filter(|it| it.settings.tokens.contains(&name));
                 match change {
                     TargetChange::New => sinks.for_each(Sink::touch),
-                    TargetChange::Revoked => sinks.for_each(|sink| sink.ended(&name)),
+                    TargetChange::Revoked => sinks.for_each(|sink| sink.revoked(&name)),
                     TargetChange::None | TargetChange::Kept => {}
                 }
             }
             Done::Look(number, checked) => self.watched[number].done(now, checked),
-            Done::Tell(number, outcome) => self.sinks[number].told(now, outcome),
+            Done::Notify(number, outcome) => self.sinks[number].notified(now, outcome),
             Done::Write(number, outcome) => self.sinks[number].written(now, outcome),
             Done::Save(number, outcome) => self.saves.done(number, now, outcome),
         }
         self.settle(now);
     }
 
-    /// An order has not returned in time; it is still under way.
+    /// Records that an order has not returned in time; it is still under way.
     pub fn is_late(&mut self, place: Errand, problem: String) {
         match place {
             Errand::TargetRequest(number) => self.targets[number].is_late(problem),
             Errand::Look(number) => self.watched[number].is_late(problem),
-            Errand::Tell(number) => self.sinks[number].telling_is_late(problem),
+            Errand::Notify(number) => self.sinks[number].notification_is_late(problem),
             Errand::Write(number) => self.sinks[number].write_is_late(problem),
             Errand::Save(number) => self.saves.is_late(number, problem),
         }
     }
 
-    /// Predecessors of tokens that have arrived everywhere are given their last while.
+    /// Starts the grace period of predecessors whose successor is in every sink.
     fn settle(&mut self, now: UnixTime) {
         let Self { targets, sinks, .. } = self;
         for target in targets.iter_mut().filter(|it| it.waits_for_use()) {
@@ -335,43 +335,43 @@ impl Core {
         }
     }
 
-    /// How many seconds this machine's clock is ahead of the authority's.
+    /// Sets how many seconds this machine's clock is ahead of the authority's.
     pub fn set_skew(&mut self, seconds: i64) {
         self.skew = Some(seconds);
     }
 
-    /// The token of this name, if it is good.
+    /// The token of this name, if it is active.
     #[must_use]
     pub fn token(&self, name: &str, now: UnixTime) -> Option<&HeldToken> {
         self.targets.iter().find(|it| it.name.as_str() == name)?.live(now)
     }
 
-    /// Somebody was answered 401 with this token of this name.
+    /// Processes a caller's report that an API answered 401 to this token.
     pub fn reported(&mut self, name: &str, now: UnixTime, token: &PlainSecret) {
         if let Some(target) = self.targets.iter_mut().find(|it| it.name.as_str() == name) {
             target.reported(now, token);
         }
     }
 
-    /// Whether something about the token of this name is under way or due.
+    /// Whether a request for the token of this name is under way or due.
     pub fn is_working_on(&mut self, name: &str, now: UnixTime) -> bool {
         let mut found = self.targets.iter_mut().filter(|it| it.name.as_str() == name);
         found.any(|it| it.busy || it.next(now).is_ok())
     }
 
-    /// The tokens that are kept fresh.
+    /// The tokens that are renewed.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
 
-    /// Whether what is held is more than what was kept over a restart.
+    /// Whether every token that was kept over a restart has been verified since.
     #[must_use]
     pub fn has_looked(&self) -> bool {
         self.targets.iter().all(Target::was_looked_at)
     }
 
-    /// Where they are put.
+    /// The sinks.
     #[must_use]
     pub fn sinks(&self) -> &[Sink] {
         &self.sinks
@@ -383,13 +383,13 @@ impl Core {
         &self.watched
     }
 
-    /// Whether a token is put anywhere.
+    /// Whether a sink holds the token.
     #[must_use]
     pub fn has_sink(&self, token: &Group) -> bool {
         self.sinks.iter().any(|sink| sink.settings.tokens.contains(token))
     }
 
-    /// What the settings let foresee.
+    /// Warnings about the settings.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -408,7 +408,7 @@ impl Core {
     }
 }
 
-/// Whether a sink's file is to wait until its tokens are saved.
+/// Whether a sink's file must wait until its tokens are saved.
 fn waits(sink: &Sink, targets: &[Target], saves: &Saves, now: UnixTime) -> bool {
     let mut targets = targets.iter().enumerate();
     targets.any(|(number, target)| {

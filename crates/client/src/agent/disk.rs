@@ -1,5 +1,5 @@
-//! Files that are replaced as a whole: whoever reads one sees the old content or
-//! the new, also when power fails or this process is killed in between.
+//! Replaces files as a whole: a reader gets the old content or the new, also if power fails
+//! or this process is killed meanwhile.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -10,7 +10,7 @@ use std::{
 use tegata_policy::secret::PlainSecret;
 use tegata_system::file::{self, Links};
 
-/// A file's owner, as numbers; `None` leaves one as it is.
+/// A file's owner, as numbers; `None` leaves it unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileOwner {
     user: Option<u32>,
@@ -18,10 +18,10 @@ pub struct FileOwner {
 }
 
 impl FileOwner {
-    /// `USER`, `USER:GROUP` or `:GROUP`, as names of this machine or as numbers.
+    /// Parses `USER`, `USER:GROUP` or `:GROUP`, names of this machine or numbers.
     ///
     /// # Errors
-    /// Which name is not known.
+    /// The name that is unknown.
     pub fn find(text: &str) -> Result<Self, String> {
         let (user, group) = text.split_once(':').unwrap_or((text, ""));
         Ok(Self { user: id(user, "/etc/passwd")?, group: id(group, "/etc/group")? })
@@ -45,26 +45,26 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
     number.map(Some).ok_or_else(unknown)
 }
 
-/// Puts `text` in the place of the file at `path`, all of it or nothing, and sees it
-/// onto the disk.
+/// Replaces the file at `path` by `text`, completely or not at all, and synchronises it to
+/// the disk.
 ///
 /// # Errors
-/// What the system said; the old file is still there then.
+/// The system's error; the old file is then unchanged.
 pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     let folder = folder_of(path);
     let new = beside(path)?;
-    // Left behind by one of us who was killed. Nobody else's: the name is ours.
+    // A file that a killed agent left. No other program uses this name.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let written = write(&new, text, mode, owner).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
-        // On a full disk what was written stands in the way of the next attempt.
+        // On a full disk, the partial file would prevent the next attempt.
         let _ = fs::remove_file(&new);
     }
     written?;
-    // The name in the folder must survive a crash as well.
+    // The new name in the folder must survive a crash, too.
     file::open_folder(folder)?.sync_all()
 }
 
@@ -78,10 +78,10 @@ fn write(new: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> 
     file.sync_all()
 }
 
-/// The longest file of a sink that is read: more than all tokens that fit on a channel.
+/// The longest sink file that is read: more than all tokens that fit on a channel.
 const LONGEST: u64 = 4 << 20;
 
-/// What is at a path.
+/// The present file at a path.
 #[derive(Debug)]
 pub struct Present {
     /// The file's content.
@@ -89,11 +89,11 @@ pub struct Present {
     found: fs::Metadata,
 }
 
-/// The file at `path`; `None` if there is nothing that can be kept: no file, a link, or
-/// one that cannot be read. What is there is replaced then.
+/// Reads the file at `path`. `None` if there is no file, a link, or a file that cannot be
+/// read; it is then replaced.
 ///
 /// # Errors
-/// Something other than a file is in the way.
+/// The path is neither a file nor a link, and cannot be replaced.
 pub fn present(path: &Path) -> Result<Option<Present>, String> {
     match file::read(path, Links::Refuse, LONGEST) {
         Ok((text, found)) => Ok(Some(Present { text: PlainSecret::from_caller(text), found })),
@@ -103,7 +103,7 @@ pub fn present(path: &Path) -> Result<Option<Present>, String> {
 }
 
 impl Present {
-    /// Whether the file holds just `text` and has these permission bits and this owner.
+    /// Whether the file holds exactly `text`, with these permission bits and this owner.
     #[must_use]
     pub fn is(&self, text: &str, mode: u32, owner: FileOwner) -> bool {
         let found = &self.found;
@@ -114,7 +114,7 @@ impl Present {
     }
 }
 
-/// The folder of a file, which is the current one for a mere name.
+/// The folder of a file; the current one for a bare name.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -137,7 +137,7 @@ mod tests {
     fn a_file_is_replaced_as_a_whole_with_its_mode_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        fs::write(beside(&path).unwrap(), "left by one who was killed").unwrap();
+        fs::write(beside(&path).unwrap(), "left by a killed agent").unwrap();
         for text in ["a long first one", "new"] {
             replace(&path, text, 0o640, FileOwner::default()).unwrap();
             assert!(present(&path).unwrap().unwrap().is(text, 0o640, FileOwner::default()));
@@ -145,12 +145,12 @@ mod tests {
         let (file, any) = (present(&path).unwrap().unwrap(), FileOwner::default());
         assert!(!file.is("new", 0o600, any) && !file.is("old", 0o640, any));
         let other = FileOwner { user: None, group: Some(65_534) };
-        assert!(!file.is("new", 0o640, other), "as the owner of the file changes, so must it");
+        assert!(!file.is("new", 0o640, other), "a file of another owner must be replaced");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn whoever_reads_while_a_file_is_replaced_reads_the_old_one_to_its_end() {
+    fn a_reader_that_is_open_while_a_file_is_replaced_gets_all_of_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         replace(&path, "the old one", 0o600, FileOwner::default()).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_somebody_laid_in_the_way_is_not_followed() {
+    fn a_link_in_place_of_the_temporary_file_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("token"), folder.path().join("other"));
         fs::write(&other, "precious").unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_in_the_way_and_what_cannot_be_kept_is_replaced() {
+    fn a_path_that_is_not_a_file_is_an_error_and_an_unreadable_file_is_replaced() {
         use rustix::fs::{CWD, Mode, mkfifoat};
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

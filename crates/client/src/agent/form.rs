@@ -1,5 +1,5 @@
-//! What a sink's file looks like. A file for several tokens that one of them is
-//! missing from keeps what it held for that one: it may be good still.
+//! Writes the text of a sink's file. If one of several tokens is missing, the file keeps
+//! its entry for that one, which may still be active.
 
 use super::{
     config::{Format, SinkConfig},
@@ -9,8 +9,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use tegata_policy::secret::PlainSecret;
 
-/// The file's content with these tokens, each under its name in the file; `before`
-/// is what it held. `None` while there is nothing to write.
+/// Returns the file's content with these tokens, each under its name in the file; `before`
+/// is the present content. `None` without any token.
 #[must_use]
 pub fn render(
     sink: &SinkConfig,
@@ -21,7 +21,7 @@ pub fn render(
         return None;
     }
     let text = match sink.format {
-        Format::TokenConfig => tokens.first()?.1?.token.reveal().to_owned(),
+        Format::Token => tokens.first()?.1?.token.reveal().to_owned(),
         Format::Env => env(tokens, before),
         Format::Json => json_text(&Value::Object(members(tokens, before, entry))),
         Format::KubernetesSecret => {
@@ -53,14 +53,14 @@ fn entry(held: &HeldToken) -> Value {
     })
 }
 
-/// A member for each token, from what is held or from what the file held.
+/// A member for each token, from the agent or from the present file.
 fn members(
     tokens: &[(String, Option<&HeldToken>)],
     before: Option<&str>,
     of: impl Fn(&HeldToken) -> Value,
 ) -> Map<String, Value> {
     let before: Value = before.and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
-    // Of a manifest, the part that has the names.
+    // In a manifest, the names are below `data`.
     let before = before.get("data").unwrap_or(&before);
     let member = |(name, held): &(String, Option<&HeldToken>)| {
         let value = held.map(&of).or_else(|| before.get(name).cloned())?;
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_for_several_keeps_what_it_held_of_a_token_that_is_missing() {
+    fn each_format_for_several_tokens_keeps_the_entry_of_a_missing_one() {
         let (a, b, new) = (held("ta"), held("tb"), held("new"));
         for form in ["env", "json", "kubernetes-secret"] {
             let name = if form == "kubernetes-secret" { "secret_name = 's'" } else { "" };
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_are_what_their_readers_expect() {
+    fn the_formats_are_what_their_readers_expect() {
         let (a, b) = (held("ta"), held("tb"));
         let env = text(&sink("format = 'env'"), Some(&a), Some(&b), None);
         assert_eq!(env, "A=ta\nB=tb\n");

@@ -1,66 +1,66 @@
-//! How it stands, truthfully: red as soon as a place where programs look for a token
-//! holds none that is good, yellow while anything keeps us from renewing in time.
+//! The agent's health: red as soon as a place where programs read a token holds none that
+//! is active, yellow while a problem prevents renewal in time.
 
 use super::{core::Core, watch::Freshness};
 use serde::Serialize;
 use tegata_token::time::UnixTime;
 
-/// The whole of it in one word; the worst counts.
+/// A health status, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Colour {
-    /// Every token is good, and renewal works.
+    /// Every token is active, and renewal works.
     Green,
-    /// Every token is good, but somebody should look.
+    /// Every token is active, but there is a problem.
     Yellow,
-    /// A token that programs rely on is not good.
+    /// A token that programs use is not active.
     Red,
 }
 
-/// What `/healthz` shows. Holds no secret.
+/// The response of `/healthz`. Holds no secret.
 #[derive(Debug, Serialize)]
 pub struct AgentHealth {
-    /// The worst of all below.
+    /// The worst status of all below.
     pub status: Colour,
-    /// The tokens that are kept fresh.
+    /// The tokens that are renewed.
     pub tokens: Vec<TokenHealth>,
-    /// Where they are put.
+    /// The sinks.
     pub sinks: Vec<SinkHealth>,
     /// The tokens that are only watched.
     pub watched: Vec<TokenHealth>,
-    /// What concerns them all.
+    /// Problems that concern all of them.
     pub warnings: Vec<String>,
 }
 
-/// One token.
+/// The health of one token.
 #[derive(Debug, Serialize)]
 pub struct TokenHealth {
     /// Its name.
     pub name: String,
-    /// How it stands.
+    /// Its status.
     pub status: Colour,
-    /// Seconds until it ends; `null` if there is none that is good.
+    /// Seconds until it expires; `null` if no token is active.
     pub seconds_to_expiry: Option<i64>,
-    /// What is wrong.
+    /// The problem.
     pub problem: Option<String>,
 }
 
-/// One sink.
+/// The health of one sink.
 #[derive(Debug, Serialize)]
 pub struct SinkHealth {
     /// Its file, or its number.
     pub name: String,
-    /// How it stands.
+    /// Its status.
     pub status: Colour,
-    /// What is wrong.
+    /// The problem.
     pub problem: Option<String>,
 }
 
-/// How far this machine's clock may be off before somebody should look, in seconds.
+/// How far this machine's clock may differ before a problem is reported, in seconds.
 const SKEW: i64 = 60;
 
 impl AgentHealth {
-    /// How `core` stands at `now`.
+    /// The health of `core` at `now`.
     #[must_use]
     pub fn of(core: &Core, now: UnixTime) -> Self {
         let tokens: Vec<_> = core.targets().iter().map(|target| token(core, target, now)).collect();
@@ -86,7 +86,7 @@ fn token(core: &Core, target: &super::target::Target, now: UnixTime) -> TokenHea
     let problem = target.late.as_ref().or(target.problem.as_ref());
     let status = match (live, problem) {
         (Some(_), None) => Colour::Green,
-        // Where it is put to files, it is they that programs look at.
+        // Programs read its files, whose status is that of the sinks.
         (None, None) if core.has_sink(&target.name) => Colour::Yellow,
         (Some(_), Some(_)) => Colour::Yellow,
         (None, _) => Colour::Red,
@@ -107,7 +107,7 @@ fn sink(sink: &super::sink::Sink, now: UnixTime) -> SinkHealth {
         (None, Some(_)) => Colour::Yellow,
         (Some(_), _) => Colour::Red,
     };
-    let missing = missing.map(|token| format!("holds no token of {token} that is good"));
+    let missing = missing.map(|token| format!("holds no active token {token}"));
     let problem = sink.problem().map(str::to_owned).or(missing);
     SinkHealth { name: sink.label.clone(), status, problem }
 }

@@ -1,5 +1,5 @@
-//! The agent's own HTTP, on loopback or a Unix socket: health and metrics for
-//! whoever asks, tokens for callers that show their secret.
+//! The agent's HTTP server, on loopback or a Unix socket: health and metrics for every
+//! client, tokens for callers that authenticate with their secret.
 
 use super::{
     health::{AgentHealth, Colour},
@@ -18,7 +18,7 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tegata_policy::secret::PlainSecret;
 
-/// All that is answered.
+/// All routes.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(health))
@@ -60,12 +60,12 @@ struct Refused {
     access_token: String,
 }
 
-/// How long a caller who was refused waits for another token, at most.
+/// Maximum time to wait for another token after a caller's report.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A caller was answered 401 with a token: it is checked, and if it is no good a new
-/// one is fetched. Answers with the token that is good then.
+/// Handles a caller's report that an API answered 401 to a token. The agent verifies the
+/// token and, if it is not active, requests a new one; the response is the active token.
 async fn refused(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
@@ -91,7 +91,7 @@ async fn refused(
     answer(&shared, &name, &headers)
 }
 
-/// What to answer to whoever may not have the token of this name.
+/// The response to a caller that may not have the token of this name.
 fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
     let shown = shown.and_then(|it| it.split_once(' '));
@@ -100,8 +100,10 @@ fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> 
     let callers = shared.callers.iter();
     let caller = secret.and_then(|secret| callers.clone().find(|it| it.secret.is_of(&secret)));
     let Some(caller) = caller else {
-        let mut denied =
-            wrong(StatusCode::UNAUTHORIZED, "show your secret: Authorization: Bearer SECRET");
+        let mut denied = wrong(
+            StatusCode::UNAUTHORIZED,
+            "authenticate with your secret: Authorization: Bearer SECRET",
+        );
         let challenge = HeaderValue::from_static("Bearer");
         denied.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Some(denied);
@@ -109,12 +111,15 @@ fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> 
     if caller.tokens.iter().any(|it| it.as_str() == name) {
         return None;
     }
-    tracing::warn!(caller = %caller.name, "asked for a token that is not for it");
-    // The same for one that there is not: names are not for everybody.
-    Some(wrong(StatusCode::FORBIDDEN, "this token is not among those of your [[caller]] entry"))
+    tracing::warn!(caller = %caller.name, "a caller requested a token that is not in its entry");
+    // The same for an unknown name: callers must not learn which names exist.
+    Some(wrong(
+        StatusCode::FORBIDDEN,
+        "this token is not in your [[caller]] entry; add it to its tokens",
+    ))
 }
 
-/// The token as JSON, or as mere text for who accepts only that.
+/// The token as JSON, or as plain text for a client that accepts text/plain.
 fn answer(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
     let now = shared.now();
     let core = shared.core();
@@ -122,7 +127,7 @@ fn answer(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
         None => {
             let mut answer = wrong(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "there is no token that is good; see /healthz for the reason",
+                "no active token; see /healthz for the reason",
             );
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             answer

@@ -1,5 +1,5 @@
-//! What `/metrics` shows: the state of the agent at the moment of asking, in the
-//! OpenMetrics text format. Labels are names from the settings, and no secret.
+//! The response of `/metrics`: the state of the agent at the time of the request, in the
+//! OpenMetrics text format. Labels are names from the settings, never secrets.
 
 use super::{
     core::Core,
@@ -28,7 +28,7 @@ struct OfSink {
     sink: String,
 }
 
-/// Everything, as `core` stands at `now`.
+/// The metrics of `core` at `now`.
 #[must_use]
 pub fn text(core: &Core, now: UnixTime) -> String {
     let report = AgentHealth::of(core, now);
@@ -41,7 +41,7 @@ pub fn text(core: &Core, now: UnixTime) -> String {
         let labels = OfToken { token: token.name.clone() };
         left.get_or_create(&labels).set(token.seconds_to_expiry.unwrap_or(0));
     }
-    let help = "Seconds until the token ends; 0 if none is good";
+    let help = "Seconds until the token expires; 0 if none is active";
     registry.register("seconds_to_expiry", help, left);
     renewals(core, &mut registry);
     let good = Family::<OfSink, Gauge>::default();
@@ -49,11 +49,11 @@ pub fn text(core: &Core, now: UnixTime) -> String {
         let is_good = sink.status != Colour::Red;
         good.get_or_create(&OfSink { sink: sink.name.clone() }).set(is_good.into());
     }
-    registry.register("sink_good", "1 if every token in it is good", good);
+    registry.register("sink_good", "1 if every token in the sink is active", good);
     if let Some(seconds) = core.skew() {
         let skew: Gauge = Gauge::default();
         skew.set(seconds);
-        let help = "By how much this machine's clock is ahead of the authority's";
+        let help = "Seconds by which this machine's clock is ahead of the authority's";
         registry.register("clock_skew_seconds", help, skew);
     }
     let mut text = String::new();
@@ -82,8 +82,8 @@ fn renewals(core: &Core, registry: &mut Registry) {
             success.get_or_create(&OfToken { token }).set(at.0);
         }
     }
-    registry.register("renewals", "Requests for a new token, by what came of them", renewals);
-    let help = "When a token was last got, in seconds since 1970";
+    registry.register("renewals", "Requests for a new token, by result", renewals);
+    let help = "Time when a token was last issued, in seconds since 1970";
     registry.register("last_success_timestamp_seconds", help, success);
 }
 

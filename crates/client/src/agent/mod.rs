@@ -1,9 +1,9 @@
-//! The agent: many tokens kept fresh in one process and put where programs look for
-//! them, whatever language they are written in.
+//! The agent: renews many tokens in one process and writes them where programs of any
+//! language read them.
 //!
-//! [`config`] says what is wanted; [`core`] is the agent without its machine, in
-//! which [`target`] (one token), [`sink`] (one place) and [`watch`] (one token of
-//! somebody else's) have their say; [`run`] gives it clocks, sockets and signals.
+//! [`config`] holds the settings. [`core`] is the agent's logic without I/O: [`target`]
+//! is a token that it renews, [`sink`] a file that it writes, [`watch`] a token of
+//! another owner that it watches. [`run`] adds clocks, sockets and signals.
 
 pub mod check;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Announcing a change to programs: a command that is run, a signal that is sent.
+//! Notifies programs of a change: runs a command, sends a signal.
 
 use super::{
     config,
@@ -12,28 +12,27 @@ use tokio::runtime::Handle;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How to announce a change. It says only that there was one: no token is among the
-/// arguments or in the environment.
+/// The notification of a change. It holds no token, neither in arguments nor in the
+/// environment.
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// A program and its arguments.
     pub command: Option<Vec<String>>,
-    /// What to send.
+    /// The signal to send.
     pub signal: Option<config::Signal>,
-    /// To which process.
+    /// The process that gets the signal.
     pub pid: Option<i32>,
-    /// Or to the one that this file names.
+    /// File with the number of that process.
     pub pid_file: Option<PathBuf>,
 }
 
 impl Notification {
     /// Runs the command, without the variables named `private` in its environment,
-    /// and sends the signal. `late` is called with what does not return in
-    /// time.
+    /// and sends the signal. `late` is called with a step that does not return in time.
     ///
     /// # Errors
-    /// What did not work.
-    pub async fn tell(
+    /// The step that failed, and why.
+    pub async fn send(
         self,
         private: &[String],
         off_loop: &OffLoop,
@@ -69,7 +68,7 @@ async fn run(
 ) -> Result<(), String> {
     let (program, arguments) = command.split_first().ok_or("the command is empty")?;
     let mut to_run = tokio::process::Command::new(program);
-    // Nor may it speak to systemd in our name.
+    // The command must not notify systemd as if it were the agent.
     let notify = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
     for name in private.iter().map(String::as_str).chain(notify) {
         to_run.env_remove(name);
@@ -92,19 +91,19 @@ async fn run(
     let mut group = Group::of(&child);
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(outcome) => {
-            // What it leaves running on purpose is left running.
+            // Background processes that the command started keep running.
             group.0 = None;
             match outcome {
                 Ok(status) if status.success() => Ok(()),
-                Ok(status) => Err(format!("{program} ended with {status}")),
+                Ok(status) => Err(format!("{program} exited with {status}")),
                 Err(error) => Err(format!("{program}: {error}")),
             }
         }
-        Err(_) => Err(format!("{program} did not end within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("{program} did not exit within {} s", PATIENCE.as_secs())),
     }
 }
 
-/// A command and what it started; killed when dropped.
+/// A command and the processes that it started; killed when dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -116,7 +115,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // It may have ended by itself just now.
+            // It may have exited just now.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

@@ -1,5 +1,5 @@
-//! Work that can block (files, the start of a program) on threads of its own, so that the
-//! agent's loop goes on whatever a disk or the owner of a file does.
+//! Runs work that can block (files, the start of a program) on threads of its own, so that
+//! no disk and no owner of a file can block the agent's loop.
 
 use std::{thread, time::Duration};
 use tokio::sync::{Semaphore, oneshot};
@@ -10,24 +10,24 @@ const AT_ONCE: usize = 8;
 /// How long a piece of work may take before it is reported as late.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is wrong with work that is late, after the name of its file.
+/// The problem with late work; follows the name of its file.
 pub const HANGS: &str = "did not return in time; does its disk hang?";
 
-/// Where work that can block is run.
+/// Runs work that can block.
 pub struct OffLoop {
     places: Semaphore,
     patience: Duration,
 }
 
 impl OffLoop {
-    /// Work is late after `patience`.
+    /// Reports work as late after `patience`.
     pub fn new(patience: Duration) -> Self {
         Self { places: Semaphore::new(AT_ONCE), patience }
     }
 
     /// Runs `work`. Work that does not return in time is reported once to `late`, and is
     /// waited for without taking the place of other work: a thread that the kernel holds
-    /// cannot be ended, and a second one for the same file would be held as well.
+    /// cannot be stopped, and a second one for the same file would be held, too.
     ///
     /// # Errors
     /// The work could not be started, or it panicked.
@@ -38,9 +38,9 @@ impl OffLoop {
     ) -> Result<T, String> {
         let place = self.places.acquire().await;
         let (say, mut said) = oneshot::channel();
-        // Not a thread of the runtime's: its end would wait for one that is held.
+        // Not a thread of the runtime, whose shutdown would wait for a held one.
         let started = thread::Builder::new().name("agent-file".to_owned()).spawn(move || {
-            // After the end of the agent there is no receiver.
+            // Once the agent has stopped, there is no receiver.
             let _ = say.send(work());
         });
         started.map_err(|error| format!("no thread for file work: {error}"))?;
@@ -52,7 +52,7 @@ impl OffLoop {
                 said.await
             }
         };
-        outcome.map_err(|_| "file work panicked; the log has more".to_owned())
+        outcome.map_err(|_| "file work panicked; see the log".to_owned())
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[tokio::test]
-    async fn work_that_hangs_is_reported_and_takes_no_place_of_other_work() {
+    async fn work_that_hangs_is_reported_and_does_not_delay_other_work() {
         let off_loop = OffLoop::new(Duration::from_millis(1));
         let (late, mut is_late) = tokio::sync::mpsc::unbounded_channel();
         let held: Vec<_> = (0..3 * AT_ONCE).map(|_| mpsc::channel::<()>()).collect();

@@ -1,5 +1,5 @@
-//! Signals to processes. A file that names one may belong to another user, and the agent
-//! may be root: it signals nothing that the file's owner could not signal.
+//! Sends signals to processes. A PID file may belong to another user, and the agent may be
+//! root: it sends a signal only if the file's owner could.
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use std::{
@@ -15,7 +15,7 @@ const LONGEST: u64 = 4 * 1024;
 /// Sends a signal to the process that the settings name.
 ///
 /// # Errors
-/// Why not.
+/// The reason for the failure.
 pub fn signal(pid: i32, signal: Signal) -> Result<(), String> {
     let process = open(pid)?;
     pidfd_send_signal(process, signal).map_err(|error| format!("process {pid}: {error}"))
@@ -24,7 +24,7 @@ pub fn signal(pid: i32, signal: Signal) -> Result<(), String> {
 /// Sends a signal to the process whose number a file holds, if the file's owner could.
 ///
 /// # Errors
-/// Why not, with the file's name.
+/// The reason for the failure, with the file's name.
 pub fn signal_named_by(file: &Path, signal: Signal) -> Result<(), String> {
     let wrong = |what: String| format!("{}: {what}", file.display());
     let (text, found) =
@@ -32,14 +32,14 @@ pub fn signal_named_by(file: &Path, signal: Signal) -> Result<(), String> {
     let mode = found.mode() & 0o777;
     if mode & 0o022 != 0 {
         let advice = format!(
-            "others than its owner can write it (mode {mode:03o}), and so name \
-            any process; run: chmod go-w {}",
+            "users other than its owner can write it (mode {mode:03o}) and name any \
+            process; run: chmod go-w {}",
             file.display()
         );
         return Err(wrong(advice));
     }
     let pid = text.trim().parse().map_err(|_| wrong("it holds no process number".to_owned()))?;
-    // Held open from here on: the number cannot pass to another process between the look
+    // Held open from here on: the number cannot pass to another process between the check
     // and the signal.
     let process = open(pid).map_err(wrong)?;
     let users = users_of(pid).map_err(wrong)?;
@@ -54,17 +54,18 @@ pub fn signal_named_by(file: &Path, signal: Signal) -> Result<(), String> {
     pidfd_send_signal(process, signal).map_err(|error| wrong(format!("process {pid}: {error}")))
 }
 
-/// 1 is init, what is below means whole groups of processes.
+/// Opens a process. 1 is init, and numbers below mean groups of processes.
 fn open(pid: i32) -> Result<OwnedFd, String> {
     let number = Some(pid).filter(|pid| *pid > 1).and_then(Pid::from_raw);
-    let number = number.ok_or(format!("{pid} is no number of a process that can be signalled"))?;
+    let number =
+        number.ok_or(format!("{pid} is not the number of a process that can be signalled"))?;
     if number == getpid() {
         return Err(format!("process {pid} is this agent; name the program to be signalled"));
     }
     pidfd_open(number, PidfdFlags::empty()).map_err(|error| format!("process {pid}: {error}"))
 }
 
-/// Whose a process is.
+/// The users of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Users {
     real: u32,
@@ -104,7 +105,7 @@ mod tests {
 
     const OTHER: u32 = 65_534;
 
-    /// A process that waits; ended with its test.
+    /// A process that waits; stopped with its test.
     struct Waiting(Child);
 
     impl Waiting {
@@ -121,7 +122,7 @@ mod tests {
             i32::try_from(self.0.id()).unwrap()
         }
 
-        /// Whether it was ended by SIGUSR1 within the time that a signal may take.
+        /// Whether SIGUSR1 ended it.
         fn is_signalled(&mut self) -> bool {
             use std::os::unix::process::ExitStatusExt;
             let status = self.0.wait().unwrap();
@@ -141,7 +142,7 @@ mod tests {
     }
 
     /// A process of a user other than that of the file: as root a new one of each, else
-    /// one that runs anyway.
+    /// one that is running already.
     fn of_another_user(file: &Path) -> (i32, Option<Waiting>) {
         if rustix::process::geteuid().is_root() {
             chown(file, Some(OTHER), None).unwrap();
@@ -200,9 +201,9 @@ mod tests {
         let file = folder.path().join("pid");
         let own = std::process::id().to_string();
         for (text, says) in [
-            ("1", "1 is no number"),
-            ("0", "0 is no number"),
-            ("-5", "-5 is no number"),
+            ("1", "1 is not the number"),
+            ("0", "0 is not the number"),
+            ("-5", "-5 is not the number"),
             (own.as_str(), "is this agent"),
             ("", "no process number"),
             ("99999999999", "no process number"),

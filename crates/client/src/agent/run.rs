@@ -1,5 +1,5 @@
-//! The agent on its machine: one loop that gives out what is due, waits for what
-//! comes back, and tells systemd how it stands.
+//! Runs the agent: one loop that starts due orders, waits for their results, and notifies
+//! systemd.
 
 use super::{
     config::{ChannelConfig, Config, Watched},
@@ -37,7 +37,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Why the agent does not run.
+/// The reason why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CannotRun(String);
@@ -54,16 +54,16 @@ impl RandomSource for Machine {
     }
 }
 
-/// The longest wait of the loop: a clock that was set is noticed after it.
+/// The longest wait of the loop, after which it notices that the clock was set.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// At the end, what is under way may take this long.
+/// How long orders that are under way may take at the end.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Keeps tokens fresh until `stop`. `started` is told where the HTTP server listens.
+/// Renews tokens until `stop`. `started` gets the HTTP server's address.
 ///
 /// # Errors
-/// [`CannotRun`]; once it runs, it goes on whatever happens.
+/// [`CannotRun`], at the start or after a bug; no other problem stops it.
 pub async fn run(
     config: &Config,
     stop: impl Future<Output = ()>,
@@ -101,14 +101,14 @@ pub async fn run(
             let hands = Arc::clone(&hands);
             under_way.spawn(async move { hands.carry_out(order).await });
         }
-        manager.tell(&report, has_looked);
+        manager.notify(&report, has_looked);
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or(0)).min(manager.patience);
         tokio::select! {
             () = &mut stop => break,
             Some(done) = under_way.join_next() => match done {
                 Ok((done, skew)) => take_in(&shared, done, skew),
-                // A bug in there; the watchdog must not be kept quiet about it.
-                Err(error) => return Err(CannotRun(format!("a task ended badly: {error}"))),
+                // A bug: the agent exits, so that the service manager notices.
+                Err(error) => return Err(CannotRun(format!("a task failed: {error}"))),
             },
             () = shared.woken.notified() => {}
             () = tokio::time::sleep(wait.max(Duration::from_millis(50))) => {}
@@ -123,8 +123,8 @@ pub async fn run(
     Ok(())
 }
 
-/// An answer on its way is waited for, kept and put where programs look: it would not be
-/// lost, but asked for again.
+/// Waits for pending responses, saves the tokens and writes them to the sinks, so that
+/// the next start need not repeat the requests.
 async fn finish(hands: &Arc<Hands>, mut under_way: JoinSet<(Done, Option<i64>)>) {
     loop {
         let shared = &hands.shared;
@@ -135,15 +135,15 @@ async fn finish(hands: &Arc<Hands>, mut under_way: JoinSet<(Done, Option<i64>)>)
         }
         match under_way.join_next().await {
             Some(Ok((done, skew))) => take_in(shared, done, skew),
-            // A bug, which the log has.
+            // A bug; the log has the panic.
             Some(Err(_)) => {}
             None => return,
         }
     }
 }
 
-/// What is read once, before anything is asked for. A disk that hangs here fails the
-/// start, so that the service manager sees it.
+/// Reads state and secrets before the first request. If a disk hangs here, the start
+/// fails, so that the service manager notices.
 async fn begin(
     config: &Config,
     off_loop: &OffLoop,
@@ -168,27 +168,27 @@ fn take_in(shared: &Shared, done: Done, skew: Option<i64>) {
     core.done(shared.now(), done);
 }
 
-/// What carries out orders, beside the loop.
+/// Carries out orders, on tasks beside the loop.
 struct Hands {
     client: Arc<Client>,
     shared: Arc<Shared>,
     audience: String,
-    /// The environment variables that no command is given.
+    /// The environment variables that are removed for commands.
     private: Vec<String>,
 }
 
 impl Hands {
-    /// Does what an order says; also how far this machine's clock is off, if it was seen.
+    /// Carries out an order; also returns the clock's skew, if a response showed it.
     async fn carry_out(&self, order: Order) -> (Done, Option<i64>) {
         let done = match order {
             Order::TargetRequest { target, wanted, channel, act } => {
                 Done::TargetRequest(target, self.act(target, &wanted, channel, act).await)
             }
             Order::Look { watch, settings } => Done::Look(watch, self.look(watch, settings).await),
-            Order::Tell { sink, notification } => {
-                let late = |problem| self.late(Errand::Tell(sink), problem);
-                let told = notification.tell(&self.private, &self.shared.off_loop, &late).await;
-                Done::Tell(sink, told)
+            Order::Notify { sink, notification } => {
+                let late = |problem| self.late(Errand::Notify(sink), problem);
+                let sent = notification.send(&self.private, &self.shared.off_loop, &late).await;
+                Done::Notify(sink, sent)
             }
             Order::File(order) => self.file(order).await,
         };
@@ -219,7 +219,7 @@ impl Hands {
                 Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
                 Err(failure) => Err(failure),
             }),
-            TargetRequest::Check(token) => Answer::Checked(client.verify(&token).await),
+            TargetRequest::Verify(token) => Answer::Verified(client.verify(&token).await),
             TargetRequest::Retire(token) => Answer::Retired(match credentials.await {
                 Ok(it) => client.retire(wanted, &it, &token).await,
                 Err(failure) => Err(failure),
@@ -263,31 +263,35 @@ async fn listen(
         let listener = TcpListener::bind(wanted).await.map_err(wrong)?;
         address = listener.local_addr().ok();
         let app = http::router(Arc::clone(shared));
-        servers.spawn(async move { ended(axum::serve(listener, app).await) });
+        servers.spawn(async move { log_stop(axum::serve(listener, app).await) });
     }
     if let Some(path) = &config.socket {
         let bound = bind(path).await;
         let listener =
             bound.map_err(|error| CannotRun(format!("socket {}: {error}", path.display())))?;
         let app = http::router(Arc::clone(shared));
-        servers.spawn(async move { ended(axum::serve(listener, app).await) });
+        servers.spawn(async move { log_stop(axum::serve(listener, app).await) });
     }
     Ok((servers, address))
 }
 
-fn ended(outcome: std::io::Result<()>) {
+fn log_stop(outcome: std::io::Result<()>) {
     if let Err(error) = outcome {
-        tracing::error!(%error, "the HTTP server ended");
+        tracing::error!(%error, "the HTTP server stopped");
     }
 }
 
-/// The socket of an agent that was killed is in the way; that of one that lives is not
-/// taken from it. Who may ask is a matter of the callers' secrets, and of the folder.
+/// Binds the socket. The socket of a killed agent is replaced, that of a running one is
+/// not. The callers' secrets and the folder's mode control access.
 async fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    // One with a full queue takes no connection at once, and lives all the same.
+    // A running agent with a full queue does not accept at once.
     match tokio::time::timeout(off_loop::PATIENCE, UnixStream::connect(path)).await {
         Ok(Err(error)) if error.kind() != std::io::ErrorKind::WouldBlock => {}
-        _ => return Err(std::io::Error::other("another agent listens there")),
+        _ => {
+            return Err(std::io::Error::other(
+                "another agent listens there; stop it, or set another socket",
+            ));
+        }
     }
     if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
         fs::remove_file(path)?;
@@ -309,15 +313,15 @@ fn open_to_all(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(itself, Permissions::from_mode(0o666))
 }
 
-/// What systemd is told, where it listens (sd_notify(3)): ready once every sink holds
-/// tokens that are good, of which the authority was asked about those that were kept
-/// over a restart; and alive as long as the loop goes round.
+/// Notifies systemd, if it is there (sd_notify(3)): ready once every sink holds active
+/// tokens, and the authority has verified those that were kept over a restart; alive as
+/// long as the loop runs.
 struct Manager {
     is_ready: bool,
     last: Option<Colour>,
-    /// What `systemctl status` shows.
+    /// The status line of `systemctl status`.
     said: String,
-    /// How often to be heard of.
+    /// The longest time between two notifications.
     patience: Duration,
 }
 
@@ -328,7 +332,7 @@ impl Manager {
         Self { is_ready: false, last: None, said: String::new(), patience }
     }
 
-    fn tell(&mut self, report: &AgentHealth, has_looked: bool) {
+    fn notify(&mut self, report: &AgentHealth, has_looked: bool) {
         let status = report.status;
         let mut states = vec![NotifyState::Watchdog];
         let words = summary(report);
@@ -336,7 +340,7 @@ impl Manager {
             match status {
                 Colour::Green => tracing::info!("green: {words}"),
                 Colour::Yellow => tracing::warn!("yellow: {words}"),
-                // Everything begins red.
+                // The first status is red.
                 Colour::Red if self.last.is_none() => tracing::info!("starting: {words}"),
                 Colour::Red => tracing::error!("red: {words}"),
             }
@@ -349,7 +353,7 @@ impl Manager {
             self.is_ready = true;
             states.push(NotifyState::Ready);
         }
-        // Without systemd there is nobody to be told.
+        // Without systemd this has no effect.
         let _ = sd_notify::notify(&states);
         self.said = words;
     }
@@ -360,5 +364,5 @@ fn summary(report: &AgentHealth) -> String {
     let mut all = tokens.chain(report.sinks.iter().map(|it| (&it.name, &it.problem)));
     let problem = all.find_map(|(name, problem)| Some(format!("{name}: {}", problem.as_ref()?)));
     let problem = problem.or_else(|| report.warnings.first().cloned());
-    problem.unwrap_or_else(|| format!("{} tokens are good", report.tokens.len()))
+    problem.unwrap_or_else(|| format!("{} tokens are active", report.tokens.len()))
 }

@@ -1,34 +1,34 @@
-//! Which tokens are still to be kept over a restart, and how that goes. Pure: a save
-//! itself is a [`Saving`](super::state::Saving).
+//! Tracks the tokens that must still be saved for a restart. Pure: a
+//! [`Saving`](super::state::Saving) does the work.
 
 use std::collections::BTreeMap;
 use tegata_token::time::UnixTime;
 
-/// When to try again to keep what could not be kept, in seconds.
+/// The pause after a failed save, in seconds.
 const SAVE_AGAIN: i64 = 10;
 
-/// The saves of an agent; a target is known by its number.
+/// The saves of an agent; a target is identified by its index.
 #[derive(Debug, Default)]
 pub struct Saves {
-    /// What is kept on disk is behind, and since when to try again.
+    /// The targets whose saved state is outdated, and when to save them.
     due: BTreeMap<usize, UnixTime>,
-    /// One of a target at a time, and whether it is late.
+    /// The saves under way, one per target, and whether each is late.
     under_way: BTreeMap<usize, bool>,
     problem: Option<String>,
 }
 
 impl Saves {
-    /// What is kept cannot be used.
+    /// Records that the saved state cannot be used.
     pub fn note(&mut self, problem: String) {
         self.problem = Some(problem);
     }
 
-    /// What is to be kept of a target changed.
+    /// Records that a target's state changed and must be saved.
     pub fn ask(&mut self, target: usize, now: UnixTime) {
         self.due.insert(target, now);
     }
 
-    /// The targets to be saved now; how it went goes to [`Saves::done`].
+    /// The targets to save now; the result goes to [`Saves::done`].
     pub fn begin(&mut self, now: UnixTime) -> Vec<usize> {
         let due =
             self.due.iter().filter(|(it, at)| **at <= now && !self.under_way.contains_key(it));
@@ -40,8 +40,8 @@ impl Saves {
         due
     }
 
-    /// Whether a target is to wait until it is saved: what others see, or are asked for,
-    /// is known to the agent after a restart. A disk that hangs is not waited for.
+    /// Whether a target must wait until it is saved, so that after a restart the agent has
+    /// every token and every request that others have seen. A late save is not waited for.
     pub fn is_waited_for(&self, target: usize, now: UnixTime) -> bool {
         match self.under_way.get(&target) {
             Some(is_late) => !is_late,
@@ -49,7 +49,7 @@ impl Saves {
         }
     }
 
-    /// How a save went.
+    /// Processes the result of a save.
     pub fn done(&mut self, target: usize, now: UnixTime, outcome: Result<(), String>) {
         self.under_way.remove(&target);
         if let Err(problem) = outcome {
@@ -58,11 +58,11 @@ impl Saves {
         }
         let is_behind = !self.due.is_empty() || !self.under_way.is_empty();
         if !is_behind && self.problem.take().is_some() {
-            tracing::info!("what could not be kept is kept now");
+            tracing::info!("all tokens are saved again");
         }
     }
 
-    /// A save has not returned in time.
+    /// Records that a save has not returned in time.
     pub fn is_late(&mut self, target: usize, problem: String) {
         self.under_way.insert(target, true);
         self.report(problem);
@@ -70,18 +70,18 @@ impl Saves {
 
     fn report(&mut self, problem: String) {
         if self.problem.as_ref() != Some(&problem) {
-            tracing::error!(problem, "a token cannot be kept over a restart");
+            tracing::error!(problem, "a token cannot be saved for a restart");
         }
         self.problem = Some(problem);
     }
 
-    /// When a save is due, if none that is under way returns before.
+    /// When the next save is due, if none under way returns before.
     pub fn next_time(&self) -> Option<UnixTime> {
         let waiting = self.due.iter().filter(|(it, _)| !self.under_way.contains_key(it));
         waiting.map(|(_, at)| *at).min()
     }
 
-    /// Why tokens are not kept, if they should be.
+    /// Why tokens cannot be saved, if that is so.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }

@@ -1,5 +1,5 @@
-//! Credentials where the settings say they are: a file or an environment variable.
-//! Read anew each time, so that one that was replaced is found.
+//! Reads credentials from the file or the environment variable that the settings name. They
+//! are read again each time, so a replaced one needs no restart.
 
 use super::config::{Caller, ChannelConfig, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
@@ -10,12 +10,12 @@ use tegata_system::file::{self, Links};
 /// The longest file with a secret or a key, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// The text of a secret, without the end of its line.
+/// The text of a secret, without surrounding white space.
 fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecret>, String> {
     let (text, from) = match (file, env) {
         (Some(path), _) => {
             let from = path.display().to_string();
-            // A volume of Kubernetes leads to its files by links.
+            // The files of a Kubernetes volume are symbolic links.
             let found = file::read(path, Links::Follow, LONGEST);
             (found.map_err(|error| format!("{from}: {error}"))?.0, from)
         }
@@ -31,10 +31,10 @@ fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecr
 }
 
 impl ChannelConfig {
-    /// What the channel proves itself with, as it is now.
+    /// Reads the channel's credentials.
     ///
     /// # Errors
-    /// [`Failure::NotAsked`] with what cannot be read.
+    /// [`Failure::NotAsked`] names what cannot be read.
     pub fn credentials(&self, audience: &str) -> Result<Credentials, Failure> {
         let wrong = |what: String| Failure::NotAsked(what);
         let text = read(self.key_file.as_ref(), self.key_env.as_ref()).map_err(wrong)?;
@@ -56,7 +56,7 @@ impl ChannelConfig {
 const SHORTEST: usize = 16;
 
 impl Caller {
-    /// The caller's secret.
+    /// Reads the caller's secret.
     ///
     /// # Errors
     /// What cannot be read, or is too short.
@@ -71,7 +71,7 @@ impl Caller {
 }
 
 impl Watched {
-    /// The token that is watched, as it is now.
+    /// Reads the watched token.
     ///
     /// # Errors
     /// What cannot be read.

@@ -1,4 +1,4 @@
-//! What the agent's loop and its HTTP server share.
+//! The state that the agent's loop and its HTTP server share.
 
 use super::{
     config::{Caller, Config},
@@ -11,55 +11,55 @@ use tegata_policy::secret::HashedSecret;
 use tegata_token::{id::Group, time::UnixTime};
 use tokio::sync::Notify;
 
-/// What the loop and the HTTP server share. The lock is never held over a wait.
+/// The shared state. The lock is never held across an `await`.
 pub struct Shared {
     core: Mutex<Core>,
     /// The machine's clock.
     pub clock: MonotonicClock,
     /// Notified by [`Shared::wake`].
     pub woken: Notify,
-    /// Where file work is run.
+    /// Runs file work.
     pub off_loop: OffLoop,
-    /// Who may ask for tokens.
+    /// The callers that may request tokens.
     pub callers: Vec<Known>,
 }
 
 impl Shared {
-    /// An agent that has not begun.
+    /// An agent that has not started.
     pub fn new(core: Core, clock: MonotonicClock, off_loop: OffLoop, callers: Vec<Known>) -> Self {
         Self { core: core.into(), clock, woken: Notify::new(), off_loop, callers }
     }
 
-    /// The agent, for a moment.
+    /// Locks the agent's state.
     pub fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time by which lives are counted.
+    /// The time that validities are compared with.
     pub fn now(&self) -> UnixTime {
         self.clock.now()
     }
 
-    /// There may be something to do.
+    /// Notifies the loop that an order may be due.
     pub fn wake(&self) {
         self.woken.notify_one();
     }
 }
 
-/// A caller, known by the hash of its secret.
+/// A caller, identified by the hash of its secret.
 pub struct Known {
     /// Its name in the settings.
     pub name: Group,
     /// The hash of its secret.
     pub secret: HashedSecret,
-    /// The tokens that it may have.
+    /// The tokens that it may request.
     pub tokens: Vec<Group>,
 }
 
-/// Those who may ask.
+/// Reads the callers' secrets.
 ///
 /// # Errors
-/// Whose secret cannot be had.
+/// The caller whose secret cannot be read.
 pub fn callers(config: &Config) -> Result<Vec<Known>, String> {
     let known = |caller: &Caller| {
         let (name, tokens) = (caller.name.clone(), caller.tokens.clone());

@@ -1,6 +1,6 @@
-//! What is kept of a token over a restart: itself, its life, and the number of its
-//! generation, so that what was asked for and not seen is asked for under the same
-//! number again. One file a token, its owner's alone.
+//! The state of a token that is kept over a restart: the token, its validity and its
+//! generation, so that a request whose response was lost is repeated under the same number.
+//! One file per token, which only its owner can read.
 
 use super::disk::{self, FileOwner};
 use crate::{renewal::Validity, wanted::Wanted};
@@ -19,29 +19,29 @@ use tegata_token::{
     time::UnixTime,
 };
 
-/// A token with its life.
+/// A token with its validity.
 #[derive(Debug, Clone)]
 pub struct HeldToken {
     /// The token.
     pub token: PlainSecret,
-    /// From when to when it is good.
+    /// Its validity.
     pub life: Validity,
 }
 
-/// What is kept of one token.
+/// The kept state of one token.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
-    /// The number of the token, or where the count begins.
+    /// The token's generation, or the number where the count begins.
     pub generation: u64,
-    /// Since when its successor is asked for without an answer.
+    /// Since when requests for its successor have had no response.
     pub asking_since: Option<UnixTime>,
     /// The token.
     pub held: Option<HeldToken>,
-    /// Its predecessors that are still to be ended.
+    /// Its predecessors that are still to be revoked.
     pub retiring: Vec<HeldToken>,
 }
 
-/// The folder that they are kept in.
+/// The folder of the kept state.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
@@ -68,60 +68,61 @@ struct Written {
 
 const VERSION: u8 = 1;
 
-/// The longest file that is read: a token and its predecessors, each as long as an answer.
+/// The longest file that is read: a token and its predecessors, each as long as a response.
 const LONGEST: u64 = 4 << 20;
 
-/// A save, which blocks for the disk.
+/// A save, which blocks on the disk.
 #[derive(Debug)]
 pub struct Saving {
-    /// Where to.
+    /// The folder.
     pub folder: Folder,
-    /// Of which token.
+    /// The token's name.
     pub name: Group,
-    /// What it is.
+    /// The token that is requested.
     pub wanted: Wanted,
-    /// What to keep.
+    /// The state to keep.
     pub kept: Kept,
 }
 
 impl Saving {
-    /// Which file.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.folder.path(&self.name)
     }
 
-    /// Keeps it.
+    /// Writes the file.
     ///
     /// # Errors
-    /// What could not be written, and why.
+    /// The file that could not be written, and why.
     pub fn save(&self) -> Result<(), String> {
         self.folder.save(&self.name, &self.wanted, &self.kept)
     }
 }
 
 impl Folder {
-    /// The folder at `path`; it is made (0700) when something is first kept.
+    /// The folder at `path`; the first save creates it (0700).
     #[must_use]
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
 
-    /// Makes sure that no other agent keeps its tokens in this folder, for as long as
-    /// the file that is given back stays open. `None` where nothing can be written.
+    /// Locks the folder against other agents, for as long as the returned file stays open.
+    /// `None` if the folder is not writable.
     ///
     /// # Errors
-    /// There is another one.
+    /// Another agent uses the folder.
     pub fn lock(&self) -> Result<Option<fs::File>, String> {
         let path = self.0.join("lock");
         let made = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let _ = self.make().and_then(|()| made());
-        // Open for reading only: a file system with it can be remounted without us.
+        // Open for reading only, so that the file system can be remounted read-only.
         let Ok((file, _)) = file::open(&path, Links::Refuse) else { return Ok(None) };
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => {
-                Err(format!("{}: another agent keeps its tokens here", self.0.display()))
-            }
+            Err(fs::TryLockError::WouldBlock) => Err(format!(
+                "{}: another agent keeps its tokens here; stop it, or set another `state`",
+                self.0.display()
+            )),
             _ => Ok(Some(file)),
         }
     }
@@ -130,11 +131,11 @@ impl Folder {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0)
     }
 
-    /// What was kept of this token; `None` if nothing was. What belongs to another
-    /// channel, group or kind is no use, but its count goes on.
+    /// The kept state of this token, if there is one. Of the state of another channel, group
+    /// or kind, only the generation is used.
     ///
     /// # Errors
-    /// Why the file that is there cannot be used.
+    /// Why the file cannot be used.
     pub fn load(&self, name: &Group, wanted: &Wanted) -> Result<Option<Kept>, String> {
         let path = self.path(name);
         let wrong = |what: String| format!("{}: {what}", path.display());
@@ -143,10 +144,13 @@ impl Folder {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),
         };
-        let file: File = serde_json::from_str(text.reveal())
-            .map_err(|_| wrong("not a state that this version can read".to_owned()))?;
+        let file: File = serde_json::from_str(text.reveal()).map_err(|_| {
+            wrong("not a state file that this version can read; remove it".to_owned())
+        })?;
         if file.version != VERSION {
-            return Err(wrong("written by another version".to_owned()));
+            return Err(wrong(
+                "written by another version; remove it, or use that version".to_owned(),
+            ));
         }
         let mut kept = Kept { generation: file.generation, ..Kept::default() };
         let found = (file.channel, &file.group, file.kind);
@@ -158,10 +162,10 @@ impl Folder {
         Ok(Some(kept))
     }
 
-    /// Keeps it.
+    /// Writes the file.
     ///
     /// # Errors
-    /// What could not be written, and why.
+    /// The file that could not be written, and why.
     pub fn save(&self, name: &Group, wanted: &Wanted, kept: &Kept) -> Result<(), String> {
         let path = self.path(name);
         let file = File {
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_comes_back_for_the_same_token_only() {
+    fn kept_state_is_loaded_for_the_same_token_only() {
         let home = tempfile::tempdir().unwrap();
         let folder = Folder::at(&home.path().join("a/b"));
         let name = "t".parse().unwrap();
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_state_is_an_error_that_names_it() {
+    fn a_file_that_is_not_a_state_is_an_error_that_names_it() {
         let home = tempfile::tempdir().unwrap();
         let folder = Folder::at(home.path());
         fs::write(home.path().join("t.json"), "{\"access_token\": \"canary\"").unwrap();

@@ -1,5 +1,5 @@
-//! One token that is kept fresh: what is held of it, what is to be done about it
-//! next, and what came of it. No network, no file and no clock in here.
+//! A token that the agent renews: its state, its next request, and the processing of
+//! results. No network, file or clock is used here.
 
 use super::state::{HeldToken, Kept};
 use crate::{
@@ -11,97 +11,96 @@ use crate::{
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{id::Group, kind::Kind, time::UnixTime};
 
-/// Something to do that needs the authority. Of one target, one is under way at a time.
+/// A request to the authority. A target has at most one under way.
 #[derive(Debug, Clone)]
 pub enum TargetRequest {
-    /// Ask for the next token.
+    /// Request the next token.
     Issue {
-        /// The `Idempotency-Key` to ask with.
+        /// The `Idempotency-Key` of the request.
         key: String,
     },
-    /// See whether the token is still good.
-    Check(PlainSecret),
-    /// End a token that has a successor in use.
+    /// Verify the token.
+    Verify(PlainSecret),
+    /// Revoke a token that has a successor in use.
     Retire(PlainSecret),
 }
 
-/// What came of it.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Answer {
     /// Of [`TargetRequest::Issue`].
     TokenResponse(Result<TokenResponse, Failure>),
-    /// Of [`TargetRequest::Check`].
-    Checked(Result<Verified, Failure>),
+    /// Of [`TargetRequest::Verify`].
+    Verified(Result<Verified, Failure>),
     /// Of [`TargetRequest::Retire`].
     Retired(Result<(), Failure>),
 }
 
-/// What an outcome changed.
+/// The change that a result caused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TargetChange {
-    /// Nothing that others would have to know.
+    /// No change that must be saved or published.
     None,
-    /// There is a new token, to be kept and published.
+    /// There is a new token, which must be saved and published.
     New,
-    /// The token is no good any more.
+    /// The token is revoked.
     Revoked,
-    /// What is kept changed, but not the token.
+    /// The kept state changed, but not the token.
     Kept,
 }
 
-/// A token that is kept fresh.
+/// A token that the agent renews.
 #[derive(Debug)]
 pub struct Target {
-    /// What it is called.
+    /// Its name.
     pub name: Group,
-    /// What it is.
+    /// The token that is requested.
     pub wanted: Wanted,
     renewal: Renewal,
     held: Option<HeldToken>,
-    /// Predecessors to be ended, and from when on; `None` while the successor is not
-    /// in use everywhere.
+    /// Predecessors to revoke, and when; `None` while the successor is not in every sink.
     retiring: Vec<(HeldToken, Option<UnixTime>)>,
     check_at: UnixTime,
     last_check: UnixTime,
-    /// How often to see that the token is still good, in seconds.
+    /// How often to verify the token, in seconds.
     look: i64,
-    /// Whether the authority was asked about what was kept over a restart.
+    /// Whether the authority was asked about a token that was kept over a restart.
     was_looked_at: bool,
-    /// Whether an act is under way.
+    /// Whether a request is under way.
     pub busy: bool,
-    /// What is wrong, for people.
+    /// The problem, as text.
     pub problem: Option<String>,
-    /// What the act under way waits for, if for longer than it should.
+    /// What the request under way waits for, if it is late.
     pub late: Option<String>,
-    /// When a token was last got.
+    /// When a token was last issued.
     pub last_success: Option<UnixTime>,
-    /// How renewals went.
+    /// The results of renewals.
     pub counts: Counts,
 }
 
-/// How renewals went, since the start.
+/// The results of renewals since the start.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Counts {
-    /// A token was issued.
+    /// Tokens issued.
     pub issued: u64,
-    /// It was refused.
+    /// Requests refused.
     pub refused: u64,
-    /// The channel asked too often.
+    /// Requests over the rate limit.
     pub too_fast: u64,
-    /// No answer to rely on.
+    /// Requests without a reliable response.
     pub unavailable: u64,
-    /// There was nothing to ask with.
+    /// Requests not sent for want of credentials.
     pub not_asked: u64,
 }
 
-/// After how many seconds to check again when there was no answer.
+/// The pause before the next verification after one without a response, in seconds.
 const CHECK_AGAIN: i64 = 30;
 
-/// Reports of a refused token are followed up at most once in so many seconds.
+/// The shortest time between two verifications that reports cause, in seconds.
 const BETWEEN_REPORTS: i64 = 5;
 
 impl Target {
-    /// A target that begins with what was kept.
+    /// A target that starts with the kept state.
     #[must_use]
     pub fn new(
         name: Group,
@@ -118,11 +117,11 @@ impl Target {
             wanted,
             renewal: Renewal::starting(kept.generation, life, jitter)
                 .asking_since(kept.asking_since),
-            // Of a stateless one nobody can be asked.
+            // A stateless token cannot be verified.
             was_looked_at: kept.held.is_none() || kind == Kind::Stateless,
             held: kept.held,
             retiring: retiring.map(|held| (held, None)).collect(),
-            // What was kept may have ended meanwhile, or by another clock.
+            // A kept token may have expired or been revoked meanwhile.
             check_at: now,
             last_check: UnixTime(i64::MIN),
             look,
@@ -134,39 +133,39 @@ impl Target {
         }
     }
 
-    /// What is to be kept.
+    /// The state to keep.
     #[must_use]
     pub fn kept(&self) -> Kept {
         Kept {
             generation: self.renewal.generation(),
             asking_since: self.renewal.is_asking_since(),
-            // One that has ended is none to begin with again.
+            // A revoked token must not be used again after a restart.
             held: self.held.clone().filter(|_| self.renewal.life().is_some()),
             retiring: self.retiring.iter().map(|(held, _)| held.clone()).collect(),
         }
     }
 
-    /// The token at hand, good or not.
+    /// The present token, active or not.
     #[must_use]
     pub fn held(&self) -> Option<&HeldToken> {
         self.held.as_ref()
     }
 
-    /// Whether a token that was kept over a restart was asked about since, with or
-    /// without an answer: it may have ended meanwhile.
+    /// Whether the authority was asked about a token that was kept over a restart, with or
+    /// without a response.
     #[must_use]
     pub fn was_looked_at(&self) -> bool {
         self.was_looked_at
     }
 
-    /// The token, if it is good as far as anybody knows.
+    /// The token, if it is active as far as the agent knows.
     #[must_use]
     pub fn live(&self, now: UnixTime) -> Option<&HeldToken> {
         let is_good = self.renewal.life().is_some_and(|life| life.covers(now));
         self.held.as_ref().filter(|_| is_good)
     }
 
-    /// What to do at `now`, or until when there is nothing to do.
+    /// The request that is due at `now`, or when the next one is due.
     pub fn next(&mut self, now: UnixTime) -> Result<TargetRequest, UnixTime> {
         if self.busy {
             return Err(UnixTime(i64::MAX));
@@ -187,17 +186,17 @@ impl Target {
             && let Some(held) = self.live(now)
         {
             if self.check_at <= now {
-                return Ok(TargetRequest::Check(held.token.clone()));
+                return Ok(TargetRequest::Verify(held.token.clone()));
             }
             until = until.min(self.check_at);
         }
         Err(until)
     }
 
-    /// Takes in what came of an act.
+    /// Processes the result of a request.
     pub fn done(&mut self, now: UnixTime, outcome: Answer, jitter: Jitter) -> TargetChange {
         (self.busy, self.late) = (false, None);
-        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Checked(_));
+        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Verified(_));
         match outcome {
             Answer::TokenResponse(Ok(issued)) => {
                 self.issued(now, issued, jitter);
@@ -209,7 +208,7 @@ impl Target {
                 self.failed(now, &failure, jitter);
                 if kept(&self.renewal) == before { TargetChange::None } else { TargetChange::Kept }
             }
-            Answer::Checked(checked) => self.checked(now, checked, jitter),
+            Answer::Verified(checked) => self.checked(now, checked, jitter),
             Answer::Retired(retired) => self.retired(now, retired),
         }
     }
@@ -218,7 +217,7 @@ impl Target {
         self.counts.issued += 1;
         self.last_success = Some(now);
         if self.problem.take().is_some() {
-            tracing::info!(token = %self.name, "mended");
+            tracing::info!(token = %self.name, "the problem is solved");
         }
         let predecessor = self.live(now).cloned();
         self.renewal.issued(now, issued.expires_in, self.wanted.whole_lifetime(), jitter);
@@ -247,13 +246,13 @@ impl Target {
         self.note(failure.to_string());
     }
 
-    /// The credentials for the act under way were not read in time.
+    /// Records that the credentials for the request were not read in time.
     pub fn is_late(&mut self, problem: String) {
         tracing::error!(token = %self.name, problem, "cannot be renewed");
         self.late = Some(problem);
     }
 
-    /// Once, and not at every attempt.
+    /// Logs a problem once, and not at every attempt.
     fn note(&mut self, problem: String) {
         if self.problem.as_ref() != Some(&problem) {
             tracing::error!(token = %self.name, problem, "cannot be renewed");
@@ -275,7 +274,7 @@ impl Target {
                 if let (Some(held), Some(life)) = (&mut self.held, self.renewal.life()) {
                     held.life = life;
                 }
-                // A second up or down is the way that the answer took.
+                // A difference of a second or two is the response's travel time.
                 let moved = before.zip(self.renewal.life()).map(|(a, b)| b.until.since(a.until));
                 if moved.is_some_and(|by| by.abs() > 2) {
                     TargetChange::New
@@ -284,11 +283,11 @@ impl Target {
                 }
             }
             Err(Failure::Refused { status: 400 | 401, said }) => {
-                tracing::warn!(token = %self.name, said, "ended before its time; asking for another");
-                self.renewal.ended(now);
+                tracing::warn!(token = %self.name, said, "revoked before its expiry; requesting another");
+                self.renewal.revoked(now);
                 TargetChange::Revoked
             }
-            // Not known is not "no".
+            // Without a reliable response, the token counts as active.
             Err(_) => {
                 self.check_at = now.plus(CHECK_AGAIN);
                 TargetChange::None
@@ -304,7 +303,7 @@ impl Target {
                 }
                 TargetChange::None
             }
-            // Ended, or not ours to end after all: then it expires.
+            // Revoked, or it cannot be revoked and expires.
             Ok(()) | Err(Failure::Refused { .. } | Failure::NotAsked(_)) => {
                 if !self.retiring.is_empty() {
                     self.retiring.remove(0);
@@ -314,8 +313,8 @@ impl Target {
         }
     }
 
-    /// The token has arrived wherever it is put: its predecessors have had their time
-    /// after a while.
+    /// Records that the token is in every sink, which starts the grace period of its
+    /// predecessors.
     pub fn in_use(&mut self, now: UnixTime) {
         for (_, at) in self.retiring.iter_mut().filter(|(_, at)| at.is_none()) {
             *at = Some(now.plus(GRACE));
@@ -328,8 +327,8 @@ impl Target {
         self.retiring.iter().any(|(_, at)| at.is_none())
     }
 
-    /// Somebody was answered 401 with this token. If it is the one at hand, the
-    /// authority is asked about it now.
+    /// Processes a report that an API answered 401 to this token. If it is the present one,
+    /// it is verified now.
     pub fn reported(&mut self, now: UnixTime, token: &PlainSecret) {
         let same = |held: &HeldToken| held.token.reveal() == token.reveal();
         let is_recent = now.since(self.last_check) < BETWEEN_REPORTS;
@@ -344,14 +343,15 @@ impl Target {
         self.renewal.failures()
     }
 
-    /// Up to a quarter earlier by chance, so that tokens are not checked in bursts.
+    /// The time of the next verification, up to a quarter earlier at random, so that tokens
+    /// are not verified in bursts.
     fn next_check(&self, now: UnixTime, jitter: Jitter) -> UnixTime {
         #[expect(clippy::cast_possible_truncation, reason = "a part of a day at most")]
         let earlier = (self.look as f64 / 4.0 * jitter) as i64;
         now.plus(self.look - earlier)
     }
 
-    /// LINE documents no operation that checks a stateless token.
+    /// Whether the token is verified: LINE documents no operation for a stateless one.
     fn is_checked(&self) -> bool {
         self.wanted.kind != Kind::Stateless
     }

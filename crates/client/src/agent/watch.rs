@@ -1,28 +1,28 @@
-//! A token that is not ours to renew: it is only looked at, so that somebody is told
-//! before it ends.
+//! A watched token, which another program renews: the agent only verifies it, and warns
+//! before it expires.
 
 use super::config;
 use crate::call::{Failure, Verified};
 use tegata_token::time::{DAY, UnixTime};
 
-/// A watched token and what is known of it.
+/// A watched token and its state.
 #[derive(Debug)]
 pub struct Watch {
-    /// What the settings say.
+    /// Its settings.
     pub settings: config::Watched,
     look_at: UnixTime,
-    /// How often to ask, in seconds.
+    /// How often to verify it, in seconds.
     look: i64,
-    /// Whether the authority is being asked.
+    /// Whether a verification is under way.
     pub busy: bool,
-    /// Whether the log tells of its end.
+    /// Whether the log has the warning of its expiry.
     is_warned_of: bool,
     state: State,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// Nobody was asked yet, or there was no answer ever since.
+    /// There was no response yet.
     Unknown(String),
     Good {
         until: UnixTime,
@@ -31,25 +31,25 @@ enum State {
     Bad(String),
 }
 
-/// How bad it is.
+/// The state of a watched token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Freshness {
-    /// Good for longer than the time to warn before.
+    /// Active for longer than `warn_days`.
     Good,
-    /// Good, but not for long, or nobody could say; and why.
+    /// Expires soon, or its state is unknown; and why.
     Warning(String),
-    /// Not good; and why.
+    /// Not active; and why.
     Bad(String),
 }
 
-/// How soon to ask again after there was no answer, in seconds.
+/// The pause after a verification without a response, in seconds.
 const LOOK_AGAIN: i64 = 30;
 
 impl Watch {
-    /// Not looked at yet.
+    /// A watched token that has not been verified yet.
     #[must_use]
     pub fn new(settings: config::Watched, look: i64) -> Self {
-        let state = State::Unknown("not looked at yet".to_owned());
+        let state = State::Unknown("not verified yet".to_owned());
         Self {
             settings,
             look_at: UnixTime(i64::MIN),
@@ -60,10 +60,10 @@ impl Watch {
         }
     }
 
-    /// Whether to look at `now`, or until when there is nothing to ask.
+    /// Whether a verification is due at `now`.
     ///
     /// # Errors
-    /// That time.
+    /// The time when the next one is due.
     pub fn next(&self, now: UnixTime) -> Result<(), UnixTime> {
         if self.busy {
             return Err(UnixTime(i64::MAX));
@@ -71,7 +71,7 @@ impl Watch {
         if now < self.look_at { Err(self.look_at) } else { Ok(()) }
     }
 
-    /// The look that is under way has not returned in time.
+    /// Records that the verification under way has not returned in time.
     pub fn is_late(&mut self, problem: String) {
         self.doubt(problem);
     }
@@ -85,7 +85,7 @@ impl Watch {
         self.become_(state);
     }
 
-    /// What the authority said.
+    /// Processes the result of the verification.
     pub fn done(&mut self, now: UnixTime, checked: Result<Verified, Failure>) {
         self.busy = false;
         self.look_at = now.plus(self.look);
@@ -95,7 +95,7 @@ impl Watch {
                 self.warn(now);
             }
             Err(Failure::Refused { said, .. }) => self.become_(State::Bad(said)),
-            // There is no token in its place.
+            // The token could not be read.
             Err(Failure::NotAsked(problem)) => {
                 self.look_at = now.plus(LOOK_AGAIN);
                 self.become_(State::Bad(problem));
@@ -107,7 +107,7 @@ impl Watch {
         }
     }
 
-    /// Once for each token, and again when somebody put another into its place.
+    /// Logs the warning once for each token, and again once the token was replaced.
     fn warn(&mut self, now: UnixTime) {
         let before = self.is_warned_of;
         let verdict = self.verdict(now);
@@ -115,7 +115,7 @@ impl Watch {
         if let Freshness::Warning(why) = verdict
             && !before
         {
-            tracing::warn!(token = %self.settings.name, why, "a watched token is about to end");
+            tracing::warn!(token = %self.settings.name, why, "a watched token expires soon");
         }
     }
 
@@ -123,12 +123,12 @@ impl Watch {
         if let State::Bad(why) = &state
             && self.state != state
         {
-            tracing::error!(token = %self.settings.name, why, "a watched token is not good");
+            tracing::error!(token = %self.settings.name, why, "a watched token is not active");
         }
         self.state = state;
     }
 
-    /// Until when the token is good, as far as known.
+    /// When the token expires, if that is known.
     #[must_use]
     pub fn until(&self) -> Option<UnixTime> {
         match self.state {
@@ -137,7 +137,7 @@ impl Watch {
         }
     }
 
-    /// How it stands at `now`.
+    /// The token's state at `now`.
     #[must_use]
     pub fn verdict(&self, now: UnixTime) -> Freshness {
         let warn = i64::from(self.settings.warn_days) * DAY;
@@ -149,7 +149,7 @@ impl Watch {
             State::Good { until, .. } if until.since(now) <= warn => {
                 let hours = until.since(now) / 3600;
                 Freshness::Warning(format!(
-                    "it ends in {} days and {} hours",
+                    "it expires in {} days and {} hours",
                     hours / 24,
                     hours % 24
                 ))
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn its_end_is_warned_of_and_no_answer_is_no_end() {
+    fn its_expiry_causes_a_warning_and_no_response_is_not_a_revocation() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let mut watch = watch(&file);
@@ -194,9 +194,9 @@ mod tests {
         assert_eq!(watch.verdict(now), Freshness::Good);
         let later = now.plus(DAY + 3600);
         let said = watch.verdict(later);
-        assert_eq!(said, Freshness::Warning("it ends in 1 days and 23 hours".to_owned()));
+        assert_eq!(said, Freshness::Warning("it expires in 1 days and 23 hours".to_owned()));
         watch.done(later, Err(Failure::TooFast { retry_after: None }));
-        assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no answer is no end");
+        assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no response is not a revocation");
         assert_eq!(watch.verdict(now.plus(3 * DAY)), Freshness::Bad("it has expired".to_owned()));
         watch.done(later, Err(Failure::Refused { status: 400, said: "revoked".to_owned() }));
         assert_eq!(watch.verdict(later), Freshness::Bad("revoked".to_owned()));

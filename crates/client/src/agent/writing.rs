@@ -1,5 +1,5 @@
-//! Writing a sink's file. Blocks for the disk, and for whatever the owner of the folder
-//! put there, so it runs off the agent's loop.
+//! Writes a sink's file. It can block on the disk, or on what the folder's owner put there,
+//! so it runs off the agent's loop.
 
 use super::{
     config,
@@ -11,34 +11,34 @@ use std::collections::BTreeMap;
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{id::Group, time::UnixTime};
 
-/// What to write, and where.
+/// A write of a sink's file.
 #[derive(Debug)]
 pub struct Writing {
-    /// What the settings say of the sink.
+    /// The sink's settings.
     pub settings: config::SinkConfig,
-    /// The tokens that are good. One that is not is not put anywhere, but what a file
-    /// holds of it is left there.
+    /// The active tokens. A token that is not active is not written, but its entry in the
+    /// file stays.
     pub held: BTreeMap<Group, HeldToken>,
-    /// What the last write left in the file.
+    /// The content after the last write.
     pub before: Option<PlainSecret>,
 }
 
-/// What came of it.
+/// The result of a write.
 #[derive(Debug)]
 pub struct Written {
-    /// What the file holds now; `None` if there was nothing to write.
+    /// The file's content; `None` if there was nothing to write.
     pub content: Option<PlainSecret>,
     /// Whether the file was replaced.
     pub is_changed: bool,
-    /// Of each token that was to be written, until when it is good.
+    /// The expiry of each token that was to be written.
     pub until: BTreeMap<Group, UnixTime>,
 }
 
 impl Writing {
-    /// Brings the file up to what is held.
+    /// Updates the file.
     ///
     /// # Errors
-    /// What is wrong, with the file's name.
+    /// The problem, with the file's name.
     pub fn write(self) -> Result<Written, String> {
         let until = self.held.iter().map(|(name, held)| (name.clone(), held.life.until)).collect();
         let (content, is_changed) = self.bring_up()?;
@@ -62,7 +62,7 @@ impl Writing {
             return Ok((Some(content), false));
         }
         if self.before.as_ref().is_some_and(|it| it.reveal() == content.reveal()) {
-            tracing::warn!(file = %path.display(), "changed or removed by another program; written anew");
+            tracing::warn!(file = %path.display(), "changed or removed by another program; written again");
         }
         disk::replace(path, content.reveal(), mode, owner)
             .map_err(|error| wrong(error.to_string()))?;

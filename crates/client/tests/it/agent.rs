@@ -1,5 +1,5 @@
-//! The agent without its machine, step by step: what it asks for under which key, what
-//! it keeps, when a predecessor goes, and what its health says meanwhile.
+//! The agent's logic, step by step: its requests and their keys, its kept state, the
+//! revocation of predecessors, and its health.
 
 use std::{fs, path::Path};
 use tegata_client::{
@@ -18,7 +18,7 @@ use tegata_token::time::UnixTime;
 const NOW: UnixTime = UnixTime(1_800_000_000);
 const LIFE: i64 = 1_000;
 
-/// Always the same number and chance.
+/// Always the same number and jitter.
 struct Fixed(u64);
 
 impl RandomSource for Fixed {
@@ -47,7 +47,7 @@ fn agent(home: &Path, number: u64, now: UnixTime) -> Core {
     core
 }
 
-/// Does all work on files that is due.
+/// Carries out all due file work.
 fn work(core: &mut Core, now: UnixTime) {
     loop {
         let orders = core.due_files(now);
@@ -74,7 +74,7 @@ fn acts(core: &mut Core, now: UnixTime) -> Vec<TargetRequest> {
     core.due(now).into_iter().map(act).collect()
 }
 
-/// The key under which it asks for a token now.
+/// The key with which it requests a token now.
 fn key(core: &mut Core, now: UnixTime) -> String {
     match acts(core, now).as_slice() {
         [TargetRequest::Issue { key }] => key.clone(),
@@ -90,7 +90,7 @@ fn issued(core: &mut Core, now: UnixTime, token: &str) {
 
 fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
     let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
-    done(core, now, Done::TargetRequest(0, Answer::Checked(Ok(verified))));
+    done(core, now, Done::TargetRequest(0, Answer::Verified(Ok(verified))));
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
@@ -99,24 +99,24 @@ fn lost(core: &mut Core, now: UnixTime) {
 }
 
 #[test]
-fn the_first_key_comes_of_chance_and_a_killed_agent_asks_under_it_again() {
+fn the_first_key_is_random_and_a_killed_agent_uses_it_again() {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("out")).unwrap();
     let first = key(&mut agent(home.path(), 0x4D, NOW), NOW);
     assert_eq!(first, "1234567890//000000000000004e");
-    // Killed while the answer was on its way; chance would have been another now.
+    // Killed before the response arrived; the RNG now returns another number.
     let mut core = agent(home.path(), 0x99, NOW.plus(5));
     assert_eq!(key(&mut core, NOW.plus(5)), first);
     lost(&mut core, NOW.plus(6));
     assert_eq!(key(&mut core, NOW.plus(60)), first, "a lost answer too");
     issued(&mut core, NOW.plus(61), "one");
-    // One that knows nothing of it begins elsewhere.
+    // An agent without this state begins with another number.
     let other = tempfile::tempdir().unwrap();
     assert_ne!(key(&mut agent(other.path(), 0x99, NOW), NOW), first);
 }
 
 #[test]
-fn a_restart_uses_the_token_that_lives_and_asks_only_whether_it_does() {
+fn a_restart_uses_the_kept_token_and_only_verifies_it() {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("out")).unwrap();
     let mut core = agent(home.path(), 1, NOW);
@@ -124,10 +124,10 @@ fn a_restart_uses_the_token_that_lives_and_asks_only_whether_it_does() {
     issued(&mut core, NOW, "one");
     let later = NOW.plus(100);
     let mut core = agent(home.path(), 2, later);
-    assert!(!core.has_looked(), "it may have ended meanwhile");
+    assert!(!core.has_looked(), "it may have been revoked meanwhile");
     assert_eq!(fs::read_to_string(home.path().join("out/t")).unwrap(), "one");
     assert!(
-        matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(it)] if it.reveal() == "one")
+        matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(it)] if it.reveal() == "one")
     );
     verified(&mut core, later, LIFE - 100);
     assert!(core.has_looked() && acts(&mut core, later).is_empty());
@@ -135,16 +135,16 @@ fn a_restart_uses_the_token_that_lives_and_asks_only_whether_it_does() {
 }
 
 #[test]
-fn a_token_that_ended_early_is_not_begun_with_again() {
+fn a_revoked_token_is_not_used_again_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("out")).unwrap();
     let mut core = agent(home.path(), 1, NOW);
     key(&mut core, NOW);
     issued(&mut core, NOW, "one");
     let later = NOW.plus(70);
-    assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Check(_)]));
+    assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(_)]));
     let no = Failure::Refused { status: 400, said: "no".to_owned() };
-    done(&mut core, later, Done::TargetRequest(0, Answer::Checked(Err(no))));
+    done(&mut core, later, Done::TargetRequest(0, Answer::Verified(Err(no))));
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "what the file holds is no good");
     let mut core = agent(home.path(), 2, later);
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "nor is it after a restart");
@@ -154,7 +154,7 @@ fn a_token_that_ended_early_is_not_begun_with_again() {
 }
 
 #[test]
-fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() {
+fn a_predecessor_is_revoked_after_a_grace_period_once_its_successor_is_in_every_sink() {
     let home = tempfile::tempdir().unwrap();
     let (out, aside) = (home.path().join("out"), home.path().join("aside"));
     fs::create_dir(&out).unwrap();
@@ -169,12 +169,12 @@ fn a_predecessor_goes_only_a_while_after_its_successor_has_arrived_everywhere() 
         done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Ok(issued))));
     };
     issue(&mut core, NOW, "one");
-    // The file cannot be replaced when the successor comes.
+    // The file cannot be replaced when the successor is issued.
     fs::rename(&out, &aside).unwrap();
     let due = NOW.plus(60_000);
     issue(&mut core, due, "two");
     let colour = |core: &Core, now| AgentHealth::of(core, now).status;
-    assert_eq!(colour(&core, due), Colour::Yellow, "the old one lives, but somebody should look");
+    assert_eq!(colour(&core, due), Colour::Yellow, "the old one is active, but there is a problem");
     for later in [GRACE, 2 * GRACE, 3 * GRACE] {
         let acts = acts(&mut core, due.plus(later));
         assert!(acts.is_empty(), "programs still find the old one: {acts:?}");

@@ -1,4 +1,4 @@
-//! A server that gives the answers that a test lays out, and keeps what it was asked.
+//! A server with a test's responses, which records its requests.
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tegata_client::call::Client;
 use tokio::task::JoinHandle;
 
-/// What was asked: method and path with query, headers, body.
+/// A request: method and path with query, headers, body.
 #[derive(Clone)]
 pub struct Asked {
     pub line: String,
@@ -27,7 +27,7 @@ struct Shared {
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// Ends with the test.
+/// Stops with the test.
 pub struct Authority {
     pub client: Client,
     pub url: String,
@@ -83,7 +83,7 @@ pub fn with_status(status: u16, body: &str) -> Response {
     (StatusCode::from_u16(status).unwrap(), body.to_owned()).into_response()
 }
 
-/// The answer to an issue.
+/// The response to an issue request.
 pub fn token(text: &str, expires_in: i64) -> Response {
     ok(&format!(
         r#"{{"access_token":"{text}","expires_in":{expires_in},"token_type":"Bearer","new":1}}"#

@@ -1,4 +1,4 @@
-//! What goes over the wire, and how answers are read.
+//! The requests on the wire, and the parsing of responses.
 
 use super::authority::{Authority, ok, token, with_status};
 use axum::response::IntoResponse;
@@ -15,7 +15,7 @@ fn secret(text: &str) -> PlainSecret {
 }
 
 #[tokio::test]
-async fn every_operation_is_asked_for_as_line_documents_it() {
+async fn every_operation_is_called_as_line_documents_it() {
     let line = Authority::start(|_, asked| match asked.line.split('?').next().unwrap() {
         "GET /oauth2/v2.1/tokens/kid" => ok(r#"{"kids":["a"]}"#),
         path if path.ends_with("verify") => ok(r#"{"client_id":"1","expires_in":5}"#),
@@ -65,7 +65,7 @@ async fn every_operation_is_asked_for_as_line_documents_it() {
 }
 
 #[tokio::test]
-async fn only_a_clear_no_is_a_refusal() {
+async fn only_a_4xx_response_is_a_refusal() {
     let answers: [fn() -> axum::response::Response; 10] = [
         || with_status(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#),
         || with_status(404, r#"{"message":"Cannot find channel key"}"#),
@@ -95,13 +95,13 @@ async fn only_a_clear_no_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_given_up_and_an_absent_server_is_no_refusal() {
+async fn an_endless_response_is_cut_off_and_an_absent_server_is_not_a_refusal() {
     let line = Authority::start(|_, _| ok(&" ".repeat(1 << 20))).await;
     let t = secret("t");
     let failure = line.client.verify(&t).await.unwrap_err();
     assert!(failure.to_string().contains("too long"), "{failure}");
-    let nobody = tegata_client::call::Client::new("http://127.0.0.1:1").unwrap();
-    let failure = nobody.verify_v21(&secret("canary-token")).await.unwrap_err();
+    let absent = tegata_client::call::Client::new("http://127.0.0.1:1").unwrap();
+    let failure = absent.verify_v21(&secret("canary-token")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unavailable { .. }));
-    assert!(!failure.to_string().contains("canary"), "no token in what is told: {failure}");
+    assert!(!failure.to_string().contains("canary"), "no token in the message: {failure}");
 }

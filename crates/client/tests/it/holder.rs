@@ -1,4 +1,4 @@
-//! The holder inside a program: one request at a time, whatever happens.
+//! The holder inside a program: at most one request at a time.
 
 use super::authority::{Authority, token, with_status};
 use axum::response::Response;
@@ -42,7 +42,7 @@ async fn by_many(holder: &Holder) -> Vec<Result<String, String>> {
 }
 
 #[tokio::test]
-async fn fifty_callers_cost_one_request_and_have_one_token() {
+async fn fifty_callers_cause_one_request_and_get_one_token() {
     let authority = Authority::start(|number, _| numbered(number)).await;
     let holder = holder(client(&authority));
     assert_eq!(by_many(&holder).await, [Ok("t0".to_owned())]);
@@ -51,15 +51,19 @@ async fn fifty_callers_cost_one_request_and_have_one_token() {
 }
 
 #[tokio::test]
-async fn a_401_told_by_many_costs_one_renewal_and_an_endless_one_no_storm() {
+async fn a_401_reported_by_many_causes_one_renewal_and_repeated_ones_no_loop() {
     let authority = Authority::start(|number, _| numbered(number)).await;
     let holder = holder(client(&authority));
     let first = holder.token().await.unwrap();
     (0..50).for_each(|_| holder.refused(&first));
     assert_eq!(by_many(&holder).await, [Ok("t1".to_owned())]);
     (0..50).for_each(|_| holder.refused(&first));
-    assert_eq!(by_many(&holder).await, [Ok("t1".to_owned())], "told of an old one: nothing");
-    // An API that answers 401 to everything must not make us ask without end.
+    assert_eq!(
+        by_many(&holder).await,
+        [Ok("t1".to_owned())],
+        "a report of an old token has no effect"
+    );
+    // An API that answers 401 to everything must not cause endless requests.
     let second = holder.token().await.unwrap();
     for _ in 0..50 {
         holder.refused(&second);
@@ -69,7 +73,7 @@ async fn a_401_told_by_many_costs_one_renewal_and_an_endless_one_no_storm() {
 }
 
 #[tokio::test]
-async fn while_the_authority_refuses_callers_are_told_why_without_asking_again() {
+async fn while_the_authority_refuses_callers_get_the_reason_without_another_request() {
     let authority =
         Authority::start(|_, _| with_status(400, r#"{"error":"invalid_client"}"#)).await;
     let holder = holder(client(&authority));
@@ -80,7 +84,7 @@ async fn while_the_authority_refuses_callers_are_told_why_without_asking_again()
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_is_asked_for_under_the_same_key() {
+async fn a_request_without_a_response_is_repeated_under_the_same_key() {
     let authority = Authority::start(|number, _| match number {
         0 => with_status(503, "{}"),
         _ => numbered(number),
@@ -88,7 +92,7 @@ async fn an_answer_that_was_lost_is_asked_for_under_the_same_key() {
     .await;
     let holder = holder(client(&authority));
     assert!(holder.token().await.is_err());
-    // The pause after the first failure is a second or so; asking is free meanwhile.
+    // The pause after the first failure is about a second; calls meanwhile send nothing.
     let patience = std::time::Duration::from_millis(50);
     let mut tries = 0;
     while holder.token().await.is_err() {

@@ -1,4 +1,4 @@
-//! The client against small servers on loopback that answer as a test wants.
+//! The client against small servers on loopback, which respond as a test requires.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

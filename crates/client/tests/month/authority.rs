@@ -1,5 +1,5 @@
-//! An authority as far as the agent can see one: tokens, groups, caps, and the
-//! `Idempotency-Key`, or LINE without the last two.
+//! A simulated authority, as the agent sees it: tokens, groups, caps and the
+//! `Idempotency-Key`; or LINE, without groups and the key.
 
 use super::{
     random::Seeded,
@@ -32,10 +32,10 @@ pub struct Authority {
     plan: Plan,
     jitter: Seeded,
     troubles: Vec<Trouble>,
-    /// Tokens are written as their place in here.
+    /// A token's text is its index in here.
     pub tokens: Vec<Token>,
     keys: HashMap<String, usize>,
-    /// Changes whenever a token is issued or ended.
+    /// Changes whenever a token is issued or revoked.
     pub version: u64,
 }
 
@@ -44,7 +44,7 @@ impl Authority {
         Self { plan, jitter, troubles, tokens: Vec::new(), keys: HashMap::new(), version: 0 }
     }
 
-    /// What comes of an act that is asked for now, and after how many seconds.
+    /// The result of a request that is sent now, and its delay in seconds.
     pub fn answer(
         &mut self,
         now: i64,
@@ -56,7 +56,7 @@ impl Authority {
         let broken = || Failure::Unavailable { why: "no answer".to_owned(), retry_after: None };
         let failed = |failure| match act {
             TargetRequest::Issue { .. } => Answer::TokenResponse(Err(failure)),
-            TargetRequest::Check(_) => Answer::Checked(Err(failure)),
+            TargetRequest::Verify(_) => Answer::Verified(Err(failure)),
             TargetRequest::Retire(_) => Answer::Retired(Err(failure)),
         };
         match trouble.map(|it| it.kind) {
@@ -96,14 +96,14 @@ impl Authority {
             TargetRequest::Issue { key } => {
                 Answer::TokenResponse(self.issue(now, target, wanted, key))
             }
-            TargetRequest::Check(token) => {
+            TargetRequest::Verify(token) => {
                 let token = &self.tokens[number(token)];
                 let verified = Verified {
                     client_id: token.channel.to_string(),
                     expires_in: token.until - now,
                     scope: None,
                 };
-                Answer::Checked(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
+                Answer::Verified(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
             }
             TargetRequest::Retire(token) => {
                 self.tokens[number(token)].ended = true;
@@ -152,7 +152,7 @@ impl Authority {
     }
 
     pub fn live(&self, now: i64, target: usize) -> usize {
-        // No token outlives so many of its kind.
+        // Older tokens of its kind have expired.
         let recent = self.tokens.iter().rev().take(400);
         recent.filter(|it| it.target == target && it.is_good(now)).count()
     }

@@ -1,11 +1,10 @@
-//! A month of the agent in a second: its real core and real files, with clock and
-//! network simulated in process. Everything that happens comes from a seed; a
-//! failure names it, and `TEGATA_SEED=N` plays that one again.
+//! Simulates a month of the agent in a second: its real logic and real files, with clock
+//! and network simulated in the process. Every event comes from a seed; a failure names
+//! it, and `TEGATA_SEED=N` repeats that run.
 //!
-//! At every event, and so at the end of every interval of trouble, each sink's file
-//! holds a token that verifies and will until the next event; no group ever has more
-//! than two; and the number of issues stays within 1.2 of the ideal, which is one for
-//! each two thirds of a life.
+//! At every event, so also at the end of every outage, each sink's file holds a token that
+//! is active until the next event; no group ever has more than two; and the number of
+//! issues is at most 1.2 times the ideal, which is one for each two thirds of a lifetime.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -28,7 +27,7 @@ fn seeds(few: u64) -> std::ops::Range<u64> {
     0..if std::env::var_os("TEGATA_LONG").is_some() { MANY_SEEDS } else { few }
 }
 
-/// Plays all seeds on as many threads as there are processors.
+/// Runs all seeds on as many threads as there are processors.
 fn play(few: u64, plan: Plan) {
     let seeds = seeds(few);
     let next = AtomicU64::new(seeds.start);
@@ -67,9 +66,9 @@ fn a_month_of_outages_and_restarts_with_twenty_groups_over_two_channels() {
     play(SEEDS, Plan::Tegata);
 }
 
-/// LINE knows no groups and no `Idempotency-Key`: an answer that is lost costs a token
-/// there, so this month loses none. The agent ends what it replaced.
+/// LINE has no groups and no `Idempotency-Key`: a lost response costs a token there, so this
+/// month loses none. The agent revokes the tokens that it replaced.
 #[test]
-fn a_month_with_line_where_predecessors_are_ours_to_end() {
+fn a_month_with_line_where_the_agent_revokes_predecessors() {
     play(SEEDS / 10, Plan::Line);
 }

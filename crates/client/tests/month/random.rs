@@ -1,4 +1,4 @@
-//! Chance from a seed (SplitMix64): the same seed, the same month.
+//! An RNG with a seed (SplitMix64): the same seed gives the same month.
 
 use tegata_client::{agent::core::RandomSource, renewal::Jitter};
 
@@ -14,7 +14,7 @@ impl Seeded {
         z ^ (z >> 31)
     }
 
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, both included.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = u64::try_from(high - low + 1).unwrap();
         low + i64::try_from(self.number() % span).unwrap()

@@ -1,4 +1,4 @@
-//! When the authority is in trouble, and in which.
+//! The outages of the simulated authority.
 
 use super::{
     random::Seeded,
@@ -7,15 +7,15 @@ use super::{
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Nobody answers.
+    /// No response.
     Down,
-    /// Answers take from 3 to 25 seconds; who waits for no more than ten has none.
+    /// Responses take from 3 to 25 seconds; a client with a limit of ten gets some of them.
     Slow,
     /// 429, with or without `Retry-After`.
     TooFast,
-    /// 500, the act done or not.
+    /// 500, and the request may have taken effect.
     Broken,
-    /// The act is done and the answer lost.
+    /// The request takes effect and the response is lost.
     Lost,
 }
 
@@ -26,10 +26,10 @@ pub struct Trouble {
     pub kind: Kind,
 }
 
-/// The longest trouble: a third of a token's life.
+/// The longest outage: a third of a token's lifetime.
 const LONGEST: i64 = LIFE / 3;
 
-/// Between two troubles everybody can be served once.
+/// Between two outages every target can be renewed once.
 const CALM: i64 = 30 * 60;
 
 pub fn schedule(jitter: &mut Seeded, plan: Plan) -> Vec<Trouble> {
@@ -43,7 +43,7 @@ pub fn schedule(jitter: &mut Seeded, plan: Plan) -> Vec<Trouble> {
             (4, _) => Kind::Broken,
             _ => Kind::Lost,
         };
-        // A restart is a short one; some are as long as they may be.
+        // A restart is a short outage; some outages have the maximum length.
         let lasts = match jitter.between(0, 3) {
             0 => jitter.between(1, 90),
             1 => LONGEST,

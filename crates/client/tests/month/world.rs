@@ -1,4 +1,4 @@
-//! The agent, its authority and its disk, from event to event.
+//! The simulation of the agent, its authority and its disk, from event to event.
 
 use super::{authority::Authority, random::Seeded, trouble};
 use std::{
@@ -24,7 +24,7 @@ pub const LIFE: i64 = DAY;
 const TARGETS: usize = 20;
 const CHANNELS: [&str; 2] = ["1000000001", "1000000002"];
 
-/// Begins at a time that a clock might show.
+/// The start, a realistic time.
 const EPOCH: i64 = 1_800_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,33 +33,33 @@ pub enum Plan {
     Line,
 }
 
-/// What a month came to.
+/// The result of a month.
 pub struct Sum {
     pub issues: usize,
     pub troubles: usize,
     pub restarts: usize,
     pub events: u64,
-    /// The most issues of a group, over the ideal.
+    /// The maximum of the groups' issues, relative to the ideal.
     pub ratio: f64,
 }
 
 pub struct World {
     seed: u64,
     now: i64,
-    /// By how much the agent's clock is off.
+    /// The skew of the agent's clock.
     skew: i64,
     jitter: Seeded,
     authority: Authority,
     troubles: Vec<trouble::Trouble>,
     core: Option<Core>,
     config: Config,
-    /// Answers on their way, by their time; the number keeps their order.
+    /// Pending responses, by their time; the number keeps their order.
     coming: BinaryHeap<Reverse<(i64, usize)>>,
     answers: Vec<Option<Done>>,
     restarts: usize,
     files: Vec<PathBuf>,
-    /// Until when all files are known to be good, while neither the authority nor a
-    /// file has changed.
+    /// The time until which the tokens in all files are active, as long as neither the
+    /// authority nor a file changes.
     good_until: i64,
     seen: u64,
     changed: (i64, i64),
@@ -69,7 +69,7 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, plan: Plan) -> Self {
-        // In memory, where there is such a place: a million files are written.
+        // In memory, if there is such a file system: a million files are written.
         let memory = Path::new("/dev/shm");
         let home = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let home = home.unwrap();
@@ -99,14 +99,14 @@ impl World {
         }
     }
 
-    /// What the agent's clock shows.
+    /// The agent's time.
     fn clock(&self) -> UnixTime {
         UnixTime(EPOCH + self.now + self.skew)
     }
 
     pub fn play(mut self) -> Sum {
         self.start();
-        // The ends of troubles, and moments at which the agent is killed.
+        // The ends of outages, and the times when the agent is killed.
         let mut moments: Vec<_> = self.troubles.iter().map(|it| (it.to, false)).collect();
         moments.extend((0..10).map(|_| (self.jitter.between(DAY, MONTH), true)));
         moments.sort_unstable();
@@ -142,7 +142,7 @@ impl World {
         self.work_on_files();
     }
 
-    /// Hands out what is due; what is answered at once is taken in at once.
+    /// Starts the due orders; immediate results are processed at once.
     fn go_on(&mut self) {
         loop {
             self.work_on_files();
@@ -153,7 +153,7 @@ impl World {
             }
             for order in orders {
                 let Order::TargetRequest { target, wanted, act, .. } = order else {
-                    panic!("nothing is watched and nobody told");
+                    panic!("there is no watched token and no notification");
                 };
                 let (takes, outcome) = self.authority.answer(self.now, target, &wanted, &act);
                 self.answers.push(Some(Done::TargetRequest(target, outcome)));
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// A disk takes no time.
+    /// File work takes no time.
     fn work_on_files(&mut self) {
         let clock = self.clock();
         let core = self.core.as_mut().unwrap();
@@ -189,7 +189,8 @@ impl World {
         self.work_on_files();
     }
 
-    /// As by `kill -9`: what was on its way comes to nobody. Back after some minutes.
+    /// Kills the agent, as with `kill -9`: pending responses are lost. It restarts after some
+    /// minutes.
     fn kill(&mut self) {
         self.coming.clear();
         self.core = None;
@@ -198,9 +199,9 @@ impl World {
         self.start();
     }
 
-    /// Holds from now until just before `next`. Files are read when any was replaced or
-    /// a token was issued or ended, when time may have ended one, and now and then
-    /// without a reason.
+    /// Checks the time from now until just before `next`. Files are read when one was replaced,
+    /// when a token was issued or revoked, when one may have expired, and sometimes without a
+    /// reason.
     fn check(&mut self, next: i64) {
         let seed = self.seed;
         let version = self.authority.version;
@@ -210,11 +211,11 @@ impl World {
                 assert!(live <= 2, "seed {seed}: group {target} has {live} tokens at {}", self.now);
             }
         }
-        // Before the first tokens have come there is nothing to hold.
+        // Before the first tokens are issued there is nothing to check.
         if self.now < 60 {
             return;
         }
-        // A file that is replaced changes its folder.
+        // A replaced file changes its folder.
         let folder = fs::metadata(self.home.path()).unwrap();
         let changed = (folder.mtime(), folder.mtime_nsec());
         self.events += 1;
@@ -247,7 +248,7 @@ impl World {
         let issues = self.authority.tokens.len();
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let ratio = {
-            // One at the start, and one for each two thirds of a life.
+            // One at the start, and one for each two thirds of a lifetime.
             let ideal = 1.0 + MONTH as f64 / (LIFE as f64 * 2.0 / 3.0);
             let of = |target| self.authority.tokens.iter().filter(|it| it.target == target).count();
             (0..TARGETS).map(of).max().unwrap() as f64 / ideal
@@ -263,8 +264,8 @@ impl World {
     }
 }
 
-/// Ten tokens a channel, each in a file of its own; those of the first channel in an
-/// env file as well, those of the second in a JSON file.
+/// Ten tokens per channel, each in a file of its own; those of the first channel also in an
+/// env file, those of the second in a JSON file.
 fn settings(plan: Plan) -> String {
     let mut text = "state = 'state'\nlook_seconds = 21600\n".to_owned();
     for channel in CHANNELS {
@@ -291,7 +292,7 @@ fn settings(plan: Plan) -> String {
     text
 }
 
-/// The numbers of the tokens in a file; a file that is not whole fails here.
+/// The numbers of the tokens in a file; an incomplete file fails here.
 fn tokens_in(file: &Path) -> Vec<usize> {
     let text = fs::read_to_string(file).unwrap();
     let number = |text: &str| text.parse().unwrap();

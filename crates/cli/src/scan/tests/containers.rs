@@ -1,4 +1,4 @@
-//! Containers with secrets in them, and what is not looked into.
+//! Searches containers with secrets, and some that are not searched.
 
 use super::{Pieces, scan, scan_file, scan_with, token};
 use crate::scan::{Limits, Tally};
@@ -58,7 +58,7 @@ const STORE: CompressionMethod = CompressionMethod::STORE;
 const DEFLATE: CompressionMethod = CompressionMethod::DEFLATE;
 
 #[test]
-fn containers_are_looked_into_and_their_parts_are_named() {
+fn containers_are_searched_and_their_parts_are_named() {
     let it = token(Kind::ShortLived, None);
     let text = format!("a\nb {it} c\n");
     let text = text.as_bytes();
@@ -100,7 +100,7 @@ fn several_streams_in_one_file_are_one_text() {
 }
 
 #[test]
-fn names_and_comments_of_parts_are_looked_at_too() {
+fn names_and_comments_of_parts_are_searched_too() {
     let it = token(Kind::LongLived, None);
     let found = scan(&tar(&[(&it, b"")])[..]);
     assert!(found.iter().any(|it| it.contains("token")), "{found:?}");
@@ -109,7 +109,7 @@ fn names_and_comments_of_parts_are_looked_at_too() {
 }
 
 #[test]
-fn what_is_not_looked_into_is_named() {
+fn a_container_that_is_not_searched_is_reported() {
     let it = token(Kind::ShortLived, None);
     for (whole, why) in [
         (b"BZh91AY&SY and more".to_vec(), "bzip2"),
@@ -148,7 +148,7 @@ fn what_is_not_looked_into_is_named() {
 }
 
 #[test]
-fn a_bomb_ends_with_not_read() {
+fn a_decompression_bomb_is_reported_as_not_read() {
     let mut limits = Limits { free: 1 << 20, ..Limits::default() };
     let zeros = vec![0; 8 << 20];
     for whole in [gzip(&zeros), gzip(&gzip(&zeros)), zstd(&zeros), gzip(&tar(&[("a", &zeros)]))] {
@@ -162,13 +162,13 @@ fn a_bomb_ends_with_not_read() {
     limits.time = std::time::Duration::ZERO;
     assert!(scan_with(limits, &gzip(b"text")[..]).0[0].contains("longer than 0 s"));
     let deep = (0..6).fold(b"text".to_vec(), |inner, _| gzip(&inner));
-    assert_eq!(scan(&deep[..]), [" not read: it is a container within too many others"]);
+    assert_eq!(scan(&deep[..]), [" not read: it is nested in too many containers"]);
     limits.held = 10;
     assert!(scan_with(limits, &bomb[..]).0[0].contains("a zip of more than 0 MiB"));
 }
 
 #[test]
-fn a_clean_run_says_how_much_it_read() {
+fn a_clean_run_reports_how_much_it_read() {
     let (found, tally) = scan_with(Limits::default(), &gzip(b"twelve bytes")[..]);
     assert_eq!((found, tally), (vec![], Tally { texts: 1, bytes: 12 }));
     assert_eq!(scan_with(Limits::default(), &b""[..]).1, Tally { texts: 1, bytes: 0 });

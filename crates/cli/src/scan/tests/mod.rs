@@ -1,4 +1,4 @@
-//! Texts with secrets in them, made here.
+//! Searches texts with secrets, which the tests make.
 
 mod containers;
 
@@ -33,7 +33,7 @@ pub fn token(kind: Kind, group: Option<&str>) -> String {
 
 const KINDS: [Kind; 4] = [Kind::V21, Kind::Stateless, Kind::ShortLived, Kind::LongLived];
 
-/// A text that comes in pieces of this length.
+/// A reader that returns pieces of this length.
 struct Pieces<'a>(&'a [u8], usize);
 
 impl Read for Pieces<'_> {
@@ -46,7 +46,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// What was met, in words: `part:line:column what`.
+/// An event as text: `part:line:column what`.
 fn met(event: Event<'_>) -> String {
     match event {
         Event::Found { within, place: Place { line, column }, secret } => {
@@ -104,7 +104,7 @@ fn places(text: &[u8], piece: usize) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_token_is_found_wherever_it_stands_and_however_the_text_is_cut() {
+fn a_token_is_found_at_any_place_and_however_the_text_is_cut() {
     for (kind, group) in KINDS.iter().flat_map(|kind| [(*kind, None), (*kind, Some("kitchen"))]) {
         let it = token(kind, group);
         let text = format!(
@@ -120,7 +120,7 @@ fn a_token_is_found_wherever_it_stands_and_however_the_text_is_cut() {
 }
 
 #[test]
-fn a_line_without_end_is_searched_in_bounded_room() {
+fn a_line_without_end_is_searched_in_bounded_memory() {
     let it = token(Kind::V21, None);
     let before = ROOM * 3 + 12_345;
     let text = ["x".repeat(before), format!("={it}"), "y".repeat(ROOM)].concat();
@@ -129,7 +129,7 @@ fn a_line_without_end_is_searched_in_bounded_room() {
 }
 
 #[test]
-fn a_long_run_of_bytes_that_stand_for_nothing_hides_no_token() {
+fn a_long_run_of_bytes_that_flatten_to_nothing_hides_no_token() {
     let it = token(Kind::ShortLived, None);
     for (begin, filler) in [("", b"\0"), ("a", b"\0"), ("a\n", b" "), ("tgs_", b"\n")] {
         let text = [begin.as_bytes(), &filler.repeat(3 * ROOM), b"x ", it.as_bytes()].concat();
@@ -142,7 +142,7 @@ fn a_long_run_of_bytes_that_stand_for_nothing_hides_no_token() {
 }
 
 #[test]
-fn what_only_looks_like_a_token_is_none() {
+fn a_text_that_only_looks_like_a_token_is_not_reported() {
     let it = token(Kind::ShortLived, None);
     let broken = format!("{} {}", &it[..60], &it[60..]);
     let jws = token(Kind::V21, None);
@@ -190,7 +190,7 @@ fn utf16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(to_bytes).collect()
 }
 
-/// The ways in which a secret is written down, but for plain text.
+/// The encodings of a secret, except plain text.
 fn encodings(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
     let each = |escape: fn(u8) -> String| {
         secret

@@ -1,4 +1,4 @@
-//! Every setting is taken from each source, and errors name where a value is from.
+//! Every setting is taken from each source, and errors name the source of a value.
 
 use super::{super::file::check, *};
 use crate::command_line;
@@ -21,14 +21,14 @@ fn settings(flags: &[&str], file: &str) -> anyhow::Result<ServeSettings> {
     Ok(ServeSettings::from_arg_matches(&resolved(&flags, file)?)?)
 }
 
-/// The arguments that the reference page lists, but for the file itself.
+/// The arguments on the reference page, except `--config`.
 fn listed() -> Vec<Arg> {
     let root = command_line();
     let serve = root.find_subcommand("serve").unwrap();
     serve.get_arguments().filter(|arg| arg.get_id() != "config").cloned().collect()
 }
 
-/// Two different values that the argument takes, and not its default.
+/// Two different valid values of the argument, not its default if possible.
 fn examples(arg: &Arg) -> [String; 2] {
     let default = arg.get_default_values().first().map(|it| it.to_str().unwrap().to_owned());
     let all = ["7", "8", "901", "902", "true", "false", "text", "json", "debug", "warn"];
@@ -41,7 +41,7 @@ fn examples(arg: &Arg) -> [String; 2] {
     [other.unwrap(), good.next().or(default).unwrap()]
 }
 
-/// The ways to write a value as TOML, that of the argument's type first.
+/// The TOML forms of a value, that of the argument's type first.
 fn as_toml(arg: &Arg, value: &str) -> Vec<String> {
     let takes = |text: &str| check(arg, &[text.to_owned()]).is_ok();
     let is_text = takes("a") || !["7", "901", "true"].into_iter().any(takes);
@@ -69,7 +69,7 @@ const NAME: &str = concat!(
     "every_setting_is_taken_from_flag_variable_file_and_default_in_this_order"
 );
 
-/// Variables belong to a process, so this test runs in two of its own.
+/// Variables belong to a process, so the test runs in two processes of its own.
 fn run_again(has_variables: &str) {
     let mut again = process::Command::new(std::env::current_exe().unwrap());
     again.args([NAME, "--exact"]).env(HAS_VARIABLES, has_variables);
@@ -98,7 +98,7 @@ fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
         let forms = as_toml(arg, &second).into_iter().map(|value| format!("{id} = {value}"));
         let forms: Vec<_> = forms.collect();
         for form in &forms[1..] {
-            assert!(resolved(&[], form).is_err(), "taken in another of TOML's types: {form}");
+            assert!(resolved(&[], form).is_err(), "accepted in another TOML type: {form}");
         }
         let of_file = resolved(&[], &forms[0]).unwrap();
 
@@ -106,13 +106,25 @@ fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
             && let Some(variable) = arg.get_env()
         {
             assert_eq!(variable.to_str().unwrap(), format!("TEGATA_{}", id.to_uppercase()));
-            assert_eq!(raw(&of_file, arg), first, "the variable goes before the file: {id}");
+            assert_eq!(
+                raw(&of_file, arg),
+                first,
+                "the variable takes precedence over the file: {id}"
+            );
             let of_flag = resolved(&flag(&second), "").unwrap();
-            assert_eq!(raw(&of_flag, arg), second, "the flag goes before the variable: {id}");
+            assert_eq!(
+                raw(&of_flag, arg),
+                second,
+                "the flag takes precedence over the variable: {id}"
+            );
         } else {
-            assert_eq!(raw(&of_file, arg), second, "the file goes before the default: {id}");
+            assert_eq!(
+                raw(&of_file, arg),
+                second,
+                "the file takes precedence over the default: {id}"
+            );
             let of_flag = resolved(&flag(&first), &forms[0]).unwrap();
-            assert_eq!(raw(&of_flag, arg), first, "the flag goes before the file: {id}");
+            assert_eq!(raw(&of_flag, arg), first, "the flag takes precedence over the file: {id}");
             let default = arg.get_default_values().iter().map(|it| it.to_str().unwrap());
             let default: Vec<_> = default.collect();
             assert_eq!(raw(&resolved(&[], "").unwrap(), arg), default.join(","), "{id}");
@@ -141,7 +153,7 @@ fn error(file: &str) -> String {
 }
 
 #[test]
-fn an_unknown_key_is_named_beside_the_nearest_that_is_known() {
+fn an_unknown_key_is_named_with_the_nearest_known_one() {
     for (wrong, meant) in [
         ("listn", "listen"),
         ("admin-listen", "admin_listen"),
@@ -152,7 +164,7 @@ fn an_unknown_key_is_named_beside_the_nearest_that_is_known() {
         assert!(error.contains("line 2") && error.contains(&format!("`{wrong}`")), "{error}");
         assert!(error.contains(&format!("did you mean `{meant}`")), "{error}");
     }
-    // They are the file's own name and a table.
+    // `config` names the file itself; `listen` is a table here.
     assert!(error("config = \"a.toml\"").contains("`config`"));
     assert!(error("[listen]").contains("expected a string, found a table"));
 }
@@ -182,12 +194,12 @@ fn an_error_of_the_file_has_the_line_and_the_key_and_the_reason() {
         assert!(error.contains(&format!("it.toml: line 2 ({key}): ")), "{error}");
         assert!(error.contains(reason), "{error}");
     }
-    // Also where a flag goes before it.
+    // Also if a flag takes precedence over it.
     assert!(settings(&["--max-connections=7"], "max_connections = 0").is_err());
 }
 
 #[test]
-fn integers_are_taken_in_all_of_tomls_spellings() {
+fn integers_are_read_in_all_of_tomls_notations() {
     for (text, number) in [("0x20", 32), ("1_000", 1_000), ("+7", 7), ("0b11", 3)] {
         let given = settings(&[], &format!("max_connections = {text}")).unwrap();
         assert_eq!(given.max_connections.get(), number, "{text}");
@@ -212,7 +224,7 @@ fn an_error_repeats_nothing_that_could_be_a_secret() {
 }
 
 #[test]
-fn a_file_that_is_named_must_be_there() {
+fn a_named_file_must_exist() {
     let words = ["tegata", "serve", "--config", "/no/such.toml"];
     let matches = command_line().try_get_matches_from(words).unwrap();
     let (_, serve) = matches.subcommand().unwrap();

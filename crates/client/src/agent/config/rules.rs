@@ -1,5 +1,5 @@
-//! What settings must be that a type cannot say: each rule with the words that lead
-//! out of its breach, and what is allowed but will not go well.
+//! The rules for settings that types cannot express, each with an error that says what to
+//! write, and warnings about settings that are allowed but cause problems.
 
 use super::{Config, Format, SinkConfig, TokenConfig, longest};
 use std::{
@@ -8,7 +8,7 @@ use std::{
 };
 use tegata_token::{id::Group, kind::Kind};
 
-/// How many groups fit on one channel: 30 tokens of a kind, two a group.
+/// How many groups fit on one channel: 30 tokens of a kind, two per group.
 const GROUPS_THAT_FIT: usize = 15;
 
 impl Config {
@@ -17,7 +17,7 @@ impl Config {
             return Err("nothing to do: write at least one [[token]] or [[watch]]".to_owned());
         }
         if !(10..=86_400).contains(&self.look_seconds) {
-            return Err("look_seconds is from 10 to 86400".to_owned());
+            return Err("look_seconds must be from 10 to 86400".to_owned());
         }
         let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
         distinct("channel", &ids)?;
@@ -58,8 +58,8 @@ impl Config {
                 channel.id
             )),
             Some(Kind::LongLived) => Err(format!(
-                "{of}: an administrator makes long-lived tokens; use [[watch]] to be warned of \
-                 their end"
+                "{of}: long-lived tokens are issued by an administrator; use [[watch]] to be \
+                 warned before they expire"
             )),
             Some(Kind::V21) if !has_key => Err(format!("{of}: v2.1 needs the channel's key_file")),
             Some(Kind::ShortLived) if !has_secret => {
@@ -70,10 +70,10 @@ impl Config {
         let longest = longest();
         match token.lifetime {
             Some(_) if self.kind(token) != Kind::V21 => {
-                Err(format!("{of}: only v2.1 tokens have a lifetime to choose"))
+                Err(format!("{of}: only v2.1 tokens have a settable lifetime; remove `lifetime`"))
             }
             Some(seconds) if !(1..=longest).contains(&seconds) => {
-                Err(format!("{of}: lifetime is from 1 to {longest} seconds"))
+                Err(format!("{of}: lifetime must be from 1 to {longest} seconds"))
             }
             _ => Ok(()),
         }
@@ -88,17 +88,19 @@ impl Config {
         self.sinks.iter().enumerate().try_for_each(|(number, sink)| {
             let of = sink.label(number);
             self.known(&of, &sink.tokens)?;
-            sink.check_file().and_then(|()| sink.check_told()).map_err(|why| format!("{of}: {why}"))
+            sink.check_file()
+                .and_then(|()| sink.check_notification())
+                .map_err(|why| format!("{of}: {why}"))
         })
     }
 
     fn check_http(&self) -> Result<(), String> {
         if self.listen.is_some_and(|address| !address.ip().is_loopback()) {
-            return Err("listen: loopback only, such as 127.0.0.1:9470".to_owned());
+            return Err("listen: use a loopback address, such as 127.0.0.1:9470".to_owned());
         }
         distinct("caller", &self.callers.iter().map(|it| &it.name).collect::<Vec<_>>())?;
         if !self.callers.is_empty() && self.listen.is_none() && self.socket.is_none() {
-            return Err("callers need a socket or a listen address to ask at".to_owned());
+            return Err("a [[caller]] needs `socket` or `listen`; set one of them".to_owned());
         }
         for caller in &self.callers {
             let of = format!("caller {}", caller.name);
@@ -111,7 +113,7 @@ impl Config {
 
     fn known(&self, of: &str, names: &[Group]) -> Result<(), String> {
         if names.is_empty() {
-            return Err(format!("{of}: tokens is empty"));
+            return Err(format!("{of}: tokens is empty; name at least one [[token]]"));
         }
         distinct(&format!("{of}: token"), &names.iter().collect::<Vec<_>>())?;
         match names.iter().find(|name| self.tokens.iter().all(|token| token.name != **name)) {
@@ -120,7 +122,7 @@ impl Config {
         }
     }
 
-    /// What is allowed, but will not go well.
+    /// Warnings about settings that are allowed but cause problems.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -143,7 +145,7 @@ impl Config {
         too_many.chain(self.shared_groups()).collect()
     }
 
-    /// Tokens that are renewed apart, but of which one's renewal ends the other's.
+    /// Warnings about tokens of one group: the renewal of one evicts another.
     fn shared_groups(&self) -> impl Iterator<Item = String> {
         let same = |a: &TokenConfig, b: &TokenConfig| {
             (a.channel, &a.group, self.kind(a)) == (b.channel, &b.group, self.kind(b))
@@ -153,8 +155,8 @@ impl Config {
             move |(number, token)| {
                 let other = self.tokens[..number].iter().find(|other| same(other, token))?;
                 Some(format!(
-                    "tokens {} and {} are of one group, which holds two tokens in all: each \
-                     renewal ends one in use; write one [[token]] and put it to several places",
+                    "tokens {} and {} share a group, which holds two tokens in all: each renewal \
+                     evicts one in use; write one [[token]] and several [[sink]]s",
                     other.name, token.name
                 ))
             },
@@ -164,19 +166,24 @@ impl Config {
 
 impl SinkConfig {
     fn check_file(&self) -> Result<(), String> {
-        if self.format == Format::TokenConfig && self.path.is_some() && self.tokens.len() != 1 {
+        if self.format == Format::Token && self.path.is_some() && self.tokens.len() != 1 {
             return Err("the format \"token\" holds one token; use \"json\" or \"env\"".to_owned());
         }
         if self.secret_name.is_some() != (self.format == Format::KubernetesSecret) {
-            return Err("secret_name goes with the format \"kubernetes-secret\"".to_owned());
+            return Err(
+                "the format \"kubernetes-secret\" needs secret_name, and no other format has it"
+                    .to_owned(),
+            );
         }
         for (key, name) in [("secret_name", &self.secret_name), ("namespace", &self.namespace)] {
             if let Some(name) = name.as_ref().filter(|name| !is_dns(name)) {
-                return Err(format!("{key}: {name:?} is none; use a-z, 0-9 and `-` (RFC 1123)"));
+                return Err(format!(
+                    "{key}: {name:?} is not valid; use a-z, 0-9 and `-` (RFC 1123)"
+                ));
             }
         }
         if let Some(token) = self.names.keys().find(|it| !self.tokens.contains(it)) {
-            return Err(format!("names has {token}, which is not among its tokens"));
+            return Err(format!("`names` has {token}, which is not in `tokens`"));
         }
         let names: Vec<_> = self.tokens.iter().map(|token| self.name_of(token)).collect();
         distinct("name", &names)?;
@@ -185,12 +192,12 @@ impl SinkConfig {
             _ => (is_plain, "letters, digits, `.`, `_`, `-`"),
         };
         match names.iter().find(|name| !fits(name)) {
-            Some(name) => Err(format!("{name:?} is no name; give one in `names`, of {of}")),
+            Some(name) => Err(format!("{name:?} is not a valid name; set one in `names`, of {of}")),
             None => Ok(()),
         }
     }
 
-    fn check_told(&self) -> Result<(), String> {
+    fn check_notification(&self) -> Result<(), String> {
         if self.path.is_none() && self.command.is_none() && self.signal.is_none() {
             return Err("write a path, a command or a signal".to_owned());
         }
@@ -206,13 +213,13 @@ impl SinkConfig {
     }
 }
 
-/// Fit for a member and for a key of a Secret.
+/// Whether a name can be a JSON member and a key of a Secret.
 fn is_plain(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !name.is_empty() && name.bytes().all(plain)
 }
 
-/// Fit for a variable of a shell (POSIX.1, section 3.216).
+/// Whether a name can be a shell variable (POSIX.1, section 3.216).
 fn is_variable(name: &str) -> bool {
     let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     !name.starts_with(|it: char| it.is_ascii_digit())
@@ -220,7 +227,7 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(letter)
 }
 
-/// A DNS label (RFC 1123, section 2.1), which is a name for every object of Kubernetes.
+/// Whether a name is a DNS label (RFC 1123, section 2.1), valid for every Kubernetes object.
 fn is_dns(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let ends = !name.starts_with('-') && !name.ends_with('-');
@@ -230,14 +237,14 @@ fn is_dns(name: &str) -> bool {
 fn distinct<T: PartialEq + fmt::Display>(what: &str, all: &[T]) -> Result<(), String> {
     for (number, it) in all.iter().enumerate() {
         if all[..number].contains(it) {
-            return Err(format!("{what} {it} is there twice"));
+            return Err(format!("{what} {it} appears twice"));
         }
     }
     Ok(())
 }
 
 fn at_most_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
-    if file && other { Err(format!("{of}: two places for the {what}; write one")) } else { Ok(()) }
+    if file && other { Err(format!("{of}: the {what} is set twice; write one")) } else { Ok(()) }
 }
 
 fn exactly_one(of: &str, what: &str, file: bool, other: bool) -> Result<(), String> {
@@ -260,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_what_to_write() {
+    fn an_error_says_what_to_write() {
         let sink = |more: &str| format!("{}[[sink]]\ntokens = ['a']\n{more}", token(""));
         for (text, says) in [
             ("stat = 's'".to_owned(), "unknown field `stat`"),
@@ -269,14 +276,14 @@ mod tests {
             (token("kind = 'long-lived'"), "[[watch]]"),
             (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),
             (token("lifetime = 9999999"), "2592000"),
-            (format!("{}{}", token(""), token("")), "name a is there twice"),
+            (format!("{}{}", token(""), token("")), "name a appears twice"),
             (token("").replace("1234", "9999"), "no [[channel]]"),
             (sink(""), "a path, a command or a signal"),
             (sink("path = 'p'\nmode = '888'"), "octal"),
             (sink("path = 'p'\nformat = 'kubernetes-secret'"), "secret_name"),
             (sink("signal = 'HUP'"), "pid_file"),
             (sink("signal = 'HUP'\npid = 1"), "pid"),
-            (sink("path = 'p'\nnames = { a = 'x y' }"), "no name"),
+            (sink("path = 'p'\nnames = { a = 'x y' }"), "not a valid name"),
             (sink("path = 'p'\nformat = 'env'\nnames = { a = 'x-y' }"), "no digit first"),
             (sink("path = 'p'\nformat = 'env'\nnames = { a = '1x' }"), "no digit first"),
             (sink("path = 'p'\nformat = 'kubernetes-secret'\nsecret_name = 'A_b'"), "RFC 1123"),
@@ -297,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn more_groups_than_fit_are_warned_of() {
+    fn more_groups_than_fit_cause_a_warning() {
         let tokens = |count: usize| {
             let one = |n| {
                 token(&format!("kind = 'v2.1'\ngroup = 'g{n}'")).replace("'a'", &format!("'t{n}'"))
@@ -309,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_of_one_group_are_warned_of() {
+    fn two_tokens_of_one_group_cause_a_warning() {
         let two = |a: &str, b: &str| {
             parse(&format!("{}{}", token(a), token(b).replace("'a'", "'b'"))).unwrap().warnings()
         };
@@ -318,11 +325,14 @@ mod tests {
         assert!(said.len() == 1 && said[0].contains("tokens a and b"), "{said:?}");
         assert!(two(group, "kind = 'short-lived'\ngroup = 'g'").is_empty(), "counted apart");
         assert!(two(group, "kind = 'v2.1'\ngroup = 'h'").is_empty());
-        assert!(two("kind = 'v2.1'", "kind = 'v2.1'").is_empty(), "without a group none is ended");
+        assert!(
+            two("kind = 'v2.1'", "kind = 'v2.1'").is_empty(),
+            "without a group none is evicted"
+        );
     }
 
     #[test]
-    fn a_secret_that_stands_where_none_belongs_is_not_repeated() {
+    fn a_misplaced_secret_is_not_repeated_in_the_error() {
         for wrong in ["secret = 'canary'", "secret_file = canary", "look_seconds = 'canary'"] {
             let error = parse(&format!("state = 's'\n{wrong}")).unwrap_err();
             assert!(!error.contains("canary") && error.contains("line 2"), "{error}");
