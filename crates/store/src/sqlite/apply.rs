@@ -97,12 +97,12 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
         Write::SigningKey(key) => admin::insert_key(tx, key),
         Write::SigningKeyState(key) => admin::write_key_state(tx, key),
         Write::SigningKeyWrapped(id, wrapped) => {
-            let sql = "UPDATE signing_key SET sealed = ?2 WHERE id = ?1";
+            let sql = "UPDATE signing_key SET wrapped = ?2 WHERE id = ?1";
             write(tx, sql, params![id.0, wrapped.0])?;
             tx.reread_keys()
         }
         Write::AuditKeyWrapped(wrapped) => {
-            write(tx, "UPDATE audit_key SET sealed = ?1", [&wrapped.0]).map(drop)
+            write(tx, "UPDATE audit_key SET wrapped = ?1", [&wrapped.0]).map(drop)
         }
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
