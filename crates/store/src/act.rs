@@ -1,6 +1,5 @@
 //! What questions are answered with, and the things that jobs keep.
 
-use crate::audit::{Checkpoint, RawAuditRow};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
     acts::{RevocationCause, SigningKeyRow, TokenState},
@@ -83,28 +82,6 @@ pub struct GroupRow {
     pub live_tokens: usize,
     /// How many assertion keys are bound to it.
     pub assertion_keys: usize,
-}
-
-/// How far the audit is sealed.
-#[derive(Debug, Clone)]
-pub struct AuditHead {
-    /// The last seal.
-    pub last: Option<Checkpoint>,
-    /// How many events wait for one.
-    pub pending: usize,
-    /// When the first of them happened.
-    pub oldest: Option<UnixTime>,
-    /// The store's life.
-    pub epoch: u64,
-}
-
-/// A seal and the rows up to it.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// The seal; `None` behind the last one.
-    pub checkpoint: Option<Checkpoint>,
-    /// The rows.
-    pub rows: Vec<RawAuditRow>,
 }
 
 /// One audit event.
