@@ -16,6 +16,7 @@ mod disk;
 mod narrowing;
 mod place;
 mod power_loss;
+mod rollbacks;
 mod signer;
 mod sqlite_file;
 mod went_back;
