@@ -1,6 +1,5 @@
 //! Results of questions, and the data of background jobs.
 
-use crate::audit::{Checkpoint, RawAuditRow};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
     acts::{RevocationCause, SigningKeyRow, TokenState},
@@ -83,28 +82,6 @@ pub struct GroupRow {
     pub live_tokens: usize,
     /// How many assertion keys are bound to it.
     pub assertion_keys: usize,
-}
-
-/// The end of the audit.
-#[derive(Debug, Clone)]
-pub struct AuditHead {
-    /// The last checkpoint.
-    pub last: Option<Checkpoint>,
-    /// How many events wait for a checkpoint.
-    pub pending: usize,
-    /// The time of the first of them.
-    pub oldest: Option<UnixTime>,
-    /// The store's epoch.
-    pub epoch: u64,
-}
-
-/// A checkpoint and its rows.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// The checkpoint; `None` after the last one.
-    pub checkpoint: Option<Checkpoint>,
-    /// The rows.
-    pub rows: Vec<RawAuditRow>,
 }
 
 /// One audit event.

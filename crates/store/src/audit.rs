@@ -98,6 +98,28 @@ pub struct Checkpoint {
     pub signature: String,
 }
 
+/// How far audit checkpoints reach.
+#[derive(Debug, Clone)]
+pub struct AuditHead {
+    /// The last checkpoint.
+    pub last: Option<Checkpoint>,
+    /// How many events wait for the next one.
+    pub pending: usize,
+    /// When the first of these happened.
+    pub oldest: Option<UnixTime>,
+    /// The store's epoch.
+    pub epoch: u64,
+}
+
+/// A checkpoint and the rows that it covers.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The checkpoint; `None` for rows behind the last one.
+    pub checkpoint: Option<Checkpoint>,
+    /// The rows.
+    pub rows: Vec<RawAuditRow>,
+}
+
 impl Checkpoint {
     /// Makes the checkpoint of `rows`, which follow `previous`; `None` if there are no
     /// rows.

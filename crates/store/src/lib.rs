@@ -16,6 +16,7 @@ pub mod journal;
 pub mod sqlite;
 
 pub use act::*;
+pub use audit::{AuditHead, Batch};
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, Provider,
     RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,

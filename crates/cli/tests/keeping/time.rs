@@ -174,7 +174,10 @@ async fn a_running_server_detects_that_its_audit_was_altered_and_reports_it_ever
     pass(&server, 3_600).await;
     assert!(becomes(&server, 503).await);
     let said = ready(&server).await.text();
-    assert!(said.contains("does not match its checkpoints") && said.contains("audit verify"), "{said}");
+    assert!(
+        said.contains("does not match its checkpoints") && said.contains("audit verify"),
+        "{said}"
+    );
     assert!(metric(&server).await);
     let log = server.said.lock().expect("not poisoned").clone();
     assert!(log.contains("the audit does not match its checkpoints"), "{log}");

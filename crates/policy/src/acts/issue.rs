@@ -170,6 +170,7 @@ fn needs_of(grant: &Grant) -> Needs {
         channel: Some(grant.channel().id),
         unless_revision: Some(grant.channel().revision),
         assertion: grant.assertion().map(|it| it.fingerprint),
+        single_use: grant.channel().single_use_assertions,
         ..Needs::default()
     }
 }

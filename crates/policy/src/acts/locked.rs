@@ -27,8 +27,12 @@ pub struct Needs {
     pub revocations: bool,
     /// The token that was issued under this idempotency key.
     pub issued_under: Option<[u8; 32]>,
-    /// The assertion with this fingerprint: whether it was used.
+    /// The assertion with this fingerprint: whether it was used. Not read of a channel that
+    /// accepts assertions more than once.
     pub assertion: Option<[u8; 32]>,
+    /// Whether the channel accepts each assertion once, by the settings of
+    /// `unless_revision`.
+    pub single_use: bool,
     /// The stored token with this serial: its id, whether it is active or not.
     pub named: Option<Serial>,
     /// The scope whose group or assertion key is looked up among the remembered ones.
@@ -70,9 +74,9 @@ pub struct Locked {
     /// Its settings.
     pub channel: Option<Arc<Channel>>,
     /// Its tokens' rows, oldest first.
-    pub tokens: Vec<StoredToken>,
+    pub tokens: Arc<Vec<StoredToken>>,
     /// Its revocations.
-    pub revocations: ChannelRevocations,
+    pub revocations: Arc<ChannelRevocations>,
     /// The token issued under the idempotency key.
     pub before: Option<Before>,
     /// Whether the assertion was used.
@@ -125,6 +129,16 @@ pub struct StoredKey {
     pub row: i64,
     /// The key.
     pub key: SigningKeyRow,
+}
+
+impl StoredKey {
+    /// The state of the key in that row of `keys`, and since when; tokens of a key
+    /// without a row are invalid.
+    #[must_use]
+    pub fn state_of(keys: &[Self], row: i64) -> (KeyState, UnixTime) {
+        let found = keys.iter().find(|it| it.row == row);
+        found.map_or((KeyState::Revoked, UnixTime(0)), |it| (it.key.state, it.key.changed_at))
+    }
 }
 
 /// A token that was issued under an idempotency key.

@@ -19,7 +19,7 @@ use tegata_token::{
     id::{ChannelId, Serial, TokenId},
     kind::Kind,
     time::{DAY, UnixTime},
-    view::{ChannelChange, Cutoff, RevokedToken, Scope, SingleRevocation},
+    view::{ChannelChange, ChannelRevocations, Cutoff, RevokedToken, Scope, SingleRevocation},
 };
 
 /// Revokes tokens of a channel; returns how many active stored ones it revoked, and 1 for
@@ -217,7 +217,7 @@ impl Act for Forget {
         let channel = locked.channel.as_deref().ok_or(ActError::NotFound("channel"))?;
         let mut effects = Effects::default();
         let change = ChannelChange::Forget { expired_by: now.plus(-REVOCATIONS_KEPT) };
-        let mut after = locked.revocations.clone();
+        let mut after = ChannelRevocations::clone(&locked.revocations);
         after.apply(&change);
         let gone = locked.revocations.count() - after.count();
         if gone > 0 {

@@ -64,7 +64,7 @@ pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
     Locked {
         count: Some(Count { serial: Serial(100), revision: channel.revision }),
         channel: Some(Arc::new(channel)),
-        tokens,
+        tokens: tokens.into(),
         keys: Arc::new([StoredKey { row: 1, key }]),
         provider: true,
         ..Locked::default()
@@ -243,7 +243,7 @@ fn examples(name: ActName) -> Vec<Example> {
             let mut locked = locked;
             let token = RevokedToken::Stateless { id: TokenId([1; 16]) };
             let tokens = vec![SingleRevocation { token, until: NOW.plus(-2 * DAY) }];
-            locked.revocations.apply(&ChannelChange::Revoked { tokens });
+            Arc::make_mut(&mut locked.revocations).apply(&ChannelChange::Revoked { tokens });
             vec![Example("old", effects(&Forget { channel: id() }, &locked), NOTHING)]
         }
         ActName::CreateProvider => {

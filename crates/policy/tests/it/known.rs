@@ -3,7 +3,7 @@
 use crate::acts::{by, locked, token};
 use crate::channel::{NOW, channel, grant, group, id, registered};
 use crate::signer::{OTHER, OWN};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
         Act, ActError, ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, Locked, Remembered,
@@ -74,7 +74,7 @@ fn a_revocation_of_a_stateless_token_counts_once() {
     let target = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
     let mut locked = locked(channel(), Vec::new());
     assert_eq!(revoke(target.clone(), &locked).unwrap(), 1);
-    locked.revocations.stateless.insert(id, NOW.plus(900));
+    Arc::make_mut(&mut locked.revocations).stateless.insert(id, NOW.plus(900));
     assert_eq!(revoke(target, &locked).unwrap(), 0, "it was revoked before");
     assert_eq!(revoke(RevocationTarget::Stateless { id, expires_at: NOW }, &locked).unwrap(), 0);
 }

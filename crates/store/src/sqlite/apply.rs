@@ -1,41 +1,73 @@
-//! Writes an act's effects. One match, no rule: what is written was decided before.
+//! Writes an act's effects. One match and no rule: an act has decided before what is
+//! written.
 
 use super::{
     admin,
     audit::{self, NEXT_ACT},
     issue::{mark_past, mark_revoked, set_serial},
-    known,
-    load::load,
+    known, load,
+    recent::ChannelRows,
     rows::{self, unavailable},
     writer::{Tx, insert, write},
 };
 use crate::Result;
 use rusqlite::params;
-use tegata_policy::acts::{Act, Effects, NewToken, Write};
+use tegata_policy::acts::{Act, Effects, Locked, Needs, NewToken, Tokens, Write};
 use tegata_token::{
     id::{ChannelId, Group},
     view::ChannelRevocations,
 };
 
-/// Runs an act: reads what it needs, decides, writes what follows.
+/// Runs an act: reads what it needs, decides, writes the effects.
 pub(super) fn run<A: Act>(tx: &mut Tx<'_>, act: &A) -> Result<A::Output> {
-    let locked = load(tx.conn, tx.keys(), &act.needs()).map_err(unavailable)?;
+    let needs = act.needs();
+    let locked = lock(tx, &needs).map_err(unavailable)?;
     let (output, effects) = act.decide(&locked, tx.now)?;
-    apply(tx, effects)?;
-    Ok(output)
+    // Kept rows are changed in place where nothing else refers to them.
+    drop(locked);
+    let done = apply(tx, needs.channel, effects);
+    if done.is_err() {
+        tx.memory.recent.clear();
+    }
+    done.map(|()| output)
 }
 
-/// Writes all effects of an act, its audit event last of all, which names the place of
-/// its last change.
-pub(super) fn apply(tx: &mut Tx<'_>, effects: Effects) -> Result<()> {
-    for it in &effects.writes {
-        write_one(tx, it)?;
+/// Reads what an act needs, apart from rows that the writer keeps in memory. Keeps the
+/// rows of a channel that a token is issued for.
+fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
+    let conn = tx.conn;
+    let kept = match needs.channel {
+        Some(id) => tx.memory.recent.get(conn, id).cloned(),
+        None => None,
+    };
+    if let (true, Some(id), Some(kept)) = (cfg!(debug_assertions), needs.channel, &kept) {
+        let rows = load::channel_rows(conn, tx.keys(), id)?;
+        assert_eq!(Some(kept), rows.as_ref(), "the rows in memory of {id} are stale");
+    }
+    let locked = load::load(conn, tx.keys(), needs, kept.as_ref())?;
+    let whole = needs.revocations && needs.tokens == Tokens::Counted;
+    if let (true, None, Some(id), Some(count)) = (whole, kept, needs.channel, locked.count) {
+        let (tokens, revocations) = (locked.tokens.clone(), locked.revocations.clone());
+        tx.memory.recent.keep(id, ChannelRows { count, tokens, revocations });
+    }
+    Ok(locked)
+}
+
+/// Writes all effects of an act on `channel`. The audit event comes last, since it names
+/// the position of the act's last change.
+fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
+    tx.memory.recent.check(tx.conn);
+    for it in effects.writes {
+        write_one(tx, &it)?;
+        let keys = tx.memory.keys.clone();
+        tx.memory.recent.note(tx.conn, &keys, channel, it);
     }
     tx.log(effects.changes, effects.journal);
-    match effects.audit {
-        Some(it) => audit::write(tx, &it.by, &it.event),
-        None => Ok(()),
+    if let Some(it) = effects.audit {
+        audit::write(tx, &it.by, &it.event)?;
     }
+    tx.memory.recent.follow(tx.conn);
+    Ok(())
 }
 
 fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {

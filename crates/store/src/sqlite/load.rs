@@ -1,7 +1,7 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
-//! is read, and whether a token is active says `tegata_policy::acts`.
+//! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::rows;
+use super::{recent::ChannelRows, rows};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use tegata_policy::{
@@ -12,18 +12,20 @@ use tegata_token::{
     id::{ChannelId, Serial, SigningKeyId, TokenId},
     key::KeyState,
     time::UnixTime,
-    view::ChannelState,
+    view::{ChannelRevocations, ChannelState},
 };
 
-/// All that an act needs, read in one transaction.
+/// Reads all that an act needs, in one transaction; nothing of the rows that are `kept`
+/// of the channel.
 pub(super) fn load(
     conn: &Connection,
     keys: &Arc<[StoredKey]>,
     needs: &Needs,
+    kept: Option<&ChannelRows>,
 ) -> rusqlite::Result<Locked> {
     let mut locked = Locked { keys: keys.clone(), ..Locked::default() };
     if let Some(id) = needs.channel {
-        channel(conn, id, needs, &mut locked)?;
+        channel(conn, id, needs, kept, &mut locked)?;
     }
     if let Some(id) = needs.provider {
         let sql = "SELECT 1 FROM provider WHERE id = ?1";
@@ -39,27 +41,38 @@ pub(super) fn load(
     Ok(locked)
 }
 
-/// What is read of the one channel that an act is about.
+/// Reads what an act needs of the one channel that it is about.
 fn channel(
     conn: &Connection,
     id: ChannelId,
     needs: &Needs,
+    kept: Option<&ChannelRows>,
     locked: &mut Locked,
 ) -> rusqlite::Result<()> {
-    locked.count = count(conn, id)?;
+    locked.count = match kept {
+        Some(kept) => Some(kept.count),
+        None => count(conn, id)?,
+    };
     let Some(count) = locked.count else { return Ok(()) };
     if needs.unless_revision != Some(count.revision) {
         locked.channel = rows::channel_by_id(conn, id)?.map(Arc::<Channel>::new);
     }
-    locked.tokens = tokens(conn, &locked.keys, id, needs.tokens)?;
+    locked.tokens = match kept {
+        Some(kept) if needs.tokens == Tokens::Counted => kept.tokens.clone(),
+        _ => tokens(conn, &locked.keys, id, needs.tokens)?.into(),
+    };
     if needs.revocations {
-        // The state is not kept with them, and no act reads it there.
-        locked.revocations = rows::revocations(conn, id, ChannelState::Active)?;
+        locked.revocations = match kept {
+            Some(kept) => kept.revocations.clone(),
+            None => revocations(conn, id)?.into(),
+        };
     }
     if let Some(key) = needs.issued_under {
         locked.before = before(conn, &locked.keys, id, key)?;
     }
-    if let Some(fingerprint) = needs.assertion {
+    let single_use =
+        locked.channel.as_ref().map_or(needs.single_use, |it| it.single_use_assertions);
+    if let Some(fingerprint) = needs.assertion.filter(|_| single_use) {
         let sql = "SELECT 1 FROM assertion_used WHERE channel = ?1 AND fingerprint = ?2";
         locked.assertion_used = conn.prepare_cached(sql)?.exists((id.number(), fingerprint))?;
     }
@@ -72,6 +85,25 @@ fn channel(
     Ok(())
 }
 
+/// The rows of a channel that acts on it read again and again; `None` without such a
+/// channel.
+pub(super) fn channel_rows(
+    conn: &Connection,
+    keys: &[StoredKey],
+    id: ChannelId,
+) -> rusqlite::Result<Option<ChannelRows>> {
+    let Some(count) = count(conn, id)? else { return Ok(None) };
+    let tokens = tokens(conn, keys, id, Tokens::Counted)?.into();
+    Ok(Some(ChannelRows { count, tokens, revocations: revocations(conn, id)?.into() }))
+}
+
+/// What the view says of a channel, without the channel's state: that is stored
+/// elsewhere, and no act reads it here.
+fn revocations(conn: &Connection, id: ChannelId) -> rusqlite::Result<ChannelRevocations> {
+    rows::revocations(conn, id, ChannelState::Active)
+}
+
+/// A channel's counters.
 pub(super) fn count(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<Count>> {
     conn.prepare_cached("SELECT serial, revision FROM channel_count WHERE channel = ?1")?
         .query_row([id.number()], |row| {
@@ -80,7 +112,7 @@ pub(super) fn count(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option
         .optional()
 }
 
-/// A channel's rows that are not past, oldest first.
+/// A channel's token rows that are not past, oldest first.
 pub(super) fn tokens(
     conn: &Connection,
     keys: &[StoredKey],
@@ -105,7 +137,7 @@ pub(super) fn tokens(
     let mut found = query.query([id.number()])?;
     let mut tokens = Vec::with_capacity(32);
     while let Some(row) = found.next()? {
-        let (key, key_since) = state_of(keys, row.get(6)?);
+        let (key, key_since) = StoredKey::state_of(keys, row.get(6)?);
         tokens.push(StoredToken {
             row: row.get(0)?,
             serial: Serial(row.get(1)?),
@@ -125,14 +157,8 @@ pub(super) fn tokens(
     Ok(tokens)
 }
 
-/// The state of the signing key in that row, and since when; a row that is not there
-/// vouches for nothing.
-fn state_of(keys: &[StoredKey], row: i64) -> (KeyState, UnixTime) {
-    let found = keys.iter().find(|it| it.row == row);
-    found.map_or((KeyState::Revoked, UnixTime(0)), |it| (it.key.state, it.key.changed_at))
-}
-
-/// What decides whether a row of `token` is active, signed by a key in that state.
+/// The times of a row of `token`, which was signed by a key in that state: they decide
+/// whether the token is active.
 pub(super) fn times(
     row: &Row<'_>,
     (key, key_since): (KeyState, UnixTime),
@@ -169,7 +195,7 @@ fn before(
             let issuer: String = row.get("issuer")?;
             Ok(Before {
                 parameters: row.get("parameters")?,
-                times: times(row, state_of(keys, row.get("signing_key")?))?,
+                times: times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
                 id: rows::token_id(row.get("id")?)?,
                 serial: Serial(row.get("serial")?),
                 key: SigningKeyId(rows::bytes(row.get("key")?)?),
@@ -180,9 +206,9 @@ fn before(
         .optional()
 }
 
-/// The id of the stored token at that place of the count.
+/// The id of the stored token with that serial.
 fn id_at(conn: &Connection, id: ChannelId, serial: Serial) -> rusqlite::Result<Option<TokenId>> {
-    // A row is in one of two indexes; both halves are asked for by name.
+    // A row is in one of two indexes, and each half names its own.
     let sql = "SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 0
                UNION ALL SELECT id FROM token WHERE channel = ?1 AND serial = ?2 AND past = 1";
     conn.prepare_cached(sql)?

@@ -1,41 +1,40 @@
 //! The embedded store: one SQLite file, one process.
 //!
-//! WAL with `synchronous=FULL`, so that what was acknowledged survives a power
-//! loss; one writer that puts many acts into one commit; readers on connections
-//! of their own; locks that refuse a second process.
+//! WAL with `synchronous=FULL`, so that acknowledged acts survive a power loss; one writer
+//! that puts many acts into one commit; readers on connections of their own; locks that
+//! refuse a second process.
 
 mod admin;
 mod apply;
 mod audit;
 mod backup;
+mod commit;
 mod connect;
 mod end;
 mod guard;
 mod issue;
+mod job;
 mod known;
 mod load;
 mod lock;
 mod look;
+mod memory;
 mod open;
 mod open_error;
 mod provider_revocation;
 mod read;
 mod readers;
+mod recent;
 mod recover;
 mod rows;
 mod serials;
+mod store;
 mod sweep;
+mod tx;
 mod warnings;
 mod writer;
 
-use crate::{
-    AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
-    GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter,
-    TokenName, TokenRow, WrappedKey,
-    audit::{AuditReport, Checkpoint, Verifier},
-    figures::Figures,
-};
+use crate::{By, Result};
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -46,28 +45,14 @@ pub use open::{Options, claim};
 pub use open_error::{Backwards, OpenError};
 pub use recover::{Recovered, Recovering, Recovery};
 
-use async_trait::async_trait;
 use guard::GuardWriter;
 use lock::Watch;
 use readers::{For, Readers};
 use rows::unavailable;
 use rusqlite::Connection;
 use std::{sync::Arc, time::Duration};
-use tegata_policy::{
-    acts::{
-        Act, AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider,
-        DeleteGroup, DeleteKey, Issue, Issuer, Record, RegisterKey, ReplaceSecret, Revoke,
-        RewrapKeys, SetGroup, TakeAssertion,
-    },
-    authorize::Grant,
-    channel::{Channel, GroupSettings, RegisteredKey},
-    secret::HashedSecret,
-};
-use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
-    time::UnixTime,
-    view::ChannelState,
-};
+use tegata_policy::acts::{Act, Issuer};
+use tegata_token::{id::Position, time::UnixTime};
 use writer::{Tx, Writer};
 
 /// A store in one SQLite file.
@@ -75,16 +60,15 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     form: Issuer,
-    // Behind the writer, so that the mark says what the writer did last.
+    // Dropped after the writer, so that the rollback guard has the writer's last commit.
     _guard_writer: Option<GuardWriter>,
     _watch: Option<Watch>,
-    // Held as long as the store is: dropped last, after the writer has ended and every
-    // connection is closed.
+    // Dropped last, after the writer has ended and every connection is closed.
     _lock: Lock,
 }
 
 impl SqliteStore {
-    /// What a request for a token waits for.
+    /// Reads for a request that waits for it.
     async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
@@ -92,7 +76,7 @@ impl SqliteStore {
         self.readers.ask(For::Request, question).await
     }
 
-    /// What people and jobs look through.
+    /// Reads for a list or a job.
     async fn list<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
@@ -100,7 +84,7 @@ impl SqliteStore {
         self.readers.ask(For::List, question).await
     }
 
-    /// An act of `by`, at their time.
+    /// Runs an act of `by`, at the time of `by`.
     async fn act<T: Send + 'static>(
         &self,
         by: By,
@@ -117,7 +101,7 @@ impl SqliteStore {
         self.writer.act(at, move |tx| apply::run(tx, &act)).await
     }
 
-    /// What an act would answer: decided as [`SqliteStore::run`] does, and not applied.
+    /// Decides an act as [`SqliteStore::run`] does, without its effects.
     async fn decide<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
     where
         A: Act<Output: Send> + Send + 'static,
@@ -126,7 +110,7 @@ impl SqliteStore {
             let tx = conn.transaction().map_err(unavailable)?;
             let (head, written_at) = read::head(&tx).map_err(unavailable)?;
             let keys = rows::signing_keys(&tx).map_err(unavailable)?.into();
-            let locked = load::load(&tx, &keys, &act.needs()).map_err(unavailable)?;
+            let locked = load::load(&tx, &keys, &act.needs(), None).map_err(unavailable)?;
             let (output, _) = act.decide(&locked, at.max(written_at))?;
             Ok((output, head))
         })
@@ -134,379 +118,6 @@ impl SqliteStore {
     }
 }
 
-/// An answer of the store may take this long; then it is unknown. Short enough for
-/// a server that is told to stop meanwhile, and long for any disk that works.
+/// Maximum time of an act; after it the outcome is unknown. Shorter than a server waits
+/// for its requests when it stops, and long for any disk that works.
 const PATIENCE: Duration = Duration::from_secs(8);
-
-#[async_trait]
-impl Store for SqliteStore {
-    async fn state(&self) -> Result<State> {
-        self.read(read::state).await
-    }
-
-    async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>> {
-        let keys = self.read(|conn| rows::signing_keys(conn).map_err(unavailable)).await?;
-        Ok(keys.into_iter().map(|it| it.key).collect())
-    }
-
-    async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
-        let found = self
-            .read(move |conn| {
-                // One transaction: row, keys and groups are one snapshot.
-                let tx = conn.transaction().map_err(unavailable)?;
-                rows::channel_by_id(&tx, id).map_err(unavailable)
-            })
-            .await?;
-        Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
-    }
-
-    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>> {
-        self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
-    }
-
-    async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>> {
-        self.list(move |conn| {
-            if !read::has_provider(conn, provider).map_err(unavailable)? {
-                return Err(Error::NotFound("provider"));
-            }
-            read::channels(conn, provider, page).map_err(unavailable)
-        })
-        .await
-    }
-
-    async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>> {
-        let channel = self.channel(channel).await?.ok_or(Error::NotFound("channel"))?;
-        self.list(move |conn| read::groups(conn, &channel, now).map_err(unavailable)).await
-    }
-
-    async fn tokens(
-        &self,
-        channel: ChannelId,
-        filter: TokenFilter,
-        page: Page,
-        now: UnixTime,
-    ) -> Result<Vec<(RowId, TokenRow)>> {
-        self.list(move |conn| read::tokens(conn, channel, &filter, page, now).map_err(unavailable))
-            .await
-    }
-
-    async fn token(
-        &self,
-        channel: ChannelId,
-        name: TokenName,
-        now: UnixTime,
-    ) -> Result<Option<TokenRow>> {
-        self.read(move |conn| read::token(conn, channel, name, now).map_err(unavailable)).await
-    }
-
-    async fn live_v21(
-        &self,
-        channel: ChannelId,
-        group: Option<Group>,
-        now: UnixTime,
-    ) -> Result<Vec<TokenId>> {
-        self.read(move |conn| {
-            read::live_v21(conn, channel, group.as_ref(), now).map_err(unavailable)
-        })
-        .await
-    }
-
-    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
-        self.list(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
-    }
-
-    async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
-        self.list(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
-    }
-
-    async fn changes(
-        &self,
-        after: Position,
-        most: usize,
-    ) -> Result<Option<Vec<(Position, Change)>>> {
-        self.read(move |conn| read::changes(conn, after, most).map_err(unavailable)).await
-    }
-
-    async fn holdings(
-        &self,
-        after: Option<ChannelId>,
-        most: usize,
-        now: UnixTime,
-    ) -> Result<Vec<Holding>> {
-        self.list(move |conn| warnings::holdings(conn, after, most, now).map_err(unavailable)).await
-    }
-
-    async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>> {
-        self.list(move |conn| warnings::holding(conn, id, now).map_err(unavailable)).await
-    }
-
-    async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
-        self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
-    }
-
-    async fn is_writable(&self) -> Result<()> {
-        self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
-    }
-
-    async fn has_journal(&self) -> Result<bool> {
-        self.writer.act(UnixTime(0), |tx| tx.try_revocation_journal()).await.map(|(logs, _)| logs)
-    }
-
-    fn figures(&self) -> Arc<Figures> {
-        self.writer.figures.clone()
-    }
-
-    fn waiting(&self) -> usize {
-        self.writer.waiting()
-    }
-
-    async fn stopped(&self) {
-        self.writer.stopped().await;
-    }
-
-    async fn issue(
-        &self,
-        grant: Grant,
-        id: TokenId,
-        now: UnixTime,
-        by: Option<By>,
-    ) -> Result<Issued> {
-        let form = self.form.clone();
-        self.run(now, Issue { grant, id, form, by }).await.map(|(issued, _)| issued)
-    }
-
-    async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
-        self.run(now, TakeAssertion { grant }).await.map(|(grant, _)| grant)
-    }
-
-    async fn end(
-        &self,
-        channel: ChannelId,
-        ending: RevocationTarget,
-        dry_run: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        let (at, act) = (by.at, Revoke { channel, target: ending, by });
-        match dry_run {
-            true => self.decide(at, act).await,
-            false => self.run(at, act).await,
-        }
-        .map(revoked)
-    }
-
-    async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
-        self.run(by.at, CreateProvider { id, name, by }).await.map(|(provider, _)| provider)
-    }
-
-    async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {
-        self.run(by.at, CreateChannel { new, by }).await.map(|(channel, _)| channel)
-    }
-
-    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel> {
-        self.run(by.at, ChangeChannel { id, patch, by }).await.map(|(channel, _)| channel)
-    }
-
-    async fn replace_secret(
-        &self,
-        id: ChannelId,
-        secret: HashedSecret,
-        keep_previous: i64,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<UnixTime> {
-        let at = by.at;
-        let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
-        self.run(at, act).await.map(|(until, _)| until)
-    }
-
-    async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
-        self.run(by.at, RegisterKey { channel, key, by }).await.map(drop)
-    }
-
-    async fn delete_key(
-        &self,
-        channel: ChannelId,
-        key: AssertionKeyId,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(revoked)
-    }
-
-    async fn set_group(
-        &self,
-        channel: ChannelId,
-        group: Group,
-        patch: GroupPatch,
-        by: By,
-    ) -> Result<GroupSettings> {
-        let at = by.at;
-        let act = SetGroup { channel, group, patch, by };
-        self.run(at, act).await.map(|(settings, _)| settings)
-    }
-
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
-        self.run(by.at, DeleteGroup { channel, group, by }).await.map(revoked)
-    }
-
-    async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
-        let (at, act) = (by.at, ChangeSigningKeys { change, by });
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|removed| (removed, tx.now));
-        let ((removed, now), position) = self.writer.act(at, act).await?;
-        // Counted afterwards and beside the writer: there may be millions.
-        Ok(Revoked { tokens: self.signed_by(removed, now).await?, position })
-    }
-
-    async fn record(&self, event: Event, by: By) -> Result<()> {
-        self.run(by.at, Record { event, by }).await.map(drop)
-    }
-
-    async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()> {
-        self.run(by.at, RewrapKeys { keys, by }).await.map(drop)
-    }
-
-    async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
-        self.read(move |conn| {
-            let page = Page { before: Some(id.saturating_add(1)), most: 1 };
-            let found = read::audit(conn, None, page).map_err(unavailable)?;
-            Ok(found.into_iter().find(|row| row.id == id))
-        })
-        .await
-    }
-
-    async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>> {
-        self.read(move |conn| read::state_act(conn, channel).map_err(unavailable)).await
-    }
-
-    async fn audit_head(&self) -> Result<AuditHead> {
-        self.read(|conn| audit::head(conn).map_err(unavailable)).await
-    }
-
-    async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch> {
-        self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
-    }
-
-    async fn verify_audit(&self, verifier: Verifier) -> Result<AuditReport> {
-        self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
-    }
-
-    async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>> {
-        self.read(move |conn| audit::expired(conn, from, before).map_err(unavailable)).await
-    }
-
-    async fn audit_key(&self) -> Result<Option<([u8; 32], WrappedKey)>> {
-        self.read(|conn| audit::key(conn).map_err(unavailable)).await
-    }
-
-    async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &wrapped);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::add_checkpoint(tx, &checkpoint);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| audit::expire(tx, kept_from, most);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
-    }
-
-    async fn inactive_before(
-        &self,
-        after: RowId,
-        before: UnixTime,
-        most: usize,
-    ) -> Result<(Vec<RowId>, Option<RowId>)> {
-        self.list(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
-    }
-
-    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| sweep::delete(tx, &tokens, before);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
-    }
-
-    async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
-        let act = move |tx: &mut Tx<'_>, by: &By| provider_revocation::begin(tx, provider, by);
-        self.act(by, act).await.map(|(job, _)| job)
-    }
-
-    async fn continue_provider_revocation(
-        &self,
-        job: RowId,
-        most: usize,
-        now: UnixTime,
-    ) -> Result<(Revoked, bool)> {
-        let act = move |tx: &mut Tx<'_>| provider_revocation::go_on(tx, job, most);
-        self.writer.act(now, act).await.map(|(done, _)| done)
-    }
-
-    async fn provider_revocations(&self) -> Result<Vec<ProviderRevocation>> {
-        self.read(|conn| provider_revocation::all(conn).map_err(unavailable)).await
-    }
-
-    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
-        self.writer
-            .act(UnixTime(0), move |tx| {
-                // A row is in one of two indexes: what lives, and what has ended since.
-                let update = |past| {
-                    let sql = format!(
-                        "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-                         WHERE channel = ?1 AND serial = ?2 AND past = {past}"
-                    );
-                    tx.conn.prepare_cached(&sql).map_err(unavailable)
-                };
-                let (mut live, mut past) = (update(0)?, update(1)?);
-                for &(channel, serial, at) in &stamps {
-                    let values = (channel.number(), serial.0, at.0);
-                    if live.execute(values).map_err(unavailable)? == 0 {
-                        past.execute(values).map_err(unavailable)?;
-                    }
-                }
-                Ok(())
-            })
-            .await
-            .map(drop)
-    }
-
-    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_keys(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_secrets(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::queue(tx.conn, &warnings, tx.now).map_err(unavailable);
-        self.writer.act(now, act).await.map(|(new, _)| new)
-    }
-
-    async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::tried(tx.conn, number, next).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| end::forget(tx, channels)).await.map(|(gone, _)| gone)
-    }
-
-    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| end::trim(tx, most)).await.map(|(gone, _)| gone)
-    }
-
-    async fn advance_clock(&self, seconds: i64) -> Result<i64> {
-        self.run(UnixTime(0), AdvanceClock { seconds }).await.map(|(offset, _)| offset)
-    }
-}
-
-fn revoked((tokens, position): (usize, Position)) -> Revoked {
-    Revoked { tokens, position }
-}

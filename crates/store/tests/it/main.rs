@@ -16,6 +16,7 @@ mod disk;
 mod narrowing;
 mod place;
 mod power_loss;
+mod rollbacks;
 mod rolled_back;
 mod signer;
 mod sqlite_file;

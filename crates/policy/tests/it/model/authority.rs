@@ -140,8 +140,8 @@ impl Authority {
         Locked {
             count: Some(Count { serial: row.serial, revision: row.channel.revision }),
             channel: Some(row.channel.clone()),
-            tokens: self.rows(channel),
-            revocations: row.revocations.clone(),
+            tokens: self.rows(channel).into(),
+            revocations: row.revocations.clone().into(),
             // The histories name only groups and keys that exist.
             remembered: Remembered { by_tokens: true, until: None },
             keys: self.keys.iter().enumerate().map(key).collect(),
@@ -214,7 +214,7 @@ impl Authority {
                 locked.count.map(|it| Count { revision: grant.channel().revision, ..it });
         }
         if self.fault == Fault::CompactOutsideLock {
-            locked.tokens = rows_then;
+            locked.tokens = rows_then.into();
         }
         let form = Issuer { number: 1, issuer: crate::channel::OWN_URL.into() };
         let (issued, effects) = match (Issue { grant, id, form, by: None }).decide(&locked, now) {
@@ -276,9 +276,10 @@ impl Authority {
             // The token's own row is current, whenever the others were read.
             let own = |it: &StoredToken| it.row == no as i64;
             let token = locked.tokens.iter().find(|it| own(it)).unwrap().clone();
-            locked.tokens = rows_then.into_iter().filter(|it| !own(it)).collect();
-            locked.tokens.push(token);
-            locked.tokens.sort_by_key(|it| it.serial);
+            let mut tokens: Vec<_> = rows_then.into_iter().filter(|it| !own(it)).collect();
+            tokens.push(token);
+            tokens.sort_by_key(|it| it.serial);
+            locked.tokens = tokens.into();
         }
         let row = self.channels[channel].tokens.iter().find(|it| it.no == no).unwrap();
         self.revoke(channel, RevocationTarget::Stored { serial: row.live.serial }, &locked, now)
