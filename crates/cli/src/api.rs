@@ -1,5 +1,5 @@
 //! The authority that commands ask: its address, the administrator's token, and the
-//! errors and exit codes that its responses become. The requests are of
+//! errors and exit codes that its responses become. The requests are those of
 //! `tegata_client`.
 
 use crate::{

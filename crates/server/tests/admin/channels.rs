@@ -100,7 +100,7 @@ async fn a_deleted_channel_is_gone_with_its_tokens() {
     world.delete(&shop.at("")).await.expect_problem(404, "not-found");
     let list = world.get(&format!("/providers/{}/channels", shop.provider)).await.expect(200);
     assert_eq!(list["channels"], json!([]));
-    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    let told = world.explain(&token).await;
     assert_eq!(told["state"], "revoked");
     let why = told["why"].as_str().unwrap();
     assert!(why.starts_with("Its channel was deleted. By administrator from 192.0.2.7"), "{why}");

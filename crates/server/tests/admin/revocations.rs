@@ -201,7 +201,7 @@ async fn a_removed_signing_key_takes_along_what_it_signed_and_all_ends_everythin
     assert_eq!(world.state(&token).await, "active");
     let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
     assert_eq!(done["revoked"], 1);
-    let told = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    let told = world.explain(&token).await;
     assert_eq!((&told["state"], &told["cause"]), (&json!("revoked"), &json!("revoked")));
     assert!(told["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
 
