@@ -225,7 +225,7 @@ async fn a_groups_key_lists_that_groups_ids_and_the_channels_key_all() {
     let team = world.line.issue_v21(&of_team, With::default()).await.unwrap();
     let at_large = world.issue_with(&shop, Kind::V21, With::default()).await.unwrap();
     let (team, at_large) = (team.key_id.unwrap(), at_large.key_id.unwrap());
-    assert_eq!(world.line.key_ids(&of_team).await.unwrap(), [team.clone()]);
+    assert_eq!(world.line.key_ids(&of_team).await.unwrap(), std::slice::from_ref(&team));
     let all = shop.assertion(world.now());
     assert_eq!(world.line.key_ids(&all).await.unwrap(), [team, at_large]);
 }
