@@ -1,15 +1,23 @@
-//! The way to a running authority: where it is, who asks, and what its answers
-//! mean for somebody at a terminal.
+//! The authority that commands ask: its address, the administrator's token, and the
+//! errors and exit codes that its responses become. The requests are those of
+//! `tegata_client`.
 
 use crate::{
     failure::{BadUsage, Unreachable},
     files::admin_token,
 };
 use anyhow::anyhow;
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::Url;
 use serde::Serialize;
 use serde_json::Value;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::OnceLock};
+use tegata_client::{
+    admin::{AdminClient, PATIENCE},
+    call::{Client, ClientAuthentication, With},
+    exchange::{Problem, RequestError},
+};
+use tegata_policy::secret::PlainSecret;
+use tegata_token::time::UnixTime;
 
 /// Under which heading the help shows what every command takes.
 pub const EVERYWHERE: &str = "Everywhere";
@@ -55,31 +63,26 @@ pub struct Page {
 /// The query of a deletion that is only rehearsed.
 pub const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
 
-/// How long an answer may take beyond what was asked to be waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 impl Remote {
     /// A client of the authority. Opens no connection yet.
     pub fn connect(&self) -> anyhow::Result<Api> {
         if self.url.cannot_be_a_base() || !matches!(self.url.scheme(), "http" | "https") {
             return Err(BadUsage(format!("--url: {} is no http address", self.url)).into());
         }
+        let line = Client::with_patience(self.url.as_str(), PATIENCE);
         Ok(Api {
-            http: http_client(&self.url)?,
+            line: line.map_err(|bad| BadUsage(format!("--url: {bad}")))?,
+            admin: OnceLock::new(),
             url: self.url.clone(),
             token_file: self.admin_token_file.clone(),
         })
     }
 }
 
-/// A client for requests to `target` that waits at most [`PATIENCE`] for an answer.
-pub fn http_client(target: &Url) -> reqwest::Result<reqwest::Client> {
-    tegata_system::http::client_for(target).timeout(PATIENCE).build()
-}
-
-/// A client of one authority.
+/// A client of one authority, whose errors are for people at a terminal.
 pub struct Api {
-    http: reqwest::Client,
+    line: Client,
+    admin: OnceLock<AdminClient>,
     url: Url,
     token_file: Option<PathBuf>,
 }
@@ -87,18 +90,22 @@ pub struct Api {
 impl Api {
     /// `GET` of an admin path, such as `["channels", id]`, with query `query`.
     pub async fn get(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
-        self.admin(Method::GET, path, |it| it.query(query)).await
+        self.read(self.admin()?.get(path, query).await)
     }
 
     /// `GET` of an admin path whose answer may take up to `wait` seconds longer.
     pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
-        let patience = PATIENCE + Duration::from_secs(wait.into());
-        self.admin(Method::GET, path, |it| it.timeout(patience)).await
+        self.read(self.admin()?.get_and_wait(path, wait).await)
+    }
+
+    /// All rows of an admin list, from all its pages.
+    pub async fn rows(&self, path: &[&str], name: &str) -> anyhow::Result<Vec<Value>> {
+        self.read(self.admin()?.rows(path, name).await)
     }
 
     /// `POST` to an admin path.
     pub async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
-        self.admin(Method::POST, path, |it| it.json(body)).await
+        self.read(self.admin()?.post(path, body).await)
     }
 
     /// `POST` to an admin path whose answer may take up to `wait` seconds longer.
@@ -108,8 +115,7 @@ impl Api {
         body: &Value,
         wait: u16,
     ) -> anyhow::Result<Value> {
-        let patience = PATIENCE + Duration::from_secs(wait.into());
-        self.admin(Method::POST, path, |it| it.timeout(patience).json(body)).await
+        self.read(self.admin()?.post_and_wait(path, body, wait).await)
     }
 
     /// `POST` to an admin path, with an `Idempotency-Key`.
@@ -119,88 +125,78 @@ impl Api {
         body: &Value,
         key: Option<&str>,
     ) -> anyhow::Result<Value> {
-        self.admin(Method::POST, path, |it| with_key(it, key).json(body)).await
+        self.read(self.admin()?.post_once(path, body, key).await)
     }
 
     /// `PATCH` of an admin path.
     pub async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
-        self.admin(Method::PATCH, path, |it| it.json(body)).await
+        self.read(self.admin()?.patch(path, body).await)
     }
 
     /// `DELETE` of an admin path, with query `query`.
     pub async fn delete(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
-        self.admin(Method::DELETE, path, |it| it.query(query)).await
+        self.read(self.admin()?.delete(path, query).await)
     }
 
-    /// `POST` of a form to one of LINE's operations.
-    pub async fn form(
+    /// Asks for a token on LINE's operation at `path`.
+    pub async fn issue(
         &self,
         path: &str,
-        form: &[(&str, &str)],
-        key: Option<&str>,
+        authentication: &ClientAuthentication<'_>,
+        with: With<'_>,
     ) -> anyhow::Result<Value> {
-        let request = self.http.post(self.at(path.split('/'))).form(form);
-        self.answer(with_key(request, key)).await
+        self.read(self.line.issue_answer(path, authentication, with).await)
     }
 
-    /// `GET` of one of LINE's operations.
-    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
-        self.answer(self.http.get(self.at(path.split('/'))).query(query)).await
+    /// Verifies a token on LINE's operation for its form.
+    pub async fn verify(&self, token: &PlainSecret) -> anyhow::Result<Value> {
+        self.read(self.line.verify_answer(token).await)
     }
 
-    /// The time by which the authority judges, in seconds since 1970: that of a
-    /// development server, whose clock may have been moved, or else this machine's.
-    pub async fn now(&self) -> i64 {
-        let development = self.ask("dev/clock", &[]).await;
-        let moved = development.ok().and_then(|clock| clock["now_unix"].as_i64());
-        moved.unwrap_or_else(|| jiff::Timestamp::now().as_second())
+    /// The time by which the authority judges: that of a development server, whose clock
+    /// may have been moved, or else this machine's.
+    pub async fn now(&self) -> UnixTime {
+        let machine = |_| UnixTime(jiff::Timestamp::now().as_second());
+        self.line.development_time().await.unwrap_or_else(machine)
     }
 
-    async fn admin(
-        &self,
-        method: Method,
-        path: &[&str],
-        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> anyhow::Result<Value> {
-        let url = self.at(["admin", "v1"].iter().chain(path).copied());
-        let request = self.http.request(method, url).bearer_auth(self.token()?);
-        self.answer(with(request)).await
-    }
-
-    /// Each part becomes one segment, whatever characters it holds.
-    fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Url {
-        let mut url = self.url.clone();
-        // An address that can be a base was checked for in `connect`.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
+    fn admin(&self) -> anyhow::Result<&AdminClient> {
+        if let Some(admin) = self.admin.get() {
+            return Ok(admin);
         }
-        url
-    }
-
-    fn token(&self) -> anyhow::Result<String> {
         let missing = || {
             let advice = "no administrator's token: set TEGATA_ADMIN_TOKEN, or \
                           TEGATA_ADMIN_TOKEN_FILE to the file that `tegata serve` named when it \
                           started";
-            BadUsage(advice.to_owned()).into()
+            BadUsage(advice.to_owned())
         };
-        admin_token(self.token_file.as_deref())?.ok_or_else(missing)
+        let token = admin_token(self.token_file.as_deref())?.ok_or_else(missing)?;
+        let admin = AdminClient::new(self.url.as_str(), PlainSecret::from_caller(token))?;
+        Ok(self.admin.get_or_init(|| admin))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
-        let status = response.status();
-        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let (retry_after, request) = (header("Retry-After"), header("X-Line-Request-Id"));
-        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
-        if status.is_success() {
-            return match body.as_ref() {
-                b"" => Ok(Value::Null),
-                body => serde_json::from_slice(body)
-                    .map_err(|_| anyhow!("{} does not answer like a tegata server", self.url)),
-            };
-        }
-        let said = serde_json::from_slice(&body).ok().and_then(|it| reason(&it));
+    fn read<T>(&self, answer: Result<T, RequestError>) -> anyhow::Result<T> {
+        answer.map_err(|error| match error {
+            RequestError::Problem(problem) => self.refused(&problem),
+            RequestError::NoResponse(why) => self.unreachable(&why),
+            RequestError::Unreadable => {
+                anyhow!("{} does not answer like a tegata server", self.url)
+            }
+            RequestError::TooLong(_) => anyhow!("{}: {error}", self.url),
+        })
+    }
+
+    fn refused(&self, problem: &Problem) -> anyhow::Error {
+        let status = problem.status;
+        let said = match problem.code.as_deref() {
+            // Only the administrators' API has this code, and its detail is for HTTP clients.
+            Some("unauthorized") => Some(
+                "the administrator's token was refused; is it this authority's? \
+                 (--admin-token-file, TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE)"
+                    .to_owned(),
+            ),
+            _ => problem.summary(),
+        };
         let said = said.unwrap_or_else(|| match status.is_redirection() {
             true => format!(
                 "{} answered {status}, and a redirect is not followed; name the authority's \
@@ -209,21 +205,19 @@ impl Api {
             ),
             false => format!("{} answered {status}", self.url),
         });
-        let again = retry_after.map(|seconds| format!("; try again in {seconds} s"));
+        let again = problem.retry_after.map(|seconds| format!("; try again in {seconds} s"));
         // What is the server's fault, its operator can look up.
-        let request = request.filter(|_| status.is_server_error());
+        let request = problem.request_id.as_ref().filter(|_| status.is_server_error());
         let look_up = request.map(|id| format!("; the server's log has more on request {id}"));
         let more = [again, look_up].into_iter().flatten().collect::<String>();
-        Err(match more.is_empty() {
+        match more.is_empty() {
             true => anyhow!(said),
             // LINE's words are whole sentences.
             false => anyhow!("{}{more}", said.trim_end_matches('.')),
-        })
+        }
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
-        // Without its address: a query may hold a token.
-        let error = format!("{:#}", anyhow::Error::from(error.without_url()));
+    fn unreachable(&self, error: &str) -> anyhow::Error {
         let advice = match error.contains("certificate") {
             true => {
                 "if its certificate is of an authority of your own, name that one's file in \
@@ -234,36 +228,5 @@ impl Api {
             }
         };
         Unreachable(format!("no answer from {} ({error}); {advice}", self.url)).into()
-    }
-}
-
-fn with_key(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
-    match key {
-        Some(key) => request.header("Idempotency-Key", key),
-        None => request,
-    }
-}
-
-/// Why, in each of the three dialects that the authority speaks: problem+json
-/// (RFC 9457), OAuth's errors (RFC 6749) and LINE's `message`.
-fn reason(body: &Value) -> Option<String> {
-    let text = |name: &str| body[name].as_str();
-    match (text("detail"), text("code")) {
-        // Only the administrators' API has this code, and its detail is for HTTP clients.
-        (_, Some("unauthorized")) => {
-            return Some(
-                "the administrator's token was refused; is it this authority's? \
-                 (--admin-token-file, TEGATA_ADMIN_TOKEN or TEGATA_ADMIN_TOKEN_FILE)"
-                    .to_owned(),
-            );
-        }
-        (Some(detail), Some(code)) => return Some(format!("{detail} ({code})")),
-        (Some(detail), None) => return Some(detail.to_owned()),
-        _ => {}
-    }
-    match (text("error_description"), text("error")) {
-        (Some(description), Some(error)) => Some(format!("{description} ({error})")),
-        (None, Some(error)) => Some(error.to_owned()),
-        _ => text("message").map(str::to_owned),
     }
 }

@@ -5,7 +5,6 @@
 //! What is found is never printed: a search for leaks must not cause another one.
 
 use crate::{
-    api::http_client,
     failure::BadUsage,
     output::Output,
     scan::{Event, Limits, Place, Scan, Secret},
@@ -19,8 +18,9 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use tegata_client::admin::PATIENCE;
 use tegata_store::sqlite::Look;
-use tegata_system::file::read_argument;
+use tegata_system::{file::read_argument, http::client_for};
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
@@ -187,7 +187,8 @@ async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
         let unreachable = |error: reqwest::Error| wrong(format!("no answer ({error})"));
         let url = reqwest::Url::parse(jwks).map_err(|error| wrong(error.to_string()))?;
-        let answer = http_client(&url)?.get(url).send().await.map_err(unreachable)?;
+        let client = client_for(&url).timeout(PATIENCE).build()?;
+        let answer = client.get(url).send().await.map_err(unreachable)?;
         let answer = answer.error_for_status().map_err(|error| wrong(error.to_string()))?;
         answer.text().await.map_err(unreachable)?
     } else {

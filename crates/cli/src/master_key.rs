@@ -53,10 +53,9 @@ pub async fn rotate(
 async fn check_is_of(api: &Api, store: &Path) -> anyhow::Result<()> {
     let own = Look::at(store)?.standing()?.signing_keys;
     let active = own.iter().find(|key| key.state == KeyState::Active).map(|key| key.id.to_string());
-    let answer = api.get(&["signing-keys"], &[("limit", 1_000)]).await;
-    let answer = answer.with_context(|| format!("{} is in use by a server", store.display()))?;
-    let theirs = answer["signing_keys"].as_array();
-    let is_known = |kid: &str| theirs.is_some_and(|keys| keys.iter().any(|key| key["kid"] == kid));
+    let theirs = api.rows(&["signing-keys"], "signing_keys").await;
+    let theirs = theirs.with_context(|| format!("{} is in use by a server", store.display()))?;
+    let is_known = |kid: &str| theirs.iter().any(|key| key["kid"] == kid);
     if active.as_deref().is_some_and(is_known) {
         return Ok(());
     }

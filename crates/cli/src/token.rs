@@ -14,12 +14,15 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tegata_client::key::{AUDIENCE, PrivateKey};
-use tegata_policy::{jwk::is_private_text, rules::LONGEST_DELAY};
+use tegata_client::{
+    call::{ClientAuthentication, With, issue_path},
+    key::{AUDIENCE, PrivateKey},
+};
+use tegata_policy::{jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
-    time::{DAY, UnixTime},
+    time::DAY,
 };
 
 #[derive(Subcommand)]
@@ -189,48 +192,32 @@ Examples:
   tegata token revoke --everything --reason 'the master key was stolen'";
 
 pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
-    let path = match args.kind {
-        Kind::Stateless => "oauth2/v3/token",
-        Kind::ShortLived => "v2/oauth/accessToken",
-        Kind::V21 => "oauth2/v2.1/token",
-        Kind::LongLived => {
-            let advice =
-                "long-lived tokens are issued by an administrator: run `tegata token reissue`";
-            return Err(BadUsage(advice.to_owned()).into());
-        }
+    let Some(path) = issue_path(args.kind) else {
+        let advice = "long-lived tokens are issued by an administrator: run `tegata token reissue`";
+        return Err(BadUsage(advice.to_owned()).into());
     };
     if args.kind == Kind::ShortLived && args.key.is_some() {
         let advice =
             "short-lived tokens require the channel secret: name its file with --secret-file";
         return Err(BadUsage(advice.to_owned()).into());
     }
-    let channel = args.channel.to_string();
-    let mut form = vec![("grant_type", "client_credentials")];
-    let credential;
-    if let Some(file) = &args.key {
+    let (assertion, plain);
+    let authentication = if let Some(file) = &args.key {
         let key = PrivateKey::read(file, None).map_err(|wrong| BadUsage(wrong.to_string()))?;
-        let now = UnixTime(api.now().await);
-        credential = key.assertion(AUDIENCE, args.channel, args.lifetime, now)?;
-        form.push(("client_assertion_type", ASSERTION_TYPE));
-        form.push(("client_assertion", &credential));
+        assertion = key.assertion(AUDIENCE, args.channel, args.lifetime, api.now().await)?;
+        ClientAuthentication::Assertion(&assertion)
     } else if args.kind == Kind::V21 {
         let advice = "v2.1 tokens require an assertion key: name its file with --key, or create one \
                       with `tegata key generate`";
         return Err(BadUsage(advice.to_owned()).into());
     } else {
-        credential = secret(args.secret_file)?;
-        form.push(("client_id", &channel));
-        form.push(("client_secret", &credential));
-    }
-    if let Some(group) = &args.group {
-        form.push(("group", group.as_str()));
-    }
-    let issued = api.form(path, &form, args.idempotency_key.as_deref()).await?;
+        plain = PlainSecret::from_caller(secret(args.secret_file)?);
+        ClientAuthentication::Secret(args.channel, &plain)
+    };
+    let (group, idempotency_key) = (args.group.as_ref(), args.idempotency_key.as_deref());
+    let issued = api.issue(path, &authentication, With { group, idempotency_key }).await?;
     out.thing(&issued, &["access_token", "token_type", "expires_in"])
 }
-
-/// RFC 7523, section 2.2.
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
     match (file, std::env::var("TEGATA_CHANNEL_SECRET")) {
@@ -263,15 +250,8 @@ fn shown(argument: String) -> anyhow::Result<String> {
 }
 
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let token = shown(token)?;
-    // LINE has one operation for JWS tokens and another for opaque ones.
-    let is_jws = token.bytes().filter(|&b| b == b'.').count() == 2;
-    let field = [("access_token", token.as_str())];
-    let verified = match is_jws {
-        true => api.ask("oauth2/v2.1/verify", &field).await?,
-        false => api.form("v2/oauth/verify", &field, None).await?,
-    };
-    out.thing(&verified, &["client_id", "expires_in"])
+    let token = PlainSecret::from_caller(shown(token)?);
+    out.thing(&api.verify(&token).await?, &["client_id", "expires_in"])
 }
 
 /// The first members in a token's table.
@@ -282,9 +262,8 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let answer = api.get(&["channels", &channel, "tokens"], &args).await?;
     let empty = answer["tokens"].as_array().is_some_and(Vec::is_empty);
     if let Some(group) = args.group.as_ref().filter(|_| empty) {
-        let groups = api.get(&["channels", &channel, "groups"], &()).await?;
-        let groups = groups["groups"].as_array().into_iter().flatten();
-        let names: Vec<&str> = groups.filter_map(|it| it["group"].as_str()).collect();
+        let groups = api.rows(&["channels", &channel, "groups"], "groups").await?;
+        let names: Vec<&str> = groups.iter().filter_map(|it| it["group"].as_str()).collect();
         if !names.contains(&group.as_str()) {
             eprintln!("note: there is no group {group}; the groups are: {}", names.join(", "));
         }

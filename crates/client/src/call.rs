@@ -4,16 +4,18 @@
 //! Responses are parsed strictly, except that unknown members are ignored. A response that
 //! is not reliable never counts as a refusal: see [`Failure`].
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
+use crate::exchange::{BadAddress, Exchange, RequestError, with_idempotency_key};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{
-    fmt,
     sync::atomic::{AtomicI64, Ordering::Relaxed},
     time::Duration,
 };
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{
     id::{ChannelId, Group},
+    kind::Kind,
     time::UnixTime,
 };
 
@@ -98,18 +100,25 @@ pub struct With<'a> {
     pub idempotency_key: Option<&'a str>,
 }
 
-/// A client of one authority. It opens connections when needed and keeps them.
+/// A way to one authority. Opens connections when they are needed and keeps them.
+#[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    base: Url,
-    /// The `Date` of the last response, in seconds since 1970; 0 if there is none to read.
+    exchange: Exchange,
+    /// The `Date` of the last answer, in seconds since 1970; 0 without one.
     date: AtomicI64,
 }
 
-/// An address that cannot be an authority's.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}: write it as https://HOST, or http://HOST:PORT for an authority on this machine")]
-pub struct BadAddress(String);
+/// The path of LINE's operation that issues tokens of a kind. There is none for
+/// long-lived tokens.
+#[must_use]
+pub const fn issue_path(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::V21 => Some("oauth2/v2.1/token"),
+        Kind::Stateless => Some("oauth2/v3/token"),
+        Kind::ShortLived => Some("v2/oauth/accessToken"),
+        Kind::LongLived => None,
+    }
+}
 
 impl Client {
     /// A client of the authority at `base`, such as [`LINE`]. It follows no redirects, which
@@ -118,18 +127,15 @@ impl Client {
     /// # Errors
     /// [`BadAddress`].
     pub fn new(base: &str) -> Result<Self, BadAddress> {
-        let bad = || BadAddress(base.to_owned());
-        let url = Url::parse(base).map_err(|_| bad())?;
-        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
-            return Err(bad());
-        }
-        let http = tegata_system::http::client_for(&url)
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(2)
-            .user_agent(concat!("tegata-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| bad())?;
-        Ok(Self { http, base: url, date: AtomicI64::new(0) })
+        Self::with_patience(base, PATIENCE)
+    }
+
+    /// A client that waits `patience` for each response.
+    ///
+    /// # Errors
+    /// [`BadAddress`].
+    pub fn with_patience(base: &str, patience: Duration) -> Result<Self, BadAddress> {
+        Ok(Self { exchange: Exchange::new(base, patience)?, date: AtomicI64::new(0) })
     }
 
     /// Takes the authority's time from the last response; `None` until the next response.
@@ -147,7 +153,7 @@ impl Client {
         assertion: &str,
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
-        self.issue("/oauth2/v2.1/token", &ClientAuthentication::Assertion(assertion), with).await
+        self.issue(Kind::V21, &ClientAuthentication::Assertion(assertion), with).await
     }
 
     /// `POST /oauth2/v3/token`: issues a stateless token, which expires in 15 minutes.
@@ -159,7 +165,7 @@ impl Client {
         client: &ClientAuthentication<'_>,
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
-        self.issue("/oauth2/v3/token", client, with).await
+        self.issue(Kind::Stateless, client, with).await
     }
 
     /// `POST /v2/oauth/accessToken`: issues a short-lived token, which expires in 30 days.
@@ -172,8 +178,7 @@ impl Client {
         secret: &PlainSecret,
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
-        self.issue("/v2/oauth/accessToken", &ClientAuthentication::Secret(channel, secret), with)
-            .await
+        self.issue(Kind::ShortLived, &ClientAuthentication::Secret(channel, secret), with).await
     }
 
     /// `GET /oauth2/v2.1/verify`: verifies a v2.1 token.
@@ -181,8 +186,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        let query = [("access_token", token.reveal())];
-        self.json(self.get("/oauth2/v2.1/verify").query(&query), &[token.reveal()]).await
+        read(self.send(self.verify_jws(token)).await, &[token.reveal()])
     }
 
     /// `POST /v2/oauth/verify`: verifies a short-lived or long-lived token.
@@ -190,8 +194,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        let form = [("access_token", token.reveal())];
-        self.json(self.post("/v2/oauth/verify").form(&form), &[token.reveal()]).await
+        read(self.send(self.verify_other(token)).await, &[token.reveal()])
     }
 
     /// Verifies a token with the operation for its form.
@@ -199,8 +202,28 @@ impl Client {
     /// # Errors
     /// [`Failure::Refused`] with 400 if it is not active.
     pub async fn verify(&self, token: &PlainSecret) -> Result<Verified, Failure> {
+        read(self.send(self.verify_any(token)).await, &[token.reveal()])
+    }
+
+    /// The answer of [`Self::verify`] as it is, with all its members.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn verify_answer(&self, token: &PlainSecret) -> Result<Value, RequestError> {
+        value(&self.send(self.verify_any(token)).await?)
+    }
+
+    fn verify_any(&self, token: &PlainSecret) -> RequestBuilder {
         let is_jws = token.reveal().bytes().filter(|&b| b == b'.').count() == 2;
-        if is_jws { self.verify_v21(token).await } else { self.verify_opaque(token).await }
+        if is_jws { self.verify_jws(token) } else { self.verify_other(token) }
+    }
+
+    fn verify_jws(&self, token: &PlainSecret) -> RequestBuilder {
+        self.get("oauth2/v2.1/verify").query(&[("access_token", token.reveal())])
+    }
+
+    fn verify_other(&self, token: &PlainSecret) -> RequestBuilder {
+        self.post("v2/oauth/verify").form(&[("access_token", token.reveal())])
     }
 
     /// `GET /oauth2/v2.1/tokens/kid`: lists the key ids of the active v2.1 tokens.
@@ -213,8 +236,8 @@ impl Client {
             kids: Vec<String>,
         }
         let query = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
-        let request = self.get("/oauth2/v2.1/tokens/kid").query(&query);
-        let answer: KeyIds = self.json(request, &[assertion]).await?;
+        let request = self.get("oauth2/v2.1/tokens/kid").query(&query);
+        let answer: KeyIds = read(self.send(request).await, &[assertion])?;
         Ok(answer.kids)
     }
 
@@ -235,8 +258,8 @@ impl Client {
             ("client_secret", secret.reveal()),
             ("access_token", token.reveal()),
         ];
-        let shown = [secret.reveal(), token.reveal()];
-        self.send(self.post("/oauth2/v2.1/revoke").form(&form), &shown).await.map(drop)
+        let answer = self.send(self.post("oauth2/v2.1/revoke").form(&form)).await;
+        answer.map(drop).map_err(|error| failure(error, &[secret.reveal(), token.reveal()]))
     }
 
     /// `POST /v2/oauth/revoke`: revokes a short-lived or long-lived token. A token that is no
@@ -246,38 +269,56 @@ impl Client {
     /// [`Failure`].
     pub async fn revoke_opaque(&self, token: &PlainSecret) -> Result<(), Failure> {
         let form = [("access_token", token.reveal())];
-        let request = self.post("/v2/oauth/revoke").form(&form);
-        self.send(request, &[token.reveal()]).await.map(drop)
+        let answer = self.send(self.post("v2/oauth/revoke").form(&form)).await;
+        answer.map(drop).map_err(|error| failure(error, &[token.reveal()]))
     }
 
-    async fn issue(
+    /// The answer of an operation that issues tokens as it is, with all its members;
+    /// `path` is of [`issue_path`].
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn issue_answer(
         &self,
         path: &str,
-        client: &ClientAuthentication<'_>,
+        authentication: &ClientAuthentication<'_>,
         with: With<'_>,
-    ) -> Result<TokenResponse, Failure> {
+    ) -> Result<Value, RequestError> {
+        value(&self.send_issue(path, authentication, with).await?)
+    }
+
+    async fn send_issue(
+        &self,
+        path: &str,
+        authentication: &ClientAuthentication<'_>,
+        with: With<'_>,
+    ) -> Result<Vec<u8>, RequestError> {
         let mut form = vec![("grant_type", "client_credentials")];
         let id;
-        let shown = match client {
+        match authentication {
             ClientAuthentication::Assertion(assertion) => {
                 form.push(("client_assertion_type", ASSERTION_TYPE));
                 form.push(("client_assertion", assertion));
-                assertion
             }
             ClientAuthentication::Secret(channel, secret) => {
                 id = channel.to_string();
                 form.push(("client_id", &id));
                 form.push(("client_secret", secret.reveal()));
-                secret.reveal()
             }
-        };
+        }
         if let Some(group) = with.group {
             form.push(("group", group.as_str()));
         }
-        let mut request = self.post(path).form(&form);
-        if let Some(key) = with.idempotency_key {
-            request = request.header("Idempotency-Key", key);
-        }
+        let request = self.post(path).form(&form);
+        self.send(with_idempotency_key(request, with.idempotency_key)).await
+    }
+
+    async fn issue(
+        &self,
+        kind: Kind,
+        authentication: &ClientAuthentication<'_>,
+        with: With<'_>,
+    ) -> Result<TokenResponse, Failure> {
         #[derive(Deserialize)]
         struct Answer {
             access_token: String,
@@ -285,7 +326,14 @@ impl Client {
             expires_in: i64,
             key_id: Option<String>,
         }
-        let answer: Answer = self.json(request, &[shown]).await?;
+        let path = issue_path(kind).ok_or_else(|| {
+            Failure::NotAsked("an administrator makes long-lived tokens".to_owned())
+        })?;
+        let shown = match authentication {
+            ClientAuthentication::Assertion(assertion) => assertion,
+            ClientAuthentication::Secret(_, secret) => secret.reveal(),
+        };
+        let answer: Answer = read(self.send_issue(path, authentication, with).await, &[shown])?;
         let token = PlainSecret::from_caller(answer.access_token);
         if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
             return Err(unavailable("the response holds no usable token"));
@@ -296,57 +344,24 @@ impl Client {
         Ok(TokenResponse { token, expires_in: answer.expires_in, key_id: answer.key_id })
     }
 
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.http.request(Method::GET, self.at(path))
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.exchange.request(Method::GET, path.split('/'))
     }
 
     fn post(&self, path: &str) -> RequestBuilder {
-        self.http.request(Method::POST, self.at(path))
+        self.exchange.request(Method::POST, path.split('/'))
     }
 
-    /// The URL of a path below the base address, which may have a path of its own.
-    fn at(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url
-    }
-
-    async fn json<T: DeserializeOwned>(
-        &self,
-        request: RequestBuilder,
-        shown: &[&str],
-    ) -> Result<T, Failure> {
-        let body = self.send(request, shown).await?;
-        serde_json::from_slice(&body)
-            .map_err(|_| unavailable("the response is not as LINE documents it"))
-    }
-
-    /// Sends a request and returns the body of a 200. `shown` are the secrets in the request;
-    /// they are removed from the message of a refusal.
-    async fn send(&self, request: RequestBuilder, shown: &[&str]) -> Result<Vec<u8>, Failure> {
-        // Without the URL, whose query may hold a token.
-        let lost = |error: reqwest::Error| unavailable(&with_causes(&error.without_url()));
-        let mut response = request.send().await.map_err(lost)?;
-        if let Some(date) = date(response.headers()) {
+    /// The body of an answer with 200, the only success that LINE documents.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, RequestError> {
+        let response = self.exchange.send(request, LONGEST_ANSWER).await?;
+        if let Some(date) = response.date() {
             self.date.store(date, Relaxed);
         }
-        let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(lost)? {
-            if body.len() + part.len() > LONGEST_ANSWER {
-                return Err(unavailable("the response is too long"));
-            }
-            body.extend_from_slice(&part);
+        match response.status {
+            StatusCode::OK => Ok(response.body),
+            _ => Err(response.problem()),
         }
-        match response.status() {
-            StatusCode::OK => Ok(body),
-            _ => Err(failure(&response, &body, shown)),
-        }
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.base)
     }
 }
 
@@ -362,55 +377,47 @@ fn unavailable(why: &str) -> Failure {
     Failure::Unavailable { why: why.to_owned(), retry_after: None }
 }
 
-/// An error and its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// The members of an answer that this crate knows. `shown` are the secrets in the request.
+fn read<T: DeserializeOwned>(
+    answer: Result<Vec<u8>, RequestError>,
+    shown: &[&str],
+) -> Result<T, Failure> {
+    let answer = answer.map_err(|error| failure(error, shown))?;
+    serde_json::from_slice(&answer).map_err(|_| failure(RequestError::Unreadable, shown))
 }
 
-fn failure(response: &Response, body: &[u8], shown: &[&str]) -> Failure {
-    let status = response.status();
-    let retry_after = response.headers().get("Retry-After");
-    let retry_after = retry_after.and_then(|it| it.to_str().ok()?.parse().ok());
+pub(crate) fn value(answer: &[u8]) -> Result<Value, RequestError> {
+    serde_json::from_slice(answer).map_err(|_| RequestError::Unreadable)
+}
+
+/// What an error means for the next request. It is made fit for a line of a log: it does
+/// not repeat the secrets in the request, even if the answer does.
+fn failure(error: RequestError, shown: &[&str]) -> Failure {
+    let problem = match error {
+        RequestError::Problem(problem) => problem,
+        RequestError::NoResponse(why) => return unavailable(&why),
+        RequestError::TooLong(_) => return unavailable("the answer is too long"),
+        RequestError::Unreadable => return unavailable("the answer is not what LINE documents"),
+    };
+    let (status, retry_after) = (problem.status, problem.retry_after);
     match status.as_u16() {
         429 => Failure::TooFast { retry_after },
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
-            Failure::Refused { status: status.as_u16(), said: words(body, shown) }
+            let none = "no words that we understand; is the address right?";
+            let said = problem.summary().unwrap_or_else(|| none.to_owned());
+            let shown = shown.iter().filter(|secret| !secret.is_empty());
+            let said = shown.fold(said, |said, secret| said.replace(secret, "…"));
+            Failure::Refused { status: status.as_u16(), said: said.chars().take(300).collect() }
         }
         300..=399 => unavailable(&format!("the response is {status}; check the address")),
         _ => Failure::Unavailable { why: format!("the response is {status}"), retry_after },
     }
 }
 
-/// The message in an error's body, in any of LINE's forms, as text for one log line.
-fn words(body: &[u8], shown: &[&str]) -> String {
-    #[derive(Deserialize)]
-    struct Said {
-        error: Option<String>,
-        error_description: Option<String>,
-        message: Option<String>,
-    }
-    let Ok(said) = serde_json::from_slice::<Said>(body) else {
-        return "a body that is not an error of LINE's; check the address".to_owned();
-    };
-    let text = match (said.error_description, said.error) {
-        (Some(description), Some(error)) => format!("{description} ({error})"),
-        (description, error) => description.or(error).or(said.message).unwrap_or_default(),
-    };
-    let text = shown.iter().fold(text, |text, secret| text.replace(secret, "…"));
-    text.chars().filter(|it| !it.is_control()).take(300).collect()
-}
-
-/// Seconds since 1970 in the `Date` header (RFC 9110, section 6.6.1).
-fn date(headers: &HeaderMap) -> Option<i64> {
-    let text = headers.get("Date")?.to_str().ok()?;
-    let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(zoned.timestamp().as_second())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Problem;
 
     #[test]
     fn an_address_that_is_none_is_refused_with_what_to_write() {
@@ -421,26 +428,20 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_the_base_address_is_kept() {
-        let at = |base| Client::new(base).unwrap().at("/oauth2/v3/token").to_string();
-        assert_eq!(at("https://a"), "https://a/oauth2/v3/token");
-        assert_eq!(at("https://a/line/"), "https://a/line/oauth2/v3/token");
-    }
-
-    #[test]
-    fn the_words_of_an_error_are_found_in_each_of_lines_shapes() {
-        let words = |text: &str| words(text.as_bytes(), &["hunter2"]);
-        assert_eq!(words(r#"{"error":"a","error_description":"b"}"#), "b (a)");
-        assert_eq!(words(r#"{"error":"a"}"#), "a");
-        assert_eq!(words(r#"{"error":"hunter2 is wrong"}"#), "… is wrong");
-        assert_eq!(words(r#"{"message":"c\n"}"#), "c");
-        assert!(words("<html>").contains("address"));
-    }
-
-    #[test]
-    fn the_date_of_an_answer_is_read() {
-        let mut headers = HeaderMap::new();
-        headers.insert("Date", "Tue, 15 Nov 1994 08:12:31 GMT".parse().unwrap());
-        assert_eq!(date(&headers), Some(784_887_151));
+    fn the_words_of_an_error_do_not_repeat_the_secrets_of_the_request() {
+        let refused = |detail: Option<&str>| {
+            let problem = Problem {
+                status: StatusCode::BAD_REQUEST,
+                code: None,
+                title: None,
+                detail: detail.map(str::to_owned),
+                retry_after: None,
+                request_id: None,
+            };
+            failure(RequestError::Problem(Box::new(problem)), &["hunter2", ""]).to_string()
+        };
+        assert_eq!(refused(Some("hunter2 is wrong")), "refused with 400: … is wrong");
+        assert!(refused(None).contains("address"), "{}", refused(None));
+        assert!(refused(Some(&"x".repeat(1_000))).len() < 400);
     }
 }

@@ -100,7 +100,7 @@ async fn a_deleted_channel_is_deleted_with_its_tokens() {
     world.delete(&shop.at("")).await.expect_problem(404, "not-found");
     let list = world.get(&format!("/providers/{}/channels", shop.provider)).await.expect(200);
     assert_eq!(list["channels"], json!([]));
-    let explained = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    let explained = world.explain(&token).await;
     assert_eq!(explained["state"], "revoked");
     let why = explained["why"].as_str().unwrap();
     assert!(why.starts_with("Its channel was deleted. By administrator from 192.0.2.7"), "{why}");

@@ -204,7 +204,7 @@ async fn a_revoked_signing_key_revokes_what_it_signed_and_all_revokes_every_toke
     assert_eq!(world.state(&token).await, "active");
     let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
     assert_eq!(done["revoked"], 1);
-    let answer = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+    let answer = world.explain(&token).await;
     assert_eq!((&answer["state"], &answer["cause"]), (&json!("revoked"), &json!("requested")));
     assert!(answer["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
 

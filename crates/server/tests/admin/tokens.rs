@@ -1,7 +1,6 @@
 //! Tokens in the administrators' API, and the long-lived token that it issues.
 
-use crate::world::{ADMIN_TOKEN, World};
-use http::Method;
+use crate::world::{ADMIN_TOKEN, World, expect_problem};
 use serde_json::{Value, json};
 use tegata_token::kind::Kind;
 
@@ -18,12 +17,12 @@ async fn a_long_lived_token_is_issued_and_reissued_with_a_delay() {
     let delayed = json!({ "delay_seconds": 3_600 });
     let again = world.post(&shop.at("/long-lived-token"), delayed).await.expect(201);
     let until = again["previous_valid_until"].as_str().unwrap();
-    let explained = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    let explained = world.explain(first).await;
     assert_eq!((&explained["state"], &explained["expires_at"]), (&json!("active"), &json!(until)));
     assert!(explained["why"].as_str().unwrap().contains(until));
 
     world.authority.advance_clock(3_601).await.unwrap();
-    let explained = world.post("/explain", json!({ "access_token": first })).await.expect(200);
+    let explained = world.explain(first).await;
     assert_eq!((&explained["state"], &explained["cause"]), (&json!("revoked"), &json!("reissued")));
     let too_long = json!({ "delay_seconds": 86_401 });
     let refused = world.post(&shop.at("/long-lived-token"), too_long).await;
@@ -35,18 +34,17 @@ async fn an_idempotency_key_gives_the_same_token_again() {
     let world = World::new().await;
     let shop = world.channel().await;
     let ask = async |key: &str, delay: i64| {
-        let body = json!({ "delay_seconds": delay }).to_string();
-        let mut request = world.request(Method::POST, &shop.at("/long-lived-token"), body);
-        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
-        world.send(request).await
+        let (path, body) =
+            (["channels", &shop.id, "long-lived-token"], json!({ "delay_seconds": delay }));
+        world.admin.post_once(&path, &body, Some(key)).await
     };
-    let first = ask("one", 0).await.expect(201);
-    assert_eq!(ask("one", 0).await.expect(201)["access_token"], first["access_token"]);
-    ask("one", 60).await.expect_problem(422, "idempotency-key-reused");
-    let second = ask("two", 0).await.expect(201);
+    let first = ask("one", 0).await.unwrap();
+    assert_eq!(ask("one", 0).await.unwrap()["access_token"], first["access_token"]);
+    expect_problem(ask("one", 60).await, 422, "idempotency-key-reused");
+    let second = ask("two", 0).await.unwrap();
     assert_ne!(second["access_token"], first["access_token"]);
-    ask("one", 0).await.expect_problem(409, "idempotency-key-inactive");
-    ask(&"x".repeat(256), 0).await.expect_problem(400, "invalid-member");
+    expect_problem(ask("one", 0).await, 409, "idempotency-key-inactive");
+    expect_problem(ask(&"x".repeat(256), 0).await, 400, "invalid-member");
 }
 
 #[tokio::test]
@@ -122,7 +120,7 @@ async fn every_token_can_be_explained() {
     let world = World::new().await;
     let shop = world.channel().await;
     let explain = async |token: &str| {
-        let explained = world.post("/explain", json!({ "access_token": token })).await.expect(200);
+        let explained = world.explain(token).await;
         assert_eq!(explained["channel_id"], json!(shop.id));
         let why = explained["why"].as_str().unwrap().to_owned();
         (explained["state"].as_str().unwrap().to_owned(), why)

@@ -6,12 +6,16 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeySize},
     signature::{KeyPair as _, RSA_PKCS1_SHA256},
 };
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tegata_client::{admin::AdminClient, exchange::RequestError};
 use tegata_policy::{
     assertion::UnverifiedAssertion,
     authorize::{Credential, IssueRequest},
@@ -35,6 +39,8 @@ pub const PEER: &str = "192.0.2.7";
 pub struct World {
     pub authority: Arc<Authority>,
     pub metrics: Arc<Metrics>,
+    /// The same API over a connection, as the command line uses it.
+    pub admin: AdminClient,
     router: Router,
     _folder: TempDir,
 }
@@ -93,23 +99,14 @@ impl World {
         let token = AdminToken::new(&PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap();
         let metrics = authority.metrics().clone();
         let router = admin::router(authority.clone(), Arc::new(token.into()));
-        Self { authority, metrics, router, _folder: folder }
+        let admin = connect(router.clone()).await;
+        Self { authority, metrics, admin, router, _folder: folder }
     }
 
     /// Sends a request; whatever comes back must be as the API's description says.
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let (method, path) = (request.method().clone(), request.uri().to_string());
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let response = api::signed(response, &random::request_id());
-        let (parts, body) = response.into_parts();
-        let content_type = parts.headers.get("content-type");
-        let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body =
-            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        let status = parts.status.as_u16();
-        check_answer(&method, &path, status, &content_type, &body);
-        Answer { status, content_type, body }
+        let (_, answer) = checked(self.router.clone(), request).await;
+        answer
     }
 
     /// A request as an administrator sends it.
@@ -141,7 +138,7 @@ impl World {
     }
 
     pub async fn provider(&self, name: &str) -> String {
-        let made = self.post("/providers", json!({ "name": name })).await.expect(201);
+        let made = self.admin.post(&["providers"], &json!({ "name": name })).await.unwrap();
         made["provider_id"].as_str().unwrap().to_owned()
     }
 
@@ -152,7 +149,7 @@ impl World {
 
     pub async fn channel_of(&self, provider: &str, channel_type: &str) -> Shop {
         let body = json!({ "name": "shop", "type": channel_type });
-        let made = self.post(&format!("/providers/{provider}/channels"), body).await.expect(201);
+        let made = self.admin.post(&["providers", provider, "channels"], &body).await.unwrap();
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         Shop {
             id: text("channel_id"),
@@ -193,7 +190,8 @@ impl World {
 
     pub async fn long_lived(&self, shop: &Shop, delay: i64) -> (String, String) {
         let body = json!({ "delay_seconds": delay });
-        let made = self.post(&shop.at("/long-lived-token"), body).await.expect(201);
+        let path = ["channels", &shop.id, "long-lived-token"];
+        let made = self.admin.post(&path, &body).await.unwrap();
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         (text("access_token"), text("token_id"))
     }
@@ -223,15 +221,60 @@ impl World {
         if let Some(group) = group {
             body["group"] = group.into();
         }
-        let made = self.post(&shop.at("/assertion-keys"), body).await.expect(201);
+        let path = ["channels", &shop.id, "assertion-keys"];
+        let made = self.admin.post(&path, &body).await.unwrap();
         (key, made["kid"].as_str().unwrap().to_owned())
     }
 
     /// How the store calls a token's state.
     pub async fn state(&self, token: &str) -> String {
-        let told = self.post("/explain", json!({ "access_token": token })).await.expect(200);
-        told["state"].as_str().unwrap().to_owned()
+        self.explain(token).await["state"].as_str().unwrap().to_owned()
     }
+
+    /// What a token is, and why it is good or not.
+    pub async fn explain(&self, token: &str) -> Value {
+        self.admin.post(&["explain"], &json!({ "access_token": token })).await.unwrap()
+    }
+}
+
+/// Asserts that a request of the client failed with that status and code.
+#[track_caller]
+pub fn expect_problem(answer: Result<Value, RequestError>, status: u16, code: &str) {
+    let Err(RequestError::Problem(problem)) = answer else { panic!("no problem: {answer:?}") };
+    assert_eq!((problem.status.as_u16(), problem.code.as_deref()), (status, Some(code)));
+    assert!(problem.title.is_some() && problem.detail.is_some(), "{problem}");
+}
+
+/// The response to a request, as it is and as it reads; it must be as the API's
+/// description says.
+async fn checked(router: Router, request: Request<Body>) -> (Response<Bytes>, Answer) {
+    let (method, path) = (request.method().clone(), request.uri().to_string());
+    let response = router.oneshot(request).await.unwrap();
+    let response = api::signed(response, &random::request_id());
+    let (parts, body) = response.into_parts();
+    let content_type = parts.headers.get("content-type");
+    let content_type = content_type.map_or("", |it| it.to_str().unwrap()).to_owned();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    let status = parts.status.as_u16();
+    check_answer(&method, &path, status, &content_type, &body);
+    (Response::from_parts(parts, bytes), Answer { status, content_type, body })
+}
+
+/// A client of the API, over a listener on loopback. A response that is not as described
+/// panics on the server's side, and the client gets none.
+async fn connect(router: Router) -> AdminClient {
+    let answer = async move |mut request: Request<Body>| {
+        let path = request.uri().to_string();
+        *request.uri_mut() = path.strip_prefix("/admin/v1").unwrap().parse().unwrap();
+        request.extensions_mut().insert(Source(PEER.parse().unwrap()));
+        checked(router.clone(), request).await.0.map(Body::from)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    AdminClient::new(&base, PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap()
 }
 
 pub fn public_jwk(key: &KeyPair) -> Value {

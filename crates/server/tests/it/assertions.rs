@@ -2,6 +2,7 @@
 
 use crate::world::{World, by_assertion, sign, sign_text};
 use serde_json::{Value, json};
+use tegata_token::kind::Kind;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_an_assertion_is_named() {
@@ -136,7 +137,7 @@ async fn a_channel_can_require_this_servers_own_address_as_audience() {
     let shop = world.channel("shop").await;
     let patch = tegata_store::ChannelPatch { own_audience_only: Some(true), ..Default::default() };
     world.change(&shop, patch).await;
-    assert_eq!(world.v21(&shop, &[]).await.status, 400);
+    assert_eq!(world.try_issue(&shop, Kind::V21).await, Err(400));
     let mut claims = shop.claims(world.now());
     claims["aud"] = json!("https://tokens.example");
     world.post("/oauth2/v2.1/token", &by_assertion(&shop.sign(&claims))).await.token();

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use reqwest::Method;
-use tegata_token::view::ChannelState;
+use tegata_token::{kind::Kind, view::ChannelState};
 
 const BAD: &str = r#"{"message":"Authentication failed. Confirm that the access token in the authorization header is valid."}"#;
 const HOW: &str = r#"{"message":"Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'"}"#;
@@ -36,7 +36,7 @@ async fn an_active_token_of_any_kind_is_described_in_headers() {
 async fn the_method_is_that_of_the_request_that_the_proxy_forwards() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let bearer = format!("Bearer {}", world.short_lived(&shop, &[]).await.token());
+    let bearer = format!("Bearer {}", world.issue(&shop, Kind::ShortLived).await);
     let headers = [("authorization", bearer.as_str())];
     for method in [Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let answer = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
@@ -54,7 +54,7 @@ async fn the_method_is_that_of_the_request_that_the_proxy_forwards() {
 async fn every_other_request_is_401_with_a_challenge() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let token = world.short_lived(&shop, &[]).await.token();
+    let token = world.issue(&shop, Kind::ShortLived).await;
     let bearer = format!("Bearer {token}");
     let no_space = format!("Bearer{token}");
     let basic = format!("Basic {token}");
@@ -80,7 +80,7 @@ async fn every_other_request_is_401_with_a_challenge() {
     world.set_state(&shop, ChannelState::Suspended).await;
     world.gateway(&token, "").await.is(401, BAD);
     world.set_state(&shop, ChannelState::Active).await;
-    world.revoke_opaque(&token).await.is(200, "");
+    world.revoke(&shop, &token).await;
     world.gateway(&token, "").await.is(401, BAD);
     assert_eq!(world.gateway(&"x".repeat(8_193), "").await.status, 400);
     world.gateway(&"x".repeat(8_192), "").await.is(401, BAD);
@@ -91,8 +91,8 @@ async fn a_query_narrows_what_is_let_through_and_must_be_valid() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let id = shop.id;
-    let token = world.short_lived(&shop, &[("group", "a")]).await.token();
-    let plain = world.stateless(&shop, &[]).await.token();
+    let token = world.issue_to(&shop, Kind::ShortLived, "a").await;
+    let plain = world.issue(&shop, Kind::Stateless).await;
     let through = [
         "?".to_owned(),
         "?kind=short-lived".into(),

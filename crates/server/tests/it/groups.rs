@@ -1,34 +1,35 @@
 //! Groups: tokens of their own, at most two of a kind, and no issue evicts another
 //! group's.
 
-use crate::world::{Answer, Channel, World, by_assertion};
+use crate::world::{Channel, World, by_assertion};
 use serde_json::json;
 use tegata_policy::channel::GroupSettings;
 use tegata_server::authority::admin::InChannel;
+use tegata_token::kind::Kind;
 
 const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
 
 async fn live(world: &World, tokens: &[String]) -> Vec<bool> {
     let mut live = Vec::new();
     for token in tokens {
-        live.push(world.verify_opaque(token).await.status == 200);
+        live.push(world.is_good(token).await);
     }
     live
 }
 
-async fn of_group(world: &World, shop: &Channel, group: &str) -> Answer {
-    world.short_lived(shop, &[("group", group)]).await
+async fn of_group(world: &World, shop: &Channel, group: &str) -> String {
+    world.issue_to(shop, Kind::ShortLived, group).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_groups_third_token_evicts_its_first_and_no_other_groups() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let plain = world.short_lived(&shop, &[]).await.token();
-    let b = of_group(&world, &shop, "b").await.token();
+    let plain = world.issue(&shop, Kind::ShortLived).await;
+    let b = of_group(&world, &shop, "b").await;
     let mut a = Vec::new();
     for _ in 0..3 {
-        a.push(of_group(&world, &shop, "a").await.token());
+        a.push(of_group(&world, &shop, "a").await);
     }
     assert_eq!(live(&world, &a).await, [false, true, true]);
     assert_eq!(live(&world, &[plain, b]).await, [true, true]);
@@ -41,13 +42,13 @@ async fn in_a_full_channel_a_group_without_tokens_is_denied_and_nothing_is_evict
     let mut tokens = Vec::new();
     for group in 0..15 {
         for _ in 0..2 {
-            tokens.push(of_group(&world, &shop, &format!("g{group}")).await.token());
+            tokens.push(of_group(&world, &shop, &format!("g{group}")).await);
         }
     }
-    of_group(&world, &shop, "new").await.is(400, FULL);
+    world.short_lived(&shop, &[("group", "new")]).await.is(400, FULL);
     world.short_lived(&shop, &[]).await.is(400, FULL);
     assert!(live(&world, &tokens).await.iter().all(|live| *live));
-    of_group(&world, &shop, "g7").await.token();
+    of_group(&world, &shop, "g7").await;
     let live = live(&world, &tokens).await;
     let revoked: Vec<_> = (0..30).filter(|&at| !live[at]).collect();
     assert_eq!(revoked, [14], "the first of g7");
@@ -92,26 +93,23 @@ async fn a_channel_has_at_most_a_hundred_groups_and_deleting_one_makes_room() {
 async fn revoking_a_group_revokes_all_its_kinds_and_nothing_else() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let mine = [("group", "a")];
     let (v21, stateless, short) = (
-        world.v21(&shop, &mine).await.token(),
-        world.stateless(&shop, &mine).await.token(),
-        world.short_lived(&shop, &mine).await.token(),
+        world.issue_to(&shop, Kind::V21, "a").await,
+        world.issue_to(&shop, Kind::Stateless, "a").await,
+        world.issue_to(&shop, Kind::ShortLived, "a").await,
     );
-    let others = [
-        world.v21(&shop, &[]).await.token(),
-        world.stateless(&shop, &[("group", "b")]).await.token(),
-    ];
+    let others =
+        [world.issue(&shop, Kind::V21).await, world.issue_to(&shop, Kind::Stateless, "b").await];
     let group = InChannel::Group("a".parse().unwrap());
     let revoked = world.admin().revoke_in_channel(shop.id, group, false).await.unwrap();
     assert_eq!(revoked.tokens, 2);
-    assert_eq!(world.verify_jws(&v21).await.status, 400);
-    assert_eq!(world.verify_jws(&stateless).await.status, 400);
-    assert_eq!(world.verify_opaque(&short).await.status, 400);
+    assert!(!world.is_good(&v21).await);
+    assert!(!world.is_good(&stateless).await);
+    assert!(!world.is_good(&short).await);
     for other in &others {
-        assert_eq!(world.verify_jws(other).await.status, 200);
+        assert!(world.is_good(other).await);
     }
     // The group can still be used, and new tokens of it are active.
-    let again = world.stateless(&shop, &mine).await.token();
-    assert_eq!(world.verify_jws(&again).await.status, 200);
+    let again = world.issue_to(&shop, Kind::Stateless, "a").await;
+    assert!(world.is_good(&again).await);
 }

@@ -3,8 +3,9 @@
 use crate::world::{Answer, Channel, World, by_assertion};
 use serde_json::json;
 use std::collections::HashSet;
+use tegata_client::call::{ClientAuthentication, With};
 use tegata_policy::rules::ChannelType;
-use tegata_token::view::ChannelState;
+use tegata_token::{kind::Kind, view::ChannelState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_is_issued_in_lines_words_and_order() {
@@ -32,10 +33,10 @@ async fn a_stateless_token_is_issued_for_an_assertion_too() {
     let mut claims = shop.claims(world.now());
     claims.as_object_mut().unwrap().remove("token_exp");
     let assertion = shop.sign(&claims);
-    let fields = by_assertion(&assertion);
-    let issued = world.post("/oauth2/v3/token", &fields).await;
-    assert_eq!(issued.json()["expires_in"], 900);
-    assert_eq!(world.verify_jws(&issued.token()).await.status, 200);
+    let authentication = ClientAuthentication::Assertion(&assertion);
+    let issued = world.line.issue_stateless(&authentication, With::default()).await.unwrap();
+    assert_eq!(issued.expires_in, 900);
+    assert!(world.is_good(issued.token.reveal()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,12 +46,11 @@ async fn one_assertion_yields_any_number_of_tokens_and_expires_in_is_as_requeste
     let mut claims = shop.claims(world.now());
     claims["token_exp"] = json!(60);
     let assertion = shop.sign(&claims);
-    let fields = by_assertion(&assertion);
-    let first = world.post("/oauth2/v2.1/token", &fields).await;
-    let second = world.post("/oauth2/v2.1/token", &fields).await;
-    assert_eq!(first.json()["expires_in"], 60);
-    assert_ne!(first.token(), second.token());
-    assert_eq!(first.json()["key_id"].as_str().unwrap().len(), 22);
+    let first = world.line.issue_v21(&assertion, With::default()).await.unwrap();
+    let second = world.line.issue_v21(&assertion, With::default()).await.unwrap();
+    assert_eq!(first.expires_in, 60);
+    assert_ne!(first.token.reveal(), second.token.reveal());
+    assert_eq!(first.key_id.unwrap().len(), 22);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,21 +162,21 @@ async fn the_31st_v21_token_is_denied_and_the_30_stay_active() {
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
     for _ in 0..30 {
-        tokens.push(world.v21(&shop, &[]).await.token());
+        tokens.push(world.issue(&shop, Kind::V21).await);
     }
     world
         .v21(&shop, &[])
         .await
         .is(400, r#"{"message":"The maximum number of access tokens has already been issued"}"#);
     for token in &tokens {
-        assert_eq!(world.verify_jws(token).await.status, 200);
+        assert!(world.is_good(token).await);
     }
-    assert_eq!(world.revoke_jws(&shop, &tokens[3]).await.status, 200);
-    world.v21(&shop, &[]).await.token();
-    assert_eq!(world.v21(&shop, &[]).await.status, 400);
+    world.revoke(&shop, &tokens[3]).await;
+    world.issue(&shop, Kind::V21).await;
+    assert_eq!(world.try_issue(&shop, Kind::V21).await, Err(400));
     // Other kinds are counted separately, and so are other channels.
-    world.short_lived(&shop, &[]).await.token();
-    world.v21(&world.channel("other").await, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
+    world.issue(&world.channel("other").await, Kind::V21).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,14 +185,14 @@ async fn the_31st_short_lived_token_evicts_the_oldest_alone() {
     let shop = world.channel("shop").await;
     let mut tokens = Vec::new();
     for _ in 0..31 {
-        tokens.push(world.short_lived(&shop, &[]).await.token());
+        tokens.push(world.issue(&shop, Kind::ShortLived).await);
     }
     world
         .verify_opaque(&tokens[0])
         .await
         .is(400, r#"{"error":"invalid_request","error_description":"access_token invalid"}"#);
     for token in &tokens[1..] {
-        assert_eq!(world.verify_opaque(token).await.status, 200);
+        assert!(world.is_good(token).await);
     }
 }
 
@@ -204,11 +204,11 @@ async fn expired_tokens_do_not_count() {
     claims["token_exp"] = json!(1_000);
     let assertion = shop.sign(&claims);
     for _ in 0..30 {
-        world.post("/oauth2/v2.1/token", &by_assertion(&assertion)).await.token();
+        world.line.issue_v21(&assertion, With::default()).await.unwrap();
     }
-    assert_eq!(world.v21(&shop, &[]).await.status, 400);
+    assert_eq!(world.try_issue(&shop, Kind::V21).await, Err(400));
     world.advance(1_000).await;
-    world.v21(&shop, &[]).await.token();
+    world.issue(&shop, Kind::V21).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,8 +220,8 @@ async fn a_channel_of_another_type_has_no_v21_tokens() {
             400,
             r#"{"error":"unauthorized_client","error_description":"channels of this type have no v2.1 tokens"}"#,
         );
-        world.short_lived(&channel, &[]).await.token();
-        world.stateless(&channel, &[]).await.token();
+        world.issue(&channel, Kind::ShortLived).await;
+        world.issue(&channel, Kind::Stateless).await;
     }
 }
 
@@ -229,7 +229,7 @@ async fn a_channel_of_another_type_has_no_v21_tokens() {
 async fn a_suspended_channel_gets_the_answer_to_a_wrong_credential() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let kept = world.short_lived(&shop, &[]).await.token();
+    let kept = world.issue(&shop, Kind::ShortLived).await;
     world.set_state(&shop, ChannelState::Suspended).await;
     let wrong = Channel { secret: "x".repeat(32), ..shop_like(&shop) };
     let same = |a: Answer, b: Answer| assert_eq!((a.status, a.text), (b.status, b.text));
@@ -243,10 +243,10 @@ async fn a_suspended_channel_gets_the_answer_to_a_wrong_credential() {
         world.post("/oauth2/v2.1/token", &by_assertion(&unsigned)).await,
     );
     same(world.revoke_jws(&shop, "a.b.c").await, world.revoke_jws(&wrong, "a.b.c").await);
-    assert_eq!(world.verify_opaque(&kept).await.status, 400);
+    assert!(!world.is_good(&kept).await);
     world.set_state(&shop, ChannelState::Active).await;
-    assert_eq!(world.verify_opaque(&kept).await.status, 200);
-    world.short_lived(&shop, &[]).await.token();
+    assert!(world.is_good(&kept).await);
+    world.issue(&shop, Kind::ShortLived).await;
 }
 
 fn shop_like(shop: &Channel) -> Channel {
@@ -259,11 +259,11 @@ async fn a_new_secret_is_accepted_at_once_and_the_previous_one_until_its_time() 
     let shop = world.channel("shop").await;
     let new = world.replace_secret(shop.id, 600).await;
     let new = Channel { secret: new.reveal().to_owned(), ..shop_like(&shop) };
-    world.short_lived(&shop, &[]).await.token();
-    world.short_lived(&new, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
+    world.issue(&new, Kind::ShortLived).await;
     world.advance(600).await;
-    assert_eq!(world.short_lived(&shop, &[]).await.status, 400);
-    world.short_lived(&new, &[]).await.token();
+    assert_eq!(world.try_issue(&shop, Kind::ShortLived).await, Err(400));
+    world.issue(&new, Kind::ShortLived).await;
 }
 
 // ---- Idempotency-Key
@@ -272,30 +272,29 @@ async fn a_new_secret_is_accepted_at_once_and_the_previous_one_until_its_time() 
 async fn a_retry_under_the_same_key_gets_the_same_token() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let key = [("idempotency-key", "order 66")];
-    let ask = async || world.post_with("/v2/oauth/accessToken", &key, &shop.by_secret()).await;
-    let first = ask().await;
+    let group = "a".parse().unwrap();
+    let ask = async |group| {
+        let with = With { group, idempotency_key: Some("order 66") };
+        let issued = world.issue_with(&shop, Kind::ShortLived, with).await.unwrap();
+        (issued.token.reveal().to_owned(), issued.expires_in)
+    };
+    let (first, _) = ask(None).await;
     world.advance(100).await;
-    let again = ask().await;
-    assert_eq!(first.token(), again.token());
-    let left = again.json()["expires_in"].as_i64().unwrap();
+    let (again, left) = ask(None).await;
+    assert_eq!(first, again);
     assert!((2_592_000 - 110..=2_592_000 - 100).contains(&left), "{left}");
-    assert_ne!(world.short_lived(&shop, &[]).await.token(), first.token());
+    assert_ne!(world.issue(&shop, Kind::ShortLived).await, first);
     // The key is scoped to channel, kind and group.
-    let group = [&shop.by_secret()[..], &[("group", "a")]].concat();
-    let other = world.post_with("/v2/oauth/accessToken", &key, &group).await.token();
-    assert_ne!(other, first.token());
+    assert_ne!(ask(Some(&group)).await.0, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_under_one_key_yield_one_token() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let key = [("idempotency-key", "k")];
-    let fields = shop.by_secret();
-    let ask = || world.post_with("/v2/oauth/accessToken", &key, &fields);
+    let ask = || world.issue_once(&shop, Kind::ShortLived, "k");
     let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
-    let tokens: HashSet<_> = [a, b, c, d].iter().map(Answer::token).collect();
+    let tokens = HashSet::from([a, b, c, d]);
     assert_eq!(tokens.len(), 1);
 }
 
@@ -306,7 +305,7 @@ async fn a_key_whose_token_is_revoked_or_expired_is_409_and_other_parameters_are
     let key = [("idempotency-key", "k")];
     let short = async || world.post_with("/v2/oauth/accessToken", &key, &shop.by_secret()).await;
     let token = short().await.token();
-    world.revoke_opaque(&token).await.is(200, "");
+    world.revoke(&shop, &token).await;
     let revoked = short().await;
     assert_eq!(revoked.status, 409);
     assert!(revoked.json()["message"].is_string());
@@ -342,8 +341,7 @@ async fn an_idempotency_key_is_one_header_of_1_to_255_printable_characters() {
 async fn stateless_issues_ignore_the_idempotency_key() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let key = [("idempotency-key", "k")];
-    let ask = async || world.post_with("/oauth2/v3/token", &key, &shop.by_secret()).await.token();
+    let ask = || world.issue_once(&shop, Kind::Stateless, "k");
     assert_ne!(ask().await, ask().await);
 }
 
@@ -355,12 +353,12 @@ async fn the_eleventh_wrong_secret_is_429_and_the_right_one_never() {
     let shop = world.channel("shop").await;
     let wrong = Channel { secret: "wrong".into(), ..shop_like(&shop) };
     for _ in 0..10 {
-        assert_eq!(world.short_lived(&wrong, &[]).await.status, 400);
+        assert_eq!(world.try_issue(&wrong, Kind::ShortLived).await, Err(400));
     }
     let throttled = world.short_lived(&wrong, &[]).await;
     throttled.is(429, r#"{"message":"The API rate limit has been exceeded. Try again later."}"#);
     assert!((1..=60).contains(&throttled.header("retry-after").parse::<i64>().unwrap()));
-    world.short_lived(&shop, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
     assert_eq!(world.revoke_jws(&wrong, "a.b.c").await.status, 429);
 }
 
@@ -372,10 +370,10 @@ async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_do_not_count() {
     let shop = world.channel("shop").await;
     let wrong = Channel { secret: "wrong".into(), ..shop_like(&shop) };
     for _ in 0..3 {
-        assert_eq!(world.short_lived(&wrong, &[]).await.status, 400);
+        assert_eq!(world.try_issue(&wrong, Kind::ShortLived).await, Err(400));
     }
-    world.short_lived(&shop, &[]).await.token();
-    world.short_lived(&shop, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
+    world.issue(&shop, Kind::ShortLived).await;
     // A refill takes half a second; a few requests are faster.
     let mut last = world.short_lived(&shop, &[]).await;
     for _ in 0..20 {
@@ -386,5 +384,5 @@ async fn issuing_faster_than_the_rate_is_429_and_wrong_secrets_do_not_count() {
     }
     last.is(429, r#"{"message":"The API rate limit has been exceeded. Try again later."}"#);
     assert_eq!(last.header("retry-after"), "1");
-    world.stateless(&shop, &[]).await.token();
+    world.issue(&shop, Kind::Stateless).await;
 }

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tegata_system::http::client_for;
+use tegata_token::kind::Kind;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_is_live_and_ready() {
@@ -20,12 +21,12 @@ async fn a_running_server_is_live_and_ready() {
 async fn operations_are_counted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let token = world.short_lived(&shop, &[]).await.token();
-    world.verify_opaque(&token).await;
+    let token = world.issue(&shop, Kind::ShortLived).await;
+    assert!(world.is_good(&token).await);
     world.verify_opaque("junk").await;
-    world.revoke_opaque(&token).await;
+    world.revoke(&shop, &token).await;
     world.gateway(&token, "").await;
-    let good = world.stateless(&shop, &[]).await.token();
+    let good = world.issue(&shop, Kind::Stateless).await;
     world.gateway(&good, "?kind=v2.1").await;
     world.gateway(&spoilt(&good), "").await;
     world.post("/oauth2/v3/token", &[("grant_type", "client_credentials")]).await;
@@ -65,7 +66,7 @@ async fn tokens_evicted_by_an_issue_are_counted_as_evicted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     for _ in 0..32 {
-        world.short_lived(&shop, &[]).await.token();
+        world.issue(&shop, Kind::ShortLived).await;
     }
     let shown = world.get("/metrics").await.text;
     assert!(shown.contains(r#"tegata_evictions_total{kind="short-lived"} 2"#), "{shown}");
@@ -182,8 +183,8 @@ async fn without_dev_no_clock_can_be_advanced() {
 async fn the_use_of_a_stored_token_is_noted() {
     let mut world = World::new().await;
     let shop = world.channel("shop").await;
-    let token = world.short_lived(&shop, &[]).await.token();
-    world.verify_opaque(&token).await;
+    let token = world.issue(&shop, Kind::ShortLived).await;
+    assert!(world.is_good(&token).await);
     let used = world.now();
     // Stopping writes the times of last use.
     world.restart().await;
@@ -197,8 +198,8 @@ async fn the_use_of_a_stored_token_is_noted() {
 async fn revocations_that_no_longer_matter_are_forgotten() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let token = world.stateless(&shop, &[]).await.token();
-    world.revoke_jws(&shop, &token).await.is(200, "");
+    let token = world.issue(&shop, Kind::Stateless).await;
+    world.revoke(&shop, &token).await;
     assert_eq!(world.authority().view().channels(), 1);
     world.advance(40 * 86_400).await;
     assert_eq!(world.authority().view().channels(), 0);
@@ -221,20 +222,19 @@ async fn a_log_that_grew_fast_is_trimmed_after_a_day() {
 async fn the_use_of_each_secret_and_each_assertion_key_is_noted() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let file = world.running().admin_token_file.clone().unwrap();
-    let token = format!("Bearer {}", std::fs::read_to_string(file).unwrap().trim());
-    let ask = async |path: &str| {
-        let path = format!("/admin/v1/channels/{}{path}", shop.id);
-        world.get_with(&path, &[("authorization", &token)]).await.json()
-    };
+    let (admin, id) = (world.admin_client(), shop.id.to_string());
     let secrets = async || {
-        let all = ask("").await["secrets"].as_array().unwrap().clone();
+        let shown = admin.get(&["channels", &id], &()).await.unwrap();
+        let all = shown["secrets"].as_array().unwrap().clone();
         all.into_iter().map(|it| it["last_used_at"].clone()).collect::<Vec<_>>()
     };
-    let key = async || ask("/assertion-keys").await["assertion_keys"][0]["last_used_at"].clone();
+    let key = async || {
+        let keys = admin.rows(&["channels", &id, "assertion-keys"], "assertion_keys").await;
+        keys.unwrap()[0]["last_used_at"].clone()
+    };
     assert_eq!((secrets().await, key().await), (vec![Value::Null], Value::Null));
-    world.short_lived(&shop, &[]).await.token();
-    world.v21(&shop, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
+    world.issue(&shop, Kind::V21).await;
     world.advance(60).await;
     let (used, key_used) = (secrets().await, key().await);
     assert!(used[0].is_string() && key_used.is_string(), "{used:?} {key_used}");
@@ -242,7 +242,7 @@ async fn the_use_of_each_secret_and_each_assertion_key_is_noted() {
     world.replace_secret(shop.id, 86_400).await;
     assert_eq!(secrets().await, [Value::Null, used[0].clone()], "a new one was never used");
     // Revoking a token uses it, too.
-    world.revoke_jws(&shop, &world.v21(&shop, &[]).await.token()).await.is(200, "");
+    world.revoke(&shop, &world.issue(&shop, Kind::V21).await).await;
     world.advance(60).await;
     let again = secrets().await;
     assert!(again[0].is_null() && again[1].is_string() && again[1] != used[0], "{again:?}");
@@ -273,7 +273,7 @@ async fn a_long_history_is_swept_in_rounds_of_a_bounded_length() {
 async fn an_unknown_answer_is_503_and_verification_continues() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let token = world.short_lived(&shop, &[]).await.token();
+    let token = world.issue(&shop, Kind::ShortLived).await;
     // Another process holds the database's write lock.
     let other = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -287,10 +287,10 @@ async fn an_unknown_answer_is_503_and_verification_continues() {
         answer.is(503, r#"{"message":"The service is temporarily unavailable. Try again later."}"#);
         assert_eq!(answer.header("retry-after"), "1");
     }
-    assert_eq!(world.verify_opaque(&token).await.status, 200);
+    assert!(world.is_good(&token).await);
     other.execute_batch("ROLLBACK").unwrap();
-    world.revoke_opaque(&token).await.is(200, "");
-    assert_eq!(world.verify_opaque(&token).await.status, 400);
+    world.revoke(&shop, &token).await;
+    assert!(!world.is_good(&token).await);
     // The answer of a second ago may still be cached.
     while world.get("/readyz").await.status != 200 {}
 }
@@ -301,15 +301,14 @@ async fn the_log_names_paths_and_never_a_credential() {
     let (log, _here) = Log::begin();
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let short = world.short_lived(&shop, &[]).await.token();
-    let v21 = world.v21(&shop, &[]).await.token();
+    let short = world.issue(&shop, Kind::ShortLived).await;
+    let v21 = world.issue(&shop, Kind::V21).await;
     let assertion = shop.assertion(world.now());
-    world.key_ids(&assertion).await;
-    world.verify_jws(&v21).await;
-    world.verify_opaque(&short).await;
+    world.line.key_ids(&assertion).await.unwrap();
+    assert!(world.is_good(&v21).await && world.is_good(&short).await);
     world.gateway(&v21, "").await;
-    world.revoke_jws(&shop, &v21).await;
-    world.revoke_opaque(&short).await;
+    world.revoke(&shop, &v21).await;
+    world.revoke(&shop, &short).await;
     let log = log.text();
     for path in ["/v2/oauth/accessToken", "/oauth2/v2.1/tokens/kid", "/oauth2/v2.1/revoke"] {
         let line = log.lines().find(|line| line.contains(path)).unwrap();

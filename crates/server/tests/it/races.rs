@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 use tegata_policy::secret::PlainSecret;
+use tegata_token::kind::Kind;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_forty_concurrent_requests_thirty_get_a_v21_token() {
@@ -14,11 +15,11 @@ async fn of_forty_concurrent_requests_thirty_get_a_v21_token() {
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let (world, shop) = (world.clone(), shop.clone());
-        asked.spawn(async move { world.v21(&shop, &[]).await.status });
+        asked.spawn(async move { world.try_issue(&shop, Kind::V21).await });
     }
     let statuses = asked.join_all().await;
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 30, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| status.is_ok()).count(), 30, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == Err(400)).count(), 10, "{statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -26,7 +27,7 @@ async fn no_verification_after_the_200_of_a_revocation_accepts_the_token() {
     let world = Arc::new(World::new().await);
     let shop = world.channel("shop").await;
     for round in 0..20 {
-        let token = world.short_lived(&shop, &[]).await.token();
+        let token = world.issue(&shop, Kind::ShortLived).await;
         let revoked = Arc::new(AtomicBool::new(false));
         let mut checkers = tokio::task::JoinSet::new();
         for _ in 0..3 {
@@ -34,7 +35,7 @@ async fn no_verification_after_the_200_of_a_revocation_accepts_the_token() {
             checkers.spawn(async move {
                 loop {
                     let after = revoked.load(Relaxed);
-                    let good = world.verify_opaque(&token).await.status == 200;
+                    let good = world.is_good(&token).await;
                     assert!(!(after && good), "round {round}: it was accepted");
                     if after {
                         return;
@@ -42,7 +43,7 @@ async fn no_verification_after_the_200_of_a_revocation_accepts_the_token() {
                 }
             });
         }
-        world.revoke_opaque(&token).await.is(200, "");
+        world.revoke(&shop, &token).await;
         revoked.store(true, Relaxed);
         checkers.join_all().await;
     }

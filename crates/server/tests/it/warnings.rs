@@ -17,6 +17,7 @@ use tegata_server::{
     config::Settings,
 };
 use tegata_store::{GroupPatch, Holding};
+use tegata_token::kind::Kind;
 
 const DAY: i64 = 86_400;
 
@@ -88,8 +89,8 @@ async fn a_token_that_expires_is_warned_of_at_each_time_before_its_expiry_and_on
         GroupPatch { contact: Some(Some("blue@example.com".into())), ..Default::default() };
     let blue = "blue".parse().unwrap();
     world.admin().change_group(shop.id, blue, contact).await.unwrap();
-    let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
-    world.verify_opaque(&token).await;
+    let token = world.issue_to(&shop, Kind::ShortLived, "blue").await;
+    assert!(world.is_good(&token).await);
     // Advancing the clock runs the jobs.
     world.advance(22 * DAY).await;
     let unused_key = ("assertion-key.unused".to_owned(), Value::Null);
@@ -123,18 +124,18 @@ async fn a_completed_rotation_causes_no_warning_and_an_incomplete_one_does() {
     let (world, receiver) = world().await;
     let shop = world.channel("shop").await;
     let token =
-        |group: &'static str| async { world.short_lived(&shop, &[("group", group)]).await.token() };
+        |group: &'static str| async { world.issue_to(&shop, Kind::ShortLived, group).await };
     let (red, blue) = (token("red").await, token("blue").await);
     for token in [&red, &blue] {
-        world.verify_opaque(token).await;
+        assert!(world.is_good(token).await);
     }
     world.advance(20 * DAY).await;
     for token in [token("red").await, token("blue").await] {
-        world.verify_opaque(&token).await;
+        assert!(world.is_good(&token).await);
     }
     // Only blue still uses the old one.
     world.advance(2 * 3_600).await;
-    world.verify_opaque(&blue).await;
+    assert!(world.is_good(&blue).await);
     world.advance(9 * DAY).await;
     let replaced = ("token.replaced-in-use".to_owned(), Value::from("blue"));
     let news: Vec<_> =
@@ -146,8 +147,8 @@ async fn a_completed_rotation_causes_no_warning_and_an_incomplete_one_does() {
 async fn a_receiver_that_is_down_gets_the_warnings_when_it_is_up_again() {
     let (mut world, receiver) = world().await;
     let shop = world.channel("shop").await;
-    let token = world.short_lived(&shop, &[("group", "blue")]).await.token();
-    world.verify_opaque(&token).await;
+    let token = world.issue_to(&shop, Kind::ShortLived, "blue").await;
+    assert!(world.is_good(&token).await);
     receiver.lock().unwrap().down = true;
     world.advance(29 * DAY + 3_600).await;
     world.restart().await;
@@ -167,7 +168,7 @@ async fn what_is_unused_and_a_secret_that_expires_are_listed() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let policy = tegata_server::authority::warnings::Policy::default();
-    world.short_lived(&shop, &[]).await.token();
+    world.issue(&shop, Kind::ShortLived).await;
     let kinds = async || -> Vec<&'static str> {
         let now = world.authority().now();
         find(&holding(&world, &shop).await, &policy, now).iter().map(|it| it.kind()).collect()

@@ -8,7 +8,11 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
+use tegata_client::{
+    admin::AdminClient,
+    call::{Client, ClientAuthentication, Failure, TokenResponse, Verified, With},
+};
 use tegata_policy::{jwk::AssertionKey, rules::ChannelType, secret::PlainSecret};
 use tegata_server::{
     authority::{
@@ -23,6 +27,7 @@ use tegata_store::ChannelPatch;
 use tegata_system::http::client_for;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, SigningKeyId},
+    kind::Kind,
     view::ChannelState,
 };
 
@@ -31,6 +36,8 @@ pub struct World {
     running: Option<Running>,
     settings: Settings,
     http: reqwest::Client,
+    /// LINE's operations on this server, as a program calls them.
+    pub line: Client,
     // Removed at the end, also of a test that fails.
     pub folder: tempfile::TempDir,
 }
@@ -68,13 +75,17 @@ impl World {
         // One connection at a time would queue what shall race.
         let address = format!("http://{}", running.address).parse().unwrap();
         let http = client_for(&address).build().unwrap();
-        Self { running: Some(running), settings, http, folder }
+        let line = line_of(&running);
+        Self { running: Some(running), settings, http, line, folder }
     }
 
     /// Stops the server and starts another on the same store.
     pub async fn restart(&mut self) {
         self.running.take().unwrap().stop().await;
-        self.running = Some(serve(self.settings.clone()).await.unwrap());
+        let running = serve(self.settings.clone()).await.unwrap();
+        // On another port.
+        self.line = line_of(&running);
+        self.running = Some(running);
     }
 
     pub fn running(&self) -> &Running {
@@ -92,6 +103,13 @@ impl World {
     /// Administration, as with the root administrator's token.
     pub fn admin(&self) -> Admin {
         self.running().authority.admin(Actor::Root, None)
+    }
+
+    /// Administration over HTTP, as the command line does it.
+    pub fn admin_client(&self) -> AdminClient {
+        let file = self.running().admin_token_file.as_ref().unwrap();
+        let token = std::fs::read_to_string(file).unwrap().trim().to_owned();
+        AdminClient::new(&self.url(""), PlainSecret::from_caller(token)).unwrap()
     }
 
     pub async fn channel(&self, name: &str) -> Channel {
@@ -204,7 +222,85 @@ impl World {
         Answer { status, headers, text: response.text().await.unwrap() }
     }
 
-    // ---- what tests ask most
+    // ---- LINE's operations, for tests that assert an outcome
+
+    /// A token of `kind`, which must be issued.
+    pub async fn issue(&self, channel: &Channel, kind: Kind) -> String {
+        self.must_issue(channel, kind, With::default()).await
+    }
+
+    /// A token of a group.
+    pub async fn issue_to(&self, channel: &Channel, kind: Kind, group: &str) -> String {
+        let group = group.parse().unwrap();
+        let with = With { group: Some(&group), ..With::default() };
+        self.must_issue(channel, kind, with).await
+    }
+
+    /// A token under an `Idempotency-Key`.
+    pub async fn issue_once(&self, channel: &Channel, kind: Kind, key: &str) -> String {
+        let with = With { idempotency_key: Some(key), ..With::default() };
+        self.must_issue(channel, kind, with).await
+    }
+
+    /// A token of `kind`, or the status of the response that denies it.
+    pub async fn try_issue(&self, channel: &Channel, kind: Kind) -> Result<String, u16> {
+        match self.issue_with(channel, kind, With::default()).await {
+            Ok(issued) => Ok(issued.token.reveal().to_owned()),
+            Err(Failure::Refused { status, .. }) => Err(status),
+            Err(Failure::TooFast { .. }) => Err(429),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn must_issue(&self, channel: &Channel, kind: Kind, with: With<'_>) -> String {
+        let issued = self.issue_with(channel, kind, with).await;
+        issued.unwrap_or_else(|failure| panic!("{kind:?}: {failure}")).token.reveal().to_owned()
+    }
+
+    /// What the client makes of the answer.
+    pub async fn issue_with(
+        &self,
+        channel: &Channel,
+        kind: Kind,
+        with: With<'_>,
+    ) -> Result<TokenResponse, Failure> {
+        let secret = PlainSecret::from_caller(channel.secret.clone());
+        match kind {
+            Kind::V21 => self.line.issue_v21(&channel.assertion(self.now()), with).await,
+            Kind::Stateless => {
+                let authentication = ClientAuthentication::Secret(channel.id, &secret);
+                self.line.issue_stateless(&authentication, with).await
+            }
+            Kind::ShortLived => self.line.issue_short_lived(channel.id, &secret, with).await,
+            Kind::LongLived => panic!("an administrator makes long-lived tokens"),
+        }
+    }
+
+    pub async fn verify(&self, token: &str) -> Result<Verified, Failure> {
+        self.line.verify(&PlainSecret::from_caller(token.to_owned())).await
+    }
+
+    /// Whether a token is active, on the operation for its form.
+    pub async fn is_good(&self, token: &str) -> bool {
+        match self.verify(token).await {
+            Ok(_) => true,
+            Err(Failure::Refused { status: 400, .. }) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Revokes a token, on the operation for its form; the answer must be 200.
+    pub async fn revoke(&self, channel: &Channel, token: &str) {
+        let plain = PlainSecret::from_caller(token.to_owned());
+        let secret = PlainSecret::from_caller(channel.secret.clone());
+        let revoked = match token.contains('.') {
+            true => self.line.revoke_v21(channel.id, &secret, &plain).await,
+            false => self.line.revoke_opaque(&plain).await,
+        };
+        revoked.unwrap();
+    }
+
+    // ---- the same operations to the letter, for tests that assert statuses and bodies
 
     pub async fn short_lived(&self, channel: &Channel, more: &[(&str, &str)]) -> Answer {
         self.post("/v2/oauth/accessToken", &[&channel.by_secret(), more].concat()).await
@@ -313,6 +409,12 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// Waits longer than a program, since many tests share the machine.
+fn line_of(running: &Running) -> Client {
+    let base = format!("http://{}", running.address);
+    Client::with_patience(&base, Duration::from_secs(60)).unwrap()
 }
 
 pub fn by_assertion(assertion: &str) -> [(&str, &str); 3] {

@@ -1,0 +1,169 @@
+//! Tegata's administration: requests to the paths below `/admin/v1`, which LINE does
+//! not have. Bodies and responses are JSON, as the API's description documents them.
+
+use crate::{
+    call::{Client, value},
+    exchange::{BadAddress, Exchange, RequestError, with_idempotency_key},
+};
+use reqwest::{Method, RequestBuilder};
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+use tegata_policy::secret::PlainSecret;
+use tegata_token::time::UnixTime;
+
+/// How long a response may take, beyond the time that the request itself asks to wait.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many rows a page may hold.
+const LONGEST_PAGE: &str = "1000";
+
+/// No response is longer, in bytes; more is not read.
+const LONGEST_RESPONSE: usize = 16 << 20;
+
+/// Administers one authority with the administrator's token. A path is given by its
+/// parts, such as `["channels", id]`.
+#[derive(Debug)]
+pub struct AdminClient {
+    exchange: Exchange,
+    token: PlainSecret,
+}
+
+impl AdminClient {
+    /// A client of the authority at `base`. Opens no connection yet.
+    ///
+    /// # Errors
+    /// [`BadAddress`].
+    pub fn new(base: &str, token: PlainSecret) -> Result<Self, BadAddress> {
+        Ok(Self { exchange: Exchange::new(base, PATIENCE)?, token })
+    }
+
+    /// `GET`, with a query.
+    ///
+    /// # Errors
+    /// [`RequestError`], as of every request here.
+    pub async fn get(&self, path: &[&str], query: &impl Serialize) -> Result<Value, RequestError> {
+        self.send(Method::GET, path, |it| it.query(query)).await
+    }
+
+    /// `GET` whose response may take up to `wait` seconds longer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> Result<Value, RequestError> {
+        self.send(Method::GET, path, |it| it.timeout(patience(wait))).await
+    }
+
+    /// All rows of a list, from each of its pages: the members `name`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn rows(&self, path: &[&str], name: &str) -> Result<Vec<Value>, RequestError> {
+        let mut rows = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let query = [("limit", Some(LONGEST_PAGE)), ("after", after.as_str())];
+            let mut page = self.get(path, &query).await?;
+            match page[name].take() {
+                Value::Array(more) => rows.extend(more),
+                _ => return Err(RequestError::Unreadable),
+            }
+            match page["next"].take() {
+                Value::Null => return Ok(rows),
+                // The same cursor again would lead to the same page without end.
+                next if next.is_string() && next != after => after = next,
+                _ => return Err(RequestError::Unreadable),
+            }
+        }
+    }
+
+    /// `POST`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Value, RequestError> {
+        self.send(Method::POST, path, |it| it.json(body)).await
+    }
+
+    /// `POST` whose response may take up to `wait` seconds longer.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn post_and_wait(
+        &self,
+        path: &[&str],
+        body: &Value,
+        wait: u16,
+    ) -> Result<Value, RequestError> {
+        self.send(Method::POST, path, |it| it.timeout(patience(wait)).json(body)).await
+    }
+
+    /// `POST` with an `Idempotency-Key`, if there is one: a retry under the same key is
+    /// answered with the same token.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn post_once(
+        &self,
+        path: &[&str],
+        body: &Value,
+        key: Option<&str>,
+    ) -> Result<Value, RequestError> {
+        self.send(Method::POST, path, |it| with_idempotency_key(it, key).json(body)).await
+    }
+
+    /// `PATCH`.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn patch(&self, path: &[&str], body: &Value) -> Result<Value, RequestError> {
+        self.send(Method::PATCH, path, |it| it.json(body)).await
+    }
+
+    /// `DELETE`, with a query.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn delete(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Result<Value, RequestError> {
+        self.send(Method::DELETE, path, |it| it.query(query)).await
+    }
+
+    /// An empty body of a response reads as null.
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Value, RequestError> {
+        let path = ["admin", "v1"].iter().chain(path).copied();
+        let request = self.exchange.request(method, path).bearer_auth(self.token.reveal());
+        let response = self.exchange.send(with(request), LONGEST_RESPONSE).await?;
+        if !response.status.is_success() {
+            return Err(response.problem());
+        }
+        match response.body.as_slice() {
+            b"" => Ok(Value::Null),
+            body => value(body),
+        }
+    }
+}
+
+fn patience(wait: u16) -> Duration {
+    PATIENCE + Duration::from_secs(wait.into())
+}
+
+impl Client {
+    /// `GET /dev/clock`: the time of a development server, whose clock can be moved. Other
+    /// servers do not have this operation, and it needs no administrator's token.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn development_time(&self) -> Result<UnixTime, RequestError> {
+        let clock = value(&self.send(self.get("dev/clock")).await?)?;
+        clock["now_unix"].as_i64().map(UnixTime).ok_or(RequestError::Unreadable)
+    }
+}

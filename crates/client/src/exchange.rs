@@ -1,0 +1,243 @@
+//! One HTTP exchange with an authority: where to send a request, how much of the
+//! response to read, and what a response without success says.
+
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header::HeaderMap};
+use serde_json::Value;
+use std::{fmt, time::Duration};
+
+/// An address that no authority can be at.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: write it as https://HOST, or http://HOST:PORT for an authority on this machine")]
+pub struct BadAddress(String);
+
+/// A request that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The response has another status than success.
+    #[error(transparent)]
+    Problem(Box<Problem>),
+    /// There is no response, or it broke off.
+    #[error("no response: {0}")]
+    NoResponse(String),
+    /// The response is longer than any of this operation; the rest is not read.
+    #[error("the response is longer than {0} bytes")]
+    TooLong(usize),
+    /// The response succeeds, but its body is not what this operation answers.
+    #[error("the response is not what this operation answers")]
+    Unreadable,
+}
+
+/// What a response without success says: in problem details (RFC 9457), in OAuth's form
+/// (RFC 6749, section 5.2) or in LINE's `message`. It may repeat what the request held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The status of the response.
+    pub status: StatusCode,
+    /// What is wrong, for programs: `code` in problem details, `error` in OAuth's form.
+    pub code: Option<String>,
+    /// The status in words, in problem details.
+    pub title: Option<String>,
+    /// What is wrong, for people; the wording may change.
+    pub detail: Option<String>,
+    /// After how many seconds a retry may succeed, from `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// The id of the request, by which the server's log names it.
+    pub request_id: Option<String>,
+}
+
+impl Problem {
+    fn read(response: &HttpResponse) -> Self {
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        // Texts from elsewhere must not steer a terminal.
+        let text = |name: &str| {
+            let text = body[name].as_str()?;
+            Some(text.chars().filter(|it| !it.is_control()).collect::<String>())
+        };
+        let header = |name: &str| response.headers.get(name)?.to_str().ok();
+        let code = text("code").or_else(|| text("error"));
+        let detail = text("detail").or_else(|| text("error_description"));
+        let message = || text("message").filter(|_| code.is_none());
+        Self {
+            status: response.status,
+            title: text("title"),
+            detail: detail.or_else(message),
+            code,
+            retry_after: header("Retry-After").and_then(|it| it.parse().ok()),
+            request_id: header("X-Line-Request-Id").map(str::to_owned),
+        }
+    }
+
+    /// The detail and the code in one line, if the response has any.
+    #[must_use]
+    pub fn summary(&self) -> Option<String> {
+        match (&self.detail, &self.code) {
+            (Some(detail), Some(code)) => Some(format!("{detail} ({code})")),
+            (text, code) => text.as_ref().or(code.as_ref()).cloned(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "answered {}", self.status)?;
+        self.summary().map_or(Ok(()), |summary| write!(f, ": {summary}"))
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// A response, read whole.
+pub(crate) struct HttpResponse {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    pub fn problem(&self) -> RequestError {
+        RequestError::Problem(Box::new(Problem::read(self)))
+    }
+
+    /// Seconds since 1970 in the `Date` header (RFC 9110, section 6.6.1).
+    pub fn date(&self) -> Option<i64> {
+        let text = self.headers.get("Date")?.to_str().ok()?;
+        let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(zoned.timestamp().as_second())
+    }
+}
+
+/// Sends requests to one authority. Opens connections when they are needed and keeps them.
+pub(crate) struct Exchange {
+    http: reqwest::Client,
+    base: Url,
+}
+
+impl Exchange {
+    /// Waits `patience` for each response. Follows no redirects, which could carry a
+    /// secret elsewhere, and uses no proxy for this machine.
+    pub fn new(base: &str, patience: Duration) -> Result<Self, BadAddress> {
+        let bad = || BadAddress(base.to_owned());
+        let url = Url::parse(base).map_err(|_| bad())?;
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
+            return Err(bad());
+        }
+        let http = tegata_system::http::client_for(&url)
+            .timeout(patience)
+            .pool_max_idle_per_host(2)
+            .user_agent(concat!("tegata-client/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| bad())?;
+        Ok(Self { http, base: url })
+    }
+
+    /// A request to a path below the base address, which may have a path of its own. Each
+    /// part becomes one segment, whatever characters it holds.
+    pub fn request<'a>(
+        &self,
+        method: Method,
+        path: impl IntoIterator<Item = &'a str>,
+    ) -> RequestBuilder {
+        let mut url = self.base.clone();
+        // Every http address can be a base.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        self.http.request(method, url)
+    }
+
+    /// Sends a request and reads at most `longest` bytes of the response's body.
+    pub async fn send(
+        &self,
+        request: RequestBuilder,
+        longest: usize,
+    ) -> Result<HttpResponse, RequestError> {
+        // Without its address: a query may hold a token.
+        let lost = |error: reqwest::Error| RequestError::NoResponse(causes(&error.without_url()));
+        let mut response = request.send().await.map_err(lost)?;
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(lost)? {
+            if body.len() + part.len() > longest {
+                return Err(RequestError::TooLong(longest));
+            }
+            body.extend_from_slice(&part);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        Ok(HttpResponse { status: response.status(), headers, body })
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.base)
+    }
+}
+
+/// Adds an `Idempotency-Key`, if there is one.
+pub(crate) fn with_idempotency_key(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
+    match key {
+        Some(key) => request.header("Idempotency-Key", key),
+        None => request,
+    }
+}
+
+/// An error and its causes in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&'static str, &str)], body: &str) -> HttpResponse {
+        let headers = headers.iter().map(|(name, value)| {
+            (name.parse::<reqwest::header::HeaderName>().unwrap(), value.parse().unwrap())
+        });
+        HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.collect(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_base_address_is_kept_and_a_part_stays_one_segment() {
+        let at = |base, path: &[&str]| {
+            let exchange = Exchange::new(base, Duration::from_secs(1)).unwrap();
+            let request = exchange.request(Method::GET, path.iter().copied());
+            request.build().unwrap().url().to_string()
+        };
+        assert_eq!(at("https://a", &["v2", "b"]), "https://a/v2/b");
+        assert_eq!(at("https://a/line/", &["v2", "b"]), "https://a/line/v2/b");
+        assert_eq!(at("https://a", &["x/../y?z#"]), "https://a/x%2F..%2Fy%3Fz%23");
+    }
+
+    #[test]
+    fn a_problem_is_read_in_each_of_the_three_forms() {
+        let summary = |body: &str| Problem::read(&response(400, &[], body)).summary();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(summary(r#"{"title":"t","detail":"d","code":"c"}"#), text("d (c)"));
+        assert_eq!(summary(r#"{"detail":"d"}"#), text("d"));
+        assert_eq!(summary(r#"{"error":"a","error_description":"b"}"#), text("b (a)"));
+        assert_eq!(summary(r#"{"error":"a","message":"m"}"#), text("a"));
+        assert_eq!(summary("{\"message\":\"c\\n\\u001b[2J\"}"), text("c[2J"));
+        for none in ["", "<html>", "{}", r#"{"detail":5}"#, "[]", "\"detail\""] {
+            assert_eq!(summary(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_headers_of_a_problem_and_the_date_are_read() {
+        let headers = [
+            ("retry-after", "7"),
+            ("x-line-request-id", "6f0e-1"),
+            ("date", "Tue, 15 Nov 1994 08:12:31 GMT"),
+        ];
+        let response = response(503, &headers, "");
+        let problem = Problem::read(&response);
+        assert_eq!((problem.retry_after, problem.request_id.as_deref()), (Some(7), Some("6f0e-1")));
+        assert_eq!(problem.to_string(), "answered 503 Service Unavailable");
+        assert_eq!(response.date(), Some(784_887_151));
+    }
+}
