@@ -12,7 +12,7 @@ mod report;
 
 use crate::{AuditRow, audit_event::AuditAct};
 use data_encoding::HEXLOWER;
-pub use report::{Anchored, AuditEnd, AuditReport, Problem};
+pub use report::{Anchored, AuditEnd, AuditProblem, AuditReport};
 use report::{MAX_ITEMS, unconfirmed};
 use serde::{Deserialize, Serialize};
 use tegata_policy::secret::sha256;

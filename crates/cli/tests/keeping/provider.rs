@@ -124,10 +124,10 @@ async fn completes(server: &Server, provider: &str) -> usize {
         let all = answer.json();
         let rows = all["providers"].as_array().expect("a list");
         let row = rows.iter().find(|it| it["provider_id"] == *provider).expect("the provider");
-        if row["ending"].is_null() {
+        if row["revocation"].is_null() {
             return seen;
         }
-        let figure = |name: &str| row["ending"][name].as_u64().expect("a number");
+        let figure = |name: &str| row["revocation"][name].as_u64().expect("a number");
         assert!(figure("channels_left") <= left && figure("tokens_revoked") >= ended, "{row}");
         (left, ended) = (figure("channels_left"), figure("tokens_revoked"));
         seen += 1;

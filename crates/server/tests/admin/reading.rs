@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_administrators_token() {
+async fn no_client_is_admitted_without_the_administrators_token() {
     let world = World::new().await;
     for wrong in ["", "Bearer", "Bearer wrong", "Basic YTpi", "Bearer an administrator's token"] {
         for path in ["/providers", "/no/such/path"] {
@@ -175,11 +175,11 @@ async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     for token in tokens.iter().chain([&by_key]) {
         assert_eq!(world.state(token).await, "active");
     }
-    assert_eq!(world.get("/audit").await.expect(200), before, "nobody did anything");
+    assert_eq!(world.get("/audit").await.expect(200), before, "no act was done");
     let channel = world.get(&shop.at("")).await.expect(200);
     assert_eq!(channel["state"], "active");
-    let nobody = "536e453c-aa93-4449-8e90-add2608783c6";
-    let path = shop.at(&format!("/assertion-keys/{nobody}?dry_run=true"));
+    let unknown = "536e453c-aa93-4449-8e90-add2608783c6";
+    let path = shop.at(&format!("/assertion-keys/{unknown}?dry_run=true"));
     world.delete(&path).await.expect_problem(404, "not-found");
     world.delete("/channels/0000000000?dry_run=true").await.expect_problem(404, "not-found");
 }

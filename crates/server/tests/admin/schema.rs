@@ -212,7 +212,7 @@ fn a_value_that_does_not_fit_the_description_is_found() {
     use serde_json::json;
     let schema = &document()["components"]["schemas"]["Provider"];
     let good = json!({
-        "provider_id": "1234567890", "name": "a", "created_at": "2026-11-26T09:00:00Z", "ending": null,
+        "provider_id": "1234567890", "name": "a", "created_at": "2026-11-26T09:00:00Z", "revocation": null,
     });
     assert_eq!(fits(schema, &good), Ok(()));
     for (name, wrong) in [

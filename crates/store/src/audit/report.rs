@@ -8,7 +8,7 @@ pub(super) const MAX_ITEMS: usize = 100;
 
 /// Something that does not match a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct AuditProblem {
     /// A description.
     pub what: String,
     /// The checkpoint that it concerns.
@@ -56,7 +56,7 @@ pub struct AuditReport {
     /// Rows of checkpoints below this one were deleted, or may have been.
     pub kept_from: u64,
     /// What is wrong; the first hundred problems.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<AuditProblem>,
     /// Observations that prove no tampering but should be known.
     pub notices: Vec<String>,
 }
@@ -64,7 +64,7 @@ pub struct AuditReport {
 impl AuditReport {
     pub(super) fn problem(&mut self, checkpoint: Option<u64>, what: impl Into<String>) {
         if self.problems.len() < MAX_ITEMS {
-            self.problems.push(Problem { what: what.into(), checkpoint });
+            self.problems.push(AuditProblem { what: what.into(), checkpoint });
         }
         self.ok = false;
     }

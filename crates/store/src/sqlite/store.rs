@@ -179,11 +179,11 @@ impl Store for SqliteStore {
     async fn end(
         &self,
         channel: ChannelId,
-        ending: RevocationTarget,
+        target: RevocationTarget,
         dry_run: bool,
         by: By,
     ) -> Result<Revoked> {
-        let (at, act) = (by.at, Revoke { channel, target: ending, by });
+        let (at, act) = (by.at, Revoke { channel, target, by });
         match dry_run {
             true => self.decide(at, act).await,
             false => self.run(at, act).await,

@@ -97,7 +97,7 @@ pub struct AuditProblem {
 
 impl AuditReport {
     pub fn of(it: tegata_store::audit::AuditReport, key: &tegata_token::key::VerifyingKey) -> Self {
-        let problem = |it: tegata_store::audit::Problem| AuditProblem {
+        let problem = |it: tegata_store::audit::AuditProblem| AuditProblem {
             what: it.what,
             checkpoint: it.checkpoint,
         };

@@ -33,7 +33,6 @@ pub struct Provider {
     created_at: Option<String>,
     /// The progress of revoking all its tokens, while that is under way.
     #[schema(required)]
-    #[serde(rename = "ending")]
     revocation: Option<ProviderRevocation>,
 }
 
