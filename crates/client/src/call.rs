@@ -352,7 +352,7 @@ impl Client {
         self.exchange.request(Method::POST, path.split('/'))
     }
 
-    /// The body of an answer with 200, the only success that LINE documents.
+    /// The body of a response with 200, the only success that LINE documents.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, RequestError> {
         let response = self.exchange.send(request, LONGEST_ANSWER).await?;
         if let Some(date) = response.date() {
@@ -396,8 +396,8 @@ fn failure(error: RequestError, shown: &[&str]) -> Failure {
     let problem = match error {
         RequestError::Problem(problem) => problem,
         RequestError::NoResponse(why) => return unavailable(&why),
-        RequestError::TooLong(_) => return unavailable("the answer is too long"),
-        RequestError::Unreadable => return unavailable("the answer is not what LINE documents"),
+        RequestError::TooLong(_) => return unavailable("the response is too long"),
+        RequestError::Unreadable => return unavailable("the response is not as LINE documents it"),
     };
     let (status, retry_after) = (problem.status, problem.retry_after);
     match status.as_u16() {

@@ -160,7 +160,7 @@ fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<
             }
         }
     }
-    checkpoint(&target, version).map_err(written)?;
+    mark_as_backup(&target).map_err(written)?;
     let sound: String =
         target.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(written)?;
     if sound != "ok" {
@@ -181,14 +181,9 @@ fn copy(from: &Path, to: &Path, owner: Owner, progress: Progress<'_>) -> Result<
 }
 
 /// Makes the copy one file without a log beside it, and marks it as a backup.
-fn checkpoint(copy: &Connection, version: u32) -> rusqlite::Result<()> {
+fn mark_as_backup(copy: &Connection) -> rusqlite::Result<()> {
     copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))?;
-    // Stores from before the rollback guard have no such column; the guard of the store
-    // that they replace notices them.
-    if version >= 2 {
-        copy.execute("UPDATE authority SET guard = x'', guard_before = NULL", [])?;
-    }
-    Ok(())
+    copy.execute("UPDATE authority SET guard = x'', guard_before = NULL", []).map(drop)
 }
 
 /// Creates a file that only its owner can read.
