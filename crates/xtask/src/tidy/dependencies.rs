@@ -235,6 +235,6 @@ mod tests {
             reasons(&named, "| for | library | because |\n| JSON | `serde`, `insta` | `x` |\n");
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].contains("`toml` has no line"), "{wrong:?}");
-        assert!(wrong[1].contains("`insta` is not"), "{wrong:?}");
+        assert!(wrong[1].contains("`insta` is no longer"), "{wrong:?}");
     }
 }
