@@ -1,7 +1,7 @@
 //! Issuing: v2.1 tokens to 64 and to 256 clients at once, each request with an assertion
 //! that the server has never seen, each answer durable.
 //!
-//! Judged by the server's processor time per issue against the sum of the three parts
+//! The measure is the server's processor time per issue against the sum of the three parts
 //! that no issue can do without: one RS256 verification, one Ed25519 signature, one bare
 //! request. The throughput is printed against the processor's bound (one core that does
 //! only these parts) and against SQLite's single-row commits on the same disk. Then every

@@ -153,7 +153,7 @@ impl Api {
         self.read(self.line.verify_answer(token).await)
     }
 
-    /// The time by which the authority judges: that of a development server, whose clock
+    /// The authority's time: that of a development server, whose clock
     /// may have been moved, or else this machine's.
     pub async fn now(&self) -> UnixTime {
         let machine = |_| UnixTime(jiff::Timestamp::now().as_second());

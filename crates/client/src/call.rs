@@ -104,7 +104,7 @@ pub struct With<'a> {
 #[derive(Debug)]
 pub struct Client {
     exchange: Exchange,
-    /// The `Date` of the last answer, in seconds since 1970; 0 without one.
+    /// The `Date` of the last response, in seconds since 1970; 0 without one.
     date: AtomicI64,
 }
 
@@ -205,7 +205,7 @@ impl Client {
         read(self.send(self.verify_any(token)).await, &[token.reveal()])
     }
 
-    /// The answer of [`Self::verify`] as it is, with all its members.
+    /// The response of [`Self::verify`] as it is, with all its members.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -273,7 +273,7 @@ impl Client {
         answer.map(drop).map_err(|error| failure(error, &[token.reveal()]))
     }
 
-    /// The answer of an operation that issues tokens as it is, with all its members;
+    /// The response of an operation that issues tokens as it is, with all its members;
     /// `path` is of [`issue_path`].
     ///
     /// # Errors
@@ -377,7 +377,7 @@ fn unavailable(why: &str) -> Failure {
     Failure::Unavailable { why: why.to_owned(), retry_after: None }
 }
 
-/// The members of an answer that this crate knows. `shown` are the secrets in the request.
+/// The members of a response that this crate knows. `shown` are the secrets in the request.
 fn read<T: DeserializeOwned>(
     answer: Result<Vec<u8>, RequestError>,
     shown: &[&str],
@@ -391,7 +391,7 @@ pub(crate) fn value(answer: &[u8]) -> Result<Value, RequestError> {
 }
 
 /// What an error means for the next request. It is made fit for a line of a log: it does
-/// not repeat the secrets in the request, even if the answer does.
+/// not repeat the secrets in the request, even if the response does.
 fn failure(error: RequestError, shown: &[&str]) -> Failure {
     let problem = match error {
         RequestError::Problem(problem) => problem,
@@ -403,7 +403,7 @@ fn failure(error: RequestError, shown: &[&str]) -> Failure {
     match status.as_u16() {
         429 => Failure::TooFast { retry_after },
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
-            let none = "no words that we understand; is the address right?";
+            let none = "a body that is not an error of LINE's; check the address";
             let said = problem.summary().unwrap_or_else(|| none.to_owned());
             let shown = shown.iter().filter(|secret| !secret.is_empty());
             let said = shown.fold(said, |said, secret| said.replace(secret, "…"));

@@ -22,8 +22,8 @@ pub enum RequestError {
     /// The response is longer than any of this operation; the rest is not read.
     #[error("the response is longer than {0} bytes")]
     TooLong(usize),
-    /// The response succeeds, but its body is not what this operation answers.
-    #[error("the response is not what this operation answers")]
+    /// The response succeeds, but its body is not what this operation returns.
+    #[error("the response is not as this operation documents it")]
     Unreadable,
 }
 
