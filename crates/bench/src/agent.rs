@@ -52,8 +52,8 @@ fn measure(
     let clock = stopwatch();
     while clock.elapsed() < Duration::from_secs(LIFETIME * rounds) {
         for path in ["/healthz", "/metrics"] {
-            let answer = Wire::open(address)?.send(&request(address, "GET", path, &[], ""))?;
-            anyhow::ensure!(answer.status == 200, "{path}: {answer:?}");
+            let response = Wire::open(address)?.send(&request(address, "GET", path, &[], ""))?;
+            anyhow::ensure!(response.status == 200, "{path}: {response:?}");
         }
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -89,8 +89,8 @@ fn until_green(address: SocketAddr) -> anyhow::Result<()> {
     let clock = stopwatch();
     while clock.elapsed() < Duration::from_secs(60) {
         let question = request(address, "GET", "/healthz", &[], "");
-        let answer = Wire::open(address).and_then(|mut wire| wire.send(&question));
-        if answer.is_ok_and(|it| it.body.starts_with(r#"{"status":"green""#)) {
+        let response = Wire::open(address).and_then(|mut wire| wire.send(&question));
+        if response.is_ok_and(|it| it.body.starts_with(r#"{"status":"green""#)) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));

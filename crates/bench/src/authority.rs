@@ -131,8 +131,8 @@ impl Authority {
             asked,
             || Wire::open(self.address),
             |wire, asked| {
-                let answer = wire.send(&asked.request(self.address))?.json();
-                text(&answer.with_context(|| format!("requesting {asked:?}"))?, "access_token")
+                let response = wire.send(&asked.request(self.address))?.json();
+                text(&response.with_context(|| format!("requesting {asked:?}"))?, "access_token")
             },
         )
     }
@@ -152,8 +152,8 @@ impl Authority {
             text = body.to_string();
         }
         let path = format!("/admin/v1{path}");
-        let answer = wire.send(&request(self.address, method, &path, &headers, &text))?;
-        answer.json().with_context(|| format!("{method} {path}"))
+        let response = wire.send(&request(self.address, method, &path, &headers, &text))?;
+        response.json().with_context(|| format!("{method} {path}"))
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {
@@ -163,8 +163,8 @@ impl Authority {
                 bail!("the server exited with {status}");
             }
             let question = request(self.address, "GET", "/readyz", &[], "");
-            let answer = Wire::open(self.address).and_then(|mut wire| wire.send(&question));
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            let response = Wire::open(self.address).and_then(|mut wire| wire.send(&question));
+            if response.is_ok_and(|response| response.status == 200) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));

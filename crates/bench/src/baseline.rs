@@ -1,7 +1,7 @@
 //! Baselines: what the machine can do without Tegata. Each runs in its own process,
 //! so that it can be pinned to the authority's core.
 //!
-//! The hidden subcommand `baseline` starts them: `answers FILE` is a bare axum server
+//! The hidden subcommand `baseline` starts them: `responses FILE` is a bare axum server
 //! with the given responses; `crypto` and `commits` measure for some seconds and print
 //! one line of JSON.
 
@@ -24,13 +24,13 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::process::{Running, on_core};
-use super::wire::Answer;
+use super::wire::HttpResponse;
 use super::{SERVER_CORE, stopwatch};
 
 /// Runs one baseline in this process.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["answers", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
+        ["responses", file] => serve(&serde_json::from_slice(&std::fs::read(file)?)?),
         ["crypto", seconds] => print(&crypto(seconds.parse()?)?),
         ["commits", folder, seconds] => print(&commits(Path::new(folder), seconds.parse()?)?),
         _ => bail!("there is no baseline {args:?}"),
@@ -50,7 +50,7 @@ pub(super) fn ask(args: &[&str]) -> anyhow::Result<Value> {
 pub(super) struct Route {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
-    pub(super) answer: Answer,
+    pub(super) response: HttpResponse,
 }
 
 /// A running bare axum server, on the server's core.
@@ -65,16 +65,16 @@ impl Bare {
             .iter()
             .map(|route| {
                 json!({
-                    "method": route.method, "path": route.path, "status": route.answer.status,
-                    "headers": route.answer.headers, "body": route.answer.body,
+                    "method": route.method, "path": route.path, "status": route.response.status,
+                    "headers": route.response.headers, "body": route.response.body,
                 })
             })
             .collect();
-        let file = folder.join("answers.json");
+        let file = folder.join("responses.json");
         std::fs::write(&file, Value::from(routes).to_string())?;
         let mut process = Running::start(
             on_core(SERVER_CORE, std::env::current_exe()?)
-                .args(["baseline", "answers"])
+                .args(["baseline", "responses"])
                 .arg(file)
                 .stdout(Stdio::piped()),
         )?;
@@ -94,15 +94,15 @@ impl Bare {
 fn serve(routes: &Value) -> anyhow::Result<()> {
     let mut router = Router::new();
     for route in routes.as_array().context("not a list of routes")? {
-        let answer = canned(route)?;
+        let response = canned(route)?;
         let path = route["path"].as_str().context("a route without path")?;
         router = router.route(
             path,
             if route["method"] == "GET" {
-                get(move || std::future::ready(whole(&answer)))
+                get(move || std::future::ready(whole(&response)))
             } else {
                 // A real server reads the form before it answers.
-                post(move |_: Bytes| std::future::ready(whole(&answer)))
+                post(move |_: Bytes| std::future::ready(whole(&response)))
             },
         );
     }

@@ -20,7 +20,7 @@ use super::authority::{Asked, Authority};
 use super::baseline::{Bare, Route};
 use super::process::Demand;
 use super::report::{Aim, Report};
-use super::wire::{Answer, Wire, form, request};
+use super::wire::{HttpResponse, Wire, form, request};
 use super::wrk::{Load, Outcome, write_requests};
 use super::{Plan, median, spread};
 
@@ -68,7 +68,7 @@ pub(super) fn fairness(plan: &Plan, folder: &Path, report: &mut Report) -> anyho
     let endpoints = endpoints(&tokens, &tokens);
     let routes: Vec<Route> = endpoints
         .iter()
-        .map(|endpoint| Route { method: endpoint.method, path: endpoint.path, answer: sample() })
+        .map(|endpoint| Route { method: endpoint.method, path: endpoint.path, response: sample() })
         .collect();
     let first = Bare::start(&routes, folder)?;
     let side = Side { address: first.address, id: first.id() };
@@ -145,19 +145,19 @@ fn compare(
 ) -> anyhow::Result<()> {
     let mut routes = Vec::new();
     for endpoint in &endpoints {
-        let answer = first_answer(endpoint, side.address)?;
+        let response = first_response(endpoint, side.address)?;
         ensure!(
-            answer.status == 200,
+            response.status == 200,
             "{} answered {} {}",
             endpoint.name,
-            answer.status,
-            answer.body
+            response.status,
+            response.body
         );
-        routes.push(Route { method: endpoint.method, path: endpoint.path, answer });
+        routes.push(Route { method: endpoint.method, path: endpoint.path, response });
     }
     let bare = Bare::start(&routes, folder)?;
     for (endpoint, route) in endpoints.iter().zip(&routes) {
-        require_equal(&route.answer, &first_answer(endpoint, bare.address)?)
+        require_equal(&route.response, &first_response(endpoint, bare.address)?)
             .with_context(|| format!("the bare server on {}", endpoint.name))?;
     }
     let sides = [side, Side { address: bare.address, id: bare.id() }];
@@ -298,27 +298,27 @@ impl Contest {
     }
 }
 
-fn first_answer(endpoint: &Endpoint, to: SocketAddr) -> anyhow::Result<Answer> {
+fn first_response(endpoint: &Endpoint, to: SocketAddr) -> anyhow::Result<HttpResponse> {
     let token = endpoint.tokens.first().context("no token")?;
     Wire::open(to)?.send(&(endpoint.ask)(to, token)).with_context(|| endpoint.name)
 }
 
 /// Fails unless the responses are equal on the wire except for the date and the
 /// request id, which have a fixed length.
-fn require_equal(wanted: &Answer, got: &Answer) -> anyhow::Result<()> {
-    let comparable = |answer: &Answer| {
-        let headers = answer.headers.iter().map(|(name, value)| {
+fn require_equal(wanted: &HttpResponse, got: &HttpResponse) -> anyhow::Result<()> {
+    let comparable = |response: &HttpResponse| {
+        let headers = response.headers.iter().map(|(name, value)| {
             let changes = name == "date" || name == "x-line-request-id";
             (name.clone(), if changes { value.len().to_string() } else { value.clone() })
         });
-        (answer.status, headers.collect::<Vec<_>>(), answer.body.clone())
+        (response.status, headers.collect::<Vec<_>>(), response.body.clone())
     };
     ensure!(comparable(wanted) == comparable(got), "responds {got:?} instead of {wanted:?}");
     Ok(())
 }
 
 /// A response like that of an authority.
-fn sample() -> Answer {
+fn sample() -> HttpResponse {
     let body =
         r#"{"client_id":"1573163733","expires_in":2591659,"scope":"profile chat_message.write"}"#;
     let length = body.len().to_string();
@@ -330,7 +330,7 @@ fn sample() -> Answer {
         ("date", "Sun, 22 Nov 2026 12:00:00 GMT"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Answer { status: 200, headers, body: body.into() }
+    HttpResponse { status: 200, headers, body: body.into() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Issuing: v2.1 tokens to 64 and to 256 clients at once, each request with an assertion
-//! that the server has never seen, each answer durable.
+//! that the server has never seen, each response durable.
 //!
 //! The measure is the server's processor time per issue against the sum of the three parts
 //! that no issue can do without: one RS256 verification, one Ed25519 signature, one bare
@@ -19,7 +19,7 @@ use super::baseline::{Bare, Route, ask};
 use super::channel::Channel;
 use super::process::Demand;
 use super::report::{Aim, Report};
-use super::wire::{Answer, Wire};
+use super::wire::{HttpResponse, Wire};
 use super::wrk::{Load, Outcome, write_requests};
 use super::{Plan, median, spread};
 
@@ -188,12 +188,12 @@ impl Bench<'_> {
     /// A bare server on the issuing path, and requests of the issuing's size.
     fn hello(&self, channels: &[Channel]) -> anyhow::Result<(Bare, PathBuf)> {
         let headers = [("content-type", "text/plain"), ("content-length", "5")];
-        let answer = Answer {
+        let response = HttpResponse {
             status: 200,
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             body: "hello".into(),
         };
-        let route = Route { method: "POST", path: "/oauth2/v2.1/token", answer };
+        let route = Route { method: "POST", path: "/oauth2/v2.1/token", response };
         let bare = Bare::start(&[route], self.folder)?;
         let requests = channels
             .iter()

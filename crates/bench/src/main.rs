@@ -202,12 +202,12 @@ fn spread<T: Sync, C, R: Send>(
                 })
             })
             .collect();
-        let mut answers = Vec::with_capacity(items.len());
+        let mut responses = Vec::with_capacity(items.len());
         for worker in workers {
             let Ok(part) = worker.join() else { bail!("a worker panicked") };
-            answers.extend(part?);
+            responses.extend(part?);
         }
-        Ok(answers)
+        Ok(responses)
     })
 }
 

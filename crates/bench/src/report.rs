@@ -159,7 +159,7 @@ mod tests {
     fn a_broken_measurement_is_a_failure() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut report = Report::new(false);
-        report.broken("http", &anyhow::anyhow!("an answer was 500"));
+        report.broken("http", &anyhow::anyhow!("a response was 500"));
         assert!(report.finish(Duration::ZERO, file.path()).is_err());
     }
 }

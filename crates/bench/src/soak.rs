@@ -19,7 +19,7 @@ use super::assertions::Signer;
 use super::authority::{Asked, Authority};
 use super::channel::Channel;
 use super::report::{Aim, Report};
-use super::wire::{Answer, Wire, form, request};
+use super::wire::{HttpResponse, Wire, form, request};
 use super::{Plan, spread, stopwatch};
 
 /// Maximum memory of an idle server, in MiB.
@@ -219,8 +219,8 @@ impl Subject<'_> {
                     numbers,
                     || Wire::open(to),
                     |wire, &number| {
-                        let answer = wire.send(&verify(to, &forged(&real, number)))?;
-                        ensure!(answer.status == 400, "{answer:?}");
+                        let response = wire.send(&verify(to, &forged(&real, number)))?;
+                        ensure!(response.status == 400, "{response:?}");
                         Ok(())
                     },
                 )
@@ -294,8 +294,8 @@ impl Subject<'_> {
 }
 
 fn short_lived(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Result<()> {
-    let answer = wire.send(&Asked::ShortLived(channel.clone()).request(to))?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = wire.send(&Asked::ShortLived(channel.clone()).request(to))?;
+    ensure!(response.status == 200, "{response:?}");
     Ok(())
 }
 
@@ -318,9 +318,9 @@ fn token_cycle(wire: &mut Wire, to: SocketAddr, channel: &Channel) -> anyhow::Re
     Ok(6)
 }
 
-fn token(answer: Answer) -> anyhow::Result<String> {
-    let answer = answer.json()?;
-    Ok(answer["access_token"].as_str().context("no token")?.to_owned())
+fn token(response: HttpResponse) -> anyhow::Result<String> {
+    let response = response.json()?;
+    Ok(response["access_token"].as_str().context("no token")?.to_owned())
 }
 
 /// The verification request for the token's wire form.

@@ -38,13 +38,13 @@ pub(super) fn form(to: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Vec<u
 
 /// A response, its headers in the order of the wire.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     /// The JSON body of a 2xx; any other status is an error that shows the response.
     pub(super) fn json(self) -> anyhow::Result<serde_json::Value> {
         ensure!((200..300).contains(&self.status), "answered {} {}", self.status, self.body);
@@ -64,11 +64,11 @@ impl Wire {
     }
 
     /// Sends the bytes and reads one response.
-    pub(super) fn send(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+    pub(super) fn send(&mut self, request: &[u8]) -> anyhow::Result<HttpResponse> {
         self.0.get_mut().write_all(request)?;
         let first = self.line()?;
         let status = first.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let status = status.with_context(|| format!("not an HTTP answer: {first:?}"))?;
+        let status = status.with_context(|| format!("not an HTTP response: {first:?}"))?;
         let mut headers = Vec::new();
         let mut length = None;
         loop {
@@ -83,9 +83,9 @@ impl Wire {
             }
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut body = vec![0; length.context("an answer without content-length")?];
+        let mut body = vec![0; length.context("a response without content-length")?];
         self.0.read_exact(&mut body)?;
-        Ok(Answer { status, headers, body: String::from_utf8(body)? })
+        Ok(HttpResponse { status, headers, body: String::from_utf8(body)? })
     }
 
     fn line(&mut self) -> anyhow::Result<String> {

@@ -29,7 +29,7 @@ pub(super) struct Load<'a> {
 
 /// Result of a run.
 pub(super) struct Outcome {
-    /// Answers, all of them 2xx.
+    /// Responses, all of them 2xx.
     pub(super) answered: u64,
     /// Requests sent; those in flight at the end were not answered.
     pub(super) sent: u64,
@@ -42,7 +42,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Answers a second.
+    /// Responses a second.
     pub(super) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
     }

@@ -43,8 +43,8 @@ pub async fn reset(
         Taken::Running(process) => Some(process),
         Taken::NextStart => None,
     };
-    let answer = json!({ "admin_token_file": file, "taken_by_process": process });
-    out.thing(&answer, &["admin_token_file", "taken_by_process"])?;
+    let result = json!({ "admin_token_file": file, "taken_by_process": process });
+    out.thing(&result, &["admin_token_file", "taken_by_process"])?;
     match taken {
         Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
         Taken::NextStart => eprintln!(

@@ -93,7 +93,7 @@ impl Api {
         self.read(self.admin()?.get(path, query).await)
     }
 
-    /// `GET` of an admin path whose answer may take up to `wait` seconds longer.
+    /// `GET` of an admin path whose response may take up to `wait` seconds longer.
     pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
         self.read(self.admin()?.get_and_wait(path, wait).await)
     }
@@ -108,7 +108,7 @@ impl Api {
         self.read(self.admin()?.post(path, body).await)
     }
 
-    /// `POST` to an admin path whose answer may take up to `wait` seconds longer.
+    /// `POST` to an admin path whose response may take up to `wait` seconds longer.
     pub async fn post_and_wait(
         &self,
         path: &[&str],
@@ -145,12 +145,12 @@ impl Api {
         authentication: &ClientAuthentication<'_>,
         with: With<'_>,
     ) -> anyhow::Result<Value> {
-        self.read(self.line.issue_answer(path, authentication, with).await)
+        self.read(self.line.issue_response(path, authentication, with).await)
     }
 
     /// Verifies a token on LINE's operation for its form.
     pub async fn verify(&self, token: &PlainSecret) -> anyhow::Result<Value> {
-        self.read(self.line.verify_answer(token).await)
+        self.read(self.line.verify_response(token).await)
     }
 
     /// The authority's time: that of a development server, whose clock
@@ -175,8 +175,8 @@ impl Api {
         Ok(self.admin.get_or_init(|| admin))
     }
 
-    fn read<T>(&self, answer: Result<T, RequestError>) -> anyhow::Result<T> {
-        answer.map_err(|error| match error {
+    fn read<T>(&self, response: Result<T, RequestError>) -> anyhow::Result<T> {
+        response.map_err(|error| match error {
             RequestError::Problem(problem) => self.refused(&problem),
             RequestError::NoResponse(why) => self.unreachable(&why),
             RequestError::Unreadable => {
@@ -227,6 +227,6 @@ impl Api {
                 "is `tegata serve` running there? Name another address with --url or TEGATA_URL"
             }
         };
-        Unreachable(format!("no answer from {} ({error}); {advice}", self.url)).into()
+        Unreachable(format!("no response from {} ({error}); {advice}", self.url)).into()
     }
 }

@@ -72,7 +72,7 @@ pub struct Verify {
     /// export holds a key too, but that proves nothing against the author of the export.
     #[arg(long, value_name = "HEX", requires = "export")]
     public_key: Option<String>,
-    /// The anchor to compare an export's last event with: a copy of the file `.mark.audit`
+    /// The anchor to compare an export's last event with: a copy of the file `.guard.audit`
     /// that is older than the export.
     #[arg(long, value_name = "FILE", requires = "export")]
     anchor: Option<PathBuf>,
@@ -102,8 +102,8 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     if args.all {
         return export(api).await;
     }
-    let answer = api.get(&["audit"], &args).await?;
-    out.list(&answer, "events", &["id", "at", "actor", "act", "channel_id", "source", "reason"])
+    let response = api.get(&["audit"], &args).await?;
+    out.list(&response, "events", &["id", "at", "actor", "act", "channel_id", "source", "reason"])
 }
 
 /// A line of an export.
@@ -130,8 +130,8 @@ async fn export(api: &Api) -> anyhow::Result<()> {
     let mut behind = json!({});
     let mut first = true;
     loop {
-        let answer = api.get(&["audit", "checkpoints"], &behind).await?;
-        let part: Part = serde_json::from_value(answer)?;
+        let response = api.get(&["audit", "checkpoints"], &behind).await?;
+        let part: Part = serde_json::from_value(response)?;
         if std::mem::take(&mut first) {
             print(&Line::PublicKey(part.public_key))?;
         }
@@ -165,7 +165,7 @@ pub async fn verify(
         anchor,
         without_anchor,
     } = args;
-    let answer = if let Some(StoreAddress(store)) = store {
+    let response = if let Some(StoreAddress(store)) = store {
         let place = Files { store, master_key_file, rollback_guard_file };
         let (report, key) = verify_offline(&place, without_anchor)?;
         as_json(&report, &key)?
@@ -190,12 +190,12 @@ pub async fn verify(
         // The server reads the whole audit.
         api()?.get_and_wait(&["audit", "verify"], 600).await?
     };
-    out.thing(&answer, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
-    if answer["ok"] == true {
+    out.thing(&response, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
+    if response["ok"] == true {
         return Ok(());
     }
-    let unconfirmed = answer["end"] == "unconfirmed"
-        && answer["problems"].as_array().is_some_and(|it| it.len() == 1);
+    let unconfirmed = response["end"] == "unconfirmed"
+        && response["problems"].as_array().is_some_and(|it| it.len() == 1);
     Err(match unconfirmed {
         true => anyhow!(
             "the last event of the audit cannot be confirmed; see `problems`, and for the next \
@@ -209,9 +209,9 @@ pub async fn verify(
 }
 
 fn as_json(report: &AuditReport, key: &VerifyingKey) -> anyhow::Result<Value> {
-    let mut answer = serde_json::to_value(report)?;
-    answer["public_key"] = HEXLOWER.encode(&key.to_bytes()).into();
-    Ok(answer)
+    let mut response = serde_json::to_value(report)?;
+    response["public_key"] = HEXLOWER.encode(&key.to_bytes()).into();
+    Ok(response)
 }
 
 fn key_of(text: &str) -> anyhow::Result<VerifyingKey> {

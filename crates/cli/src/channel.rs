@@ -182,8 +182,8 @@ pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()>
 }
 
 pub async fn list(api: &Api, out: &Output, List { provider, page }: List) -> anyhow::Result<()> {
-    let answer = api.get(&["providers", &provider.to_string(), "channels"], &page).await?;
-    out.list(&answer, "channels", &["channel_id", "name", "type", "state", "created_at"])
+    let response = api.get(&["providers", &provider.to_string(), "channels"], &page).await?;
+    out.list(&response, "channels", &["channel_id", "name", "type", "state", "created_at"])
 }
 
 pub async fn show(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
@@ -194,8 +194,8 @@ pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<(
     if args.dry_run {
         let id = args.channel.to_string();
         let body = json!({ "all": true, "dry_run": true });
-        let answer = api.post(&["channels", &id, "revocations"], &body).await?;
-        return out.thing(&json!({ "dry_run": true, "would_stop": answer["revoked"] }), &[]);
+        let response = api.post(&["channels", &id, "revocations"], &body).await?;
+        return out.thing(&json!({ "dry_run": true, "would_suspend": response["revoked"] }), &[]);
     }
     patch(api, out, args.channel, &json!({ "state": "suspended" })).await
 }

@@ -61,9 +61,9 @@ pub struct Delete {
 }
 
 pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
-    let answer = api.get(&["channels", &channel.to_string(), "groups"], &page).await?;
+    let response = api.get(&["channels", &channel.to_string(), "groups"], &page).await?;
     let columns = ["group", "live_tokens", "assertion_keys", "cap", "when_full", "contact"];
-    out.list(&answer, "groups", &columns)
+    out.list(&response, "groups", &columns)
 }
 
 pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {

@@ -185,12 +185,12 @@ const LONGEST_JWKS: u64 = 1 << 20;
 async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let wrong = |why: String| BadUsage(format!("--jwks {jwks}: {why}"));
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
-        let unreachable = |error: reqwest::Error| wrong(format!("no answer ({error})"));
+        let unreachable = |error: reqwest::Error| wrong(format!("no response ({error})"));
         let url = reqwest::Url::parse(jwks).map_err(|error| wrong(error.to_string()))?;
         let client = client_for(&url).timeout(PATIENCE).build()?;
-        let answer = client.get(url).send().await.map_err(unreachable)?;
-        let answer = answer.error_for_status().map_err(|error| wrong(error.to_string()))?;
-        answer.text().await.map_err(unreachable)?
+        let response = client.get(url).send().await.map_err(unreachable)?;
+        let response = response.error_for_status().map_err(|error| wrong(error.to_string()))?;
+        response.text().await.map_err(unreachable)?
     } else {
         read_argument(jwks.as_ref(), LONGEST_JWKS).map_err(|error| wrong(error.to_string()))?
     };

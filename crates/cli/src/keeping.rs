@@ -62,11 +62,11 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
     let (place, _) = place.find()?;
     let copied =
         with_progress("copying", |progress| sqlite::backup(&place.store, &file, progress))?;
-    let answer = json!({
+    let result = json!({
         "file": file, "bytes": copied.bytes, "position": copied.position,
         "reaches_to": moment(copied.written_at),
     });
-    out.thing(&answer, &["file", "bytes", "reaches_to"])?;
+    out.thing(&result, &["file", "bytes", "reaches_to"])?;
     let key = place.master_key();
     eprintln!(
         "its signing keys are encrypted with {}; keep a copy of that file apart from the backup",
@@ -80,12 +80,12 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
     let put_back =
         |progress: sqlite::Progress<'_>| sqlite::restore(&file, &place.store, dry_run, progress);
     let (copied, aside) = with_progress("copying", put_back)?;
-    let answer = json!({
+    let result = json!({
         "dry_run": dry_run, "store": place.store, "bytes": copied.bytes,
         "position": copied.position, "reaches_to": moment(copied.written_at),
         "moved_aside": aside,
     });
-    out.thing(&answer, &["dry_run", "store", "bytes", "reaches_to", "moved_aside"])?;
+    out.thing(&result, &["dry_run", "store", "bytes", "reaches_to", "moved_aside"])?;
     if dry_run {
         eprintln!("the backup is complete; nothing was changed");
         return Ok(());
@@ -107,17 +107,17 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
     let log = args.revocation_journal.or(log);
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
-        None => Recovery::EndEverything {
+        None => Recovery::RevokeEverything {
             log: log.as_deref(),
             clock: args.set_clock.then(keeping::wall_clock),
         },
     };
     let (done, unopened) = keeping::recover(&place, how, args.dry_run).await?;
-    let answer = json!({
+    let result = json!({
         "dry_run": args.dry_run,
         "epoch": done.epoch,
         "store_reached_to": moment(done.written_at),
-        "tokens_good_if_issued_by": done.bound.map(moment),
+        "tokens_valid_if_issued_before": done.issued_before.map(moment),
         "signing_keys_retired": done.old_keys,
         "signing_keys_not_opened": unopened,
         "revocations_replayed": done.lines,
@@ -128,7 +128,7 @@ pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
         "unknown_channels": done.unknown,
         "audit_begins_anew": done.audit_begins_anew,
     });
-    out.thing(&answer, &["dry_run", "epoch", "store_reached_to", "tokens_good_if_issued_by"])?;
+    out.thing(&result, &["dry_run", "epoch", "store_reached_to", "tokens_valid_if_issued_before"])?;
     eprint!("{}", next_steps(&done, unopened, args.dry_run));
     Ok(())
 }
@@ -147,17 +147,17 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
             torn.line, torn.bytes
         ));
     }
-    match done.bound {
-        Some(bound) => words.push_str(&format!(
-            "- tokens issued after {} are revoked: their owners must request new ones\n",
-            moment(bound)
+    match done.issued_before {
+        Some(before) => words.push_str(&format!(
+            "- tokens issued at {} or later are revoked: their owners must request new ones\n",
+            moment(before)
         )),
         None => words.push_str("- all tokens are revoked: their owners must request new ones\n"),
     }
     words.push_str(&format!(
         "- channels, groups and assertion keys created since {since} are lost; create them again\n"
     ));
-    if done.bound.is_none() {
+    if done.issued_before.is_none() {
         words.push_str(&format!(
             "- secrets replaced and assertion keys deleted since {since} are valid again: replace \
              and delete them again, and also those of which you are not sure\n"

@@ -145,8 +145,8 @@ async fn post_key(
 }
 
 pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
-    let answer = api.get(&["channels", &channel.to_string(), "assertion-keys"], &page).await?;
-    out.list(&answer, "assertion_keys", &["kid", "group", "created_at", "last_used_at"])
+    let response = api.get(&["channels", &channel.to_string(), "assertion-keys"], &page).await?;
+    out.list(&response, "assertion_keys", &["kid", "group", "created_at", "last_used_at"])
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {

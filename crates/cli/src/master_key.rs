@@ -28,7 +28,7 @@ pub async fn rotate(
     Rotate { place }: Rotate,
 ) -> anyhow::Result<()> {
     let (place, _) = place.find()?;
-    let answer = match keeping::rotate_master_key(&place).await {
+    let result = match keeping::rotate_master_key(&place).await {
         Ok(rewrapped) => json!({ "rewrapped": rewrapped }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
             let api = api()?;
@@ -40,7 +40,7 @@ pub async fn rotate(
         }
         Err(error) => return Err(error.into()),
     };
-    out.thing(&answer, &["rewrapped"])?;
+    out.thing(&result, &["rewrapped"])?;
     eprintln!(
         "the new key is in the master key's file; keep a copy apart from the backups. Signing \
          keys in earlier backups are encrypted with the old one: make a new backup"

@@ -30,12 +30,12 @@ impl Output {
     }
 
     /// Prints the result of a dry run; the table form has members of its own.
-    pub fn rehearsed(&self, answer: &Value) -> anyhow::Result<()> {
+    pub fn rehearsed(&self, response: &Value) -> anyhow::Result<()> {
         if self.form == Form::Json {
-            return self.json(answer);
+            return self.json(response);
         }
-        let mut table = serde_json::json!({ "would_revoke": answer["revoked"] });
-        if answer["stateless_too"] == true {
+        let mut table = serde_json::json!({ "would_revoke": response["revoked"] });
+        if response["stateless_too"] == true {
             table["stateless_too"] = true.into();
         }
         self.text(&members(&table, &["would_revoke"]))
@@ -48,11 +48,11 @@ impl Output {
 
     /// Prints a list as the API returns it: the rows under `name`, of which the table
     /// shows `columns` (`outer.inner` for nested members), and the cursor of the next page.
-    pub fn list(&self, answer: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
+    pub fn list(&self, response: &Value, name: &str, columns: &[&str]) -> anyhow::Result<()> {
         if self.form == Form::Json {
-            return self.json(answer);
+            return self.json(response);
         }
-        let rows = answer[name].as_array().map_or(&[][..], Vec::as_slice);
+        let rows = response[name].as_array().map_or(&[][..], Vec::as_slice);
         let head = columns.iter().map(|it| it.replace(['_', '.'], " ").to_uppercase()).collect();
         let cell = |row: &Value, column: &str| {
             plain(column.split('.').fold(row, |value, member| &value[member]))
@@ -61,7 +61,7 @@ impl Output {
         let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
         self.text(&aligned(&table))?;
         // On stderr, so that programs that read the table's columns do not take it for a row.
-        if let Some(next) = answer["next"].as_str() {
+        if let Some(next) = response["next"].as_str() {
             eprintln!("there are more: --after {next}");
         }
         Ok(())

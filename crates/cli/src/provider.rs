@@ -27,9 +27,9 @@ pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow:
 }
 
 pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
-    let answer = api.get(&["providers"], &page).await?;
+    let response = api.get(&["providers"], &page).await?;
     out.list(
-        &answer,
+        &response,
         "providers",
         &["provider_id", "name", "created_at", "revocation.channels_left"],
     )

@@ -29,8 +29,8 @@ pub struct Revoke {
 }
 
 pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
-    let answer = api.get(&["signing-keys"], &page).await?;
-    out.list(&answer, "signing_keys", &["kid", "state", "created_at", "changed_at"])
+    let response = api.get(&["signing-keys"], &page).await?;
+    out.list(&response, "signing_keys", &["kid", "state", "created_at", "changed_at"])
 }
 
 pub async fn rotate(api: &Api, out: &Output) -> anyhow::Result<()> {

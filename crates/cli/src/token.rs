@@ -259,8 +259,8 @@ const FIRST: [&str; 6] = ["channel_id", "token_id", "kind", "state", "why", "gro
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let channel = args.channel.to_string();
-    let answer = api.get(&["channels", &channel, "tokens"], &args).await?;
-    let empty = answer["tokens"].as_array().is_some_and(Vec::is_empty);
+    let response = api.get(&["channels", &channel, "tokens"], &args).await?;
+    let empty = response["tokens"].as_array().is_some_and(Vec::is_empty);
     if let Some(group) = args.group.as_ref().filter(|_| empty) {
         let groups = api.rows(&["channels", &channel, "groups"], "groups").await?;
         let names: Vec<&str> = groups.iter().filter_map(|it| it["group"].as_str()).collect();
@@ -269,7 +269,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         }
     }
     let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "cause"];
-    out.list(&answer, "tokens", &columns)
+    out.list(&response, "tokens", &columns)
 }
 
 pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
@@ -326,11 +326,11 @@ impl RevokeOptions {
         if self.dry_run {
             what["dry_run"] = true.into();
         }
-        let answer = api.post_and_wait(path, &what, self.wait).await?;
+        let response = api.post_and_wait(path, &what, self.wait).await?;
         if self.dry_run {
-            return out.rehearsed(&answer);
+            return out.rehearsed(&response);
         }
-        out.thing(&answer, &["revoked", "position"])
+        out.thing(&response, &["revoked", "position"])
     }
 }
 

@@ -27,8 +27,8 @@ pub struct List {
 }
 
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
-    let answer = api.get(&["warnings"], &args).await?;
+    let response = api.get(&["warnings"], &args).await?;
     let columns =
         ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
-    out.list(&answer, "warnings", &columns)
+    out.list(&response, "warnings", &columns)
 }

@@ -29,14 +29,14 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest response that is read.
-const LONGEST_ANSWER: usize = 64 * 1024;
+const LONGEST_RESPONSE: usize = 64 * 1024;
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The authority refused the request: a status from 400 to 499, except 408 and 429.
     #[error("refused with {status}: {said}")]
-    Refused {
+    Denied {
         /// The HTTP status.
         status: u16,
         /// The authority's message; for people only, since it may change.
@@ -44,7 +44,7 @@ pub enum Failure {
     },
     /// 429: the channel is over a rate limit.
     #[error("refused with 429: too many requests")]
-    TooFast {
+    LimitExceeded {
         /// Seconds to wait before the next request, if the response says so.
         retry_after: Option<u64>,
     },
@@ -184,7 +184,7 @@ impl Client {
     /// `GET /oauth2/v2.1/verify`: verifies a v2.1 token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not active.
+    /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         read(self.send(self.verify_jws(token)).await, &[token.reveal()])
     }
@@ -192,7 +192,7 @@ impl Client {
     /// `POST /v2/oauth/verify`: verifies a short-lived or long-lived token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not active.
+    /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         read(self.send(self.verify_other(token)).await, &[token.reveal()])
     }
@@ -200,7 +200,7 @@ impl Client {
     /// Verifies a token with the operation for its form.
     ///
     /// # Errors
-    /// [`Failure::Refused`] with 400 if it is not active.
+    /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify(&self, token: &PlainSecret) -> Result<Verified, Failure> {
         read(self.send(self.verify_any(token)).await, &[token.reveal()])
     }
@@ -209,7 +209,7 @@ impl Client {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn verify_answer(&self, token: &PlainSecret) -> Result<Value, RequestError> {
+    pub async fn verify_response(&self, token: &PlainSecret) -> Result<Value, RequestError> {
         value(&self.send(self.verify_any(token)).await?)
     }
 
@@ -237,8 +237,8 @@ impl Client {
         }
         let query = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
         let request = self.get("oauth2/v2.1/tokens/kid").query(&query);
-        let answer: KeyIds = read(self.send(request).await, &[assertion])?;
-        Ok(answer.kids)
+        let response: KeyIds = read(self.send(request).await, &[assertion])?;
+        Ok(response.kids)
     }
 
     /// `POST /oauth2/v2.1/revoke`: revokes a v2.1 token. A token that is no longer active is
@@ -258,8 +258,8 @@ impl Client {
             ("client_secret", secret.reveal()),
             ("access_token", token.reveal()),
         ];
-        let answer = self.send(self.post("oauth2/v2.1/revoke").form(&form)).await;
-        answer.map(drop).map_err(|error| failure(error, &[secret.reveal(), token.reveal()]))
+        let response = self.send(self.post("oauth2/v2.1/revoke").form(&form)).await;
+        response.map(drop).map_err(|error| failure(error, &[secret.reveal(), token.reveal()]))
     }
 
     /// `POST /v2/oauth/revoke`: revokes a short-lived or long-lived token. A token that is no
@@ -269,8 +269,8 @@ impl Client {
     /// [`Failure`].
     pub async fn revoke_opaque(&self, token: &PlainSecret) -> Result<(), Failure> {
         let form = [("access_token", token.reveal())];
-        let answer = self.send(self.post("v2/oauth/revoke").form(&form)).await;
-        answer.map(drop).map_err(|error| failure(error, &[token.reveal()]))
+        let response = self.send(self.post("v2/oauth/revoke").form(&form)).await;
+        response.map(drop).map_err(|error| failure(error, &[token.reveal()]))
     }
 
     /// The response of an operation that issues tokens as it is, with all its members;
@@ -278,7 +278,7 @@ impl Client {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn issue_answer(
+    pub async fn issue_response(
         &self,
         path: &str,
         authentication: &ClientAuthentication<'_>,
@@ -320,7 +320,7 @@ impl Client {
         with: With<'_>,
     ) -> Result<TokenResponse, Failure> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Body {
             access_token: String,
             token_type: String,
             expires_in: i64,
@@ -333,15 +333,15 @@ impl Client {
             ClientAuthentication::Assertion(assertion) => assertion,
             ClientAuthentication::Secret(_, secret) => secret.reveal(),
         };
-        let answer: Answer = read(self.send_issue(path, authentication, with).await, &[shown])?;
-        let token = PlainSecret::from_caller(answer.access_token);
-        if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
+        let response: Body = read(self.send_issue(path, authentication, with).await, &[shown])?;
+        let token = PlainSecret::from_caller(response.access_token);
+        if !is_b64token(token.reveal()) || response.expires_in <= 0 {
             return Err(unavailable("the response holds no usable token"));
         }
-        if !answer.token_type.eq_ignore_ascii_case("Bearer") {
+        if !response.token_type.eq_ignore_ascii_case("Bearer") {
             return Err(unavailable("the token is not of the type Bearer"));
         }
-        Ok(TokenResponse { token, expires_in: answer.expires_in, key_id: answer.key_id })
+        Ok(TokenResponse { token, expires_in: response.expires_in, key_id: response.key_id })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -354,7 +354,7 @@ impl Client {
 
     /// The body of a response with 200, the only success that LINE documents.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, RequestError> {
-        let response = self.exchange.send(request, LONGEST_ANSWER).await?;
+        let response = self.exchange.send(request, LONGEST_RESPONSE).await?;
         if let Some(date) = response.date() {
             self.date.store(date, Relaxed);
         }
@@ -379,15 +379,15 @@ fn unavailable(why: &str) -> Failure {
 
 /// The members of a response that this crate knows. `shown` are the secrets in the request.
 fn read<T: DeserializeOwned>(
-    answer: Result<Vec<u8>, RequestError>,
+    response: Result<Vec<u8>, RequestError>,
     shown: &[&str],
 ) -> Result<T, Failure> {
-    let answer = answer.map_err(|error| failure(error, shown))?;
-    serde_json::from_slice(&answer).map_err(|_| failure(RequestError::Unreadable, shown))
+    let response = response.map_err(|error| failure(error, shown))?;
+    serde_json::from_slice(&response).map_err(|_| failure(RequestError::Unreadable, shown))
 }
 
-pub(crate) fn value(answer: &[u8]) -> Result<Value, RequestError> {
-    serde_json::from_slice(answer).map_err(|_| RequestError::Unreadable)
+pub(crate) fn value(response: &[u8]) -> Result<Value, RequestError> {
+    serde_json::from_slice(response).map_err(|_| RequestError::Unreadable)
 }
 
 /// What an error means for the next request. It is made fit for a line of a log: it does
@@ -401,13 +401,13 @@ fn failure(error: RequestError, shown: &[&str]) -> Failure {
     };
     let (status, retry_after) = (problem.status, problem.retry_after);
     match status.as_u16() {
-        429 => Failure::TooFast { retry_after },
+        429 => Failure::LimitExceeded { retry_after },
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
             let none = "a body that is not an error of LINE's; check the address";
             let said = problem.summary().unwrap_or_else(|| none.to_owned());
             let shown = shown.iter().filter(|secret| !secret.is_empty());
             let said = shown.fold(said, |said, secret| said.replace(secret, "…"));
-            Failure::Refused { status: status.as_u16(), said: said.chars().take(300).collect() }
+            Failure::Denied { status: status.as_u16(), said: said.chars().take(300).collect() }
         }
         300..=399 => unavailable(&format!("the response is {status}; check the address")),
         _ => Failure::Unavailable { why: format!("the response is {status}"), retry_after },
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn the_words_of_an_error_do_not_repeat_the_secrets_of_the_request() {
-        let refused = |detail: Option<&str>| {
+        let denied = |detail: Option<&str>| {
             let problem = Problem {
                 status: StatusCode::BAD_REQUEST,
                 code: None,
@@ -440,8 +440,8 @@ mod tests {
             };
             failure(RequestError::Problem(Box::new(problem)), &["hunter2", ""]).to_string()
         };
-        assert_eq!(refused(Some("hunter2 is wrong")), "refused with 400: … is wrong");
-        assert!(refused(None).contains("address"), "{}", refused(None));
-        assert!(refused(Some(&"x".repeat(1_000))).len() < 400);
+        assert_eq!(denied(Some("hunter2 is wrong")), "refused with 400: … is wrong");
+        assert!(denied(None).contains("address"), "{}", denied(None));
+        assert!(denied(Some(&"x".repeat(1_000))).len() < 400);
     }
 }

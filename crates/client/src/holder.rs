@@ -18,7 +18,7 @@
 //!
 //! let token = holder.token().await?;
 //! // … `Authorization: Bearer` with `token.reveal()`; if the API answers 401:
-//! holder.refused(&token);
+//! holder.invalid(&token);
 //! # Ok(()) }
 //! ```
 
@@ -109,7 +109,7 @@ impl Holder {
     /// Reports that an API answered 401 to `token`. If it is still the present one, the next
     /// call of [`Holder::token`] requests another; that happens once for any number of
     /// reports, and at most once a minute.
-    pub fn refused(&self, token: &PlainSecret) {
+    pub fn invalid(&self, token: &PlainSecret) {
         let mut state = self.0.state();
         let same = |held: &(PlainSecret, _)| held.0.reveal() == token.reveal();
         // With a validity, it was not reported yet: this report is the first.

@@ -50,7 +50,7 @@ const LATEST: f64 = 0.65;
 const LONGEST_PAUSE: i64 = 60;
 /// The pause after the first refusal, in seconds. A refused client is usually refused
 /// again, and an authority accepts ten wrong secrets a minute.
-const REFUSED_PAUSE: i64 = 8;
+const DENIED_PAUSE: i64 = 8;
 /// The longest `Retry-After` that is obeyed, in seconds.
 const LONGEST_RETRY_AFTER: i64 = 15 * 60;
 /// The longest attempt, in seconds.
@@ -141,17 +141,17 @@ impl Renewal {
         let pause = match failure {
             // The key belongs to a token that is revoked or expired, or to another request:
             // the next number is free.
-            Failure::Refused { status: 409 | 422, .. } => {
+            Failure::Denied { status: 409 | 422, .. } => {
                 self.generation = self.generation.wrapping_add(1);
                 self.asking_since = None;
                 if self.failures < 3 { 0 } else { doubled(1, self.longest_pause()) }
             }
-            Failure::Refused { .. } => doubled(REFUSED_PAUSE, LONGEST_PAUSE),
-            Failure::TooFast { retry_after: Some(seconds) }
+            Failure::Denied { .. } => doubled(DENIED_PAUSE, LONGEST_PAUSE),
+            Failure::LimitExceeded { retry_after: Some(seconds) }
             | Failure::Unavailable { retry_after: Some(seconds), .. } => {
                 i64::try_from(*seconds).unwrap_or(i64::MAX).clamp(1, LONGEST_RETRY_AFTER)
             }
-            Failure::TooFast { .. } | Failure::Unavailable { .. } | Failure::NotAsked(_) => {
+            Failure::LimitExceeded { .. } | Failure::Unavailable { .. } | Failure::NotAsked(_) => {
                 doubled(1, self.longest_pause())
             }
         };
@@ -229,8 +229,8 @@ mod tests {
         Failure::Unavailable { why: "gone".to_owned(), retry_after: None }
     }
 
-    fn refused(status: u16) -> Failure {
-        Failure::Refused { status, said: String::new() }
+    fn denied(status: u16) -> Failure {
+        Failure::Denied { status, said: String::new() }
     }
 
     fn fresh(jitter: Jitter) -> Renewal {
@@ -302,10 +302,10 @@ mod tests {
         let mut renewal = fresh(0.5);
         let due = NOW.plus(LIFE);
         for (status, next) in [(409, 10), (422, 11)] {
-            renewal.failed(due, &refused(status), 0.5);
+            renewal.failed(due, &denied(status), 0.5);
             assert_eq!(renewal.next(due), Next::Issue { generation: next });
         }
-        renewal.failed(due, &refused(409), 0.0);
+        renewal.failed(due, &denied(409), 0.0);
         assert!(wait(&renewal, due) > 0, "but not in a loop");
     }
 
@@ -330,7 +330,7 @@ mod tests {
         let mut renewal = fresh(0.0);
         let due = NOW.plus(LIFE);
         for (said, kept) in [(0, 1), (30, 30), (1_000_000, 900)] {
-            renewal.failed(due, &Failure::TooFast { retry_after: Some(said) }, 0.0);
+            renewal.failed(due, &Failure::LimitExceeded { retry_after: Some(said) }, 0.0);
             assert_eq!(wait(&renewal, due), kept);
         }
     }
@@ -341,7 +341,7 @@ mod tests {
         let (mut now, mut asked) = (NOW, 0);
         while now < NOW.plus(60) {
             asked += 1;
-            renewal.failed(now, &refused(400), 0.0);
+            renewal.failed(now, &denied(400), 0.0);
             now = now.plus(wait(&renewal, now));
         }
         assert!(asked < 10, "{asked}");

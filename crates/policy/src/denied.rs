@@ -68,7 +68,7 @@ pub enum Denied {
     TooManyStatelessRevocations,
     /// A rate limit or a cooldown of the channel applies.
     #[error("too many requests of this channel; try again in {seconds} s")]
-    TooFast {
+    LimitExceeded {
         /// After how many seconds to try again.
         seconds: u64,
     },

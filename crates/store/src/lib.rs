@@ -216,7 +216,7 @@ pub trait Store: Send + Sync + 'static {
     /// was used before, or if the channel has too many groups.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
     /// Revokes tokens.
-    async fn end(
+    async fn revoke(
         &self,
         channel: ChannelId,
         target: RevocationTarget,

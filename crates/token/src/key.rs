@@ -19,13 +19,12 @@ pub enum KeyState {
     /// Signs and verifies.
     Active,
     /// Verifies only.
-    Retired,
-    /// Verifies only tokens issued up to and including `until`. The time of issue is the
-    /// one that the token itself claims, so a key that is believed stolen must be revoked
-    /// instead.
-    Bounded {
-        /// The last time of issue that is accepted.
-        until: UnixTime,
+    Retired {
+        /// If set, only tokens issued before this time. The time of issue is the one that
+        /// the token itself claims, so a key that is believed stolen must be revoked
+        /// instead.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        issued_before: Option<UnixTime>,
     },
     /// No token that it signed is valid, whatever its serial.
     Revoked,
@@ -36,8 +35,8 @@ impl KeyState {
     #[must_use]
     pub fn good_for(self, issued_at: UnixTime) -> bool {
         match self {
-            Self::Pending | Self::Active | Self::Retired => true,
-            Self::Bounded { until } => issued_at <= until,
+            Self::Pending | Self::Active => true,
+            Self::Retired { issued_before } => issued_before.is_none_or(|it| issued_at < it),
             Self::Revoked => false,
         }
     }
@@ -48,8 +47,7 @@ impl KeyState {
         match self {
             Self::Pending => "pending",
             Self::Active => "active",
-            Self::Retired => "retired",
-            Self::Bounded { .. } => "bounded",
+            Self::Retired { .. } => "retired",
             Self::Revoked => "revoked",
         }
     }

@@ -67,8 +67,8 @@ fn crowd<C>(
     // The last ones may still be in the kernel's accept queue.
     let question = request(subject.authority.address, "GET", "/livez", &[], "");
     let began = stopwatch();
-    let answer = Wire::open(subject.authority.address)?.send(&question)?;
-    ensure!(answer.status == 200, "with {IDLE} idle connections: {answer:?}");
+    let response = Wire::open(subject.authority.address)?.send(&question)?;
+    ensure!(response.status == 200, "with {IDLE} idle connections: {response:?}");
     let waited = began.elapsed();
     drop(idle);
     let after = subject.settled()?;
@@ -93,8 +93,8 @@ fn crowd<C>(
 /// Sends one request over HTTP/1 and returns the open connection.
 fn once(to: SocketAddr, question: &[u8]) -> anyhow::Result<Wire> {
     let mut wire = Wire::open(to)?;
-    let answer = wire.send(question)?;
-    ensure!(answer.status == 200, "{answer:?}");
+    let response = wire.send(question)?;
+    ensure!(response.status == 200, "{response:?}");
     Ok(wire)
 }
 

@@ -33,11 +33,11 @@ pub async fn look(found: &mut Findings, settings: &Settings) -> bool {
 }
 
 fn in_use(found: &mut Findings, address: SocketAddr) {
-    let mend = format!(
+    let next_step = format!(
         "find the program: ss -ltnp 'sport = :{}'; stop it, or use another address",
         address.port()
     );
-    found.wrong(CHECK, format!("another program listens on {address}"), mend);
+    found.wrong(CHECK, format!("another program listens on {address}"), next_step);
 }
 
 /// Finds out what answers at an address in use: an authority, ready or not, or another
@@ -55,9 +55,9 @@ async fn whose(found: &mut Findings, address: SocketAddr, scheme: &str) -> bool 
             .timeout(Duration::from_secs(3))
             .tls_danger_accept_invalid_certs(true)
             .build();
-        let answer = client.ok()?.get(url).send().await.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, answer.text().await.ok()?))
+        let response = client.ok()?.get(url).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.text().await.ok()?))
     };
     // Only an authority has this API description.
     let document = ask("/admin/v1/openapi.json").await.filter(|(status, _)| *status == 200);

@@ -70,9 +70,9 @@ fn certificate(found: &mut Findings, files: &TlsFiles, now: UnixTime) {
     let good = match files.good() {
         Ok(good) => good,
         Err(error) => {
-            let mend = "put a certificate and its own key there, in PEM, or correct --tls-cert and \
+            let next_step = "put a certificate and its own key there, in PEM, or correct --tls-cert and \
                         --tls-key";
-            found.wrong(CHECK, error.to_string(), mend);
+            found.wrong(CHECK, error.to_string(), next_step);
             return;
         }
     };
@@ -148,8 +148,8 @@ fn look_at_file(found: &mut Findings, file: &Path, store_owner: Option<u32>) {
         return;
     }
     let Ok(it) = file.metadata() else { return };
-    if let Some((what, mend)) = wrong_with(file, &it, store_owner) {
-        found.wrong(CHECK, what, mend);
+    if let Some((what, next_step)) = wrong_with(file, &it, store_owner) {
+        found.wrong(CHECK, what, next_step);
         return;
     }
     let by_link = if link.is_symlink() { " (symbolic link)" } else { "" };
@@ -188,15 +188,15 @@ fn pair(found: &mut Findings, store: &Path, key: &Path) {
         (false, false) => found.ok(CHECK, "no store and no keys yet; the first start creates them"),
         (true, false) => {
             let what = format!("there is a store, but no master key at {}", key.display());
-            let mend = "restore the master key's file, or name it with --master-key-file; without it \
+            let next_step = "restore the master key's file, or name it with --master-key-file; without it \
                         no signing key can be decrypted";
-            found.wrong(CHECK, what, mend);
+            found.wrong(CHECK, what, next_step);
         }
         (false, true) => {
             let what = format!("there is a master key, but no store at {}", store.display());
-            let mend = "if there was one, restore it before you start; the next start creates a new, \
+            let next_step = "if there was one, restore it before you start; the next start creates a new, \
                         empty one";
-            found.warning(CHECK, what, mend);
+            found.warning(CHECK, what, next_step);
         }
     }
 }

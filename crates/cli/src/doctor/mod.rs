@@ -20,7 +20,7 @@ struct Finding {
     state: State,
     what: String,
     /// How to fix it.
-    mend: Option<String>,
+    next_step: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,17 +49,27 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, check: &'static str, what: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Ok, what: what.into(), mend: None });
+        self.0.push(Finding { check, state: State::Ok, what: what.into(), next_step: None });
     }
 
-    fn warning(&mut self, check: &'static str, what: impl Into<String>, mend: impl Into<String>) {
-        let mend = Some(mend.into());
-        self.0.push(Finding { check, state: State::Warning, what: what.into(), mend });
+    fn warning(
+        &mut self,
+        check: &'static str,
+        what: impl Into<String>,
+        next_step: impl Into<String>,
+    ) {
+        let next_step = Some(next_step.into());
+        self.0.push(Finding { check, state: State::Warning, what: what.into(), next_step });
     }
 
-    fn wrong(&mut self, check: &'static str, what: impl Into<String>, mend: impl Into<String>) {
-        let mend = Some(mend.into());
-        self.0.push(Finding { check, state: State::Wrong, what: what.into(), mend });
+    fn wrong(
+        &mut self,
+        check: &'static str,
+        what: impl Into<String>,
+        next_step: impl Into<String>,
+    ) {
+        let next_step = Some(next_step.into());
+        self.0.push(Finding { check, state: State::Wrong, what: what.into(), next_step });
     }
 
     fn count(&self, state: State) -> usize {
@@ -77,9 +87,9 @@ pub async fn run(
     match args.meaning(admin_token_file) {
         Ok(settings) => look(&mut found, &settings).await,
         Err(error) if error.downcast_ref::<BadUsage>().is_some() => {
-            let mend = "correct it; `tegata serve --help` explains each setting. Nothing else was \
+            let next_step = "correct it; `tegata serve --help` explains each setting. Nothing else was \
                         checked";
-            found.wrong("config", format!("{error:#}"), mend);
+            found.wrong("config", format!("{error:#}"), next_step);
         }
         Err(error) => return Err(error),
     }
@@ -107,9 +117,9 @@ fn config(found: &mut Findings, settings: &Settings) {
     }
     if open && settings.tls.is_none() && !settings.dev {
         let what = format!("secrets and tokens are not encrypted on {}", settings.listen);
-        let mend = "set --tls-cert and --tls-key, or make this address reachable only for a \
+        let next_step = "set --tls-cert and --tls-key, or make this address reachable only for a \
                     reverse proxy that terminates TLS";
-        found.warning("config", what, mend);
+        found.warning("config", what, next_step);
     }
     if found.0.len() == before {
         found.ok("config", "the settings are valid together");
@@ -121,9 +131,10 @@ fn print(out: &Output, found: &Findings) -> anyhow::Result<()> {
     if out.is_json() {
         out.thing(&json!({ "findings": found.0, "wrong": wrong, "warnings": warnings }), &[])?;
     } else {
-        for Finding { check, state, what, mend } in &found.0 {
-            let mend = mend.as_ref().map_or(String::new(), |it| format!("\n{:17}=> {it}", ""));
-            Output::line(&format!("{state:7}  {check:7} {what}{mend}"))?;
+        for Finding { check, state, what, next_step } in &found.0 {
+            let next_step =
+                next_step.as_ref().map_or(String::new(), |it| format!("\n{:17}=> {it}", ""));
+            Output::line(&format!("{state:7}  {check:7} {what}{next_step}"))?;
         }
     }
     match wrong {

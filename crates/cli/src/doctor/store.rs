@@ -46,11 +46,11 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
         }
     };
     if looked.dev != settings.dev {
-        let (is, mend) = match looked.dev {
+        let (is, next_step) = match looked.dev {
             true => ("made with --dev", "start with --dev, or use another --store"),
             false => ("not made with --dev", "start without --dev, or use another --store"),
         };
-        found.wrong(CHECK, format!("{} was {is}", path.display()), mend);
+        found.wrong(CHECK, format!("{} was {is}", path.display()), next_step);
     }
     let now = UnixTime(jiff::Timestamp::now().as_second() + looked.clock_offset);
     clock(found, now, looked.written_at);
@@ -61,7 +61,7 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
 /// Checks the audit against its checkpoints and its anchor.
 fn audit(found: &mut Findings, settings: &Settings) {
     const CHECK: &str = "audit";
-    let mend = "see docs/book/src/runbooks/audit-broken.md";
+    let next_step = "see docs/book/src/runbooks/audit-broken.md";
     match verify_offline(&settings.place, false) {
         Ok((report, _)) if report.ok => found.ok(CHECK, "matches its checkpoints and its anchor"),
         Ok((report, _)) => {
@@ -69,12 +69,12 @@ fn audit(found: &mut Findings, settings: &Settings) {
             found.wrong(
                 CHECK,
                 format!("does not match its checkpoints or its anchor: {first}"),
-                mend,
+                next_step,
             );
         }
         // `keys` reports this.
         Err(OfflineError::MasterKey(_) | OfflineError::Foreign(_)) => {}
-        Err(error) => found.wrong(CHECK, error.to_string(), mend),
+        Err(error) => found.wrong(CHECK, error.to_string(), next_step),
     }
 }
 
@@ -113,9 +113,9 @@ fn newest(found: &mut Findings, settings: &Settings, look: &Look) {
         Ok(()) => found.ok(CHECK, "no older than its rollback guard"),
         Err(OpenError::WentBack { why, .. }) => {
             let what = format!("not the newest state of this store: {why}");
-            let mend = "put the newest file back; if there is no newer one, see \
+            let next_step = "put the newest file back; if there is no newer one, see \
                         `tegata recover --help`";
-            found.wrong(CHECK, what, mend);
+            found.wrong(CHECK, what, next_step);
         }
         Err(error) => {
             let error = anyhow::Error::from(error);
@@ -135,8 +135,8 @@ fn room(found: &mut Findings, path: &Path) {
     let (store, log) = (size(path), size(&files::beside(path, "-wal")));
     if log > LONG_LOG {
         let what = format!("its write-ahead log has grown to {} MiB", log >> 20);
-        let mend = "a process keeps reading the store, such as a backup that hangs: fuser -v";
-        found.warning(CHECK, what, format!("{mend} {}", path.display()));
+        let next_step = "a process keeps reading the store, such as a backup that hangs: fuser -v";
+        found.warning(CHECK, what, format!("{next_step} {}", path.display()));
     }
     let Ok(disk) = statvfs(files::folder_of(path)) else { return };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -179,10 +179,10 @@ fn clock(found: &mut Findings, now: UnixTime, written_at: UnixTime) {
     if behind > SLACK {
         let what =
             format!("this machine's clock is {behind} s behind the newest time in the store");
-        let mend = "set it, and keep it synchronised (chrony, systemd-timesyncd); until it catches up, \
+        let next_step = "set it, and keep it synchronised (chrony, systemd-timesyncd); until it catches up, \
                     the authority's time stands still, so tokens expire that much later. If the \
                     clock is right and was wrong earlier, see docs/book/src/runbooks/clock-jumped.md";
-        found.wrong("clock", what, mend);
+        found.wrong("clock", what, next_step);
     } else {
         found.ok("clock", "not behind the newest time in the store");
     }
@@ -218,9 +218,9 @@ fn keys(
     let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Revoked).collect();
     if let Some(row) = good.iter().copied().find(|row| !decrypts(row)) {
         let what = format!("{} does not decrypt the signing key {}", file.display(), row.id);
-        let mend = "restore the master key that encrypted this store's keys, or name it with \
+        let next_step = "restore the master key that encrypted this store's keys, or name it with \
                     --master-key-file";
-        found.wrong(CHECK, what, mend);
+        found.wrong(CHECK, what, next_step);
         return;
     }
     found.ok(CHECK, format!("the master key decrypts all {} signing keys", good.len()));
@@ -236,11 +236,11 @@ fn keys(
             KeyState::Pending if now.since(row.created_at) > delay.saturating_add(3_600) => {
                 let what =
                     format!("{} is still pending, although its promotion delay has passed", row.id);
-                let mend = match served {
+                let next_step = match served {
                     true => "the job that promotes it fails: see the server's log",
                     false => "it becomes active soon after the next start",
                 };
-                found.warning(CHECK, what, mend);
+                found.warning(CHECK, what, next_step);
             }
             _ => {}
         }

@@ -135,10 +135,10 @@ async fn serve(mut stream: TcpStream, authority: SocketAddr) {
         200 => ("404 Not Found", "{}"),
         _ => ("401 Unauthorized", r#"{"message":"Authentication failed"}"#),
     };
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n{body}",
         body.len()
     );
-    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.write_all(response.as_bytes()).await;
 }

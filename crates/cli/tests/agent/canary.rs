@@ -66,11 +66,11 @@ async fn no_secret_is_in_the_agents_output_or_in_a_file_that_need_not_hold_it() 
         Request::new("GET", &format!("/{first}"), &[("cookie", WRONG)], ""),
         Request::new("GET", &format!("/metrics?token={first}"), &headers, ""),
         Request::new("GET", "/healthz", &headers, ""),
-        Request::new("POST", "/token/v21/refused", &[("authorization", &bearer)], &body),
-        Request::new("POST", &format!("/token/{WRONG}/refused"), &headers, &body),
+        Request::new("POST", "/token/v21/invalid", &[("authorization", &bearer)], &body),
+        Request::new("POST", &format!("/token/{WRONG}/invalid"), &headers, &body),
     ] {
-        let answer = agent.ask(&request).await.text();
-        assert_eq!(found(&world, &answer), Vec::<String>::new(), "{answer}");
+        let response = agent.ask(&request).await.text();
+        assert_eq!(found(&world, &response), Vec::<String>::new(), "{response}");
     }
     assert_eq!(found(&world, &command_line(agent.process.id())), Vec::<String>::new());
     // The state holds the agent's own tokens and no other secret.
@@ -146,8 +146,8 @@ async fn an_authority_that_repeats_secrets_does_not_bring_them_into_the_log() {
             let body = text.rsplit("\r\n").next().unwrap_or_default();
             let body = json!({ "error": "invalid_request", "error_description": body }).to_string();
             let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length";
-            let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let response = format!("{head}: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     fs::create_dir(world.path("out")).expect("made");

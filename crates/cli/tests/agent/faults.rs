@@ -140,9 +140,9 @@ async fn a_revoked_token_that_a_bot_reports_is_replaced_at_once() {
             body,
         )
     };
-    let answer = agent.ask(&ask(&bearer, "/token/bot/refused", &what.to_string())).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let new = answer.json()["access_token"].as_str().expect("a token").to_owned();
+    let response = agent.ask(&ask(&bearer, "/token/bot/invalid", &what.to_string())).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let new = response.json()["access_token"].as_str().expect("a token").to_owned();
     assert!(new != old && world.lets_through(&new).await);
     until("the file has it", || async { read(&world.path("out/bot")).as_ref() == Some(&new) })
         .await;

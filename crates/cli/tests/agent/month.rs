@@ -13,7 +13,7 @@ use tegata_client::{
     agent::{
         config::Config,
         core::{Core, Done, Order, RandomSource},
-        target::{Answer, TargetRequest},
+        target::{TargetRequest, TargetResponse},
     },
     call::{Client, Failure, TokenResponse},
     wanted::{Credentials, Wanted},
@@ -108,7 +108,7 @@ impl Month {
         let tokens = tokens.replace("CHANNEL", &world.channel);
         world.configure(&format!("state = 'state'\n{tokens}"));
         let text = fs::read_to_string(world.path("agent.toml")).expect("read");
-        let text = text.replace("look_seconds = 10", "look_seconds = 86400");
+        let text = text.replace("verify_interval_seconds = 10", "verify_interval_seconds = 86400");
         let config = Config::parse(&text, world.home.path()).expect("settings");
         let now = shown(&world).await;
         jitter.number();
@@ -145,14 +145,14 @@ impl Month {
             let credentials = channel.credentials(&self.config.audience).expect("credentials");
             let outcome = match act {
                 TargetRequest::Issue { key } => {
-                    Answer::TokenResponse(self.issue(&wanted, &credentials, &key).await)
+                    TargetResponse::TokenResponse(self.issue(&wanted, &credentials, &key).await)
                 }
                 TargetRequest::Verify(token) => {
                     self.keep_time().await;
-                    Answer::Verified(self.client.verify(&token).await)
+                    TargetResponse::Verified(self.client.verify(&token).await)
                 }
                 TargetRequest::Retire(token) => {
-                    Answer::Retired(self.client.retire(&wanted, &credentials, &token).await)
+                    TargetResponse::Retired(self.client.retire(&wanted, &credentials, &token).await)
                 }
             };
             self.core.done(self.now, Done::TargetRequest(target, outcome));
@@ -327,9 +327,9 @@ async fn held(
         assert!(live <= 2, "seed {seed}: {live} tokens in {name}");
         let token = read(&world.path(&format!("out/{name}"))).expect("a token");
         let path = format!("/oauth2/v2.1/verify?access_token={token}");
-        let answer = world.server.ask(&Request::new("GET", &path, &[], "")).await;
-        assert_eq!(answer.status, 200, "seed {seed}, {name}: {}", answer.text());
-        let left = answer.json()["expires_in"].as_i64().expect("a number");
+        let response = world.server.ask(&Request::new("GET", &path, &[], "")).await;
+        assert_eq!(response.status, 200, "seed {seed}, {name}: {}", response.text());
+        let left = response.json()["expires_in"].as_i64().expect("a number");
         known.insert(token, now.plus(left));
     }
     known
@@ -344,6 +344,6 @@ async fn shown(world: &World) -> UnixTime {
 async fn advance(world: &World, seconds: i64) -> UnixTime {
     let body = json!({ "advance_seconds": seconds }).to_string();
     let headers = [("content-type", "application/json")];
-    let answer = world.server.ask(&Request::new("POST", "/dev/clock", &headers, &body)).await;
-    UnixTime(answer.json()["now_unix"].as_i64().expect("a number"))
+    let response = world.server.ask(&Request::new("POST", "/dev/clock", &headers, &body)).await;
+    UnixTime(response.json()["now_unix"].as_i64().expect("a number"))
 }

@@ -206,15 +206,15 @@ async fn the_manifest_of_a_secret_is_what_kubernetes_takes_and_holds_good_tokens
     }
 }
 
-/// One request over the agent's Unix socket: the answer's head and body.
+/// One request over the agent's Unix socket: the response's head and body.
 fn over_socket(socket: &Path, request: &Request) -> (String, String) {
     let mut stream = UnixStream::connect(socket).expect("the agent listens");
     let text = String::from_utf8_lossy(request.bytes()).into_owned();
     let text = text.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1);
     stream.write_all(text.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("answered");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     (head.to_owned(), body.to_owned())
 }
 

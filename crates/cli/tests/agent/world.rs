@@ -2,7 +2,7 @@
 
 use crate::process::{
     self,
-    http::{Answer, Connection, Request},
+    http::{Connection, HttpResponse, Request},
 };
 use serde_json::{Value, json};
 use std::{
@@ -38,7 +38,7 @@ impl World {
     pub(crate) async fn start(arguments: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let server = process::Server::start(process::serve(home.path(), arguments)).await;
-        let text = |answer: &Value, name: &str| answer[name].as_str().expect(name).to_owned();
+        let text = |response: &Value, name: &str| response[name].as_str().expect(name).to_owned();
         let provider = server.create("/providers", json!({ "name": "Agents" })).await;
         let path = format!("/providers/{}/channels", text(&provider, "provider_id"));
         let made = server.create(&path, json!({ "name": "Bot", "type": "messaging-api" })).await;
@@ -74,7 +74,7 @@ impl World {
     pub(crate) fn configure(&self, more: &str) {
         let (address, channel) = (self.server.address(), &self.channel);
         let text = format!(
-            "authority = 'http://{address}'\nlisten = '127.0.0.1:0'\nlook_seconds = 10\n{more}\n\
+            "authority = 'http://{address}'\nlisten = '127.0.0.1:0'\nverify_interval_seconds = 10\n{more}\n\
              [[channel]]\nid = '{channel}'\nkey_file = 'key.json'\nsecret_file = 'secret'\n"
         );
         fs::write(self.path("agent.toml"), text).expect("written");
@@ -106,9 +106,9 @@ impl World {
         self.is_secret(token);
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str())];
-        let answer = self.server.ask(&Request::new("GET", "/gateway/verify", &headers, "")).await;
-        assert!(matches!(answer.status, 200 | 401), "{}", answer.text());
-        answer.status == 200
+        let response = self.server.ask(&Request::new("GET", "/gateway/verify", &headers, "")).await;
+        assert!(matches!(response.status, 200 | 401), "{}", response.text());
+        response.status == 200
     }
 
     /// All secrets, which must not appear in any output.
@@ -125,16 +125,16 @@ impl World {
     }
 
     pub(crate) async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
-        let answer = self.server.ask(&Request::admin(method, path, Some(&body))).await;
-        assert!(answer.status < 300, "{path}: {}", answer.text());
-        answer.json()
+        let response = self.server.ask(&Request::admin(method, path, Some(&body))).await;
+        assert!(response.status < 300, "{path}: {}", response.text());
+        response.json()
     }
 
     /// The channel's stored tokens in a state (`active` …).
     pub(crate) async fn tokens(&self, state: &str) -> Vec<Value> {
         let path = format!("/channels/{}/tokens?limit=1000&state={state}", self.channel);
-        let answer = self.server.ask(&Request::admin("GET", &path, None)).await.json();
-        answer["tokens"].as_array().expect("tokens").clone()
+        let response = self.server.ask(&Request::admin("GET", &path, None)).await.json();
+        response["tokens"].as_array().expect("tokens").clone()
     }
 }
 
@@ -174,7 +174,7 @@ impl Agent {
         agent
     }
 
-    pub(crate) async fn ask(&self, request: &Request) -> Answer {
+    pub(crate) async fn ask(&self, request: &Request) -> HttpResponse {
         let asked = async {
             let mut connection = Connection::open(self.address).await.expect("the agent takes us");
             connection.ask(request).await.expect("the agent answers")
@@ -184,8 +184,8 @@ impl Agent {
 
     /// Its health: the status code and the report.
     pub(crate) async fn health(&self) -> (u16, Value) {
-        let answer = self.ask(&Request::new("GET", "/healthz", &[], "")).await;
-        (answer.status, answer.json())
+        let response = self.ask(&Request::new("GET", "/healthz", &[], "")).await;
+        (response.status, response.json())
     }
 
     /// Waits until its health has this colour and contains this text; returns the report.

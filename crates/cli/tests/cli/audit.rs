@@ -45,7 +45,7 @@ fn the_audit_is_verified_live_offline_and_from_an_export_and_tampering_is_found(
     let export = desk.run(&["audit", "list", "--all"]).expect(0);
     let file = desk.home.file("export.jsonl", &export);
     let key = report["public_key"].as_str().unwrap();
-    std::fs::copy(desk.home.path("a.db.mark.audit"), desk.home.path("anchor")).unwrap();
+    std::fs::copy(desk.home.path("a.db.guard.audit"), desk.home.path("anchor")).unwrap();
     let check = ["audit", "verify", "--export", "export.jsonl", "--public-key", key];
     desk.run(&check).expect_error(1, "cannot be confirmed");
     desk.run(&[&check[..], &["--without-anchor"]].concat()).expect(0);
@@ -129,7 +129,7 @@ fn cut_off(home: &Home) {
 fn an_audit_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_it() {
     let home = store_with_checkpoint();
     cut_off(&home);
-    std::fs::remove_file(home.path("a.db.mark.audit")).unwrap();
+    std::fs::remove_file(home.path("a.db.guard.audit")).unwrap();
     let done = home.run(&OFFLINE);
     let report: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!((&report["ok"], &report["end"]), (&false.into(), &"unconfirmed".into()));
@@ -159,7 +159,7 @@ fn an_audit_cut_off_with_its_anchor_is_not_confirmed_until_an_operator_accepts_i
 #[test]
 fn an_anchor_that_is_unreadable_old_or_of_another_store_confirms_nothing() {
     let home = store_with_checkpoint();
-    let anchor = home.path("a.db.mark.audit");
+    let anchor = home.path("a.db.guard.audit");
     let own = std::fs::read(&anchor).unwrap();
     let beginning = br#"{"epoch":1,"number":0,"chain":"","kept_from":1}"#;
     let other = br#"{"epoch":1,"number":1,"chain":"00","kept_from":1}"#;

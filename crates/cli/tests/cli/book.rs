@@ -124,8 +124,8 @@ fn the_readme_makes_a_channel_and_answers_a_leak_as_it_is_written() {
     let issue = ["token", "issue", "--kind", "v2.1", "--channel", &channel, "--key"];
     let leaked = desk.json(&[&issue[..], &["blue.jwk.json"]].concat());
     let leaked = leaked["access_token"].as_str().unwrap();
-    let answer = fenced("README.md", "## Respond to a leaked token", "sh").swap_remove(0);
-    run(&desk, &[("LEAKED", leaked)], &answer.replace("6095226490", &channel));
+    let response = fenced("README.md", "## Respond to a leaked token", "sh").swap_remove(0);
+    run(&desk, &[("LEAKED", leaked)], &response.replace("6095226490", &channel));
     desk.run(&["token", "verify", leaked]).expect_error(1, "invalid");
     let live = desk.json(&["token", "list", "--channel", &channel, "--state", "active"]);
     assert_eq!(live["tokens"].as_array().unwrap().len(), 1, "the new one, and it alone: {live}");

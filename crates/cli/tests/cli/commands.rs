@@ -327,8 +327,8 @@ fn a_request_for_the_authority_is_sent_nowhere_else() {
         let mut head = [0; 4096];
         let _ = stream.read(&mut head).unwrap();
         // A client that follows it repeats the request with its body (RFC 9110, 15.4.8).
-        let answer = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: ";
-        write!(stream, "{answer}http://{away}/\r\nConnection: close\r\n\r\n").unwrap();
+        let response = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: ";
+        write!(stream, "{response}http://{away}/\r\nConnection: close\r\n\r\n").unwrap();
     });
     desk.run(&["--url", &url, "token", "revoke", "tok"]).expect_error(1, "redirect");
     answering.join().unwrap();
@@ -433,7 +433,7 @@ fn every_destructive_command_has_a_dry_run() {
         assert!(dry["position"].is_string() && dry["receipt"]["complete"] == false, "{dry}");
     }
     let suspend = desk.json(&["channel", "suspend", &channel, "--dry-run"]);
-    assert_eq!(suspend, json!({ "dry_run": true, "would_stop": 1 }));
+    assert_eq!(suspend, json!({ "dry_run": true, "would_suspend": 1 }));
     let table = desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
     assert_eq!(table, "would_revoke   1\nstateless_too  true\n");
     desk.run(&["token", "verify", token]).expect(0);

@@ -23,14 +23,14 @@ fn doctor(home: &Home, words: &[&str]) -> Done {
 
 /// Asserts that doctor reports a problem or a warning, and its fix.
 #[track_caller]
-fn advises(home: &Home, words: &[&str], state: &str, what: &str, mend: &str) {
+fn advises(home: &Home, words: &[&str], state: &str, what: &str, next_step: &str) {
     let done = doctor(home, &[words, &["-o", "json"]].concat());
     let report: Value = serde_json::from_str(&done.out).unwrap();
     let found = report["findings"].as_array().unwrap().iter().any(|it| {
         let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
-        it["state"] == state && text("what").contains(what) && text("mend").contains(mend)
+        it["state"] == state && text("what").contains(what) && text("next_step").contains(next_step)
     });
-    assert!(found, "no {state} with {what:?} and {mend:?} in {report:#}");
+    assert!(found, "no {state} with {what:?} and {next_step:?} in {report:#}");
     assert_eq!(done.code, i32::from(report["wrong"] != 0), "{report:#}");
 }
 
@@ -43,7 +43,7 @@ fn an_older_copy_of_the_store_is_reported() {
     home.run(&["recover", "--revoke-everything"]).expect(0);
     let shown = doctor(&home, &[]).expect(0);
     assert!(shown.contains("no older than its rollback guard"), "{shown}");
-    fs::rename(home.path("tegata.db.mark"), home.path("elsewhere")).unwrap();
+    fs::rename(home.path("tegata.db.guard"), home.path("elsewhere")).unwrap();
     advises(&home, &[], "wrong", "its rollback guard is missing", "tegata recover");
 }
 

@@ -23,12 +23,12 @@ const NAMES: [&str; 5] = ["Channel", "Kind", "Token-Id", "Expires-In", "Group"];
 type Identity = BTreeMap<String, String>;
 
 /// Answers of one proxy: the status, and what the API got if it was asked.
-struct Answer {
+struct HttpResponse {
     status: u16,
     api: Option<Value>,
 }
 
-impl Answer {
+impl HttpResponse {
     fn identity(&self) -> Identity {
         let api = self.api.as_ref().expect("the api answered");
         let headers = api["headers"].as_object().unwrap().iter();
@@ -44,7 +44,7 @@ impl Answer {
 }
 
 /// Sends `lines` as they are, behind a request line and a Host, and `body` after them.
-fn send(to: SocketAddr, method: &str, lines: &[&str], body: &str) -> Answer {
+fn send(to: SocketAddr, method: &str, lines: &[&str], body: &str) -> HttpResponse {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let lines = lines.join("\r\n");
@@ -63,12 +63,12 @@ fn send(to: SocketAddr, method: &str, lines: &[&str], body: &str) -> Answer {
     let status = status.unwrap_or_else(|| panic!("no status for {lines:?}: {text}"));
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let api = serde_json::from_str(body).ok().filter(|api: &Value| api["headers"].is_object());
-    Answer { status, api }
+    HttpResponse { status, api }
 }
 
 /// Whether `answer` has its full length.
-fn is_whole(answer: &str) -> bool {
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
+fn is_whole(response: &str) -> bool {
+    let Some((head, body)) = response.split_once("\r\n\r\n") else { return false };
     let head = head.to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     length.is_some_and(|length| length.parse().is_ok_and(|n: usize| body.len() >= n))
@@ -92,16 +92,16 @@ fn vouched(world: &World, token: &str) -> Identity {
 /// Compares the identity at the API with the authority's; the remaining lifetime may be
 /// shorter.
 #[track_caller]
-fn agrees(answer: &Answer, vouched: &Identity, what: &dyn std::fmt::Debug) {
+fn agrees(response: &HttpResponse, vouched: &Identity, what: &dyn std::fmt::Debug) {
     const LEFT: &str = "X_TEGATA_EXPIRES_IN";
-    let mut got = answer.identity();
+    let mut got = response.identity();
     let left = got.get(LEFT).and_then(|it| it.parse::<u32>().ok());
     let most: u32 = vouched[LEFT].parse().unwrap();
     if left.is_some_and(|left| left <= most && left + 600 > most) {
         got.insert(LEFT.to_owned(), vouched[LEFT].clone());
     }
     assert_eq!(&got, vouched, "{what:?}");
-    let hop = answer.header("CONNECTION").to_lowercase();
+    let hop = response.header("CONNECTION").to_lowercase();
     assert!(!hop.contains("tegata"), "the next hop drops what the authority says: {hop}");
 }
 
@@ -160,23 +160,23 @@ fn none_passes(world: &World, proxy: &Running, names: &[&str]) {
             let forged: Vec<_> = spelling.iter().map(|name| format!("{name}: forged")).collect();
             let lines = [&bearer, "Connection: close"].into_iter();
             let lines: Vec<_> = lines.chain(forged.iter().map(String::as_str)).collect();
-            let answer = send(proxy.at, "GET", &lines, "");
-            assert_eq!(answer.status, 200, "{spelling:?}");
-            agrees(&answer, &vouched, &spelling);
+            let response = send(proxy.at, "GET", &lines, "");
+            assert_eq!(response.status, 200, "{spelling:?}");
+            agrees(&response, &vouched, &spelling);
         }
         for trick in TRICKS {
-            let answer = send(proxy.at, "GET", &[&[bearer.as_str()], trick].concat(), "");
-            if answer.api.is_some() {
-                agrees(&answer, &vouched, &trick);
+            let response = send(proxy.at, "GET", &[&[bearer.as_str()], trick].concat(), "");
+            if response.api.is_some() {
+                agrees(&response, &vouched, &trick);
             } else {
-                assert!((400..500).contains(&answer.status), "{}: {trick:?}", answer.status);
+                assert!((400..500).contains(&response.status), "{}: {trick:?}", response.status);
             }
         }
         let chunked =
             ["Transfer-Encoding: chunked", "Trailer: X-Tegata-Group", "Connection: close"];
         let lines = [&[bearer.as_str()], &chunked[..]].concat();
-        let answer = send(proxy.at, "POST", &lines, "0\r\nX-Tegata-Group: forged\r\n\r\n");
-        agrees(&answer, &vouched, &chunked);
+        let response = send(proxy.at, "POST", &lines, "0\r\nX-Tegata-Group: forged\r\n\r\n");
+        agrees(&response, &vouched, &chunked);
         refused_ones_stop(world, proxy, &bearer);
     }
 }
@@ -212,8 +212,8 @@ fn none_passes_by_http2(world: &World, proxy: &Running) {
             curl.args(["-H", &format!("{name}: forged"), "-H", &format!("{name}: again")]);
         }
         let body = finish(curl.arg(format!("http://{}/api/x", proxy.at))).expect(0);
-        let answer = Answer { status: 200, api: serde_json::from_str(&body).ok() };
-        agrees(&answer, &vouched, spelling);
+        let response = HttpResponse { status: 200, api: serde_json::from_str(&body).ok() };
+        agrees(&response, &vouched, spelling);
     }
 }
 

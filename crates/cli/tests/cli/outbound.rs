@@ -42,7 +42,7 @@ impl Recorder {
                 if is_stopped.load(Relaxed) {
                     return;
                 }
-                to.lock().unwrap().push(answer(stream).unwrap_or_else(|it| it.to_string()));
+                to.lock().unwrap().push(response(stream).unwrap_or_else(|it| it.to_string()));
             }
         });
         Self { address, heads, stopped, thread: Some(thread) }
@@ -89,7 +89,7 @@ impl Drop for Recorder {
 }
 
 /// Reads one request and answers it; its head.
-fn answer(mut stream: TcpStream) -> std::io::Result<String> {
+fn response(mut stream: TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
@@ -104,11 +104,11 @@ fn answer(mut stream: TcpStream) -> std::io::Result<String> {
         head.push_str(&line);
     }
     std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
-    let answer = match head.starts_with("CONNECT ") {
+    let response = match head.starts_with("CONNECT ") {
         true => "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
         false => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
     };
-    stream.write_all(answer.as_bytes())?;
+    stream.write_all(response.as_bytes())?;
     Ok(head)
 }
 

@@ -93,7 +93,7 @@ fn links_that_an_operator_made_are_followed_by_every_command() {
     let home = Home::new();
     assert!(home.serve(&[]).stop().success());
     fs::create_dir(home.path("elsewhere")).unwrap();
-    let names = ["master.key", "admin.token", "tegata.db.mark", "tegata.db.mark.audit"];
+    let names = ["master.key", "admin.token", "tegata.db.guard", "tegata.db.guard.audit"];
     for name in names {
         fs::rename(home.path(name), home.path("elsewhere").join(name)).unwrap();
         symlink(Path::new("elsewhere").join(name), home.path(name)).unwrap();
@@ -115,7 +115,7 @@ fn doctor_compares_the_owners_of_all_files_beside_the_store() {
     let home = Home::new();
     let user = user(&home);
     assert!(start(&home, user).stop().success());
-    for name in ["admin.token", "tegata.db.mark.audit", "tegata.db.server"] {
+    for name in ["admin.token", "tegata.db.guard.audit", "tegata.db.server"] {
         let path = home.path(name);
         if chown(&path, Some(USER - 1), None).is_err() {
             // Only root can change an owner, so only root runs this part.

@@ -165,8 +165,8 @@ impl Server {
     /// Moves a development server's clock forward; returns its time.
     pub fn advance(&self, seconds: u32) -> i64 {
         let body = format!("{{\"advance_seconds\":{seconds}}}");
-        let answer = self.ask("POST", "/dev/clock", &body);
-        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let response = self.ask("POST", "/dev/clock", &body);
+        let body: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
         body["now_unix"].as_i64().unwrap()
     }
 
@@ -180,9 +180,9 @@ impl Server {
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 
     /// The whole log, once it has exited.

@@ -43,9 +43,9 @@ impl Running {
         let url = format!("http://{}{path}", self.at);
         let always = ["-sS", "-i", "--max-time", "30", "--interface", from];
         let mut curl = Command::new("curl");
-        let answer = finish(curl.args(always).args(words).arg(url)).expect(0);
-        let status = answer.split(' ').nth(1).and_then(|it| it.parse().ok());
-        (status.unwrap_or_else(|| panic!("no status: {answer}")), answer.to_ascii_lowercase())
+        let response = finish(curl.args(always).args(words).arg(url)).expect(0);
+        let status = response.split(' ').nth(1).and_then(|it| it.parse().ok());
+        (status.unwrap_or_else(|| panic!("no status: {response}")), response.to_ascii_lowercase())
     }
 }
 
@@ -205,7 +205,7 @@ fn guards(world: World, proxy: &Running) {
     let (status, said) = ask(&["-H", "Authorization: Bearer no"]);
     assert_eq!(status, 401, "{said}");
     let after = api.ask("127.0.0.1", &[], "/seen").1;
-    let number = |answer: &str| answer.lines().last().map(str::to_owned);
+    let number = |response: &str| response.lines().last().map(str::to_owned);
     assert_eq!(number(&before), number(&after), "a refused request reached the api");
 
     let hop = "X-Forwarded-For: 9.9.9.9";

@@ -25,8 +25,8 @@ impl Thief<'_> {
     #[track_caller]
     fn gets(&self, words: &[&str], member: &str) -> String {
         let done = finish(&mut self.command(&[words, &["-o", "json"]].concat()));
-        let answer: Value = serde_json::from_str(&done.expect(0)).unwrap();
-        answer[member].as_str().unwrap().to_owned()
+        let response: Value = serde_json::from_str(&done.expect(0)).unwrap();
+        response[member].as_str().unwrap().to_owned()
     }
 
     fn by_secret(&self, channel: &str, secret: &str, kind: &str) -> Done {
@@ -41,8 +41,8 @@ impl Thief<'_> {
 }
 
 fn issued(done: Done) -> String {
-    let answer: Value = serde_json::from_str(&done.expect(0)).unwrap();
-    answer["access_token"].as_str().unwrap().to_owned()
+    let response: Value = serde_json::from_str(&done.expect(0)).unwrap();
+    response["access_token"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn after_the_runbook_for_a_stolen_disk_no_secret_that_was_on_it_works() {
     home.run(&open).expect_error(1, "was not encrypted with this master key");
     assert!(server.stop().success());
     let start =
-        [&serve[..], &["--master-key-file", stolen, "--rollback-guard-file", "tegata.db.mark"]]
+        [&serve[..], &["--master-key-file", stolen, "--rollback-guard-file", "tegata.db.guard"]]
             .concat();
     home.run(&start).expect_error(1, "is not the master key");
 }

@@ -103,7 +103,7 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
     let mut pasted = 0;
     for (what, line) in said.iter().zip(&said[1..]) {
         let Some(what) = what.strip_prefix("# ") else { continue };
-        let answer = sh(&home, line);
+        let response = sh(&home, line);
         let expected = match what {
             "issue a stateless token" => r#""expires_in":900"#,
             "issue a short-lived token" => r#""expires_in":2592000"#,
@@ -117,10 +117,10 @@ fn every_line_that_dev_prints_works_when_pasted_into_a_bare_shell() {
             "issue a v2.1 token" => "access_token",
             other => panic!("an unknown line: {other}"),
         };
-        assert!(answer.out.contains(expected), "{what}: {answer:?}");
-        let refused = answer.out.contains("error") || answer.out.contains(" 401 ");
-        assert_eq!(refused, what == "verify it again: 401", "{what}: {answer:?}");
-        answer.expect(0);
+        assert!(response.out.contains(expected), "{what}: {response:?}");
+        let refused = response.out.contains("error") || response.out.contains(" 401 ");
+        assert_eq!(refused, what == "verify it again: 401", "{what}: {response:?}");
+        response.expect(0);
         pasted += 1;
     }
     assert_eq!(pasted, 10);

@@ -12,7 +12,7 @@ use tegata_token::kind::Kind;
 use crate::ledger::{Ledger, Scope, Unanswered, Use, Verdict};
 use crate::line::{FULL, is_good, token_in, unix_now, verify};
 use crate::process::Server;
-use crate::process::http::{Answer, Connection, Request};
+use crate::process::http::{Connection, HttpResponse, Request};
 use crate::random::Rng;
 
 /// LINE's cap, of v2.1 and of short-lived tokens each.
@@ -279,8 +279,8 @@ async fn check_tokens(
     // In parts: there may be hundreds of thousands.
     for some in numbers.chunks(5_000) {
         let requests = some.iter().map(|&it| verify(&ledger.tokens[it].text)).collect();
-        let answers = ask_all(server.address(), requests).await;
-        found.extend(some.iter().copied().zip(answers.iter().map(is_good)));
+        let responses = ask_all(server.address(), requests).await;
+        found.extend(some.iter().copied().zip(responses.iter().map(is_good)));
     }
 
     let mut halves: BTreeMap<usize, [Vec<String>; 2]> = BTreeMap::new();
@@ -357,15 +357,15 @@ fn choose(ledger: &Ledger, which: Which, rng: &mut Rng) -> Vec<usize> {
 /// Checks that created channels exist.
 async fn check_made(server: &Server, ledger: &mut Ledger, wrong: &mut Vec<String>) {
     for id in std::mem::take(&mut ledger.made) {
-        let answer = server.ask(&Request::admin("GET", &format!("/channels/{id}"), None)).await;
-        if answer.status != 200 {
+        let response = server.ask(&Request::admin("GET", &format!("/channels/{id}"), None)).await;
+        if response.status != 200 {
             wrong.push(format!("channel {id}: acknowledged, and lost"));
         }
     }
 }
 
 /// The responses to all requests, over a few connections.
-async fn ask_all(address: SocketAddr, requests: Vec<Request>) -> Vec<Answer> {
+async fn ask_all(address: SocketAddr, requests: Vec<Request>) -> Vec<HttpResponse> {
     const CONNECTIONS: usize = 4;
     let mut lanes: Vec<Vec<_>> = (0..CONNECTIONS).map(|_| Vec::new()).collect();
     for (number, request) in requests.into_iter().enumerate() {
@@ -374,17 +374,17 @@ async fn ask_all(address: SocketAddr, requests: Vec<Request>) -> Vec<Answer> {
     let lanes = lanes.into_iter().map(|lane| {
         tokio::spawn(async move {
             let mut connection = Connection::open(address).await.expect("a connection");
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for (number, request) in lane {
-                answers.push((number, connection.ask(&request).await.expect("an answer")));
+                responses.push((number, connection.ask(&request).await.expect("a response")));
             }
-            answers
+            responses
         })
     });
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for lane in lanes.collect::<Vec<_>>() {
-        answers.extend(lane.await.expect("all were answered"));
+        responses.extend(lane.await.expect("all were answered"));
     }
-    answers.sort_by_key(|(number, _)| *number);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    responses.sort_by_key(|(number, _)| *number);
+    responses.into_iter().map(|(_, response)| response).collect()
 }

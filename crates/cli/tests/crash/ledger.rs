@@ -15,7 +15,7 @@ use tegata_token::kind::Kind;
 
 use crate::line::{self, Channel, FULL, Reader, With};
 use crate::process::Server;
-use crate::process::http::{Answer, Request};
+use crate::process::http::{HttpResponse, Request};
 use crate::process::key::Key;
 use crate::random::Rng;
 
@@ -273,11 +273,12 @@ impl Ledger {
 
     /// Records a request: whether it was sent completely, and its response, unless that was
     /// cut off.
-    pub(crate) fn end(&mut self, act: Act, sent: bool, answer: Option<&Answer>) {
+    pub(crate) fn end(&mut self, act: Act, sent: bool, response: Option<&HttpResponse>) {
         let answered = self.tick();
-        let unknown = |answer: &&Answer| answer.status == 503 && self.trouble == Trouble::DiskFails;
+        let unknown =
+            |response: &&HttpResponse| response.status == 503 && self.trouble == Trouble::DiskFails;
         let name = act.what.name();
-        let Some(answer) = answer.filter(|answer| !unknown(answer)) else {
+        let Some(response) = response.filter(|response| !unknown(response)) else {
             assert!(self.trouble != Trouble::None, "{name} was cut off, and nothing was done");
             if sent {
                 *self.figures.in_flight.entry(name).or_default() += 1;
@@ -286,11 +287,11 @@ impl Ledger {
             return;
         };
         let acknowledged = match &act.what {
-            Action::Issue { .. } | Action::Revoke(Scope::Token(_)) => answer.status == 200,
-            _ => answer.status == 201,
+            Action::Issue { .. } | Action::Revoke(Scope::Token(_)) => response.status == 200,
+            _ => response.status == 201,
         };
         if !acknowledged {
-            let full = answer.status == 400 && answer.json() == json!({ "message": FULL });
+            let full = response.status == 400 && response.json() == json!({ "message": FULL });
             // Short-lived ones are refused where other groups fill the cap.
             let full = full
                 && matches!(act.what, Action::Issue { .. })
@@ -298,12 +299,12 @@ impl Ledger {
             // A group that had no token yet is unknown.
             let of_group = matches!(act.what, Action::Revoke(Scope::Group(_)));
             let unknown =
-                answer.status == 404 && of_group && answer.text().contains("no such group");
+                response.status == 404 && of_group && response.text().contains("no such group");
             assert!(
-                full || unknown || answer.status == 429,
+                full || unknown || response.status == 429,
                 "{name}: {}: {}",
-                answer.status,
-                answer.text()
+                response.status,
+                response.text()
             );
             self.figures.refused += 1;
             return;
@@ -312,10 +313,10 @@ impl Ledger {
         let Act { channel, asked, above, what } = act;
         match what {
             Action::Issue { idempotency, .. } => {
-                self.hold(channel, answer, [asked, answered], above, idempotency);
+                self.hold(channel, response, [asked, answered], above, idempotency);
             }
             Action::Reissue { spared, .. } => {
-                let id = self.hold(channel, answer, [asked, answered], above, None);
+                let id = self.hold(channel, response, [asked, answered], above, None);
                 let new = Some(id);
                 self.channels[channel].current.clone_from(&new);
                 self.channels[channel].reissuing = false;
@@ -336,7 +337,7 @@ impl Ledger {
                 });
             }
             Action::Create => {
-                let id = answer.json()["channel_id"].as_str().expect("a channel id").to_owned();
+                let id = response.json()["channel_id"].as_str().expect("a channel id").to_owned();
                 self.made.push(id);
             }
         }
@@ -365,12 +366,12 @@ impl Ledger {
     fn hold(
         &mut self,
         channel: usize,
-        answer: &Answer,
+        response: &HttpResponse,
         [asked, answered]: [Moment; 2],
         above: Serial,
         idempotency: Option<String>,
     ) -> String {
-        let text = line::token_in(answer);
+        let text = line::token_in(response);
         let claims = self.reader.claims(&text);
         let id = claims.id.to_string();
         let books = &mut self.channels[channel];
@@ -394,9 +395,9 @@ impl Ledger {
 
     /// Records the response to an issue that had none and was repeated with the same
     /// `Idempotency-Key`.
-    pub(crate) fn hold_after_all(&mut self, act: Unanswered, answer: &Answer) {
+    pub(crate) fn hold_after_all(&mut self, act: Unanswered, response: &HttpResponse) {
         let moments = [self.tick(), self.tick()];
-        self.hold(act.channel, answer, moments, act.above, act.idempotency);
+        self.hold(act.channel, response, moments, act.above, act.idempotency);
     }
 
     /// The expected result of a verification, from the requests since the last check.

@@ -61,9 +61,9 @@ async fn client(address: SocketAddr, ledger: Arc<Mutex<Ledger>>, mut rng: Rng) {
         };
         let Some((act, request)) = enter().begin(&mut rng) else { return };
         let sent = connection.send(request.bytes()).await.is_ok();
-        let answer = if sent { connection.answer().await.ok() } else { None };
-        enter().end(act, sent, answer.as_ref());
-        if answer.is_some() && !connection.is_closing() {
+        let response = if sent { connection.response().await.ok() } else { None };
+        enter().end(act, sent, response.as_ref());
+        if response.is_some() && !connection.is_closing() {
             kept = Some(connection);
         }
     }

@@ -76,7 +76,7 @@ fn assert_store_is_sound(home: &Path) {
     let ask = |pragma: &str| -> Vec<String> {
         let mut query = store.prepare(&format!("PRAGMA {pragma}")).expect("a question");
         let rows = query.query_map([], |row| row.get::<_, rusqlite::types::Value>(0));
-        rows.expect("an answer").map(|row| format!("{:?}", row.expect("a row"))).collect()
+        rows.expect("a response").map(|row| format!("{:?}", row.expect("a row"))).collect()
     };
     assert_eq!(ask("integrity_check"), [r#"Text("ok")"#]);
     assert!(ask("foreign_key_check").is_empty());

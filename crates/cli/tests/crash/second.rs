@@ -38,7 +38,7 @@ async fn said_at_its_end(mut process: Killed) -> String {
 /// Whether a request succeeds, at a server that may be stopping.
 async fn acknowledges(server: &Server, request: &Request) -> bool {
     let Ok(mut connection) = Connection::open(server.address()).await else { return false };
-    connection.ask(request).await.is_ok_and(|answer| answer.status < 300)
+    connection.ask(request).await.is_ok_and(|response| response.status < 300)
 }
 
 /// Waits for text in a server's output, which another thread reads.

@@ -148,23 +148,23 @@ async fn begin_late(server: &Server, ledger: &Ledger) -> (Channel, Vec<(Connecti
         let (head, _) = parts(&request);
         let head = head.replacen("\r\n", "\r\nexpect: 100-continue\r\n", 1);
         connection.send(head.as_bytes()).await.expect("sent");
-        let answer = connection.answer().await.expect("an answer");
-        assert_eq!(answer.status, 100);
+        let response = connection.response().await.expect("a response");
+        assert_eq!(response.status, 100);
         late.push((connection, request));
     }
     (channel, late)
 }
 
-/// Sends the rest, and reads the answers: all of them are tokens.
+/// Sends the rest, and reads the responses: all of them are tokens.
 async fn end_late(late: Vec<(Connection, Request)>) -> Vec<String> {
     let mut tokens = Vec::new();
     for (mut connection, request) in late {
         let (_, body) = parts(&request);
         connection.send(body.as_bytes()).await.expect("sent");
-        let answer = connection.answer().await.expect("accepted, so answered");
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let response = connection.response().await.expect("accepted, so answered");
+        assert_eq!(response.status, 200, "{}", response.text());
         assert!(connection.is_closing(), "the server says goodbye");
-        tokens.push(token_in(&answer));
+        tokens.push(token_in(&response));
     }
     tokens
 }

@@ -5,7 +5,7 @@ use crate::{
     line::{Channel, is_good, provider, token_in, verify},
     process::{
         Server,
-        http::{Answer, Request},
+        http::{HttpResponse, Request},
         key::Key,
         serve,
     },
@@ -52,14 +52,14 @@ fn library() -> PathBuf {
 }
 
 async fn issue(server: &Server, channel: &Channel) -> String {
-    let answer = server.ask(&channel.issue_short_lived(Default::default())).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    token_in(&answer)
+    let response = server.ask(&channel.issue_short_lived(Default::default())).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    token_in(&response)
 }
 
 async fn seconds_left(server: &Server, token: &str) -> Option<i64> {
-    let answer: Answer = server.ask(&verify(token)).await;
-    is_good(&answer).then(|| answer.json()["expires_in"].as_i64().expect("a number"))
+    let response: HttpResponse = server.ask(&verify(token)).await;
+    is_good(&response).then(|| response.json()["expires_in"].as_i64().expect("a number"))
 }
 
 const DAY: i64 = 86_400;

@@ -37,15 +37,15 @@ async fn a_cold_start_under_load_gives_no_wrong_answer() {
     for _ in 0..rounds {
         server.process.kill().expect("killed");
         drop(server);
-        let (over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (over, responses) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut clients = JoinSet::new();
         for client in 0..CLIENTS {
-            let (asked, over, answers) = (asked.clone(), over.clone(), answers.clone());
-            clients.spawn(hammer(address, client, asked, over, answers));
+            let (asked, over, responses) = (asked.clone(), over.clone(), responses.clone());
+            clients.spawn(hammer(address, client, asked, over, responses));
         }
         server = Server::start(serve_at(home.path(), address)).await;
         let settled = async {
-            while answers.load(Relaxed) < 2_000 {
+            while responses.load(Relaxed) < 2_000 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -75,10 +75,10 @@ impl Asked {
                 let (mut good, mut revoked) = (Vec::new(), Vec::new());
                 for number in 0..30 {
                     let issue = channel.issue_short_lived(Default::default());
-                    let token = token_in(&connection.ask(&issue).await.expect("an answer"));
+                    let token = token_in(&connection.ask(&issue).await.expect("a response"));
                     if number % 3 == 0 {
                         let ended = connection.ask(&channel.revoke(&token)).await;
-                        assert_eq!(ended.expect("an answer").status, 200);
+                        assert_eq!(ended.expect("a response").status, 200);
                         revoked.push(token);
                     } else {
                         good.push(token);
@@ -104,7 +104,7 @@ async fn hammer(
     client: usize,
     asked: Arc<Asked>,
     over: Arc<AtomicBool>,
-    answers: Arc<AtomicUsize>,
+    responses: Arc<AtomicUsize>,
 ) {
     let mut kept = None;
     for round in (client..).step_by(7) {
@@ -127,11 +127,11 @@ async fn hammer(
             },
         };
         // A client without a response, since the process was stopped, sends it again.
-        let Ok(answer) = connection.ask(&question).await else { continue };
-        let (status, text) = (answer.status, answer.text());
+        let Ok(response) = connection.ask(&question).await else { continue };
+        let (status, text) = (response.status, response.text());
         assert!(status == right || status == 503, "{status} for what is {right}: {text}");
-        assert!(status != 503 || answer.header("retry-after").is_some(), "{answer:?}");
-        answers.fetch_add(usize::from(status == right), Relaxed);
+        assert!(status != 503 || response.header("retry-after").is_some(), "{response:?}");
+        responses.fetch_add(usize::from(status == right), Relaxed);
         if !connection.is_closing() {
             kept = Some(connection);
         }

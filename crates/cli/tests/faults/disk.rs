@@ -74,14 +74,14 @@ async fn a_full_disk_stops_issuing_and_nothing_else_until_there_is_space() {
     // What is in the log's file already can still be written over for a while.
     let mut refused = None;
     for _ in 0..2_000 {
-        let answer = server.ask(&channel.issue_short_lived(Default::default())).await;
-        match answer.status {
+        let response = server.ask(&channel.issue_short_lived(Default::default())).await;
+        match response.status {
             200 => {}
             503 => {
-                refused = Some(answer);
+                refused = Some(response);
                 break;
             }
-            other => panic!("{other}: {}", answer.text()),
+            other => panic!("{other}: {}", response.text()),
         }
     }
     let refused = refused.expect("a full disk has no room for 2,000 tokens");
@@ -145,8 +145,8 @@ async fn a_disk_that_becomes_read_only_stops_the_server_and_loses_nothing() {
     assert_eq!(server.ask(&channel.revoke(&ended)).await.status, 200);
     let read_only = Traced::attach(&server, &["--inject=pwrite64:error=EROFS"]).await;
     // Unlike with a full disk the server stops: the content of the log is unknown.
-    let answer = server.ask(&channel.revoke(&live)).await;
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    let response = server.ask(&channel.revoke(&live)).await;
+    assert_eq!(response.status, 503, "{}", response.text());
     assert_eq!(wait(&mut server.process).await.code(), Some(1), "it says that it failed");
     drop(read_only);
     drop(server);
@@ -189,8 +189,8 @@ async fn a_flipped_bit_never_revives_a_revoked_token() {
         if let Some(server) = Server::start_or_refuse(command).await {
             asked += 1;
             for token in &tokens[..11] {
-                let answer = server.ask(&verify(token)).await;
-                if answer.status == 200 {
+                let response = server.ask(&verify(token)).await;
+                if response.status == 200 {
                     woken.push(at);
                 }
             }
@@ -228,6 +228,6 @@ fn flip(file: &Path, bit: u64) {
 fn assert_sound(home: &Path) {
     let store = rusqlite::Connection::open(home.join("tegata.db")).expect("the store");
     let said: String =
-        store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
+        store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a response");
     assert_eq!(said, "ok");
 }

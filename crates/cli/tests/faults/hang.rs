@@ -33,8 +33,8 @@ async fn while_the_disk_hangs_verifications_work_and_issues_wait_for_a_limited_t
             let issue = channel.issue_short_lived(Default::default());
             tokio::spawn(async move {
                 let mut connection = Connection::open(address).await.unwrap();
-                let answer = connection.ask(&issue).await.unwrap();
-                (answer.status, answer.header("retry-after").is_some(), started.elapsed())
+                let response = connection.ask(&issue).await.unwrap();
+                (response.status, response.header("retry-after").is_some(), started.elapsed())
             })
         })
         .collect();

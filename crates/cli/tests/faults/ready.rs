@@ -27,9 +27,9 @@ async fn a_server_that_gets_sigterm_is_unready_first_and_finishes_open_requests(
     let ready = Request::new("GET", "/readyz", &[], "");
     let mut unready = None;
     for _ in 0..100 {
-        let answer = server.ask(&ready).await;
-        if answer.status == 503 {
-            unready = Some(answer.text());
+        let response = server.ask(&ready).await;
+        if response.status == 503 {
+            unready = Some(response.text());
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -40,9 +40,9 @@ async fn a_server_that_gets_sigterm_is_unready_first_and_finishes_open_requests(
     let late = server.ask(&channel.issue_short_lived(Default::default())).await;
     assert_eq!(late.status, 200, "{}", late.text());
     connection.send(rest).await.expect("sent");
-    let answer = connection.answer().await.expect("an answer");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let token = token_in(&answer);
+    let response = connection.response().await.expect("a response");
+    assert_eq!(response.status, 200, "{}", response.text());
+    let token = token_in(&response);
     assert_eq!(wait(&mut server.process).await.code(), Some(0));
     drop(server);
     let server = Server::start(serve(home.path(), &[])).await;

@@ -25,7 +25,7 @@ async fn without_descriptors_open_connections_are_served_and_idle_ones_are_close
     let channel = channel(&server).await;
     let issue = channel.issue_short_lived(Default::default());
     let mut inside = Connection::open(server.address()).await.expect("a place");
-    let mut token = token_in(&inside.ask(&issue).await.expect("an answer"));
+    let mut token = token_in(&inside.ask(&issue).await.expect("a response"));
 
     let few = descriptors(&server) + 10;
     let id = Pid::from_child(&server.process);
@@ -43,17 +43,17 @@ async fn without_descriptors_open_connections_are_served_and_idle_ones_are_close
     let before = processor_time(&server);
     let began = now();
     while began.elapsed() < Duration::from_secs(2) {
-        assert!(is_good(&inside.ask(&verify(&token)).await.expect("an answer")));
+        assert!(is_good(&inside.ask(&verify(&token)).await.expect("a response")));
         // The channel's cap evicts the oldest sooner or later.
-        token = token_in(&inside.ask(&issue).await.expect("an answer"));
+        token = token_in(&inside.ask(&issue).await.expect("a response"));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let busy = processor_time(&server) - before;
     assert!(busy < Duration::from_millis(900), "it ran for {busy:?} of 2 s: for whom?");
 
     // New clients wait until idle connections are closed, and no longer.
-    let answer = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
-    assert!(is_good(&answer.expect("those who say nothing make room")));
+    let response = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
+    assert!(is_good(&response.expect("those who say nothing make room")));
     drop(silent);
     let began = now();
     for _ in 0..50 {
@@ -74,8 +74,8 @@ async fn with_few_descriptors_from_the_start_it_accepts_fewer_connections() {
         silent.push(TcpStream::connect(server.address()).await.expect("the kernel takes us in"));
     }
     for _ in 0..20 {
-        let answer = timeout(Duration::from_secs(15), server.ask(&issue)).await;
-        assert_eq!(answer.expect("those who say nothing make room").status, 200);
+        let response = timeout(Duration::from_secs(15), server.ask(&issue)).await;
+        assert_eq!(response.expect("those who say nothing make room").status, 200);
         assert!(descriptors(&server) <= 140, "too few are kept back");
     }
     let said = server.said.lock().expect("read").clone();
@@ -130,8 +130,8 @@ async fn of_more_than_ten_thousand_connections_at_once_as_many_are_accepted_as_t
     }
     // Meanwhile other clients send requests, each on a new connection.
     for _ in 0..100 {
-        let answer = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
-        assert!(is_good(&answer.expect("a request is served")));
+        let response = timeout(Duration::from_secs(15), server.ask(&verify(&token))).await;
+        assert!(is_good(&response.expect("a request is served")));
         assert!(descriptors(&server) <= PLACES + of_its_own + 16);
     }
     let mut silent = Vec::new();
@@ -185,13 +185,13 @@ async fn a_hundred_mebibytes_are_enough_for_a_thousand_clients() {
     let mut clients = Vec::new();
     for _ in 0..1_000 {
         let mut client = Connection::open(server.address()).await.expect("a place");
-        let answer = client.ask(&channel.issue_stateless(Default::default())).await;
-        let token = token_in(&answer.expect("an answer"));
+        let response = client.ask(&channel.issue_stateless(Default::default())).await;
+        let token = token_in(&response.expect("a response"));
         clients.push((client, token));
     }
     for _ in 0..3 {
         for (client, token) in &mut clients {
-            assert!(is_good(&client.ask(&verify(token)).await.expect("an answer")));
+            assert!(is_good(&client.ask(&verify(token)).await.expect("a response")));
         }
     }
     assert_eq!(server.process.try_wait().expect("a child of ours"), None, "it was ended");
@@ -212,17 +212,17 @@ async fn a_server_that_the_kernel_kills_for_its_memory_has_lost_nothing() {
         assert!(round < 20_000, "6 MiB were enough for everything");
         let Ok(mut client) = Connection::open(address).await else { break };
         let issue = channel.issue_short_lived(Default::default());
-        let Ok(answer) = client.ask(&issue).await else { break };
-        assert!(matches!(answer.status, 200 | 503), "{}", answer.text());
-        if answer.status == 200 {
-            live.push(token_in(&answer));
+        let Ok(response) = client.ask(&issue).await else { break };
+        assert!(matches!(response.status, 200 | 503), "{}", response.text());
+        if response.status == 200 {
+            live.push(token_in(&response));
         }
         if round % 5 == 4
             && let Some(token) = live.pop()
         {
             match client.ask(&channel.revoke(&token)).await {
-                Ok(answer) if answer.status == 200 => revoked.push(token),
-                Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
+                Ok(response) if response.status == 200 => revoked.push(token),
+                Ok(response) => assert_eq!(response.status, 503, "{}", response.text()),
                 Err(_) => break 'load,
             }
         }

@@ -76,9 +76,9 @@ async fn assert_invalid(world: &World, token: &[u8]) {
     }
     let mut connection = Connection::open(world.server.address()).await.expect("it takes us");
     for (request, status) in requests {
-        let answer = connection.ask(&request).await.expect("an answer");
+        let response = connection.ask(&request).await.expect("a response");
         let token = String::from_utf8_lossy(token);
-        assert_eq!(answer.status, status, "{token}: {}", answer.text());
+        assert_eq!(response.status, status, "{token}: {}", response.text());
     }
 }
 

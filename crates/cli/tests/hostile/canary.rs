@@ -110,19 +110,19 @@ impl Watched {
     /// Sends a request, whose response must contain no secret.
     async fn ask(&mut self, what: &str, request: &Request) {
         self.asked += 1;
-        let answer = self.server.ask(request).await;
-        let text = format!("{answer:?} {}", answer.text());
+        let response = self.server.ask(request).await;
+        let text = format!("{response:?} {}", response.text());
         let found = self.secrets.found_in(text.as_bytes(), &[]);
         self.leaks.extend(found.iter().map(|found| format!("{what}: {found} in {text}")));
-        assert!(answer.status < 500, "{what}: {text}");
+        assert!(response.status < 500, "{what}: {text}");
     }
 
     /// Sends a valid request, whose response contains a secret in this member.
     async fn handed_out(&mut self, what: &str, member: &str, request: &Request) -> String {
-        let answer = self.server.ask(request).await;
-        assert!(matches!(answer.status, 200 | 201), "{what}: {}", answer.text());
-        let secret = answer.json()[member].as_str().expect("it is handed out").to_owned();
-        let found = self.secrets.found_in(answer.text().as_bytes(), &[&secret]);
+        let response = self.server.ask(request).await;
+        assert!(matches!(response.status, 200 | 201), "{what}: {}", response.text());
+        let secret = response.json()[member].as_str().expect("it is handed out").to_owned();
+        let found = self.secrets.found_in(response.text().as_bytes(), &[&secret]);
         self.leaks.extend(found.iter().map(|found| format!("{what}: {found}")));
         self.secrets.keep(what, &secret)
     }

@@ -416,8 +416,13 @@ async fn no_invalid_assertion_is_accepted_by_any_operation() {
     let address = trap.local_addr().expect("an address");
     let forger = Forger::new(&world, format!("http://{address}")).await;
     for request in requests(&forger.good()) {
-        let answer = world.server.ask(&request).await;
-        assert_eq!(answer.status, 200, "the others would be refused for this: {}", answer.text());
+        let response = world.server.ask(&request).await;
+        assert_eq!(
+            response.status,
+            200,
+            "the others would be refused for this: {}",
+            response.text()
+        );
     }
     let attacks =
         [forger.algorithms(), forger.headers(), forger.wrong_claims(), forger.spellings()].concat();
@@ -436,10 +441,10 @@ async fn no_invalid_assertion_is_accepted_by_any_operation() {
 }
 
 async fn assert_refused(world: &World, name: &str, request: &Request) {
-    let answer = world.server.ask(request).await;
-    let text = answer.text();
-    assert!(matches!(answer.status, 400 | 404), "{name}: {} {text}", answer.status);
-    let answer = answer.json();
-    let words = answer["error_description"].as_str().or(answer["message"].as_str());
+    let response = world.server.ask(request).await;
+    let text = response.text();
+    assert!(matches!(response.status, 400 | 404), "{name}: {} {text}", response.status);
+    let response = response.json();
+    let words = response["error_description"].as_str().or(response["message"].as_str());
     assert!(words.is_some_and(|words| words.len() > 8), "{name}: no words in {text}");
 }

@@ -106,8 +106,8 @@ impl World {
     /// Asserts that the victim's tokens are active, and that no request caused a bug.
     async fn assert_unharmed(&self) {
         for token in &self.precious {
-            let answer = self.server.ask(&verify(token)).await;
-            assert_eq!(answer.status, 200, "a precious token is lost: {}", answer.text());
+            let response = self.server.ask(&verify(token)).await;
+            assert_eq!(response.status, 200, "a precious token is lost: {}", response.text());
         }
         let metrics = self.server.ask(&Request::new("GET", "/metrics", &[], "")).await.text();
         assert!(metrics.contains("tegata_internal_errors_total 0\n"), "{metrics}");
@@ -133,8 +133,8 @@ async fn throw(world: &World, cases: &[Arc<Case>]) -> Vec<String> {
         thrown.spawn(async move {
             let _place = places.acquire().await.expect("open");
             let head_only = case.bytes.starts_with(b"HEAD ");
-            let answers = case.expected.answers.len();
-            let exchange = exchange(to, &case.bytes, answers, head_only).await;
+            let responses = case.expected.responses.len();
+            let exchange = exchange(to, &case.bytes, responses, head_only).await;
             fault(&case.expected, &exchange, head_only)
                 .map(|fault| format!("{}: {fault}\n  {exchange:?}", case.name))
         });
@@ -147,12 +147,12 @@ fn fault(expected: &Expected, exchange: &Exchange, head_only: bool) -> Option<St
         return Some("it hangs".to_owned());
     }
     if !exchange.junk.is_empty() {
-        return Some("bytes that are no answer".to_owned());
+        return Some("bytes that are no response".to_owned());
     }
-    if exchange.replies.len() != expected.answers.len() {
+    if exchange.replies.len() != expected.responses.len() {
         return Some(format!("{} answers", exchange.replies.len()));
     }
-    for (reply, status) in exchange.replies.iter().zip(&expected.answers) {
+    for (reply, status) in exchange.replies.iter().zip(&expected.responses) {
         if !status.any_of.contains(&reply.status) {
             return Some(format!("{} is not {:?}", reply.status, status.any_of));
         }
@@ -183,8 +183,8 @@ async fn the_corpus_sent_repeatedly_takes_no_memory() {
     let world = World::new().await;
     // Without the slow ones: ten seconds each would show nothing more.
     let is_quick = |case: &Arc<Case>| {
-        let answers = &case.expected.answers;
-        !answers.is_empty() && answers.iter().all(|it| !it.any_of.contains(&408))
+        let responses = &case.expected.responses;
+        !responses.is_empty() && responses.iter().all(|it| !it.any_of.contains(&408))
     };
     let cases: Vec<_> = world.corpus().await.into_iter().filter(is_quick).collect();
     for _ in 0..3 {

@@ -13,7 +13,7 @@
 //! `\r`, `\n`, `\t`, `\0`, `\\` and `\xNN` are bytes; `{name}` is something of the
 //! server under attack, `{name%}` the same percent-encoded; `{fill A 70000}` is so
 //! many times that text; `{length}` is the length of all that follows the first
-//! empty line. Behind `=>` stand the statuses, one for each answer, `400|404` where
+//! empty line. Behind `=>` stand the statuses, one for each response, `400|404` where
 //! either is right; `bare` in front of one lets it come from the HTTP parser,
 //! without a body; `close` says that the server ends the connection by itself.
 
@@ -28,8 +28,8 @@ pub(crate) struct Case {
 
 /// The expected responses.
 pub(crate) struct Expected {
-    /// One for each answer.
-    pub(crate) answers: Vec<Status>,
+    /// One for each response.
+    pub(crate) responses: Vec<Status>,
     pub(crate) close: bool,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn cases(file: &str, text: &str, names: &BTreeMap<&str, String>) -> V
 }
 
 fn read_expected(text: &str) -> Option<Expected> {
-    let mut expected = Expected { answers: Vec::new(), close: false };
+    let mut expected = Expected { responses: Vec::new(), close: false };
     let mut bare = false;
     for word in text.split_whitespace() {
         match word {
@@ -80,7 +80,7 @@ fn read_expected(text: &str) -> Option<Expected> {
             statuses => {
                 let any_of =
                     statuses.split('|').map(|it| it.parse().ok()).collect::<Option<_>>()?;
-                expected.answers.push(Status { any_of, bare: std::mem::take(&mut bare) });
+                expected.responses.push(Status { any_of, bare: std::mem::take(&mut bare) });
             }
         }
     }

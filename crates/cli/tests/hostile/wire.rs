@@ -10,7 +10,7 @@ use tokio::{
 
 /// Slow senders are cut off within ten seconds; a busy machine may need a few more.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For how long an answer too many is waited for.
+/// For how long a response too many is waited for.
 const QUIET: Duration = Duration::from_millis(60);
 
 /// One answer.
@@ -70,7 +70,7 @@ pub(crate) struct Exchange {
 pub(crate) async fn exchange(
     to: SocketAddr,
     bytes: &[u8],
-    answers: usize,
+    responses: usize,
     head_only: bool,
 ) -> Exchange {
     let stream = TcpStream::connect(to).await.expect("the server takes us");
@@ -86,7 +86,7 @@ pub(crate) async fn exchange(
     let mut exchange =
         Exchange { replies: Vec::new(), closed: false, hangs: false, junk: Vec::new() };
     loop {
-        let enough = exchange.replies.len() >= answers && answers > 0;
+        let enough = exchange.replies.len() >= responses && responses > 0;
         let patience = if enough { QUIET } else { PATIENCE };
         match timeout(patience, some(&mut read, &mut exchange, head_only)).await {
             Ok(true) => {}

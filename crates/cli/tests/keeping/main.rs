@@ -18,7 +18,7 @@ mod time;
 use line::{Channel, With, is_good, token_in, verify};
 use process::{
     Server,
-    http::{Answer, Request},
+    http::{HttpResponse, Request},
     key::Key,
     serve,
 };
@@ -110,8 +110,8 @@ async fn good(server: &Server, token: &str) -> bool {
 }
 
 #[track_caller]
-fn ok(answer: &Answer) {
-    assert!((200..300).contains(&answer.status), "{}", answer.text());
+fn ok(response: &HttpResponse) {
+    assert!((200..300).contains(&response.status), "{}", response.text());
 }
 
 /// Moves the clock forward, and lets the store write the time.
@@ -266,8 +266,8 @@ async fn an_older_state_comes_back(back: Back) {
         assert!(good(&server, token).await, "a token that was not revoked was lost");
     }
     assert!(!good(&server, &late).await, "what the store does not know of lives");
-    let answer = server.ask(&shop.issue_short_lived(With::default())).await;
-    let fresh = token_in(&answer);
+    let response = server.ask(&shop.issue_short_lived(With::default())).await;
+    let fresh = token_in(&response);
     assert!(good(&server, &fresh).await);
     assert!(line::Reader::of(&server).await.claims(&fresh).serial > late_serial);
     // The replaced secret and the deleted key are revoked.
@@ -330,12 +330,12 @@ async fn after_the_revocation_of_everything_no_token_is_active_and_a_revoked_key
 async fn a_store_without_its_rollback_guard_or_a_new_store_in_its_place_is_refused() {
     let home = Home::new();
     stop(home.start().await);
-    let guard = fs::read(home.path("tegata.db.mark")).expect("it works");
-    fs::remove_file(home.path("tegata.db.mark")).expect("it works");
+    let guard = fs::read(home.path("tegata.db.guard")).expect("it works");
+    fs::remove_file(home.path("tegata.db.guard")).expect("it works");
     assert!(home.refused().contains("its rollback guard is missing"));
-    fs::write(home.path("tegata.db.mark"), "{").expect("it works");
+    fs::write(home.path("tegata.db.guard"), "{").expect("it works");
     assert!(home.refused().contains("its rollback guard cannot be read"));
-    fs::write(home.path("tegata.db.mark"), guard).expect("it works");
+    fs::write(home.path("tegata.db.guard"), guard).expect("it works");
     stop(home.start().await);
     fs::rename(home.path("tegata.db"), home.path("elsewhere.db")).expect("it works");
     assert!(home.refused().contains("this store is new"));

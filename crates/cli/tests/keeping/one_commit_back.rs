@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{fs, time::Duration};
 
 /// The files on the store's disk.
-const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "tegata.db.mark"];
+const FILES: [&str; 3] = ["tegata.db", "tegata.db-wal", "tegata.db.guard"];
 
 async fn issued(server: &Server, channel: &Channel, key: &Key) -> Vec<String> {
     let requests = [

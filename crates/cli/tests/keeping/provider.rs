@@ -56,7 +56,7 @@ async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
         // During the job, and before and after it.
         tokio::time::sleep(Duration::from_millis(round * 61 % 450)).await;
         server.process.kill().expect("a child of ours");
-        let answered = connection.answer().await.is_ok();
+        let answered = connection.response().await.is_ok();
         drop(server);
         server = home.start().await;
         let seen = completes(&server, &provider).await;
@@ -99,9 +99,9 @@ async fn the_revocation_of_a_providers_tokens_survives_kills_at_any_moment() {
 async fn issue(server: &Server, channels: &[Channel]) -> Vec<String> {
     let mut tokens = Vec::new();
     for channel in channels {
-        let answer = server.ask(&channel.issue_short_lived(With::default())).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        tokens.push(token_in(&answer));
+        let response = server.ask(&channel.issue_short_lived(With::default())).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        tokens.push(token_in(&response));
     }
     tokens
 }
@@ -119,9 +119,9 @@ async fn living(server: &Server, tokens: &[String]) -> usize {
 async fn completes(server: &Server, provider: &str) -> usize {
     let (mut seen, mut left, mut ended) = (0, CHANNELS as u64, 0);
     for _ in 0..3_000 {
-        let answer = server.ask(&Request::admin("GET", "/providers", None)).await;
-        ok(&answer);
-        let all = answer.json();
+        let response = server.ask(&Request::admin("GET", "/providers", None)).await;
+        ok(&response);
+        let all = response.json();
         let rows = all["providers"].as_array().expect("a list");
         let row = rows.iter().find(|it| it["provider_id"] == *provider).expect("the provider");
         if row["revocation"].is_null() {

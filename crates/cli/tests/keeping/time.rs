@@ -36,9 +36,9 @@ async fn issue(server: &Server, channel: &Channel) -> String {
 }
 
 async fn get(server: &Server, path: &str) -> Value {
-    let answer = server.ask(&Request::admin("GET", path, None)).await;
-    ok(&answer);
-    answer.json()
+    let response = server.ask(&Request::admin("GET", path, None)).await;
+    ok(&response);
+    response.json()
 }
 
 async fn good(server: &Server, token: &str) -> bool {

@@ -48,13 +48,13 @@ impl Request {
 
 /// One response, read completely.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     head: String,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -86,10 +86,10 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::new(), closing: false })
     }
 
-    /// Sends a request and reads its answer.
-    pub(crate) async fn ask(&mut self, request: &Request) -> io::Result<Answer> {
+    /// Sends a request and reads its response.
+    pub(crate) async fn ask(&mut self, request: &Request) -> io::Result<HttpResponse> {
         self.send(request.bytes()).await?;
-        self.answer().await
+        self.response().await
     }
 
     /// Whether the server announced that it closes the connection.
@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Reads one response; an incomplete response is an error.
-    pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
+    pub(crate) async fn response(&mut self) -> io::Result<HttpResponse> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
@@ -116,19 +116,22 @@ impl Connection {
         self.buffer.drain(..end + 4);
         let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let status = head.get(9..12).and_then(|digits| digits.parse().ok());
-        let mut answer =
-            Answer { status: status.ok_or_else(|| bad("no status"))?, head, body: Vec::new() };
-        if matches!(answer.status, 100 | 204) {
-            return Ok(answer);
+        let mut response = HttpResponse {
+            status: status.ok_or_else(|| bad("no status"))?,
+            head,
+            body: Vec::new(),
+        };
+        if matches!(response.status, 100 | 204) {
+            return Ok(response);
         }
-        let length = answer.header("content-length").and_then(|length| length.parse().ok());
+        let length = response.header("content-length").and_then(|length| length.parse().ok());
         let length: usize = length.ok_or_else(|| bad("no content-length"))?;
-        self.closing = answer.header("connection").is_some_and(|it| it == "close");
+        self.closing = response.header("connection").is_some_and(|it| it == "close");
         while self.buffer.len() < length {
             self.more().await?;
         }
-        answer.body = self.buffer.drain(..length).collect();
-        Ok(answer)
+        response.body = self.buffer.drain(..length).collect();
+        Ok(response)
     }
 
     async fn more(&mut self) -> io::Result<()> {

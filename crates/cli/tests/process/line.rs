@@ -9,7 +9,7 @@ use tegata_token::kind::{Kind, WireForm};
 use tegata_token::wire::Unverified;
 
 use crate::process::Server;
-use crate::process::http::{Answer, Request};
+use crate::process::http::{HttpResponse, Request};
 use crate::process::key::Key;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -103,9 +103,9 @@ impl Channel {
             .append_pair("client_assertion", &self.assertion(key, 0))
             .finish();
         let path = format!("/oauth2/v2.1/tokens/kid?{query}");
-        let answer = server.ask(&Request::new("GET", &path, &[], "")).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let kids = answer.json()["kids"].take();
+        let response = server.ask(&Request::new("GET", &path, &[], "")).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        let kids = response.json()["kids"].take();
         serde_json::from_value(kids).expect("a list of key ids")
     }
 
@@ -141,17 +141,17 @@ pub(crate) fn verify(token: &str) -> Request {
 
 /// Whether the response to [`verify`] says that the token is active. Panics if it says
 /// neither.
-pub(crate) fn is_good(answer: &Answer) -> bool {
-    match answer.status {
+pub(crate) fn is_good(response: &HttpResponse) -> bool {
+    match response.status {
         200 => true,
-        400 if answer.json()["error"] == "invalid_request" => false,
-        other => panic!("a check was answered {other}: {}", answer.text()),
+        400 if response.json()["error"] == "invalid_request" => false,
+        other => panic!("a check was answered {other}: {}", response.text()),
     }
 }
 
 /// The token in the response to an issue or a reissue.
-pub(crate) fn token_in(answer: &Answer) -> String {
-    text(&answer.json(), "access_token")
+pub(crate) fn token_in(response: &HttpResponse) -> String {
+    text(&response.json(), "access_token")
 }
 
 /// A new provider's id.
@@ -211,6 +211,6 @@ fn is_opaque(token: &str) -> bool {
     Kind::all().any(|kind| known(kind.form()))
 }
 
-fn text(answer: &Value, name: &str) -> String {
-    answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
+fn text(response: &Value, name: &str) -> String {
+    response[name].as_str().unwrap_or_else(|| panic!("no {name} in {response}")).to_owned()
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use http::{Answer, Connection, Request};
+use http::{Connection, HttpResponse, Request};
 use serde_json::Value;
 
 /// The server's administrator token.
@@ -88,17 +88,17 @@ impl Server {
     }
 
     /// Sends one request on a connection of its own.
-    pub(crate) async fn ask(&self, request: &Request) -> Answer {
+    pub(crate) async fn ask(&self, request: &Request) -> HttpResponse {
         let mut connection = Connection::open(self.address).await.expect("the server takes us");
         connection.ask(request).await.expect("the server answers")
     }
 
     /// Creates something through the admin API: `path` is what follows
-    /// `/admin/v1`. Panics unless the answer is 201.
+    /// `/admin/v1`. Panics unless the response is 201.
     pub(crate) async fn create(&self, path: &str, body: Value) -> Value {
-        let answer = self.ask(&Request::admin("POST", path, Some(&body))).await;
-        assert_eq!(answer.status, 201, "{path}: {}", answer.text());
-        answer.json()
+        let response = self.ask(&Request::admin("POST", path, Some(&body))).await;
+        assert_eq!(response.status, 201, "{path}: {}", response.text());
+        response.json()
     }
 
     async fn becomes_ready(&mut self, address: &Receiver<SocketAddr>) -> bool {
@@ -109,7 +109,7 @@ impl Server {
         let request = Request::new("GET", "/readyz", &[], "");
         for _ in 0..PATIENCE.as_millis() / pause.as_millis() {
             if let Ok(mut connection) = Connection::open(self.address).await
-                && connection.ask(&request).await.is_ok_and(|answer| answer.status == 200)
+                && connection.ask(&request).await.is_ok_and(|response| response.status == 200)
             {
                 return true;
             }

@@ -13,7 +13,7 @@ use std::io::Write as _;
 
 use line::{Channel, FULL, Reader, With, is_good, token_in, verify};
 use process::Server;
-use process::http::{Answer, Connection, Request};
+use process::http::{Connection, HttpResponse, Request};
 use process::key::Key;
 use serde_json::{Value, json};
 use tegata_token::kind::Kind;
@@ -314,14 +314,14 @@ impl Field {
     /// fail the test.
     async fn race(&self, name: &'static str, requests: Vec<Request>) -> Race {
         let mut race = Race { tokens: Vec::new(), refused: 0, ended: 0 };
-        for answer in together(&self.server, &requests).await {
-            match answer.status {
-                400 if answer.json() == json!({ "message": FULL }) => race.refused += 1,
-                200 | 201 if answer.text().contains("access_token") => {
-                    race.tokens.push(token_in(&answer));
+        for response in together(&self.server, &requests).await {
+            match response.status {
+                400 if response.json() == json!({ "message": FULL }) => race.refused += 1,
+                200 | 201 if response.text().contains("access_token") => {
+                    race.tokens.push(token_in(&response));
                 }
                 200 | 201 => race.ended += 1,
-                other => panic!("{name}: {other}: {}", answer.text()),
+                other => panic!("{name}: {other}: {}", response.text()),
             }
         }
         let serials: Vec<_> = race.tokens.iter().map(|it| self.reader.claims(it).serial).collect();
@@ -338,7 +338,7 @@ impl Field {
         let mut good = Vec::new();
         let mut connection = Connection::open(self.server.address()).await.expect("a connection");
         for token in tokens {
-            if is_good(&connection.ask(&verify(token)).await.expect("an answer")) {
+            if is_good(&connection.ask(&verify(token)).await.expect("a response")) {
                 good.push(token.clone());
             }
         }
@@ -397,7 +397,7 @@ fn group_names(count: usize) -> Vec<String> {
 
 /// The responses to all requests: each is sent on a connection of its own without its last
 /// byte, and then all last bytes are sent one right after the other.
-async fn together(server: &Server, requests: &[Request]) -> Vec<Answer> {
+async fn together(server: &Server, requests: &[Request]) -> Vec<HttpResponse> {
     let mut waiting = Vec::new();
     for request in requests {
         let mut connection = Connection::open(server.address()).await.expect("a connection");
@@ -408,9 +408,9 @@ async fn together(server: &Server, requests: &[Request]) -> Vec<Answer> {
     for (connection, last) in &mut waiting {
         connection.send(&[*last]).await.expect("sent");
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for (connection, _) in &mut waiting {
-        answers.push(connection.answer().await.expect("an answer"));
+        responses.push(connection.response().await.expect("a response"));
     }
-    answers
+    responses
 }

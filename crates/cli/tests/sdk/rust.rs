@@ -1,6 +1,6 @@
 //! The community's SDK for Rust, `line_channel_access_token`, unmodified: one
 //! test for the life of each kind, each with a server of its own. It types the
-//! lifetimes as LINE's OpenAPI does, so an answer that does not fit an `i32`
+//! lifetimes as LINE's OpenAPI does, so a response that does not fit an `i32`
 //! when issued, or an `i64` when verified, fails here.
 
 use std::fmt::Debug;
@@ -77,8 +77,9 @@ async fn the_31st_v2_1_token_is_refused_and_thirty_stay() {
 async fn an_assertion_with_an_unknown_key_or_out_of_time_is_refused() {
     let walk = Walk::start().await;
     let issue = async |assertion: String| {
-        let answer = walk.api().issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion).await;
-        answer.map(|_| ())
+        let response =
+            walk.api().issue_channel_token_by_jwt(GRANT, ASSERTION_TYPE, &assertion).await;
+        response.map(|_| ())
     };
 
     let unknown =
@@ -208,8 +209,8 @@ struct Walk {
 impl Walk {
     async fn start() -> Self {
         let server = Server::start().await;
-        let text = |answer: &Value, name: &str| {
-            answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
+        let text = |response: &Value, name: &str| {
+            response[name].as_str().unwrap_or_else(|| panic!("no {name} in {response}")).to_owned()
         };
         let provider = server.create("/providers", json!({ "name": "SDK for Rust" })).await;
         let channels = format!("/providers/{}/channels", text(&provider, "provider_id"));
@@ -295,8 +296,8 @@ fn invalid_request(description: &str) -> Value {
 }
 
 /// The body of the response that the SDK treated as an error, with this status.
-async fn refused<T: Debug>(answer: Result<T, Error>, status: u16) -> Value {
-    match answer {
+async fn refused<T: Debug>(response: Result<T, Error>, status: u16) -> Value {
+    match response {
         Err(Error::Api(denied)) => {
             let code = denied.code;
             let body = denied.body.collect().await.expect("a whole body").to_bytes();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process;
-use crate::process::http::{Answer, Request};
+use crate::process::http::{HttpResponse, Request};
 
 pub(crate) use crate::process::ADMIN_TOKEN;
 
@@ -30,7 +30,7 @@ impl Server {
     }
 
     /// Creates something through the admin API: `path` is what follows
-    /// `/admin/v1`. Panics unless the answer is 201.
+    /// `/admin/v1`. Panics unless the response is 201.
     pub(crate) async fn create(&self, path: &str, body: Value) -> Value {
         self.process.create(path, body).await
     }
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-fn now_in(clock: &Answer) -> i64 {
+fn now_in(clock: &HttpResponse) -> i64 {
     assert_eq!(clock.status, 200, "{}", clock.text());
     clock.json()["now_unix"].as_i64().expect("now_unix is a whole number")
 }

@@ -43,7 +43,7 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// How often to verify tokens and to check that files still hold them.
     #[serde(default = "a_minute")]
-    pub look_seconds: u32,
+    pub verify_interval_seconds: u32,
     /// The channels of the tokens.
     #[serde(default, rename = "channel")]
     pub channels: Vec<ChannelConfig>,

@@ -8,7 +8,7 @@ use super::{
     saves::Saves,
     sink::Sink,
     state::{Folder, HeldToken, Kept, Saving},
-    target::{Answer, Target, TargetChange, TargetRequest},
+    target::{Target, TargetChange, TargetRequest, TargetResponse},
     watch::Watch,
     writing::{Writing, Written},
 };
@@ -150,7 +150,7 @@ pub enum Errand {
 #[derive(Debug)]
 pub enum Done {
     /// Of [`Order::TargetRequest`].
-    TargetRequest(usize, Answer),
+    TargetRequest(usize, TargetResponse),
     /// Of [`Order::Look`].
     Look(usize, Result<Verified, Failure>),
     /// Of [`Order::Notify`].
@@ -172,7 +172,7 @@ impl Core {
     pub fn new(config: &Config, now: UnixTime, mut random: Box<dyn RandomSource>) -> Self {
         let mut saves = Saves::default();
         let folder = config.state.as_deref().map(Folder::at);
-        let look = i64::from(config.look_seconds);
+        let look = i64::from(config.verify_interval_seconds);
         let mut targets = Vec::new();
         for (number, token) in config.tokens.iter().enumerate() {
             let wanted = config.wanted(token);

@@ -24,7 +24,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(show_metrics))
         .route("/token/{name}", get(token))
-        .route("/token/{name}/refused", post(refused))
+        .route("/token/{name}/invalid", post(invalid))
         .fallback(|| async { wrong(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .layer(DefaultBodyLimit::max(16 * 1024))
         .with_state(shared)
@@ -52,11 +52,11 @@ async fn token(
     headers: HeaderMap,
 ) -> Response {
     let denied = denied(&shared, &name, &headers);
-    denied.unwrap_or_else(|| answer(&shared, &name, &headers))
+    denied.unwrap_or_else(|| respond(&shared, &name, &headers))
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct InvalidToken {
     access_token: String,
 }
 
@@ -66,11 +66,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Handles a caller's report that an API answered 401 to a token. The agent verifies the
 /// token and, if it is not active, requests a new one; the response is the active token.
-async fn refused(
+async fn invalid(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Result<Json<Refused>, axum::extract::rejection::JsonRejection>,
+    body: Result<Json<InvalidToken>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     if let Some(denied) = denied(&shared, &name, &headers) {
         return denied;
@@ -88,7 +88,7 @@ async fn refused(
             break;
         }
     }
-    answer(&shared, &name, &headers)
+    respond(&shared, &name, &headers)
 }
 
 /// The response to a caller that may not have the token of this name.
@@ -120,17 +120,17 @@ fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> 
 }
 
 /// The token as JSON, or as plain text for a client that accepts text/plain.
-fn answer(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
+fn respond(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
     let now = shared.now();
     let core = shared.core();
-    let mut answer = match core.token(name, now) {
+    let mut response = match core.token(name, now) {
         None => {
-            let mut answer = wrong(
+            let mut response = wrong(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no active token; see /healthz for the reason",
             );
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            answer
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
         }
         Some(held) => {
             let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
@@ -146,8 +146,8 @@ fn answer(shared: &Shared, name: &str, headers: &HeaderMap) -> Response {
             }
         }
     };
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn wrong(status: StatusCode, message: &str) -> Response {

@@ -49,7 +49,7 @@ pub fn text(core: &Core, now: UnixTime) -> String {
         let is_good = sink.status != Colour::Red;
         good.get_or_create(&OfSink { sink: sink.name.clone() }).set(is_good.into());
     }
-    registry.register("sink_good", "1 if every token in the sink is active", good);
+    registry.register("sink_active", "1 if every token in the sink is active", good);
     if let Some(seconds) = core.skew() {
         let skew: Gauge = Gauge::default();
         skew.set(seconds);
@@ -70,8 +70,8 @@ fn renewals(core: &Core, registry: &mut Registry) {
         let counts = target.counts;
         for (result, count) in [
             ("issued", counts.issued),
-            ("refused", counts.refused),
-            ("too_fast", counts.too_fast),
+            ("denied", counts.denied),
+            ("limited", counts.limited),
             ("unavailable", counts.unavailable),
             ("not_asked", counts.not_asked),
         ] {

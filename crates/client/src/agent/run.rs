@@ -9,7 +9,7 @@ use super::{
     off_loop::{self, HANGS, OffLoop},
     shared::{Known, Shared, callers},
     state::Folder,
-    target::{Answer, TargetRequest},
+    target::{TargetRequest, TargetResponse},
 };
 use crate::{
     call::{Client, Failure, Verified},
@@ -202,7 +202,7 @@ impl Hands {
         wanted: &Wanted,
         channel: ChannelConfig,
         act: TargetRequest,
-    ) -> Answer {
+    ) -> TargetResponse {
         let (client, wall) = (&self.client, self.shared.clock.wall());
         let late = || {
             let problem = format!("channel {}: credentials {HANGS}", channel.id);
@@ -215,12 +215,14 @@ impl Hands {
             read.unwrap_or_else(|problem| Err(Failure::NotAsked(problem)))
         };
         match act {
-            TargetRequest::Issue { key } => Answer::TokenResponse(match credentials.await {
-                Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
-                Err(failure) => Err(failure),
-            }),
-            TargetRequest::Verify(token) => Answer::Verified(client.verify(&token).await),
-            TargetRequest::Retire(token) => Answer::Retired(match credentials.await {
+            TargetRequest::Issue { key } => {
+                TargetResponse::TokenResponse(match credentials.await {
+                    Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
+                    Err(failure) => Err(failure),
+                })
+            }
+            TargetRequest::Verify(token) => TargetResponse::Verified(client.verify(&token).await),
+            TargetRequest::Retire(token) => TargetResponse::Retired(match credentials.await {
                 Ok(it) => client.retire(wanted, &it, &token).await,
                 Err(failure) => Err(failure),
             }),

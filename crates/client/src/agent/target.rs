@@ -27,7 +27,7 @@ pub enum TargetRequest {
 
 /// The result of a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum TargetResponse {
     /// Of [`TargetRequest::Issue`].
     TokenResponse(Result<TokenResponse, Failure>),
     /// Of [`TargetRequest::Verify`].
@@ -84,9 +84,9 @@ pub struct Counts {
     /// Tokens issued.
     pub issued: u64,
     /// Requests refused.
-    pub refused: u64,
+    pub denied: u64,
     /// Requests over the rate limit.
-    pub too_fast: u64,
+    pub limited: u64,
     /// Requests without a reliable response.
     pub unavailable: u64,
     /// Requests not sent for want of credentials.
@@ -194,22 +194,23 @@ impl Target {
     }
 
     /// Processes the result of a request.
-    pub fn done(&mut self, now: UnixTime, outcome: Answer, jitter: Jitter) -> TargetChange {
+    pub fn done(&mut self, now: UnixTime, outcome: TargetResponse, jitter: Jitter) -> TargetChange {
         (self.busy, self.late) = (false, None);
-        self.was_looked_at |= matches!(outcome, Answer::TokenResponse(Ok(_)) | Answer::Verified(_));
+        self.was_looked_at |=
+            matches!(outcome, TargetResponse::TokenResponse(Ok(_)) | TargetResponse::Verified(_));
         match outcome {
-            Answer::TokenResponse(Ok(issued)) => {
+            TargetResponse::TokenResponse(Ok(issued)) => {
                 self.issued(now, issued, jitter);
                 TargetChange::New
             }
-            Answer::TokenResponse(Err(failure)) => {
+            TargetResponse::TokenResponse(Err(failure)) => {
                 let kept = |it: &Renewal| (it.generation(), it.is_asking_since());
                 let before = kept(&self.renewal);
                 self.failed(now, &failure, jitter);
                 if kept(&self.renewal) == before { TargetChange::None } else { TargetChange::Kept }
             }
-            Answer::Verified(checked) => self.checked(now, checked, jitter),
-            Answer::Retired(retired) => self.retired(now, retired),
+            TargetResponse::Verified(checked) => self.checked(now, checked, jitter),
+            TargetResponse::Retired(retired) => self.retired(now, retired),
         }
     }
 
@@ -237,8 +238,8 @@ impl Target {
     fn failed(&mut self, now: UnixTime, failure: &Failure, jitter: Jitter) {
         let counts = &mut self.counts;
         match failure {
-            Failure::Refused { .. } => counts.refused += 1,
-            Failure::TooFast { .. } => counts.too_fast += 1,
+            Failure::Denied { .. } => counts.denied += 1,
+            Failure::LimitExceeded { .. } => counts.limited += 1,
             Failure::Unavailable { .. } => counts.unavailable += 1,
             Failure::NotAsked(_) => counts.not_asked += 1,
         }
@@ -282,7 +283,7 @@ impl Target {
                     TargetChange::None
                 }
             }
-            Err(Failure::Refused { status: 400 | 401, said }) => {
+            Err(Failure::Denied { status: 400 | 401, said }) => {
                 tracing::warn!(token = %self.name, said, "revoked before its expiry; requesting another");
                 self.renewal.revoked(now);
                 TargetChange::Revoked
@@ -297,14 +298,14 @@ impl Target {
 
     fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> TargetChange {
         match retired {
-            Err(Failure::Unavailable { .. } | Failure::TooFast { .. }) => {
+            Err(Failure::Unavailable { .. } | Failure::LimitExceeded { .. }) => {
                 if let Some((_, at)) = self.retiring.first_mut() {
                     *at = Some(now.plus(CHECK_AGAIN));
                 }
                 TargetChange::None
             }
             // Revoked, or it cannot be revoked and expires.
-            Ok(()) | Err(Failure::Refused { .. } | Failure::NotAsked(_)) => {
+            Ok(()) | Err(Failure::Denied { .. } | Failure::NotAsked(_)) => {
                 if !self.retiring.is_empty() {
                     self.retiring.remove(0);
                 }

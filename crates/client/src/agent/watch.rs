@@ -94,7 +94,7 @@ impl Watch {
                 self.become_(State::Good { until: now.plus(expires_in), doubt: None });
                 self.warn(now);
             }
-            Err(Failure::Refused { said, .. }) => self.become_(State::Bad(said)),
+            Err(Failure::Denied { said, .. }) => self.become_(State::Bad(said)),
             // The token could not be read.
             Err(Failure::NotAsked(problem)) => {
                 self.look_at = now.plus(LOOK_AGAIN);
@@ -195,10 +195,10 @@ mod tests {
         let later = now.plus(DAY + 3600);
         let said = watch.verdict(later);
         assert_eq!(said, Freshness::Warning("it expires in 1 days and 23 hours".to_owned()));
-        watch.done(later, Err(Failure::TooFast { retry_after: None }));
+        watch.done(later, Err(Failure::LimitExceeded { retry_after: None }));
         assert_eq!(watch.until(), Some(now.plus(3 * DAY)), "no response is not a revocation");
         assert_eq!(watch.verdict(now.plus(3 * DAY)), Freshness::Bad("it has expired".to_owned()));
-        watch.done(later, Err(Failure::Refused { status: 400, said: "revoked".to_owned() }));
+        watch.done(later, Err(Failure::Denied { status: 400, said: "revoked".to_owned() }));
         assert_eq!(watch.verdict(later), Freshness::Bad("revoked".to_owned()));
     }
 }

@@ -77,7 +77,7 @@ async fn a_list_is_read_from_all_its_pages_and_a_repeated_cursor_is_an_error() {
 
 #[tokio::test]
 async fn a_problem_an_unreadable_response_and_no_response_are_different_errors() {
-    let answers: [fn() -> axum::response::Response; 6] = [
+    let responses: [fn() -> axum::response::Response; 6] = [
         || {
             let body = r#"{"title":"Conflict","status":409,"code":"full","detail":"no room"}"#;
             (with_status(409, "").status(), [("Retry-After", "7")], body).into_response()
@@ -88,7 +88,7 @@ async fn a_problem_an_unreadable_response_and_no_response_are_different_errors()
         || ok("<html>"),
         || ok(&" ".repeat(17 << 20)),
     ];
-    let authority = Authority::start(move |number, _| answers[number]()).await;
+    let authority = Authority::start(move |number, _| responses[number]()).await;
     let admin = admin(&authority);
     let get = async || admin.get(&["providers"], &()).await;
     let full = problem(get().await.unwrap_err());

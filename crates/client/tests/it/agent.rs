@@ -7,7 +7,7 @@ use tegata_client::{
         config::Config,
         core::{Core, Done, Order, RandomSource},
         health::{AgentHealth, Colour},
-        target::{Answer, TargetRequest},
+        target::{TargetRequest, TargetResponse},
     },
     call::{Failure, TokenResponse, Verified},
     holder::GRACE,
@@ -85,17 +85,17 @@ fn key(core: &mut Core, now: UnixTime) -> String {
 fn issued(core: &mut Core, now: UnixTime, token: &str) {
     let token = PlainSecret::from_caller(token.to_owned());
     let issued = TokenResponse { token, expires_in: LIFE, key_id: None };
-    done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Ok(issued))));
+    done(core, now, Done::TargetRequest(0, TargetResponse::TokenResponse(Ok(issued))));
 }
 
 fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
     let verified = Verified { client_id: "1234567890".to_owned(), expires_in, scope: None };
-    done(core, now, Done::TargetRequest(0, Answer::Verified(Ok(verified))));
+    done(core, now, Done::TargetRequest(0, TargetResponse::Verified(Ok(verified))));
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
     let failure = Failure::Unavailable { why: "lost".to_owned(), retry_after: None };
-    done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Err(failure))));
+    done(core, now, Done::TargetRequest(0, TargetResponse::TokenResponse(Err(failure))));
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn a_revoked_token_is_not_used_again_after_a_restart() {
     issued(&mut core, NOW, "one");
     let later = NOW.plus(70);
     assert!(matches!(acts(&mut core, later).as_slice(), [TargetRequest::Verify(_)]));
-    let no = Failure::Refused { status: 400, said: "no".to_owned() };
-    done(&mut core, later, Done::TargetRequest(0, Answer::Verified(Err(no))));
+    let no = Failure::Denied { status: 400, said: "no".to_owned() };
+    done(&mut core, later, Done::TargetRequest(0, TargetResponse::Verified(Err(no))));
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "what the file holds is no good");
     let mut core = agent(home.path(), 2, later);
     assert_eq!(AgentHealth::of(&core, later).status, Colour::Red, "nor is it after a restart");
@@ -159,14 +159,14 @@ fn a_predecessor_is_revoked_after_a_grace_period_once_its_successor_is_in_every_
     let (out, aside) = (home.path().join("out"), home.path().join("aside"));
     fs::create_dir(&out).unwrap();
     let mut config = settings(home.path());
-    config.look_seconds = 86_400;
+    config.verify_interval_seconds = 86_400;
     config.tokens[0].lifetime = Some(100_000);
     let mut core = Core::new(&config, NOW, Box::new(Fixed(1)));
     let issue = |core: &mut Core, now, token: &str| {
         key(core, now);
         let token = PlainSecret::from_caller(token.to_owned());
         let issued = TokenResponse { token, expires_in: 100_000, key_id: None };
-        done(core, now, Done::TargetRequest(0, Answer::TokenResponse(Ok(issued))));
+        done(core, now, Done::TargetRequest(0, TargetResponse::TokenResponse(Ok(issued))));
     };
     issue(&mut core, NOW, "one");
     // The file cannot be replaced when the successor is issued.

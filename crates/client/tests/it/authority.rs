@@ -23,7 +23,7 @@ type Answers = Arc<dyn Fn(usize, &Asked) -> Response + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
-    answers: Answers,
+    responses: Answers,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -38,14 +38,14 @@ pub struct Authority {
 impl Authority {
     /// `answers` gets the number of the request, from 0 on, and the request.
     pub async fn start(
-        answers: impl Fn(usize, &Asked) -> Response + Send + Sync + 'static,
+        responses: impl Fn(usize, &Asked) -> Response + Send + Sync + 'static,
     ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let shared = Shared { answers: Arc::new(answers), asked: asked.clone() };
+        let shared = Shared { responses: Arc::new(responses), asked: asked.clone() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let client = Client::new(&url).unwrap();
-        let app = Router::new().fallback(answer).with_state(shared);
+        let app = Router::new().fallback(respond).with_state(shared);
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { client, url, asked, server }
     }
@@ -61,7 +61,7 @@ impl Drop for Authority {
     }
 }
 
-async fn answer(State(shared): State<Shared>, request: Request) -> Response {
+async fn respond(State(shared): State<Shared>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap();
@@ -72,7 +72,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         all.push(asked.clone());
         all.len() - 1
     };
-    (shared.answers)(number, &asked)
+    (shared.responses)(number, &asked)
 }
 
 pub fn ok(body: &str) -> Response {

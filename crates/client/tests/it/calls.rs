@@ -66,7 +66,7 @@ async fn every_operation_is_called_as_line_documents_it() {
 
 #[tokio::test]
 async fn only_a_4xx_response_is_a_refusal() {
-    let answers: [fn() -> axum::response::Response; 10] = [
+    let responses: [fn() -> axum::response::Response; 10] = [
         || with_status(400, r#"{"error":"invalid_client","error_description":"Invalid exp"}"#),
         || with_status(404, r#"{"message":"Cannot find channel key"}"#),
         || (with_status(429, "{}").status(), [("Retry-After", "7")], "{}").into_response(),
@@ -78,20 +78,20 @@ async fn only_a_4xx_response_is_a_refusal() {
         || token("a$(reboot)", 60),
         || token("t", 0),
     ];
-    let line = Authority::start(move |number, _| answers[number]()).await;
+    let line = Authority::start(move |number, _| responses[number]()).await;
     let mut failures = Vec::new();
-    for _ in 0..answers.len() {
+    for _ in 0..responses.len() {
         failures.push(line.client.issue_v21("j", With::default()).await.unwrap_err());
     }
-    let said = |said: &str, status| Failure::Refused { status, said: said.to_owned() };
+    let said = |said: &str, status| Failure::Denied { status, said: said.to_owned() };
     assert_eq!(failures[0], said("Invalid exp (invalid_client)", 400));
     assert_eq!(failures[1], said("Cannot find channel key", 404));
-    assert_eq!(failures[2], Failure::TooFast { retry_after: Some(7) });
+    assert_eq!(failures[2], Failure::LimitExceeded { retry_after: Some(7) });
     assert!(matches!(failures[3], Failure::Unavailable { retry_after: Some(2), .. }));
     for other in &failures[4..] {
         assert!(matches!(other, Failure::Unavailable { retry_after: None, .. }), "{other}");
     }
-    assert_eq!(line.asked().len(), answers.len(), "a redirect is not followed");
+    assert_eq!(line.asked().len(), responses.len(), "a redirect is not followed");
 }
 
 #[tokio::test]

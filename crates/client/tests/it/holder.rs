@@ -36,9 +36,9 @@ async fn by_many(holder: &Holder) -> Vec<Result<String, String>> {
             token.map(|token| token.reveal().to_owned())
         });
     }
-    let mut answers = asking.join_all().await;
-    answers.dedup();
-    answers
+    let mut responses = asking.join_all().await;
+    responses.dedup();
+    responses
 }
 
 #[tokio::test]
@@ -55,9 +55,9 @@ async fn a_401_reported_by_many_causes_one_renewal_and_repeated_ones_no_loop() {
     let authority = Authority::start(|number, _| numbered(number)).await;
     let holder = holder(client(&authority));
     let first = holder.token().await.unwrap();
-    (0..50).for_each(|_| holder.refused(&first));
+    (0..50).for_each(|_| holder.invalid(&first));
     assert_eq!(by_many(&holder).await, [Ok("t1".to_owned())]);
-    (0..50).for_each(|_| holder.refused(&first));
+    (0..50).for_each(|_| holder.invalid(&first));
     assert_eq!(
         by_many(&holder).await,
         [Ok("t1".to_owned())],
@@ -66,7 +66,7 @@ async fn a_401_reported_by_many_causes_one_renewal_and_repeated_ones_no_loop() {
     // An API that answers 401 to everything must not cause endless requests.
     let second = holder.token().await.unwrap();
     for _ in 0..50 {
-        holder.refused(&second);
+        holder.invalid(&second);
         assert_eq!(holder.token().await.unwrap().reveal(), "t1");
     }
     assert_eq!(authority.asked().len(), 2);

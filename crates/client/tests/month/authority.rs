@@ -8,7 +8,7 @@ use super::{
 };
 use std::collections::HashMap;
 use tegata_client::{
-    agent::target::{Answer, TargetRequest},
+    agent::target::{TargetRequest, TargetResponse},
     call::{Failure, TokenResponse, Verified},
     wanted::Wanted,
 };
@@ -45,26 +45,26 @@ impl Authority {
     }
 
     /// The result of a request that is sent now, and its delay in seconds.
-    pub fn answer(
+    pub fn respond(
         &mut self,
         now: i64,
         target: usize,
         wanted: &Wanted,
         act: &TargetRequest,
-    ) -> (i64, Answer) {
+    ) -> (i64, TargetResponse) {
         let trouble = self.troubles.iter().find(|it| it.from <= now && now < it.to);
-        let broken = || Failure::Unavailable { why: "no answer".to_owned(), retry_after: None };
+        let broken = || Failure::Unavailable { why: "no response".to_owned(), retry_after: None };
         let failed = |failure| match act {
-            TargetRequest::Issue { .. } => Answer::TokenResponse(Err(failure)),
-            TargetRequest::Verify(_) => Answer::Verified(Err(failure)),
-            TargetRequest::Retire(_) => Answer::Retired(Err(failure)),
+            TargetRequest::Issue { .. } => TargetResponse::TokenResponse(Err(failure)),
+            TargetRequest::Verify(_) => TargetResponse::Verified(Err(failure)),
+            TargetRequest::Retire(_) => TargetResponse::Retired(Err(failure)),
         };
         match trouble.map(|it| it.kind) {
             Some(Kind::Down) => (self.jitter.between(0, 10), failed(broken())),
-            Some(Kind::TooFast) => {
+            Some(Kind::LimitExceeded) => {
                 let seconds = self.jitter.between(0, 300);
                 let retry_after = u64::try_from(seconds).ok().filter(|it| *it < 200);
-                (0, failed(Failure::TooFast { retry_after }))
+                (0, failed(Failure::LimitExceeded { retry_after }))
             }
             Some(Kind::Broken) => {
                 if self.jitter.one_in(2) {
@@ -91,10 +91,10 @@ impl Authority {
         target: usize,
         wanted: &Wanted,
         act: &TargetRequest,
-    ) -> Answer {
+    ) -> TargetResponse {
         match act {
             TargetRequest::Issue { key } => {
-                Answer::TokenResponse(self.issue(now, target, wanted, key))
+                TargetResponse::TokenResponse(self.issue(now, target, wanted, key))
             }
             TargetRequest::Verify(token) => {
                 let token = &self.tokens[number(token)];
@@ -103,12 +103,16 @@ impl Authority {
                     expires_in: token.until - now,
                     scope: None,
                 };
-                Answer::Verified(if token.is_good(now) { Ok(verified) } else { Err(refused(400)) })
+                TargetResponse::Verified(if token.is_good(now) {
+                    Ok(verified)
+                } else {
+                    Err(denied(400))
+                })
             }
             TargetRequest::Retire(token) => {
                 self.tokens[number(token)].ended = true;
                 self.version += 1;
-                Answer::Retired(Ok(()))
+                TargetResponse::Retired(Ok(()))
             }
         }
     }
@@ -132,12 +136,12 @@ impl Authority {
             return if token.is_good(now) {
                 Ok(issued(number, token.until))
             } else {
-                Err(refused(409))
+                Err(denied(409))
             };
         }
         let live = |it: &&Token| it.is_good(now) && it.channel == wanted.channel;
         if self.tokens.iter().filter(live).count() >= 30 {
-            return Err(refused(400));
+            return Err(denied(400));
         }
         if self.plan == Plan::Tegata && self.live(now, target) >= 2 {
             let oldest = self.tokens.iter_mut().find(|it| it.is_good(now) && it.target == target);
@@ -162,6 +166,6 @@ pub fn number(token: &PlainSecret) -> usize {
     token.reveal().parse().unwrap()
 }
 
-fn refused(status: u16) -> Failure {
-    Failure::Refused { status, said: "no".to_owned() }
+fn denied(status: u16) -> Failure {
+    Failure::Denied { status, said: "no".to_owned() }
 }

@@ -12,7 +12,7 @@ pub enum Kind {
     /// Responses take from 3 to 25 seconds; a client with a limit of ten gets some of them.
     Slow,
     /// 429, with or without `Retry-After`.
-    TooFast,
+    LimitExceeded,
     /// 500, and the request may have taken effect.
     Broken,
     /// The request takes effect and the response is lost.
@@ -39,7 +39,7 @@ pub fn schedule(jitter: &mut Seeded, plan: Plan) -> Vec<Trouble> {
         let kind = match (jitter.between(0, 5), plan) {
             (0 | 1, _) | (_, Plan::Line) => Kind::Down,
             (2, _) => Kind::Slow,
-            (3, _) => Kind::TooFast,
+            (3, _) => Kind::LimitExceeded,
             (4, _) => Kind::Broken,
             _ => Kind::Lost,
         };

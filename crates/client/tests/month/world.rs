@@ -55,7 +55,7 @@ pub struct World {
     config: Config,
     /// Pending responses, by their time; the number keeps their order.
     coming: BinaryHeap<Reverse<(i64, usize)>>,
-    answers: Vec<Option<Done>>,
+    responses: Vec<Option<Done>>,
     restarts: usize,
     files: Vec<PathBuf>,
     /// The time until which the tokens in all files are active, as long as neither the
@@ -88,7 +88,7 @@ impl World {
             core: None,
             config,
             coming: BinaryHeap::new(),
-            answers: Vec::new(),
+            responses: Vec::new(),
             restarts: 0,
             files,
             good_until: 0,
@@ -118,9 +118,9 @@ impl World {
                 .as_mut()
                 .map(|core| core.next_time(UnixTime(EPOCH + self.now + self.skew)));
             let own = own.map_or(MONTH, |it| (it.0 - EPOCH - self.skew).max(self.now + 1));
-            let answer = self.coming.peek().map_or(MONTH, |Reverse((at, _))| *at);
+            let response = self.coming.peek().map_or(MONTH, |Reverse((at, _))| *at);
             let moment = moments.peek().map_or(MONTH, |(at, _)| *at);
-            let next = own.min(answer).min(moment).max(self.now);
+            let next = own.min(response).min(moment).max(self.now);
             self.check(next);
             self.now = next;
             while self.coming.peek().is_some_and(|Reverse((at, _))| *at <= next) {
@@ -155,9 +155,9 @@ impl World {
                 let Order::TargetRequest { target, wanted, act, .. } = order else {
                     panic!("there is no watched token and no notification");
                 };
-                let (takes, outcome) = self.authority.answer(self.now, target, &wanted, &act);
-                self.answers.push(Some(Done::TargetRequest(target, outcome)));
-                let number = self.answers.len() - 1;
+                let (takes, outcome) = self.authority.respond(self.now, target, &wanted, &act);
+                self.responses.push(Some(Done::TargetRequest(target, outcome)));
+                let number = self.responses.len() - 1;
                 if takes == 0 {
                     self.take_in(number);
                 } else {
@@ -184,7 +184,7 @@ impl World {
 
     fn take_in(&mut self, number: usize) {
         let clock = self.clock();
-        let done = self.answers[number].take().unwrap();
+        let done = self.responses[number].take().unwrap();
         self.core.as_mut().unwrap().done(clock, done);
         self.work_on_files();
     }
@@ -267,7 +267,7 @@ impl World {
 /// Ten tokens per channel, each in a file of its own; those of the first channel also in an
 /// env file, those of the second in a JSON file.
 fn settings(plan: Plan) -> String {
-    let mut text = "state = 'state'\nlook_seconds = 21600\n".to_owned();
+    let mut text = "state = 'state'\nverify_interval_seconds = 21600\n".to_owned();
     for channel in CHANNELS {
         // Never read: the network is simulated.
         write!(text, "[[channel]]\nid = '{channel}'\nkey_env = 'K'\nsecret_env = 'S'\n").unwrap();

@@ -125,9 +125,9 @@ events! {
     /// The root administrator's token was replaced.
     AdminReset(NoDetail) = "admin.reset",
     /// One source tried many wrong administrator's tokens.
-    AdminGuess(NoDetail) = "admin.guess",
+    AdminTokenThrottle(NoDetail) = "admin-token.throttle",
     /// A cooldown of issuing began.
-    IssuingRest(IssuingRested) = "issuing.rest",
+    IssuingCooldown(CooldownBegan) = "issuing.cooldown",
     /// Wrong secrets from one source are rejected for a while.
     SecretThrottle(SecretThrottled) = "secret.throttle",
     /// Revocations that the journal held and the store lacked were applied.
@@ -170,7 +170,7 @@ impl AuditEvent {
     #[must_use]
     pub fn revoked_signing_key(&self, key: SigningKeyId) -> bool {
         match self {
-            Self::SigningKeyRevoke(it) | Self::SigningKeyRevokeAll(it) => it.removed.contains(&key),
+            Self::SigningKeyRevoke(it) | Self::SigningKeyRevokeAll(it) => it.kids.contains(&key),
             _ => false,
         }
     }
@@ -330,7 +330,7 @@ pub struct SigningKeyNamed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKeysRevoked {
     /// Their `kid`s; none if they were revoked before.
-    pub removed: Vec<SigningKeyId>,
+    pub kids: Vec<SigningKeyId>,
 }
 
 /// A master key that was replaced.
@@ -358,7 +358,7 @@ pub struct AuditExpired {
 
 /// A cooldown of issuing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IssuingRested {
+pub struct CooldownBegan {
     /// The kind that is not issued.
     pub kind: Kind,
     /// `group`, `no-group` or `other-groups`.
@@ -393,9 +393,9 @@ pub struct StoreRecovered {
     /// How many lines of the journal were applied, if one was.
     pub replayed: Option<usize>,
     /// Whether all tokens were revoked instead.
-    pub ended_everything: bool,
-    /// Tokens of the old signing keys that were issued later are invalid; `None`: all are.
-    pub bound: Option<UnixTime>,
+    pub revoked_everything: bool,
+    /// Tokens of the old signing keys are valid only if issued before; `None`: none is.
+    pub issued_before: Option<UnixTime>,
     /// How many stored tokens were revoked.
     pub revoked: usize,
     /// Whether the audit's chain begins anew.
@@ -436,7 +436,7 @@ mod tests {
     fn a_detail_names_what_was_revoked_and_nothing_else() {
         let all = TokensRevoked { all: Some(true), revoked: 2, ..Default::default() };
         assert_eq!(AuditEvent::TokenRevoke(all).detail(), json!({ "all": true, "revoked": 2 }));
-        let none = AuditEvent::AdminGuess(NoDetail {});
+        let none = AuditEvent::AdminTokenThrottle(NoDetail {});
         assert_eq!(none.detail(), json!({}));
     }
 }

@@ -74,7 +74,7 @@ impl Change {
                 Some(JournalEntry::Channel { channel: *channel, change: change.clone() })
             }
             Self::SigningKey(key) => match key.state {
-                KeyState::Revoked | KeyState::Bounded { .. } => {
+                KeyState::Revoked | KeyState::Retired { issued_before: Some(_) } => {
                     Some(JournalEntry::SigningKey { key: key.id, state: key.state })
                 }
                 _ => None,

@@ -42,7 +42,7 @@ pub enum JournalEntry {
         /// The change, as in the change log.
         change: ChannelChange,
     },
-    /// A signing key was revoked or bounded.
+    /// A signing key was revoked, or limited to tokens issued before a time.
     SigningKey {
         /// The signing key.
         key: SigningKeyId,

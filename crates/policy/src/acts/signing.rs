@@ -32,7 +32,7 @@ impl Act for ChangeSigningKeys {
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Vec<SigningKeyId>> {
         let mut effects = Effects::default();
-        let mut removed = Vec::new();
+        let mut kids = Vec::new();
         let in_state = |state| locked.key_in(state).map(|it| &it.key);
         let event = match &self.change {
             SigningKeyChange::Add(key) => {
@@ -52,17 +52,17 @@ impl Act for ChangeSigningKeys {
                 let pending = in_state(KeyState::Pending).filter(|key| key.id == *id);
                 let pending = pending.ok_or(ActError::NotFound("pending signing key"))?;
                 if let Some(active) = in_state(KeyState::Active) {
-                    set_state(active, KeyState::Retired, now, &mut effects);
+                    set_state(active, KeyState::Retired { issued_before: None }, now, &mut effects);
                 }
                 set_state(pending, KeyState::Active, now, &mut effects);
                 AuditEvent::SigningKeyPromote(SigningKeyNamed { kid: *id })
             }
-            SigningKeyChange::Remove { key: id, successor } => {
+            SigningKeyChange::Revoke { key: id, successor } => {
                 let key = locked.keys.iter().map(|it| &it.key).find(|key| key.id == *id);
                 let key = key.ok_or(ActError::NotFound("signing key"))?;
                 if key.state != KeyState::Revoked {
                     set_state(key, KeyState::Revoked, now, &mut effects);
-                    removed.push(*id);
+                    kids.push(*id);
                 }
                 if key.state == KeyState::Active {
                     match in_state(KeyState::Pending) {
@@ -70,20 +70,20 @@ impl Act for ChangeSigningKeys {
                         None => add(successor, KeyState::Active, now, &mut effects),
                     }
                 }
-                AuditEvent::SigningKeyRevoke(SigningKeysRevoked { removed: removed.clone() })
+                AuditEvent::SigningKeyRevoke(SigningKeysRevoked { kids: kids.clone() })
             }
-            SigningKeyChange::RemoveAll { successor } => {
+            SigningKeyChange::RevokeAll { successor } => {
                 let keys = locked.keys.iter().map(|it| &it.key);
                 for key in keys.filter(|key| key.state != KeyState::Revoked) {
                     set_state(key, KeyState::Revoked, now, &mut effects);
-                    removed.push(key.id);
+                    kids.push(key.id);
                 }
                 add(successor, KeyState::Active, now, &mut effects);
-                AuditEvent::SigningKeyRevokeAll(SigningKeysRevoked { removed: removed.clone() })
+                AuditEvent::SigningKeyRevokeAll(SigningKeysRevoked { kids: kids.clone() })
             }
         };
         effects.audit_of(&self.by, Event::of(event));
-        Ok((removed, effects))
+        Ok((kids, effects))
     }
 }
 

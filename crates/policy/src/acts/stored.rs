@@ -164,15 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_key_revokes_its_tokens_and_a_bounded_one_only_later_ones() {
-        let removed = Times { key: KeyState::Revoked, key_since: UnixTime(500), ..times() };
+    fn a_revoked_key_revokes_its_tokens_and_a_limited_one_only_later_ones() {
+        let revoked = Times { key: KeyState::Revoked, key_since: UnixTime(500), ..times() };
         let by_key =
             TokenRevocation { by: RevocationCause::Requested, at: UnixTime(500), by_key: true };
-        assert_eq!(removed.revocation(NOW), Some(by_key));
-        let until = |until| KeyState::Bounded { until: UnixTime(until) };
-        assert_eq!(Times { key: until(0), ..times() }.state(NOW), TokenState::Active);
-        assert_eq!(Times { key: until(-1), ..times() }.state(NOW), TokenState::Revoked);
-        let after_expiry = Times { key_since: UnixTime(2_500), ..removed };
+        assert_eq!(revoked.revocation(NOW), Some(by_key));
+        let before = |before| KeyState::Retired { issued_before: Some(UnixTime(before)) };
+        assert_eq!(Times { key: before(1), ..times() }.state(NOW), TokenState::Active);
+        assert_eq!(Times { key: before(0), ..times() }.state(NOW), TokenState::Revoked);
+        let after_expiry = Times { key_since: UnixTime(2_500), ..revoked };
         assert_eq!(after_expiry.state(UnixTime(3_000)), TokenState::Expired);
     }
 

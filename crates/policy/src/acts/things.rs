@@ -225,14 +225,14 @@ pub enum SigningKeyChange {
     Promote(SigningKeyId),
     /// The key is revoked, and all tokens that it signed become invalid. If it was
     /// active, the pending key becomes active, or else `successor`, a new key.
-    Remove {
+    Revoke {
         /// The signing key.
         key: SigningKeyId,
         /// The new key, used only if necessary.
         successor: SigningKeyRow,
     },
-    /// As `Remove`, of every key that is not revoked yet; `successor` becomes active.
-    RemoveAll {
+    /// As `Revoke`, of every key that is not revoked yet; `successor` becomes active.
+    RevokeAll {
         /// The only active key from now on.
         successor: SigningKeyRow,
     },

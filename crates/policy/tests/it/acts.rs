@@ -150,14 +150,14 @@ fn of_change() -> Vec<Example> {
 fn of_signing_keys() -> Vec<Example> {
     let successor = || signing_key(2, KeyState::Active);
     let key = signing_key(1, KeyState::Active).id;
-    let coming = StoredKey { row: 2, key: signing_key(3, KeyState::Pending) };
+    let pending = StoredKey { row: 2, key: signing_key(3, KeyState::Pending) };
     let locked = locked(channel(), Vec::new());
-    let both = Locked { keys: [locked.keys[0].clone(), coming.clone()].into(), ..locked.clone() };
+    let both = Locked { keys: [locked.keys[0].clone(), pending.clone()].into(), ..locked.clone() };
     let change = |change| ChangeSigningKeys { change, by: by() };
     let add = change(SigningKeyChange::Add(successor()));
-    let promote = change(SigningKeyChange::Promote(coming.key.id));
-    let remove = change(SigningKeyChange::Remove { key, successor: successor() });
-    let all = change(SigningKeyChange::RemoveAll { successor: successor() });
+    let promote = change(SigningKeyChange::Promote(pending.key.id));
+    let remove = change(SigningKeyChange::Revoke { key, successor: successor() });
+    let all = change(SigningKeyChange::RevokeAll { successor: successor() });
     vec![
         Example("added", effects(&add, &locked), NOTHING),
         Example("promoted", effects(&promote, &both), NOTHING),
@@ -271,7 +271,7 @@ fn examples(name: ActName) -> Vec<Example> {
             vec![Example("one", effects(&RewrapKeys { keys, by: by() }, &locked), NOTHING)]
         }
         ActName::Record => {
-            let event = Event::of(AuditEvent::AdminGuess(NoDetail {}));
+            let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
             vec![Example("an event", effects(&Record { event, by: by() }, &locked), NOTHING)]
         }
         ActName::AdvanceClock => {

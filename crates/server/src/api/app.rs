@@ -34,6 +34,6 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
     pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
-        counts.timed(|| self.authority.clock().steady(), || self.authority.check(token))
+        counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token))
     }
 }

@@ -102,10 +102,12 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
 
 /// 500, an internal error, in the form of the administrators' API or of the others.
 #[must_use]
-pub fn bug(admin: bool) -> Response {
+pub fn internal_error(admin: bool) -> Response {
     match admin {
-        true => Problem::new(Code::Bug, "this is a bug; the log has more").into_response(),
-        false => reply::bug().into_response(),
+        true => {
+            Problem::new(Code::InternalError, "this is a bug; the log has more").into_response()
+        }
+        false => reply::internal_error().into_response(),
     }
 }
 

@@ -36,7 +36,7 @@ pub fn unavailable() -> Reply {
 
 /// 500: an internal error.
 #[must_use]
-pub fn bug() -> Reply {
+pub fn internal_error() -> Reply {
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
 }
 

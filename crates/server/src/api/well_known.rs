@@ -23,8 +23,14 @@ const LISTED: i64 = 30 * DAY;
 
 fn jwks(app: &App) -> Reply {
     let view = app.authority.view();
-    // A bounded key is left out: libraries that read this list do not support bounds.
-    let listed = |state| matches!(state, KeyState::Pending | KeyState::Active | KeyState::Retired);
+    // A key limited to tokens issued before a time is left out: libraries that read this
+    // list know no such limit.
+    let listed = |state| {
+        matches!(
+            state,
+            KeyState::Pending | KeyState::Active | KeyState::Retired { issued_before: None }
+        )
+    };
     let now = app.authority.now();
     let over = |id| app.authority.retired_at(id).is_some_and(|at| now.since(at) > LISTED);
     let listed = |it: &&ViewKey| listed(it.state) && !over(it.key.id());

@@ -218,9 +218,9 @@ mod tests {
         std::future::poll_fn(|context| {
             for place in &mut all {
                 if let Some(one) = place
-                    && let std::task::Poll::Ready(answer) = one.as_mut().poll(context)
+                    && let std::task::Poll::Ready(response) = one.as_mut().poll(context)
                 {
-                    found += usize::from(answer.unwrap().is_some());
+                    found += usize::from(response.unwrap().is_some());
                     *place = None;
                 }
             }

@@ -53,7 +53,7 @@ pub async fn recover(
     let open = Recovering::open(&place.store, how, dry_run)?;
     let state = open.store.state().await?;
     let now = match how {
-        Recovery::EndEverything { clock: Some(clock), .. } => clock,
+        Recovery::RevokeEverything { clock: Some(clock), .. } => clock,
         _ => now(state.written_at, state.clock_offset),
     };
     let path = place.master_key();

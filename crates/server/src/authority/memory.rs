@@ -69,7 +69,10 @@ impl Memory {
         self.view.store(Arc::new(state.view.clone()));
         self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
-        let retired = state.signing_keys.iter().filter(|it| it.state == KeyState::Retired);
+        let retired = state
+            .signing_keys
+            .iter()
+            .filter(|it| it.state == KeyState::Retired { issued_before: None });
         self.retired.store(Arc::new(retired.map(|it| (it.id, it.changed_at)).collect()));
     }
 
@@ -99,7 +102,7 @@ impl Memory {
     }
 
     fn apply_key(&self, key: &SigningKeyRow) {
-        let retired = key.state == KeyState::Retired;
+        let retired = key.state == KeyState::Retired { issued_before: None };
         let mut all = HashMap::clone(&self.retired.load());
         match retired {
             true => all.insert(key.id, key.changed_at),

@@ -10,7 +10,7 @@ pub struct Files {
     /// The master key's file; `master.key` beside the store unless set.
     pub master_key_file: Option<PathBuf>,
     /// The rollback guard's file, which detects an older copy of the store; beside the
-    /// master key, with the store's name and `.mark`, unless set.
+    /// master key, with the store's name and `.guard`, unless set.
     pub rollback_guard_file: Option<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ impl Files {
     pub fn guard(&self) -> PathBuf {
         let beside = || {
             let mut name = self.store.file_name().unwrap_or_default().to_owned();
-            name.push(".mark");
+            name.push(".guard");
             self.master_key().with_file_name(name)
         };
         self.rollback_guard_file.clone().unwrap_or_else(beside)

@@ -4,13 +4,13 @@
 use super::Authority;
 use crate::authority::{
     actor::Actor,
-    limits::{ActiveCooldown, Operation, Reservation, TooFast, TooMany},
+    limits::{ActiveCooldown, LimitExceeded, Operation, Reservation, TooMany},
     source::Source,
 };
 use tegata_policy::{authorize::Grant, channel::Channel, denied::Denied};
 use tegata_store::{
     Error, Event, Result,
-    audit_event::{AuditEvent, IssuingRested, NoDetail, SecretThrottled},
+    audit_event::{AuditEvent, CooldownBegan, NoDetail, SecretThrottled},
 };
 use tegata_token::{id::ChannelId, time::UnixTime};
 
@@ -20,18 +20,18 @@ impl Authority {
     /// # Errors
     /// [`Error::Invalid`].
     pub fn take(&self, operation: Operation, channel: &Channel) -> Result<()> {
-        self.limits.take(operation, channel, self.clock().steady()).map_err(too_fast)
+        self.limits.take(operation, channel, self.clock().steady()).map_err(limit_exceeded)
     }
 
     /// Takes one of LINE's verifications from the channel's bucket, if those are limited.
     ///
     /// # Errors
-    /// [`TooFast`]: the bucket is empty.
+    /// [`LimitExceeded`]: the bucket is empty.
     pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,
-    ) -> std::result::Result<(), TooFast> {
+    ) -> std::result::Result<(), LimitExceeded> {
         let own = self.memory.verify_rates.load().get(&channel).copied();
         self.limits.take_verification(operation, channel, own, || self.clock().steady())
     }
@@ -52,7 +52,7 @@ impl Authority {
         for cooldown in cooldowns {
             self.record_cooldown(channel, &cooldown);
         }
-        slot.map_err(too_fast)
+        slot.map_err(limit_exceeded)
     }
 
     /// The error for a request that was denied after the client sent a secret for a
@@ -68,11 +68,11 @@ impl Authority {
         let steady = self.clock().steady();
         match self.limits.guess(source, channel, is_known, steady) {
             Ok(()) => denied,
-            Err(TooMany { wait: TooFast(seconds), begins }) => {
+            Err(TooMany { wait: LimitExceeded(seconds), begins }) => {
                 if begins && is_known {
                     self.record_guesses(source, channel, seconds);
                 }
-                Denied::TooFast { seconds }
+                Denied::LimitExceeded { seconds }
             }
         }
     }
@@ -81,7 +81,7 @@ impl Authority {
     pub fn wrong_administrator(&self, source: Source) {
         if self.limits.guess_administrator(source, self.clock().steady()) {
             tracing::warn!(%source, "many wrong administrator's tokens from one source");
-            self.record(Event::of(AuditEvent::AdminGuess(NoDetail {})), Some(source));
+            self.record(Event::of(AuditEvent::AdminTokenThrottle(NoDetail {})), Some(source));
         }
     }
 
@@ -93,14 +93,14 @@ impl Authority {
             seconds = cooldown.seconds,
             "a cooldown began: too many tokens were issued"
         );
-        let detail = IssuingRested {
+        let detail = CooldownBegan {
             kind: cooldown.kind,
             whose: cooldown.whose.name().to_owned(),
             group: cooldown.whose.group().cloned(),
             seconds: cooldown.seconds,
         };
         let (provider, channel) = (Some(channel.provider), Some(channel.id));
-        let event = AuditEvent::IssuingRest(detail);
+        let event = AuditEvent::IssuingCooldown(detail);
         self.record(Event { event, provider, channel }, None);
     }
 
@@ -125,6 +125,6 @@ impl Authority {
     }
 }
 
-fn too_fast(TooFast(seconds): TooFast) -> Error {
-    Denied::TooFast { seconds }.into()
+fn limit_exceeded(LimitExceeded(seconds): LimitExceeded) -> Error {
+    Denied::LimitExceeded { seconds }.into()
 }

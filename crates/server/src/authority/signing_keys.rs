@@ -58,8 +58,8 @@ impl Authority {
         let _alone = self.rotating.lock().await;
         let successor = self.make_signing_key(by.at).await?;
         let change = match key {
-            Some(key) => SigningKeyChange::Remove { key, successor },
-            None => SigningKeyChange::RemoveAll { successor },
+            Some(key) => SigningKeyChange::Revoke { key, successor },
+            None => SigningKeyChange::RevokeAll { successor },
         };
         self.change_signing_keys(change, by).await
     }

@@ -68,7 +68,7 @@ impl Authority {
     ///
     /// # Errors
     /// The reason why it is not valid.
-    pub fn check(&self, token: &[u8]) -> std::result::Result<Active, Invalid> {
+    pub fn verify(&self, token: &[u8]) -> std::result::Result<Active, Invalid> {
         let now = self.now();
         let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
         self.last_used.note(&active.claims, now);

@@ -218,9 +218,9 @@ impl Server {
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
         let response = without_panic(work).await;
         let mut response = response.unwrap_or_else(|Panicked| {
-            self.app.metrics.bugs.inc();
+            self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
-            routed_response(api::signed(api::bug(admin), &id))
+            routed_response(api::signed(api::internal_error(admin), &id))
         });
         let status = response.status();
         if let Some(log) = log {

@@ -16,7 +16,7 @@ pub struct Issues {
     pub issued: Counter,
     again: Counter,
     /// A rule denied it.
-    pub refused: Counter,
+    pub denied: Counter,
     limited: Counter,
     unavailable: Counter,
     evicted: Counter,
@@ -53,7 +53,7 @@ impl Issues {
                 self.evicted.inc_by(evicted as u64);
                 self.issued.inc()
             }
-            Err(NotIssued::Denied) => self.refused.inc(),
+            Err(NotIssued::Denied) => self.denied.inc(),
             Err(NotIssued::Limited) => self.limited.inc(),
             Err(NotIssued::Unavailable) => self.unavailable.inc(),
         };
@@ -90,7 +90,7 @@ pub(super) fn register(registry: &mut Registry) -> [Issues; RULES.len()] {
         Issues {
             issued: count("issued"),
             again: count("again"),
-            refused: count("refused"),
+            denied: count("denied"),
             limited: count("limited"),
             unavailable: count("unavailable"),
             evicted: evictions.get_or_create_owned(&KindLabel { kind }),

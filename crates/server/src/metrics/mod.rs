@@ -44,7 +44,7 @@ pub struct Metrics {
     /// Revocations, by target.
     pub revocations: Revocations,
     /// Requests that failed with an internal error.
-    pub bugs: Counter,
+    pub internal_errors: Counter,
     /// Requests rejected by a limit.
     pub throttled: Throttled,
     /// Connections that are open.
@@ -101,11 +101,11 @@ impl Metrics {
         let registry = whole.sub_registry_with_prefix("tegata");
         let build = Info::new(Build { version: env!("CARGO_PKG_VERSION") });
         registry.register("build", "The version of the running program", build);
-        let (bugs, connections) = (Counter::default(), Gauge::default());
+        let (internal_errors, connections) = (Counter::default(), Gauge::default());
         registry.register(
             "internal_errors",
             "Requests that failed with an internal error",
-            bugs.clone(),
+            internal_errors.clone(),
         );
         registry.register("connections", "Open connections", connections.clone());
         let cut = Family::<CutLabel, Counter>::default();
@@ -125,7 +125,7 @@ impl Metrics {
             verifications_gateway,
             issues,
             revocations,
-            bugs,
+            internal_errors,
             throttled,
             connections,
             cut_sending: cut("sending"),

@@ -34,11 +34,11 @@ async fn only_the_description_is_readable_without_authentication() {
         Request::builder().method(call.method.clone()).uri(path).body("".into()).unwrap()
     };
     for call in calls() {
-        let answer = world.send(anonymous(&call)).await;
+        let response = world.send(anonymous(&call)).await;
         if call.path == "/openapi.json" {
-            assert_eq!(answer.expect(200), *document());
+            assert_eq!(response.expect(200), *document());
         } else {
-            answer.expect_problem(401, "unauthorized");
+            response.expect_problem(401, "unauthorized");
         }
         let open = call.described["security"] == serde_json::json!([{}]);
         assert_eq!(open, call.path == "/openapi.json", "{} {}", call.method, call.path);
@@ -56,10 +56,10 @@ async fn a_path_accepts_exactly_the_methods_that_are_described() {
     for path in paths {
         let described: Vec<_> = calls().filter(|it| it.path == path).map(|it| it.method).collect();
         for method in METHODS {
-            let answer = world.send(world.request(method.clone(), &sample(path), "")).await;
-            let taken = answer.status != 405;
-            assert_eq!(taken, described.contains(&method), "{method} {path}: {}", answer.body);
-            let lost = answer.body["detail"] == "there is no such path";
+            let response = world.send(world.request(method.clone(), &sample(path), "")).await;
+            let taken = response.status != 405;
+            assert_eq!(taken, described.contains(&method), "{method} {path}: {}", response.body);
+            let lost = response.body["detail"] == "there is no such path";
             assert!(!lost, "{method} {path} is described but has no route");
         }
     }
@@ -81,7 +81,7 @@ async fn a_described_request_is_what_its_handler_reads() {
         let path = call.path.replace("{channel}", &shop.id).replace("{provider}", &shop.provider);
         let path = sample(&path);
         let of_body = members_of_body(&call);
-        let answer = match call.method == Method::GET || call.method == Method::DELETE {
+        let response = match call.method == Method::GET || call.method == Method::DELETE {
             true => {
                 let path = format!("{path}?strange=1");
                 world.send(world.request(call.method.clone(), &path, "")).await
@@ -90,7 +90,7 @@ async fn a_described_request_is_what_its_handler_reads() {
                 world.send(world.request(call.method.clone(), &path, r#"{"strange":1}"#)).await
             }
         };
-        let detail = answer.expect_problem(400, "unknown-member");
+        let detail = response.expect_problem(400, "unknown-member");
         let known = detail.split_once("known here: ").map_or("", |(_, known)| known);
         let known: BTreeSet<&str> = known.split(", ").filter(|it| !it.is_empty()).collect();
         let fields: BTreeSet<&str> = parameters(&call, "query").collect();

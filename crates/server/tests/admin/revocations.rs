@@ -17,10 +17,10 @@ async fn each_selector_revokes_exactly_what_it_names() {
     let revoke = async |what: Value, count: u64| {
         let mut dry = what.clone();
         dry["dry_run"] = true.into();
-        let answer = world.post(&shop.at("/revocations"), dry).await.expect(200);
-        assert_eq!(answer["revoked"], count, "dry run of {what}");
+        let response = world.post(&shop.at("/revocations"), dry).await.expect(200);
+        assert_eq!(response["revoked"], count, "dry run of {what}");
         assert_eq!(
-            (&answer["dry_run"], &answer["receipt"]["complete"]),
+            (&response["dry_run"], &response["receipt"]["complete"]),
             (&json!(true), &json!(false))
         );
         let done = world.post(&shop.at("/revocations"), what.clone()).await.expect(201);
@@ -109,8 +109,8 @@ async fn stateless_tokens_of_a_target_are_reported_as_included() {
     let token = world.stateless_of(&shop, Some("blue")).await;
     let path = shop.at("/revocations");
     let by_text = json!({ "access_token": token, "dry_run": true });
-    let answer = world.post(&path, by_text).await.expect(200);
-    assert_eq!((&answer["revoked"], answer.get("stateless_too")), (&json!(1), None));
+    let response = world.post(&path, by_text).await.expect(200);
+    assert_eq!((&response["revoked"], response.get("stateless_too")), (&json!(1), None));
     for (what, too) in [
         (json!({ "kind": "v2.1" }), None),
         (json!({ "kind": "stateless" }), Some(&json!(true))),
@@ -120,14 +120,14 @@ async fn stateless_tokens_of_a_target_are_reported_as_included() {
         for dry_run in [true, false] {
             let mut what = what.clone();
             what["dry_run"] = dry_run.into();
-            let answer = world.post(&path, &what).await;
-            assert_eq!(answer.body.get("stateless_too"), too, "{what}");
+            let response = world.post(&path, &what).await;
+            assert_eq!(response.body.get("stateless_too"), too, "{what}");
         }
     }
     assert_eq!(world.state(&token).await, "revoked");
     let everything = json!({ "all": true, "dry_run": true });
-    let answer = world.post("/revocations", everything).await.expect(200);
-    assert_eq!(answer["stateless_too"], true);
+    let response = world.post("/revocations", everything).await.expect(200);
+    assert_eq!(response["stateless_too"], true);
 }
 
 #[tokio::test]
@@ -204,9 +204,9 @@ async fn a_revoked_signing_key_revokes_what_it_signed_and_all_revokes_every_toke
     assert_eq!(world.state(&token).await, "active");
     let done = world.post("/revocations", json!({ "signing_key": kid })).await.expect(201);
     assert_eq!(done["revoked"], 1);
-    let answer = world.explain(&token).await;
-    assert_eq!((&answer["state"], &answer["cause"]), (&json!("revoked"), &json!("requested")));
-    assert!(answer["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
+    let response = world.explain(&token).await;
+    assert_eq!((&response["state"], &response["cause"]), (&json!("revoked"), &json!("requested")));
+    assert!(response["why"].as_str().unwrap().contains(kid.as_str().unwrap()));
 
     let next = world.short_lived(&shop, None).await;
     let dry = json!({ "all": true, "dry_run": true });

@@ -49,7 +49,7 @@ fn call_of(method: &Method, path: &str) -> Option<Call> {
 
 /// Checks a response against the description of its call.
 #[track_caller]
-pub fn check_answer(method: &Method, path: &str, status: u16, content_type: &str, body: &Value) {
+pub fn check_response(method: &Method, path: &str, status: u16, content_type: &str, body: &Value) {
     // What is no call, or is rejected before it is one, has the schema of a problem.
     let default = &document()["paths"]["/providers"]["get"]["responses"]["default"];
     let call = call_of(method, path);

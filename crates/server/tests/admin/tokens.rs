@@ -169,7 +169,7 @@ async fn tokens_issued_and_revoked_by_an_administrator_are_counted() {
     let refused = world.post(&login.at("/long-lived-token"), json!({})).await;
     refused.expect_problem(409, "kind-not-for-channel");
     let issues = world.metrics.issues(Kind::LongLived);
-    assert_eq!((issues.issued.get(), issues.refused.get()), (1, 1));
+    assert_eq!((issues.issued.get(), issues.denied.get()), (1, 1));
     for path in [&shop.at("/revocations"), "/revocations"] {
         world.post(path, json!({ "all": true, "dry_run": true })).await.expect(200);
         world.post(path, json!({ "all": true })).await.expect(201);

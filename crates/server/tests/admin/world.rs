@@ -1,6 +1,6 @@
 //! An authority on a real store, its admin API, and ways to come by tokens.
 
-use crate::schema::check_answer;
+use crate::schema::check_response;
 use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
@@ -59,16 +59,16 @@ impl Shop {
     }
 }
 
-/// An answer, read whole.
+/// A response, read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub content_type: String,
     pub body: Value,
 }
 
-impl Answer {
-    /// The body, of an answer that must have this status.
+impl HttpResponse {
+    /// The body, of a response that must have this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
@@ -104,9 +104,9 @@ impl World {
     }
 
     /// Sends a request; whatever comes back must be as the API's description says.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
-        let (_, answer) = checked(self.router.clone(), request).await;
-        answer
+    pub async fn send(&self, request: Request<Body>) -> HttpResponse {
+        let (_, response) = checked(self.router.clone(), request).await;
+        response
     }
 
     /// A request as an administrator sends it.
@@ -121,19 +121,19 @@ impl World {
             .unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpResponse {
         self.send(self.request(Method::GET, path, "")).await
     }
 
-    pub async fn post(&self, path: &str, body: impl ToString) -> Answer {
+    pub async fn post(&self, path: &str, body: impl ToString) -> HttpResponse {
         self.send(self.request(Method::POST, path, body.to_string())).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub async fn patch(&self, path: &str, body: Value) -> HttpResponse {
         self.send(self.request(Method::PATCH, path, body.to_string())).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> HttpResponse {
         self.send(self.request(Method::DELETE, path, "")).await
     }
 
@@ -239,15 +239,15 @@ impl World {
 
 /// Asserts that a request of the client failed with that status and code.
 #[track_caller]
-pub fn expect_problem(answer: Result<Value, RequestError>, status: u16, code: &str) {
-    let Err(RequestError::Problem(problem)) = answer else { panic!("no problem: {answer:?}") };
+pub fn expect_problem(response: Result<Value, RequestError>, status: u16, code: &str) {
+    let Err(RequestError::Problem(problem)) = response else { panic!("no problem: {response:?}") };
     assert_eq!((problem.status.as_u16(), problem.code.as_deref()), (status, Some(code)));
     assert!(problem.title.is_some() && problem.detail.is_some(), "{problem}");
 }
 
 /// The response to a request, as it is and as it reads; it must be as the API's
 /// description says.
-async fn checked(router: Router, request: Request<Body>) -> (Response<Bytes>, Answer) {
+async fn checked(router: Router, request: Request<Body>) -> (Response<Bytes>, HttpResponse) {
     let (method, path) = (request.method().clone(), request.uri().to_string());
     let response = router.oneshot(request).await.unwrap();
     let response = api::signed(response, &random::request_id());
@@ -257,14 +257,14 @@ async fn checked(router: Router, request: Request<Body>) -> (Response<Bytes>, An
     let bytes = body.collect().await.unwrap().to_bytes();
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
     let status = parts.status.as_u16();
-    check_answer(&method, &path, status, &content_type, &body);
-    (Response::from_parts(parts, bytes), Answer { status, content_type, body })
+    check_response(&method, &path, status, &content_type, &body);
+    (Response::from_parts(parts, bytes), HttpResponse { status, content_type, body })
 }
 
 /// A client of the API, over a listener on loopback. A response that is not as described
 /// panics on the server's side, and the client gets none.
 async fn connect(router: Router) -> AdminClient {
-    let answer = async move |mut request: Request<Body>| {
+    let response = async move |mut request: Request<Body>| {
         let path = request.uri().to_string();
         *request.uri_mut() = path.strip_prefix("/admin/v1").unwrap().parse().unwrap();
         request.extensions_mut().insert(Source(PEER.parse().unwrap()));
@@ -272,7 +272,7 @@ async fn connect(router: Router) -> AdminClient {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let app = Router::new().fallback(answer);
+    let app = Router::new().fallback(response);
     tokio::spawn(async move { axum::serve(listener, app).await });
     AdminClient::new(&base, PlainSecret::from_caller(ADMIN_TOKEN.to_owned())).unwrap()
 }

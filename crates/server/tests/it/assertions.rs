@@ -62,9 +62,9 @@ async fn every_error_of_an_assertion_is_named() {
         (claims("pad", json!("x".repeat(8_000))), "client_assertion is longer"),
     ];
     for (assertion, words) in cases {
-        let answer = world.post("/oauth2/v2.1/token", &by_assertion(&assertion)).await;
-        let body = answer.json();
-        assert_eq!((answer.status, &body["error"]), (400, &json!("invalid_client")), "{words}");
+        let response = world.post("/oauth2/v2.1/token", &by_assertion(&assertion)).await;
+        let body = response.json();
+        assert_eq!((response.status, &body["error"]), (400, &json!("invalid_client")), "{words}");
         let description = body["error_description"].as_str().unwrap();
         assert!(description.starts_with(words), "{description} instead of {words}");
         assert_eq!(body.as_object().unwrap().len(), 2);

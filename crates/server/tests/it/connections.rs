@@ -29,12 +29,12 @@ async fn every_response_has_its_own_request_id_and_is_not_cached() {
     for path in
         ["/oauth2/v2.1/verify?access_token=x", "/gateway/verify", "/v2/oauth/verify", "/nowhere"]
     {
-        let answer = world.get(path).await;
-        let id = answer.header("x-line-request-id").to_owned();
+        let response = world.get(path).await;
+        let id = response.header("x-line-request-id").to_owned();
         assert_eq!(uuid::Uuid::try_parse(&id).unwrap().get_version_num(), 4);
         assert!(seen.insert(id));
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("cache-control"), "max-age=0, no-cache, no-store");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(response.header("cache-control"), "max-age=0, no-cache, no-store");
     }
 }
 
@@ -50,16 +50,16 @@ async fn unknown_paths_methods_and_media_types_have_json_bodies() {
         (Method::DELETE, "/.well-known/jwks.json", "GET,HEAD"),
         (Method::POST, "/readyz", "GET,HEAD"),
     ] {
-        let answer = world.send(method, path, &[], String::new()).await;
-        answer.is(405, r#"{"message":"Method not allowed"}"#);
-        assert_eq!(answer.header("allow"), allow, "{path}");
+        let response = world.send(method, path, &[], String::new()).await;
+        response.is(405, r#"{"message":"Method not allowed"}"#);
+        assert_eq!(response.header("allow"), allow, "{path}");
     }
     for path in
         ["/v2/oauth/accessToken", "/v2/oauth/verify", "/v2/oauth/revoke", "/oauth2/v3/token"]
     {
         let headers = [("content-type", "application/json")];
-        let answer = world.send(Method::POST, path, &headers, "{}".into()).await;
-        answer.is(415, r#"{"message":"the body must be application/x-www-form-urlencoded"}"#);
+        let response = world.send(Method::POST, path, &headers, "{}".into()).await;
+        response.is(415, r#"{"message":"the body must be application/x-www-form-urlencoded"}"#);
     }
 }
 
@@ -91,9 +91,9 @@ async fn a_chunked_body_is_counted_as_it_arrives() {
         stream.write_all(chunk.as_bytes()).await.unwrap();
     }
     stream.write_all(b"0\r\n\r\n").await.unwrap();
-    let answer = read_to_end(stream).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains(r#"{"message":"#), "{answer}");
+    let response = read_to_end(stream).await;
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
+    assert!(response.contains(r#"{"message":"#), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,8 +106,8 @@ async fn headers_are_parsed_up_to_64_kib_and_the_server_continues() {
     let mut stream = connect(&world).await;
     let head = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(70_000));
     let _ = stream.write_all(head.as_bytes()).await;
-    let answer = read_to_end(stream).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let response = read_to_end(stream).await;
+    assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{response}");
     assert_eq!(world.get("/livez").await.status, 200);
 }
 
@@ -149,11 +149,11 @@ async fn slow_senders_are_cut_off_within_ten_seconds_and_others_served() {
     }
     assert_eq!(world.get("/livez").await.status, 200);
     while let Some(done) = cut_off.join_next().await {
-        let (beginning, answer) = done.unwrap();
-        let answer = answer.unwrap_or_else(|_| panic!("{beginning:?} was not cut off"));
+        let (beginning, response) = done.unwrap();
+        let response = response.unwrap_or_else(|_| panic!("{beginning:?} was not cut off"));
         if beginning.starts_with("POST") {
-            assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-            assert!(answer.contains(r#"{"message":"#), "{answer}");
+            assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+            assert!(response.contains(r#"{"message":"#), "{response}");
         }
     }
 }
@@ -166,11 +166,11 @@ async fn head_and_body_together_have_ten_seconds() {
     stream.write_all(b"POST /admin/v1/providers HTTP/1.1\r\nhost: x\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_secs(6)).await;
     stream.write_all(b"content-length: 10\r\n\r\n{").await.unwrap();
-    let answer = read_to_end(stream).await;
+    let response = read_to_end(stream).await;
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("application/problem+json"), "{answer}");
-    assert!(answer.contains(r#""code":"body-too-slow""#), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+    assert!(response.contains("application/problem+json"), "{response}");
+    assert!(response.contains(r#""code":"body-too-slow""#), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,23 +178,23 @@ async fn an_idle_connection_is_served_again_and_closed_after_the_idle_timeout() 
     let world = World::with(|settings| settings.idle_timeout = Duration::from_secs(6)).await;
     let mut stream = connect(&world).await;
     let ask = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
-    let mut answer = vec![0; 4096];
+    let mut response = vec![0; 4096];
     for _ in 0..2 {
         stream.write_all(ask).await.unwrap();
-        let length = stream.read(&mut answer).await.unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        let length = stream.read(&mut response).await.unwrap();
+        assert!(response[..length].starts_with(b"HTTP/1.1 200"));
         // Longer than the time after which a connection counts as idle.
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
     // The next request comes in two parts, the first of them with the one before.
     stream.write_all(&[&ask[..], &ask[..20]].concat()).await.unwrap();
-    let length = stream.read(&mut answer).await.unwrap();
-    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    let length = stream.read(&mut response).await.unwrap();
+    assert!(response[..length].starts_with(b"HTTP/1.1 200"));
     tokio::time::sleep(Duration::from_secs(4)).await;
     stream.write_all(&ask[20..]).await.unwrap();
-    let length = stream.read(&mut answer).await.unwrap();
-    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
-    let closed = timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+    let length = stream.read(&mut response).await.unwrap();
+    assert!(response[..length].starts_with(b"HTTP/1.1 200"));
+    let closed = timeout(Duration::from_secs(10), stream.read(&mut response)).await;
     assert_eq!(closed.expect("it is closed").unwrap(), 0);
 }
 
@@ -216,11 +216,11 @@ async fn a_client_that_begins_with_http_2_gets_http_2() {
     let world = World::new().await;
     let url = world.url("/livez").parse().unwrap();
     let http = client_for(&url).http2_prior_knowledge().build().unwrap();
-    let answer = http.get(url).send().await.unwrap();
-    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
-    assert_eq!(answer.status(), 200);
-    let answer = http.get(world.url("/gateway/verify")).send().await.unwrap();
-    assert_eq!(answer.status(), 401);
+    let response = http.get(url).send().await.unwrap();
+    assert_eq!(response.version(), reqwest::Version::HTTP_2);
+    assert_eq!(response.status(), 200);
+    let response = http.get(world.url("/gateway/verify")).send().await.unwrap();
+    assert_eq!(response.status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,9 +256,9 @@ async fn a_stopping_server_completes_its_requests() {
         stream.write_all(body.as_bytes()).await.unwrap();
         read_to_end(stream).await
     };
-    let (answer, ()) = tokio::join!(finish, world.stop());
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("access_token"), "{answer}");
+    let (response, ()) = tokio::join!(finish, world.stop());
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.contains("access_token"), "{response}");
 }
 
 const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -287,8 +287,8 @@ async fn at_the_connection_limit_the_longest_idle_connection_is_closed() {
     let mut older = connect(&world).await;
     let mut third = connect(&world).await;
     third.write_all(ASK).await.unwrap();
-    let answer = timeout(Duration::from_secs(5), read_to_end(third)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = timeout(Duration::from_secs(5), read_to_end(third)).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert_eq!(timeout(Duration::from_secs(1), read_to_end(oldest)).await.unwrap(), "");
     older.write_all(ASK).await.unwrap();
     assert!(read_to_end(older).await.starts_with("HTTP/1.1 200"));

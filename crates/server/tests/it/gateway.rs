@@ -17,14 +17,14 @@ async fn an_active_token_of_any_kind_is_described_in_headers() {
     for (issued, kind, group) in
         [(&v21, "v2.1", ""), (&stateless, "stateless", "team"), (&short, "short-lived", "")]
     {
-        let answer = world.gateway(&issued.token(), "").await;
-        answer.is(200, "");
-        assert_eq!(answer.header("x-tegata-channel"), shop.id.to_string());
-        assert_eq!(answer.header("x-tegata-kind"), kind);
+        let response = world.gateway(&issued.token(), "").await;
+        response.is(200, "");
+        assert_eq!(response.header("x-tegata-channel"), shop.id.to_string());
+        assert_eq!(response.header("x-tegata-kind"), kind);
         // Present without a group, too: a proxy overwrites with it what a client sent.
-        assert_eq!(answer.headers.get("x-tegata-group").unwrap(), group);
-        assert_eq!(answer.header("x-tegata-token-id").len(), 22);
-        let left: i64 = answer.header("x-tegata-expires-in").parse().unwrap();
+        assert_eq!(response.headers.get("x-tegata-group").unwrap(), group);
+        assert_eq!(response.header("x-tegata-token-id").len(), 22);
+        let left: i64 = response.header("x-tegata-expires-in").parse().unwrap();
         let life = issued.json()["expires_in"].as_i64().unwrap();
         assert!((life - 5..=life).contains(&left));
     }
@@ -39,14 +39,14 @@ async fn the_method_is_that_of_the_request_that_the_proxy_forwards() {
     let bearer = format!("Bearer {}", world.issue(&shop, Kind::ShortLived).await);
     let headers = [("authorization", bearer.as_str())];
     for method in [Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let answer = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
+        let response = world.send(method.clone(), "/gateway/verify", &headers, String::new()).await;
         assert_eq!(
-            (answer.status, answer.header("x-tegata-kind")),
+            (response.status, response.header("x-tegata-kind")),
             (200, "short-lived"),
             "{method}"
         );
-        let answer = world.send(method.clone(), "/gateway/verify", &[], String::new()).await;
-        assert_eq!(answer.status, 401, "{method}");
+        let response = world.send(method.clone(), "/gateway/verify", &[], String::new()).await;
+        assert_eq!(response.status, 401, "{method}");
     }
 }
 
@@ -69,10 +69,10 @@ async fn every_other_request_is_401_with_a_challenge() {
         (&[("authorization", "Bearer junk")], BAD),
     ];
     for (headers, body) in cases {
-        let answer = world.get_with("/gateway/verify", headers).await;
-        answer.is(401, body);
-        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#);
-        assert_eq!(answer.header("x-tegata-channel"), "");
+        let response = world.get_with("/gateway/verify", headers).await;
+        response.is(401, body);
+        assert_eq!(response.header("www-authenticate"), r#"Bearer error="invalid_token""#);
+        assert_eq!(response.header("x-tegata-channel"), "");
     }
     let lower = format!("bearer {token}");
     let headers = [("authorization", lower.as_str())];

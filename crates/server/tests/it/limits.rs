@@ -1,6 +1,6 @@
 //! Rate and surge limits, and the source that a request is counted under.
 
-use crate::world::{Answer, Channel, World};
+use crate::world::{Channel, HttpResponse, World};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tegata_server::{config::Settings, http::proxies::TrustedProxies};
 use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
@@ -88,7 +88,7 @@ async fn a_cooldown_applies_to_its_group_and_kind_alone_and_is_reported_everywhe
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     assert_eq!(issue("loop").await.status, 429);
-    let events = audited(&world, &shop, "issuing.rest").await;
+    let events = audited(&world, &shop, "issuing.cooldown").await;
     assert_eq!(events.len(), 1, "once for each cooldown");
     assert_eq!(events[0].detail["kind"], "short-lived");
     assert_eq!(events[0].detail["group"], "loop");
@@ -230,8 +230,8 @@ async fn throttled_guesses_are_audited_once_and_never_for_channels_that_do_not_e
             ("client_secret", "not the secret"),
         ];
         for number in 0..14 {
-            let answer = world.post("/oauth2/v3/token", &fields).await;
-            assert_eq!(answer.status, if number < 10 { 400 } else { 429 }, "{id}");
+            let response = world.post("/oauth2/v3/token", &fields).await;
+            assert_eq!(response.status, if number < 10 { 400 } else { 429 }, "{id}");
         }
     }
     let events = audited(&world, &shop, "secret.throttle").await;
@@ -244,15 +244,15 @@ async fn throttled_guesses_are_audited_once_and_never_for_channels_that_do_not_e
 }
 
 /// Sends requests until one is throttled; at one a second, about the third is.
-async fn is_limited(ask: impl AsyncFn() -> Answer) -> bool {
+async fn is_limited(ask: impl AsyncFn() -> HttpResponse) -> bool {
     for _ in 0..10 {
-        let answer = ask().await;
-        if answer.status == 429 {
-            answer.is(429, TOO_FAST);
-            assert_eq!(answer.header("retry-after"), "1");
+        let response = ask().await;
+        if response.status == 429 {
+            response.is(429, TOO_FAST);
+            assert_eq!(response.header("retry-after"), "1");
             return true;
         }
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(response.status, 200, "{}", response.text);
     }
     false
 }
@@ -295,7 +295,7 @@ async fn guesses_of_administrators_tokens_are_audited_and_lock_no_administrator_
         assert_eq!(ask("Bearer wrong", "192.0.2.1").await, 401);
     }
     assert_eq!(ask(&token, "192.0.2.1").await, 200);
-    let expected = ("admin.guess".to_owned(), Some("192.0.2.1".to_owned()));
+    let expected = ("admin-token.throttle".to_owned(), Some("192.0.2.1".to_owned()));
     // The event is written after the response.
     for _ in 0..100 {
         if !acts(&world).await.is_empty() {

@@ -1,6 +1,6 @@
 //! The two operations that verify a token, and the list of key ids.
 
-use crate::world::{Answer, World};
+use crate::world::{HttpResponse, World};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use tegata_client::call::With;
@@ -25,11 +25,11 @@ const MISSING: &str =
 async fn an_active_token_is_described_in_lines_order() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
-    let describes = |answer: Answer, life: i64, scope: &str| {
-        let left = answer.json()["expires_in"].as_i64().unwrap();
+    let describes = |response: HttpResponse, life: i64, scope: &str| {
+        let left = response.json()["expires_in"].as_i64().unwrap();
         assert!((life - 5..=life).contains(&left), "{left}");
         let id = shop.id;
-        answer.is_ok_but_for(
+        response.is_ok_but_for(
             &[],
             &format!(r#"{{"client_id":"{id}","expires_in":{left},"scope":"{scope}"}}"#),
         );
@@ -120,7 +120,7 @@ async fn any_change_of_a_token_makes_it_invalid() {
             }
             let changed = String::from_utf8(changed).unwrap();
             let authority = world.authority();
-            assert!(authority.check(changed.as_bytes()).is_err(), "{at} of {token}: {changed}");
+            assert!(authority.verify(changed.as_bytes()).is_err(), "{at} of {token}: {changed}");
         }
         assert!(!world.is_good(&format!("{token}A")).await);
     }

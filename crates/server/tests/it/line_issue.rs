@@ -1,6 +1,6 @@
 //! The three operations that issue a token.
 
-use crate::world::{Answer, Channel, World, by_assertion};
+use crate::world::{Channel, HttpResponse, World, by_assertion};
 use serde_json::json;
 use std::collections::HashSet;
 use tegata_client::call::{ClientAuthentication, With};
@@ -129,9 +129,9 @@ async fn mistakes_are_answered_in_lines_words() {
             r#"{"error":"invalid_request","error_description":"client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}"#),
     ];
     for (path, fields, body) in cases {
-        let answer = world.post(path, fields).await;
-        assert_eq!((answer.status, &*answer.text), (400, *body), "{path} {fields:?}");
-        assert_eq!(answer.header("content-type"), "application/json");
+        let response = world.post(path, fields).await;
+        assert_eq!((response.status, &*response.text), (400, *body), "{path} {fields:?}");
+        assert_eq!(response.header("content-type"), "application/json");
     }
 }
 
@@ -232,7 +232,8 @@ async fn a_suspended_channel_gets_the_answer_to_a_wrong_credential() {
     let kept = world.issue(&shop, Kind::ShortLived).await;
     world.set_state(&shop, ChannelState::Suspended).await;
     let wrong = Channel { secret: "x".repeat(32), ..shop_like(&shop) };
-    let same = |a: Answer, b: Answer| assert_eq!((a.status, a.text), (b.status, b.text));
+    let same =
+        |a: HttpResponse, b: HttpResponse| assert_eq!((a.status, a.text), (b.status, b.text));
     same(world.short_lived(&shop, &[]).await, world.short_lived(&wrong, &[]).await);
     same(world.stateless(&shop, &[]).await, world.stateless(&wrong, &[]).await);
     let assertion = shop.assertion(world.now());

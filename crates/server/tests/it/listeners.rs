@@ -98,9 +98,9 @@ async fn a_new_certificate_replaces_the_old_one_and_an_invalid_one_does_not() {
     let (files, first) = renew(folder.path());
     let world = World::with(|settings| settings.tls = Some(files.clone())).await;
     let at = world.running().address;
-    let answer = livez(at, &first).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
-    assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
+    let response = livez(at, &first).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, reqwest::Version::HTTP_2));
+    assert_eq!(response.headers()["strict-transport-security"], "max-age=31536000");
 
     let (_, second) = renew(folder.path());
     world.running().reload().await;

@@ -166,8 +166,8 @@ async fn the_clock_only_advances_and_keeps_its_time_over_a_restart() {
         "{}",
         "",
     ] {
-        let answer = world.send(Method::POST, "/dev/clock", &[], bad.into()).await;
-        assert_eq!(answer.status, 400, "{bad}");
+        let response = world.send(Method::POST, "/dev/clock", &[], bad.into()).await;
+        assert_eq!(response.status, 400, "{bad}");
     }
     world.restart().await;
     assert!(world.now() >= before + 100_000);
@@ -283,15 +283,16 @@ async fn an_unknown_answer_is_503_and_verification_continues() {
         world.get("/readyz"),
     );
     ready.is(503, r#"{"failing":["store"],"status":"unready"}"#);
-    for answer in [issued, revoked] {
-        answer.is(503, r#"{"message":"The service is temporarily unavailable. Try again later."}"#);
-        assert_eq!(answer.header("retry-after"), "1");
+    for response in [issued, revoked] {
+        response
+            .is(503, r#"{"message":"The service is temporarily unavailable. Try again later."}"#);
+        assert_eq!(response.header("retry-after"), "1");
     }
     assert!(world.is_good(&token).await);
     other.execute_batch("ROLLBACK").unwrap();
     world.revoke(&shop, &token).await;
     assert!(!world.is_good(&token).await);
-    // The answer of a second ago may still be cached.
+    // The response of a second ago may still be cached.
     while world.get("/readyz").await.status != 200 {}
 }
 
@@ -332,15 +333,15 @@ async fn a_log_line_of_a_request_has_the_request_id_of_its_response() {
     let shop = world.channel("shop").await;
     let other = rusqlite::Connection::open(world.folder.path().join("tegata.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let answer = world.short_lived(&shop, &[]).await;
-    assert_eq!(answer.status, 503);
+    let response = world.short_lived(&shop, &[]).await;
+    assert_eq!(response.status, 503);
     let log = log.text();
     let line = log
         .lines()
         .find(|line| line.contains("a request failed: the answer cannot be known"))
         .unwrap();
     assert!(
-        line.contains(&format!("request{{id={}}}", answer.header("x-line-request-id"))),
+        line.contains(&format!("request{{id={}}}", response.header("x-line-request-id"))),
         "{line}"
     );
 }
@@ -367,9 +368,9 @@ async fn the_log_has_the_route_and_its_channel_and_of_other_paths_only_known_wor
     }
     // A rejection before the handler logs the route, too.
     for (path, status) in [("/oauth2/v2.1/token", 413), ("/v2/oauth/verify", 413)] {
-        let answer = world.send(Method::POST, path, &[], long.clone()).await;
+        let response = world.send(Method::POST, path, &[], long.clone()).await;
         let log = log.text();
-        let line = log.lines().find(|line| line.contains(answer.header("x-line-request-id")));
+        let line = log.lines().find(|line| line.contains(response.header("x-line-request-id")));
         let expected = format!("route=\"{path}\" status={status}");
         assert!(line.is_some_and(|line| line.contains(&expected)), "{line:?}");
     }
@@ -385,13 +386,13 @@ async fn a_problem_names_the_request_that_it_answers() {
         (Method::PATCH, "/admin/v1/providers", "", 401),
         (Method::POST, "/admin/v1/providers", &*long, 413),
     ] {
-        let answer = world.send(method, path, &[], body.to_owned()).await;
+        let response = world.send(method, path, &[], body.to_owned()).await;
         assert_eq!(
-            (answer.status, answer.header("content-type")),
+            (response.status, response.header("content-type")),
             (status, "application/problem+json")
         );
-        assert_eq!(answer.json()["request_id"], answer.header("x-line-request-id"), "{path}");
-        assert_eq!(answer.header("content-length"), answer.text.len().to_string());
+        assert_eq!(response.json()["request_id"], response.header("x-line-request-id"), "{path}");
+        assert_eq!(response.header("content-length"), response.text.len().to_string());
     }
     // The length is sent even where the body is not requested.
     let head = world.send(Method::HEAD, "/admin/v1/providers", &[], String::new()).await;

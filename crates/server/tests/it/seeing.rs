@@ -203,7 +203,7 @@ fn the_pages_about_the_api_are_up_to_date() {
     }
     page.push_str(
         "\nLINE's operations answer in LINE's two forms, `error` with `error_description`, or a\n\
-         single `message`; `docs/line-compatibility.md` lists them. 503 means that the answer\n\
+         single `message`; `docs/line-compatibility.md` lists them. 503 means that the response\n\
          cannot be known now: retry after `Retry-After`.\n",
     );
     same("book/src/reference/errors.md", &page);

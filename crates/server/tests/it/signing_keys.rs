@@ -7,11 +7,11 @@ use tegata_server::authority::admin::Anywhere;
 use tegata_token::kind::Kind;
 
 async fn jwks(world: &World) -> JwkSet {
-    let answer = world.get("/.well-known/jwks.json").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "application/jwk-set+json");
-    assert_eq!(answer.header("cache-control"), "public, max-age=900");
-    serde_json::from_str(&answer.text).unwrap()
+    let response = world.get("/.well-known/jwks.json").await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), "application/jwk-set+json");
+    assert_eq!(response.header("cache-control"), "public, max-age=900");
+    serde_json::from_str(&response.text).unwrap()
 }
 
 fn key_of(token: &str) -> String {
@@ -44,14 +44,14 @@ async fn a_new_key_is_published_for_its_time_before_it_signs() {
     let world = World::new().await;
     let shop = world.channel("shop").await;
     let first = world.issue(&shop, Kind::V21).await;
-    let coming = world.rotate_signing_keys().await;
-    assert!(jwks(&world).await.find(&coming.to_string()).is_some());
+    let pending = world.rotate_signing_keys().await;
+    assert!(jwks(&world).await.find(&pending.to_string()).is_some());
     world.advance(899).await;
     let still = world.issue(&shop, Kind::Stateless).await;
     assert_eq!(key_of(&still), key_of(&first));
     world.advance(1).await;
     for token in [world.issue(&shop, Kind::Stateless).await, world.issue(&shop, Kind::V21).await] {
-        assert_eq!(key_of(&token), coming.to_string());
+        assert_eq!(key_of(&token), pending.to_string());
         assert!(world.is_good(&token).await);
     }
     assert!(world.is_good(&first).await);

@@ -42,9 +42,9 @@ pub struct World {
     pub folder: tempfile::TempDir,
 }
 
-/// An answer, read whole.
+/// A response, read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
@@ -183,16 +183,16 @@ impl World {
         assert_eq!(moved.status, 200, "{}", moved.text);
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpResponse {
         self.send(Method::GET, path, &[], String::new()).await
     }
 
-    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         self.send(Method::GET, path, headers, String::new()).await
     }
 
     /// Posts a form.
-    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> HttpResponse {
         self.post_with(path, &[], fields).await
     }
 
@@ -201,7 +201,7 @@ impl World {
         path: &str,
         headers: &[(&str, &str)],
         fields: &[(&str, &str)],
-    ) -> Answer {
+    ) -> HttpResponse {
         let form = ("content-type", "application/x-www-form-urlencoded");
         self.send(Method::POST, path, &[headers, &[form]].concat(), form_of(fields)).await
     }
@@ -212,14 +212,14 @@ impl World {
         path: &str,
         headers: &[(&str, &str)],
         body: String,
-    ) -> Answer {
+    ) -> HttpResponse {
         let mut request = self.http.request(method, self.url(path)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.unwrap() }
+        HttpResponse { status, headers, text: response.text().await.unwrap() }
     }
 
     // ---- LINE's operations, for tests that assert an outcome
@@ -246,8 +246,8 @@ impl World {
     pub async fn try_issue(&self, channel: &Channel, kind: Kind) -> Result<String, u16> {
         match self.issue_with(channel, kind, With::default()).await {
             Ok(issued) => Ok(issued.token.reveal().to_owned()),
-            Err(Failure::Refused { status, .. }) => Err(status),
-            Err(Failure::TooFast { .. }) => Err(429),
+            Err(Failure::Denied { status, .. }) => Err(status),
+            Err(Failure::LimitExceeded { .. }) => Err(429),
             Err(other) => panic!("{other}"),
         }
     }
@@ -257,7 +257,7 @@ impl World {
         issued.unwrap_or_else(|failure| panic!("{kind:?}: {failure}")).token.reveal().to_owned()
     }
 
-    /// What the client makes of the answer.
+    /// What the client makes of the response.
     pub async fn issue_with(
         &self,
         channel: &Channel,
@@ -284,12 +284,12 @@ impl World {
     pub async fn is_good(&self, token: &str) -> bool {
         match self.verify(token).await {
             Ok(_) => true,
-            Err(Failure::Refused { status: 400, .. }) => false,
+            Err(Failure::Denied { status: 400, .. }) => false,
             Err(other) => panic!("{other}"),
         }
     }
 
-    /// Revokes a token, on the operation for its form; the answer must be 200.
+    /// Revokes a token, on the operation for its form; the response must be 200.
     pub async fn revoke(&self, channel: &Channel, token: &str) {
         let plain = PlainSecret::from_caller(token.to_owned());
         let secret = PlainSecret::from_caller(channel.secret.clone());
@@ -302,45 +302,45 @@ impl World {
 
     // ---- the same operations to the letter, for tests that assert statuses and bodies
 
-    pub async fn short_lived(&self, channel: &Channel, more: &[(&str, &str)]) -> Answer {
+    pub async fn short_lived(&self, channel: &Channel, more: &[(&str, &str)]) -> HttpResponse {
         self.post("/v2/oauth/accessToken", &[&channel.by_secret(), more].concat()).await
     }
 
-    pub async fn stateless(&self, channel: &Channel, more: &[(&str, &str)]) -> Answer {
+    pub async fn stateless(&self, channel: &Channel, more: &[(&str, &str)]) -> HttpResponse {
         self.post("/oauth2/v3/token", &[&channel.by_secret(), more].concat()).await
     }
 
-    pub async fn v21(&self, channel: &Channel, more: &[(&str, &str)]) -> Answer {
+    pub async fn v21(&self, channel: &Channel, more: &[(&str, &str)]) -> HttpResponse {
         let assertion = channel.assertion(self.now());
         let fields = by_assertion(&assertion);
         self.post("/oauth2/v2.1/token", &[&fields, more].concat()).await
     }
 
-    pub async fn verify_jws(&self, token: &str) -> Answer {
+    pub async fn verify_jws(&self, token: &str) -> HttpResponse {
         self.get(&format!("/oauth2/v2.1/verify?{}", form_of(&[("access_token", token)]))).await
     }
 
-    pub async fn verify_opaque(&self, token: &str) -> Answer {
+    pub async fn verify_opaque(&self, token: &str) -> HttpResponse {
         self.post("/v2/oauth/verify", &[("access_token", token)]).await
     }
 
-    pub async fn revoke_jws(&self, channel: &Channel, token: &str) -> Answer {
+    pub async fn revoke_jws(&self, channel: &Channel, token: &str) -> HttpResponse {
         let id = channel.id.to_string();
         let fields =
             [("client_id", &*id), ("client_secret", &*channel.secret), ("access_token", token)];
         self.post("/oauth2/v2.1/revoke", &fields).await
     }
 
-    pub async fn revoke_opaque(&self, token: &str) -> Answer {
+    pub async fn revoke_opaque(&self, token: &str) -> HttpResponse {
         self.post("/v2/oauth/revoke", &[("access_token", token)]).await
     }
 
-    pub async fn gateway(&self, token: &str, query: &str) -> Answer {
+    pub async fn gateway(&self, token: &str, query: &str) -> HttpResponse {
         let bearer = format!("Bearer {token}");
         self.get_with(&format!("/gateway/verify{query}"), &[("authorization", &bearer)]).await
     }
 
-    pub async fn key_ids(&self, assertion: &str) -> Answer {
+    pub async fn key_ids(&self, assertion: &str) -> HttpResponse {
         let query =
             form_of(&[("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)]);
         self.get(&format!("/oauth2/v2.1/tokens/kid?{query}")).await
@@ -376,7 +376,7 @@ impl Channel {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     /// Asserts status and body to the letter.
     #[track_caller]
     pub fn is(&self, status: u16, text: &str) {
@@ -399,7 +399,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// The token in an answer that issued one.
+    /// The token in a response that issued one.
     #[track_caller]
     pub fn token(&self) -> String {
         assert_eq!(self.status, 200, "{}", self.text);

@@ -102,8 +102,8 @@ CREATE TABLE signing_key (
     id               BLOB NOT NULL UNIQUE,        -- 8 bytes; immutable
     public           BLOB NOT NULL,               -- 32 bytes; immutable
     wrapped          BLOB NOT NULL,               -- private half, encrypted with the master key; empty: revoked
-    state            TEXT NOT NULL,               -- pending, active, retired, bounded, revoked
-    bound            INTEGER,                     -- of a bounded key: tokens issued until then are good
+    state            TEXT NOT NULL,               -- pending, active, retired, revoked
+    issued_before    INTEGER,                     -- of a retired key: only tokens issued before are valid
     created_at       INTEGER NOT NULL,
     changed_at       INTEGER NOT NULL,
     key_revoked_act  INTEGER                      -- audit row of the act that revoked it

@@ -111,17 +111,17 @@ pub(super) fn insert_key(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
 /// Writes a key's new state. A revoked key loses its private half, and the current act's
 /// audit event is recorded as the cause.
 pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
-    let bound = match key.state {
-        KeyState::Bounded { until } => Some(until.0),
+    let issued_before = match key.state {
+        KeyState::Retired { issued_before } => issued_before.map(|it| it.0),
         _ => None,
     };
     let act = if key.state == KeyState::Revoked { NEXT_ACT } else { "key_revoked_act" };
     let sql = format!(
-        "UPDATE signing_key SET state = ?2, changed_at = ?3, bound = coalesce(?4, bound),
+        "UPDATE signing_key SET state = ?2, changed_at = ?3, issued_before = coalesce(?4, issued_before),
              wrapped = ?5, key_revoked_act = {act} WHERE id = ?1"
     );
     let (state, at) = (key.state.name(), key.changed_at.0);
-    write(tx, &sql, params![key.id.0, state, at, bound, key.wrapped.0])?;
+    write(tx, &sql, params![key.id.0, state, at, issued_before, key.wrapped.0])?;
     tx.reread_keys()
 }
 
@@ -168,6 +168,6 @@ pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> 
 }
 
 /// Revokes a key and deletes its private half.
-pub(super) fn remove_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
+pub(super) fn revoke_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
     set_state(tx, key, KeyState::Revoked)
 }

@@ -163,13 +163,13 @@ fn token_rows(only_living: bool) -> String {
         }
     };
     format!(
-        "SELECT t.*, k.key_revoked_act, k.state AS key_state, k.bound, k.changed_at AS key_since
+        "SELECT t.*, k.key_revoked_act, k.state AS key_state, k.issued_before, k.changed_at AS key_since
          FROM {table} t JOIN signing_key k ON k.number = t.signing_key"
     )
 }
 
 fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
-    let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("bound")?)?;
+    let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("issued_before")?)?;
     let times = load::times(row, (key, UnixTime(row.get("key_since")?)))?;
     let revocation = times.revocation(now);
     let act =
@@ -272,18 +272,16 @@ pub(super) fn signed_by(
     keys: &[SigningKeyId],
     now: UnixTime,
 ) -> rusqlite::Result<usize> {
-    let bounds = "SELECT number, bound FROM signing_key WHERE id = ?1";
-    let mut bounds = conn.prepare_cached(bounds)?;
+    let limits = "SELECT number, issued_before FROM signing_key WHERE id = ?1";
+    let mut limits = conn.prepare_cached(limits)?;
     let sql = "SELECT * FROM token WHERE signing_key = ?1 AND revoked_at IS NULL";
     let mut query = conn.prepare_cached(sql)?;
     let mut count = 0;
     for key in keys {
-        let found = bounds.query_row([key.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
-        let Some((number, bound)) = found.optional()? else { continue };
-        let before = match bound {
-            Some(until) => KeyState::Bounded { until: UnixTime(until) },
-            None => KeyState::Retired,
-        };
+        let found = limits.query_row([key.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let Some((number, limit)) = found.optional()? else { continue };
+        let limit: Option<i64> = limit;
+        let before = KeyState::Retired { issued_before: limit.map(UnixTime) };
         let mut tokens = query.query([number])?;
         while let Some(row) = tokens.next()? {
             count += usize::from(load::times(row, (before, now))?.is_active(now));

@@ -1,20 +1,21 @@
 //! Recovers an old copy of a store without reviving revoked tokens.
 //!
 //! A new epoch begins, so that followers of the log read a new snapshot. The tokens that
-//! the store lost were signed by keys that it still has; those keys are bounded to the
-//! last time that the store has written, and a new key becomes active. Revocations after
+//! the store lost were signed by keys that it still has; those keys are
+//! limited to tokens issued before the last time that the store has written, and a new key
+//! becomes active. Revocations after
 //! that time come from the revocation journal, or else all tokens are revoked. Serials
 //! are raised, so that no new token has the serial of a lost one.
 
 use super::{
     Faults, OpenError, RollbackGuardFile, SqliteStore, admin, audit,
     connect::{connect, existing, fence, standing},
-    end::{append, covered},
     guard,
     issue::{self, mark_revoked, rows_of},
     known,
     lock::Lock,
     provider_revocation,
+    revocations::{append, covered},
     rows::{self, unavailable},
     serials,
     writer::{Tx, Writer, write},
@@ -65,7 +66,7 @@ pub enum Recovery<'a> {
     /// Replays the revocation journal in this file.
     Replay(&'a Path),
     /// Revokes all tokens.
-    EndEverything {
+    RevokeEverything {
         /// The revocation journal that records it, if there is one.
         log: Option<&'a Path>,
         /// The store's new time, which may be earlier: without any active token or old
@@ -81,8 +82,8 @@ pub struct Recovered {
     pub epoch: u64,
     /// The highest time that the store had written, in seconds since 1970.
     pub written_at: UnixTime,
-    /// Tokens of the old keys that were issued later are invalid; `None`: all are.
-    pub bound: Option<UnixTime>,
+    /// Tokens of the old keys are valid only if issued before; `None`: none is.
+    pub issued_before: Option<UnixTime>,
     /// How many keys do not sign any more.
     pub old_keys: usize,
     /// How many lines of the revocation journal the store lacked.
@@ -108,7 +109,7 @@ impl Recovered {
         Self {
             epoch: tx.head().epoch,
             written_at: tx.written_at(),
-            bound: None,
+            issued_before: None,
             old_keys: 0,
             lines: 0,
             torn: None,
@@ -121,7 +122,7 @@ impl Recovered {
     }
 }
 
-/// A key is bounded this many seconds before the last time written, since clocks may
+/// Tokens must be issued this many seconds before the last time written, since clocks may
 /// differ.
 const DOUBT: i64 = 5;
 
@@ -158,7 +159,7 @@ impl Recovering {
                 let read = journal::read(log, &standing)?;
                 (Some(Arc::new(read)), Some(log))
             }
-            Recovery::EndEverything { log, .. } => (None, log),
+            Recovery::RevokeEverything { log, .. } => (None, log),
         };
         let open = |log: &Path| RevocationJournal::open(log, &standing);
         let log = log.filter(|_| !dry_run).map(open).transpose()?;
@@ -170,7 +171,7 @@ impl Recovering {
         let (_guard_writer, _watch) = (None, None);
         let store = SqliteStore { writer, readers, form, _guard_writer, _watch, _lock: lock };
         let clock = match how {
-            Recovery::EndEverything { clock, .. } => clock,
+            Recovery::RevokeEverything { clock, .. } => clock,
             Recovery::Replay(_) => None,
         };
         Ok(Self { store, read, seen, clock, dry_run })
@@ -235,7 +236,7 @@ fn recover(
     write(tx, "DELETE FROM change_log", [])?;
     if let Some(lines) = lines {
         replay(tx, lines, &mut done)?;
-        done.bound = Some(done.written_at.plus(-DOUBT));
+        done.issued_before = Some(done.written_at.plus(-DOUBT));
     }
     serials::leap(tx)?;
     // The journal holds all of that already.
@@ -245,14 +246,14 @@ fn recover(
     }
     tx.reread_keys()?;
     for StoredKey { key, .. } in tx.keys().to_vec() {
-        let state = match (key.state, done.bound) {
+        let state = match (key.state, done.issued_before) {
             (KeyState::Revoked, _) => continue,
-            (KeyState::Bounded { until }, Some(bound)) => {
-                KeyState::Bounded { until: until.min(bound) }
+            (KeyState::Retired { issued_before: Some(earlier) }, Some(before)) => {
+                KeyState::Retired { issued_before: Some(before.min(earlier)) }
             }
-            (_, Some(until)) => KeyState::Bounded { until },
+            (_, Some(before)) => KeyState::Retired { issued_before: Some(before) },
             (_, None) => {
-                admin::remove_key(tx, key.id)?;
+                admin::revoke_key(tx, key.id)?;
                 done.old_keys += 1;
                 continue;
             }
@@ -270,8 +271,8 @@ fn recover(
     let event = AuditEvent::StoreRecover(StoreRecovered {
         epoch: done.epoch,
         replayed: lines.map(<[_]>::len),
-        ended_everything: lines.is_none(),
-        bound: done.bound,
+        revoked_everything: lines.is_none(),
+        issued_before: done.issued_before,
         revoked: done.tokens,
         audit_begins_anew: audit_key_lost,
     });
@@ -417,11 +418,15 @@ fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
     let Some(state) = found else { return Ok(()) };
     match (state, said) {
         (KeyState::Revoked, _) => Ok(()),
-        (_, KeyState::Revoked) => admin::remove_key(tx, id),
-        (KeyState::Bounded { until }, KeyState::Bounded { until: said }) => {
-            admin::set_state(tx, id, KeyState::Bounded { until: until.min(said) })
+        (_, KeyState::Revoked) => admin::revoke_key(tx, id),
+        (
+            KeyState::Retired { issued_before: Some(before) },
+            KeyState::Retired { issued_before: Some(said) },
+        ) => {
+            let before = before.min(said);
+            admin::set_state(tx, id, KeyState::Retired { issued_before: Some(before) })
         }
-        (_, KeyState::Bounded { .. }) => admin::set_state(tx, id, said),
+        (_, KeyState::Retired { issued_before: Some(_) }) => admin::set_state(tx, id, said),
         _ => Ok(()),
     }
 }

@@ -90,24 +90,23 @@ pub(super) fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
 }
 
 /// A signing key's state from its columns.
-pub(super) fn key_state(word: &str, bound: Option<i64>) -> rusqlite::Result<KeyState> {
-    match (word, bound) {
-        ("pending", _) => Ok(KeyState::Pending),
-        ("active", _) => Ok(KeyState::Active),
-        ("retired", _) => Ok(KeyState::Retired),
-        ("bounded", Some(until)) => Ok(KeyState::Bounded { until: UnixTime(until) }),
-        ("revoked", _) => Ok(KeyState::Revoked),
-        (other, _) => Err(bad(format!("a signing key in state {other}"))),
+pub(super) fn key_state(word: &str, issued_before: Option<i64>) -> rusqlite::Result<KeyState> {
+    match word {
+        "pending" => Ok(KeyState::Pending),
+        "active" => Ok(KeyState::Active),
+        "retired" => Ok(KeyState::Retired { issued_before: issued_before.map(UnixTime) }),
+        "revoked" => Ok(KeyState::Revoked),
+        other => Err(bad(format!("a signing key in state {other}"))),
     }
 }
 
 /// All signing keys, oldest first.
 pub(super) fn signing_keys(conn: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
-    let sql = "SELECT number, id, public, wrapped, state, bound, created_at, changed_at
+    let sql = "SELECT number, id, public, wrapped, state, issued_before, created_at, changed_at
                FROM signing_key ORDER BY number";
     let mut query = conn.prepare_cached(sql)?;
     let rows = query.query_map([], |row| {
-        let state = key_state(&row.get::<_, String>("state")?, row.get("bound")?)?;
+        let state = key_state(&row.get::<_, String>("state")?, row.get("issued_before")?)?;
         let id = SigningKeyId(bytes(row.get("id")?)?);
         // Its id is its own hash (see `VerifyingKey::id`), so a flipped bit is noticed.
         let public = VerifyingKey::from_bytes(bytes(row.get("public")?)?).map_err(bad)?;

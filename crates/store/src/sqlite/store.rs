@@ -2,8 +2,9 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, end, issue, provider_revocation, read,
+    SqliteStore, apply, audit, issue, provider_revocation, read,
     readers::For,
+    revocations,
     rows::{self, unavailable},
     sweep, warnings,
     writer::Tx,
@@ -176,7 +177,7 @@ impl Store for SqliteStore {
         self.run(now, TakeAssertion { grant }).await.map(|(grant, _)| grant)
     }
 
-    async fn end(
+    async fn revoke(
         &self,
         channel: ChannelId,
         target: RevocationTarget,
@@ -248,10 +249,10 @@ impl Store for SqliteStore {
 
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let (at, act) = (by.at, ChangeSigningKeys { change, by });
-        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|removed| (removed, tx.now));
-        let ((removed, now), position) = self.writer.act(at, act).await?;
+        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|revoked| (revoked, tx.now));
+        let ((revoked, now), position) = self.writer.act(at, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        Ok(Revoked { tokens: self.signed_by(removed, now).await?, position })
+        Ok(Revoked { tokens: self.signed_by(revoked, now).await?, position })
     }
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
@@ -373,11 +374,14 @@ impl Store for SqliteStore {
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| end::forget(tx, channels)).await.map(|(gone, _)| gone)
+        self.writer
+            .act(now, move |tx| revocations::forget(tx, channels))
+            .await
+            .map(|(gone, _)| gone)
     }
 
     async fn trim(&self, most: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| end::trim(tx, most)).await.map(|(gone, _)| gone)
+        self.writer.act(now, move |tx| revocations::trim(tx, most)).await.map(|(gone, _)| gone)
     }
 
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {

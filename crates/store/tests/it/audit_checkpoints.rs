@@ -39,13 +39,13 @@ async fn wrapped() -> (World, PathBuf, Anchor) {
     let mut anchor = None;
     for n in 0..5 {
         for _ in 0..3 {
-            world.end(shop.id, RevocationTarget::All, false, by(NOW.plus(n))).await.unwrap();
+            world.revoke(shop.id, RevocationTarget::All, false, by(NOW.plus(n))).await.unwrap();
         }
         anchor = checkpoint(&world, 1, n).await;
     }
     assert!(no_checkpoint_is_made_without_new_rows(&world).await);
     for _ in 0..2 {
-        world.end(shop.id, RevocationTarget::All, false, by(NOW.plus(9))).await.unwrap();
+        world.revoke(shop.id, RevocationTarget::All, false, by(NOW.plus(9))).await.unwrap();
     }
     (world, path, Anchor::from(&anchor.unwrap()))
 }

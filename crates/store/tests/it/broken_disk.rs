@@ -72,8 +72,8 @@ impl Live {
                 acts.push(Box::pin(async move { $act.await.map(drop) }))
             };
         }
-        act!(world.end(shop.id, RevocationTarget::AssertionKey(shop.kid), false, by(NOW)));
-        act!(world.end(other.id, RevocationTarget::All, false, by(NOW)));
+        act!(world.revoke(shop.id, RevocationTarget::AssertionKey(shop.kid), false, by(NOW)));
+        act!(world.revoke(other.id, RevocationTarget::All, false, by(NOW)));
         let secret = PlainSecret::from_random([world.fresh() as u8; 16]).hash();
         act!(world.replace_secret(other.id, secret, 60, true, by(NOW)));
         let settings = GroupSettings { cap: Some(5), ..GroupSettings::default() };
@@ -86,8 +86,13 @@ impl Live {
         act!(world.change_signing_keys(SigningKeyChange::Promote(key), by(NOW)));
         let id = TokenId(u128::from(world.fresh()).to_be_bytes());
         let stateless = RevocationTarget::Stateless { id, expires_at: NOW.plus(900) };
-        act!(world.end(shop.id, stateless, false, by(NOW)));
-        act!(world.end(ChannelId::from_number(1).unwrap(), RevocationTarget::All, false, by(NOW)));
+        act!(world.revoke(shop.id, stateless, false, by(NOW)));
+        act!(world.revoke(
+            ChannelId::from_number(1).unwrap(),
+            RevocationTarget::All,
+            false,
+            by(NOW)
+        ));
         acts
     }
 
@@ -366,7 +371,7 @@ async fn an_act_that_fails_half_way_changes_nothing_and_does_not_affect_its_batc
         let (first, second) = (id(&world), id(&world));
         let acts: Vec<BoxFuture<'_, Result<()>>> = vec![
             Box::pin(async {
-                world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
+                world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
             }),
             Box::pin(async {
                 world.issue(assertion.clone(), first, NOW, Some(by(NOW))).await.map(drop)
@@ -377,7 +382,7 @@ async fn an_act_that_fails_half_way_changes_nothing_and_does_not_affect_its_batc
             }),
             Box::pin(async {
                 world
-                    .end(shop.id, RevocationTarget::Kind(Kind::ShortLived), false, by(NOW))
+                    .revoke(shop.id, RevocationTarget::Kind(Kind::ShortLived), false, by(NOW))
                     .await
                     .map(drop)
             }),
@@ -443,10 +448,10 @@ async fn an_act_that_rolls_the_transaction_back_fails_only_its_batch() {
         let successor = signing_key(2);
         let acts: Vec<BoxFuture<'_, Result<()>>> = vec![
             Box::pin(async {
-                world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
+                world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop)
             }),
             Box::pin(async {
-                let all = SigningKeyChange::RemoveAll { successor };
+                let all = SigningKeyChange::RevokeAll { successor };
                 world.change_signing_keys(all, by(NOW.plus(9))).await.map(drop)
             }),
             Box::pin(async { world.take(one.clone(), NOW).await.map(drop) }),
@@ -469,7 +474,7 @@ async fn an_act_that_rolls_the_transaction_back_fails_only_its_batch() {
         let issued = world.take(two, NOW).await.unwrap().claims;
         assert_eq!((issued.key, issued.issued_at), (signing_key(1).id, NOW));
         assert_eq!(world.row(&guarded, issued.serial, NOW).await.state, TokenState::Active);
-        world.revoke(&shop, RevocationTarget::All, NOW).await;
+        world.revoke_at(&shop, RevocationTarget::All, NOW).await;
         agree::everything(&world, &disk::tokens(&conn).unwrap(), NOW).await;
     }
 }
@@ -484,12 +489,12 @@ async fn an_act_whose_audit_event_cannot_be_written_fails() {
     let before = world.state().await.unwrap().view;
     let snapshot = format!("{:?}", world.snapshot(&shop).await);
     let patch = ChannelPatch { group_cap: Some(9), ..ChannelPatch::default() };
-    let all = SigningKeyChange::RemoveAll { successor: signing_key(2) };
+    let all = SigningKeyChange::RevokeAll { successor: signing_key(2) };
     let secret = PlainSecret::from_random([2; 16]).hash();
     let unavailable = |result: Result<()>| {
         assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
     };
-    unavailable(world.end(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop));
+    unavailable(world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop));
     unavailable(world.change_channel(shop.id, patch, by(NOW)).await.map(drop));
     unavailable(world.replace_secret(shop.id, secret, 0, true, by(NOW)).await.map(drop));
     unavailable(world.change_signing_keys(all, by(NOW)).await.map(drop));

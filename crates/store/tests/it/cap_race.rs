@@ -79,7 +79,7 @@ impl Race {
             let serial = token.serial;
             revocations.spawn(async move {
                 start.wait().await;
-                world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
+                world.revoke_at(&shop, RevocationTarget::Stored { serial }, NOW).await;
                 serial
             });
         }
@@ -250,7 +250,7 @@ async fn the_caps_of_groups_and_of_the_channel_both_apply() {
         }
         // Revoking a group's tokens makes room for another's.
         let first = race.world.groups(race.shop.id, NOW).await.unwrap().swap_remove(0);
-        race.world.revoke(&race.shop, RevocationTarget::Group(first.group), NOW).await;
+        race.world.revoke_at(&race.shop, RevocationTarget::Group(first.group), NOW).await;
         let mut ask = Ask::new(kind);
         ask.group = Some(group("newcomer"));
         race.world.get(&race.shop, ask).await;

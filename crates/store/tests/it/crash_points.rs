@@ -78,7 +78,7 @@ impl Place for Kept {
         store.map(|it| Box::new(it) as Box<dyn Store>).map_err(|error| error.to_string())
     }
 
-    async fn limit_key(&self, _key: SigningKeyId, _until: UnixTime) {
+    async fn limit_key(&self, _key: SigningKeyId, _before: UnixTime) {
         unreachable!("no case here limits a key");
     }
 }
@@ -153,11 +153,11 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     let token = |at: usize| known.lock().unwrap().living[at].clone();
     let (single, again) = (token(0).serial, token(1).serial);
     revoking(known, |it| it.channel == first.id && it.serial == single, async {
-        world.revoke(first, RevocationTarget::Stored { serial: single }, NOW).await;
+        world.revoke_at(first, RevocationTarget::Stored { serial: single }, NOW).await;
     })
     .await;
     revoking(known, |it| it.channel == second.id && it.kind == Kind::V21, async {
-        world.revoke(second, RevocationTarget::Kind(Kind::V21), NOW).await;
+        world.revoke_at(second, RevocationTarget::Kind(Kind::V21), NOW).await;
     })
     .await;
     let issued = world.ask(second, Ask::new(Kind::V21)).await.unwrap();
@@ -169,7 +169,7 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     })
     .await;
     revoking(known, |it| it.channel == first.id && it.serial == again, async {
-        world.revoke(first, RevocationTarget::Stored { serial: again }, NOW).await;
+        world.revoke_at(first, RevocationTarget::Stored { serial: again }, NOW).await;
     })
     .await;
     revoking(known, |it| it.channel == second.id, async {
@@ -181,7 +181,7 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     world.reopen().await;
     revoking(known, |_| true, async {
         let key = signing_key(1).id;
-        let change = SigningKeyChange::Remove { key, successor: signing_key(2) };
+        let change = SigningKeyChange::Revoke { key, successor: signing_key(2) };
         world.change_signing_keys(change, by(NOW)).await.unwrap();
     })
     .await;

@@ -165,7 +165,7 @@ impl Scene {
         // As many as a view holds singly: the next one compacts them into one cutoff.
         for _ in 0..MAX_SINGLE_REVOCATIONS {
             let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-            world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
+            world.revoke_at(&shop, RevocationTarget::Stored { serial }, NOW).await;
         }
         let last = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
         let (short_lived, one_of_many) = (tokens[1].serial, last.serial);
@@ -188,7 +188,7 @@ impl Scene {
     pub async fn perform(&mut self, world: &World, act: Act) {
         let (id, at) = (self.shop.id, LATER);
         let revoke = async |target| {
-            world.revoke(&self.shop, target, at).await;
+            world.revoke_at(&self.shop, target, at).await;
         };
         let ask = async |ask: Ask| {
             world.ask(&self.shop, ask.at(at)).await.unwrap();
@@ -231,11 +231,11 @@ impl Scene {
             }
             RemoveSigningKey => {
                 let (key, successor) = (signing_key(1).id, signing_key(2));
-                let change = SigningKeyChange::Remove { key, successor };
+                let change = SigningKeyChange::Revoke { key, successor };
                 world.change_signing_keys(change, by(at)).await.unwrap();
             }
             RemoveAllSigningKeys => {
-                let change = SigningKeyChange::RemoveAll { successor: signing_key(2) };
+                let change = SigningKeyChange::RevokeAll { successor: signing_key(2) };
                 world.change_signing_keys(change, by(at)).await.unwrap();
             }
             BeginProviderRevocation => {

@@ -22,7 +22,7 @@ pub trait Place: Send + Sync {
     async fn open(&self, dev: bool, on_commit: OnCommit) -> Result<Box<dyn Store>, String>;
     /// Limits a signing key, which only recovery does and no act of a store. Only while the
     /// store is closed.
-    async fn limit_key(&self, key: SigningKeyId, until: UnixTime);
+    async fn limit_key(&self, key: SigningKeyId, before: UnixTime);
 }
 
 /// A SQLite file in a folder of its own.
@@ -63,10 +63,10 @@ impl Place for Sqlite {
         }
     }
 
-    async fn limit_key(&self, key: SigningKeyId, until: UnixTime) {
+    async fn limit_key(&self, key: SigningKeyId, before: UnixTime) {
         let conn = rusqlite::Connection::open(self.path()).unwrap();
-        let sql = "UPDATE signing_key SET state = 'bounded', bound = ?2, changed_at = ?2
+        let sql = "UPDATE signing_key SET state = 'retired', issued_before = ?2, changed_at = ?2
                    WHERE id = ?1";
-        assert_eq!(conn.execute(sql, (key.0, until.0)).unwrap(), 1);
+        assert_eq!(conn.execute(sql, (key.0, before.0)).unwrap(), 1);
     }
 }

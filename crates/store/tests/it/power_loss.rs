@@ -115,7 +115,7 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
             6..=7 => {
                 if let Some(token) = own.pop() {
                     world
-                        .revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW)
+                        .revoke_at(&shop, RevocationTarget::Stored { serial: token.serial }, NOW)
                         .await;
                     let mut known = known();
                     known.revoked.push(token);
@@ -127,7 +127,7 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let of_group = |it: &&Claims| it.channel == shop.id && it.group == of;
                 let ends: Vec<_> = known().issued.iter().filter(of_group).cloned().collect();
                 let target = RevocationTarget::Group(self::group(&group));
-                match world.end(shop.id, target, false, crate::world::by(NOW)).await {
+                match world.revoke(shop.id, target, false, crate::world::by(NOW)).await {
                     Err(Error::NotFound("group")) => continue,
                     done => done.unwrap(),
                 };
@@ -140,7 +140,7 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let id = TokenId(u128::from(world.fresh()).to_be_bytes());
                 let token = grant.stateless_claims(id, crate::world::signing_key(1).id, NOW);
                 let expires_at = token.expires_at;
-                world.revoke(&shop, RevocationTarget::Stateless { id, expires_at }, NOW).await;
+                world.revoke_at(&shop, RevocationTarget::Stateless { id, expires_at }, NOW).await;
                 let mut known = known();
                 known.revoked.push(token);
                 known.audited += 1;

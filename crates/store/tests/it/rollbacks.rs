@@ -56,11 +56,11 @@ async fn begin<'a>(
         Act::Revoke { shop, back } => {
             let serial = Serial(last[shop].saturating_sub(back));
             let target = RevocationTarget::Stored { serial };
-            let end = world.end(shops[shop].id, target, false, by(NOW));
+            let end = world.revoke(shops[shop].id, target, false, by(NOW));
             Box::pin(async move { end.await.map(|_| None) })
         }
         Act::RevokeAll { shop } => {
-            let end = world.end(shops[shop].id, RevocationTarget::All, false, by(NOW));
+            let end = world.revoke(shops[shop].id, RevocationTarget::All, false, by(NOW));
             Box::pin(async move { end.await.map(|_| None) })
         }
     }

@@ -169,7 +169,7 @@ async fn expired_stateless_revocations_not_yet_forgotten_are_bounded_too() {
     let at = NOW.plus(DAY);
     let end = |n| {
         let target = RevocationTarget::Stateless { id: id(n), expires_at: at.plus(900) };
-        world.end(shop.id, target, false, by(at))
+        world.revoke(shop.id, target, false, by(at))
     };
     end(10_000).await.unwrap();
     assert_eq!(denied(end(10_001).await), Denied::TooManyStatelessRevocations);

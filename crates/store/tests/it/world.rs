@@ -360,8 +360,8 @@ impl World {
     }
 
     /// Revokes tokens of a shop.
-    pub async fn revoke(&self, shop: &Shop, target: RevocationTarget, at: UnixTime) -> Revoked {
-        self.end(shop.id, target, false, by(at)).await.unwrap()
+    pub async fn revoke_at(&self, shop: &Shop, target: RevocationTarget, at: UnixTime) -> Revoked {
+        self.revoke(shop.id, target, false, by(at)).await.unwrap()
     }
 
     /// Changes a shop.

@@ -409,8 +409,8 @@ fn a_cache_of_signatures_changes_no_result() {
         (&token, view(KeyState::Active), NOW.plus(900)),
         (&token, view(KeyState::Revoked), NOW),
         (&token, view(KeyState::Revoked), NOW.plus(900)),
-        (&token, view(KeyState::Bounded { until: NOW.plus(-1) }), NOW),
-        (&token, view(KeyState::Bounded { until: NOW }), NOW),
+        (&token, view(KeyState::Retired { issued_before: Some(NOW) }), NOW),
+        (&token, view(KeyState::Retired { issued_before: Some(NOW.plus(1)) }), NOW),
         (&token, unknown, NOW),
         (&changed, view(KeyState::Active), NOW),
     ];

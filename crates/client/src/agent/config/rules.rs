@@ -16,8 +16,8 @@ impl Config {
         if self.tokens.is_empty() && self.watched.is_empty() {
             return Err("nothing to do: write at least one [[token]] or [[watch]]".to_owned());
         }
-        if !(10..=86_400).contains(&self.look_seconds) {
-            return Err("look_seconds must be from 10 to 86400".to_owned());
+        if !(10..=86_400).contains(&self.verify_interval_seconds) {
+            return Err("verify_interval_seconds must be from 10 to 86400".to_owned());
         }
         let ids: Vec<_> = self.channels.iter().map(|it| it.id).collect();
         distinct("channel", &ids)?;
@@ -271,7 +271,7 @@ mod tests {
         let sink = |more: &str| format!("{}[[sink]]\ntokens = ['a']\n{more}", token(""));
         for (text, says) in [
             ("stat = 's'".to_owned(), "unknown field `stat`"),
-            ("look_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
+            ("verify_interval_seconds = 1\n".to_owned() + &token(""), "from 10 to 86400"),
             (String::new(), "at least one [[token]]"),
             (token("kind = 'long-lived'"), "[[watch]]"),
             (token("kind = 'stateless'\nlifetime = 60"), "only v2.1"),
@@ -333,7 +333,9 @@ mod tests {
 
     #[test]
     fn a_misplaced_secret_is_not_repeated_in_the_error() {
-        for wrong in ["secret = 'canary'", "secret_file = canary", "look_seconds = 'canary'"] {
+        for wrong in
+            ["secret = 'canary'", "secret_file = canary", "verify_interval_seconds = 'canary'"]
+        {
             let error = parse(&format!("state = 's'\n{wrong}")).unwrap_err();
             assert!(!error.contains("canary") && error.contains("line 2"), "{error}");
         }

@@ -38,10 +38,10 @@ pub enum Act {
     Announce,
     /// The published key becomes active.
     Activate,
-    /// A signing key is limited to the tokens issued up to now.
-    Bound { replica: usize, key: usize },
+    /// A signing key is limited to the tokens issued before now.
+    LimitKey { replica: usize, key: usize },
     /// A signing key is revoked.
-    Remove { replica: usize, key: usize },
+    RevokeKey { replica: usize, key: usize },
     /// What no longer matters of a channel is forgotten.
     Forget { replica: usize, channel: usize },
     /// A replica or follower reads this many entries.
@@ -173,8 +173,8 @@ pub fn history(seed: u64) -> Vec<Act> {
             }
             91 => Act::Announce,
             92 => Act::Activate,
-            93 => Act::Bound { replica, key: rng.below(8) },
-            94 => Act::Remove { replica, key: rng.below(8) },
+            93 => Act::LimitKey { replica, key: rng.below(8) },
+            94 => Act::RevokeKey { replica, key: rng.below(8) },
             95..97 => Act::Forget { replica, channel },
             97 if jumps => Act::Jump { replica },
             98 => Act::Backup,

@@ -147,7 +147,7 @@ const MUST_HAPPEN: [&str; 17] = [
     "scope revoked later",
     "forgotten",
     "signing key rotated",
-    "signing key bounded or removed",
+    "signing key limited or revoked",
     "restored with replay",
     "revocation replayed",
 ];

@@ -275,8 +275,8 @@ fn is_in(scope: &Scope, token: &Token) -> bool {
 
 fn is_good(key: KeyState, issued_at: UnixTime) -> bool {
     match key {
-        KeyState::Pending | KeyState::Active | KeyState::Retired => true,
-        KeyState::Bounded { until } => issued_at <= until,
+        KeyState::Pending | KeyState::Active | KeyState::Retired { issued_before: None } => true,
+        KeyState::Retired { issued_before: Some(before) } => issued_at < before,
         KeyState::Revoked => false,
     }
 }

@@ -13,17 +13,17 @@ const RECOVERY_MARGIN: i64 = 5;
 
 impl Authority {
     /// The old keys after a restore, limited to tokens that the store surely knew.
-    pub fn bounds(&self) -> Vec<(VerifyingKey, KeyState)> {
+    pub fn limited_keys(&self) -> Vec<(VerifyingKey, KeyState)> {
         let last = self.written.plus(-RECOVERY_MARGIN);
-        let bound = |key: &ViewKey| {
-            let until = match key.state {
+        let limited = |key: &ViewKey| {
+            let before = match key.state {
                 KeyState::Revoked => return None,
-                KeyState::Bounded { until } => until.min(last),
+                KeyState::Retired { issued_before: Some(before) } => before.min(last),
                 _ => last,
             };
-            Some((key.key.clone(), KeyState::Bounded { until }))
+            Some((key.key.clone(), KeyState::Retired { issued_before: Some(before) }))
         };
-        self.keys.iter().filter_map(bound).collect()
+        self.keys.iter().filter_map(limited).collect()
     }
 
     /// Replays an entry of the revocation journal; raises the channel's serial, and its

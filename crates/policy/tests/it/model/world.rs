@@ -259,12 +259,12 @@ impl World {
                 }
             }
             Act::Activate => self.activate(),
-            Act::Bound { replica, key } => {
+            Act::LimitKey { replica, key } => {
                 if let Some(now) = self.time_of(*replica) {
-                    self.narrow_key(*key, KeyState::Bounded { until: now });
+                    self.narrow_key(*key, KeyState::Retired { issued_before: Some(now) });
                 }
             }
-            Act::Remove { replica, key } => {
+            Act::RevokeKey { replica, key } => {
                 if self.time_of(*replica).is_some() {
                     self.narrow_key(*key, KeyState::Revoked);
                 }
@@ -288,7 +288,7 @@ impl World {
             Event::Quiet => false,
             Event::Revoked(_) | Event::AllRevoked { .. } | Event::State { .. } => true,
             Event::Key { state, .. } => {
-                matches!(state, KeyState::Bounded { .. } | KeyState::Revoked)
+                matches!(state, KeyState::Retired { issued_before: Some(_) } | KeyState::Revoked)
             }
         };
         if let Some(entry) = entry

@@ -68,14 +68,14 @@ pub enum Code {
     IdempotencyKeyReused,
     /// The token of this `Idempotency-Key` is expired or revoked.
     IdempotencyKeyInactive,
-    /// The channel exceeds its rate.
-    TooFast,
+    /// A rate or surge limit is exceeded.
+    LimitExceeded,
     /// Too many single revocations of stateless tokens.
     TooManySingleRevocations,
-    /// The server cannot response at the moment.
+    /// The server cannot respond at the moment.
     Unavailable,
     /// An internal error.
-    Bug,
+    InternalError,
 }
 
 impl Code {
@@ -100,9 +100,9 @@ impl Code {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooFast | Self::TooManySingleRevocations => StatusCode::TOO_MANY_REQUESTS,
+            Self::LimitExceeded | Self::TooManySingleRevocations => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -230,7 +230,7 @@ impl From<Error> for Problem {
             Error::Unavailable(why) => {
                 // The store's own error may name paths.
                 tracing::error!(%why, "the store is unavailable");
-                let detail = "the store cannot response at the moment; whether it was done is not \
+                let detail = "the store cannot answer at the moment; whether it was done is not \
                               known, so look at the present state before you retry";
                 Self::new(Code::Unavailable, detail)
             }
@@ -257,11 +257,11 @@ impl From<Denied> for Problem {
             }
             Denied::IdempotencyMismatch => Code::IdempotencyKeyReused,
             Denied::IdempotencyInactive => Code::IdempotencyKeyInactive,
-            Denied::TooFast { .. } => Code::TooFast,
+            Denied::LimitExceeded { .. } => Code::LimitExceeded,
             Denied::TooManyStatelessRevocations => Code::TooManySingleRevocations,
         };
         let retry_after = match denied {
-            Denied::TooFast { seconds } => Some(seconds),
+            Denied::LimitExceeded { seconds } => Some(seconds),
             _ => None,
         };
         Self { retry_after, ..Self::new(code, denied.to_string()) }

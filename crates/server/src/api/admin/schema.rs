@@ -133,9 +133,8 @@ word! {
 }
 word! {
     /// The state of a signing key: published but not signing yet (`pending`), signing
-    /// (`active`), only verifying (`retired`), only verifying tokens issued up to some
-    /// time (`bounded`), or not valid any more (`revoked`).
-    SigningKeyState, ["pending", "active", "retired", "bounded", "revoked"]
+    /// (`active`), only verifying (`retired`), or not valid any more (`revoked`).
+    SigningKeyState, ["pending", "active", "retired", "revoked"]
 }
 
 word! {

@@ -57,7 +57,7 @@ pub enum Wrong {
     /// A rule denies it.
     Invalid(Denied, Presented),
     /// The rate limit is exceeded; retry after this many seconds.
-    TooFast(u64),
+    LimitExceeded(u64),
     /// The answer cannot be known at the moment.
     Unavailable(Error),
 }
@@ -66,7 +66,7 @@ impl Wrong {
     /// Maps an error of the authority.
     pub fn of(error: Error, presented: Presented) -> Self {
         match error {
-            Error::Denied(Denied::TooFast { seconds }) => Self::TooFast(seconds),
+            Error::Denied(Denied::LimitExceeded { seconds }) => Self::LimitExceeded(seconds),
             Error::Denied(denied) => Self::Invalid(denied, presented),
             error => Self::Unavailable(error),
         }
@@ -130,7 +130,7 @@ impl From<Wrong> for Reply {
                 reply::json(StatusCode::BAD_REQUEST, r#"{"error":"invalid_request"}"#)
             }
             Wrong::Invalid(denied, presented) => refused(denied, presented),
-            Wrong::TooFast(seconds) => {
+            Wrong::LimitExceeded(seconds) => {
                 let words = "The API rate limit has been exceeded. Try again later.";
                 let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
                 reply::retry_after(reply, seconds)
@@ -178,7 +178,7 @@ fn refused(denied: Denied, presented: Presented) -> Reply {
         (Denied::IdempotencyMismatch, _) => {
             reply::message(StatusCode::UNPROCESSABLE_ENTITY, &denied.to_string())
         }
-        (Denied::TooFast { seconds }, _) => Wrong::TooFast(seconds).into(),
+        (Denied::LimitExceeded { seconds }, _) => Wrong::LimitExceeded(seconds).into(),
         (Denied::TooManyStatelessRevocations, _) => {
             let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, &denied.to_string());
             reply::retry_after(reply, 60)
@@ -198,8 +198,8 @@ const NOT_JWS: &str = "The access token not JWS";
 const MALFORMED: &str = "The access token malformed";
 
 /// The response to an invalid token on `/oauth2/v2.1/verify`.
-pub fn bad_jws(refused: Invalid) -> Reply {
-    let words = match refused {
+pub fn bad_jws(invalid: Invalid) -> Reply {
+    let words = match invalid {
         Invalid::Malformed(Malformed::OtherShape | Malformed::Opaque) => NOT_JWS,
         Invalid::Malformed(Malformed::Jws)
         | Invalid::BadSignature
@@ -212,8 +212,8 @@ pub fn bad_jws(refused: Invalid) -> Reply {
 }
 
 /// The response to an invalid token on `/v2/oauth/verify`.
-pub fn bad_opaque(refused: Invalid) -> Reply {
-    let words = match refused {
+pub fn bad_opaque(invalid: Invalid) -> Reply {
+    let words = match invalid {
         Invalid::Malformed(_) => "access_token in invalid format",
         Invalid::BadSignature
         | Invalid::UnknownKey
@@ -239,6 +239,6 @@ fn oauth(error: &str, description: &str) -> Reply {
 pub fn ok(body: &impl Serialize) -> Reply {
     match serde_json::to_vec(body) {
         Ok(body) => reply::json(StatusCode::OK, body),
-        Err(_) => reply::bug(),
+        Err(_) => reply::internal_error(),
     }
 }

@@ -162,7 +162,7 @@ impl TokenRequest {
         let issued = issued.instrument(span).await;
         let why = |wrong: &Wrong| match wrong {
             Wrong::Unavailable(_) => NotIssued::Unavailable,
-            Wrong::TooFast(_) => NotIssued::Limited,
+            Wrong::LimitExceeded(_) => NotIssued::Limited,
             _ => NotIssued::Denied,
         };
         let took = clock.steady().duration_since(began);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{app::App, form::Form, reply::Reply},
-    authority::limits::{Operation, TooFast},
+    authority::limits::{LimitExceeded, Operation},
 };
 use axum::extract::{RawQuery, State};
 use http::HeaderMap;
@@ -33,7 +33,7 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
     app.metrics.verifications_jws.count(&result);
     match result {
         Ok(active) => verified(app, &active, Operation::VerifyJws),
-        Err(refused) => dialect::bad_jws(refused),
+        Err(invalid) => dialect::bad_jws(invalid),
     }
 }
 
@@ -53,14 +53,14 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     app.metrics.verifications_opaque.count(&result);
     match result {
         Ok(active) => verified(app, &active, Operation::VerifyOpaque),
-        Err(refused) => dialect::bad_opaque(refused),
+        Err(invalid) => dialect::bad_opaque(invalid),
     }
 }
 
 fn verified(app: &App, active: &Active, operation: Operation) -> Reply {
     let taken = app.authority.take_verification(operation, active.claims.channel);
-    if let Err(TooFast(seconds)) = taken {
-        return Wrong::TooFast(seconds).into();
+    if let Err(LimitExceeded(seconds)) = taken {
+        return Wrong::LimitExceeded(seconds).into();
     }
 
     #[derive(Serialize)]

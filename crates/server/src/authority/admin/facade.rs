@@ -153,7 +153,7 @@ impl Admin {
             return Ok(Revocation::new(self.nothing(), false, true));
         };
         let stateless_too = covers_stateless(&tokens);
-        match self.authority.store().end(channel, tokens, true, self.by()).await {
+        match self.authority.store().revoke(channel, tokens, true, self.by()).await {
             Ok(revoked) => Ok(Revocation::new(revoked, stateless_too, true)),
             Err(error) => Err(self.naming(channel, error).await),
         }

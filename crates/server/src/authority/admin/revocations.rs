@@ -83,7 +83,7 @@ impl Admin {
             InChannel::All => (&scopes.channel, RevocationTarget::All),
         };
         let stateless_too = covers_stateless(&tokens);
-        match self.authority.store().end(channel, tokens, dry_run, self.by()).await {
+        match self.authority.store().revoke(channel, tokens, dry_run, self.by()).await {
             Ok(revoked) => Ok(counted(count, revoked, stateless_too, dry_run)),
             Err(error) => Err(self.naming(channel, error).await),
         }
@@ -106,7 +106,7 @@ impl Admin {
             Anywhere::Token(token) => {
                 let claims = self.claims(&token)?;
                 let tokens = revocation_of(&claims);
-                let revoked = authority.store().end(claims.channel, tokens, dry_run, by).await?;
+                let revoked = authority.store().revoke(claims.channel, tokens, dry_run, by).await?;
                 (&scopes.token, revoked)
             }
             Anywhere::Provider(provider) => {
@@ -156,7 +156,7 @@ impl Admin {
         let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
-        match store.end(token.channel, revocation_of(token), false, self.by()).await {
+        match store.revoke(token.channel, revocation_of(token), false, self.by()).await {
             Ok(_) => {
                 self.authority.metrics().revocations.token.inc();
                 Ok(())
@@ -194,7 +194,7 @@ impl Admin {
         loop {
             let channels = store.channels(provider, page).await?;
             for (_, channel) in &channels {
-                match store.end(channel.id, RevocationTarget::All, true, self.by()).await {
+                match store.revoke(channel.id, RevocationTarget::All, true, self.by()).await {
                     Ok(revoked) => sum.tokens += revoked.tokens,
                     // The channel was deleted meanwhile, which revoked all its tokens.
                     Err(StoreError::NotFound(_)) => {}

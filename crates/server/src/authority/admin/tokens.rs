@@ -98,7 +98,7 @@ fn live(row: TokenRow) -> Live {
 fn not_issued(error: &Error) -> NotIssued {
     match error {
         Error::Unavailable(_) | Error::Taken => NotIssued::Unavailable,
-        Error::Denied(Denied::TooFast { .. }) => NotIssued::Limited,
+        Error::Denied(Denied::LimitExceeded { .. }) => NotIssued::Limited,
         Error::Denied(_) | Error::NotFound(_) | Error::Conflict(_) => NotIssued::Denied,
     }
 }

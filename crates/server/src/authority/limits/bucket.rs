@@ -2,7 +2,7 @@
 
 use super::{
     table,
-    wait::{SECOND, TooFast},
+    wait::{LimitExceeded, SECOND},
 };
 use std::num::NonZeroU32;
 
@@ -17,12 +17,12 @@ impl Bucket {
     /// Takes one from a bucket that holds `rate` and refills at `rate` per second. At
     /// most `rate` + `rate` × t pass in any time t: the time that one takes to refill is
     /// rounded up.
-    pub fn take(&mut self, rate: NonZeroU32, now: u64) -> Result<(), TooFast> {
+    pub fn take(&mut self, rate: NonZeroU32, now: u64) -> Result<(), LimitExceeded> {
         let rate = u64::from(rate.get());
         let each = SECOND.div_ceil(rate);
         let next = self.full_at.max(now) + each;
         if next - now > each * rate {
-            return Err(TooFast(1));
+            return Err(LimitExceeded(1));
         }
         self.full_at = next;
         Ok(())

@@ -1,7 +1,7 @@
 //! Counts wrong secrets by source and channel together. A right secret is not counted and
 //! never denied, so guesses cannot lock out the channel's own clients.
 
-use super::{table, wait::TooFast};
+use super::{table, wait::LimitExceeded};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Wrong secrets from one source for one channel that get their normal response, within
@@ -21,7 +21,7 @@ pub struct Guesses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {
     /// When to try again.
-    pub wait: TooFast,
+    pub wait: LimitExceeded,
     /// Whether it is the first throttled one in its window.
     pub begins: bool,
 }
@@ -41,7 +41,7 @@ impl Guesses {
             return Ok(());
         }
         let left = (self.began + WINDOW).saturating_sub(now);
-        Err(TooMany { wait: TooFast::after(left), begins: self.count == GUESSES + 1 })
+        Err(TooMany { wait: LimitExceeded::after(left), begins: self.count == GUESSES + 1 })
     }
 }
 

@@ -32,8 +32,8 @@ use tegata_token::{
     id::{ChannelId, Group},
     kind::Kind,
 };
+pub use wait::LimitExceeded;
 use wait::SECOND;
-pub use wait::TooFast;
 
 /// The rates and the surge limit for channels without settings of their own.
 #[derive(Debug, Clone, Copy)]
@@ -217,13 +217,13 @@ impl Limits {
     /// worth.
     ///
     /// # Errors
-    /// [`TooFast`]: the bucket is empty.
+    /// [`LimitExceeded`]: the bucket is empty.
     pub fn take(
         &self,
         operation: Operation,
         channel: &Channel,
         now: Instant,
-    ) -> Result<(), TooFast> {
+    ) -> Result<(), LimitExceeded> {
         let own = &channel.limits;
         let rate = match operation {
             Operation::Issue(Kind::ShortLived) => {
@@ -238,14 +238,14 @@ impl Limits {
     /// at the channel's `own` rate, or else at the rate for all channels.
     ///
     /// # Errors
-    /// [`TooFast`]: the bucket is empty.
+    /// [`LimitExceeded`]: the bucket is empty.
     pub fn take_verification(
         &self,
         operation: Operation,
         channel: ChannelId,
         own: Option<NonZeroU32>,
         now: impl FnOnce() -> Instant,
-    ) -> Result<(), TooFast> {
+    ) -> Result<(), LimitExceeded> {
         let Some(rate) = own.or(self.rates.check) else { return Ok(()) };
         self.take_of(operation, channel, rate, now())
     }
@@ -256,7 +256,7 @@ impl Limits {
         channel: ChannelId,
         rate: NonZeroU32,
         now: Instant,
-    ) -> Result<(), TooFast> {
+    ) -> Result<(), LimitExceeded> {
         let now = self.nanoseconds(now);
         let take = |bucket: &mut Bucket| bucket.take(rate, now);
         let taken = self.buckets.with((channel, operation), now, Bucket::default, take);
@@ -274,7 +274,7 @@ impl Limits {
         kind: Kind,
         group: Option<&Group>,
         now: Instant,
-    ) -> (Result<Reservation<'_>, TooFast>, Vec<ActiveCooldown>) {
+    ) -> (Result<Reservation<'_>, LimitExceeded>, Vec<ActiveCooldown>) {
         let free = Reservation { limits: self, held: None };
         // Kinds without rows have no cap, so a surge evicts none of their tokens.
         let Some(rule) = kind.is_stored().then(|| self.rule(&channel.limits)).flatten() else {
@@ -388,5 +388,9 @@ fn named(kind: Kind, cooldown: Cooldown, now: u64) -> ActiveCooldown {
         Who::Group(Some(group)) => Whose::Group(group),
         Who::Others => Whose::OtherGroups,
     };
-    ActiveCooldown { kind, whose, seconds: TooFast::after(cooldown.until.saturating_sub(now)).0 }
+    ActiveCooldown {
+        kind,
+        whose,
+        seconds: LimitExceeded::after(cooldown.until.saturating_sub(now)).0,
+    }
 }

@@ -10,7 +10,7 @@
 //! Only issues that succeed count. One in progress holds a slot, so that no race exceeds
 //! the limit; an unused slot is returned.
 
-use super::{table, wait::TooFast};
+use super::{table, wait::LimitExceeded};
 use std::num::NonZeroU32;
 use tegata_policy::rules::GROUPS;
 use tegata_token::id::Group;
@@ -87,7 +87,7 @@ impl Surge {
     /// `begun`.
     ///
     /// # Errors
-    /// [`TooFast`]: the group is in a cooldown, or so many issues are in progress that it
+    /// [`LimitExceeded`]: the group is in a cooldown, or so many issues are in progress that it
     /// is not known yet whether it must be.
     pub fn ask(
         &mut self,
@@ -95,11 +95,11 @@ impl Surge {
         rule: SurgeRule,
         now: u64,
         begun: &mut Vec<Cooldown>,
-    ) -> Result<HeldSlot, TooFast> {
+    ) -> Result<HeldSlot, LimitExceeded> {
         self.roll_over(rule, now);
         let own = self.index_of(group);
         if self.groups[own].cooldowns(now) {
-            return Err(TooFast::after(self.groups[own].until - now));
+            return Err(LimitExceeded::after(self.groups[own].until - now));
         }
         let most = u64::from(rule.issues.get());
         let mut full = (self.groups[own].all() >= most).then_some(self.groups[own].done);
@@ -121,9 +121,9 @@ impl Surge {
             }
             Some(done) if done >= most => {
                 self.cooldown(own, rule, now, begun);
-                Err(TooFast::after(rule.cooldown))
+                Err(LimitExceeded::after(rule.cooldown))
             }
-            Some(_) => Err(TooFast(1)),
+            Some(_) => Err(LimitExceeded(1)),
         }
     }
 

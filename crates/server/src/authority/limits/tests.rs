@@ -97,7 +97,7 @@ fn the_eleventh_wrong_secret_within_a_minute_is_throttled_and_reported_once() {
     for _ in 0..10 {
         assert_eq!(guess(1, 1, 0), Ok(()));
     }
-    let wait = TooFast(40);
+    let wait = LimitExceeded(40);
     assert_eq!(guess(1, 1, 20), Err(TooMany { wait, begins: true }));
     assert_eq!(guess(1, 1, 20), Err(TooMany { wait, begins: false }));
     assert_eq!(guess(1, 2, 20), Ok(()), "another channel");
@@ -120,7 +120,7 @@ fn issue(
     group: Option<&Group>,
     rule: SurgeRule,
     now: u64,
-) -> Result<(), TooFast> {
+) -> Result<(), LimitExceeded> {
     let held = surge.ask(group, rule, now, &mut Vec::new())?;
     surge.settle(&held, true);
     Ok(())
@@ -135,11 +135,11 @@ fn the_surge_limits_count_is_exact_at_its_edges() {
     let last = 7 + TEN_MINUTES - 1;
     assert_eq!(
         issue(&mut surge, None, rule, last),
-        Err(TooFast(600)),
+        Err(LimitExceeded(600)),
         "the 10,001st begins a cooldown"
     );
     let ends = last + TEN_MINUTES;
-    assert_eq!(issue(&mut surge, None, rule, ends - 1), Err(TooFast(1)));
+    assert_eq!(issue(&mut surge, None, rule, ends - 1), Err(LimitExceeded(1)));
     assert_eq!(issue(&mut surge, None, rule, ends), Ok(()));
 
     let mut surge = Surge::new(7);
@@ -155,12 +155,12 @@ fn a_failed_issue_returns_its_slot_and_begins_no_cooldown() {
     let first = surge.ask(None, rule, 0, &mut begun).unwrap();
     let second = surge.ask(None, rule, 0, &mut begun).unwrap();
     // Both slots are held, and it is not known whether they will be used.
-    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(TooFast(1)));
+    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(LimitExceeded(1)));
     surge.settle(&first, false);
     surge.settle(&second, true);
     issue(&mut surge, None, rule, 0).unwrap();
     assert!(begun.is_empty());
-    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(TooFast(600)));
+    assert_eq!(surge.ask(None, rule, 0, &mut begun), Err(LimitExceeded(600)));
     assert_eq!(begun, [Cooldown { who: Who::Group(None), until: TEN_MINUTES }]);
 }
 

@@ -183,15 +183,16 @@ impl World {
             7 | 8 => self.issue(id, Kind::LongLived).await,
             9..=11 => {
                 let serial = Serial(self.below(20));
-                let _ = self.store.end(id, RevocationTarget::Stored { serial }, false, by()).await;
+                let _ =
+                    self.store.revoke(id, RevocationTarget::Stored { serial }, false, by()).await;
             }
             12 => {
                 let token = TokenId(u128::from(self.fresh()).to_be_bytes());
                 let target = RevocationTarget::Stateless { id: token, expires_at: NOW.plus(900) };
-                let _ = self.store.end(id, target, false, by()).await;
+                let _ = self.store.revoke(id, target, false, by()).await;
             }
-            13 => drop(self.store.end(id, RevocationTarget::All, false, by()).await),
-            14 => drop(self.store.end(id, RevocationTarget::Group(group), false, by()).await),
+            13 => drop(self.store.revoke(id, RevocationTarget::All, false, by()).await),
+            14 => drop(self.store.revoke(id, RevocationTarget::Group(group), false, by()).await),
             15 => drop(self.store.delete_group(id, group, by()).await),
             16 => {
                 let patch = GroupPatch { cap: Some(Some(3)), ..GroupPatch::default() };
@@ -255,7 +256,7 @@ impl World {
         let new = signing_key(self.fresh());
         let change = match (self.below(4), pending) {
             (0, Some(key)) => SigningKeyChange::Promote(key),
-            (1, _) => SigningKeyChange::Remove { key: keys[0].id, successor: new },
+            (1, _) => SigningKeyChange::Revoke { key: keys[0].id, successor: new },
             (2, _) => {
                 let wrapped =
                     |it: &SigningKeyRow| (it.id, WrappedKey([&it.wrapped.0[..], &[1]].concat()));

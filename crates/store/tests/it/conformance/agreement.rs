@@ -390,11 +390,11 @@ impl History {
             }
             Act::RemoveKey { seed, successor } => {
                 let (key, successor) = (signing_key(seed).id, signing_key(successor));
-                self.keys(SigningKeyChange::Remove { key, successor }).await;
+                self.keys(SigningKeyChange::Revoke { key, successor }).await;
             }
             Act::RemoveAllKeys { successor } => {
                 let successor = signing_key(successor);
-                self.keys(SigningKeyChange::RemoveAll { successor }).await;
+                self.keys(SigningKeyChange::RevokeAll { successor }).await;
             }
             Act::Wait(seconds) => self.now = now.plus(seconds),
             Act::Forget => {
@@ -426,7 +426,7 @@ impl History {
         let left: Vec<_> =
             rows(self).await.into_iter().map(|(shop, row)| (shop, row.serial)).collect();
         let keys = self.world.state().await.unwrap().signing_keys;
-        let removed = |id| keys.iter().any(|key| key.id == id && key.state == KeyState::Revoked);
+        let revoked = |id| keys.iter().any(|key| key.id == id && key.state == KeyState::Revoked);
         let of = |it: &Claims| (it.channel, it.serial);
         let mut gone = Vec::new();
         for (shop, row) in found {
@@ -434,7 +434,7 @@ impl History {
             let is_over = row.revocation.map_or(row.expires_at, |(_, at)| at) < before;
             let stays = left.contains(&name);
             // A token revoked only with its key is not marked; it is swept once it expires.
-            let with_key = self.stored.iter().any(|it| of(it) == name && removed(it.key));
+            let with_key = self.stored.iter().any(|it| of(it) == name && revoked(it.key));
             assert!(if is_over { !stays || with_key } else { stays }, "before {before:?}: {row:?}");
             if !stays {
                 gone.push(name);
@@ -527,7 +527,7 @@ impl History {
             Which::All => (RevocationTarget::All, Some(Scope::Channel)),
         };
         let id = shop.id;
-        let counted = self.world.end(id, target.clone(), true, by(self.now)).await;
+        let counted = self.world.revoke(id, target.clone(), true, by(self.now)).await;
         if let (Err(Error::NotFound("group")), Some(scope)) = (&counted, &scope) {
             let of_group = |it: &Claims| {
                 it.channel == id && scope.covers(it.kind, it.group.as_ref(), it.assertion_key)
@@ -547,7 +547,7 @@ impl History {
             assert_eq!(counted.is_err(), self.deleted[at]);
             return;
         }
-        let revoked = self.world.end(id, target, false, by(self.now)).await.unwrap();
+        let revoked = self.world.revoke(id, target, false, by(self.now)).await.unwrap();
         assert_eq!(revoked.tokens, counted.unwrap().tokens, "a dry run counts the same");
         if revoked.tokens > 0 {
             self.saw("revocation");

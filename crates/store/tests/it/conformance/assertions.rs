@@ -79,7 +79,7 @@ pub async fn a_denied_issue_does_not_use_up_the_assertion(world: World) {
     let ask = |jti| Ask::new(Kind::V21).jti(jti).group("a");
     let first = world.get(&shop, ask("a")).await;
     assert_eq!(denied(world.ask(&shop, ask("b")).await), Denied::GroupFull(Kind::V21));
-    world.revoke(&shop, tegata_store::RevocationTarget::Stored { serial: first }, NOW).await;
+    world.revoke_at(&shop, tegata_store::RevocationTarget::Stored { serial: first }, NOW).await;
     world.get(&shop, ask("b")).await;
     // A retry under its key is answered with the same token, not denied.
     let retried = |world: World| async move {

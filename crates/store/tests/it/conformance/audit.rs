@@ -64,18 +64,18 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
     writes!(world.delete_key(id, key, true, who()), "key.delete");
     writes!(world.set_group(id, group("a"), settings().into(), who()), "group.set");
     writes!(world.delete_group(id, group("a"), who()), "group.delete");
-    writes!(world.end(id, RevocationTarget::All, false, who()), "token.revoke");
+    writes!(world.revoke(id, RevocationTarget::All, false, who()), "token.revoke");
     writes!(
-        world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, who()),
+        world.revoke(id, RevocationTarget::Stored { serial: Serial(1) }, false, who()),
         "token.revoke"
     );
     let add = SigningKeyChange::Add(signing_key(2));
     writes!(world.change_signing_keys(add, who()), "signing-key.rotate");
     let promote = SigningKeyChange::Promote(signing_key(2).id);
     writes!(world.change_signing_keys(promote, who()), "signing-key.promote");
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(3) };
     writes!(world.change_signing_keys(remove, who()), "signing-key.revoke");
-    let all = SigningKeyChange::RemoveAll { successor: signing_key(3) };
+    let all = SigningKeyChange::RevokeAll { successor: signing_key(3) };
     writes!(world.change_signing_keys(all, who()), "signing-key.revoke-all");
     let grant = world.grant(&shop, &Ask::new(Kind::LongLived)).await;
     writes!(world.issue(grant, TokenId([1; 16]), NOW, Some(who())), "token.issue");
@@ -109,15 +109,15 @@ pub async fn a_denied_act_and_a_dry_run_write_no_audit_event(world: World) {
         world.get(&shop, Ask::new(Kind::V21)).await;
     }
     let before = rows(&world).await.len();
-    world.end(shop.id, RevocationTarget::All, true, by(NOW)).await.unwrap();
+    world.revoke(shop.id, RevocationTarget::All, true, by(NOW)).await.unwrap();
     world
-        .end(shop.id, RevocationTarget::Stored { serial: Serial(1) }, true, by(NOW))
+        .revoke(shop.id, RevocationTarget::Stored { serial: Serial(1) }, true, by(NOW))
         .await
         .unwrap();
     let grant = world.grant(&shop, &Ask::new(Kind::V21)).await;
     denied(world.issue(grant, TokenId([1; 16]), NOW, Some(by(NOW))).await);
     let nowhere = ChannelId::from_number(1).unwrap();
-    world.end(nowhere, RevocationTarget::All, false, by(NOW)).await.unwrap_err();
+    world.revoke(nowhere, RevocationTarget::All, false, by(NOW)).await.unwrap_err();
     world.register(shop.id, 0, None).await.unwrap_err();
     world.create_provider(world.provider, "P".into(), by(NOW)).await.unwrap_err();
     let promote = SigningKeyChange::Promote(signing_key(9).id);
@@ -128,8 +128,8 @@ pub async fn a_denied_act_and_a_dry_run_write_no_audit_event(world: World) {
 pub async fn audit_events_are_listed_newest_first_and_by_channel(world: World) {
     let (shop, other) = (world.shop().await, world.shop().await);
     for n in 0..5 {
-        world.revoke(&shop, RevocationTarget::All, NOW.plus(n)).await;
-        world.revoke(&other, RevocationTarget::Kind(Kind::V21), NOW.plus(n)).await;
+        world.revoke_at(&shop, RevocationTarget::All, NOW.plus(n)).await;
+        world.revoke_at(&other, RevocationTarget::Kind(Kind::V21), NOW.plus(n)).await;
     }
     let of_shop = world.audit(Some(shop.id), ALL).await.unwrap();
     assert_eq!(of_shop.len(), 7);
@@ -154,12 +154,12 @@ pub async fn an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log(worl
     let head = || async { Some(world.state().await.unwrap().view.position()) };
     assert_eq!(last().await, head().await, "a new key is logged for replicas");
     let target = RevocationTarget::Stored { serial };
-    let revoked = world.revoke(&shop, target.clone(), NOW).await;
+    let revoked = world.revoke_at(&shop, target.clone(), NOW).await;
     assert_eq!(last().await, Some(revoked.position));
     let detail = rows(&world).await.pop().unwrap().detail;
     let named = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
     assert_eq!(detail["token_id"], named.id.to_string(), "operators use its id");
-    world.revoke(&shop, target, NOW).await;
+    world.revoke_at(&shop, target, NOW).await;
     assert_eq!(last().await, None, "it was revoked before");
     let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };
     world.patch(&shop, rules).await;

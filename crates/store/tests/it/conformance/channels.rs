@@ -94,7 +94,7 @@ pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) 
     not_found("channel", replaced.unwrap_err());
     not_found(
         "channel",
-        world.end(unknown_channel, RevocationTarget::All, false, by(NOW)).await.unwrap_err(),
+        world.revoke(unknown_channel, RevocationTarget::All, false, by(NOW)).await.unwrap_err(),
     );
     not_found("channel", world.groups(unknown_channel, NOW).await.unwrap_err());
     not_found("channel", world.register(unknown_channel, 0, None).await.unwrap_err());
@@ -103,7 +103,7 @@ pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) 
     let again = world.delete_key(shop.id, shop.kid, false, by(NOW)).await;
     not_found("assertion key", again.unwrap_err());
     // Revoking a token that does not exist changes nothing, and is no error.
-    let revoked = world.revoke(&shop, RevocationTarget::Stored { serial: Serial(9) }, NOW).await;
+    let revoked = world.revoke_at(&shop, RevocationTarget::Stored { serial: Serial(9) }, NOW).await;
     assert_eq!(revoked.tokens, 0);
 }
 
@@ -127,7 +127,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     let limits = LimitsPatch { surge_limit: Some(Some(7)), ..LimitsPatch::default() };
     after!(patch(ChannelPatch { limits, ..none() }), moves: false);
     after!(world.ask(&shop, Ask::new(Kind::ShortLived)), moves: false);
-    after!(world.end(shop.id, RevocationTarget::All, false, by(NOW)), moves: false);
+    after!(world.revoke(shop.id, RevocationTarget::All, false, by(NOW)), moves: false);
     after!(world.stamp_used(vec![(shop.id, Serial(1), NOW)]), moves: false);
     let other = world.shop().await;
     after!(world.delete_key(other.id, other.kid, false, by(NOW)), moves: false);
@@ -184,14 +184,14 @@ pub async fn a_commit_that_changes_a_snapshot_reports_its_channel(world: World) 
     after!(world.delete_group(id, group("a"), by(NOW)), discarded: [id]);
     after!(world.delete_key(id, shop.kid, false, by(NOW)), discarded: [id]);
     // Stateless tokens carry the serial of the last bulk revocation.
-    after!(world.end(id, RevocationTarget::Kind(Kind::Stateless), false, by(NOW)), discarded: [id]);
+    after!(world.revoke(id, RevocationTarget::Kind(Kind::Stateless), false, by(NOW)), discarded: [id]);
     let nothing: [ChannelId; 0] = [];
     let commits = || world.follower.followed().commits.len();
     let before = commits();
-    world.end(id, RevocationTarget::All, true, by(NOW)).await.unwrap();
+    world.revoke(id, RevocationTarget::All, true, by(NOW)).await.unwrap();
     assert_eq!(commits(), before, "a dry run commits nothing");
     after!(world.ask(&shop, Ask::new(Kind::LongLived)), discarded: nothing);
-    after!(world.end(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), discarded: nothing);
+    after!(world.revoke(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), discarded: nothing);
 }
 
 pub async fn a_group_counts_while_it_has_tokens_keys_or_settings(world: World) {
@@ -230,7 +230,7 @@ pub async fn a_group_counts_while_it_has_tokens_keys_or_settings(world: World) {
     world.get(&shop, Ask::new(Kind::ShortLived).group("new")).await;
     let full = world.ask(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
     assert_eq!(denied(full), Denied::TooManyGroups);
-    world.revoke(&shop, RevocationTarget::Group(group("new")), NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Group(group("new")), NOW).await;
     world.delete_group(shop.id, group("by-key"), by(NOW)).await.unwrap();
     world.get(&shop, Ask::new(Kind::ShortLived).group("newer")).await;
     world.get(&shop, Ask::new(Kind::ShortLived).group("newest")).await;
@@ -314,7 +314,7 @@ pub async fn settings_survive_reopening(mut world: World) {
             },
         )
         .await;
-    world.end(shop.id, RevocationTarget::All, false, by(at)).await.unwrap();
+    world.revoke(shop.id, RevocationTarget::All, false, by(at)).await.unwrap();
     let before = format!("{:?}", world.snapshot(&shop).await);
 
     world.reopen().await;
@@ -376,7 +376,7 @@ pub async fn the_time_of_last_use_never_decreases(world: World) {
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
     // Uses are noted with a delay, and the last use of a leaked token matters.
-    world.revoke(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
     world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
     // A use is not an act: it does not advance the written time.

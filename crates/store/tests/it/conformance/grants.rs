@@ -119,7 +119,7 @@ pub async fn a_stateless_token_authorized_before_a_bulk_revocation_is_revoked_by
     };
     let before = world.grant(&shop, &Ask::new(Kind::Stateless)).await;
     let token = claims(&before);
-    world.revoke(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
     let after = claims(&world.grant(&shop, &Ask::new(Kind::Stateless)).await);
     let late = claims(&before);
 

@@ -62,7 +62,7 @@ pub async fn a_retry_is_denied_once_the_token_is_revoked_or_expired_or_its_key_r
     let revoked = Denied::IdempotencyInactive;
 
     let serial = world.get(&shop, ask("revoked")).await;
-    world.revoke(&shop, RevocationTarget::Stored { serial }, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial }, NOW).await;
     assert_eq!(denied(world.ask(&shop, ask("revoked")).await), revoked);
 
     world.get(&shop, ask("expired")).await;
@@ -77,7 +77,7 @@ pub async fn a_retry_is_denied_once_the_token_is_revoked_or_expired_or_its_key_r
     assert_eq!(denied(world.ask(&shop, long("first").at(late.plus(60))).await), revoked);
 
     world.get(&shop, ask("key-gone").at(late.plus(60))).await;
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(2) };
     world.change_signing_keys(remove, by(late.plus(60))).await.unwrap();
     assert_eq!(denied(world.ask(&shop, ask("key-gone").at(late.plus(60))).await), revoked);
     // The key belongs to that token as long as the row exists.

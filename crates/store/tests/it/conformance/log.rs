@@ -25,14 +25,14 @@ async fn some_entries(world: &World) {
         world.get(&shop, Ask::new(Kind::LongLived).delay(5)).await;
         world.get(&shop, Ask::new(Kind::V21).group("a")).await;
     }
-    world.revoke(&shop, RevocationTarget::Group(group("a")), NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Group(group("a")), NOW).await;
     let stateless = RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
-    world.revoke(&shop, stateless, NOW).await;
+    world.revoke_at(&shop, stateless, NOW).await;
     for state in [ChannelState::Suspended, ChannelState::Active, ChannelState::Deleted] {
         world.patch(&shop, ChannelPatch { state: Some(state), ..Default::default() }).await;
     }
     let successor = signing_key(world.fresh() as u8);
-    let change = SigningKeyChange::RemoveAll { successor };
+    let change = SigningKeyChange::RevokeAll { successor };
     world.change_signing_keys(change, by(NOW)).await.unwrap();
 }
 
@@ -48,7 +48,7 @@ pub async fn positions_are_contiguous_and_in_the_order_of_commits(world: World) 
             let issued = world.ask(&shop, ask).await.unwrap();
             let target = RevocationTarget::Stored { serial: issued.claims.serial };
             if n % 4 == 0 {
-                world.revoke(&shop, target, NOW).await;
+                world.revoke_at(&shop, target, NOW).await;
             }
             issued.claims
         });
@@ -123,9 +123,10 @@ pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: Worl
         let mut answer = tokio::spawn(async move {
             match refused {
                 false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
-                true => {
-                    store.end(unknown_channel, RevocationTarget::All, false, by(NOW)).await.is_err()
-                }
+                true => store
+                    .revoke(unknown_channel, RevocationTarget::All, false, by(NOW))
+                    .await
+                    .is_err(),
             }
         });
         enters.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -145,7 +146,7 @@ pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: Worl
         tasks.spawn(async move {
             let claims = world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims;
             let target = RevocationTarget::Stored { serial: claims.serial };
-            let revoked = world.revoke(&shop, target, NOW).await;
+            let revoked = world.revoke_at(&shop, target, NOW).await;
             let view: View = world.follower.followed().view.clone();
             assert!(view.position() >= revoked.position);
             assert!(matches!(verify_claims(&claims, NOW, &view), Err(Invalid::Revoked(_))));
@@ -157,7 +158,7 @@ pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: Worl
 pub async fn an_act_is_committed_even_if_its_caller_stops_waiting(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-    let gone = world.end(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
+    let gone = world.revoke(shop.id, RevocationTarget::Stored { serial }, false, by(NOW));
     let begun = tokio::select! {
         biased;
         _ = gone => false,
@@ -184,9 +185,9 @@ pub async fn a_revocation_returns_the_position_of_its_entry(world: World) {
         tasks.spawn(async move {
             let unknown_channel = ChannelId::from_number(1).unwrap();
             let (revoked, failed, empty) = tokio::join!(
-                world.end(id, RevocationTarget::Stored { serial }, false, by(NOW)),
-                world.end(unknown_channel, RevocationTarget::All, false, by(NOW)),
-                world.end(id, RevocationTarget::All, true, by(NOW)),
+                world.revoke(id, RevocationTarget::Stored { serial }, false, by(NOW)),
+                world.revoke(unknown_channel, RevocationTarget::All, false, by(NOW)),
+                world.revoke(id, RevocationTarget::All, true, by(NOW)),
             );
             assert!(failed.is_err() && empty.is_ok());
             (serial, revoked.unwrap().position)
@@ -223,7 +224,7 @@ pub async fn an_act_that_changes_nothing_commits_nothing(world: World) {
     };
     let before = written();
     for target in [RevocationTarget::Stored { serial: token.serial }, RevocationTarget::All] {
-        assert_eq!(world.end(shop.id, target, true, by(at)).await.unwrap().tokens, 1);
+        assert_eq!(world.revoke(shop.id, target, true, by(at)).await.unwrap().tokens, 1);
     }
     world.is_writable().await.unwrap();
     assert_eq!(world.forget(100, at).await.unwrap(), 0);
@@ -243,18 +244,18 @@ pub async fn forget_removes_exactly_the_revocations_that_no_longer_matter(world:
     let mut tokens = Vec::new();
     for life in [100, 200, 30 * DAY] {
         let token = world.ask(&shop, Ask::new(Kind::V21).life(life)).await.unwrap().claims;
-        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
+        world.revoke_at(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
         tokens.push(token);
     }
     let cutoff = RevocationTarget::Kind(Kind::ShortLived);
     tokens.push(world.ask(&shop, Ask::new(Kind::ShortLived)).await.unwrap().claims);
-    world.revoke(&shop, cutoff, NOW).await;
+    world.revoke_at(&shop, cutoff, NOW).await;
     for delay in [0, 60] {
         let reissue = Ask::new(Kind::LongLived).delay(delay);
         tokens.push(world.ask(&shop, reissue).await.unwrap().claims);
     }
     let stateless = RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: NOW.plus(900) };
-    world.revoke(&quiet, stateless, NOW).await;
+    world.revoke_at(&quiet, stateless, NOW).await;
 
     let size = |view: &View| {
         let of = |shop: &crate::world::Shop| {
@@ -301,7 +302,7 @@ pub async fn forget_removes_exactly_the_revocations_that_no_longer_matter(world:
     for shop in &shops {
         let stateless =
             RevocationTarget::Stateless { id: TokenId([1; 16]), expires_at: at.plus(900) };
-        world.revoke(shop, stateless, at).await;
+        world.revoke_at(shop, stateless, at).await;
     }
     let late = at.plus(900 + DAY);
     assert_eq!(world.forget(2, late).await.unwrap(), 2);
@@ -320,7 +321,7 @@ pub async fn trim_removes_old_entries_of_the_log(mut world: World) {
     let shop = world.shop().await;
     let head = world.state().await.unwrap().view.position();
     let late = NOW.plus(DAY + 1);
-    world.revoke(&shop, RevocationTarget::All, late).await;
+    world.revoke_at(&shop, RevocationTarget::All, late).await;
     assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
     while world.trim(2, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
@@ -336,7 +337,7 @@ pub async fn trim_removes_old_entries_of_the_log(mut world: World) {
     let before = Position { number: head.number - 1, ..head };
     assert!(world.changes(before, 10).await.unwrap().is_none());
     // And continues from there.
-    let revoked = world.revoke(&shop, RevocationTarget::All, late).await;
+    let revoked = world.revoke_at(&shop, RevocationTarget::All, late).await;
     assert_eq!(revoked.position.number, head.number + 2);
 }
 
@@ -348,7 +349,7 @@ pub async fn the_written_time_never_decreases(mut world: World) {
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(100))).await;
     assert_eq!(written().await, NOW.plus(100));
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(50))).await;
-    world.revoke(&shop, RevocationTarget::All, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::All, NOW).await;
     world.stamp_used(vec![(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
     world.is_writable().await.unwrap();
     assert_eq!(written().await, NOW.plus(100));

@@ -24,7 +24,7 @@ pub async fn rows_are_swept_after_their_expiry_and_the_view_stays_the_same(mut w
         world.get(&shop, Ask::new(Kind::ShortLived)).await;
     }
     let lives = world.get(&shop, Ask::new(Kind::LongLived)).await;
-    world.revoke(&shop, RevocationTarget::Stored { serial: revoked }, NOW.plus(5)).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: revoked }, NOW.plus(5)).await;
     let all = world.tokens(shop.id, TokenFilter::default(), ALL, NOW).await.unwrap().len();
     assert_eq!(sweep(&world, NOW).await, 0, "nothing had expired before now");
     let before = world.state().await.unwrap().view;
@@ -91,7 +91,7 @@ pub async fn the_revocation_of_a_providers_tokens_continues_after_a_crash(mut wo
 pub async fn a_row_names_the_act_that_revoked_it(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
-    world.revoke(&shop, RevocationTarget::Kind(Kind::V21), NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Kind(Kind::V21), NOW).await;
     let row = world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().unwrap();
     let event = world.audit_row(row.revoked_act.unwrap()).await.unwrap().unwrap();
     assert_eq!((event.act.as_str(), &event.detail["kind"]), ("token.revoke", &"v2.1".into()));

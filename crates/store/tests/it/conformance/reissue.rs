@@ -45,7 +45,7 @@ pub async fn a_reissue_with_a_delay_keeps_the_current_token_active_until_then(wo
     crate::agree::everything(&world, &tokens, NOW.plus(DAY)).await;
     assert_eq!(world.living(&shop, Kind::LongLived, NOW.plus(DAY)).await, [2]);
     // An expired predecessor is not revoked again.
-    let revoked = world.revoke(&shop, RevocationTarget::All, NOW.plus(DAY)).await;
+    let revoked = world.revoke_at(&shop, RevocationTarget::All, NOW.plus(DAY)).await;
     assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, tokens[0].serial, NOW.plus(DAY)).await;
     assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(DAY))));
@@ -80,7 +80,7 @@ pub async fn no_reissue_postpones_a_revocation_already_set(world: World) {
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(1000, NOW)).await.unwrap().claims;
-    world.revoke(&shop, RevocationTarget::Stored { serial: second.serial }, NOW.plus(10)).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: second.serial }, NOW.plus(10)).await;
     // The first is the newest active one, and gets no second delay.
     let at = NOW.plus(20);
     let third = world.ask(&shop, reissue(5000, at).key("k")).await.unwrap();
@@ -103,7 +103,7 @@ pub async fn a_revoked_successor_does_not_reactivate_its_predecessor(world: Worl
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
-    world.revoke(&shop, RevocationTarget::Stored { serial: second.serial }, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: second.serial }, NOW).await;
     assert!(world.living(&shop, Kind::LongLived, NOW).await.is_empty());
     let view = world.state().await.unwrap().view;
     assert!(
@@ -116,10 +116,10 @@ pub async fn a_past_revocation_keeps_its_time_whatever_revokes_the_rest_later(wo
     let shop = world.shop().await;
     let first = world.ask(&shop, reissue(0, NOW)).await.unwrap().claims;
     let second = world.ask(&shop, reissue(60, NOW)).await.unwrap().claims;
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(2) };
     let at = NOW.plus(100);
-    let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
-    assert_eq!(removed.tokens, 1);
+    let revoked = world.change_signing_keys(remove, by(at)).await.unwrap();
+    assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, first.serial, at).await;
     assert_eq!(row.revocation, Some((RevocationCause::Reissued, NOW.plus(60))));
     let row = world.row(&shop, second.serial, at).await;

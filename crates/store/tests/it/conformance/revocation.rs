@@ -93,14 +93,14 @@ pub async fn every_revocation_revokes_exactly_its_target_and_a_dry_run_counts_th
         let count = stored + usize::from(one_stateless);
 
         let before = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
-        let dry = world.end(it.shop.id, target.clone(), true, by(at)).await.unwrap();
+        let dry = world.revoke(it.shop.id, target.clone(), true, by(at)).await.unwrap();
         assert_eq!(dry.tokens, count, "{target:?}");
         let after = (world.state().await.unwrap(), world.rows(&it.shop, at).await);
         assert_eq!(dry.position, before.0.view.position());
         crate::agree::views(&before.0.view, &after.0.view, [it.shop.id]);
         assert_eq!(format!("{:?}", before.1), format!("{:?}", after.1));
 
-        let revoked = world.revoke(&it.shop, target.clone(), at).await;
+        let revoked = world.revoke_at(&it.shop, target.clone(), at).await;
         assert_eq!(revoked.tokens, count, "{target:?}");
         let view = world.state().await.unwrap().view;
         for token in it.stored.iter().chain(&it.stateless) {
@@ -137,7 +137,7 @@ pub async fn a_target_that_does_not_exist_is_denied_and_changes_nothing(world: W
     ] {
         let before = (world.state().await.unwrap().view, audit_rows(&world).await);
         for dry_run in [true, false] {
-            let refused = world.end(channel, target.clone(), dry_run, by(NOW)).await;
+            let refused = world.revoke(channel, target.clone(), dry_run, by(NOW)).await;
             assert_eq!(refused.unwrap_err().to_string(), error, "{target:?}");
         }
         let after = (world.state().await.unwrap().view, audit_rows(&world).await);
@@ -173,15 +173,17 @@ pub async fn a_group_with_only_stateless_tokens_is_known_while_they_are_active(w
     let later = world.grant(&shop, &ask(stale)).await;
     assert!(!later.knows_its_group(stale), "its row must be renewed");
 
-    let revoked =
-        world.end(shop.id, RevocationTarget::Group(group("blue")), false, by(NOW)).await.unwrap();
+    let revoked = world
+        .revoke(shop.id, RevocationTarget::Group(group("blue")), false, by(NOW))
+        .await
+        .unwrap();
     assert_eq!(revoked.tokens, 0);
     let view = world.state().await.unwrap().view;
     assert!(verify_claims(&token, NOW, &view).is_err());
     let forgotten = NOW.plus(DAY + 900);
     assert_eq!(names(forgotten).await, []);
     let late =
-        world.end(shop.id, RevocationTarget::Group(group("blue")), true, by(forgotten)).await;
+        world.revoke(shop.id, RevocationTarget::Group(group("blue")), true, by(forgotten)).await;
     assert!(matches!(late, Err(Error::NotFound("group"))), "{late:?}");
 }
 
@@ -222,8 +224,8 @@ pub async fn a_deleted_group_or_key_is_known_until_its_last_token_has_expired(wo
         RevocationTarget::AssertionKey(key),
         RevocationTarget::AssertionKey(other),
     ] {
-        world.end(shop.id, target.clone(), true, by(last)).await.unwrap();
-        let late = world.end(shop.id, target.clone(), true, by(over)).await;
+        world.revoke(shop.id, target.clone(), true, by(last)).await.unwrap();
+        let late = world.revoke(shop.id, target.clone(), true, by(over)).await;
         assert!(matches!(late, Err(Error::NotFound(_))), "{target:?}: {late:?}");
     }
 }
@@ -237,9 +239,9 @@ pub async fn a_revocation_takes_effect_once(world: World) {
         RevocationTarget::Group(group("a")),
         RevocationTarget::All,
     ] {
-        let first = world.revoke(shop, target.clone(), NOW).await;
+        let first = world.revoke_at(shop, target.clone(), NOW).await;
         let rows = world.rows(shop, NOW).await;
-        let again = world.revoke(shop, target.clone(), NOW.plus(5)).await;
+        let again = world.revoke_at(shop, target.clone(), NOW.plus(5)).await;
         assert_eq!(again.tokens, 0, "{target:?}");
         // It is answered with a position at or after the act that revoked the token.
         assert!(again.position >= first.position);
@@ -249,7 +251,7 @@ pub async fn a_revocation_takes_effect_once(world: World) {
     // An expired token cannot be revoked.
     let expired = RevocationTarget::Stateless { id: TokenId([9; 16]), expires_at: NOW.plus(5) };
     let before = world.state().await.unwrap().view.position();
-    assert_eq!(world.revoke(shop, expired, NOW.plus(5)).await.position, before);
+    assert_eq!(world.revoke_at(shop, expired, NOW.plus(5)).await.position, before);
 }
 
 pub async fn single_revocations_are_compacted_and_the_other_tokens_stay_active(world: World) {
@@ -262,7 +264,7 @@ pub async fn single_revocations_are_compacted_and_the_other_tokens_stay_active(w
     let v21: Vec<_> = tokens.iter().filter(|it| it.kind == Kind::V21).cloned().collect();
     for (n, token) in v21.iter().enumerate().take(25) {
         let at = NOW.plus(n as i64);
-        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, at).await;
+        world.revoke_at(&shop, RevocationTarget::Stored { serial: token.serial }, at).await;
         crate::agree::everything(&world, &tokens, at).await;
         let view = world.state().await.unwrap().view;
         let revocations = view.channel(shop.id).unwrap();
@@ -282,7 +284,7 @@ pub async fn single_revocations_are_compacted_and_the_other_tokens_stay_active(w
     // The newest of all, revoked at once, is compacted as well.
     for _ in 0..2 * MAX_SINGLE_REVOCATIONS {
         let token = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
-        world.revoke(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
+        world.revoke_at(&shop, RevocationTarget::Stored { serial: token.serial }, NOW).await;
         tokens.push(token);
         crate::agree::everything(&world, &tokens, NOW.plus(30)).await;
     }
@@ -295,7 +297,7 @@ pub async fn stateless_revocations_are_bounded(world: World) {
         id: TokenId((n as u128).to_be_bytes()),
         expires_at,
     };
-    let end = |n, expires_at, at| world.end(shop.id, target(n, expires_at), false, by(at));
+    let end = |n, expires_at, at| world.revoke(shop.id, target(n, expires_at), false, by(at));
     for n in 0..MAX_STATELESS_REVOCATIONS {
         end(n, NOW.plus(900), NOW).await.unwrap();
     }
@@ -307,12 +309,12 @@ pub async fn stateless_revocations_are_bounded(world: World) {
     // A token that is revoked already does not count again.
     end(0, NOW.plus(900), NOW).await.unwrap();
     // A bulk revocation always has room.
-    world.revoke(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Kind(Kind::Stateless), NOW).await;
     // Those that expired meanwhile do not count, even before they are forgotten.
     end(MAX_STATELESS_REVOCATIONS, NOW.plus(1800), NOW.plus(900)).await.unwrap();
     assert_eq!(held().await, MAX_STATELESS_REVOCATIONS + 1);
     let other = world.shop().await;
-    world.revoke(&other, target(1, NOW.plus(1800)), NOW.plus(900)).await;
+    world.revoke_at(&other, target(1, NOW.plus(1800)), NOW.plus(900)).await;
 }
 
 pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_revokes_tokens_on_request(
@@ -368,7 +370,7 @@ pub async fn a_revocation_does_not_affect_tokens_issued_after_it(world: World) {
         RevocationTarget::Kind(Kind::V21),
         RevocationTarget::All,
     ] {
-        world.revoke(&it.shop, target.clone(), NOW).await;
+        world.revoke_at(&it.shop, target.clone(), NOW).await;
         let ask = Ask::new(Kind::V21).group("a").signed(it.second, 1);
         let after = world.ask(&it.shop, ask).await.unwrap().claims;
         let stateless = world.grant(&it.shop, &Ask::new(Kind::Stateless).group("a")).await;
@@ -384,11 +386,11 @@ pub async fn a_deleted_channel_keeps_the_records_of_its_tokens(world: World) {
     let shop = world.shop().await;
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(50)).await.unwrap().claims;
     let revoked = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
-    world.revoke(&shop, RevocationTarget::Stored { serial: revoked.serial }, NOW.plus(10)).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: revoked.serial }, NOW.plus(10)).await;
     let replaced = world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims;
     let by_reissue = Ask::new(Kind::LongLived).delay(60).at(NOW.plus(10));
-    let removed = world.ask(&shop, by_reissue).await.unwrap().claims;
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
+    let of_key = world.ask(&shop, by_reissue).await.unwrap().claims;
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(2) };
     world.change_signing_keys(remove, by(NOW.plus(100))).await.unwrap();
     let living = world.ask(&shop, Ask::new(Kind::V21).at(NOW.plus(150))).await.unwrap().claims;
 
@@ -397,7 +399,7 @@ pub async fn a_deleted_channel_keeps_the_records_of_its_tokens(world: World) {
     let patch = ChannelPatch { state, ..ChannelPatch::default() };
     world.change_channel(shop.id, patch, by(at)).await.unwrap();
 
-    let tokens = [expired, revoked, replaced, removed, living];
+    let tokens = [expired, revoked, replaced, of_key, living];
     let mut revoked = Vec::new();
     for token in &tokens {
         revoked.push(world.row(&shop, token.serial, at).await.revocation);

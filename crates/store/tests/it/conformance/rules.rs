@@ -21,7 +21,7 @@ pub async fn the_31st_v21_token_is_denied_and_the_30_stay_active(world: World) {
     let rows: Vec<_> = world.rows(&shop, NOW).await.iter().map(|row| row.id).collect();
     assert_eq!(ids, rows);
     // The denied one took no serial.
-    world.revoke(&shop, RevocationTarget::Stored { serial: Serial(7) }, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: Serial(7) }, NOW).await;
     assert_eq!(world.get(&shop, Ask::new(Kind::V21)).await, Serial(31));
 }
 
@@ -156,7 +156,7 @@ pub async fn expired_and_revoked_tokens_do_not_count(world: World) {
     assert_eq!(denied(ask(NOW.plus(100)).await), Denied::Full(Kind::V21));
     let first = world.row(&shop, Serial(1), NOW.plus(100)).await;
     assert_eq!((first.state, first.revocation), (TokenState::Expired, None));
-    world.revoke(&shop, RevocationTarget::Stored { serial: Serial(20) }, NOW.plus(100)).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: Serial(20) }, NOW.plus(100)).await;
     assert_eq!(ask(NOW.plus(100)).await.unwrap().claims.serial, Serial(32));
 }
 
@@ -178,16 +178,16 @@ pub async fn tokens_of_a_revoked_key_do_not_count_and_are_listed_as_revoked(worl
     let expired = world.ask(&shop, Ask::new(Kind::V21).life(5)).await.unwrap().claims;
     let mut tokens = vec![expired];
     let revoked = world.get(&shop, Ask::new(Kind::ShortLived)).await;
-    world.revoke(&shop, RevocationTarget::Stored { serial: revoked }, NOW).await;
+    world.revoke_at(&shop, RevocationTarget::Stored { serial: revoked }, NOW).await;
     for _ in 0..30 {
         let issued = world.ask(&shop, Ask::new(Kind::V21).at(NOW.plus(5))).await.unwrap();
         tokens.push(issued.claims);
     }
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
     let at = NOW.plus(10);
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(2) };
-    let removed = world.change_signing_keys(remove, by(at)).await.unwrap();
-    assert_eq!(removed.tokens, 31, "those that were active until then");
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(2) };
+    let of_key = world.change_signing_keys(remove, by(at)).await.unwrap();
+    assert_eq!(of_key.tokens, 31, "those that were active until then");
 
     assert!(world.live_v21(shop.id, None, at).await.unwrap().is_empty());
     for token in &tokens[1..] {
@@ -216,7 +216,7 @@ pub async fn tokens_of_a_revoked_key_do_not_count_and_are_listed_as_revoked(worl
     assert_eq!(reissued.previous_until, None);
     tokens.push(reissued.claims);
     // A revocation does not revoke them again.
-    let revoked = world.revoke(&shop, RevocationTarget::All, at).await;
+    let revoked = world.revoke_at(&shop, RevocationTarget::All, at).await;
     assert_eq!(revoked.tokens, 31);
     crate::agree::everything(&world, &tokens, at).await;
 }
@@ -234,7 +234,7 @@ pub async fn tokens_of_a_limited_key_count_if_issued_within_the_limit(mut world:
     let promote = SigningKeyChange::Promote(signing_key(2).id);
     world.change_signing_keys(promote, by(at)).await.unwrap();
     world.close();
-    world.place.limit_key(signing_key(1).id, NOW.plus(19)).await;
+    world.place.limit_key(signing_key(1).id, NOW.plus(20)).await;
     world.reopen().await;
 
     assert_eq!(world.living(&shop, Kind::V21, at).await, Vec::from_iter(1..=20));
@@ -251,9 +251,9 @@ pub async fn tokens_of_a_limited_key_count_if_issued_within_the_limit(mut world:
     let full = world.ask(&shop, Ask::new(Kind::V21).at(at)).await;
     assert_eq!(denied(full), Denied::Full(Kind::V21));
     // When the key is revoked altogether, only the still active ones are revoked by it.
-    let remove = SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(3) };
-    let removed = world.change_signing_keys(remove, by(at.plus(1))).await.unwrap();
-    assert_eq!(removed.tokens, 20);
+    let remove = SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(3) };
+    let of_key = world.change_signing_keys(remove, by(at.plus(1))).await.unwrap();
+    assert_eq!(of_key.tokens, 20);
 }
 
 pub async fn legacy_2020_counts_short_and_long_lived_tokens_together(world: World) {
@@ -352,8 +352,9 @@ pub async fn the_token_rules_use_the_later_of_now_and_the_written_time(world: Wo
     let issued = world.ask(&shop, Ask::new(Kind::V21).life(60).at(NOW)).await.unwrap();
     assert_eq!(issued.claims.issued_at, late);
     assert_eq!(issued.claims.expires_at, late.plus(60));
-    let revoked =
-        world.revoke(&shop, RevocationTarget::Stored { serial: issued.claims.serial }, NOW).await;
+    let revoked = world
+        .revoke_at(&shop, RevocationTarget::Stored { serial: issued.claims.serial }, NOW)
+        .await;
     assert_eq!(revoked.tokens, 1);
     let row = world.row(&shop, issued.claims.serial, late).await;
     assert_eq!(row.revocation, Some((RevocationCause::Requested, late)));

@@ -52,7 +52,7 @@ pub async fn a_promoted_key_is_active_and_its_predecessor_retired(world: World) 
     change(&world, SigningKeyChange::Add(signing_key(2)), NOW).await.unwrap();
     let at = NOW.plus(5);
     change(&world, SigningKeyChange::Promote(signing_key(2).id), at).await.unwrap();
-    assert_eq!(states(&world).await, [Retired, Active]);
+    assert_eq!(states(&world).await, [Retired { issued_before: None }, Active]);
     assert_eq!(world.state().await.unwrap().signing_keys[0].changed_at, at);
     let new = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
     assert_eq!(new.key, signing_key(2).id);
@@ -64,7 +64,7 @@ pub async fn a_promoted_key_is_active_and_its_predecessor_retired(world: World) 
 pub async fn a_revoked_active_key_is_replaced_by_the_pending_one_or_by_the_successor(world: World) {
     let shop = world.shop().await;
     let mut tokens = vec![world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims];
-    let remove = |seed, successor| SigningKeyChange::Remove {
+    let remove = |seed, successor| SigningKeyChange::Revoke {
         key: signing_key(seed).id,
         successor: signing_key(successor),
     };
@@ -101,7 +101,7 @@ pub async fn revoking_all_keys_revokes_every_token(world: World) {
     }
     tokens.push(world.ask(&shop, Ask::new(Kind::LongLived)).await.unwrap().claims);
     change(&world, SigningKeyChange::Add(signing_key(4)), NOW).await.unwrap();
-    let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
+    let all = SigningKeyChange::RevokeAll { successor: signing_key(5) };
     assert_eq!(change(&world, all, NOW.plus(1)).await.unwrap(), 3);
     assert_eq!(states(&world).await, [Revoked, Revoked, Revoked, Revoked, Active]);
     let view = world.state().await.unwrap().view;
@@ -114,7 +114,7 @@ pub async fn revoking_all_keys_revokes_every_token(world: World) {
 }
 
 pub async fn a_revoked_key_loses_its_private_half(world: World) {
-    let all = SigningKeyChange::RemoveAll { successor: signing_key(5) };
+    let all = SigningKeyChange::RevokeAll { successor: signing_key(5) };
     change(&world, all, NOW).await.unwrap();
     let keys = world.state().await.unwrap().signing_keys;
     let wrapped: Vec<_> = keys.iter().map(|key| key.wrapped.0.clone()).collect();
@@ -129,8 +129,8 @@ pub async fn a_change_of_keys_that_fails_changes_nothing(world: World) {
     let before = world.state().await.unwrap();
     // A successor that exists already can only be a mistake.
     for mistake in [
-        SigningKeyChange::RemoveAll { successor: signing_key(1) },
-        SigningKeyChange::Remove { key: signing_key(1).id, successor: signing_key(1) },
+        SigningKeyChange::RevokeAll { successor: signing_key(1) },
+        SigningKeyChange::Revoke { key: signing_key(1).id, successor: signing_key(1) },
         SigningKeyChange::Add(signing_key(1)),
     ] {
         assert!(matches!(change(&world, mistake, NOW).await, Err(Error::Taken)));

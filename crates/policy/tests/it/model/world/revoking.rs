@@ -115,20 +115,20 @@ impl World {
         self.note(Some(entry), Event::Key { key, state });
     }
 
-    pub(super) fn coming(&self) -> Option<SigningKeyId> {
-        let coming = self.authority.keys.iter().find(|it| it.state == KeyState::Pending);
-        coming.map(|it| it.key.id())
+    pub(super) fn pending(&self) -> Option<SigningKeyId> {
+        let pending = self.authority.keys.iter().find(|it| it.state == KeyState::Pending);
+        pending.map(|it| it.key.id())
     }
 
     /// The pending key becomes active, if every verifier has it.
     pub(super) fn activate(&mut self) {
-        let Some(coming) = self.coming() else { return };
+        let Some(pending) = self.pending() else { return };
         let knows =
-            |it: &Verifier| it.epoch == self.authority.epoch && it.view.key(coming).is_some();
+            |it: &Verifier| it.epoch == self.authority.epoch && it.view.key(pending).is_some();
         if self.verifiers.iter().all(knows) {
             let old = self.authority.active_key();
-            self.set_key(coming, KeyState::Active);
-            self.set_key(old, KeyState::Retired);
+            self.set_key(pending, KeyState::Active);
+            self.set_key(old, KeyState::Retired { issued_before: None });
             self.seen.one("signing key rotated");
         }
     }
@@ -138,20 +138,21 @@ impl World {
         let key = self.authority.keys[nth % self.authority.keys.len()].clone();
         let state = match (key.state, state) {
             (KeyState::Revoked, _) => return,
-            (KeyState::Bounded { until: before }, KeyState::Bounded { until }) => {
-                KeyState::Bounded { until: until.min(before) }
-            }
+            (
+                KeyState::Retired { issued_before: Some(earlier) },
+                KeyState::Retired { issued_before: Some(before) },
+            ) => KeyState::Retired { issued_before: Some(before.min(earlier)) },
             (_, state) => state,
         };
         if key.state == KeyState::Active {
-            match self.coming() {
-                Some(coming) => self.set_key(coming, KeyState::Active),
+            match self.pending() {
+                Some(pending) => self.set_key(pending, KeyState::Active),
                 None => self.new_key(KeyState::Active),
             }
         }
         self.set_key(key.key.id(), state);
         self.wait();
-        self.seen.one("signing key bounded or removed");
+        self.seen.one("signing key limited or revoked");
     }
 
     // ---- revoking one token
@@ -249,7 +250,7 @@ impl World {
     }
     /// The old keys are limited to tokens that the store surely knew.
     fn bound_keys(&mut self) {
-        for (key, state) in self.authority.bounds() {
+        for (key, state) in self.authority.limited_keys() {
             self.note_no_revocation(Event::Key { key: key.id(), state });
             self.authority.set_key(key, state);
         }

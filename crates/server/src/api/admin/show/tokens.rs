@@ -111,7 +111,7 @@ fn sentence(why: Why) -> String {
         Why::RevokedWithOthers { at } => {
             format!("It was revoked{}, together with others.", when(at))
         }
-        Why::Invalid(refused) => format!("It is not valid: {refused}."),
+        Why::Invalid(invalid) => format!("It is not valid: {invalid}."),
     }
 }
 
@@ -157,9 +157,9 @@ pub struct SigningKey {
     kid: SigningKeyId,
     #[schema(value_type = schema::SigningKeyState)]
     state: &'static str,
-    /// For a bounded key: tokens issued later are not valid.
+    /// For a retired key, if set: only tokens issued before are valid.
     #[schema(required, value_type = Option<schema::Time>)]
-    good_for_issued_until: Option<String>,
+    issued_before: Option<String>,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
     /// The time of the last change of state.
@@ -169,14 +169,14 @@ pub struct SigningKey {
 
 impl From<&SigningKeyRow> for SigningKey {
     fn from(it: &SigningKeyRow) -> Self {
-        let good_for_issued_until = match it.state {
-            KeyState::Bounded { until } => time(until),
+        let issued_before = match it.state {
+            KeyState::Retired { issued_before } => issued_before.and_then(time),
             _ => None,
         };
         Self {
             kid: it.id,
             state: it.state.name(),
-            good_for_issued_until,
+            issued_before,
             created_at: time(it.created_at),
             changed_at: time(it.changed_at),
         }
