@@ -29,7 +29,7 @@ pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
 use figures::Figures;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use tegata_policy::{
     acts::ActError,
     authorize::Grant,
@@ -107,8 +107,8 @@ pub trait Store: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
-    /// A provider's channels, newest first.
-    async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>>;
+    /// Channels, newest first.
+    async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,
     /// and those that stateless tokens were issued for in the last day.
     async fn groups(&self, channel: ChannelId, now: UnixTime) -> Result<Vec<GroupRow>>;
@@ -138,8 +138,8 @@ pub trait Store: Send + Sync + 'static {
     /// How many stored tokens of these keys were neither revoked singly nor expired at
     /// `now`: as many as the keys' revocation revokes.
     async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
-    /// Audit events, newest first; of one channel only, if given.
-    async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>>;
+    /// Audit events, newest first.
+    async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>>;
     /// One audit event.
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>>;
     /// The audit event of the act that set the present state of a channel, which may be
@@ -360,4 +360,53 @@ pub struct TokenFilter {
     pub group: Option<Group>,
     /// Only in this state.
     pub state: Option<TokenState>,
+}
+
+/// Which channels to list.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelFilter {
+    /// Only of this provider, which must exist.
+    pub provider: Option<ProviderId>,
+    /// Only those whose name or id contains this text; the case of ASCII letters does not
+    /// matter.
+    pub search: Option<String>,
+}
+
+impl ChannelFilter {
+    /// The channels of one provider.
+    #[must_use]
+    pub fn of(provider: ProviderId) -> Self {
+        Self { provider: Some(provider), search: None }
+    }
+}
+
+/// Which audit events to list: those that fit all that is given.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only of this channel.
+    pub channel: Option<ChannelId>,
+    /// Only of this provider and its channels.
+    pub provider: Option<ProviderId>,
+    /// Only acts on a group of this name.
+    pub group: Option<Group>,
+    /// Only acts on this token alone.
+    pub token: Option<TokenId>,
+    /// Only of this actor.
+    pub actor: Option<String>,
+    /// Only this act.
+    pub act: Option<audit_event::AuditAct>,
+    /// Only from this address.
+    pub source: Option<IpAddr>,
+    /// Only from this time on.
+    pub since: Option<UnixTime>,
+    /// Only before this time.
+    pub until: Option<UnixTime>,
+}
+
+impl AuditFilter {
+    /// The events of one channel.
+    #[must_use]
+    pub fn of(channel: ChannelId) -> Self {
+        Self { channel: Some(channel), ..Self::default() }
+    }
 }

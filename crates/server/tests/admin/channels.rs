@@ -195,3 +195,31 @@ async fn the_audit_names_the_actor_the_source_the_act_and_the_reason() {
     assert_eq!(second["events"][0]["act"], "token.revoke");
     world.get("/audit?channel=1").await.expect_problem(400, "invalid-member");
 }
+
+#[tokio::test]
+async fn channels_of_all_providers_are_listed_and_searched_by_name_or_id() {
+    let world = World::new().await;
+    let (shop, other) = (world.channel().await, world.channel().await);
+    world.patch(&other.at(""), json!({ "name": "Night 100% kitchen" })).await.expect(200);
+    let ids = async |path: String| -> (Vec<String>, serde_json::Value) {
+        let page = world.get(&path).await.expect(200);
+        let rows = page["channels"].as_array().unwrap();
+        let ids = rows.iter().map(|it| it["channel_id"].as_str().unwrap().to_owned()).collect();
+        (ids, page["next"].clone())
+    };
+    let found = async |path: &str| ids(path.to_owned()).await.0;
+    assert_eq!(found("/channels").await, [other.id.clone(), shop.id.clone()]);
+    let (first, next) = ids("/channels?limit=1".to_owned()).await;
+    assert_eq!(first, [other.id.clone()]);
+    let path = format!("/channels?limit=1&after={}", next.as_str().unwrap());
+    assert_eq!(ids(path).await, (vec![shop.id.clone()], json!(null)));
+    assert_eq!(found("/channels?search=night").await, [other.id.clone()]);
+    assert_eq!(found("/channels?search=0%25").await, [other.id.clone()]);
+    assert_eq!(found("/channels?search=_").await.len(), 0, "no pattern");
+    assert_eq!(found(&format!("/channels?search={}", &shop.id[..9])).await, [shop.id.clone()]);
+    let path = format!("/providers/{}/channels?search=night", shop.provider);
+    assert_eq!(found(&path).await.len(), 0);
+    world.delete(&other.at("")).await.expect(204);
+    assert_eq!(found("/channels").await, [shop.id.clone()]);
+    world.get("/channels?search=").await.expect_problem(400, "invalid-member");
+}

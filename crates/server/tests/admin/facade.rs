@@ -5,7 +5,7 @@ use tegata_server::authority::{
     actor::Actor,
     admin::{Anywhere, Error, InChannel, Outcome},
 };
-use tegata_store::{Page, audit_event::AuditEvent};
+use tegata_store::{AuditFilter, Page, audit_event::AuditEvent};
 use tegata_token::id::ChannelId;
 
 const NEWEST: Page = Page { before: None, most: 1 };
@@ -21,7 +21,7 @@ async fn a_channel_administers_nothing_not_even_itself() {
     assert!(forbidden(channel.channel(id).await.unwrap_err()));
     assert!(forbidden(channel.delete_channel(id, true).await.unwrap_err()));
     assert!(forbidden(channel.explain(&token).await.unwrap_err()));
-    assert!(forbidden(channel.audit(None, NEWEST).await.unwrap_err()));
+    assert!(forbidden(channel.audit(AuditFilter::default(), NEWEST).await.unwrap_err()));
     let all = channel.revoke_in_channel(id, InChannel::All, true).await;
     assert!(forbidden(all.unwrap_err()));
     assert!(forbidden(channel.revoke(Anywhere::All, true).await.unwrap_err()));
@@ -69,7 +69,7 @@ async fn every_act_that_takes_something_away_has_a_dry_run() {
     let id: ChannelId = shop.id.parse().unwrap();
     let root = world.authority.admin(Actor::Root, None);
     let token = world.short_lived(&shop, Some("kitchen")).await;
-    let before = root.audit(None, NEWEST).await.unwrap()[0].id;
+    let before = root.audit(AuditFilter::default(), NEWEST).await.unwrap()[0].id;
     let position = world.authority.view().position();
     let group = "kitchen".parse().unwrap();
     for outcome in [
@@ -80,6 +80,6 @@ async fn every_act_that_takes_something_away_has_a_dry_run() {
         assert_eq!((found.tokens, found.position, found.dry_run), (1, position, true));
         assert!(!found.receipt.complete, "no verifier can acknowledge a dry run");
     }
-    assert_eq!(root.audit(None, NEWEST).await.unwrap()[0].id, before);
+    assert_eq!(root.audit(AuditFilter::default(), NEWEST).await.unwrap()[0].id, before);
     assert_eq!(world.state(&token).await, "active");
 }

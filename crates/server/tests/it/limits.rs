@@ -3,7 +3,7 @@
 use crate::world::{Channel, HttpResponse, World};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tegata_server::{config::Settings, http::proxies::TrustedProxies};
-use tegata_store::{AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
+use tegata_store::{AuditFilter, AuditRow, ChannelPatch, LimitsPatch, Page, TokenFilter};
 use tegata_token::kind::Kind;
 
 fn behind_a_proxy(settings: &mut Settings) {
@@ -49,7 +49,7 @@ async fn the_audit_names_the_source_that_a_trusted_proxy_names_and_trusts_no_oth
         let headers = [("x-forwarded-for", "192.0.2.1")];
         assert_eq!(world.post_with("/v2/oauth/revoke", &headers, &fields).await.status, 200);
         let page = Page { before: None, most: 1 };
-        let audit = world.admin().audit(Some(shop.id), page).await.unwrap();
+        let audit = world.admin().audit(AuditFilter::of(shop.id), page).await.unwrap();
         assert_eq!(audit[0].source.as_deref(), Some(expected));
     }
 }
@@ -238,7 +238,7 @@ async fn throttled_guesses_are_audited_once_and_never_for_channels_that_do_not_e
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].source.as_deref(), Some("127.0.0.1"));
     let page = Page { before: None, most: 100 };
-    let all = world.admin().audit(None, page).await.unwrap();
+    let all = world.admin().audit(AuditFilter::default(), page).await.unwrap();
     assert_eq!(all.iter().filter(|row| row.act == "secret.throttle").count(), 1);
     assert!(world.get("/metrics").await.text.contains("tegata_throttled_total{limit=\"guess\"} 8"));
 }
@@ -261,7 +261,7 @@ async fn is_limited(ask: impl AsyncFn() -> HttpResponse) -> bool {
 async fn audited(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
     for _ in 0..100 {
         let page = Page { before: None, most: 100 };
-        let mut rows = world.admin().audit(Some(shop.id), page).await.unwrap();
+        let mut rows = world.admin().audit(AuditFilter::of(shop.id), page).await.unwrap();
         rows.retain(|row| row.act == act);
         if !rows.is_empty() {
             return rows;
@@ -273,7 +273,7 @@ async fn audited(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
 
 async fn acts(world: &World) -> Vec<(String, Option<String>)> {
     let page = Page { before: None, most: 1_000 };
-    let rows = world.admin().audit(None, page).await.unwrap();
+    let rows = world.admin().audit(AuditFilter::default(), page).await.unwrap();
     let events = rows.into_iter().filter(|row| row.act.starts_with("admin."));
     events.map(|row| (row.act, row.source)).collect()
 }

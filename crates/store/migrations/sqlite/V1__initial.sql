@@ -188,6 +188,13 @@ CREATE TABLE audit (
     position  INTEGER
 );
 CREATE INDEX audit_by_channel ON audit (channel, id);
+CREATE INDEX audit_by_provider ON audit (provider, id);
+CREATE INDEX audit_by_time ON audit (at, id);
+CREATE INDEX audit_by_act ON audit (act, id);
+CREATE INDEX audit_by_actor ON audit (actor, id);
+CREATE INDEX audit_by_source ON audit (source, id);
+CREATE INDEX audit_by_group ON audit ((detail ->> '$.group'), id);
+CREATE INDEX audit_by_token ON audit ((detail ->> '$.token_id'), id);
 
 -- Each checkpoint continues a hash chain over a range of audit rows and is signed with a
 -- key whose private half only the master key decrypts. It is kept longer than its rows.

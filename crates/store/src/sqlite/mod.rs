@@ -7,6 +7,7 @@
 mod admin;
 mod apply;
 mod audit;
+mod audit_list;
 mod backup;
 mod commit;
 mod connect;

@@ -6,7 +6,7 @@ use super::{
     rows::{self, unavailable},
 };
 use crate::{
-    AuditRow, Change, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
+    Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
@@ -105,19 +105,22 @@ pub(super) fn has_provider(conn: &Connection, id: ProviderId) -> rusqlite::Resul
 
 pub(super) fn channels(
     conn: &Connection,
-    provider: ProviderId,
+    ChannelFilter { provider, search }: &ChannelFilter,
     page: Page,
 ) -> rusqlite::Result<Vec<(RowId, Channel)>> {
     let (before, most) = bounds(page);
+    let of_provider = if provider.is_some() { "c.provider = ?1" } else { "?1 IS NULL" };
     let sql = format!(
-        "{} WHERE c.provider = ?1 AND c.number < ?2 AND c.state <> 'deleted'
+        "{} WHERE {of_provider} AND c.number < ?2 AND c.state <> 'deleted'
+         AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(c.id, ?4))
          ORDER BY c.number DESC LIMIT ?3",
         rows::CHANNEL
     );
     let mut query = conn.prepare_cached(&sql)?;
-    let found = query.query_map((provider.number(), before, most), |row| {
-        Ok((row.get("number")?, rows::channel(conn, row)?))
-    })?;
+    let found = query
+        .query_map((provider.map(ProviderId::number), before, most, search), |row| {
+            Ok((row.get("number")?, rows::channel(conn, row)?))
+        })?;
     found.collect()
 }
 
@@ -288,36 +291,6 @@ pub(super) fn signed_by(
         }
     }
     Ok(count)
-}
-
-pub(super) fn audit(
-    conn: &Connection,
-    channel: Option<ChannelId>,
-    page: Page,
-) -> rusqlite::Result<Vec<AuditRow>> {
-    let (before, most) = bounds(page);
-    let all = "SELECT * FROM audit WHERE id < ?1 AND ?3 IS NULL ORDER BY id DESC LIMIT ?2";
-    let one = "SELECT * FROM audit WHERE id < ?1 AND channel = ?3 ORDER BY id DESC LIMIT ?2";
-    let mut query = conn.prepare_cached(if channel.is_some() { one } else { all })?;
-    let found = query.query_map((before, most, channel.map(ChannelId::number)), |row| {
-        let provider = row.get::<_, Option<u64>>("provider")?.map(rows::provider_id);
-        let channel = row.get::<_, Option<u64>>("channel")?.map(rows::channel_id);
-        let detail: String = row.get("detail")?;
-        let epoch: Option<u64> = row.get("epoch")?;
-        let number: Option<u64> = row.get("position")?;
-        Ok(AuditRow {
-            id: row.get("id")?,
-            at: UnixTime(row.get("at")?),
-            actor: row.get("actor")?,
-            source: row.get("source")?,
-            act: row.get("act")?,
-            provider: provider.transpose()?,
-            channel: channel.transpose()?,
-            detail: rows::from_json(&detail)?,
-            position: epoch.zip(number).map(|(epoch, number)| Position { epoch, number }),
-        })
-    })?;
-    found.collect()
 }
 
 pub(super) fn state_act(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<RowId>> {

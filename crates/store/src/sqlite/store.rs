@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, issue, provider_revocation, read,
+    SqliteStore, apply, audit, audit_list, issue, provider_revocation, read,
     readers::For,
     revocations,
     rows::{self, unavailable},
@@ -10,10 +10,10 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
-    GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter,
-    TokenName, TokenRow, WrappedKey,
+    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
+    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider,
+    ProviderRevocation, Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow,
+    State, Store, TokenFilter, TokenName, TokenRow, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -62,12 +62,14 @@ impl Store for SqliteStore {
         self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
     }
 
-    async fn channels(&self, provider: ProviderId, page: Page) -> Result<Vec<(RowId, Channel)>> {
+    async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
-            if !read::has_provider(conn, provider).map_err(unavailable)? {
+            if let Some(provider) = filter.provider
+                && !read::has_provider(conn, provider).map_err(unavailable)?
+            {
                 return Err(Error::NotFound("provider"));
             }
-            read::channels(conn, provider, page).map_err(unavailable)
+            read::channels(conn, &filter, page).map_err(unavailable)
         })
         .await
     }
@@ -113,8 +115,8 @@ impl Store for SqliteStore {
         self.list(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
     }
 
-    async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
-        self.list(move |conn| read::audit(conn, channel, page).map_err(unavailable)).await
+    async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
+        self.list(move |conn| audit_list::list(conn, &filter, page).map_err(unavailable)).await
     }
 
     async fn changes(
@@ -264,12 +266,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit_row(&self, id: RowId) -> Result<Option<AuditRow>> {
-        self.read(move |conn| {
-            let page = Page { before: Some(id.saturating_add(1)), most: 1 };
-            let found = read::audit(conn, None, page).map_err(unavailable)?;
-            Ok(found.into_iter().find(|row| row.id == id))
-        })
-        .await
+        self.read(move |conn| audit_list::one(conn, id).map_err(unavailable)).await
     }
 
     async fn state_act(&self, channel: ChannelId) -> Result<Option<RowId>> {

@@ -8,7 +8,7 @@ use crate::{
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
-    Event, RevocationTarget,
+    AuditFilter, Event, RevocationTarget,
     audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
     audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
@@ -178,7 +178,7 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
     let event = AuditEvent::AuditExpire(AuditExpired { checkpoints_before: 3 });
     world.record(Event::of(event), by(NOW.plus(10))).await.unwrap();
     let anchor = Anchor::from(&checkpoint(&world, 3, 10).await.unwrap());
-    let before = world.audit(None, ALL).await.unwrap().len();
+    let before = world.audit(AuditFilter::default(), ALL).await.unwrap().len();
     let mut gone = 0;
     loop {
         // A crash in the middle leaves some of them.
@@ -189,7 +189,7 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
         }
     }
     assert_eq!(gone, 4 + 6);
-    assert_eq!(world.audit(None, ALL).await.unwrap().len(), before - gone);
+    assert_eq!(world.audit(AuditFilter::default(), ALL).await.unwrap().len(), before - gone);
     let report = verify(&path, &anchor);
     assert!(report.ok, "{report:?}");
     assert_eq!((report.checkpoints, report.kept_from), (6, 3), "the checkpoints stay");

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use std::time::Duration;
 use tegata_policy::{channel::GroupSettings, secret::PlainSecret};
 use tegata_store::{
-    ChannelPatch, Error, Result, RevocationTarget, SigningKeyChange, Store, TokenFilter, TokenName,
-    TokenState, sqlite::Faults,
+    AuditFilter, ChannelPatch, Error, Result, RevocationTarget, SigningKeyChange, Store,
+    TokenFilter, TokenName, TokenState, sqlite::Faults,
 };
 use tegata_token::{
     id::{ChannelId, Position, Serial, TokenId},
@@ -276,7 +276,7 @@ async fn a_failed_read_gives_an_error_and_never_a_wrong_answer() {
                 format!("{:?}", world.groups(shop.id, NOW).await),
                 format!("{:?}", world.changes(begin, 100).await),
                 format!("{:?}", world.state().await.map(|state| state.view.position())),
-                format!("{:?}", world.audit(None, ALL).await),
+                format!("{:?}", world.audit(AuditFilter::default(), ALL).await),
             ]
         }};
     }
@@ -365,7 +365,7 @@ async fn an_act_that_fails_half_way_changes_nothing_and_does_not_affect_its_batc
         let before = (
             world.state().await.unwrap().view,
             format!("{:?}", world.rows(&guarded, NOW).await),
-            world.audit(Some(guarded.id), ALL).await.unwrap().len(),
+            world.audit(AuditFilter::of(guarded.id), ALL).await.unwrap().len(),
         );
         let id = |world: &World| TokenId(u128::from(world.fresh()).to_be_bytes());
         let (first, second) = (id(&world), id(&world));
@@ -408,7 +408,7 @@ async fn an_act_that_fails_half_way_changes_nothing_and_does_not_affect_its_batc
         if v21 && reissue {
             assert_eq!(before.1, format!("{:?}", world.rows(&guarded, NOW).await), "{on}");
             assert_eq!(before.0.channel(guarded.id), state.view.channel(guarded.id));
-            let audited = world.audit(Some(guarded.id), ALL).await.unwrap();
+            let audited = world.audit(AuditFilter::of(guarded.id), ALL).await.unwrap();
             assert_eq!(audited.len(), before.2);
         }
         // The next issue takes the serial, and the failed issue did not use up its

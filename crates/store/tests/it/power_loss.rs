@@ -22,7 +22,7 @@ use std::{
     },
 };
 use tegata_policy::rules::Rule;
-use tegata_store::{ChannelPatch, Error, RevocationTarget, Store, sqlite::Faults};
+use tegata_store::{AuditFilter, ChannelPatch, Error, RevocationTarget, Store, sqlite::Faults};
 use tegata_token::{
     claims::Claims,
     id::{ChannelId, TokenId},
@@ -266,7 +266,7 @@ async fn missing(loss: &Loss) -> Vec<String> {
             missing.push(format!("changed: {channel} to {revision}, found {found:?}"));
         }
     }
-    let audited = whole.store.audit(None, crate::world::ALL).await.unwrap().len();
+    let audited = whole.store.audit(AuditFilter::default(), crate::world::ALL).await.unwrap().len();
     if audited < must.audited {
         missing.push(format!("audited: {} acts, found {audited}", must.audited));
     }

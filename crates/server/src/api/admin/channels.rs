@@ -5,7 +5,7 @@ use crate::{
         administrator::Administrator,
         problem::{Problem, Problems},
         providers::{LONGEST_NAME, name},
-        read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
+        read::{Body, DryRun, Found, FromMembers, Ids, Members, Part, Query, invalid, object},
         schema, show,
     },
     authority::admin::Outcome,
@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::num::NonZeroU32;
 use tegata_policy::rules::{ChannelType, TokenRules, WhenFull};
-use tegata_store::{ChannelPatch, LimitsPatch};
+use tegata_store::{ChannelFilter, ChannelPatch, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::DAY,
@@ -74,16 +74,50 @@ pub async fn create(
 #[utoipa::path(
     get, path = "/providers/{provider}/channels", operation_id = "listChannels",
     tag = "channels",
-    params(("provider" = schema::ProviderId, Path, description = "The provider."), Part),
+    params(
+        ("provider" = schema::ProviderId, Path, description = "The provider."),
+        ("search" = Option<String>, Query, min_length = 1, max_length = 100,
+         description = "Only those whose name or id contains this text."),
+        Part,
+    ),
     responses((status = 200, description = "A page of channels.", body = show::Channels), Problems)
 )]
 pub async fn list(
     who: Administrator,
     Ids(provider): Ids<ProviderId>,
-    Query(part): Query<Part>,
+    Query(found): Query<Found>,
 ) -> Result<Json<show::Channels>, Problem> {
-    let (rows, next) = part.split(who.admin.channels(provider, part.page()?).await?);
-    Ok(show::Channels::of(&rows, next))
+    found.list(who, Some(provider)).await
+}
+
+/// List the channels of all providers, newest first.
+#[utoipa::path(
+    get, path = "/channels", operation_id = "listAllChannels", tag = "channels",
+    params(
+        ("search" = Option<String>, Query, min_length = 1, max_length = 100,
+         description = "Only those whose name or id contains this text."),
+        Part,
+    ),
+    responses((status = 200, description = "A page of channels.", body = show::Channels), Problems)
+)]
+pub async fn list_all(
+    who: Administrator,
+    Query(found): Query<Found>,
+) -> Result<Json<show::Channels>, Problem> {
+    found.list(who, None).await
+}
+
+impl Found {
+    async fn list(
+        self,
+        who: Administrator,
+        provider: Option<ProviderId>,
+    ) -> Result<Json<show::Channels>, Problem> {
+        let Self { search, part } = self;
+        let filter = ChannelFilter { provider, search };
+        let (rows, next) = part.split(who.admin.channels(filter, part.page()?).await?);
+        Ok(show::Channels::of(&rows, next))
+    }
 }
 
 /// Show a channel, its secrets without their values, and its issuance cooldowns.

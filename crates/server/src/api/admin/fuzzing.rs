@@ -2,7 +2,7 @@
 //! are private to their modules.
 
 use super::{
-    assertion_keys, channels, providers,
+    assertion_keys, audit, channels, providers,
     read::{self, FromMembers, Part},
     revocations, tokens,
 };
@@ -42,10 +42,12 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
     vec![
         ("no query", of::<()>(query)),
         ("a page", of::<Part>(query)),
+        ("a search", of::<read::Found>(query)),
         ("a deletion", of::<read::DryRun>(query)),
         ("delete assertion key", of::<assertion_keys::Deletion>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
-        ("audit", of::<read::PartOf>(query)),
+        ("audit", of::<audit::Wanted>(query)),
+        ("warnings", of::<read::PartOf>(query)),
     ]
 }
 

@@ -56,6 +56,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(describe))
         .routes(routes!(providers::list, providers::create))
         .routes(routes!(channels::list, channels::create))
+        .routes(routes!(channels::list_all))
         .routes(routes!(channels::show, channels::change, channels::delete))
         .routes(routes!(channels::replace_secret))
         .routes(routes!(assertion_keys::list, assertion_keys::register))

@@ -4,20 +4,20 @@ use super::{
     facade::{Admin, Result},
     permission::Permission,
 };
-use tegata_store::{AuditRow, Batch, Page, RowId, audit::AuditReport};
-use tegata_token::{id::ChannelId, key::VerifyingKey};
+use tegata_store::{AuditFilter, AuditRow, Batch, Page, RowId, audit::AuditReport};
+use tegata_token::key::VerifyingKey;
 
 /// Maximum number of events in one part of an export; a checkpoint covers no more.
 const PART: usize = 1_000;
 
 impl Admin {
-    /// Audit events, newest first; of one channel only, if given.
+    /// Audit events, newest first.
     ///
     /// # Errors
     /// [`Unavailable`](tegata_store::Error::Unavailable).
-    pub async fn audit(&self, channel: Option<ChannelId>, page: Page) -> Result<Vec<AuditRow>> {
+    pub async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
         self.may(Permission::ReadAudit)?;
-        Ok(self.authority.store().audit(channel, page).await?)
+        Ok(self.authority.store().audit(filter, page).await?)
     }
 
     /// Verifies the whole audit.

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::authority::{limits::ActiveCooldown, random};
 use tegata_policy::{channel::Channel, rules::ChannelType, secret::PlainSecret};
-use tegata_store::{ChannelPatch, Error, Holding, NewChannel, Page, RevocationTarget, RowId};
+use tegata_store::{
+    ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RevocationTarget, RowId,
+};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -57,17 +59,17 @@ impl Admin {
         }
     }
 
-    /// A provider's channels, newest first.
+    /// Channels, newest first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::NotFound`] without such a provider, or [`Error::Unavailable`].
     pub async fn channels(
         &self,
-        provider: ProviderId,
+        filter: ChannelFilter,
         page: Page,
     ) -> Result<Vec<(RowId, Channel)>> {
         self.may(Permission::ReadChannels)?;
-        Ok(self.authority.store().channels(provider, page).await?)
+        Ok(self.authority.store().channels(filter, page).await?)
     }
 
     /// One channel, with what it holds.

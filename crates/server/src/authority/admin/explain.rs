@@ -5,7 +5,8 @@ use super::{
     permission::Permission,
 };
 use tegata_store::{
-    AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState, audit_event::AuditEvent,
+    AuditFilter, AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState,
+    audit_event::AuditEvent,
 };
 use tegata_token::{
     claims::Claims,
@@ -209,11 +210,11 @@ impl Admin {
         match (act, verdict) {
             (Some(act), _) => Ok(store.audit_row(act).await?),
             (None, Err(Invalid::Revoked(RevokedBy::SigningKey))) => {
-                let rows = store.audit(None, newest).await?;
+                let rows = store.audit(AuditFilter::default(), newest).await?;
                 Ok(first(rows, &|event: &AuditEvent| event.revoked_signing_key(claims.key)))
             }
             (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
-                let mut rows = store.audit(Some(claims.channel), newest).await?;
+                let mut rows = store.audit(AuditFilter::of(claims.channel), newest).await?;
                 // An act in the same second as the issue may have come before it.
                 rows.retain(|row| row.at >= claims.issued_at);
                 Ok(first(rows, &|event: &AuditEvent| event.revoked(claims)))

@@ -7,7 +7,7 @@ use super::{
 use crate::authority::{actor::Actor, limits::Operation, tokens::revocation_of};
 use prometheus_client::metrics::counter::Counter;
 use tegata_policy::denied::Denied;
-use tegata_store::{Error as StoreError, Page, RevocationTarget, Revoked};
+use tegata_store::{ChannelFilter, Error as StoreError, Page, RevocationTarget, Revoked};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
@@ -192,7 +192,7 @@ impl Admin {
         let mut sum = self.nothing();
         let mut page = Page { before: None, most: CHANNELS };
         loop {
-            let channels = store.channels(provider, page).await?;
+            let channels = store.channels(ChannelFilter::of(provider), page).await?;
             for (_, channel) in &channels {
                 match store.revoke(channel.id, RevocationTarget::All, true, self.by()).await {
                     Ok(revoked) => sum.tokens += revoked.tokens,

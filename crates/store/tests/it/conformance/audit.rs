@@ -3,7 +3,8 @@
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
-    AuditRow, By, ChannelPatch, Event, Page, RevocationTarget, SigningKeyChange, TokenName,
+    AuditFilter, AuditRow, By, ChannelPatch, Event, Page, RevocationTarget, SigningKeyChange,
+    TokenName,
     audit_event::{AuditEvent, SecretThrottled},
 };
 use tegata_token::{
@@ -14,7 +15,7 @@ use tegata_token::{
 
 /// All rows, oldest first.
 async fn rows(world: &World) -> Vec<AuditRow> {
-    let mut rows = world.audit(None, ALL).await.unwrap();
+    let mut rows = world.audit(AuditFilter::default(), ALL).await.unwrap();
     rows.reverse();
     rows
 }
@@ -131,20 +132,20 @@ pub async fn audit_events_are_listed_newest_first_and_by_channel(world: World) {
         world.revoke_at(&shop, RevocationTarget::All, NOW.plus(n)).await;
         world.revoke_at(&other, RevocationTarget::Kind(Kind::V21), NOW.plus(n)).await;
     }
-    let of_shop = world.audit(Some(shop.id), ALL).await.unwrap();
+    let of_shop = world.audit(AuditFilter::of(shop.id), ALL).await.unwrap();
     assert_eq!(of_shop.len(), 7);
     assert!(of_shop.iter().all(|row| row.channel == Some(shop.id)));
     assert!(of_shop.iter().all(|row| row.provider == Some(world.provider)));
     let (mut before, mut paged) = (None, Vec::new());
     loop {
-        let page = world.audit(Some(shop.id), Page { before, most: 3 }).await.unwrap();
+        let page = world.audit(AuditFilter::of(shop.id), Page { before, most: 3 }).await.unwrap();
         let Some(last) = page.last() else { break };
         before = Some(last.id);
         paged.extend(page.iter().map(|row| row.id));
     }
     assert_eq!(paged, of_shop.iter().map(|row| row.id).collect::<Vec<_>>());
     assert!(paged.is_sorted_by(|a, b| a > b));
-    assert_eq!(world.audit(None, ALL).await.unwrap().len(), 2 + 14);
+    assert_eq!(world.audit(AuditFilter::default(), ALL).await.unwrap().len(), 2 + 14);
 }
 
 pub async fn an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log(world: World) {

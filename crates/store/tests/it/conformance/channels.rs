@@ -8,7 +8,9 @@ use tegata_policy::{
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{Change, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, TokenState};
+use tegata_store::{
+    Change, ChannelFilter, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, TokenState,
+};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
     kind::Kind,
@@ -44,11 +46,14 @@ pub async fn providers_and_channels_are_listed_newest_first_and_page_by_page(wor
     }
     let (a, b, c) = (store.shop().await, store.shop().await, store.shop().await);
     for most in [1, 2, 100] {
-        let list = |page| async move { store.channels(store.provider, page).await.unwrap() };
+        let list = |page| async move {
+            store.channels(ChannelFilter::of(store.provider), page).await.unwrap()
+        };
         let found: Vec<_> = pages(most, list).await.iter().map(|it| it.id).collect();
         assert_eq!(found, [c.id, b.id, a.id]);
     }
-    let elsewhere = store.channels(ProviderId::from_number(5).unwrap(), ALL).await.unwrap();
+    let elsewhere =
+        store.channels(ChannelFilter::of(ProviderId::from_number(5).unwrap()), ALL).await.unwrap();
     assert!(elsewhere.is_empty());
     for _ in 0..5 {
         store.get(&a, Ask::new(Kind::V21)).await;
@@ -86,7 +91,10 @@ pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) 
         assert!(matches!(error, Error::NotFound(it) if it == what), "{error:?} for {what}");
     };
     not_found("provider", world.create_channel(new.clone(), by(NOW)).await.unwrap_err());
-    not_found("provider", world.channels(unknown_provider, ALL).await.unwrap_err());
+    not_found(
+        "provider",
+        world.channels(ChannelFilter::of(unknown_provider), ALL).await.unwrap_err(),
+    );
     assert!(world.channel(new.id).await.unwrap().is_none());
     let patch = ChannelPatch::default();
     not_found("channel", world.change_channel(unknown_channel, patch, by(NOW)).await.unwrap_err());
@@ -270,7 +278,7 @@ pub async fn a_deleted_channel_is_deleted_with_its_credentials_and_tokens(world:
     assert!(deleted.assertion_keys.is_empty());
 
     assert!(world.channel(shop.id).await.unwrap().is_none());
-    let listed = world.channels(world.provider, ALL).await.unwrap();
+    let listed = world.channels(ChannelFilter::of(world.provider), ALL).await.unwrap();
     assert_eq!(listed.iter().map(|(_, it)| it.id).collect::<Vec<_>>(), [other.id]);
     let again = world.change_channel(shop.id, delete, by(NOW)).await;
     assert!(matches!(again, Err(Error::NotFound("channel"))));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tegata_policy::{denied::Denied, rules::TokenRules};
-use tegata_store::{Change, ChannelPatch, RevocationTarget, SigningKeyChange, Store};
+use tegata_store::{AuditFilter, Change, ChannelPatch, RevocationTarget, SigningKeyChange, Store};
 use tegata_token::{
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
@@ -361,6 +361,6 @@ pub async fn the_written_time_never_decreases(mut world: World) {
     assert_eq!(written().await, NOW.plus(100), "a denial writes nothing");
     world.reopen().await;
     assert_eq!(world.state().await.unwrap().written_at, NOW.plus(100));
-    let audit = world.audit(Some(shop.id), ALL).await.unwrap();
+    let audit = world.audit(AuditFilter::of(shop.id), ALL).await.unwrap();
     assert!(audit.iter().rev().is_sorted_by_key(|row| row.at));
 }

@@ -2,7 +2,9 @@
 //! again by it; the revocation of a provider's tokens continues after a crash.
 
 use crate::world::{ALL, Ask, NOW, World, by};
-use tegata_store::{Error, ProviderRevocation, RevocationTarget, TokenFilter, TokenName};
+use tegata_store::{
+    AuditFilter, Error, ProviderRevocation, RevocationTarget, TokenFilter, TokenName,
+};
 use tegata_token::{id::Serial, kind::Kind, time::DAY};
 
 /// Sweeps all that expired or was revoked by `before`, a few rows at a time.
@@ -83,7 +85,13 @@ pub async fn the_revocation_of_a_providers_tokens_continues_after_a_crash(mut wo
         assert!(world.living(shop, Kind::V21, NOW.plus(2)).await.is_empty());
     }
     assert_eq!(world.living(&later, Kind::V21, NOW.plus(2)).await, [kept.0], "it was made later");
-    let acts: Vec<_> = world.audit(None, ALL).await.unwrap().into_iter().map(|it| it.act).collect();
+    let acts: Vec<_> = world
+        .audit(AuditFilter::default(), ALL)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| it.act)
+        .collect();
     assert_eq!(acts.iter().filter(|act| *act == "provider.revoke").count(), 1);
     assert_eq!(acts.iter().filter(|act| *act == "token.revoke").count(), 7);
 }

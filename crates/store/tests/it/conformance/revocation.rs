@@ -9,8 +9,8 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    ChannelPatch, Error, NewChannel, Page, RevocationCause, RevocationTarget, SigningKeyChange,
-    TokenFilter, TokenState,
+    AuditFilter, ChannelPatch, Error, NewChannel, Page, RevocationCause, RevocationTarget,
+    SigningKeyChange, TokenFilter, TokenState,
 };
 use tegata_token::{
     claims::Claims,
@@ -149,7 +149,7 @@ pub async fn a_target_that_does_not_exist_is_denied_and_changes_nothing(world: W
 }
 
 async fn audit_rows(world: &World) -> usize {
-    world.audit(None, Page { before: None, most: 1000 }).await.unwrap().len()
+    world.audit(AuditFilter::default(), Page { before: None, most: 1000 }).await.unwrap().len()
 }
 
 pub async fn a_group_with_only_stateless_tokens_is_known_while_they_are_active(world: World) {

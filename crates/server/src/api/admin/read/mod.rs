@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
-pub use page::{Part, PartOf};
+pub use page::{Found, Part, PartOf};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},

@@ -44,6 +44,20 @@ impl FromMembers for PartOf {
     }
 }
 
+/// The page to return, of the rows that a text is searched in.
+pub struct Found {
+    /// Only those whose name or id contains this text.
+    pub search: Option<String>,
+    /// The page.
+    pub part: Part,
+}
+
+impl FromMembers for Found {
+    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+        Ok(Self { search: members.line("search", 100)?, part: Part::from_members(members)? })
+    }
+}
+
 impl Part {
     /// Maximum number of rows.
     pub fn limit(&self) -> usize {

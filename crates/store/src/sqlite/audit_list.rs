@@ -1,0 +1,89 @@
+//! The list of audit events, and its filters.
+
+use super::rows;
+use crate::{AuditFilter, AuditRow, Page, RowId};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
+use tegata_token::{
+    id::{ChannelId, Position, ProviderId},
+    time::UnixTime,
+};
+
+pub(super) fn list(
+    conn: &Connection,
+    filter: &AuditFilter,
+    page: Page,
+) -> rusqlite::Result<Vec<AuditRow>> {
+    let (since, before) = bounds(conn, filter, page)?;
+    let mut conditions = vec!["id >= ?".to_owned(), "id < ?".to_owned()];
+    let mut values = vec![Value::from(since), before.into()];
+    for (nth, (column, value)) in wanted(filter).into_iter().enumerate() {
+        // SQLite has no statistics to choose an index by. The first filter finds the
+        // fewest events; the plus sign keeps SQLite from using the index of another.
+        let plus = if nth == 0 { "" } else { "+" };
+        conditions.push(format!("{plus}{column} = ?"));
+        values.push(value);
+    }
+    values.push(i64::try_from(page.most).unwrap_or(i64::MAX).into());
+    let conditions = conditions.join(" AND ");
+    let sql = format!("SELECT * FROM audit WHERE {conditions} ORDER BY id DESC LIMIT ?");
+    let mut query = conn.prepare_cached(&sql)?;
+    query.query_map(params_from_iter(values), event)?.collect()
+}
+
+/// One event.
+pub(super) fn one(conn: &Connection, id: RowId) -> rusqlite::Result<Option<AuditRow>> {
+    conn.prepare_cached("SELECT * FROM audit WHERE id = ?1")?.query_row([id], event).optional()
+}
+
+/// The columns to compare, and their values, beginning with those that the fewest events
+/// have.
+fn wanted(filter: &AuditFilter) -> Vec<(&'static str, Value)> {
+    let number = |it: u64| Value::from(i64::try_from(it).unwrap_or(i64::MAX));
+    [
+        // As the indexes write them.
+        ("(detail ->> '$.token_id')", filter.token.map(|it| it.to_string().into())),
+        ("(detail ->> '$.group')", filter.group.as_ref().map(|it| it.to_string().into())),
+        ("channel", filter.channel.map(|it| number(it.number()))),
+        ("source", filter.source.map(|it| it.to_string().into())),
+        ("provider", filter.provider.map(|it| number(it.number()))),
+        ("act", filter.act.map(|it| it.name().to_owned().into())),
+        ("actor", filter.actor.clone().map(Value::from)),
+    ]
+    .into_iter()
+    .filter_map(|(column, value)| Some((column, value?)))
+    .collect()
+}
+
+/// The first id of the page, and the id after its last one. The times of events never
+/// decrease, as the clock of a store never goes back, so a time stands for an id.
+fn bounds(conn: &Connection, filter: &AuditFilter, page: Page) -> rusqlite::Result<(RowId, RowId)> {
+    let first_at = |time: Option<UnixTime>, none: RowId| -> rusqlite::Result<RowId> {
+        let Some(time) = time else { return Ok(none) };
+        let sql = "SELECT id FROM audit WHERE at >= ?1 ORDER BY at, id LIMIT 1";
+        let found = conn.prepare_cached(sql)?.query_row([time.0], |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or(RowId::MAX))
+    };
+    let until = first_at(filter.until, RowId::MAX)?;
+    Ok((first_at(filter.since, RowId::MIN)?, until.min(page.before.unwrap_or(RowId::MAX))))
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+    let provider: Option<ProviderId> =
+        row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?;
+    let channel: Option<ChannelId> =
+        row.get::<_, Option<u64>>("channel")?.map(rows::channel_id).transpose()?;
+    let detail: String = row.get("detail")?;
+    let epoch: Option<u64> = row.get("epoch")?;
+    let number: Option<u64> = row.get("position")?;
+    Ok(AuditRow {
+        id: row.get("id")?,
+        at: UnixTime(row.get("at")?),
+        actor: row.get("actor")?,
+        source: row.get("source")?,
+        act: row.get("act")?,
+        provider,
+        channel,
+        detail: rows::from_json(&detail)?,
+        position: epoch.zip(number).map(|(epoch, number)| Position { epoch, number }),
+    })
+}
