@@ -8,13 +8,15 @@ use crate::{
     serve::StoreAddress,
 };
 use anyhow::{Context, anyhow};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{BufRead, BufReader},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 use tegata_server::authority::{
@@ -22,8 +24,14 @@ use tegata_server::authority::{
     keeping::accept_audit,
     place::Files,
 };
-use tegata_store::audit::{Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier};
-use tegata_token::{id::ChannelId, key::VerifyingKey};
+use tegata_store::{
+    audit::{Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
+    audit_event::AuditAct,
+};
+use tegata_token::{
+    id::{ChannelId, Group, ProviderId, TokenId},
+    key::VerifyingKey,
+};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -84,13 +92,12 @@ pub struct Verify {
 
 #[derive(Args, Serialize)]
 pub struct List {
-    /// Only events of this channel.
-    #[arg(long, value_name = "ID")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<ChannelId>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    filter: Filter,
     /// All events, oldest first and unchanged, one JSON object per line: the input of
     /// `verify --export`.
-    #[arg(long, conflicts_with_all = ["channel", "after", "limit"])]
+    #[arg(long, conflicts_with_all = ["Filter", "after", "limit"])]
     #[serde(skip)]
     all: bool,
     #[command(flatten)]
@@ -98,12 +105,85 @@ pub struct List {
     page: Page,
 }
 
+/// Which events to list: those that fit every filter that is given.
+#[derive(Args, Serialize)]
+struct Filter {
+    /// Only events of this channel.
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelId>,
+    /// Only events of this provider and its channels.
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<ProviderId>,
+    /// Only acts on a group of this name.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
+    /// Only acts on this token alone.
+    #[arg(long, value_name = "TOKEN_ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenId>,
+    /// Only acts of this actor, as the list names it.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
+    /// Only this act.
+    #[arg(long, value_parser = acts(), hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<String>,
+    /// Only acts that were requested from this address.
+    #[arg(long, value_name = "IP_ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<IpAddr>,
+    /// Only events from this time on, such as 2026-11-26T09:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+fn acts() -> PossibleValuesParser {
+    AuditAct::ALL.iter().map(|act| act.name()).collect::<Vec<_>>().into()
+}
+
 pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     if args.all {
         return export(api).await;
     }
-    let response = api.get(&["audit"], &args).await?;
-    out.list(&response, "events", &["id", "at", "actor", "act", "channel_id", "source", "reason"])
+    let mut response = api.get(&["audit"], &args).await?;
+    if !out.is_json() {
+        for event in response["events"].as_array_mut().into_iter().flatten() {
+            event["object"] = object(event).into();
+        }
+    }
+    out.list(&response, "events", &COLUMNS)
+}
+
+/// The columns of the table; `object` is made here.
+const COLUMNS: [&str; 7] = ["id", "at", "actor", "act", "object", "source", "reason"];
+
+/// What an event concerns, from the widest to the narrowest.
+fn object(event: &Value) -> String {
+    let detail = &event["detail"];
+    let narrow = ["group", "assertion_key", "kid", "kids", "kind", "serial", "token_id"];
+    let wide = match &event["channel_id"] {
+        Value::Null => ("provider", &event["provider_id"]),
+        channel => ("channel", channel),
+    };
+    let named = narrow.iter().map(|name| (*name, &detail[name]));
+    let known_by_id = |name: &str| name == "serial" && !detail["token_id"].is_null();
+    let parts = [wide].into_iter().chain(named).filter_map(|(name, value)| match value {
+        Value::Null => None,
+        _ if known_by_id(name) => None,
+        Value::String(text) => Some(format!("{} {text}", name.replace('_', " "))),
+        other => Some(format!("{name} {other}")),
+    });
+    let text = parts.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// A line of an export.

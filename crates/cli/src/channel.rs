@@ -6,6 +6,7 @@ use crate::{
     output::Output,
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -16,7 +17,7 @@ use tegata_token::{
 pub enum Verb {
     /// Create a channel; prints its secret, once.
     Create(Create),
-    /// List a provider's channels, newest first.
+    /// List channels, newest first.
     List(List),
     /// Show a channel.
     Show(Which),
@@ -61,12 +62,18 @@ pub struct Create {
 
 const TYPES: [&str; 3] = ["messaging-api", "line-login", "mini-app"];
 
-#[derive(Args)]
+#[derive(Args, Serialize)]
 pub struct List {
-    /// The provider whose channels to list.
+    /// Only channels of this provider.
     #[arg(long, value_name = "ID")]
-    provider: ProviderId,
+    #[serde(skip)]
+    provider: Option<ProviderId>,
+    /// Only channels whose name or id contains this text.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
     #[command(flatten)]
+    #[serde(flatten)]
     page: Page,
 }
 
@@ -178,12 +185,22 @@ const FIRST: [&str; 6] = ["channel_id", "channel_secret", "name", "type", "state
 pub async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
     let path = ["providers", &args.provider.to_string(), "channels"];
     let body = json!({ "name": args.name, "type": args.channel_type });
-    out.thing(&api.post(&path, &body).await?, &FIRST)
+    let made = api.post(&path, &body).await?;
+    if out.is_json() {
+        return out.thing(&made, &FIRST);
+    }
+    // The settings of a new channel are the defaults; `channel show` prints them.
+    let short = FIRST.iter().map(|name| ((*name).to_owned(), made[*name].clone()));
+    out.thing(&short.collect::<Map<_, _>>().into(), &FIRST)
 }
 
-pub async fn list(api: &Api, out: &Output, List { provider, page }: List) -> anyhow::Result<()> {
-    let response = api.get(&["providers", &provider.to_string(), "channels"], &page).await?;
-    out.list(&response, "channels", &["channel_id", "name", "type", "state", "created_at"])
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let response = match args.provider {
+        Some(provider) => api.get(&["providers", &provider.to_string(), "channels"], &args).await?,
+        None => api.get(&["channels"], &args).await?,
+    };
+    let columns = ["channel_id", "name", "type", "state", "provider_id", "created_at"];
+    out.list(&response, "channels", &columns)
 }
 
 pub async fn show(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use tegata_token::id::{ChannelId, Group};
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// List a channel's groups.
+    /// List a channel's groups, with the caps and rules that hold for them.
     List(List),
     /// Set a group's own cap, rule and contact.
     Set(Set),
@@ -61,7 +61,18 @@ pub struct Delete {
 }
 
 pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
-    let response = api.get(&["channels", &channel.to_string(), "groups"], &page).await?;
+    let channel = channel.to_string();
+    let mut response = api.get(&["channels", &channel, "groups"], &page).await?;
+    if !out.is_json() {
+        let settings = api.get(&["channels", &channel], &()).await?;
+        for group in response["groups"].as_array_mut().into_iter().flatten() {
+            for (own, inherited) in [("cap", "group_cap"), ("when_full", "group_when_full")] {
+                if group[own].is_null() {
+                    group[own] = settings[inherited].clone();
+                }
+            }
+        }
+    }
     let columns = ["group", "live_tokens", "assertion_keys", "cap", "when_full", "contact"];
     out.list(&response, "groups", &columns)
 }

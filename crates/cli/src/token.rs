@@ -268,7 +268,8 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
             eprintln!("note: there is no group {group}; the groups are: {}", names.join(", "));
         }
     }
-    let columns = ["token_id", "kind", "group", "state", "issued_at", "expires_at", "cause"];
+    let columns =
+        ["token_id", "kind", "group", "state", "issued_at", "expires_at", "last_used_at", "cause"];
     out.list(&response, "tokens", &columns)
 }
 

@@ -211,3 +211,23 @@ fn an_export_without_a_checkpoint_does_not_verify() {
     let check = ["audit", "verify", "--export", "export.jsonl", "--without-anchor"];
     assert!(desk.run(&check).expect(1).contains("there is no checkpoint"));
 }
+
+#[test]
+fn the_audit_list_takes_filters_and_shows_the_object_of_each_event() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    desk.run(&["group", "set", "--channel", &channel, "blue", "--cap", "2"]).expect(0);
+    desk.json(&["token", "revoke", "--channel", &channel, "--kind", "v2.1"]);
+    let list = |filter: &[&str]| desk.run(&[&["audit", "list"], filter].concat()).expect(0);
+    let table = list(&["--channel", &channel, "--group", "blue", "--act", "group.set"]);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(table.contains(&format!("channel {channel}, group blue")), "{table}");
+    let table = list(&["--actor", "administrator", "--source", "127.0.0.1", "--limit", "1"]);
+    assert!(table.contains(&format!("channel {channel}, kind v2.1")), "{table}");
+    let none = list(&["--since", "2100-01-01T09:00:00+09:00"]);
+    assert_eq!(none.lines().count(), 1, "{none}");
+    assert_eq!(list(&["--until", "2001-01-01T00:00:00Z"]), none);
+    desk.run(&["audit", "list", "--act", "group.sett"]).expect_error(2, "group.set");
+    desk.run(&["audit", "list", "--since", "yesterday"]).expect_error(2, "yesterday");
+    desk.run(&["audit", "list", "--all", "--group", "blue"]).expect_error(2, "--group");
+}

@@ -9,6 +9,7 @@ mod commands;
 mod doctor;
 mod forging;
 mod inspecting;
+mod listing;
 mod outbound;
 mod owners;
 mod program;
