@@ -210,16 +210,16 @@ async fn channels_of_all_providers_are_listed_and_searched_by_name_or_id() {
     let found = async |path: &str| ids(path.to_owned()).await.0;
     assert_eq!(found("/channels").await, [other.id.clone(), shop.id.clone()]);
     let (first, next) = ids("/channels?limit=1".to_owned()).await;
-    assert_eq!(first, [other.id.clone()]);
+    assert_eq!(first, [other.id.as_str()]);
     let path = format!("/channels?limit=1&after={}", next.as_str().unwrap());
     assert_eq!(ids(path).await, (vec![shop.id.clone()], json!(null)));
-    assert_eq!(found("/channels?search=night").await, [other.id.clone()]);
-    assert_eq!(found("/channels?search=0%25").await, [other.id.clone()]);
+    assert_eq!(found("/channels?search=night").await, [other.id.as_str()]);
+    assert_eq!(found("/channels?search=0%25").await, [other.id.as_str()]);
     assert_eq!(found("/channels?search=_").await.len(), 0, "no pattern");
-    assert_eq!(found(&format!("/channels?search={}", &shop.id[..9])).await, [shop.id.clone()]);
+    assert_eq!(found(&format!("/channels?search={}", &shop.id[..9])).await, [shop.id.as_str()]);
     let path = format!("/providers/{}/channels?search=night", shop.provider);
     assert_eq!(found(&path).await.len(), 0);
     world.delete(&other.at("")).await.expect(204);
-    assert_eq!(found("/channels").await, [shop.id.clone()]);
+    assert_eq!(found("/channels").await, [shop.id.as_str()]);
     world.get("/channels?search=").await.expect_problem(400, "invalid-member");
 }

@@ -114,7 +114,7 @@ impl Act {
     pub fn of_store(self) -> &'static str {
         match self {
             RevokeOne | RevokeOneOfMany | RevokeStateless | RevokeGroup | RevokeKind
-            | RevokeAssertionKey | RevokeAll => "end",
+            | RevokeAssertionKey | RevokeAll => "revoke",
             Evict | Reissue | ReissueWithDelay => "issue",
             Suspend | DeleteChannel | TightenRules | TightenLimits => "change_channel",
             ReplaceSecret | ReplaceSecretAndRevoke | ReplaceSecretWithOverlap => "replace_secret",
