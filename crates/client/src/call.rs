@@ -4,6 +4,8 @@
 //! Responses are parsed strictly, except that unknown members are ignored. A response that
 //! is not reliable never counts as a refusal: see [`Failure`].
 
+pub use crate::failure::Failure;
+
 use crate::exchange::{BadAddress, Exchange, RequestError, with_idempotency_key};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -30,38 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest response that is read.
 const LONGEST_ANSWER: usize = 64 * 1024;
-
-/// Why a call failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The authority refused the request: a status from 400 to 499, except 408 and 429.
-    #[error("refused with {status}: {said}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The authority's message; for people only, since it may change.
-        said: String,
-    },
-    /// 429: the channel is over a rate limit.
-    #[error("refused with 429: too many requests")]
-    TooFast {
-        /// Seconds to wait before the next request, if the response says so.
-        retry_after: Option<u64>,
-    },
-    /// No response, or none that is reliable: the request may have taken effect.
-    #[error("no usable answer from {from}: {why}")]
-    Unavailable {
-        /// The authority's address.
-        from: String,
-        /// What happened instead.
-        why: String,
-        /// Seconds to wait before the next request, if the response says so.
-        retry_after: Option<u64>,
-    },
-    /// No request was sent, since this machine lacks what it needs.
-    #[error("no request was sent: {0}")]
-    NotAsked(String),
-}
 
 /// A token that was issued. Its `Debug` does not show it.
 #[derive(Debug, Clone)]
@@ -119,17 +89,6 @@ pub const fn issue_path(kind: Kind) -> Option<&'static str> {
         Kind::Stateless => Some("oauth2/v3/token"),
         Kind::ShortLived => Some("v2/oauth/accessToken"),
         Kind::LongLived => None,
-    }
-}
-
-impl Failure {
-    /// Seconds to wait before the next request, if the response says so.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::TooFast { retry_after } | Self::Unavailable { retry_after, .. } => *retry_after,
-            Self::Refused { .. } | Self::NotAsked(_) => None,
-        }
     }
 }
 
@@ -346,7 +305,8 @@ impl Client {
             ClientAuthentication::Assertion(assertion) => assertion,
             ClientAuthentication::Secret(_, secret) => secret.reveal(),
         };
-        let answer: Answer = self.read(self.send_issue(path, authentication, with).await, &[shown])?;
+        let answer: Answer =
+            self.read(self.send_issue(path, authentication, with).await, &[shown])?;
         let token = PlainSecret::from_caller(answer.access_token);
         if !is_b64token(token.reveal()) || answer.expires_in <= 0 {
             return Err(self.unavailable("the response holds no usable token"));

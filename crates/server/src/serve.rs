@@ -181,6 +181,7 @@ fn app(
         authority,
         health,
         dev: settings.dev,
+        faults: Default::default(),
         admin_token,
         jobs,
         certificate_until: tls.map(until),

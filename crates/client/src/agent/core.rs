@@ -201,7 +201,7 @@ impl Core {
         }
         let Self { sinks, targets, saves, .. } = self;
         for (sink, it) in sinks.iter_mut().enumerate() {
-            if waits(it, targets, saves, now) {
+            if !it.is_due(now) || waits(it, targets, saves, now) {
                 continue;
             }
             let named = |name: &Group| targets.iter().find(|target| target.name == *name);
@@ -393,10 +393,10 @@ impl Core {
     }
 }
 
-/// Whether a sink's file must wait until its tokens are saved.
+/// Whether a sink's file must wait until its tokens are saved. The cheap question comes
+/// first: this is asked for every sink at every step, and few targets wait at a time.
 fn waits(sink: &Sink, targets: &[Target], saves: &Saves, now: UnixTime) -> bool {
-    let mut targets = targets.iter().enumerate();
-    targets.any(|(number, target)| {
-        sink.settings.tokens.contains(&target.name) && saves.is_waited_for(number, now)
-    })
+    let waited_for = saves.pending().filter(|target| saves.is_waited_for(*target, now));
+    let mut names = waited_for.filter_map(|target| Some(&targets.get(target)?.name));
+    names.any(|name| sink.settings.tokens.contains(name))
 }

@@ -83,7 +83,9 @@ impl ChannelConfig {
         let secret = uses_secret
             && (status == 401 || has(&["client_credentials", "client_secret", "client_id"]));
         let key = !uses_secret
-            && (status == 404 || status == 401 || has(&["signature", "Invalid kid", "Invalid iss"]));
+            && (status == 404
+                || status == 401
+                || has(&["signature", "Invalid kid", "Invalid iss"]));
         let source = match (secret, key) {
             (true, _) => source(self.secret_file.as_ref(), self.secret_env.as_ref()),
             (_, true) => source(self.key_file.as_ref(), self.key_env.as_ref()),
@@ -91,7 +93,9 @@ impl ChannelConfig {
         };
         let id = self.id;
         let advice = if secret {
-            format!("the secret in {source} is not that of channel {id}, or the channel is suspended")
+            format!(
+                "the secret in {source} is not that of channel {id}, or the channel is suspended"
+            )
         } else {
             format!("the assertion key in {source} is not registered on channel {id} with this id")
         };

@@ -3,7 +3,7 @@
 
 pub mod admin;
 pub mod app;
-mod dev;
+pub(crate) mod dev;
 // Public for fuzzing only.
 #[doc(hidden)]
 pub mod form;
@@ -106,6 +106,22 @@ pub fn bug(admin: bool) -> Response {
     match admin {
         true => Problem::new(Code::Bug, "this is a bug; the log has more").into_response(),
         false => reply::bug().into_response(),
+    }
+}
+
+/// Answers a request as a fault of a development server prescribes, in the form of its API.
+pub(crate) async fn faulty(answer: dev::FaultyAnswer, path: &str) -> Response {
+    tokio::time::sleep(answer.delay).await;
+    let words = "a fault that was set at /dev/faults";
+    match (answer.status, is_admin(path)) {
+        (429, true) => Problem::new(Code::TooFast, words).into_response(),
+        (429, false) => {
+            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
+            reply::retry_after(reply, 1).into_response()
+        }
+        (503, true) => Problem::new(Code::Unavailable, words).into_response(),
+        (503, false) => reply::unavailable().into_response(),
+        (_, admin) => bug(admin),
     }
 }
 

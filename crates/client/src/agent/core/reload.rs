@@ -82,12 +82,7 @@ impl Core {
         self.warnings = config.warnings();
     }
 
-    fn kept(
-        &mut self,
-        target: usize,
-        loaded: Result<Option<Kept>, String>,
-        now: UnixTime,
-    ) -> Kept {
+    fn kept(&mut self, target: usize, loaded: Result<Option<Kept>, String>, now: UnixTime) -> Kept {
         let found = loaded.unwrap_or_else(|problem| {
             tracing::error!(problem, "the kept state cannot be used");
             self.saves.note(problem);
