@@ -1,7 +1,7 @@
 //! The state that all protocols share: the authority and the counters.
 
 use crate::{
-    api::dev::Faults,
+    api::faults::Faults,
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
     metrics::{Metrics, Verifications},
 };

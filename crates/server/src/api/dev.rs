@@ -5,11 +5,7 @@
 //! must be JSON, which a page cannot send elsewhere without permission, and name this
 //! machine as their host, which a page of a rebound name cannot.
 
-mod faults;
-
-pub use faults::{Faults, FaultyAnswer};
-
-use super::{app::App, form};
+use super::{app::App, faults::Fault, form};
 use crate::{
     api::reply::{self, Reply},
     authority::jobs,
@@ -22,14 +18,10 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use faults::Fault;
 use http::{HeaderMap, Method, StatusCode, Uri, header, uri::Authority};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 use tegata_token::time::{DAY, UnixTime};
-
-/// The prefix of these paths.
-pub const PREFIX: &str = "/dev/";
 
 /// `/dev/clock` and `/dev/faults`.
 pub fn router() -> Router<Arc<App>> {

@@ -3,7 +3,8 @@
 
 pub mod admin;
 pub mod app;
-pub(crate) mod dev;
+mod dev;
+mod faults;
 // Public for fuzzing only.
 #[doc(hidden)]
 pub mod form;
@@ -110,7 +111,7 @@ pub fn bug(admin: bool) -> Response {
 }
 
 /// Answers a request as a fault of a development server prescribes, in the form of its API.
-pub(crate) async fn faulty(answer: dev::FaultyAnswer, path: &str) -> Response {
+pub(crate) async fn faulty(answer: faults::FaultyAnswer, path: &str) -> Response {
     tokio::time::sleep(answer.delay).await;
     let words = "a fault that was set at /dev/faults";
     match (answer.status, is_admin(path)) {
