@@ -68,6 +68,15 @@ fn delete_channels(url: &str, stop: &AtomicBool) -> usize {
     deleted
 }
 
+/// Stops the deletions, also when the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn a_development_server_survives_that_its_channel_is_deleted_at_once() {
     let stop = AtomicBool::new(false);
@@ -75,6 +84,7 @@ fn a_development_server_survives_that_its_channel_is_deleted_at_once() {
     let url = format!("http://{address}");
     thread::scope(|scope| {
         let deleting = scope.spawn(|| delete_channels(&url, &stop));
+        let stops = Stop(&stop);
         let home = Home::new();
         let mut command = home.tegata(&["serve", "--dev", "--listen", &address]);
         let server = Server::start(command.env("TEGATA_ADMIN_TOKEN", ADMIN_TOKEN));
@@ -82,7 +92,7 @@ fn a_development_server_survives_that_its_channel_is_deleted_at_once() {
         while server.status("/readyz") != 200 {
             thread::sleep(pause);
         }
-        stop.store(true, Relaxed);
+        drop(stops);
         let deleted = deleting.join().unwrap();
         println!("{deleted} channels deleted");
         assert_eq!(server.status("/livez"), 200);
