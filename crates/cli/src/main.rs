@@ -174,6 +174,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Channel(channel::Verb::Delete(args)) => channel::delete(&api()?, &out, args).await,
 
         Command::Key(key::Verb::Generate(args)) => key::generate(&api()?, &out, args).await,
+        Command::Key(key::Verb::Assertion(args)) => key::assertion(&out, args),
         Command::Key(key::Verb::Register(args)) => key::register(&api()?, &out, args).await,
         Command::Key(key::Verb::List(args)) => key::list(&api()?, &out, args).await,
         Command::Key(key::Verb::Delete(args)) => key::delete(&api()?, &out, args).await,

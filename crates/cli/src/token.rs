@@ -66,6 +66,9 @@ pub struct Issue {
     /// File with the private assertion key, as `tegata key generate` wrote it.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The id that the key is registered under, unless the file holds it (PEM does not).
+    #[arg(long, value_name = "KID", requires = "key")]
+    key_id: Option<AssertionKeyId>,
     /// Group that the token belongs to.
     #[arg(long)]
     group: Option<Group>,
@@ -203,7 +206,9 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     }
     let (assertion, plain);
     let authentication = if let Some(file) = &args.key {
-        let key = PrivateKey::read(file, None).map_err(|wrong| BadUsage(wrong.to_string()))?;
+        let kid = args.key_id.map(|kid| kid.to_string());
+        let key =
+            PrivateKey::read(file, kid.as_deref()).map_err(|wrong| BadUsage(wrong.to_string()))?;
         assertion = key.assertion(AUDIENCE, args.channel, args.lifetime, api.now().await)?;
         ClientAuthentication::Assertion(&assertion)
     } else if args.kind == Kind::V21 {

@@ -7,7 +7,10 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeyPairComponents, KeySize, PublicKeyComponents},
     signature::RSA_PKCS1_SHA256,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
@@ -78,8 +81,7 @@ impl PrivateKey {
         let kid = kid.map(str::to_owned);
         if text.contains("-----BEGIN ") {
             let pair = pair_in_pem(text)?;
-            let missing =
-                "a PEM key needs the id that it is registered under; set it with `key_id`";
+            let missing = "a PEM key needs the id that it is registered under; set it with `key_id` (--key-id)";
             return Self::of(pair, Some(kid.ok_or_else(|| bad(missing))?));
         }
         let jwk: Value = serde_json::from_str(text).map_err(|_| bad("neither a JWK nor PEM"))?;
@@ -114,6 +116,30 @@ impl PrivateKey {
             jwk[name] = number.as_str().into();
         }
         format!("{jwk:#}\n")
+    }
+
+    /// The private key as PEM (PKCS #8, RFC 5958), as it is written to a file. It holds no
+    /// `kid`.
+    ///
+    /// # Errors
+    /// [`UnusableKey`], if the library fails.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, UnusableKey> {
+        /// Letters in a line (RFC 7468, section 2).
+        const LINE: usize = 64;
+        let der: Result<Pkcs8V1Der<'_>, _> = self.pair.as_der();
+        let der = der.map_err(|_| bad("cannot write out the key pair"))?;
+        let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
+        let mut pem = Zeroizing::new(String::with_capacity(text.len() * 2));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at(rest.len().min(LINE));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = more;
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(pem)
     }
 
     /// Signs an assertion of `channel` for `audience` (usually [`AUDIENCE`]), which is valid
@@ -262,6 +288,14 @@ mod tests {
             assert!(error.contains("key_id"), "{error}");
         }
         assert!(PrivateKey::parse(&pem("PRIVATE KEY", b"no key"), Some("a")).is_err());
+    }
+
+    #[test]
+    fn a_key_written_as_pem_is_the_same_key() {
+        let key = PrivateKey::generate().unwrap();
+        let pem = key.to_pem().unwrap();
+        assert_eq!(PrivateKey::parse(&pem, Some("a-kid")).unwrap().numbers, key.numbers);
+        assert!(pem.lines().all(|line| line.len() <= 64));
     }
 
     #[test]

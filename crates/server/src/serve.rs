@@ -54,7 +54,7 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be used.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", next_step(error))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -79,6 +79,13 @@ pub enum Error {
     /// The authority cannot start.
     #[error(transparent)]
     Start(#[from] authority::StartError),
+}
+
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop the program that uses it, or choose another address",
+        _ => "",
+    }
 }
 
 /// Opens the store, creates what a first start needs, and serves.
@@ -181,6 +188,7 @@ fn app(
         authority,
         health,
         dev: settings.dev,
+        faults: Default::default(),
         admin_token,
         jobs,
         certificate_until: tls.map(until),

@@ -125,7 +125,15 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
     if dev {
-        words.push_str(&dev::prepare(&running, token.text.as_ref(), &home).await?);
+        // The server serves already, so an administrator may delete the channel meanwhile.
+        let prepared = dev::prepare(&running, token.text.as_ref(), &home).await;
+        words.push_str(&prepared.unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "the development channel is not complete");
+            format!(
+                "the development channel is not complete: {error:#}\n\
+                 create one with `tegata channel create`\n"
+            )
+        }));
     } else {
         words.push_str(&first_steps(&running));
     }

@@ -14,5 +14,7 @@ mod packaging;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;
+mod reload;
+mod reports;
 mod sinks;
 mod world;

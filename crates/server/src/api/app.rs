@@ -1,6 +1,7 @@
 //! The state that all protocols share: the authority and the counters.
 
 use crate::{
+    api::faults::Faults,
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
     metrics::{Metrics, Verifications},
 };
@@ -20,6 +21,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the development clock can be moved.
     pub dev: bool,
+    /// The faults to simulate; only under `--dev` can there be any.
+    pub faults: Faults,
     /// The root administrator's token.
     pub admin_token: Arc<TokenSource>,
     /// The periodic jobs, which run at once when the clock is moved.

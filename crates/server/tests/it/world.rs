@@ -59,6 +59,9 @@ pub struct Channel {
 
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// The header of a JSON body.
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+
 impl World {
     /// With a clock that can be moved.
     pub async fn new() -> Self {
@@ -179,7 +182,7 @@ impl World {
     /// Moves the clock, as a user of `--dev` does.
     pub async fn advance(&self, seconds: i64) {
         let body = json!({ "advance_seconds": seconds }).to_string();
-        let moved = self.send(Method::POST, "/dev/clock", &[], body).await;
+        let moved = self.send(Method::POST, "/dev/clock", &[JSON], body).await;
         assert_eq!(moved.status, 200, "{}", moved.text);
     }
 

@@ -9,12 +9,9 @@ use crate::api::{
     admin::problem::{Code, Problem},
     form, header,
 };
-use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Request},
-    http::header::CONTENT_TYPE,
-};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 pub use page::{Part, PartOf};
 use serde::{
     Deserialize, Deserializer,
@@ -62,7 +59,7 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
+        let is_json = form::is_json(request.headers());
         if request.uri().query().is_some_and(|query| !query.is_empty()) {
             // A `dry_run` in an unread query would be ignored, and the act carried out.
             let detail = "this call takes its members in the body, and no query";
@@ -95,12 +92,6 @@ pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
         Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {what}"))
     })?;
     Members::new(object)?.into()
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
