@@ -5,7 +5,7 @@
 pub enum Failure {
     /// The authority refused the request: a status from 400 to 499, except 408 and 429.
     #[error("refused with {status}: {said}")]
-    Refused {
+    Denied {
         /// The HTTP status.
         status: u16,
         /// The authority's message; for people only, since it may change.
@@ -40,7 +40,7 @@ impl Failure {
             Self::LimitExceeded { retry_after } | Self::Unavailable { retry_after, .. } => {
                 *retry_after
             }
-            Self::Refused { .. } | Self::NotAsked(_) => None,
+            Self::Denied { .. } | Self::NotAsked(_) => None,
         }
     }
 }

@@ -124,7 +124,7 @@ pub(crate) async fn faulty(response: faults::FaultyAnswer, path: &str) -> Respon
         }
         (503, true) => Problem::new(Code::Unavailable, words).into_response(),
         (503, false) => reply::unavailable().into_response(),
-        (_, admin) => bug(admin),
+        (_, admin) => internal_error(admin),
     }
 }
 
