@@ -10,6 +10,7 @@ use crate::{
     inspect::Inspect,
     output::Output,
 };
+use anyhow::anyhow;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ pub struct List {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
     /// Only in this state.
-    #[arg(long, value_parser = ["active", "expired", "revoked"])]
+    #[arg(long, value_parser = ["active", "suspended", "expired", "revoked"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
     #[command(flatten)]
@@ -256,7 +257,20 @@ fn shown(argument: String) -> anyhow::Result<String> {
 
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
     let token = PlainSecret::from_caller(shown(token)?);
-    out.thing(&api.verify(&token).await?, &["client_id", "expires_in"])
+    let error = match api.verify(&token).await {
+        Ok(mut facts) => {
+            facts["state"] = "active".into();
+            return out.thing(&facts, &["state", "client_id", "expires_in"]);
+        }
+        Err(error) => error,
+    };
+    // LINE's operations do not distinguish all states. An administrator may learn it.
+    let body = json!({ "access_token": token.reveal() });
+    let explained = api.post(&["explain"], &body).await.unwrap_or_default();
+    match (explained["state"].as_str(), explained["why"].as_str()) {
+        (Some(state), Some(why)) => Err(anyhow!("{error}; state: {state}. {why}")),
+        _ => Err(error),
+    }
 }
 
 /// The first members in a token's table.

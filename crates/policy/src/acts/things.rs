@@ -203,16 +203,39 @@ pub enum RevocationCause {
     Reissued,
 }
 
-/// State of a stored token.
+/// State of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenState {
     /// It is neither expired nor revoked.
     Active,
+    /// It would be active, but its channel is suspended.
+    Suspended,
     /// It has expired.
     Expired,
     /// It was revoked before its expiry.
     Revoked,
+}
+
+impl TokenState {
+    /// The state in a channel that is in state `channel`. `self` is the state regardless
+    /// of the channel's, as the store and its filters have it.
+    #[must_use]
+    pub fn in_channel(self, channel: ChannelState) -> Self {
+        match (self, channel) {
+            (Self::Active, ChannelState::Suspended) => Self::Suspended,
+            (state, _) => state,
+        }
+    }
+
+    /// The state regardless of the channel's that tokens in this state have; `None` if a
+    /// channel in state `channel` has no token in this state.
+    #[must_use]
+    pub fn regardless_of(self, channel: ChannelState) -> Option<Self> {
+        [Self::Active, Self::Expired, Self::Revoked]
+            .into_iter()
+            .find(|state| state.in_channel(channel) == self)
+    }
 }
 
 /// A change of the authority's signing keys. The states of the other keys follow in the

@@ -274,7 +274,7 @@ async fn audited(world: &World, shop: &Channel, act: &str) -> Vec<AuditRow> {
 async fn acts(world: &World) -> Vec<(String, Option<String>)> {
     let page = Page { before: None, most: 1_000 };
     let rows = world.admin().audit(None, page).await.unwrap();
-    let events = rows.into_iter().filter(|row| row.act.starts_with("admin."));
+    let events = rows.into_iter().filter(|row| row.act.starts_with("admin"));
     events.map(|row| (row.act, row.source)).collect()
 }
 

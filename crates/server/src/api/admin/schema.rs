@@ -123,9 +123,10 @@ word! {
     ChannelState, ["active", "suspended"]
 }
 word! {
-    /// The state of a token. A predecessor that was reissued with a delay is `active`
-    /// until the end of the delay.
-    TokenState, ["active", "expired", "revoked"]
+    /// The state of a token. `suspended`: it would be active, but its channel is
+    /// suspended. A predecessor that was reissued with a delay is `active` until the end
+    /// of the delay.
+    TokenState, ["active", "suspended", "expired", "revoked"]
 }
 word! {
     /// The cause of a revocation.

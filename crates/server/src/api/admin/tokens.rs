@@ -98,7 +98,7 @@ impl FromMembers for Wanted {
         let filter = TokenFilter {
             kind: members.take("kind", KIND)?,
             group: members.take("group", super::groups::NAME)?,
-            state: members.take("state", "one of active, expired, revoked")?,
+            state: members.take("state", "one of active, suspended, expired, revoked")?,
         };
         Ok(Self { filter, part: Part::from_members(members)? })
     }
