@@ -13,6 +13,7 @@ mod outbound;
 mod owners;
 mod program;
 mod proxies;
+mod refusals;
 mod reset;
 mod runbooks;
 mod serving;
