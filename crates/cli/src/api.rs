@@ -153,11 +153,11 @@ impl Api {
         self.read(self.line.verify_response(token).await)
     }
 
-    /// The authority's time: that of a development server, whose clock
-    /// may have been moved, or else this machine's.
+    /// The authority's time, by which it verifies assertions; this machine's if the authority
+    /// names none.
     pub async fn now(&self) -> UnixTime {
-        let machine = |_| UnixTime(jiff::Timestamp::now().as_second());
-        self.line.development_time().await.unwrap_or_else(machine)
+        let machine = || UnixTime(jiff::Timestamp::now().as_second());
+        self.line.authority_time().await.unwrap_or_else(machine)
     }
 
     fn admin(&self) -> anyhow::Result<&AdminClient> {

@@ -213,6 +213,40 @@ fn the_settings_of_warnings_are_taken_as_they_are_written() {
 }
 
 #[test]
+fn readme_and_book_name_the_same_sdks_and_how_java_is_kept_from_logging_tokens() {
+    let read = |page: &str| fs::read_to_string(root().join(page)).unwrap();
+    for page in ["README.md", "docs/book/src/integrate.md"] {
+        let text = read(page);
+        for said in [
+            "`line-bot-sdk`",
+            "`@line/bot-sdk`",
+            "`github.com/line/line-bot-sdk-go/v8`",
+            "api, err := channel_access_token.NewChannelAccessTokenAPI(",
+            "`com.linecorp.bot:line-channel-access-token-client`",
+            ".usingDefaultLogger(false).build()",
+            "Line::Bot::V2::ChannelAccessToken::ApiClient.new(base_url: ",
+            "`linecorp/line-bot-sdk`",
+            "ChannelAccessToken\\Configuration())->setHost(",
+        ] {
+            assert!(text.contains(said), "{page} lacks {said}");
+        }
+    }
+}
+
+#[test]
+fn the_readmes_links_lead_somewhere() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    for link in text.split("](").skip(1).map(|it| it.split(')').next().unwrap()) {
+        let (target, place) = link.split_once('#').unwrap_or((link, ""));
+        if !target.contains("://") {
+            let to = root().join(target);
+            assert!(to.exists(), "{link} leads nowhere");
+            assert!(place.is_empty() || places(&to).contains(place), "{link} names no heading");
+        }
+    }
+}
+
+#[test]
 fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
     let book = book();
     let mut pages = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod access_log;
 mod assertions;
 mod audit;
 mod book;
@@ -14,6 +15,7 @@ mod outbound;
 mod owners;
 mod program;
 mod proxies;
+mod refusals;
 mod reset;
 mod runbooks;
 mod serving;

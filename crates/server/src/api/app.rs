@@ -1,5 +1,6 @@
 //! The state that all protocols share: the authority and the counters.
 
+use super::subject;
 use crate::{
     api::faults::Faults,
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
@@ -37,6 +38,11 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
     pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
-        counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token))
+        let verified =
+            counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token));
+        if let Ok(active) = &verified {
+            subject::set(active.claims.channel);
+        }
+        verified
     }
 }

@@ -14,6 +14,7 @@ pub mod line;
 mod operations;
 pub mod reply;
 mod source;
+pub mod subject;
 mod well_known;
 
 use admin::problem::{Code, Problem};

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{api::app::App, authority::source::Source};
 use http::{StatusCode, Uri, request::Parts};
+use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
 
 /// One line of the access log. It contains the route's template and never the query
@@ -40,12 +41,14 @@ impl Log {
     }
 
     pub fn end(self, app: &App, it: &Finished<'_>) {
-        let micros = app.authority.clock().steady().duration_since(self.began).as_micros();
+        let took = app.authority.clock().steady().duration_since(self.began);
+        // JSON's numbers have 64 bits: one of 128 is written as a string.
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let Finished { id, source, status, .. } = *it;
         let (method, status, route) = (self.method, status.as_u16(), it.route.template());
         // The unknown path helps the client's operator to find the mistake.
         let path = route.is_none().then(|| loggable(self.uri.path()));
-        let channel = it.route.channel().map(display);
+        let channel = it.channel.map(display);
         let trace_id = it.trace.id().map(display);
         if self.routine {
             tracing::debug!(method, route, path, channel, status, micros, %source,
@@ -62,6 +65,7 @@ pub(super) struct Finished<'a> {
     pub id: &'a uuid::Uuid,
     pub source: Source,
     pub route: &'a Route,
+    pub channel: Option<ChannelId>,
     pub trace: &'a Trace,
     pub status: StatusCode,
 }

@@ -217,7 +217,8 @@ impl Server {
         let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let response = without_panic(work).await;
+        let (response, channel) = api::subject::during(without_panic(work)).await;
+        let channel = route.channel().or(channel);
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
@@ -225,9 +226,10 @@ impl Server {
         });
         let status = response.status();
         if let Some(log) = log {
-            log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
+            let (route, trace) = (&route, &trace);
+            log.end(&self.app, &Finished { id: &id, source, route, channel, trace, status });
         }
-        trace.end(&method, &route, status);
+        trace.end(&method, &route, channel, status);
         add_headers(&mut response, &id, self.tls.is_some());
         if self.app.dev {
             // Else the HTTP library sets it, by the machine's clock.

@@ -5,7 +5,7 @@ use super::{
     fields,
 };
 use crate::{
-    api::{app::App, form::Form, reply::Reply},
+    api::{app::App, form::Form, reply::Reply, subject},
     authority::{actor::Actor, admin, limits::Operation, source::Source},
 };
 use axum::extract::State;
@@ -82,6 +82,7 @@ async fn revoke(
     operation: Operation,
     from: Source,
 ) -> Result<Reply, Wrong> {
+    subject::set(token.channel);
     let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
     match channel.revoke_own(token, operation).await {
         Ok(()) => Ok(Reply::default()),
