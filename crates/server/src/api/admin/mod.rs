@@ -88,6 +88,13 @@ pub fn document() -> &'static str {
     &DOCUMENT
 }
 
+/// The words of this API's paths, without the names of ids.
+pub fn path_words() -> impl Iterator<Item = String> {
+    let paths = routes().into_openapi().paths.paths.into_keys();
+    let words = |path: String| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    paths.flat_map(words).filter(|word| !word.starts_with('{'))
+}
+
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "describe", tag = "this document",
