@@ -58,6 +58,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::show, channels::change, channels::delete))
         .routes(routes!(channels::replace_secret))
+        .routes(routes!(channels::delete_previous_secret))
         .routes(routes!(assertion_keys::list, assertion_keys::register))
         .routes(routes!(assertion_keys::delete))
         .routes(routes!(groups::list))
