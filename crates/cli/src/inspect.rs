@@ -18,9 +18,9 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tegata_client::admin::PATIENCE;
+use tegata_client::{admin::PATIENCE, exchange::fetch};
 use tegata_store::sqlite::Look;
-use tegata_system::{file::read_argument, http::client_for};
+use tegata_system::file::read_argument;
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
@@ -180,21 +180,17 @@ fn open(path: &Path) -> anyhow::Result<File> {
 // ---- keys
 
 /// The longest file with keys, in bytes.
-const LONGEST_JWKS: u64 = 1 << 20;
+const LONGEST_JWKS: usize = 1 << 20;
 
 async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let wrong = |why: String| BadUsage(format!("--jwks {jwks}: {why}"));
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
-        let unreachable = |error: reqwest::Error| wrong(format!("no response ({error})"));
-        let url = reqwest::Url::parse(jwks).map_err(|error| wrong(error.to_string()))?;
-        let client = client_for(&url).timeout(PATIENCE).build()?;
-        let response = client.get(url).send().await.map_err(unreachable)?;
-        let response = response.error_for_status().map_err(|error| wrong(error.to_string()))?;
-        response.text().await.map_err(unreachable)?
+        fetch(jwks, PATIENCE, LONGEST_JWKS).await.map_err(|error| wrong(error.to_string()))?
     } else {
-        read_argument(jwks.as_ref(), LONGEST_JWKS).map_err(|error| wrong(error.to_string()))?
+        let text = read_argument(jwks.as_ref(), LONGEST_JWKS as u64);
+        text.map_err(|error| wrong(error.to_string()))?.into()
     };
-    let set: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let set: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let keys: Vec<_> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
     if keys.is_empty() {
         return Err(wrong(

@@ -171,6 +171,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Channel(channel::Verb::RotateSecret(args)) => {
             channel::rotate_secret(&api()?, &out, args).await
         }
+        Command::Channel(channel::Verb::DeletePreviousSecret(args)) => {
+            channel::delete_previous_secret(&api()?, &out, args).await
+        }
         Command::Channel(channel::Verb::Delete(args)) => channel::delete(&api()?, &out, args).await,
 
         Command::Key(key::Verb::Generate(args)) => key::generate(&api()?, &out, args).await,

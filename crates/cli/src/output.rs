@@ -38,6 +38,9 @@ impl Output {
         if response["stateless_too"] == true {
             table["stateless_too"] = true.into();
         }
+        if let Some(in_use) = response.get("previous_in_use") {
+            table["previous_in_use"] = in_use.clone();
+        }
         self.text(&members(&table, &["would_revoke"]))
     }
 

@@ -32,6 +32,31 @@ pub enum RequestError {
     Unreadable,
 }
 
+/// Why a document was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFetched {
+    /// Its address is none that this crate sends requests to.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// The request did not succeed.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Fetches a public document, such as a set of public keys: at most `longest` bytes.
+///
+/// # Errors
+/// [`NotFetched`].
+pub async fn fetch(url: &str, patience: Duration, longest: usize) -> Result<Vec<u8>, NotFetched> {
+    let exchange = Exchange::new(url, patience)?;
+    let request = exchange.http.get(exchange.base.clone());
+    let response = exchange.send(request, longest).await?;
+    if !response.status.is_success() {
+        return Err(response.problem().into());
+    }
+    Ok(response.body)
+}
+
 /// What a response without success says: in problem details (RFC 9457), in OAuth's form
 /// (RFC 6749, section 5.2) or in LINE's `message`. It may repeat what the request held.
 #[derive(Debug, Clone, PartialEq, Eq)]

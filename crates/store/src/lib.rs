@@ -33,7 +33,7 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::ActError,
     authorize::Grant,
-    channel::{Channel, GroupSettings, RegisteredKey},
+    channel::{Channel, GroupSettings, RegisteredKey, RevokeTokens},
     denied::Denied,
     secret::HashedSecret,
 };
@@ -232,16 +232,18 @@ pub trait Store: Send + Sync + 'static {
     /// permanently.
     async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
     /// Replaces the channel's secret; the previous one is accepted for another
-    /// `keep_previous` seconds. With `revoke_tokens` all the channel's tokens are
-    /// revoked. Returns until when the previous secret is accepted.
+    /// `keep_previous` seconds. Those of the channel's tokens that `revoke_tokens` names
+    /// are revoked. Returns until when the previous secret is accepted.
     async fn replace_secret(
         &self,
         id: ChannelId,
         secret: HashedSecret,
         keep_previous: i64,
-        revoke_tokens: bool,
+        revoke_tokens: RevokeTokens,
         by: By,
     ) -> Result<UnixTime>;
+    /// Deletes the channel's previous secret, which is still accepted.
+    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()>;
     /// Registers an assertion key.
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
     /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it

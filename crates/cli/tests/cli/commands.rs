@@ -252,6 +252,15 @@ fn channels_and_groups_are_managed_by_noun_and_verb() {
     let new = desk.json(&["channel", "rotate-secret", &channel, "--keep-previous", "60"]);
     assert_ne!(new["channel_secret"], json!(secret));
     assert!(new["previous_valid_until"].is_string());
+    let by_secret =
+        ["channel", "rotate-secret", &channel, "--revoke-tokens", "by-secret", "--dry-run"];
+    assert_eq!(desk.json(&by_secret)["previous_in_use"], json!(false));
+    let table = desk.run(&by_secret).expect(0);
+    assert!(table.contains("previous_in_use  false"), "{table}");
+    let delete = ["channel", "delete-previous-secret", &channel];
+    let deleted = json!({ "channel_id": channel, "deleted": "previous-secret" });
+    assert_eq!(desk.json(&delete), deleted);
+    desk.run(&delete).expect_error(1, "no such previous secret");
     desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
     desk.run(&["channel", "show", &channel]).expect(0);
     assert_eq!(desk.json(&["channel", "delete", &channel]), json!({ "deleted": channel }));
@@ -425,7 +434,7 @@ fn every_destructive_command_has_a_dry_run() {
     let token = token["access_token"].as_str().unwrap();
     for words in [
         &["channel", "delete", &channel][..],
-        &["channel", "rotate-secret", &channel, "--revoke-tokens"],
+        &["channel", "rotate-secret", &channel, "--revoke-tokens", "all"],
         &["token", "reissue", "--channel", &channel],
     ] {
         let dry = desk.json(&[words, &["--dry-run"]].concat());
@@ -440,7 +449,8 @@ fn every_destructive_command_has_a_dry_run() {
     let home = Home::new();
     for command in commands(&home) {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let ends = ["delete", "suspend", "rotate-secret", "revoke", "reissue"];
+        let ends =
+            ["delete", "delete-previous-secret", "suspend", "rotate-secret", "revoke", "reissue"];
         if ends.contains(words.last().unwrap()) {
             let help = home.run(&[&words[..], &["--help"]].concat()).expect(0);
             assert!(help.contains("--dry-run"), "{command:?} has no --dry-run");

@@ -4,7 +4,7 @@
 //! from one list here, for the store that writes events and for all who read them.
 
 use crate::{
-    channel::{ChannelLimits, GroupSettings},
+    channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use tegata_token::{
     id::{AssertionKeyId, Group, Serial, SigningKeyId, TokenId},
     kind::Kind,
     time::UnixTime,
-    view::ChannelState,
+    view::{ChannelState, Scope},
 };
 
 /// Defines the acts, their names, and the event of each with its detail.
@@ -92,6 +92,8 @@ events! {
     ChannelDelete(ChannelChanged) = "channel.delete",
     /// A channel's secret was replaced.
     ChannelRotateSecret(SecretReplaced) = "channel.rotate-secret",
+    /// A channel's previous secret was deleted.
+    ChannelDeletePreviousSecret(NoDetail) = "channel.delete-previous-secret",
     /// An assertion key was registered.
     KeyRegister(KeyRegistered) = "key.register",
     /// An assertion key was deleted.
@@ -151,9 +153,11 @@ impl AuditEvent {
     pub fn revoked(&self, token: &Claims) -> bool {
         let of_group = |group: &Group| token.group.as_ref() == Some(group);
         let of_key = |key: AssertionKeyId| token.assertion_key == Some(key);
+        let by_secret = Scope::Secret.covers(token.kind, None, token.assertion_key);
         match self {
             Self::TokenRevoke(it) => {
                 it.all == Some(true)
+                    || it.by_secret == Some(true) && by_secret
                     || it.token_id == Some(token.id)
                     || it.kind == Some(token.kind)
                     || it.group.as_ref().is_some_and(of_group)
@@ -161,7 +165,9 @@ impl AuditEvent {
             }
             Self::GroupDelete(it) => of_group(&it.group),
             Self::KeyDelete(it) => it.revoke_tokens && of_key(it.kid),
-            Self::ChannelRotateSecret(it) => it.revoke_tokens,
+            Self::ChannelRotateSecret(it) => it.revoke_tokens.scope().is_some_and(|scope| {
+                scope.covers(token.kind, token.group.as_ref(), token.assertion_key)
+            }),
             _ => false,
         }
     }
@@ -238,8 +244,8 @@ pub struct ChannelChanged {
 pub struct SecretReplaced {
     /// For how long the previous one is still accepted.
     pub keep_previous_seconds: i64,
-    /// Whether the channel's tokens were revoked.
-    pub revoke_tokens: bool,
+    /// Which of the channel's tokens were revoked.
+    pub revoke_tokens: RevokeTokens,
     /// How many active stored tokens were revoked.
     pub revoked: usize,
 }
@@ -312,6 +318,9 @@ pub struct TokensRevoked {
     /// Those issued for this assertion key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assertion_key: Option<AssertionKeyId>,
+    /// Those issued for the channel's secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_secret: Option<bool>,
     /// All of the channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,

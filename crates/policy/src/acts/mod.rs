@@ -21,7 +21,9 @@ mod signing;
 mod stored;
 mod things;
 
-pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
+pub use channels::{
+    ChangeChannel, CreateChannel, CreateProvider, DeletePreviousSecret, ReplaceSecret,
+};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
@@ -95,6 +97,8 @@ pub enum ActName {
     ChangeChannel,
     /// [`ReplaceSecret`]
     ReplaceSecret,
+    /// [`DeletePreviousSecret`]
+    DeletePreviousSecret,
     /// [`RegisterKey`]
     RegisterKey,
     /// [`DeleteKey`]
@@ -115,7 +119,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -124,6 +128,7 @@ impl ActName {
         Self::CreateChannel,
         Self::ChangeChannel,
         Self::ReplaceSecret,
+        Self::DeletePreviousSecret,
         Self::RegisterKey,
         Self::DeleteKey,
         Self::SetGroup,
@@ -143,6 +148,7 @@ impl ActName {
             | Self::Revoke
             | Self::ChangeChannel
             | Self::ReplaceSecret
+            | Self::DeletePreviousSecret
             | Self::DeleteKey
             | Self::SetGroup
             | Self::DeleteGroup

@@ -77,6 +77,7 @@ impl Act for Revoke {
             RevocationTarget::Group(group) => detail.group = Some(group.clone()),
             RevocationTarget::Kind(kind) => detail.kind = Some(*kind),
             RevocationTarget::AssertionKey(key) => detail.assertion_key = Some(*key),
+            RevocationTarget::BySecret => detail.by_secret = Some(true),
             RevocationTarget::All => detail.all = Some(true),
         }
         effects.audit(&self.by, channel, AuditEvent::TokenRevoke(detail));
@@ -92,6 +93,7 @@ impl Revoke {
             RevocationTarget::Group(group) => Some(Scope::Group { group: group.clone() }),
             RevocationTarget::Kind(kind) => Some(Scope::Kind { kind: *kind }),
             RevocationTarget::AssertionKey(key) => Some(Scope::AssertionKey { key: *key }),
+            RevocationTarget::BySecret => Some(Scope::Secret),
             RevocationTarget::All => Some(Scope::Channel),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::audit_event::AuditEvent;
 use crate::{
-    channel::{ChannelLimits, GroupSettings},
+    channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
     secret::HashedSecret,
 };
@@ -187,8 +187,22 @@ pub enum RevocationTarget {
     Kind(Kind),
     /// All that were issued for an assertion key, which may be deleted.
     AssertionKey(AssertionKeyId),
+    /// All that were issued for the channel's secret.
+    BySecret,
     /// All.
     All,
+}
+
+impl RevocationTarget {
+    /// The tokens that are revoked with a secret; `None` if none are.
+    #[must_use]
+    pub fn with_secret(revoke: RevokeTokens) -> Option<Self> {
+        match revoke {
+            RevokeTokens::None => None,
+            RevokeTokens::BySecret => Some(Self::BySecret),
+            RevokeTokens::All => Some(Self::All),
+        }
+    }
 }
 
 /// The cause of a revocation.

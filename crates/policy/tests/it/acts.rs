@@ -6,14 +6,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
         Act, ActName, AdvanceClock, Before, By, ChangeChannel, ChangeSigningKeys, ChannelPatch,
-        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Effects, Event, Forget,
-        GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
-        RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
-        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
+        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret,
+        Effects, Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
+        NewChannel, Record, RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys,
+        SetGroup, SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times,
+        WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
-    channel::{Channel, GroupSettings},
+    channel::{Channel, GroupSettings, RevokeTokens, Secret},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_token::{
@@ -213,10 +214,17 @@ fn of_secrets() -> Vec<Example> {
         by: by(),
     };
     let locked = locked(channel(), some_tokens());
+    let mut overlapping = channel();
+    let previous = Secret { hash: crate::channel::secret("old").hash(), until: Some(NOW.plus(60)) };
+    overlapping.secrets.insert(0, previous);
+    let overlapping = Locked { channel: Some(overlapping.into()), ..locked.clone() };
+    let delete = DeletePreviousSecret { id: id(), by: by() };
     vec![
-        Example("at once", effects(&replace(0, false), &locked), NARROWS),
-        Example("later", effects(&replace(60, false), &locked), NARROWS),
-        Example("with tokens", effects(&replace(0, true), &locked), NARROWS),
+        Example("the previous one", effects(&delete, &overlapping), NARROWS),
+        Example("at once", effects(&replace(0, RevokeTokens::None), &locked), NARROWS),
+        Example("later", effects(&replace(60, RevokeTokens::None), &locked), NARROWS),
+        Example("with tokens", effects(&replace(0, RevokeTokens::All), &locked), NARROWS),
+        Example("by secret", effects(&replace(0, RevokeTokens::BySecret), &locked), NARROWS),
     ]
 }
 
@@ -227,7 +235,7 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::Issue => of_issue(),
         ActName::Revoke => of_end(),
         ActName::ChangeChannel => of_change(),
-        ActName::ReplaceSecret => of_secrets(),
+        ActName::ReplaceSecret | ActName::DeletePreviousSecret => of_secrets(),
         ActName::ChangeSigningKeys => of_signing_keys(),
         ActName::DeleteKey | ActName::SetGroup | ActName::DeleteGroup => of_groups_and_keys(name),
         ActName::TakeAssertion => {

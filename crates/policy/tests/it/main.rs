@@ -11,6 +11,8 @@ mod compaction;
 mod jwk;
 mod known;
 mod model;
+#[path = "../../../token/tests/it/revocations.rs"]
+mod revocations;
 mod rules;
 mod signer;
 mod vectors;

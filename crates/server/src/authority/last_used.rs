@@ -54,6 +54,11 @@ impl LastUsed {
         stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
     }
 
+    /// When a secret was last used, if its time was not taken out since.
+    pub fn secret(&self, channel: ChannelId, secret: HashedSecret) -> Option<UnixTime> {
+        lock(&self.secrets).get(&(channel, secret.to_stored())).copied()
+    }
+
     /// Takes out the times of all secrets.
     pub fn take_secrets(&self) -> Vec<(ChannelId, HashedSecret, UnixTime)> {
         let all = std::mem::take(&mut *lock(&self.secrets)).into_iter();

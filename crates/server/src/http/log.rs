@@ -4,8 +4,12 @@ use super::{
     route::Route,
     trace::{Trace, known_method},
 };
-use crate::{api::app::App, authority::source::Source};
+use crate::{
+    api::{admin, app::App},
+    authority::source::Source,
+};
 use http::{StatusCode, Uri, request::Parts};
+use std::{collections::BTreeSet, sync::LazyLock};
 use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
 
@@ -70,10 +74,9 @@ pub(super) struct Finished<'a> {
     pub status: StatusCode,
 }
 
-/// An unknown path, as the log may contain it: our own words and ids stay, and everything
-/// else, which may be a token put there by mistake, becomes a star.
-fn loggable(path: &str) -> String {
-    const WORDS: [&str; 32] = [
+/// The words of our paths. Those of the administrators' API come from its routes.
+static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let others = [
         "",
         "oauth2",
         "v2.1",
@@ -96,20 +99,15 @@ fn loggable(path: &str) -> String {
         "clock",
         "admin",
         "v1",
-        "providers",
-        "channels",
-        "secret",
-        "assertion-keys",
-        "groups",
-        "long-lived-token",
-        "explain",
-        "revocations",
-        "signing-keys",
-        "audit",
     ];
+    others.map(str::to_owned).into_iter().chain(admin::path_words()).collect()
+});
+
+/// An unknown path, as the log may contain it: our own words and ids stay, and everything
+/// else, which may be a token put there by mistake, becomes a star.
+fn loggable(path: &str) -> String {
     let known = |word: &str| {
-        WORDS.contains(&word)
-            || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
+        WORDS.contains(word) || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut parts = path.split('/').map(|word| if known(word) { word } else { "*" });
     // No path of ours is longer; the rest becomes one star.
@@ -118,4 +116,31 @@ fn loggable(path: &str) -> String {
         loggable.push("*");
     }
     loggable.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_every_route_are_logged_and_other_words_are_not() {
+        let routers = [
+            include_str!("../api/line/mod.rs"),
+            include_str!("../api/gateway.rs"),
+            include_str!("../api/well_known.rs"),
+            include_str!("../api/operations.rs"),
+            include_str!("../api/dev.rs"),
+        ];
+        let literals = |text: &'static str| text.split(".route(\"").skip(1);
+        let paths = routers.into_iter().flat_map(literals).map(|it| it.split('"').next().unwrap());
+        let paths: Vec<&str> = paths.collect();
+        assert!(paths.len() > 12, "{paths:?}");
+        let document: serde_json::Value = serde_json::from_str(admin::document()).unwrap();
+        let of_admin = document["paths"].as_object().unwrap().keys();
+        for path in paths.into_iter().chain(of_admin.map(String::as_str)) {
+            let words = path.split('/').filter(|word| !word.starts_with('{'));
+            words.for_each(|word| assert_eq!(loggable(word), word, "of {path}"));
+        }
+        assert_eq!(loggable("/admin/v1/warnings/hunter2"), "/admin/v1/warnings/*");
+    }
 }

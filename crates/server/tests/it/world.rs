@@ -13,13 +13,11 @@ use tegata_client::{
     admin::AdminClient,
     call::{Client, ClientAuthentication, Failure, TokenResponse, Verified, With},
 };
-use tegata_policy::{jwk::AssertionKey, rules::ChannelType, secret::PlainSecret};
+use tegata_policy::{
+    channel::RevokeTokens, jwk::AssertionKey, rules::ChannelType, secret::PlainSecret,
+};
 use tegata_server::{
-    authority::{
-        Authority,
-        actor::Actor,
-        admin::{Admin, Outcome},
-    },
+    authority::{Authority, actor::Actor, admin::Admin},
     config::Settings,
     serve::{Running, serve},
 };
@@ -159,11 +157,7 @@ impl World {
 
     /// Gives the channel a new secret; the previous one is accepted for `keep` seconds.
     pub async fn replace_secret(&self, channel: ChannelId, keep: i64) -> PlainSecret {
-        let replaced = self.admin().replace_secret(channel, keep, false, false).await.unwrap();
-        match replaced {
-            Outcome::Done(new) => new.secret,
-            Outcome::DryRun(_) => panic!("it was no dry run"),
-        }
+        self.admin().replace_secret(channel, keep, RevokeTokens::None).await.unwrap().secret
     }
 
     /// Adds a signing key; its `kid`.

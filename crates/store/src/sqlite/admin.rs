@@ -77,7 +77,8 @@ pub(super) fn write_secret(
     let sql = "UPDATE channel SET
                    previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
                    previous_secret_used_at = CASE WHEN ?3 IS NULL THEN NULL ELSE secret_used_at END,
-                   previous_until = ?3, secret = ?2, secret_used_at = NULL WHERE id = ?1";
+                   previous_until = ?3, secret = ?2,
+                   secret_used_at = CASE WHEN secret = ?2 THEN secret_used_at END WHERE id = ?1";
     write(tx, sql, params![id.number(), secret.to_stored(), kept.map(|it| it.0)]).map(drop)
 }
 

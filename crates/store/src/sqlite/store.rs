@@ -12,8 +12,8 @@ use super::{
 use crate::{
     AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
     GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter,
-    TokenName, TokenRow, WrappedKey,
+    RevocationTarget, RevokeTokens, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store,
+    TokenFilter, TokenName, TokenRow, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -23,8 +23,8 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider, DeleteGroup,
-        DeleteKey, Issue, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetGroup,
-        TakeAssertion,
+        DeleteKey, DeletePreviousSecret, Issue, Record, RegisterKey, ReplaceSecret, Revoke,
+        RewrapKeys, SetGroup, TakeAssertion,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -209,12 +209,16 @@ impl Store for SqliteStore {
         id: ChannelId,
         secret: HashedSecret,
         keep_previous: i64,
-        revoke_tokens: bool,
+        revoke_tokens: RevokeTokens,
         by: By,
     ) -> Result<UnixTime> {
         let at = by.at;
         let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
         self.run(at, act).await.map(|(until, _)| until)
+    }
+
+    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()> {
+        self.run(by.at, DeletePreviousSecret { id, by }).await.map(drop)
     }
 
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {

@@ -1,14 +1,11 @@
 //! Channels: created, listed, changed, deleted, and given new secrets.
 
-use crate::{
-    api::admin::{
-        administrator::Administrator,
-        problem::{Problem, Problems},
-        providers::{LONGEST_NAME, name},
-        read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
-        schema, show,
-    },
-    authority::admin::Outcome,
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    providers::{LONGEST_NAME, name},
+    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query, invalid, object},
+    schema, show,
 };
 use axum::{
     Json,
@@ -18,7 +15,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::num::NonZeroU32;
-use tegata_policy::rules::{ChannelType, TokenRules, WhenFull};
+use tegata_policy::{
+    channel::RevokeTokens,
+    rules::{ChannelType, TokenRules, WhenFull},
+};
 use tegata_store::{ChannelPatch, LimitsPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -222,9 +222,8 @@ pub struct Replacement {
         maximum = 86_400
     )]
     keep_previous: i64,
-    /// Whether all the channel's tokens are revoked as well.
-    #[schema(required = false, default = false)]
-    revoke_tokens: bool,
+    #[schema(required = false, default = "none", value_type = schema::RevokeTokens)]
+    revoke_tokens: RevokeTokens,
     /// Replace nothing; report how many tokens would be revoked.
     #[schema(required = false, default = false)]
     dry_run: bool,
@@ -234,7 +233,9 @@ impl FromMembers for Replacement {
     fn from_members(members: &mut Members) -> Result<Self, Problem> {
         Ok(Self {
             keep_previous: members.whole("keep_previous_seconds", 0..=DAY)?.unwrap_or(0),
-            revoke_tokens: members.flag("revoke_tokens")?,
+            revoke_tokens: members
+                .take("revoke_tokens", "one of none, by-secret, all")?
+                .unwrap_or_default(),
             dry_run: members.flag("dry_run")?,
         })
     }
@@ -247,7 +248,7 @@ impl FromMembers for Replacement {
     request_body = Option<Replacement>,
     responses(
         (status = 201, description = "The new secret.", body = show::NewSecret),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::SecretDryRun),
         Problems,
     )
 )]
@@ -257,14 +258,38 @@ pub async fn replace_secret(
     Body(how): Body<Replacement>,
 ) -> Result<Response, Problem> {
     let Replacement { keep_previous, revoke_tokens, dry_run } = how;
-    match who.admin.replace_secret(id, keep_previous, revoke_tokens, dry_run).await? {
-        Outcome::Done(new) => {
-            let body = show::NewSecret {
-                channel_secret: new.secret.reveal().to_owned(),
-                previous_valid_until: new.previous_until.and_then(show::time),
-            };
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Outcome::DryRun(found) => Ok(show::dry_run(found)),
+    if dry_run {
+        let found = who.admin.would_replace_secret(id, revoke_tokens).await?;
+        return Ok(Json(show::SecretDryRun::from(found)).into_response());
     }
+    let new = who.admin.replace_secret(id, keep_previous, revoke_tokens).await?;
+    let body = show::NewSecret {
+        channel_secret: new.secret.reveal().to_owned(),
+        previous_valid_until: new.previous_until.and_then(show::time),
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Delete a channel's previous secret, which is still accepted, alone.
+#[utoipa::path(
+    delete, path = "/channels/{channel}/secret/previous", operation_id = "deletePreviousSecret",
+    tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), DryRun),
+    responses(
+        (status = 204, description = "The previous secret is deleted."),
+        (status = 200, description = "The result of a dry run.", body = show::SecretDryRun),
+        Problems,
+    )
+)]
+pub async fn delete_previous_secret(
+    who: Administrator,
+    Ids(id): Ids<ChannelId>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Response, Problem> {
+    if dry_run {
+        let found = who.admin.would_delete_previous_secret(id).await?;
+        return Ok(Json(show::SecretDryRun::from(found)).into_response());
+    }
+    who.admin.delete_previous_secret(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

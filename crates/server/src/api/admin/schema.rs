@@ -139,6 +139,12 @@ word! {
 }
 
 word! {
+    /// Which tokens are revoked with a secret: `none`, those issued for a secret of the
+    /// channel (`by-secret`), or `all`. Tokens issued for assertion keys stay with
+    /// `by-secret`, and so does the long-lived one, which an administrator issues.
+    RevokeTokens, ["none", "by-secret", "all"]
+}
+word! {
     /// The scope of a cooldown: a group, requests without a group, or all groups beyond
     /// the hundred that a channel can have.
     Whose, ["group", "no-group", "other-groups"]

@@ -3,7 +3,7 @@
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
-    channel::{GroupRule, GroupSettings},
+    channel::{GroupRule, GroupSettings, RevokeTokens},
     denied::Denied,
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
@@ -90,7 +90,8 @@ pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) 
     assert!(world.channel(new.id).await.unwrap().is_none());
     let patch = ChannelPatch::default();
     not_found("channel", world.change_channel(unknown_channel, patch, by(NOW)).await.unwrap_err());
-    let replaced = world.replace_secret(unknown_channel, secret.hash(), 0, false, by(NOW)).await;
+    let replaced =
+        world.replace_secret(unknown_channel, secret.hash(), 0, RevokeTokens::None, by(NOW)).await;
     not_found("channel", replaced.unwrap_err());
     not_found(
         "channel",
@@ -143,7 +144,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     after!(patch(ChannelPatch { state: Some(ChannelState::Suspended), ..none() }), moves: true);
     after!(patch(ChannelPatch { state: Some(ChannelState::Active), ..none() }), moves: true);
     let secret = PlainSecret::from_random([2; 16]).hash();
-    after!(world.replace_secret(shop.id, secret, 60, false, by(NOW)), moves: true);
+    after!(world.replace_secret(shop.id, secret, 60, RevokeTokens::None, by(NOW)), moves: true);
     after!(world.register(shop.id, 1, Some(group("a"))), moves: true);
     let settings = || GroupSettings { cap: Some(5), ..GroupSettings::default() };
     after!(world.set_group(shop.id, group("b"), settings().into(), by(NOW)), moves: true);
@@ -178,7 +179,7 @@ pub async fn a_commit_that_changes_a_snapshot_reports_its_channel(world: World) 
     after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), discarded: [id]);
     after!(patch(ChannelPatch { rules: Some(TokenRules::Current), ..none() }), discarded: [id]);
     let secret = PlainSecret::from_random([2; 16]).hash();
-    after!(world.replace_secret(id, secret, 60, false, by(NOW)), discarded: [id]);
+    after!(world.replace_secret(id, secret, 60, RevokeTokens::None, by(NOW)), discarded: [id]);
     after!(world.register(id, 1, Some(group("a"))), discarded: [id]);
     after!(world.set_group(id, group("b"), GroupSettings::default().into(), by(NOW)), discarded: [id]);
     after!(world.delete_group(id, group("a"), by(NOW)), discarded: [id]);
@@ -293,7 +294,8 @@ pub async fn settings_survive_reopening(mut world: World) {
     world.set_group(shop.id, group("b"), settings.clone().into(), by(NOW)).await.unwrap();
     let secret = PlainSecret::from_random([3; 16]);
     let at = NOW.plus(5);
-    let until = world.replace_secret(shop.id, secret.hash(), 60, false, by(at)).await.unwrap();
+    let until =
+        world.replace_secret(shop.id, secret.hash(), 60, RevokeTokens::None, by(at)).await.unwrap();
     assert_eq!(until, at.plus(60));
     world
         .patch(
