@@ -5,6 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    upkeep::ProviderJob,
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -213,6 +214,20 @@ pub enum Write {
     AuditKeyWrapped(WrappedKey),
     /// The offset of the development clock, in seconds.
     ClockOffset(i64),
+    /// A new revocation of a provider's tokens.
+    ProviderJob(Box<ProviderJob>),
+    /// How far a revocation of a provider's tokens has come. The act's last change is
+    /// recorded as its position.
+    ProviderJobAt {
+        /// Its number.
+        job: i64,
+        /// Channels up to this one, in the order of their ids, are done.
+        done_to: ChannelId,
+        /// How many stored tokens it has revoked.
+        revoked: usize,
+    },
+    /// A revocation of a provider's tokens is complete.
+    ProviderJobDone(i64),
 }
 
 /// A token to be written.

@@ -16,10 +16,12 @@ mod journal;
 mod keys;
 mod known;
 mod locked;
+mod provider_job;
 mod revoke;
 mod signing;
 mod stored;
 mod things;
+mod upkeep;
 
 pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
@@ -27,6 +29,7 @@ pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
+pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
 pub use stored::{StoredToken, Times, TokenRevocation};
@@ -34,6 +37,7 @@ pub use things::{
     By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
     RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
+pub use upkeep::{ProviderJob, Upkeep, UpkeepRows};
 
 use crate::denied::Denied;
 use tegata_token::time::UnixTime;
@@ -111,11 +115,15 @@ pub enum ActName {
     Record,
     /// [`AdvanceClock`]
     AdvanceClock,
+    /// [`BeginProviderRevocation`]
+    BeginProviderRevocation,
+    /// [`ContinueProviderRevocation`]
+    ContinueProviderRevocation,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -132,6 +140,8 @@ impl ActName {
         Self::RewrapKeys,
         Self::Record,
         Self::AdvanceClock,
+        Self::BeginProviderRevocation,
+        Self::ContinueProviderRevocation,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -146,7 +156,9 @@ impl ActName {
             | Self::DeleteKey
             | Self::SetGroup
             | Self::DeleteGroup
-            | Self::ChangeSigningKeys => true,
+            | Self::ChangeSigningKeys
+            | Self::BeginProviderRevocation
+            | Self::ContinueProviderRevocation => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion

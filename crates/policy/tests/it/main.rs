@@ -13,4 +13,5 @@ mod known;
 mod model;
 mod rules;
 mod signer;
+mod upkeep;
 mod vectors;

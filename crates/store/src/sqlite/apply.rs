@@ -5,7 +5,7 @@ use super::{
     admin,
     audit::{self, NEXT_ACT},
     issue::{mark_past, mark_revoked, set_serial},
-    known, load,
+    known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
     writer::{Tx, insert, write},
@@ -55,10 +55,10 @@ fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
 
 /// Writes all effects of an act on `channel`. The audit event comes last, since it names
 /// the position of the act's last change.
-fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
+pub(super) fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
     tx.memory.recent.check(tx.conn);
     for it in effects.writes {
-        write_one(tx, &it)?;
+        write_one(tx, effects.changes.len(), &it)?;
         let keys = tx.memory.keys.clone();
         tx.memory.recent.note(tx.conn, &keys, channel, it);
     }
@@ -70,7 +70,8 @@ fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Resul
     Ok(())
 }
 
-fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
+/// Writes one effect of an act with `changes` changes.
+fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
     match it {
         Write::Token(token) => insert_token(tx, token).map_err(unavailable),
         Write::TokenRevoked { row, by, replaced_by } => {
@@ -138,6 +139,9 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
         }
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
+        }
+        Write::ProviderJob(_) | Write::ProviderJobAt { .. } | Write::ProviderJobDone(_) => {
+            provider_revocation::apply(tx, changes, it)
         }
     }
 }

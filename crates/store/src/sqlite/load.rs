@@ -1,11 +1,11 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{recent::ChannelRows, rows};
+use super::{provider_revocation, recent::ChannelRows, rows};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use tegata_policy::{
-    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens},
+    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep},
     channel::Channel,
 };
 use tegata_token::{
@@ -37,6 +37,11 @@ pub(super) fn load(
     if needs.clock {
         let sql = "SELECT clock_offset FROM authority";
         locked.clock_offset = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    }
+    match needs.upkeep {
+        Upkeep::None => {}
+        Upkeep::NewProviderJob => locked.upkeep = provider_revocation::new_job(conn)?,
+        Upkeep::ProviderJob(job) => locked.upkeep.job = provider_revocation::job(conn, job)?,
     }
     Ok(locked)
 }

@@ -136,7 +136,10 @@ impl Recent {
             | Write::GroupDeleted { .. }
             | Write::ScopesForgotten(_)
             | Write::AuditKeyWrapped(_)
-            | Write::ClockOffset(_) => {}
+            | Write::ClockOffset(_)
+            | Write::ProviderJob(_)
+            | Write::ProviderJobAt { .. }
+            | Write::ProviderJobDone(_) => {}
         }
     }
 

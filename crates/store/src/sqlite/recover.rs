@@ -7,7 +7,9 @@
 //! are raised, so that no new token has the serial of a lost one.
 
 use super::{
-    Faults, OpenError, RollbackGuardFile, SqliteStore, admin, audit,
+    Faults, OpenError, RollbackGuardFile, SqliteStore, admin,
+    apply::{apply, run},
+    audit,
     connect::{connect, existing, fence, standing},
     end::{append, covered},
     guard,
@@ -30,7 +32,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tegata_policy::{
-    acts::{Issuer, StoredKey},
+    acts::{BeginProviderRevocation, Effects, Issuer, StoredKey, Write},
     channel::Channel,
     secret::HashedSecret,
 };
@@ -319,10 +321,17 @@ fn replay_line(
         JournalEntry::ProviderRevocation { provider, actor, source, reason } => {
             let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
             let by = By { actor, source, reason, at: line.at };
-            return provider_revocation::replay(tx, *provider, &by).map(|()| None);
+            return match run(tx, &BeginProviderRevocation { provider: *provider, by }) {
+                // A provider that the store lacks has no channels here.
+                Ok(_) | Err(Error::NotFound(_)) => Ok(None),
+                Err(error) => Err(error),
+            };
         }
         JournalEntry::ProviderEndDone { provider } => {
-            return provider_revocation::replay_done(tx, *provider).map(|()| None);
+            let oldest = provider_revocation::oldest(tx.conn, *provider).map_err(unavailable)?;
+            let done = oldest.map(Write::ProviderJobDone);
+            let done = Effects { writes: done.into_iter().collect(), ..Effects::default() };
+            return apply(tx, None, done).map(|()| None);
         }
         what @ (JournalEntry::Channel { channel, .. }
         | JournalEntry::Secret { channel, .. }

@@ -21,9 +21,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider, DeleteGroup,
-        DeleteKey, Issue, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetGroup,
-        TakeAssertion,
+        AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys, CreateChannel,
+        CreateProvider, DeleteGroup, DeleteKey, Issue, Record, RegisterKey, ReplaceSecret, Revoke,
+        RewrapKeys, SetGroup, TakeAssertion,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -325,8 +325,7 @@ impl Store for SqliteStore {
     }
 
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
-        let act = move |tx: &mut Tx<'_>, by: &By| provider_revocation::begin(tx, provider, by);
-        self.act(by, act).await.map(|(job, _)| job)
+        self.run(by.at, BeginProviderRevocation { provider, by }).await.map(|(job, _)| job)
     }
 
     async fn continue_provider_revocation(

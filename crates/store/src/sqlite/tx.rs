@@ -98,6 +98,12 @@ impl Tx<'_> {
         self.memory.head
     }
 
+    /// The position of the last change once this act has appended as many more.
+    pub fn position_after(&self, more: usize) -> Position {
+        let Position { epoch, number } = self.memory.head;
+        Position { epoch, number: number + (self.memory.changes.len() + more) as u64 }
+    }
+
     /// The position of this act's last change, if it has appended any so far.
     pub fn position(&self) -> Option<Position> {
         let changes = self.memory.changes.len();
