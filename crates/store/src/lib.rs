@@ -18,9 +18,9 @@ pub mod sqlite;
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, Provider,
-    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
-    audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning,
+    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
+    TokenState, WrappedKey, audit_event,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -297,13 +297,9 @@ pub trait Store: Send + Sync + 'static {
         now: UnixTime,
     ) -> Result<(Revoked, bool)>;
 
-    /// Records when tokens were last used.
-    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
-    /// Records when assertion keys were last used.
-    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()>;
-    /// Records when channels' secrets were last used; ignores secrets that were replaced
-    /// meanwhile.
-    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()>;
+    /// Records when tokens, assertion keys and channels' secrets were last used. A stored
+    /// time never decreases; uses of what does not exist any more are ignored.
+    async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()>;
     /// Queues warnings, each name only once, and drops those that are out of date.
     /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;

@@ -5,7 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::ProviderJob,
+    upkeep::{NewWarning, ProviderJob, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -228,6 +228,26 @@ pub enum Write {
     },
     /// A revocation of a provider's tokens is complete.
     ProviderJobDone(i64),
+    /// A new warning.
+    Warning {
+        /// The warning.
+        new: NewWarning,
+        /// When it is to be sent.
+        next: UnixTime,
+    },
+    /// A warning was sent, or could not be.
+    WarningTried {
+        /// Its number.
+        number: i64,
+        /// How often that was attempted.
+        attempts: u32,
+        /// When to try again, if at all.
+        next: Option<UnixTime>,
+    },
+    /// A warning is out of date.
+    WarningDropped(i64),
+    /// A time of last use.
+    Used(StampPlace, UnixTime),
 }
 
 /// A token to be written.

@@ -19,9 +19,11 @@ mod locked;
 mod provider_job;
 mod revoke;
 mod signing;
+mod stamps;
 mod stored;
 mod things;
 mod upkeep;
+mod warnings;
 
 pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
@@ -32,12 +34,16 @@ pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
+pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
     By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
     RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
-pub use upkeep::{ProviderJob, Upkeep, UpkeepRows};
+pub use upkeep::{
+    NewWarning, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped, Upkeep, UpkeepRows,
+};
+pub use warnings::{QueueWarnings, WarningTried};
 
 use crate::denied::Denied;
 use tegata_token::time::UnixTime;
@@ -119,11 +125,17 @@ pub enum ActName {
     BeginProviderRevocation,
     /// [`ContinueProviderRevocation`]
     ContinueProviderRevocation,
+    /// [`QueueWarnings`]
+    QueueWarnings,
+    /// [`WarningTried`]
+    WarningTried,
+    /// [`StampUses`]
+    StampUses,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -142,6 +154,9 @@ impl ActName {
         Self::AdvanceClock,
         Self::BeginProviderRevocation,
         Self::ContinueProviderRevocation,
+        Self::QueueWarnings,
+        Self::WarningTried,
+        Self::StampUses,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -168,7 +183,10 @@ impl ActName {
             | Self::RegisterKey
             | Self::RewrapKeys
             | Self::Record
-            | Self::AdvanceClock => false,
+            | Self::AdvanceClock
+            | Self::QueueWarnings
+            | Self::WarningTried
+            | Self::StampUses => false,
         }
     }
 }

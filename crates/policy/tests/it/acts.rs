@@ -297,6 +297,10 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
             of_provider_jobs(name)
         }
+        ActName::QueueWarnings | ActName::WarningTried | ActName::StampUses => {
+            let of_jobs = crate::upkeep::effects_of_jobs(name);
+            vec![Example("some", of_jobs, NOTHING)]
+        }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }

@@ -3,8 +3,9 @@
 use crate::acts::{by, locked, token};
 use crate::channel::{NOW, channel, id};
 use tegata_policy::acts::{
-    Act, ActError, BeginProviderRevocation, ContinueProviderRevocation, JournalEntry, Locked,
-    ProviderJob, ProviderProgress, UpkeepRows, Write,
+    Act, ActError, ActName, BeginProviderRevocation, ContinueProviderRevocation, Effects,
+    JournalEntry, Locked, NewWarning, ProviderJob, ProviderProgress, QueueWarnings, QueuedWarning,
+    StampPlace, StampUses, Stamped, UpkeepRows, WarningTried, Write,
 };
 use tegata_token::{id::ChannelId, kind::Kind};
 
@@ -68,4 +69,98 @@ fn a_revocation_of_a_provider_is_complete_only_without_a_next_channel() {
     let left = done.decide(&with_job(two_tokens(), Some(id())), NOW);
     assert!(matches!(left, Err(ActError::Conflict(_))), "{left:?}");
     assert!(matches!(done.decide(&two_tokens(), NOW), Err(ActError::NotFound("job"))));
+}
+
+fn rows(upkeep: UpkeepRows) -> Locked {
+    Locked { upkeep, ..Locked::default() }
+}
+
+fn queue(names: &[&str]) -> QueueWarnings {
+    let new = |name: &&str| NewWarning {
+        name: (*name).into(),
+        body: "{}".into(),
+        keep_until: NOW.plus(60),
+    };
+    QueueWarnings { warnings: names.iter().map(new).collect() }
+}
+
+fn queued(number: i64, name: &str, seconds: i64) -> QueuedWarning {
+    QueuedWarning { number, name: name.into(), keep_until: NOW.plus(seconds), attempts: 2 }
+}
+
+fn with_warnings(warnings: Vec<QueuedWarning>) -> Locked {
+    rows(UpkeepRows { warnings, ..UpkeepRows::default() })
+}
+
+fn used(place: StampPlace, before: Option<i64>, at: i64) -> Stamped {
+    Stamped { place, before: before.map(|it| NOW.plus(it)), at: NOW.plus(at) }
+}
+
+fn stamp(stamped: Vec<Stamped>) -> Vec<(StampPlace, i64)> {
+    let locked = rows(UpkeepRows { stamped, ..UpkeepRows::default() });
+    let ((), effects) = StampUses { stamps: [].into() }.decide(&locked, NOW).unwrap();
+    let time = |it| match it {
+        Write::Used(place, at) => (place, at.0 - NOW.0),
+        other => panic!("{other:?}"),
+    };
+    effects.writes.into_iter().map(time).collect()
+}
+
+/// The effects of an act of a job that is about no channel.
+pub fn effects_of_jobs(name: ActName) -> Effects {
+    let some = with_warnings(vec![queued(1, "a", 5)]);
+    match name {
+        ActName::QueueWarnings => queue(&["b"]).decide(&some, NOW).unwrap().1,
+        ActName::WarningTried => {
+            WarningTried { number: 1, next: None }.decide(&some, NOW).unwrap().1
+        }
+        _ => {
+            let stamped = vec![used(StampPlace::Token(1), None, 1)];
+            let locked = rows(UpkeepRows { stamped, ..UpkeepRows::default() });
+            StampUses { stamps: [].into() }.decide(&locked, NOW).unwrap().1
+        }
+    }
+}
+
+#[test]
+fn a_warning_is_queued_once_per_name_until_it_is_out_of_date() {
+    let known = vec![queued(1, "kept", 0), queued(2, "over", -1), queued(2, "over", -1)];
+    let (new, effects) =
+        queue(&["kept", "over", "new", "new"]).decide(&with_warnings(known), NOW).unwrap();
+    assert_eq!(new, 2);
+    let written = |it: &Write| match it {
+        Write::Warning { new, next } => (new.name.clone(), *next == NOW),
+        Write::WarningDropped(number) => (number.to_string(), false),
+        other => panic!("{other:?}"),
+    };
+    let written: Vec<_> = effects.writes.iter().map(written).collect();
+    let named = |name: &str, new| (name.to_owned(), new);
+    assert_eq!(written, [named("2", false), named("over", true), named("new", true)]);
+    let again = queue(&["kept"]).decide(&with_warnings(vec![queued(1, "kept", 0)]), NOW);
+    assert!(again.unwrap().1.is_empty(), "a warning that is queued already writes nothing");
+}
+
+#[test]
+fn an_attempt_to_send_a_warning_is_counted_if_it_still_exists() {
+    let tried = WarningTried { number: 1, next: Some(NOW.plus(9)) };
+    let ((), effects) = tried.decide(&with_warnings(vec![queued(1, "a", 5)]), NOW).unwrap();
+    let [Write::WarningTried { number: 1, attempts: 3, next }] = effects.writes[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(next, Some(NOW.plus(9)));
+    assert!(tried.decide(&with_warnings(Vec::new()), NOW).unwrap().1.is_empty());
+}
+
+#[test]
+fn a_time_of_last_use_only_increases_and_is_written_once() {
+    let (token, secret) = (StampPlace::Token(7), StampPlace::Secret(id()));
+    let earlier = stamp(vec![used(token, Some(5), 5), used(secret, Some(5), 4)]);
+    assert_eq!(earlier, []);
+    let later = stamp(vec![
+        used(token, Some(5), 9),
+        used(token, Some(5), 6),
+        used(secret, None, 0),
+        used(StampPlace::PreviousSecret(id()), Some(3), 2),
+    ]);
+    assert_eq!(later, [(token, 9), (secret, 0)]);
 }

@@ -8,6 +8,7 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
+    stamps, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
@@ -143,6 +144,10 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::ProviderJob(_) | Write::ProviderJobAt { .. } | Write::ProviderJobDone(_) => {
             provider_revocation::apply(tx, changes, it)
         }
+        Write::Warning { .. } | Write::WarningTried { .. } | Write::WarningDropped(_) => {
+            warnings::apply(tx, it)
+        }
+        Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }
 

@@ -73,26 +73,3 @@ pub(super) fn end_at(tx: &Tx<'_>, number: i64, at: UnixTime) -> rusqlite::Result
     let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE number = ?1";
     tx.conn.prepare_cached(sql)?.execute((number, at.0)).map(drop)
 }
-
-/// Notes when tokens were used last. A row is in one of two indexes, and each statement
-/// names its own.
-pub(super) fn stamp_used(
-    tx: &Tx<'_>,
-    stamps: &[(ChannelId, Serial, UnixTime)],
-) -> rusqlite::Result<()> {
-    let update = |past| {
-        let sql = format!(
-            "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-             WHERE channel = ?1 AND serial = ?2 AND past = {past}"
-        );
-        tx.conn.prepare_cached(&sql)
-    };
-    let (mut live, mut past) = (update(0)?, update(1)?);
-    for &(channel, serial, at) in stamps {
-        let values = (channel.number(), serial.0, at.0);
-        if live.execute(values)? == 0 {
-            past.execute(values)?;
-        }
-    }
-    Ok(())
-}

@@ -1,11 +1,13 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{provider_revocation, recent::ChannelRows, rows};
+use super::{provider_revocation, recent::ChannelRows, rows, stamps, warnings};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use tegata_policy::{
-    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep},
+    acts::{
+        Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep, UpkeepRows,
+    },
     channel::Channel,
 };
 use tegata_token::{
@@ -38,12 +40,23 @@ pub(super) fn load(
         let sql = "SELECT clock_offset FROM authority";
         locked.clock_offset = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     }
-    match needs.upkeep {
-        Upkeep::None => {}
-        Upkeep::NewProviderJob => locked.upkeep = provider_revocation::new_job(conn)?,
-        Upkeep::ProviderJob(job) => locked.upkeep.job = provider_revocation::job(conn, job)?,
-    }
+    upkeep(conn, &needs.upkeep, &mut locked.upkeep)?;
     Ok(locked)
+}
+
+/// Reads the rows beside those of a channel.
+fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite::Result<()> {
+    match needs {
+        Upkeep::None => {}
+        Upkeep::NewProviderJob => *rows = provider_revocation::new_job(conn)?,
+        Upkeep::ProviderJob(job) => rows.job = provider_revocation::job(conn, *job)?,
+        Upkeep::Warnings(names) => rows.warnings = warnings::queued(conn, names)?,
+        Upkeep::Warning(number) => {
+            rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();
+        }
+        Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
+    }
+    Ok(())
 }
 
 /// Reads what an act needs of the one channel that it is about.

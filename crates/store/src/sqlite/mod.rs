@@ -28,6 +28,7 @@ mod recent;
 mod recover;
 mod rows;
 mod serials;
+mod stamps;
 mod store;
 mod sweep;
 mod tx;

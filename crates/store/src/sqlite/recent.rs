@@ -139,7 +139,11 @@ impl Recent {
             | Write::ClockOffset(_)
             | Write::ProviderJob(_)
             | Write::ProviderJobAt { .. }
-            | Write::ProviderJobDone(_) => {}
+            | Write::ProviderJobDone(_)
+            | Write::Warning { .. }
+            | Write::WarningTried { .. }
+            | Write::WarningDropped(_)
+            | Write::Used(..) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, end, issue, provider_revocation, read,
+    SqliteStore, apply, audit, end, provider_revocation, read,
     readers::For,
     rows::{self, unavailable},
     sweep, warnings,
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
     GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, State, Store, TokenFilter,
-    TokenName, TokenRow, WrappedKey,
+    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store,
+    TokenFilter, TokenName, TokenRow, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -22,15 +22,15 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys, CreateChannel,
-        CreateProvider, DeleteGroup, DeleteKey, Issue, Record, RegisterKey, ReplaceSecret, Revoke,
-        RewrapKeys, SetGroup, TakeAssertion,
+        CreateProvider, DeleteGroup, DeleteKey, Issue, QueueWarnings, Record, RegisterKey,
+        ReplaceSecret, Revoke, RewrapKeys, SetGroup, StampUses, TakeAssertion, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -342,33 +342,16 @@ impl Store for SqliteStore {
         self.read(|conn| provider_revocation::all(conn).map_err(unavailable)).await
     }
 
-    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| issue::stamp_used(tx, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_keys(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_secrets(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+    async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()> {
+        self.run(UnixTime(0), StampUses { stamps: stamps.into() }).await.map(drop)
     }
 
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::queue(tx.conn, &warnings, tx.now).map_err(unavailable);
-        self.writer.act(now, act).await.map(|(new, _)| new)
+        self.run(now, QueueWarnings { warnings }).await.map(|(new, _)| new)
     }
 
     async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::tried(tx.conn, number, next).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+        self.run(UnixTime(0), WarningTried { number, next }).await.map(drop)
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {

@@ -87,7 +87,7 @@ pub const ALL: [Act; 25] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 18] = [
+pub const OTHERS: [&str; 16] = [
     "create_provider",
     "create_channel",
     "register_key",
@@ -99,9 +99,7 @@ pub const OTHERS: [&str; 18] = [
     "add_checkpoint",
     "expire_audit",
     "sweep",
-    "stamp_used",
-    "stamp_keys",
-    "stamp_secrets",
+    "stamp",
     "queue_warnings",
     "warning_tried",
     "forget",

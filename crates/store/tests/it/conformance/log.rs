@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tegata_policy::{denied::Denied, rules::TokenRules};
-use tegata_store::{Change, ChannelPatch, RevocationTarget, SigningKeyChange, Store};
+use tegata_store::{Change, ChannelPatch, RevocationTarget, SigningKeyChange, Stamp, Store};
 use tegata_token::{
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
@@ -231,7 +231,7 @@ pub async fn an_act_that_changes_nothing_commits_nothing(world: World) {
     assert_eq!(world.expire_audit(1, 100).await.unwrap(), 0);
     assert_eq!(world.sweep(Vec::new(), at).await.unwrap(), 0);
     assert_eq!(world.queue_warnings(Vec::new(), at).await.unwrap(), 0);
-    world.stamp_used(Vec::new()).await.unwrap();
+    world.stamp(Vec::new()).await.unwrap();
     let again = world.ask(&shop, Ask::new(Kind::V21).key("k").at(at)).await.unwrap();
     assert!(again.again);
     assert_eq!(written(), before);
@@ -349,7 +349,7 @@ pub async fn the_written_time_never_decreases(mut world: World) {
     assert_eq!(written().await, NOW.plus(100));
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(50))).await;
     world.revoke(&shop, RevocationTarget::All, NOW).await;
-    world.stamp_used(vec![(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
+    world.stamp(vec![Stamp::Token(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
     world.is_writable().await.unwrap();
     assert_eq!(written().await, NOW.plus(100));
     let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };
