@@ -5,7 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::{NewWarning, ProviderJob, StampPlace},
+    upkeep::{CheckpointRow, NewWarning, ProviderJob, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -248,6 +248,29 @@ pub enum Write {
     WarningDropped(i64),
     /// A time of last use.
     Used(StampPlace, UnixTime),
+    /// Changes of the log up to this number are dropped.
+    LogDropped {
+        /// The number of the last of them.
+        through: u64,
+    },
+    /// Used assertions are forgotten: their channels and fingerprints.
+    AssertionsDropped(Vec<(ChannelId, [u8; 32])>),
+    /// The row of a token that expired or was revoked long ago is dropped.
+    TokenDropped {
+        /// Its channel.
+        channel: ChannelId,
+        /// The row.
+        row: i64,
+    },
+    /// Audit events up to this one are dropped.
+    AuditDropped {
+        /// The id of the last of them.
+        through: i64,
+    },
+    /// The key that signs checkpoints: its public half, and its wrapped private half.
+    AuditKey([u8; 32], WrappedKey),
+    /// A checkpoint of the audit.
+    Checkpoint(Box<CheckpointRow>),
 }
 
 /// A token to be written.

@@ -10,6 +10,7 @@
 
 pub mod audit_event;
 mod channels;
+mod checkpoints;
 mod effects;
 mod issue;
 mod journal;
@@ -22,10 +23,12 @@ mod signing;
 mod stamps;
 mod stored;
 mod things;
+mod trim;
 mod upkeep;
 mod warnings;
 
 pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
+pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
@@ -40,8 +43,10 @@ pub use things::{
     By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
     RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
+pub use trim::Trim;
 pub use upkeep::{
-    NewWarning, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped, Upkeep, UpkeepRows,
+    CheckpointRow, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
+    SweptToken, Upkeep, UpkeepRows, UsedAssertion,
 };
 pub use warnings::{QueueWarnings, WarningTried};
 
@@ -60,6 +65,9 @@ pub enum ActError {
     /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// An id that must be new exists already.
+    #[error("this id exists already")]
+    Taken,
     /// No signing key is active, so no token can be issued.
     #[error("no signing key is active")]
     NoSigningKey,
@@ -131,11 +139,17 @@ pub enum ActName {
     WarningTried,
     /// [`StampUses`]
     StampUses,
+    /// [`Trim`]
+    Trim,
+    /// [`SetAuditKey`]
+    SetAuditKey,
+    /// [`AddCheckpoint`]
+    AddCheckpoint,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -157,6 +171,9 @@ impl ActName {
         Self::QueueWarnings,
         Self::WarningTried,
         Self::StampUses,
+        Self::Trim,
+        Self::SetAuditKey,
+        Self::AddCheckpoint,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -186,7 +203,10 @@ impl ActName {
             | Self::AdvanceClock
             | Self::QueueWarnings
             | Self::WarningTried
-            | Self::StampUses => false,
+            | Self::StampUses
+            | Self::Trim
+            | Self::SetAuditKey
+            | Self::AddCheckpoint => false,
         }
     }
 }

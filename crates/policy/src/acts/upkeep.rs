@@ -1,5 +1,6 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
+use super::stored::Times;
 use crate::secret::HashedSecret;
 use std::sync::Arc;
 use tegata_token::{
@@ -23,6 +24,36 @@ pub enum Upkeep {
     Warning(i64),
     /// The times of last use of what these uses name.
     Stamps(Arc<[Stamp]>),
+    /// Rows that may be old enough to be deleted.
+    Old(Old),
+    /// The last checkpoint of the audit.
+    LastCheckpoint,
+}
+
+/// Rows that may be old enough to be deleted.
+#[derive(Debug, Clone)]
+pub enum Old {
+    /// The oldest changes of the log, and the used assertions that expired first: at most
+    /// `most` of either.
+    LogAndAssertions {
+        /// The maximum number.
+        most: usize,
+    },
+    /// These rows of tokens, if they were expired or revoked before `before`.
+    Tokens {
+        /// The rows.
+        rows: Vec<i64>,
+        /// The time.
+        before: UnixTime,
+    },
+    /// The oldest audit events, at most `most`, of checkpoints below `kept_from`; a
+    /// stored checkpoint must have announced that.
+    Audit {
+        /// The first checkpoint whose events are kept.
+        kept_from: u64,
+        /// The maximum number.
+        most: usize,
+    },
 }
 
 /// What was read of them. What an act did not need is empty.
@@ -38,6 +69,62 @@ pub struct UpkeepRows {
     pub warnings: Vec<QueuedWarning>,
     /// The uses of what still exists.
     pub stamped: Vec<Stamped>,
+    /// The oldest changes of the log: their numbers and times, in order.
+    pub log: Vec<(u64, UnixTime)>,
+    /// The used assertions that expired first.
+    pub assertions: Vec<UsedAssertion>,
+    /// Tokens that may be swept.
+    pub tokens: Vec<SweptToken>,
+    /// The ids of the oldest audit events of the checkpoints in question, in order.
+    pub events: Vec<i64>,
+    /// The last checkpoint of the audit.
+    pub checkpoint: Option<CheckpointRow>,
+}
+
+/// An assertion that was used, of a channel that accepts each one once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedAssertion {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Identifies the assertion.
+    pub fingerprint: [u8; 32],
+    /// When it expires.
+    pub expires_at: UnixTime,
+}
+
+/// A token that may be swept.
+#[derive(Debug, Clone)]
+pub struct SweptToken {
+    /// Its row.
+    pub row: i64,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its own times, whatever the state of its signing key.
+    pub times: Times,
+}
+
+/// A checkpoint of the audit, as it is stored. What it covers and how it is verified is
+/// not decided here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRow {
+    /// Its number: 1, 2, 3 … without a gap.
+    pub number: u64,
+    /// The store's epoch when it was made.
+    pub epoch: u64,
+    /// The id of its first row.
+    pub first: i64,
+    /// The id of its last row.
+    pub last: i64,
+    /// How many rows it covers.
+    pub events: u64,
+    /// Rows of checkpoints below this one may have been deleted.
+    pub kept_from: u64,
+    /// When it was made.
+    pub at: UnixTime,
+    /// The chain's value.
+    pub chain: Vec<u8>,
+    /// Its signature.
+    pub signature: Vec<u8>,
 }
 
 /// A warning that was queued.

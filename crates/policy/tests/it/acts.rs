@@ -297,7 +297,12 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
             of_provider_jobs(name)
         }
-        ActName::QueueWarnings | ActName::WarningTried | ActName::StampUses => {
+        ActName::QueueWarnings
+        | ActName::WarningTried
+        | ActName::StampUses
+        | ActName::Trim
+        | ActName::SetAuditKey
+        | ActName::AddCheckpoint => {
             let of_jobs = crate::upkeep::effects_of_jobs(name);
             vec![Example("some", of_jobs, NOTHING)]
         }

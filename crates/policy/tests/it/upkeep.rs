@@ -3,11 +3,16 @@
 use crate::acts::{by, locked, token};
 use crate::channel::{NOW, channel, id};
 use tegata_policy::acts::{
-    Act, ActError, ActName, BeginProviderRevocation, ContinueProviderRevocation, Effects,
-    JournalEntry, Locked, NewWarning, ProviderJob, ProviderProgress, QueueWarnings, QueuedWarning,
-    StampPlace, StampUses, Stamped, UpkeepRows, WarningTried, Write,
+    Act, ActError, ActName, AddCheckpoint, BeginProviderRevocation, CheckpointRow,
+    ContinueProviderRevocation, Effects, JournalEntry, Locked, NewWarning, Old, ProviderJob,
+    ProviderProgress, QueueWarnings, QueuedWarning, SetAuditKey, StampPlace, StampUses, Stamped,
+    SweptToken, Trim, UpkeepRows, UsedAssertion, WarningTried, WrappedKey, Write,
 };
-use tegata_token::{id::ChannelId, kind::Kind};
+use tegata_token::{
+    id::ChannelId,
+    kind::Kind,
+    time::{DAY, UnixTime},
+};
 
 /// A revocation of the provider's tokens is under way.
 pub fn with_job(locked: Locked, next: Option<ChannelId>) -> Locked {
@@ -114,6 +119,13 @@ pub fn effects_of_jobs(name: ActName) -> Effects {
         ActName::WarningTried => {
             WarningTried { number: 1, next: None }.decide(&some, NOW).unwrap().1
         }
+        ActName::Trim => {
+            let old = Old::LogAndAssertions { most: 1 };
+            let upkeep = UpkeepRows { log: vec![(1, UnixTime(0))], ..UpkeepRows::default() };
+            Trim { old }.decide(&rows(upkeep), NOW).unwrap().1
+        }
+        ActName::SetAuditKey => audit_key().decide(&Locked::default(), NOW).unwrap().1,
+        ActName::AddCheckpoint => checkpoint(1, 1).decide(&Locked::default(), NOW).unwrap().1,
         _ => {
             let stamped = vec![used(StampPlace::Token(1), None, 1)];
             let locked = rows(UpkeepRows { stamped, ..UpkeepRows::default() });
@@ -163,4 +175,81 @@ fn a_time_of_last_use_only_increases_and_is_written_once() {
         used(StampPlace::PreviousSecret(id()), Some(3), 2),
     ]);
     assert_eq!(later, [(token, 9), (secret, 0)]);
+}
+
+fn audit_key() -> SetAuditKey {
+    SetAuditKey { public: [1; 32], wrapped: WrappedKey(vec![1]) }
+}
+
+fn checkpoint(number: u64, kept_from: u64) -> AddCheckpoint {
+    AddCheckpoint {
+        checkpoint: CheckpointRow {
+            number,
+            epoch: 1,
+            first: 1,
+            last: 2,
+            events: 2,
+            kept_from,
+            at: NOW,
+            chain: Vec::new(),
+            signature: Vec::new(),
+        },
+    }
+}
+
+#[test]
+fn changes_of_the_log_and_used_assertions_are_dropped_after_more_than_a_day() {
+    let used = |n, expires_at| UsedAssertion { channel: id(), fingerprint: [n; 32], expires_at };
+    let upkeep = UpkeepRows {
+        log: vec![(7, NOW.plus(-DAY - 2)), (8, NOW.plus(-DAY - 1)), (9, NOW.plus(-DAY))],
+        assertions: vec![used(1, NOW.plus(-DAY - 1)), used(2, NOW.plus(-DAY))],
+        ..UpkeepRows::default()
+    };
+    let act = Trim { old: Old::LogAndAssertions { most: 9 } };
+    let (gone, effects) = act.decide(&rows(upkeep), NOW).unwrap();
+    assert_eq!(gone, 3);
+    let [Write::LogDropped { through: 8 }, Write::AssertionsDropped(dropped)] = &effects.writes[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(dropped, &[(id(), [1; 32])]);
+    assert!(act.decide(&Locked::default(), NOW).unwrap().1.is_empty());
+}
+
+#[test]
+fn only_tokens_that_were_over_before_the_given_time_are_swept() {
+    let of = |row, seconds| {
+        let mut times = token(1, Kind::V21, None).times;
+        times.expires_at = NOW.plus(seconds);
+        SweptToken { row, channel: id(), times }
+    };
+    let upkeep = UpkeepRows { tokens: vec![of(1, -1), of(2, 0)], ..UpkeepRows::default() };
+    let act = Trim { old: Old::Tokens { rows: vec![1, 2], before: NOW } };
+    let (gone, effects) = act.decide(&rows(upkeep), NOW).unwrap();
+    assert!(matches!(effects.writes[..], [Write::TokenDropped { row: 1, .. }]), "{effects:?}");
+    assert_eq!(gone, 1);
+}
+
+#[test]
+fn audit_events_are_dropped_only_after_a_checkpoint_has_announced_it() {
+    let with = |kept_from| {
+        let checkpoint = Some(checkpoint(4, kept_from).checkpoint);
+        rows(UpkeepRows { events: vec![1, 2, 3], checkpoint, ..UpkeepRows::default() })
+    };
+    let act = Trim { old: Old::Audit { kept_from: 3, most: 3 } };
+    let (gone, effects) = act.decide(&with(3), NOW).unwrap();
+    assert!(matches!(effects.writes[..], [Write::AuditDropped { through: 3 }]), "{effects:?}");
+    assert_eq!(gone, 3);
+    assert!(act.decide(&with(2), NOW).unwrap().1.is_empty());
+}
+
+#[test]
+fn a_checkpoint_follows_the_last_one_and_the_key_that_signs_them_is_set_once() {
+    let last = Some(checkpoint(4, 1).checkpoint);
+    let locked = rows(UpkeepRows { checkpoint: last, ..UpkeepRows::default() });
+    assert!(checkpoint(5, 1).decide(&locked, NOW).is_ok());
+    assert!(matches!(checkpoint(4, 1).decide(&locked, NOW), Err(ActError::Taken)));
+    assert!(matches!(checkpoint(6, 1).decide(&locked, NOW), Err(ActError::Conflict(_))));
+    let keyed = Locked { audit_key: Some([1; 32]), ..Locked::default() };
+    assert!(matches!(audit_key().decide(&keyed, NOW), Err(ActError::Taken)));
 }

@@ -8,7 +8,7 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
-    stamps, warnings,
+    stamps, sweep, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
@@ -147,6 +147,12 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::Warning { .. } | Write::WarningTried { .. } | Write::WarningDropped(_) => {
             warnings::apply(tx, it)
         }
+        Write::LogDropped { .. }
+        | Write::AssertionsDropped(_)
+        | Write::TokenDropped { .. }
+        | Write::AuditDropped { .. } => sweep::apply(tx, it),
+        Write::AuditKey(public, wrapped) => audit::set_key(tx, *public, wrapped),
+        Write::Checkpoint(row) => audit::insert_checkpoint(tx, row),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }

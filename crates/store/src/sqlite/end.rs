@@ -1,10 +1,10 @@
-//! Drops old revocations and log entries, and revokes tokens again for a recovery.
+//! Drops old revocations, and revokes tokens again for a recovery.
 
 use super::{
     apply::{run, write_facts},
     load,
     rows::{self, unavailable},
-    writer::{Tx, write},
+    writer::Tx,
 };
 use crate::{Change, Result};
 use tegata_policy::{
@@ -39,10 +39,6 @@ pub(super) fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<V
     Ok(covered.map(|token| (token.row, token.serial)).collect())
 }
 
-/// How long log entries are kept, in seconds; a follower that is further behind gets a
-/// snapshot.
-const LOG_KEPT: i64 = tegata_token::time::DAY;
-
 /// Drops revocations that cover no unexpired token; returns how many it dropped.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
     let sql = "SELECT channel FROM channel_revocations
@@ -61,24 +57,4 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
         gone += run(tx, &Forget { channel })?;
     }
     Ok(gone)
-}
-
-/// Deletes old log entries and expired assertions, the oldest first; returns how many
-/// rows it deleted. No rule is decided here: an age is compared with a constant.
-pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
-    let old = [
-        (
-            "DELETE FROM change_log WHERE at < ?1 AND number IN
-                (SELECT number FROM change_log ORDER BY number LIMIT ?2)",
-            tx.now.plus(-LOG_KEPT),
-        ),
-        (
-            "DELETE FROM assertion_used WHERE (channel, fingerprint) IN
-                (SELECT channel, fingerprint FROM assertion_used WHERE expires_at < ?1
-                 ORDER BY expires_at LIMIT ?2)",
-            tx.now.plus(-REVOCATIONS_KEPT),
-        ),
-    ];
-    let gone = old.map(|(sql, before)| write(tx, sql, (before.0, most)));
-    gone.into_iter().sum()
 }

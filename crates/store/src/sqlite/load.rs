@@ -1,7 +1,7 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{provider_revocation, recent::ChannelRows, rows, stamps, warnings};
+use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use tegata_policy::{
@@ -54,6 +54,8 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         Upkeep::Warning(number) => {
             rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();
         }
+        Upkeep::Old(old) => sweep::old(conn, old, rows)?,
+        Upkeep::LastCheckpoint => rows.checkpoint = audit::last_row(conn)?,
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
     }
     Ok(())

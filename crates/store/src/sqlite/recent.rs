@@ -103,6 +103,9 @@ impl Recent {
                 let new = stored(&token, conn.last_insert_rowid(), keys);
                 self.change(Some(token.claims.channel), |rows| tokens(rows).push(new));
             }
+            Write::TokenDropped { channel, row } => {
+                self.change(Some(channel), |rows| tokens(rows).retain(|it| it.row != row));
+            }
             Write::TokenRevoked { row, .. } | Write::TokenPast { row, .. } => {
                 self.change(channel, |rows| tokens(rows).retain(|it| it.row != row));
             }
@@ -143,7 +146,12 @@ impl Recent {
             | Write::Warning { .. }
             | Write::WarningTried { .. }
             | Write::WarningDropped(_)
-            | Write::Used(..) => {}
+            | Write::Used(..)
+            | Write::LogDropped { .. }
+            | Write::AssertionsDropped(_)
+            | Write::AuditDropped { .. }
+            | Write::AuditKey(..)
+            | Write::Checkpoint(_) => {}
         }
     }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     AuditHead, AuditRow, Batch, By, Change, ChannelPatch, DueWarning, Error, Event, GroupPatch,
-    GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider, ProviderRevocation, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store,
+    GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page, Provider, ProviderRevocation,
+    Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store,
     TokenFilter, TokenName, TokenRow, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
@@ -21,9 +21,10 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys, CreateChannel,
-        CreateProvider, DeleteGroup, DeleteKey, Issue, QueueWarnings, Record, RegisterKey,
-        ReplaceSecret, Revoke, RewrapKeys, SetGroup, StampUses, TakeAssertion, WarningTried,
+        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
+        CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Issue, QueueWarnings, Record,
+        RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetAuditKey, SetGroup, StampUses,
+        TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -296,18 +297,12 @@ impl Store for SqliteStore {
     }
 
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &wrapped);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+        self.run(UnixTime(0), SetAuditKey { public, wrapped }).await.map(drop)
     }
 
     async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::add_checkpoint(tx, &checkpoint);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| audit::expire(tx, kept_from, most);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
+        let act = AddCheckpoint { checkpoint: audit::row_of(checkpoint) };
+        self.run(UnixTime(0), act).await.map(drop)
     }
 
     async fn inactive_before(
@@ -317,11 +312,6 @@ impl Store for SqliteStore {
         most: usize,
     ) -> Result<(Vec<RowId>, Option<RowId>)> {
         self.list(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
-    }
-
-    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| sweep::delete(tx, &tokens, before);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
     }
 
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
@@ -358,8 +348,8 @@ impl Store for SqliteStore {
         self.writer.act(now, move |tx| end::forget(tx, channels)).await.map(|(gone, _)| gone)
     }
 
-    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| end::trim(tx, most)).await.map(|(gone, _)| gone)
+    async fn trim(&self, old: Old, now: UnixTime) -> Result<usize> {
+        self.run(now, Trim { old }).await.map(|(gone, _)| gone)
     }
 
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {

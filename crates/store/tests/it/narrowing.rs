@@ -87,7 +87,7 @@ pub const ALL: [Act; 25] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 16] = [
+pub const OTHERS: [&str; 14] = [
     "create_provider",
     "create_channel",
     "register_key",
@@ -97,8 +97,6 @@ pub const OTHERS: [&str; 16] = [
     "rewrap",
     "set_audit_key",
     "add_checkpoint",
-    "expire_audit",
-    "sweep",
     "stamp",
     "queue_warnings",
     "warning_tried",
