@@ -124,8 +124,8 @@ pub enum Write {
         row: i64,
         /// The time.
         at: UnixTime,
-        /// The token that takes its place.
-        replaced_by: Serial,
+        /// The token that takes its place, if it is known.
+        replaced_by: Option<Serial>,
     },
     /// A token was found to be expired or revoked.
     TokenPast {
@@ -271,6 +271,19 @@ pub enum Write {
     AuditKey([u8; 32], WrappedKey),
     /// A checkpoint of the audit.
     Checkpoint(Box<CheckpointRow>),
+    /// The audit's key and all checkpoints are dropped, so that a new key signs
+    /// checkpoints of all rows: the private half of the old key is lost.
+    AuditBegunAnew,
+    /// The serials of every channel are raised, that of bulk revocations to the same.
+    EverySerialRaised {
+        /// By how much.
+        by: u64,
+    },
+    /// Previous secrets that would be accepted after that time are dropped.
+    PreviousSecretsDropped {
+        /// The time.
+        after: UnixTime,
+    },
 }
 
 /// A token to be written.

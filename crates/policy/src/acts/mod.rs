@@ -18,6 +18,8 @@ mod keys;
 mod known;
 mod locked;
 mod provider_job;
+mod recovery;
+mod replay;
 mod revoke;
 mod signing;
 mod stamps;
@@ -35,6 +37,8 @@ pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use recovery::Recover;
+pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
 pub use stamps::StampUses;
@@ -145,11 +149,17 @@ pub enum ActName {
     SetAuditKey,
     /// [`AddCheckpoint`]
     AddCheckpoint,
+    /// [`Replay`]
+    Replay,
+    /// [`RaiseSerials`]
+    RaiseSerials,
+    /// [`Recover`]
+    Recover,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -174,6 +184,9 @@ impl ActName {
         Self::Trim,
         Self::SetAuditKey,
         Self::AddCheckpoint,
+        Self::Replay,
+        Self::RaiseSerials,
+        Self::Recover,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -190,7 +203,9 @@ impl ActName {
             | Self::DeleteGroup
             | Self::ChangeSigningKeys
             | Self::BeginProviderRevocation
-            | Self::ContinueProviderRevocation => true,
+            | Self::ContinueProviderRevocation
+            | Self::Replay
+            | Self::Recover => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion
@@ -206,7 +221,8 @@ impl ActName {
             | Self::StampUses
             | Self::Trim
             | Self::SetAuditKey
-            | Self::AddCheckpoint => false,
+            | Self::AddCheckpoint
+            | Self::RaiseSerials => false,
         }
     }
 }

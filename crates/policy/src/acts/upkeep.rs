@@ -18,6 +18,8 @@ pub enum Upkeep {
     NewProviderJob,
     /// A revocation of a provider's tokens.
     ProviderJob(i64),
+    /// The oldest revocation of this provider's tokens.
+    OldestProviderJob(ProviderId),
     /// Warnings with these names, and the ones that are out of date first.
     Warnings(Vec<String>),
     /// One warning.

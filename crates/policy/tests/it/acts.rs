@@ -29,7 +29,7 @@ pub fn by() -> By {
     By { actor: "administrator".into(), source: None, reason: None, at: NOW }
 }
 
-fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
+pub fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
     let key = SigningKey::from_seed(&[seed; 32]).unwrap();
     SigningKeyRow {
         id: key.public().id(),
@@ -297,6 +297,10 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
             of_provider_jobs(name)
         }
+        ActName::Replay | ActName::RaiseSerials | ActName::Recover => crate::replay::examples(name)
+            .into_iter()
+            .map(|(what, effects)| Example(what, effects, name.can_narrow()))
+            .collect(),
         ActName::QueueWarnings
         | ActName::WarningTried
         | ActName::StampUses

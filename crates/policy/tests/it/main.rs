@@ -11,6 +11,7 @@ mod compaction;
 mod jwk;
 mod known;
 mod model;
+mod replay;
 mod rules;
 mod signer;
 mod upkeep;

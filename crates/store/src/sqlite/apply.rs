@@ -56,7 +56,7 @@ fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
 
 /// Writes all effects of an act on `channel`. The audit event comes last, since it names
 /// the position of the act's last change.
-pub(super) fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
+fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
     tx.memory.recent.check(tx.conn);
     for it in effects.writes {
         write_one(tx, effects.changes.len(), &it)?;
@@ -79,8 +79,9 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
             mark_revoked(tx, *row, *by, *replaced_by).map_err(unavailable)
         }
         Write::TokenRevokedFrom { row, at, replaced_by } => {
-            let sql = "UPDATE token SET ends_at = ?2, replaced_by = ?3 WHERE number = ?1";
-            write(tx, sql, (row, at.0, replaced_by.0)).map(drop)
+            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by)
+                       WHERE number = ?1";
+            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0))).map(drop)
         }
         Write::TokenPast { row, revoked } => mark_past(tx, *row, *revoked).map_err(unavailable),
         Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
@@ -153,6 +154,17 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         | Write::AuditDropped { .. } => sweep::apply(tx, it),
         Write::AuditKey(public, wrapped) => audit::set_key(tx, *public, wrapped),
         Write::Checkpoint(row) => audit::insert_checkpoint(tx, row),
+        Write::AuditBegunAnew => audit::begin_anew(tx),
+        Write::EverySerialRaised { by } => {
+            // Stateless tokens carry `bulk_serial`: it must not be below a cutoff, either.
+            let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
+            write(tx, sql, [by]).map(drop)
+        }
+        Write::PreviousSecretsDropped { after } => {
+            let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
+                       WHERE previous_until > ?1";
+            write(tx, sql, [after.0]).map(drop)
+        }
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }
@@ -181,7 +193,7 @@ fn insert_token(tx: &Tx<'_>, token: &NewToken) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-pub(super) fn write_facts(
+fn write_facts(
     tx: &Tx<'_>,
     channel: ChannelId,
     revocations: &ChannelRevocations,

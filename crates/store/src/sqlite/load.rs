@@ -50,6 +50,11 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         Upkeep::None => {}
         Upkeep::NewProviderJob => *rows = provider_revocation::new_job(conn)?,
         Upkeep::ProviderJob(job) => rows.job = provider_revocation::job(conn, *job)?,
+        Upkeep::OldestProviderJob(provider) => {
+            let oldest = provider_revocation::oldest(conn, *provider)?;
+            let job = oldest.map(|number| provider_revocation::job(conn, number));
+            rows.job = job.transpose()?.flatten();
+        }
         Upkeep::Warnings(names) => rows.warnings = warnings::queued(conn, names)?,
         Upkeep::Warning(number) => {
             rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();

@@ -27,7 +27,6 @@ mod readers;
 mod recent;
 mod recover;
 mod rows;
-mod serials;
 mod stamps;
 mod store;
 mod sweep;

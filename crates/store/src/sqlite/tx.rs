@@ -30,12 +30,6 @@ impl Tx<'_> {
         self.memory.changes.extend(changes);
     }
 
-    /// Appends one change to the log, and what it takes away to the revocation journal.
-    pub fn change(&mut self, change: Change) {
-        self.log(Vec::new(), change.line().into_iter().collect());
-        self.memory.changes.push(change);
-    }
-
     /// Finds out whether acts can be committed. Writes only after a failed attempt, so
     /// that probes do not keep the disk of an idle server busy.
     pub fn probe(&self) -> Result<()> {
