@@ -11,6 +11,8 @@ mod compaction;
 mod jwk;
 mod known;
 mod model;
+mod replay;
 mod rules;
 mod signer;
+mod upkeep;
 mod vectors;
