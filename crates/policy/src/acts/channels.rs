@@ -173,7 +173,7 @@ fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChan
 }
 
 /// Removes the keys, groups and tokens of a channel that is being deleted.
-fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
+pub(super) fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
     for key in std::mem::take(&mut channel.assertion_keys) {
         delete_key(channel, key.id, now, effects);
     }

@@ -5,12 +5,12 @@ use crate::signer::{OTHER, OWN};
 use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
-        Act, ActName, AdvanceClock, Before, By, ChangeChannel, ChangeSigningKeys, ChannelPatch,
-        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret,
-        Effects, Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
-        NewChannel, Record, RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys,
-        SetGroup, SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times,
-        WrappedKey,
+        Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
+        ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
+        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Effects, Event, Forget,
+        GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
+        RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
+        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
@@ -29,7 +29,7 @@ pub fn by() -> By {
     By { actor: "administrator".into(), source: None, reason: None, at: NOW }
 }
 
-fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
+pub fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
     let key = SigningKey::from_seed(&[seed; 32]).unwrap();
     SigningKeyRow {
         id: key.public().id(),
@@ -228,6 +228,25 @@ fn of_secrets() -> Vec<Example> {
     ]
 }
 
+fn of_provider_jobs(name: ActName) -> Vec<Example> {
+    let locked = locked(channel(), some_tokens());
+    match name {
+        ActName::BeginProviderRevocation => {
+            let act = BeginProviderRevocation { provider: channel().provider, by: by() };
+            vec![Example("begun", effects(&act, &locked), NARROWS)]
+        }
+        _ => {
+            let one = ContinueProviderRevocation { job: 3, channel: Some(id()) };
+            let last = ContinueProviderRevocation { job: 3, channel: None };
+            let at = |next| crate::upkeep::with_job(locked.clone(), next);
+            vec![
+                Example("a channel", effects(&one, &at(Some(id()))), NARROWS),
+                Example("complete", effects(&last, &at(None)), NARROWS),
+            ]
+        }
+    }
+}
+
 /// Examples of every act; the match makes a new act need one.
 fn examples(name: ActName) -> Vec<Example> {
     let locked = locked(channel(), some_tokens());
@@ -281,6 +300,22 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::Record => {
             let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
             vec![Example("an event", effects(&Record { event, by: by() }, &locked), NOTHING)]
+        }
+        ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
+            of_provider_jobs(name)
+        }
+        ActName::Replay | ActName::RaiseSerials | ActName::Recover => crate::replay::examples(name)
+            .into_iter()
+            .map(|(what, effects)| Example(what, effects, name.can_narrow()))
+            .collect(),
+        ActName::QueueWarnings
+        | ActName::WarningTried
+        | ActName::StampUses
+        | ActName::Trim
+        | ActName::SetAuditKey
+        | ActName::AddCheckpoint => {
+            let of_jobs = crate::upkeep::effects_of_jobs(name);
+            vec![Example("some", of_jobs, NOTHING)]
         }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]

@@ -13,10 +13,13 @@ use std::{
     time::Duration,
 };
 use tegata_store::{
-    Event,
+    Event, Old,
     audit_event::{AuditEvent, NoDetail},
 };
-use tegata_token::{key::KeyState, time::DAY};
+use tegata_token::{
+    key::KeyState,
+    time::{DAY, UnixTime},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The period of the jobs.
@@ -240,7 +243,7 @@ async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
         let after = jobs.swept_to.load(Relaxed);
         let (over, next) = store.inactive_before(after, before, ROWS).await?;
         if !over.is_empty() {
-            store.sweep(over, before).await?;
+            store.trim(Old::Tokens { rows: over, before }, UnixTime(0)).await?;
         }
         // After the last row, the next walk begins at the first.
         jobs.swept_to.store(next.unwrap_or(0), Relaxed);
@@ -262,7 +265,7 @@ async fn forget(jobs: &Jobs) -> tegata_store::Result<()> {
         tokio::task::yield_now().await;
     }
     // Until none is left: a busy hour writes more than one transaction deletes.
-    while store.trim(TRIMMED, jobs.authority.now()).await? > 0 {
+    while store.trim(Old::LogAndAssertions { most: TRIMMED }, jobs.authority.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
     Ok(())

@@ -1,11 +1,13 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{recent::ChannelRows, rows};
+use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use tegata_policy::{
-    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens},
+    acts::{
+        Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep, UpkeepRows,
+    },
     channel::Channel,
 };
 use tegata_token::{
@@ -38,7 +40,30 @@ pub(super) fn load(
         let sql = "SELECT clock_offset FROM authority";
         locked.clock_offset = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     }
+    upkeep(conn, &needs.upkeep, &mut locked.upkeep)?;
     Ok(locked)
+}
+
+/// Reads the rows beside those of a channel.
+fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite::Result<()> {
+    match needs {
+        Upkeep::None => {}
+        Upkeep::NewProviderJob => *rows = provider_revocation::new_job(conn)?,
+        Upkeep::ProviderJob(job) => rows.job = provider_revocation::job(conn, *job)?,
+        Upkeep::OldestProviderJob(provider) => {
+            let oldest = provider_revocation::oldest(conn, *provider)?;
+            let job = oldest.map(|number| provider_revocation::job(conn, number));
+            rows.job = job.transpose()?.flatten();
+        }
+        Upkeep::Warnings(names) => rows.warnings = warnings::queued(conn, names)?,
+        Upkeep::Warning(number) => {
+            rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();
+        }
+        Upkeep::Old(old) => sweep::old(conn, old, rows)?,
+        Upkeep::LastCheckpoint => rows.checkpoint = audit::last_row(conn)?,
+        Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
+    }
+    Ok(())
 }
 
 /// Reads what an act needs of the one channel that it is about.

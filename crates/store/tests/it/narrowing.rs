@@ -91,7 +91,7 @@ pub const ALL: [Act; 27] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 18] = [
+pub const OTHERS: [&str; 14] = [
     "create_provider",
     "create_channel",
     "register_key",
@@ -101,11 +101,7 @@ pub const OTHERS: [&str; 18] = [
     "rewrap",
     "set_audit_key",
     "add_checkpoint",
-    "expire_audit",
-    "sweep",
-    "stamp_used",
-    "stamp_keys",
-    "stamp_secrets",
+    "stamp",
     "queue_warnings",
     "warning_tried",
     "forget",

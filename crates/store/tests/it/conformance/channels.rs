@@ -8,7 +8,9 @@ use tegata_policy::{
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{Change, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, TokenState};
+use tegata_store::{
+    Change, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, Stamp, TokenState,
+};
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
     kind::Kind,
@@ -129,7 +131,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     after!(patch(ChannelPatch { limits, ..none() }), moves: false);
     after!(world.ask(&shop, Ask::new(Kind::ShortLived)), moves: false);
     after!(world.revoke(shop.id, RevocationTarget::All, false, by(NOW)), moves: false);
-    after!(world.stamp_used(vec![(shop.id, Serial(1), NOW)]), moves: false);
+    after!(world.stamp(vec![Stamp::Token(shop.id, Serial(1), NOW)]), moves: false);
     let other = world.shop().await;
     after!(world.delete_key(other.id, other.kid, false, by(NOW)), moves: false);
 
@@ -372,14 +374,14 @@ pub async fn the_time_of_last_use_never_decreases(world: World) {
         world.get(&shop, Ask::new(Kind::ShortLived)).await,
         world.get(&shop, Ask::new(Kind::ShortLived)).await,
     ];
-    let unknown = (ChannelId::from_number(1).unwrap(), Serial(1), NOW);
-    let stamp = |serial, at: UnixTime| (shop.id, serial, at);
-    world.stamp_used(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
+    let unknown = Stamp::Token(ChannelId::from_number(1).unwrap(), Serial(1), NOW);
+    let stamp = |serial, at: UnixTime| Stamp::Token(shop.id, serial, at);
+    world.stamp(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
     // Uses are noted with a delay, and the last use of a leaked token matters.
     world.revoke_at(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
-    world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
+    world.stamp(vec![stamp(b, NOW.plus(7))]).await.unwrap();
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
     // A use is not an act: it does not advance the written time.
     assert_eq!(world.state().await.unwrap().written_at, NOW);
