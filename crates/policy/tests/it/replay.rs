@@ -43,13 +43,13 @@ fn recover(clock: bool, issued_before: bool) -> Recover {
     let event = StoreRecovered {
         epoch: 2,
         replayed: None,
-        revoked_everything: !bound,
+        revoked_everything: !issued_before,
         issued_before: None,
         revoked: 0,
         audit_begins_anew: true,
     };
     Recover {
-        issued_before: bound.then_some(NOW),
+        issued_before: issued_before.then_some(NOW),
         clock: clock.then_some(NOW),
         successor: signing_key(2, KeyState::Active),
         lost: vec![signing_key(1, KeyState::Active).id],
