@@ -2,7 +2,7 @@
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
 use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
@@ -12,7 +12,6 @@ use tegata_policy::{
 };
 use tegata_token::{
     id::{ChannelId, Serial, SigningKeyId, TokenId},
-    key::KeyState,
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
 };
@@ -182,25 +181,6 @@ pub(super) fn tokens(
     Ok(tokens)
 }
 
-/// The times of a row of `token`, which was signed by a key in that state: they decide
-/// whether the token is active.
-pub(super) fn times(
-    row: &Row<'_>,
-    (key, key_since): (KeyState, UnixTime),
-) -> rusqlite::Result<Times> {
-    let revoked_at = row.get::<_, Option<i64>>("revoked_at")?.map(UnixTime);
-    let cause = row.get::<_, Option<String>>("cause")?;
-    let revocation = cause.map(rows::from_word).transpose()?.zip(revoked_at);
-    Ok(Times {
-        issued_at: UnixTime(row.get("issued_at")?),
-        expires_at: UnixTime(row.get("expires_at")?),
-        ends_at: row.get::<_, Option<i64>>("ends_at")?.map(UnixTime),
-        revocation,
-        key,
-        key_since,
-    })
-}
-
 /// The token that was issued under an idempotency key.
 fn before(
     conn: &Connection,
@@ -220,7 +200,7 @@ fn before(
             let issuer: String = row.get("issuer")?;
             Ok(Before {
                 parameters: row.get("parameters")?,
-                times: times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
+                times: rows::times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
                 id: rows::token_id(row.get("id")?)?,
                 serial: Serial(row.get("serial")?),
                 key: SigningKeyId(rows::bytes(row.get("key")?)?),

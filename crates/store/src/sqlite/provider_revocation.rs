@@ -2,14 +2,13 @@
 //! `tegata_policy::acts`.
 
 use super::{
-    apply::run,
-    rows::{self, unavailable},
+    rows,
     writer::{Tx, write},
 };
-use crate::{Error, ProviderRevocation, Result, Revoked, RowId};
+use crate::{ProviderRevocation, Result, RowId};
 use rusqlite::{Connection, OptionalExtension, params};
-use tegata_policy::acts::{ContinueProviderRevocation, ProviderJob, UpkeepRows, Write};
-use tegata_token::id::{ChannelId, Position, ProviderId};
+use tegata_policy::acts::{ProviderJob, UpkeepRows, Write};
+use tegata_token::id::ProviderId;
 
 /// Reads what a new job begins with.
 pub(super) fn new_job(conn: &Connection) -> rusqlite::Result<UpkeepRows> {
@@ -64,24 +63,6 @@ pub(super) fn apply(tx: &Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         _ => Ok(0),
     }
     .map(drop)
-}
-
-/// Goes on with a job: at most `most` channels.
-pub(super) fn go_on(tx: &mut Tx<'_>, number: RowId, most: usize) -> Result<(Revoked, bool)> {
-    let mut progress = None;
-    for _ in 0..most {
-        let next: Option<ChannelId> =
-            job(tx.conn, number).map_err(unavailable)?.and_then(|it| it.next);
-        let now = run(tx, &ContinueProviderRevocation { job: number, channel: next })?;
-        progress = Some(now);
-        if now.done {
-            break;
-        }
-    }
-    let progress = progress.ok_or(Error::Conflict("no channel may be revoked at once"))?;
-    let before = Position { number: progress.position, ..tx.head() };
-    let position = tx.position().unwrap_or(before);
-    Ok((Revoked { tokens: progress.revoked, position }, progress.done))
 }
 
 /// The oldest job of a provider.

@@ -1,12 +1,14 @@
-//! Drops old revocations, a channel at a time.
+//! Several acts of one kind in one transaction, a channel each.
 
 use super::{
     apply::run,
+    provider_revocation,
     rows::{self, unavailable},
     writer::Tx,
 };
-use crate::Result;
-use tegata_policy::acts::{Forget, REVOCATIONS_KEPT};
+use crate::{Error, Result, Revoked, RowId};
+use tegata_policy::acts::{ContinueProviderRevocation, Forget, REVOCATIONS_KEPT};
+use tegata_token::id::{ChannelId, Position};
 
 /// Drops revocations that cover no unexpired token; returns how many it dropped.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
@@ -26,4 +28,26 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
         gone += run(tx, &Forget { channel })?;
     }
     Ok(gone)
+}
+
+/// Goes on with a job: at most `most` channels.
+pub(super) fn continue_provider(
+    tx: &mut Tx<'_>,
+    number: RowId,
+    most: usize,
+) -> Result<(Revoked, bool)> {
+    let mut progress = None;
+    for _ in 0..most {
+        let next: Option<ChannelId> =
+            provider_revocation::job(tx.conn, number).map_err(unavailable)?.and_then(|it| it.next);
+        let now = run(tx, &ContinueProviderRevocation { job: number, channel: next })?;
+        progress = Some(now);
+        if now.done {
+            break;
+        }
+    }
+    let progress = progress.ok_or(Error::Conflict("no channel may be revoked at once"))?;
+    let before = Position { number: progress.position, ..tx.head() };
+    let position = tx.position().unwrap_or(before);
+    Ok((Revoked { tokens: progress.revoked, position }, progress.done))
 }

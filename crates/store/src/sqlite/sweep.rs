@@ -2,7 +2,7 @@
 //! by `tegata_policy::acts`.
 
 use super::{
-    audit, load, rows,
+    audit, rows,
     writer::{Tx, write},
 };
 use crate::{Result, RowId};
@@ -27,7 +27,7 @@ pub(super) fn find(
     let (mut over, mut last, mut seen) = (Vec::new(), None, 0);
     while let Some(row) = found.next()? {
         let number = row.get("number")?;
-        if load::times(row, ANY_KEY)?.over_at() < before {
+        if rows::times(row, ANY_KEY)?.over_at() < before {
             over.push(number);
         }
         (last, seen) = (Some(number), seen + 1);
@@ -70,7 +70,7 @@ fn tokens(conn: &Connection, numbers: &[RowId]) -> rusqlite::Result<Vec<SweptTok
     for &number in numbers {
         let token = query.query_row([number], |row| {
             let channel = rows::channel_id(row.get("channel")?)?;
-            Ok(SweptToken { row: number, channel, times: load::times(row, ANY_KEY)? })
+            Ok(SweptToken { row: number, channel, times: rows::times(row, ANY_KEY)? })
         });
         found.extend(token.optional()?);
     }

@@ -90,7 +90,7 @@ pub(super) fn due(
 
 /// Reads the warnings with these names, and those that are out of date first.
 pub(super) fn queued(conn: &Connection, names: &[String]) -> rusqlite::Result<Vec<QueuedWarning>> {
-    let sql = format!("{QUEUED} ORDER BY keep_until LIMIT 1000");
+    let sql = format!("{QUEUED} ORDER BY keep_until LIMIT 100");
     let mut oldest = conn.prepare_cached(&sql)?;
     let mut found = oldest.query_map([], queued_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let sql = format!("{QUEUED} WHERE name = ?1");
