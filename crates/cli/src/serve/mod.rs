@@ -26,6 +26,7 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
+use tegata_system::manager::Manager;
 use tempfile::TempDir;
 
 /// The arguments of `serve`, not yet resolved.
@@ -131,6 +132,11 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     }
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
+    let manager = Manager::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(%error, "NOTIFY_SOCKET: cannot notify the service manager");
+        None
+    });
+    notify(manager.as_ref(), "READY=1\n");
 
     let reloads = async {
         while reload_signals.recv().await.is_some() {
@@ -139,6 +145,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     };
     let ended = tokio::select! {
         signal = stop_signal => {
+            notify(manager.as_ref(), "STOPPING=1\n");
             tracing::info!("stopping");
             signal.context("cannot wait for signals")
         }
@@ -150,6 +157,13 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     running.stop().await;
     drop(folder);
     ended
+}
+
+/// Sends a state to the service manager, if there is one.
+fn notify(manager: Option<&Manager>, state: &str) {
+    if let Some(Err(error)) = manager.map(|manager| manager.send(state)) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
 }
 
 impl ServeSettings {
