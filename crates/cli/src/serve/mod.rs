@@ -285,7 +285,7 @@ fn url_of(running: &Running, address: SocketAddr) -> String {
     format!("{}://{address}", running.scheme())
 }
 
-/// The addresses, and the first steps of the operator.
+/// The addresses, and the operator's first steps until an administrator has taken them.
 fn first_steps(running: &Running) -> String {
     let [url, admin, metrics] = [running.address, running.admin_address, running.metrics_address]
         .map(|address| url_of(running, address));
@@ -298,8 +298,12 @@ fn first_steps(running: &Running) -> String {
             // Absolute, so that the line works in any folder.
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
+            words.push_str(&format!("the administrator's token is in {file}\n"));
+            if running.administered {
+                return words;
+            }
             words.push_str(&format!(
-                "the administrator's token is in {file}; the first steps:\n  \
+                "the first steps, to be the first administrator:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n",
             ));

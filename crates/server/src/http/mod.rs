@@ -47,8 +47,9 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
+use tegata_token::time::UnixTime;
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore},
@@ -230,6 +231,10 @@ impl Server {
         }
         trace.end(&method, &route, channel, status);
         add_headers(&mut response, &id, self.tls.is_some());
+        if self.app.dev {
+            // Else the HTTP library sets it, by the machine's clock.
+            set_date(&mut response, self.app.authority.now());
+        }
         response
     }
 
@@ -371,6 +376,17 @@ fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
     if let Either::Right(_) = response.body().body {
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+}
+
+/// Sets `Date` to the development clock, so that a client can compare its clock.
+fn set_date(response: &mut ServerResponse, now: UnixTime) {
+    let since = Duration::from_secs(u64::try_from(now.0).unwrap_or(0));
+    // The format ends with the year 9999.
+    let latest = Duration::from_secs(253_402_300_799);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + since.min(latest));
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
     }
 }
 
