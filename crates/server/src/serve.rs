@@ -43,6 +43,8 @@ pub struct Running {
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, if none was set.
     pub admin_token_file: Option<PathBuf>,
+    /// Whether an administrator was authenticated on the store before the start.
+    pub administered: bool,
     health: Arc<Health>,
     tls: Option<Arc<Tls>>,
     drain_delay: Duration,
@@ -99,6 +101,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
     let (admin_token, admin_token_file) = admin_token(&settings)?;
+    let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
     let (address, admin_address, metrics_address) =
         (listeners.public, listeners.admin, listeners.metrics);
@@ -112,6 +115,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         metrics_address,
         authority,
         admin_token_file,
+        administered,
         health,
         tls,
         drain_delay: settings.drain_delay,

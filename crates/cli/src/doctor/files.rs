@@ -34,9 +34,30 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     for file in &files {
         look_at_file(found, file, owner);
     }
+    if let Some(journal) = &settings.revocation_journal {
+        disks(found, &place.store, journal);
+    }
     pair(found, &place.store, &place.master_key());
     if let Some(tls) = &settings.tls {
         certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
+    }
+}
+
+/// A journal on the store's disk is lost with the store that it should restore.
+fn disks(found: &mut Findings, store: &Path, journal: &Path) {
+    // A file that does not exist yet will be on its folder's disk.
+    let disk = |file: &Path| {
+        let of = file.metadata().or_else(|_| folder_of(file).metadata());
+        of.map(|it| it.dev()).ok()
+    };
+    if let (Some(store_disk), Some(journal_disk)) = (disk(store), disk(journal))
+        && store_disk == journal_disk
+    {
+        let (store, journal) = (store.display(), journal.display());
+        let what = format!("the revocation journal {journal} is on the disk of the store {store}");
+        let next_step = "move it to another disk, and name it there with --revocation-journal: if this \
+                    disk is lost, a restored backup has to revoke all tokens";
+        found.warning(CHECK, what, next_step);
     }
 }
 

@@ -26,6 +26,7 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
+use tegata_system::manager::Manager;
 use tempfile::TempDir;
 
 /// The arguments of `serve`, not yet resolved.
@@ -139,6 +140,11 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     }
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
+    let manager = Manager::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(%error, "NOTIFY_SOCKET: cannot notify the service manager");
+        None
+    });
+    notify(manager.as_ref(), "READY=1\n");
 
     let reloads = async {
         while reload_signals.recv().await.is_some() {
@@ -147,6 +153,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     };
     let ended = tokio::select! {
         signal = stop_signal => {
+            notify(manager.as_ref(), "STOPPING=1\n");
             tracing::info!("stopping");
             signal.context("cannot wait for signals")
         }
@@ -158,6 +165,13 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     running.stop().await;
     drop(folder);
     ended
+}
+
+/// Sends a state to the service manager, if there is one.
+fn notify(manager: Option<&Manager>, state: &str) {
+    if let Some(Err(error)) = manager.map(|manager| manager.send(state)) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
 }
 
 impl ServeSettings {
@@ -279,7 +293,7 @@ fn url_of(running: &Running, address: SocketAddr) -> String {
     format!("{}://{address}", running.scheme())
 }
 
-/// The addresses, and the first steps of the operator.
+/// The addresses, and the operator's first steps until an administrator has taken them.
 fn first_steps(running: &Running) -> String {
     let [url, admin, metrics] = [running.address, running.admin_address, running.metrics_address]
         .map(|address| url_of(running, address));
@@ -292,8 +306,12 @@ fn first_steps(running: &Running) -> String {
             // Absolute, so that the line works in any folder.
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
+            words.push_str(&format!("the administrator's token is in {file}\n"));
+            if running.administered {
+                return words;
+            }
             words.push_str(&format!(
-                "the administrator's token is in {file}; the first steps:\n  \
+                "the first steps, to be the first administrator:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n",
             ));

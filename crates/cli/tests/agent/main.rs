@@ -7,6 +7,8 @@ mod canary;
 mod faults;
 mod guide;
 mod kills;
+#[path = "../machine/mod.rs"]
+mod machine;
 mod month;
 mod notify;
 mod owners;

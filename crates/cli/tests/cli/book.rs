@@ -79,18 +79,6 @@ fn a_leak_is_answered_as_it_is_written() {
     desk.run(&["token", "verify", token]).expect_error(1, "invalid");
 }
 
-#[test]
-fn the_unit_for_the_server_is_valid_for_systemd() {
-    let home = Home::new();
-    let unit = fenced("docs/book/src/operate.md", "## Run it as a service", "ini").concat();
-    let serve = "ExecStart=/usr/local/bin/tegata serve --log-format json\n";
-    assert!(unit.contains(serve), "{unit}");
-    // The test does not install the program.
-    let unit = home.file("tegata.service", &unit.replace("/usr/local/bin/tegata ", "/bin/true "));
-    let said = finish(Command::new("systemd-analyze").arg("verify").arg(unit));
-    assert!(said.code == 0 && !said.err.contains("tegata.service"), "{said:?}");
-}
-
 /// The headings of a page, as mdbook makes anchors of them.
 fn places(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();

@@ -94,6 +94,32 @@ fn a_running_server_is_recognised_and_another_is_too() {
 }
 
 #[test]
+fn a_revocation_journal_on_the_stores_own_disk_is_reported() {
+    let home = used();
+    // With the file and without it.
+    advises(
+        &home,
+        &["--revocation-journal", "log"],
+        "warning",
+        "journal log is on",
+        "another disk",
+    );
+    home.file("log", "");
+    advises(
+        &home,
+        &["--revocation-journal", "log"],
+        "warning",
+        "journal log is on",
+        "another disk",
+    );
+    // A file system in memory, which every Linux has, is another disk.
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let elsewhere = other.path().join("log");
+    let shown = doctor(&home, &["--revocation-journal", elsewhere.to_str().unwrap()]).expect(0);
+    assert!(!shown.contains("WARNING"), "{shown}");
+}
+
+#[test]
 fn settings_that_are_wrong_are_named() {
     let home = used();
     home.file("tegata.toml", "listn = \"127.0.0.1:1\"");

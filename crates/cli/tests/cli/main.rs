@@ -11,6 +11,8 @@ mod commands;
 mod doctor;
 mod forging;
 mod inspecting;
+#[path = "../machine/mod.rs"]
+mod machine;
 mod outbound;
 mod owners;
 mod program;
@@ -18,4 +20,5 @@ mod proxies;
 mod refusals;
 mod reset;
 mod runbooks;
+mod service;
 mod serving;

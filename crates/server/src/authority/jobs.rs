@@ -97,7 +97,7 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
-        record_reset(&jobs).await;
+        record_reset(&jobs.authority, &jobs.admin_token).await;
         match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -119,13 +119,13 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
-async fn record_reset(jobs: &Jobs) {
-    if jobs.admin_token.was_replaced() {
+pub async fn record_reset(authority: &Authority, token: &TokenSource) {
+    let write = async || {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-        let by = jobs.authority.by(Actor::Operator, None, None);
-        if let Err(error) = jobs.authority.store().record(event, by).await {
-            tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
-        }
+        authority.store().record(event, authority.by(Actor::Operator, None, None)).await
+    };
+    if let Err(error) = token.record_reset(write).await {
+        tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
     }
 }
 
@@ -151,7 +151,7 @@ async fn warn(jobs: &Jobs) {
 /// Runs all jobs but the warnings. A job that fails is tried again a minute later.
 async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
-    record_reset(jobs).await;
+    record_reset(&jobs.authority, &jobs.admin_token).await;
     // After the clock was moved forward, waiting events would look overdue; the
     // checkpoint task logs the error.
     let checkpointed = checkpoint(jobs).await.is_ok();
