@@ -329,7 +329,7 @@ impl Store for SqliteStore {
         most: usize,
         now: UnixTime,
     ) -> Result<(Revoked, bool)> {
-        let act = move |tx: &mut Tx<'_>| end::continue_provider(tx, job, most);
+        let act = move |tx: &mut Tx<'_>| revocations::continue_provider(tx, job, most);
         self.writer.act(now, act).await.map(|(done, _)| done)
     }
 
