@@ -55,7 +55,7 @@ impl Settings {
 
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
-    args.log.begin(None)?;
+    args.log.begin()?;
     let stop = async {
         // Without signals, the agent runs until it is killed.
         if stop_signal().await.is_err() {
