@@ -56,7 +56,7 @@ impl Settings {
 
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
-    args.log.begin(None)?;
+    args.log.begin()?;
     let reloads = reload_signals()?;
     let stop = async {
         // Without signals, the agent runs until it is killed.

@@ -72,7 +72,7 @@ impl ServerToken {
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.resolve()?;
     let traces = given.traces()?;
-    given.log.begin(traces.as_ref())?;
+    let _gathering = given.log.begin_gathering(traces.as_ref())?;
     let served = run_logged(given, admin_token_file).await;
     if let Some(traces) = traces {
         traces.stop().await;

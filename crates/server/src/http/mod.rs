@@ -1,9 +1,10 @@
 //! The HTTP server: connections and their limits, bodies read whole, the headers of every
 //! response, the access log, and the shutdown.
 //!
-//! The three verification operations are handled here, without the router: they are most
-//! of a busy server's requests, and layers would cost more than the verification. The
-//! router has them too, so the shortcut changes the speed and never the response.
+//! The three verification operations and the issue of v2.1 tokens are handled here,
+//! without the router: they are most of a busy server's requests, and layers would cost
+//! more than a verification. The router has them too, so the shortcut changes the speed
+//! and never the response.
 
 mod body;
 mod connection;
@@ -38,7 +39,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
 use pace::Outgoing;
 use proxies::TrustedProxies;
-use route::{Arriving, Route, Verification};
+use route::{Arriving, Route, Shortcut};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -212,9 +213,8 @@ impl Server {
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let verification =
-            if self.shows.public { Verification::of_request(&method, path) } else { None };
-        let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
+        let shortcut = if self.shows.public { Shortcut::of_request(&method, path) } else { None };
+        let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
         let (response, channel) = api::subject::during(without_panic(work)).await;
@@ -251,17 +251,29 @@ impl Server {
         }
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
-            Route::Verification(Verification::VerifyJws) => {
+            Route::Shortcut(Shortcut::VerifyJws) => {
                 return direct(api::line::verify_jws(&self.app, query));
             }
-            Route::Verification(Verification::Gateway) => {
+            Route::Shortcut(Shortcut::Gateway) => {
                 return direct(api::gateway::verify(&self.app, headers, query));
             }
-            Route::Verification(Verification::VerifyOpaque) => {
+            Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
                     Ok(body) => direct(api::line::verify_opaque(&self.app, headers, &body)),
                     Err(refused) => routed_response(refused),
                 };
+            }
+            Route::Shortcut(Shortcut::IssueV21) => {
+                let issue = async {
+                    match body::read(body, it.due, parts.uri.path()).await {
+                        Ok(body) => {
+                            let issued = api::line::v21(&self.app, it.source, headers, &body);
+                            direct(issued.await)
+                        }
+                        Err(refused) => routed_response(refused),
+                    }
+                };
+                return it.trace.work(&it.id, issue).await;
             }
             Route::Routed(routed) => routed.clone(),
         };

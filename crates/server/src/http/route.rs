@@ -13,22 +13,27 @@ use std::sync::{Arc, OnceLock};
 use tegata_token::id::ChannelId;
 use tokio::time::Instant;
 
-/// A verification operation that is handled without the router.
+/// An operation that is handled without the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verification {
+pub(super) enum Shortcut {
     VerifyJws,
     VerifyOpaque,
     Gateway,
+    IssueV21,
 }
 
-impl Verification {
+impl Shortcut {
     /// The operation that a request is for, if any.
     pub fn of_request(method: &Method, path: &str) -> Option<Self> {
-        let get = *method == Method::GET;
-        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|it| {
-            it.template() == path
-                && if *it == Self::VerifyOpaque { *method == Method::POST } else { get }
-        })
+        let all = [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21];
+        all.into_iter().find(|it| it.template() == path && it.method() == *method)
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::VerifyJws | Self::Gateway => Method::GET,
+            Self::VerifyOpaque | Self::IssueV21 => Method::POST,
+        }
     }
 
     const fn template(self) -> &'static str {
@@ -36,6 +41,7 @@ impl Verification {
             Self::VerifyJws => "/oauth2/v2.1/verify",
             Self::VerifyOpaque => "/v2/oauth/verify",
             Self::Gateway => "/gateway/verify",
+            Self::IssueV21 => "/oauth2/v2.1/token",
         }
     }
 }
@@ -43,7 +49,7 @@ impl Verification {
 /// The route of a request.
 #[derive(Clone)]
 pub(super) enum Route {
-    Verification(Verification),
+    Shortcut(Shortcut),
     /// The router's route, which is set once the router has matched it, even if the
     /// handler panics then.
     Routed(Arc<OnceLock<Routed>>),
@@ -60,7 +66,7 @@ impl Route {
     /// if the path is unknown.
     pub fn template(&self) -> Option<&str> {
         match self {
-            Self::Verification(verification) => Some(verification.template()),
+            Self::Shortcut(shortcut) => Some(shortcut.template()),
             Self::Routed(routed) => routed.get().map(|it| it.path.as_str()),
         }
     }
@@ -68,7 +74,7 @@ impl Route {
     /// The channel that the path names.
     pub fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Verification(_) => None,
+            Self::Shortcut(_) => None,
             Self::Routed(routed) => routed.get()?.channel,
         }
     }

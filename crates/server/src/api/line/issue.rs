@@ -20,13 +20,17 @@ use tegata_token::{id::ChannelId, kind::Kind};
 use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
-pub async fn v21(
-    State(app): State<Arc<App>>,
+pub async fn v21(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
+    issue_v21(app, source, headers, body).await.unwrap_or_else(Reply::from)
+}
+
+async fn issue_v21(
+    app: &App,
     source: Source,
-    headers: HeaderMap,
-    body: Bytes,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Result<Reply, Wrong> {
-    let form = Form::of_body(&headers, &body)?;
+    let form = Form::of_body(headers, body)?;
     fields::wants_client_credentials(&form)?;
     let assertion = fields::assertion(&form)?;
     let asked = TokenRequest {
@@ -35,7 +39,7 @@ pub async fn v21(
         credential: Credential::Assertion(assertion),
         presented: Presented::Assertion,
     };
-    let token = asked.issue(&app, &form, &headers, source).await?;
+    let token = asked.issue(app, &form, headers, source).await?;
     #[derive(Serialize)]
     struct IssueBody<'a> {
         access_token: &'a str,
