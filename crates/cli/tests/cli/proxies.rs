@@ -12,6 +12,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -62,9 +63,7 @@ impl World {
     pub fn new() -> Self {
         let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
         let desk = Desk::with(&words);
-        // Free now; if another program takes it before the proxy, the test fails.
-        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { desk, api: api(), edits: Vec::new(), at }
+        Self { desk, api: api(), edits: Vec::new(), at: free_address() }
     }
 
     /// A block with the tests' addresses instead of the book's.
@@ -176,6 +175,19 @@ impl World {
             thread::sleep(Duration::from_millis(20));
         }
         panic!("{}", fs::read_to_string(self.desk.home.path("proxy.log")).unwrap())
+    }
+}
+
+/// An address for a proxy, below the ports that the system hands out: no API of another
+/// test, and no connection, takes it before the proxy does.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Relaxed));
+        let at = format!("127.0.0.1:{}", 20_000 + number % 12_000);
+        if let Ok(listener) = TcpListener::bind(at) {
+            return listener.local_addr().unwrap();
+        }
     }
 }
 
