@@ -13,12 +13,12 @@ use std::{
 };
 
 /// The socket of the service manager.
-pub struct Manager {
+pub struct ServiceManager {
     from: UnixDatagram,
     to: SocketAddr,
 }
 
-impl Manager {
+impl ServiceManager {
     /// Opens the socket that `NOTIFY_SOCKET` names; `None` without one.
     ///
     /// # Errors
@@ -69,9 +69,9 @@ mod tests {
         let bound = [UnixDatagram::bind(&path), UnixDatagram::bind_addr(&address)];
         for (socket, name) in bound.into_iter().zip([path.into(), format!("@{name}").into()]) {
             let name: std::ffi::OsString = name;
-            Manager::named(&name).unwrap().send("READY=1\n").unwrap();
+            ServiceManager::named(&name).unwrap().send("READY=1\n").unwrap();
             assert_eq!(received(&socket.unwrap()), "READY=1\n");
         }
-        assert!(Manager::named(OsStr::new("relative")).is_err());
+        assert!(ServiceManager::named(OsStr::new("relative")).is_err());
     }
 }

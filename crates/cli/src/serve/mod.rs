@@ -26,7 +26,7 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
-use tegata_system::manager::Manager;
+use tegata_system::manager::ServiceManager;
 use tempfile::TempDir;
 
 /// The arguments of `serve`, not yet resolved.
@@ -140,7 +140,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     }
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
-    let manager = Manager::from_environment().unwrap_or_else(|error| {
+    let manager = ServiceManager::from_environment().unwrap_or_else(|error| {
         tracing::warn!(%error, "NOTIFY_SOCKET: cannot notify the service manager");
         None
     });
@@ -168,7 +168,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
 }
 
 /// Sends a state to the service manager, if there is one.
-fn notify(manager: Option<&Manager>, state: &str) {
+fn notify(manager: Option<&ServiceManager>, state: &str) {
     if let Some(Err(error)) = manager.map(|manager| manager.send(state)) {
         tracing::warn!(%error, "cannot notify the service manager");
     }

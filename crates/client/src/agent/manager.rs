@@ -2,18 +2,8 @@
 
 use super::health::{AgentHealth, Colour};
 use sd_notify::NotifyState;
-use std::{
-    ffi::OsStr,
-    io,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            net::{SocketAddr, UnixDatagram},
-        },
-    },
-    time::Duration,
-};
+use std::{io, time::Duration};
+use tegata_system::manager::ServiceManager;
 
 /// The longest time between two notifications, after which the loop also notices that the
 /// clock was set.
@@ -23,7 +13,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// tokens, and the authority has verified those that were kept over a restart; alive as
 /// long as the loop runs.
 pub struct Manager {
-    socket: Option<Socket>,
+    socket: Option<ServiceManager>,
     /// Whether the log has that a notification could not be sent.
     is_broken: bool,
     is_ready: bool,
@@ -37,13 +27,11 @@ pub struct Manager {
 impl Manager {
     /// Takes the socket and the watchdog's interval from the environment.
     pub fn new() -> Self {
-        let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let socket = name.map(|name| Socket::named(&name));
         let watchdog = sd_notify::watchdog_enabled().map(|every| every / 3);
         let patience = watchdog.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         let (is_broken, is_ready, last, said) = (false, false, None, String::new());
         let mut manager = Self { socket: None, is_broken, is_ready, last, said, patience };
-        match socket.transpose() {
+        match ServiceManager::from_environment() {
             Ok(socket) => manager.socket = socket,
             Err(error) => manager.note(&error),
         }
@@ -121,31 +109,6 @@ impl Manager {
             tracing::warn!(socket = ?name, %error, "cannot notify the service manager");
         }
         self.is_broken = true;
-    }
-}
-
-/// The socket that `NOTIFY_SOCKET` names: a path, or an abstract address that begins with
-/// `@` (sd_notify(3)). The library sends to paths only.
-struct Socket {
-    from: UnixDatagram,
-    to: SocketAddr,
-}
-
-impl Socket {
-    fn named(name: &OsStr) -> io::Result<Self> {
-        let from = UnixDatagram::unbound()?;
-        // A manager that reads nothing must not hold the agent's loop.
-        from.set_nonblocking(true)?;
-        let to = match name.as_bytes() {
-            [b'/', ..] => SocketAddr::from_pathname(name)?,
-            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            _ => return Err(io::Error::other("neither a path nor an abstract address (@NAME)")),
-        };
-        Ok(Self { from, to })
-    }
-
-    fn send(&self, text: &str) -> io::Result<()> {
-        self.from.send_to_addr(text.as_bytes(), &self.to).map(drop)
     }
 }
 

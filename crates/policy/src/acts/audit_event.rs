@@ -3,6 +3,10 @@
 //! An event is stored as the act's name and its detail as a JSON object; both come
 //! from one list here, for the store that writes events and for all who read them.
 
+mod recovery;
+
+pub use recovery::{StoreRecovered, StoreRedone};
+
 use crate::{
     channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
@@ -13,7 +17,6 @@ use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, Group, Serial, SigningKeyId, TokenId},
     kind::Kind,
-    time::UnixTime,
     view::{ChannelState, Scope},
 };
 
@@ -79,7 +82,7 @@ events! {
     /// A provider was created.
     ProviderCreate(Named) = "provider.create",
     /// Revoking all tokens of a provider was begun.
-    ProviderRevoke(ProviderJob) = "provider.revoke",
+    ProviderRevoke(JobNumber) = "provider.revoke",
     /// A channel was created.
     ChannelCreate(NewChannelNamed) = "channel.create",
     /// A channel's settings were changed.
@@ -195,7 +198,7 @@ pub struct Named {
 
 /// The job that revokes a provider's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProviderJob {
+pub struct JobNumber {
     /// The number of the job.
     pub job: i64,
 }
@@ -383,32 +386,6 @@ pub struct CooldownBegan {
 pub struct SecretThrottled {
     /// For how long wrong secrets from it are rejected.
     pub seconds: u64,
-}
-
-/// A commit that was applied again from the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreRedone {
-    /// How many lines of the journal were applied.
-    pub replayed: usize,
-    /// How many stored tokens were revoked.
-    pub revoked: usize,
-}
-
-/// How the store was recovered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreRecovered {
-    /// The epoch that began.
-    pub epoch: u64,
-    /// How many lines of the journal were applied, if one was.
-    pub replayed: Option<usize>,
-    /// Whether all tokens were revoked instead.
-    pub revoked_everything: bool,
-    /// Tokens of the old signing keys are valid only if issued before; `None`: none is.
-    pub issued_before: Option<UnixTime>,
-    /// How many stored tokens were revoked.
-    pub revoked: usize,
-    /// Whether the audit's chain begins anew.
-    pub audit_begins_anew: bool,
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Act for BeginProviderRevocation {
             next: None,
         })));
         effects.journal.push(JournalEntry::ProviderRevocation { provider, actor, source, reason });
-        let event = AuditEvent::ProviderRevoke(audit_event::ProviderJob { job: number });
+        let event = AuditEvent::ProviderRevoke(audit_event::JobNumber { job: number });
         effects.audit_of(&self.by, Event { event, provider: Some(provider), channel: None });
         Ok((number, effects))
     }
