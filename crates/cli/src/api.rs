@@ -171,7 +171,7 @@ impl Api {
             BadUsage(advice.to_owned())
         };
         let token = admin_token(self.token_file.as_deref())?.ok_or_else(missing)?;
-        let admin = AdminClient::new(self.url.as_str(), PlainSecret::from_caller(token))?;
+        let admin = AdminClient::new(self.url.as_str(), token)?;
         Ok(self.admin.get_or_init(|| admin))
     }
 

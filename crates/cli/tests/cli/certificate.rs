@@ -123,7 +123,7 @@ fn doctor_warns_before_a_certificate_expires_and_of_a_key_that_does_not_match() 
         (&pair(13), 0, "the certificate expires at 2"),
         (&pair(-1), 1, "the certificate expired at 2"),
         (&[pair(90)[0].clone(), good[1].clone()], 1, "cannot be used together"),
-        (&["no PEM".to_owned(), good[1].clone()], 1, "it contains no such PEM block"),
+        (&["no PEM".to_owned(), good[1].clone()], 1, "it holds no PEM"),
     ] {
         let (exit, out) = check(pair);
         assert!(out.contains(words) && exit == code, "{words}: {out}");

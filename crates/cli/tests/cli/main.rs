@@ -15,4 +15,5 @@ mod program;
 mod proxies;
 mod reset;
 mod runbooks;
+mod secrets;
 mod serving;

@@ -5,29 +5,25 @@ use super::config::{Caller, ChannelConfig, Watched};
 use crate::{call::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
 use tegata_policy::secret::PlainSecret;
-use tegata_system::file::{self, Links};
+use tegata_system::secret::{self, Form};
 
-/// The longest file with a secret or a key, in bytes.
-const LONGEST: u64 = 64 * 1024;
-
-/// The text of a secret, without surrounding white space.
-fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecret>, String> {
-    let (text, from) = match (file, env) {
-        (Some(path), _) => {
-            let from = path.display().to_string();
-            // The files of a Kubernetes volume are symbolic links.
-            let found = file::read(path, Links::Follow, LONGEST);
-            (found.map_err(|error| format!("{from}: {error}"))?.0, from)
-        }
+/// Reads a secret or a key; `None` if the settings name neither a file nor a variable.
+fn read(
+    file: Option<&PathBuf>,
+    env: Option<&String>,
+    form: Form,
+) -> Result<Option<PlainSecret>, String> {
+    let text = match (file, env) {
+        // The files of a Kubernetes volume are symbolic links.
+        (Some(path), _) => secret::in_file(path, form),
         (None, Some(name)) => {
-            let text = std::env::var(name);
-            (text.map_err(|_| format!("{name} is not set in the environment"))?, name.clone())
+            let text = secret::in_variable(name, form).map_err(|error| error.to_string())?;
+            Ok(text.ok_or_else(|| format!("{name} is not set in the environment"))?)
         }
         (None, None) => return Ok(None),
     };
-    let secret = PlainSecret::from_caller(text);
-    let trimmed = PlainSecret::from_caller(secret.reveal().trim().to_owned());
-    if trimmed.reveal().is_empty() { Err(format!("{from} is empty")) } else { Ok(Some(trimmed)) }
+    let text = text.map_err(|error| error.to_string())?;
+    Ok(Some(PlainSecret::from_caller(text.to_string())))
 }
 
 impl ChannelConfig {
@@ -37,7 +33,7 @@ impl ChannelConfig {
     /// [`Failure::NotAsked`] names what cannot be read.
     pub fn credentials(&self, audience: &str) -> Result<Credentials, Failure> {
         let wrong = |what: String| Failure::NotAsked(what);
-        let text = read(self.key_file.as_ref(), self.key_env.as_ref()).map_err(wrong)?;
+        let text = read(self.key_file.as_ref(), self.key_env.as_ref(), Form::Key).map_err(wrong)?;
         let from = || match (&self.key_file, &self.key_env) {
             (Some(path), _) => path.display().to_string(),
             (None, name) => name.clone().unwrap_or_default(),
@@ -47,7 +43,8 @@ impl ChannelConfig {
                 .map_err(|error| Failure::NotAsked(format!("{}: {error}", from())))
         };
         let key = text.map(parse).transpose()?;
-        let secret = read(self.secret_file.as_ref(), self.secret_env.as_ref()).map_err(wrong)?;
+        let secret =
+            read(self.secret_file.as_ref(), self.secret_env.as_ref(), Form::Line).map_err(wrong)?;
         Ok(Credentials { key, secret, audience: audience.to_owned() })
     }
 }
@@ -62,7 +59,8 @@ impl Caller {
     /// What cannot be read, or is too short.
     pub fn secret(&self) -> Result<PlainSecret, String> {
         let wrong = |what: String| format!("caller {}: {what}", self.name);
-        let secret = read(self.secret_file.as_ref(), self.secret_env.as_ref()).map_err(wrong)?;
+        let secret =
+            read(self.secret_file.as_ref(), self.secret_env.as_ref(), Form::Line).map_err(wrong)?;
         match secret {
             Some(secret) if secret.reveal().len() >= SHORTEST => Ok(secret),
             _ => Err(wrong(format!("the secret must have at least {SHORTEST} characters"))),
@@ -76,6 +74,7 @@ impl Watched {
     /// # Errors
     /// What cannot be read.
     pub fn token(&self) -> Result<PlainSecret, String> {
-        read(self.file.as_ref(), self.env.as_ref())?.ok_or_else(|| "no token".to_owned())
+        read(self.file.as_ref(), self.env.as_ref(), Form::Line)?
+            .ok_or_else(|| "no token".to_owned())
     }
 }
