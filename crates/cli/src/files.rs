@@ -35,7 +35,10 @@ pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<PlainSecret>> {
         return Ok(Some(token));
     }
     let file = variable::text("TEGATA_ADMIN_TOKEN_FILE")?;
-    file.map(|file| read_secret(Path::new(&file))).transpose()
+    let read = |file: String| {
+        read_secret(Path::new(&file)).context("the variable TEGATA_ADMIN_TOKEN_FILE")
+    };
+    file.map(read).transpose()
 }
 
 /// Returns the secret in a variable, if it is not empty.

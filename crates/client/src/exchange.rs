@@ -4,6 +4,7 @@
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::HeaderMap};
 use serde_json::Value;
 use std::{fmt, time::Duration};
+use tegata_policy::text::is_plain;
 
 /// An address that no authority can be at.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ impl Problem {
         // Texts from elsewhere must not steer a terminal.
         let text = |name: &str| {
             let text = body[name].as_str()?;
-            Some(text.chars().filter(|it| !it.is_control()).collect::<String>())
+            Some(text.chars().filter(|it| is_plain(*it)).collect::<String>())
         };
         let header = |name: &str| response.headers.get(name)?.to_str().ok();
         let code = text("code").or_else(|| text("error"));

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::{TlsFiles, authority::record, config::Settings};
+use tegata_server::{SELF_SIGNED_CA, TlsFiles, authority::record, config::Settings};
 use tegata_system::file::Exposure;
 use tegata_token::time::{DAY, UnixTime};
 
@@ -81,6 +81,10 @@ fn certificate(found: &mut Findings, files: &TlsFiles, now: UnixTime) {
         Ok(time) => time.to_string(),
         Err(_) => "a year after 9999".to_owned(),
     };
+    if good.is_self_signed_ca {
+        let (what, mend) = SELF_SIGNED_CA.split_once("; ").unwrap_or((SELF_SIGNED_CA, ""));
+        found.warning(CHECK, format!("{name}: {what}"), mend);
+    }
     let renew = "renew it and write both files; a running server reloads them by itself";
     if now > good.until {
         found.wrong(

@@ -182,7 +182,10 @@ impl ServeSettings {
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
-        let admin_token = admin_token.map_err(|error| BadUsage(error.to_string()))?;
+        let admin_token = admin_token.map_err(|error| match &token.file {
+            Some(file) => BadUsage(format!("{}: {error}", file.display())),
+            None => BadUsage(format!("the variable TEGATA_ADMIN_TOKEN: {error}")),
+        })?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
@@ -249,16 +252,17 @@ impl ServeSettings {
     /// The webhook for warnings. Its address and its secret are set together, or neither.
     fn webhook(&self) -> anyhow::Result<Option<webhook::WebhookSettings>> {
         let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
-        let secret = match secret_variable("TEGATA_WEBHOOK_SECRET")? {
-            Some(secret) => Some(secret),
-            None => file()?,
+        const VARIABLE: &str = "TEGATA_WEBHOOK_SECRET";
+        let (secret, from) = match (secret_variable(VARIABLE)?, &self.webhook_secret_file) {
+            (None, Some(path)) => (file()?, path.display().to_string()),
+            (secret, _) => (secret, format!("the variable {VARIABLE}")),
         };
         let wrong = |what: &str| Err(BadUsage(what.to_owned()).into());
         match (&self.webhook_url, secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => {
                 let secret = webhook::WebhookSecret::parse(secret.reveal());
-                let secret = secret.map_err(|error| BadUsage(error.to_string()))?;
+                let secret = secret.map_err(|error| BadUsage(format!("{from}: {error}")))?;
                 Ok(Some(webhook::WebhookSettings { url: url.clone(), secret }))
             }
             (Some(_), None) => wrong(

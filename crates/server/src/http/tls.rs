@@ -97,6 +97,7 @@ impl Tls {
     pub fn load(files: TlsFiles) -> Result<Self, BadCertificate> {
         let seen = Mutex::new(files.stamp());
         let (config, good) = read(&files)?;
+        warn(&files, good);
         let until = good.until.0.into();
         Ok(Self { config: ArcSwap::from_pointee(config), until, files, seen })
     }
@@ -119,6 +120,7 @@ impl Tls {
             Ok((config, good)) => {
                 self.config.store(Arc::new(config));
                 self.until.store(good.until.0, Relaxed);
+                warn(&self.files, good);
                 tracing::info!(
                     file = %self.files.certificate.display(),
                     "the certificate was read and is in force"
@@ -154,6 +156,19 @@ impl Tls {
         }
     }
 }
+
+fn warn(files: &TlsFiles, good: CertificateValidity) {
+    if good.is_self_signed_ca {
+        tracing::warn!(file = %files.certificate.display(), "{SELF_SIGNED_CA}");
+    }
+}
+
+/// What is wrong with a certificate that is [self-signed and a certificate
+/// authority's](CertificateValidity::is_self_signed_ca), and how to make a better one.
+pub const SELF_SIGNED_CA: &str = "the certificate is that of a certificate authority (CA:TRUE), \
+    which `tegata` and other clients do not accept of a server; make one with: openssl req -x509 \
+    -newkey rsa:2048 -nodes -keyout KEY -out CERTIFICATE -days 365 -subj /CN=NAME -addext \
+    subjectAltName=DNS:NAME -addext basicConstraints=critical,CA:FALSE";
 
 /// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
