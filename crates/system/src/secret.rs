@@ -125,7 +125,6 @@ pub fn in_variable(name: &str, form: Form) -> Result<Option<Zeroizing<String>>, 
 ///
 /// # Errors
 /// [`Unusable`].
-#[expect(clippy::disallowed_methods, reason = "this is the one reader of secrets")]
 pub fn on_stdin(form: Form) -> Result<Zeroizing<String>, Unusable> {
     let from = || "stdin".to_owned();
     let text = file::text(io::stdin().lock(), LONGEST, 0)

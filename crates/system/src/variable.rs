@@ -10,7 +10,6 @@ pub struct NotText(pub String);
 ///
 /// # Errors
 /// [`NotText`].
-#[expect(clippy::disallowed_methods, reason = "this is the one reader of variables")]
 pub fn text(name: &str) -> Result<Option<String>, NotText> {
     match std::env::var(name) {
         Ok(text) => Ok(Some(text).filter(|it| !it.is_empty())),

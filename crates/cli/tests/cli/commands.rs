@@ -546,7 +546,7 @@ fn a_value_from_a_variable_is_named_by_it_and_an_empty_one_is_unset() {
 fn a_name_that_shows_nothing_or_misleads_is_refused_and_columns_stay_aligned() {
     let desk = Desk::new();
     let (channel, _) = desk.channel();
-    for bad in ["", "  ", "\u{3000}", "\u{200b}", "a\u{202e}b", "a\u{2028}b", "a\u{1b}[2J"] {
+    for bad in ["  ", "\u{3000}", "\u{200b}", "a\u{202e}b", "a\u{2028}b", "a\u{1b}[2J"] {
         for words in [
             &["provider", "create", bad][..],
             &["channel", "set", &channel, "--name", bad],
