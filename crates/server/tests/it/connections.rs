@@ -50,7 +50,8 @@ async fn every_response_has_the_same_security_headers() {
     let bearer = [("authorization", bearer.as_str())];
     let jws = format!("/oauth2/v2.1/verify?access_token={token}");
     let (opaque, long) = (format!("access_token={opaque}"), "x".repeat(65_537));
-    let requests: [(Method, &str, &[(&str, &str)], &str); 16] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let requests: [(Method, &str, Headers<'_>, &str); 16] = [
         (Method::GET, &jws, &[], ""),
         (Method::GET, "/oauth2/v2.1/verify?access_token=x", &[], ""),
         (Method::HEAD, "/oauth2/v2.1/verify", &[], ""),
