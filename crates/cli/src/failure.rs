@@ -5,7 +5,7 @@
 
 use std::{fmt, io, process::ExitCode};
 use tegata_server::{authority::private_file, serve};
-use tegata_system::{secret::Unusable, variable::NotText};
+use tegata_system::{secret::UnusableSecret, variable::NotText};
 
 /// A wrong command line, setting or input file: exit code 2.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl std::error::Error for Unreachable {}
 pub fn is_bad_usage(error: &anyhow::Error) -> bool {
     let is_unusable = |it: &(dyn std::error::Error + 'static)| {
         let private = it.downcast_ref::<private_file::Error>();
-        it.is::<Unusable>()
+        it.is::<UnusableSecret>()
             || it.is::<NotText>()
             || matches!(private, Some(private_file::Error::Unusable(_)))
     };

@@ -32,7 +32,7 @@ pub enum Form {
 /// its content.
 #[derive(Debug, thiserror::Error)]
 #[error("{from}: {why}")]
-pub struct Unusable {
+pub struct UnusableSecret {
     from: String,
     why: Why,
 }
@@ -58,7 +58,7 @@ enum Why {
     Character { found: char, nth: usize },
 }
 
-impl Unusable {
+impl UnusableSecret {
     /// Whether there is no such file.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -69,16 +69,16 @@ impl Unusable {
 /// Reads a regular file, which may be a symbolic link. It cannot block a service.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn in_file(path: &Path, form: Form) -> Result<Zeroizing<String>, Unusable> {
+/// [`UnusableSecret`].
+pub fn in_file(path: &Path, form: Form) -> Result<Zeroizing<String>, UnusableSecret> {
     in_file_if(path, form, |_| None)
 }
 
 /// Reads a regular file that must be private, see [`Exposure::of`].
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn in_private_file(path: &Path, form: Form) -> Result<Zeroizing<String>, Unusable> {
+/// [`UnusableSecret`].
+pub fn in_private_file(path: &Path, form: Form) -> Result<Zeroizing<String>, UnusableSecret> {
     in_file_if(path, form, Exposure::of)
 }
 
@@ -86,9 +86,9 @@ fn in_file_if(
     path: &Path,
     form: Form,
     exposure: impl Fn(&Metadata) -> Option<Exposure>,
-) -> Result<Zeroizing<String>, Unusable> {
+) -> Result<Zeroizing<String>, UnusableSecret> {
     let from = || path.display().to_string();
-    let wrong = |why| Unusable { from: from(), why };
+    let wrong = |why| UnusableSecret { from: from(), why };
     let (text, found) =
         file::read(path, Links::Follow, LONGEST).map_err(|error| wrong(error.into()))?;
     let text = Zeroizing::new(text);
@@ -102,41 +102,45 @@ fn in_file_if(
 /// Reads a file that a user names on the command line, which may be a pipe.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn in_argument(path: &Path, form: Form) -> Result<Zeroizing<String>, Unusable> {
+/// [`UnusableSecret`].
+pub fn in_argument(path: &Path, form: Form) -> Result<Zeroizing<String>, UnusableSecret> {
     let from = || path.display().to_string();
     let text = file::read_argument(path, LONGEST)
-        .map_err(|error| Unusable { from: from(), why: error.into() })?;
+        .map_err(|error| UnusableSecret { from: from(), why: error.into() })?;
     cleaned(Zeroizing::new(text), form, from)
 }
 
 /// Reads an environment variable; `None` if it is unset or empty.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn in_variable(name: &str, form: Form) -> Result<Option<Zeroizing<String>>, Unusable> {
+/// [`UnusableSecret`].
+pub fn in_variable(name: &str, form: Form) -> Result<Option<Zeroizing<String>>, UnusableSecret> {
     let from = || format!("the variable {name}");
     let text = variable::text(name)
-        .map_err(|variable::NotText(_)| Unusable { from: from(), why: Why::NotText })?;
+        .map_err(|variable::NotText(_)| UnusableSecret { from: from(), why: Why::NotText })?;
     text.map(|text| cleaned(Zeroizing::new(text), form, from)).transpose()
 }
 
 /// Reads stdin to its end.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn on_stdin(form: Form) -> Result<Zeroizing<String>, Unusable> {
+/// [`UnusableSecret`].
+pub fn on_stdin(form: Form) -> Result<Zeroizing<String>, UnusableSecret> {
     let from = || "stdin".to_owned();
     let text = file::text(io::stdin().lock(), LONGEST, 0)
-        .map_err(|error| Unusable { from: from(), why: error.into() })?;
+        .map_err(|error| UnusableSecret { from: from(), why: error.into() })?;
     cleaned(Zeroizing::new(text), form, from)
 }
 
 /// Checks a text that a user wrote as an argument, named `from` in errors.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn as_argument(text: String, form: Form, from: &str) -> Result<Zeroizing<String>, Unusable> {
+/// [`UnusableSecret`].
+pub fn as_argument(
+    text: String,
+    form: Form,
+    from: &str,
+) -> Result<Zeroizing<String>, UnusableSecret> {
     cleaned(Zeroizing::new(text), form, || from.to_owned())
 }
 
@@ -146,13 +150,13 @@ fn cleaned(
     text: Zeroizing<String>,
     form: Form,
     from: impl Fn() -> String,
-) -> Result<Zeroizing<String>, Unusable> {
+) -> Result<Zeroizing<String>, UnusableSecret> {
     let is_outside = |it: char| it == BYTE_ORDER_MARK || it.is_whitespace();
     let mut inner = text.trim_matches(is_outside);
     if form == Form::Pasted {
         inner = unwrapped(inner);
     }
-    let wrong = |why| Err(Unusable { from: from(), why });
+    let wrong = |why| Err(UnusableSecret { from: from(), why });
     if inner.is_empty() {
         return wrong(Why::Empty);
     }

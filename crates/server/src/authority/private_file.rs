@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_store::file::{self, Owner};
-use tegata_system::secret::{Form, Unusable, in_private_file};
+use tegata_system::secret::{Form, UnusableSecret, in_private_file};
 use zeroize::Zeroizing;
 
 /// Why a secret file is rejected.
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 pub enum Error {
     /// It cannot be read, or holds no secret.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Unusable(#[from] UnusableSecret),
     /// It cannot be written.
     #[error("{}: {error}", path.display())]
     Io {

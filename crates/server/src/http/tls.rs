@@ -21,7 +21,7 @@ use std::{
 use tegata_system::{
     file::{self, Links},
     pem::Pem,
-    secret::{self, Form, Unusable},
+    secret::{self, Form, UnusableSecret},
 };
 use tegata_token::time::UnixTime;
 use tokio_rustls::TlsAcceptor;
@@ -51,7 +51,7 @@ pub enum BadCertificate {
     Content(PathBuf, String),
     /// The key's file cannot be read.
     #[error(transparent)]
-    Key(#[from] Unusable),
+    Key(#[from] UnusableSecret),
     /// The PEM block does not contain a certificate.
     #[error("{}: the first certificate in it cannot be read", .0.display())]
     Form(PathBuf),
