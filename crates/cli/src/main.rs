@@ -222,7 +222,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 
-        Command::Token(token::Verb::Inspect(args)) => inspect::inspect(&out, args).await,
+        Command::Token(token::Verb::Inspect(args)) => inspect::inspect(api, &out, args).await,
         Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
         Command::Man { folder } => man::write(command_line(), &folder, &out),
         Command::Completions { shell } => out.text(&completions(shell)),

@@ -6,7 +6,7 @@
 use crate::{
     api::{Api, Page},
     failure::BadUsage,
-    files::{or_stdin, read_secret},
+    files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
     output::Output,
 };
@@ -24,6 +24,7 @@ use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
     time::DAY,
+    wire,
 };
 
 #[derive(Subcommand)]
@@ -217,7 +218,7 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
                       with `tegata key generate`";
         return Err(BadUsage(advice.to_owned()).into());
     } else {
-        plain = PlainSecret::from_caller(secret(args.secret_file)?);
+        plain = secret(args.secret_file)?;
         ClientAuthentication::Secret(args.channel, &plain)
     };
     let (group, idempotency_key) = (args.group.as_ref(), args.idempotency_key.as_deref());
@@ -225,38 +226,44 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     out.thing(&issued, &["access_token", "token_type", "expires_in"])
 }
 
-fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
-    match (file, std::env::var("TEGATA_CHANNEL_SECRET")) {
-        (Some(file), _) => no_private_key(read_secret(&file)?),
-        (None, Ok(secret)) if !secret.is_empty() => no_private_key(secret),
-        _ => {
-            let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds \
-                          it with --secret-file";
-            Err(BadUsage(advice.to_owned()).into())
-        }
-    }
+fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
+    let secret = match file {
+        Some(file) => Some(read_secret(&file)?),
+        None => secret_variable("TEGATA_CHANNEL_SECRET")?,
+    };
+    let missing = || {
+        let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds it \
+                      with --secret-file";
+        BadUsage(advice.to_owned())
+    };
+    no_private_key(secret.ok_or_else(missing)?)
 }
 
 /// Refuses a private key, which must not be sent to the authority.
-fn no_private_key(text: String) -> anyhow::Result<String> {
-    if is_private_text(&text) {
+fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
+    if is_private_text(text.reveal()) {
         let advice = "this is a private key; nothing was sent. Name a key's file with --key FILE";
         return Err(BadUsage(advice.to_owned()).into());
     }
     Ok(text)
 }
 
-/// Returns the token, without `Bearer ` if it was copied from a header.
-fn shown(argument: String) -> anyhow::Result<String> {
-    let text = no_private_key(or_stdin(argument)?)?;
-    Ok(match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
-        _ => text,
-    })
+/// Returns the token that a user names. Part of one is refused: the authority could only
+/// answer that it does not know it.
+fn shown(argument: String) -> anyhow::Result<PlainSecret> {
+    let token = no_private_key(pasted(argument)?)?;
+    match wire::is_cut_short(token.reveal().as_bytes()) {
+        true => Err(anyhow!(
+            "the token is cut short: it begins like a token of this authority, but its end is \
+             missing after {} characters; copy all of it",
+            token.reveal().len()
+        )),
+        false => Ok(token),
+    }
 }
 
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let token = PlainSecret::from_caller(shown(token)?);
+    let token = shown(token)?;
     let error = match api.verify(&token).await {
         Ok(mut facts) => {
             facts["state"] = "active".into();
@@ -297,7 +304,7 @@ pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
 }
 
 pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let body = json!({ "access_token": shown(token)? });
+    let body = json!({ "access_token": shown(token)?.reveal() });
     out.thing(&api.post(&["explain"], &body).await?, &FIRST)
 }
 
@@ -310,7 +317,7 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     let options = args.options;
     // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
-        json!({ "access_token": shown(token)? })
+        json!({ "access_token": shown(token)?.reveal() })
     } else if let Some(id) = args.token_id {
         json!({ "token_id": id })
     } else if let Some(group) = args.group {

@@ -8,6 +8,7 @@ use std::{
     fmt,
     time::{Duration, UNIX_EPOCH},
 };
+use tegata_policy::text::is_plain;
 use tegata_token::time::UnixTime;
 
 /// An address that no authority can be at.
@@ -101,7 +102,7 @@ impl Problem {
         // Texts from elsewhere must not steer a terminal.
         let text = |name: &str| {
             let text = body[name].as_str()?;
-            Some(text.chars().filter(|it| !it.is_control()).collect::<String>())
+            Some(text.chars().filter(|it| is_plain(*it)).collect::<String>())
         };
         let header = |name: &str| response.headers.get(name)?.to_str().ok();
         let code = text("code").or_else(|| text("error"));

@@ -8,7 +8,7 @@ mod sources;
 
 use crate::{
     failure::BadUsage,
-    files::{admin_token_variable, read_secret},
+    files::{read_secret, secret_variable},
 };
 use anyhow::{Context, anyhow};
 pub use settings::{ServeSettings, StoreAddress, StoreSettings};
@@ -26,7 +26,7 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
-use tegata_system::manager::ServiceManager;
+use tegata_system::{manager::ServiceManager, variable};
 use tempfile::TempDir;
 
 /// The arguments of `serve`, not yet resolved.
@@ -57,13 +57,13 @@ impl ServerToken {
     fn find(flag: Option<PathBuf>, settings: Option<PathBuf>) -> anyhow::Result<Self> {
         let variable = match flag {
             Some(_) => None,
-            None => admin_token_variable()?.map(PlainSecret::from_caller),
+            None => secret_variable("TEGATA_ADMIN_TOKEN")?,
         };
         if variable.is_some() {
             return Ok(Self { text: variable, file: None });
         }
         let Some(file) = flag.or(settings) else { return Ok(Self::default()) };
-        let text = PlainSecret::from_caller(read_secret(&file)?);
+        let text = read_secret(&file)?;
         Ok(Self { text: Some(text), file: Some(file) })
     }
 }
@@ -82,7 +82,7 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
 
 async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
-    if std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").is_some_and(|it| !it.is_empty()) {
+    if variable::text("TEGATA_ADMIN_TOKEN_FILE")?.is_some() {
         tracing::warn!(
             "TEGATA_ADMIN_TOKEN_FILE is for the command line and is not read by the server; to \
              name the file of its own token, use --admin-token-file"
@@ -203,7 +203,10 @@ impl ServeSettings {
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
-        let admin_token = admin_token.map_err(|error| BadUsage(error.to_string()))?;
+        let admin_token = admin_token.map_err(|error| match &token.file {
+            Some(file) => BadUsage(format!("{}: {error}", file.display())),
+            None => BadUsage(format!("the variable TEGATA_ADMIN_TOKEN: {error}")),
+        })?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
@@ -255,27 +258,32 @@ impl ServeSettings {
     /// The exporter of traces, if a collector is set. An empty variable counts as unset,
     /// as OpenTelemetry's specification says.
     fn traces(&self) -> anyhow::Result<Option<Exporter>> {
-        let standard = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-        let collector = self.otlp_endpoint.clone().or_else(standard);
-        let Some(collector) = collector.filter(|it| !it.is_empty()) else { return Ok(None) };
+        const STANDARD: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let (collector, named) = match &self.otlp_endpoint {
+            Some(collector) => (collector.clone(), "otlp_endpoint"),
+            None => match variable::text(STANDARD)? {
+                Some(collector) => (collector, STANDARD),
+                None => return Ok(None),
+            },
+        };
         let exporter = Exporter::to(&collector, tokio::runtime::Handle::current());
-        exporter.map(Some).map_err(|error| BadUsage(format!("otlp_endpoint: {error}")).into())
+        exporter.map(Some).map_err(|error| BadUsage(format!("{named}: {error}")).into())
     }
 
     /// The webhook for warnings. Its address and its secret are set together, or neither.
     fn webhook(&self) -> anyhow::Result<Option<webhook::WebhookSettings>> {
-        let variable = std::env::var("TEGATA_WEBHOOK_SECRET").ok().filter(|it| !it.is_empty());
         let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
-        let secret = match variable {
-            Some(secret) => Some(secret),
-            None => file()?,
+        const VARIABLE: &str = "TEGATA_WEBHOOK_SECRET";
+        let (secret, from) = match (secret_variable(VARIABLE)?, &self.webhook_secret_file) {
+            (None, Some(path)) => (file()?, path.display().to_string()),
+            (secret, _) => (secret, format!("the variable {VARIABLE}")),
         };
         let wrong = |what: &str| Err(BadUsage(what.to_owned()).into());
         match (&self.webhook_url, secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => {
-                let secret = webhook::WebhookSecret::parse(&secret);
-                let secret = secret.map_err(|error| BadUsage(error.to_string()))?;
+                let secret = webhook::WebhookSecret::parse(secret.reveal());
+                let secret = secret.map_err(|error| BadUsage(format!("{from}: {error}")))?;
                 Ok(Some(webhook::WebhookSettings { url: url.clone(), secret }))
             }
             (Some(_), None) => wrong(

@@ -141,7 +141,7 @@ fn files_that_others_can_read_are_lost_or_are_not_files_are_named() {
     let key = home.path("master.key");
     let mode = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
     mode(0o644);
-    advises(&home, &[], "wrong", "master.key can be read or changed by other users", "chmod 600");
+    advises(&home, &[], "wrong", "master.key can be read by others", "chmod 600");
     mode(0o600);
     fs::rename(&key, home.path("elsewhere")).unwrap();
     advises(&home, &[], "wrong", "no master key", "restore the master key");

@@ -20,5 +20,6 @@ mod proxies;
 mod refusals;
 mod reset;
 mod runbooks;
+mod secrets;
 mod service;
 mod serving;

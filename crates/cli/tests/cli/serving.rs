@@ -221,7 +221,7 @@ fn the_reason_for_a_failed_start_is_printed_once() {
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
     let refused = serve(&["--master-key-file", "open.key"]);
     assert_eq!(refused.err.matches("can be read by others").count(), 1, "{}", refused.err);
-    refused.expect_error(1, "the master key: ");
+    refused.expect_error(2, "the master key: ");
 }
 
 #[test]

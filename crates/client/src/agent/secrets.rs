@@ -9,31 +9,25 @@ use crate::{
 };
 use std::path::PathBuf;
 use tegata_policy::{jwk::is_private_text, secret::PlainSecret};
-use tegata_system::file::{self, Links};
+use tegata_system::secret::{self, Form};
 
-/// The longest file with a secret or a key, in bytes.
-const LONGEST: u64 = 64 * 1024;
-
-/// The text of a secret, without surrounding white space.
-fn read(file: Option<&PathBuf>, env: Option<&String>) -> Result<Option<PlainSecret>, String> {
-    let (text, from) = match (file, env) {
-        (Some(path), _) => {
-            let from = path.display().to_string();
-            // The files of a Kubernetes volume are symbolic links.
-            let found = file::read(path, Links::Follow, LONGEST);
-            (found.map_err(|error| format!("{from}: {error}"))?.0, from)
-        }
+/// Reads a secret or a key; `None` if the settings name neither a file nor a variable.
+fn read(
+    file: Option<&PathBuf>,
+    env: Option<&String>,
+    form: Form,
+) -> Result<Option<PlainSecret>, String> {
+    let text = match (file, env) {
+        // The files of a Kubernetes volume are symbolic links.
+        (Some(path), _) => secret::in_file(path, form),
         (None, Some(name)) => {
-            let text = std::env::var(name);
-            (text.map_err(|_| format!("{name} is not set in the environment"))?, name.clone())
+            let text = secret::in_variable(name, form).map_err(|error| error.to_string())?;
+            Ok(text.ok_or_else(|| format!("{name} is not set in the environment"))?)
         }
         (None, None) => return Ok(None),
     };
-    let secret = PlainSecret::from_caller(text);
-    // Editors may begin a file with a byte order mark.
-    let bare = secret.reveal().trim_start_matches('\u{feff}').trim();
-    let trimmed = PlainSecret::from_caller(bare.to_owned());
-    if trimmed.reveal().is_empty() { Err(format!("{from} is empty")) } else { Ok(Some(trimmed)) }
+    let text = text.map_err(|error| error.to_string())?;
+    Ok(Some(PlainSecret::from_caller(text.to_string())))
 }
 
 /// Where the settings get a text from, for errors.
@@ -52,7 +46,8 @@ fn read_secret(
     env: Option<&String>,
     what: &str,
 ) -> Result<Option<PlainSecret>, String> {
-    let Some(secret) = read(file, env)? else { return Ok(None) };
+    // As a document, so that the error can name what it is.
+    let Some(secret) = read(file, env, Form::Key)? else { return Ok(None) };
     let text = secret.reveal();
     let found = if is_private_text(text) {
         "a private key; set `key_file` to it, and write the secret to a file of its own"
@@ -108,7 +103,7 @@ impl ChannelConfig {
     /// [`Failure::NotAsked`] names what cannot be read.
     pub fn credentials(&self, audience: &str) -> Result<Credentials, Failure> {
         let wrong = |what: String| Failure::NotAsked(what);
-        let text = read(self.key_file.as_ref(), self.key_env.as_ref()).map_err(wrong)?;
+        let text = read(self.key_file.as_ref(), self.key_env.as_ref(), Form::Key).map_err(wrong)?;
         let from = || source(self.key_file.as_ref(), self.key_env.as_ref());
         let parse = |text: PlainSecret| {
             if text.reveal().bytes().all(|it| it.is_ascii_graphic() && it != b'{') {
@@ -152,7 +147,7 @@ impl Watched {
     /// What cannot be read.
     pub fn token(&self) -> Result<PlainSecret, String> {
         let (file, env) = (self.file.as_ref(), self.env.as_ref());
-        let token = read(file, env)?.ok_or_else(|| "no token".to_owned())?;
+        let token = read(file, env, Form::Key)?.ok_or_else(|| "no token".to_owned())?;
         if is_b64token(token.reveal()) {
             return Ok(token);
         }
@@ -194,13 +189,13 @@ mod tests {
             (&key, "eyJhbGciOiJSUzI1NiJ9.canary.canary", "secret", "a token"),
             (&key, "canary\ncanary", "secret", "more than one line"),
             (&key, "canary canary", "secret", "white space"),
-            (&key, "canary\u{0007}", "secret", "control"),
+            (&key, "canary\u{0007}", "secret", "U+0007"),
             (&key, "canäry", "secret", "non-ASCII"),
             (secret, secret, "key", "secret_file"),
             ("eyJhbGciOiJSUzI1NiJ9.canary.canary", secret, "key", "one word"),
         ] {
             let error = said(key, secret).unwrap_err();
-            assert!(error.contains(&format!("/{file} ")) && error.contains(found), "{error}");
+            assert!(error.contains(&format!("/{file}")) && error.contains(found), "{error}");
             assert!(!error.contains("canary"), "{error}");
         }
     }

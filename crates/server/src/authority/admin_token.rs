@@ -25,6 +25,7 @@ use std::{
     },
 };
 use tegata_policy::secret::{HashedSecret, PlainSecret};
+use tegata_system::secret::{Form, in_file};
 use zeroize::Zeroizing;
 
 /// The root administrator's token. Only its hash is kept.
@@ -273,11 +274,7 @@ fn stamp(path: &Path) -> Stamp {
 fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
     let text = match named {
         false => private_file::read(path)?,
-        true => {
-            let text = fs::read_to_string(path);
-            let text = text.map_err(|error| Error::Io { path: path.to_owned(), error })?;
-            Some(Zeroizing::new(text.trim().to_owned()))
-        }
+        true => Some(in_file(path, Form::Line).map_err(Error::from)?),
     };
     let Some(text) = text else { return Ok(None) };
     let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));

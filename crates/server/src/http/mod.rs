@@ -19,7 +19,7 @@ mod trace;
 pub mod traces;
 mod wire;
 
-pub use tls::{BadCertificate, CertificateValidity, Tls, TlsFiles};
+pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles};
 
 use crate::{
     api::{self, Shows, app::App, reply},
@@ -39,7 +39,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
 use pace::Outgoing;
 use proxies::TrustedProxies;
-use route::{Arriving, Route, Shortcut};
+use route::{Arriving, Route, Shortcut, merge_slashes};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -207,7 +207,8 @@ impl Server {
         due: Instant,
     ) -> ServerResponse {
         let id = random::request_id();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        merge_slashes(&mut parts.uri);
         let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
         let log = Log::begin(&self.app, &parts);
         let trace = Trace::begin(&parts, &id);
@@ -381,6 +382,11 @@ fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // No response of ours may be framed by another page, or loads anything; a page that
+    // does sets its own policy.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("max-age=0, no-cache, no-store"));
@@ -388,12 +394,6 @@ fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
         // A client that has used TLS must not fall back to plain HTTP.
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
-    // No response of ours may be framed by another page, or loads anything; a page that
-    // does sets its own policy. Responses made without the router are for programs only.
-    if let Either::Right(_) = response.body().body {
-        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-        response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
 }
 

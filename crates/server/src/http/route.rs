@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use std::sync::{Arc, OnceLock};
 use tegata_token::id::ChannelId;
 use tokio::time::Instant;
@@ -43,6 +43,29 @@ impl Shortcut {
             Self::Gateway => "/gateway/verify",
             Self::IssueV21 => "/oauth2/v2.1/token",
         }
+    }
+}
+
+/// Replaces doubled slashes in the path of `uri` by one: clients append a path to a base
+/// address that has a slash at its end.
+pub(super) fn merge_slashes(uri: &mut Uri) {
+    if !uri.path().contains("//") {
+        return;
+    }
+    let mut merged = String::with_capacity(uri.path().len());
+    for part in uri.path().split_inclusive('/') {
+        if part != "/" || merged.is_empty() {
+            merged.push_str(part);
+        }
+    }
+    if let Some(query) = uri.query() {
+        merged.push('?');
+        merged.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = merged.parse().ok();
+    if let Ok(merged) = Uri::from_parts(parts) {
+        *uri = merged;
     }
 }
 
@@ -106,4 +129,27 @@ pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
         };
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_slashes_are_merged_in_the_path_alone() {
+        for (from, to) in [
+            ("//oauth2/v3/token", "/oauth2/v3/token"),
+            ("///v2//oauth///verify", "/v2/oauth/verify"),
+            ("//gateway/verify?a=//b", "/gateway/verify?a=//b"),
+            ("/gateway/verify//", "/gateway/verify/"),
+            ("http://a.example//livez", "http://a.example/livez"),
+            ("/livez?next=//x", "/livez?next=//x"),
+            ("//", "/"),
+            ("*", "*"),
+        ] {
+            let mut uri: Uri = from.parse().unwrap();
+            merge_slashes(&mut uri);
+            assert_eq!(uri.to_string(), to);
+        }
+    }
 }

@@ -93,8 +93,10 @@ text! {
     Time, "2026-11-26T09:00:00Z", "^-?[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 }
 text! {
-    /// A name for people: 1 to 100 characters, no control characters.
-    Name, "My shop", "^[^\\x00-\\x1F\\x7F]{1,100}$"
+    /// A name for people: 1 to 100 characters, not only blanks, none that controls a
+    /// terminal or the direction of writing.
+    Name, "My shop",
+    "^[^\\x00-\\x1F\\x7F-\\x9F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF\\uFFF9-\\uFFFB]{1,100}$"
 }
 text! {
     /// The start of the next page of a list: the `next` of the previous page.

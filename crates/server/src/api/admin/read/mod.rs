@@ -19,6 +19,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
+use tegata_policy::text::{is_plain, is_visible};
 use utoipa::IntoParams;
 
 /// A value that is written as named members.
@@ -204,10 +205,13 @@ impl Members {
 
     /// A line of text for people, if the member is present.
     pub fn line(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Problem> {
-        let what = format!("a text of 1 to {longest} characters, no control characters among them");
+        let what = format!(
+            "a text of 1 to {longest} characters that shows something, without characters that \
+             control a terminal or the direction of writing"
+        );
         let text: Option<String> = self.take(name, &what)?;
         let fits = |text: &String| {
-            (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+            text.chars().count() <= longest && is_visible(text) && text.chars().all(is_plain)
         };
         match text {
             Some(text) if !fits(&text) => Err(invalid(name, &what)),
@@ -242,7 +246,7 @@ pub fn invalid(name: &str, what: &str) -> Problem {
 
 /// A member's name from the request, shortened and escaped.
 fn shown(name: &str) -> String {
-    name.chars().take(60).filter(|it| !it.is_control()).collect()
+    name.chars().take(60).filter(|it| is_plain(*it)).collect()
 }
 
 /// A JSON object whose values are not parsed yet.
@@ -360,6 +364,11 @@ mod tests {
             r#"{"name":""}"#,
             r#"{"name":"sixsix"}"#,
             r#"{"name":"a\u0007"}"#,
+            r#"{"name":"a\u0085"}"#,
+            r#"{"name":"a\u202E"}"#,
+            r#"{"name":"a\u2028"}"#,
+            r#"{"name":"  "}"#,
+            r#"{"name":"\u3000\u200B"}"#,
             r#"{"count":0}"#,
             r#"{"count":10}"#,
             r#"{"count":1.0}"#,
