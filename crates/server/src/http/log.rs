@@ -97,6 +97,7 @@ static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         "metrics",
         "dev",
         "clock",
+        "faults",
         "admin",
         "v1",
     ];
