@@ -2,6 +2,7 @@
 
 use crate::api::admin::{
     administrator::Administrator,
+    limits::Limits,
     problem::{Problem, Problems},
     read::{Body, DryRun, Ids, Line, Part, Query, Whole},
     schema, show,
@@ -11,12 +12,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tegata_policy::{
-    channel::{ChannelLimits, RevokeTokens},
+    channel::RevokeTokens,
     rules::{ChannelType, TokenRules, WhenFull},
 };
-use tegata_store::{ChannelPatch, LimitsPatch};
+use tegata_store::ChannelPatch;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::DAY,
@@ -118,34 +119,6 @@ pub struct ChannelChange {
     limits: Option<Limits>,
 }
 
-/// A rate: a higher limit would not limit anything.
-type Rate = Whole<1, 1_000_000>;
-
-/// The rate and surge limits of a channel; null: the server's limit applies.
-#[derive(Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Short-lived tokens per second.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
-    issue_rate_short_lived: Option<Option<Rate>>,
-    /// Requests per second for each operation but LINE's two verifications.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
-    issue_rate: Option<Option<Rate>>,
-    /// Requests per second for each of LINE's two verifications.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
-    verify_rate: Option<Option<Rate>>,
-    /// Tokens of one kind that can be issued per window before a cooldown begins; 0
-    /// disables the limit.
-    #[schema(value_type = Option<u32>)]
-    surge_limit: Option<Option<Whole<0, { u32::MAX as i64 }>>>,
-    /// The length of the window.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
-    surge_window_seconds: Option<Option<Whole<1, DAY>>>,
-    /// The length of the cooldown.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 86_400)]
-    surge_cooldown_seconds: Option<Option<Whole<1, DAY>>>,
-}
-
 impl From<ChannelChange> for ChannelPatch {
     fn from(it: ChannelChange) -> Self {
         Self {
@@ -160,32 +133,6 @@ impl From<ChannelChange> for ChannelPatch {
             own_audience_only: it.own_audience_only,
             single_use_assertions: it.single_use_assertions,
             limits: it.limits.unwrap_or_default().into(),
-        }
-    }
-}
-
-impl From<Limits> for LimitsPatch {
-    fn from(it: Limits) -> Self {
-        Self {
-            issue_rate_short_lived: it.issue_rate_short_lived.map(|it| it?.positive()),
-            issue_rate: it.issue_rate.map(|it| it?.positive()),
-            verify_rate: it.verify_rate.map(|it| it?.positive()),
-            surge_limit: it.surge_limit.map(|it| it?.limit()),
-            surge_window_seconds: it.surge_window_seconds.map(|it| it?.positive()),
-            surge_cooldown_seconds: it.surge_cooldown_seconds.map(|it| it?.positive()),
-        }
-    }
-}
-
-impl From<ChannelLimits> for Limits {
-    fn from(it: ChannelLimits) -> Self {
-        Self {
-            issue_rate_short_lived: Some(it.issue_rate_short_lived.map(Whole::from)),
-            issue_rate: Some(it.issue_rate.map(Whole::from)),
-            verify_rate: Some(it.verify_rate.map(Whole::from)),
-            surge_limit: Some(it.surge_limit.map(Whole::from)),
-            surge_window_seconds: Some(it.surge_window_seconds.map(Whole::from)),
-            surge_cooldown_seconds: Some(it.surge_cooldown_seconds.map(Whole::from)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::time::time;
 use crate::{
-    api::admin::{channels::Limits, schema},
+    api::admin::{limits::Limits, schema},
     authority::{
         admin::{ChannelWithUse, ListedProvider, UsedKey},
         limits::ActiveCooldown,
