@@ -15,6 +15,7 @@ mod channels;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
+mod limits;
 mod openapi;
 pub(super) mod problem;
 mod providers;

@@ -1,6 +1,7 @@
 //! The three operations that issue a token.
 
 use super::{
+    call::Call,
     dialect::{Presented, Wrong, ok},
     fields,
 };
@@ -56,12 +57,8 @@ async fn issue_v21(
 }
 
 /// `POST /oauth2/v3/token`
-pub async fn stateless(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn stateless(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let kind = Kind::Stateless;
@@ -99,12 +96,8 @@ pub async fn stateless(
 }
 
 /// `POST /v2/oauth/accessToken`
-pub async fn short_lived(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn short_lived(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let (channel, secret) = fields::secret(&form, Presented::Secret)?;
