@@ -10,11 +10,8 @@ use crate::{
     authority::{source::Source, tokens::Token},
     metrics::NotIssued,
 };
-use axum::extract::State;
-use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
-use std::sync::Arc;
 use tegata_policy::authorize::{Credential, IssueRequest};
 use tegata_store::TRACES;
 use tegata_token::{id::ChannelId, kind::Kind};

@@ -15,6 +15,7 @@ use std::{
     collections::{BTreeMap, btree_map::IntoIter},
     fmt,
 };
+use tegata_policy::text::is_plain;
 
 /// The members of an object, whose values are not parsed yet.
 #[derive(Default)]
