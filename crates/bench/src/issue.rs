@@ -228,12 +228,12 @@ impl Bench<'_> {
             })
         };
         let pairs = CLIENTS.iter().zip(batches).map(pair).collect::<anyhow::Result<Vec<_>>>()?;
-        let said = ask(&["crypto", "1"])?;
+        let said = ask(&["baseline", "crypto", "1"])?;
         Ok(Round {
             pairs,
             verify: figure(&said, "rs256_verify")?,
             sign: figure(&said, "ed25519_sign")?,
-            commits: figure(&ask(&["commits", folder, "1"])?, "commits_per_second")?,
+            commits: figure(&ask(&["baseline", "commits", folder, "1"])?, "commits_per_second")?,
         })
     }
 

@@ -1,7 +1,6 @@
 //! `tegata admin`: the root administrator's token.
 
 use crate::{output::Output, place::Where};
-use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -27,14 +26,6 @@ pub async fn reset(
     flag: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let (place, named) = place.find_token()?;
-    if !place.store.exists() {
-        let store = std::path::absolute(&place.store)?;
-        return Err(anyhow!(
-            "there is no store at {}; name the one that the server uses with --store, or run this \
-             in its folder",
-            store.display()
-        ));
-    }
     // The rule of `serve`, without the variable, which may hold a client's token.
     let file = flag.or(named).unwrap_or_else(|| place.admin_token());
     let file = std::path::absolute(file)?;

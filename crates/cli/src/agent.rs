@@ -15,12 +15,13 @@ use tegata_client::agent::{
     config::Config,
     run,
 };
-use tegata_server::serve::stop_signal;
+use tegata_server::serve::{reload_signals, stop_signal};
 use tegata_token::time::UnixTime;
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Renew the tokens that a settings file names, until stopped by a signal.
+    /// Renew the tokens that a settings file names, until stopped by a signal. SIGHUP
+    /// reloads the file.
     Run(Run),
     /// Check everything that a start needs; write nothing, renew nothing.
     Check(Check),
@@ -55,7 +56,8 @@ impl Settings {
 
 pub async fn run(args: Run) -> anyhow::Result<()> {
     let config = args.settings.read()?;
-    args.log.begin(None)?;
+    args.log.begin()?;
+    let reloads = reload_signals()?;
     let stop = async {
         // Without signals, the agent runs until it is killed.
         if stop_signal().await.is_err() {
@@ -68,7 +70,8 @@ pub async fn run(args: Run) -> anyhow::Result<()> {
             let _ = Output::line(&format!("health and tokens at http://{address}"));
         }
     };
-    run::run(&config, stop, started).await.map_err(|error| anyhow!("{error}"))
+    let path = &args.settings.config;
+    run::run(&config, path, stop, reloads, started).await.map_err(|error| anyhow!("{error}"))
 }
 
 pub async fn check(out: &Output, args: Check) -> anyhow::Result<()> {
@@ -81,7 +84,7 @@ pub async fn check(out: &Output, args: Check) -> anyhow::Result<()> {
     match bad.clone().count() {
         0 => Ok(()),
         all if bad.filter(|it| it.is_unreachable).count() == all => {
-            Err(Unreachable(format!("{} does not answer", config.authority)).into())
+            Err(Unreachable("the authority cannot be reached; see above".to_owned()).into())
         }
         all => bail!("{all} of {} checks failed", findings.len()),
     }

@@ -17,6 +17,7 @@ use tegata_client::{
     exchange::{Problem, RequestError},
 };
 use tegata_policy::secret::PlainSecret;
+use tegata_server::SELF_SIGNED_CA;
 use tegata_token::time::UnixTime;
 
 /// Under which heading the help shows what every command takes.
@@ -44,7 +45,8 @@ pub struct Remote {
 }
 
 fn url(text: &str) -> Result<Url, &'static str> {
-    text.parse().map_err(|_| "write it as an address, such as http://127.0.0.1:8080")
+    let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or("write it as an address, such as http://127.0.0.1:8080")
 }
 
 /// Which page of a list.
@@ -66,9 +68,6 @@ pub const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
 impl Remote {
     /// A client of the authority. Opens no connection yet.
     pub fn connect(&self) -> anyhow::Result<Api> {
-        if self.url.cannot_be_a_base() || !matches!(self.url.scheme(), "http" | "https") {
-            return Err(BadUsage(format!("--url: {} is no http address", self.url)).into());
-        }
         let line = Client::with_patience(self.url.as_str(), PATIENCE);
         Ok(Api {
             line: line.map_err(|bad| BadUsage(format!("--url: {bad}")))?,
@@ -101,6 +100,16 @@ impl Api {
     /// All rows of an admin list, from all its pages.
     pub async fn rows(&self, path: &[&str], name: &str) -> anyhow::Result<Vec<Value>> {
         self.read(self.admin()?.rows(path, name).await)
+    }
+
+    /// Where the authority is.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether there is an administrator's token to ask with.
+    pub fn is_administrators(&self) -> anyhow::Result<bool> {
+        Ok(admin_token(self.token_file.as_deref())?.is_some())
     }
 
     /// `POST` to an admin path.
@@ -153,11 +162,11 @@ impl Api {
         self.read(self.line.verify_response(token).await)
     }
 
-    /// The authority's time: that of a development server, whose clock
-    /// may have been moved, or else this machine's.
+    /// The authority's time, by which it verifies assertions; this machine's if the authority
+    /// names none.
     pub async fn now(&self) -> UnixTime {
-        let machine = |_| UnixTime(jiff::Timestamp::now().as_second());
-        self.line.development_time().await.unwrap_or_else(machine)
+        let machine = || UnixTime(jiff::Timestamp::now().as_second());
+        self.line.authority_time().await.unwrap_or_else(machine)
     }
 
     fn admin(&self) -> anyhow::Result<&AdminClient> {
@@ -171,7 +180,7 @@ impl Api {
             BadUsage(advice.to_owned())
         };
         let token = admin_token(self.token_file.as_deref())?.ok_or_else(missing)?;
-        let admin = AdminClient::new(self.url.as_str(), PlainSecret::from_caller(token))?;
+        let admin = AdminClient::new(self.url.as_str(), token)?;
         Ok(self.admin.get_or_init(|| admin))
     }
 
@@ -218,15 +227,32 @@ impl Api {
     }
 
     fn unreachable(&self, error: &str) -> anyhow::Error {
-        let advice = match error.contains("certificate") {
-            true => {
-                "if its certificate is of an authority of your own, name that one's file in \
-                     SSL_CERT_FILE"
-            }
-            false => {
-                "is `tegata serve` running there? Name another address with --url or TEGATA_URL"
-            }
-        };
+        let advice = advice(error);
         Unreachable(format!("no response from {} ({error}); {advice}", self.url)).into()
+    }
+}
+
+/// The next step after a failed connection, by the words of the TLS library and the
+/// system.
+fn advice(error: &str) -> &'static str {
+    let has = |word: &str| error.contains(word);
+    if has("CaUsedAsEndEntity") {
+        SELF_SIGNED_CA
+    } else if has("NotValidForName") || has("not valid for name") {
+        "its certificate names other addresses; use one of them with --url or TEGATA_URL"
+    } else if has("Expired") || has("expired") {
+        "its certificate has expired, or this machine's clock is wrong; `tegata doctor` on the \
+         server shows its dates"
+    } else if has("NotValidYet") || has("not valid yet") {
+        "its certificate is not valid yet, or this machine's clock is wrong"
+    } else if has("UnknownIssuer") {
+        "this machine does not trust the issuer of its certificate; if that is your own, name the \
+         issuer's certificate in SSL_CERT_FILE"
+    } else if has("certificate") {
+        "its certificate is not accepted; `tegata doctor` on the server checks it"
+    } else if has("InvalidContentType") || has("corrupt message") {
+        "it does not answer with TLS; is the address http:// instead?"
+    } else {
+        "is `tegata serve` running there? Name another address with --url or TEGATA_URL"
     }
 }

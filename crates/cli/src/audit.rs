@@ -4,7 +4,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     output::Output,
-    place::Where,
+    place::{Where, check_exists},
     serve::StoreAddress,
 };
 use anyhow::{Context, anyhow};
@@ -55,7 +55,7 @@ pub struct Accept {
 }
 
 pub async fn accept(out: &Output, Accept { reason, place }: Accept) -> anyhow::Result<()> {
-    let (place, _) = place.find()?;
+    let (place, _) = place.find_existing()?;
     let checkpoint = accept_audit(&place, reason).await?;
     let anchor = place.audit_anchor();
     out.thing(&json!({ "anchor": anchor, "checkpoint": checkpoint }), &["anchor", "checkpoint"])
@@ -246,6 +246,7 @@ pub async fn verify(
         without_anchor,
     } = args;
     let response = if let Some(StoreAddress(store)) = store {
+        check_exists(&store)?;
         let place = Files { store, master_key_file, rollback_guard_file };
         let (report, key) = verify_offline(&place, without_anchor)?;
         as_json(&report, &key)?

@@ -29,6 +29,8 @@ pub enum Verb {
     Set(Box<Set>),
     /// Give a channel a new secret; prints it, once.
     RotateSecret(RotateSecret),
+    /// Delete the previous secret of a channel, which is still accepted, alone.
+    DeletePreviousSecret(Delete),
     /// Delete a channel and revoke all its tokens; this cannot be undone.
     Delete(Delete),
 }
@@ -162,9 +164,10 @@ pub struct RotateSecret {
     #[arg(long, value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(i64).range(0..=DAY))]
     keep_previous: i64,
-    /// Revoke all the channel's tokens, too.
-    #[arg(long)]
-    revoke_tokens: bool,
+    /// Revoke tokens, too: those issued for a secret of the channel, or all.
+    #[arg(long, value_name = "WHICH", default_value = "none",
+          value_parser = ["none", "by-secret", "all"])]
+    revoke_tokens: String,
     /// Change nothing; print how many tokens would be revoked.
     #[arg(long)]
     dry_run: bool,
@@ -254,6 +257,17 @@ pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyho
         return out.rehearsed(&api.post(&path, &body).await?);
     }
     out.thing(&api.post(&path, &body).await?, &["channel_secret"])
+}
+
+pub async fn delete_previous_secret(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let id = args.channel.to_string();
+    let path = ["channels", &id, "secret", "previous"];
+    if args.dry_run {
+        return out.rehearsed(&api.delete(&path, &DRY_RUN).await?);
+    }
+    api.delete(&path, &()).await?;
+    let done = format!("the previous secret of channel {id} is deleted");
+    out.done(&done, &json!({ "channel_id": id, "deleted": "previous-secret" }))
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {

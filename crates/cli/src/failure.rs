@@ -4,6 +4,8 @@
 //! their own.
 
 use std::{fmt, io, process::ExitCode};
+use tegata_server::{authority::private_file, serve};
+use tegata_system::{secret::UnusableSecret, variable::NotText};
 
 /// A wrong command line, setting or input file: exit code 2.
 #[derive(Debug)]
@@ -27,6 +29,20 @@ impl fmt::Display for Unreachable {
 }
 impl std::error::Error for Unreachable {}
 
+/// Whether an error is due to a command line, setting, variable or input file.
+pub fn is_bad_usage(error: &anyhow::Error) -> bool {
+    let is_unusable = |it: &(dyn std::error::Error + 'static)| {
+        let private = it.downcast_ref::<private_file::Error>();
+        it.is::<UnusableSecret>()
+            || it.is::<NotText>()
+            || matches!(private, Some(private_file::Error::Unusable(_)))
+    };
+    let serve = error.downcast_ref::<serve::Error>();
+    error.is::<BadUsage>()
+        || matches!(serve, Some(serve::Error::Certificate(_)))
+        || error.chain().any(is_unusable)
+}
+
 /// Prints an error, if there is one, to stderr; returns the exit code.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
@@ -35,7 +51,7 @@ pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("error: {error:#}");
-    if error.downcast_ref::<BadUsage>().is_some() {
+    if is_bad_usage(&error) {
         ExitCode::from(2)
     } else if error.downcast_ref::<Unreachable>().is_some() {
         ExitCode::from(3)

@@ -1,14 +1,15 @@
 //! Secrets in files and on stdin. A secret's file is readable by its owner only and
 //! replaces no other file; no secret is a command-line argument.
 
-use crate::failure::BadUsage;
 use anyhow::Context;
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, path::Path};
+use tegata_policy::secret::PlainSecret;
 use tegata_store::file::{Owner, create};
-use tegata_system::file::read_argument;
-
-/// The longest file with a secret, in bytes.
-const LONGEST: u64 = 64 * 1024;
+use tegata_system::{
+    secret::{self, Form},
+    variable,
+};
+use zeroize::Zeroizing;
 
 /// Creates a file that only its owner can read (0600). The owner is the user, or the
 /// folder's owner if root runs this. Fails if the file exists.
@@ -19,49 +20,41 @@ pub fn create_private(path: &Path) -> anyhow::Result<File> {
     })
 }
 
-/// Reads the secret in a file: its only line, without the line break.
-pub fn read_secret(path: &Path) -> anyhow::Result<String> {
-    let text = read_argument(path, LONGEST)
-        .map_err(|error| BadUsage(format!("cannot read {}: {error}", path.display())))?;
-    one_line(&text).map_err(|wrong| BadUsage(format!("{}: {wrong}", path.display())).into())
+/// Reads the secret in a file.
+pub fn read_secret(path: &Path) -> anyhow::Result<PlainSecret> {
+    Ok(plain(secret::in_argument(path, Form::Line)?))
 }
 
 /// Returns the administrator's token for the command line: from the file that a flag names, else
 /// from TEGATA_ADMIN_TOKEN, else from the file that TEGATA_ADMIN_TOKEN_FILE names.
-pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<String>> {
+pub fn admin_token(flag: Option<&Path>) -> anyhow::Result<Option<PlainSecret>> {
     if let Some(file) = flag {
         return read_secret(file).map(Some);
     }
-    if let Some(token) = admin_token_variable()? {
+    if let Some(token) = secret_variable("TEGATA_ADMIN_TOKEN")? {
         return Ok(Some(token));
     }
-    let file = std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").filter(|value| !value.is_empty());
-    file.map(|file| read_secret(Path::new(&file))).transpose()
+    let file = variable::text("TEGATA_ADMIN_TOKEN_FILE")?;
+    let read = |file: String| {
+        read_secret(Path::new(&file)).context("the variable TEGATA_ADMIN_TOKEN_FILE")
+    };
+    file.map(read).transpose()
 }
 
-/// Returns the value of TEGATA_ADMIN_TOKEN, if it is not empty.
-pub fn admin_token_variable() -> anyhow::Result<Option<String>> {
-    let token = std::env::var_os("TEGATA_ADMIN_TOKEN").filter(|value| !value.is_empty());
-    let text = token.map(std::ffi::OsString::into_string).transpose();
-    Ok(text.map_err(|_| BadUsage("TEGATA_ADMIN_TOKEN is not UTF-8".to_owned()))?)
+/// Returns the secret in a variable, if it is not empty.
+pub fn secret_variable(name: &str) -> anyhow::Result<Option<PlainSecret>> {
+    Ok(secret::in_variable(name, Form::Line)?.map(plain))
 }
 
-/// Returns the argument, or the line on stdin if the argument is `-`.
-pub fn or_stdin(argument: String) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument);
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
-    one_line(&text).map_err(|wrong| BadUsage(format!("stdin: {wrong}")).into())
+/// Returns the token that a user copied into the argument, or to stdin if the argument is `-`.
+pub fn pasted(argument: String) -> anyhow::Result<PlainSecret> {
+    let text = match argument == "-" {
+        true => secret::on_stdin(Form::Pasted)?,
+        false => secret::as_argument(argument, Form::Pasted, "the token")?,
+    };
+    Ok(plain(text))
 }
 
-fn one_line(text: &str) -> Result<String, &'static str> {
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    match line {
-        "" => Err("it is empty"),
-        line if line.contains('\n') => Err("it holds more than one line"),
-        line => Ok(line.to_owned()),
-    }
+fn plain(text: Zeroizing<String>) -> PlainSecret {
+    PlainSecret::from_caller(text.to_string())
 }

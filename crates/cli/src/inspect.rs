@@ -5,6 +5,7 @@
 //! What is found is never printed: a search for leaks must not cause another one.
 
 use crate::{
+    api::Api,
     failure::BadUsage,
     output::Output,
     scan::{Event, Limits, Place, Scan, Secret},
@@ -18,9 +19,9 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tegata_client::admin::PATIENCE;
+use tegata_client::{admin::PATIENCE, exchange::fetch};
 use tegata_store::sqlite::Look;
-use tegata_system::{file::read_argument, http::client_for};
+use tegata_system::{file::read_argument, variable};
 use tegata_token::{
     claims::Claims,
     key::VerifyingKey,
@@ -37,7 +38,9 @@ pub struct Inspect {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The authority's public keys: a file, or the address of its
-    /// `/.well-known/jwks.json`. Without keys, tokens are recognised by their form alone.
+    /// `/.well-known/jwks.json` [default: all keys of the authority that TEGATA_URL names, if
+    /// there is an administrator's token, else those that it publishes; or those of the store
+    /// that TEGATA_STORE names]. Without keys, tokens are recognised by their form alone.
     #[arg(long, value_name = "FILE|URL", conflicts_with = "store")]
     jwks: Option<String>,
     /// Take the public keys, including retired and revoked ones, from a store.
@@ -65,16 +68,15 @@ Examples:
   Then, for what leaked:
     tegata token revoke --channel ID --token-id ID --reason leaked";
 
-pub async fn inspect(out: &Output, args: Inspect) -> anyhow::Result<()> {
+pub async fn inspect(
+    api: impl FnOnce() -> anyhow::Result<Api>,
+    out: &Output,
+    args: Inspect,
+) -> anyhow::Result<()> {
     let keys = match (args.jwks, args.store) {
         (Some(jwks), _) => Some(keys_of(&jwks).await?),
         (None, Some(StoreAddress(file))) => Some(keys_in(&file)?),
-        (None, None) => {
-            eprintln!(
-                "tokens are recognised by their form alone: no keys are given (--jwks, --store)"
-            );
-            None
-        }
+        (None, None) => keys_of_environment(api).await?,
     };
     let mut scan = Scan::new(Limits::default())?;
     let mut counts = Counts::default();
@@ -180,21 +182,56 @@ fn open(path: &Path) -> anyhow::Result<File> {
 // ---- keys
 
 /// The longest file with keys, in bytes.
-const LONGEST_JWKS: u64 = 1 << 20;
+const LONGEST_JWKS: usize = 1 << 20;
+
+/// The keys of the authority that TEGATA_URL names, else of the store that TEGATA_STORE
+/// names. Without any, tokens are still found.
+async fn keys_of_environment(
+    api: impl FnOnce() -> anyhow::Result<Api>,
+) -> anyhow::Result<Option<Vec<VerifyingKey>>> {
+    if variable::text("TEGATA_URL")?.is_some() {
+        let api = api()?;
+        return match keys_from(&api).await {
+            Ok(keys) => Ok(Some(keys)),
+            Err(error) => {
+                eprintln!("tokens are recognised by their form alone: {error:#}");
+                Ok(None)
+            }
+        };
+    }
+    if let Some(store) = variable::text("TEGATA_STORE")? {
+        let store = store.parse::<StoreAddress>();
+        let StoreAddress(file) =
+            store.map_err(|wrong| BadUsage(format!("the variable TEGATA_STORE: {wrong}")))?;
+        return keys_in(&file).map(Some);
+    }
+    eprintln!(
+        "tokens are recognised by their form alone: no keys are given (--jwks, --store, \
+         TEGATA_URL)"
+    );
+    Ok(None)
+}
+
+/// The public keys of a running authority. Only an administrator sees revoked keys, whose
+/// tokens may have leaked before.
+async fn keys_from(api: &Api) -> anyhow::Result<Vec<VerifyingKey>> {
+    if !api.is_administrators()? {
+        let jwks = api.url().join(".well-known/jwks.json")?;
+        return keys_of(jwks.as_str()).await;
+    }
+    let rows = api.rows(&["signing-keys"], "signing_keys").await?;
+    Ok(rows.iter().filter_map(|row| public_key(row["public_key"].as_str()?)).collect())
+}
 
 async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
     let wrong = |why: String| BadUsage(format!("--jwks {jwks}: {why}"));
     let text = if jwks.starts_with("http://") || jwks.starts_with("https://") {
-        let unreachable = |error: reqwest::Error| wrong(format!("no response ({error})"));
-        let url = reqwest::Url::parse(jwks).map_err(|error| wrong(error.to_string()))?;
-        let client = client_for(&url).timeout(PATIENCE).build()?;
-        let response = client.get(url).send().await.map_err(unreachable)?;
-        let response = response.error_for_status().map_err(|error| wrong(error.to_string()))?;
-        response.text().await.map_err(unreachable)?
+        fetch(jwks, PATIENCE, LONGEST_JWKS).await.map_err(|error| wrong(error.to_string()))?
     } else {
-        read_argument(jwks.as_ref(), LONGEST_JWKS).map_err(|error| wrong(error.to_string()))?
+        let text = read_argument(jwks.as_ref(), LONGEST_JWKS as u64);
+        text.map_err(|error| wrong(error.to_string()))?.into()
     };
-    let set: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let set: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let keys: Vec<_> = set["keys"].as_array().into_iter().flatten().filter_map(key).collect();
     if keys.is_empty() {
         return Err(wrong(
@@ -208,7 +245,11 @@ async fn keys_of(jwks: &str) -> anyhow::Result<Vec<VerifyingKey>> {
 /// An Ed25519 key of a JWKS (RFC 8037, section 2).
 fn key(jwk: &Value) -> Option<VerifyingKey> {
     let ours = jwk["kty"] == "OKP" && jwk["crv"] == "Ed25519";
-    let public = URL_SAFE_NO_PAD.decode(jwk["x"].as_str().filter(|_| ours)?).ok()?;
+    public_key(jwk["x"].as_str().filter(|_| ours)?)
+}
+
+fn public_key(base64url: &str) -> Option<VerifyingKey> {
+    let public = URL_SAFE_NO_PAD.decode(base64url).ok()?;
     VerifyingKey::from_bytes(public.try_into().ok()?).ok()
 }
 

@@ -59,7 +59,7 @@ pub struct Migrate {
 }
 
 pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
-    let (place, _) = place.find()?;
+    let (place, _) = place.find_existing()?;
     let copied =
         with_progress("copying", |progress| sqlite::backup(&place.store, &file, progress))?;
     let result = json!({
@@ -103,7 +103,7 @@ pub fn restore(out: &Output, Restore { file, dry_run, place }: Restore) -> anyho
 }
 
 pub async fn recover(out: &Output, args: Recover) -> anyhow::Result<()> {
-    let (place, log) = args.place.find()?;
+    let (place, log) = args.place.find_existing()?;
     let log = args.revocation_journal.or(log);
     let how = match &args.replay {
         Some(file) => Recovery::Replay(file),
@@ -185,7 +185,7 @@ fn next_steps(done: &sqlite::Recovered, unopened: usize, dry_run: bool) -> Strin
 }
 
 pub fn migrate(out: &Output, Migrate { place }: Migrate) -> anyhow::Result<()> {
-    let (place, _) = place.find()?;
+    let (place, _) = place.find_existing()?;
     let (before, after) = sqlite::migrate(&place.store)?;
     out.thing(
         &json!({ "store": place.store, "schema_before": before, "schema": after }),

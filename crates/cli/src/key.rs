@@ -8,20 +8,28 @@ use crate::{
     output::Output,
 };
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     path::PathBuf,
 };
-use tegata_client::{key::PrivateKey, public_key::public_jwk};
-use tegata_token::id::{AssertionKeyId, ChannelId, Group};
+use tegata_client::{
+    key::{AUDIENCE, PrivateKey},
+    public_key::public_jwk,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group},
+    time::{DAY, UnixTime},
+};
 use zeroize::Zeroizing;
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// Generate a key pair, write the private half to a file, and register the public half.
     Generate(Generate),
+    /// Sign an assertion and print it, for a request with curl; asks no authority.
+    Assertion(Assertion),
     /// Register the public half of a key pair that you made yourself.
     Register(Register),
     /// List a channel's registered keys.
@@ -39,10 +47,48 @@ pub struct Generate {
     #[arg(long)]
     group: Option<Group>,
     /// File to write the private key to (mode 0600); an existing file is not overwritten
-    /// [default: CHANNEL.private.jwk.json].
+    /// [default: CHANNEL.private.jwk.json, or CHANNEL.private.pem].
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Format of the file. PEM (PKCS #8) does not hold the key's id, which is printed.
+    #[arg(long, value_enum, default_value = "jwk")]
+    format: Format,
 }
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jwk,
+    Pem,
+}
+
+#[derive(Args)]
+#[command(after_help = ASSERTION_EXAMPLES)]
+pub struct Assertion {
+    /// The channel's id.
+    #[arg(long, value_name = "ID")]
+    channel: ChannelId,
+    /// File with the private key: a JWK or PEM.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The id that the key is registered under, unless the JWK holds it.
+    #[arg(long, value_name = "KID")]
+    key_id: Option<AssertionKeyId>,
+    /// Lifetime of a v2.1 token that is requested with it (`token_exp`).
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400,
+          value_parser = clap::value_parser!(i64).range(1..=30 * DAY))]
+    lifetime: i64,
+    /// The `aud` of the assertion.
+    #[arg(long, value_name = "URL", default_value = AUDIENCE)]
+    audience: String,
+}
+
+const ASSERTION_EXAMPLES: &str = "\
+Request a v2.1 token with curl:
+  curl http://127.0.0.1:8080/oauth2/v2.1/token -d grant_type=client_credentials \\
+    -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \\
+    -d client_assertion=\"$(tegata key assertion --channel ID --key FILE)\"
+
+An assertion is valid for 15 minutes from now, by the clock of this machine.";
 
 #[derive(Args)]
 pub struct Register {
@@ -83,10 +129,15 @@ pub struct Delete {
 }
 
 pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result<()> {
-    let path = args.file.unwrap_or_else(|| format!("{}.private.jwk.json", args.channel).into());
+    let usual = match args.format {
+        Format::Jwk => "jwk.json",
+        Format::Pem => "pem",
+    };
+    let path = args.file.unwrap_or_else(|| format!("{}.private.{usual}", args.channel).into());
     // The file is created first: a key must not be registered and then lost.
     let mut file = create_private(&path)?;
     let key = PrivateKey::generate()?;
+    let pem = key.to_pem()?;
     let registered = post_key(api, args.channel, key.public(), args.group).await;
     let kid = match registered {
         Ok(registered) => registered["kid"].as_str().unwrap_or_default().to_owned(),
@@ -95,17 +146,28 @@ pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result
             return Err(error);
         }
     };
-    file.write_all(key.to_json(&kid).as_bytes()).and_then(|()| file.sync_all()).with_context(
-        || {
-            format!(
-                "the key is registered as {kid}, but {} could not be written; delete the key with \
+    let text = match args.format {
+        Format::Jwk => Zeroizing::new(key.to_json(&kid)),
+        Format::Pem => pem,
+    };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| {
+        format!(
+            "the key is registered as {kid}, but {} could not be written; delete the key with \
                  `tegata key delete --channel {} {kid}`",
-                path.display(),
-                args.channel
-            )
-        },
-    )?;
+            path.display(),
+            args.channel
+        )
+    })?;
     out.thing(&json!({ "kid": kid, "private_key_file": path }), &["kid"])
+}
+
+pub fn assertion(out: &Output, args: Assertion) -> anyhow::Result<()> {
+    let kid = args.key_id.map(|kid| kid.to_string());
+    let key = PrivateKey::read(&args.key, kid.as_deref());
+    let key = key.map_err(|error| BadUsage(error.to_string()))?;
+    let now = UnixTime(jiff::Timestamp::now().as_second());
+    let assertion = key.assertion(&args.audience, args.channel, args.lifetime, now)?;
+    out.done(&assertion, &json!({ "client_assertion": assertion }))
 }
 
 /// The longest file with a key, in bytes.

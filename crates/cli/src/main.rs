@@ -171,9 +171,13 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Channel(channel::Verb::RotateSecret(args)) => {
             channel::rotate_secret(&api()?, &out, args).await
         }
+        Command::Channel(channel::Verb::DeletePreviousSecret(args)) => {
+            channel::delete_previous_secret(&api()?, &out, args).await
+        }
         Command::Channel(channel::Verb::Delete(args)) => channel::delete(&api()?, &out, args).await,
 
         Command::Key(key::Verb::Generate(args)) => key::generate(&api()?, &out, args).await,
+        Command::Key(key::Verb::Assertion(args)) => key::assertion(&out, args),
         Command::Key(key::Verb::Register(args)) => key::register(&api()?, &out, args).await,
         Command::Key(key::Verb::List(args)) => key::list(&api()?, &out, args).await,
         Command::Key(key::Verb::Delete(args)) => key::delete(&api()?, &out, args).await,
@@ -218,7 +222,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,
 
-        Command::Token(token::Verb::Inspect(args)) => inspect::inspect(&out, args).await,
+        Command::Token(token::Verb::Inspect(args)) => inspect::inspect(api, &out, args).await,
         Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
         Command::Man { folder } => man::write(command_line(), &folder, &out),
         Command::Completions { shell } => out.text(&completions(shell)),

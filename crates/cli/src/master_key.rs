@@ -27,7 +27,7 @@ pub async fn rotate(
     out: &Output,
     Rotate { place }: Rotate,
 ) -> anyhow::Result<()> {
-    let (place, _) = place.find()?;
+    let (place, _) = place.find_existing()?;
     let result = match keeping::rotate_master_key(&place).await {
         Ok(rewrapped) => json!({ "rewrapped": rewrapped }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {

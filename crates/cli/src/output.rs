@@ -4,6 +4,8 @@ use crate::api::EVERYWHERE;
 use clap::ValueEnum;
 use serde_json::Value;
 use std::io::{Write, stdout};
+use tegata_policy::text::escaped;
+use unicode_width::UnicodeWidthStr;
 
 /// Output format.
 #[derive(clap::Args)]
@@ -37,6 +39,9 @@ impl Output {
         let mut table = serde_json::json!({ "would_revoke": response["revoked"] });
         if response["stateless_too"] == true {
             table["stateless_too"] = true.into();
+        }
+        if let Some(in_use) = response.get("previous_in_use") {
+            table["previous_in_use"] = in_use.clone();
         }
         self.text(&members(&table, &["would_revoke"]))
     }
@@ -124,21 +129,27 @@ fn flatten(name: &str, value: &Value, all: &mut Vec<(String, String)>) {
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // An earlier version may have stored it, or another server may have sent it.
+        Value::String(text) => escaped(text),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
 
-/// Aligns columns to their widest cell, two blanks between them, none after the last.
+/// Aligns columns to their widest cell on a terminal, where a Chinese character is as wide as
+/// two Latin ones, and an accent has no width of its own; two blanks between them, none after the last.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let padded = |(cell, width): (&String, &usize)| {
+        let blanks = width.saturating_sub(cell.width());
+        format!("{cell}{:blanks$}", "")
+    };
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(padded);
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }
@@ -154,6 +165,19 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["A".to_owned(), "B".to_owned()], vec!["äöü".to_owned(), "x".to_owned()]];
         assert_eq!(aligned(&rows), "A    B\näöü  x\n");
+    }
+
+    #[test]
+    fn columns_are_aligned_by_the_width_on_a_terminal() {
+        let row = |name: &str| vec![name.to_owned(), "x".to_owned()];
+        let rows = ["手形", "ร้าน", "👩‍🍳", "cafe\u{301}", "abcd"].map(row);
+        let place = |line: &str| line.strip_suffix('x').unwrap().width();
+        assert!(aligned(&rows).lines().all(|line| place(line) == 6), "{}", aligned(&rows));
+    }
+
+    #[test]
+    fn a_text_that_steers_a_terminal_is_escaped() {
+        assert_eq!(plain(&json!("a\u{202e}b\u{1b}[2J")), "a\\u{202e}b\\u{1b}[2J");
     }
 
     #[test]

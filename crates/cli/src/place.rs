@@ -2,22 +2,48 @@
 //! `serve` resolves them: from flags, the environment and the settings file.
 
 use crate::serve::{StoreSettings, Unresolved};
-use std::path::PathBuf;
+use anyhow::anyhow;
+use std::path::{Path, PathBuf};
 use tegata_server::authority::place::Files;
 
 /// The arguments that name the store and the files beside it.
 pub type Where = Unresolved<StoreSettings>;
 
 impl Where {
+    /// Resolves the files of a store that must exist, and the revocation journal that the
+    /// settings name.
+    pub fn find_existing(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
+        let (place, journal) = self.find()?;
+        check_exists(&place.store)?;
+        Ok((place, journal))
+    }
+
     /// Resolves the files, and the revocation journal that the settings name.
     pub fn find(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let settings = self.resolve()?;
         Ok((settings.store.place(), settings.revocation_journal))
     }
 
-    /// Resolves the files, and the administrator's token file that the settings name.
+    /// Resolves the files of a store that must exist, and the administrator's token file that the settings name.
     pub fn find_token(self) -> anyhow::Result<(Files, Option<PathBuf>)> {
         let settings = self.resolve()?;
-        Ok((settings.store.place(), settings.admin_token_file))
+        let place = settings.store.place();
+        check_exists(&place.store)?;
+        Ok((place, settings.admin_token_file))
     }
+}
+
+/// Fails if there is no store: the next error would name a missing part of it, or another
+/// file.
+pub fn check_exists(store: &Path) -> anyhow::Result<()> {
+    // If that cannot be found out, opening it names the reason.
+    if store.try_exists().unwrap_or(true) {
+        return Ok(());
+    }
+    let store = std::path::absolute(store)?;
+    Err(anyhow!(
+        "there is no store at {}; name the one that the server uses with --store, or run this in \
+         its folder",
+        store.display()
+    ))
 }

@@ -6,10 +6,11 @@
 use crate::{
     api::{Api, Page},
     failure::BadUsage,
-    files::{or_stdin, read_secret},
+    files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
     output::Output,
 };
+use anyhow::anyhow;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
     time::DAY,
+    wire,
 };
 
 #[derive(Subcommand)]
@@ -66,6 +68,9 @@ pub struct Issue {
     /// File with the private assertion key, as `tegata key generate` wrote it.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// The id that the key is registered under, unless the file holds it (PEM does not).
+    #[arg(long, value_name = "KID", requires = "key")]
+    key_id: Option<AssertionKeyId>,
     /// Group that the token belongs to.
     #[arg(long)]
     group: Option<Group>,
@@ -93,7 +98,7 @@ pub struct List {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
     /// Only in this state.
-    #[arg(long, value_parser = ["active", "expired", "revoked"])]
+    #[arg(long, value_parser = ["active", "suspended", "expired", "revoked"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
     #[command(flatten)]
@@ -203,7 +208,9 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     }
     let (assertion, plain);
     let authentication = if let Some(file) = &args.key {
-        let key = PrivateKey::read(file, None).map_err(|wrong| BadUsage(wrong.to_string()))?;
+        let kid = args.key_id.map(|kid| kid.to_string());
+        let key =
+            PrivateKey::read(file, kid.as_deref()).map_err(|wrong| BadUsage(wrong.to_string()))?;
         assertion = key.assertion(AUDIENCE, args.channel, args.lifetime, api.now().await)?;
         ClientAuthentication::Assertion(&assertion)
     } else if args.kind == Kind::V21 {
@@ -211,7 +218,7 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
                       with `tegata key generate`";
         return Err(BadUsage(advice.to_owned()).into());
     } else {
-        plain = PlainSecret::from_caller(secret(args.secret_file)?);
+        plain = secret(args.secret_file)?;
         ClientAuthentication::Secret(args.channel, &plain)
     };
     let (group, idempotency_key) = (args.group.as_ref(), args.idempotency_key.as_deref());
@@ -219,39 +226,58 @@ pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
     out.thing(&issued, &["access_token", "token_type", "expires_in"])
 }
 
-fn secret(file: Option<PathBuf>) -> anyhow::Result<String> {
-    match (file, std::env::var("TEGATA_CHANNEL_SECRET")) {
-        (Some(file), _) => no_private_key(read_secret(&file)?),
-        (None, Ok(secret)) if !secret.is_empty() => no_private_key(secret),
-        _ => {
-            let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds \
-                          it with --secret-file";
-            Err(BadUsage(advice.to_owned()).into())
-        }
-    }
+fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
+    let secret = match file {
+        Some(file) => Some(read_secret(&file)?),
+        None => secret_variable("TEGATA_CHANNEL_SECRET")?,
+    };
+    let missing = || {
+        let advice = "no channel secret: set TEGATA_CHANNEL_SECRET, or name a file that holds it \
+                      with --secret-file";
+        BadUsage(advice.to_owned())
+    };
+    no_private_key(secret.ok_or_else(missing)?)
 }
 
 /// Refuses a private key, which must not be sent to the authority.
-fn no_private_key(text: String) -> anyhow::Result<String> {
-    if is_private_text(&text) {
+fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
+    if is_private_text(text.reveal()) {
         let advice = "this is a private key; nothing was sent. Name a key's file with --key FILE";
         return Err(BadUsage(advice.to_owned()).into());
     }
     Ok(text)
 }
 
-/// Returns the token, without `Bearer ` if it was copied from a header.
-fn shown(argument: String) -> anyhow::Result<String> {
-    let text = no_private_key(or_stdin(argument)?)?;
-    Ok(match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
-        _ => text,
-    })
+/// Returns the token that a user names. Part of one is refused: the authority could only
+/// answer that it does not know it.
+fn shown(argument: String) -> anyhow::Result<PlainSecret> {
+    let token = no_private_key(pasted(argument)?)?;
+    match wire::is_cut_short(token.reveal().as_bytes()) {
+        true => Err(anyhow!(
+            "the token is cut short: it begins like a token of this authority, but its end is \
+             missing after {} characters; copy all of it",
+            token.reveal().len()
+        )),
+        false => Ok(token),
+    }
 }
 
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let token = PlainSecret::from_caller(shown(token)?);
-    out.thing(&api.verify(&token).await?, &["client_id", "expires_in"])
+    let token = shown(token)?;
+    let error = match api.verify(&token).await {
+        Ok(mut facts) => {
+            facts["state"] = "active".into();
+            return out.thing(&facts, &["state", "client_id", "expires_in"]);
+        }
+        Err(error) => error,
+    };
+    // LINE's operations do not distinguish all states. An administrator may learn it.
+    let body = json!({ "access_token": token.reveal() });
+    let explained = api.post(&["explain"], &body).await.unwrap_or_default();
+    match (explained["state"].as_str(), explained["why"].as_str()) {
+        (Some(state), Some(why)) => Err(anyhow!("{error}; state: {state}. {why}")),
+        _ => Err(error),
+    }
 }
 
 /// The first members in a token's table.
@@ -279,7 +305,7 @@ pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
 }
 
 pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let body = json!({ "access_token": shown(token)? });
+    let body = json!({ "access_token": shown(token)?.reveal() });
     out.thing(&api.post(&["explain"], &body).await?, &FIRST)
 }
 
@@ -292,7 +318,7 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     let options = args.options;
     // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
-        json!({ "access_token": shown(token)? })
+        json!({ "access_token": shown(token)?.reveal() })
     } else if let Some(id) = args.token_id {
         json!({ "token_id": id })
     } else if let Some(group) = args.group {

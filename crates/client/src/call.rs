@@ -4,6 +4,8 @@
 //! Responses are parsed strictly, except that unknown members are ignored. A response that
 //! is not reliable never counts as a refusal: see [`Failure`].
 
+pub use crate::failure::Failure;
+
 use crate::exchange::{BadAddress, Exchange, RequestError, with_idempotency_key};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -30,36 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest response that is read.
 const LONGEST_RESPONSE: usize = 64 * 1024;
-
-/// Why a call failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The authority refused the request: a status from 400 to 499, except 408 and 429.
-    #[error("refused with {status}: {said}")]
-    Denied {
-        /// The HTTP status.
-        status: u16,
-        /// The authority's message; for people only, since it may change.
-        said: String,
-    },
-    /// 429: the channel is over a rate limit.
-    #[error("refused with 429: too many requests")]
-    LimitExceeded {
-        /// Seconds to wait before the next request, if the response says so.
-        retry_after: Option<u64>,
-    },
-    /// No response, or none that is reliable: the request may have taken effect.
-    #[error("no reliable response: {why}")]
-    Unavailable {
-        /// What happened instead.
-        why: String,
-        /// Seconds to wait before the next request, if the response says so.
-        retry_after: Option<u64>,
-    },
-    /// No request was sent, since this machine lacks what it needs.
-    #[error("no request was sent: {0}")]
-    NotAsked(String),
-}
 
 /// A token that was issued. Its `Debug` does not show it.
 #[derive(Debug, Clone)]
@@ -186,7 +158,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify_v21(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        read(self.send(self.verify_jws(token)).await, &[token.reveal()])
+        self.read(self.send(self.verify_jws(token)).await, &[token.reveal()])
     }
 
     /// `POST /v2/oauth/verify`: verifies a short-lived or long-lived token.
@@ -194,7 +166,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify_opaque(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        read(self.send(self.verify_other(token)).await, &[token.reveal()])
+        self.read(self.send(self.verify_other(token)).await, &[token.reveal()])
     }
 
     /// Verifies a token with the operation for its form.
@@ -202,7 +174,7 @@ impl Client {
     /// # Errors
     /// [`Failure::Denied`] with 400 if it is not active.
     pub async fn verify(&self, token: &PlainSecret) -> Result<Verified, Failure> {
-        read(self.send(self.verify_any(token)).await, &[token.reveal()])
+        self.read(self.send(self.verify_any(token)).await, &[token.reveal()])
     }
 
     /// The response of [`Self::verify`] as it is, with all its members.
@@ -237,7 +209,7 @@ impl Client {
         }
         let query = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
         let request = self.get("oauth2/v2.1/tokens/kid").query(&query);
-        let response: KeyIds = read(self.send(request).await, &[assertion])?;
+        let response: KeyIds = self.read(self.send(request).await, &[assertion])?;
         Ok(response.kids)
     }
 
@@ -259,7 +231,7 @@ impl Client {
             ("access_token", token.reveal()),
         ];
         let response = self.send(self.post("oauth2/v2.1/revoke").form(&form)).await;
-        response.map(drop).map_err(|error| failure(error, &[secret.reveal(), token.reveal()]))
+        response.map(drop).map_err(|error| self.failure(error, &[secret.reveal(), token.reveal()]))
     }
 
     /// `POST /v2/oauth/revoke`: revokes a short-lived or long-lived token. A token that is no
@@ -270,7 +242,7 @@ impl Client {
     pub async fn revoke_opaque(&self, token: &PlainSecret) -> Result<(), Failure> {
         let form = [("access_token", token.reveal())];
         let response = self.send(self.post("v2/oauth/revoke").form(&form)).await;
-        response.map(drop).map_err(|error| failure(error, &[token.reveal()]))
+        response.map(drop).map_err(|error| self.failure(error, &[token.reveal()]))
     }
 
     /// The response of an operation that issues tokens as it is, with all its members;
@@ -333,13 +305,14 @@ impl Client {
             ClientAuthentication::Assertion(assertion) => assertion,
             ClientAuthentication::Secret(_, secret) => secret.reveal(),
         };
-        let response: Body = read(self.send_issue(path, authentication, with).await, &[shown])?;
+        let response: Body =
+            self.read(self.send_issue(path, authentication, with).await, &[shown])?;
         let token = PlainSecret::from_caller(response.access_token);
         if !is_b64token(token.reveal()) || response.expires_in <= 0 {
-            return Err(unavailable("the response holds no usable token"));
+            return Err(self.unavailable("the response holds no usable token"));
         }
         if !response.token_type.eq_ignore_ascii_case("Bearer") {
-            return Err(unavailable("the token is not of the type Bearer"));
+            return Err(self.unavailable("the token is not of the type Bearer"));
         }
         Ok(TokenResponse { token, expires_in: response.expires_in, key_id: response.key_id })
     }
@@ -363,55 +336,65 @@ impl Client {
             _ => Err(response.problem()),
         }
     }
+
+    fn unavailable(&self, why: &str) -> Failure {
+        let from = self.exchange.address();
+        Failure::Unavailable { from, why: why.to_owned(), retry_after: None }
+    }
+
+    /// The members of a response that this crate knows. `shown` are the secrets in the
+    /// request.
+    fn read<T: DeserializeOwned>(
+        &self,
+        response: Result<Vec<u8>, RequestError>,
+        shown: &[&str],
+    ) -> Result<T, Failure> {
+        let response = response.map_err(|error| self.failure(error, shown))?;
+        let unreadable = |_| self.failure(RequestError::Unreadable, shown);
+        serde_json::from_slice(&response).map_err(unreadable)
+    }
+
+    /// What an error means for the next request. It is made fit for a line of a log: it
+    /// does not repeat the secrets in the request, even if the response does.
+    fn failure(&self, error: RequestError, shown: &[&str]) -> Failure {
+        let problem = match error {
+            RequestError::Problem(problem) => problem,
+            RequestError::NoResponse(why) => return self.unavailable(&why),
+            RequestError::TooLong(_) => return self.unavailable("the response is too long"),
+            RequestError::Unreadable => {
+                return self.unavailable("the response is not as LINE documents it");
+            }
+        };
+        let (status, retry_after) = (problem.status, problem.retry_after);
+        match status.as_u16() {
+            429 => Failure::LimitExceeded { retry_after },
+            400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
+                let none = "a body that is not an error of LINE's; check the address";
+                let said = problem.summary().unwrap_or_else(|| none.to_owned());
+                let shown = shown.iter().filter(|secret| !secret.is_empty());
+                let said = shown.fold(said, |said, secret| said.replace(secret, "…"));
+                let said = said.chars().take(300).collect();
+                Failure::Denied { status: status.as_u16(), said }
+            }
+            300..=399 => self.unavailable(&format!("the response is {status}; check the address")),
+            _ => {
+                let (from, why) = (self.exchange.address(), format!("the response is {status}"));
+                Failure::Unavailable { from, why, retry_after }
+            }
+        }
+    }
 }
 
 /// Whether a text can be a bearer token (RFC 6750, section 2.1). Tokens are written to
 /// headers and to files that shells read, which must not contain `$(…)`.
-fn is_b64token(text: &str) -> bool {
+pub(crate) fn is_b64token(text: &str) -> bool {
     let word = text.trim_end_matches('=');
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
     !word.is_empty() && word.bytes().all(fits)
 }
 
-fn unavailable(why: &str) -> Failure {
-    Failure::Unavailable { why: why.to_owned(), retry_after: None }
-}
-
-/// The members of a response that this crate knows. `shown` are the secrets in the request.
-fn read<T: DeserializeOwned>(
-    response: Result<Vec<u8>, RequestError>,
-    shown: &[&str],
-) -> Result<T, Failure> {
-    let response = response.map_err(|error| failure(error, shown))?;
-    serde_json::from_slice(&response).map_err(|_| failure(RequestError::Unreadable, shown))
-}
-
 pub(crate) fn value(response: &[u8]) -> Result<Value, RequestError> {
     serde_json::from_slice(response).map_err(|_| RequestError::Unreadable)
-}
-
-/// What an error means for the next request. It is made fit for a line of a log: it does
-/// not repeat the secrets in the request, even if the response does.
-fn failure(error: RequestError, shown: &[&str]) -> Failure {
-    let problem = match error {
-        RequestError::Problem(problem) => problem,
-        RequestError::NoResponse(why) => return unavailable(&why),
-        RequestError::TooLong(_) => return unavailable("the response is too long"),
-        RequestError::Unreadable => return unavailable("the response is not as LINE documents it"),
-    };
-    let (status, retry_after) = (problem.status, problem.retry_after);
-    match status.as_u16() {
-        429 => Failure::LimitExceeded { retry_after },
-        400..=499 if status != StatusCode::REQUEST_TIMEOUT => {
-            let none = "a body that is not an error of LINE's; check the address";
-            let said = problem.summary().unwrap_or_else(|| none.to_owned());
-            let shown = shown.iter().filter(|secret| !secret.is_empty());
-            let said = shown.fold(said, |said, secret| said.replace(secret, "…"));
-            Failure::Denied { status: status.as_u16(), said: said.chars().take(300).collect() }
-        }
-        300..=399 => unavailable(&format!("the response is {status}; check the address")),
-        _ => Failure::Unavailable { why: format!("the response is {status}"), retry_after },
-    }
 }
 
 #[cfg(test)]
@@ -421,7 +404,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused_with_what_to_write() {
-        for bad in ["", "api.line.me", "ftp://a", "https://user:word@a"] {
+        for bad in ["", "api.line.me", "ftp://a", "https://user:word@a", "https://:word@a"] {
             let error = Client::new(bad).unwrap_err().to_string();
             assert!(error.contains("https://HOST"), "{error}");
         }
@@ -438,7 +421,8 @@ mod tests {
                 retry_after: None,
                 request_id: None,
             };
-            failure(RequestError::Problem(Box::new(problem)), &["hunter2", ""]).to_string()
+            let client = Client::new("http://127.0.0.1:1").unwrap();
+            client.failure(RequestError::Problem(Box::new(problem)), &["hunter2", ""]).to_string()
         };
         assert_eq!(denied(Some("hunter2 is wrong")), "refused with 400: … is wrong");
         assert!(denied(None).contains("address"), "{}", denied(None));

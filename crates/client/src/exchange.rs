@@ -1,9 +1,15 @@
 //! One HTTP exchange with an authority: where to send a request, how much of the
 //! response to read, and what a response without success says.
 
+use crate::machine::MonotonicClock;
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header::HeaderMap};
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
+use tegata_policy::text::is_plain;
+use tegata_token::time::UnixTime;
 
 /// An address that no authority can be at.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +33,31 @@ pub enum RequestError {
     Unreadable,
 }
 
+/// Why a document was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFetched {
+    /// Its address is none that this crate sends requests to.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// The request did not succeed.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Fetches a public document, such as a set of public keys: at most `longest` bytes.
+///
+/// # Errors
+/// [`NotFetched`].
+pub async fn fetch(url: &str, patience: Duration, longest: usize) -> Result<Vec<u8>, NotFetched> {
+    let exchange = Exchange::new(url, patience)?;
+    let request = exchange.http.get(exchange.base.clone());
+    let response = exchange.send(request, longest).await?;
+    if !response.status.is_success() {
+        return Err(response.problem().into());
+    }
+    Ok(response.body)
+}
+
 /// What a response without success says: in problem details (RFC 9457), in OAuth's form
 /// (RFC 6749, section 5.2) or in LINE's `message`. It may repeat what the request held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +76,33 @@ pub struct Problem {
     pub request_id: Option<String>,
 }
 
+/// The seconds in `Retry-After`: a number, or a date (RFC 9110, section 10.2.3). A date is
+/// of the sender's clock, so it is compared with the response's `Date`; without one, with
+/// this machine's time `now`. A date in the past means that a retry may succeed at once.
+fn pause(text: &str, date: Option<i64>, now: UnixTime) -> Option<u64> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit()) {
+        return Some(text.parse().unwrap_or(u64::MAX));
+    }
+    let seconds = http_date(text)?.saturating_sub(date.unwrap_or(now.0));
+    Some(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// Seconds since 1970 of a date in any of the three forms that a recipient must accept
+/// (RFC 9110, section 5.6.7).
+fn http_date(text: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).ok()
+}
+
 impl Problem {
-    fn read(response: &HttpResponse) -> Self {
+    fn read(response: &HttpResponse, now: UnixTime) -> Self {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         // Texts from elsewhere must not steer a terminal.
         let text = |name: &str| {
             let text = body[name].as_str()?;
-            Some(text.chars().filter(|it| !it.is_control()).collect::<String>())
+            Some(text.chars().filter(|it| is_plain(*it)).collect::<String>())
         };
         let header = |name: &str| response.headers.get(name)?.to_str().ok();
         let code = text("code").or_else(|| text("error"));
@@ -62,7 +113,7 @@ impl Problem {
             title: text("title"),
             detail: detail.or_else(message),
             code,
-            retry_after: header("Retry-After").and_then(|it| it.parse().ok()),
+            retry_after: header("Retry-After").and_then(|it| pause(it, response.date(), now)),
             request_id: header("X-Line-Request-Id").map(str::to_owned),
         }
     }
@@ -95,14 +146,13 @@ pub(crate) struct HttpResponse {
 
 impl HttpResponse {
     pub fn problem(&self) -> RequestError {
-        RequestError::Problem(Box::new(Problem::read(self)))
+        let now = MonotonicClock::new().wall();
+        RequestError::Problem(Box::new(Problem::read(self, now)))
     }
 
     /// Seconds since 1970 in the `Date` header (RFC 9110, section 6.6.1).
     pub fn date(&self) -> Option<i64> {
-        let text = self.headers.get("Date")?.to_str().ok()?;
-        let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-        Some(zoned.timestamp().as_second())
+        http_date(self.headers.get("Date")?.to_str().ok()?)
     }
 }
 
@@ -118,7 +168,8 @@ impl Exchange {
     pub fn new(base: &str, patience: Duration) -> Result<Self, BadAddress> {
         let bad = || BadAddress(base.to_owned());
         let url = Url::parse(base).map_err(|_| bad())?;
-        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        if !matches!(url.scheme(), "http" | "https") || has_credentials {
             return Err(bad());
         }
         let http = tegata_system::http::client_for(&url)
@@ -128,6 +179,11 @@ impl Exchange {
             .build()
             .map_err(|_| bad())?;
         Ok(Self { http, base: url })
+    }
+
+    /// The base address, as an operator writes it.
+    pub fn address(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
     }
 
     /// A request to a path below the base address, which may have a path of its own. Each
@@ -152,7 +208,7 @@ impl Exchange {
         longest: usize,
     ) -> Result<HttpResponse, RequestError> {
         // Without its address: a query may hold a token.
-        let lost = |error: reqwest::Error| RequestError::NoResponse(causes(&error.without_url()));
+        let lost = |error: reqwest::Error| RequestError::NoResponse(cause(&error.without_url()));
         let mut response = request.send().await.map_err(lost)?;
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(lost)? {
@@ -180,10 +236,16 @@ pub(crate) fn with_idempotency_key(request: RequestBuilder, key: Option<&str>) -
     }
 }
 
-/// An error and its causes in one line.
-fn causes(error: &dyn std::error::Error) -> String {
+/// The innermost cause of an error, such as `connection refused`: the layers around it
+/// name the parts of the HTTP library, which an operator cannot act on.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let text = causes.last().map(ToString::to_string).unwrap_or_default();
+    // The number repeats the text that precedes it.
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|it| it.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 #[cfg(test)]
@@ -215,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_read_in_each_of_the_three_forms() {
-        let summary = |body: &str| Problem::read(&response(400, &[], body)).summary();
+        let summary = |body: &str| Problem::read(&response(400, &[], body), UnixTime(0)).summary();
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(summary(r#"{"title":"t","detail":"d","code":"c"}"#), text("d (c)"));
         assert_eq!(summary(r#"{"detail":"d"}"#), text("d"));
@@ -235,9 +297,34 @@ mod tests {
             ("date", "Tue, 15 Nov 1994 08:12:31 GMT"),
         ];
         let response = response(503, &headers, "");
-        let problem = Problem::read(&response);
+        let problem = Problem::read(&response, UnixTime(0));
         assert_eq!((problem.retry_after, problem.request_id.as_deref()), (Some(7), Some("6f0e-1")));
         assert_eq!(problem.to_string(), "answered 503 Service Unavailable");
         assert_eq!(response.date(), Some(784_887_151));
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_read_and_a_date_by_the_senders_clock() {
+        const SENT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let sent = UnixTime(784_111_777);
+        let read = |hint: &str, date: &str, now: UnixTime| {
+            let headers = [("retry-after", hint), ("date", date)];
+            let count = if date.is_empty() { 1 } else { 2 };
+            Problem::read(&response(503, &headers[..count], ""), now).retry_after
+        };
+        let later = [
+            "Sun, 06 Nov 1994 08:51:37 GMT",
+            "Sunday, 06-Nov-94 08:51:37 GMT",
+            "Sun Nov  6 08:51:37 1994",
+        ];
+        for hint in later.into_iter().chain(["120", " 120 "]) {
+            assert_eq!(read(hint, SENT, UnixTime(0)), Some(120), "{hint}");
+            assert_eq!(read(hint, "", sent), Some(120), "{hint} without a Date");
+        }
+        assert_eq!(read(SENT, "", sent.plus(60)), Some(0), "in the past");
+        assert_eq!(read("99999999999999999999", SENT, sent), Some(u64::MAX));
+        for none in ["", "-1", "soon", "1.5", "Sun, 32 Nov 1994 08:51:37 GMT"] {
+            assert_eq!(read(none, SENT, sent), None, "{none}");
+        }
     }
 }

@@ -7,11 +7,17 @@ use aws_lc_rs::{
     rsa::{KeyPair, KeyPairComponents, KeySize, PublicKeyComponents},
     signature::RSA_PKCS1_SHA256,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
-use tegata_system::file::read_argument;
+use tegata_system::{
+    pem::Pem,
+    secret::{Form, in_argument},
+};
 use tegata_token::{id::ChannelId, time::UnixTime};
 use zeroize::Zeroizing;
 
@@ -24,9 +30,6 @@ pub struct UnusableKey(pub(crate) String);
 fn bad(what: &str) -> UnusableKey {
     UnusableKey(what.to_owned())
 }
-
-/// The longest file with a key, in bytes.
-const LONGEST: u64 = 64 * 1024;
 
 /// An RSA key pair with its numbers, and its `kid` once it is registered. It has no
 /// `Debug`, so it cannot be printed.
@@ -63,9 +66,9 @@ impl PrivateKey {
     /// # Errors
     /// [`UnusableKey`], which names the file.
     pub fn read(path: &Path, kid: Option<&str>) -> Result<Self, UnusableKey> {
-        let wrong = |what: &str| UnusableKey(format!("{}: {what}", path.display()));
-        let text = read_argument(path, LONGEST).map_err(|error| wrong(&error.to_string()))?;
-        Self::parse(&Zeroizing::new(text), kid).map_err(|error| wrong(&error.0))
+        let text = in_argument(path, Form::Key).map_err(|error| UnusableKey(error.to_string()))?;
+        let wrong = |error: UnusableKey| UnusableKey(format!("{}: {error}", path.display()));
+        Self::parse(&text, kid).map_err(wrong)
     }
 
     /// Parses a private RSA JWK, as `tegata key generate` writes it, or a private key as PEM
@@ -76,11 +79,14 @@ impl PrivateKey {
     /// [`UnusableKey`].
     pub fn parse(text: &str, kid: Option<&str>) -> Result<Self, UnusableKey> {
         let kid = kid.map(str::to_owned);
-        if text.contains("-----BEGIN ") {
+        if Pem::is_in(text) {
             let pair = pair_in_pem(text)?;
-            let missing =
-                "a PEM key needs the id that it is registered under; set it with `key_id`";
+            let missing = "a PEM key needs the id that it is registered under; set it with `key_id` (--key-id)";
             return Self::of(pair, Some(kid.ok_or_else(|| bad(missing))?));
+        }
+        if text.starts_with("ssh-") || text.starts_with("ecdsa-") {
+            return Err(bad("it is an OpenSSH public key; the private key is in the file beside \
+                            it, without `.pub`"));
         }
         let jwk: Value = serde_json::from_str(text).map_err(|_| bad("neither a JWK nor PEM"))?;
         let kid = kid.or_else(|| jwk["kid"].as_str().map(str::to_owned));
@@ -114,6 +120,30 @@ impl PrivateKey {
             jwk[name] = number.as_str().into();
         }
         format!("{jwk:#}\n")
+    }
+
+    /// The private key as PEM (PKCS #8, RFC 5958), as it is written to a file. It holds no
+    /// `kid`.
+    ///
+    /// # Errors
+    /// [`UnusableKey`], if the library fails.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, UnusableKey> {
+        /// Letters in a line (RFC 7468, section 2).
+        const LINE: usize = 64;
+        let der: Result<Pkcs8V1Der<'_>, _> = self.pair.as_der();
+        let der = der.map_err(|_| bad("cannot write out the key pair"))?;
+        let text = Zeroizing::new(STANDARD.encode(der.as_ref()));
+        let mut pem = Zeroizing::new(String::with_capacity(text.len() * 2));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at(rest.len().min(LINE));
+            pem.push_str(line);
+            pem.push('\n');
+            rest = more;
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(pem)
     }
 
     /// Signs an assertion of `channel` for `audience` (usually [`AUDIENCE`]), which is valid
@@ -170,15 +200,24 @@ fn pair_in_jwk(jwk: &Value) -> Result<KeyPair, UnusableKey> {
 }
 
 fn pair_in_pem(text: &str) -> Result<KeyPair, UnusableKey> {
-    let der = PrivateKeyDer::from_pem_slice(text.as_bytes());
-    let pair = match der.map_err(|_| {
-        bad("the PEM holds no private key that can be read; decrypt it if it is encrypted")
-    })? {
+    let pem = Pem::find(text);
+    if !pem.has_private_key() {
+        return Err(UnusableKey(pem.instead_of_a_private_key(text)));
+    }
+    let der = PrivateKeyDer::from_pem_slice(pem.text.as_bytes());
+    let damaged = "the private key in the PEM cannot be read; is it damaged? `openssl pkey -in \
+                   FILE -check -noout` tests it";
+    let pair = match der.map_err(|_| bad(damaged))? {
         PrivateKeyDer::Pkcs8(key) => KeyPair::from_pkcs8(key.secret_pkcs8_der()),
         PrivateKeyDer::Pkcs1(key) => KeyPair::from_der(key.secret_pkcs1_der()),
-        _ => return Err(bad("the PEM holds no RSA key")),
+        _ => {
+            return Err(bad("it is an EC PRIVATE KEY, but assertions are signed with RSA; \
+                             `tegata key generate` makes such a key"));
+        }
     };
-    pair.map_err(|_| bad("the PEM holds no RSA key of 2048 bits or more"))
+    pair.map_err(|_| {
+        bad("the PEM holds no RSA key of 2048 bits or more; `tegata key generate` makes one")
+    })
 }
 
 /// The eight numbers in a PKCS #8 RSA key (RFC 5958; RFC 8017, appendix A.1.2),
@@ -262,6 +301,41 @@ mod tests {
             assert!(error.contains("key_id"), "{error}");
         }
         assert!(PrivateKey::parse(&pem("PRIVATE KEY", b"no key"), Some("a")).is_err());
+        let lines = pem("PRIVATE KEY", pkcs8);
+        for text in [
+            lines.trim_end().replace('\n', "\\n"),
+            format!("\"{}\"", lines.replace('\n', "\\n")),
+            lines.replace('\n', "\n  "),
+            lines.replace('\n', " "),
+            pem("CERTIFICATE", b"x") + &lines,
+        ] {
+            let back = PrivateKey::parse(&text, Some("a-kid"));
+            assert_eq!(back.ok().map(|it| it.numbers), Some(key.numbers.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_document_than_a_private_key_is_named_with_the_next_step() {
+        for (text, said) in [
+            (pem("CERTIFICATE", b"x"), "CERTIFICATE"),
+            (pem("PUBLIC KEY", b"x"), "PUBLIC KEY"),
+            (pem("OPENSSH PRIVATE KEY", b"x"), "ssh-keygen -p"),
+            (pem("ENCRYPTED PRIVATE KEY", b"x"), "openssl pkey"),
+            (pem("EC PRIVATE KEY", b"x"), "signed with RSA"),
+            ("PuTTY-User-Key-File-3: ssh-rsa".to_owned(), "puttygen"),
+            ("ssh-rsa AAAA me@here".to_owned(), "without `.pub`"),
+        ] {
+            let error = PrivateKey::parse(&text, Some("a")).err().unwrap().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_written_as_pem_is_the_same_key() {
+        let key = PrivateKey::generate().unwrap();
+        let pem = key.to_pem().unwrap();
+        assert_eq!(PrivateKey::parse(&pem, Some("a-kid")).unwrap().numbers, key.numbers);
+        assert!(pem.lines().all(|line| line.len() <= 64));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod agent;
 pub mod call;
 pub mod exchange;
+mod failure;
 pub mod holder;
 pub mod key;
 pub mod machine;

@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Map, Value, json};
 use tegata_policy::jwk::{holds_private_part, is_private_text};
+use tegata_system::pem::Pem;
 
 /// The public members of an RSA JWK (RFC 7517, section 4; RFC 7518, section 6.3.1).
 /// `kid` is among them, so that the authority can refuse it with its reason.
@@ -28,8 +29,7 @@ pub fn public_jwk(document: &[u8]) -> Result<Value, UnusableKey> {
         return Err(bad(PRIVATE));
     }
     if text.contains("-----BEGIN ") || text.contains("---- BEGIN ") {
-        // Files of environment variables write line breaks as two characters.
-        return in_pem(&text.replace("\\n", "\n"));
+        return in_pem(&Pem::find(text));
     }
     if text.starts_with("ssh-") || text.starts_with("ecdsa-") {
         return Err(bad("it is an OpenSSH public key; `ssh-keygen -e -m PKCS8 -f FILE` writes \
@@ -110,11 +110,17 @@ fn public_members(jwk: Map<String, Value>) -> Value {
 
 // ---- PEM
 
-fn in_pem(text: &str) -> Result<Value, UnusableKey> {
-    let labels: Vec<&str> = text.split("-----BEGIN ").skip(1).map(label).collect();
+fn in_pem(pem: &Pem) -> Result<Value, UnusableKey> {
+    if let Some(label) = &pem.cut {
+        return Err(UnusableKey(format!(
+            "its section {label} is cut short: the line -----END {label}----- is missing; copy \
+             all of it"
+        )));
+    }
+    let labels: Vec<&str> = pem.labels.iter().map(String::as_str).collect();
     let key = match labels.as_slice() {
-        ["PUBLIC KEY"] => spki(text),
-        ["RSA PUBLIC KEY"] => pkcs1(text),
+        ["PUBLIC KEY"] => spki(&pem.text),
+        ["RSA PUBLIC KEY"] => pkcs1(&pem.text),
         ["CERTIFICATE", ..] => {
             return Err(bad("it is a certificate; `openssl x509 -in FILE -noout -pubkey` writes \
                             its public key"));
@@ -142,14 +148,6 @@ fn in_pem(text: &str) -> Result<Value, UnusableKey> {
     })?;
     let encode = |number: &[u8]| URL_SAFE_NO_PAD.encode(number);
     Ok(json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "n": encode(&n), "e": encode(&e) }))
-}
-
-/// The label between `-----BEGIN ` and the dashes after it, without control characters, for
-/// display.
-fn label(behind: &str) -> &str {
-    let label = behind.split("-----").next().unwrap_or_default();
-    let fits = label.len() <= 40 && label.bytes().all(|it| it == b' ' || it.is_ascii_graphic());
-    if fits { label } else { "unknown" }
 }
 
 /// The algorithm `rsaEncryption` (RFC 8017, appendix A.1).
@@ -221,6 +219,8 @@ mod tests {
         for same in [
             pem("RSA PUBLIC KEY", pair.public_key().as_ref()),
             spki.replace('\n', "\\n"),
+            format!("\"{}\"", spki.replace('\n', "\\n")),
+            spki.replace('\n', "\n  "),
             format!("\u{feff}{spki}"),
             format!("Some words before it\n{spki}"),
             jwk.to_string(),
@@ -277,6 +277,7 @@ mod tests {
             (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "openssl x509"),
             (b"-----BEGIN EC PARAMETERS-----\nAAAA\n-----END EC PARAMETERS-----", "EC PARAMETERS"),
             (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "not of an RSA key"),
+            (b"-----BEGIN PUBLIC KEY-----\nAAAA", "cut short"),
             (b"\x30\x82\x01\x22\x30", "DER"),
             (b"\xFF\xFE{\0}\0", "UTF-16"),
             (b"\xC3\x28", "UTF-8"),

@@ -149,7 +149,8 @@ impl Renewal {
             Failure::Denied { .. } => doubled(DENIED_PAUSE, LONGEST_PAUSE),
             Failure::LimitExceeded { retry_after: Some(seconds) }
             | Failure::Unavailable { retry_after: Some(seconds), .. } => {
-                i64::try_from(*seconds).unwrap_or(i64::MAX).clamp(1, LONGEST_RETRY_AFTER)
+                let hint = i64::try_from(*seconds).unwrap_or(i64::MAX);
+                hint.clamp(1, LONGEST_RETRY_AFTER).min(self.longest_hint(now))
             }
             Failure::LimitExceeded { .. } | Failure::Unavailable { .. } | Failure::NotAsked(_) => {
                 doubled(1, self.longest_pause())
@@ -206,6 +207,14 @@ impl Renewal {
         life.until.plus(-left).max(life.from.plus(1))
     }
 
+    /// How much of a hint is obeyed: half of the time that the present token has left, so
+    /// that it is renewed before its expiry if the authority answers before that. Without
+    /// an active token, any.
+    fn longest_hint(&self, now: UnixTime) -> i64 {
+        let life = self.life.filter(|life| life.covers(now));
+        life.map_or(i64::MAX, |life| (life.until.since(now) / 2).max(1))
+    }
+
     /// A hundredth of the lifetime, so that the end of an outage is noticed in time.
     fn longest_pause(&self) -> i64 {
         let whole = self.life.map_or(i64::MAX, |life| life.until.since(life.from));
@@ -226,7 +235,7 @@ mod tests {
     const LIFE: i64 = 10_000;
 
     fn unavailable() -> Failure {
-        Failure::Unavailable { why: "gone".to_owned(), retry_after: None }
+        Failure::Unavailable { from: String::new(), why: "gone".to_owned(), retry_after: None }
     }
 
     fn denied(status: u16) -> Failure {
@@ -336,6 +345,32 @@ mod tests {
     }
 
     #[test]
+    fn no_hint_outlasts_the_token_that_is_held() {
+        for said in [30, 900, 1_000_000, u64::MAX] {
+            for failure in [
+                Failure::LimitExceeded { retry_after: Some(said) },
+                Failure::Unavailable {
+                    from: String::new(),
+                    why: "503".to_owned(),
+                    retry_after: Some(said),
+                },
+            ] {
+                let mut renewal = fresh(0.0);
+                let until = NOW.plus(LIFE);
+                // The authority is back a few seconds before the expiry.
+                let (mut now, mut asked) = (until.plus(-500), 0);
+                while now < until.plus(-5) {
+                    renewal.failed(now, &failure, 0.999);
+                    now = now.plus(wait(&renewal, now).max(1));
+                    asked += 1;
+                }
+                assert!(now < until, "asked again at {now:?}, after {until:?}, for {said}");
+                assert!(asked <= 20, "{asked} requests for {said}");
+            }
+        }
+    }
+
+    #[test]
     fn a_refused_secret_is_not_sent_more_than_ten_times_a_minute() {
         let mut renewal = Renewal::starting(0, None, 0.0);
         let (mut now, mut asked) = (NOW, 0);
@@ -364,8 +399,11 @@ mod tests {
     proptest! {
         #[test]
         fn an_outage_of_a_third_of_the_lifetime_is_survived(
-            life in 900_i64..3_000_000, begins in 0.0..1.0_f64, numbers in prop::collection::vec(0.0..1.0_f64, 40)
+            life in 900_i64..3_000_000, begins in 0.0..1.0_f64, hint in prop::option::of(0_u64..2_000),
+            numbers in prop::collection::vec(0.0..1.0_f64, 40)
         ) {
+            let failure =
+                Failure::Unavailable { from: String::new(), why: "gone".to_owned(), retry_after: hint };
             let mut numbers = numbers.into_iter().cycle();
             let mut jitter = || numbers.next().unwrap();
             let mut renewal = Renewal::starting(0, None, jitter());
@@ -378,7 +416,7 @@ mod tests {
                 match renewal.next(now) {
                     Next::Wait(until) => now = until,
                     Next::Issue { .. } if from <= now && now < to => {
-                        renewal.failed(now, &unavailable(), jitter());
+                        renewal.failed(now, &failure, jitter());
                     }
                     Next::Issue { .. } => break,
                 }

@@ -52,6 +52,17 @@ impl Wanted {
         }
     }
 
+    /// Whether a request for the token authenticates with the channel's secret, and not
+    /// with an assertion.
+    #[must_use]
+    pub fn uses_secret(&self, credentials: &Credentials) -> bool {
+        match self.kind {
+            Kind::V21 => false,
+            Kind::Stateless => credentials.key.is_none(),
+            Kind::ShortLived | Kind::LongLived => true,
+        }
+    }
+
     /// Whether the client must revoke the predecessor of a new token. Within a group the
     /// authority evicts it, and stateless tokens expire soon.
     #[must_use]
@@ -96,7 +107,7 @@ impl Client {
         let with = With { group: wanted.group.as_ref(), idempotency_key: Some(idempotency_key) };
         match wanted.kind {
             Kind::V21 => self.issue_v21(&credentials.assertion(wanted, now)?, with).await,
-            Kind::Stateless if credentials.key.is_some() => {
+            Kind::Stateless if !wanted.uses_secret(credentials) => {
                 let assertion = credentials.assertion(wanted, now)?;
                 self.issue_stateless(&ClientAuthentication::Assertion(&assertion), with).await
             }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial},
     time::UnixTime,
-    view::ChannelState,
+    view::{ChannelState, Scope},
 };
 
 /// A snapshot of a channel that requests are authorized against: its row, its keys and
@@ -63,6 +63,31 @@ pub struct Secret {
     pub hash: HashedSecret,
     /// The first moment at which it is no longer accepted; `None` for the current one.
     pub until: Option<UnixTime>,
+}
+
+/// Which of a channel's tokens are revoked when its secret is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevokeTokens {
+    /// None.
+    #[default]
+    None,
+    /// Those that were issued for a secret of the channel, whichever.
+    BySecret,
+    /// All.
+    All,
+}
+
+impl RevokeTokens {
+    /// The scope that they are; `None` if it is empty.
+    #[must_use]
+    pub fn scope(self) -> Option<Scope> {
+        match self {
+            Self::None => None,
+            Self::BySecret => Some(Scope::Secret),
+            Self::All => Some(Scope::Channel),
+        }
+    }
 }
 
 /// An assertion key that a channel registered.
@@ -126,6 +151,12 @@ pub struct ChannelLimits {
 }
 
 impl Channel {
+    /// The previous secret, if it is still accepted at `now`.
+    #[must_use]
+    pub fn previous_secret(&self, now: UnixTime) -> Option<&Secret> {
+        self.secrets.iter().find(|secret| secret.until.is_some_and(|until| now < until))
+    }
+
     /// The rule of `group`: its own settings, else the channel's.
     #[must_use]
     pub fn rule_of(&self, group: &Group) -> GroupRule {

@@ -18,6 +18,7 @@ pub mod denied;
 pub mod jwk;
 pub mod rules;
 pub mod secret;
+pub mod text;
 // Only for fuzzing.
 #[doc(hidden)]
 pub mod strict_json;

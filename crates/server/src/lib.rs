@@ -13,6 +13,6 @@ pub mod http;
 pub mod metrics;
 pub mod serve;
 
-pub use self::http::{BadCertificate, CertificateValidity, TlsFiles};
+pub use self::http::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, TlsFiles};
 pub use authority::limits::{Limits, Rates, SurgeLimit};
 pub use metrics::Metrics;

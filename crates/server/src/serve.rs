@@ -43,6 +43,8 @@ pub struct Running {
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, if none was set.
     pub admin_token_file: Option<PathBuf>,
+    /// Whether an administrator was authenticated on the store before the start.
+    pub administered: bool,
     health: Arc<Health>,
     tls: Option<Arc<Tls>>,
     drain_delay: Duration,
@@ -54,7 +56,7 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be used.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", next_step(error))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -81,6 +83,13 @@ pub enum Error {
     Start(#[from] authority::StartError),
 }
 
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; stop the program that uses it, or choose another address",
+        _ => "",
+    }
+}
+
 /// Opens the store, creates what a first start needs, and serves.
 ///
 /// # Errors
@@ -92,6 +101,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let authority = Arc::new(start(&settings, &issuer(&settings, listeners.public)).await?);
     let (admin_token, admin_token_file) = admin_token(&settings)?;
+    let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
     let (address, admin_address, metrics_address) =
         (listeners.public, listeners.admin, listeners.metrics);
@@ -105,6 +115,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         metrics_address,
         authority,
         admin_token_file,
+        administered,
         health,
         tls,
         drain_delay: settings.drain_delay,
@@ -181,6 +192,7 @@ fn app(
         authority,
         health,
         dev: settings.dev,
+        faults: Default::default(),
         admin_token,
         jobs,
         certificate_until: tls.map(until),

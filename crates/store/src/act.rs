@@ -120,17 +120,6 @@ pub struct Holding {
     pub secrets_used: Vec<Option<UnixTime>>,
 }
 
-/// A warning to be queued.
-#[derive(Debug, Clone)]
-pub struct NewWarning {
-    /// The subject and the lead time. A warning is sent once per name.
-    pub name: String,
-    /// What to send, as JSON; never a secret.
-    pub body: String,
-    /// From then on it is out of date.
-    pub keep_until: UnixTime,
-}
-
 /// A warning that is due.
 #[derive(Debug, Clone)]
 pub struct DueWarning {

@@ -18,9 +18,9 @@ pub mod sqlite;
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, Provider,
-    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
-    audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
+    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
+    TokenState, WrappedKey, audit_event,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -33,7 +33,7 @@ use std::{net::IpAddr, sync::Arc};
 use tegata_policy::{
     acts::ActError,
     authorize::Grant,
-    channel::{Channel, GroupSettings, RegisteredKey},
+    channel::{Channel, GroupSettings, RegisteredKey, RevokeTokens},
     denied::Denied,
     secret::HashedSecret,
 };
@@ -69,6 +69,7 @@ impl From<ActError> for Error {
             ActError::Denied(denied) => Self::Denied(denied),
             ActError::NotFound(what) => Self::NotFound(what),
             ActError::Conflict(why) => Self::Conflict(why),
+            ActError::Taken => Self::Taken,
             ActError::NoSigningKey => Self::Unavailable(denied.to_string().into()),
         }
     }
@@ -232,16 +233,18 @@ pub trait Store: Send + Sync + 'static {
     /// permanently.
     async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
     /// Replaces the channel's secret; the previous one is accepted for another
-    /// `keep_previous` seconds. With `revoke_tokens` all the channel's tokens are
-    /// revoked. Returns until when the previous secret is accepted.
+    /// `keep_previous` seconds. Those of the channel's tokens that `revoke_tokens` names
+    /// are revoked. Returns until when the previous secret is accepted.
     async fn replace_secret(
         &self,
         id: ChannelId,
         secret: HashedSecret,
         keep_previous: i64,
-        revoke_tokens: bool,
+        revoke_tokens: RevokeTokens,
         by: By,
     ) -> Result<UnixTime>;
+    /// Deletes the channel's previous secret, which is still accepted.
+    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()>;
     /// Registers an assertion key.
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
     /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it
@@ -274,16 +277,10 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the wrapped private halves of all keys that have one, because the master
     /// key is being replaced.
     async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()>;
-    /// Stores the key that signs checkpoints.
+    /// Stores the key that signs checkpoints. [`Error::Taken`] if there is one.
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()>;
     /// Stores a checkpoint. [`Error::Taken`] if its number exists already.
     async fn add_checkpoint(&self, checkpoint: audit::Checkpoint) -> Result<()>;
-    /// Deletes at most `most` audit events of checkpoints below `kept_from`; a stored
-    /// checkpoint must have announced that. Returns how many it deleted.
-    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize>;
-    /// Deletes those of these token rows that were expired or revoked before `before`;
-    /// the revocations in the view stay. Returns how many it deleted.
-    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize>;
 
     /// Begins to revoke all tokens of the channels that a provider has now.
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId>;
@@ -297,13 +294,9 @@ pub trait Store: Send + Sync + 'static {
         now: UnixTime,
     ) -> Result<(Revoked, bool)>;
 
-    /// Records when tokens were last used.
-    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()>;
-    /// Records when assertion keys were last used.
-    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()>;
-    /// Records when channels' secrets were last used; ignores secrets that were replaced
-    /// meanwhile.
-    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()>;
+    /// Records when tokens, assertion keys and channels' secrets were last used. A stored
+    /// time never decreases; uses of what does not exist any more are ignored.
+    async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()>;
     /// Queues warnings, each name only once, and drops those that are out of date.
     /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
@@ -312,9 +305,9 @@ pub trait Store: Send + Sync + 'static {
     /// Drops revocations that cover no unexpired token, of at most `channels` channels at
     /// once. Returns how many it dropped.
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize>;
-    /// Deletes old changes of the log and expired assertions that were used once, at most
-    /// `most` of either. Returns how many it deleted.
-    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize>;
+    /// Deletes old rows, the oldest first: of the log, of used assertions, of tokens (their
+    /// revocations in the view stay), or of the audit. Returns how many it deleted.
+    async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
 }

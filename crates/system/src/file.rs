@@ -1,11 +1,12 @@
 //! Reads files that another user may own. Such a file cannot block the reader for ever,
 //! fill its memory, or make it open a device.
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, process::geteuid};
 use std::{
+    fmt,
     fs::{self, File, FileType, Metadata, OpenOptions},
     io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -34,6 +35,9 @@ pub enum Error {
     /// Longer than the limit.
     #[error("it is longer than {0} bytes")]
     TooLong(u64),
+    /// UTF-16, by its byte order mark.
+    #[error("it is text in UTF-16; save it as UTF-8")]
+    Utf16,
     /// Not UTF-8.
     #[error("it is not text in UTF-8")]
     NotText,
@@ -103,6 +107,52 @@ pub fn read_argument(path: &Path, longest: u64) -> Result<String, Error> {
     text(file, longest, 0)
 }
 
+/// Who else can read or change a file that should be private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposure {
+    mode: u32,
+    is_roots: bool,
+}
+
+impl Exposure {
+    /// Applies PostgreSQL's rule for private keys: a file has at most mode 0600, or 0640 if
+    /// it is root's and this process is not. So a file that root provides for a group, as
+    /// a volume of Kubernetes does with `fsGroup`, can be used; `None` if the file is private.
+    #[must_use]
+    pub fn of(found: &Metadata) -> Option<Self> {
+        Self::with(found.mode() & 0o777, found.uid() == 0 && !geteuid().is_root())
+    }
+
+    fn with(mode: u32, is_roots: bool) -> Option<Self> {
+        let others = if is_roots { 0o037 } else { 0o077 };
+        (mode & others != 0).then_some(Self { mode, is_roots })
+    }
+
+    /// What to do about a file at `path`.
+    #[must_use]
+    pub fn advice(&self, path: &Path) -> String {
+        let path = path.display();
+        match self.is_roots {
+            false => format!("run: chmod 600 {path}"),
+            true => format!(
+                "run as root: chmod 640 {path}; for a volume of Kubernetes, set `defaultMode: 0440` \
+                 and the pod's `fsGroup`"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = if self.is_roots && self.mode & 0o007 == 0 {
+            "changed by a group"
+        } else {
+            "read by others"
+        };
+        write!(f, "can be {who} (mode {:03o})", self.mode)
+    }
+}
+
 /// Opens a folder, so that its entries can be synchronised to the disk.
 ///
 /// # Errors
@@ -118,11 +168,15 @@ fn without_blocking(path: &Path, more: OFlags) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-fn text(file: File, longest: u64, room: usize) -> Result<String, Error> {
+/// Reads a source of text to its end, in a buffer that has `room` at first.
+pub(crate) fn text(source: impl Read, longest: u64, room: usize) -> Result<String, Error> {
     let mut bytes = Vec::with_capacity(room);
-    file.take(longest + 1).read_to_end(&mut bytes)?;
+    source.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {
         return Err(Error::TooLong(longest));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(Error::Utf16);
     }
     String::from_utf8(bytes).map_err(|_| Error::NotText)
 }
@@ -189,6 +243,24 @@ mod tests {
         assert!(said(&path, Links::Follow).contains("UTF-8"));
         fs::write(&path, "12345678").unwrap();
         assert_eq!(read(&path, Links::Follow, 8).unwrap().0, "12345678");
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_or_roots_for_a_group() {
+        let exposed = |mode, is_roots| Exposure::with(mode, is_roots).is_some();
+        for mode in [0o600, 0o400, 0o200, 0o700] {
+            assert!(!exposed(mode, false) && !exposed(mode, true), "{mode:o}");
+        }
+        // As a volume of Kubernetes with `fsGroup`.
+        for mode in [0o640, 0o440] {
+            assert!(exposed(mode, false) && !exposed(mode, true), "{mode:o}");
+        }
+        for mode in [0o660, 0o650, 0o644, 0o444, 0o604, 0o601, 0o777] {
+            assert!(exposed(mode, false) && exposed(mode, true), "{mode:o}");
+        }
+        let advice = |is_roots| Exposure::with(0o644, is_roots).unwrap().advice("key".as_ref());
+        assert_eq!(advice(false), "run: chmod 600 key");
+        assert!(advice(true).contains("chmod 640 key"), "{}", advice(true));
     }
 
     #[test]

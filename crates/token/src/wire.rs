@@ -168,6 +168,27 @@ pub fn extent(text: &[u8]) -> Option<usize> {
     (length <= text.len()).then_some(length)
 }
 
+/// Whether `text` is the beginning of a token of this authority without its end, as
+/// terminals and chat programs cut long lines.
+#[must_use]
+pub fn is_cut_short(text: &[u8]) -> bool {
+    if text.len() > LONGEST {
+        return false;
+    }
+    let begins = |start: &String| text.starts_with(start.as_bytes());
+    let parts: Vec<&[u8]> = text.split(|it| *it == b'.').collect();
+    let is_base64url = |part: &&[u8]| run(part) == part.len();
+    if !beginnings().iter().any(begins) || !parts.iter().all(is_base64url) {
+        return false;
+    }
+    match parts.as_slice() {
+        [_] => extent(text).is_none(),
+        [_, _] => true,
+        [_, _, signature] => signature.len() < SIGNATURE,
+        _ => false,
+    }
+}
+
 /// Number of base64url characters at the start of `text`.
 fn run(text: &[u8]) -> usize {
     let letter = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_');

@@ -17,6 +17,19 @@ use std::time::{Duration, Instant};
 /// Binaries whose tests compare real times, or exhaust a resource of the machine.
 const ALONE: [&str; 2] = ["tegata/faults", "tegata/seeing"];
 
+/// The binaries that take longest, longest first. They start in this order and before the
+/// others, so that none of them runs alone at the end.
+const LONGEST: [&str; 8] = [
+    "tegata/agent",
+    "client/month",
+    "server/it",
+    "policy/it",
+    "tegata/crash",
+    "store/it",
+    "tegata/cli",
+    "tegata/hostile",
+];
+
 /// Interval at which the running binaries are listed.
 const REPORT: Duration = Duration::from_secs(30);
 
@@ -52,9 +65,18 @@ pub fn compile() -> anyhow::Result<Vec<Binary>> {
         binaries.extend(test_binary(&message)?);
     }
     ensure!(!binaries.is_empty(), "cargo named no test binary");
-    // Those of the program take longest, so they are started first.
-    binaries.sort_by_key(|it| (!it.name.starts_with("tegata/"), it.name.clone()));
+    for name in LONGEST {
+        let is_there = binaries.iter().any(|it| it.name == name);
+        ensure!(is_there, "there is no test binary {name}; correct the list of the longest");
+    }
+    binaries.sort_by_key(|it| order(&it.name));
     Ok(binaries)
+}
+
+/// The place of a binary in the order in which they start.
+fn order(name: &str) -> (usize, String) {
+    let place = LONGEST.iter().position(|it| *it == name).unwrap_or(LONGEST.len());
+    (place, name.to_owned())
 }
 
 /// The test binary that one of cargo's messages describes, if any.
@@ -241,6 +263,13 @@ mod tests {
         let missing = finish("it", &mut Command::new("/nowhere/at/all"), false);
         assert_eq!(missing.counts, Counts { passed: 0, failed: 1 });
         assert!(missing.output.contains("/nowhere/at/all"), "{}", missing.output);
+    }
+
+    #[test]
+    fn the_longest_binaries_start_first() {
+        let mut names = ["bench/src of it", "client/month", "tegata/race", "tegata/agent"];
+        names.sort_by_key(|name| order(name));
+        assert_eq!(names, ["tegata/agent", "client/month", "bench/src of it", "tegata/race"]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use tegata_server::{TlsFiles, authority::record, config::Settings};
+use tegata_server::{SELF_SIGNED_CA, TlsFiles, authority::record, config::Settings};
+use tegata_system::file::Exposure;
 use tegata_token::time::{DAY, UnixTime};
 
 const CHECK: &str = "files";
@@ -34,9 +35,30 @@ pub fn look(found: &mut Findings, settings: &Settings) {
     for file in &files {
         look_at_file(found, file, owner);
     }
+    if let Some(journal) = &settings.revocation_journal {
+        disks(found, &place.store, journal);
+    }
     pair(found, &place.store, &place.master_key());
     if let Some(tls) = &settings.tls {
         certificate(found, tls, UnixTime(jiff::Timestamp::now().as_second()));
+    }
+}
+
+/// A journal on the store's disk is lost with the store that it should restore.
+fn disks(found: &mut Findings, store: &Path, journal: &Path) {
+    // A file that does not exist yet will be on its folder's disk.
+    let disk = |file: &Path| {
+        let of = file.metadata().or_else(|_| folder_of(file).metadata());
+        of.map(|it| it.dev()).ok()
+    };
+    if let (Some(store_disk), Some(journal_disk)) = (disk(store), disk(journal))
+        && store_disk == journal_disk
+    {
+        let (store, journal) = (store.display(), journal.display());
+        let what = format!("the revocation journal {journal} is on the disk of the store {store}");
+        let next_step = "move it to another disk, and name it there with --revocation-journal: if this \
+                    disk is lost, a restored backup has to revoke all tokens";
+        found.warning(CHECK, what, next_step);
     }
 }
 
@@ -80,6 +102,10 @@ fn certificate(found: &mut Findings, files: &TlsFiles, now: UnixTime) {
         Ok(time) => time.to_string(),
         Err(_) => "a year after 9999".to_owned(),
     };
+    if good.is_self_signed_ca {
+        let (what, next_step) = SELF_SIGNED_CA.split_once("; ").unwrap_or((SELF_SIGNED_CA, ""));
+        found.warning(CHECK, format!("{name}: {what}"), next_step);
+    }
     let renew = "renew it and write both files; a running server reloads them by itself";
     if now > good.until {
         found.wrong(
@@ -161,12 +187,12 @@ fn wrong_with(file: &Path, it: &Metadata, store_owner: Option<u32>) -> Option<(S
     if !it.is_file() {
         return Some((format!("{name} is not a file"), "give the path of a file".to_owned()));
     }
-    let mode = it.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let what = format!("{name} can be read or changed by other users (mode {mode:03o})");
-        return Some((what, format!("run: chmod 600 {name}")));
+    if let Some(exposure) = Exposure::of(it) {
+        return Some((format!("{name} {exposure}"), exposure.advice(file)));
     }
-    if let Some(owner) = store_owner.filter(|owner| *owner != it.uid()) {
+    // Root may provide a file that this user reads as a member of its group.
+    let is_provided = it.uid() == 0 && it.mode() & 0o040 != 0;
+    if let Some(owner) = store_owner.filter(|owner| *owner != it.uid() && !is_provided) {
         let what = format!("{name} belongs to user {}, but the store to user {owner}", it.uid());
         return Some((what, format!("run: chown {owner} {name}")));
     }

@@ -6,7 +6,7 @@ mod address;
 mod files;
 mod store;
 
-use crate::{failure::BadUsage, output::Output, serve::Serve};
+use crate::{failure, output::Output, serve::Serve};
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
@@ -86,7 +86,7 @@ pub async fn run(
     let mut found = Findings::default();
     match args.meaning(admin_token_file) {
         Ok(settings) => look(&mut found, &settings).await,
-        Err(error) if error.downcast_ref::<BadUsage>().is_some() => {
+        Err(error) if failure::is_bad_usage(&error) => {
             let next_step = "correct it; `tegata serve --help` explains each setting. Nothing else was \
                         checked";
             found.wrong("config", format!("{error:#}"), next_step);

@@ -14,6 +14,7 @@ use std::{
     fs::File,
     io::{self, BufReader, Cursor, Read},
 };
+use tegata_policy::text::{escaped, is_plain};
 
 /// The format of a file or a part, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,23 +319,14 @@ impl Job<'_, '_, '_> {
 /// The name of a part within another, escaped: it comes from the archive's author.
 fn joined(within: Option<&str>, name: &[u8]) -> String {
     let name = String::from_utf8_lossy(&name[..name.len().min(300)]);
-    let name: String = name.chars().flat_map(shown).collect();
+    let name = escaped(&name);
     within.map_or_else(|| name.clone(), |within| format!("{within}!{name}"))
-}
-
-fn shown(letter: char) -> Vec<char> {
-    let bidirectional = matches!(letter, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2028}'..='\u{2029}' | '\u{2066}'..='\u{2069}');
-    match letter.is_control() || bidirectional {
-        true => letter.escape_unicode().collect(),
-        false => vec![letter],
-    }
 }
 
 /// The text of a library's error, without any quote from the file.
 fn words(error: &io::Error) -> String {
     let words = error.to_string();
-    let printable = words.chars().filter(|it| !it.is_control()).take(200).collect();
+    let printable = words.chars().filter(|it| is_plain(*it)).take(200).collect();
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "its end is missing".to_owned(),
         _ => printable,

@@ -8,7 +8,7 @@ mod sources;
 
 use crate::{
     failure::BadUsage,
-    files::{admin_token_variable, read_secret},
+    files::{read_secret, secret_variable},
 };
 use anyhow::{Context, anyhow};
 pub use settings::{ServeSettings, StoreAddress, StoreSettings};
@@ -26,6 +26,7 @@ use tegata_server::{
     http::{proxies::TrustedProxies, traces::Exporter},
     serve::{Running, reload_signals, serve, stop_signal},
 };
+use tegata_system::{manager::ServiceManager, variable};
 use tempfile::TempDir;
 
 /// The arguments of `serve`, not yet resolved.
@@ -56,13 +57,13 @@ impl ServerToken {
     fn find(flag: Option<PathBuf>, settings: Option<PathBuf>) -> anyhow::Result<Self> {
         let variable = match flag {
             Some(_) => None,
-            None => admin_token_variable()?.map(PlainSecret::from_caller),
+            None => secret_variable("TEGATA_ADMIN_TOKEN")?,
         };
         if variable.is_some() {
             return Ok(Self { text: variable, file: None });
         }
         let Some(file) = flag.or(settings) else { return Ok(Self::default()) };
-        let text = PlainSecret::from_caller(read_secret(&file)?);
+        let text = read_secret(&file)?;
         Ok(Self { text: Some(text), file: Some(file) })
     }
 }
@@ -71,7 +72,7 @@ impl ServerToken {
 pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let given = args.resolve()?;
     let traces = given.traces()?;
-    given.log.begin(traces.as_ref())?;
+    let _gathering = given.log.begin_gathering(traces.as_ref())?;
     let served = run_logged(given, admin_token_file).await;
     if let Some(traces) = traces {
         traces.stop().await;
@@ -81,7 +82,7 @@ pub async fn run(args: Serve, admin_token_file: Option<PathBuf>) -> anyhow::Resu
 
 async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> anyhow::Result<()> {
     let token = ServerToken::find(admin_token_file, given.admin_token_file.clone())?;
-    if std::env::var_os("TEGATA_ADMIN_TOKEN_FILE").is_some_and(|it| !it.is_empty()) {
+    if variable::text("TEGATA_ADMIN_TOKEN_FILE")?.is_some() {
         tracing::warn!(
             "TEGATA_ADMIN_TOKEN_FILE is for the command line and is not read by the server; to \
              name the file of its own token, use --admin-token-file"
@@ -125,12 +126,25 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
     if dev {
-        words.push_str(&dev::prepare(&running, token.text.as_ref(), &home).await?);
+        // The server serves already, so an administrator may delete the channel meanwhile.
+        let prepared = dev::prepare(&running, token.text.as_ref(), &home).await;
+        words.push_str(&prepared.unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "the development channel is not complete");
+            format!(
+                "the development channel is not complete: {error:#}\n\
+                 create one with `tegata channel create`\n"
+            )
+        }));
     } else {
         words.push_str(&first_steps(&running));
     }
     // The server runs also if no program reads its output.
     let _ = std::io::stdout().lock().write_all(words.as_bytes());
+    let manager = ServiceManager::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(%error, "NOTIFY_SOCKET: cannot notify the service manager");
+        None
+    });
+    notify(manager.as_ref(), "READY=1\n");
 
     let reloads = async {
         while reload_signals.recv().await.is_some() {
@@ -139,6 +153,7 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     };
     let ended = tokio::select! {
         signal = stop_signal => {
+            notify(manager.as_ref(), "STOPPING=1\n");
             tracing::info!("stopping");
             signal.context("cannot wait for signals")
         }
@@ -150,6 +165,13 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
     running.stop().await;
     drop(folder);
     ended
+}
+
+/// Sends a state to the service manager, if there is one.
+fn notify(manager: Option<&ServiceManager>, state: &str) {
+    if let Some(Err(error)) = manager.map(|manager| manager.send(state)) {
+        tracing::warn!(%error, "cannot notify the service manager");
+    }
 }
 
 impl ServeSettings {
@@ -181,7 +203,10 @@ impl ServeSettings {
     fn settings(self, folder: Option<&TempDir>, token: &ServerToken) -> anyhow::Result<Settings> {
         let (rates, webhook) = (self.rates(), self.webhook()?);
         let admin_token = token.text.as_ref().map(AdminToken::new).transpose();
-        let admin_token = admin_token.map_err(|error| BadUsage(error.to_string()))?;
+        let admin_token = admin_token.map_err(|error| match &token.file {
+            Some(file) => BadUsage(format!("{}: {error}", file.display())),
+            None => BadUsage(format!("the variable TEGATA_ADMIN_TOKEN: {error}")),
+        })?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
@@ -233,27 +258,32 @@ impl ServeSettings {
     /// The exporter of traces, if a collector is set. An empty variable counts as unset,
     /// as OpenTelemetry's specification says.
     fn traces(&self) -> anyhow::Result<Option<Exporter>> {
-        let standard = || std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok();
-        let collector = self.otlp_endpoint.clone().or_else(standard);
-        let Some(collector) = collector.filter(|it| !it.is_empty()) else { return Ok(None) };
+        const STANDARD: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let (collector, named) = match &self.otlp_endpoint {
+            Some(collector) => (collector.clone(), "otlp_endpoint"),
+            None => match variable::text(STANDARD)? {
+                Some(collector) => (collector, STANDARD),
+                None => return Ok(None),
+            },
+        };
         let exporter = Exporter::to(&collector, tokio::runtime::Handle::current());
-        exporter.map(Some).map_err(|error| BadUsage(format!("otlp_endpoint: {error}")).into())
+        exporter.map(Some).map_err(|error| BadUsage(format!("{named}: {error}")).into())
     }
 
     /// The webhook for warnings. Its address and its secret are set together, or neither.
     fn webhook(&self) -> anyhow::Result<Option<webhook::WebhookSettings>> {
-        let variable = std::env::var("TEGATA_WEBHOOK_SECRET").ok().filter(|it| !it.is_empty());
         let file = || self.webhook_secret_file.as_deref().map(read_secret).transpose();
-        let secret = match variable {
-            Some(secret) => Some(secret),
-            None => file()?,
+        const VARIABLE: &str = "TEGATA_WEBHOOK_SECRET";
+        let (secret, from) = match (secret_variable(VARIABLE)?, &self.webhook_secret_file) {
+            (None, Some(path)) => (file()?, path.display().to_string()),
+            (secret, _) => (secret, format!("the variable {VARIABLE}")),
         };
         let wrong = |what: &str| Err(BadUsage(what.to_owned()).into());
         match (&self.webhook_url, secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => {
-                let secret = webhook::WebhookSecret::parse(&secret);
-                let secret = secret.map_err(|error| BadUsage(error.to_string()))?;
+                let secret = webhook::WebhookSecret::parse(secret.reveal());
+                let secret = secret.map_err(|error| BadUsage(format!("{from}: {error}")))?;
                 Ok(Some(webhook::WebhookSettings { url: url.clone(), secret }))
             }
             (Some(_), None) => wrong(
@@ -271,7 +301,7 @@ fn url_of(running: &Running, address: SocketAddr) -> String {
     format!("{}://{address}", running.scheme())
 }
 
-/// The addresses, and the first steps of the operator.
+/// The addresses, and the operator's first steps until an administrator has taken them.
 fn first_steps(running: &Running) -> String {
     let [url, admin, metrics] = [running.address, running.admin_address, running.metrics_address]
         .map(|address| url_of(running, address));
@@ -284,8 +314,12 @@ fn first_steps(running: &Running) -> String {
             // Absolute, so that the line works in any folder.
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let file = file.display();
+            words.push_str(&format!("the administrator's token is in {file}\n"));
+            if running.administered {
+                return words;
+            }
             words.push_str(&format!(
-                "the administrator's token is in {file}; the first steps:\n  \
+                "the first steps, to be the first administrator:\n  \
                  export TEGATA_URL={admin} TEGATA_ADMIN_TOKEN_FILE={file}\n  \
                  tegata provider create 'My company'\n",
             ));

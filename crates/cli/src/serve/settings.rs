@@ -9,7 +9,7 @@ use reqwest::Url;
 use std::{
     net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
@@ -244,11 +244,86 @@ impl FromStr for StoreAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some(("sqlite", file)) if !file.is_empty() => Ok(Self(file.into())),
+            Some(("sqlite", file)) => match wrong_with(file) {
+                None => Ok(Self(file.into())),
+                Some(wrong) => Err(wrong),
+            },
             Some(("postgres" | "postgresql", _)) => {
                 Err("this version supports SQLite only: write it as sqlite:FILE".to_owned())
             }
-            _ => Err("write it as sqlite:FILE".to_owned()),
+            _ => Err("write it as sqlite:FILE, such as sqlite:tegata.db".to_owned()),
+        }
+    }
+}
+
+/// Says what is wrong with the file of a store, and what to write. Other programs read a
+/// URL, parameters and special names where this one reads a path: the store must not be a
+/// file of that name in another place than the operator expects.
+fn wrong_with(file: &str) -> Option<String> {
+    let write = |file: &str| format!("write sqlite:{file}");
+    if let Some(behind) = file.strip_prefix("//") {
+        let path = behind.split('?').next().unwrap_or_default();
+        let path = path.strip_prefix("localhost").filter(|it| it.starts_with('/')).unwrap_or(path);
+        let path = if path.is_empty() { USUAL_STORE } else { path };
+        return Some(format!("it is a path, without `//` before it: {}", write(path)));
+    }
+    if let Some(behind) = file.strip_prefix("file:") {
+        let path = behind.split('?').next().unwrap_or_default();
+        return Some(format!("it is a path, without `file:` before it: {}", write(path)));
+    }
+    if file.is_empty() || file.starts_with(":memory:") || file.contains("mode=memory") {
+        return Some(format!(
+            "a store is a file, not in memory: {}; for a store that is removed afterwards, use \
+             `serve --dev` without --store",
+            write(USUAL_STORE)
+        ));
+    }
+    if let Some((path, _)) = file.split_once('?') {
+        return Some(format!("it takes no parameters: {}", write(path)));
+    }
+    if file.starts_with('~') {
+        return Some("the shell does not replace `~` here: write sqlite:\"$HOME\"/…".to_owned());
+    }
+    if file.trim() != file {
+        return Some(format!("it has white space around it: {}", write(file.trim())));
+    }
+    if file.ends_with('/') || Path::new(file).is_dir() {
+        let folder = file.trim_end_matches('/');
+        return Some(format!("it is a folder: {}", write(&format!("{folder}/{USUAL_STORE}"))));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_other_programs_read_differently_is_refused_with_what_to_write() {
+        let wrong = |text: &str| text.parse::<StoreAddress>().err().unwrap_or_default();
+        for (text, advice) in [
+            ("sqlite://tegata.db", "write sqlite:tegata.db"),
+            ("sqlite:///var/lib/tegata.db", "write sqlite:/var/lib/tegata.db"),
+            ("sqlite://localhost/var/t.db?mode=rwc", "write sqlite:/var/t.db"),
+            ("sqlite://", "write sqlite:tegata.db"),
+            ("sqlite:tegata.db?mode=rwc", "write sqlite:tegata.db"),
+            ("sqlite:file:t.db?cache=shared", "write sqlite:t.db"),
+            ("sqlite::memory:", "serve --dev"),
+            ("sqlite:", "serve --dev"),
+            ("sqlite:~/t.db", "$HOME"),
+            ("sqlite: t.db", "write sqlite:t.db"),
+            ("sqlite:t.db\n", "write sqlite:t.db"),
+            ("sqlite:/tmp", "write sqlite:/tmp/tegata.db"),
+            ("sqlite:new/", "write sqlite:new/tegata.db"),
+            ("sqlite:.", "write sqlite:./tegata.db"),
+            ("tegata.db", "write it as sqlite:FILE"),
+            ("SQLITE:tegata.db", "write it as sqlite:FILE"),
+            ("postgres://localhost/t", "SQLite only"),
+        ] {
+            assert!(wrong(text).contains(advice), "{text}: {}", wrong(text));
+        }
+        for text in ["sqlite:tegata.db", "sqlite:/var/lib/tegata.db", "sqlite:../t e.db"] {
+            assert_eq!(wrong(text), "", "{text}");
         }
     }
 }

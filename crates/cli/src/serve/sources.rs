@@ -65,7 +65,13 @@ impl<A> Unresolved<A> {
     /// Combines the sources: the arguments as flags, with the file's values as defaults.
     fn combine(&self) -> anyhow::Result<ArgMatches> {
         let named = self.matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
-        let command = match read_file(named)? {
+        let read = read_file(named).map_err(|error| match self.matches.value_source("config") {
+            Some(ValueSource::EnvVariable) => {
+                BadUsage(format!("the variable TEGATA_CONFIG: {error}"))
+            }
+            _ => BadUsage(error.to_string()),
+        })?;
+        let command = match read {
             None => declared(),
             Some((file, text)) => with_defaults(declared(), &text)
                 .map_err(|what| BadUsage(format!("{}: {what}", file.display())))?,

@@ -34,18 +34,20 @@ impl Drop for Group {
     }
 }
 
-#[test]
-fn the_five_minutes_work_as_they_are_written() {
+/// A free address for the server, and one for the agent.
+fn addresses() -> [String; 2] {
     let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    let [server, agent] = ports.each_ref().map(|it| it.local_addr().expect("bound").to_string());
-    drop(ports);
+    ports.each_ref().map(|it| it.local_addr().expect("bound").to_string())
+}
+
+/// Starts the page's blocks in a shell, with these addresses.
+fn shell(home: &Path, [server, agent]: &[String; 2]) -> Group {
     let script = blocks("sh").join("\n");
-    let script = script.replace("127.0.0.1:8080", &server).replace("127.0.0.1:9470", &agent);
+    let script = script.replace("127.0.0.1:8080", server).replace("127.0.0.1:9470", agent);
     let script = script.replace("lifetime = 30", "lifetime = 6").replace("sleep 10", "sleep 2");
-    let home = tempfile::tempdir().expect("a folder");
     let program = Path::new(env!("CARGO_BIN_EXE_tegata")).parent().expect("in a folder");
     let path = std::env::var("PATH").expect("PATH");
-    let said = home.path().join("said");
+    let said = File::create(home.join("said")).expect("made");
     let mut shell = Command::new("sh");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TEGATA_")) {
         shell.env_remove(name);
@@ -53,13 +55,41 @@ fn the_five_minutes_work_as_they_are_written() {
     let shell = shell
         .args(["-euc", &script])
         .env("PATH", format!("{}:{path}", program.display()))
-        .env("TEGATA_LISTEN", &server)
-        .current_dir(home.path())
+        .env("TEGATA_LISTEN", server)
+        .current_dir(home)
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(File::create(&said).expect("made"))
+        .stderr(said.try_clone().expect("a copy"))
+        .stdout(said)
         .spawn();
-    let mut group = Group(shell.expect("a shell"));
+    Group(shell.expect("a shell"))
+}
+
+#[test]
+fn a_first_step_that_fails_ends_with_the_reason_and_does_not_wait() {
+    let addresses = addresses();
+    let _taken = TcpListener::bind(&addresses[0]).expect("another program");
+    let home = tempfile::tempdir().expect("a folder");
+    let mut group = shell(home.path(), &addresses);
+    let mut status = None;
+    for _ in 0..600 {
+        status = group.0.try_wait().expect("a child of ours");
+        if status.is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let said = read(&home.path().join("said")).expect("it");
+    let status = status.unwrap_or_else(|| panic!("it waits: {said}"));
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("cannot listen on") && said.contains("in use"), "{said}");
+}
+
+#[test]
+fn the_five_minutes_work_as_they_are_written() {
+    let home = tempfile::tempdir().expect("a folder");
+    let said = home.path().join("said");
+    let mut group = shell(home.path(), &addresses());
     let done = group.0.wait().expect("it ends");
     let said = read(&said).expect("it");
     assert!(done.success(), "{said}\n{:?}", read(&home.path().join("agent.err")));
@@ -82,4 +112,16 @@ fn the_settings_for_line_are_taken_and_mean_lines_service() {
     let wanted = config.wanted(&config.tokens[0]);
     assert_eq!((wanted.kind, wanted.lifetime, wanted.group), (Kind::V21, 30 * 86_400, None));
     assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn every_example_of_settings_is_accepted_and_names_the_variables_that_the_page_names() {
+    let home = tempfile::tempdir().expect("a folder");
+    let blocks = blocks("toml");
+    for block in &blocks {
+        Config::parse(block, home.path()).unwrap_or_else(|error| panic!("{error}\n{block}"));
+    }
+    let sink = &Config::parse(&blocks[1], home.path()).expect("settings").sinks[0];
+    let names: Vec<_> = sink.tokens.iter().map(|token| sink.name_of(token)).collect();
+    assert_eq!(names, ["SHOP_BOT", "NEWS_TOKEN"]);
 }

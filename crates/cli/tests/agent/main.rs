@@ -7,6 +7,8 @@ mod canary;
 mod faults;
 mod guide;
 mod kills;
+#[path = "../machine/mod.rs"]
+mod machine;
 mod month;
 mod notify;
 mod owners;
@@ -14,5 +16,7 @@ mod packaging;
 #[path = "../process/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;
+mod reload;
+mod reports;
 mod sinks;
 mod world;

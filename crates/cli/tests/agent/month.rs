@@ -223,7 +223,7 @@ impl Month {
         if self.jitter.one_in(5) {
             self.lost += 1;
             let why = "lost on the way back".to_owned();
-            return Err(Failure::Unavailable { why, retry_after: None });
+            return Err(Failure::Unavailable { from: String::new(), why, retry_after: None });
         }
         issued
     }

@@ -101,3 +101,48 @@ async fn with_an_active_kept_token_a_start_needs_no_authority() {
     manager.waits_for("READY=1");
     assert_eq!(agent.health().await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abstract_address_is_notified_and_a_reload_too() {
+    use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr};
+    let world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    world.configure(&kept("bot", 3_600).replace("CHANNEL", &world.channel));
+    // Unique: abstract addresses have no folder.
+    let name = world.path("notify").display().to_string();
+    let address = SocketAddr::from_abstract_name(&name).expect("an address");
+    let manager = Manager(UnixDatagram::bind_addr(&address).expect("a socket"));
+    manager.0.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    let agent = world
+        .agent_with(|command| {
+            command.env("NOTIFY_SOCKET", format!("@{name}"));
+        })
+        .await;
+    manager.waits_for("READY=1");
+    let pid = rustix::process::Pid::from_child(&agent.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("the signal is sent");
+    manager.waits_for("RELOADING=1");
+    manager.waits_for("READY=1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manager_that_cannot_be_notified_is_logged_once() {
+    let world = World::start(&[]).await;
+    fs::create_dir(world.path("out")).expect("made");
+    world.configure(&kept("bot", 6).replace("CHANNEL", &world.channel));
+    for bad in ["/nowhere/notify", "neither", "@tegata-nothing-listens-here"] {
+        let agent = world
+            .agent_with(|command| {
+                command.env("NOTIFY_SOCKET", bad);
+            })
+            .await;
+        agent.becomes("green", "").await;
+        let before = read(&world.path("out/bot")).expect("a token");
+        crate::world::until("it is renewed", || async {
+            read(&world.path("out/bot")).as_ref() != Some(&before)
+        })
+        .await;
+        let said = agent.said();
+        assert_eq!(said.matches("cannot notify the service manager").count(), 1, "{bad}: {said}");
+    }
+}

@@ -2,9 +2,13 @@
 see them, in capital letters and with `_` for `-`. It answers with the request that it
 got; `/seen` answers how many that were."""
 
+import http.client
 import json
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+# The proxies decide how many headers a request may have.
+http.client._MAXHEADERS = 1000
 
 
 class Handler(WSGIRequestHandler):

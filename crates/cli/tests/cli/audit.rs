@@ -99,6 +99,9 @@ fn a_revoked_token_is_explained_by_its_cause_its_actor_and_its_successor() {
         "{suspended}"
     );
     assert!(suspended.contains("channel.suspend"), "{suspended}");
+    desk.run(&["token", "verify", current]).expect_error(1, "state: suspended");
+    desk.run(&["channel", "resume", &channel]).expect(0);
+    assert_eq!(desk.json(&["token", "verify", current])["state"], "active");
 }
 
 /// A store in which a server ran and wrote a checkpoint.

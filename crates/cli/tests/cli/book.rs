@@ -79,18 +79,6 @@ fn a_leak_is_answered_as_it_is_written() {
     desk.run(&["token", "verify", token]).expect_error(1, "invalid");
 }
 
-#[test]
-fn the_unit_for_the_server_is_valid_for_systemd() {
-    let home = Home::new();
-    let unit = fenced("docs/book/src/operate.md", "## Run it as a service", "ini").concat();
-    let serve = "ExecStart=/usr/local/bin/tegata serve --log-format json\n";
-    assert!(unit.contains(serve), "{unit}");
-    // The test does not install the program.
-    let unit = home.file("tegata.service", &unit.replace("/usr/local/bin/tegata ", "/bin/true "));
-    let said = finish(Command::new("systemd-analyze").arg("verify").arg(unit));
-    assert!(said.code == 0 && !said.err.contains("tegata.service"), "{said:?}");
-}
-
 /// The headings of a page, as mdbook makes anchors of them.
 fn places(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
@@ -210,6 +198,40 @@ fn the_settings_of_warnings_are_taken_as_they_are_written() {
     let settings = desk.file("tegata.toml", &settings);
     let server = desk.serve(&["--config", settings.to_str().unwrap()]);
     assert!(server.stop().success());
+}
+
+#[test]
+fn readme_and_book_name_the_same_sdks_and_how_java_is_kept_from_logging_tokens() {
+    let read = |page: &str| fs::read_to_string(root().join(page)).unwrap();
+    for page in ["README.md", "docs/book/src/integrate.md"] {
+        let text = read(page);
+        for said in [
+            "`line-bot-sdk`",
+            "`@line/bot-sdk`",
+            "`github.com/line/line-bot-sdk-go/v8`",
+            "api, err := channel_access_token.NewChannelAccessTokenAPI(",
+            "`com.linecorp.bot:line-channel-access-token-client`",
+            ".usingDefaultLogger(false).build()",
+            "Line::Bot::V2::ChannelAccessToken::ApiClient.new(base_url: ",
+            "`linecorp/line-bot-sdk`",
+            "ChannelAccessToken\\Configuration())->setHost(",
+        ] {
+            assert!(text.contains(said), "{page} lacks {said}");
+        }
+    }
+}
+
+#[test]
+fn the_readmes_links_lead_somewhere() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    for link in text.split("](").skip(1).map(|it| it.split(')').next().unwrap()) {
+        let (target, place) = link.split_once('#').unwrap_or((link, ""));
+        if !target.contains("://") {
+            let to = root().join(target);
+            assert!(to.exists(), "{link} leads nowhere");
+            assert!(place.is_empty() || places(&to).contains(place), "{link} names no heading");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! `doctor`.
 
 use crate::program::{Home, Server};
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use std::{
     fs::{self, File},
     path::PathBuf,
@@ -123,10 +123,50 @@ fn doctor_warns_before_a_certificate_expires_and_of_a_key_that_does_not_match() 
         (&pair(13), 0, "the certificate expires at 2"),
         (&pair(-1), 1, "the certificate expired at 2"),
         (&[pair(90)[0].clone(), good[1].clone()], 1, "cannot be used together"),
-        (&["no PEM".to_owned(), good[1].clone()], 1, "it contains no such PEM block"),
+        (&["no PEM".to_owned(), good[1].clone()], 1, "it holds no PEM"),
     ] {
         let (exit, out) = check(pair);
         assert!(out.contains(words) && exit == code, "{words}: {out}");
         assert_eq!(out.contains("WARNING"), words.contains("expires at"), "{out}");
     }
+}
+
+#[test]
+fn a_self_signed_certificate_of_an_authority_is_warned_of_and_each_refusal_has_its_advice() {
+    let home = Home::new();
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = [authority.self_signed(&key).unwrap().pem(), key.serialize_pem()];
+    let files = Files::of(&home, &authority);
+    let doctor = home.run(&[&["doctor", "--listen", "127.0.0.1:0"], &files.words()[..]].concat());
+    assert!(doctor.out.contains("(CA:TRUE)") && doctor.out.contains("CA:FALSE"), "{}", doctor.out);
+    let list = |server: &Server, trusted: bool| {
+        let mut command = home.tegata(&["--url", &server.url, "provider", "list"]);
+        command.env("TEGATA_ADMIN_TOKEN", "x".repeat(32));
+        if trusted {
+            command.env("SSL_CERT_FILE", &files.0[0]);
+        }
+        crate::program::finish(&mut command)
+    };
+    let mut server = home.serve(&files.words());
+    list(&server, true).expect_error(3, "CA:FALSE");
+    let log = server.log();
+    assert!(server.stop().success());
+    let log = log.join().unwrap();
+    assert!(log.contains("WARN") && log.contains("(CA:TRUE)"), "{log}");
+
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let leaf = [leaf.self_signed(&key).unwrap().pem(), key.serialize_pem()];
+    files.write(&leaf);
+    let doctor = home.run(&[&["doctor", "--listen", "127.0.0.1:0"], &files.words()[..]].concat());
+    assert!(!doctor.out.contains("(CA:TRUE)"), "{}", doctor.out);
+    let server = home.serve(&files.words());
+    list(&server, false).expect_error(3, "SSL_CERT_FILE");
+    list(&server, true).expect_error(1, "token was refused");
+    drop(server);
+    // For another name.
+    files.write(&pair(90));
+    let server = home.serve(&files.words());
+    list(&server, true).expect_error(3, "names other addresses");
 }

@@ -252,6 +252,16 @@ fn channels_and_groups_are_managed_by_noun_and_verb() {
     let new = desk.json(&["channel", "rotate-secret", &channel, "--keep-previous", "60"]);
     assert_ne!(new["channel_secret"], json!(secret));
     assert!(new["previous_valid_until"].is_string());
+    let by_secret =
+        ["channel", "rotate-secret", &channel, "--revoke-tokens", "by-secret", "--dry-run"];
+    // It was used above, within the last hour.
+    assert_eq!(desk.json(&by_secret)["previous_in_use"], json!(true));
+    let table = desk.run(&by_secret).expect(0);
+    assert!(table.contains("previous_in_use  true"), "{table}");
+    let delete = ["channel", "delete-previous-secret", &channel];
+    let deleted = json!({ "channel_id": channel, "deleted": "previous-secret" });
+    assert_eq!(desk.json(&delete), deleted);
+    desk.run(&delete).expect_error(1, "no such previous secret");
     desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
     desk.run(&["channel", "show", &channel]).expect(0);
     assert_eq!(desk.json(&["channel", "delete", &channel]), json!({ "deleted": channel }));
@@ -425,7 +435,7 @@ fn every_destructive_command_has_a_dry_run() {
     let token = token["access_token"].as_str().unwrap();
     for words in [
         &["channel", "delete", &channel][..],
-        &["channel", "rotate-secret", &channel, "--revoke-tokens"],
+        &["channel", "rotate-secret", &channel, "--revoke-tokens", "all"],
         &["token", "reissue", "--channel", &channel],
     ] {
         let dry = desk.json(&[words, &["--dry-run"]].concat());
@@ -440,7 +450,8 @@ fn every_destructive_command_has_a_dry_run() {
     let home = Home::new();
     for command in commands(&home) {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let ends = ["delete", "suspend", "rotate-secret", "revoke", "reissue"];
+        let ends =
+            ["delete", "delete-previous-secret", "suspend", "rotate-secret", "revoke", "reissue"];
         if ends.contains(words.last().unwrap()) {
             let help = home.run(&[&words[..], &["--help"]].concat()).expect(0);
             assert!(help.contains("--dry-run"), "{command:?} has no --dry-run");
@@ -470,4 +481,95 @@ fn completions_and_help_need_no_server() {
     assert!(home.run(&["completions", "bash"]).expect(0).contains("tegata"));
     let help = home.run(&["token", "revoke", "--help"]).expect(0);
     assert!(help.contains("--dry-run"), "{help}");
+}
+
+#[test]
+fn a_command_without_a_store_names_the_place_where_there_is_none() {
+    let home = Home::new();
+    let said = format!("there is no store at {}", home.path("tegata.db").display());
+    for words in [
+        &["backup", "copy.db"][..],
+        &["migrate"],
+        &["recover", "--revoke-everything"],
+        &["recover", "--replay", "journal"],
+        &["master-key", "rotate"],
+        &["admin", "reset"],
+        &["audit", "accept", "--reason", "x"],
+        &["audit", "verify", "--store", "sqlite:tegata.db"],
+    ] {
+        home.run(words).expect_error(1, &said);
+    }
+    assert_eq!(std::fs::read_dir(home.path("")).unwrap().count(), 0);
+    let mode = ["serve", "--listen", "127.0.0.1:0", "--store"];
+    for (store, said) in [
+        ("sqlite://tegata.db", "write sqlite:tegata.db"),
+        ("sqlite:tegata.db?mode=rwc", "no parameters"),
+        ("sqlite::memory:", "serve --dev"),
+        ("sqlite:.", "it is a folder"),
+    ] {
+        home.run(&[&mode[..], &[store]].concat()).expect_error(2, said);
+    }
+    assert_eq!(std::fs::read_dir(home.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_value_from_a_variable_is_named_by_it_and_an_empty_one_is_unset() {
+    let desk = Desk::new();
+    for (name, value, words) in [
+        ("TEGATA_URL", "ftp://here", &["provider", "list"][..]),
+        ("TEGATA_ADMIN_TOKEN", "a\u{a0}b", &["provider", "list"]),
+        ("TEGATA_CHANNEL_SECRET", "a\u{a0}b", &["token", "issue", "--channel", "1234567890"]),
+        ("TEGATA_STORE", "sqlite://a", &["migrate"]),
+        ("TEGATA_CONFIG", "none.toml", &["migrate"]),
+        ("TEGATA_ADMIN_TOKEN", "short", &["serve", "--listen", "127.0.0.1:0"]),
+        (
+            "TEGATA_WEBHOOK_SECRET",
+            "short",
+            &["serve", "--listen", "127.0.0.1:0", "--webhook-url", "http://127.0.0.1:9"],
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "here", &["serve", "--listen", "127.0.0.1:0"]),
+    ] {
+        let mut command = desk.home.tegata(words);
+        finish(command.env(name, value)).expect_error(2, name);
+    }
+    let mut command = desk.command(&["provider", "list"]);
+    command.env_remove("TEGATA_ADMIN_TOKEN").env("TEGATA_ADMIN_TOKEN_FILE", "none");
+    finish(&mut command).expect_error(2, "TEGATA_ADMIN_TOKEN_FILE");
+
+    // Every variable that the help names.
+    let help = desk.home.run(&["serve", "--help"]).expect(0);
+    let names = help.split("[env: ").skip(1).map(|it| it.split('=').next().unwrap());
+    let mut empty =
+        desk.home.tegata(&["doctor", "--listen", "127.0.0.1:0", "--store", "sqlite:new.db"]);
+    let mut count = 0;
+    for name in names.filter(|it| *it != "TEGATA_LISTEN" && *it != "TEGATA_STORE") {
+        empty.env(name, "");
+        count += 1;
+    }
+    for name in ["TEGATA_ADMIN_TOKEN", "TEGATA_WEBHOOK_SECRET", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        empty.env(name, "");
+    }
+    assert!(count > 20, "{help}");
+    finish(&mut empty).expect(0);
+}
+
+#[test]
+fn a_name_that_shows_nothing_or_misleads_is_refused_and_columns_stay_aligned() {
+    let desk = Desk::new();
+    let (channel, _) = desk.channel();
+    for bad in ["  ", "\u{3000}", "\u{200b}", "a\u{202e}b", "a\u{2028}b", "a\u{1b}[2J"] {
+        for words in [
+            &["provider", "create", bad][..],
+            &["channel", "set", &channel, "--name", bad],
+            &["group", "set", "--channel", &channel, "blue", "--contact", bad],
+            &["token", "revoke", "--channel", &channel, "--all", "--reason", bad],
+        ] {
+            let done = desk.run(words);
+            assert!(matches!(done.code, 1 | 2), "{words:?}: {done:?}");
+            assert!(!done.err.contains('\u{202e}') && !done.err.contains('\u{1b}'), "{done:?}");
+        }
+    }
+    desk.run(&["provider", "create", "手形"]).expect(0);
+    let list = desk.run(&["provider", "list"]).expect(0);
+    assert!(list.contains("手形") && !list.contains('\u{202e}'), "{list}");
 }

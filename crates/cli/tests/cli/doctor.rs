@@ -94,6 +94,32 @@ fn a_running_server_is_recognised_and_another_is_too() {
 }
 
 #[test]
+fn a_revocation_journal_on_the_stores_own_disk_is_reported() {
+    let home = used();
+    // With the file and without it.
+    advises(
+        &home,
+        &["--revocation-journal", "log"],
+        "warning",
+        "journal log is on",
+        "another disk",
+    );
+    home.file("log", "");
+    advises(
+        &home,
+        &["--revocation-journal", "log"],
+        "warning",
+        "journal log is on",
+        "another disk",
+    );
+    // A file system in memory, which every Linux has, is another disk.
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let elsewhere = other.path().join("log");
+    let shown = doctor(&home, &["--revocation-journal", elsewhere.to_str().unwrap()]).expect(0);
+    assert!(!shown.contains("WARNING"), "{shown}");
+}
+
+#[test]
 fn settings_that_are_wrong_are_named() {
     let home = used();
     home.file("tegata.toml", "listn = \"127.0.0.1:1\"");
@@ -115,7 +141,7 @@ fn files_that_others_can_read_are_lost_or_are_not_files_are_named() {
     let key = home.path("master.key");
     let mode = |mode| fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
     mode(0o644);
-    advises(&home, &[], "wrong", "master.key can be read or changed by other users", "chmod 600");
+    advises(&home, &[], "wrong", "master.key can be read by others", "chmod 600");
     mode(0o600);
     fs::rename(&key, home.path("elsewhere")).unwrap();
     advises(&home, &[], "wrong", "no master key", "restore the master key");

@@ -227,14 +227,7 @@ fn nothing_of_ours_passes(world: &World, proxy: &Running) {
 #[test]
 fn nginx_of_the_book_lets_no_forged_identity_through() {
     let world = World::new();
-    let proxy = world.nginx_of(PAGE);
-    none_passes(&world, &proxy, &NAMES);
-}
-
-#[test]
-fn nginx_of_the_readme_lets_no_forged_identity_through() {
-    let world = World::new();
-    let proxy = world.nginx_of("README.md");
+    let proxy = world.nginx_of_the_book();
     none_passes(&world, &proxy, &NAMES);
 }
 
@@ -243,10 +236,10 @@ fn nginx_that_passes_named_headers_only_lets_no_unknown_one_through() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(PAGE);
     let line = "proxy_pass_request_headers off;";
     assert!(fs::read_to_string(page).unwrap().contains(line), "the book does not say so");
-    let world = World::new();
-    let block = crate::book::fenced(PAGE, "#", "nginx").remove(0);
+    let mut world = World::new();
     let api = "    proxy_pass http://127.0.0.1:9000;";
-    let proxy = world.nginx(&block.replace(api, &format!("    {line}\n{api}")));
+    world.edits.push((api.to_owned(), format!("    {line}\n{api}")));
+    let proxy = world.nginx_of_the_book();
     none_passes(&world, &proxy, &[&NAMES[..], &["Unknown"]].concat());
 }
 

@@ -96,6 +96,43 @@ impl Done {
     /// Asserts that an inspection found this many tokens.
     #[track_caller]
     fn expect_found(self, count: usize) {
-        self.expect_error(1, &format!("{count} tokens found"));
+        let said = match count {
+            1 => "1 token found".to_owned(),
+            count => format!("{count} tokens found"),
+        };
+        self.expect_error(1, &said);
     }
+}
+
+#[test]
+fn keys_come_from_the_authority_or_the_store_also_after_everything_was_revoked() {
+    let desk = Desk::with(&["--store", "sqlite:kept.db"]);
+    let (channel, secret) = desk.channel();
+    let words = ["token", "issue", "--channel", &channel, "--kind", "short-lived", "-o", "json"];
+    let printed = finish(desk.command(&words).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+    let issued: Value = serde_json::from_str(&printed).unwrap();
+    desk.home.file("log", issued["access_token"].as_str().unwrap());
+    let listed = desk.json(&["token", "list", "--channel", &channel]);
+    let id = listed["tokens"][0]["token_id"].as_str().unwrap();
+    let inspect = ["token", "inspect", "log"];
+    let ways = |is_listed: bool| {
+        let mut by_store = desk.home.tegata(&inspect);
+        by_store.env("TEGATA_STORE", "sqlite:kept.db");
+        let mut by_jwks = desk.command(&inspect);
+        by_jwks.env_remove("TEGATA_ADMIN_TOKEN");
+        for (mut command, finds) in
+            [(desk.command(&inspect), true), (by_store, true), (by_jwks, is_listed)]
+        {
+            let done = finish(&mut command);
+            assert_eq!(done.out.contains(&format!("id {id},")), finds, "{done:?}");
+        }
+    };
+    ways(true);
+    desk.run(&["token", "revoke", "--everything"]).expect(0);
+    ways(false);
+    // Tokens are found without the authority, too.
+    let mut command = desk.home.tegata(&inspect);
+    let done = finish(command.env("TEGATA_URL", "http://127.0.0.1:1"));
+    assert!(done.err.contains("by their form alone"), "{done:?}");
+    done.expect_found(1);
 }

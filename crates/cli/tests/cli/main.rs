@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod access_log;
+mod assertions;
 mod audit;
 mod book;
 mod certificate;
@@ -10,10 +12,15 @@ mod doctor;
 mod forging;
 mod inspecting;
 mod listing;
+#[path = "../machine/mod.rs"]
+mod machine;
 mod outbound;
 mod owners;
 mod program;
 mod proxies;
+mod refusals;
 mod reset;
 mod runbooks;
+mod secrets;
+mod service;
 mod serving;

@@ -152,6 +152,13 @@ impl Server {
         }
     }
 
+    /// Everything that it has printed when it has stopped.
+    pub fn printed(mut self) -> String {
+        self.signal("-TERM");
+        self.said.extend(self.lines.iter());
+        self.said.join("\n")
+    }
+
     /// Everything it has printed so far.
     pub fn said(&self) -> &[String] {
         &self.said

@@ -12,6 +12,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -53,6 +54,8 @@ impl Running {
 pub struct World {
     pub desk: Desk,
     pub api: Running,
+    /// What is replaced in the book's blocks.
+    pub edits: Vec<(String, String)>,
     at: SocketAddr,
 }
 
@@ -60,9 +63,7 @@ impl World {
     pub fn new() -> Self {
         let words = ["--trusted-proxy", "127.0.0.1", "--log", "info,tegata_server::http=debug"];
         let desk = Desk::with(&words);
-        // Free now; if another program takes it before the proxy, the test fails.
-        let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { desk, api: api(), at }
+        Self { desk, api: api(), edits: Vec::new(), at: free_address() }
     }
 
     /// A block with the tests' addresses instead of the book's.
@@ -70,6 +71,10 @@ impl World {
         let tegata = self.desk.server.url.strip_prefix("http://").unwrap();
         let port = |it: &str| format!("port_value: {}", it.rsplit(':').next().unwrap());
         let (api, at) = (self.api.at.to_string(), self.at.to_string());
+        let block = self
+            .edits
+            .iter()
+            .fold(block.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
         [(TEGATA, tegata), (API, &api), (GUARD, &at)].iter().fold(
             block.replace("api.example.com", &format!("http://{at}")),
             |text, (theirs, ours)| text.replace(theirs, ours).replace(&port(theirs), &port(ours)),
@@ -80,28 +85,30 @@ impl World {
         self.desk.home.file(name, text)
     }
 
-    /// nginx with this in its server, and around it the settings that would let the
-    /// most headers through.
-    pub fn nginx(&self, locations: &str) -> Running {
+    /// nginx with these in `http` and in its server, and around them the settings that
+    /// would let the most headers through.
+    pub fn nginx(&self, http: &str, server: &str) -> Running {
         let folder = self.desk.home.path("nginx");
-        fs::create_dir(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         let place = |what: &str| format!("{}/{what}", folder.display());
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {};\n", place(what)))
             .concat();
         let conf = format!(
             "daemon off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
-             underscores_in_headers on;\nignore_invalid_headers off;\n{temporary}server {{\nlisten {};\n{}\n}}\n}}\n",
+             underscores_in_headers on;\nignore_invalid_headers off;\n{temporary}{http}server {{\nlisten {};\n{}\n}}\n}}\n",
             place("pid"),
             self.at,
-            self.ours(locations)
+            self.ours(server)
         );
+        let conf = conf.replace("/var/log/nginx", folder.to_str().unwrap());
         let conf = self.file("nginx.conf", &conf);
         self.run(Command::new("nginx").arg("-c").arg(conf))
     }
 
-    pub fn nginx_of(&self, page: &str) -> Running {
-        self.nginx(&fenced(page, "#", "nginx")[0])
+    pub fn nginx_of_the_book(&self) -> Running {
+        let blocks = fenced(PAGE, "## nginx", "nginx");
+        self.nginx(&blocks[0], &blocks[1])
     }
 
     pub fn caddy(&self) -> Running {
@@ -168,6 +175,19 @@ impl World {
             thread::sleep(Duration::from_millis(20));
         }
         panic!("{}", fs::read_to_string(self.desk.home.path("proxy.log")).unwrap())
+    }
+}
+
+/// An address for a proxy, below the ports that the system hands out: no API of another
+/// test, and no connection, takes it before the proxy does.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Relaxed));
+        let at = format!("127.0.0.1:{}", 20_000 + number % 12_000);
+        if let Ok(listener) = TcpListener::bind(at) {
+            return listener.local_addr().unwrap();
+        }
     }
 }
 
@@ -248,15 +268,14 @@ pub const PAGE: &str = "docs/book/src/gateway.md";
 #[test]
 fn nginx_guards_an_api_as_the_book_says() {
     let world = World::new();
-    let proxy = world.nginx_of(PAGE);
+    let proxy = world.nginx_of_the_book();
     guards(world, &proxy);
 }
 
 #[test]
-fn nginx_guards_an_api_as_the_readme_says() {
-    let world = World::new();
-    let proxy = world.nginx_of("README.md");
-    guards(world, &proxy);
+fn the_readmes_configuration_is_that_of_the_book() {
+    let block = |page: &str| fenced(page, "#", "caddyfile").remove(0);
+    assert_eq!(block("README.md"), block(PAGE));
 }
 
 #[test]
@@ -290,7 +309,7 @@ fn traefik_guards_an_api_as_the_book_says() {
 #[test]
 fn a_client_that_guesses_secrets_through_a_proxy_is_distinguished_from_others() {
     let world = World::new();
-    let proxy = world.nginx(&fenced(PAGE, "#", "nginx")[1]);
+    let proxy = world.nginx("", &fenced(PAGE, "## Run Tegata itself", "nginx")[0]);
     let (channel, secret) = world.desk.channel();
     let ask = |from: &str, secret: &str, forged: &str| {
         let hop = format!("X-Forwarded-For: {forged}");

@@ -2,7 +2,7 @@
 //! force, or changes nothing and reports why.
 
 use crate::program::{ADMIN_TOKEN, Done, Home, Server, finish};
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 const OTHER: &str = "the-token-of-another-authority, for tests";
 
@@ -71,6 +71,38 @@ fn a_named_file_is_reset_and_reloaded_and_another_one_is_not_touched() {
     reset(&home, &[]).expect(0);
     assert!(!accepts(&home, &server, &old));
     assert!(accepts(&home, &server, &token(&home, "named.token")));
+}
+
+#[test]
+fn a_reset_is_in_the_audit_before_every_later_act() {
+    let home = Home::new();
+    let server = serve(&home, &[], &[]);
+    for number in 0..5 {
+        reset(&home, &[]).expect(0);
+        let acts = acts_after_one(&home, &server, &format!("Company {number}"));
+        assert_eq!(acts, ["provider.create", "admin.reset"]);
+    }
+    // Also if the first request with a new token is what makes the server notice it.
+    for number in 0..5 {
+        let new = home.file("new.token", &format!("{}{number}", token(&home, "admin.token")));
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(new, home.path("admin.token")).unwrap();
+        let acts = acts_after_one(&home, &server, &format!("Trust {number}"));
+        assert_eq!(acts, ["provider.create", "admin.reset"]);
+    }
+}
+
+/// Creates a provider, and returns the last two acts of the audit.
+fn acts_after_one(home: &Home, server: &Server, name: &str) -> [String; 2] {
+    let tegata = |words: &[&str]| {
+        let mut command = home.tegata(words);
+        command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN_FILE", "admin.token");
+        finish(&mut command).expect(0)
+    };
+    tegata(&["provider", "create", name]);
+    let audit = tegata(&["audit", "list", "-o", "json", "--limit", "2"]);
+    let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
+    [0, 1].map(|it| audit["events"][it]["act"].as_str().unwrap().to_owned())
 }
 
 #[test]

@@ -38,11 +38,38 @@ fn a_first_start_leaves_private_files_and_prints_the_first_steps() {
     assert!(server.stop().success());
 
     let mut again = home.serve(&[]);
-    again.line(|line| line.contains("TEGATA_ADMIN_TOKEN_FILE="));
+    again.line(|line| line.contains("the administrator's token is in"));
     assert_eq!(std::fs::read_to_string(home.path(&file)).unwrap(), token);
     let list = format!("export TEGATA_URL={} TEGATA_ADMIN_TOKEN_FILE={file}", again.url);
     let list = sh(&home, &format!("{list}\n'{program}' provider list")).expect(0);
     assert!(list.contains("My company"), "{list}");
+}
+
+#[test]
+fn the_first_steps_are_printed_until_an_administrator_was_authenticated() {
+    let home = Home::new();
+    let steps = |server: Server| {
+        let out = server.printed();
+        assert!(out.contains("the administrator's token is in"), "{out}");
+        out.contains("first steps")
+    };
+    assert!(steps(home.serve(&[])));
+    let server = home.serve(&[]);
+    let list = |token: &str| {
+        let mut command = home.tegata(&["provider", "list"]);
+        finish(command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN", token)).code
+    };
+    assert_ne!(list(ADMIN_TOKEN), 0);
+    assert!(steps(server), "a wrong token authenticates none");
+
+    let server = home.serve(&[]);
+    let mut command = home.tegata(&["provider", "list"]);
+    command.env("TEGATA_URL", &server.url).env("TEGATA_ADMIN_TOKEN_FILE", "admin.token");
+    finish(&mut command).expect(0);
+    assert!(steps(server), "it had not happened when it started");
+    assert!(!steps(home.serve(&[])));
+    home.run(&["admin", "reset"]).expect(0);
+    assert!(!steps(home.serve(&[])), "nor after a reset");
 }
 
 #[test]
@@ -194,7 +221,7 @@ fn the_reason_for_a_failed_start_is_printed_once() {
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
     let refused = serve(&["--master-key-file", "open.key"]);
     assert_eq!(refused.err.matches("can be read by others").count(), 1, "{}", refused.err);
-    refused.expect_error(1, "the master key: ");
+    refused.expect_error(2, "the master key: ");
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Scene {
                 "secret" => Request::admin(
                     "POST",
                     &format!("/channels/{}/secret", channel.id),
-                    Some(&json!({ "revoke_tokens": true })),
+                    Some(&json!({ "revoke_tokens": "all" })),
                 ),
                 "key" => {
                     let path = format!("/channels/{}/assertion-keys", channel.id);

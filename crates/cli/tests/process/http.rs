@@ -18,7 +18,7 @@ pub(crate) struct Request(String);
 impl Request {
     /// `headers` as `(name, value)`; the body's length is added.
     pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: tegata\r\n");
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
         for (name, value) in headers {
             // Writing to a string does not fail.
             let _ = write!(text, "{name}: {value}\r\n");

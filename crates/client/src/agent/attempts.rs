@@ -9,6 +9,8 @@ const LONGEST_PAUSE: i64 = 30;
 /// The attempts at one operation; one is under way at a time.
 #[derive(Debug)]
 pub struct Attempts {
+    /// What the log says of a failure.
+    failure: &'static str,
     /// No attempt before this.
     due: UnixTime,
     is_under_way: bool,
@@ -17,9 +19,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Due at once.
-    pub fn new() -> Self {
-        Self { due: UnixTime(i64::MIN), is_under_way: false, failures: 0, problem: None }
+    /// Due at once. `failure` is what the log says of a failure.
+    pub fn new(failure: &'static str) -> Self {
+        let due = UnixTime(i64::MIN);
+        Self { failure, due, is_under_way: false, failures: 0, problem: None }
     }
 
     /// Requests an attempt now, or, if one is under way, right after it.
@@ -75,7 +78,7 @@ impl Attempts {
     pub fn note(&mut self, sink: &str, problem: String) {
         // Logged once, and not at every attempt.
         if self.problem.as_ref() != Some(&problem) {
-            tracing::error!(sink, problem, "a token cannot be delivered");
+            tracing::error!(sink, problem, "{}", self.failure);
         }
         self.problem = Some(problem);
     }

@@ -3,13 +3,14 @@
 //! soon; an assertion key by requesting the list of key ids.
 
 use super::{
-    config::{ChannelConfig, Config},
+    config::{ChannelConfig, Config, SinkConfig},
     disk::{self, FileOwner},
+    health::skew_warning,
     shared,
     state::Folder,
 };
 use crate::{
-    call::{Client, ClientAuthentication, Failure, With},
+    call::{Client, ClientAuthentication, Failure, Verified, With},
     wanted::Wanted,
 };
 use rustix::fs::{Access, access};
@@ -34,39 +35,61 @@ pub async fn check(config: &Config, now: UnixTime) -> Vec<Finding> {
     match Client::new(&config.authority) {
         Err(error) => all.push(finding("authority", Err(error.to_string()))),
         Ok(client) => {
-            for channel in &config.channels {
-                credentials(config, channel, &client, now, &mut all).await;
-            }
-            kept(config, &client, now, &mut all).await;
-            for watched in &config.watched {
-                let about = format!("watch {}", watched.name);
-                match watched.token() {
-                    Err(problem) => all.push(finding(&about, Err(problem))),
-                    Ok(token) => all.push(asked(
-                        &about,
-                        client
-                            .verify(&token)
-                            .await
-                            .map(|it| format!("active, expires in {} s", it.expires_in)),
-                    )),
-                }
+            if let Err(unreachable) = requests(config, &client, now, &mut all).await {
+                all.push(unreachable);
             }
             clock(&client, now, &mut all);
         }
     }
+    if let Some(path) = &config.state {
+        // A missing folder is created at the start, if its parent is writable.
+        let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("."));
+        let outcome = writable(there).map(|()| "can be written".to_owned());
+        all.push(finding(&path.display().to_string(), outcome));
+    }
     for (number, sink) in config.sinks.iter().enumerate() {
-        let owner = sink.owner.as_deref().map(FileOwner::find).transpose();
-        let outcome = owner.and_then(|_| {
-            let Some(path) = sink.path.as_deref() else { return Ok(()) };
-            disk::present(path).map_err(|what| format!("{}: {what}", path.display()))?;
-            writable(disk::folder_of(path))
-        });
-        all.push(finding(&sink.label(number), outcome.map(|()| "can be written".to_owned())));
+        let outcome = rehearse(sink).map(|()| "can be written".to_owned());
+        all.push(finding(&sink.label(number), outcome));
     }
     if let Err(problem) = shared::callers(config) {
         all.push(finding("callers", Err(problem)));
     }
     all
+}
+
+/// The checks that ask the authority. If it does not answer, that is the last finding: the
+/// next request would only wait for the same.
+async fn requests(
+    config: &Config,
+    client: &Client,
+    now: UnixTime,
+    all: &mut Vec<Finding>,
+) -> Result<(), Finding> {
+    for channel in &config.channels {
+        credentials(config, channel, client, now, all).await?;
+    }
+    kept(config, client, now, all).await?;
+    for watched in &config.watched {
+        let about = format!("watch {}", watched.name);
+        match watched.token() {
+            Err(problem) => all.push(finding(&about, Err(problem))),
+            Ok(token) => {
+                let outcome = client.verify(&token).await;
+                let outcome = outcome.map(|it| format!("active, expires in {} s", it.expires_in));
+                all.push(asked(&about, outcome)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the sink's file could be written: what a write does, without the last step.
+fn rehearse(sink: &SinkConfig) -> Result<(), String> {
+    let owner = sink.owner.as_deref().map(FileOwner::find).transpose()?;
+    let Some(path) = sink.path.as_deref() else { return Ok(()) };
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    disk::present(path).map_err(wrong)?;
+    disk::rehearse(path, owner.unwrap_or_default()).map_err(|error| wrong(error.to_string()))
 }
 
 async fn credentials(
@@ -75,11 +98,14 @@ async fn credentials(
     client: &Client,
     now: UnixTime,
     all: &mut Vec<Finding>,
-) {
+) -> Result<(), Finding> {
     let about = format!("channel {}", channel.id);
     let found = match channel.credentials(&config.audience) {
         Ok(found) => found,
-        Err(failure) => return all.push(asked(&about, Err(failure))),
+        Err(failure) => {
+            all.push(finding(&about, Err(failure.to_string())));
+            return Ok(());
+        }
     };
     let wanted = Wanted { channel: channel.id, group: None, kind: Kind::V21, lifetime: 15 * 60 };
     if found.key.is_some() {
@@ -87,24 +113,28 @@ async fn credentials(
             Ok(assertion) => client.key_ids(&assertion).await,
             Err(failure) => Err(failure),
         };
+        let outcome = outcome.map_err(|failure| channel.blame(false, failure));
         let good = |ids: Vec<_>| {
             format!("the assertion key is valid; {} v2.1 tokens are active", ids.len())
         };
-        all.push(asked(&about, outcome.map(good)));
+        all.push(asked(&about, outcome.map(good))?);
     }
     if let Some(secret) = &found.secret {
         let credential = ClientAuthentication::Secret(channel.id, secret);
         let outcome = client.issue_stateless(&credential, With::default()).await;
-        all.push(asked(&about, outcome.map(|_| "the secret is valid".to_owned())));
+        let outcome = outcome.map_err(|failure| channel.blame(true, failure));
+        all.push(asked(&about, outcome.map(|_| "the secret is valid".to_owned()))?);
     }
+    Ok(())
 }
 
-async fn kept(config: &Config, client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
-    let Some(path) = &config.state else { return };
-    let about = path.display().to_string();
-    // A missing folder is created at the start, if its parent is writable.
-    let there = path.ancestors().find(|it| it.exists()).unwrap_or(Path::new("."));
-    all.push(finding(&about, writable(there).map(|()| "can be written".to_owned())));
+async fn kept(
+    config: &Config,
+    client: &Client,
+    now: UnixTime,
+    all: &mut Vec<Finding>,
+) -> Result<(), Finding> {
+    let Some(path) = &config.state else { return Ok(()) };
     let folder = Folder::at(path);
     for token in &config.tokens {
         let about = format!("token {}", token.name);
@@ -118,21 +148,19 @@ async fn kept(config: &Config, client: &Client, now: UnixTime, all: &mut Vec<Fin
                     continue;
                 }
                 let outcome = client.verify(&held.token).await;
-                all.push(asked(
-                    &about,
-                    outcome.map(|it| format!("kept, active, expires in {} s", it.expires_in)),
-                ));
+                let said = |it: Verified| format!("kept, active, expires in {} s", it.expires_in);
+                all.push(asked(&about, outcome.map(said))?);
             }
         }
     }
+    Ok(())
 }
 
 fn clock(client: &Client, now: UnixTime, all: &mut Vec<Finding>) {
     if let Some(theirs) = client.take_authority_time() {
-        let skew = now.since(theirs);
-        let outcome = match skew.abs() {
-            0..=60 => Ok("agrees with the authority's".to_owned()),
-            _ => Err(format!("{skew} s ahead of the authority's; set it")),
+        let outcome = match skew_warning(now.since(theirs)) {
+            None => Ok("agrees with the authority's".to_owned()),
+            Some(warning) => Err(warning),
         };
         all.push(finding("this machine's clock", outcome));
     }
@@ -147,8 +175,13 @@ fn finding(about: &str, outcome: Result<String, String>) -> Finding {
     Finding { about: about.to_owned(), outcome, is_unreachable: false }
 }
 
-fn asked(about: &str, outcome: Result<String, Failure>) -> Finding {
-    let is_unreachable = matches!(outcome, Err(Failure::Unavailable { .. }));
-    let outcome = outcome.map_err(|failure| failure.to_string());
-    Finding { about: about.to_owned(), outcome, is_unreachable }
+/// The finding of a request; an error if the authority does not answer.
+fn asked(about: &str, outcome: Result<String, Failure>) -> Result<Finding, Finding> {
+    match outcome {
+        Err(failure @ Failure::Unavailable { .. }) => {
+            let unreachable = finding("authority", Err(failure.to_string()));
+            Err(Finding { is_unreachable: true, ..unreachable })
+        }
+        outcome => Ok(finding(about, outcome.map_err(|failure| failure.to_string()))),
+    }
 }

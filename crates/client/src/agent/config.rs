@@ -1,7 +1,10 @@
 //! The settings file `agent.toml`. It is read strictly: an unknown key, an unknown name or
 //! a setting without effect is an error that says what to write instead.
 
+mod describe;
 mod rules;
+
+pub use describe::describe;
 
 use crate::{key, wanted::Wanted};
 use serde::Deserialize;
@@ -10,7 +13,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-use tegata_system::file;
+use tegata_system::file::{self, Links};
 use tegata_token::{
     id::{ChannelId, Group},
     kind::{Kind, Lifetime},
@@ -111,7 +114,7 @@ pub enum Format {
 }
 
 /// A file that tokens are written to, and the program that is notified of a change.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
     /// The tokens to write.
@@ -196,7 +199,7 @@ pub struct Caller {
 }
 
 /// A token that another program renews, or that does not expire.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
     /// Its name in this file.
@@ -242,6 +245,17 @@ impl Config {
         let text = file::read_argument(path, LONGEST).map_err(|error| wrong(error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(wrong)
+    }
+
+    /// Reads and checks a file again, in a service that runs: it does not wait for a pipe.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub fn read_again(path: &Path) -> Result<Self, BadConfig> {
+        let wrong = |what: String| BadConfig { path: path.to_owned(), what };
+        let (text, _) =
+            file::read(path, Links::Follow, LONGEST).map_err(|error| wrong(error.to_string()))?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(wrong)
     }
 
     /// Parses and checks a text; relative paths start at `folder`.
@@ -340,23 +354,6 @@ impl SinkConfig {
             (None, _) => token.to_string(),
         }
     }
-}
-
-/// Describes an error in a settings file by its line number and key, without the line's
-/// text: an operator may have written a secret in place of the name of its file.
-#[must_use]
-pub fn describe(error: &toml::de::Error, text: &str) -> String {
-    let begin = error.span().map_or(0, |span| span.start);
-    let before = text.get(..begin).unwrap_or_default();
-    let number = 1 + before.matches('\n').count();
-    let line = text.lines().nth(number - 1).unwrap_or_default();
-    let key = line.split_once('=').map(|(key, _)| format!(" ({})", key.trim()));
-    let said = error.message();
-    let said = match (said.split_once("string \""), said.rsplit_once("\", expected ")) {
-        (Some((what, _)), Some((_, wanted))) => format!("{what}string, expected {wanted}"),
-        _ => said.to_owned(),
-    };
-    format!("line {number}{}: {said}", key.unwrap_or_default())
 }
 
 fn longest() -> i64 {

@@ -2,6 +2,10 @@
 //! arguments; files, sockets and clocks are elsewhere. So a test simulates a month in a
 //! second, and nothing here blocks.
 
+mod reload;
+
+pub use reload::Loaded;
+
 use super::{
     config::{ChannelConfig, Config, Watched},
     notification::Notification,
@@ -169,39 +173,20 @@ impl Core {
     /// Starts with the kept state, if there is one; reads it from the disk. If the folder
     /// cannot be used, the agent warns and renews tokens all the same.
     #[must_use]
-    pub fn new(config: &Config, now: UnixTime, mut random: Box<dyn RandomSource>) -> Self {
-        let mut saves = Saves::default();
-        let folder = config.state.as_deref().map(Folder::at);
-        let look = i64::from(config.verify_interval_seconds);
-        let mut targets = Vec::new();
-        for (number, token) in config.tokens.iter().enumerate() {
-            let wanted = config.wanted(token);
-            let found = folder.as_ref().map_or(Ok(None), |it| it.load(&token.name, &wanted));
-            let found = found.unwrap_or_else(|problem| {
-                tracing::error!(problem, "the kept state cannot be used");
-                saves.note(problem);
-                None
-            });
-            // Saved before the first request, so that the agent can repeat the request if it
-            // is killed before the response arrives.
-            let kept = found.unwrap_or_else(|| {
-                saves.ask(number, now);
-                Kept { generation: random.number(), ..Kept::default() }
-            });
-            targets.push(Target::new(token.name.clone(), wanted, kept, look, now, random.jitter()));
-        }
-        let sinks = config.sinks.iter().cloned().enumerate();
-        Self {
-            targets,
-            channels: config.channels.clone(),
-            sinks: sinks.map(|(number, sink)| Sink::new(sink, number, look)).collect(),
-            watched: config.watched.iter().cloned().map(|it| Watch::new(it, look)).collect(),
-            folder,
-            saves,
-            warnings: config.warnings(),
+    pub fn new(config: &Config, now: UnixTime, random: Box<dyn RandomSource>) -> Self {
+        let mut core = Self {
+            targets: Vec::new(),
+            channels: Vec::new(),
+            sinks: Vec::new(),
+            watched: Vec::new(),
+            folder: None,
+            saves: Saves::default(),
+            warnings: Vec::new(),
             skew: None,
             random,
-        }
+        };
+        core.reload(config, Loaded::of(config), false, now);
+        core
     }
 
     /// The file work that is due at `now`. The agent's own state comes first, so that after
@@ -216,7 +201,7 @@ impl Core {
         }
         let Self { sinks, targets, saves, .. } = self;
         for (sink, it) in sinks.iter_mut().enumerate() {
-            if waits(it, targets, saves, now) {
+            if !it.is_due(now) || waits(it, targets, saves, now) {
                 continue;
             }
             let named = |name: &Group| targets.iter().find(|target| target.name == *name);
@@ -318,7 +303,7 @@ impl Core {
         match place {
             Errand::TargetRequest(number) => self.targets[number].is_late(problem),
             Errand::Look(number) => self.watched[number].is_late(problem),
-            Errand::Notify(number) => self.sinks[number].notification_is_late(problem),
+            Errand::Notify(number) => self.sinks[number].notification_is_late(&problem),
             Errand::Write(number) => self.sinks[number].write_is_late(problem),
             Errand::Save(number) => self.saves.is_late(number, problem),
         }
@@ -408,10 +393,10 @@ impl Core {
     }
 }
 
-/// Whether a sink's file must wait until its tokens are saved.
+/// Whether a sink's file must wait until its tokens are saved. The cheap question comes
+/// first: this is asked for every sink at every step, and few targets wait at a time.
 fn waits(sink: &Sink, targets: &[Target], saves: &Saves, now: UnixTime) -> bool {
-    let mut targets = targets.iter().enumerate();
-    targets.any(|(number, target)| {
-        sink.settings.tokens.contains(&target.name) && saves.is_waited_for(number, now)
-    })
+    let waited_for = saves.pending().filter(|target| saves.is_waited_for(*target, now));
+    let mut names = waited_for.filter_map(|target| Some(&targets.get(target)?.name));
+    names.any(|name| sink.settings.tokens.contains(name))
 }

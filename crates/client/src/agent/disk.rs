@@ -1,8 +1,12 @@
 //! Replaces files as a whole: a reader gets the old content or the new, also if power fails
 //! or this process is killed meanwhile.
 
+use rustix::{
+    fs::{Access, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, access, statx},
+    io::Errno,
+};
 use std::{
-    fs::{self, OpenOptions, Permissions},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
@@ -46,11 +50,15 @@ fn id(name: &str, file: &str) -> Result<Option<u32>, String> {
 }
 
 /// Replaces the file at `path` by `text`, completely or not at all, and synchronises it to
-/// the disk.
+/// the disk. A symbolic link is followed if [`resolve`] trusts it.
 ///
 /// # Errors
 /// The system's error; the old file is then unchanged.
 pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
+    let path = &resolve(path)?;
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+        return Err(io::Error::other("not a regular file"));
+    }
     let folder = folder_of(path);
     let new = beside(path)?;
     // A file that a killed agent left. No other program uses this name.
@@ -58,7 +66,8 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Resu
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = write(&new, text, mode, owner).and_then(|()| fs::rename(&new, path));
+    let moved = || fs::rename(&new, path).map_err(|error| busy(error, path));
+    let written = write(&new, text, mode, owner).and_then(|()| moved());
     if written.is_err() {
         // On a full disk, the partial file would prevent the next attempt.
         let _ = fs::remove_file(&new);
@@ -68,8 +77,86 @@ pub fn replace(path: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Resu
     file::open_folder(folder)?.sync_all()
 }
 
+/// Does what [`replace`] does, up to the file's name: writes a file without one into the
+/// folder, so that nothing is left of it.
+///
+/// # Errors
+/// The error that [`replace`] would return.
+pub fn rehearse(path: &Path, owner: FileOwner) -> io::Result<()> {
+    let path = &resolve(path)?;
+    if is_mount_point(path) {
+        return Err(busy(Errno::BUSY.into(), path));
+    }
+    let folder = folder_of(path);
+    access(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        // Not every file system has files without a name.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    finish(file, "a token", 0o600, owner)
+}
+
+/// The file that a path leads to. A symbolic link is followed if it and its folder belong
+/// to root or to the agent's user, and others cannot replace it. Another link could lead
+/// the agent, which may be root, to any file: it is replaced like a file.
+///
+/// # Errors
+/// The system's error.
+pub fn resolve(path: &Path) -> io::Result<PathBuf> {
+    /// As many as the kernel follows (path_resolution(7)).
+    const LONGEST_CHAIN: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LONGEST_CHAIN {
+        let Ok(found) = path.symlink_metadata() else { return Ok(path) };
+        let is_trusted_link = found.is_symlink()
+            && is_trusted(&found)
+            && is_trusted_folder(&folder_of(&path).metadata()?);
+        if !is_trusted_link {
+            return Ok(path);
+        }
+        path = folder_of(&path).join(fs::read_link(&path)?);
+    }
+    Err(Errno::LOOP.into())
+}
+
+fn is_trusted(found: &Metadata) -> bool {
+    found.uid() == 0 || found.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// In a folder with the sticky bit, others cannot replace files that are not theirs.
+fn is_trusted_folder(found: &Metadata) -> bool {
+    const STICKY: u32 = 0o1000;
+    is_trusted(found) && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
+}
+
+/// Whether something is mounted at the path, such as a file of the host in a container. An
+/// old kernel does not tell.
+fn is_mount_point(path: &Path) -> bool {
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// A mount point cannot be replaced (rename(2)).
+fn busy(error: io::Error, path: &Path) -> io::Error {
+    if error.kind() != io::ErrorKind::ResourceBusy {
+        return error;
+    }
+    let advice = format!(
+        "it is a mount point, which cannot be replaced; mount its folder {}, not the file",
+        folder_of(path).display()
+    );
+    io::Error::new(error.kind(), advice)
+}
+
 fn write(new: &Path, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    finish(file, text, mode, owner)
+}
+
+fn finish(mut file: File, text: &str, mode: u32, owner: FileOwner) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     if owner != FileOwner::default() {
         fchown(&file, owner.user, owner.group)?;
@@ -89,14 +176,18 @@ pub struct Present {
     found: fs::Metadata,
 }
 
-/// Reads the file at `path`. `None` if there is no file, a link, or a file that cannot be
-/// read; it is then replaced.
+/// Reads the file at `path`. `None` if there is no file, a link that [`resolve`] does not
+/// trust, or a file that cannot be read; it is then replaced.
 ///
 /// # Errors
 /// The path is neither a file nor a link, and cannot be replaced.
 pub fn present(path: &Path) -> Result<Option<Present>, String> {
-    match file::read(path, Links::Refuse, LONGEST) {
+    let path = resolve(path).map_err(|error| error.to_string())?;
+    match file::read(&path, Links::Refuse, LONGEST) {
         Ok((text, found)) => Ok(Some(Present { text: PlainSecret::from_caller(text), found })),
+        Err(file::Error::NotRegular("a folder")) => {
+            Err("it is a folder; name a file in it as the sink's `path`".to_owned())
+        }
         Err(error @ file::Error::NotRegular(_)) => Err(format!("{error}; remove it")),
         Err(_) => Ok(None),
     }
@@ -131,7 +222,6 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
 
     #[test]
     fn a_file_is_replaced_as_a_whole_with_its_mode_and_nothing_is_left_beside_it() {
@@ -181,11 +271,70 @@ mod tests {
         assert!(present(folder.path()).unwrap_err().contains("a folder"));
         std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
         File::create(at("long")).unwrap().set_len(1 << 40).unwrap();
-        for name in ["zero", "long", "none"] {
+        assert!(present(&at("zero")).unwrap_err().contains("a device"), "a link of this user");
+        assert!(replace(&at("zero"), "new", 0o600, FileOwner::default()).is_err());
+        for name in ["long", "none"] {
             assert!(present(&at(name)).unwrap().is_none(), "{name}");
             replace(&at(name), "new", 0o600, FileOwner::default()).unwrap();
             assert_eq!(present(&at(name)).unwrap().unwrap().text.reveal(), "new");
         }
+    }
+
+    #[test]
+    fn a_trusted_link_is_followed_and_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        std::os::unix::fs::symlink("real/token", at("middle")).unwrap();
+        std::os::unix::fs::symlink(at("middle"), at("link")).unwrap();
+        let any = FileOwner::default();
+        assert!(present(&at("link")).unwrap().is_none(), "its target does not exist yet");
+        for text in ["one", "two"] {
+            replace(&at("link"), text, 0o640, any).unwrap();
+            assert_eq!(fs::read_to_string(at("real/token")).unwrap(), text);
+            assert!(present(&at("link")).unwrap().unwrap().is(text, 0o640, any));
+        }
+        assert!(at("link").is_symlink() && at("middle").is_symlink());
+        assert_eq!(fs::read_dir(at("real")).unwrap().count(), 1, "nothing is left beside it");
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        assert!(replace(&at("loop"), "text", 0o600, any).is_err());
+    }
+
+    #[test]
+    fn a_link_in_a_folder_that_others_may_write_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("precious"), "precious").unwrap();
+        let shared = |mode| {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            let _ = fs::remove_file(at("link"));
+            std::os::unix::fs::symlink("precious", at("link")).unwrap();
+            replace(&at("link"), "token", 0o600, FileOwner::default()).unwrap();
+        };
+        shared(0o777);
+        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(at("link")).unwrap(), "token");
+        shared(0o1777);
+        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "token", "like /tmp");
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+            fs::write(at("precious"), "precious").unwrap();
+            std::os::unix::fs::lchown(at("link"), Some(65_534), None).unwrap();
+            replace(&at("link"), "token", 0o600, FileOwner::default()).unwrap();
+            assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_meets_what_a_write_meets_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        rehearse(&at("token"), FileOwner::default()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let missing = at("none/token");
+        let write = replace(&missing, "text", 0o600, FileOwner::default()).unwrap_err();
+        let rehearsed = rehearse(&missing, FileOwner::default()).unwrap_err();
+        assert_eq!(rehearsed.kind(), write.kind());
     }
 
     #[test]

@@ -59,6 +59,16 @@ pub struct SinkHealth {
 /// How far this machine's clock may differ before a problem is reported, in seconds.
 const SKEW: i64 = 60;
 
+/// A warning if this machine's clock is too many seconds ahead of the authority's.
+#[must_use]
+pub fn skew_warning(seconds: i64) -> Option<String> {
+    let way = if seconds > 0 { "ahead of" } else { "behind" };
+    let by = seconds.abs();
+    (by > SKEW).then(|| {
+        format!("{by} s {way} the authority's; set it, unless a development server's was moved")
+    })
+}
+
 impl AgentHealth {
     /// The health of `core` at `now`.
     #[must_use]
@@ -68,10 +78,8 @@ impl AgentHealth {
         let watched: Vec<_> = core.watched().iter().map(|it| watch(it, now)).collect();
         let mut warnings: Vec<String> = core.warnings().to_vec();
         warnings.extend(core.state_problem().map(str::to_owned));
-        let clock = core.skew().filter(|seconds| seconds.abs() > SKEW).map(|seconds| {
-            let way = if seconds > 0 { "ahead of" } else { "behind" };
-            format!("this machine's clock is {} s {way} the authority's; set it", seconds.abs())
-        });
+        let clock = core.skew().and_then(skew_warning);
+        let clock = clock.map(|warning| format!("this machine's clock is {warning}"));
         let is_dim = clock.is_some() || core.state_problem().is_some();
         warnings.extend(clock);
         let all = tokens.iter().chain(&watched).map(|it| it.status);

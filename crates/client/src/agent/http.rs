@@ -97,8 +97,8 @@ fn denied(shared: &Shared, name: &str, headers: &HeaderMap) -> Option<Response> 
     let shown = shown.and_then(|it| it.split_once(' '));
     let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let secret = shown.map(|(_, secret)| PlainSecret::from_caller(secret.trim().to_owned()));
-    let callers = shared.callers.iter();
-    let caller = secret.and_then(|secret| callers.clone().find(|it| it.secret.is_of(&secret)));
+    let callers = shared.callers();
+    let caller = secret.and_then(|secret| callers.iter().find(|it| it.secret.is_of(&secret)));
     let Some(caller) = caller else {
         let mut denied = wrong(
             StatusCode::UNAUTHORIZED,

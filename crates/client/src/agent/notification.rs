@@ -31,7 +31,7 @@ impl Notification {
     /// and sends the signal. `late` is called with a step that does not return in time.
     ///
     /// # Errors
-    /// The step that failed, and why.
+    /// The step that failed, and why; it follows the word "its".
     pub async fn send(
         self,
         private: &[String],
@@ -39,7 +39,9 @@ impl Notification {
         late: &impl Fn(String),
     ) -> Result<(), String> {
         if let Some(command) = &self.command {
-            run(command, private, off_loop, late).await?;
+            let late = |problem| late(format!("command has not started: {problem}"));
+            let done = run(command, private, off_loop, &late).await;
+            done.map_err(|problem| format!("command failed: {problem}"))?;
         }
         let Some(signal) = self.signal else { return Ok(()) };
         let signal = match signal {
@@ -48,15 +50,16 @@ impl Notification {
             config::Signal::Usr2 => Signal::USR2,
             config::Signal::Term => Signal::TERM,
         };
-        match (self.pid, self.pid_file) {
+        let sent = match (self.pid, self.pid_file) {
             (Some(pid), _) => process::signal(pid, signal),
             (None, Some(file)) => {
-                let is_late = format!("{} {HANGS}", file.display());
+                let is_late = format!("signal was not sent: {} {HANGS}", file.display());
                 let work = move || process::signal_named_by(&file, signal);
-                off_loop.run(work, || late(is_late)).await?
+                off_loop.run(work, || late(is_late)).await.and_then(|it| it)
             }
             (None, None) => Ok(()),
-        }
+        };
+        sent.map_err(|problem| format!("signal was not sent: {problem}"))
     }
 }
 

@@ -4,9 +4,11 @@
 use super::{
     config::{ChannelConfig, Config, Watched},
     core::{Core, Done, Errand, FileOrder, Order, RandomSource},
-    health::{AgentHealth, Colour},
-    http,
+    health::AgentHealth,
+    listen::Servers,
+    manager::Manager,
     off_loop::{self, HANGS, OffLoop},
+    reload::Prepared,
     shared::{Known, Shared, callers},
     state::Folder,
     target::{TargetRequest, TargetResponse},
@@ -17,25 +19,9 @@ use crate::{
     renewal::Jitter,
     wanted::Wanted,
 };
-use rustix::fs::{Mode, OFlags};
-use sd_notify::NotifyState;
-use std::{
-    fs::{self, Permissions},
-    net::SocketAddr,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileTypeExt, PermissionsExt},
-    },
-    path::Path,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
-use tegata_token::time::UnixTime;
-use tokio::{
-    net::{TcpListener, UnixListener, UnixStream},
-    task::JoinSet,
-};
+use std::{fs, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
+use tegata_token::{kind::Kind, time::UnixTime};
+use tokio::{signal::unix::Signal, task::JoinSet};
 
 /// The reason why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -54,57 +40,61 @@ impl RandomSource for Machine {
     }
 }
 
-/// The longest wait of the loop, after which it notices that the clock was set.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
 /// How long orders that are under way may take at the end.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Renews tokens until `stop`. `started` gets the HTTP server's address.
+/// How long a reload waits for the orders under way, in seconds: longer than a command may
+/// take.
+const RELOAD_PATIENCE: i64 = 35;
+
+/// Renews tokens until `stop`. `started` gets the HTTP server's address. At each of
+/// `reloads`, the file at `path` is read again; settings that cannot be used are logged,
+/// and the old ones stay in force.
 ///
 /// # Errors
 /// [`CannotRun`], at the start or after a bug; no other problem stops it.
 pub async fn run(
     config: &Config,
+    path: &Path,
     stop: impl Future<Output = ()>,
+    mut reloads: Signal,
     started: impl FnOnce(Option<SocketAddr>),
 ) -> Result<(), CannotRun> {
-    let client = Client::new(&config.authority);
-    let client = Arc::new(client.map_err(|error| CannotRun(format!("authority: {error}")))?);
-    let off_loop = OffLoop::new(off_loop::PATIENCE);
-    let clock = MonotonicClock::new();
-    let (_lock, callers, core) = begin(config, &off_loop, clock.now()).await?;
-    for warning in core.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let shared = Arc::new(Shared::new(core, clock, off_loop, callers));
-    let (_servers, address) = listen(config, &shared).await?;
-    started(address);
-    let hands = Arc::new(Hands {
-        client,
-        shared: Arc::clone(&shared),
-        audience: config.audience.clone(),
-        private: config.private_variables(),
-    });
+    let mut agent = Agent::start(config.clone()).await?;
+    started(agent.servers.address());
+    let shared = Arc::clone(&agent.hands.shared);
     let mut manager = Manager::new();
     let mut under_way = JoinSet::new();
     let mut stop = pin!(stop);
+    // Until when a requested reload waits.
+    let mut reload_until: Option<UnixTime> = None;
     loop {
         let now = shared.now();
+        if let Some(until) = reload_until
+            && (under_way.is_empty() || until <= now)
+        {
+            reload_until = None;
+            agent.reload(path, under_way.is_empty()).await;
+            manager.reloaded();
+        }
         let (orders, report, has_looked, wait) = {
             let mut core = shared.core();
-            let orders = core.due(now);
+            let orders = if reload_until.is_some() { Vec::new() } else { core.due(now) };
             let wait = core.next_time(now).since(now);
             (orders, AgentHealth::of(&core, now), core.has_looked(), wait)
         };
         for order in orders {
-            let hands = Arc::clone(&hands);
+            let hands = Arc::clone(&agent.hands);
             under_way.spawn(async move { hands.carry_out(order).await });
         }
         manager.notify(&report, has_looked);
         let wait = Duration::from_secs(u64::try_from(wait).unwrap_or(0)).min(manager.patience);
         tokio::select! {
             () = &mut stop => break,
+            Some(()) = reloads.recv() => {
+                manager.reloading();
+                reload_until.get_or_insert(now.plus(RELOAD_PATIENCE));
+            }
             Some(done) = under_way.join_next() => match done {
                 Ok((done, skew)) => take_in(&shared, done, skew),
                 // A bug: the agent exits, so that the service manager notices.
@@ -114,13 +104,67 @@ pub async fn run(
             () = tokio::time::sleep(wait.max(Duration::from_millis(50))) => {}
         }
     }
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    let _ = tokio::time::timeout(LAST_PATIENCE, finish(&hands, under_way)).await;
-    if let Some(socket) = config.socket.clone() {
-        let removed = shared.off_loop.run(move || fs::remove_file(socket), || ());
-        let _ = tokio::time::timeout(LAST_PATIENCE, removed).await;
-    }
+    manager.stopping();
+    let _ = tokio::time::timeout(LAST_PATIENCE, finish(&agent.hands, under_way)).await;
+    agent.servers.stop(&shared, LAST_PATIENCE).await;
     Ok(())
+}
+
+/// A running agent with the settings in force.
+struct Agent {
+    config: Config,
+    hands: Arc<Hands>,
+    servers: Servers,
+    /// Held as long as the folder of the kept state is used.
+    _lock: Option<fs::File>,
+}
+
+impl Agent {
+    async fn start(config: Config) -> Result<Self, CannotRun> {
+        let client = Client::new(&config.authority);
+        let client = client.map_err(|error| CannotRun(format!("authority: {error}")))?;
+        let off_loop = OffLoop::new(off_loop::PATIENCE);
+        let clock = MonotonicClock::new();
+        let (lock, callers, core) = begin(&config, &off_loop, clock.now()).await?;
+        let shared = Arc::new(Shared::new(core, clock, off_loop, callers));
+        let servers = Servers::start(&config, &shared, &mut Servers::default()).await;
+        let servers = servers.map_err(CannotRun)?;
+        let hands = Hands::new(&config, client, shared);
+        Ok(Self { config, hands, servers, _lock: lock })
+    }
+
+    /// Puts the settings in the file at `path` in force, if they can be used and no order is
+    /// under way.
+    async fn reload(&mut self, path: &Path, is_idle: bool) {
+        let outcome = if is_idle {
+            self.try_reload(path).await
+        } else {
+            Err(format!("operations under way did not return within {RELOAD_PATIENCE} s"))
+        };
+        match outcome {
+            Ok(()) => tracing::info!(file = %path.display(), "reloaded"),
+            Err(problem) => {
+                tracing::error!(problem, "not reloaded; the old settings stay in force");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self, path: &Path) -> Result<(), String> {
+        let shared = Arc::clone(&self.hands.shared);
+        let new = Prepared::again(path, &self.config, &shared.off_loop).await?;
+        let servers = Servers::start(&new.config, &shared, &mut self.servers).await?;
+        // From here on, nothing fails.
+        std::mem::replace(&mut self.servers, servers).stop(&shared, LAST_PATIENCE).await;
+        if let Some(lock) = new.lock {
+            self._lock = lock;
+        }
+        shared.set_callers(new.callers);
+        let is_another_authority = new.config.authority != self.config.authority;
+        shared.core().reload(&new.config, new.loaded, is_another_authority, shared.now());
+        self.hands = Hands::new(&new.config, new.client, shared);
+        self.config = new.config;
+        Ok(())
+    }
 }
 
 /// Waits for pending responses, saves the tokens and writes them to the sinks, so that
@@ -170,7 +214,7 @@ fn take_in(shared: &Shared, done: Done, skew: Option<i64>) {
 
 /// Carries out orders, on tasks beside the loop.
 struct Hands {
-    client: Arc<Client>,
+    client: Client,
     shared: Arc<Shared>,
     audience: String,
     /// The environment variables that are removed for commands.
@@ -178,6 +222,14 @@ struct Hands {
 }
 
 impl Hands {
+    fn new(config: &Config, client: Client, shared: Arc<Shared>) -> Arc<Self> {
+        for warning in shared.core().warnings() {
+            tracing::warn!("{warning}");
+        }
+        let (audience, private) = (config.audience.clone(), config.private_variables());
+        Arc::new(Self { client, shared, audience, private })
+    }
+
     /// Carries out an order; also returns the clock's skew, if a response showed it.
     async fn carry_out(&self, order: Order) -> (Done, Option<i64>) {
         let done = match order {
@@ -217,13 +269,19 @@ impl Hands {
         match act {
             TargetRequest::Issue { key } => {
                 TargetResponse::TokenResponse(match credentials.await {
-                    Ok(it) => client.issue_wanted(wanted, &it, &key, wall).await,
+                    Ok(it) => {
+                        let issued = client.issue_wanted(wanted, &it, &key, wall).await;
+                        issued.map_err(|failure| channel.blame(wanted.uses_secret(&it), failure))
+                    }
                     Err(failure) => Err(failure),
                 })
             }
             TargetRequest::Verify(token) => TargetResponse::Verified(client.verify(&token).await),
             TargetRequest::Retire(token) => TargetResponse::Retired(match credentials.await {
-                Ok(it) => client.retire(wanted, &it, &token).await,
+                Ok(it) => {
+                    let retired = client.retire(wanted, &it, &token).await;
+                    retired.map_err(|failure| channel.blame(wanted.kind == Kind::V21, failure))
+                }
                 Err(failure) => Err(failure),
             }),
         }
@@ -252,119 +310,4 @@ impl Hands {
         self.shared.core().is_late(place, problem);
         self.shared.wake();
     }
-}
-
-async fn listen(
-    config: &Config,
-    shared: &Arc<Shared>,
-) -> Result<(JoinSet<()>, Option<SocketAddr>), CannotRun> {
-    let mut servers = JoinSet::new();
-    let mut address = None;
-    if let Some(wanted) = config.listen {
-        let wrong = |error| CannotRun(format!("listen {wanted}: {error}"));
-        let listener = TcpListener::bind(wanted).await.map_err(wrong)?;
-        address = listener.local_addr().ok();
-        let app = http::router(Arc::clone(shared));
-        servers.spawn(async move { log_stop(axum::serve(listener, app).await) });
-    }
-    if let Some(path) = &config.socket {
-        let bound = bind(path).await;
-        let listener =
-            bound.map_err(|error| CannotRun(format!("socket {}: {error}", path.display())))?;
-        let app = http::router(Arc::clone(shared));
-        servers.spawn(async move { log_stop(axum::serve(listener, app).await) });
-    }
-    Ok((servers, address))
-}
-
-fn log_stop(outcome: std::io::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::error!(%error, "the HTTP server stopped");
-    }
-}
-
-/// Binds the socket. The socket of a killed agent is replaced, that of a running one is
-/// not. The callers' secrets and the folder's mode control access.
-async fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    // A running agent with a full queue does not accept at once.
-    match tokio::time::timeout(off_loop::PATIENCE, UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() != std::io::ErrorKind::WouldBlock => {}
-        _ => {
-            return Err(std::io::Error::other(
-                "another agent listens there; stop it, or set another socket",
-            ));
-        }
-    }
-    if fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket()) {
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    open_to_all(path)?;
-    Ok(listener)
-}
-
-/// Lets every user connect. The mode is changed through a descriptor of the socket
-/// itself: the owner of its folder could have put a link in its place meanwhile.
-fn open_to_all(path: &Path) -> std::io::Result<()> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let socket = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !socket.metadata()?.file_type().is_socket() {
-        return Err(std::io::Error::other("replaced while it was made"));
-    }
-    let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
-    fs::set_permissions(itself, Permissions::from_mode(0o666))
-}
-
-/// Notifies systemd, if it is there (sd_notify(3)): ready once every sink holds active
-/// tokens, and the authority has verified those that were kept over a restart; alive as
-/// long as the loop runs.
-struct Manager {
-    is_ready: bool,
-    last: Option<Colour>,
-    /// The status line of `systemctl status`.
-    said: String,
-    /// The longest time between two notifications.
-    patience: Duration,
-}
-
-impl Manager {
-    fn new() -> Self {
-        let watchdog = sd_notify::watchdog_enabled().map(|every| every / 3);
-        let patience = watchdog.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        Self { is_ready: false, last: None, said: String::new(), patience }
-    }
-
-    fn notify(&mut self, report: &AgentHealth, has_looked: bool) {
-        let status = report.status;
-        let mut states = vec![NotifyState::Watchdog];
-        let words = summary(report);
-        if self.last != Some(status) {
-            match status {
-                Colour::Green => tracing::info!("green: {words}"),
-                Colour::Yellow => tracing::warn!("yellow: {words}"),
-                // The first status is red.
-                Colour::Red if self.last.is_none() => tracing::info!("starting: {words}"),
-                Colour::Red => tracing::error!("red: {words}"),
-            }
-            self.last = Some(status);
-        }
-        if self.said != words {
-            states.push(NotifyState::Status(&words));
-        }
-        if !self.is_ready && has_looked && status != Colour::Red {
-            self.is_ready = true;
-            states.push(NotifyState::Ready);
-        }
-        // Without systemd this has no effect.
-        let _ = sd_notify::notify(&states);
-        self.said = words;
-    }
-}
-
-fn summary(report: &AgentHealth) -> String {
-    let tokens = report.tokens.iter().chain(&report.watched).map(|it| (&it.name, &it.problem));
-    let mut all = tokens.chain(report.sinks.iter().map(|it| (&it.name, &it.problem)));
-    let problem = all.find_map(|(name, problem)| Some(format!("{name}: {}", problem.as_ref()?)));
-    let problem = problem.or_else(|| report.warnings.first().cloned());
-    problem.unwrap_or_else(|| format!("{} tokens are active", report.tokens.len()))
 }

@@ -49,6 +49,11 @@ impl Saves {
         }
     }
 
+    /// The targets that are saved or to be saved; some of them twice.
+    pub fn pending(&self) -> impl Iterator<Item = usize> {
+        self.due.keys().chain(self.under_way.keys()).copied()
+    }
+
     /// Processes the result of a save.
     pub fn done(&mut self, target: usize, now: UnixTime, outcome: Result<(), String>) {
         self.under_way.remove(&target);

@@ -6,7 +6,7 @@ use super::{
     off_loop::OffLoop,
 };
 use crate::machine::MonotonicClock;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tegata_policy::secret::HashedSecret;
 use tegata_token::{id::Group, time::UnixTime};
 use tokio::sync::Notify;
@@ -20,14 +20,24 @@ pub struct Shared {
     pub woken: Notify,
     /// Runs file work.
     pub off_loop: OffLoop,
-    /// The callers that may request tokens.
-    pub callers: Vec<Known>,
+    callers: Mutex<Arc<[Known]>>,
 }
 
 impl Shared {
     /// An agent that has not started.
     pub fn new(core: Core, clock: MonotonicClock, off_loop: OffLoop, callers: Vec<Known>) -> Self {
+        let callers = Mutex::new(callers.into());
         Self { core: core.into(), clock, woken: Notify::new(), off_loop, callers }
+    }
+
+    /// The callers that may request tokens.
+    pub fn callers(&self) -> Arc<[Known]> {
+        Arc::clone(&self.callers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the callers.
+    pub fn set_callers(&self, callers: Vec<Known>) {
+        *self.callers.lock().unwrap_or_else(PoisonError::into_inner) = callers.into();
     }
 
     /// Locks the agent's state.

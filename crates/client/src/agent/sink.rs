@@ -47,10 +47,17 @@ impl Sink {
             content: None,
             until: BTreeMap::new(),
             revoked: BTreeSet::new(),
-            writing: Attempts::new(),
-            notification: Attempts::new(),
+            writing: Attempts::new("a sink cannot be written"),
+            notification: Attempts::new("a sink's program cannot be notified"),
             look,
         }
+    }
+
+    /// Takes its place and the interval of a reload, and compares its file now: the reload
+    /// may have changed its tokens.
+    pub fn reload(&mut self, number: usize, look: i64) {
+        (self.label, self.look) = (self.settings.label(number), look);
+        self.writing.ask();
     }
 
     /// The work that updates the file, if it is due; the result goes to [`Sink::written`].
@@ -123,14 +130,22 @@ impl Sink {
             Ok(()) => self.notification.worked(&self.label, now),
             Err(problem) => {
                 self.undelivered = true;
+                let problem = self.after_write(&problem);
                 self.notification.failed(&self.label, now, problem);
             }
         }
     }
 
     /// Records that the notification under way has not returned in time.
-    pub fn notification_is_late(&mut self, problem: String) {
+    pub fn notification_is_late(&mut self, problem: &str) {
+        let problem = self.after_write(problem);
         self.notification.note(&self.label, problem);
+    }
+
+    /// A problem with the notification, which begins once the file is written.
+    fn after_write(&self, problem: &str) -> String {
+        let written = if self.settings.path.is_some() { "the sink was written; " } else { "" };
+        format!("{written}its {problem}")
     }
 
     /// When the next work is due, if none under way returns before.

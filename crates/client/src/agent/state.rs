@@ -139,7 +139,8 @@ impl Folder {
     pub fn load(&self, name: &Group, wanted: &Wanted) -> Result<Option<Kept>, String> {
         let path = self.path(name);
         let wrong = |what: String| format!("{}: {what}", path.display());
-        let text = match file::read(&path, Links::Refuse, LONGEST) {
+        let real = disk::resolve(&path).map_err(|error| wrong(error.to_string()))?;
+        let text = match file::read(&real, Links::Refuse, LONGEST) {
             Ok((text, _)) => PlainSecret::from_caller(text),
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),

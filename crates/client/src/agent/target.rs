@@ -96,6 +96,16 @@ pub struct Counts {
 /// The pause before the next verification after one without a response, in seconds.
 const CHECK_AGAIN: i64 = 30;
 
+/// The longest such pause that a response can ask for, in seconds.
+const LONGEST_CHECK_AGAIN: i64 = 15 * 60;
+
+/// The pause before the next verification or revocation after a failed one, in seconds:
+/// as long as the response asks for, within limits.
+pub fn again(failure: &Failure) -> i64 {
+    let hint = failure.retry_after().and_then(|it| i64::try_from(it).ok());
+    hint.unwrap_or(CHECK_AGAIN).clamp(CHECK_AGAIN, LONGEST_CHECK_AGAIN)
+}
+
 /// The shortest time between two verifications that reports cause, in seconds.
 const BETWEEN_REPORTS: i64 = 5;
 
@@ -131,6 +141,15 @@ impl Target {
             last_success: None,
             counts: Counts::default(),
         }
+    }
+
+    /// Takes the settings of a reload, for the same channel, group and kind.
+    pub fn reload(&mut self, wanted: Wanted, look: i64, verifies: bool, now: UnixTime) {
+        (self.wanted, self.look) = (wanted, look);
+        if verifies {
+            self.check_at = now;
+        }
+        self.check_at = self.check_at.min(now.plus(look));
     }
 
     /// The state to keep.
@@ -289,8 +308,8 @@ impl Target {
                 TargetChange::Revoked
             }
             // Without a reliable response, the token counts as active.
-            Err(_) => {
-                self.check_at = now.plus(CHECK_AGAIN);
+            Err(failure) => {
+                self.check_at = now.plus(again(&failure));
                 TargetChange::None
             }
         }
@@ -298,14 +317,18 @@ impl Target {
 
     fn retired(&mut self, now: UnixTime, retired: Result<(), Failure>) -> TargetChange {
         match retired {
-            Err(Failure::Unavailable { .. } | Failure::LimitExceeded { .. }) => {
+            Err(failure @ (Failure::Unavailable { .. } | Failure::LimitExceeded { .. })) => {
                 if let Some((_, at)) = self.retiring.first_mut() {
-                    *at = Some(now.plus(CHECK_AGAIN));
+                    *at = Some(now.plus(again(&failure)));
                 }
                 TargetChange::None
             }
             // Revoked, or it cannot be revoked and expires.
-            Ok(()) | Err(Failure::Denied { .. } | Failure::NotAsked(_)) => {
+            outcome => {
+                if let Err(failure @ Failure::Denied { .. }) = outcome {
+                    let problem = failure.to_string();
+                    tracing::warn!(token = %self.name, problem, "the predecessor is not revoked");
+                }
                 if !self.retiring.is_empty() {
                     self.retiring.remove(0);
                 }

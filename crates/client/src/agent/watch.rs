@@ -1,7 +1,7 @@
 //! A watched token, which another program renews: the agent only verifies it, and warns
 //! before it expires.
 
-use super::config;
+use super::{config, target::again};
 use crate::call::{Failure, Verified};
 use tegata_token::time::{DAY, UnixTime};
 
@@ -42,7 +42,7 @@ pub enum Freshness {
     Bad(String),
 }
 
-/// The pause after a verification without a response, in seconds.
+/// The pause after a token that could not be read, in seconds.
 const LOOK_AGAIN: i64 = 30;
 
 impl Watch {
@@ -58,6 +58,11 @@ impl Watch {
             is_warned_of: false,
             state,
         }
+    }
+
+    /// Takes the interval of a reload, and verifies the token now.
+    pub fn reload(&mut self, look: i64) {
+        (self.look, self.look_at) = (look, UnixTime(i64::MIN));
     }
 
     /// Whether a verification is due at `now`.
@@ -101,7 +106,7 @@ impl Watch {
                 self.become_(State::Bad(problem));
             }
             Err(failure) => {
-                self.look_at = now.plus(LOOK_AGAIN);
+                self.look_at = now.plus(again(&failure));
                 self.doubt(failure.to_string());
             }
         }

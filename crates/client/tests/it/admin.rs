@@ -111,14 +111,16 @@ async fn a_problem_an_unreadable_response_and_no_response_are_different_errors()
 }
 
 #[tokio::test]
-async fn the_time_of_a_development_server_is_read_without_a_token() {
-    let authority = Authority::start(|number, _| match number {
-        0 => ok(r#"{"now_unix":1800000000}"#),
-        _ => with_status(404, r#"{"message":"Not found"}"#),
+async fn the_authoritys_time_is_read_from_a_response_that_every_server_has() {
+    let authority = Authority::start(|number, _| {
+        let mut response = with_status(if number == 1 { 404 } else { 200 }, "");
+        response.headers_mut().insert("date", "Fri, 15 Jan 2027 08:00:00 GMT".parse().unwrap());
+        response
     })
     .await;
-    assert_eq!(authority.client.development_time().await.unwrap().0, 1_800_000_000);
-    assert!(authority.client.development_time().await.is_err());
-    assert_eq!(authority.asked()[0].line, "GET /dev/clock");
+    for _ in 0..2 {
+        assert_eq!(authority.client.authority_time().await.unwrap().0, 1_800_000_000);
+    }
+    assert_eq!(authority.asked()[0].line, "GET /livez");
     assert!(authority.asked()[0].headers.get("authorization").is_none());
 }

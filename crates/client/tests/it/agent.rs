@@ -94,7 +94,8 @@ fn verified(core: &mut Core, now: UnixTime, expires_in: i64) {
 }
 
 fn lost(core: &mut Core, now: UnixTime) {
-    let failure = Failure::Unavailable { why: "lost".to_owned(), retry_after: None };
+    let failure =
+        Failure::Unavailable { from: String::new(), why: "lost".to_owned(), retry_after: None };
     done(core, now, Done::TargetRequest(0, TargetResponse::TokenResponse(Err(failure))));
 }
 

@@ -2,7 +2,11 @@
 
 use super::authority::{Authority, ok, token, with_status};
 use axum::response::IntoResponse;
-use tegata_client::call::{ClientAuthentication, Failure, With};
+use std::time::Duration;
+use tegata_client::{
+    call::{ClientAuthentication, Failure, With},
+    exchange::fetch,
+};
 use tegata_policy::secret::PlainSecret;
 use tegata_token::id::ChannelId;
 
@@ -104,4 +108,22 @@ async fn an_endless_response_is_cut_off_and_an_absent_server_is_not_a_refusal() 
     let failure = absent.verify_v21(&secret("canary-token")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unavailable { .. }));
     assert!(!failure.to_string().contains("canary"), "no token in the message: {failure}");
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_whole_or_not_at_all() {
+    let line = Authority::start(|_, asked| match asked.line.as_str() {
+        "GET /keys?of=1" => ok(r#"{"keys":[]}"#),
+        "GET /endless" => ok(&" ".repeat(101)),
+        _ => with_status(404, ""),
+    })
+    .await;
+    let get =
+        async |path: &str| fetch(&format!("{}{path}", line.url), Duration::from_secs(5), 100).await;
+    assert_eq!(get("/keys?of=1").await.unwrap(), br#"{"keys":[]}"#);
+    for (path, said) in [("/endless", "longer than 100 bytes"), ("/none", "answered 404")] {
+        let error = get(path).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    assert!(fetch("ftp://a.example/", Duration::from_secs(5), 100).await.is_err());
 }

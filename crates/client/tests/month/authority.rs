@@ -53,7 +53,11 @@ impl Authority {
         act: &TargetRequest,
     ) -> (i64, TargetResponse) {
         let trouble = self.troubles.iter().find(|it| it.from <= now && now < it.to);
-        let broken = || Failure::Unavailable { why: "no response".to_owned(), retry_after: None };
+        let broken = || Failure::Unavailable {
+            from: String::new(),
+            why: "no response".to_owned(),
+            retry_after: None,
+        };
         let failed = |failure| match act {
             TargetRequest::Issue { .. } => TargetResponse::TokenResponse(Err(failure)),
             TargetRequest::Verify(_) => TargetResponse::Verified(Err(failure)),

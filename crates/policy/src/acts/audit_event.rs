@@ -3,8 +3,12 @@
 //! An event is stored as the act's name and its detail as a JSON object; both come
 //! from one list here, for the store that writes events and for all who read them.
 
+mod recovery;
+
+pub use recovery::{StoreRecovered, StoreRedone};
+
 use crate::{
-    channel::{ChannelLimits, GroupSettings},
+    channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use serde::{Deserialize, Serialize};
@@ -13,8 +17,7 @@ use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, Group, Serial, SigningKeyId, TokenId},
     kind::Kind,
-    time::UnixTime,
-    view::ChannelState,
+    view::{ChannelState, Scope},
 };
 
 /// Defines the acts, their names, and the event of each with its detail.
@@ -79,7 +82,7 @@ events! {
     /// A provider was created.
     ProviderCreate(Named) = "provider.create",
     /// Revoking all tokens of a provider was begun.
-    ProviderRevoke(ProviderJob) = "provider.revoke",
+    ProviderRevoke(JobNumber) = "provider.revoke",
     /// A channel was created.
     ChannelCreate(NewChannelNamed) = "channel.create",
     /// A channel's settings were changed.
@@ -92,6 +95,8 @@ events! {
     ChannelDelete(ChannelChanged) = "channel.delete",
     /// A channel's secret was replaced.
     ChannelRotateSecret(SecretReplaced) = "channel.rotate-secret",
+    /// A channel's previous secret was deleted.
+    ChannelDeletePreviousSecret(NoDetail) = "channel.delete-previous-secret",
     /// An assertion key was registered.
     KeyRegister(KeyRegistered) = "key.register",
     /// An assertion key was deleted.
@@ -151,9 +156,11 @@ impl AuditEvent {
     pub fn revoked(&self, token: &Claims) -> bool {
         let of_group = |group: &Group| token.group.as_ref() == Some(group);
         let of_key = |key: AssertionKeyId| token.assertion_key == Some(key);
+        let by_secret = Scope::Secret.covers(token.kind, None, token.assertion_key);
         match self {
             Self::TokenRevoke(it) => {
                 it.all == Some(true)
+                    || it.by_secret == Some(true) && by_secret
                     || it.token_id == Some(token.id)
                     || it.kind == Some(token.kind)
                     || it.group.as_ref().is_some_and(of_group)
@@ -161,7 +168,9 @@ impl AuditEvent {
             }
             Self::GroupDelete(it) => of_group(&it.group),
             Self::KeyDelete(it) => it.revoke_tokens && of_key(it.kid),
-            Self::ChannelRotateSecret(it) => it.revoke_tokens,
+            Self::ChannelRotateSecret(it) => it.revoke_tokens.scope().is_some_and(|scope| {
+                scope.covers(token.kind, token.group.as_ref(), token.assertion_key)
+            }),
             _ => false,
         }
     }
@@ -189,7 +198,7 @@ pub struct Named {
 
 /// The job that revokes a provider's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProviderJob {
+pub struct JobNumber {
     /// The number of the job.
     pub job: i64,
 }
@@ -238,8 +247,8 @@ pub struct ChannelChanged {
 pub struct SecretReplaced {
     /// For how long the previous one is still accepted.
     pub keep_previous_seconds: i64,
-    /// Whether the channel's tokens were revoked.
-    pub revoke_tokens: bool,
+    /// Which of the channel's tokens were revoked.
+    pub revoke_tokens: RevokeTokens,
     /// How many active stored tokens were revoked.
     pub revoked: usize,
 }
@@ -312,6 +321,9 @@ pub struct TokensRevoked {
     /// Those issued for this assertion key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assertion_key: Option<AssertionKeyId>,
+    /// Those issued for the channel's secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_secret: Option<bool>,
     /// All of the channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
@@ -374,32 +386,6 @@ pub struct CooldownBegan {
 pub struct SecretThrottled {
     /// For how long wrong secrets from it are rejected.
     pub seconds: u64,
-}
-
-/// A commit that was applied again from the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreRedone {
-    /// How many lines of the journal were applied.
-    pub replayed: usize,
-    /// How many stored tokens were revoked.
-    pub revoked: usize,
-}
-
-/// How the store was recovered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreRecovered {
-    /// The epoch that began.
-    pub epoch: u64,
-    /// How many lines of the journal were applied, if one was.
-    pub replayed: Option<usize>,
-    /// Whether all tokens were revoked instead.
-    pub revoked_everything: bool,
-    /// Tokens of the old signing keys are valid only if issued before; `None`: none is.
-    pub issued_before: Option<UnixTime>,
-    /// How many stored tokens were revoked.
-    pub revoked: usize,
-    /// Whether the audit's chain begins anew.
-    pub audit_begins_anew: bool,
 }
 
 #[cfg(test)]

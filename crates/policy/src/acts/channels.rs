@@ -2,7 +2,7 @@
 
 use super::{
     Act, ActError, ActName, Decided,
-    audit_event::{AuditEvent, ChannelChanged, Named, NewChannelNamed, SecretReplaced},
+    audit_event::{AuditEvent, ChannelChanged, Named, NewChannelNamed, NoDetail, SecretReplaced},
     effects::{Effects, Write},
     journal::JournalEntry,
     known::delete_key,
@@ -11,14 +11,14 @@ use super::{
     things::{By, ChannelPatch, Event, LimitsPatch, NewChannel, Provider, RevocationCause},
 };
 use crate::{
-    channel::{Channel, GroupRule, Secret},
+    channel::{Channel, GroupRule, RevokeTokens, Secret},
     rules::TokenRules,
     secret::HashedSecret,
 };
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
     time::UnixTime,
-    view::{ChannelChange, ChannelState, Scope},
+    view::{ChannelChange, ChannelState},
 };
 
 /// Creates a provider.
@@ -173,7 +173,7 @@ fn changes_of(patch: &ChannelPatch, old: &Channel, new: &Channel) -> ChannelChan
 }
 
 /// Removes the keys, groups and tokens of a channel that is being deleted.
-fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
+pub(super) fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effects: &mut Effects) {
     for key in std::mem::take(&mut channel.assertion_keys) {
         delete_key(channel, key.id, now, effects);
     }
@@ -200,8 +200,8 @@ pub struct ReplaceSecret {
     pub secret: HashedSecret,
     /// For how long the current one is still accepted, in seconds.
     pub keep_previous: i64,
-    /// Whether all the channel's tokens are revoked.
-    pub revoke_tokens: bool,
+    /// Which of the channel's tokens are revoked.
+    pub revoke_tokens: RevokeTokens,
     /// Who requests it.
     pub by: By,
 }
@@ -211,8 +211,9 @@ impl Act for ReplaceSecret {
     const NAME: ActName = ActName::ReplaceSecret;
 
     fn needs(&self) -> Needs {
-        let tokens = if self.revoke_tokens { Tokens::Counted } else { Tokens::None };
-        Needs { tokens, revocations: self.revoke_tokens, ..Needs::channel(self.id) }
+        let revocations = self.revoke_tokens != RevokeTokens::None;
+        let tokens = if revocations { Tokens::Counted } else { Tokens::None };
+        Needs { tokens, revocations, ..Needs::channel(self.id) }
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<UnixTime> {
@@ -223,9 +224,9 @@ impl Act for ReplaceSecret {
         effects.write(Write::Secret { channel: self.id, hash: self.secret, kept });
         effects.revise(channel);
         effects.journal.push(JournalEntry::secret(self.id, self.secret, kept));
-        let revoked = match self.revoke_tokens {
-            true => revoke_scope(locked, channel, Scope::Channel, now, &mut effects)?,
-            false => 0,
+        let revoked = match self.revoke_tokens.scope() {
+            Some(scope) => revoke_scope(locked, channel, scope, now, &mut effects)?,
+            None => 0,
         };
         let replaced = SecretReplaced {
             keep_previous_seconds: self.keep_previous,
@@ -234,6 +235,38 @@ impl Act for ReplaceSecret {
         };
         effects.audit(&self.by, channel, AuditEvent::ChannelRotateSecret(replaced));
         Ok((until, effects))
+    }
+}
+
+/// Deletes a channel's previous secret, which is still accepted, alone.
+#[derive(Debug, Clone)]
+pub struct DeletePreviousSecret {
+    /// The channel.
+    pub id: ChannelId,
+    /// Who requests it.
+    pub by: By,
+}
+
+impl Act for DeletePreviousSecret {
+    type Output = ();
+    const NAME: ActName = ActName::DeletePreviousSecret;
+
+    fn needs(&self) -> Needs {
+        Needs::channel(self.id)
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+        let channel = locked.existing()?;
+        let current = channel.secrets.iter().find(|it| it.until.is_none());
+        let current = current.filter(|_| channel.previous_secret(now).is_some());
+        let current = current.ok_or(ActError::NotFound("previous secret"))?.hash;
+        let mut effects = Effects::default();
+        effects.write(Write::Secret { channel: self.id, hash: current, kept: None });
+        effects.revise(channel);
+        effects.journal.push(JournalEntry::secret(self.id, current, None));
+        let event = AuditEvent::ChannelDeletePreviousSecret(NoDetail {});
+        effects.audit(&self.by, channel, event);
+        Ok(((), effects))
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    upkeep::{CheckpointRow, NewWarning, ProviderJob, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -123,8 +124,8 @@ pub enum Write {
         row: i64,
         /// The time.
         at: UnixTime,
-        /// The token that takes its place.
-        replaced_by: Serial,
+        /// The token that takes its place, if it is known.
+        replaced_by: Option<Serial>,
     },
     /// A token was found to be expired or revoked.
     TokenPast {
@@ -213,6 +214,76 @@ pub enum Write {
     AuditKeyWrapped(WrappedKey),
     /// The offset of the development clock, in seconds.
     ClockOffset(i64),
+    /// A new revocation of a provider's tokens.
+    ProviderJob(Box<ProviderJob>),
+    /// How far a revocation of a provider's tokens has come. The act's last change is
+    /// recorded as its position.
+    ProviderJobAt {
+        /// Its number.
+        job: i64,
+        /// Channels up to this one, in the order of their ids, are done.
+        done_to: ChannelId,
+        /// How many stored tokens it has revoked.
+        revoked: usize,
+    },
+    /// A revocation of a provider's tokens is complete.
+    ProviderJobDone(i64),
+    /// A new warning.
+    Warning {
+        /// The warning.
+        new: NewWarning,
+        /// When it is to be sent.
+        next: UnixTime,
+    },
+    /// A warning was sent, or could not be.
+    WarningTried {
+        /// Its number.
+        number: i64,
+        /// How often that was attempted.
+        attempts: u32,
+        /// When to try again, if at all.
+        next: Option<UnixTime>,
+    },
+    /// A warning is out of date.
+    WarningDropped(i64),
+    /// A time of last use.
+    Used(StampPlace, UnixTime),
+    /// Changes of the log up to this number are dropped.
+    LogDropped {
+        /// The number of the last of them.
+        through: u64,
+    },
+    /// Used assertions are forgotten: their channels and fingerprints.
+    AssertionsDropped(Vec<(ChannelId, [u8; 32])>),
+    /// The row of a token that expired or was revoked long ago is dropped.
+    TokenDropped {
+        /// Its channel.
+        channel: ChannelId,
+        /// The row.
+        row: i64,
+    },
+    /// Audit events up to this one are dropped.
+    AuditDropped {
+        /// The id of the last of them.
+        through: i64,
+    },
+    /// The key that signs checkpoints: its public half, and its wrapped private half.
+    AuditKey([u8; 32], WrappedKey),
+    /// A checkpoint of the audit.
+    Checkpoint(Box<CheckpointRow>),
+    /// The audit's key and all checkpoints are dropped, so that a new key signs
+    /// checkpoints of all rows: the private half of the old key is lost.
+    AuditBegunAnew,
+    /// The serials of every channel are raised, that of bulk revocations to the same.
+    EverySerialRaised {
+        /// By how much.
+        by: u64,
+    },
+    /// Previous secrets that would be accepted after that time are dropped.
+    PreviousSecretsDropped {
+        /// The time.
+        after: UnixTime,
+    },
 }
 
 /// A token to be written.

@@ -134,7 +134,7 @@ fn make_room(
     let token = locked.active_at(predecessor, now)?;
     // An earlier scheduled revocation stays.
     let at = token.times.ends_at.map_or(from, |at| at.min(from));
-    effects.write(Write::TokenRevokedFrom { row: token.row, at, replaced_by: admit.serial });
+    effects.write(Write::TokenRevokedFrom { row: token.row, at, replaced_by: Some(admit.serial) });
     Some(at)
 }
 

@@ -109,6 +109,23 @@ pub enum JournalEntry {
 }
 
 impl JournalEntry {
+    /// The channel that it is about, if it is about one.
+    #[must_use]
+    pub fn channel(&self) -> Option<ChannelId> {
+        match self {
+            Self::Channel { channel, .. }
+            | Self::Secret { channel, .. }
+            | Self::AssertionKey { channel, .. }
+            | Self::Rules { channel, .. }
+            | Self::GroupRules { channel, .. }
+            | Self::Limits { channel, .. } => Some(*channel),
+            Self::Begins { .. }
+            | Self::SigningKey { .. }
+            | Self::ProviderRevocation { .. }
+            | Self::ProviderEndDone { .. } => None,
+        }
+    }
+
     /// The entry of a secret that was replaced.
     #[must_use]
     pub fn secret(

@@ -99,7 +99,7 @@ pub(super) fn check_scope(
                 false => Err(Denied::KindNotForChannel(*kind).into()),
             }
         }
-        Scope::Channel | Scope::KindGroup { .. } => Ok(()),
+        Scope::Channel | Scope::KindGroup { .. } | Scope::Secret => Ok(()),
     }
 }
 

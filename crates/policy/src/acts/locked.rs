@@ -4,6 +4,7 @@ use super::{
     ActError,
     stored::{StoredToken, Times},
     things::SigningKeyRow,
+    upkeep::{Upkeep, UpkeepRows},
 };
 use crate::{admit::Live, channel::Channel, denied::Denied};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Needs {
     pub audit_key: bool,
     /// Whether the offset of the development clock is read.
     pub clock: bool,
+    /// Rows beside those of a channel.
+    pub upkeep: Upkeep,
 }
 
 /// Which rows of a channel's tokens an act needs, of those that are not marked as revoked
@@ -93,6 +96,8 @@ pub struct Locked {
     pub audit_key: Option<[u8; 32]>,
     /// The offset of the development clock, in seconds.
     pub clock_offset: i64,
+    /// Rows beside those of a channel.
+    pub upkeep: UpkeepRows,
 }
 
 /// What is remembered of a group or an assertion key that its channel may not have any

@@ -10,30 +10,51 @@
 
 pub mod audit_event;
 mod channels;
+mod checkpoints;
 mod effects;
 mod issue;
 mod journal;
 mod keys;
 mod known;
 mod locked;
+mod provider_job;
+mod recovery;
+mod replay;
 mod revoke;
 mod signing;
+mod stamps;
 mod stored;
 mod things;
+mod trim;
+mod upkeep;
+mod warnings;
 
-pub use channels::{ChangeChannel, CreateChannel, CreateProvider, ReplaceSecret};
+pub use channels::{
+    ChangeChannel, CreateChannel, CreateProvider, DeletePreviousSecret, ReplaceSecret,
+};
+pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
+pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use recovery::Recover;
+pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
 pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
+pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
     By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
     RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
+pub use trim::Trim;
+pub use upkeep::{
+    CheckpointRow, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
+    SweptToken, Upkeep, UpkeepRows, UsedAssertion,
+};
+pub use warnings::{QueueWarnings, WarningTried};
 
 use crate::denied::Denied;
 use tegata_token::time::UnixTime;
@@ -50,6 +71,9 @@ pub enum ActError {
     /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// An id that must be new exists already.
+    #[error("this id exists already")]
+    Taken,
     /// No signing key is active, so no token can be issued.
     #[error("no signing key is active")]
     NoSigningKey,
@@ -95,6 +119,8 @@ pub enum ActName {
     ChangeChannel,
     /// [`ReplaceSecret`]
     ReplaceSecret,
+    /// [`DeletePreviousSecret`]
+    DeletePreviousSecret,
     /// [`RegisterKey`]
     RegisterKey,
     /// [`DeleteKey`]
@@ -111,11 +137,33 @@ pub enum ActName {
     Record,
     /// [`AdvanceClock`]
     AdvanceClock,
+    /// [`BeginProviderRevocation`]
+    BeginProviderRevocation,
+    /// [`ContinueProviderRevocation`]
+    ContinueProviderRevocation,
+    /// [`QueueWarnings`]
+    QueueWarnings,
+    /// [`WarningTried`]
+    WarningTried,
+    /// [`StampUses`]
+    StampUses,
+    /// [`Trim`]
+    Trim,
+    /// [`SetAuditKey`]
+    SetAuditKey,
+    /// [`AddCheckpoint`]
+    AddCheckpoint,
+    /// [`Replay`]
+    Replay,
+    /// [`RaiseSerials`]
+    RaiseSerials,
+    /// [`Recover`]
+    Recover,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 28] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -124,6 +172,7 @@ impl ActName {
         Self::CreateChannel,
         Self::ChangeChannel,
         Self::ReplaceSecret,
+        Self::DeletePreviousSecret,
         Self::RegisterKey,
         Self::DeleteKey,
         Self::SetGroup,
@@ -132,6 +181,17 @@ impl ActName {
         Self::RewrapKeys,
         Self::Record,
         Self::AdvanceClock,
+        Self::BeginProviderRevocation,
+        Self::ContinueProviderRevocation,
+        Self::QueueWarnings,
+        Self::WarningTried,
+        Self::StampUses,
+        Self::Trim,
+        Self::SetAuditKey,
+        Self::AddCheckpoint,
+        Self::Replay,
+        Self::RaiseSerials,
+        Self::Recover,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -143,10 +203,15 @@ impl ActName {
             | Self::Revoke
             | Self::ChangeChannel
             | Self::ReplaceSecret
+            | Self::DeletePreviousSecret
             | Self::DeleteKey
             | Self::SetGroup
             | Self::DeleteGroup
-            | Self::ChangeSigningKeys => true,
+            | Self::ChangeSigningKeys
+            | Self::BeginProviderRevocation
+            | Self::ContinueProviderRevocation
+            | Self::Replay
+            | Self::Recover => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion
@@ -156,7 +221,14 @@ impl ActName {
             | Self::RegisterKey
             | Self::RewrapKeys
             | Self::Record
-            | Self::AdvanceClock => false,
+            | Self::AdvanceClock
+            | Self::QueueWarnings
+            | Self::WarningTried
+            | Self::StampUses
+            | Self::Trim
+            | Self::SetAuditKey
+            | Self::AddCheckpoint
+            | Self::RaiseSerials => false,
         }
     }
 }

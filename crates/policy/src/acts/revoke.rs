@@ -39,22 +39,13 @@ impl Act for Revoke {
     const NAME: ActName = ActName::Revoke;
 
     fn needs(&self) -> Needs {
-        let tokens = match self.target {
-            RevocationTarget::AssertionKey(_) => Tokens::WithKeys,
-            _ => Tokens::Counted,
-        };
-        let named = match self.target {
-            RevocationTarget::Stored { serial } => Some(serial),
-            _ => None,
-        };
-        let scope = self.scope();
-        Needs { tokens, named, scope, revocations: true, ..Needs::channel(self.channel) }
+        Self::needs_of(self.channel, &self.target)
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
         let mut effects = Effects::default();
-        let revoked = match (&self.target, self.scope()) {
+        let revoked = match (&self.target, Self::scope(&self.target)) {
             (RevocationTarget::Stored { serial }, _) => {
                 revoke_stored(locked, channel, *serial, now, &mut effects)?
             }
@@ -77,6 +68,7 @@ impl Act for Revoke {
             RevocationTarget::Group(group) => detail.group = Some(group.clone()),
             RevocationTarget::Kind(kind) => detail.kind = Some(*kind),
             RevocationTarget::AssertionKey(key) => detail.assertion_key = Some(*key),
+            RevocationTarget::BySecret => detail.by_secret = Some(true),
             RevocationTarget::All => detail.all = Some(true),
         }
         effects.audit(&self.by, channel, AuditEvent::TokenRevoke(detail));
@@ -85,13 +77,28 @@ impl Act for Revoke {
 }
 
 impl Revoke {
-    /// The scope that it names; `None`: a single token.
-    fn scope(&self) -> Option<Scope> {
-        match &self.target {
+    /// What the revocation of a channel's tokens needs.
+    pub(super) fn needs_of(channel: ChannelId, target: &RevocationTarget) -> Needs {
+        let tokens = match target {
+            RevocationTarget::AssertionKey(_) => Tokens::WithKeys,
+            _ => Tokens::Counted,
+        };
+        let named = match target {
+            RevocationTarget::Stored { serial } => Some(*serial),
+            _ => None,
+        };
+        let scope = Self::scope(target);
+        Needs { tokens, named, scope, revocations: true, ..Needs::channel(channel) }
+    }
+
+    /// The scope that a target names; `None`: a single token.
+    fn scope(target: &RevocationTarget) -> Option<Scope> {
+        match target {
             RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => None,
             RevocationTarget::Group(group) => Some(Scope::Group { group: group.clone() }),
             RevocationTarget::Kind(kind) => Some(Scope::Kind { kind: *kind }),
             RevocationTarget::AssertionKey(key) => Some(Scope::AssertionKey { key: *key }),
+            RevocationTarget::BySecret => Some(Scope::Secret),
             RevocationTarget::All => Some(Scope::Channel),
         }
     }

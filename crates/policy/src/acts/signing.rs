@@ -87,13 +87,18 @@ impl Act for ChangeSigningKeys {
     }
 }
 
-fn add(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut Effects) {
+pub(super) fn add(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut Effects) {
     let new = SigningKeyRow { state, created_at: now, changed_at: now, ..key.clone() };
     effects.write(Write::SigningKey(new.clone()));
     effects.change(Change::SigningKey(new));
 }
 
-fn set_state(key: &SigningKeyRow, state: KeyState, now: UnixTime, effects: &mut Effects) {
+pub(super) fn set_state(
+    key: &SigningKeyRow,
+    state: KeyState,
+    now: UnixTime,
+    effects: &mut Effects,
+) {
     let new = key.in_state(state, now);
     effects.write(Write::SigningKeyState(new.clone()));
     effects.change(Change::SigningKey(new));

@@ -2,7 +2,7 @@
 
 use super::audit_event::AuditEvent;
 use crate::{
-    channel::{ChannelLimits, GroupSettings},
+    channel::{ChannelLimits, GroupSettings, RevokeTokens},
     rules::{ChannelType, TokenRules, WhenFull},
     secret::HashedSecret,
 };
@@ -187,8 +187,22 @@ pub enum RevocationTarget {
     Kind(Kind),
     /// All that were issued for an assertion key, which may be deleted.
     AssertionKey(AssertionKeyId),
+    /// All that were issued for the channel's secret.
+    BySecret,
     /// All.
     All,
+}
+
+impl RevocationTarget {
+    /// The tokens that are revoked with a secret; `None` if none are.
+    #[must_use]
+    pub fn with_secret(revoke: RevokeTokens) -> Option<Self> {
+        match revoke {
+            RevokeTokens::None => None,
+            RevokeTokens::BySecret => Some(Self::BySecret),
+            RevokeTokens::All => Some(Self::All),
+        }
+    }
 }
 
 /// The cause of a revocation.
@@ -203,16 +217,39 @@ pub enum RevocationCause {
     Reissued,
 }
 
-/// State of a stored token.
+/// State of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenState {
     /// It is neither expired nor revoked.
     Active,
+    /// It would be active, but its channel is suspended.
+    Suspended,
     /// It has expired.
     Expired,
     /// It was revoked before its expiry.
     Revoked,
+}
+
+impl TokenState {
+    /// The state in a channel that is in state `channel`. `self` is the state regardless
+    /// of the channel's, as the store and its filters have it.
+    #[must_use]
+    pub fn in_channel(self, channel: ChannelState) -> Self {
+        match (self, channel) {
+            (Self::Active, ChannelState::Suspended) => Self::Suspended,
+            (state, _) => state,
+        }
+    }
+
+    /// The state regardless of the channel's that tokens in this state have; `None` if a
+    /// channel in state `channel` has no token in this state.
+    #[must_use]
+    pub fn regardless_of(self, channel: ChannelState) -> Option<Self> {
+        [Self::Active, Self::Expired, Self::Revoked]
+            .into_iter()
+            .find(|state| state.in_channel(channel) == self)
+    }
 }
 
 /// A change of the authority's signing keys. The states of the other keys follow in the

@@ -5,15 +5,16 @@ use crate::signer::{OTHER, OWN};
 use std::{collections::BTreeMap, sync::Arc};
 use tegata_policy::{
     acts::{
-        Act, ActName, AdvanceClock, Before, By, ChangeChannel, ChangeSigningKeys, ChannelPatch,
-        Count, CreateChannel, CreateProvider, DeleteGroup, DeleteKey, Effects, Event, Forget,
+        Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
+        ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
+        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Effects, Event, Forget,
         GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
         RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
         SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
-    channel::{Channel, GroupSettings},
+    channel::{Channel, GroupSettings, RevokeTokens, Secret},
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_token::{
@@ -28,7 +29,7 @@ pub fn by() -> By {
     By { actor: "administrator".into(), source: None, reason: None, at: NOW }
 }
 
-fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
+pub fn signing_key(seed: u8, state: KeyState) -> SigningKeyRow {
     let key = SigningKey::from_seed(&[seed; 32]).unwrap();
     SigningKeyRow {
         id: key.public().id(),
@@ -213,11 +214,37 @@ fn of_secrets() -> Vec<Example> {
         by: by(),
     };
     let locked = locked(channel(), some_tokens());
+    let mut overlapping = channel();
+    let previous = Secret { hash: crate::channel::secret("old").hash(), until: Some(NOW.plus(60)) };
+    overlapping.secrets.insert(0, previous);
+    let overlapping = Locked { channel: Some(overlapping.into()), ..locked.clone() };
+    let delete = DeletePreviousSecret { id: id(), by: by() };
     vec![
-        Example("at once", effects(&replace(0, false), &locked), NARROWS),
-        Example("later", effects(&replace(60, false), &locked), NARROWS),
-        Example("with tokens", effects(&replace(0, true), &locked), NARROWS),
+        Example("the previous one", effects(&delete, &overlapping), NARROWS),
+        Example("at once", effects(&replace(0, RevokeTokens::None), &locked), NARROWS),
+        Example("later", effects(&replace(60, RevokeTokens::None), &locked), NARROWS),
+        Example("with tokens", effects(&replace(0, RevokeTokens::All), &locked), NARROWS),
+        Example("by secret", effects(&replace(0, RevokeTokens::BySecret), &locked), NARROWS),
     ]
+}
+
+fn of_provider_jobs(name: ActName) -> Vec<Example> {
+    let locked = locked(channel(), some_tokens());
+    match name {
+        ActName::BeginProviderRevocation => {
+            let act = BeginProviderRevocation { provider: channel().provider, by: by() };
+            vec![Example("begun", effects(&act, &locked), NARROWS)]
+        }
+        _ => {
+            let one = ContinueProviderRevocation { job: 3, channel: Some(id()) };
+            let last = ContinueProviderRevocation { job: 3, channel: None };
+            let at = |next| crate::upkeep::with_job(locked.clone(), next);
+            vec![
+                Example("a channel", effects(&one, &at(Some(id()))), NARROWS),
+                Example("complete", effects(&last, &at(None)), NARROWS),
+            ]
+        }
+    }
 }
 
 /// Examples of every act; the match makes a new act need one.
@@ -227,7 +254,7 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::Issue => of_issue(),
         ActName::Revoke => of_end(),
         ActName::ChangeChannel => of_change(),
-        ActName::ReplaceSecret => of_secrets(),
+        ActName::ReplaceSecret | ActName::DeletePreviousSecret => of_secrets(),
         ActName::ChangeSigningKeys => of_signing_keys(),
         ActName::DeleteKey | ActName::SetGroup | ActName::DeleteGroup => of_groups_and_keys(name),
         ActName::TakeAssertion => {
@@ -273,6 +300,22 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::Record => {
             let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
             vec![Example("an event", effects(&Record { event, by: by() }, &locked), NOTHING)]
+        }
+        ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
+            of_provider_jobs(name)
+        }
+        ActName::Replay | ActName::RaiseSerials | ActName::Recover => crate::replay::examples(name)
+            .into_iter()
+            .map(|(what, effects)| Example(what, effects, name.can_narrow()))
+            .collect(),
+        ActName::QueueWarnings
+        | ActName::WarningTried
+        | ActName::StampUses
+        | ActName::Trim
+        | ActName::SetAuditKey
+        | ActName::AddCheckpoint => {
+            let of_jobs = crate::upkeep::effects_of_jobs(name);
+            vec![Example("some", of_jobs, NOTHING)]
         }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]

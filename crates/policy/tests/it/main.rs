@@ -11,6 +11,10 @@ mod compaction;
 mod jwk;
 mod known;
 mod model;
+mod replay;
+#[path = "../../../token/tests/it/revocations.rs"]
+mod revocations;
 mod rules;
 mod signer;
+mod upkeep;
 mod vectors;

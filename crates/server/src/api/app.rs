@@ -1,6 +1,8 @@
 //! The state that all protocols share: the authority and the counters.
 
+use super::subject;
 use crate::{
+    api::faults::Faults,
     authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
     metrics::{Metrics, Verifications},
 };
@@ -20,6 +22,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the development clock can be moved.
     pub dev: bool,
+    /// The faults to simulate; only under `--dev` can there be any.
+    pub faults: Faults,
     /// The root administrator's token.
     pub admin_token: Arc<TokenSource>,
     /// The periodic jobs, which run at once when the clock is moved.
@@ -34,6 +38,11 @@ pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 impl App {
     /// Verifies a token; some verifications are timed among `counts`.
     pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
-        counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token))
+        let verified =
+            counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token));
+        if let Ok(active) = &verified {
+            subject::set(active.claims.channel);
+        }
+        verified
     }
 }

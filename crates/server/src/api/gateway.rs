@@ -40,12 +40,12 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
     const BAD: &str = "Authentication failed. Confirm that the access token in the authorization header is valid.";
     let wanted = match Wanted::read(query) {
         Ok(wanted) => wanted,
-        Err(words) => return reply::message(StatusCode::BAD_REQUEST, words),
+        Err(words) => return refused(StatusCode::BAD_REQUEST, words),
     };
     let Some(token) = bearer(headers) else { return unauthorized(HOW) };
     if token.len() > LONGEST {
         let words = "The access token is longer than 8192 bytes";
-        return reply::message(StatusCode::BAD_REQUEST, words);
+        return refused(StatusCode::BAD_REQUEST, words);
     }
     let counts = &app.metrics.verifications_gateway;
     let verified = app.verify(counts, token);
@@ -53,7 +53,7 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         && !wanted.is_met_by(&active.claims)
     {
         counts.denied.inc();
-        return reply::message(StatusCode::FORBIDDEN, "Access Denied");
+        return refused(StatusCode::FORBIDDEN, "Access Denied");
     }
     counts.count(&verified);
     let Ok(active) = verified else { return unauthorized(BAD) };
@@ -75,9 +75,16 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
     reply
 }
 
-fn unauthorized(words: &str) -> Reply {
-    let reply = reply::message(StatusCode::UNAUTHORIZED, words);
+fn unauthorized(words: &'static str) -> Reply {
+    let reply = refused(StatusCode::UNAUTHORIZED, words);
     reply::with(reply, header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#)
+}
+
+/// A refusal with its message in a header as well: nginx drops the body of the response to
+/// its subrequest. The message has no character that JSON escapes.
+fn refused(status: StatusCode, words: &'static str) -> Reply {
+    const MESSAGE: HeaderName = HeaderName::from_static("x-tegata-message");
+    reply::with(reply::message(status, words), MESSAGE, words)
 }
 
 /// The conditions of the query; an empty list means no condition.

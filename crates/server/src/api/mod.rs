@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod app;
 mod dev;
+mod faults;
 // Public for fuzzing only.
 #[doc(hidden)]
 pub mod form;
@@ -13,6 +14,7 @@ pub mod line;
 mod operations;
 pub mod reply;
 mod source;
+pub mod subject;
 mod well_known;
 
 use admin::problem::{Code, Problem};
@@ -108,6 +110,22 @@ pub fn internal_error(admin: bool) -> Response {
             Problem::new(Code::InternalError, "this is a bug; the log has more").into_response()
         }
         false => reply::internal_error().into_response(),
+    }
+}
+
+/// Answers a request as a fault of a development server prescribes, in the form of its API.
+pub(crate) async fn faulty(response: faults::FaultyAnswer, path: &str) -> Response {
+    tokio::time::sleep(response.delay).await;
+    let words = "a fault that was set at /dev/faults";
+    match (response.status, is_admin(path)) {
+        (429, true) => Problem::new(Code::LimitExceeded, words).into_response(),
+        (429, false) => {
+            let reply = reply::message(StatusCode::TOO_MANY_REQUESTS, words);
+            reply::retry_after(reply, 1).into_response()
+        }
+        (503, true) => Problem::new(Code::Unavailable, words).into_response(),
+        (503, false) => reply::unavailable().into_response(),
+        (_, admin) => internal_error(admin),
     }
 }
 

@@ -2,24 +2,30 @@
 //! file, which is read again when the file changes. So `tegata admin reset` takes effect
 //! at once, without a request to the server.
 
+mod reset;
+
+pub use reset::{ResetError, Taken, replace, reset};
+
 use crate::authority::{
     private_file::{self, Error},
     random,
-    record::{self, LastServer, TokenFrom},
+    record::{self, TokenFrom},
 };
 use data_encoding::HEXLOWER;
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
-    time::Duration,
 };
 use tegata_policy::secret::{HashedSecret, PlainSecret};
-use tegata_store::sqlite::OpenError;
+use tegata_system::secret::{Form, in_file};
 use zeroize::Zeroizing;
 
 /// The root administrator's token. Only its hash is kept.
@@ -66,8 +72,12 @@ pub struct TokenFile {
     /// Where the server records which token is in force.
     record: Option<PathBuf>,
     known: Mutex<(Stamp, Option<Known>)>,
-    /// The token was replaced since [`TokenSource::was_replaced`] was last called.
-    replaced: AtomicBool,
+    /// How often the token was replaced without an audit event yet.
+    replaced: AtomicU32,
+    /// Held while such an event is written, so that all later acts follow it.
+    recording: tokio::sync::Mutex<()>,
+    /// Whether an administrator was ever authenticated on the store.
+    administered: AtomicBool,
 }
 
 /// A token that was read.
@@ -108,18 +118,27 @@ impl TokenSource {
         let stamp = stamp(path);
         let known = read(path, named)?.ok_or_else(|| AdminTokenError::NoToken(path.to_owned()))?;
         let known = Mutex::new((stamp, Some(known)));
-        let (path, replaced) = (path.to_owned(), AtomicBool::new(false));
-        Ok(Self::File(TokenFile { path, named, record: None, known, replaced }))
+        Ok(Self::File(TokenFile {
+            path: path.to_owned(),
+            named,
+            record: None,
+            known,
+            replaced: AtomicU32::new(0),
+            recording: tokio::sync::Mutex::default(),
+            administered: AtomicBool::new(false),
+        }))
     }
 
     /// The same, with a record in `path` of where the token comes from and, if that is a
     /// file, which token is in force.
     #[must_use]
     pub fn recorded(mut self, path: &Path) -> Self {
+        let administered = record::read(path).ok().flatten().is_some_and(|it| it.administered);
         match &mut self {
-            Self::Set(_) => note(path, TokenFrom::Environment),
+            Self::Set(_) => note(path, TokenFrom::Environment, administered),
             Self::File(file) => {
                 file.record = Some(path.to_owned());
+                file.administered = AtomicBool::new(administered);
                 let known = file.known.lock().unwrap_or_else(PoisonError::into_inner);
                 file.note(known.1.as_ref());
             }
@@ -127,15 +146,43 @@ impl TokenSource {
         self
     }
 
-    /// Whether the token was replaced since the last call.
-    pub fn was_replaced(&self) -> bool {
+    /// Writes the audit event of a replaced token with `write`, and then confirms the new
+    /// token in the record. Called before an administrator's request is handled, so that the
+    /// event precedes every act with the new token.
+    ///
+    /// # Errors
+    /// That of `write`; the next call tries again.
+    pub async fn record_reset<E>(
+        &self,
+        write: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self::File(file) = self else { return Ok(()) };
+        // An error is logged.
+        let _ = file.current();
+        if file.replaced.load(Acquire) == 0 {
+            return Ok(());
+        }
+        let _one = file.recording.lock().await;
+        let replaced = file.replaced.load(Acquire);
+        if replaced == 0 {
+            return Ok(());
+        }
+        let written = write().await;
+        if written.is_ok() {
+            file.replaced.fetch_sub(replaced, Release);
+        }
+        // The token is in force, whether the audit has the event or not.
+        file.note(file.known.lock().unwrap_or_else(PoisonError::into_inner).1.as_ref());
+        written
+    }
+
+    /// Whether an administrator was authenticated on the store, by this server or an earlier
+    /// one.
+    #[must_use]
+    pub fn was_used(&self) -> bool {
         match self {
-            Self::Set(_) => false,
-            Self::File(file) => {
-                // An error is logged.
-                let _ = file.current();
-                file.replaced.swap(false, Relaxed)
-            }
+            Self::Set(_) => true,
+            Self::File(file) => file.administered.load(Relaxed),
         }
     }
 
@@ -146,7 +193,13 @@ impl TokenSource {
     pub fn is(&self, shown: &PlainSecret) -> Result<bool, Unusable> {
         match self {
             Self::Set(token) => Ok(token.is(shown)),
-            Self::File(file) => file.current().map(|token| token.is(shown)),
+            Self::File(file) => {
+                let is = file.current()?.is(shown);
+                if is && !file.administered.swap(true, Relaxed) {
+                    file.note(file.known.lock().unwrap_or_else(PoisonError::into_inner).1.as_ref());
+                }
+                Ok(is)
+            }
         }
     }
 }
@@ -165,7 +218,7 @@ impl TokenFile {
             let token = match read(&self.path, self.named) {
                 Ok(Some(token)) => {
                     tracing::warn!(file = %self.path.display(), "the administrator's token was replaced");
-                    self.replaced.store(true, Relaxed);
+                    self.replaced.fetch_add(1, Release);
                     Some(token)
                 }
                 // The old token may have been reset because it leaked.
@@ -181,7 +234,10 @@ impl TokenFile {
                 }
             };
             *known = (stamp, token);
-            self.note(known.1.as_ref());
+            // A new token is confirmed after its audit event.
+            if known.1.is_none() {
+                self.note(None);
+            }
         }
         known.1.as_ref().map(|known| known.token).ok_or(Unusable)
     }
@@ -190,12 +246,12 @@ impl TokenFile {
         let Some(record) = &self.record else { return };
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         let in_force = known.map(|it| it.fingerprint.clone());
-        note(record, TokenFrom::File { path, in_force });
+        note(record, TokenFrom::File { path, in_force }, self.administered.load(Relaxed));
     }
 }
 
-fn note(path: &Path, token: TokenFrom) {
-    if let Err(error) = record::write(path, token) {
+fn note(path: &Path, token: TokenFrom, administered: bool) {
+    if let Err(error) = record::write(path, token, administered) {
         tracing::warn!(%error, file = %path.display(),
             "the server cannot record where the administrator's token comes from, so `tegata \
              admin reset` cannot replace it");
@@ -218,11 +274,7 @@ fn stamp(path: &Path) -> Stamp {
 fn read(path: &Path, named: bool) -> Result<Option<Known>, AdminTokenError> {
     let text = match named {
         false => private_file::read(path)?,
-        true => {
-            let text = fs::read_to_string(path);
-            let text = text.map_err(|error| Error::Io { path: path.to_owned(), error })?;
-            Some(Zeroizing::new(text.trim().to_owned()))
-        }
+        true => Some(in_file(path, Form::Line).map_err(Error::from)?),
     };
     let Some(text) = text else { return Ok(None) };
     let token = AdminToken::new(&PlainSecret::from_caller(text.to_string()));
@@ -253,126 +305,6 @@ fn fresh() -> Result<Zeroizing<String>, AdminTokenError> {
     Ok(text)
 }
 
-/// Writes a new token into the file at `path`, for the server on `store`, and returns its
-/// [fingerprint](record::fingerprint). The old token is not accepted any more.
-///
-/// # Errors
-/// [`AdminTokenError`]; the old token is still in force then.
-pub fn replace(path: &Path, store: &Path) -> Result<String, AdminTokenError> {
-    let token = fresh()?;
-    private_file::replace(path, &token, store)?;
-    Ok(record::fingerprint(&token))
-}
-
-/// When a new token takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// The running server, with this process id, confirmed it.
-    Running(u32),
-    /// No server runs on the store; the next one reads it at its start.
-    NextStart,
-}
-
-/// Why the administrator's token was not replaced, or not confirmed.
-#[derive(Debug, thiserror::Error)]
-pub enum ResetError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The record beside the store cannot be read.
-    #[error("{0}: {1}")]
-    LastServer(PathBuf, io::Error),
-    /// The file.
-    #[error(transparent)]
-    File(#[from] AdminTokenError),
-    /// The token is set in the environment.
-    #[error(
-        "nothing was changed: the server on {0} takes the administrator's token from the variable \
-         TEGATA_ADMIN_TOKEN. Set another one there and restart the server; or restart it without \
-         the variable, so that it uses a file, and run this again"
-    )]
-    FromEnvironment(PathBuf),
-    /// The token is in another file.
-    #[error(
-        "nothing was changed: the server on {store} reads the administrator's token from {used}, and \
-         these settings name {named}; run: tegata admin reset --admin-token-file {used}",
-        store = store.display(), used = used.display(), named = named.display()
-    )]
-    OtherFile {
-        /// The store.
-        store: PathBuf,
-        /// The file that the server reads.
-        used: PathBuf,
-        /// The file that was to be replaced.
-        named: PathBuf,
-    },
-    /// A server runs that left no record.
-    #[error(
-        "nothing was changed: the server that uses {0} left no record of where it takes the \
-         administrator's token from; restart it, and run this again"
-    )]
-    NoRecord(PathBuf),
-    /// The server did not confirm that it read the new token.
-    #[error(
-        "{file} holds a new token, but the server that uses {store} (process {process}) did not \
-         confirm within {CONFIRMED_WITHIN} s that it read it; until it does, the old token may be \
-         in force. See the server's log, or restart it",
-        store = store.display(), file = file.display()
-    )]
-    Unconfirmed {
-        /// The store.
-        store: PathBuf,
-        /// The file.
-        file: PathBuf,
-        /// The process id that the server recorded.
-        process: u32,
-    },
-}
-
-/// In seconds; a server checks the file every two seconds.
-const CONFIRMED_WITHIN: u64 = 15;
-
-/// Replaces the token in `file`, which the server on `store` reads, and waits until the
-/// server, if one runs, has recorded that the new one is in force.
-///
-/// # Errors
-/// [`ResetError`].
-pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
-    // Held until the end, so that no server starts meanwhile.
-    let unused = tegata_store::sqlite::claim(store)?;
-    let at = record::path(store);
-    let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
-    let record = read()?;
-    match record.as_ref().map(|it| &it.admin_token) {
-        Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
-        Some(TokenFrom::File { path, .. }) if !is_same(path, file) => {
-            let (store, used, named) = (store.to_owned(), path.clone(), file.to_owned());
-            return Err(ResetError::OtherFile { store, used, named });
-        }
-        None if unused.is_none() => return Err(ResetError::NoRecord(store.to_owned())),
-        _ => {}
-    }
-    let new = replace(file, store)?;
-    if unused.is_some() {
-        return Ok(Taken::NextStart);
-    }
-    for _ in 0..CONFIRMED_WITHIN * 20 {
-        if let Some(LastServer { process, admin_token: TokenFrom::File { in_force, .. } }) = read()?
-            && in_force.as_ref() == Some(&new)
-        {
-            return Ok(Taken::Running(process));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let process = record.map_or(0, |it| it.process);
-    Err(ResetError::Unconfirmed { store: store.to_owned(), file: file.to_owned(), process })
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |it: &Path| it.canonicalize().or_else(|_| std::path::absolute(it));
-    one == other || matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,17 +313,27 @@ mod tests {
         PlainSecret::from_caller(private_file::read(path).unwrap().unwrap().to_string())
     }
 
-    #[test]
-    fn a_reset_token_takes_effect_at_once_and_the_old_one_is_rejected() {
+    #[tokio::test]
+    async fn a_reset_token_takes_effect_at_once_and_the_old_one_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.token");
         let source = TokenSource::in_file(&path).unwrap();
         let old = token_in(&path);
         assert_eq!(source.is(&old), Ok(true));
-        assert!(!source.was_replaced());
+        let recorded = async |result: Result<(), ()>| {
+            let mut called = false;
+            let write = async || {
+                called = true;
+                result
+            };
+            assert_eq!(source.record_reset(write).await.is_err(), called && result.is_err());
+            called
+        };
+        assert!(!recorded(Ok(())).await);
         replace(&path, &path).unwrap();
-        assert!(source.was_replaced(), "noticed without a request");
-        assert!(!source.was_replaced(), "reported once");
+        assert!(recorded(Err(())).await, "noticed without a request");
+        assert!(recorded(Ok(())).await, "tried again");
+        assert!(!recorded(Ok(())).await, "recorded once");
         assert_eq!(source.is(&old), Ok(false));
         assert_eq!(source.is(&token_in(&path)), Ok(true));
     }

@@ -21,7 +21,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 use tegata_store::{
-    AuditHead, By, Error, Event, Page, Result, Store, WrappedKey,
+    AuditHead, By, Error, Event, Old, Page, Result, Store, WrappedKey,
     audit::{Anchor, Anchored, AuditReport, Checkpoint, Verifier},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
@@ -201,7 +201,8 @@ impl Audit {
         // The last checkpoint recorded that they may be missing; only now they are
         // deleted.
         if kept_from > 1 {
-            while store.expire_audit(kept_from, AT_ONCE).await? > 0 {
+            let old = Old::Audit { kept_from, most: AT_ONCE };
+            while store.trim(old.clone(), UnixTime(0)).await? > 0 {
                 tokio::task::yield_now().await;
             }
         }

@@ -13,10 +13,13 @@ use std::{
     time::Duration,
 };
 use tegata_store::{
-    Event,
+    Event, Old,
     audit_event::{AuditEvent, NoDetail},
 };
-use tegata_token::{key::KeyState, time::DAY};
+use tegata_token::{
+    key::KeyState,
+    time::{DAY, UnixTime},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The period of the jobs.
@@ -94,7 +97,7 @@ async fn checkpoint_until(jobs: Arc<Jobs>, stop: CancellationToken) {
             _ = ticks.tick() => false,
             () = stop.cancelled() => true,
         };
-        record_reset(&jobs).await;
+        record_reset(&jobs.authority, &jobs.admin_token).await;
         match checkpoint(&jobs).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -116,13 +119,13 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
-async fn record_reset(jobs: &Jobs) {
-    if jobs.admin_token.was_replaced() {
+pub async fn record_reset(authority: &Authority, token: &TokenSource) {
+    let write = async || {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-        let by = jobs.authority.by(Actor::Operator, None, None);
-        if let Err(error) = jobs.authority.store().record(event, by).await {
-            tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
-        }
+        authority.store().record(event, authority.by(Actor::Operator, None, None)).await
+    };
+    if let Err(error) = token.record_reset(write).await {
+        tracing::warn!(%error, "the audit event for the new administrator's token could not be written");
     }
 }
 
@@ -148,7 +151,7 @@ async fn warn(jobs: &Jobs) {
 /// Runs all jobs but the warnings. A job that fails is tried again a minute later.
 async fn run_all(jobs: &Jobs) {
     jobs.health.jobs_are_at(jobs.authority.clock().steady());
-    record_reset(jobs).await;
+    record_reset(&jobs.authority, &jobs.admin_token).await;
     // After the clock was moved forward, waiting events would look overdue; the
     // checkpoint task logs the error.
     let checkpointed = checkpoint(jobs).await.is_ok();
@@ -240,7 +243,7 @@ async fn sweep(jobs: &Jobs) -> tegata_store::Result<()> {
         let after = jobs.swept_to.load(Relaxed);
         let (over, next) = store.inactive_before(after, before, ROWS).await?;
         if !over.is_empty() {
-            store.sweep(over, before).await?;
+            store.trim(Old::Tokens { rows: over, before }, UnixTime(0)).await?;
         }
         // After the last row, the next walk begins at the first.
         jobs.swept_to.store(next.unwrap_or(0), Relaxed);
@@ -262,7 +265,7 @@ async fn forget(jobs: &Jobs) -> tegata_store::Result<()> {
         tokio::task::yield_now().await;
     }
     // Until none is left: a busy hour writes more than one transaction deletes.
-    while store.trim(TRIMMED, jobs.authority.now()).await? > 0 {
+    while store.trim(Old::LogAndAssertions { most: TRIMMED }, jobs.authority.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
     Ok(())

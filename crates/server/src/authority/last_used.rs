@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tegata_policy::secret::HashedSecret;
+use tegata_store::Stamp;
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial},
@@ -54,23 +55,22 @@ impl LastUsed {
         stamp(&mut lock(&self.secrets), (channel, secret.to_stored()), now);
     }
 
-    /// Takes out the times of all secrets.
-    pub fn take_secrets(&self) -> Vec<(ChannelId, HashedSecret, UnixTime)> {
-        let all = std::mem::take(&mut *lock(&self.secrets)).into_iter();
-        all.map(|((channel, hash), at)| (channel, HashedSecret::from_stored(hash), at)).collect()
+    /// When a secret was last used, if its time was not taken out since.
+    pub fn secret(&self, channel: ChannelId, secret: HashedSecret) -> Option<UnixTime> {
+        lock(&self.secrets).get(&(channel, secret.to_stored())).copied()
     }
 
-    /// Takes out the times of all keys.
-    pub fn take_keys(&self) -> Vec<(AssertionKeyId, UnixTime)> {
-        std::mem::take(&mut *lock(&self.keys)).into_iter().collect()
-    }
-
-    /// Takes out the times of all tokens.
-    pub fn take(&self) -> Vec<(ChannelId, Serial, UnixTime)> {
-        let mut all = Vec::new();
+    /// Takes out all times.
+    pub fn take(&self) -> Vec<Stamp> {
+        let keys = std::mem::take(&mut *lock(&self.keys)).into_iter();
+        let mut all: Vec<_> = keys.map(|(key, at)| Stamp::AssertionKey(key, at)).collect();
+        let secrets = std::mem::take(&mut *lock(&self.secrets)).into_iter();
+        all.extend(secrets.map(|((channel, hash), at)| {
+            Stamp::Secret(channel, HashedSecret::from_stored(hash), at)
+        }));
         for stripe in &self.tokens {
-            let stamps = std::mem::take(&mut *lock(stripe));
-            all.extend(stamps.into_iter().map(|((channel, serial), at)| (channel, serial, at)));
+            let stamps = std::mem::take(&mut *lock(stripe)).into_iter();
+            all.extend(stamps.map(|((channel, serial), at)| Stamp::Token(channel, serial, at)));
         }
         all
     }

@@ -250,14 +250,8 @@ impl Authority {
     /// [`Error::Unavailable`]; the stamps are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
         // In parts, so that a revocation waits for one part at the most.
-        for keys in self.last_used.take_keys().chunks(STAMPS_AT_ONCE) {
-            self.store.stamp_keys(keys.to_vec()).await?;
-        }
-        for secrets in self.last_used.take_secrets().chunks(STAMPS_AT_ONCE) {
-            self.store.stamp_secrets(secrets.to_vec()).await?;
-        }
         for stamps in self.last_used.take().chunks(STAMPS_AT_ONCE) {
-            self.store.stamp_used(stamps.to_vec()).await?;
+            self.store.stamp(stamps.to_vec()).await?;
         }
         Ok(())
     }

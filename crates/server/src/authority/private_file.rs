@@ -3,20 +3,19 @@
 
 use std::{
     io::{self, Write},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use tegata_store::file::{self, Owner};
-use tegata_system::file::{Links, read as read_regular};
+use tegata_system::secret::{Form, UnusableSecret, in_private_file};
 use zeroize::Zeroizing;
-
-/// The maximum length of a file with a secret, in bytes.
-const LONGEST: u64 = 64 * 1024;
 
 /// Why a secret file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read or written.
+    /// It cannot be read, or holds no secret.
+    #[error(transparent)]
+    Unusable(#[from] UnusableSecret),
+    /// It cannot be written.
     #[error("{}: {error}", path.display())]
     Io {
         /// The file.
@@ -24,33 +23,18 @@ pub enum Error {
         /// The system's error.
         error: io::Error,
     },
-    /// Other users than its owner can read or change it.
-    #[error("{path} can be read by others (mode {mode:03o}); run: chmod 600 {path}", path = path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
 }
 
-/// The file's text without surrounding white space; `None` if there is no such file.
+/// The secret in the file; `None` if there is no such file.
 ///
 /// # Errors
 /// [`Error`].
 pub fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
-    let io = |error| Error::Io { path: path.to_owned(), error };
-    let (text, found) = match read_regular(path, Links::Follow, LONGEST) {
-        Ok((text, found)) => (Zeroizing::new(text), found),
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(io(error.into())),
-    };
-    // The mode of the open file, so that it is that of the file that was read.
-    let mode = found.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode });
+    match in_private_file(path, Form::Line) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    Ok(Some(Zeroizing::new(text.trim().to_owned())))
 }
 
 /// Creates the file, which must not exist, durably. It gets the owner of its folder, if
@@ -108,7 +92,10 @@ pub fn put_in_place(path: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
 
     #[test]
     fn a_new_file_is_its_owners_alone_and_reads_back() {

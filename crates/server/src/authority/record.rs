@@ -34,6 +34,10 @@ pub struct LastServer {
     pub process: u32,
     /// Where it reads the administrator's token from.
     pub admin_token: TokenFrom,
+    /// Whether an administrator was ever authenticated on the store. Until then, a start
+    /// prints the first steps.
+    #[serde(default)]
+    pub administered: bool,
 }
 
 /// Identifies a token without revealing it.
@@ -55,8 +59,8 @@ pub fn path(store: &Path) -> PathBuf {
 ///
 /// # Errors
 /// The system's.
-pub fn write(path: &Path, admin_token: TokenFrom) -> io::Result<()> {
-    let record = LastServer { process: std::process::id(), admin_token };
+pub fn write(path: &Path, admin_token: TokenFrom, administered: bool) -> io::Result<()> {
+    let record = LastServer { process: std::process::id(), admin_token, administered };
     let text = serde_json::to_string(&record)? + "\n";
     file::replace(path, text.as_bytes(), Owner::of(path)?)
 }

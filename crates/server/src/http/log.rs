@@ -4,8 +4,13 @@ use super::{
     route::Route,
     trace::{Trace, known_method},
 };
-use crate::{api::app::App, authority::source::Source};
+use crate::{
+    api::{admin, app::App},
+    authority::source::Source,
+};
 use http::{StatusCode, Uri, request::Parts};
+use std::{collections::BTreeSet, sync::LazyLock};
+use tegata_token::id::ChannelId;
 use tracing::{Level, field::display};
 
 /// One line of the access log. It contains the route's template and never the query
@@ -40,12 +45,14 @@ impl Log {
     }
 
     pub fn end(self, app: &App, it: &Finished<'_>) {
-        let micros = app.authority.clock().steady().duration_since(self.began).as_micros();
+        let took = app.authority.clock().steady().duration_since(self.began);
+        // JSON's numbers have 64 bits: one of 128 is written as a string.
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let Finished { id, source, status, .. } = *it;
         let (method, status, route) = (self.method, status.as_u16(), it.route.template());
         // The unknown path helps the client's operator to find the mistake.
         let path = route.is_none().then(|| loggable(self.uri.path()));
-        let channel = it.route.channel().map(display);
+        let channel = it.channel.map(display);
         let trace_id = it.trace.id().map(display);
         if self.routine {
             tracing::debug!(method, route, path, channel, status, micros, %source,
@@ -62,14 +69,14 @@ pub(super) struct Finished<'a> {
     pub id: &'a uuid::Uuid,
     pub source: Source,
     pub route: &'a Route,
+    pub channel: Option<ChannelId>,
     pub trace: &'a Trace,
     pub status: StatusCode,
 }
 
-/// An unknown path, as the log may contain it: our own words and ids stay, and everything
-/// else, which may be a token put there by mistake, becomes a star.
-fn loggable(path: &str) -> String {
-    const WORDS: [&str; 32] = [
+/// The words of our paths. Those of the administrators' API come from its routes.
+static WORDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let others = [
         "",
         "oauth2",
         "v2.1",
@@ -90,22 +97,18 @@ fn loggable(path: &str) -> String {
         "metrics",
         "dev",
         "clock",
+        "faults",
         "admin",
         "v1",
-        "providers",
-        "channels",
-        "secret",
-        "assertion-keys",
-        "groups",
-        "long-lived-token",
-        "explain",
-        "revocations",
-        "signing-keys",
-        "audit",
     ];
+    others.map(str::to_owned).into_iter().chain(admin::path_words()).collect()
+});
+
+/// An unknown path, as the log may contain it: our own words and ids stay, and everything
+/// else, which may be a token put there by mistake, becomes a star.
+fn loggable(path: &str) -> String {
     let known = |word: &str| {
-        WORDS.contains(&word)
-            || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
+        WORDS.contains(word) || (word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut parts = path.split('/').map(|word| if known(word) { word } else { "*" });
     // No path of ours is longer; the rest becomes one star.
@@ -114,4 +117,31 @@ fn loggable(path: &str) -> String {
         loggable.push("*");
     }
     loggable.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_every_route_are_logged_and_other_words_are_not() {
+        let routers = [
+            include_str!("../api/line/mod.rs"),
+            include_str!("../api/gateway.rs"),
+            include_str!("../api/well_known.rs"),
+            include_str!("../api/operations.rs"),
+            include_str!("../api/dev.rs"),
+        ];
+        let literals = |text: &'static str| text.split(".route(\"").skip(1);
+        let paths = routers.into_iter().flat_map(literals).map(|it| it.split('"').next().unwrap());
+        let paths: Vec<&str> = paths.collect();
+        assert!(paths.len() > 12, "{paths:?}");
+        let document: serde_json::Value = serde_json::from_str(admin::document()).unwrap();
+        let of_admin = document["paths"].as_object().unwrap().keys();
+        for path in paths.into_iter().chain(of_admin.map(String::as_str)) {
+            let words = path.split('/').filter(|word| !word.starts_with('{'));
+            words.for_each(|word| assert_eq!(loggable(word), word, "of {path}"));
+        }
+        assert_eq!(loggable("/admin/v1/warnings/hunter2"), "/admin/v1/warnings/*");
+    }
 }

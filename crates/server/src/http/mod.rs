@@ -1,9 +1,10 @@
 //! The HTTP server: connections and their limits, bodies read whole, the headers of every
 //! response, the access log, and the shutdown.
 //!
-//! The three verification operations are handled here, without the router: they are most
-//! of a busy server's requests, and layers would cost more than the verification. The
-//! router has them too, so the shortcut changes the speed and never the response.
+//! The three verification operations and the issue of v2.1 tokens are handled here,
+//! without the router: they are most of a busy server's requests, and layers would cost
+//! more than a verification. The router has them too, so the shortcut changes the speed
+//! and never the response.
 
 mod body;
 mod connection;
@@ -18,7 +19,7 @@ mod trace;
 pub mod traces;
 mod wire;
 
-pub use tls::{BadCertificate, CertificateValidity, Tls, TlsFiles};
+pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles};
 
 use crate::{
     api::{self, Shows, app::App, reply},
@@ -38,7 +39,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::{Finished, Log};
 use pace::Outgoing;
 use proxies::TrustedProxies;
-use route::{Arriving, Route, Verification};
+use route::{Arriving, Route, Shortcut, merge_slashes};
 use std::{
     future::{Future, poll_fn},
     io,
@@ -47,8 +48,9 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
+use tegata_token::time::UnixTime;
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore},
@@ -205,18 +207,19 @@ impl Server {
         due: Instant,
     ) -> ServerResponse {
         let id = random::request_id();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        merge_slashes(&mut parts.uri);
         let source = self.trusted_proxies.source(peer.ip(), &parts.headers);
         let log = Log::begin(&self.app, &parts);
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let verification =
-            if self.shows.public { Verification::of_request(&method, path) } else { None };
-        let route = verification.map_or_else(|| Route::Routed(Arc::default()), Route::Verification);
+        let shortcut = if self.shows.public { Shortcut::of_request(&method, path) } else { None };
+        let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let response = without_panic(work).await;
+        let (response, channel) = api::subject::during(without_panic(work)).await;
+        let channel = route.channel().or(channel);
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
@@ -224,10 +227,15 @@ impl Server {
         });
         let status = response.status();
         if let Some(log) = log {
-            log.end(&self.app, &Finished { id: &id, source, route: &route, trace: &trace, status });
+            let (route, trace) = (&route, &trace);
+            log.end(&self.app, &Finished { id: &id, source, route, channel, trace, status });
         }
-        trace.end(&method, &route, status);
+        trace.end(&method, &route, channel, status);
         add_headers(&mut response, &id, self.tls.is_some());
+        if self.app.dev {
+            // Else the HTTP library sets it, by the machine's clock.
+            set_date(&mut response, self.app.authority.now());
+        }
         response
     }
 
@@ -236,19 +244,37 @@ impl Server {
             let words = "send exactly one Host header";
             return direct(reply::message(StatusCode::BAD_REQUEST, words));
         }
+        if self.app.dev
+            && let Some(response) = self.app.faults.take(parts.uri.path())
+        {
+            let response = api::faulty(response, parts.uri.path()).await;
+            return routed_response(api::signed(response, &it.id));
+        }
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
-            Route::Verification(Verification::VerifyJws) => {
+            Route::Shortcut(Shortcut::VerifyJws) => {
                 return direct(api::line::verify_jws(&self.app, query));
             }
-            Route::Verification(Verification::Gateway) => {
+            Route::Shortcut(Shortcut::Gateway) => {
                 return direct(api::gateway::verify(&self.app, headers, query));
             }
-            Route::Verification(Verification::VerifyOpaque) => {
+            Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
                     Ok(body) => direct(api::line::verify_opaque(&self.app, headers, &body)),
                     Err(refused) => routed_response(refused),
                 };
+            }
+            Route::Shortcut(Shortcut::IssueV21) => {
+                let issue = async {
+                    match body::read(body, it.due, parts.uri.path()).await {
+                        Ok(body) => {
+                            let issued = api::line::v21(&self.app, it.source, headers, &body);
+                            direct(issued.await)
+                        }
+                        Err(refused) => routed_response(refused),
+                    }
+                };
+                return it.trace.work(&it.id, issue).await;
             }
             Route::Routed(routed) => routed.clone(),
         };
@@ -356,6 +382,11 @@ fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // No response of ours may be framed by another page, or loads anything; a page that
+    // does sets its own policy.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("max-age=0, no-cache, no-store"));
@@ -364,11 +395,16 @@ fn add_headers(response: &mut ServerResponse, id: &uuid::Uuid, tls: bool) {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
-    // No response of ours may be framed by another page, or loads anything; a page that
-    // does sets its own policy. Responses made without the router are for programs only.
-    if let Either::Right(_) = response.body().body {
-        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-        response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+}
+
+/// Sets `Date` to the development clock, so that a client can compare its clock.
+fn set_date(response: &mut ServerResponse, now: UnixTime) {
+    let since = Duration::from_secs(u64::try_from(now.0).unwrap_or(0));
+    // The format ends with the year 9999.
+    let latest = Duration::from_secs(253_402_300_799);
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + since.min(latest));
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(header::DATE, date);
     }
 }
 

@@ -8,27 +8,32 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use std::sync::{Arc, OnceLock};
 use tegata_token::id::ChannelId;
 use tokio::time::Instant;
 
-/// A verification operation that is handled without the router.
+/// An operation that is handled without the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verification {
+pub(super) enum Shortcut {
     VerifyJws,
     VerifyOpaque,
     Gateway,
+    IssueV21,
 }
 
-impl Verification {
+impl Shortcut {
     /// The operation that a request is for, if any.
     pub fn of_request(method: &Method, path: &str) -> Option<Self> {
-        let get = *method == Method::GET;
-        [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque].into_iter().find(|it| {
-            it.template() == path
-                && if *it == Self::VerifyOpaque { *method == Method::POST } else { get }
-        })
+        let all = [Self::VerifyJws, Self::Gateway, Self::VerifyOpaque, Self::IssueV21];
+        all.into_iter().find(|it| it.template() == path && it.method() == *method)
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::VerifyJws | Self::Gateway => Method::GET,
+            Self::VerifyOpaque | Self::IssueV21 => Method::POST,
+        }
     }
 
     const fn template(self) -> &'static str {
@@ -36,14 +41,38 @@ impl Verification {
             Self::VerifyJws => "/oauth2/v2.1/verify",
             Self::VerifyOpaque => "/v2/oauth/verify",
             Self::Gateway => "/gateway/verify",
+            Self::IssueV21 => "/oauth2/v2.1/token",
         }
+    }
+}
+
+/// Replaces doubled slashes in the path of `uri` by one: clients append a path to a base
+/// address that has a slash at its end.
+pub(super) fn merge_slashes(uri: &mut Uri) {
+    if !uri.path().contains("//") {
+        return;
+    }
+    let mut merged = String::with_capacity(uri.path().len());
+    for part in uri.path().split_inclusive('/') {
+        if part != "/" || merged.is_empty() {
+            merged.push_str(part);
+        }
+    }
+    if let Some(query) = uri.query() {
+        merged.push('?');
+        merged.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = merged.parse().ok();
+    if let Ok(merged) = Uri::from_parts(parts) {
+        *uri = merged;
     }
 }
 
 /// The route of a request.
 #[derive(Clone)]
 pub(super) enum Route {
-    Verification(Verification),
+    Shortcut(Shortcut),
     /// The router's route, which is set once the router has matched it, even if the
     /// handler panics then.
     Routed(Arc<OnceLock<Routed>>),
@@ -60,7 +89,7 @@ impl Route {
     /// if the path is unknown.
     pub fn template(&self) -> Option<&str> {
         match self {
-            Self::Verification(verification) => Some(verification.template()),
+            Self::Shortcut(shortcut) => Some(shortcut.template()),
             Self::Routed(routed) => routed.get().map(|it| it.path.as_str()),
         }
     }
@@ -68,7 +97,7 @@ impl Route {
     /// The channel that the path names.
     pub fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Verification(_) => None,
+            Self::Shortcut(_) => None,
             Self::Routed(routed) => routed.get()?.channel,
         }
     }
@@ -100,4 +129,27 @@ pub(super) async fn arrive(request: Request<Body>, next: Next) -> Response {
         };
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_slashes_are_merged_in_the_path_alone() {
+        for (from, to) in [
+            ("//oauth2/v3/token", "/oauth2/v3/token"),
+            ("///v2//oauth///verify", "/v2/oauth/verify"),
+            ("//gateway/verify?a=//b", "/gateway/verify?a=//b"),
+            ("/gateway/verify//", "/gateway/verify/"),
+            ("http://a.example//livez", "http://a.example/livez"),
+            ("/livez?next=//x", "/livez?next=//x"),
+            ("//", "/"),
+            ("*", "*"),
+        ] {
+            let mut uri: Uri = from.parse().unwrap();
+            merge_slashes(&mut uri);
+            assert_eq!(uri.to_string(), to);
+        }
+    }
 }

@@ -6,11 +6,8 @@
 //! is rejected with a line in the log, and the old one stays in force.
 
 use arc_swap::ArcSwap;
-use rustls::{ServerConfig, crypto::aws_lc_rs};
-use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer,
-    pem::{self, PemObject},
-};
+use rustls::{ServerConfig, crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     fs,
     os::unix::fs::MetadataExt,
@@ -21,12 +18,15 @@ use std::{
     },
     time::Duration,
 };
-use tegata_system::file::{self, Links};
+use tegata_system::{
+    file::{self, Links},
+    pem::Pem,
+    secret::{self, Form, UnusableSecret},
+};
 use tegata_token::time::UnixTime;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
-use zeroize::Zeroizing;
 
 /// How often the files are checked.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -43,12 +43,29 @@ pub struct TlsFiles {
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
-    /// A file cannot be read, or does not hold what it should.
-    #[error("{}: {}", .0.display(), describe(.1))]
-    File(PathBuf, pem::Error),
+    /// The certificate's file cannot be read.
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, file::Error),
+    /// A file does not hold what it should.
+    #[error("{}: {}", .0.display(), .1)]
+    Content(PathBuf, String),
+    /// The key's file cannot be read.
+    #[error(transparent)]
+    Key(#[from] UnusableSecret),
     /// The PEM block does not contain a certificate.
     #[error("{}: the first certificate in it cannot be read", .0.display())]
     Form(PathBuf),
+    /// The key is that of another certificate in the file.
+    #[error(
+        "{}: the leaf must come first: the key is that of certificate {nth} in this file; write \
+         the server's own certificate before its intermediates", .file.display()
+    )]
+    Order {
+        /// The certificate's file.
+        file: PathBuf,
+        /// The place of the leaf, from 1 on.
+        nth: usize,
+    },
     /// The key does not match the certificate, or is of an unsupported kind.
     #[error("{} and {} cannot be used together: {why}", .files.certificate.display(), .files.key.display())]
     Pair {
@@ -57,14 +74,6 @@ pub enum BadCertificate {
         /// The library's error.
         why: rustls::Error,
     },
-}
-
-fn describe(error: &pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it contains no such PEM block".to_owned(),
-        error => error.to_string(),
-    }
 }
 
 /// The certificate in force.
@@ -88,6 +97,7 @@ impl Tls {
     pub fn load(files: TlsFiles) -> Result<Self, BadCertificate> {
         let seen = Mutex::new(files.stamp());
         let (config, good) = read(&files)?;
+        warn(&files, good);
         let until = good.until.0.into();
         Ok(Self { config: ArcSwap::from_pointee(config), until, files, seen })
     }
@@ -110,6 +120,7 @@ impl Tls {
             Ok((config, good)) => {
                 self.config.store(Arc::new(config));
                 self.until.store(good.until.0, Relaxed);
+                warn(&self.files, good);
                 tracing::info!(
                     file = %self.files.certificate.display(),
                     "the certificate was read and is in force"
@@ -146,6 +157,19 @@ impl Tls {
     }
 }
 
+fn warn(files: &TlsFiles, good: CertificateValidity) {
+    if good.is_self_signed_ca {
+        tracing::warn!(file = %files.certificate.display(), "{SELF_SIGNED_CA}");
+    }
+}
+
+/// What is wrong with a certificate that is [self-signed and a certificate
+/// authority's](CertificateValidity::is_self_signed_ca), and how to make a better one.
+pub const SELF_SIGNED_CA: &str = "the certificate is that of a certificate authority (CA:TRUE), \
+    which `tegata` and other clients do not accept of a server; make one with: openssl req -x509 \
+    -newkey rsa:2048 -nodes -keyout KEY -out CERTIFICATE -days 365 -subj /CN=NAME -addext \
+    subjectAltName=DNS:NAME -addext basicConstraints=critical,CA:FALSE";
+
 /// The validity period of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateValidity {
@@ -153,6 +177,9 @@ pub struct CertificateValidity {
     pub from: UnixTime,
     /// Not after.
     pub until: UnixTime,
+    /// Whether it signed itself and is marked as a certificate authority's: `curl` accepts
+    /// such a certificate of a server, and rustls, Go and others refuse it.
+    pub is_self_signed_ca: bool,
 }
 
 impl TlsFiles {
@@ -176,39 +203,60 @@ impl TlsFiles {
 /// Maximum length of a file with certificates or a key, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Reads a file, which another program renews, often as another user.
-fn text_of(path: &Path) -> Result<String, BadCertificate> {
-    let wrong =
-        |error: file::Error| BadCertificate::File(path.to_owned(), pem::Error::Io(error.into()));
-    file::read(path, Links::Follow, LONGEST).map(|(text, _)| text).map_err(wrong)
+/// Reads the certificates, which another program renews, often as another user.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadCertificate> {
+    let content = |what: String| BadCertificate::Content(path.to_owned(), what);
+    let (text, _) = match file::read(path, Links::Follow, LONGEST) {
+        Err(file::Error::NotText) => {
+            return Err(content(Pem::find("").instead_of_a_certificate()));
+        }
+        read => read.map_err(|error| BadCertificate::File(path.to_owned(), error))?,
+    };
+    let pem = Pem::find(&text);
+    let found = CertificateDer::pem_slice_iter(pem.text.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(|error| content(error.to_string()))?;
+    if found.is_empty() {
+        return Err(content(pem.instead_of_a_certificate()));
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, BadCertificate> {
+    let text = secret::in_file(path, Form::Key)?;
+    let content = |what: String| BadCertificate::Content(path.to_owned(), what);
+    let pem = Pem::find(&text);
+    if !pem.has_private_key() {
+        return Err(content(pem.instead_of_a_private_key(&text)));
+    }
+    PrivateKeyDer::from_pem_slice(pem.text.as_bytes()).map_err(|error| content(error.to_string()))
 }
 
 fn read(files: &TlsFiles) -> Result<(ServerConfig, CertificateValidity), BadCertificate> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |error| BadCertificate::File(path, error)
-    };
-    let text = text_of(&files.certificate)?;
-    let certificates =
-        CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(file(&files.certificate))?;
-    let Some(own) = certificates.first() else {
-        return Err(file(&files.certificate)(pem::Error::NoItemsFound));
-    };
+    let certificates = certificates(&files.certificate)?;
     // The intermediate certificates are renewed with it.
-    let (_, own) = X509Certificate::from_der(own)
+    let (_, own) = X509Certificate::from_der(&certificates[0])
         .map_err(|_| BadCertificate::Form(files.certificate.clone()))?;
     let [from, until] = [own.validity.not_before, own.validity.not_after];
     let [from, until] = [from, until].map(|it| UnixTime(it.timestamp()));
-    let text = Zeroizing::new(text_of(&files.key)?);
-    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(file(&files.key))?;
-    let pair = |why| BadCertificate::Pair { files: files.clone(), why };
+    let is_self_signed_ca = own.is_ca() && own.issuer() == own.subject();
+    let key = private_key(&files.key)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let is_of_key = |certificate: &CertificateDer<'static>| {
+        let chain = vec![certificate.clone()];
+        CertifiedKey::from_der(chain, key.clone_key(), &provider)
+            .is_ok_and(|it| it.keys_match().is_ok())
+    };
+    if !is_of_key(&certificates[0])
+        && let Some(behind) = certificates.iter().position(is_of_key)
+    {
+        return Err(BadCertificate::Order { file: files.certificate.clone(), nth: behind + 1 });
+    }
+    let pair = |why| BadCertificate::Pair { files: files.clone(), why };
     // TLS 1.2 and 1.3, with the library's choice of ciphers for each.
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, CertificateValidity { from, until }))
+    Ok((config, CertificateValidity { from, until, is_self_signed_ca }))
 }

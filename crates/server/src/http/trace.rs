@@ -12,6 +12,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tegata_store::TRACES;
+use tegata_token::id::ChannelId;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
@@ -57,7 +58,13 @@ impl Trace {
     }
 
     /// Ends the span with the request's result.
-    pub fn end(self, method: &Method, route: &Route, status: StatusCode) {
+    pub fn end(
+        self,
+        method: &Method,
+        route: &Route,
+        channel: Option<ChannelId>,
+        status: StatusCode,
+    ) {
         if self.0.is_disabled() {
             return;
         }
@@ -74,7 +81,7 @@ impl Trace {
             }
             None => span.update_name(method),
         }
-        if let Some(channel) = route.channel() {
+        if let Some(channel) = channel {
             span.set_attribute(KeyValue::new("tegata.channel", channel.to_string()));
         }
         let number = i64::from(status.as_u16());

@@ -22,6 +22,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
+use tegata_system::variable;
 use tokio::runtime::Handle;
 
 pub use tegata_store::TRACES;
@@ -71,7 +72,7 @@ impl Exporter {
         if !matches!(address.scheme_str(), Some("http" | "https")) || address.query().is_some() {
             return Err(Error::Address);
         }
-        check_sampler(|name| std::env::var(name).ok())?;
+        check_sampler(|name| variable::text(name).ok().flatten())?;
         let target = Url::parse(collector).map_err(|_| Error::Address)?;
         let http = tegata_system::http::client_for(&target).timeout(PATIENCE).build()?;
         let collector_client = Collector { http, runtime, lost: false.into() };
@@ -109,7 +110,7 @@ impl Exporter {
 
 /// Whether the operator configured a service name.
 fn is_named() -> bool {
-    let set = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+    let set = |name| variable::text(name).ok().flatten();
     set("OTEL_SERVICE_NAME").is_some()
         || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="))
 }

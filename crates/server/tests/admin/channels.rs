@@ -116,7 +116,7 @@ async fn a_rotation_may_keep_the_previous_secret_for_a_time_and_may_revoke_all_t
     assert_eq!(made["previous_valid_until"], json!(null));
     assert_eq!(world.state(&token).await, "active");
 
-    let how = json!({ "keep_previous_seconds": 86_400, "revoke_tokens": true });
+    let how = json!({ "keep_previous_seconds": 86_400, "revoke_tokens": "all" });
     let made = world.post(&shop.at("/secret"), how).await.expect(201);
     assert!(made["previous_valid_until"].as_str().unwrap().ends_with('Z'));
     let secrets = |made: &Value| {
@@ -134,6 +134,61 @@ async fn a_rotation_may_keep_the_previous_secret_for_a_time_and_may_revoke_all_t
 
     let too_long = json!({ "keep_previous_seconds": 86_401 });
     world.post(&shop.at("/secret"), too_long).await.expect_problem(400, "invalid-member");
+}
+
+#[tokio::test]
+async fn a_rotation_can_revoke_the_tokens_of_the_secret_and_keep_those_of_keys() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let (short, stateless) = (world.short_lived(&shop, None).await, world.stateless(&shop).await);
+    let (key, kid) = world.key(&shop, None).await;
+    let signed = world.v21(&shop, &key, &kid).await;
+    let how = |dry_run| json!({ "revoke_tokens": "by-secret", "dry_run": dry_run });
+    let found = world.post(&shop.at("/secret"), how(true)).await.expect(200);
+    assert_eq!((&found["revoked"], &found["stateless_too"]), (&json!(1), &json!(true)));
+    world.post(&shop.at("/secret"), how(false)).await.expect(201);
+    assert_eq!(world.state(&short).await, "revoked");
+    assert_eq!(world.state(&stateless).await, "revoked");
+    assert_eq!(world.state(&signed).await, "active");
+    let why = world.explain(&stateless).await["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("channel.rotate-secret"), "{why}");
+    for wrong in [json!(true), json!("some"), json!(null)] {
+        let refused = world.post(&shop.at("/secret"), json!({ "revoke_tokens": wrong })).await;
+        refused.expect_problem(400, "invalid-member");
+    }
+}
+
+#[tokio::test]
+async fn the_previous_secret_can_be_deleted_alone_and_a_dry_run_says_whether_it_is_in_use() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let previous = shop.at("/secret/previous");
+    world.delete(&previous).await.expect_problem(404, "not-found");
+    world.delete(&format!("{previous}?dry_run=true")).await.expect_problem(404, "not-found");
+    let in_use = async || {
+        let dry = json!({ "dry_run": true });
+        world.post(&shop.at("/secret"), dry).await.expect(200)["previous_in_use"].clone()
+    };
+    world.short_lived(&shop, None).await;
+    assert_eq!(in_use().await, false, "the present secret is not the previous one");
+    let how = json!({ "keep_previous_seconds": 86_400 });
+    world.post(&shop.at("/secret"), how).await.expect(201);
+    world.short_lived(&shop, None).await;
+    assert_eq!(in_use().await, true);
+    world.authority.flush_last_used().await.unwrap();
+    assert_eq!(in_use().await, true);
+    let found = world.delete(&format!("{previous}?dry_run=true")).await.expect(200);
+    assert_eq!((&found["previous_in_use"], &found["revoked"]), (&json!(true), &json!(0)));
+    world.authority.advance_clock(3_601).await.unwrap();
+    assert_eq!(in_use().await, false);
+
+    world.delete(&previous).await.expect(204);
+    let secrets = world.get(&shop.at("")).await.expect(200)["secrets"].clone();
+    assert_eq!(secrets.as_array().unwrap().len(), 1);
+    world.delete(&previous).await.expect_problem(404, "not-found");
+    let path = format!("/audit?channel={}", shop.id);
+    let events = world.get(&path).await.expect(200);
+    assert_eq!(events["events"][0]["act"], "channel.delete-previous-secret");
 }
 
 #[tokio::test]

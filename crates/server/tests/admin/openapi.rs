@@ -6,7 +6,7 @@ use crate::{
     world::World,
 };
 use http::{Method, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Updated by `TEGATA_RENEW=1 cargo test -p tegata-server --test admin golden`.
@@ -99,6 +99,31 @@ async fn a_described_request_is_what_its_handler_reads() {
     }
 }
 
+#[tokio::test]
+async fn the_bounds_that_are_described_are_the_bounds_that_are_read() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let mut tried = 0;
+    for call in calls().filter(|call| call.method != Method::GET && call.method != Method::DELETE) {
+        let path = call.path.replace("{channel}", &shop.id).replace("{provider}", &shop.provider);
+        let path = sample(&path);
+        for (outer, name, schema) in bounded_members(&call) {
+            for (value, fits) in edges(schema) {
+                let member = json!({ name: value });
+                let body = outer.map_or_else(|| member.clone(), |outer| json!({ outer: member }));
+                let request = world.request(call.method.clone(), &path, body.to_string());
+                let response = world.send(request).await;
+                let detail = response.body["detail"].as_str().unwrap_or_default();
+                let refused = response.body["code"] == "invalid-member"
+                    && detail.starts_with(&format!("`{name}` must be"));
+                assert_eq!(refused, !fits, "{} {path} {body}: {}", call.method, response.body);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 40, "only {tried} values were tried");
+}
+
 #[test]
 fn every_call_has_a_summary_and_describes_each_id_of_its_path() {
     let mut names = BTreeSet::new();
@@ -136,15 +161,53 @@ fn parameters(call: &Call, place: &'static str) -> impl Iterator<Item = &'static
     parameters.map(|it| it["name"].as_str().unwrap())
 }
 
-fn members_of_body(call: &Call) -> BTreeSet<&'static str> {
+/// The schema of a call's body; null if it takes none.
+fn body_schema(call: &Call) -> &'static Value {
     let schema = &call.described["requestBody"]["content"]["application/json"]["schema"];
     // The schema of an optional body is a choice between null and the body.
     let choices = schema["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
     let schema = choices.iter().find(|it| it["type"] != "null").unwrap_or(schema);
-    let schema = if schema.is_null() { schema } else { resolved(schema) };
+    if schema.is_null() { schema } else { resolved(schema) }
+}
+
+fn members_of_body(call: &Call) -> BTreeSet<&'static str> {
+    let schema = body_schema(call);
     if let Value::Object(_) = schema {
         assert_eq!(schema["additionalProperties"], false, "{} {}", call.method, call.path);
     }
     let members = schema["properties"].as_object();
     members.into_iter().flat_map(|it| it.keys()).map(String::as_str).collect()
+}
+
+/// The members of a call's body, with the member that they are in, if they are in one.
+fn bounded_members(call: &Call) -> Vec<(Option<&'static str>, &'static str, &'static Value)> {
+    let mut found = Vec::new();
+    for (name, schema) in properties(body_schema(call)) {
+        let inner = properties(resolved(schema)).map(|(inner, schema)| (Some(name), inner, schema));
+        found.extend(inner);
+        found.push((None, name, resolved(schema)));
+    }
+    found
+}
+
+fn properties(schema: &'static Value) -> impl Iterator<Item = (&'static str, &'static Value)> {
+    let properties = schema["properties"].as_object();
+    properties.into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+}
+
+/// The values at the bounds of a schema, and beside them; whether each fits.
+fn edges(schema: &Value) -> Vec<(Value, bool)> {
+    let mut edges = Vec::new();
+    if let Some(least) = schema["minimum"].as_i64() {
+        edges.extend([(json!(least), true), (json!(least - 1), false)]);
+    }
+    if let Some(most) = schema["maximum"].as_i64() {
+        edges.extend([(json!(most), true), (json!(most + 1), false)]);
+    }
+    if let Some(longest) = schema["maxLength"].as_u64() {
+        let line = |length: u64| json!("手".repeat(usize::try_from(length).unwrap()));
+        edges.extend([(line(1), true), (line(0), false)]);
+        edges.extend([(line(longest), true), (line(longest + 1), false)]);
+    }
+    edges
 }

@@ -199,8 +199,8 @@ fn follows(pattern: &str, text: &str) -> bool {
         "^-?[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$" => {
             text.parse::<jiff::Timestamp>().is_ok() && text.ends_with('Z')
         }
-        r"^[^\x00-\x1F\x7F]{1,100}$" => {
-            (1..=100).contains(&text.chars().count()) && all(|it| !it.is_ascii_control())
+        r"^[^\x00-\x1F\x7F-\x9F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF\uFFF9-\uFFFB]{1,100}$" => {
+            (1..=100).contains(&text.chars().count()) && all(tegata_policy::text::is_plain)
         }
         "^.+$" => !text.is_empty(),
         other => panic!("the pattern {other} is not supported here"),

@@ -116,6 +116,38 @@ async fn tokens_are_listed_by_kind_group_and_state() {
 }
 
 #[tokio::test]
+async fn tokens_of_a_suspended_channel_are_listed_shown_and_explained_as_suspended() {
+    let world = World::new().await;
+    let shop = world.channel().await;
+    let token = world.short_lived(&shop, None).await;
+    let revoked = world.short_lived(&shop, None).await;
+    world.post("/revocations", json!({ "access_token": revoked })).await.expect(201);
+    let stateless = world.stateless(&shop).await;
+    let states = async |query: &str| -> Vec<String> {
+        let page = world.get(&shop.at(&format!("/tokens{query}"))).await.expect(200);
+        let rows = page["tokens"].as_array().unwrap().iter();
+        rows.map(|it| it["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(states("?state=suspended").await, [""; 0]);
+    world.patch(&shop.at(""), json!({ "state": "suspended" })).await.expect(200);
+    assert_eq!(states("").await, ["revoked", "suspended"]);
+    assert_eq!(states("?state=suspended").await, ["suspended"]);
+    assert_eq!(states("?state=active").await, [""; 0]);
+    assert_eq!(states("?state=revoked").await, ["revoked"]);
+    let explained = world.explain(&token).await;
+    assert_eq!(explained["state"], "suspended");
+    assert_eq!(world.explain(&stateless).await["state"], "suspended");
+    assert_eq!(world.explain(&revoked).await["state"], "revoked");
+    let path = shop.at(&format!("/tokens/{}", explained["token_id"].as_str().unwrap()));
+    assert_eq!(world.get(&path).await.expect(200)["state"], "suspended");
+
+    world.authority.advance_clock(31 * 86_400).await.unwrap();
+    assert_eq!(states("").await, ["revoked", "expired"]);
+    world.patch(&shop.at(""), json!({ "state": "active" })).await.expect(200);
+    assert_eq!(states("?state=suspended").await, [""; 0]);
+}
+
+#[tokio::test]
 async fn every_token_can_be_explained() {
     let world = World::new().await;
     let shop = world.channel().await;

@@ -4,6 +4,7 @@ use crate::world::{World, form_of};
 use reqwest::Method;
 use std::{collections::HashSet, time::Duration};
 use tegata_system::http::client_for;
+use tegata_token::kind::Kind;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,6 +37,70 @@ async fn every_response_has_its_own_request_id_and_is_not_cached() {
         assert_eq!(response.header("x-content-type-options"), "nosniff");
         assert_eq!(response.header("cache-control"), "max-age=0, no-cache, no-store");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_response_has_the_same_security_headers() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    let token = world.issue(&shop, Kind::Stateless).await;
+    let opaque = world.issue(&shop, Kind::ShortLived).await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let bearer = format!("Bearer {token}");
+    let bearer = [("authorization", bearer.as_str())];
+    let jws = format!("/oauth2/v2.1/verify?access_token={token}");
+    let (opaque, long) = (format!("access_token={opaque}"), "x".repeat(65_537));
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let requests: [(Method, &str, Headers<'_>, &str); 16] = [
+        (Method::GET, &jws, &[], ""),
+        (Method::GET, "/oauth2/v2.1/verify?access_token=x", &[], ""),
+        (Method::HEAD, "/oauth2/v2.1/verify", &[], ""),
+        (Method::POST, "/v2/oauth/verify", &form, &opaque),
+        (Method::POST, "/v2/oauth/verify", &form, &long),
+        (Method::POST, "/v2/oauth/verify", &[], ""),
+        (Method::GET, "/gateway/verify", &bearer, ""),
+        (Method::POST, "/gateway/verify", &bearer, ""),
+        (Method::GET, "/gateway/verify", &[], ""),
+        (Method::POST, "/oauth2/v3/token", &form, ""),
+        (Method::DELETE, "/oauth2/v3/token", &[], ""),
+        (Method::GET, "/.well-known/jwks.json", &[], ""),
+        (Method::GET, "/readyz", &[], ""),
+        (Method::GET, "/metrics", &[], ""),
+        (Method::GET, "/admin/v1/channels", &[], ""),
+        (Method::OPTIONS, "/nowhere", &[], ""),
+    ];
+    for (method, path, headers, body) in requests {
+        let response = world.send(method.clone(), path, headers, body.to_owned()).await;
+        let policy = response.headers.get("content-security-policy");
+        let policy = policy.unwrap_or_else(|| panic!("no policy for {method} {path}"));
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'", "{method} {path}");
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{method} {path}");
+        assert!(response.headers.contains_key("cache-control"), "{method} {path}");
+        assert!(response.headers.contains_key("x-line-request-id"), "{method} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_with_doubled_slashes_is_answered_like_the_path_without_them() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    for path in ["//oauth2/v3/token", "/oauth2//v3///token", "////v2/oauth/accessToken"] {
+        world.post(path, &shop.by_secret()).await.token();
+    }
+    let token = world.issue(&shop, Kind::Stateless).await;
+    let verify = format!("//oauth2/v2.1//verify?access_token={token}");
+    assert_eq!(world.get(&verify).await.status, 200);
+    let opaque = world.issue(&shop, Kind::ShortLived).await;
+    let fields = [("access_token", opaque.as_str())];
+    assert_eq!(world.post("//v2/oauth/verify", &fields).await.status, 200);
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    assert_eq!(world.get_with("//gateway/verify", &headers).await.status, 200);
+    // An error of the administrators' API, in its own form.
+    let unauthorized = world.get("//admin//v1/channels").await;
+    assert_eq!(unauthorized.json()["code"], "unauthorized");
+    world.get("//oauth2/v2.1/verify/").await.is(404, r#"{"message":"Not found"}"#);
+    world.get("//nowhere").await.is(404, r#"{"message":"Not found"}"#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

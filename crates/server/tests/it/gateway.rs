@@ -1,6 +1,6 @@
 //! `/gateway/verify`.
 
-use crate::world::World;
+use crate::world::{HttpResponse, World};
 use reqwest::Method;
 use tegata_token::{kind::Kind, view::ChannelState};
 
@@ -73,6 +73,7 @@ async fn every_other_request_is_401_with_a_challenge() {
         response.is(401, body);
         assert_eq!(response.header("www-authenticate"), r#"Bearer error="invalid_token""#);
         assert_eq!(response.header("x-tegata-channel"), "");
+        repeats_its_message(&response);
     }
     let lower = format!("bearer {token}");
     let headers = [("authorization", lower.as_str())];
@@ -82,7 +83,9 @@ async fn every_other_request_is_401_with_a_challenge() {
     world.set_state(&shop, ChannelState::Active).await;
     world.revoke(&shop, &token).await;
     world.gateway(&token, "").await.is(401, BAD);
-    assert_eq!(world.gateway(&"x".repeat(8_193), "").await.status, 400);
+    let long = world.gateway(&"x".repeat(8_193), "").await;
+    assert_eq!(long.status, 400);
+    repeats_its_message(&long);
     world.gateway(&"x".repeat(8_192), "").await.is(401, BAD);
 }
 
@@ -110,14 +113,26 @@ async fn a_query_narrows_what_is_let_through_and_must_be_valid() {
         format!("?channel={id}&group=b"),
     ];
     for query in kept_out {
-        world.gateway(&token, &query).await.is(403, r#"{"message":"Access Denied"}"#);
+        let response = world.gateway(&token, &query).await;
+        response.is(403, r#"{"message":"Access Denied"}"#);
+        repeats_its_message(&response);
     }
     assert_eq!(world.gateway(&plain, "?group=a").await.status, 403);
     for query in
         ["?chanel=1", "?kind=", "?kind=short_lived", "?channel=1", "?group=a%20b", "?group=%ff"]
     {
-        assert_eq!(world.gateway(&token, query).await.status, 400, "{query}");
+        let response = world.gateway(&token, query).await;
+        assert_eq!(response.status, 400, "{query}");
+        repeats_its_message(&response);
     }
     // The query applies last: an invalid token is 401, whatever the query is.
     assert_eq!(world.gateway("junk", "?kind=v2.1").await.status, 401);
+}
+
+/// Asserts that a proxy can build the body from the header: it is the message in quotes,
+/// without any escape.
+#[track_caller]
+fn repeats_its_message(response: &HttpResponse) {
+    let message = response.header("x-tegata-message");
+    assert_eq!(response.text, format!(r#"{{"message":"{message}"}}"#));
 }

@@ -13,13 +13,11 @@ use tegata_client::{
     admin::AdminClient,
     call::{Client, ClientAuthentication, Failure, TokenResponse, Verified, With},
 };
-use tegata_policy::{jwk::AssertionKey, rules::ChannelType, secret::PlainSecret};
+use tegata_policy::{
+    channel::RevokeTokens, jwk::AssertionKey, rules::ChannelType, secret::PlainSecret,
+};
 use tegata_server::{
-    authority::{
-        Authority,
-        actor::Actor,
-        admin::{Admin, Outcome},
-    },
+    authority::{Authority, actor::Actor, admin::Admin},
     config::Settings,
     serve::{Running, serve},
 };
@@ -58,6 +56,9 @@ pub struct Channel {
 }
 
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The header of a JSON body.
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 impl World {
     /// With a clock that can be moved.
@@ -156,11 +157,7 @@ impl World {
 
     /// Gives the channel a new secret; the previous one is accepted for `keep` seconds.
     pub async fn replace_secret(&self, channel: ChannelId, keep: i64) -> PlainSecret {
-        let replaced = self.admin().replace_secret(channel, keep, false, false).await.unwrap();
-        match replaced {
-            Outcome::Done(new) => new.secret,
-            Outcome::DryRun(_) => panic!("it was no dry run"),
-        }
+        self.admin().replace_secret(channel, keep, RevokeTokens::None).await.unwrap().secret
     }
 
     /// Adds a signing key; its `kid`.
@@ -179,7 +176,7 @@ impl World {
     /// Moves the clock, as a user of `--dev` does.
     pub async fn advance(&self, seconds: i64) {
         let body = json!({ "advance_seconds": seconds }).to_string();
-        let moved = self.send(Method::POST, "/dev/clock", &[], body).await;
+        let moved = self.send(Method::POST, "/dev/clock", &[JSON], body).await;
         assert_eq!(moved.status, 200, "{}", moved.text);
     }
 

@@ -3,19 +3,17 @@
 
 use super::{
     audit::NEXT_ACT,
-    issue::{mark_revoked, rows_of},
-    known,
-    rows::{self, unavailable},
+    rows,
     writer::{Tx, insert, write},
 };
-use crate::{Change, Error, Result, RevocationCause, SigningKeyRow};
+use crate::{Result, SigningKeyRow};
 use rusqlite::params;
 use tegata_policy::{
     channel::{Channel, GroupSettings},
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{ChannelId, Group, SigningKeyId},
+    id::{ChannelId, Group},
     key::KeyState,
     time::UnixTime,
 };
@@ -77,7 +75,8 @@ pub(super) fn write_secret(
     let sql = "UPDATE channel SET
                    previous_secret = CASE WHEN ?3 IS NULL THEN NULL ELSE secret END,
                    previous_secret_used_at = CASE WHEN ?3 IS NULL THEN NULL ELSE secret_used_at END,
-                   previous_until = ?3, secret = ?2, secret_used_at = NULL WHERE id = ?1";
+                   previous_until = ?3, secret = ?2,
+                   secret_used_at = CASE WHEN secret = ?2 THEN secret_used_at END WHERE id = ?1";
     write(tx, sql, params![id.number(), secret.to_stored(), kept.map(|it| it.0)]).map(drop)
 }
 
@@ -123,51 +122,4 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
     let (state, at) = (key.state.name(), key.changed_at.0);
     write(tx, &sql, params![key.id.0, state, at, issued_before, key.wrapped.0])?;
     tx.reread_keys()
-}
-
-// ---- for recoveries
-
-/// Increases the channel's revision, and logs that copies of the channel must be
-/// discarded.
-pub(super) fn revise(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
-    let sql = "UPDATE channel_count SET revision = revision + 1 WHERE channel = ?1";
-    write(tx, sql, [id.number()])?;
-    let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
-        return Ok(());
-    };
-    let (provider, verify_rate) = (channel.provider, channel.limits.verify_rate);
-    tx.change(Change::Channel { provider, channel: id, verify_rate });
-    Ok(())
-}
-
-/// Removes the keys, groups and tokens of a channel that is being deleted.
-pub(super) fn empty(tx: &mut Tx<'_>, id: ChannelId) -> Result<()> {
-    write(tx, "DELETE FROM assertion_key WHERE channel = ?1", [id.number()])?;
-    write(tx, "DELETE FROM channel_group WHERE channel = ?1", [id.number()])?;
-    known::forget(tx, id)?;
-    for number in rows_of(tx, id).map_err(unavailable)?.numbers {
-        mark_revoked(tx, number, RevocationCause::Requested, None).map_err(unavailable)?;
-    }
-    Ok(())
-}
-
-pub(super) fn add_key(tx: &mut Tx<'_>, key: &SigningKeyRow, state: KeyState) -> Result<()> {
-    let now = tx.now;
-    let new = SigningKeyRow { state, created_at: now, changed_at: now, ..key.clone() };
-    insert_key(tx, &new)?;
-    tx.change(Change::SigningKey(new));
-    Ok(())
-}
-
-pub(super) fn set_state(tx: &mut Tx<'_>, key: SigningKeyId, state: KeyState) -> Result<()> {
-    let known = tx.keys().iter().find(|it| it.key.id == key).map(|it| it.key.clone());
-    let new = known.ok_or(Error::NotFound("signing key"))?.in_state(state, tx.now);
-    write_key_state(tx, &new)?;
-    tx.change(Change::SigningKey(new));
-    Ok(())
-}
-
-/// Revokes a key and deletes its private half.
-pub(super) fn revoke_key(tx: &mut Tx<'_>, key: SigningKeyId) -> Result<()> {
-    set_state(tx, key, KeyState::Revoked)
 }

@@ -5,9 +5,10 @@ use super::{
     admin,
     audit::{self, NEXT_ACT},
     issue::{mark_past, mark_revoked, set_serial},
-    known, load,
+    known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
+    stamps, sweep, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
@@ -58,7 +59,7 @@ fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
 fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
     tx.memory.recent.check(tx.conn);
     for it in effects.writes {
-        write_one(tx, &it)?;
+        write_one(tx, effects.changes.len(), &it)?;
         let keys = tx.memory.keys.clone();
         tx.memory.recent.note(tx.conn, &keys, channel, it);
     }
@@ -70,15 +71,17 @@ fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Resul
     Ok(())
 }
 
-fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
+/// Writes one effect of an act with `changes` changes.
+fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
     match it {
         Write::Token(token) => insert_token(tx, token).map_err(unavailable),
         Write::TokenRevoked { row, by, replaced_by } => {
             mark_revoked(tx, *row, *by, *replaced_by).map_err(unavailable)
         }
         Write::TokenRevokedFrom { row, at, replaced_by } => {
-            let sql = "UPDATE token SET ends_at = ?2, replaced_by = ?3 WHERE number = ?1";
-            write(tx, sql, (row, at.0, replaced_by.0)).map(drop)
+            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by)
+                       WHERE number = ?1";
+            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0))).map(drop)
         }
         Write::TokenPast { row, revoked } => mark_past(tx, *row, *revoked).map_err(unavailable),
         Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
@@ -139,6 +142,30 @@ fn write_one(tx: &mut Tx<'_>, it: &Write) -> Result<()> {
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
         }
+        Write::ProviderJob(_) | Write::ProviderJobAt { .. } | Write::ProviderJobDone(_) => {
+            provider_revocation::apply(tx, changes, it)
+        }
+        Write::Warning { .. } | Write::WarningTried { .. } | Write::WarningDropped(_) => {
+            warnings::apply(tx, it)
+        }
+        Write::LogDropped { .. }
+        | Write::AssertionsDropped(_)
+        | Write::TokenDropped { .. }
+        | Write::AuditDropped { .. } => sweep::apply(tx, it),
+        Write::AuditKey(public, wrapped) => audit::set_key(tx, *public, wrapped),
+        Write::Checkpoint(row) => audit::insert_checkpoint(tx, row),
+        Write::AuditBegunAnew => audit::begin_anew(tx),
+        Write::EverySerialRaised { by } => {
+            // Stateless tokens carry `bulk_serial`: it must not be below a cutoff, either.
+            let sql = "UPDATE channel_count SET serial = serial + ?1, bulk_serial = serial + ?1";
+            write(tx, sql, [by]).map(drop)
+        }
+        Write::PreviousSecretsDropped { after } => {
+            let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
+                       WHERE previous_until > ?1";
+            write(tx, sql, [after.0]).map(drop)
+        }
+        Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }
 
@@ -166,7 +193,7 @@ fn insert_token(tx: &Tx<'_>, token: &NewToken) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-pub(super) fn write_facts(
+fn write_facts(
     tx: &Tx<'_>,
     channel: ChannelId,
     revocations: &ChannelRevocations,

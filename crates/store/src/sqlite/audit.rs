@@ -11,6 +11,7 @@ use crate::{
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
+use tegata_policy::acts::CheckpointRow;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -124,19 +125,40 @@ pub(super) fn batch(
     Ok(Batch { checkpoint, rows })
 }
 
-pub(super) fn add_checkpoint(tx: &Tx<'_>, checkpoint: &Checkpoint) -> Result<()> {
+/// A checkpoint as it is stored.
+pub(super) fn row_of(checkpoint: Checkpoint) -> CheckpointRow {
     let blob = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap_or_default();
+    CheckpointRow {
+        number: checkpoint.number,
+        epoch: checkpoint.epoch,
+        first: checkpoint.first,
+        last: checkpoint.last,
+        events: checkpoint.events,
+        kept_from: checkpoint.kept_from,
+        at: checkpoint.at,
+        chain: blob(&checkpoint.chain),
+        signature: blob(&checkpoint.signature),
+    }
+}
+
+/// The last checkpoint as it is stored.
+pub(super) fn last_row(conn: &Connection) -> rusqlite::Result<Option<CheckpointRow>> {
+    Ok(last_checkpoint(conn)?.map(row_of))
+}
+
+/// Writes a checkpoint.
+pub(super) fn insert_checkpoint(tx: &Tx<'_>, row: &CheckpointRow) -> Result<()> {
     let sql = "INSERT INTO audit_checkpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
-        checkpoint.number,
-        checkpoint.epoch,
-        checkpoint.first,
-        checkpoint.last,
-        checkpoint.events,
-        checkpoint.kept_from,
-        checkpoint.at.0,
-        blob(&checkpoint.chain),
-        blob(&checkpoint.signature),
+        row.number,
+        row.epoch,
+        row.first,
+        row.last,
+        row.events,
+        row.kept_from,
+        row.at.0,
+        row.chain,
+        row.signature,
     ];
     writer::insert(tx, sql, values)
 }
@@ -154,12 +176,16 @@ pub(super) fn expired(
     conn.prepare_cached(sql)?.query_row((from, before.0), |row| row.get(0))
 }
 
-/// Deletes rows of checkpoints below `kept_from`, the oldest first.
-pub(super) fn expire(tx: &Tx<'_>, kept_from: u64, most: usize) -> Result<usize> {
-    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <=
-                   (SELECT last FROM audit_checkpoint WHERE number < ?1 ORDER BY number DESC LIMIT 1)
-               ORDER BY id LIMIT ?2)";
-    writer::write(tx, sql, (kept_from, most))
+/// The ids of the oldest events of checkpoints below `kept_from`.
+pub(super) fn events_below(
+    conn: &Connection,
+    kept_from: u64,
+    most: usize,
+) -> rusqlite::Result<Vec<i64>> {
+    let sql = "SELECT id FROM audit WHERE id <= (SELECT last FROM audit_checkpoint
+                   WHERE number < ?1 ORDER BY number DESC LIMIT 1) ORDER BY id LIMIT ?2";
+    let mut query = conn.prepare_cached(sql)?;
+    query.query_map((kept_from, most), |row| row.get(0))?.collect()
 }
 
 pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], WrappedKey)>> {
@@ -171,8 +197,8 @@ pub(super) fn key(conn: &Connection) -> rusqlite::Result<Option<([u8; 32], Wrapp
 }
 
 pub(super) fn set_key(tx: &Tx<'_>, public: [u8; 32], wrapped: &WrappedKey) -> Result<()> {
-    let sql = "INSERT OR REPLACE INTO audit_key VALUES (1, ?1, ?2)";
-    writer::write(tx, sql, params![public, wrapped.0]).map(drop)
+    let sql = "INSERT INTO audit_key VALUES (1, ?1, ?2)";
+    writer::insert(tx, sql, params![public, wrapped.0])
 }
 
 /// Deletes all checkpoints and the key, so that a new key signs checkpoints of all rows:

@@ -18,12 +18,15 @@ use rusqlite::{Connection, ErrorCode};
 use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 use tegata_token::{id::Position, time::UnixTime};
 use tokio::{runtime::Handle, sync::mpsc};
 
 /// Maximum number of acts in one commit, so that none waits long for the others.
 const BATCH: usize = 256;
+/// How long the first act of a commit may wait for others that are on their way.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// What the revocation journal holds of a commit that the store does not have, and the
 /// act that does it again before any other.
@@ -65,15 +68,40 @@ enum Fate {
     Superseded(Error),
 }
 
+/// Takes the acts that wait in the queue, up to a full batch.
+fn take(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>) {
+    while batch.len() < BATCH
+        && let Ok(next) = jobs.try_recv()
+    {
+        batch.push(next);
+    }
+}
+
+/// Lets other threads bring their acts before a commit, as long as each turn brings more:
+/// a commit costs nearly the same for one act as for many, and a writer that shares its
+/// processor would otherwise run after each single act. With a processor to spare, a turn
+/// takes no time.
+fn gather(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>) {
+    let began = steady();
+    let mut before = 0;
+    while before < batch.len() && batch.len() < BATCH && began.elapsed() < GATHER {
+        before = batch.len();
+        std::thread::yield_now();
+        take(batch, jobs);
+    }
+}
+
 impl Loop {
     pub fn run(&mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        let mut shared = false;
         while let Some(first) = jobs.blocking_recv() {
             let mut batch = vec![first];
-            while batch.len() < BATCH
-                && let Ok(next) = jobs.try_recv()
-            {
-                batch.push(next);
+            take(&mut batch, &mut jobs);
+            // An act that comes alone, after one that came alone, has no others to wait for.
+            if shared || batch.len() > 1 {
+                gather(&mut batch, &mut jobs);
             }
+            shared = batch.len() > 1;
             if self.serve(batch).is_break() {
                 // Waiting tasks see that their channels are closed.
                 return;

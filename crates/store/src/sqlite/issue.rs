@@ -1,8 +1,7 @@
 //! Reads and writes rows of tokens.
 
-use super::{load, rows, writer::Tx};
+use super::{rows, writer::Tx};
 use crate::RevocationCause;
-use tegata_policy::{acts::Tokens, admit::Live};
 use tegata_token::{
     id::{ChannelId, Serial},
     time::UnixTime,
@@ -13,29 +12,6 @@ pub(super) fn set_serial(tx: &Tx<'_>, channel: ChannelId, serial: Serial) -> rus
         .prepare_cached("UPDATE channel_count SET serial = ?2 WHERE channel = ?1")?
         .execute((channel.number(), serial.0))
         .map(drop)
-}
-
-/// A channel's active tokens.
-pub(super) struct Rows {
-    /// The tokens in the form that the caps count, oldest first.
-    pub live: Vec<Live>,
-    /// The row of each, in the same order.
-    pub numbers: Vec<i64>,
-}
-
-impl Rows {
-    /// The row of an active token.
-    pub fn number_of(&self, serial: Serial) -> Option<i64> {
-        let place = self.live.binary_search_by_key(&serial, |token| token.serial).ok()?;
-        self.numbers.get(place).copied()
-    }
-}
-
-pub(super) fn rows_of(tx: &Tx<'_>, channel: ChannelId) -> rusqlite::Result<Rows> {
-    let tokens = load::tokens(tx.conn, tx.keys(), channel, Tokens::Counted)?;
-    let active = tokens.iter().filter(|token| token.is_active(tx.now));
-    let (live, numbers) = active.map(|token| (token.live(), token.row)).unzip();
-    Ok(Rows { live, numbers })
 }
 
 /// Marks the row of an active token as revoked now.
@@ -66,33 +42,4 @@ pub(super) fn mark_past(
                WHERE number = ?1 AND past = 0";
     let (by, at) = revoked.map(|(by, at)| (rows::word(by), at.0)).unzip();
     tx.conn.prepare_cached(sql)?.execute((number, at, by)).map(drop)
-}
-
-/// Schedules a revocation at a time that may be past; an earlier one stays.
-pub(super) fn end_at(tx: &Tx<'_>, number: i64, at: UnixTime) -> rusqlite::Result<()> {
-    let sql = "UPDATE token SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE number = ?1";
-    tx.conn.prepare_cached(sql)?.execute((number, at.0)).map(drop)
-}
-
-/// Notes when tokens were used last. A row is in one of two indexes, and each statement
-/// names its own.
-pub(super) fn stamp_used(
-    tx: &Tx<'_>,
-    stamps: &[(ChannelId, Serial, UnixTime)],
-) -> rusqlite::Result<()> {
-    let update = |past| {
-        let sql = format!(
-            "UPDATE token SET last_used_at = max(coalesce(last_used_at, 0), ?3)
-             WHERE channel = ?1 AND serial = ?2 AND past = {past}"
-        );
-        tx.conn.prepare_cached(&sql)
-    };
-    let (mut live, mut past) = (update(0)?, update(1)?);
-    for &(channel, serial, at) in stamps {
-        let values = (channel.number(), serial.0, at.0);
-        if live.execute(values)? == 0 {
-            past.execute(values)?;
-        }
-    }
-    Ok(())
 }

@@ -33,7 +33,9 @@ pub(super) fn remembered(
             let sql = "SELECT until FROM deleted_key WHERE channel = ?1 AND id = ?2";
             Ok(Remembered { by_tokens, until: until(conn, sql, name)? })
         }
-        Scope::Kind { .. } | Scope::KindGroup { .. } | Scope::Channel => Ok(Remembered::default()),
+        Scope::Kind { .. } | Scope::KindGroup { .. } | Scope::Channel | Scope::Secret => {
+            Ok(Remembered::default())
+        }
     }
 }
 

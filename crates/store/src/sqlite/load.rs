@@ -1,16 +1,17 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{recent::ChannelRows, rows};
-use rusqlite::{Connection, OptionalExtension, Row};
+use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
-    acts::{Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens},
+    acts::{
+        Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep, UpkeepRows,
+    },
     channel::Channel,
 };
 use tegata_token::{
     id::{ChannelId, Serial, SigningKeyId, TokenId},
-    key::KeyState,
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
 };
@@ -38,7 +39,30 @@ pub(super) fn load(
         let sql = "SELECT clock_offset FROM authority";
         locked.clock_offset = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     }
+    upkeep(conn, &needs.upkeep, &mut locked.upkeep)?;
     Ok(locked)
+}
+
+/// Reads the rows beside those of a channel.
+fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite::Result<()> {
+    match needs {
+        Upkeep::None => {}
+        Upkeep::NewProviderJob => *rows = provider_revocation::new_job(conn)?,
+        Upkeep::ProviderJob(job) => rows.job = provider_revocation::job(conn, *job)?,
+        Upkeep::OldestProviderJob(provider) => {
+            let oldest = provider_revocation::oldest(conn, *provider)?;
+            let job = oldest.map(|number| provider_revocation::job(conn, number));
+            rows.job = job.transpose()?.flatten();
+        }
+        Upkeep::Warnings(names) => rows.warnings = warnings::queued(conn, names)?,
+        Upkeep::Warning(number) => {
+            rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();
+        }
+        Upkeep::Old(old) => sweep::old(conn, old, rows)?,
+        Upkeep::LastCheckpoint => rows.checkpoint = audit::last_row(conn)?,
+        Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
+    }
+    Ok(())
 }
 
 /// Reads what an act needs of the one channel that it is about.
@@ -157,25 +181,6 @@ pub(super) fn tokens(
     Ok(tokens)
 }
 
-/// The times of a row of `token`, which was signed by a key in that state: they decide
-/// whether the token is active.
-pub(super) fn times(
-    row: &Row<'_>,
-    (key, key_since): (KeyState, UnixTime),
-) -> rusqlite::Result<Times> {
-    let revoked_at = row.get::<_, Option<i64>>("revoked_at")?.map(UnixTime);
-    let cause = row.get::<_, Option<String>>("cause")?;
-    let revocation = cause.map(rows::from_word).transpose()?.zip(revoked_at);
-    Ok(Times {
-        issued_at: UnixTime(row.get("issued_at")?),
-        expires_at: UnixTime(row.get("expires_at")?),
-        ends_at: row.get::<_, Option<i64>>("ends_at")?.map(UnixTime),
-        revocation,
-        key,
-        key_since,
-    })
-}
-
 /// The token that was issued under an idempotency key.
 fn before(
     conn: &Connection,
@@ -195,7 +200,7 @@ fn before(
             let issuer: String = row.get("issuer")?;
             Ok(Before {
                 parameters: row.get("parameters")?,
-                times: times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
+                times: rows::times(row, StoredKey::state_of(keys, row.get("signing_key")?))?,
                 id: rows::token_id(row.get("id")?)?,
                 serial: Serial(row.get("serial")?),
                 key: SigningKeyId(rows::bytes(row.get("key")?)?),

@@ -28,14 +28,14 @@ mod recent;
 mod recover;
 mod revocations;
 mod rows;
-mod serials;
+mod stamps;
 mod store;
 mod sweep;
 mod tx;
 mod warnings;
 mod writer;
 
-use crate::{By, Result};
+use crate::Result;
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -54,7 +54,7 @@ use rusqlite::Connection;
 use std::{sync::Arc, time::Duration};
 use tegata_policy::acts::{Act, Issuer};
 use tegata_token::{id::Position, time::UnixTime};
-use writer::{Tx, Writer};
+use writer::Writer;
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -83,15 +83,6 @@ impl SqliteStore {
         question: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.readers.ask(For::List, question).await
-    }
-
-    /// Runs an act of `by`, at the time of `by`.
-    async fn act<T: Send + 'static>(
-        &self,
-        by: By,
-        mut act: impl FnMut(&mut Tx<'_>, &By) -> Result<T> + Send + 'static,
-    ) -> Result<(T, Position)> {
-        self.writer.act(by.at, move |tx| act(tx, &by)).await
     }
 
     /// Runs an act whose rules are the policy's: load, decide, apply, commit.

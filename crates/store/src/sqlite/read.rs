@@ -1,10 +1,7 @@
 //! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
 //! and never waits for it.
 
-use super::{
-    load,
-    rows::{self, unavailable},
-};
+use super::rows::{self, unavailable};
 use crate::{
     Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
@@ -173,7 +170,7 @@ fn token_rows(only_living: bool) -> String {
 
 fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
     let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("issued_before")?)?;
-    let times = load::times(row, (key, UnixTime(row.get("key_since")?)))?;
+    let times = rows::times(row, (key, UnixTime(row.get("key_since")?)))?;
     let revocation = times.revocation(now);
     let act =
         if revocation.is_some_and(|it| it.by_key) { "key_revoked_act" } else { "revoked_act" };
@@ -287,7 +284,7 @@ pub(super) fn signed_by(
         let before = KeyState::Retired { issued_before: limit.map(UnixTime) };
         let mut tokens = query.query([number])?;
         while let Some(row) = tokens.next()? {
-            count += usize::from(load::times(row, (before, now))?.is_active(now));
+            count += usize::from(rows::times(row, (before, now))?.is_active(now));
         }
     }
     Ok(count)

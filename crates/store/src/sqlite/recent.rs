@@ -103,6 +103,9 @@ impl Recent {
                 let new = stored(&token, conn.last_insert_rowid(), keys);
                 self.change(Some(token.claims.channel), |rows| tokens(rows).push(new));
             }
+            Write::TokenDropped { channel, row } => {
+                self.change(Some(channel), |rows| tokens(rows).retain(|it| it.row != row));
+            }
             Write::TokenRevoked { row, .. } | Write::TokenPast { row, .. } => {
                 self.change(channel, |rows| tokens(rows).retain(|it| it.row != row));
             }
@@ -117,9 +120,12 @@ impl Recent {
                 let state = ChannelState::Active;
                 rows.revocations = Arc::new(ChannelRevocations { state, ..it });
             }),
-            // A channel's first rows, or all keys' states: read again.
+            // A channel's first rows, or those of all channels: read again.
             Write::NewChannel(channel) => drop(self.channels.remove(&channel.id)),
-            Write::SigningKey(_) | Write::SigningKeyState(_) | Write::SigningKeyWrapped(..) => {
+            Write::SigningKey(_)
+            | Write::SigningKeyState(_)
+            | Write::SigningKeyWrapped(..)
+            | Write::EverySerialRaised { .. } => {
                 self.clear();
             }
             // Rows that are not kept.
@@ -136,7 +142,21 @@ impl Recent {
             | Write::GroupDeleted { .. }
             | Write::ScopesForgotten(_)
             | Write::AuditKeyWrapped(_)
-            | Write::ClockOffset(_) => {}
+            | Write::ClockOffset(_)
+            | Write::ProviderJob(_)
+            | Write::ProviderJobAt { .. }
+            | Write::ProviderJobDone(_)
+            | Write::Warning { .. }
+            | Write::WarningTried { .. }
+            | Write::WarningDropped(_)
+            | Write::Used(..)
+            | Write::LogDropped { .. }
+            | Write::AssertionsDropped(_)
+            | Write::AuditDropped { .. }
+            | Write::AuditKey(..)
+            | Write::Checkpoint(_)
+            | Write::AuditBegunAnew
+            | Write::PreviousSecretsDropped { .. } => {}
         }
     }
 
@@ -182,6 +202,7 @@ fn stored(token: &NewToken, row: i64, keys: &[StoredKey]) -> StoredToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tegata_policy::acts::StampPlace;
     use tegata_token::{id::Serial, key::KeyState, kind::Kind, time::UnixTime};
 
     fn database() -> Connection {
@@ -231,6 +252,18 @@ mod tests {
         assert_eq!((kept.count.serial, kept.tokens.len()), (Serial(4), 2));
         conn.execute("INSERT INTO t VALUES (2)", []).unwrap();
         assert_eq!(recent.get(&conn, id(1)), None);
+    }
+
+    #[test]
+    fn a_time_of_last_use_keeps_the_rows_and_a_swept_token_leaves_them() {
+        let conn = database();
+        let mut recent = Recent::default();
+        recent.keep(id(1), rows(3));
+        conn.execute("INSERT INTO t VALUES (1)", []).unwrap();
+        recent.note(&conn, &[], None, Write::Used(StampPlace::Token(1), UnixTime(5)));
+        recent.note(&conn, &[], None, Write::TokenDropped { channel: id(1), row: 2 });
+        recent.follow(&conn);
+        assert_eq!(recent.get(&conn, id(1)).unwrap().tokens.len(), 2);
     }
 
     #[test]

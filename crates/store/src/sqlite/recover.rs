@@ -8,38 +8,28 @@
 //! are raised, so that no new token has the serial of a lost one.
 
 use super::{
-    Faults, OpenError, RollbackGuardFile, SqliteStore, admin, audit,
+    Faults, OpenError, RollbackGuardFile, SqliteStore,
+    apply::run,
     connect::{connect, existing, fence, standing},
     guard,
-    issue::{self, mark_revoked, rows_of},
-    known,
     lock::Lock,
-    provider_revocation,
-    revocations::{append, covered},
-    rows::{self, unavailable},
-    serials,
+    rows::unavailable,
     writer::{Tx, Writer, write},
 };
 use crate::{
-    By, ChannelPatch, Error, Event, LimitsPatch, Result, RevocationCause, SigningKeyRow,
+    By, Error, Event, Result, SigningKeyRow,
     audit_event::{AuditEvent, StoreRecovered, StoreRedone},
-    journal::{self, JournalEntry, JournalLine, Reading, RevocationJournal, Torn},
+    journal::{self, JournalLine, Reading, RevocationJournal, Torn},
 };
 use std::{
     collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-use tegata_policy::{
-    acts::{Issuer, StoredKey},
-    channel::Channel,
-    secret::HashedSecret,
-};
+use tegata_policy::acts::{Issuer, RaiseSerials, Record, Recover, Replay};
 use tegata_token::{
     id::{ChannelId, SigningKeyId},
-    key::KeyState,
     time::UnixTime,
-    view::{ChannelChange, ChannelState, RevokedToken, Scope},
 };
 
 /// Applies again what the revocation journal holds of a commit that the store lacks.
@@ -57,7 +47,7 @@ pub(super) fn redo(tx: &mut Tx<'_>, lines: &[JournalLine]) -> Result<()> {
     );
     let by = By { actor: "tegata".to_owned(), source: None, reason: None, at: tx.now };
     let event = StoreRedone { replayed: lines.len(), revoked: done.tokens };
-    audit::write(tx, &by, &Event::of(AuditEvent::StoreRedo(event)))
+    run(tx, &Record { event: Event::of(AuditEvent::StoreRedo(event)), by })
 }
 
 /// How a recovery keeps revoked tokens from becoming active again.
@@ -194,13 +184,21 @@ impl Recovering {
         let Self { store, read, seen, clock, dry_run } = self;
         let report = Arc::new(Mutex::new(None));
         let (result, file, at) = (report.clone(), guard.clone(), by.at);
+        let event = StoreRecovered {
+            epoch: 0,
+            replayed: None,
+            revoked_everything: false,
+            issued_before: None,
+            revoked: 0,
+            audit_begins_anew: audit_key_lost,
+        };
+        let how =
+            Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been restored and used before.
             tx.begin_epoch(seen.max(guard::epoch(&file.path)));
-            if let Some(clock) = clock {
-                set_clock(tx, clock)?;
-            }
-            let done = recover(tx, read.as_deref(), &successor, &lost, audit_key_lost, &file, &by)?;
+            tx.now = how.clock.unwrap_or(tx.now);
+            let done = recover(tx, read.as_deref(), &how, &file)?;
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
             // A failed act changes nothing.
             if dry_run { Err(DRY_RUN) } else { Ok(()) }
@@ -221,14 +219,13 @@ impl Recovering {
 /// The error that rolls back the act of a dry run.
 const DRY_RUN: Error = Error::Conflict("this was a dry run");
 
+/// Applies what the journal holds, and then `how`, whose time and event follow from that.
+/// Only what identifies the store and its log is written here.
 fn recover(
     tx: &mut Tx<'_>,
     read: Option<&Reading>,
-    successor: &SigningKeyRow,
-    lost: &[SigningKeyId],
-    audit_key_lost: bool,
+    how: &Recover,
     guard: &RollbackGuardFile,
-    by: &By,
 ) -> Result<Recovered> {
     let mut done = Recovered::nothing(tx);
     done.torn = read.and_then(|it| it.torn);
@@ -238,195 +235,40 @@ fn recover(
         replay(tx, lines, &mut done)?;
         done.issued_before = Some(done.written_at.plus(-DOUBT));
     }
-    serials::leap(tx)?;
     // The journal holds all of that already.
     tx.forget_journal();
-    for &key in lost {
-        write(tx, "UPDATE signing_key SET wrapped = x'' WHERE id = ?1", [key.0])?;
-    }
-    tx.reread_keys()?;
-    for StoredKey { key, .. } in tx.keys().to_vec() {
-        let state = match (key.state, done.issued_before) {
-            (KeyState::Revoked, _) => continue,
-            (KeyState::Retired { issued_before: Some(earlier) }, Some(before)) => {
-                KeyState::Retired { issued_before: Some(before.min(earlier)) }
-            }
-            (_, Some(before)) => KeyState::Retired { issued_before: Some(before) },
-            (_, None) => {
-                admin::revoke_key(tx, key.id)?;
-                done.old_keys += 1;
-                continue;
-            }
-        };
-        admin::set_state(tx, key.id, state)?;
-        done.old_keys += 1;
-    }
-    admin::add_key(tx, successor, KeyState::Active)?;
-    guard::begin(tx.conn, guard).map_err(unavailable)?;
-    tx.drew(guard.fresh.to_vec());
-    if audit_key_lost {
-        audit::begin_anew(tx)?;
-        done.audit_begins_anew = true;
-    }
-    let event = AuditEvent::StoreRecover(StoreRecovered {
+    done.audit_begins_anew = how.audit_key_lost;
+    let event = StoreRecovered {
         epoch: done.epoch,
         replayed: lines.map(<[_]>::len),
         revoked_everything: lines.is_none(),
         issued_before: done.issued_before,
         revoked: done.tokens,
-        audit_begins_anew: audit_key_lost,
-    });
-    audit::write(tx, by, &Event::of(event))?;
+        audit_begins_anew: how.audit_key_lost,
+    };
+    done.old_keys = run(tx, &Recover { issued_before: done.issued_before, event, ..how.clone() })?;
+    guard::begin(tx.conn, guard).map_err(unavailable)?;
+    tx.drew(guard.fresh.to_vec());
     Ok(done)
 }
 
-/// Sets the store's time to `clock`, which may be earlier. Previous secrets, whose
-/// validity depends on the time, are dropped.
-fn set_clock(tx: &mut Tx<'_>, clock: UnixTime) -> Result<()> {
-    let sql = "UPDATE channel SET previous_secret = NULL, previous_until = NULL
-                   WHERE previous_until > ?1";
-    write(tx, sql, [clock.0])?;
-    tx.now = clock;
-    Ok(())
-}
-
-/// Applies the lines, and raises the serials that they refer to.
+/// Applies the lines, each at its time, and raises the serials that they name.
 fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Result<()> {
-    serials::raise(tx, lines)?;
     let now = tx.now;
-    let mut changed = BTreeSet::new();
+    for raise in RaiseSerials::of(lines.iter().map(|line| &line.what)) {
+        run(tx, &raise)?;
+    }
     for line in lines {
-        // At the time of the line.
         tx.now = line.at;
-        changed.extend(replay_line(tx, line, done)?);
+        let replayed = run(tx, &Replay { line: line.what.clone(), at: line.at })?;
         done.lines += 1;
+        done.tokens += replayed.tokens;
+        done.assertion_keys += replayed.assertion_keys;
+        if let Some(channel) = line.what.channel() {
+            done.secrets.extend(replayed.secret.then_some(channel));
+            done.unknown.extend(replayed.unknown.then_some(channel));
+        }
     }
     tx.now = now;
-    // Their serials were raised, too, so copies of them must be discarded in any case.
-    changed.into_iter().try_for_each(|id| admin::revise(tx, id))
-}
-
-/// Applies a line; returns the channel that it changed.
-fn replay_line(
-    tx: &mut Tx<'_>,
-    line: &JournalLine,
-    done: &mut Recovered,
-) -> Result<Option<ChannelId>> {
-    let (id, what) = match &line.what {
-        JournalEntry::Begins { .. } => return Ok(None),
-        JournalEntry::SigningKey { key, state } => {
-            return replay_key(tx, *key, *state).map(|()| None);
-        }
-        JournalEntry::ProviderRevocation { provider, actor, source, reason } => {
-            let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
-            let by = By { actor, source, reason, at: line.at };
-            return provider_revocation::replay(tx, *provider, &by).map(|()| None);
-        }
-        JournalEntry::ProviderEndDone { provider } => {
-            return provider_revocation::replay_done(tx, *provider).map(|()| None);
-        }
-        what @ (JournalEntry::Channel { channel, .. }
-        | JournalEntry::Secret { channel, .. }
-        | JournalEntry::AssertionKey { channel, .. }
-        | JournalEntry::Rules { channel, .. }
-        | JournalEntry::Limits { channel, .. }
-        | JournalEntry::GroupRules { channel, .. }) => (*channel, what),
-    };
-    let Some(channel) = rows::channel_by_id(tx.conn, id).map_err(unavailable)? else {
-        done.unknown.insert(id);
-        return Ok(None);
-    };
-    if channel.state == ChannelState::Deleted {
-        return Ok(None);
-    }
-    match what {
-        JournalEntry::Channel { change, .. } => done.tokens += replay_change(tx, &channel, change)?,
-        JournalEntry::Secret { sha256, previous_until, .. } => {
-            let hash = guard::bytes(sha256).try_into();
-            let hash = hash.map_err(|_| Error::Conflict("a secret's hash has another length"))?;
-            admin::write_secret(tx, id, HashedSecret::from_stored(hash), *previous_until)?;
-            done.secrets.insert(id);
-        }
-        JournalEntry::AssertionKey { key, .. } => {
-            let until = tx.now.plus(Scope::AssertionKey { key: *key }.longest_lifetime());
-            done.assertion_keys += known::delete_key(tx, id, *key, until)?;
-        }
-        JournalEntry::Rules { rules, .. } => {
-            admin::write_settings(tx, &rules.applied_to(&channel))?
-        }
-        JournalEntry::Limits { limits, .. } => {
-            let limits = LimitsPatch::from(*limits);
-            let patch = ChannelPatch { limits, ..ChannelPatch::default() };
-            admin::write_settings(tx, &patch.applied_to(&channel))?;
-        }
-        JournalEntry::GroupRules { group, rules, .. } => admin::write_group(tx, id, group, rules)?,
-        JournalEntry::Begins { .. }
-        | JournalEntry::SigningKey { .. }
-        | JournalEntry::ProviderRevocation { .. }
-        | JournalEntry::ProviderEndDone { .. } => {}
-    }
-    Ok(Some(id))
-}
-
-/// Applies a change of a channel; returns how many of its stored tokens it revoked.
-fn replay_change(tx: &mut Tx<'_>, channel: &Channel, change: &ChannelChange) -> Result<usize> {
-    let mut revoked = 0;
-    match change {
-        ChannelChange::Revoked { tokens } => {
-            let rows = rows_of(tx, channel.id).map_err(unavailable)?;
-            let serials = tokens.iter().filter_map(|single| match single.token {
-                RevokedToken::Stored { serial, .. } => rows.number_of(serial),
-                RevokedToken::Stateless { .. } => None,
-            });
-            for number in serials {
-                mark_revoked(tx, number, RevocationCause::Requested, None).map_err(unavailable)?;
-                revoked += 1;
-            }
-        }
-        ChannelChange::Cutoff { cutoffs } => {
-            for cutoff in cutoffs {
-                for (number, serial) in covered(tx, channel, &cutoff.scope)? {
-                    if serial >= cutoff.below || cutoff.except.contains(&serial) {
-                        continue;
-                    }
-                    match cutoff.from {
-                        None => mark_revoked(tx, number, RevocationCause::Requested, None),
-                        Some(from) => issue::end_at(tx, number, from),
-                    }
-                    .map_err(unavailable)?;
-                    revoked += 1;
-                }
-            }
-        }
-        ChannelChange::State { state } => {
-            let sql = "UPDATE channel SET state = ?2 WHERE id = ?1";
-            write(tx, sql, (channel.id.number(), rows::word(*state)))?;
-            if *state == ChannelState::Deleted {
-                revoked += rows_of(tx, channel.id).map_err(unavailable)?.live.len();
-                admin::empty(tx, channel.id)?;
-            }
-        }
-        ChannelChange::Forget { .. } => {}
-    }
-    let revocations = rows::revocations(tx.conn, channel.id, channel.state).map_err(unavailable)?;
-    append(tx, channel, revocations, change.clone())?;
-    Ok(revoked)
-}
-
-fn replay_key(tx: &mut Tx<'_>, id: SigningKeyId, said: KeyState) -> Result<()> {
-    let found = tx.keys().iter().find(|it| it.key.id == id).map(|it| it.key.state);
-    let Some(state) = found else { return Ok(()) };
-    match (state, said) {
-        (KeyState::Revoked, _) => Ok(()),
-        (_, KeyState::Revoked) => admin::revoke_key(tx, id),
-        (
-            KeyState::Retired { issued_before: Some(before) },
-            KeyState::Retired { issued_before: Some(said) },
-        ) => {
-            let before = before.min(said);
-            admin::set_state(tx, id, KeyState::Retired { issued_before: Some(before) })
-        }
-        (_, KeyState::Retired { issued_before: Some(_) }) => admin::set_state(tx, id, said),
-        _ => Ok(()),
-    }
+    Ok(())
 }

@@ -1,47 +1,14 @@
-//! Drops old revocations and log entries, and revokes tokens again for a recovery.
+//! Several acts of one kind in one transaction, a channel each.
 
 use super::{
-    apply::{run, write_facts},
-    load,
+    apply::run,
+    provider_revocation,
     rows::{self, unavailable},
-    writer::{Tx, write},
+    writer::Tx,
 };
-use crate::{Change, Result};
-use tegata_policy::{
-    acts::{Forget, REVOCATIONS_KEPT, Tokens},
-    channel::Channel,
-};
-use tegata_token::{
-    id::Serial,
-    view::{ChannelChange, ChannelRevocations, Scope},
-};
-
-/// Appends a change of a channel's tokens to the log and to the channel's revocations.
-/// `revocations` are those read under the same lock.
-pub(super) fn append(
-    tx: &mut Tx<'_>,
-    channel: &Channel,
-    mut revocations: ChannelRevocations,
-    change: ChannelChange,
-) -> Result<()> {
-    revocations.apply(&change);
-    write_facts(tx, channel.id, &revocations).map_err(unavailable)?;
-    tx.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
-    Ok(())
-}
-
-/// The rows and serials of the active stored tokens that a scope covers.
-pub(super) fn covered(tx: &Tx<'_>, channel: &Channel, scope: &Scope) -> Result<Vec<(i64, Serial)>> {
-    let tokens = load::tokens(tx.conn, tx.keys(), channel.id, Tokens::WithKeys);
-    let tokens = tokens.map_err(unavailable)?;
-    let active = tokens.iter().filter(|token| token.is_active(tx.now));
-    let covered = active.filter(|it| scope.covers(it.kind, it.group.as_ref(), it.assertion_key));
-    Ok(covered.map(|token| (token.row, token.serial)).collect())
-}
-
-/// How long log entries are kept, in seconds; a follower that is further behind gets a
-/// snapshot.
-const LOG_KEPT: i64 = tegata_token::time::DAY;
+use crate::{Error, Result, Revoked, RowId};
+use tegata_policy::acts::{ContinueProviderRevocation, Forget, REVOCATIONS_KEPT};
+use tegata_token::id::{ChannelId, Position};
 
 /// Drops revocations that cover no unexpired token; returns how many it dropped.
 pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
@@ -63,22 +30,24 @@ pub(super) fn forget(tx: &mut Tx<'_>, channels: usize) -> Result<usize> {
     Ok(gone)
 }
 
-/// Deletes old log entries and expired assertions, the oldest first; returns how many
-/// rows it deleted. No rule is decided here: an age is compared with a constant.
-pub(super) fn trim(tx: &Tx<'_>, most: usize) -> Result<usize> {
-    let old = [
-        (
-            "DELETE FROM change_log WHERE at < ?1 AND number IN
-                (SELECT number FROM change_log ORDER BY number LIMIT ?2)",
-            tx.now.plus(-LOG_KEPT),
-        ),
-        (
-            "DELETE FROM assertion_used WHERE (channel, fingerprint) IN
-                (SELECT channel, fingerprint FROM assertion_used WHERE expires_at < ?1
-                 ORDER BY expires_at LIMIT ?2)",
-            tx.now.plus(-REVOCATIONS_KEPT),
-        ),
-    ];
-    let gone = old.map(|(sql, before)| write(tx, sql, (before.0, most)));
-    gone.into_iter().sum()
+/// Goes on with a job: at most `most` channels.
+pub(super) fn continue_provider(
+    tx: &mut Tx<'_>,
+    number: RowId,
+    most: usize,
+) -> Result<(Revoked, bool)> {
+    let mut progress = None;
+    for _ in 0..most {
+        let next: Option<ChannelId> =
+            provider_revocation::job(tx.conn, number).map_err(unavailable)?.and_then(|it| it.next);
+        let now = run(tx, &ContinueProviderRevocation { job: number, channel: next })?;
+        progress = Some(now);
+        if now.done {
+            break;
+        }
+    }
+    let progress = progress.ok_or(Error::Conflict("no channel may be revoked at once"))?;
+    let before = Position { number: progress.position, ..tx.head() };
+    let position = tx.position().unwrap_or(before);
+    Ok((Revoked { tokens: progress.revoked, position }, progress.done))
 }

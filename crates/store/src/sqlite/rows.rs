@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, types::FromSqlError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 use tegata_policy::{
-    acts::StoredKey,
+    acts::{StoredKey, Times},
     channel::{Channel, GroupRule, RegisteredKey, Secret},
     jwk::AssertionKey,
     secret::{HashedSecret, sha256},
@@ -256,4 +256,23 @@ pub(super) fn read_revocations(id: ChannelId, text: &str) -> rusqlite::Result<Ch
 fn sum_of(id: ChannelId, revocations: &str) -> String {
     let digest = sha256(&[&id.number().to_be_bytes(), revocations.as_bytes()]);
     HEXLOWER.encode(&digest[..8])
+}
+
+/// The times of a row of `token`, which was signed by a key in that state: they decide
+/// whether the token is active.
+pub(super) fn times(
+    row: &Row<'_>,
+    (key, key_since): (KeyState, UnixTime),
+) -> rusqlite::Result<Times> {
+    let revoked_at = row.get::<_, Option<i64>>("revoked_at")?.map(UnixTime);
+    let cause = row.get::<_, Option<String>>("cause")?;
+    let revocation = cause.map(from_word).transpose()?.zip(revoked_at);
+    Ok(Times {
+        issued_at: UnixTime(row.get("issued_at")?),
+        expires_at: UnixTime(row.get("expires_at")?),
+        ends_at: row.get::<_, Option<i64>>("ends_at")?.map(UnixTime),
+        revocation,
+        key,
+        key_since,
+    })
 }

@@ -2,7 +2,7 @@
 //! writer.
 
 use super::{
-    SqliteStore, apply, audit, audit_list, issue, provider_revocation, read,
+    SqliteStore, apply, audit, audit_list, provider_revocation, read,
     readers::For,
     revocations,
     rows::{self, unavailable},
@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
-    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Page, Provider,
-    ProviderRevocation, Result, RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow,
-    State, Store, TokenFilter, TokenName, TokenRow, WrappedKey,
+    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page,
+    Provider, ProviderRevocation, Result, RevocationTarget, RevokeTokens, Revoked, RowId,
+    SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
+    WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -22,16 +23,17 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AdvanceClock, ChangeChannel, ChangeSigningKeys, CreateChannel, CreateProvider, DeleteGroup,
-        DeleteKey, Issue, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetGroup,
-        TakeAssertion,
+        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
+        CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Issue,
+        QueueWarnings, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetAuditKey,
+        SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -211,12 +213,16 @@ impl Store for SqliteStore {
         id: ChannelId,
         secret: HashedSecret,
         keep_previous: i64,
-        revoke_tokens: bool,
+        revoke_tokens: RevokeTokens,
         by: By,
     ) -> Result<UnixTime> {
         let at = by.at;
         let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
         self.run(at, act).await.map(|(until, _)| until)
+    }
+
+    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()> {
+        self.run(by.at, DeletePreviousSecret { id, by }).await.map(drop)
     }
 
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
@@ -294,18 +300,12 @@ impl Store for SqliteStore {
     }
 
     async fn set_audit_key(&self, public: [u8; 32], wrapped: WrappedKey) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::set_key(tx, public, &wrapped);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+        self.run(UnixTime(0), SetAuditKey { public, wrapped }).await.map(drop)
     }
 
     async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| audit::add_checkpoint(tx, &checkpoint);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn expire_audit(&self, kept_from: u64, most: usize) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| audit::expire(tx, kept_from, most);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
+        let act = AddCheckpoint { checkpoint: audit::row_of(checkpoint) };
+        self.run(UnixTime(0), act).await.map(drop)
     }
 
     async fn inactive_before(
@@ -317,14 +317,8 @@ impl Store for SqliteStore {
         self.list(move |conn| sweep::find(conn, after, before, most).map_err(unavailable)).await
     }
 
-    async fn sweep(&self, tokens: Vec<RowId>, before: UnixTime) -> Result<usize> {
-        let act = move |tx: &mut Tx<'_>| sweep::delete(tx, &tokens, before);
-        self.writer.act(UnixTime(0), act).await.map(|(gone, _)| gone)
-    }
-
     async fn begin_provider_revocation(&self, provider: ProviderId, by: By) -> Result<RowId> {
-        let act = move |tx: &mut Tx<'_>, by: &By| provider_revocation::begin(tx, provider, by);
-        self.act(by, act).await.map(|(job, _)| job)
+        self.run(by.at, BeginProviderRevocation { provider, by }).await.map(|(job, _)| job)
     }
 
     async fn continue_provider_revocation(
@@ -333,7 +327,7 @@ impl Store for SqliteStore {
         most: usize,
         now: UnixTime,
     ) -> Result<(Revoked, bool)> {
-        let act = move |tx: &mut Tx<'_>| provider_revocation::go_on(tx, job, most);
+        let act = move |tx: &mut Tx<'_>| revocations::continue_provider(tx, job, most);
         self.writer.act(now, act).await.map(|(done, _)| done)
     }
 
@@ -341,33 +335,16 @@ impl Store for SqliteStore {
         self.read(|conn| provider_revocation::all(conn).map_err(unavailable)).await
     }
 
-    async fn stamp_used(&self, stamps: Vec<(ChannelId, Serial, UnixTime)>) -> Result<()> {
-        let act = move |tx: &mut Tx<'_>| issue::stamp_used(tx, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn stamp_keys(&self, stamps: Vec<(AssertionKeyId, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_keys(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
-    }
-
-    async fn stamp_secrets(&self, stamps: Vec<(ChannelId, HashedSecret, UnixTime)>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::stamp_secrets(tx.conn, &stamps).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+    async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()> {
+        self.run(UnixTime(0), StampUses { stamps: stamps.into() }).await.map(drop)
     }
 
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::queue(tx.conn, &warnings, tx.now).map_err(unavailable);
-        self.writer.act(now, act).await.map(|(new, _)| new)
+        self.run(now, QueueWarnings { warnings }).await.map(|(new, _)| new)
     }
 
     async fn warning_tried(&self, number: RowId, next: Option<UnixTime>) -> Result<()> {
-        let act =
-            move |tx: &mut Tx<'_>| warnings::tried(tx.conn, number, next).map_err(unavailable);
-        self.writer.act(UnixTime(0), act).await.map(drop)
+        self.run(UnixTime(0), WarningTried { number, next }).await.map(drop)
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
@@ -377,8 +354,8 @@ impl Store for SqliteStore {
             .map(|(gone, _)| gone)
     }
 
-    async fn trim(&self, most: usize, now: UnixTime) -> Result<usize> {
-        self.writer.act(now, move |tx| revocations::trim(tx, most)).await.map(|(gone, _)| gone)
+    async fn trim(&self, old: Old, now: UnixTime) -> Result<usize> {
+        self.run(now, Trim { old }).await.map(|(gone, _)| gone)
     }
 
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {

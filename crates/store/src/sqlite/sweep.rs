@@ -1,9 +1,13 @@
-//! Deletes the rows of tokens that expired or were revoked long ago. The revocations in
-//! the view are stored separately and stay, so no such token becomes active again.
+//! Finds rows that may be old enough to be deleted, and deletes them. Which are is decided
+//! by `tegata_policy::acts`.
 
-use super::{load, rows::unavailable, writer::Tx};
+use super::{
+    audit, rows,
+    writer::{Tx, write},
+};
 use crate::{Result, RowId};
 use rusqlite::{Connection, OptionalExtension};
+use tegata_policy::acts::{Old, SweptToken, UpkeepRows, UsedAssertion, Write};
 use tegata_token::{key::KeyState, time::UnixTime};
 
 /// A token's own expiry and revocation do not depend on its signing key.
@@ -23,7 +27,7 @@ pub(super) fn find(
     let (mut over, mut last, mut seen) = (Vec::new(), None, 0);
     while let Some(row) = found.next()? {
         let number = row.get("number")?;
-        if load::times(row, ANY_KEY)?.over_at() < before {
+        if rows::times(row, ANY_KEY)?.over_at() < before {
             over.push(number);
         }
         (last, seen) = (Some(number), seen + 1);
@@ -31,19 +35,64 @@ pub(super) fn find(
     Ok((over, last.filter(|_| seen == most)))
 }
 
-pub(super) fn delete(tx: &Tx<'_>, tokens: &[RowId], before: UnixTime) -> Result<usize> {
-    delete_rows(tx.conn, tokens, before).map_err(unavailable)
-}
-
-fn delete_rows(conn: &Connection, tokens: &[RowId], before: UnixTime) -> rusqlite::Result<usize> {
-    let mut look = conn.prepare_cached("SELECT * FROM token WHERE number = ?1")?;
-    let mut delete = conn.prepare_cached("DELETE FROM token WHERE number = ?1")?;
-    let mut gone = 0;
-    for number in tokens {
-        let times = look.query_row([number], |row| load::times(row, ANY_KEY)).optional()?;
-        if times.is_some_and(|times| times.over_at() < before) {
-            gone += delete.execute([number])?;
+/// Reads rows that may be old enough.
+pub(super) fn old(conn: &Connection, old: &Old, found: &mut UpkeepRows) -> rusqlite::Result<()> {
+    match old {
+        Old::LogAndAssertions { most } => {
+            let sql = "SELECT number, at FROM change_log ORDER BY number LIMIT ?1";
+            let mut query = conn.prepare_cached(sql)?;
+            let log = query.query_map([most], |row| Ok((row.get(0)?, UnixTime(row.get(1)?))))?;
+            found.log = log.collect::<rusqlite::Result<_>>()?;
+            let sql = "SELECT channel, fingerprint, expires_at FROM assertion_used
+                       ORDER BY expires_at LIMIT ?1";
+            let mut query = conn.prepare_cached(sql)?;
+            let used = query.query_map([most], |row| {
+                Ok(UsedAssertion {
+                    channel: rows::channel_id(row.get(0)?)?,
+                    fingerprint: rows::bytes(row.get(1)?)?,
+                    expires_at: UnixTime(row.get(2)?),
+                })
+            })?;
+            found.assertions = used.collect::<rusqlite::Result<_>>()?;
+        }
+        Old::Tokens { rows, .. } => found.tokens = tokens(conn, rows)?,
+        Old::Audit { kept_from, most } => {
+            found.checkpoint = audit::last_row(conn)?;
+            found.events = audit::events_below(conn, *kept_from, *most)?;
         }
     }
-    Ok(gone)
+    Ok(())
+}
+
+fn tokens(conn: &Connection, numbers: &[RowId]) -> rusqlite::Result<Vec<SweptToken>> {
+    let mut query = conn.prepare_cached("SELECT * FROM token WHERE number = ?1")?;
+    let mut found = Vec::with_capacity(numbers.len());
+    for &number in numbers {
+        let token = query.query_row([number], |row| {
+            let channel = rows::channel_id(row.get("channel")?)?;
+            Ok(SweptToken { row: number, channel, times: rows::times(row, ANY_KEY)? })
+        });
+        found.extend(token.optional()?);
+    }
+    Ok(found)
+}
+
+/// Deletes old rows.
+pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
+    match it {
+        Write::LogDropped { through } => {
+            write(tx, "DELETE FROM change_log WHERE number <= ?1", [through]).map(drop)
+        }
+        Write::AssertionsDropped(gone) => gone.iter().try_for_each(|(channel, fingerprint)| {
+            let sql = "DELETE FROM assertion_used WHERE channel = ?1 AND fingerprint = ?2";
+            write(tx, sql, (channel.number(), fingerprint)).map(drop)
+        }),
+        Write::TokenDropped { row, .. } => {
+            write(tx, "DELETE FROM token WHERE number = ?1", [row]).map(drop)
+        }
+        Write::AuditDropped { through } => {
+            write(tx, "DELETE FROM audit WHERE id <= ?1", [through]).map(drop)
+        }
+        _ => Ok(()),
+    }
 }

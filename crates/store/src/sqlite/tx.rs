@@ -30,12 +30,6 @@ impl Tx<'_> {
         self.memory.changes.extend(changes);
     }
 
-    /// Appends one change to the log, and what it takes away to the revocation journal.
-    pub fn change(&mut self, change: Change) {
-        self.log(Vec::new(), change.line().into_iter().collect());
-        self.memory.changes.push(change);
-    }
-
     /// Finds out whether acts can be committed. Writes only after a failed attempt, so
     /// that probes do not keep the disk of an idle server busy.
     pub fn probe(&self) -> Result<()> {
@@ -96,6 +90,12 @@ impl Tx<'_> {
     /// The position of the last change of all commits so far.
     pub fn head(&self) -> Position {
         self.memory.head
+    }
+
+    /// The position of the last change once this act has appended as many more.
+    pub fn position_after(&self, more: usize) -> Position {
+        let Position { epoch, number } = self.memory.head;
+        Position { epoch, number: number + (self.memory.changes.len() + more) as u64 }
     }
 
     /// The position of this act's last change, if it has appended any so far.

@@ -1,11 +1,17 @@
 //! What channels hold that can expire or be unused, and the queue of warnings. Which
 //! warnings are due is not decided here.
 
-use super::{read, rows};
-use crate::{DueWarning, Holding, NewWarning, Page, RowId, TokenFilter, TokenState};
-use rusqlite::{Connection, params};
+use super::{
+    read, rows,
+    writer::{Tx, write},
+};
+use crate::{DueWarning, Holding, Page, Result, RowId, TokenFilter, TokenState};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
-use tegata_policy::{channel::Channel, secret::HashedSecret};
+use tegata_policy::{
+    acts::{QueuedWarning, Write},
+    channel::Channel,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId},
     time::UnixTime,
@@ -62,50 +68,6 @@ fn held_by(conn: &Connection, channel: Channel, now: UnixTime) -> rusqlite::Resu
     })
 }
 
-pub(super) fn stamp_keys(
-    conn: &Connection,
-    stamps: &[(AssertionKeyId, UnixTime)],
-) -> rusqlite::Result<()> {
-    let sql = "UPDATE assertion_key SET last_used_at = max(coalesce(last_used_at, 0), ?2)
-               WHERE id = ?1";
-    let mut update = conn.prepare_cached(sql)?;
-    stamps.iter().try_for_each(|(key, at)| update.execute((key.0, at.0)).map(drop))
-}
-
-pub(super) fn stamp_secrets(
-    conn: &Connection,
-    stamps: &[(ChannelId, HashedSecret, UnixTime)],
-) -> rusqlite::Result<()> {
-    let update = |secret: &str| {
-        let sql = format!(
-            "UPDATE channel SET {secret}_used_at = max(coalesce({secret}_used_at, 0), ?3)
-             WHERE id = ?1 AND {secret} = ?2"
-        );
-        conn.prepare_cached(&sql)
-    };
-    let (mut current, mut previous) = (update("secret")?, update("previous_secret")?);
-    for (channel, secret, at) in stamps {
-        let values = (channel.number(), secret.to_stored(), at.0);
-        current.execute(values)?;
-        previous.execute(values)?;
-    }
-    Ok(())
-}
-
-pub(super) fn queue(
-    conn: &Connection,
-    warnings: &[NewWarning],
-    now: UnixTime,
-) -> rusqlite::Result<usize> {
-    conn.prepare_cached("DELETE FROM warning WHERE keep_until < ?1")?.execute([now.0])?;
-    let sql = "INSERT OR IGNORE INTO warning (name, body, keep_until, next_at)
-               VALUES (?1, ?2, ?3, ?4)";
-    let mut insert = conn.prepare_cached(sql)?;
-    let added =
-        warnings.iter().map(|it| insert.execute(params![it.name, it.body, it.keep_until.0, now.0]));
-    added.sum()
-}
-
 pub(super) fn due(
     conn: &Connection,
     most: usize,
@@ -126,11 +88,55 @@ pub(super) fn due(
     found.collect()
 }
 
-pub(super) fn tried(
+/// Reads the warnings with these names, and those that are out of date first.
+pub(super) fn queued(conn: &Connection, names: &[String]) -> rusqlite::Result<Vec<QueuedWarning>> {
+    let sql = format!("{QUEUED} ORDER BY keep_until LIMIT 100");
+    let mut oldest = conn.prepare_cached(&sql)?;
+    let mut found = oldest.query_map([], queued_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let sql = format!("{QUEUED} WHERE name = ?1");
+    let mut named = conn.prepare_cached(&sql)?;
+    for name in names {
+        found.extend(named.query_row([name], queued_row).optional()?);
+    }
+    Ok(found)
+}
+
+/// Reads one warning.
+pub(super) fn queued_one(
     conn: &Connection,
     number: RowId,
-    next: Option<UnixTime>,
-) -> rusqlite::Result<()> {
-    let sql = "UPDATE warning SET attempts = attempts + 1, next_at = ?2 WHERE number = ?1";
-    conn.prepare_cached(sql)?.execute((number, next.map(|next| next.0))).map(drop)
+) -> rusqlite::Result<Option<QueuedWarning>> {
+    let sql = format!("{QUEUED} WHERE number = ?1");
+    conn.prepare_cached(&sql)?.query_row([number], queued_row).optional()
+}
+
+const QUEUED: &str = "SELECT number, name, keep_until, attempts FROM warning";
+
+fn queued_row(row: &Row<'_>) -> rusqlite::Result<QueuedWarning> {
+    Ok(QueuedWarning {
+        number: row.get("number")?,
+        name: row.get("name")?,
+        keep_until: UnixTime(row.get("keep_until")?),
+        attempts: row.get("attempts")?,
+    })
+}
+
+/// Writes an effect on a warning.
+pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
+    match it {
+        Write::Warning { new, next } => {
+            let sql = "INSERT INTO warning (name, body, keep_until, next_at)
+                       VALUES (?1, ?2, ?3, ?4)";
+            write(tx, sql, params![new.name, new.body, new.keep_until.0, next.0])
+        }
+        Write::WarningTried { number, attempts, next } => {
+            let sql = "UPDATE warning SET attempts = ?2, next_at = ?3 WHERE number = ?1";
+            write(tx, sql, (number, attempts, next.map(|next| next.0)))
+        }
+        Write::WarningDropped(number) => {
+            write(tx, "DELETE FROM warning WHERE number = ?1", [number])
+        }
+        _ => Ok(0),
+    }
+    .map(drop)
 }

@@ -8,12 +8,12 @@ use crate::{
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
-    AuditFilter, Event, RevocationTarget,
+    AuditFilter, Event, Old, RevocationTarget,
     audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
     audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
 };
-use tegata_token::key::SigningKey;
+use tegata_token::{key::SigningKey, time::UnixTime};
 
 fn key() -> SigningKey {
     SigningKey::from_seed(&[9; 32]).unwrap()
@@ -183,7 +183,7 @@ async fn old_events_expire_by_whole_checkpoints_and_the_rest_still_verifies() {
     loop {
         // A crash in the middle leaves some of them.
         assert!(verify(&path, &anchor).ok, "after {gone}");
-        match world.expire_audit(3, 2).await.unwrap() {
+        match world.trim(Old::Audit { kept_from: 3, most: 2 }, UnixTime(0)).await.unwrap() {
             0 => break,
             now => gone += now,
         }

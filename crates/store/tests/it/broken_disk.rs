@@ -10,6 +10,7 @@ use crate::{
 use faulty_vfs::{Call, Fault, FaultyVfs};
 use rusqlite::{Connection, OpenFlags, ffi};
 use std::time::Duration;
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, secret::PlainSecret};
 use tegata_store::{
     AuditFilter, ChannelPatch, Error, Result, RevocationTarget, SigningKeyChange, Store,
@@ -75,7 +76,7 @@ impl Live {
         act!(world.revoke(shop.id, RevocationTarget::AssertionKey(shop.kid), false, by(NOW)));
         act!(world.revoke(other.id, RevocationTarget::All, false, by(NOW)));
         let secret = PlainSecret::from_random([world.fresh() as u8; 16]).hash();
-        act!(world.replace_secret(other.id, secret, 60, true, by(NOW)));
+        act!(world.replace_secret(other.id, secret, 60, RevokeTokens::All, by(NOW)));
         let settings = GroupSettings { cap: Some(5), ..GroupSettings::default() };
         act!(world.set_group(other.id, group("b"), settings.into(), by(NOW)));
         let new = world.new_channel(&PlainSecret::from_random([9; 16]));
@@ -496,7 +497,9 @@ async fn an_act_whose_audit_event_cannot_be_written_fails() {
     };
     unavailable(world.revoke(shop.id, RevocationTarget::All, false, by(NOW)).await.map(drop));
     unavailable(world.change_channel(shop.id, patch, by(NOW)).await.map(drop));
-    unavailable(world.replace_secret(shop.id, secret, 0, true, by(NOW)).await.map(drop));
+    unavailable(
+        world.replace_secret(shop.id, secret, 0, RevokeTokens::All, by(NOW)).await.map(drop),
+    );
     unavailable(world.change_signing_keys(all, by(NOW)).await.map(drop));
     unavailable(world.delete_key(shop.id, shop.kid, true, by(NOW)).await.map(drop));
     unavailable(world.delete_group(shop.id, group("a"), by(NOW)).await.map(drop));

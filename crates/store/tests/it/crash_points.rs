@@ -24,6 +24,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::secret::PlainSecret;
 use tegata_store::{
     ChannelPatch, OnCommit, RevocationTarget, SigningKeyChange, Store,
@@ -165,7 +166,7 @@ async fn history(mut world: World, known: &Mutex<Known>) {
     world.reopen().await;
     revoking(known, |it| it.channel == third.id, async {
         let secret = PlainSecret::from_caller("another one".to_owned());
-        world.replace_secret(third.id, secret.hash(), 0, true, by(NOW)).await.unwrap();
+        world.replace_secret(third.id, secret.hash(), 0, RevokeTokens::All, by(NOW)).await.unwrap();
     })
     .await;
     revoking(known, |it| it.channel == first.id && it.serial == again, async {

@@ -5,7 +5,7 @@ use crate::world::{Ask, NOW, Shop, World, by, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
     admit::MAX_SINGLE_REVOCATIONS,
-    channel::{Channel, GroupSettings},
+    channel::{Channel, GroupSettings, RevokeTokens},
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
@@ -44,7 +44,9 @@ pub enum Act {
     TightenLimits,
     ReplaceSecret,
     ReplaceSecretAndRevoke,
+    ReplaceSecretAndRevokeBySecret,
     ReplaceSecretWithOverlap,
+    DeletePreviousSecret,
     DeleteKey,
     DeleteKeyAndRevoke,
     SetGroup,
@@ -58,7 +60,7 @@ pub enum Act {
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 25] = [
+pub const ALL: [Act; 27] = [
     RevokeOne,
     RevokeOneOfMany,
     RevokeStateless,
@@ -75,7 +77,9 @@ pub const ALL: [Act; 25] = [
     TightenLimits,
     ReplaceSecret,
     ReplaceSecretAndRevoke,
+    ReplaceSecretAndRevokeBySecret,
     ReplaceSecretWithOverlap,
+    DeletePreviousSecret,
     DeleteKey,
     DeleteKeyAndRevoke,
     SetGroup,
@@ -87,7 +91,7 @@ pub const ALL: [Act; 25] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 18] = [
+pub const OTHERS: [&str; 14] = [
     "create_provider",
     "create_channel",
     "register_key",
@@ -97,11 +101,7 @@ pub const OTHERS: [&str; 18] = [
     "rewrap",
     "set_audit_key",
     "add_checkpoint",
-    "expire_audit",
-    "sweep",
-    "stamp_used",
-    "stamp_keys",
-    "stamp_secrets",
+    "stamp",
     "queue_warnings",
     "warning_tried",
     "forget",
@@ -117,7 +117,11 @@ impl Act {
             | RevokeAssertionKey | RevokeAll => "revoke",
             Evict | Reissue | ReissueWithDelay => "issue",
             Suspend | DeleteChannel | TightenRules | TightenLimits => "change_channel",
-            ReplaceSecret | ReplaceSecretAndRevoke | ReplaceSecretWithOverlap => "replace_secret",
+            ReplaceSecret
+            | ReplaceSecretAndRevoke
+            | ReplaceSecretAndRevokeBySecret
+            | ReplaceSecretWithOverlap => "replace_secret",
+            DeletePreviousSecret => "delete_previous_secret",
             DeleteKey | DeleteKeyAndRevoke => "delete_key",
             SetGroup => "set_group",
             DeleteGroup => "delete_group",
@@ -182,6 +186,11 @@ impl Scene {
         if act == FinishProviderRevocation {
             world.begin_provider_revocation(world.provider, by(LATER)).await.unwrap();
         }
+        if act == DeletePreviousSecret {
+            let (id, hash) = (self.shop.id, self.shop.secret.hash());
+            let none = RevokeTokens::None;
+            world.replace_secret(id, hash, 600, none, by(LATER)).await.unwrap();
+        }
     }
 
     /// Performs `act`, in one commit.
@@ -210,12 +219,22 @@ impl Scene {
             Suspend | DeleteChannel | TightenRules | TightenLimits => {
                 world.change_channel(id, patch(act), by(at)).await.unwrap();
             }
-            ReplaceSecret | ReplaceSecretAndRevoke | ReplaceSecretWithOverlap => {
+            ReplaceSecret
+            | ReplaceSecretAndRevoke
+            | ReplaceSecretAndRevokeBySecret
+            | ReplaceSecretWithOverlap => {
                 let secret = PlainSecret::from_caller("another one".to_owned());
                 let keep = if act == ReplaceSecretWithOverlap { 600 } else { 0 };
-                let revoke = act == ReplaceSecretAndRevoke;
+                let revoke = match act {
+                    ReplaceSecretAndRevoke => RevokeTokens::All,
+                    ReplaceSecretAndRevokeBySecret => RevokeTokens::BySecret,
+                    _ => RevokeTokens::None,
+                };
                 world.replace_secret(id, secret.hash(), keep, revoke, by(at)).await.unwrap();
                 self.shop.secret = secret;
+            }
+            DeletePreviousSecret => {
+                world.delete_previous_secret(id, by(at)).await.unwrap();
             }
             DeleteKey | DeleteKeyAndRevoke => {
                 let (key, revoke) = (self.groups_key, act == DeleteKeyAndRevoke);

@@ -49,6 +49,9 @@ pub enum Scope {
         /// The assertion key.
         key: AssertionKeyId,
     },
+    /// All tokens that were issued for the channel's secret: the short-lived ones, and the
+    /// stateless ones without an assertion key.
+    Secret,
 }
 
 impl Scope {
@@ -61,6 +64,8 @@ impl Scope {
             Self::KindGroup { kind: of, group: within } => kind == *of && group == within.as_ref(),
             Self::Group { group: of } => group == Some(of),
             Self::AssertionKey { key: of } => key == Some(*of),
+            // Long-lived tokens are issued by administrators, v2.1 ones for keys.
+            Self::Secret => matches!(kind, Kind::ShortLived | Kind::Stateless) && key.is_none(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Scope {
             Self::Kind { kind: of } | Self::KindGroup { kind: of, .. } => kind == *of,
             // Long-lived tokens have neither a group nor an assertion key.
             Self::Group { .. } | Self::AssertionKey { .. } => kind != Kind::LongLived,
+            Self::Secret => matches!(kind, Kind::ShortLived | Kind::Stateless),
         };
         let lives = Kind::all().filter(|&kind| can_cover(kind)).map(|kind| kind.life().longest());
         lives.max().unwrap_or(0)

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod channel;
+mod revocations;
 mod view;
 mod wire;

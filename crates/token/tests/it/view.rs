@@ -2,71 +2,23 @@
 //! revocations, and what may be forgotten. The random histories test that changes
 //! combine; these cases test how.
 
-use crate::channel::{NOW, group, id};
+use crate::{
+    channel::{NOW, group, id},
+    revocations::{after, cutoff, is_active, kind, token, verified, view_of},
+};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, Position, ProviderId, Serial, TokenId},
-    key::{KeyState, SigningKey, VerifyingKey},
     kind::Kind,
     time::{DAY, UnixTime},
     verify::{Invalid, verify_claims},
     view::{
         ChannelChange, ChannelRevocations, ChannelState, Cutoff, FeedChange, Providers, RevokedBy,
-        RevokedToken, Scope, SingleRevocation, View, ViewKey,
+        RevokedToken, Scope, SingleRevocation, View,
     },
 };
-
-fn key() -> VerifyingKey {
-    SigningKey::from_seed(&[1; 32]).unwrap().public().clone()
-}
-
-fn token(kind: Kind, serial: u64, of: Option<&str>) -> Claims {
-    Claims {
-        id: TokenId([serial as u8; 16]),
-        kind,
-        provider: ProviderId::from_number(77).unwrap(),
-        channel: id(),
-        group: of.map(group),
-        assertion_key: (kind == Kind::V21).then_some(AssertionKeyId([9; 16])),
-        serial: Serial(serial),
-        issued_at: NOW,
-        expires_at: NOW.plus(30 * DAY),
-        key: key().id(),
-    }
-}
-
-fn view_of(revocations: &ChannelRevocations) -> View {
-    let keys = vec![ViewKey { key: key(), state: KeyState::Active }];
-    View::from_state(Providers::All, Position::default(), keys, [(id(), revocations.clone())])
-}
-
-fn verified(
-    revocations: &ChannelRevocations,
-    token: &Claims,
-    now: UnixTime,
-) -> Result<UnixTime, Invalid> {
-    verify_claims(token, now, &view_of(revocations))
-}
-
-fn is_active(revocations: &ChannelRevocations, token: &Claims) -> bool {
-    verified(revocations, token, NOW).is_ok()
-}
-
-fn after(changes: impl IntoIterator<Item = ChannelChange>) -> ChannelRevocations {
-    let mut revocations = ChannelRevocations::default();
-    changes.into_iter().for_each(|change| revocations.apply(&change));
-    revocations
-}
-
-fn cutoff(scope: Scope, below: u64, from: Option<UnixTime>) -> ChannelChange {
-    ChannelChange::Cutoff { cutoffs: vec![Cutoff::set(scope, Serial(below), from, NOW)] }
-}
-
-fn kind(kind: Kind) -> Scope {
-    Scope::Kind { kind }
-}
 
 // ---- cutoffs
 
@@ -93,6 +45,7 @@ fn each_scope_covers_its_own_tokens_and_no_others() {
         (Scope::Group { group: group("a") }, [true, false, false, true]),
         (Scope::AssertionKey { key }, [true, true, true, false]),
         (Scope::AssertionKey { key: AssertionKeyId([8; 16]) }, [false; 4]),
+        (Scope::Secret, [false, false, false, true]),
     ] {
         let revocations = after([cutoff(scope.clone(), 10, None)]);
         let tokens = [
@@ -276,6 +229,7 @@ fn any_scope() -> impl Strategy<Value = Scope> {
         (kinds(), of()).prop_map(|(kind, group)| Scope::KindGroup { kind, group }),
         "[ab]".prop_map(|it| Scope::Group { group: group(&it) }),
         Just(Scope::AssertionKey { key: AssertionKeyId([9; 16]) }),
+        Just(Scope::Secret),
     ]
 }
 

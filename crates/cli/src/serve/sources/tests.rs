@@ -87,7 +87,7 @@ fn run_again(has_variables: &str) {
 
 #[test]
 fn every_setting_is_taken_from_flag_variable_file_and_default_in_this_order() {
-    let Ok(has_variables) = std::env::var(HAS_VARIABLES) else {
+    let Ok(Some(has_variables)) = tegata_system::variable::text(HAS_VARIABLES) else {
         return ["no", "yes"].into_iter().for_each(run_again);
     };
     assert!(listed().len() > 30);

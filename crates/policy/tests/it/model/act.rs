@@ -1,6 +1,7 @@
 //! Acts as plain data, so that a history can be generated from a seed, printed, and
 //! shortened.
 
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::rules::{TokenRules, WhenFull};
 use tegata_token::{kind::Kind, view::ChannelState};
 
@@ -25,7 +26,7 @@ pub enum Act {
     /// All tokens of a scope are revoked, at once or after a delay.
     EndAll { replica: usize, channel: usize, scope: Which, delay: Option<i64> },
     /// A channel's secret is rotated; the old one is accepted for this many seconds.
-    Rotate { replica: usize, channel: usize, keep: i64, revoke_tokens: bool },
+    Rotate { replica: usize, channel: usize, keep: i64, revoke_tokens: RevokeTokens },
     /// An assertion key is deleted and another registered in its place.
     ReplaceKey { replica: usize, channel: usize, key: usize, revoke_tokens: bool },
     /// A channel is suspended, resumed or deleted.
@@ -150,7 +151,8 @@ pub fn history(seed: u64) -> Vec<Act> {
             }
             82..84 => Act::Step { who: rng.below(4), off: rng.below(3) as i64 - 1 },
             84..86 => {
-                let (keep, revoke_tokens) = (rng.pick(&[0, 0, 600]), rng.one_in(2));
+                let which = [RevokeTokens::None, RevokeTokens::BySecret, RevokeTokens::All];
+                let (keep, revoke_tokens) = (rng.pick(&[0, 0, 600]), rng.pick(&which));
                 Act::Rotate { replica, channel, keep, revoke_tokens }
             }
             86 => {

@@ -330,6 +330,7 @@ impl Authority {
         let target = match scope.clone() {
             _ if from.is_some() => None,
             Scope::Kind { kind } if !Rule::of(kind).channel_types.contains(&of) => None,
+            Scope::Secret => Some(RevocationTarget::BySecret),
             Scope::Channel => Some(RevocationTarget::All),
             Scope::Kind { kind } => Some(RevocationTarget::Kind(kind)),
             Scope::Group { group } => Some(RevocationTarget::Group(group)),

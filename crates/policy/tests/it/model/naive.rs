@@ -270,6 +270,11 @@ fn is_in(scope: &Scope, token: &Token) -> bool {
         Scope::KindGroup { kind, group } => token.kind == *kind && token.group == *group,
         Scope::Group { group } => token.group.as_ref() == Some(group),
         Scope::AssertionKey { key } => token.assertion_key == Some(*key),
+        Scope::Secret => match token.kind {
+            Kind::ShortLived => true,
+            Kind::Stateless => token.assertion_key.is_none(),
+            Kind::V21 | Kind::LongLived => false,
+        },
     }
 }
 

@@ -226,8 +226,8 @@ impl World {
             Act::Rotate { replica, channel, keep, revoke_tokens } => {
                 if let Some(now) = self.time_of(*replica) {
                     self.rotate(*channel, *keep, now);
-                    if *revoke_tokens {
-                        self.revoke_all(*channel, Scope::Channel, None, now);
+                    if let Some(scope) = revoke_tokens.scope() {
+                        self.revoke_all(*channel, scope, None, now);
                     }
                 }
             }

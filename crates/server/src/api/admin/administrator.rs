@@ -5,7 +5,10 @@ use crate::{
         admin::problem::{Code, Problem},
         header::bearer,
     },
-    authority::{Authority, actor::Actor, admin::Admin, admin_token::TokenSource, source::Source},
+    authority::{
+        Authority, actor::Actor, admin::Admin, admin_token::TokenSource, jobs::record_reset,
+        source::Source,
+    },
 };
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -32,6 +35,8 @@ impl FromRequestParts<Arc<Gate>> for Administrator {
         let shown = bearer(&parts.headers).and_then(|token| std::str::from_utf8(token).ok());
         let shown = shown.map(|token| PlainSecret::from_caller(token.to_owned()));
         let tries = shown.is_some();
+        // First, so that the audit has a replaced token before the acts with the new one.
+        record_reset(&gate.authority, &gate.admin_token).await;
         // Compared by its hash, in constant time.
         let is = shown.map_or(Ok(false), |token| gate.admin_token.is(&token));
         let is = is.map_err(|_| {

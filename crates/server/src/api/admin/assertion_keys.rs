@@ -3,37 +3,29 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, FromMembers, Ids, Members, Part, Query},
+    read::{Body, Ids, Part, Query, Unparsed},
     schema, show,
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
+use serde::Deserialize;
 use tegata_policy::jwk::AssertionKey;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 use utoipa::{IntoParams, ToSchema};
 
 /// An assertion signing key to register.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = AssertionKeyToRegister)]
 #[serde(deny_unknown_fields)]
 pub struct New {
     /// The public half of an RSA key of 2,048 bits, as a JWK with `kty`, `alg`
     /// (RS256), `use` (sig), `n` and `e`; no private member, and no `kid`.
-    #[schema(value_type = Object, rename = "jwk",
+    #[schema(value_type = Object,
              example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "n": "…", "e": "AQAB"}))]
-    key: AssertionKey,
+    jwk: Unparsed,
     /// The group of the tokens that are issued for it; absent: the channel at large.
     #[schema(value_type = Option<schema::Group>)]
     group: Option<Group>,
-}
-
-impl FromMembers for New {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let group = members.take("group", super::groups::NAME)?;
-        // The raw text, so that a repeated member inside is detected as well.
-        let jwk = members.raw("jwk", "a public JWK, an object")?;
-        Ok(Self { key: AssertionKey::from_jwk(jwk.get().as_bytes())?, group })
-    }
 }
 
 /// Register the public half of a key.
@@ -54,7 +46,8 @@ pub async fn register(
     Ids(channel): Ids<ChannelId>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::NewAssertionKey>), Problem> {
-    let kid = who.admin.register_key(channel, new.key, new.group).await?;
+    let key = AssertionKey::from_jwk(&new.jwk.0)?;
+    let kid = who.admin.register_key(channel, key, new.group).await?;
     Ok((StatusCode::CREATED, Json(show::NewAssertionKey { kid })))
 }
 
@@ -76,22 +69,18 @@ pub async fn list(
 }
 
 /// The parameters of deleting a key.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Deletion {
     /// Whether the tokens that were issued for the key are revoked as well.
+    #[serde(default)]
     #[param(required = false)]
     revoke_tokens: bool,
     /// Delete nothing; report how many tokens would be revoked.
+    #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
-}
-
-impl FromMembers for Deletion {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let revoke_tokens = members.flag("revoke_tokens")?;
-        Ok(Self { revoke_tokens, dry_run: members.flag("dry_run")? })
-    }
 }
 
 /// Delete a key: no token can be issued for it any more.

@@ -3,36 +3,82 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{FromMembers, Members, Part, Query, invalid},
+    read::{Limit, Line, Part, Query, Whole, invalid},
     schema, show,
 };
 use axum::Json;
 use jiff::Timestamp;
-use std::net::IpAddr;
+use serde::Deserialize;
+use std::{net::IpAddr, str::FromStr};
 use tegata_store::{AuditFilter, audit_event::AuditAct};
-use tegata_token::time::UnixTime;
+use tegata_token::{
+    id::{ChannelId, Group, ProviderId, TokenId},
+    time::UnixTime,
+};
+use utoipa::IntoParams;
 
 /// Which audit events to list, and the page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
-    filter: AuditFilter,
-    part: Part,
+    /// Only events of this channel.
+    #[param(value_type = Option<schema::ChannelId>)]
+    channel: Option<ChannelId>,
+    /// Only events of this provider and its channels.
+    #[param(value_type = Option<schema::ProviderId>)]
+    provider: Option<ProviderId>,
+    /// Only acts on a group of this name.
+    #[param(value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// Only acts on this token alone.
+    #[param(value_type = Option<schema::TokenId>)]
+    token: Option<TokenId>,
+    /// Only acts of this actor.
+    #[param(value_type = Option<String>, example = "administrator")]
+    actor: Option<Line<100>>,
+    /// Only this act.
+    #[param(example = "channel.suspend")]
+    act: Option<String>,
+    /// Only acts that were requested from this IP address.
+    source: Option<String>,
+    /// Only events from this time on (RFC 3339).
+    #[param(example = "2026-11-26T09:00:00Z")]
+    since: Option<String>,
+    /// Only events before this time (RFC 3339).
+    #[param(example = "2026-11-27T09:00:00Z")]
+    until: Option<String>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
 }
 
-impl FromMembers for Wanted {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
+impl Wanted {
+    /// The filter, and the page.
+    fn split(self) -> Result<(AuditFilter, Part), Problem> {
+        let source: Option<IpAddr> = parsed("source", self.source, "an IP address")?;
         let filter = AuditFilter {
-            channel: members.take("channel", "a channel id, exactly ten digits")?,
-            provider: members.take("provider", "a provider id, exactly ten digits")?,
-            group: members.take("group", super::groups::NAME)?,
-            token: members.take("token", "the id of a token")?,
-            actor: members.line("actor", 100)?,
-            act: members.take::<String>("act", "the name of an act")?.map(act).transpose()?,
-            source: members.take("source", "an IP address")?.map(|it: IpAddr| it.to_canonical()),
-            since: moment(members, "since")?,
-            until: moment(members, "until")?,
+            channel: self.channel,
+            provider: self.provider,
+            group: self.group,
+            token: self.token,
+            actor: self.actor.map(|it| it.0),
+            act: self.act.map(act).transpose()?,
+            source: source.map(|it| it.to_canonical()),
+            since: moment("since", self.since)?,
+            until: moment("until", self.until)?,
         };
-        Ok(Self { filter, part: Part::from_members(members)? })
+        Ok((filter, Part::new(self.after, self.limit)))
     }
+}
+
+/// The value of a parameter that is written in a form of its own.
+fn parsed<T: FromStr>(name: &str, text: Option<String>, what: &str) -> Result<Option<T>, Problem> {
+    let value = text.map(|it| it.parse()).transpose();
+    value.map_err(|_| invalid(name, what))
 }
 
 /// The act of this name; otherwise the error lists those that share its noun or its verb.
@@ -54,9 +100,9 @@ fn act(name: String) -> Result<AuditAct, Problem> {
 }
 
 /// A time; events have whole seconds, so a fraction counts as the next second.
-fn moment(members: &mut Members, name: &'static str) -> Result<Option<UnixTime>, Problem> {
+fn moment(name: &str, text: Option<String>) -> Result<Option<UnixTime>, Problem> {
     let what = "a time as RFC 3339 has it, such as 2026-11-26T09:00:00Z";
-    let at: Option<Timestamp> = members.take(name, what)?;
+    let at: Option<Timestamp> = parsed(name, text, what)?;
     let up = |at: Timestamp| UnixTime(at.as_second() + i64::from(at.subsec_nanosecond() > 0));
     Ok(at.map(up))
 }
@@ -66,33 +112,14 @@ fn moment(members: &mut Members, name: &'static str) -> Result<Option<UnixTime>,
 /// Every filter that is given must fit. An id that nothing has finds nothing.
 #[utoipa::path(
     get, path = "/audit", operation_id = "listAuditEvents", tag = "audit",
-    params(
-        ("channel" = Option<schema::ChannelId>, Query,
-         description = "Only events of this channel."),
-        ("provider" = Option<schema::ProviderId>, Query,
-         description = "Only events of this provider and its channels."),
-        ("group" = Option<schema::Group>, Query,
-         description = "Only acts on a group of this name."),
-        ("token" = Option<schema::TokenId>, Query, description = "Only acts on this token alone."),
-        ("actor" = Option<String>, Query, description = "Only acts of this actor.",
-         example = "administrator"),
-        ("act" = Option<String>, Query, description = "Only this act.",
-         example = "channel.suspend"),
-        ("source" = Option<String>, Query,
-         description = "Only acts that were requested from this IP address."),
-        ("since" = Option<String>, Query,
-         description = "Only events from this time on (RFC 3339).",
-         example = "2026-11-26T09:00:00Z"),
-        ("until" = Option<String>, Query, description = "Only events before this time (RFC 3339).",
-         example = "2026-11-27T09:00:00Z"),
-        Part,
-    ),
+    params(Wanted),
     responses((status = 200, description = "A page of events.", body = show::Events), Problems)
 )]
 pub async fn list(
     who: Administrator,
-    Query(Wanted { filter, part }): Query<Wanted>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Json<show::Events>, Problem> {
+    let (filter, part) = wanted.split()?;
     let rows = who.admin.audit(filter, part.page()?).await?;
     let (rows, next) = part.split(rows.into_iter().map(|row| (row.id, row)).collect());
     Ok(show::Events::of(&rows, next))
@@ -111,34 +138,32 @@ pub async fn verify(
     Ok(Json(show::AuditReport::of(report, who.admin.audit_key()?)))
 }
 
+/// Where the previous part of an export ended.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Behind {
-    checkpoint: Option<u64>,
-    event: Option<i64>,
-}
-
-impl FromMembers for Behind {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let checkpoint = members.take("checkpoint", "the number of a checkpoint")?;
-        Ok(Self { checkpoint, event: members.take("event", "the id of an event")? })
-    }
+    /// Export what follows this checkpoint.
+    #[param(value_type = Option<u64>)]
+    checkpoint: Option<Whole<0, { i64::MAX }>>,
+    /// Export what follows this event.
+    #[param(value_type = Option<i64>)]
+    event: Option<Whole<{ i64::MIN }, { i64::MAX }>>,
 }
 
 /// Export the next checkpoint and the events that it covers, oldest first and unaltered;
 /// behind the last checkpoint, the events that wait for one.
 #[utoipa::path(
     get, path = "/audit/checkpoints", operation_id = "exportAudit", tag = "audit",
-    params(
-        ("checkpoint" = Option<u64>, Query, description = "Export what follows this checkpoint."),
-        ("event" = Option<i64>, Query, description = "Export what follows this event."),
-    ),
+    params(Behind),
     responses((status = 200, description = "A part of the audit.", body = show::CheckpointPart), Problems)
 )]
 pub async fn export(
     who: Administrator,
     Query(Behind { checkpoint, event }): Query<Behind>,
 ) -> Result<Json<show::CheckpointPart>, Problem> {
-    let checkpoint = checkpoint.unwrap_or(0).min(i64::MAX.unsigned_abs());
-    let behind = (checkpoint, event.unwrap_or(i64::MIN));
+    let checkpoint = checkpoint.map_or(0, |it| it.get().unsigned_abs());
+    let behind = (checkpoint, event.map_or(i64::MIN, Whole::get));
     let part = who.admin.audit_part(behind).await?;
     Ok(Json(show::CheckpointPart::of(part, who.admin.audit_key()?)))
 }

@@ -1,14 +1,11 @@
 //! Channels: created, listed, changed, deleted, and given new secrets.
 
-use crate::{
-    api::admin::{
-        administrator::Administrator,
-        problem::{Problem, Problems},
-        providers::{LONGEST_NAME, name},
-        read::{Body, DryRun, Found, FromMembers, Ids, Members, Part, Query, invalid, object},
-        schema, show,
-    },
-    authority::admin::Outcome,
+use crate::api::admin::{
+    administrator::Administrator,
+    limits::Limits,
+    problem::{Problem, Problems},
+    read::{Body, DryRun, Found, Ids, Line, Query, Whole},
+    schema, show,
 };
 use axum::{
     Json,
@@ -16,10 +13,11 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::num::NonZeroU32;
-use tegata_policy::rules::{ChannelType, TokenRules, WhenFull};
-use tegata_store::{ChannelFilter, ChannelPatch, LimitsPatch};
+use tegata_policy::{
+    channel::RevokeTokens,
+    rules::{ChannelType, TokenRules, WhenFull},
+};
+use tegata_store::{ChannelFilter, ChannelPatch};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::DAY,
@@ -28,26 +26,14 @@ use tegata_token::{
 use utoipa::ToSchema;
 
 /// A channel to create.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = ChannelToMake)]
 #[serde(deny_unknown_fields)]
 pub struct New {
     #[schema(value_type = schema::Name)]
-    name: String,
-    #[schema(value_type = schema::ChannelType, rename = "type")]
-    channel_type: ChannelType,
-}
-
-impl FromMembers for New {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let types = "one of messaging-api, line-login, mini-app";
-        // Both are taken before either is reported missing, so that an unknown member is
-        // reported with both names.
-        let channel_type = members.take("type", types)?;
-        let name = name(members)?;
-        let channel_type = channel_type.map_or_else(|| members.need("type", types), Ok)?;
-        Ok(Self { name, channel_type })
-    }
+    name: Line<100>,
+    #[schema(value_type = schema::ChannelType)]
+    r#type: ChannelType,
 }
 
 /// Create a channel.
@@ -63,8 +49,7 @@ pub async fn create(
     Ids(provider): Ids<ProviderId>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::NewChannel>), Problem> {
-    let New { name, channel_type } = new;
-    let (channel, secret) = who.admin.create_channel(provider, &name, channel_type).await?;
+    let (channel, secret) = who.admin.create_channel(provider, &new.name.0, new.r#type).await?;
     let channel_secret = secret.reveal().to_owned();
     let shown = show::NewChannel { channel: (&channel).into(), channel_secret };
     Ok((StatusCode::CREATED, Json(shown)))
@@ -76,9 +61,7 @@ pub async fn create(
     tag = "channels",
     params(
         ("provider" = schema::ProviderId, Path, description = "The provider."),
-        ("search" = Option<String>, Query, min_length = 1, max_length = 100,
-         description = "Only those whose name or id contains this text."),
-        Part,
+        Found,
     ),
     responses((status = 200, description = "A page of channels.", body = show::Channels), Problems)
 )]
@@ -94,9 +77,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/channels", operation_id = "listAllChannels", tag = "channels",
     params(
-        ("search" = Option<String>, Query, min_length = 1, max_length = 100,
-         description = "Only those whose name or id contains this text."),
-        Part,
+        Found,
     ),
     responses((status = 200, description = "A page of channels.", body = show::Channels), Problems)
 )]
@@ -113,7 +94,7 @@ impl Found {
         who: Administrator,
         provider: Option<ProviderId>,
     ) -> Result<Json<show::Channels>, Problem> {
-        let Self { search, part } = self;
+        let (search, part) = self.split();
         let filter = ChannelFilter { provider, search };
         let (rows, next) = part.split(who.admin.channels(filter, part.page()?).await?);
         Ok(show::Channels::of(&rows, next))
@@ -142,68 +123,48 @@ enum Use {
     Suspended,
 }
 
-impl FromMembers for ChannelPatch {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let state = members.take("state", "active or suspended")?.map(|state| match state {
-            Use::Active => ChannelState::Active,
-            Use::Suspended => ChannelState::Suspended,
-        });
-        Ok(Self {
-            name: members.line("name", LONGEST_NAME)?,
-            rules: members.take::<TokenRules>("rules", "current or legacy-2020")?,
-            state,
-            group_cap: cap(members, "group_cap")?,
-            group_when_full: when_full(members, "group_when_full")?,
-            own_audience_only: members.take("own_audience_only", "true or false")?,
-            single_use_assertions: members.take("single_use_assertions", "true or false")?,
-            limits: match members.take::<Box<RawValue>>("limits", "an object")? {
-                Some(limits) if limits.get().starts_with('{') => object(limits.get().as_bytes())?,
-                Some(_) => return Err(invalid("limits", "an object")),
-                None => LimitsPatch::default(),
-            },
-        })
+/// Changes to a channel; absent members leave their settings unchanged.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelChange {
+    #[schema(value_type = Option<schema::Name>, nullable = false)]
+    name: Option<Line<100>>,
+    #[schema(value_type = Option<schema::TokenRules>, nullable = false)]
+    rules: Option<TokenRules>,
+    #[schema(value_type = Option<schema::ChannelState>, nullable = false)]
+    state: Option<Use>,
+    /// The maximum number of active tokens of a kind in a group.
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 30, nullable = false)]
+    group_cap: Option<Whole<1, 30>>,
+    #[schema(value_type = Option<schema::WhenFull>, nullable = false)]
+    group_when_full: Option<WhenFull>,
+    /// Whether an assertion's audience must be this server, not LINE.
+    #[schema(nullable = false)]
+    own_audience_only: Option<bool>,
+    /// Whether each assertion is accepted only once.
+    #[schema(nullable = false)]
+    single_use_assertions: Option<bool>,
+    /// Absent limits stay unchanged; null sets the server's limit.
+    #[schema(nullable = false)]
+    limits: Option<Limits>,
+}
+
+impl From<ChannelChange> for ChannelPatch {
+    fn from(it: ChannelChange) -> Self {
+        Self {
+            name: it.name.map(|name| name.0),
+            rules: it.rules,
+            state: it.state.map(|state| match state {
+                Use::Active => ChannelState::Active,
+                Use::Suspended => ChannelState::Suspended,
+            }),
+            group_cap: it.group_cap.map(Whole::count),
+            group_when_full: it.group_when_full,
+            own_audience_only: it.own_audience_only,
+            single_use_assertions: it.single_use_assertions,
+            limits: it.limits.unwrap_or_default().into(),
+        }
     }
-}
-
-/// The maximum of a rate; a higher limit would not limit anything.
-const FASTEST: i64 = 1_000_000;
-
-impl FromMembers for LimitsPatch {
-    /// An absent member leaves the limit as it is; null sets the server's limit.
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let rate = |members: &mut Members, name| limit(members, name, FASTEST);
-        let seconds = |members: &mut Members, name| limit(members, name, DAY);
-        Ok(Self {
-            issue_rate_short_lived: members.or_null("issue_rate_short_lived", rate)?,
-            issue_rate: members.or_null("issue_rate", rate)?,
-            verify_rate: members.or_null("verify_rate", rate)?,
-            surge_limit: members.or_null("surge_limit", |members, name| {
-                let issues = members.whole(name, 0..=u32::MAX.into())?;
-                Ok(issues.and_then(|issues| issues.try_into().ok()))
-            })?,
-            surge_window_seconds: members.or_null("surge_window_seconds", seconds)?,
-            surge_cooldown_seconds: members.or_null("surge_cooldown_seconds", seconds)?,
-        })
-    }
-}
-
-fn limit(
-    members: &mut Members,
-    name: &'static str,
-    most: i64,
-) -> Result<Option<NonZeroU32>, Problem> {
-    let figure = members.whole(name, 1..=most)?;
-    Ok(figure.and_then(|figure| u32::try_from(figure).ok()).and_then(NonZeroU32::new))
-}
-
-/// The maximum number of active tokens of a kind in a group, at most the channel's cap.
-pub fn cap(members: &mut Members, name: &'static str) -> Result<Option<usize>, Problem> {
-    Ok(members.whole(name, 1..=30)?.and_then(|cap| cap.try_into().ok()))
-}
-
-/// What happens when a token is issued in a full group.
-pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<WhenFull>, Problem> {
-    members.take(name, "evict-oldest or deny")
 }
 
 /// Change a channel's name or rules, suspend it, or resume it.
@@ -212,16 +173,16 @@ pub fn when_full(members: &mut Members, name: &'static str) -> Result<Option<Whe
 #[utoipa::path(
     patch, path = "/channels/{channel}", operation_id = "changeChannel", tag = "channels",
     params(("channel" = schema::ChannelId, Path, description = "The channel.")),
-    request_body = schema::ChannelChange,
+    request_body = ChannelChange,
     responses((status = 200, description = "The channel as it is now.", body = show::WholeChannel),
               Problems)
 )]
 pub async fn change(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Body(patch): Body<ChannelPatch>,
+    Body(change): Body<ChannelChange>,
 ) -> Result<Json<show::WholeChannel>, Problem> {
-    Ok(Json((&who.admin.change_channel(id, patch).await?).into()))
+    Ok(Json((&who.admin.change_channel(id, change.into()).await?).into()))
 }
 
 /// Delete a channel and revoke all its tokens. This cannot be undone.
@@ -243,35 +204,21 @@ pub async fn delete(
 }
 
 /// The parameters of replacing a channel's secret.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = SecretReplacement)]
 #[serde(deny_unknown_fields)]
 pub struct Replacement {
     /// For how many seconds the previous secret is still accepted.
-    #[schema(
-        rename = "keep_previous_seconds",
-        required = false,
-        default = 0,
-        minimum = 0,
-        maximum = 86_400
-    )]
-    keep_previous: i64,
-    /// Whether all the channel's tokens are revoked as well.
-    #[schema(required = false, default = false)]
-    revoke_tokens: bool,
+    #[serde(default)]
+    #[schema(value_type = i64, required = false, default = 0, minimum = 0, maximum = 86_400)]
+    keep_previous_seconds: Whole<0, DAY>,
+    #[serde(default)]
+    #[schema(required = false, default = "none", value_type = schema::RevokeTokens)]
+    revoke_tokens: RevokeTokens,
     /// Replace nothing; report how many tokens would be revoked.
+    #[serde(default)]
     #[schema(required = false, default = false)]
     dry_run: bool,
-}
-
-impl FromMembers for Replacement {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self {
-            keep_previous: members.whole("keep_previous_seconds", 0..=DAY)?.unwrap_or(0),
-            revoke_tokens: members.flag("revoke_tokens")?,
-            dry_run: members.flag("dry_run")?,
-        })
-    }
 }
 
 /// Give a channel a new secret.
@@ -281,7 +228,7 @@ impl FromMembers for Replacement {
     request_body = Option<Replacement>,
     responses(
         (status = 201, description = "The new secret.", body = show::NewSecret),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::SecretDryRun),
         Problems,
     )
 )]
@@ -290,15 +237,40 @@ pub async fn replace_secret(
     Ids(id): Ids<ChannelId>,
     Body(how): Body<Replacement>,
 ) -> Result<Response, Problem> {
-    let Replacement { keep_previous, revoke_tokens, dry_run } = how;
-    match who.admin.replace_secret(id, keep_previous, revoke_tokens, dry_run).await? {
-        Outcome::Done(new) => {
-            let body = show::NewSecret {
-                channel_secret: new.secret.reveal().to_owned(),
-                previous_valid_until: new.previous_until.and_then(show::time),
-            };
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Outcome::DryRun(found) => Ok(show::dry_run(found)),
+    let Replacement { keep_previous_seconds, revoke_tokens, dry_run } = how;
+    if dry_run {
+        let found = who.admin.would_replace_secret(id, revoke_tokens).await?;
+        return Ok(Json(show::SecretDryRun::from(found)).into_response());
     }
+    let keep_previous = keep_previous_seconds.get();
+    let new = who.admin.replace_secret(id, keep_previous, revoke_tokens).await?;
+    let body = show::NewSecret {
+        channel_secret: new.secret.reveal().to_owned(),
+        previous_valid_until: new.previous_until.and_then(show::time),
+    };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Delete a channel's previous secret, which is still accepted, alone.
+#[utoipa::path(
+    delete, path = "/channels/{channel}/secret/previous", operation_id = "deletePreviousSecret",
+    tag = "channels",
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), DryRun),
+    responses(
+        (status = 204, description = "The previous secret is deleted."),
+        (status = 200, description = "The result of a dry run.", body = show::SecretDryRun),
+        Problems,
+    )
+)]
+pub async fn delete_previous_secret(
+    who: Administrator,
+    Ids(id): Ids<ChannelId>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Response, Problem> {
+    if dry_run {
+        let found = who.admin.would_delete_previous_secret(id).await?;
+        return Ok(Json(show::SecretDryRun::from(found)).into_response());
+    }
+    who.admin.delete_previous_secret(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

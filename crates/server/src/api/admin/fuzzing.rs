@@ -2,12 +2,11 @@
 //! are private to their modules.
 
 use super::{
-    assertion_keys, audit, channels, providers,
-    read::{self, FromMembers, Part},
+    assertion_keys, audit, channels, groups, providers,
+    read::{self, Part},
     revocations, tokens,
 };
-use crate::authority::admin::{Anywhere, InChannel};
-use tegata_store::{ChannelPatch, GroupPatch};
+use serde::de::DeserializeOwned;
 
 /// Accepted, or rejected with this status and detail.
 pub type Read = Result<(), (u16, String)>;
@@ -15,28 +14,28 @@ pub type Read = Result<(), (u16, String)>;
 /// The result of reading this body, for each call that takes a body.
 #[must_use]
 pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
-    fn of<T: FromMembers>(body: &[u8]) -> Read {
+    fn of<T: DeserializeOwned>(body: &[u8]) -> Read {
         outcome(read::object::<T>(body))
     }
     vec![
         ("no members", of::<()>(body)),
         ("create provider", of::<providers::New>(body)),
         ("create channel", of::<channels::New>(body)),
-        ("change channel", of::<ChannelPatch>(body)),
+        ("change channel", of::<channels::ChannelChange>(body)),
         ("replace secret", of::<channels::Replacement>(body)),
         ("register assertion key", of::<assertion_keys::New>(body)),
-        ("change group", of::<GroupPatch>(body)),
+        ("change group", of::<groups::GroupChange>(body)),
         ("reissue", of::<tokens::Reissue>(body)),
         ("explain", of::<tokens::TokenToExplain>(body)),
-        ("revoke in a channel", of::<revocations::RevocationRequest<InChannel>>(body)),
-        ("revoke", of::<revocations::RevocationRequest<Anywhere>>(body)),
+        ("revoke in a channel", of::<revocations::RevocationInChannel>(body)),
+        ("revoke", of::<revocations::RevocationAnywhere>(body)),
     ]
 }
 
 /// The result of reading this query, for each call that takes a query.
 #[must_use]
 pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
-    fn of<T: FromMembers>(query: &[u8]) -> Read {
+    fn of<T: DeserializeOwned>(query: &[u8]) -> Read {
         outcome(read::fields::<T>(query))
     }
     vec![
@@ -48,6 +47,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
         ("tokens", of::<tokens::Wanted>(query)),
         ("audit", of::<audit::Wanted>(query)),
         ("warnings", of::<read::PartOf>(query)),
+        ("audit export", of::<audit::Behind>(query)),
     ]
 }
 

@@ -2,17 +2,16 @@
 
 use crate::api::admin::{
     administrator::Administrator,
-    channels,
     problem::{Problem, Problems},
-    read::{Body, DryRun, FromMembers, Ids, Members, Part, Query},
+    read::{Body, DryRun, Ids, Line, Part, Query, Whole},
     schema, show,
 };
 use axum::{Json, response::Response};
+use serde::Deserialize;
+use tegata_policy::rules::WhenFull;
 use tegata_store::GroupPatch;
 use tegata_token::id::{ChannelId, Group};
-
-/// The syntax of a group's name.
-pub const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, and not . or ..";
+use utoipa::ToSchema;
 
 /// List a channel's groups.
 #[utoipa::path(
@@ -30,13 +29,28 @@ pub async fn list(
     Ok(show::Groups::of(&groups, next))
 }
 
-impl FromMembers for GroupPatch {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self {
-            cap: members.or_null("cap", channels::cap)?,
-            when_full: members.or_null("when_full", channels::when_full)?,
-            contact: members.or_null("contact", |members, name| members.line(name, 200))?,
-        })
+/// Changes to a group's settings; absent members leave them unchanged, null sets the
+/// channel's setting.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupChange {
+    /// The maximum number of active tokens of a kind in the group.
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 30)]
+    cap: Option<Option<Whole<1, 30>>>,
+    #[schema(value_type = Option<schema::WhenFull>)]
+    when_full: Option<Option<WhenFull>>,
+    /// Whom to contact about the group.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    contact: Option<Option<Line<200>>>,
+}
+
+impl From<GroupChange> for GroupPatch {
+    fn from(it: GroupChange) -> Self {
+        Self {
+            cap: it.cap.map(|cap| cap.map(Whole::count)),
+            when_full: it.when_full,
+            contact: it.contact.map(|contact| contact.map(|line| line.0)),
+        }
     }
 }
 
@@ -50,16 +64,16 @@ impl FromMembers for GroupPatch {
         ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("group" = schema::Group, Path, description = "The group."),
     ),
-    request_body = schema::GroupChange,
+    request_body = GroupChange,
     responses((status = 200, description = "The group as it is now.", body = show::TokenGroup),
               Problems)
 )]
 pub async fn change(
     who: Administrator,
     Ids((channel, group)): Ids<(ChannelId, Group)>,
-    Body(patch): Body<GroupPatch>,
+    Body(change): Body<GroupChange>,
 ) -> Result<Json<show::TokenGroup>, Problem> {
-    Ok(Json((&who.admin.change_group(channel, group, patch).await?).into()))
+    Ok(Json((&who.admin.change_group(channel, group, change.into()).await?).into()))
 }
 
 /// Delete a group: its settings and its keys are deleted, its tokens revoked.

@@ -15,6 +15,7 @@ mod channels;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
+mod limits;
 mod openapi;
 pub(super) mod problem;
 mod providers;
@@ -59,6 +60,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(channels::list_all))
         .routes(routes!(channels::show, channels::change, channels::delete))
         .routes(routes!(channels::replace_secret))
+        .routes(routes!(channels::delete_previous_secret))
         .routes(routes!(assertion_keys::list, assertion_keys::register))
         .routes(routes!(assertion_keys::delete))
         .routes(routes!(groups::list))
@@ -87,6 +89,13 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 #[must_use]
 pub fn document() -> &'static str {
     &DOCUMENT
+}
+
+/// The words of this API's paths, without the names of ids.
+pub fn path_words() -> impl Iterator<Item = String> {
+    let paths = routes().into_openapi().paths.paths.into_keys();
+    let words = |path: String| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    paths.flat_map(words).filter(|word| !word.starts_with('{'))
 }
 
 /// This document.

@@ -146,6 +146,7 @@ impl Problem {
     }
 
     /// The error.
+    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.code
     }

@@ -3,35 +3,21 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, FromMembers, Members, Part, Query},
+    read::{Body, Line, Part, Query},
     schema, show,
 };
 use axum::Json;
 use http::StatusCode;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// The maximum length of a name, in characters.
-pub const LONGEST_NAME: usize = 100;
-
-/// The member `name`, which is required.
-pub fn name(members: &mut Members) -> Result<String, Problem> {
-    let name = members.line("name", LONGEST_NAME)?;
-    name.map_or_else(|| members.need("name", "what people call it"), Ok)
-}
-
 /// A provider to create.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = ProviderToMake)]
 #[serde(deny_unknown_fields)]
 pub struct New {
     #[schema(value_type = schema::Name)]
-    name: String,
-}
-
-impl FromMembers for New {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self { name: name(members)? })
-    }
+    name: Line<100>,
 }
 
 /// Create a provider.
@@ -44,7 +30,7 @@ pub async fn create(
     who: Administrator,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<show::Provider>), Problem> {
-    let made = who.admin.create_provider(&new.name).await?;
+    let made = who.admin.create_provider(&new.name.0).await?;
     Ok((StatusCode::CREATED, Json((&made).into())))
 }
 

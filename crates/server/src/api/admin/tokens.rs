@@ -5,7 +5,7 @@ use crate::{
     api::admin::{
         administrator::Administrator,
         problem::{Problem, Problems},
-        read::{Body, FromMembers, IdempotencyKey, Ids, Members, Part, Query},
+        read::{Body, IdempotencyKey, Ids, Limit, Part, Query, Whole},
         schema, show,
     },
     authority::admin::Outcome,
@@ -15,35 +15,27 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
+use serde::Deserialize;
 use tegata_policy::rules::LONGEST_DELAY;
-use tegata_store::TokenFilter;
-use tegata_token::id::{ChannelId, TokenId};
-use utoipa::ToSchema;
+use tegata_store::{TokenFilter, TokenState};
+use tegata_token::{
+    id::{ChannelId, Group, TokenId},
+    kind::Kind,
+};
+use utoipa::{IntoParams, ToSchema};
 
 /// The parameters of issuing a new long-lived token.
-#[derive(ToSchema)]
-#[schema(as = Reissue)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reissue {
     /// For how many seconds the present token stays active.
-    #[schema(
-        rename = "delay_seconds",
-        required = false,
-        default = 0,
-        minimum = 0,
-        maximum = 86_400
-    )]
-    delay: i64,
+    #[serde(default)]
+    #[schema(value_type = i64, required = false, default = 0, minimum = 0, maximum = 86_400)]
+    delay_seconds: Whole<0, LONGEST_DELAY>,
     /// Issue nothing; report how many tokens would be revoked.
+    #[serde(default)]
     #[schema(required = false, default = false)]
     dry_run: bool,
-}
-
-impl FromMembers for Reissue {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let delay = members.whole("delay_seconds", 0..=LONGEST_DELAY)?.unwrap_or(0);
-        Ok(Self { delay, dry_run: members.flag("dry_run")? })
-    }
 }
 
 /// Issue a channel's long-lived token anew.
@@ -69,8 +61,9 @@ pub async fn reissue(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
     IdempotencyKey(idempotency): IdempotencyKey,
-    Body(Reissue { delay, dry_run }): Body<Reissue>,
+    Body(Reissue { delay_seconds, dry_run }): Body<Reissue>,
 ) -> Result<Response, Problem> {
+    let delay = delay_seconds.get();
     match who.admin.reissue(channel, delay, idempotency, dry_run).await? {
         Outcome::Done(issued) => {
             let body = show::NewToken {
@@ -85,23 +78,26 @@ pub async fn reissue(
     }
 }
 
+/// Which tokens to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
-    filter: TokenFilter,
-    part: Part,
-}
-
-/// The names of the kinds.
-pub const KIND: &str = "one of v2.1, stateless, short-lived, long-lived";
-
-impl FromMembers for Wanted {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let filter = TokenFilter {
-            kind: members.take("kind", KIND)?,
-            group: members.take("group", super::groups::NAME)?,
-            state: members.take("state", "one of active, expired, revoked")?,
-        };
-        Ok(Self { filter, part: Part::from_members(members)? })
-    }
+    /// Only of this kind.
+    #[param(value_type = Option<schema::Kind>)]
+    kind: Option<Kind>,
+    /// Only of this group.
+    #[param(value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// Only in this state.
+    #[param(value_type = Option<schema::TokenState>)]
+    state: Option<TokenState>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
 }
 
 /// List a channel's stored tokens, newest first.
@@ -112,18 +108,17 @@ impl FromMembers for Wanted {
     get, path = "/channels/{channel}/tokens", operation_id = "listTokens", tag = "tokens",
     params(
         ("channel" = schema::ChannelId, Path, description = "The channel."),
-        ("kind" = Option<schema::Kind>, Query, description = "Only of this kind."),
-        ("group" = Option<schema::Group>, Query, description = "Only of this group."),
-        ("state" = Option<schema::TokenState>, Query, description = "Only in this state."),
-        Part,
+        Wanted,
     ),
     responses((status = 200, description = "A page of tokens.", body = show::Tokens), Problems)
 )]
 pub async fn list(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
-    Query(Wanted { filter, part }): Query<Wanted>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Json<show::Tokens>, Problem> {
+    let Wanted { kind, group, state, after, limit } = wanted;
+    let (filter, part) = (TokenFilter { kind, group, state }, Part::new(after, limit));
     let (rows, next) = part.split(who.admin.tokens(channel, filter, part.page()?).await?);
     Ok(show::Tokens::of(&rows, next))
 }
@@ -146,18 +141,11 @@ pub async fn show(
 }
 
 /// A token to be explained.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenToExplain {
     /// The token, in any format.
-    #[schema(rename = "access_token")]
-    token: String,
-}
-
-impl FromMembers for TokenToExplain {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self { token: members.need("access_token", "a token, a text")? })
-    }
+    access_token: String,
 }
 
 /// Explain what a token is, and why it is valid or not.
@@ -170,7 +158,7 @@ impl FromMembers for TokenToExplain {
 )]
 pub async fn explain(
     who: Administrator,
-    Body(TokenToExplain { token }): Body<TokenToExplain>,
+    Body(TokenToExplain { access_token }): Body<TokenToExplain>,
 ) -> Result<Json<show::Explanation>, Problem> {
-    Ok(Json((&who.admin.explain(&token).await?).into()))
+    Ok(Json((&who.admin.explain(&access_token).await?).into()))
 }

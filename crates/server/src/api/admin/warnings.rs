@@ -3,8 +3,8 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Part, PartOf, Query},
-    schema, show,
+    read::{PartOf, Query},
+    show,
 };
 use axum::Json;
 
@@ -12,17 +12,14 @@ use axum::Json;
 /// by.
 #[utoipa::path(
     get, path = "/warnings", operation_id = "listWarnings", tag = "warnings",
-    params(
-        ("channel" = Option<schema::ChannelId>, Query,
-         description = "Only warnings of this channel."),
-        Part,
-    ),
+    params(PartOf),
     responses((status = 200, description = "A page of warnings.", body = show::Warnings), Problems)
 )]
 pub async fn list(
     who: Administrator,
-    Query(PartOf { channel, part }): Query<PartOf>,
+    Query(part): Query<PartOf>,
 ) -> Result<Json<show::Warnings>, Problem> {
+    let (channel, part) = part.split();
     let found = match channel {
         Some(channel) => who.admin.warnings_of(channel).await?,
         None => who.admin.warnings(part.after()?, part.limit()).await?,

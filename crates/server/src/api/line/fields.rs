@@ -1,7 +1,7 @@
 //! The fields of LINE's requests.
 
 use super::dialect::{Presented, Wrong};
-use crate::api::{form::Form, header};
+use crate::api::{form::Form, header, subject};
 use http::HeaderMap;
 use tegata_policy::{
     assertion::{BadAssertion, UnverifiedAssertion},
@@ -34,7 +34,9 @@ pub fn assertion(form: &Form<'_>) -> Result<UnverifiedAssertion, Wrong> {
     }
     let text = form.get("client_assertion").ok_or(Wrong::Missing)?;
     let wrong = |bad: BadAssertion| Wrong::Invalid(bad.into(), Presented::Assertion);
-    UnverifiedAssertion::parse(text).map_err(wrong)
+    let assertion = UnverifiedAssertion::parse(text).map_err(wrong)?;
+    subject::set(assertion.channel());
+    Ok(assertion)
 }
 
 /// Channel id and secret; `presented` names the operation.
@@ -42,6 +44,7 @@ pub fn secret(form: &Form<'_>, presented: Presented) -> Result<(ChannelId, Plain
     let id = form.get("client_id").ok_or(Wrong::Missing)?;
     let secret = form.get("client_secret").ok_or(Wrong::Missing)?;
     let id = id.parse().map_err(|_| Wrong::ChannelId(presented))?;
+    subject::set(id);
     Ok((id, PlainSecret::from_caller(secret.to_owned())))
 }
 

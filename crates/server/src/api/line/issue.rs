@@ -1,6 +1,7 @@
 //! The three operations that issue a token.
 
 use super::{
+    call::Call,
     dialect::{Presented, Wrong, ok},
     fields,
 };
@@ -9,24 +10,25 @@ use crate::{
     authority::{source::Source, tokens::Token},
     metrics::NotIssued,
 };
-use axum::extract::State;
-use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
-use std::sync::Arc;
 use tegata_policy::authorize::{Credential, IssueRequest};
 use tegata_store::TRACES;
 use tegata_token::{id::ChannelId, kind::Kind};
 use tracing::{Instrument, field};
 
 /// `POST /oauth2/v2.1/token`
-pub async fn v21(
-    State(app): State<Arc<App>>,
+pub async fn v21(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
+    issue_v21(app, source, headers, body).await.unwrap_or_else(Reply::from)
+}
+
+async fn issue_v21(
+    app: &App,
     source: Source,
-    headers: HeaderMap,
-    body: Bytes,
+    headers: &HeaderMap,
+    body: &[u8],
 ) -> Result<Reply, Wrong> {
-    let form = Form::of_body(&headers, &body)?;
+    let form = Form::of_body(headers, body)?;
     fields::wants_client_credentials(&form)?;
     let assertion = fields::assertion(&form)?;
     let asked = TokenRequest {
@@ -35,7 +37,7 @@ pub async fn v21(
         credential: Credential::Assertion(assertion),
         presented: Presented::Assertion,
     };
-    let token = asked.issue(&app, &form, &headers, source).await?;
+    let token = asked.issue(app, &form, headers, source).await?;
     #[derive(Serialize)]
     struct IssueBody<'a> {
         access_token: &'a str,
@@ -52,12 +54,8 @@ pub async fn v21(
 }
 
 /// `POST /oauth2/v3/token`
-pub async fn stateless(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn stateless(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let kind = Kind::Stateless;
@@ -95,12 +93,8 @@ pub async fn stateless(
 }
 
 /// `POST /v2/oauth/accessToken`
-pub async fn short_lived(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn short_lived(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     fields::wants_client_credentials(&form)?;
     let (channel, secret) = fields::secret(&form, Presented::Secret)?;

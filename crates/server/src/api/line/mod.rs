@@ -1,15 +1,18 @@
 //! LINE's eight operations, exactly as LINE documents them; what it leaves open, and what
 //! was chosen here, is in `docs/line-compatibility.md`.
 
+mod call;
 mod dialect;
 mod fields;
 mod issue;
 mod revoke;
 mod verify;
 
+pub use issue::v21;
 pub use verify::{verify_jws, verify_opaque};
 
 use super::app::App;
+use crate::authority::source::Source;
 use axum::{
     Router,
     extract::{RawQuery, State},
@@ -27,8 +30,12 @@ pub fn router() -> Router<Arc<App>> {
     let verify_opaque = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
         verify_opaque(&app, &headers, &body)
     };
+    let issue_v21 =
+        async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {
+            v21(&app, source, &headers, &body).await
+        };
     Router::new()
-        .route("/oauth2/v2.1/token", post(issue::v21))
+        .route("/oauth2/v2.1/token", post(issue_v21))
         .route("/oauth2/v2.1/verify", get(verify_jws))
         .route("/oauth2/v2.1/tokens/kid", get(verify::key_ids))
         .route("/oauth2/v2.1/revoke", post(revoke::jws))

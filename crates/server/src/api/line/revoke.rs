@@ -1,28 +1,21 @@
 //! The two operations that revoke a token.
 
 use super::{
+    call::Call,
     dialect::{Presented, Wrong},
     fields,
 };
 use crate::{
-    api::{app::App, form::Form, reply::Reply},
+    api::{app::App, form::Form, reply::Reply, subject},
     authority::{actor::Actor, admin, limits::Operation, source::Source},
 };
-use axum::extract::State;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::Bytes;
-use http::HeaderMap;
-use std::sync::Arc;
 use tegata_token::kind;
 use tegata_token::{claims::Claims, verify::Invalid, wire::Malformed};
 
 /// `POST /oauth2/v2.1/revoke`: tokens in JWS form, by their channel.
-pub async fn jws(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn jws(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     let presented = Presented::RevokeSecret;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
@@ -47,12 +40,8 @@ pub async fn jws(
 }
 
 /// `POST /v2/oauth/revoke`: opaque tokens, by their holder alone; that is LINE's rule.
-pub async fn opaque(
-    State(app): State<Arc<App>>,
-    source: Source,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Reply, Wrong> {
+pub async fn opaque(call: Call) -> Result<Reply, Wrong> {
+    let Call { app, source, headers, body } = call;
     let form = Form::of_body(&headers, &body)?;
     let token = form.get("access_token").ok_or(Wrong::Missing)?;
     match fields::form_of(token) {
@@ -82,6 +71,7 @@ async fn revoke(
     operation: Operation,
     from: Source,
 ) -> Result<Reply, Wrong> {
+    subject::set(token.channel);
     let channel = app.authority.admin(Actor::Channel(token.channel), Some(from));
     match channel.revoke_own(token, operation).await {
         Ok(()) => Ok(Reply::default()),

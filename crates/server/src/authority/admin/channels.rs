@@ -1,12 +1,16 @@
 //! Channels and their secrets.
 
 use super::{
-    facade::{Admin, Outcome, Result},
+    facade::{Admin, Outcome, Result, Revocation},
     ids::{no_id, ten_digits},
     permission::Permission,
 };
 use crate::authority::{limits::ActiveCooldown, random};
-use tegata_policy::{channel::Channel, rules::ChannelType, secret::PlainSecret};
+use tegata_policy::{
+    channel::{Channel, RevokeTokens},
+    rules::ChannelType,
+    secret::PlainSecret,
+};
 use tegata_store::{
     ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RevocationTarget, RowId,
 };
@@ -34,6 +38,17 @@ pub struct NewSecret {
     /// Until when the previous one is accepted, if at all.
     pub previous_until: Option<UnixTime>,
 }
+
+/// What replacing or deleting a secret would take away.
+pub struct SecretDryRun {
+    /// The tokens.
+    pub revocation: Revocation,
+    /// Whether clients still use the previous secret.
+    pub previous_in_use: bool,
+}
+
+/// A previous secret is in use if it was used within this time, in seconds.
+const IN_USE: i64 = 3_600;
 
 impl Admin {
     /// Creates a channel; its secret is shown this once.
@@ -122,19 +137,63 @@ impl Admin {
         &self,
         channel: ChannelId,
         keep_previous: i64,
-        revoke_tokens: bool,
-        dry_run: bool,
-    ) -> Result<Outcome<NewSecret>> {
+        revoke_tokens: RevokeTokens,
+    ) -> Result<NewSecret> {
         self.may(Permission::ReplaceSecret)?;
-        if dry_run {
-            let tokens = revoke_tokens.then_some(RevocationTarget::All);
-            return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
-        }
         let secret = PlainSecret::from_random(random::bytes()?);
         let (store, hash) = (self.authority.store(), secret.hash());
         let until = store.replace_secret(channel, hash, keep_previous, revoke_tokens, self.by());
         let until = until.await?;
         let previous_until = (keep_previous > 0).then_some(until);
-        Ok(Outcome::Done(NewSecret { secret, previous_until }))
+        Ok(NewSecret { secret, previous_until })
+    }
+
+    /// What replacing a channel's secret would take away.
+    ///
+    /// # Errors
+    /// As [`Self::replace_secret`].
+    pub async fn would_replace_secret(
+        &self,
+        channel: ChannelId,
+        revoke_tokens: RevokeTokens,
+    ) -> Result<SecretDryRun> {
+        self.may(Permission::ReplaceSecret)?;
+        let tokens = RevocationTarget::with_secret(revoke_tokens);
+        let revocation = self.would_revoke(channel, tokens).await?;
+        Ok(SecretDryRun { revocation, previous_in_use: self.previous_in_use(channel).await? })
+    }
+
+    /// Deletes a channel's previous secret, which is still accepted, alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none, or [`Error::Unavailable`].
+    pub async fn delete_previous_secret(&self, channel: ChannelId) -> Result<()> {
+        self.may(Permission::ReplaceSecret)?;
+        Ok(self.authority.store().delete_previous_secret(channel, self.by()).await?)
+    }
+
+    /// What deleting a channel's previous secret would take away.
+    ///
+    /// # Errors
+    /// As [`Self::delete_previous_secret`].
+    pub async fn would_delete_previous_secret(&self, channel: ChannelId) -> Result<SecretDryRun> {
+        self.may(Permission::ReplaceSecret)?;
+        if self.existing(channel).await?.previous_secret(self.authority.now()).is_none() {
+            return Err(Error::NotFound("previous secret").into());
+        }
+        let revocation = self.would_revoke(channel, None).await?;
+        Ok(SecretDryRun { revocation, previous_in_use: self.previous_in_use(channel).await? })
+    }
+
+    /// Whether the previous secret is still accepted and was used lately.
+    async fn previous_in_use(&self, channel: ChannelId) -> Result<bool> {
+        let (held, now) = (self.holding(channel).await?, self.authority.now());
+        let secrets = held.channel.secrets.iter().zip(&held.secrets_used);
+        let mut previous = secrets.filter(|(it, _)| it.until.is_some_and(|until| now < until));
+        Ok(previous.any(|(secret, written)| {
+            // The newest uses are in memory until a job writes them.
+            let used = self.authority.last_used.secret(channel, secret.hash).or(*written);
+            used.is_some_and(|at| now.since(at) <= IN_USE)
+        }))
     }
 }

@@ -14,7 +14,7 @@ use tegata_token::{
     kind::Kind,
     time::UnixTime,
     verify::{self, Invalid},
-    view::RevokedBy,
+    view::{ChannelState, RevokedBy},
 };
 
 /// What a token is, and why it is valid or not.
@@ -247,6 +247,10 @@ fn without_row(claims: &Claims) -> TokenRow {
 fn in_state_of(mut row: TokenRow, verdict: Verdict) -> TokenRow {
     match verdict {
         Ok(_) => row.state = TokenState::Active,
+        // A verification says so only of a token that would be active otherwise.
+        Err(Invalid::Suspended) => {
+            row.state = TokenState::Active.in_channel(ChannelState::Suspended);
+        }
         Err(Invalid::Expired) if row.revocation.is_none() => row.state = TokenState::Expired,
         Err(Invalid::Revoked(_)) => row.state = TokenState::Revoked,
         Err(_) => {}

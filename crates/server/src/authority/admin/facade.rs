@@ -191,9 +191,10 @@ pub(super) fn covers_stateless(tokens: &RevocationTarget) -> bool {
     match tokens {
         RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => false,
         RevocationTarget::Kind(kind) => *kind == Kind::Stateless,
-        RevocationTarget::Group(_) | RevocationTarget::AssertionKey(_) | RevocationTarget::All => {
-            true
-        }
+        RevocationTarget::Group(_)
+        | RevocationTarget::AssertionKey(_)
+        | RevocationTarget::BySecret
+        | RevocationTarget::All => true,
     }
 }
 

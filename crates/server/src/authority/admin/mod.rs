@@ -18,7 +18,7 @@ mod tokens;
 mod warnings;
 
 pub use assertion_keys::UsedKey;
-pub use channels::{ChannelWithUse, NewSecret};
+pub use channels::{ChannelWithUse, NewSecret, SecretDryRun};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Outcome, Receipt, Result, Revocation};
 pub use providers::ListedProvider;

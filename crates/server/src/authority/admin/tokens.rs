@@ -24,12 +24,23 @@ impl Admin {
     pub async fn tokens(
         &self,
         channel: ChannelId,
-        filter: TokenFilter,
+        mut filter: TokenFilter,
         page: Page,
     ) -> Result<Vec<(RowId, TokenRow)>> {
         self.may(Permission::ReadTokens)?;
-        self.existing(channel).await?;
-        Ok(self.authority.store().tokens(channel, filter, page, self.authority.now()).await?)
+        let of = self.existing(channel).await?.state;
+        if let Some(wanted) = filter.state {
+            filter.state = wanted.regardless_of(of);
+            if filter.state.is_none() {
+                return Ok(Vec::new());
+            }
+        }
+        let (store, now) = (self.authority.store(), self.authority.now());
+        let mut rows = store.tokens(channel, filter, page, now).await?;
+        for (_, row) in &mut rows {
+            row.state = row.state.in_channel(of);
+        }
+        Ok(rows)
     }
 
     /// One stored token.
@@ -38,9 +49,14 @@ impl Admin {
     /// As [`Self::tokens`].
     pub async fn token(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
         self.may(Permission::ReadTokens)?;
-        self.stored(channel, token).await
+        let mut row = self.stored(channel, token).await?;
+        if let Some(of) = self.authority.channel(channel).await? {
+            row.state = row.state.in_channel(of.state);
+        }
+        Ok(row)
     }
 
+    /// One stored token, with its state regardless of its channel's.
     pub(super) async fn stored(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
         let (name, now) = (TokenName::Id(token), self.authority.now());
         let row = self.authority.store().token(channel, name, now).await?;

@@ -10,7 +10,7 @@ use tegata_policy::{
     },
     assertion::Audience,
     authorize::{Credential, IssueRequest, authorize},
-    channel::{Channel, RegisteredKey},
+    channel::{Channel, RegisteredKey, RevokeTokens},
     jwk::AssertionKey,
     rules::{ChannelType, TokenRules},
     secret::PlainSecret,
@@ -218,7 +218,7 @@ impl World {
             }
             22 => {
                 let hash = secret_of(id).hash();
-                let _ = self.store.replace_secret(id, hash, 60, false, by()).await;
+                let _ = self.store.replace_secret(id, hash, 60, RevokeTokens::None, by()).await;
             }
             23 => self.register(id).await,
             24 => {

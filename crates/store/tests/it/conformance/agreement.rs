@@ -12,7 +12,7 @@ use proptest::{
 };
 use std::collections::BTreeMap;
 use tegata_policy::{
-    channel::GroupSettings,
+    channel::{GroupSettings, RevokeTokens},
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
@@ -57,7 +57,7 @@ enum Act {
     Patch(ChannelPatch),
     Secret {
         keep: i64,
-        revoke: bool,
+        revoke: RevokeTokens,
     },
     Register {
         group: u8,
@@ -160,7 +160,11 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act)>> {
         3 => (group(), any::<bool>()).prop_map(|(group, by_key)| Act::Stateless { group, by_key }),
         12 => (which, prop::bool::weighted(0.2)).prop_map(|(which, dry)| Act::End { which, dry }),
         5 => patch.prop_map(Act::Patch),
-        1 => (prop::sample::select(vec![0, 60]), any::<bool>())
+        1 => (prop::sample::select(vec![0, 60]), prop::sample::select(vec![
+                RevokeTokens::None,
+                RevokeTokens::BySecret,
+                RevokeTokens::All,
+            ]))
             .prop_map(|(keep, revoke)| Act::Secret { keep, revoke }),
         1 => group().prop_map(|group| Act::Register { group }),
         1 => any::<bool>().prop_map(|revoke| Act::DeleteKey { revoke }),
@@ -343,7 +347,8 @@ impl History {
                 let done = self.world.replace_secret(shop.id, hash, keep, revoke, who()).await;
                 if done.is_ok() {
                     self.shops[at].secret = secret;
-                    self.bulk(at, Scope::Channel, revoke);
+                    let scope = revoke.scope();
+                    self.bulk(at, scope.clone().unwrap_or(Scope::Channel), scope.is_some());
                 }
             }
             Act::Register { group } => {

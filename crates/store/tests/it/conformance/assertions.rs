@@ -3,7 +3,7 @@
 use crate::world::{Ask, NOW, Shop, World, denied};
 use std::sync::Arc;
 use tegata_policy::{denied::Denied, rules::WhenFull};
-use tegata_store::ChannelPatch;
+use tegata_store::{ChannelPatch, Old};
 use tegata_token::{kind::Kind, time::DAY};
 
 async fn strict(world: &World) -> Shop {
@@ -111,11 +111,11 @@ pub async fn a_used_assertion_is_remembered_until_a_day_after_its_expiry(world: 
     }
     let late = expires_at.plus(DAY);
     // Entries of the log are trimmed by their own age, and are not counted here.
-    while world.trim(100, late).await.unwrap() > 0 {}
+    while world.trim(Old::LogAndAssertions { most: 100 }, late).await.unwrap() > 0 {}
     let grant = world.grant(&shop, &Ask::new(Kind::Stateless).jti("a")).await;
     assert_eq!(denied(world.take_assertion(grant, NOW).await), Denied::AssertionUsed);
     let later = late.plus(1);
-    assert_eq!(world.trim(2, later).await.unwrap(), 2);
-    assert_eq!(world.trim(2, later).await.unwrap(), 1);
-    assert_eq!(world.trim(2, later).await.unwrap(), 0);
+    assert_eq!(world.trim(Old::LogAndAssertions { most: 2 }, later).await.unwrap(), 2);
+    assert_eq!(world.trim(Old::LogAndAssertions { most: 2 }, later).await.unwrap(), 1);
+    assert_eq!(world.trim(Old::LogAndAssertions { most: 2 }, later).await.unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 //! The audit: one event for each act of an actor, in the act's own transaction.
 
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{channel::GroupSettings, rules::TokenRules, secret::PlainSecret};
 use tegata_store::{
     AuditFilter, AuditRow, By, ChannelPatch, Event, Page, RevocationTarget, SigningKeyChange,
@@ -60,7 +61,10 @@ pub async fn every_act_writes_its_audit_event_in_the_same_transaction(mut world:
         "channel.suspend"
     );
     writes!(patch(ChannelPatch { state: Some(ChannelState::Active), ..none() }), "channel.resume");
-    writes!(world.replace_secret(id, secret().hash(), 60, true, who()), "channel.rotate-secret");
+    writes!(
+        world.replace_secret(id, secret().hash(), 60, RevokeTokens::All, who()),
+        "channel.rotate-secret"
+    );
     let key = world.register(id, 1, None).await.unwrap();
     writes!(world.delete_key(id, key, true, who()), "key.delete");
     writes!(world.set_group(id, group("a"), settings().into(), who()), "group.set");
@@ -173,7 +177,7 @@ pub async fn an_audit_event_has_a_position_only_if_its_act_wrote_to_the_log(worl
 pub async fn no_secret_is_in_an_audit_event(world: World) {
     let shop = world.shop().await;
     let secret = PlainSecret::from_random([0xCA; 16]);
-    world.replace_secret(shop.id, secret.hash(), 60, true, by(NOW)).await.unwrap();
+    world.replace_secret(shop.id, secret.hash(), 60, RevokeTokens::All, by(NOW)).await.unwrap();
     let add = SigningKeyChange::Add(signing_key(0xCA));
     world.change_signing_keys(add, by(NOW)).await.unwrap();
     let text = format!("{:?}", rows(&world).await);

@@ -3,13 +3,14 @@
 use crate::world::{ALL, Ask, NOW, World, by, denied, group, signing_key};
 use std::num::NonZeroU32;
 use tegata_policy::{
-    channel::{GroupRule, GroupSettings},
+    channel::{GroupRule, GroupSettings, RevokeTokens},
     denied::Denied,
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
 use tegata_store::{
-    Change, ChannelFilter, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, TokenState,
+    Change, ChannelFilter, ChannelPatch, Error, LimitsPatch, Page, RevocationTarget, Stamp,
+    TokenState,
 };
 use tegata_token::{
     id::{ChannelId, ProviderId, Serial},
@@ -98,7 +99,8 @@ pub async fn an_act_on_an_object_that_does_not_exist_is_not_found(world: World) 
     assert!(world.channel(new.id).await.unwrap().is_none());
     let patch = ChannelPatch::default();
     not_found("channel", world.change_channel(unknown_channel, patch, by(NOW)).await.unwrap_err());
-    let replaced = world.replace_secret(unknown_channel, secret.hash(), 0, false, by(NOW)).await;
+    let replaced =
+        world.replace_secret(unknown_channel, secret.hash(), 0, RevokeTokens::None, by(NOW)).await;
     not_found("channel", replaced.unwrap_err());
     not_found(
         "channel",
@@ -136,7 +138,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     after!(patch(ChannelPatch { limits, ..none() }), moves: false);
     after!(world.ask(&shop, Ask::new(Kind::ShortLived)), moves: false);
     after!(world.revoke(shop.id, RevocationTarget::All, false, by(NOW)), moves: false);
-    after!(world.stamp_used(vec![(shop.id, Serial(1), NOW)]), moves: false);
+    after!(world.stamp(vec![Stamp::Token(shop.id, Serial(1), NOW)]), moves: false);
     let other = world.shop().await;
     after!(world.delete_key(other.id, other.kid, false, by(NOW)), moves: false);
 
@@ -151,7 +153,7 @@ pub async fn the_revision_changes_only_with_what_requests_are_authorized_with(wo
     after!(patch(ChannelPatch { state: Some(ChannelState::Suspended), ..none() }), moves: true);
     after!(patch(ChannelPatch { state: Some(ChannelState::Active), ..none() }), moves: true);
     let secret = PlainSecret::from_random([2; 16]).hash();
-    after!(world.replace_secret(shop.id, secret, 60, false, by(NOW)), moves: true);
+    after!(world.replace_secret(shop.id, secret, 60, RevokeTokens::None, by(NOW)), moves: true);
     after!(world.register(shop.id, 1, Some(group("a"))), moves: true);
     let settings = || GroupSettings { cap: Some(5), ..GroupSettings::default() };
     after!(world.set_group(shop.id, group("b"), settings().into(), by(NOW)), moves: true);
@@ -186,7 +188,7 @@ pub async fn a_commit_that_changes_a_snapshot_reports_its_channel(world: World) 
     after!(patch(ChannelPatch { rules: Some(TokenRules::Legacy2020), ..none() }), discarded: [id]);
     after!(patch(ChannelPatch { rules: Some(TokenRules::Current), ..none() }), discarded: [id]);
     let secret = PlainSecret::from_random([2; 16]).hash();
-    after!(world.replace_secret(id, secret, 60, false, by(NOW)), discarded: [id]);
+    after!(world.replace_secret(id, secret, 60, RevokeTokens::None, by(NOW)), discarded: [id]);
     after!(world.register(id, 1, Some(group("a"))), discarded: [id]);
     after!(world.set_group(id, group("b"), GroupSettings::default().into(), by(NOW)), discarded: [id]);
     after!(world.delete_group(id, group("a"), by(NOW)), discarded: [id]);
@@ -301,7 +303,8 @@ pub async fn settings_survive_reopening(mut world: World) {
     world.set_group(shop.id, group("b"), settings.clone().into(), by(NOW)).await.unwrap();
     let secret = PlainSecret::from_random([3; 16]);
     let at = NOW.plus(5);
-    let until = world.replace_secret(shop.id, secret.hash(), 60, false, by(at)).await.unwrap();
+    let until =
+        world.replace_secret(shop.id, secret.hash(), 60, RevokeTokens::None, by(at)).await.unwrap();
     assert_eq!(until, at.plus(60));
     world
         .patch(
@@ -378,14 +381,14 @@ pub async fn the_time_of_last_use_never_decreases(world: World) {
         world.get(&shop, Ask::new(Kind::ShortLived)).await,
         world.get(&shop, Ask::new(Kind::ShortLived)).await,
     ];
-    let unknown = (ChannelId::from_number(1).unwrap(), Serial(1), NOW);
-    let stamp = |serial, at: UnixTime| (shop.id, serial, at);
-    world.stamp_used(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
+    let unknown = Stamp::Token(ChannelId::from_number(1).unwrap(), Serial(1), NOW);
+    let stamp = |serial, at: UnixTime| Stamp::Token(shop.id, serial, at);
+    world.stamp(vec![stamp(a, NOW.plus(9)), unknown, stamp(a, NOW.plus(5))]).await.unwrap();
     assert_eq!(world.row(&shop, a, NOW).await.last_used_at, Some(NOW.plus(9)));
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, None);
     // Uses are noted with a delay, and the last use of a leaked token matters.
     world.revoke_at(&shop, RevocationTarget::Stored { serial: b }, NOW).await;
-    world.stamp_used(vec![stamp(b, NOW.plus(7))]).await.unwrap();
+    world.stamp(vec![stamp(b, NOW.plus(7))]).await.unwrap();
     assert_eq!(world.row(&shop, b, NOW).await.last_used_at, Some(NOW.plus(7)));
     // A use is not an act: it does not advance the written time.
     assert_eq!(world.state().await.unwrap().written_at, NOW);

@@ -2,6 +2,7 @@
 //! within the transaction.
 
 use crate::world::{Ask, NOW, World, by, denied, group};
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{
     channel::GroupSettings,
     denied::Denied,
@@ -20,7 +21,7 @@ pub async fn a_grant_by_a_secret_that_was_replaced_is_denied(world: World) {
     let shop = world.shop().await;
     let grant = world.grant(&shop, &Ask::new(Kind::ShortLived)).await;
     let secret = PlainSecret::from_random([2; 16]).hash();
-    world.replace_secret(shop.id, secret, 0, false, by(NOW)).await.unwrap();
+    world.replace_secret(shop.id, secret, 0, RevokeTokens::None, by(NOW)).await.unwrap();
     assert_eq!(denied(world.take(grant, NOW).await), Denied::WrongSecret);
 }
 
@@ -29,7 +30,7 @@ pub async fn a_grant_by_a_previous_secret_that_is_still_valid_is_used(world: Wor
     let ask = Ask::new(Kind::ShortLived);
     let [one, two] = [world.grant(&shop, &ask).await, world.grant(&shop, &ask).await];
     let secret = PlainSecret::from_random([2; 16]).hash();
-    world.replace_secret(shop.id, secret, 60, false, by(NOW)).await.unwrap();
+    world.replace_secret(shop.id, secret, 60, RevokeTokens::None, by(NOW)).await.unwrap();
     world.take(one, NOW.plus(59)).await.unwrap();
     assert_eq!(denied(world.take(two, NOW.plus(60)).await), Denied::WrongSecret);
 }

@@ -2,6 +2,7 @@
 
 use crate::world::{Ask, NOW, World, by, denied, group, signing_key};
 use std::sync::Arc;
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{denied::Denied, secret::PlainSecret};
 use tegata_store::{ChannelPatch, RevocationTarget, SigningKeyChange};
 use tegata_token::{kind::Kind, time::DAY, view::ChannelState};
@@ -115,7 +116,7 @@ pub async fn a_retry_is_authenticated_first(world: World) {
     world.get(&shop, ask()).await;
     let stale = world.grant(&shop, &ask()).await;
     let secret = PlainSecret::from_random([2; 16]).hash();
-    world.replace_secret(shop.id, secret, 0, false, by(NOW)).await.unwrap();
+    world.replace_secret(shop.id, secret, 0, RevokeTokens::None, by(NOW)).await.unwrap();
     assert_eq!(denied(world.take(stale, NOW).await), Denied::WrongSecret);
     let other = world.shop().await;
     let stale = world.grant(&other, &ask()).await;

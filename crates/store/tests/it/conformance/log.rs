@@ -9,11 +9,13 @@ use std::{
     time::Duration,
 };
 use tegata_policy::{denied::Denied, rules::TokenRules};
-use tegata_store::{AuditFilter, Change, ChannelPatch, RevocationTarget, SigningKeyChange, Store};
+use tegata_store::{
+    AuditFilter, Change, ChannelPatch, Old, RevocationTarget, SigningKeyChange, Stamp, Store,
+};
 use tegata_token::{
     id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
-    time::DAY,
+    time::{DAY, UnixTime},
     verify::{Invalid, verify_claims},
     view::{ChannelChange, ChannelState, RevokedBy, RevokedToken, View},
 };
@@ -228,11 +230,14 @@ pub async fn an_act_that_changes_nothing_commits_nothing(world: World) {
     }
     world.is_writable().await.unwrap();
     assert_eq!(world.forget(100, at).await.unwrap(), 0);
-    assert_eq!(world.trim(100, at).await.unwrap(), 0);
-    assert_eq!(world.expire_audit(1, 100).await.unwrap(), 0);
-    assert_eq!(world.sweep(Vec::new(), at).await.unwrap(), 0);
+    assert_eq!(world.trim(Old::LogAndAssertions { most: 100 }, at).await.unwrap(), 0);
+    assert_eq!(world.trim(Old::Audit { kept_from: 1, most: 100 }, UnixTime(0)).await.unwrap(), 0);
+    assert_eq!(
+        world.trim(Old::Tokens { rows: Vec::new(), before: at }, UnixTime(0)).await.unwrap(),
+        0
+    );
     assert_eq!(world.queue_warnings(Vec::new(), at).await.unwrap(), 0);
-    world.stamp_used(Vec::new()).await.unwrap();
+    world.stamp(Vec::new()).await.unwrap();
     let again = world.ask(&shop, Ask::new(Kind::V21).key("k").at(at)).await.unwrap();
     assert!(again.again);
     assert_eq!(written(), before);
@@ -314,7 +319,7 @@ pub async fn trim_removes_old_entries_of_the_log(mut world: World) {
     some_entries(&world).await;
     let head = world.state().await.unwrap().view.position();
     let begin = Position { number: 0, ..head };
-    world.trim(100, NOW.plus(DAY)).await.unwrap();
+    world.trim(Old::LogAndAssertions { most: 100 }, NOW.plus(DAY)).await.unwrap();
     let kept = world.changes(begin, 1000).await.unwrap().unwrap();
     assert_eq!(kept.len() as u64, head.number, "a day old, not older");
 
@@ -322,15 +327,22 @@ pub async fn trim_removes_old_entries_of_the_log(mut world: World) {
     let head = world.state().await.unwrap().view.position();
     let late = NOW.plus(DAY + 1);
     world.revoke_at(&shop, RevocationTarget::All, late).await;
-    assert_eq!(world.trim(2, late).await.unwrap(), 2, "no more at once");
-    while world.trim(2, late).await.unwrap() > 0 {}
+    assert_eq!(
+        world.trim(Old::LogAndAssertions { most: 2 }, late).await.unwrap(),
+        2,
+        "no more at once"
+    );
+    while world.trim(Old::LogAndAssertions { most: 2 }, late).await.unwrap() > 0 {}
     assert!(world.changes(begin, 1000).await.unwrap().is_none(), "too old");
     // The cutoff, and before it the entry that makes replicas discard the channel.
     let last = world.changes(head, 1000).await.unwrap().unwrap();
     assert_eq!(last.len(), 2);
     assert_eq!(last[0].0.number, head.number + 1);
     // An empty log begins at its head.
-    assert_eq!(world.trim(100, late.plus(DAY + 1)).await.unwrap(), 2);
+    assert_eq!(
+        world.trim(Old::LogAndAssertions { most: 100 }, late.plus(DAY + 1)).await.unwrap(),
+        2
+    );
     world.reopen().await;
     let head = Position { number: head.number + 2, ..head };
     assert_eq!(world.changes(head, 10).await.unwrap(), Some(Vec::new()));
@@ -350,7 +362,7 @@ pub async fn the_written_time_never_decreases(mut world: World) {
     assert_eq!(written().await, NOW.plus(100));
     world.get(&shop, Ask::new(Kind::V21).at(NOW.plus(50))).await;
     world.revoke_at(&shop, RevocationTarget::All, NOW).await;
-    world.stamp_used(vec![(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
+    world.stamp(vec![Stamp::Token(shop.id, Serial(1), NOW.plus(500))]).await.unwrap();
     world.is_writable().await.unwrap();
     assert_eq!(written().await, NOW.plus(100));
     let rules = ChannelPatch { rules: Some(TokenRules::Legacy2020), ..ChannelPatch::default() };

@@ -3,16 +3,20 @@
 
 use crate::world::{ALL, Ask, NOW, World, by};
 use tegata_store::{
-    AuditFilter, Error, ProviderRevocation, RevocationTarget, TokenFilter, TokenName,
+    AuditFilter, Error, Old, ProviderRevocation, RevocationTarget, TokenFilter, TokenName,
 };
-use tegata_token::{id::Serial, kind::Kind, time::DAY};
+use tegata_token::{
+    id::Serial,
+    kind::Kind,
+    time::{DAY, UnixTime},
+};
 
 /// Sweeps all that expired or was revoked by `before`, a few rows at a time.
-pub async fn sweep(world: &World, before: tegata_token::time::UnixTime) -> usize {
+pub async fn sweep(world: &World, before: UnixTime) -> usize {
     let (mut place, mut gone) = (Some(0), 0);
     while let Some(after) = place {
         let (over, next) = world.inactive_before(after, before, 3).await.unwrap();
-        gone += world.sweep(over, before).await.unwrap();
+        gone += world.trim(Old::Tokens { rows: over, before }, UnixTime(0)).await.unwrap();
         place = next;
     }
     gone
@@ -52,7 +56,8 @@ pub async fn an_active_row_that_is_named_is_not_swept(world: World) {
     let shop = world.shop().await;
     let serial = world.get(&shop, Ask::new(Kind::V21)).await;
     // The caller names it, but it is active: the store reads the row again.
-    let gone = world.sweep(vec![1, 2, 3], NOW).await.unwrap();
+    let gone =
+        world.trim(Old::Tokens { rows: vec![1, 2, 3], before: NOW }, UnixTime(0)).await.unwrap();
     assert_eq!(gone, 0);
     assert!(world.token(shop.id, TokenName::Serial(serial), NOW).await.unwrap().is_some());
 }

@@ -1,6 +1,7 @@
 //! Revocations: of one token, a group, a kind, a key, all.
 
 use crate::world::{Ask, NOW, Shop, World, by, denied, group, signing_key};
+use tegata_policy::channel::RevokeTokens;
 use tegata_policy::{
     admit::MAX_SINGLE_REVOCATIONS,
     channel::GroupSettings,
@@ -330,17 +331,24 @@ pub async fn deleting_a_key_or_a_group_or_replacing_a_secret_revokes_tokens_on_r
         let view = world.state().await.unwrap().view;
         assert_eq!(verify_claims(&it.stateless[2], at, &view).is_err(), revoke);
         assert!(verify_claims(&it.stateless[0], at, &view).is_ok());
-
+    }
+    for revoke in [RevokeTokens::None, RevokeTokens::BySecret, RevokeTokens::All] {
         let it = full(&world).await;
         let secret = PlainSecret::from_random([2; 16]).hash();
         world.replace_secret(it.shop.id, secret, 0, revoke, by(at)).await.unwrap();
         let living = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
         let living = world.rows_of(it.shop.id, living, at).await.len();
-        assert_eq!(living, if revoke { 0 } else { it.stored.len() });
+        let by_secret = [false, false, false, false, false, true, true, false, true, true, false];
+        let revoked = by_secret.map(|it| match revoke {
+            RevokeTokens::None => false,
+            RevokeTokens::BySecret => it,
+            RevokeTokens::All => true,
+        });
+        assert_eq!(living, revoked[..8].iter().filter(|it| !**it).count());
         let view = world.state().await.unwrap().view;
-        assert!(
-            it.stateless.iter().all(|token| verify_claims(token, at, &view).is_err() == revoke)
-        );
+        let issued = it.stored.iter().chain(&it.stateless);
+        let found: Vec<_> = issued.map(|it| verify_claims(it, at, &view).is_err()).collect();
+        assert_eq!(found, revoked, "{revoke:?}");
         crate::agree::everything(&world, &it.stored, at).await;
         // The remaining key still gets tokens, and they are active.
         let fresh = world.ask(&it.shop, Ask::new(Kind::V21).at(at)).await.unwrap().claims;

@@ -1,41 +1,26 @@
 //! Reads a request strictly: its body, its query and its path.
 //!
 //! An unknown member may be a misspelt one that matters, so each is rejected by name; so
-//! is a repeated one, since parsers differ in which of the two they take.
+//! is a repeated one, since parsers differ in which of the two they take. A body or query
+//! is a struct that derives both its reader and its description; [`members`] makes the
+//! reader strict, and [`values`] has the values with bounds.
 
+mod members;
 mod page;
+mod values;
 
 use crate::api::{
     admin::problem::{Code, Problem},
     form, header,
 };
-use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Request},
-    http::header::CONTENT_TYPE,
-};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
-pub use page::{Found, Part, PartOf};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
-use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
+use http::request::Parts;
+use members::Members;
+pub use page::{Found, Limit, Part, PartOf};
+use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
-
-/// A value that is written as named members.
-pub trait FromMembers: Sized {
-    /// Takes the value's members out; any that are left over are unknown.
-    fn from_members(members: &mut Members) -> Result<Self, Problem>;
-}
-
-/// No members are allowed.
-impl FromMembers for () {
-    fn from_members(_: &mut Members) -> Result<Self, Problem> {
-        Ok(())
-    }
-}
+pub use values::{Line, Unparsed, Whole};
 
 /// A JSON body.
 pub struct Body<T>(pub T);
@@ -46,23 +31,11 @@ pub struct Query<T>(pub T);
 /// The ids in a path. A malformed id names no object: 404.
 pub struct Ids<T>(pub T);
 
-/// The members of a body, or the fields of a query, that were not taken yet.
-pub struct Members {
-    left: BTreeMap<String, Value>,
-    known: Vec<&'static str>,
-}
-
-enum Value {
-    Json(Box<RawValue>),
-    /// A query field, where a number is written like a text.
-    Text(String),
-}
-
-impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
+        let is_json = form::is_json(request.headers());
         if request.uri().query().is_some_and(|query| !query.is_empty()) {
             // A `dry_run` in an unread query would be ignored, and the act carried out.
             let detail = "this call takes its members in the body, and no query";
@@ -73,7 +46,7 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
         let body =
             body.map_err(|_| Problem::new(Code::MalformedBody, "the body cannot be read"))?;
         if body.is_empty() {
-            return Members::new(Object::default())?.into().map(Self);
+            return Members::default().read().map(Self);
         }
         if !is_json {
             let detail = "send JSON with the header Content-Type: application/json";
@@ -84,8 +57,8 @@ impl<S: Send + Sync, T: FromMembers> FromRequest<S> for Body<T> {
 }
 
 /// Reads a body.
-pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
-    let object = serde_json::from_slice(body).map_err(|error| {
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let members: Members = serde_json::from_slice(body).map_err(|error| {
         // For other JSON the library's error quotes the value, which may be a token that
         // was sent without its braces.
         let what = match error.is_data() {
@@ -94,16 +67,10 @@ pub fn object<T: FromMembers>(body: &[u8]) -> Result<T, Problem> {
         };
         Problem::new(Code::MalformedBody, format!("the body must be one JSON object: {what}"))
     })?;
-    Members::new(object)?.into()
+    members.read()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    essence.eq_ignore_ascii_case("application/json")
-}
-
-impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -112,14 +79,14 @@ impl<S: Send + Sync, T: FromMembers> FromRequestParts<S> for Query<T> {
 }
 
 /// Reads a query string.
-pub fn fields<T: FromMembers>(query: &[u8]) -> Result<T, Problem> {
-    let mut object = Object::default();
+pub fn fields<T: DeserializeOwned>(query: &[u8]) -> Result<T, Problem> {
+    let mut members = Members::default();
     let pairs = form::pairs(query);
     let pairs = pairs.map_err(|bad| Problem::new(Code::InvalidMember, bad.to_string()))?;
     for (name, text) in pairs {
-        object.add(name.into_owned(), Value::Text(text.into_owned()));
+        members.add_field(name.into_owned(), text.into_owned());
     }
-    Members::new(object)?.into()
+    members.read()
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
@@ -133,179 +100,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
     }
 }
 
-impl Members {
-    fn new(object: Object) -> Result<Self, Problem> {
-        match object.repeated {
-            None => Ok(Self { left: object.members, known: Vec::new() }),
-            Some(name) => {
-                Err(Problem::new(Code::RepeatedMember, format!("`{}` is repeated", shown(&name))))
-            }
-        }
-    }
-
-    fn into<T: FromMembers>(mut self) -> Result<T, Problem> {
-        let read = T::from_members(&mut self);
-        // Checked before missing members: a misspelt member is the better explanation of
-        // a missing one.
-        if let Some(name) = self.left.keys().next()
-            && read.as_ref().err().is_none_or(|problem| problem.code() == Code::MissingMember)
-        {
-            let name = shown(name);
-            let known = match self.known.as_slice() {
-                [] => "this call takes none".to_owned(),
-                known => format!("known here: {}", known.join(", ")),
-            };
-            return Err(Problem::new(Code::UnknownMember, format!("`{name}` is unknown; {known}")));
-        }
-        read
-    }
-
-    /// The member `name`, if it is present; `what` describes its valid values.
-    pub fn take<T: DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        what: &str,
-    ) -> Result<Option<T>, Problem> {
-        if !self.known.contains(&name) {
-            self.known.push(name);
-        }
-        let Some(value) = self.left.remove(name) else { return Ok(None) };
-        let read = match value {
-            Value::Json(json) => serde_json::from_str(json.get()).ok(),
-            Value::Text(text) => match serde_json::from_value(text.as_str().into()) {
-                Ok(read) => Some(read),
-                Err(_) => serde_json::from_str(&text).ok(),
-            },
-        };
-        match read {
-            Some(read) => Ok(Some(read)),
-            None => Err(invalid(name, what)),
-        }
-    }
-
-    /// The member `name`, which is required.
-    pub fn need<T: DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        what: &str,
-    ) -> Result<T, Problem> {
-        let missing = || Problem::new(Code::MissingMember, format!("`{name}` is missing: {what}"));
-        self.take(name, what)?.ok_or_else(missing)
-    }
-
-    /// A whole number within `range`, if the member is present.
-    pub fn whole(
-        &mut self,
-        name: &'static str,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, Problem> {
-        let what = format!("a whole number from {} to {}", range.start(), range.end());
-        match self.take(name, &what)? {
-            Some(number) if !range.contains(&number) => Err(invalid(name, &what)),
-            number => Ok(number),
-        }
-    }
-
-    /// A boolean; false if the member is absent.
-    pub fn flag(&mut self, name: &'static str) -> Result<bool, Problem> {
-        Ok(self.take(name, "true or false")?.unwrap_or(false))
-    }
-
-    /// A line of text for people, if the member is present.
-    pub fn line(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Problem> {
-        let what = format!("a text of 1 to {longest} characters, no control characters among them");
-        let text: Option<String> = self.take(name, &what)?;
-        let fits = |text: &String| {
-            (1..=longest).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-        };
-        match text {
-            Some(text) if !fits(&text) => Err(invalid(name, &what)),
-            text => Ok(text),
-        }
-    }
-
-    /// The member `name` as `read` reads it, or null; the outer `None` if it is absent.
-    pub fn or_null<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&mut Self, &'static str) -> Result<Option<T>, Problem>,
-    ) -> Result<Option<Option<T>>, Problem> {
-        if matches!(self.left.get(name), Some(Value::Json(json)) if json.get() == "null") {
-            self.known.push(name);
-            self.left.remove(name);
-            return Ok(Some(None));
-        }
-        Ok(read(self, name)?.map(Some))
-    }
-
-    /// The raw text of the member `name`, which is required.
-    pub fn raw(&mut self, name: &'static str, what: &str) -> Result<Box<RawValue>, Problem> {
-        self.need(name, what)
-    }
-}
-
 /// The error for a member with an invalid value.
 pub fn invalid(name: &str, what: &str) -> Problem {
     Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
 }
 
-/// A member's name from the request, shortened and escaped.
-fn shown(name: &str) -> String {
-    name.chars().take(60).filter(|it| !it.is_control()).collect()
-}
-
-/// A JSON object whose values are not parsed yet.
-#[derive(Default)]
-struct Object {
-    members: BTreeMap<String, Value>,
-    repeated: Option<String>,
-}
-
-impl Object {
-    fn add(&mut self, name: String, value: Value) {
-        if self.members.insert(name.clone(), value).is_some() {
-            self.repeated = Some(name);
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(ObjectVisitor)
-    }
-}
-
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
-        let mut object = Object::default();
-        while let Some((name, value)) = members.next_entry()? {
-            object.add(name, Value::Json(value));
-        }
-        Ok(object)
-    }
-}
-
 /// The query of a deletion that can be a dry run.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DryRun {
     /// Delete nothing; report how many tokens would be revoked.
+    #[serde(default)]
     #[param(required = false)]
     pub dry_run: bool,
-}
-
-impl FromMembers for DryRun {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self { dry_run: members.flag("dry_run")? })
-    }
 }
 
 /// The digest of the request's `Idempotency-Key`, if it has one.
@@ -325,25 +133,16 @@ mod tests {
     use super::*;
     use tegata_token::id::Group;
 
-    #[derive(Debug)]
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Example {
-        name: Option<String>,
-        count: Option<i64>,
+        name: Option<Line<5>>,
+        count: Option<Whole<1, 9>>,
         group: Option<Option<Group>>,
     }
 
-    impl FromMembers for Example {
-        fn from_members(members: &mut Members) -> Result<Self, Problem> {
-            Ok(Self {
-                name: members.line("name", 5)?,
-                count: members.whole("count", 1..=9)?,
-                group: members.or_null("group", |it, name| it.take(name, "a group"))?,
-            })
-        }
-    }
-
     fn of_json(json: &str) -> Result<Example, Problem> {
-        Members::new(serde_json::from_str(json).unwrap())?.into()
+        object(json.as_bytes())
     }
 
     fn code(json: &str) -> Code {
@@ -353,7 +152,7 @@ mod tests {
     #[test]
     fn an_absent_member_differs_from_null() {
         let read = of_json(r#"{"name":"a","group":null}"#).unwrap();
-        assert_eq!((read.name.as_deref(), read.count), (Some("a"), None));
+        assert_eq!((read.name, read.count), (Some(Line("a".to_owned())), None));
         assert_eq!(read.group, Some(None));
         assert_eq!(of_json("{}").unwrap().group, None);
         assert_eq!(code(r#"{"name":null}"#), Code::InvalidMember);
@@ -369,6 +168,11 @@ mod tests {
             r#"{"name":""}"#,
             r#"{"name":"sixsix"}"#,
             r#"{"name":"a\u0007"}"#,
+            r#"{"name":"a\u0085"}"#,
+            r#"{"name":"a\u202E"}"#,
+            r#"{"name":"a\u2028"}"#,
+            r#"{"name":"  "}"#,
+            r#"{"name":"\u3000\u200B"}"#,
             r#"{"count":0}"#,
             r#"{"count":10}"#,
             r#"{"count":1.0}"#,
@@ -381,18 +185,30 @@ mod tests {
 
     #[test]
     fn a_name_is_measured_in_characters() {
-        assert_eq!(of_json(r#"{"name":"手形手形手"}"#).unwrap().name.unwrap(), "手形手形手");
+        assert_eq!(of_json(r#"{"name":"手形手形手"}"#).unwrap().name.unwrap().0, "手形手形手");
     }
 
     #[test]
     fn a_query_field_is_read_as_a_text_or_a_number() {
-        let field = |name: &str, text: &str| {
-            let mut object = Object::default();
-            object.add(name.to_owned(), Value::Text(text.to_owned()));
-            Members::new(object).unwrap().into::<Example>()
-        };
-        assert_eq!(field("count", "7").unwrap().count, Some(7));
-        assert_eq!(field("name", "7").unwrap().name.as_deref(), Some("7"));
-        assert!(field("count", "x").is_err());
+        let field = |query: &str| fields::<Example>(query.as_bytes());
+        assert_eq!(field("count=7").unwrap().count, Some(Whole::from(7)));
+        assert_eq!(field("name=7").unwrap().name, Some(Line("7".to_owned())));
+        assert!(field("count=x").is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_member_and_never_repeats_its_value() {
+        for (value, why) in [
+            (r#"{"name":"s3cret-s3cret"}"#, "`name` must be a text of 1 to 5 characters"),
+            (r#"{"name":["s3cret"]}"#, "`name` must be a text of 1 to 5 characters"),
+            (r#"{"count":"s3cret"}"#, "`count` must be a whole number from 1 to 9"),
+            (r#"{"group":"s3cret s3cret"}"#, "`group` is invalid: a group is 1 to 64"),
+            (r#"{"group":{"s3cret":1}}"#, "`group` must be a string"),
+        ] {
+            let problem = of_json(value).unwrap_err();
+            let (_, detail) = problem.status_and_detail();
+            assert!(detail.starts_with(why), "{detail}");
+            assert!(!detail.contains("s3cret"), "{detail}");
+        }
     }
 }

@@ -1,67 +1,86 @@
 //! Pagination of lists.
 
-use super::{FromMembers, Members, invalid};
+use super::{Line, Whole, invalid};
 use crate::api::admin::{problem::Problem, schema};
+use serde::Deserialize;
 use std::str::FromStr;
 use tegata_store::{Page, RowId};
 use tegata_token::id::ChannelId;
 use utoipa::IntoParams;
 
+/// Maximum number of rows of a page.
+pub type Limit = Whole<1, 1_000>;
+
 /// The page of a list to return.
-#[derive(Clone, IntoParams)]
+#[derive(Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Part {
     /// Continue behind this cursor, which the previous page returned as `next`.
     #[param(value_type = Option<schema::Cursor>)]
     after: Option<String>,
     /// Maximum number of rows.
-    #[param(required = false, minimum = 1, maximum = 1_000, default = 100)]
-    limit: usize,
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
 }
 
 const CURSOR: &str = "a cursor that the previous page returned as `next`";
 
-impl FromMembers for Part {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let after = members.take("after", CURSOR)?;
-        let limit = members.whole("limit", 1..=1_000)?.unwrap_or(100);
-        Ok(Self { after, limit: usize::try_from(limit).unwrap_or(100) })
-    }
-}
-
 /// The page to return, of one channel's list or of all.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct PartOf {
     /// Only rows of this channel.
-    pub channel: Option<ChannelId>,
-    /// The page.
-    pub part: Part,
+    #[param(value_type = Option<schema::ChannelId>)]
+    channel: Option<ChannelId>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
 }
 
-impl FromMembers for PartOf {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        let channel = members.take("channel", "a channel id, exactly ten digits")?;
-        Ok(Self { channel, part: Part::from_members(members)? })
+impl PartOf {
+    /// The channel, and the page.
+    pub fn split(self) -> (Option<ChannelId>, Part) {
+        (self.channel, Part::new(self.after, self.limit))
     }
 }
 
 /// The page to return, of the rows that a text is searched in.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Found {
     /// Only those whose name or id contains this text.
-    pub search: Option<String>,
-    /// The page.
-    pub part: Part,
+    #[param(value_type = Option<String>, min_length = 1, max_length = 100)]
+    search: Option<Line<100>>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
 }
 
-impl FromMembers for Found {
-    fn from_members(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Self { search: members.line("search", 100)?, part: Part::from_members(members)? })
+impl Found {
+    /// The text, and the page.
+    pub fn split(self) -> (Option<String>, Part) {
+        (self.search.map(|it| it.0), Part::new(self.after, self.limit))
     }
 }
 
 impl Part {
+    /// The page behind that cursor.
+    pub fn new(after: Option<String>, limit: Option<Limit>) -> Self {
+        Self { after, limit }
+    }
+
     /// Maximum number of rows.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.map_or(100, Limit::count)
     }
 
     /// The cursor, for a list whose cursors are names.
@@ -75,13 +94,13 @@ impl Part {
     pub fn page(&self) -> Result<Page, Problem> {
         let before: Option<Result<RowId, _>> = self.after.as_ref().map(|it| it.parse());
         let before = before.transpose().map_err(|_| invalid("after", CURSOR))?;
-        Ok(Page { before, most: self.limit + 1 })
+        Ok(Page { before, most: self.limit() + 1 })
     }
 
     /// The rows of this page, and the cursor of the next.
     pub fn split<T>(&self, mut rows: Vec<(RowId, T)>) -> (Vec<T>, Option<String>) {
-        let more = rows.len() > self.limit;
-        rows.truncate(self.limit);
+        let more = rows.len() > self.limit();
+        rows.truncate(self.limit());
         let next = rows.last().filter(|_| more).map(|(id, _)| id.to_string());
         (rows.into_iter().map(|(_, row)| row).collect(), next)
     }
@@ -100,8 +119,8 @@ impl Part {
             let place = place.ok_or_else(|| invalid("after", gone))?;
             rows.drain(..=place);
         }
-        let more = rows.len() > self.limit;
-        rows.truncate(self.limit);
+        let more = rows.len() > self.limit();
+        rows.truncate(self.limit());
         let next = rows.last().filter(|_| more).map(&name);
         Ok((rows, next))
     }

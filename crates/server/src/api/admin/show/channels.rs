@@ -2,7 +2,7 @@
 
 use super::time::time;
 use crate::{
-    api::admin::schema,
+    api::admin::{limits::Limits, schema},
     authority::{
         admin::{ChannelWithUse, ListedProvider, UsedKey},
         limits::ActiveCooldown,
@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::Serialize;
 use tegata_policy::{
-    channel::{self, ChannelLimits},
+    channel,
     rules::{ChannelType, TokenRules, WhenFull},
 };
 use tegata_store::GroupRow;
@@ -87,8 +87,7 @@ pub struct Channel {
     own_audience_only: bool,
     /// Whether each assertion is accepted only once.
     single_use_assertions: bool,
-    #[schema(value_type = schema::Limits)]
-    limits: ChannelLimits,
+    limits: Limits,
     #[schema(required, value_type = Option<schema::Time>)]
     created_at: Option<String>,
 }
@@ -106,7 +105,7 @@ impl From<&tegata_policy::channel::Channel> for Channel {
             group_when_full: it.group_rule.when_full,
             own_audience_only: it.own_audience_only,
             single_use_assertions: it.single_use_assertions,
-            limits: it.limits,
+            limits: it.limits.into(),
             created_at: time(it.created_at),
         }
     }

@@ -32,6 +32,21 @@ pub struct Revocation {
     dry_run: Option<bool>,
 }
 
+/// The result of a dry run of replacing or deleting a secret.
+#[derive(Serialize, ToSchema)]
+pub struct SecretDryRun {
+    #[serde(flatten)]
+    revocation: Revocation,
+    /// Whether the previous secret is still accepted and was used within the last hour.
+    previous_in_use: bool,
+}
+
+impl From<admin::SecretDryRun> for SecretDryRun {
+    fn from(it: admin::SecretDryRun) -> Self {
+        Self { revocation: it.revocation.into(), previous_in_use: it.previous_in_use }
+    }
+}
+
 /// Which verifiers have acknowledged a revocation.
 #[derive(Serialize, ToSchema)]
 pub struct Receipt {

@@ -5,6 +5,7 @@ use crate::{
     api::admin::schema,
     authority::admin::{self, Why},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
@@ -155,6 +156,9 @@ pub struct NewToken {
 pub struct SigningKey {
     #[schema(value_type = schema::SigningKeyId)]
     kid: SigningKeyId,
+    /// The Ed25519 public key in base64url, as the member `x` of a JWK (RFC 8037).
+    #[schema(example = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")]
+    public_key: String,
     #[schema(value_type = schema::SigningKeyState)]
     state: &'static str,
     /// For a retired key, if set: only tokens issued before are valid.
@@ -175,6 +179,7 @@ impl From<&SigningKeyRow> for SigningKey {
         };
         Self {
             kid: it.id,
+            public_key: URL_SAFE_NO_PAD.encode(it.public),
             state: it.state.name(),
             issued_before,
             created_at: time(it.created_at),

@@ -1,0 +1,212 @@
+//! Rows beside those of a channel, for the acts of background jobs.
+
+use super::stored::Times;
+use crate::secret::HashedSecret;
+use std::sync::Arc;
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, ProviderId, Serial},
+    time::UnixTime,
+};
+
+/// Which of these rows an act needs.
+#[derive(Debug, Clone, Default)]
+pub enum Upkeep {
+    /// None.
+    #[default]
+    None,
+    /// The numbers that a new revocation of a provider's tokens begins with.
+    NewProviderJob,
+    /// A revocation of a provider's tokens.
+    ProviderJob(i64),
+    /// The oldest revocation of this provider's tokens.
+    OldestProviderJob(ProviderId),
+    /// Warnings with these names, and the ones that are out of date first.
+    Warnings(Vec<String>),
+    /// One warning.
+    Warning(i64),
+    /// The times of last use of what these uses name.
+    Stamps(Arc<[Stamp]>),
+    /// Rows that may be old enough to be deleted.
+    Old(Old),
+    /// The last checkpoint of the audit.
+    LastCheckpoint,
+}
+
+/// Rows that may be old enough to be deleted.
+#[derive(Debug, Clone)]
+pub enum Old {
+    /// The oldest changes of the log, and the used assertions that expired first: at most
+    /// `most` of either.
+    LogAndAssertions {
+        /// The maximum number.
+        most: usize,
+    },
+    /// These rows of tokens, if they were expired or revoked before `before`.
+    Tokens {
+        /// The rows.
+        rows: Vec<i64>,
+        /// The time.
+        before: UnixTime,
+    },
+    /// The oldest audit events, at most `most`, of checkpoints below `kept_from`; a
+    /// stored checkpoint must have announced that.
+    Audit {
+        /// The first checkpoint whose events are kept.
+        kept_from: u64,
+        /// The maximum number.
+        most: usize,
+    },
+}
+
+/// What was read of them. What an act did not need is empty.
+#[derive(Debug, Clone, Default)]
+pub struct UpkeepRows {
+    /// The number that the next revocation of a provider's tokens gets.
+    pub next_job: i64,
+    /// The number of the newest channel's row.
+    pub newest_channel: i64,
+    /// The revocation of a provider's tokens.
+    pub job: Option<ProviderJob>,
+    /// Warnings; one may be there twice.
+    pub warnings: Vec<QueuedWarning>,
+    /// The uses of what still exists.
+    pub stamped: Vec<Stamped>,
+    /// The oldest changes of the log: their numbers and times, in order.
+    pub log: Vec<(u64, UnixTime)>,
+    /// The used assertions that expired first.
+    pub assertions: Vec<UsedAssertion>,
+    /// Tokens that may be swept.
+    pub tokens: Vec<SweptToken>,
+    /// The ids of the oldest audit events of the checkpoints in question, in order.
+    pub events: Vec<i64>,
+    /// The last checkpoint of the audit.
+    pub checkpoint: Option<CheckpointRow>,
+}
+
+/// An assertion that was used, of a channel that accepts each one once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedAssertion {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Identifies the assertion.
+    pub fingerprint: [u8; 32],
+    /// When it expires.
+    pub expires_at: UnixTime,
+}
+
+/// A token that may be swept.
+#[derive(Debug, Clone)]
+pub struct SweptToken {
+    /// Its row.
+    pub row: i64,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its own times, whatever the state of its signing key.
+    pub times: Times,
+}
+
+/// A checkpoint of the audit, as it is stored. What it covers and how it is verified is
+/// not decided here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRow {
+    /// Its number: 1, 2, 3 … without a gap.
+    pub number: u64,
+    /// The store's epoch when it was made.
+    pub epoch: u64,
+    /// The id of its first row.
+    pub first: i64,
+    /// The id of its last row.
+    pub last: i64,
+    /// How many rows it covers.
+    pub events: u64,
+    /// Rows of checkpoints below this one may have been deleted.
+    pub kept_from: u64,
+    /// When it was made.
+    pub at: UnixTime,
+    /// The chain's value.
+    pub chain: Vec<u8>,
+    /// Its signature.
+    pub signature: Vec<u8>,
+}
+
+/// A warning that was queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedWarning {
+    /// Its number.
+    pub number: i64,
+    /// Its name.
+    pub name: String,
+    /// From then on it is out of date.
+    pub keep_until: UnixTime,
+    /// How often it was sent without success.
+    pub attempts: u32,
+}
+
+/// A revocation of a provider's tokens that is not complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderJob {
+    /// Its number.
+    pub number: i64,
+    /// The provider.
+    pub provider: ProviderId,
+    /// It concerns channels whose rows have at most this number.
+    pub through: i64,
+    /// Who requested it.
+    pub actor: String,
+    /// The client's address, if the request came over the network.
+    pub source: Option<String>,
+    /// The reason, if one was given.
+    pub reason: Option<String>,
+    /// How many stored tokens it has revoked.
+    pub revoked: usize,
+    /// The number of the position of its last change.
+    pub position: u64,
+    /// The next channel, in the order of their ids.
+    pub next: Option<ChannelId>,
+}
+
+/// A warning to be queued.
+#[derive(Debug, Clone)]
+pub struct NewWarning {
+    /// The subject and the lead time. A warning is sent once per name.
+    pub name: String,
+    /// What to send, as JSON; never a secret.
+    pub body: String,
+    /// From then on it is out of date.
+    pub keep_until: UnixTime,
+}
+
+/// A use that was noted.
+#[derive(Debug, Clone)]
+pub enum Stamp {
+    /// Of a stored token.
+    Token(ChannelId, Serial, UnixTime),
+    /// Of an assertion key.
+    AssertionKey(AssertionKeyId, UnixTime),
+    /// Of a channel's secret, the present or the previous one.
+    Secret(ChannelId, HashedSecret, UnixTime),
+}
+
+/// Where a time of last use is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StampPlace {
+    /// In this row of a token.
+    Token(i64),
+    /// In the row of an assertion key.
+    AssertionKey(AssertionKeyId),
+    /// In the row of the channel: of its present secret.
+    Secret(ChannelId),
+    /// In the row of the channel: of its previous secret.
+    PreviousSecret(ChannelId),
+}
+
+/// A noted use with the place of its time, and the time that is stored there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamped {
+    /// The place.
+    pub place: StampPlace,
+    /// The time that is stored.
+    pub before: Option<UnixTime>,
+    /// The time of the use.
+    pub at: UnixTime,
+}

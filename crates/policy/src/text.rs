@@ -1,0 +1,77 @@
+//! Texts for people: names, reasons, contacts.
+
+/// Whether a character has no effect beyond its own place. Control characters steer
+/// terminals; direction overrides and line separators make a line look like another one.
+#[must_use]
+pub fn is_plain(letter: char) -> bool {
+    let changes_direction = matches!(letter,
+        '\u{061C}' | '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let separates = matches!(letter, '\u{2028}'..='\u{2029}' | '\u{FFF9}'..='\u{FFFB}');
+    !(letter.is_control() || changes_direction || separates || letter == '\u{FEFF}')
+}
+
+/// Whether a text shows anything: not if it consists of blanks and invisible characters.
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
+    let is_blank = |letter: char| {
+        letter.is_whitespace()
+            || matches!(letter,
+                '\u{00AD}' | '\u{034F}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
+                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2064}'
+                | '\u{206A}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
+    };
+    text.chars().any(|letter| is_plain(letter) && !is_blank(letter))
+}
+
+/// A text from elsewhere for a terminal: characters that are not plain are escaped.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_plain(letter) {
+            true => plain.push(letter),
+            false => plain.extend(letter.escape_unicode()),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_script_are_plain_and_visible() {
+        for name in ["My shop", "手形", "ร้านค้า", "محل", "👩‍🍳 bakery", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "می‌خواهم", "é"]
+        {
+            assert!(name.chars().all(is_plain) && is_visible(name), "{name}");
+            assert_eq!(escaped(name), name);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_or_the_direction_is_not_plain_and_is_escaped() {
+        for letter in "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\u{feff}\u{fff9}".chars() {
+            assert!(!is_plain(letter), "{}", letter.escape_unicode());
+        }
+        assert_eq!(escaped("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
+    }
+
+    #[test]
+    fn blanks_and_invisible_characters_alone_show_nothing() {
+        for text in [
+            "",
+            " ",
+            "\u{3000}\u{a0}",
+            "\u{200b}",
+            "\u{200d}\u{200c}",
+            "\u{3164}",
+            "\u{2800} ",
+            "\u{2060}\u{ad}",
+        ] {
+            assert!(!is_visible(text), "{}", text.escape_unicode());
+        }
+        assert!(is_visible(" a "));
+    }
+}

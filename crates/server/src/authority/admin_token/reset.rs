@@ -1,0 +1,134 @@
+//! Replaces the administrator's token in its file, for `tegata admin reset`.
+
+use super::{AdminTokenError, fresh};
+use crate::authority::{
+    private_file,
+    record::{self, LastServer, TokenFrom},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tegata_store::sqlite::OpenError;
+
+/// Writes a new token into the file at `path`, for the server on `store`, and returns its
+/// [fingerprint](record::fingerprint). The old token is not accepted any more.
+///
+/// # Errors
+/// [`AdminTokenError`]; the old token is still in force then.
+pub fn replace(path: &Path, store: &Path) -> Result<String, AdminTokenError> {
+    let token = fresh()?;
+    private_file::replace(path, &token, store)?;
+    Ok(record::fingerprint(&token))
+}
+
+/// When a new token takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The running server, with this process id, confirmed it.
+    Running(u32),
+    /// No server runs on the store; the next one reads it at its start.
+    NextStart,
+}
+
+/// Why the administrator's token was not replaced, or not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The record beside the store cannot be read.
+    #[error("{0}: {1}")]
+    LastServer(PathBuf, io::Error),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] AdminTokenError),
+    /// The token is set in the environment.
+    #[error(
+        "nothing was changed: the server on {0} takes the administrator's token from the variable \
+         TEGATA_ADMIN_TOKEN. Set another one there and restart the server; or restart it without \
+         the variable, so that it uses a file, and run this again"
+    )]
+    FromEnvironment(PathBuf),
+    /// The token is in another file.
+    #[error(
+        "nothing was changed: the server on {store} reads the administrator's token from {used}, and \
+         these settings name {named}; run: tegata admin reset --admin-token-file {used}",
+        store = store.display(), used = used.display(), named = named.display()
+    )]
+    OtherFile {
+        /// The store.
+        store: PathBuf,
+        /// The file that the server reads.
+        used: PathBuf,
+        /// The file that was to be replaced.
+        named: PathBuf,
+    },
+    /// A server runs that left no record.
+    #[error(
+        "nothing was changed: the server that uses {0} left no record of where it takes the \
+         administrator's token from; restart it, and run this again"
+    )]
+    NoRecord(PathBuf),
+    /// The server did not confirm that it read the new token.
+    #[error(
+        "{file} holds a new token, but the server that uses {store} (process {process}) did not \
+         confirm within {CONFIRMED_WITHIN} s that it read it; until it does, the old token may be \
+         in force. See the server's log, or restart it",
+        store = store.display(), file = file.display()
+    )]
+    Unconfirmed {
+        /// The store.
+        store: PathBuf,
+        /// The file.
+        file: PathBuf,
+        /// The process id that the server recorded.
+        process: u32,
+    },
+}
+
+/// In seconds; a server checks the file every two seconds.
+const CONFIRMED_WITHIN: u64 = 15;
+
+/// Replaces the token in `file`, which the server on `store` reads, and waits until the
+/// server, if one runs, has recorded that the new one is in force.
+///
+/// # Errors
+/// [`ResetError`].
+pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
+    // Held until the end, so that no server starts meanwhile.
+    let unused = tegata_store::sqlite::claim(store)?;
+    let at = record::path(store);
+    let read = || record::read(&at).map_err(|error| ResetError::LastServer(at.clone(), error));
+    let record = read()?;
+    match record.as_ref().map(|it| &it.admin_token) {
+        Some(TokenFrom::Environment) => return Err(ResetError::FromEnvironment(store.to_owned())),
+        Some(TokenFrom::File { path, .. }) if !is_same(path, file) => {
+            let (store, used, named) = (store.to_owned(), path.clone(), file.to_owned());
+            return Err(ResetError::OtherFile { store, used, named });
+        }
+        None if unused.is_none() => return Err(ResetError::NoRecord(store.to_owned())),
+        _ => {}
+    }
+    let new = replace(file, store)?;
+    if unused.is_some() {
+        return Ok(Taken::NextStart);
+    }
+    for _ in 0..CONFIRMED_WITHIN * 20 {
+        if let Some(LastServer { process, admin_token: TokenFrom::File { in_force, .. }, .. }) =
+            read()?
+            && in_force.as_ref() == Some(&new)
+        {
+            return Ok(Taken::Running(process));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let process = record.map_or(0, |it| it.process);
+    Err(ResetError::Unconfirmed { store: store.to_owned(), file: file.to_owned(), process })
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |it: &Path| it.canonicalize().or_else(|_| std::path::absolute(it));
+    one == other || matches!((real(one), real(other)), (Ok(one), Ok(other)) if one == other)
+}
