@@ -4,9 +4,10 @@
 //! Responses are parsed strictly, except that unknown members are ignored. A response that
 //! is not reliable never counts as a refusal: see [`Failure`].
 
-pub use crate::failure::Failure;
-
-use crate::exchange::{BadAddress, Exchange, RequestError, with_idempotency_key};
+use crate::{
+    exchange::{BadAddress, Exchange, RequestError, with_idempotency_key},
+    failure::Failure,
+};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;

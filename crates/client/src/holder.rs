@@ -23,7 +23,8 @@
 //! ```
 
 use crate::{
-    call::{Client, Failure},
+    call::Client,
+    failure::Failure,
     machine::{MonotonicClock, jitter, random},
     renewal::{Next, Renewal},
     wanted::{Credentials, Wanted},

@@ -18,3 +18,5 @@ pub mod machine;
 pub mod public_key;
 pub mod renewal;
 pub mod wanted;
+
+pub use failure::Failure;

@@ -5,7 +5,7 @@
 //! an authority that is unavailable for a third of a lifetime is reached again, with the
 //! pauses between attempts, before the token expires.
 
-use crate::call::Failure;
+use crate::failure::Failure;
 use tegata_token::time::UnixTime;
 
 /// The validity of a token, by the clock of its holder.

@@ -2,7 +2,8 @@
 //! predecessor.
 
 use crate::{
-    call::{Client, ClientAuthentication, Failure, TokenResponse, With},
+    call::{Client, ClientAuthentication, TokenResponse, With},
+    failure::Failure,
     key::PrivateKey,
 };
 use tegata_policy::secret::PlainSecret;

@@ -15,6 +15,7 @@ use data_encoding::HEXLOWER;
 pub use report::{Anchored, AuditEnd, AuditProblem, AuditReport};
 use report::{MAX_ITEMS, unconfirmed};
 use serde::{Deserialize, Serialize};
+pub use tegata_policy::acts::Checkpoint;
 use tegata_policy::secret::sha256;
 use tegata_token::{
     id::{ChannelId, ProviderId},
@@ -72,32 +73,6 @@ impl From<&AuditRow> for RawAuditRow {
     }
 }
 
-/// A checkpoint of the audit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Checkpoint {
-    /// Its number: 1, 2, 3 … without a gap.
-    pub number: u64,
-    /// The store's epoch when it was made.
-    pub epoch: u64,
-    /// The id of its first row.
-    pub first: i64,
-    /// The id of its last row.
-    pub last: i64,
-    /// How many rows it covers.
-    pub events: u64,
-    /// Rows of checkpoints below this one may have been deleted, since their retention
-    /// was over.
-    pub kept_from: u64,
-    /// When it was made.
-    pub at: UnixTime,
-    /// SHA-256 over the previous chain value and the digests of its rows, in hex digits.
-    pub chain: String,
-    /// Ed25519 signature, in hex digits, over all of the above and the previous chain
-    /// value.
-    pub signature: String,
-}
-
 /// How far audit checkpoints reach.
 #[derive(Debug, Clone)]
 pub struct AuditHead {
@@ -120,43 +95,40 @@ pub struct Batch {
     pub rows: Vec<RawAuditRow>,
 }
 
-impl Checkpoint {
-    /// Makes the checkpoint of `rows`, which follow `previous`; `None` if there are no
-    /// rows.
-    #[must_use]
-    pub fn make(
-        previous: Option<&Self>,
-        rows: &[RawAuditRow],
-        (epoch, kept_from, at): (u64, u64, UnixTime),
-        key: &SigningKey,
-    ) -> Option<Self> {
-        let (first, last) = (rows.first()?.id, rows.last()?.id);
-        let before = previous.map_or(BEGINNING, |it| &it.chain);
-        let mut checkpoint = Self {
-            number: previous.map_or(1, |it| it.number + 1),
-            epoch,
-            first,
-            last,
-            events: rows.len() as u64,
-            kept_from,
-            at,
-            chain: chain(before, rows),
-            signature: String::new(),
-        };
-        checkpoint.signature = HEXLOWER.encode(&key.sign(&checkpoint.signed(before)));
-        Some(checkpoint)
-    }
+/// Makes the checkpoint of `rows`, which follow `previous`; `None` if there are no rows.
+#[must_use]
+pub fn make_checkpoint(
+    previous: Option<&Checkpoint>,
+    rows: &[RawAuditRow],
+    (epoch, kept_from, at): (u64, u64, UnixTime),
+    key: &SigningKey,
+) -> Option<Checkpoint> {
+    let (first, last) = (rows.first()?.id, rows.last()?.id);
+    let before = previous.map_or(BEGINNING, |it| &it.chain);
+    let mut checkpoint = Checkpoint {
+        number: previous.map_or(1, |it| it.number + 1),
+        epoch,
+        first,
+        last,
+        events: rows.len() as u64,
+        kept_from,
+        at,
+        chain: chain(before, rows),
+        signature: String::new(),
+    };
+    checkpoint.signature = HEXLOWER.encode(&key.sign(&signed(&checkpoint, before)));
+    Some(checkpoint)
+}
 
-    /// The bytes that the signature covers.
-    fn signed(&self, before: &str) -> Vec<u8> {
-        let unsigned = Self { signature: String::new(), ..self.clone() };
-        serde_json::to_vec(&("tegata audit checkpoint 1", before, unsigned)).unwrap_or_default()
-    }
+/// The bytes that a checkpoint's signature covers.
+fn signed(checkpoint: &Checkpoint, before: &str) -> Vec<u8> {
+    let unsigned = Checkpoint { signature: String::new(), ..checkpoint.clone() };
+    serde_json::to_vec(&("tegata audit checkpoint 1", before, unsigned)).unwrap_or_default()
+}
 
-    fn is_signed_by(&self, key: &VerifyingKey, before: &str) -> bool {
-        let signature = HEXLOWER.decode(self.signature.as_bytes());
-        signature.is_ok_and(|it| key.verifies(&self.signed(before), &it))
-    }
+fn is_signed_by(checkpoint: &Checkpoint, key: &VerifyingKey, before: &str) -> bool {
+    let signature = HEXLOWER.decode(checkpoint.signature.as_bytes());
+    signature.is_ok_and(|it| key.verifies(&signed(checkpoint, before), &it))
 }
 
 /// The chain value before the first checkpoint.
@@ -232,7 +204,7 @@ impl Verifier {
             let expected = self.number + 1;
             self.problem(Some(number), format!("checkpoint {expected} is missing before this one"));
         }
-        if checkpoint.is_signed_by(&self.key, &self.before) {
+        if is_signed_by(checkpoint, &self.key, &self.before) {
             self.report.kept_from = checkpoint.kept_from.max(self.report.kept_from);
         } else {
             let what = "this checkpoint was altered, does not follow the one before it, or was \

@@ -10,12 +10,13 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, fs, time::Duration};
 use tegata_client::{
+    Failure,
     agent::{
         config::Config,
         core::{Core, Done, Order, RandomSource},
         target::{TargetRequest, TargetResponse},
     },
-    call::{Client, Failure, TokenResponse},
+    call::{Client, TokenResponse},
     wanted::{Credentials, Wanted},
 };
 use tegata_token::time::UnixTime;

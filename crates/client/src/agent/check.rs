@@ -10,7 +10,8 @@ use super::{
     state::Folder,
 };
 use crate::{
-    call::{Client, ClientAuthentication, Failure, Verified, With},
+    call::{Client, ClientAuthentication, Verified, With},
+    failure::Failure,
     wanted::Wanted,
 };
 use rustix::fs::{Access, access};

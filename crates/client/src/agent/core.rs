@@ -17,7 +17,8 @@ use super::{
     writing::{Writing, Written},
 };
 use crate::{
-    call::{Failure, Verified},
+    call::Verified,
+    failure::Failure,
     renewal::Jitter,
     wanted::Wanted,
 };

@@ -14,7 +14,8 @@ use super::{
     target::{TargetRequest, TargetResponse},
 };
 use crate::{
-    call::{Client, Failure, Verified},
+    call::{Client, Verified},
+    failure::Failure,
     machine::{MonotonicClock, jitter, random},
     renewal::Jitter,
     wanted::Wanted,

@@ -3,7 +3,8 @@
 
 use super::config::{Caller, ChannelConfig, Watched};
 use crate::{
-    call::{Failure, is_b64token},
+    call::is_b64token,
+    failure::Failure,
     key::PrivateKey,
     wanted::Credentials,
 };

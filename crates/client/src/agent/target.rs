@@ -3,7 +3,8 @@
 
 use super::state::{HeldToken, Kept};
 use crate::{
-    call::{Failure, TokenResponse, Verified},
+    call::{TokenResponse, Verified},
+    failure::Failure,
     holder::GRACE,
     renewal::{Jitter, Next, Renewal},
     wanted::Wanted,

@@ -2,7 +2,7 @@
 //! before it expires.
 
 use super::{config, target::again};
-use crate::call::{Failure, Verified};
+use crate::{call::Verified, failure::Failure};
 use tegata_token::time::{DAY, UnixTime};
 
 /// A watched token and its state.

@@ -3,13 +3,14 @@
 
 use std::{fs, path::Path};
 use tegata_client::{
+    Failure,
     agent::{
         config::Config,
         core::{Core, Done, Order, RandomSource},
         health::{AgentHealth, Colour},
         target::{TargetRequest, TargetResponse},
     },
-    call::{Failure, TokenResponse, Verified},
+    call::{TokenResponse, Verified},
     holder::GRACE,
 };
 use tegata_policy::secret::PlainSecret;

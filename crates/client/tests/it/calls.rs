@@ -4,7 +4,8 @@ use super::authority::{Authority, ok, token, with_status};
 use axum::response::IntoResponse;
 use std::time::Duration;
 use tegata_client::{
-    call::{ClientAuthentication, Failure, With},
+    Failure,
+    call::{ClientAuthentication, With},
     exchange::fetch,
 };
 use tegata_policy::secret::PlainSecret;

@@ -8,8 +8,9 @@ use super::{
 };
 use std::collections::HashMap;
 use tegata_client::{
+    Failure,
     agent::target::{TargetRequest, TargetResponse},
-    call::{Failure, TokenResponse, Verified},
+    call::{TokenResponse, Verified},
     wanted::Wanted,
 };
 use tegata_policy::secret::PlainSecret;

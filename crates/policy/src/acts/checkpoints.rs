@@ -5,7 +5,7 @@ use super::{
     effects::{Effects, Write},
     locked::{Locked, Needs},
     things::WrappedKey,
-    upkeep::{CheckpointRow, Upkeep},
+    upkeep::{Checkpoint, Upkeep},
 };
 use tegata_token::time::UnixTime;
 
@@ -40,7 +40,7 @@ impl Act for SetAuditKey {
 #[derive(Debug, Clone)]
 pub struct AddCheckpoint {
     /// The checkpoint.
-    pub checkpoint: CheckpointRow,
+    pub checkpoint: Checkpoint,
 }
 
 impl Act for AddCheckpoint {

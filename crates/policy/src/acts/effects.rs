@@ -5,7 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::{CheckpointRow, NewWarning, ProviderJob, StampPlace},
+    upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -270,7 +270,7 @@ pub enum Write {
     /// The key that signs checkpoints: its public half, and its wrapped private half.
     AuditKey([u8; 32], WrappedKey),
     /// A checkpoint of the audit.
-    Checkpoint(Box<CheckpointRow>),
+    Checkpoint(Box<Checkpoint>),
     /// The audit's key and all checkpoints are dropped, so that a new key signs
     /// checkpoints of all rows: the private half of the old key is lost.
     AuditBegunAnew,

@@ -51,7 +51,7 @@ pub use things::{
 };
 pub use trim::Trim;
 pub use upkeep::{
-    CheckpointRow, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
+    Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
     SweptToken, Upkeep, UpkeepRows, UsedAssertion,
 };
 pub use warnings::{QueueWarnings, WarningTried};

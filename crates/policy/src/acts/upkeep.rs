@@ -2,6 +2,7 @@
 
 use super::stored::Times;
 use crate::secret::HashedSecret;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, ProviderId, Serial},
@@ -80,7 +81,7 @@ pub struct UpkeepRows {
     /// The ids of the oldest audit events of the checkpoints in question, in order.
     pub events: Vec<i64>,
     /// The last checkpoint of the audit.
-    pub checkpoint: Option<CheckpointRow>,
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// An assertion that was used, of a channel that accepts each one once.
@@ -105,10 +106,10 @@ pub struct SweptToken {
     pub times: Times,
 }
 
-/// A checkpoint of the audit, as it is stored. What it covers and how it is verified is
-/// not decided here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckpointRow {
+/// A checkpoint of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
     /// Its number: 1, 2, 3 … without a gap.
     pub number: u64,
     /// The store's epoch when it was made.
@@ -119,14 +120,16 @@ pub struct CheckpointRow {
     pub last: i64,
     /// How many rows it covers.
     pub events: u64,
-    /// Rows of checkpoints below this one may have been deleted.
+    /// Rows of checkpoints below this one may have been deleted, since their retention
+    /// was over.
     pub kept_from: u64,
     /// When it was made.
     pub at: UnixTime,
-    /// The chain's value.
-    pub chain: Vec<u8>,
-    /// Its signature.
-    pub signature: Vec<u8>,
+    /// SHA-256 over the previous chain value and the digests of its rows, in hex digits.
+    pub chain: String,
+    /// Ed25519 signature, in hex digits, over all of the above and the previous chain
+    /// value.
+    pub signature: String,
 }
 
 /// A warning that was queued.

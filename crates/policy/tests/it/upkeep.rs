@@ -3,7 +3,7 @@
 use crate::acts::{by, locked, token};
 use crate::channel::{NOW, channel, id};
 use tegata_policy::acts::{
-    Act, ActError, ActName, AddCheckpoint, BeginProviderRevocation, CheckpointRow,
+    Act, ActError, ActName, AddCheckpoint, BeginProviderRevocation, Checkpoint,
     ContinueProviderRevocation, Effects, JournalEntry, Locked, NewWarning, Old, ProviderJob,
     ProviderProgress, QueueWarnings, QueuedWarning, SetAuditKey, StampPlace, StampUses, Stamped,
     SweptToken, Trim, UpkeepRows, UsedAssertion, WarningTried, WrappedKey, Write,
@@ -183,7 +183,7 @@ fn audit_key() -> SetAuditKey {
 
 fn checkpoint(number: u64, kept_from: u64) -> AddCheckpoint {
     AddCheckpoint {
-        checkpoint: CheckpointRow {
+        checkpoint: Checkpoint {
             number,
             epoch: 1,
             first: 1,
@@ -191,8 +191,8 @@ fn checkpoint(number: u64, kept_from: u64) -> AddCheckpoint {
             events: 2,
             kept_from,
             at: NOW,
-            chain: Vec::new(),
-            signature: Vec::new(),
+            chain: String::new(),
+            signature: String::new(),
         },
     }
 }

@@ -22,7 +22,7 @@ use std::{
 };
 use tegata_store::{
     AuditHead, By, Error, Event, Old, Page, Result, Store, WrappedKey,
-    audit::{Anchor, Anchored, AuditReport, Checkpoint, Verifier},
+    audit::{Anchor, Anchored, AuditReport, Checkpoint, Verifier, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
 };
@@ -190,7 +190,7 @@ impl Audit {
             let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
             let rows = store.audit_batch(behind, BATCH).await?.rows;
             let terms = (head.epoch, kept_from, now);
-            let Some(checkpoint) = Checkpoint::make(head.last.as_ref(), &rows, terms, &self.key)
+            let Some(checkpoint) = make_checkpoint(head.last.as_ref(), &rows, terms, &self.key)
             else {
                 break;
             };

@@ -10,8 +10,9 @@ use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
 use std::{sync::LazyLock, time::Duration};
 use tegata_client::{
+    Failure,
     admin::AdminClient,
-    call::{Client, ClientAuthentication, Failure, TokenResponse, Verified, With},
+    call::{Client, ClientAuthentication, TokenResponse, Verified, With},
 };
 use tegata_policy::{
     channel::RevokeTokens, jwk::AssertionKey, rules::ChannelType, secret::PlainSecret,

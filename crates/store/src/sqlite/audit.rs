@@ -11,7 +11,6 @@ use crate::{
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
-use tegata_policy::acts::CheckpointRow;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -83,7 +82,8 @@ fn checkpoint(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
     })
 }
 
-fn last_checkpoint(conn: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
+/// The last checkpoint.
+pub(super) fn last_checkpoint(conn: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
     let sql = "SELECT * FROM audit_checkpoint ORDER BY number DESC LIMIT 1";
     conn.prepare_cached(sql)?.query_row([], checkpoint).optional()
 }
@@ -125,40 +125,20 @@ pub(super) fn batch(
     Ok(Batch { checkpoint, rows })
 }
 
-/// A checkpoint as it is stored.
-pub(super) fn row_of(checkpoint: Checkpoint) -> CheckpointRow {
-    let blob = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap_or_default();
-    CheckpointRow {
-        number: checkpoint.number,
-        epoch: checkpoint.epoch,
-        first: checkpoint.first,
-        last: checkpoint.last,
-        events: checkpoint.events,
-        kept_from: checkpoint.kept_from,
-        at: checkpoint.at,
-        chain: blob(&checkpoint.chain),
-        signature: blob(&checkpoint.signature),
-    }
-}
-
-/// The last checkpoint as it is stored.
-pub(super) fn last_row(conn: &Connection) -> rusqlite::Result<Option<CheckpointRow>> {
-    Ok(last_checkpoint(conn)?.map(row_of))
-}
-
 /// Writes a checkpoint.
-pub(super) fn insert_checkpoint(tx: &Tx<'_>, row: &CheckpointRow) -> Result<()> {
+pub(super) fn insert_checkpoint(tx: &Tx<'_>, it: &Checkpoint) -> Result<()> {
+    let blob = |digits: &str| HEXLOWER.decode(digits.as_bytes()).unwrap_or_default();
     let sql = "INSERT INTO audit_checkpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
-        row.number,
-        row.epoch,
-        row.first,
-        row.last,
-        row.events,
-        row.kept_from,
-        row.at.0,
-        row.chain,
-        row.signature,
+        it.number,
+        it.epoch,
+        it.first,
+        it.last,
+        it.events,
+        it.kept_from,
+        it.at.0,
+        blob(&it.chain),
+        blob(&it.signature),
     ];
     writer::insert(tx, sql, values)
 }

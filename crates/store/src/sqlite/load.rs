@@ -59,7 +59,7 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
             rows.warnings = warnings::queued_one(conn, *number)?.into_iter().collect();
         }
         Upkeep::Old(old) => sweep::old(conn, old, rows)?,
-        Upkeep::LastCheckpoint => rows.checkpoint = audit::last_row(conn)?,
+        Upkeep::LastCheckpoint => rows.checkpoint = audit::last_checkpoint(conn)?,
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
     }
     Ok(())

@@ -304,7 +304,7 @@ impl Store for SqliteStore {
     }
 
     async fn add_checkpoint(&self, checkpoint: Checkpoint) -> Result<()> {
-        let act = AddCheckpoint { checkpoint: audit::row_of(checkpoint) };
+        let act = AddCheckpoint { checkpoint };
         self.run(UnixTime(0), act).await.map(drop)
     }
 

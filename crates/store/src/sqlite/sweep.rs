@@ -57,7 +57,7 @@ pub(super) fn old(conn: &Connection, old: &Old, found: &mut UpkeepRows) -> rusql
         }
         Old::Tokens { rows, .. } => found.tokens = tokens(conn, rows)?,
         Old::Audit { kept_from, most } => {
-            found.checkpoint = audit::last_row(conn)?;
+            found.checkpoint = audit::last_checkpoint(conn)?;
             found.events = audit::events_below(conn, *kept_from, *most)?;
         }
     }

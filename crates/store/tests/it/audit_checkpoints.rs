@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
     AuditFilter, Event, Old, RevocationTarget,
-    audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
+    audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier, make_checkpoint},
     audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
 };
@@ -25,7 +25,7 @@ async fn checkpoint(world: &World, kept_from: u64, at: i64) -> Option<Checkpoint
     let behind = head.last.as_ref().map_or((0, i64::MIN), |it| (it.number, it.last));
     let rows = world.audit_batch(behind, 1_000).await.unwrap().rows;
     let terms = (head.epoch, kept_from, NOW.plus(at));
-    let checkpoint = Checkpoint::make(head.last.as_ref(), &rows, terms, &key())?;
+    let checkpoint = make_checkpoint(head.last.as_ref(), &rows, terms, &key())?;
     world.add_checkpoint(checkpoint.clone()).await.unwrap();
     Some(checkpoint)
 }
@@ -158,7 +158,7 @@ async fn a_chain_recomputed_without_the_key_is_found() {
     let rows = world.audit_batch((i64::MAX.unsigned_abs(), i64::MIN), 1_000).await.unwrap().rows;
     let rows: Vec<RawAuditRow> = rows.into_iter().filter(|row| row.id != 7).collect();
     let mine = SigningKey::from_seed(&[1; 32]).unwrap();
-    let forged = Checkpoint::make(None, &rows, (1, 1, NOW), &mine).unwrap();
+    let forged = make_checkpoint(None, &rows, (1, 1, NOW), &mine).unwrap();
     drop(world);
     let report = |by: &SigningKey| {
         let mut verifier = Verifier::new(by.public().clone(), Anchored::Ignored);

@@ -35,7 +35,7 @@ pub struct Wanted {
     #[param(value_type = Option<schema::TokenId>)]
     token: Option<TokenId>,
     /// Only acts of this actor.
-    #[param(value_type = Option<String>, example = "administrator")]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 100, example = "administrator")]
     actor: Option<Line<100>>,
     /// Only this act.
     #[param(example = "channel.suspend")]
