@@ -110,6 +110,7 @@ enum Command {
 }
 
 /// Returns free memory to the system, also while idle: see decision 12.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

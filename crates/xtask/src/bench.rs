@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: builds the shipped program and the benchmarks, and runs them.
 
-use crate::cargo::cargo;
-use anyhow::ensure;
+use crate::{cargo::cargo, dist};
 
 const HELP: &str = "\
 usage: cargo xtask bench [--long] [--tegata FILE] [SECTION…]
@@ -27,8 +26,7 @@ pub fn run(args: &[&str]) -> anyhow::Result<()> {
     }
     if !args.contains(&"--tegata") {
         // A build of this package alone, so that it has the features that are shipped.
-        let build = ["build", "--locked", "--profile", "dist", "--package", "tegata"];
-        ensure!(cargo(&build)?.status()?.success(), "the program does not build");
+        dist::build()?;
     }
     let measure = ["run", "--locked", "--profile", "dist", "--package", "tegata-bench", "--"];
     let measured = cargo(&measure)?.args(args).status()?;

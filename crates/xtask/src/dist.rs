@@ -5,10 +5,17 @@ use crate::cargo::{cargo, target_folder};
 use anyhow::{Context, ensure};
 use std::process::Command;
 
+/// Builds the program with what is shipped: see decisions 12 and 15.
+pub fn build() -> anyhow::Result<()> {
+    let words = ["build", "--locked", "--profile", "dist", "--package", "tegata"];
+    let status = cargo(&words)?.args(["--features", "jemalloc"]).status()?;
+    ensure!(status.success(), "the program does not build");
+    Ok(())
+}
+
 /// Builds the program and moves its debug information to a separate file.
 pub fn run() -> anyhow::Result<()> {
-    let build = ["build", "--locked", "--profile", "dist", "--package", "tegata"];
-    ensure!(cargo(&build)?.status()?.success(), "the program does not build");
+    build()?;
     let folder = target_folder()?.join("dist");
     // Not Rust's `split-debuginfo`: it leaves the line table in the program, and
     // stripping that would remove what backtraces need.
