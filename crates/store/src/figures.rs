@@ -5,7 +5,10 @@
 //! by the server.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -81,6 +84,33 @@ pub struct Figures {
     /// Transactions that were rolled back for a reason that concerned the whole batch,
     /// such as a full disk.
     pub rolled_back: AtomicU64,
+    expected: AtomicUsize,
+}
+
+/// An act that a request will bring to the writer, from before the request is
+/// authenticated until it is answered: what a commit waits for a moment. Dropped, it is
+/// not expected any more.
+#[derive(Debug)]
+pub struct Expected(Arc<Figures>);
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.expected.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Figures {
+    /// Announces an act to the writer.
+    #[must_use]
+    pub fn expect(self: Arc<Self>) -> Expected {
+        self.expected.fetch_add(1, Relaxed);
+        Expected(self)
+    }
+
+    /// How many acts are expected, those that wait for their commit among them.
+    pub(crate) fn expected(&self) -> usize {
+        self.expected.load(Relaxed)
+    }
 }
 
 impl Default for Figures {
@@ -90,6 +120,7 @@ impl Default for Figures {
             waits: Histogram::new(DISK_TIMES),
             commits: Histogram::new(DISK_TIMES),
             rolled_back: AtomicU64::new(0),
+            expected: AtomicUsize::new(0),
         }
     }
 }

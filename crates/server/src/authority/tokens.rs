@@ -14,7 +14,7 @@ use tegata_policy::{
     denied::Denied,
     secret::PlainSecret,
 };
-use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId};
+use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId, figures::Expected};
 use tegata_token::{
     claims::Claims,
     id::{ChannelId, ProviderId, TokenId},
@@ -129,6 +129,12 @@ impl Authority {
             self.last_used.note_secret(grant.channel().id, secret, now);
         }
         Ok(grant)
+    }
+
+    /// Announces an act to the store, which then waits a moment for it before it commits
+    /// others: from before the request is authenticated until it is answered.
+    pub fn expect_act(&self) -> Expected {
+        self.store.figures().expect()
     }
 
     /// Issues the token of a grant.

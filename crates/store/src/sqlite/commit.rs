@@ -27,6 +27,8 @@ use tokio::{runtime::Handle, sync::mpsc};
 const BATCH: usize = 256;
 /// How long the first act of a commit may wait for others that are on their way.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long the writer sleeps before it looks for more of them.
+const TURN: Duration = Duration::from_micros(100);
 
 /// What the revocation journal holds of a commit that the store does not have, and the
 /// act that does it again before any other.
@@ -77,31 +79,52 @@ fn take(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>) 
     }
 }
 
-/// Lets other threads bring their acts before a commit, as long as each turn brings more:
-/// a commit costs nearly the same for one act as for many, and a writer that shares its
-/// processor would otherwise run after each single act. With a processor to spare, a turn
-/// takes no time.
-fn gather(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>) {
+/// Waits for acts that are on their way, as [`next_turn`] says.
+fn gather(batch: &mut Vec<Box<dyn Job>>, jobs: &mut mpsc::Receiver<Box<dyn Job>>, it: &Figures) {
     let began = steady();
-    let mut before = 0;
-    while before < batch.len() && batch.len() < BATCH && began.elapsed() < GATHER {
-        before = batch.len();
+    loop {
+        let before = batch.len();
         std::thread::yield_now();
         take(batch, jobs);
+        let more = batch.len() > before;
+        match next_turn(batch.len(), more, it.expected(), began.elapsed()) {
+            Turn::Commit => return,
+            Turn::Look => {}
+            Turn::Sleep => std::thread::park_timeout(TURN),
+        }
+    }
+}
+
+/// What the writer does after it let other threads bring their acts.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Commit,
+    Look,
+    Sleep,
+}
+
+/// Waits as long as each turn of the other threads brings more acts, and until half of the
+/// expected ones are here: a commit costs nearly the same for one act as for many. Only
+/// half, so that the others are prepared while this commit waits for the disk. An act that
+/// comes alone waits for nothing.
+fn next_turn(here: usize, more: bool, expected: usize, waited: Duration) -> Turn {
+    if here >= BATCH || waited >= GATHER {
+        Turn::Commit
+    } else if more {
+        Turn::Look
+    } else if 2 * here >= expected {
+        Turn::Commit
+    } else {
+        Turn::Sleep
     }
 }
 
 impl Loop {
     pub fn run(&mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        let mut shared = false;
         while let Some(first) = jobs.blocking_recv() {
             let mut batch = vec![first];
             take(&mut batch, &mut jobs);
-            // An act that comes alone, after one that came alone, has no others to wait for.
-            if shared || batch.len() > 1 {
-                gather(&mut batch, &mut jobs);
-            }
-            shared = batch.len() > 1;
+            gather(&mut batch, &mut jobs, &self.figures);
             if self.serve(batch).is_break() {
                 // Waiting tasks see that their channels are closed.
                 return;
@@ -322,5 +345,31 @@ impl Loop {
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
         self.conn.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_commit_waits_until_half_of_the_expected_acts_are_here() {
+        assert_eq!(next_turn(31, false, 64, SOON), Turn::Sleep);
+        assert_eq!(next_turn(32, false, 64, SOON), Turn::Commit);
+        assert_eq!(next_turn(32, true, 64, SOON), Turn::Look, "others are just arriving");
+    }
+
+    #[test]
+    fn an_act_that_comes_alone_waits_for_nothing() {
+        assert_eq!(next_turn(1, false, 1, Duration::ZERO), Turn::Commit);
+        assert_eq!(next_turn(1, false, 0, Duration::ZERO), Turn::Commit, "it was not announced");
+    }
+
+    #[test]
+    fn no_commit_waits_longer_than_its_time_or_grows_beyond_a_batch() {
+        assert_eq!(next_turn(1, true, 1000, GATHER), Turn::Commit);
+        assert_eq!(next_turn(BATCH, true, 10_000, SOON), Turn::Commit);
     }
 }

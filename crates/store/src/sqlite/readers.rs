@@ -5,7 +5,7 @@
 
 use super::{PATIENCE, rows::unavailable};
 use crate::{Error, Result, TRACES};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -59,6 +59,9 @@ impl Readers {
         };
         conn.busy_timeout(Duration::from_secs(5))?;
         conn.set_prepared_statement_cache_capacity(64);
+        // Otherwise SQLite prepares a statement again when other values are bound, since
+        // another plan might suit them better.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(conn)
     }
 
@@ -119,7 +122,23 @@ fn gone(error: &dyn std::error::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusqlite::StatementStatus;
     use std::sync::mpsc;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it.db");
+        drop(Connection::open(&path).unwrap());
+        let conn = Readers::new(path, None).connect(OpenFlags::default()).unwrap();
+        conn.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b)").unwrap();
+        let mut query =
+            conn.prepare("SELECT a, b FROM t WHERE a > ?1 ORDER BY a LIMIT ?2").unwrap();
+        for bound in 0..5 {
+            query.query((bound, bound + 1)).unwrap().next().unwrap();
+        }
+        assert_eq!(query.get_status(StatementStatus::RePrepare), 0);
+    }
 
     #[tokio::test]
     async fn lists_that_hang_delay_no_request_and_block_only_their_own_threads() {

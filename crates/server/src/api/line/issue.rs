@@ -147,6 +147,7 @@ impl TokenRequest {
         let (channel, presented) = (self.channel, self.presented);
         let wrong = |error| Wrong::denied(app, error, presented, source, channel);
         let issued = async {
+            let _expected = self.kind.is_stored().then(|| app.authority.expect_act());
             let grant = app.authority.grant(request, channel).await.map_err(wrong)?;
             app.authority.redeem(grant, None).await.map_err(wrong)
         };
