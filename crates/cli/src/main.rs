@@ -27,6 +27,7 @@ mod reference;
 mod scan;
 mod serve;
 mod signing_key;
+mod taking;
 mod token;
 mod variables;
 mod warning;
