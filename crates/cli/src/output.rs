@@ -82,6 +82,14 @@ impl Output {
         Ok(())
     }
 
+    /// Prints that a request without a result succeeded; `as_json` is its JSON form.
+    pub fn done(&self, what: &str, as_json: &Value) -> anyhow::Result<()> {
+        match self.form {
+            Form::Json => self.json(as_json),
+            Form::Table => self.text(&format!("{what}\n")),
+        }
+    }
+
     /// Prints text as it is.
     pub fn text(&self, text: &str) -> anyhow::Result<()> {
         let mut out = stdout().lock();
