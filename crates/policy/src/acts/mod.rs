@@ -18,6 +18,7 @@ mod keys;
 mod known;
 mod locked;
 mod provider_job;
+mod providers;
 mod recovery;
 mod replay;
 mod revoke;
@@ -29,16 +30,15 @@ mod trim;
 mod upkeep;
 mod warnings;
 
-pub use channels::{
-    ChangeChannel, CreateChannel, CreateProvider, DeletePreviousSecret, ReplaceSecret,
-};
+pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
-pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
+pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -46,8 +46,8 @@ pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
-    By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
-    RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
+    Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
 pub use trim::Trim;
 pub use upkeep::{
@@ -113,6 +113,10 @@ pub enum ActName {
     Forget,
     /// [`CreateProvider`]
     CreateProvider,
+    /// [`RenameProvider`]
+    RenameProvider,
+    /// [`DeleteProvider`]
+    DeleteProvider,
     /// [`CreateChannel`]
     CreateChannel,
     /// [`ChangeChannel`]
@@ -163,12 +167,14 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
         Self::Forget,
         Self::CreateProvider,
+        Self::RenameProvider,
+        Self::DeleteProvider,
         Self::CreateChannel,
         Self::ChangeChannel,
         Self::ReplaceSecret,
@@ -217,6 +223,9 @@ impl ActName {
             Self::TakeAssertion
             | Self::Forget
             | Self::CreateProvider
+            | Self::RenameProvider
+            // Only a provider without channels is deleted.
+            | Self::DeleteProvider
             | Self::CreateChannel
             | Self::RegisterKey
             | Self::RewrapKeys

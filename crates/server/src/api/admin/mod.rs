@@ -8,6 +8,9 @@
 //! errors to statuses and codes in one match. Each call is described where it is handled,
 //! and is routed only if it is described: see [`openapi`].
 
+#[macro_use]
+mod read;
+
 mod administrator;
 mod assertion_keys;
 mod audit;
@@ -19,7 +22,6 @@ mod limits;
 mod openapi;
 pub(super) mod problem;
 mod providers;
-mod read;
 mod revocations;
 mod schema;
 mod show;
@@ -56,6 +58,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(describe))
         .routes(routes!(providers::list, providers::create))
+        .routes(routes!(providers::show, providers::change, providers::delete))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::list_all))
         .routes(routes!(channels::show, channels::change, channels::delete))

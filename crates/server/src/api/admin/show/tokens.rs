@@ -1,6 +1,6 @@
 //! Tokens, why they are valid or not, and signing keys, as the API shows them.
 
-use super::time::time;
+use super::{Taken, time::time};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Why},
@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
-    id::{ChannelId, Group, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -41,6 +41,15 @@ pub struct Token {
     cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
     revoked_at: Option<String>,
+    /// The assertion key that it was issued for.
+    #[schema(required, value_type = Option<schema::AssertionKeyId>)]
+    assertion_key: Option<AssertionKeyId>,
+    /// The reason of its revocation, if one was given.
+    #[schema(required)]
+    reason: Option<String>,
+    /// The actor that revoked it; null if it was evicted.
+    #[schema(required)]
+    revoked_by: Option<String>,
 }
 
 impl From<&TokenRow> for Token {
@@ -56,6 +65,9 @@ impl From<&TokenRow> for Token {
             last_used_at: it.last_used_at.and_then(time),
             cause: it.revocation.map(|(by, _)| by),
             revoked_at: it.revocation.and_then(|(_, at)| time(at)),
+            assertion_key: it.assertion_key,
+            reason: it.reason.clone(),
+            revoked_by: it.revoked_by.clone(),
         }
     }
 }
@@ -101,6 +113,11 @@ fn sentence(why: Why) -> String {
         Why::SigningKeyRevoked { key } => {
             format!("The signing key {key} that signed it was revoked.")
         }
+        Why::SigningKeyLimited { key, issued_before } => format!(
+            "The store was recovered from an older copy, and of the tokens that the signing key \
+             {key} signed, only those issued before {} are valid.",
+            at(issued_before)
+        ),
         Why::Evicted { at: then } => format!(
             "It was evicted at {}: it was the oldest token when a newer one reached the cap.",
             at(then)
@@ -123,6 +140,14 @@ fn behind(it: &admin::Explanation) -> String {
         words.push_str(&format!(" The newer token is {newer}."));
     }
     if let Some(event) = &it.event {
+        if let Some(actor) = it.token.revoked_by.as_ref().filter(|actor| **actor != event.actor) {
+            // The act itself is in the revocation journal, and not in this store's audit.
+            words.push_str(&format!(" It was revoked by {actor}"));
+            if let Some(reason) = &it.token.reason {
+                words.push_str(&format!(", \u{201c}{reason}\u{201d}"));
+            }
+            words.push_str(", and again when the store was recovered.");
+        }
         words.push_str(&format!(" By {}", event.actor));
         if let Some(source) = &event.source {
             words.push_str(&format!(" from {source}"));
@@ -149,6 +174,8 @@ pub struct NewToken {
     /// The expiry of the token that it replaces; null if none is active any more.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
+    #[serde(flatten)]
+    pub taken: Taken,
 }
 
 /// One of the authority's own keys, which sign all tokens.
