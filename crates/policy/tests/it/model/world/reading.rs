@@ -7,7 +7,7 @@ use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
     time::UnixTime,
-    view::{ChannelChange, FeedChange, Providers, Scope, View},
+    view::{ChannelChange, ChannelRevocations, FeedChange, Providers, Scope, View},
 };
 
 /// A verifier with its own view: 0 and 1 are the replicas, 2 follows all providers, 3
