@@ -249,7 +249,8 @@ fn singles(
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(super) enum ChangeBody {
-    /// Without tokens: a position at which nothing changed.
+    /// Nothing that verifiers need.
+    Nothing {},
     Revoked {
         revoked: Vec<RevokedBody>,
         revoked_ids: Vec<RevokedIdBody>,
@@ -268,11 +269,12 @@ pub(super) enum ChangeBody {
     },
 }
 
-impl From<&FeedChange> for ChangeBody {
-    fn from(it: &FeedChange) -> Self {
+impl From<Option<&FeedChange>> for ChangeBody {
+    fn from(it: Option<&FeedChange>) -> Self {
         let change = match it {
-            FeedChange::Channel { change, .. } => change,
-            FeedChange::SigningKey(key) => return Self::SigningKey { key: key.into() },
+            None => return Self::Nothing {},
+            Some(FeedChange::SigningKey(key)) => return Self::SigningKey { key: key.into() },
+            Some(FeedChange::Channel { change, .. }) => change,
         };
         match change {
             ChannelChange::Revoked { tokens } => {
@@ -304,9 +306,10 @@ impl ChangeBody {
     pub fn of_channel(
         self,
         channel: Option<(ProviderId, ChannelId)>,
-    ) -> Result<FeedChange, String> {
+    ) -> Result<Option<FeedChange>, String> {
         let change = match self {
-            Self::SigningKey { key } => return Ok(FeedChange::SigningKey(key.try_into()?)),
+            Self::Nothing {} => return Ok(None),
+            Self::SigningKey { key } => return Ok(Some(FeedChange::SigningKey(key.try_into()?))),
             Self::Revoked { revoked, revoked_ids } => {
                 ChannelChange::Revoked { tokens: singles(revoked, revoked_ids)? }
             }
@@ -318,6 +321,6 @@ impl ChangeBody {
         };
         let (provider, channel) =
             channel.ok_or_else(|| "a change of a channel without its ids".to_owned())?;
-        Ok(FeedChange::Channel { provider, channel, change })
+        Ok(Some(FeedChange::Channel { provider, channel, change }))
     }
 }

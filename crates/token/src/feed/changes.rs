@@ -7,23 +7,26 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A change of the change log that verifiers need, at its position.
+/// A change of the change log, at its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoggedChange {
     /// Its position.
     pub position: Position,
-    /// The change.
-    pub change: FeedChange,
+    /// The change, if it is one that verifiers need.
+    pub change: Option<FeedChange>,
 }
 
 impl LoggedChange {
-    /// Whether a verifier of `provider`, or of all, may see it. A signing key concerns all
-    /// of them.
+    /// Whether it can change an answer of a verifier of `provider`, or of all. A signing
+    /// key concerns all of them.
     #[must_use]
-    pub fn is_seen_by(&self, provider: Option<ProviderId>) -> bool {
+    pub fn concerns(&self, provider: Option<ProviderId>) -> bool {
         match &self.change {
-            FeedChange::Channel { provider: owner, .. } => provider.is_none_or(|it| it == *owner),
-            FeedChange::SigningKey(_) => true,
+            Some(FeedChange::Channel { provider: owner, .. }) => {
+                provider.is_none_or(|it| it == *owner)
+            }
+            Some(FeedChange::SigningKey(_)) => true,
+            None => false,
         }
     }
 }
@@ -39,10 +42,12 @@ struct LoggedBody {
 impl From<&LoggedChange> for LoggedBody {
     fn from(it: &LoggedChange) -> Self {
         let (provider, channel) = match &it.change {
-            FeedChange::Channel { provider, channel, .. } => (Some(*provider), Some(*channel)),
-            FeedChange::SigningKey(_) => (None, None),
+            Some(FeedChange::Channel { provider, channel, .. }) => {
+                (Some(*provider), Some(*channel))
+            }
+            Some(FeedChange::SigningKey(_)) | None => (None, None),
         };
-        Self { position: it.position, provider, channel, change: (&it.change).into() }
+        Self { position: it.position, provider, channel, change: it.change.as_ref().into() }
     }
 }
 
@@ -65,7 +70,9 @@ pub struct ChangesResponse {
     /// The position up to which the response holds every change that concerns the
     /// verifier.
     pub through: Position,
-    /// The changes, in the order of their positions.
+    /// The changes, in the order of their positions. For a verifier of all providers, the
+    /// first one is at the position next to `after`, even if it changes nothing: the
+    /// follower sees by it that no change between was lost.
     pub changes: Vec<LoggedChange>,
 }
 
@@ -79,6 +86,27 @@ struct ChangesBody {
 }
 
 impl ChangesResponse {
+    /// The response for a verifier of `provider`, or of all, from the changes of the log
+    /// after `after` and up to `through`.
+    pub fn project(
+        head: ResponseHead,
+        after: Position,
+        through: Position,
+        log: impl IntoIterator<Item = LoggedChange>,
+        provider: Option<ProviderId>,
+    ) -> Self {
+        let mut log = log.into_iter().peekable();
+        let next = log.peek().map(|it| it.position);
+        let mut changes: Vec<_> = log.filter(|it| it.concerns(provider)).collect();
+        let first = changes.first().map(|it| it.position);
+        if let (None, Some(position), Some(first)) = (provider, next, first)
+            && position != first
+        {
+            changes.insert(0, LoggedChange { position, change: None });
+        }
+        Self { head, after, through, changes }
+    }
+
     /// The response as JSON.
     #[must_use]
     pub fn write(&self) -> String {

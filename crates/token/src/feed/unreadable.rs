@@ -44,7 +44,7 @@ const TYPES: [(&str, &[&str]); 7] = [
     ),
     ("revoked", &["token"]),
     ("revoked_ids", &["token-id"]),
-    ("change", &["revoked", "cutoff", "state", "forget", "signing-key"]),
+    ("change", &["nothing", "revoked", "cutoff", "state", "forget", "signing-key"]),
 ];
 
 /// Reads a message, and finds the reason if that fails.

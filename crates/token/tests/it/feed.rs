@@ -105,8 +105,10 @@ fn head() -> ResponseHead {
 
 fn response(changes: &[FeedChange]) -> ChangesResponse {
     let logged = changes.iter().zip(1..);
-    let logged = logged
-        .map(|(change, number)| LoggedChange { position: at(number), change: change.clone() });
+    let logged = logged.map(|(change, number)| LoggedChange {
+        position: at(number),
+        change: Some(change.clone()),
+    });
     let (after, through) = (at(0), at(changes.len() as u64));
     ChangesResponse { head: head(), after, through, changes: logged.collect() }
 }
@@ -190,7 +192,7 @@ fn changes_are_the_same_after_their_journey_and_each_member_has_a_type() {
 /// Stored tokens come before stateless ones on the wire.
 fn reordered(mut response: ChangesResponse) -> ChangesResponse {
     for it in &mut response.changes {
-        if let FeedChange::Channel { change: ChannelChange::Revoked { tokens }, .. } =
+        if let Some(FeedChange::Channel { change: ChannelChange::Revoked { tokens }, .. }) =
             &mut it.change
         {
             tokens.sort_by_key(|it| matches!(it.token, RevokedToken::Stateless { .. }));
@@ -216,7 +218,7 @@ fn each_object(value: &Value, visit: &mut dyn FnMut(&str, &Value)) {
 #[test]
 fn applying_changes_twice_equals_applying_them_once() {
     let read = ChangesResponse::parse(response(&CHANGES).write().as_bytes()).unwrap();
-    let changes: Vec<_> = read.changes.into_iter().map(|it| it.change).collect();
+    let changes: Vec<_> = read.changes.into_iter().filter_map(|it| it.change).collect();
     let once = View::new(Providers::All).after(&changes, read.through);
     let twice = once.after(&changes, read.through);
     assert_eq!(written(&once, None), written(&twice, None));
@@ -226,12 +228,32 @@ fn applying_changes_twice_equals_applying_them_once() {
 #[test]
 fn a_change_of_another_provider_is_not_seen() {
     let seen = |provider| {
-        let logged = response(&CHANGES).changes.into_iter();
-        logged.filter(|it| it.is_seen_by(provider)).count()
+        let all = response(&CHANGES);
+        ChangesResponse::project(all.head, all.after, all.through, all.changes, provider)
     };
-    assert_eq!(seen(None), CHANGES.len());
-    assert_eq!(seen(Some(provider(1))), CHANGES.len() - 1);
-    assert_eq!(seen(Some(provider(2))), 6, "its own and the keys");
+    assert_eq!(seen(None), response(&CHANGES));
+    assert_eq!(seen(Some(provider(1))).changes.len(), CHANGES.len() - 1);
+    let other = seen(Some(provider(2)));
+    assert_eq!(other.changes.len(), 6, "its own and the keys");
+    assert!(!other.write().contains(&id().to_string()));
+}
+
+#[test]
+fn a_verifier_of_all_providers_sees_the_next_position_even_if_nothing_changed_there() {
+    let mut log = response(&CHANGES).changes;
+    for silent in [0, 1, 4] {
+        log[silent].change = None;
+    }
+    let through = at(CHANGES.len() as u64);
+    let seen = |log: &[LoggedChange], provider| {
+        let log = log.to_vec();
+        let seen = ChangesResponse::project(head(), at(0), through, log, provider);
+        assert_eq!(ChangesResponse::parse(seen.write().as_bytes()), Ok(reordered(seen.clone())));
+        seen.changes.iter().map(|it| it.position.number).take(4).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&log, None), [1, 3, 4, 6], "the first one and those that change something");
+    assert_eq!(seen(&log, Some(provider(1))), [3, 4, 6, 7]);
+    assert_eq!(seen(&log[..2], None), [] as [u64; 0], "a bookmark");
 }
 
 #[test]
