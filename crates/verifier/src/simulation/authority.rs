@@ -99,6 +99,8 @@ pub(super) struct Authority {
     instances: BTreeMap<String, Instance>,
     said_bye: BTreeSet<String>,
     receipts: Vec<Receipt>,
+    /// Until when an instance that a restore has lost could accept.
+    lost_until: Moment,
     pub held: Vec<Held>,
 }
 
@@ -123,6 +125,7 @@ impl Authority {
             instances: BTreeMap::new(),
             said_bye: BTreeSet::new(),
             receipts: Vec::new(),
+            lost_until: 0,
             held: Vec::new(),
         };
         it.add_key(0, KeyState::Active);
@@ -279,6 +282,11 @@ impl Authority {
         self.deleted = self.head;
         self.log.clear();
         self.receipts.clear();
+        let lost = self.instances.values().map(|it| match it.on_stale {
+            OnStale::Allow => Moment::MAX,
+            _ => now + nanos(lease(it.staleness)),
+        });
+        self.lost_until = lost.fold(self.lost_until, Moment::max);
         self.instances.clear();
         self.pending = None;
         self.set_key(self.active_key, KeyState::Retired { issued_before: None });
@@ -290,7 +298,7 @@ impl Authority {
 
     /// Judges leases at `now`.
     pub fn judge(&mut self, now: Moment) {
-        let Self { receipts, instances, said_bye, tokens, .. } = self;
+        let Self { receipts, instances, said_bye, tokens, lost_until, .. } = self;
         receipts.retain_mut(|receipt| {
             let elapsed = now - receipt.committed;
             receipt.waiting.retain(|id| {
@@ -301,10 +309,11 @@ impl Authority {
                 let over = it.on_stale != OnStale::Allow && elapsed > nanos(lease(it.staleness));
                 !(knows || over)
             });
-            if receipt.waiting.is_empty() {
+            let is_complete = receipt.waiting.is_empty() && *lost_until < now;
+            if is_complete {
                 tokens[receipt.token].complete = Some(now);
             }
-            !receipt.waiting.is_empty()
+            !is_complete
         });
         self.promote(now);
     }
