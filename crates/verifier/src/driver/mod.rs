@@ -45,9 +45,20 @@ const SLICE: Duration = Duration::from_millis(500);
 /// Interval of the usage reports.
 const REPORTS: Duration = Duration::from_secs(60);
 
-/// Verifies tokens by a view that follows the authority's feed. Cheap to clone.
+/// Verifies tokens by a view that follows the authority's feed. Cheap to clone. When the
+/// last clone is dropped, the view is no longer followed; the authority learns of it only
+/// by [`Verifier::stop`].
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>);
+pub struct Verifier(Arc<Inner>, Arc<Background>);
+
+/// The task that sends the requests.
+struct Background(AbortHandle);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 struct Inner {
     current: ArcSwap<Standing>,
@@ -69,7 +80,6 @@ struct Inner {
     /// The use of the settings.
     own_use: Use,
     process: u32,
-    background: Mutex<Option<AbortHandle>>,
 }
 
 /// A token that is active.
@@ -160,11 +170,9 @@ impl Verifier {
             instance,
             own_use,
             process: std::process::id(),
-            background: Mutex::new(None),
         });
         let task = tokio::spawn(follow(inner.clone()));
-        *lock(&inner.background) = Some(task.abort_handle());
-        Ok(Self(inner))
+        Ok(Self(inner, Arc::new(Background(task.abort_handle()))))
     }
 
     /// Decides about a token by the view alone; `began` is when its verification began.
@@ -324,9 +332,7 @@ impl Verifier {
             }
         };
         let _elapsed = timeout(limit, stopped).await;
-        if let Some(task) = lock(&self.0.background).take() {
-            task.abort();
-        }
+        self.1.0.abort();
         Ok(())
     }
 }
