@@ -18,9 +18,10 @@ pub mod sqlite;
 pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
-    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
-    TokenState, WrappedKey, audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
+    NewWarning, Old, OnStale, Provider, ReceiptFor, ReceiptRow, RegisterInstance, Registration,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
+    Verifier, VerifierPatch, WrappedKey, audit_event,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -38,7 +39,10 @@ use tegata_policy::{
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{
+        AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId,
+        VerifierId,
+    },
     kind::Kind,
     time::UnixTime,
 };
@@ -87,6 +91,8 @@ pub struct Committed {
     pub position: Position,
     /// The changes that the commit appended, in order.
     pub changes: Vec<Change>,
+    /// The receipts that it began.
+    pub receipts: Vec<ReceiptRow>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }
@@ -152,7 +158,7 @@ pub trait Store: Send + Sync + 'static {
     /// there is none, the rows after the last checkpoint. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
     /// Passes the whole audit to a verifier; returns its report.
-    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::AuditReport>;
+    async fn verify_audit(&self, verifier: audit::AuditVerifier) -> Result<audit::AuditReport>;
     /// The number of the last checkpoint, of some from `from` on, that is older than
     /// `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
@@ -188,6 +194,14 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
+    /// Verifiers that are not deleted, newest first.
+    async fn verifiers(&self) -> Result<Vec<Verifier>>;
+    /// The verifiers that have instances, deleted ones included, with these.
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>>;
+    /// The receipt at a position; `None`: the act at that position has none.
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>>;
+    /// The newest receipts that are not complete, at most `most`.
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>>;
     /// Whether acts can be committed now.
     async fn is_writable(&self) -> Result<()>;
     /// Whether the revocation journal can be written now; `false`: the store has no
@@ -270,6 +284,37 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a signing key, or changes the states of signing keys.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
 
+    /// Creates a verifier. [`Error::Taken`] if there is one of this id.
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier>;
+    /// Changes a verifier's settings.
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier>;
+    /// Deletes a verifier. Its instances keep their rows, for receipts.
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()>;
+    /// Removes one or all instances of a verifier, which may be deleted; returns their ids.
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<String>,
+        by: By,
+    ) -> Result<Vec<String>>;
+    /// Registers an instance, or renews its row.
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration>;
+    /// Notes that an instance has reported its end.
+    async fn stop_instance(&self, id: VerifierId, instance: String, now: UnixTime) -> Result<()>;
+    /// Drops the rows of instances.
+    async fn drop_instances(&self, instances: Vec<(VerifierId, String)>) -> Result<()>;
+    /// Writes the lists and states of receipts.
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()>;
+
     /// Writes an audit event of something that changed nothing in the store. The caller
     /// limits the rate at which unauthenticated clients can cause one.
     async fn record(&self, event: Event, by: By) -> Result<()>;
@@ -310,6 +355,23 @@ pub trait Store: Send + Sync + 'static {
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
+}
+
+/// A verifier to be created.
+#[derive(Debug, Clone)]
+pub struct NewVerifier {
+    /// A fresh random id.
+    pub id: VerifierId,
+    /// Its display name.
+    pub name: String,
+    /// The only provider whose tokens it may verify; `None`: all.
+    pub provider: Option<ProviderId>,
+    /// The longest staleness that its instances may use, in milliseconds.
+    pub max_staleness: u32,
+    /// Whether its instances may accept tokens by a stale view.
+    pub allow: bool,
+    /// The hash of its token.
+    pub token: HashedSecret,
 }
 
 /// The result of a revocation.

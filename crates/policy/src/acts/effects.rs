@@ -3,9 +3,12 @@
 
 use super::{
     audit_event::AuditEvent,
+    instances::Instance,
     journal::JournalEntry,
+    receipts::ReceiptRow,
     things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
+    verifiers::Verifier,
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
     view::{ChannelChange, ChannelRevocations, FeedChange, ViewKey},
@@ -52,6 +55,16 @@ pub enum Change {
         /// Its new offset, in seconds.
         offset: i64,
     },
+    /// A verifier is new or was changed.
+    Verifier {
+        /// The verifier.
+        verifier: Verifier,
+    },
+    /// A verifier was deleted: its token authenticates no request any more.
+    VerifierDeleted {
+        /// Its id.
+        verifier: VerifierId,
+    },
 }
 
 impl Change {
@@ -62,7 +75,10 @@ impl Change {
             Self::Tokens { provider, channel, .. } | Self::Channel { provider, channel, .. } => {
                 Some((*provider, *channel))
             }
-            Self::SigningKey(_) | Self::Clock { .. } => None,
+            Self::SigningKey(_)
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => None,
         }
     }
 
@@ -80,7 +96,10 @@ impl Change {
                 }
                 _ => None,
             },
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::VerifierDeleted { verifier } => {
+                Some(JournalEntry::VerifierDeleted { verifier: *verifier })
+            }
+            Self::Channel { .. } | Self::Clock { .. } | Self::Verifier { .. } => None,
         }
     }
 
@@ -99,7 +118,10 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => None,
         })
     }
 }
@@ -279,6 +301,18 @@ pub enum Write {
         /// By how much.
         by: u64,
     },
+    /// A new verifier.
+    NewVerifier(Box<Verifier>),
+    /// A verifier's settings.
+    VerifierSettings(Box<Verifier>),
+    /// A verifier is deleted at that time.
+    VerifierDeleted(VerifierId, UnixTime),
+    /// An instance of a verifier: new, renewed or stopped.
+    Instance(Box<Instance>),
+    /// An instance's row is dropped.
+    InstanceDropped(VerifierId, String),
+    /// A receipt, new or with its list.
+    Receipt(Box<ReceiptRow>),
     /// Previous secrets that would be accepted after that time are dropped.
     PreviousSecretsDropped {
         /// The time.

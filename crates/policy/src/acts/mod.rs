@@ -12,12 +12,14 @@ pub mod audit_event;
 mod channels;
 mod checkpoints;
 mod effects;
+mod instances;
 mod issue;
 mod journal;
 mod keys;
 mod known;
 mod locked;
 mod provider_job;
+mod receipts;
 mod recovery;
 mod replay;
 mod revoke;
@@ -27,6 +29,7 @@ mod stored;
 mod things;
 mod trim;
 mod upkeep;
+mod verifiers;
 mod warnings;
 
 pub use channels::{
@@ -34,11 +37,15 @@ pub use channels::{
 };
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
+pub use instances::{
+    DropInstances, Instance, MOST_INSTANCES, OnStale, RegisterInstance, Registration, StopInstance,
+};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of, with_position};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -53,6 +60,10 @@ pub use trim::Trim;
 pub use upkeep::{
     Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
     SweptToken, Upkeep, UpkeepRows, UsedAssertion,
+};
+pub use verifiers::{
+    ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
+    STALENESS, TokenHash, Verifier, VerifierPatch,
 };
 pub use warnings::{QueueWarnings, WarningTried};
 
@@ -159,11 +170,27 @@ pub enum ActName {
     RaiseSerials,
     /// [`Recover`]
     Recover,
+    /// [`CreateVerifier`]
+    CreateVerifier,
+    /// [`ChangeVerifier`]
+    ChangeVerifier,
+    /// [`DeleteVerifier`]
+    DeleteVerifier,
+    /// [`RemoveInstances`]
+    RemoveInstances,
+    /// [`RegisterInstance`]
+    RegisterInstance,
+    /// [`StopInstance`]
+    StopInstance,
+    /// [`DropInstances`]
+    DropInstances,
+    /// [`SettleReceipts`]
+    SettleReceipts,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 36] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -192,6 +219,14 @@ impl ActName {
         Self::Replay,
         Self::RaiseSerials,
         Self::Recover,
+        Self::CreateVerifier,
+        Self::ChangeVerifier,
+        Self::DeleteVerifier,
+        Self::RemoveInstances,
+        Self::RegisterInstance,
+        Self::StopInstance,
+        Self::DropInstances,
+        Self::SettleReceipts,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -211,7 +246,9 @@ impl ActName {
             | Self::BeginProviderRevocation
             | Self::ContinueProviderRevocation
             | Self::Replay
-            | Self::Recover => true,
+            | Self::Recover
+            | Self::ChangeVerifier
+            | Self::DeleteVerifier => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion
@@ -228,7 +265,13 @@ impl ActName {
             | Self::Trim
             | Self::SetAuditKey
             | Self::AddCheckpoint
-            | Self::RaiseSerials => false,
+            | Self::RaiseSerials
+            | Self::CreateVerifier
+            | Self::RemoveInstances
+            | Self::RegisterInstance
+            | Self::StopInstance
+            | Self::DropInstances
+            | Self::SettleReceipts => false,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
 //! and never waits for it.
 
-use super::rows::{self, unavailable};
+use super::{
+    rows::{self, unavailable},
+    verifiers,
+};
 use crate::{
     Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState,
@@ -39,7 +42,8 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     let view = View::from_state(Providers::All, position, view_keys, revocations);
     let channels = all_ids(&tx).map_err(unavailable)?;
     let verify_rates = verify_rates(&tx).map_err(unavailable)?;
-    Ok(State { view, signing_keys, channels, verify_rates, written_at, clock_offset })
+    let verifiers = verifiers::all(&tx).map_err(unavailable)?;
+    Ok(State { view, signing_keys, channels, verify_rates, verifiers, written_at, clock_offset })
 }
 
 /// The last position of the log, and the highest time written.

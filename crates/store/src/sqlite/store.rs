@@ -6,34 +6,39 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, warnings,
+    sweep, verifiers, warnings,
     writer::Tx,
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
-    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page,
-    Provider, ProviderRevocation, Result, RevocationTarget, RevokeTokens, Revoked, RowId,
-    SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
-    WrappedKey,
-    audit::{AuditReport, Checkpoint, Verifier},
+    Error, Event, GroupPatch, GroupRow, Holding, Instance, Issued, NewChannel, NewVerifier,
+    NewWarning, Old, Page, Provider, ProviderRevocation, ReceiptRow, Registration, Result,
+    RevocationTarget, RevokeTokens, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State,
+    Store, TokenFilter, TokenName, TokenRow, Verifier, VerifierPatch, WrappedKey,
+    audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
-        CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Issue,
-        QueueWarnings, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetAuditKey,
-        SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
+        ChangeVerifier, CreateChannel, CreateProvider, CreateVerifier, DeleteGroup, DeleteKey,
+        DeletePreviousSecret, DeleteVerifier, DropInstances, Issue, QueueWarnings, Record,
+        RegisterInstance, RegisterKey, RemoveInstances, ReplaceSecret, Revoke, RewrapKeys,
+        SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion, Trim,
+        WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    id::{
+        AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId, VerifierId,
+    },
     time::UnixTime,
     view::ChannelState,
 };
@@ -144,6 +149,26 @@ impl Store for SqliteStore {
 
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
+    }
+
+    async fn verifiers(&self) -> Result<Vec<Verifier>> {
+        self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>> {
+        let read = |conn: &mut Connection| {
+            let tx = conn.transaction().map_err(unavailable)?;
+            verifiers::instances(&tx).map_err(unavailable)
+        };
+        self.list(read).await
+    }
+
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
+        self.read(move |conn| verifiers::receipt(conn, at).map_err(unavailable)).await
+    }
+
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
+        self.list(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
     }
 
     async fn is_writable(&self) -> Result<()> {
@@ -263,6 +288,60 @@ impl Store for SqliteStore {
         Ok(Revoked { tokens: self.signed_by(revoked, now).await?, position })
     }
 
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier> {
+        let NewVerifier { id, name, provider, max_staleness, allow, token } = new;
+        let at = by.at;
+        let act = CreateVerifier { id, name, provider, max_staleness, allow, token, by };
+        self.run(at, act).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier> {
+        self.run(by.at, ChangeVerifier { id, patch, by }).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()> {
+        self.run(by.at, DeleteVerifier { id, by }).await.map(drop)
+    }
+
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<String>,
+        by: By,
+    ) -> Result<Vec<String>> {
+        self.run(by.at, RemoveInstances { id, instance, by }).await.map(|(removed, _)| removed)
+    }
+
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration> {
+        self.run(now, instance).await.map(|(registered, _)| registered)
+    }
+
+    async fn stop_instance(
+        &self,
+        verifier: VerifierId,
+        instance: String,
+        now: UnixTime,
+    ) -> Result<()> {
+        self.run(now, StopInstance { verifier, instance }).await.map(drop)
+    }
+
+    async fn drop_instances(&self, instances: Vec<(VerifierId, String)>) -> Result<()> {
+        self.run(UnixTime(0), DropInstances { instances }).await.map(drop)
+    }
+
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()> {
+        self.run(now, SettleReceipts { receipts }).await.map(drop)
+    }
+
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.run(by.at, Record { event, by }).await.map(drop)
     }
@@ -287,7 +366,7 @@ impl Store for SqliteStore {
         self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
     }
 
-    async fn verify_audit(&self, verifier: Verifier) -> Result<AuditReport> {
+    async fn verify_audit(&self, verifier: AuditVerifier) -> Result<AuditReport> {
         self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
     }
 

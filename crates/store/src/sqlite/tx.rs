@@ -1,13 +1,13 @@
 //! What an act works with inside of a transaction of the writer.
 
-use super::{memory::Memory, rows::unavailable};
+use super::{memory::Memory, rows::unavailable, verifiers};
 use crate::{
     Change, Error, Result,
     journal::{Commit, Failed, JournalEntry, RevocationJournal},
 };
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
-use tegata_policy::acts::StoredKey;
+use tegata_policy::acts::{ReceiptRow, StoredKey};
 use tegata_token::{id::Position, time::UnixTime};
 
 /// The transaction of a batch, as one act in it sees it.
@@ -28,6 +28,13 @@ impl Tx<'_> {
     pub fn log(&mut self, changes: Vec<Change>, lines: Vec<JournalEntry>) {
         self.memory.journal.extend(lines);
         self.memory.changes.extend(changes);
+    }
+
+    /// Begins a receipt.
+    pub fn receipt(&mut self, row: ReceiptRow) -> Result<()> {
+        verifiers::write_receipt(self, &row)?;
+        self.memory.receipts.push(row);
+        Ok(())
     }
 
     /// Finds out whether acts can be committed. Writes only after a failed attempt, so
