@@ -68,8 +68,10 @@ fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
     query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
 }
 
-fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevocations)>> {
-    let sql = "SELECT c.id, c.state, f.revocations FROM channel c
+fn all_facts(
+    conn: &Connection,
+) -> rusqlite::Result<Vec<(ProviderId, ChannelId, ChannelRevocations)>> {
+    let sql = "SELECT c.id, c.provider, c.state, f.revocations FROM channel c
                LEFT JOIN channel_revocations f ON f.channel = c.id
                WHERE f.channel IS NOT NULL OR c.state <> 'active'";
     let mut query = conn.prepare(sql)?;
@@ -81,7 +83,8 @@ fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevoc
             |it| rows::read_revocations(id, &it),
         )?;
         let state = rows::from_word(row.get("state")?)?;
-        Ok((id, ChannelRevocations { state, ..revocations }))
+        let provider = rows::provider_id(row.get("provider")?)?;
+        Ok((provider, id, ChannelRevocations { state, ..revocations }))
     })?;
     found.collect()
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod channel;
+mod feed;
 mod revocations;
 mod view;
 mod wire;
