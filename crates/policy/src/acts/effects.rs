@@ -6,7 +6,7 @@ use super::{
     instances::Instance,
     journal::JournalEntry,
     receipts::ReceiptRow,
-    things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
     verifiers::Verifier,
 };
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
     claims::Claims,
+    feed::InstanceId,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
@@ -39,7 +40,14 @@ pub enum Change {
         #[serde(rename = "what")]
         change: ChannelChange,
     },
-    /// A channel is new or was changed: copies of its snapshot must be discarded.
+    /// A provider was changed, or a revocation of all its tokens began. Nothing in memory
+    /// depends on it; it gives the act a position.
+    Provider {
+        /// The provider.
+        provider: ProviderId,
+    },
+    /// A channel is new or was changed: copies of its snapshot must be discarded. Also
+    /// gives a position to an act on the channel that changed nothing.
     Channel {
         /// The provider that owns it.
         provider: ProviderId,
@@ -68,27 +76,28 @@ pub enum Change {
 }
 
 impl Change {
-    /// The channel that it concerns, and its provider.
+    /// The provider and the channel that it concerns.
     #[must_use]
-    pub fn about(&self) -> Option<(ProviderId, ChannelId)> {
+    pub fn about(&self) -> (Option<ProviderId>, Option<ChannelId>) {
         match self {
             Self::Tokens { provider, channel, .. } | Self::Channel { provider, channel, .. } => {
-                Some((*provider, *channel))
+                (Some(*provider), Some(*channel))
             }
+            Self::Provider { provider } => (Some(*provider), None),
             Self::SigningKey(_)
             | Self::Clock { .. }
             | Self::Verifier { .. }
-            | Self::VerifierDeleted { .. } => None,
+            | Self::VerifierDeleted { .. } => (None, None),
         }
     }
 
-    /// Its entry in the journal, if it takes anything away.
+    /// Its entry in the journal, if it takes anything away, with this cause.
     #[must_use]
-    pub fn line(&self) -> Option<JournalEntry> {
+    pub fn line(&self, cause: RevocationCause) -> Option<JournalEntry> {
         match self {
             Self::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
             Self::Tokens { channel, change, .. } => {
-                Some(JournalEntry::Channel { channel: *channel, change: change.clone() })
+                Some(JournalEntry::Channel { channel: *channel, change: change.clone(), cause })
             }
             Self::SigningKey(key) => match key.state {
                 KeyState::Revoked | KeyState::Retired { issued_before: Some(_) } => {
@@ -99,7 +108,10 @@ impl Change {
             Self::VerifierDeleted { verifier } => {
                 Some(JournalEntry::VerifierDeleted { verifier: *verifier })
             }
-            Self::Channel { .. } | Self::Clock { .. } | Self::Verifier { .. } => None,
+            Self::Provider { .. }
+            | Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. } => None,
         }
     }
 
@@ -118,7 +130,8 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Channel { .. }
+            Self::Provider { .. }
+            | Self::Channel { .. }
             | Self::Clock { .. }
             | Self::Verifier { .. }
             | Self::VerifierDeleted { .. } => None,
@@ -310,7 +323,7 @@ pub enum Write {
     /// An instance of a verifier: new, renewed or stopped.
     Instance(Box<Instance>),
     /// An instance's row is dropped.
-    InstanceDropped(VerifierId, String),
+    InstanceDropped(VerifierId, InstanceId),
     /// A receipt, new or with its list.
     Receipt(Box<ReceiptRow>),
     /// Previous secrets that would be accepted after that time are dropped.
@@ -355,6 +368,11 @@ pub struct Effects {
     pub journal: Vec<JournalEntry>,
     /// The audit event.
     pub audit: Option<AuditRecord>,
+    /// Who did the act and why, for the journal and the rows of revoked tokens.
+    pub author: Option<Author>,
+    /// The rows of the active tokens that it makes invalid, now or after a delay, oldest
+    /// first.
+    pub taken: Vec<i64>,
 }
 
 impl Effects {
@@ -368,12 +386,19 @@ impl Effects {
     }
 
     pub(super) fn write(&mut self, write: Write) {
+        if let Write::TokenRevoked { row, .. } | Write::TokenRevokedFrom { row, .. } = write {
+            self.taken.push(row);
+        }
         self.writes.push(write);
     }
 
     /// Logs a change, and adds its entry to the journal.
     pub(super) fn change(&mut self, change: Change) {
-        self.journal.extend(change.line());
+        self.change_because(change, RevocationCause::Requested);
+    }
+
+    fn change_because(&mut self, change: Change, cause: RevocationCause) {
+        self.journal.extend(change.line(cause));
         self.changes.push(change);
     }
 
@@ -385,10 +410,22 @@ impl Effects {
         revocations: &ChannelRevocations,
         change: ChannelChange,
     ) {
+        self.tokens_because(channel, revocations, change, RevocationCause::Requested);
+    }
+
+    /// As [`Self::tokens`], with another cause in the journal.
+    pub(super) fn tokens_because(
+        &mut self,
+        channel: &Channel,
+        revocations: &ChannelRevocations,
+        change: ChannelChange,
+        cause: RevocationCause,
+    ) {
         let mut revocations = revocations.clone();
         revocations.apply(&change);
         self.write(Write::Revocations(channel.id, revocations));
-        self.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
+        let change = Change::Tokens { provider: channel.provider, channel: channel.id, change };
+        self.change_because(change, cause);
     }
 
     /// Logs, once, that copies of a channel must be discarded.
@@ -419,6 +456,7 @@ impl Effects {
     }
 
     pub(super) fn audit_of(&mut self, by: &By, event: Event) {
+        self.author = Some(by.into());
         self.audit = Some(AuditRecord { by: by.clone(), event });
     }
 }

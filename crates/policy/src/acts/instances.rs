@@ -8,38 +8,14 @@ use super::{
     locked::{Locked, Needs},
     upkeep::Upkeep,
 };
-use serde::{Deserialize, Serialize};
-use tegata_token::{id::VerifierId, time::UnixTime};
+use tegata_token::{
+    feed::{InstanceId, OnStale},
+    id::VerifierId,
+    time::UnixTime,
+};
 
 /// The number of instances that a verifier may have.
 pub const MOST_INSTANCES: usize = 1_000;
-
-/// What a verifier does with a view that is older than its staleness, from the strictest
-/// to the most lenient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnStale {
-    /// It accepts nothing.
-    #[default]
-    Deny,
-    /// It asks the authority about each token.
-    Ask,
-    /// It accepts tokens as before.
-    Allow,
-}
-
-impl OnStale {
-    /// The setting of that name.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        match name {
-            "deny" => Some(Self::Deny),
-            "ask" => Some(Self::Ask),
-            "allow" => Some(Self::Allow),
-            _ => None,
-        }
-    }
-}
 
 /// An instance as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +23,7 @@ pub struct Instance {
     /// Its verifier.
     pub verifier: VerifierId,
     /// Its id.
-    pub instance: String,
+    pub instance: InstanceId,
     /// The longest staleness that it was ever registered with, in milliseconds.
     pub staleness: u32,
     /// The most lenient setting that it was ever registered with.
@@ -67,7 +43,7 @@ pub struct RegisterInstance {
     /// Its verifier.
     pub verifier: VerifierId,
     /// Its id.
-    pub instance: String,
+    pub instance: InstanceId,
     /// Its staleness, in milliseconds.
     pub staleness: u32,
     /// What it does with a stale view.
@@ -147,7 +123,7 @@ pub struct StopInstance {
     /// Its verifier.
     pub verifier: VerifierId,
     /// Its id.
-    pub instance: String,
+    pub instance: InstanceId,
 }
 
 impl Act for StopInstance {
@@ -186,7 +162,7 @@ impl Act for StopInstance {
 #[derive(Debug, Clone)]
 pub struct DropInstances {
     /// The verifiers and the instances' ids.
-    pub instances: Vec<(VerifierId, String)>,
+    pub instances: Vec<(VerifierId, InstanceId)>,
 }
 
 impl Act for DropInstances {

@@ -38,14 +38,14 @@ pub use channels::{
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use instances::{
-    DropInstances, Instance, MOST_INSTANCES, OnStale, RegisterInstance, Registration, StopInstance,
+    DropInstances, Instance, MOST_INSTANCES, RegisterInstance, Registration, StopInstance,
 };
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
-pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of, with_position};
+pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -53,8 +53,8 @@ pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
-    By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
-    RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
+    Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
 pub use trim::Trim;
 pub use upkeep::{
@@ -63,7 +63,7 @@ pub use upkeep::{
 };
 pub use verifiers::{
     ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
-    STALENESS, TokenHash, Verifier, VerifierPatch,
+    TokenHash, Verifier, VerifierPatch,
 };
 pub use warnings::{QueueWarnings, WarningTried};
 

@@ -41,7 +41,7 @@ pub struct ReceiptRow {
 #[must_use]
 pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<ReceiptFor> {
     let about = |provider| Some(ReceiptFor { provider, effective_at: now });
-    let provider = effects.changes.iter().find_map(Change::about).map(|(provider, _)| provider);
+    let provider = effects.changes.iter().find_map(|it| it.about().0);
     match act {
         ActName::Revoke
         | ActName::ReplaceSecret
@@ -58,23 +58,6 @@ pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<Rece
             Some(ReceiptFor { provider: Some(provider?), effective_at })
         }
         _ => None,
-    }
-}
-
-/// Gives an act on a channel that revoked nothing an empty change, so that its receipt has
-/// a position of its own: an earlier act may have revoked the tokens, and verifiers may not
-/// have applied that yet.
-pub fn with_position(act: ActName, locked: &Locked, effects: &mut Effects) {
-    let narrows = matches!(
-        act,
-        ActName::Revoke
-            | ActName::ReplaceSecret
-            | ActName::DeletePreviousSecret
-            | ActName::DeleteKey
-            | ActName::DeleteGroup
-    );
-    if let (true, true, Some(channel)) = (narrows, effects.changes.is_empty(), &locked.channel) {
-        effects.touch(channel);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tegata_token::{
+    feed::InstanceId,
     id::{AssertionKeyId, ChannelId, ProviderId, Serial, VerifierId},
     time::UnixTime,
 };
@@ -34,9 +35,9 @@ pub enum Upkeep {
     /// A verifier, deleted or not.
     Verifier(VerifierId),
     /// A verifier, one of its instances, and how many it has.
-    Instance(VerifierId, String),
+    Instance(VerifierId, InstanceId),
     /// A verifier, and one or all of its instances.
-    Instances(VerifierId, Option<String>),
+    Instances(VerifierId, Option<InstanceId>),
 }
 
 /// Rows that may be old enough to be deleted.

@@ -14,15 +14,13 @@ use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tegata_token::{
+    feed::InstanceId,
     id::{ProviderId, VerifierId},
     time::UnixTime,
 };
 
 /// The staleness that a verifier may use if none is set, in milliseconds.
 pub const DEFAULT_MAX_STALENESS: u32 = 60_000;
-
-/// The stalenesses that can be set, in milliseconds.
-pub const STALENESS: std::ops::RangeInclusive<u32> = 500..=86_400_000;
 
 /// A credential of programs that verify tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,13 +211,13 @@ pub struct RemoveInstances {
     /// The verifier.
     pub id: VerifierId,
     /// The instance; `None`: all.
-    pub instance: Option<String>,
+    pub instance: Option<InstanceId>,
     /// Who requests it.
     pub by: By,
 }
 
 impl Act for RemoveInstances {
-    type Output = Vec<String>;
+    type Output = Vec<InstanceId>;
     const NAME: ActName = ActName::RemoveInstances;
 
     fn needs(&self) -> Needs {
@@ -227,10 +225,10 @@ impl Act for RemoveInstances {
         Needs { upkeep, ..Needs::default() }
     }
 
-    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<Vec<String>> {
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<Vec<InstanceId>> {
         let verifier = locked.upkeep.verifier.as_ref().ok_or(ActError::NotFound("verifier"))?;
         let present = locked.upkeep.instances.iter().filter(|it| !it.stopped);
-        let names: Vec<String> = present.map(|it| it.instance.clone()).collect();
+        let names: Vec<InstanceId> = present.map(|it| it.instance.clone()).collect();
         if self.instance.is_some() && names.is_empty() {
             return Err(ActError::NotFound("instance"));
         }

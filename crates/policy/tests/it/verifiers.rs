@@ -4,10 +4,11 @@ use crate::acts::{by, effects_of_all, locked, token};
 use crate::channel::{NOW, channel};
 use tegata_policy::acts::{
     Act, ActError, ActName, Change, ChangeVerifier, CreateVerifier, DeleteVerifier, DropInstances,
-    Effects, Instance, JournalEntry, Locked, MOST_INSTANCES, OnStale, ReceiptFor, ReceiptRow,
+    Effects, Instance, JournalEntry, Locked, MOST_INSTANCES, ReceiptFor, ReceiptRow,
     RegisterInstance, Registration, RemoveInstances, Replay, SettleReceipts, StopInstance,
-    UpkeepRows, Verifier, VerifierPatch, Write, receipt_of, with_position,
+    UpkeepRows, Verifier, VerifierPatch, Write, receipt_of,
 };
+use tegata_token::feed::OnStale;
 use tegata_token::id::{Position, ProviderId, VerifierId};
 use tegata_token::kind::Kind;
 
@@ -30,7 +31,7 @@ fn verifier() -> Verifier {
 fn instance() -> Instance {
     Instance {
         verifier: id(),
-        instance: "i".repeat(22),
+        instance: "i".repeat(22).parse().unwrap(),
         staleness: 2_000,
         on_stale: OnStale::Ask,
         registered_at: NOW,
@@ -192,16 +193,4 @@ fn every_act_that_revokes_for_an_operator_has_a_receipt_and_an_eviction_has_none
         assert_eq!(names, expected, "{name:?}");
         assert!(found.iter().all(|(_, it)| it.provider == about), "{name:?}");
     }
-}
-
-#[test]
-fn an_act_that_revoked_nothing_gets_a_position_of_its_own() {
-    let locked = locked(channel(), vec![]);
-    let mut effects = Effects::default();
-    with_position(ActName::Revoke, &locked, &mut effects);
-    assert!(matches!(effects.changes[..], [Change::Channel { .. }]), "{effects:?}");
-    assert!(receipt_of(ActName::Revoke, &effects, NOW).is_some());
-    let mut effects = Effects::default();
-    with_position(ActName::Issue, &locked, &mut effects);
-    assert!(effects.is_empty());
 }

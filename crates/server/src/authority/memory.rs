@@ -1,7 +1,7 @@
 //! A server's memory of its store: the view, the channels, the time. Commits alone change
 //! it; it answers no requests.
 
-use crate::authority::{channels::Channels, clock::Clock};
+use crate::authority::{channels::Channels, clock::Clock, verifiers::Verifiers};
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
@@ -28,6 +28,8 @@ pub struct Memory {
     pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     /// When each retired signing key retired.
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
+    /// The verifiers, by their tokens.
+    pub(super) verifiers: Verifiers,
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
     applying: Mutex<()>,
@@ -45,6 +47,7 @@ impl Memory {
             channels: Channels::new(CHANNELS),
             verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
+            verifiers: Verifiers::default(),
             clock: Clock::new(),
             applying: Mutex::new(()),
         })
@@ -67,6 +70,7 @@ impl Memory {
         self.clock.set_offset(state.clock_offset);
         self.clock.not_before(state.written_at);
         self.view.store(Arc::new(state.view.clone()));
+        self.verifiers.fill(&state.verifiers);
         self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state
@@ -94,7 +98,10 @@ impl Memory {
                     touched.push((*channel, *verify_rate));
                 }
                 Change::SigningKey(key) => self.apply_key(key),
+                Change::Provider { .. } => {}
                 Change::Clock { offset } => self.clock.set_offset(*offset),
+                Change::Verifier { verifier } => self.verifiers.insert(verifier),
+                Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
                 Change::Tokens { .. } => {}
             }
         }

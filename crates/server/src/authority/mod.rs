@@ -22,10 +22,12 @@ pub mod place;
 pub mod private_file;
 pub mod random;
 mod rates;
+pub mod receipt;
 pub mod record;
 pub mod signing_keys;
 pub mod source;
 pub mod tokens;
+mod verifiers;
 pub mod warnings;
 
 use crate::{

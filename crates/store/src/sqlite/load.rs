@@ -13,6 +13,7 @@ use tegata_policy::{
     channel::Channel,
 };
 use tegata_token::{
+    feed::InstanceId,
     id::{ChannelId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
@@ -64,10 +65,10 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         Upkeep::LastCheckpoint => rows.checkpoint = audit::last_checkpoint(conn)?,
         Upkeep::Verifier(id) => verifiers::load(conn, *id, None, rows)?,
         Upkeep::Instance(id, instance) => {
-            verifiers::load(conn, *id, Some(Some(instance)), rows)?;
+            verifiers::load(conn, *id, Some(Some(instance.as_str())), rows)?;
         }
         Upkeep::Instances(id, instance) => {
-            verifiers::load(conn, *id, Some(instance.as_deref()), rows)?;
+            verifiers::load(conn, *id, Some(instance.as_ref().map(InstanceId::as_str)), rows)?;
         }
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
     }

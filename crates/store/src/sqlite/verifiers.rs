@@ -86,7 +86,7 @@ fn verifier(row: &Row<'_>) -> rusqlite::Result<Verifier> {
 fn row_of_instance(row: &Row<'_>) -> rusqlite::Result<Instance> {
     Ok(Instance {
         verifier: id_of(row.get("verifier")?)?,
-        instance: row.get("instance")?,
+        instance: rows::parsed(row.get("instance")?)?,
         staleness: row.get("staleness")?,
         on_stale: rows::from_word(row.get("on_stale")?)?,
         registered_at: UnixTime(row.get("registered_at")?),
@@ -159,7 +159,7 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
                            on_stale = ?4, renewed_at = ?6, stopped = ?7";
             let values = params![
                 new.verifier.number(),
-                new.instance,
+                new.instance.as_str(),
                 new.staleness,
                 rows::word(new.on_stale),
                 new.registered_at.0,
@@ -170,7 +170,7 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
         }
         Write::InstanceDropped(id, instance) => {
             let sql = "DELETE FROM instance WHERE verifier = ?1 AND instance = ?2";
-            write(tx, sql, (id.number(), instance)).map(drop)
+            write(tx, sql, (id.number(), instance.as_str())).map(drop)
         }
         Write::Receipt(row) => write_receipt(tx, row),
         _ => Ok(()),

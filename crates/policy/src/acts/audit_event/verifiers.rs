@@ -1,7 +1,7 @@
 //! What events about verifiers report.
 
 use serde::{Deserialize, Serialize};
-use tegata_token::id::VerifierId;
+use tegata_token::{feed::InstanceId, id::VerifierId};
 
 /// A verifier that was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub struct InstancesRemoved {
     pub verifier: VerifierId,
     /// The one that was named; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    pub instance: Option<InstanceId>,
     /// How many were removed.
     pub removed: usize,
 }
