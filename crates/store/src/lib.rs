@@ -199,6 +199,8 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
+    /// The newest changes of the log, in order, at most `most`.
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
     /// Verifiers that are not deleted, newest first.
     async fn verifiers(&self) -> Result<Vec<Verifier>>;
     /// The verifiers that have instances, deleted ones included, with these.
@@ -301,8 +303,11 @@ pub trait Store: Send + Sync + 'static {
         instance: InstanceId,
         now: UnixTime,
     ) -> Result<()>;
-    /// Drops the rows of instances.
-    async fn drop_instances(&self, instances: Vec<(VerifierId, InstanceId)>) -> Result<()>;
+    /// Drops the rows of instances that were last renewed at these times.
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()>;
     /// Writes the lists and states of receipts.
     async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()>;
 

@@ -323,7 +323,14 @@ pub enum Write {
     /// An instance of a verifier: new, renewed or stopped.
     Instance(Box<Instance>),
     /// An instance's row is dropped.
-    InstanceDropped(VerifierId, InstanceId),
+    InstanceDropped {
+        /// Its verifier.
+        verifier: VerifierId,
+        /// The instance.
+        instance: InstanceId,
+        /// Only if it was last renewed at this time.
+        renewed_at: Option<UnixTime>,
+    },
     /// A receipt, new or with its list.
     Receipt(Box<ReceiptRow>),
     /// Previous secrets that would be accepted after that time are dropped.

@@ -161,8 +161,9 @@ impl Act for StopInstance {
 /// process that requests it, on its own steady clock.
 #[derive(Debug, Clone)]
 pub struct DropInstances {
-    /// The verifiers and the instances' ids.
-    pub instances: Vec<(VerifierId, InstanceId)>,
+    /// The verifiers, the instances' ids, and when their rows were last renewed: a row that
+    /// was renewed since then is kept.
+    pub instances: Vec<(VerifierId, InstanceId, UnixTime)>,
 }
 
 impl Act for DropInstances {
@@ -175,8 +176,12 @@ impl Act for DropInstances {
 
     fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
         let mut effects = Effects::default();
-        for (verifier, instance) in &self.instances {
-            effects.write(Write::InstanceDropped(*verifier, instance.clone()));
+        for (verifier, instance, renewed_at) in &self.instances {
+            effects.write(Write::InstanceDropped {
+                verifier: *verifier,
+                instance: instance.clone(),
+                renewed_at: Some(*renewed_at),
+            });
         }
         Ok(((), effects))
     }

@@ -234,7 +234,8 @@ impl Act for RemoveInstances {
         }
         let mut effects = Effects::default();
         for instance in &names {
-            effects.write(Write::InstanceDropped(self.id, instance.clone()));
+            let (verifier, instance) = (self.id, instance.clone());
+            effects.write(Write::InstanceDropped { verifier, instance, renewed_at: None });
         }
         let removed = InstancesRemoved {
             verifier: self.id,

@@ -64,7 +64,7 @@ fn register(staleness: u32, on_stale: OnStale) -> RegisterInstance {
 /// The effects of these acts.
 pub fn effects_of(name: ActName) -> Effects {
     let locked = with(vec![instance()]);
-    let instances = vec![(id(), instance().instance)];
+    let instances = vec![(id(), instance().instance, NOW)];
     let about = ReceiptFor { provider: None, effective_at: NOW };
     let row = ReceiptRow { position: Position::default(), about, complete: true, list: None };
     match name {

@@ -195,7 +195,7 @@ fn write_one(
         | Write::VerifierSettings(_)
         | Write::VerifierDeleted(..)
         | Write::Instance(_)
-        | Write::InstanceDropped(..)
+        | Write::InstanceDropped { .. }
         | Write::Receipt(_) => verifiers::apply(tx, it),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }

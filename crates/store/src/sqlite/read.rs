@@ -365,3 +365,20 @@ pub(super) fn changes(
     })?;
     found.collect::<rusqlite::Result<_>>().map(Some)
 }
+
+pub(super) fn last_changes(
+    conn: &mut Connection,
+    most: usize,
+) -> rusqlite::Result<Vec<(Position, Change)>> {
+    let tx = conn.transaction()?;
+    let epoch = tx.query_row("SELECT epoch FROM authority", [], |row| row.get(0))?;
+    let sql = "SELECT number, change FROM change_log ORDER BY number DESC LIMIT ?1";
+    let mut query = tx.prepare_cached(sql)?;
+    let found = query.query_map([most], |row| {
+        let change: String = row.get("change")?;
+        Ok((Position { epoch, number: row.get("number")? }, rows::from_json(&change)?))
+    })?;
+    let mut changes = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    changes.reverse();
+    Ok(changes)
+}

@@ -160,7 +160,7 @@ impl Recent {
             | Write::VerifierSettings(_)
             | Write::VerifierDeleted(..)
             | Write::Instance(_)
-            | Write::InstanceDropped(..)
+            | Write::InstanceDropped { .. }
             | Write::Receipt(_)
             | Write::PreviousSecretsDropped { .. } => {}
         }

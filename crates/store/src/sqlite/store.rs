@@ -153,6 +153,10 @@ impl Store for SqliteStore {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
     }
 
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {
+        self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
+    }
+
     async fn verifiers(&self) -> Result<Vec<Verifier>> {
         self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
     }
@@ -316,7 +320,10 @@ impl Store for SqliteStore {
         self.run(now, StopInstance { verifier, instance }).await.map(drop)
     }
 
-    async fn drop_instances(&self, instances: Vec<(VerifierId, InstanceId)>) -> Result<()> {
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()> {
         self.run(UnixTime(0), DropInstances { instances }).await.map(drop)
     }
 

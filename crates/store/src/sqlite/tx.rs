@@ -31,8 +31,8 @@ impl Tx<'_> {
     }
 
     /// Begins a receipt.
-    pub fn receipt(&mut self, row: ReceiptRow) -> Result<()> {
-        verifiers::write_receipt(self, &row)?;
+    pub fn receipt(&mut self, mut row: ReceiptRow) -> Result<()> {
+        verifiers::begin_receipt(self, &mut row)?;
         self.memory.receipts.push(row);
         Ok(())
     }
@@ -62,10 +62,12 @@ impl Tx<'_> {
     }
 
     /// Begins a new epoch with an empty log: a later one than the store's own and than
-    /// `seen`.
-    pub fn begin_epoch(&mut self, seen: u64) {
+    /// `seen`, and not below the time `at` in seconds. So two recoveries of copies that know
+    /// nothing of each other begin different epochs.
+    pub fn begin_epoch(&mut self, seen: u64, at: UnixTime) {
         let last = self.memory.head.epoch.max(seen);
-        self.memory.head = Position { epoch: last + 1, number: 0 };
+        let epoch = (last + 1).max(u64::try_from(at.0).unwrap_or(0));
+        self.memory.head = Position { epoch, number: 0 };
     }
 
     /// Drops the batch's lines for the revocation journal, which holds them already.

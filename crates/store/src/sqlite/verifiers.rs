@@ -168,13 +168,25 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
             ];
             write(tx, sql, values).map(drop)
         }
-        Write::InstanceDropped(id, instance) => {
-            let sql = "DELETE FROM instance WHERE verifier = ?1 AND instance = ?2";
-            write(tx, sql, (id.number(), instance.as_str())).map(drop)
+        Write::InstanceDropped { verifier, instance, renewed_at } => {
+            let sql = "DELETE FROM instance WHERE verifier = ?1 AND instance = ?2
+                         AND (?3 IS NULL OR renewed_at = ?3)";
+            let renewed_at = renewed_at.map(|it| it.0);
+            write(tx, sql, (verifier.number(), instance.as_str(), renewed_at)).map(drop)
         }
         Write::Receipt(row) => write_receipt(tx, row),
         _ => Ok(()),
     }
+}
+
+/// Begins a receipt. Without any instance it is complete at once, with an empty list: one
+/// that is registered later gets a view that has the act.
+pub(super) fn begin_receipt(tx: &Tx<'_>, row: &mut ReceiptRow) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM instance WHERE stopped = 0)";
+    let some = tx.conn.prepare_cached(sql).and_then(|mut it| it.query_row([], |row| row.get(0)));
+    row.complete = !some.map_err(unavailable)?;
+    row.list = row.complete.then(|| "[]".to_owned());
+    write_receipt(tx, row)
 }
 
 /// Writes a receipt, or its list and state. A complete one stays complete.
@@ -209,4 +221,19 @@ pub(super) fn receipt_of_job(tx: &mut Tx<'_>, job: i64) -> Result<()> {
     let about = ReceiptFor { provider: Some(provider), effective_at: tx.now };
     let position = Position { epoch, number };
     tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+}
+
+/// The name under which the instances that the store has lost are listed.
+const LOST: &str = "instances_lost_with_the_store";
+
+/// Notes that each verifier may have had instances that an old copy of the store does not
+/// know: receipts list them, under one name, until their longest staleness has passed, or an
+/// operator removes them where stale views may be used.
+pub(super) fn note_lost_instances(tx: &Tx<'_>) -> Result<()> {
+    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+                   renewed_at, stopped)
+               SELECT id, ?1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, ?2, ?2, 0
+               FROM verifier WHERE true
+               ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = ?2, stopped = 0";
+    write(tx, sql, (LOST, tx.now.0)).map(drop)
 }
