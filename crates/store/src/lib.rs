@@ -199,6 +199,13 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
+    /// The serials of those of these stored tokens that are neither revoked nor known to be
+    /// expired, of one provider only, if given.
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>>;
     /// The newest changes of the log, in order, at most `most`.
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
     /// Verifiers that are not deleted, newest first.

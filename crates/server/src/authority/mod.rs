@@ -27,6 +27,7 @@ pub mod receipt;
 pub mod record;
 pub mod signing_keys;
 pub mod source;
+mod statement;
 pub mod tokens;
 mod verifiers;
 pub mod warnings;

@@ -35,7 +35,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::InstanceId,
-    id::{ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId, VerifierId},
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -151,6 +151,15 @@ impl Store for SqliteStore {
 
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>> {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
+    }
+
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>> {
+        self.list(move |conn| read::live_serials(conn, &tokens, provider).map_err(unavailable))
+            .await
     }
 
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {

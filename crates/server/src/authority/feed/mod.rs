@@ -13,6 +13,7 @@ mod receipts;
 mod snapshots;
 mod tail;
 mod upkeep;
+mod usage;
 
 pub use follow::{Encoding, FeedResponse, Refused, logged};
 pub use instances::ListedInstance;

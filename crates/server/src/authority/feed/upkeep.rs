@@ -41,6 +41,12 @@ impl Authority {
         Ok(())
     }
 
+    /// Answers held requests of verifiers, and those that wait for receipts, at once: the
+    /// server stops.
+    pub fn drain_feed(&self) {
+        self.memory.feed.draining.cancel();
+    }
+
     /// Notes that an operator removed instances.
     pub(in crate::authority) fn instances_removed(
         &self,
