@@ -93,8 +93,13 @@ impl Api {
     }
 
     /// `GET` of an admin path whose response may take up to `wait` seconds longer.
-    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
-        self.read(self.admin()?.get_and_wait(path, wait).await)
+    pub async fn get_and_wait(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        wait: u16,
+    ) -> anyhow::Result<Value> {
+        self.read(self.admin()?.get_and_wait(path, query, wait).await)
     }
 
     /// All rows of an admin list, from all its pages.

@@ -269,7 +269,7 @@ pub async fn verify(
             return Err(BadUsage(what.to_owned()).into());
         }
         // The server reads the whole audit.
-        api()?.get_and_wait(&["audit", "verify"], 600).await?
+        api()?.get_and_wait(&["audit", "verify"], &(), 600).await?
     };
     out.thing(&response, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
     if response["ok"] == true {

@@ -50,8 +50,13 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> Result<Value, RequestError> {
-        self.send(Method::GET, path, |it| it.timeout(patience(wait))).await
+    pub async fn get_and_wait(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        wait: u16,
+    ) -> Result<Value, RequestError> {
+        self.send(Method::GET, path, |it| it.query(query).timeout(patience(wait))).await
     }
 
     /// All rows of a list, from each of its pages: the members `name`.

@@ -27,7 +27,7 @@ async fn every_request_carries_the_token_and_its_path_query_body_and_key() {
     let admin = admin(&authority);
     let body = json!({ "b": 2 });
     assert_eq!(admin.get(&["channels", "1/2"], &[("limit", 3)]).await.unwrap(), json!({ "a": 1 }));
-    admin.get_and_wait(&["audit", "verify"], 600).await.unwrap();
+    admin.get_and_wait(&["audit", "verify"], &(), 600).await.unwrap();
     admin.post(&["providers"], &body).await.unwrap();
     admin.post_and_wait(&["revocations"], &body, 60).await.unwrap();
     admin.post_once(&["channels", "1", "long-lived-token"], &body, Some("key/1")).await.unwrap();

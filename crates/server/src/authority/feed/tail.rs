@@ -133,7 +133,7 @@ impl Tail {
     }
 
     pub fn notify_all(&self) {
-        self.audiences.load().values().for_each(|audience| drop(audience.send_replace(())));
+        self.audiences.load().values().for_each(|audience| audience.send_replace(()));
     }
 }
 
