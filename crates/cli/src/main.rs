@@ -28,6 +28,7 @@ mod reference;
 mod scan;
 mod serve;
 mod signing_key;
+mod taking;
 mod token;
 mod variables;
 mod verifier;
@@ -167,6 +168,11 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
             provider::create(&api()?, &out, args).await
         }
         Command::Provider(provider::Verb::List(page)) => provider::list(&api()?, &out, page).await,
+        Command::Provider(provider::Verb::Show(args)) => provider::show(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Set(args)) => provider::set(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Delete(args)) => {
+            provider::delete(&api()?, &out, args).await
+        }
 
         Command::Channel(channel::Verb::Create(args)) => channel::create(&api()?, &out, args).await,
         Command::Channel(channel::Verb::List(args)) => channel::list(&api()?, &out, args).await,

@@ -159,19 +159,15 @@ async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
 }
 
 async fn delete(api: &Api, out: &Output, Named { id }: Named) -> anyhow::Result<()> {
-    api.delete(&["verifiers", &id.to_string()], &()).await?;
+    api.delete(&["verifiers", &id.to_string()]).await?;
     out.done(&format!("verifier {id} is deleted"), &json!({ "deleted": id }))
 }
 
-async fn remove_instance(
-    api: &Api,
-    out: &Output,
-    args: RemoveInstance,
-) -> anyhow::Result<()> {
+async fn remove_instance(api: &Api, out: &Output, args: RemoveInstance) -> anyhow::Result<()> {
     let id = args.id.to_string();
     let mut path = vec!["verifiers", &id, "instances"];
     path.extend(args.instance.as_ref().map(InstanceId::as_str));
-    out.thing(&api.delete(&path, &()).await?, &["removed"])
+    out.thing(&api.delete(&path).await?, &["removed"])
 }
 
 #[cfg(test)]

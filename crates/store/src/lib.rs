@@ -114,6 +114,8 @@ pub trait Store: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// One provider.
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
     /// Channels, newest first.
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,
@@ -263,6 +265,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Creates a provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
+    /// Renames a provider.
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()>;
     /// Creates a channel.
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
     /// Registers an assertion key.

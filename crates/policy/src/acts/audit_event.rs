@@ -83,6 +83,10 @@ macro_rules! events {
 events! {
     /// A provider was created.
     ProviderCreate(Named) = "provider.create",
+    /// A provider was renamed.
+    ProviderSet(Named) = "provider.set",
+    /// A provider was deleted.
+    ProviderDelete(Named) = "provider.delete",
     /// Revoking all tokens of a provider was begun.
     ProviderRevoke(JobNumber) = "provider.revoke",
     /// A channel was created.

@@ -19,6 +19,7 @@ mod keys;
 mod known;
 mod locked;
 mod provider_job;
+mod providers;
 mod receipts;
 mod recovery;
 mod replay;
@@ -32,9 +33,7 @@ mod upkeep;
 mod verifiers;
 mod warnings;
 
-pub use channels::{
-    ChangeChannel, CreateChannel, CreateProvider, DeletePreviousSecret, ReplaceSecret,
-};
+pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use instances::{
@@ -43,8 +42,9 @@ pub use instances::{
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
-pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
+pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
@@ -124,6 +124,10 @@ pub enum ActName {
     Forget,
     /// [`CreateProvider`]
     CreateProvider,
+    /// [`RenameProvider`]
+    RenameProvider,
+    /// [`DeleteProvider`]
+    DeleteProvider,
     /// [`CreateChannel`]
     CreateChannel,
     /// [`ChangeChannel`]
@@ -190,12 +194,14 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
         Self::Forget,
         Self::CreateProvider,
+        Self::RenameProvider,
+        Self::DeleteProvider,
         Self::CreateChannel,
         Self::ChangeChannel,
         Self::ReplaceSecret,
@@ -254,6 +260,9 @@ impl ActName {
             Self::TakeAssertion
             | Self::Forget
             | Self::CreateProvider
+            | Self::RenameProvider
+            // Only a provider without channels is deleted.
+            | Self::DeleteProvider
             | Self::CreateChannel
             | Self::RegisterKey
             | Self::RewrapKeys

@@ -47,11 +47,12 @@ pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<Rece
         | ActName::ReplaceSecret
         | ActName::DeletePreviousSecret
         | ActName::DeleteKey
-        | ActName::DeleteGroup => about(Some(provider?)),
+        | ActName::DeleteGroup
+        | ActName::DeleteProvider => about(Some(provider?)),
         ActName::ChangeChannel => about(Some(narrowed(effects)?)),
         ActName::ChangeSigningKeys => {
-            effects.journal.first()?;
-            about(None)
+            let is_repeated = matches!(effects.changes[..], [Change::Empty { .. }]);
+            (is_repeated || !effects.journal.is_empty()).then_some(about(None)?)
         }
         ActName::Issue => {
             let effective_at = effects.writes.iter().find_map(|it| replaced_at(it, now))?;

@@ -110,7 +110,7 @@ impl Act for CreateVerifier {
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Verifier> {
-        if self.provider.is_some() && !locked.provider {
+        if self.provider.is_some() && locked.provider.is_none() {
             return Err(ActError::NotFound("provider"));
         }
         let new = Verifier {

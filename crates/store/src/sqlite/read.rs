@@ -94,15 +94,16 @@ fn bounds(page: Page) -> (RowId, usize) {
 
 pub(super) fn providers(conn: &Connection, page: Page) -> rusqlite::Result<Vec<(RowId, Provider)>> {
     let sql = "SELECT number, id, name, created_at FROM provider
-               WHERE number < ?1 ORDER BY number DESC LIMIT ?2";
+               WHERE number < ?1 AND deleted = 0 ORDER BY number DESC LIMIT ?2";
     let mut query = conn.prepare_cached(sql)?;
     let found =
         query.query_map(bounds(page), |row| Ok((row.get("number")?, rows::provider(row)?)))?;
     found.collect()
 }
 
-pub(super) fn has_provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM provider WHERE id = ?1")?.exists([id.number()])
+pub(super) fn provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<Option<Provider>> {
+    let sql = "SELECT id, name, created_at FROM provider WHERE id = ?1 AND deleted = 0";
+    conn.prepare_cached(sql)?.query_row([id.number()], rows::provider).optional()
 }
 
 pub(super) fn channels(

@@ -26,9 +26,9 @@ use tegata_policy::{
     acts::{
         AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, ChangeVerifier,
         CreateChannel, CreateProvider, CreateVerifier, DeleteVerifier, DropInstances, Issue,
-        QueueWarnings, Record, RegisterInstance, RegisterKey, RemoveInstances, RewrapKeys,
-        SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion, Trim,
-        WarningTried,
+        QueueWarnings, Record, RegisterInstance, RegisterKey, RemoveInstances, RenameProvider,
+        RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion,
+        Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -66,10 +66,14 @@ impl Store for SqliteStore {
         self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
     }
 
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {
+        self.read(move |conn| read::provider(conn, id).map_err(unavailable)).await
+    }
+
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
             if let Some(provider) = filter.provider
-                && !read::has_provider(conn, provider).map_err(unavailable)?
+                && read::provider(conn, provider).map_err(unavailable)?.is_none()
             {
                 return Err(Error::NotFound("provider"));
             }
@@ -230,6 +234,7 @@ impl Store for SqliteStore {
             Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
             Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
             Taking::Group(act) => self.run_taking(act.by.at, act).await,
+            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
         }
     }
 
@@ -241,6 +246,7 @@ impl Store for SqliteStore {
             Taking::PreviousSecret(act) => self.decide(act.by.at, act, most).await,
             Taking::AssertionKey(act) => self.decide(act.by.at, act, most).await,
             Taking::Group(act) => self.decide(act.by.at, act, most).await,
+            Taking::Provider(act) => self.decide(act.by.at, act, most).await,
         }
     }
 
@@ -252,6 +258,10 @@ impl Store for SqliteStore {
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
         self.run(by.at, CreateProvider { id, name, by }).await.map(|(provider, _)| provider)
+    }
+
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()> {
+        self.run(by.at, RenameProvider { id, name, by }).await.map(drop)
     }
 
     async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {
