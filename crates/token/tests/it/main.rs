@@ -6,5 +6,6 @@
 mod channel;
 mod feed;
 mod revocations;
+mod vectors;
 mod view;
 mod wire;
