@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
-    admin::{AdminClient, PATIENCE},
+    admin::{AdminClient, PATIENCE, Taking},
     call::{Client, ClientAuthentication, With},
     exchange::{Problem, RequestError},
 };
@@ -62,9 +62,6 @@ pub struct Page {
     pub limit: Option<u16>,
 }
 
-/// The query of a deletion that is only rehearsed.
-pub const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
-
 impl Remote {
     /// A client of the authority. Opens no connection yet.
     pub fn connect(&self) -> anyhow::Result<Api> {
@@ -93,8 +90,13 @@ impl Api {
     }
 
     /// `GET` of an admin path whose response may take up to `wait` seconds longer.
-    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
-        self.read(self.admin()?.get_and_wait(path, wait).await)
+    pub async fn get_and_wait(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        wait: u16,
+    ) -> anyhow::Result<Value> {
+        self.read(self.admin()?.get_and_wait(path, query, wait).await)
     }
 
     /// All rows of an admin list, from all its pages.
@@ -117,24 +119,9 @@ impl Api {
         self.read(self.admin()?.post(path, body).await)
     }
 
-    /// `POST` to an admin path whose response may take up to `wait` seconds longer.
-    pub async fn post_and_wait(
-        &self,
-        path: &[&str],
-        body: &Value,
-        wait: u16,
-    ) -> anyhow::Result<Value> {
-        self.read(self.admin()?.post_and_wait(path, body, wait).await)
-    }
-
-    /// `POST` to an admin path, with an `Idempotency-Key`.
-    pub async fn post_once(
-        &self,
-        path: &[&str],
-        body: &Value,
-        key: Option<&str>,
-    ) -> anyhow::Result<Value> {
-        self.read(self.admin()?.post_once(path, body, key).await)
+    /// `DELETE` of an admin path that takes no options.
+    pub async fn delete(&self, path: &[&str]) -> anyhow::Result<Value> {
+        self.read(self.admin()?.delete(path).await)
     }
 
     /// `PATCH` of an admin path.
@@ -142,9 +129,9 @@ impl Api {
         self.read(self.admin()?.patch(path, body).await)
     }
 
-    /// `DELETE` of an admin path, with query `query`.
-    pub async fn delete(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
-        self.read(self.admin()?.delete(path, query).await)
+    /// An act that takes something away, or its dry run.
+    pub async fn take(&self, path: &[&str], act: Taking<'_>) -> anyhow::Result<Value> {
+        self.read(self.admin()?.take(path, act).await)
     }
 
     /// Asks for a token on LINE's operation at `path`.

@@ -22,13 +22,16 @@ mod master_key;
 mod output;
 mod place;
 mod provider;
+mod receipt;
 #[cfg(test)]
 mod reference;
 mod scan;
 mod serve;
 mod signing_key;
+mod taking;
 mod token;
 mod variables;
+mod verifier;
 mod warning;
 
 use crate::{api::Remote, output::Output};
@@ -89,6 +92,12 @@ enum Command {
     /// List and verify the audit: who changed what, and when.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Manage verifiers, the credentials of programs that verify tokens.
+    #[command(subcommand)]
+    Verifier(verifier::Verb),
+    /// Show which programs have applied an act that takes something away.
+    #[command(subcommand)]
+    Receipt(receipt::Verb),
     /// List what expires soon, is unused, or is still used after its replacement.
     #[command(subcommand)]
     Warning(warning::Verb),
@@ -159,6 +168,11 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
             provider::create(&api()?, &out, args).await
         }
         Command::Provider(provider::Verb::List(page)) => provider::list(&api()?, &out, page).await,
+        Command::Provider(provider::Verb::Show(args)) => provider::show(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Set(args)) => provider::set(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Delete(args)) => {
+            provider::delete(&api()?, &out, args).await
+        }
 
         Command::Channel(channel::Verb::Create(args)) => channel::create(&api()?, &out, args).await,
         Command::Channel(channel::Verb::List(args)) => channel::list(&api()?, &out, args).await,
@@ -216,6 +230,9 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Verb::List(args)) => audit::list(&api()?, &out, args).await,
         Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,
         Command::Audit(audit::Verb::Accept(args)) => audit::accept(&out, args).await,
+
+        Command::Verifier(verb) => verifier::run(&api()?, &out, verb).await,
+        Command::Receipt(receipt::Verb::Show(args)) => receipt::show(&api()?, &out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
 

@@ -14,13 +14,16 @@ pub mod figures;
 pub mod file;
 pub mod journal;
 pub mod sqlite;
+mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
+pub use taking::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
-    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
-    TokenState, WrappedKey, audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
+    NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RegisterInstance, Registration,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
+    Verifier, VerifierPatch, WrappedKey, audit_event,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -38,7 +41,8 @@ use tegata_policy::{
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    feed::InstanceId,
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     kind::Kind,
     time::UnixTime,
 };
@@ -87,6 +91,8 @@ pub struct Committed {
     pub position: Position,
     /// The changes that the commit appended, in order.
     pub changes: Vec<Change>,
+    /// The receipts that it began.
+    pub receipts: Vec<ReceiptRow>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }
@@ -108,6 +114,8 @@ pub trait Store: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// One provider.
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
     /// Channels, newest first.
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,
@@ -136,9 +144,14 @@ pub trait Store: Send + Sync + 'static {
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>>;
-    /// How many stored tokens of these keys were neither revoked singly nor expired at
-    /// `now`: as many as the keys' revocation revokes.
-    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
+    /// The stored tokens of these keys that were neither revoked singly nor expired at
+    /// `now`: those that the keys' revocation revokes. At most `most` rows.
+    async fn signed_by(
+        &self,
+        keys: Vec<SigningKeyId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<WouldTake>;
     /// Audit events, newest first.
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>>;
     /// One audit event.
@@ -152,7 +165,7 @@ pub trait Store: Send + Sync + 'static {
     /// there is none, the rows after the last checkpoint. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
     /// Passes the whole audit to a verifier; returns its report.
-    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::AuditReport>;
+    async fn verify_audit(&self, verifier: audit::AuditVerifier) -> Result<audit::AuditReport>;
     /// The number of the last checkpoint, of some from `from` on, that is older than
     /// `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
@@ -188,6 +201,23 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
+    /// The serials of those of these stored tokens that are neither revoked nor known to be
+    /// expired, of one provider only, if given.
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>>;
+    /// The newest changes of the log, in order, at most `most`.
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
+    /// Verifiers that are not deleted, newest first.
+    async fn verifiers(&self) -> Result<Vec<Verifier>>;
+    /// The verifiers that have instances, deleted ones included, with these.
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>>;
+    /// The receipt at a position; `None`: the act at that position has none.
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>>;
+    /// The newest receipts that are not complete, at most `most`.
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>>;
     /// Whether acts can be committed now.
     async fn is_writable(&self) -> Result<()>;
     /// Whether the revocation journal can be written now; `false`: the store has no
@@ -216,46 +246,31 @@ pub trait Store: Send + Sync + 'static {
     /// accepts each one once, and writes the row of a new group. Denied if the assertion
     /// was used before, or if the channel has too many groups.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
+    /// Does an act that takes something away.
+    async fn take(&self, act: Taking) -> Result<Revoked>;
+    /// Decides an act that takes something away without doing it; returns at most `most`
+    /// rows.
+    async fn would_take(&self, act: Taking, most: usize) -> Result<WouldTake>;
+    /// Decides the issue of a long-lived token without doing it: what it would take away.
+    async fn would_reissue(&self, act: Reissue, most: usize) -> Result<WouldTake>;
     /// Revokes tokens.
     async fn revoke(
         &self,
         channel: ChannelId,
         target: RevocationTarget,
-        dry_run: bool,
         by: By,
-    ) -> Result<Revoked>;
+    ) -> Result<Revoked> {
+        self.take(Taking::revoke(channel, target, by)).await
+    }
 
     /// Creates a provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
+    /// Renames a provider.
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()>;
     /// Creates a channel.
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
-    /// Changes a channel's settings or state; `Deleted` revokes all its tokens
-    /// permanently.
-    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
-    /// Replaces the channel's secret; the previous one is accepted for another
-    /// `keep_previous` seconds. Those of the channel's tokens that `revoke_tokens` names
-    /// are revoked. Returns until when the previous secret is accepted.
-    async fn replace_secret(
-        &self,
-        id: ChannelId,
-        secret: HashedSecret,
-        keep_previous: i64,
-        revoke_tokens: RevokeTokens,
-        by: By,
-    ) -> Result<UnixTime>;
-    /// Deletes the channel's previous secret, which is still accepted.
-    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()>;
     /// Registers an assertion key.
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
-    /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it
-    /// are revoked.
-    async fn delete_key(
-        &self,
-        channel: ChannelId,
-        key: AssertionKeyId,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<Revoked>;
     /// Sets or changes a group's own settings; returns the new settings.
     async fn set_group(
         &self,
@@ -264,11 +279,48 @@ pub trait Store: Send + Sync + 'static {
         patch: GroupPatch,
         by: By,
     ) -> Result<GroupSettings>;
-    /// Deletes a group with its settings and keys, and revokes its tokens.
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked>;
 
     /// Adds a signing key, or changes the states of signing keys.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
+
+    /// Creates a verifier. [`Error::Taken`] if there is one of this id.
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier>;
+    /// Changes a verifier's settings.
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier>;
+    /// Deletes a verifier. Its instances keep their rows, for receipts.
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()>;
+    /// Removes one or all instances of a verifier, which may be deleted; returns their ids.
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<InstanceId>,
+        by: By,
+    ) -> Result<Vec<InstanceId>>;
+    /// Registers an instance, or renews its row.
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration>;
+    /// Notes that an instance has reported its end.
+    async fn stop_instance(
+        &self,
+        id: VerifierId,
+        instance: InstanceId,
+        now: UnixTime,
+    ) -> Result<()>;
+    /// Drops the rows of instances that were last renewed at these times.
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()>;
+    /// Writes the lists and states of receipts.
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()>;
 
     /// Writes an audit event of something that changed nothing in the store. The caller
     /// limits the rate at which unauthenticated clients can cause one.
@@ -312,15 +364,21 @@ pub trait Store: Send + Sync + 'static {
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
 }
 
-/// The result of a revocation.
-#[derive(Debug, Clone, Copy)]
-pub struct Revoked {
-    /// How many active stored tokens it revoked (or would have); 1 for a stateless token
-    /// that was named by itself.
-    pub tokens: usize,
-    /// The position of its change; if it logged none, the position of the log's last
-    /// change, which is at or after the change of the act that revoked the tokens before.
-    pub position: Position,
+/// A verifier to be created.
+#[derive(Debug, Clone)]
+pub struct NewVerifier {
+    /// A fresh random id.
+    pub id: VerifierId,
+    /// Its display name.
+    pub name: String,
+    /// The only provider whose tokens it may verify; `None`: all.
+    pub provider: Option<ProviderId>,
+    /// The longest staleness that its instances may use, in milliseconds.
+    pub max_staleness: u32,
+    /// Whether its instances may accept tokens by a stale view.
+    pub allow: bool,
+    /// The hash of its token.
+    pub token: HashedSecret,
 }
 
 /// Identifies a stored token.

@@ -24,3 +24,4 @@ mod runbooks;
 mod secrets;
 mod service;
 mod serving;
+mod terminal;

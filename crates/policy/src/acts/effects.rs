@@ -3,9 +3,12 @@
 
 use super::{
     audit_event::AuditEvent,
+    instances::Instance,
     journal::JournalEntry,
-    things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    receipts::ReceiptRow,
+    things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
+    verifiers::Verifier,
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -15,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
+    feed::InstanceId,
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
     view::{ChannelChange, ChannelRevocations, FeedChange, ViewKey},
@@ -36,7 +40,15 @@ pub enum Change {
         #[serde(rename = "what")]
         change: ChannelChange,
     },
-    /// A channel is new or was changed: copies of its snapshot must be discarded.
+    /// Nothing that a process has in memory changed: a provider was changed, a revocation
+    /// of all its tokens began, or a signing key was revoked again. The change gives the
+    /// act a position.
+    Empty {
+        /// The provider that the act concerned, if it concerned one.
+        provider: Option<ProviderId>,
+    },
+    /// A channel is new or was changed: copies of its snapshot must be discarded. Also
+    /// gives a position to an act on the channel that changed nothing.
     Channel {
         /// The provider that owns it.
         provider: ProviderId,
@@ -52,27 +64,41 @@ pub enum Change {
         /// Its new offset, in seconds.
         offset: i64,
     },
+    /// A verifier is new or was changed.
+    Verifier {
+        /// The verifier.
+        verifier: Verifier,
+    },
+    /// A verifier was deleted: its token authenticates no request any more.
+    VerifierDeleted {
+        /// Its id.
+        verifier: VerifierId,
+    },
 }
 
 impl Change {
-    /// The channel that it concerns, and its provider.
+    /// The provider and the channel that it concerns.
     #[must_use]
-    pub fn about(&self) -> Option<(ProviderId, ChannelId)> {
+    pub fn about(&self) -> (Option<ProviderId>, Option<ChannelId>) {
         match self {
             Self::Tokens { provider, channel, .. } | Self::Channel { provider, channel, .. } => {
-                Some((*provider, *channel))
+                (Some(*provider), Some(*channel))
             }
-            Self::SigningKey(_) | Self::Clock { .. } => None,
+            Self::Empty { provider } => (*provider, None),
+            Self::SigningKey(_)
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => (None, None),
         }
     }
 
-    /// Its entry in the journal, if it takes anything away.
+    /// Its entry in the journal, if it takes anything away, with this cause.
     #[must_use]
-    pub fn line(&self) -> Option<JournalEntry> {
+    pub fn line(&self, cause: RevocationCause) -> Option<JournalEntry> {
         match self {
             Self::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
             Self::Tokens { channel, change, .. } => {
-                Some(JournalEntry::Channel { channel: *channel, change: change.clone() })
+                Some(JournalEntry::Channel { channel: *channel, change: change.clone(), cause })
             }
             Self::SigningKey(key) => match key.state {
                 KeyState::Revoked | KeyState::Retired { issued_before: Some(_) } => {
@@ -80,7 +106,13 @@ impl Change {
                 }
                 _ => None,
             },
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::VerifierDeleted { verifier } => {
+                Some(JournalEntry::VerifierDeleted { verifier: *verifier })
+            }
+            Self::Empty { .. }
+            | Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. } => None,
         }
     }
 
@@ -99,7 +131,11 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Empty { .. }
+            | Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => None,
         })
     }
 }
@@ -154,6 +190,10 @@ pub enum Write {
     },
     /// A new provider.
     Provider(Provider),
+    /// A provider's new name.
+    ProviderName(ProviderId, String),
+    /// A provider is deleted.
+    ProviderDeleted(ProviderId),
     /// A new channel.
     NewChannel(Box<Channel>),
     /// A channel's name, state, rules and limits.
@@ -279,6 +319,25 @@ pub enum Write {
         /// By how much.
         by: u64,
     },
+    /// A new verifier.
+    NewVerifier(Box<Verifier>),
+    /// A verifier's settings.
+    VerifierSettings(Box<Verifier>),
+    /// A verifier is deleted at that time.
+    VerifierDeleted(VerifierId, UnixTime),
+    /// An instance of a verifier: new, renewed or stopped.
+    Instance(Box<Instance>),
+    /// An instance's row is dropped.
+    InstanceDropped {
+        /// Its verifier.
+        verifier: VerifierId,
+        /// The instance.
+        instance: InstanceId,
+        /// Only if it was last renewed at this time.
+        renewed_at: Option<UnixTime>,
+    },
+    /// A receipt, new or with its list.
+    Receipt(Box<ReceiptRow>),
     /// Previous secrets that would be accepted after that time are dropped.
     PreviousSecretsDropped {
         /// The time.
@@ -321,6 +380,11 @@ pub struct Effects {
     pub journal: Vec<JournalEntry>,
     /// The audit event.
     pub audit: Option<AuditRecord>,
+    /// Who did the act and why, for the journal and the rows of revoked tokens.
+    pub author: Option<Author>,
+    /// The rows of the active tokens that it makes invalid, now or after a delay, oldest
+    /// first.
+    pub taken: Vec<i64>,
 }
 
 impl Effects {
@@ -334,12 +398,19 @@ impl Effects {
     }
 
     pub(super) fn write(&mut self, write: Write) {
+        if let Write::TokenRevoked { row, .. } | Write::TokenRevokedFrom { row, .. } = write {
+            self.taken.push(row);
+        }
         self.writes.push(write);
     }
 
     /// Logs a change, and adds its entry to the journal.
     pub(super) fn change(&mut self, change: Change) {
-        self.journal.extend(change.line());
+        self.change_because(change, RevocationCause::Requested);
+    }
+
+    fn change_because(&mut self, change: Change, cause: RevocationCause) {
+        self.journal.extend(change.line(cause));
         self.changes.push(change);
     }
 
@@ -351,10 +422,22 @@ impl Effects {
         revocations: &ChannelRevocations,
         change: ChannelChange,
     ) {
+        self.tokens_because(channel, revocations, change, RevocationCause::Requested);
+    }
+
+    /// As [`Self::tokens`], with another cause in the journal.
+    pub(super) fn tokens_because(
+        &mut self,
+        channel: &Channel,
+        revocations: &ChannelRevocations,
+        change: ChannelChange,
+        cause: RevocationCause,
+    ) {
         let mut revocations = revocations.clone();
         revocations.apply(&change);
         self.write(Write::Revocations(channel.id, revocations));
-        self.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
+        let change = Change::Tokens { provider: channel.provider, channel: channel.id, change };
+        self.change_because(change, cause);
     }
 
     /// Logs, once, that copies of a channel must be discarded.
@@ -385,6 +468,7 @@ impl Effects {
     }
 
     pub(super) fn audit_of(&mut self, by: &By, event: Event) {
+        self.author = Some(by.into());
         self.audit = Some(AuditRecord { by: by.clone(), event });
     }
 }

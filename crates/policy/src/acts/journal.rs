@@ -1,13 +1,13 @@
 //! Entries of the revocation journal: everything that a restored backup would undo.
 
-use super::things::ChannelPatch;
+use super::things::{ChannelPatch, RevocationCause};
 use crate::{
     channel::{ChannelLimits, GroupSettings},
     secret::HashedSecret,
 };
 use serde::{Deserialize, Serialize};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, VerifierId},
     key::KeyState,
     time::UnixTime,
     view::ChannelChange,
@@ -41,6 +41,8 @@ pub enum JournalEntry {
         channel: ChannelId,
         /// The change, as in the change log.
         change: ChannelChange,
+        /// Why tokens were revoked.
+        cause: RevocationCause,
     },
     /// A signing key was revoked, or limited to tokens issued before a time.
     SigningKey {
@@ -94,17 +96,25 @@ pub enum JournalEntry {
     ProviderRevocation {
         /// The provider.
         provider: ProviderId,
-        /// The actor that requested it.
-        actor: String,
-        /// The client's address, if the request came over the network.
-        source: Option<String>,
-        /// The reason, if one was given.
-        reason: Option<String>,
     },
     /// The oldest revocation of all tokens of a provider is complete.
     ProviderEndDone {
         /// The provider.
         provider: ProviderId,
+    },
+    /// A verifier was deleted.
+    VerifierDeleted {
+        /// The verifier.
+        verifier: VerifierId,
+    },
+    /// A verifier's settings were changed.
+    Verifier {
+        /// The verifier.
+        verifier: VerifierId,
+        /// The longest staleness that it may use, in milliseconds.
+        max_staleness: u32,
+        /// Whether it may accept tokens by a stale view.
+        allow: bool,
     },
 }
 
@@ -122,7 +132,9 @@ impl JournalEntry {
             Self::Begins { .. }
             | Self::SigningKey { .. }
             | Self::ProviderRevocation { .. }
-            | Self::ProviderEndDone { .. } => None,
+            | Self::ProviderEndDone { .. }
+            | Self::VerifierDeleted { .. }
+            | Self::Verifier { .. } => None,
         }
     }
 

@@ -10,8 +10,9 @@ use super::{
     provider_job::BeginProviderRevocation,
     revoke::covered,
     signing::set_state,
-    things::{By, ChannelPatch, LimitsPatch, RevocationCause},
+    things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
+    verifiers::{ChangeVerifier, DeleteVerifier, VerifierPatch},
 };
 use crate::{channel::Channel, secret::HashedSecret};
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ use tegata_token::{
 pub struct Replay {
     /// The line.
     pub line: JournalEntry,
+    /// Who did it and why, if the line names one.
+    pub author: Option<Author>,
     /// Its time.
     pub at: UnixTime,
 }
@@ -47,13 +50,34 @@ pub struct Replayed {
 
 impl Replay {
     fn begin(&self) -> Option<BeginProviderRevocation> {
-        let JournalEntry::ProviderRevocation { provider, actor, source, reason } = &self.line
-        else {
-            return None;
+        let JournalEntry::ProviderRevocation { provider } = self.line else { return None };
+        let by = match &self.author {
+            Some(author) => author.at(self.at),
+            None => By { actor: "tegata".to_owned(), source: None, reason: None, at: self.at },
         };
-        let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
-        let by = By { actor, source, reason, at: self.at };
-        Some(BeginProviderRevocation { provider: *provider, by })
+        Some(BeginProviderRevocation { provider, by })
+    }
+
+    /// What a line about a verifier does to it.
+    fn of_verifier(&self, locked: &Locked, now: UnixTime) -> Result<Effects, ActError> {
+        let by = By { actor: String::new(), source: None, reason: None, at: self.at };
+        let done = match &self.line {
+            JournalEntry::VerifierDeleted { verifier } => {
+                DeleteVerifier { id: *verifier, by }.decide(locked, now).map(|(_, it)| it)
+            }
+            JournalEntry::Verifier { verifier, max_staleness, allow } => {
+                let (max_staleness, allow) = (Some(*max_staleness), Some(*allow));
+                let patch = VerifierPatch { name: None, max_staleness, allow };
+                ChangeVerifier { id: *verifier, patch, by }.decide(locked, now).map(|(_, it)| it)
+            }
+            _ => return Ok(Effects::default()),
+        };
+        match done {
+            // The recovery writes one event about all lines.
+            Ok(effects) => Ok(Effects { audit: None, ..effects }),
+            Err(ActError::NotFound(_)) => Ok(Effects::default()),
+            Err(error) => Err(error),
+        }
     }
 
     fn done(&self) -> Option<ProviderId> {
@@ -74,6 +98,11 @@ impl Act for Replay {
         }
         if let Some(provider) = self.done() {
             return Needs { upkeep: Upkeep::OldestProviderJob(provider), ..Needs::default() };
+        }
+        if let JournalEntry::VerifierDeleted { verifier }
+        | JournalEntry::Verifier { verifier, .. } = &self.line
+        {
+            return Needs { upkeep: Upkeep::Verifier(*verifier), ..Needs::default() };
         }
         match self.line.channel() {
             Some(id) => Needs { tokens: Tokens::WithKeys, revocations: true, ..Needs::channel(id) },
@@ -104,7 +133,10 @@ impl Act for Replay {
                     replayed = of_channel(&self.line, channel, locked, now, &mut effects)?;
                 }
             }
+        } else {
+            effects = self.of_verifier(locked, now)?;
         }
+        effects.author = self.author.clone();
         if !effects.is_empty() {
             effects.journal = vec![self.line.clone()];
         }
@@ -121,9 +153,9 @@ fn of_channel(
 ) -> Result<Replayed, ActError> {
     let mut replayed = Replayed::default();
     match line {
-        JournalEntry::Channel { change, .. } => {
-            replayed.tokens = tokens(channel, change, locked, now, effects);
-            effects.tokens(channel, &locked.revocations, change.clone());
+        JournalEntry::Channel { change, cause, .. } => {
+            replayed.tokens = tokens(channel, (change, *cause), locked, now, effects);
+            effects.tokens_because(channel, &locked.revocations, change.clone(), *cause);
         }
         JournalEntry::Secret { sha256, previous_until, .. } => {
             let hash = hash(sha256).ok_or(ActError::Conflict("a secret's hash is not one"))?;
@@ -149,7 +181,9 @@ fn of_channel(
         JournalEntry::Begins { .. }
         | JournalEntry::SigningKey { .. }
         | JournalEntry::ProviderRevocation { .. }
-        | JournalEntry::ProviderEndDone { .. } => {}
+        | JournalEntry::ProviderEndDone { .. }
+        | JournalEntry::VerifierDeleted { .. }
+        | JournalEntry::Verifier { .. } => {}
     }
     Ok(replayed)
 }
@@ -163,7 +197,7 @@ fn settings(channel: &Channel, patch: &ChannelPatch, effects: &mut Effects) {
 /// Marks the rows of the tokens that a change revokes; returns how many.
 fn tokens(
     channel: &Channel,
-    change: &ChannelChange,
+    (change, by): (&ChannelChange, RevocationCause),
     locked: &Locked,
     now: UnixTime,
     effects: &mut Effects,
@@ -205,7 +239,6 @@ fn tokens(
     }
     let revoked = rows.len();
     for (row, from) in rows {
-        let by = RevocationCause::Requested;
         effects.write(match from {
             None => Write::TokenRevoked { row, by, replaced_by: None },
             Some(at) => Write::TokenRevokedFrom { row, at, replaced_by: None },

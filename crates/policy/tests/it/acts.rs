@@ -7,10 +7,11 @@ use tegata_policy::{
     acts::{
         Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
-        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Effects, Event, Forget,
-        GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
-        RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
-        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
+        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
+        Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
+        LockedProvider, NewChannel, Record, RegisterKey, RenameProvider, ReplaceSecret,
+        RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange, SigningKeyRow, StoredKey,
+        StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
@@ -67,7 +68,7 @@ pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
         channel: Some(Arc::new(channel)),
         tokens: tokens.into(),
         keys: Arc::new([StoredKey { row: 1, key }]),
-        provider: true,
+        provider: Some(LockedProvider { name: "P".into(), channels: 0 }),
         ..Locked::default()
     }
 }
@@ -278,6 +279,14 @@ fn examples(name: ActName) -> Vec<Example> {
             let act = CreateProvider { id, name: "New".into(), by: by() };
             vec![Example("new", effects(&act, &locked), NOTHING)]
         }
+        ActName::RenameProvider => {
+            let act = RenameProvider { id: channel().provider, name: "New".into(), by: by() };
+            vec![Example("other name", effects(&act, &locked), NOTHING)]
+        }
+        ActName::DeleteProvider => {
+            let act = DeleteProvider { id: channel().provider, by: by() };
+            vec![Example("empty", effects(&act, &locked), NOTHING)]
+        }
         ActName::CreateChannel => {
             let new = NewChannel {
                 id: id(),
@@ -317,10 +326,26 @@ fn examples(name: ActName) -> Vec<Example> {
             let of_jobs = crate::upkeep::effects_of_jobs(name);
             vec![Example("some", of_jobs, NOTHING)]
         }
+        ActName::CreateVerifier
+        | ActName::RemoveInstances
+        | ActName::RegisterInstance
+        | ActName::StopInstance
+        | ActName::DropInstances
+        | ActName::SettleReceipts => {
+            vec![Example("some", crate::verifiers::effects_of(name), NOTHING)]
+        }
+        ActName::ChangeVerifier | ActName::DeleteVerifier => {
+            vec![Example("some", crate::verifiers::effects_of(name), NARROWS)]
+        }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }
     }
+}
+
+/// The effects of the examples of an act, with their names.
+pub fn effects_of_all(name: ActName) -> Vec<(&'static str, Effects)> {
+    examples(name).into_iter().map(|Example(what, effects, _)| (what, effects)).collect()
 }
 
 #[test]
@@ -341,8 +366,9 @@ fn a_change_of_a_channel_names_its_provider() {
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
             for change in &effects.changes {
-                if let Some(about) = change.about() {
-                    assert_eq!(about, (channel().provider, id()), "{name:?}, {what}");
+                if let (provider, Some(about)) = change.about() {
+                    let named = (provider, about);
+                    assert_eq!(named, (Some(channel().provider), id()), "{name:?}, {what}");
                 }
             }
         }

@@ -54,6 +54,7 @@ pub struct Jobs {
 pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let checkpointing = tokio::spawn(checkpoint_until(jobs.clone(), stop.clone()));
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
+    let settling = tokio::spawn(settle_until(jobs.clone(), stop.clone()));
     // First resumes what a crash interrupted.
     finish(&jobs).await;
     let mut ticks = tokio::time::interval(PERIOD);
@@ -65,7 +66,7 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         }
     }
     flush(&jobs).await;
-    let _ = tokio::join!(checkpointing, warning);
+    let _ = tokio::join!(checkpointing, warning, settling);
 }
 
 /// A task of its own, since it waits for the operator's webhook: a slow receiver must
@@ -82,6 +83,26 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     tokio::select! {
         () = rounds => {}
         () = stop.cancelled() => {}
+    }
+}
+
+/// The period in which complete receipts are written.
+const SETTLE_PERIOD: Duration = Duration::from_secs(1);
+
+async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SETTLE_PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let stopping = tokio::select! {
+            _ = ticks.tick() => false,
+            () = stop.cancelled() => true,
+        };
+        if let Err(error) = jobs.authority.settle_feed().await {
+            tracing::warn!(%error, "receipts were not written; the next run tries again");
+        }
+        if stopping {
+            return;
+        }
     }
 }
 
@@ -120,9 +141,9 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
 pub async fn record_reset(authority: &Authority, token: &TokenSource) {
-    let write = async || {
+    let write = async |reason| {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-        authority.store().record(event, authority.by(Actor::Operator, None, None)).await
+        authority.store().record(event, authority.by(Actor::Operator, None, reason)).await
     };
     if let Err(error) = token.record_reset(write).await {
         tracing::warn!(%error, "the audit event for the new administrator's token could not be written");

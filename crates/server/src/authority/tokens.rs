@@ -17,7 +17,7 @@ use tegata_policy::{
 use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId};
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, ProviderId, TokenId},
+    id::{ChannelId, Position, ProviderId, TokenId},
     kind::Kind,
     time::UnixTime,
     verify::{Active, Invalid, verify},
@@ -41,6 +41,10 @@ pub struct Token {
     pub again: bool,
     /// The number of tokens evicted for it.
     pub evicted: usize,
+    /// The number of tokens that are revoked for it, now or after a delay.
+    pub revoked: usize,
+    /// The position of the last change.
+    pub position: Position,
 }
 
 impl Token {
@@ -159,6 +163,8 @@ impl Authority {
                 previous_until: issued.previous_until,
                 again: issued.again,
                 evicted: issued.evicted,
+                revoked: issued.revoked,
+                position: issued.position,
             });
         }
         let single_use = grant.assertion().is_some() && grant.channel().single_use_assertions;
@@ -173,6 +179,8 @@ impl Authority {
             previous_until: None,
             again: false,
             evicted: 0,
+            revoked: 0,
+            position: Position::default(),
         })
     }
 

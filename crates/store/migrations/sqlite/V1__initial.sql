@@ -22,7 +22,8 @@ CREATE TABLE provider (
     number      INTEGER PRIMARY KEY,              -- grows; the order of lists
     id          INTEGER NOT NULL UNIQUE,          -- ten digits; immutable
     name        TEXT NOT NULL,
-    created_at  INTEGER NOT NULL
+    created_at  INTEGER NOT NULL,
+    deleted     INTEGER NOT NULL DEFAULT 0        -- 1: final; deleted channels still name it
 );
 
 CREATE TABLE channel (
@@ -106,7 +107,9 @@ CREATE TABLE signing_key (
     issued_before    INTEGER,                     -- of a retired key: only tokens issued before are valid
     created_at       INTEGER NOT NULL,
     changed_at       INTEGER NOT NULL,
-    key_revoked_act  INTEGER                      -- audit row of the act that revoked it
+    key_revoked_act  INTEGER,                     -- audit row of the act that revoked it
+    key_revoked_by   TEXT,                        -- the actor that revoked it
+    key_reason       TEXT                         -- the reason, if one was given
 );
 
 -- The public addresses under which tokens were issued: part of their wire form.
@@ -139,7 +142,9 @@ CREATE TABLE token (
     replaced_by    INTEGER,                       -- the serial that took its place
     past           INTEGER NOT NULL DEFAULT 0,    -- 1: revoked, or found expired; set once
     last_used_at   INTEGER,
-    revoked_act    INTEGER                        -- audit row of the act that revoked it
+    revoked_act    INTEGER,                       -- audit row of the act that revoked it
+    revoked_by     TEXT,                          -- the actor that revoked it; null if evicted
+    reason         TEXT                           -- the reason, if one was given
 );
 -- A row is in one of these two, so that an issue touches one page of them. The first
 -- lists the active tokens of a channel by itself, however many there have been.
@@ -243,3 +248,45 @@ CREATE TABLE provider_revocation (
     source    TEXT,
     reason    TEXT
 );
+
+-- Credentials of programs that verify tokens.
+CREATE TABLE verifier (
+    number         INTEGER PRIMARY KEY,           -- grows; the order of lists
+    id             INTEGER NOT NULL UNIQUE,       -- ten digits; immutable
+    name           TEXT NOT NULL,
+    provider       INTEGER,                       -- NULL: all providers; immutable
+    max_staleness  INTEGER NOT NULL,              -- milliseconds
+    allow          INTEGER NOT NULL,              -- may accept tokens by a stale view
+    token          BLOB NOT NULL UNIQUE,          -- SHA-256; immutable
+    created_at     INTEGER NOT NULL,
+    deleted_at     INTEGER                        -- its instances may have rows for longer
+);
+
+-- Running copies of programs that use a verifier. A row is written before the instance
+-- gets its first answer.
+CREATE TABLE instance (
+    number         INTEGER PRIMARY KEY,
+    verifier       INTEGER NOT NULL,              -- an id of verifier
+    instance       TEXT NOT NULL,                 -- immutable
+    staleness      INTEGER NOT NULL,              -- milliseconds; only grows
+    on_stale       TEXT NOT NULL,                 -- deny, ask, allow; only more lenient
+    registered_at  INTEGER NOT NULL,
+    renewed_at     INTEGER NOT NULL,
+    stopped        INTEGER NOT NULL,              -- it has reported its end
+    UNIQUE (verifier, instance)
+);
+
+-- Which instances have applied an act that takes something away. Kept as long as the
+-- audit.
+CREATE TABLE receipt (
+    epoch         INTEGER NOT NULL,
+    position      INTEGER NOT NULL,               -- of the act's last change
+    at            INTEGER NOT NULL,
+    provider      INTEGER,                        -- NULL: concerns all verifiers
+    effective_at  INTEGER NOT NULL,
+    complete      INTEGER NOT NULL,
+    list          TEXT,                           -- JSON; NULL: not written yet
+    PRIMARY KEY (epoch, position)
+) WITHOUT ROWID;
+CREATE INDEX receipt_open ON receipt (epoch, position) WHERE complete = 0;
+CREATE INDEX receipt_by_time ON receipt (at);

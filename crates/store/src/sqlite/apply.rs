@@ -8,12 +8,15 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
-    stamps, sweep, warnings,
+    stamps, sweep, verifiers, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
 use rusqlite::params;
-use tegata_policy::acts::{Act, Effects, Locked, Needs, NewToken, Tokens, Write};
+use tegata_policy::acts::{
+    Act, Author, Effects, Locked, Needs, NewToken, ReceiptFor, ReceiptRow, Tokens, Write,
+    receipt_of,
+};
 use tegata_token::{
     id::{ChannelId, Group},
     view::ChannelRevocations,
@@ -26,11 +29,22 @@ pub(super) fn run<A: Act>(tx: &mut Tx<'_>, act: &A) -> Result<A::Output> {
     let (output, effects) = act.decide(&locked, tx.now)?;
     // Kept rows are changed in place where nothing else refers to them.
     drop(locked);
-    let done = apply(tx, needs.channel, effects);
+    let about = receipt_of(A::NAME, &effects, tx.now);
+    let done = apply(tx, needs.channel, effects).and_then(|()| receipt(tx, about));
     if done.is_err() {
         tx.memory.recent.clear();
     }
     done.map(|()| output)
+}
+
+/// Writes the receipt of the act whose changes were logged last, if it has one.
+fn receipt(tx: &mut Tx<'_>, about: Option<ReceiptFor>) -> Result<()> {
+    match (about, tx.position()) {
+        (Some(about), Some(position)) => {
+            tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads what an act needs, apart from rows that the writer keeps in memory. Keeps the
@@ -58,12 +72,13 @@ fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
 /// the position of the act's last change.
 fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
     tx.memory.recent.check(tx.conn);
+    let author = effects.author.as_ref();
     for it in effects.writes {
-        write_one(tx, effects.changes.len(), &it)?;
+        write_one(tx, (effects.changes.len(), author), &it)?;
         let keys = tx.memory.keys.clone();
         tx.memory.recent.note(tx.conn, &keys, channel, it);
     }
-    tx.log(effects.changes, effects.journal);
+    tx.log(effects.changes, author, effects.journal);
     if let Some(it) = effects.audit {
         audit::write(tx, &it.by, &it.event)?;
     }
@@ -71,17 +86,24 @@ fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Resul
     Ok(())
 }
 
-/// Writes one effect of an act with `changes` changes.
-fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
+/// Writes one effect of an act of `author` with `changes` changes.
+fn write_one(
+    tx: &mut Tx<'_>,
+    (changes, author): (usize, Option<&Author>),
+    it: &Write,
+) -> Result<()> {
     match it {
         Write::Token(token) => insert_token(tx, token).map_err(unavailable),
         Write::TokenRevoked { row, by, replaced_by } => {
-            mark_revoked(tx, *row, *by, *replaced_by).map_err(unavailable)
+            mark_revoked(tx, *row, (*by, author), *replaced_by).map_err(unavailable)
         }
         Write::TokenRevokedFrom { row, at, replaced_by } => {
-            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by)
+            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by),
+                           revoked_by = ?4, reason = ?5
                        WHERE number = ?1";
-            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0))).map(drop)
+            let (actor, reason) = author.map(|it| (&it.actor, it.reason.as_ref())).unzip();
+            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0), actor, reason.flatten()))
+                .map(drop)
         }
         Write::TokenPast { row, revoked } => mark_past(tx, *row, *revoked).map_err(unavailable),
         Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
@@ -103,6 +125,12 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::Provider(new) => {
             let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
             insert(tx, sql, (new.id.number(), &new.name, new.created_at.0))
+        }
+        Write::ProviderName(id, name) => {
+            write(tx, "UPDATE provider SET name = ?2 WHERE id = ?1", (id.number(), name)).map(drop)
+        }
+        Write::ProviderDeleted(id) => {
+            write(tx, "UPDATE provider SET deleted = 1 WHERE id = ?1", [id.number()]).map(drop)
         }
         Write::NewChannel(channel) => admin::insert_channel(tx, channel),
         Write::Settings(channel) => admin::write_settings(tx, channel),
@@ -130,7 +158,7 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::ScopesForgotten(id) => known::forget(tx, *id),
         Write::Group(id, group, settings) => admin::write_group(tx, *id, group, settings),
         Write::SigningKey(key) => admin::insert_key(tx, key),
-        Write::SigningKeyState(key) => admin::write_key_state(tx, key),
+        Write::SigningKeyState(key) => admin::write_key_state(tx, key, author),
         Write::SigningKeyWrapped(id, wrapped) => {
             let sql = "UPDATE signing_key SET wrapped = ?2 WHERE id = ?1";
             write(tx, sql, params![id.0, wrapped.0])?;
@@ -142,7 +170,11 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
         }
-        Write::ProviderJob(_) | Write::ProviderJobAt { .. } | Write::ProviderJobDone(_) => {
+        Write::ProviderJobDone(job) => {
+            verifiers::receipt_of_job(tx, *job)?;
+            provider_revocation::apply(tx, changes, it)
+        }
+        Write::ProviderJob(_) | Write::ProviderJobAt { .. } => {
             provider_revocation::apply(tx, changes, it)
         }
         Write::Warning { .. } | Write::WarningTried { .. } | Write::WarningDropped(_) => {
@@ -165,6 +197,12 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
                        WHERE previous_until > ?1";
             write(tx, sql, [after.0]).map(drop)
         }
+        Write::NewVerifier(_)
+        | Write::VerifierSettings(_)
+        | Write::VerifierDeleted(..)
+        | Write::Instance(_)
+        | Write::InstanceDropped { .. }
+        | Write::Receipt(_) => verifiers::apply(tx, it),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }

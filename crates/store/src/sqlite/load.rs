@@ -1,17 +1,21 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
+use super::{
+    audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, verifiers, warnings,
+};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep, UpkeepRows,
+        Before, Count, Locked, LockedProvider, Needs, StoredKey, StoredToken, Times, Tokens,
+        Upkeep, UpkeepRows,
     },
     channel::Channel,
 };
 use tegata_token::{
-    id::{ChannelId, Serial, SigningKeyId, TokenId},
+    feed::InstanceId,
+    id::{ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
 };
@@ -29,8 +33,7 @@ pub(super) fn load(
         channel(conn, id, needs, kept, &mut locked)?;
     }
     if let Some(id) = needs.provider {
-        let sql = "SELECT 1 FROM provider WHERE id = ?1";
-        locked.provider = conn.prepare_cached(sql)?.exists([id.number()])?;
+        locked.provider = provider(conn, id, needs.count_channels)?;
     }
     if needs.audit_key {
         locked.audit_key = super::audit::key(conn)?.map(|(public, _)| public);
@@ -41,6 +44,23 @@ pub(super) fn load(
     }
     upkeep(conn, &needs.upkeep, &mut locked.upkeep)?;
     Ok(locked)
+}
+
+/// Reads a provider, and counts its channels.
+fn provider(
+    conn: &Connection,
+    id: ProviderId,
+    count: bool,
+) -> rusqlite::Result<Option<LockedProvider>> {
+    let sql = "SELECT name FROM provider WHERE id = ?1 AND deleted = 0";
+    let name = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional()?;
+    let Some(name) = name else { return Ok(None) };
+    let mut channels = 0;
+    if count {
+        let sql = "SELECT count(*) FROM channel WHERE provider = ?1 AND state <> 'deleted'";
+        channels = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?;
+    }
+    Ok(Some(LockedProvider { name, channels }))
 }
 
 /// Reads the rows beside those of a channel.
@@ -60,6 +80,13 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         }
         Upkeep::Old(old) => sweep::old(conn, old, rows)?,
         Upkeep::LastCheckpoint => rows.checkpoint = audit::last_checkpoint(conn)?,
+        Upkeep::Verifier(id) => verifiers::load(conn, *id, None, rows)?,
+        Upkeep::Instance(id, instance) => {
+            verifiers::load(conn, *id, Some(Some(instance.as_str())), rows)?;
+        }
+        Upkeep::Instances(id, instance) => {
+            verifiers::load(conn, *id, Some(instance.as_ref().map(InstanceId::as_str)), rows)?;
+        }
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
     }
     Ok(())

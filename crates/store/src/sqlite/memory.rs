@@ -2,10 +2,13 @@
 //! present batch has collected, and the rows of recently used channels.
 
 use super::{recent::Recent, rows};
-use crate::{Change, journal::JournalEntry};
+use crate::{
+    Change,
+    journal::{Author, JournalEntry},
+};
 use rusqlite::Connection;
 use std::sync::Arc;
-use tegata_policy::acts::StoredKey;
+use tegata_policy::acts::{ReceiptRow, StoredKey};
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
     time::UnixTime,
@@ -23,8 +26,10 @@ pub(super) struct Memory {
     pub recent: Recent,
     /// Changes that the batch has appended to the log.
     pub changes: Vec<Change>,
+    /// Receipts that the batch has begun.
+    pub receipts: Vec<ReceiptRow>,
     /// Lines that the batch adds to the revocation journal.
-    pub journal: Vec<JournalEntry>,
+    pub journal: Vec<(Option<Author>, JournalEntry)>,
     /// Whether the revocation journal holds this commit already.
     pub logged: bool,
     /// The start number that the batch drew.
@@ -48,6 +53,7 @@ impl Memory {
             last_revocation,
             recent: Recent::default(),
             changes: Vec::new(),
+            receipts: Vec::new(),
             journal: Vec::new(),
             logged: false,
             drew: None,
@@ -65,7 +71,7 @@ impl Memory {
         )?;
         for change in &self.changes {
             self.head.number += 1;
-            let (provider, channel) = change.about().unzip();
+            let (provider, channel) = change.about();
             let (provider, channel) =
                 (provider.map(ProviderId::number), channel.map(ChannelId::number));
             let body = rows::json(change);

@@ -132,6 +132,8 @@ impl Recent {
             Write::BulkSerial(..)
             | Write::AssertionUsed { .. }
             | Write::Provider(_)
+            | Write::ProviderName(..)
+            | Write::ProviderDeleted(_)
             | Write::Settings(_)
             | Write::StateChangedBy(_)
             | Write::Secret { .. }
@@ -156,6 +158,12 @@ impl Recent {
             | Write::AuditKey(..)
             | Write::Checkpoint(_)
             | Write::AuditBegunAnew
+            | Write::NewVerifier(_)
+            | Write::VerifierSettings(_)
+            | Write::VerifierDeleted(..)
+            | Write::Instance(_)
+            | Write::InstanceDropped { .. }
+            | Write::Receipt(_)
             | Write::PreviousSecretsDropped { .. } => {}
         }
     }

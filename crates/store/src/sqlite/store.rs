@@ -6,34 +6,36 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, warnings,
+    sweep, verifiers, warnings,
     writer::Tx,
 };
 use crate::{
-    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
-    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page,
-    Provider, ProviderRevocation, Result, RevocationTarget, RevokeTokens, Revoked, RowId,
-    SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
-    WrappedKey,
-    audit::{AuditReport, Checkpoint, Verifier},
+    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
+    GroupPatch, GroupRow, Holding, Instance, Issued, NewChannel, NewVerifier, NewWarning, Old,
+    Page, Provider, ProviderRevocation, ReceiptRow, Registration, Reissue, Result, Revoked, RowId,
+    SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow,
+    Verifier, VerifierPatch, WouldTake, WrappedKey,
+    audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
-        CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Issue,
-        QueueWarnings, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetAuditKey,
-        SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
+        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, ChangeVerifier,
+        CreateChannel, CreateProvider, CreateVerifier, DeleteVerifier, DropInstances, Issue,
+        QueueWarnings, Record, RegisterInstance, RegisterKey, RemoveInstances, RenameProvider,
+        RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion,
+        Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
-    secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    feed::InstanceId,
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -64,10 +66,14 @@ impl Store for SqliteStore {
         self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
     }
 
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {
+        self.read(move |conn| read::provider(conn, id).map_err(unavailable)).await
+    }
+
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
             if let Some(provider) = filter.provider
-                && !read::has_provider(conn, provider).map_err(unavailable)?
+                && read::provider(conn, provider).map_err(unavailable)?.is_none()
             {
                 return Err(Error::NotFound("provider"));
             }
@@ -113,8 +119,13 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
-        self.list(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+    async fn signed_by(
+        &self,
+        keys: Vec<SigningKeyId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<WouldTake> {
+        self.list(move |conn| read::signed_by(conn, &keys, most, now).map_err(unavailable)).await
     }
 
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
@@ -146,6 +157,39 @@ impl Store for SqliteStore {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
     }
 
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>> {
+        self.list(move |conn| read::live_serials(conn, &tokens, provider).map_err(unavailable))
+            .await
+    }
+
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {
+        self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
+    }
+
+    async fn verifiers(&self) -> Result<Vec<Verifier>> {
+        self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>> {
+        let read = |conn: &mut Connection| {
+            let tx = conn.transaction().map_err(unavailable)?;
+            verifiers::instances(&tx).map_err(unavailable)
+        };
+        self.list(read).await
+    }
+
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
+        self.read(move |conn| verifiers::receipt(conn, at).map_err(unavailable)).await
+    }
+
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
+        self.list(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
+    }
+
     async fn is_writable(&self) -> Result<()> {
         self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
     }
@@ -174,69 +218,58 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        self.run(now, Issue { grant, id, form, by }).await.map(|(issued, _)| issued)
+        let (issued, position) = self.run(now, Issue { grant, id, form, by }).await?;
+        Ok(Issued { position, ..issued })
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
         self.run(now, TakeAssertion { grant }).await.map(|(grant, _)| grant)
     }
 
-    async fn revoke(
-        &self,
-        channel: ChannelId,
-        target: RevocationTarget,
-        dry_run: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        let (at, act) = (by.at, Revoke { channel, target, by });
-        match dry_run {
-            true => self.decide(at, act).await,
-            false => self.run(at, act).await,
+    async fn take(&self, act: Taking) -> Result<Revoked> {
+        match act {
+            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
+            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
+            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
+            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
+            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
+            Taking::Group(act) => self.run_taking(act.by.at, act).await,
+            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
         }
-        .map(revoked)
+    }
+
+    async fn would_take(&self, act: Taking, most: usize) -> Result<WouldTake> {
+        match act {
+            Taking::Revoke(act) => self.decide(act.by.at, act, most).await,
+            Taking::Channel(act) => self.decide(act.by.at, act, most).await,
+            Taking::Secret(act) => self.decide(act.by.at, act, most).await,
+            Taking::PreviousSecret(act) => self.decide(act.by.at, act, most).await,
+            Taking::AssertionKey(act) => self.decide(act.by.at, act, most).await,
+            Taking::Group(act) => self.decide(act.by.at, act, most).await,
+            Taking::Provider(act) => self.decide(act.by.at, act, most).await,
+        }
+    }
+
+    async fn would_reissue(&self, act: Reissue, most: usize) -> Result<WouldTake> {
+        let Reissue { grant, id, by } = act;
+        let (at, form) = (by.at, self.form.clone());
+        self.decide(at, Issue { grant, id, form, by: Some(by) }, most).await
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
         self.run(by.at, CreateProvider { id, name, by }).await.map(|(provider, _)| provider)
     }
 
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()> {
+        self.run(by.at, RenameProvider { id, name, by }).await.map(drop)
+    }
+
     async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {
         self.run(by.at, CreateChannel { new, by }).await.map(|(channel, _)| channel)
     }
 
-    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel> {
-        self.run(by.at, ChangeChannel { id, patch, by }).await.map(|(channel, _)| channel)
-    }
-
-    async fn replace_secret(
-        &self,
-        id: ChannelId,
-        secret: HashedSecret,
-        keep_previous: i64,
-        revoke_tokens: RevokeTokens,
-        by: By,
-    ) -> Result<UnixTime> {
-        let at = by.at;
-        let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
-        self.run(at, act).await.map(|(until, _)| until)
-    }
-
-    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()> {
-        self.run(by.at, DeletePreviousSecret { id, by }).await.map(drop)
-    }
-
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
         self.run(by.at, RegisterKey { channel, key, by }).await.map(drop)
-    }
-
-    async fn delete_key(
-        &self,
-        channel: ChannelId,
-        key: AssertionKeyId,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(revoked)
     }
 
     async fn set_group(
@@ -251,16 +284,70 @@ impl Store for SqliteStore {
         self.run(at, act).await.map(|(settings, _)| settings)
     }
 
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
-        self.run(by.at, DeleteGroup { channel, group, by }).await.map(revoked)
-    }
-
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let (at, act) = (by.at, ChangeSigningKeys { change, by });
         let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|revoked| (revoked, tx.now));
         let ((revoked, now), position) = self.writer.act(at, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        Ok(Revoked { tokens: self.signed_by(revoked, now).await?, position })
+        let tokens = self.signed_by(revoked, 0, now).await?.tokens;
+        Ok(Revoked { tokens, position, at: now })
+    }
+
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier> {
+        let NewVerifier { id, name, provider, max_staleness, allow, token } = new;
+        let at = by.at;
+        let act = CreateVerifier { id, name, provider, max_staleness, allow, token, by };
+        self.run(at, act).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier> {
+        self.run(by.at, ChangeVerifier { id, patch, by }).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()> {
+        self.run(by.at, DeleteVerifier { id, by }).await.map(drop)
+    }
+
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<InstanceId>,
+        by: By,
+    ) -> Result<Vec<InstanceId>> {
+        self.run(by.at, RemoveInstances { id, instance, by }).await.map(|(removed, _)| removed)
+    }
+
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration> {
+        self.run(now, instance).await.map(|(registered, _)| registered)
+    }
+
+    async fn stop_instance(
+        &self,
+        verifier: VerifierId,
+        instance: InstanceId,
+        now: UnixTime,
+    ) -> Result<()> {
+        self.run(now, StopInstance { verifier, instance }).await.map(drop)
+    }
+
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()> {
+        self.run(UnixTime(0), DropInstances { instances }).await.map(drop)
+    }
+
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()> {
+        self.run(now, SettleReceipts { receipts }).await.map(drop)
     }
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
@@ -287,7 +374,7 @@ impl Store for SqliteStore {
         self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
     }
 
-    async fn verify_audit(&self, verifier: Verifier) -> Result<AuditReport> {
+    async fn verify_audit(&self, verifier: AuditVerifier) -> Result<AuditReport> {
         self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
     }
 
@@ -361,8 +448,4 @@ impl Store for SqliteStore {
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {
         self.run(UnixTime(0), AdvanceClock { seconds }).await.map(|(offset, _)| offset)
     }
-}
-
-fn revoked((tokens, position): (usize, Position)) -> Revoked {
-    Revoked { tokens, position }
 }

@@ -8,6 +8,10 @@
 //! errors to statuses and codes in one match. Each call is described where it is handled,
 //! and is routed only if it is described: see [`openapi`].
 
+#[macro_use]
+mod read;
+mod receipts;
+
 mod administrator;
 mod assertion_keys;
 mod audit;
@@ -19,12 +23,12 @@ mod limits;
 mod openapi;
 pub(super) mod problem;
 mod providers;
-mod read;
 mod revocations;
 mod schema;
 mod show;
 mod signing_keys;
 mod tokens;
+mod verifiers;
 mod warnings;
 
 use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
@@ -56,6 +60,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(describe))
         .routes(routes!(providers::list, providers::create))
+        .routes(routes!(providers::show, providers::change, providers::delete))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::list_all))
         .routes(routes!(channels::show, channels::change, channels::delete))
@@ -73,6 +78,11 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(revocations::of_all))
         .routes(routes!(signing_keys::list, signing_keys::rotate))
         .routes(routes!(signing_keys::rotate_master_key))
+        .routes(routes!(verifiers::list, verifiers::create))
+        .routes(routes!(verifiers::show, verifiers::change, verifiers::delete))
+        .routes(routes!(verifiers::remove_all))
+        .routes(routes!(verifiers::remove_one))
+        .routes(routes!(receipts::show))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
         .routes(routes!(audit::verify))

@@ -85,6 +85,14 @@ text! {
     SigningKeyId, "AAECAwQFBgc", "^[A-Za-z0-9_-]{11}$"
 }
 text! {
+    /// The id of a verifier: exactly ten digits.
+    VerifierId, "3456789012", "^[0-9]{10}$"
+}
+text! {
+    /// The id of an instance: a running copy of a program that uses a verifier.
+    InstanceId, "AAECAwQFBgcICQoLDA0ODw", "^[A-Za-z0-9_-]{22,64}$"
+}
+text! {
     /// A position in the change log.
     Position, "0-42", "^[0-9]+-[0-9]+$"
 }
@@ -135,11 +143,31 @@ word! {
     RevocationCause, ["requested", "evicted", "reissued"]
 }
 word! {
+    /// What an instance does with a view that is older than its staleness.
+    OnStale, ["deny", "ask", "allow"]
+}
+word! {
     /// The state of a signing key: published but not signing yet (`pending`), signing
     /// (`active`), only verifying (`retired`), or not valid any more (`revoked`).
     SigningKeyState, ["pending", "active", "retired", "revoked"]
 }
 
+word! {
+    /// The state of a receipt: `complete` if no instance of a verifier is left that could
+    /// accept what was taken away.
+    ReceiptState, ["pending", "complete"]
+}
+word! {
+    /// Whether an instance of a verifier can still accept what was taken away.
+    /// `acknowledged`: it has applied the position; `waiting`: it may not have;
+    /// `lease-expired`: it has not asked for so long that it treats its own view as stale;
+    /// `may-still-accept`: the same, but it may use a stale view; `cannot-apply`: it
+    /// reported that; `stopped`: it reported its end; `removed`: an operator removed it.
+    InstanceState, [
+        "acknowledged", "waiting", "lease-expired", "may-still-accept", "cannot-apply",
+        "stopped", "removed",
+    ]
+}
 word! {
     /// Which tokens are revoked with a secret: `none`, those issued for a secret of the
     /// channel (`by-secret`), or `all`. Tokens issued for assertion keys stay with

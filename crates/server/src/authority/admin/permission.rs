@@ -10,6 +10,10 @@ pub enum Permission {
     ReadProviders,
     /// Create a provider.
     CreateProvider,
+    /// Rename a provider.
+    ChangeProvider,
+    /// Delete a provider.
+    DeleteProvider,
     /// Read channels and what belongs to them.
     ReadChannels,
     /// Create a channel.
@@ -56,12 +60,26 @@ pub enum Permission {
     ReadAudit,
     /// Read warnings.
     ReadWarnings,
+    /// Read verifiers and their instances.
+    ReadVerifiers,
+    /// Create a verifier.
+    CreateVerifier,
+    /// Change a verifier's settings.
+    ChangeVerifier,
+    /// Delete a verifier.
+    DeleteVerifier,
+    /// Remove instances of a verifier.
+    RemoveInstances,
+    /// Read receipts.
+    ReadReceipts,
 }
 
 /// The table: the roles that have each permission.
 const fn roles(act: Permission) -> &'static [Role] {
     match act {
-        Permission::ReadChannels
+        Permission::ChangeProvider
+        | Permission::DeleteProvider
+        | Permission::ReadChannels
         | Permission::ChangeChannel
         | Permission::DeleteChannel
         | Permission::ReplaceSecret
@@ -78,7 +96,13 @@ const fn roles(act: Permission) -> &'static [Role] {
         | Permission::ReadSigningKeys
         | Permission::RotateMasterKey
         | Permission::ReadAudit
-        | Permission::ReadWarnings => &[Role::Root],
+        | Permission::ReadWarnings
+        | Permission::ReadVerifiers
+        | Permission::CreateVerifier
+        | Permission::ChangeVerifier
+        | Permission::DeleteVerifier
+        | Permission::RemoveInstances
+        | Permission::ReadReceipts => &[Role::Root],
         // The server sets up a development store by itself.
         Permission::ReadProviders
         | Permission::CreateProvider

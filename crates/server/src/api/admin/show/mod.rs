@@ -31,14 +31,18 @@ macro_rules! page {
 
 mod audit;
 mod channels;
+mod receipts;
 mod revocations;
 mod time;
 mod tokens;
+mod verifiers;
 mod warnings;
 
 pub use audit::*;
 pub use channels::*;
+pub use receipts::*;
 pub use revocations::*;
 pub use time::time;
 pub use tokens::*;
+pub use verifiers::*;
 pub use warnings::*;

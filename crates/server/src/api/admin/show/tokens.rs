@@ -1,6 +1,6 @@
 //! Tokens, why they are valid or not, and signing keys, as the API shows them.
 
-use super::time::time;
+use super::{Taken, time::time};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Why},
@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
-    id::{ChannelId, Group, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -41,6 +41,15 @@ pub struct Token {
     cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
     revoked_at: Option<String>,
+    /// The assertion key that it was issued for.
+    #[schema(required, value_type = Option<schema::AssertionKeyId>)]
+    assertion_key: Option<AssertionKeyId>,
+    /// The reason of its revocation, if one was given.
+    #[schema(required)]
+    reason: Option<String>,
+    /// The actor that revoked it; null if it was evicted.
+    #[schema(required)]
+    revoked_by: Option<String>,
 }
 
 impl From<&TokenRow> for Token {
@@ -56,6 +65,9 @@ impl From<&TokenRow> for Token {
             last_used_at: it.last_used_at.and_then(time),
             cause: it.revocation.map(|(by, _)| by),
             revoked_at: it.revocation.and_then(|(_, at)| time(at)),
+            assertion_key: it.assertion_key,
+            reason: it.reason.clone(),
+            revoked_by: it.revoked_by.clone(),
         }
     }
 }
@@ -149,6 +161,8 @@ pub struct NewToken {
     /// The expiry of the token that it replaces; null if none is active any more.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
+    #[serde(flatten)]
+    pub taken: Taken,
 }
 
 /// One of the authority's own keys, which sign all tokens.
