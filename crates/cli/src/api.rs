@@ -90,8 +90,13 @@ impl Api {
     }
 
     /// `GET` of an admin path whose response may take up to `wait` seconds longer.
-    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> anyhow::Result<Value> {
-        self.read(self.admin()?.get_and_wait(path, wait).await)
+    pub async fn get_and_wait(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        wait: u16,
+    ) -> anyhow::Result<Value> {
+        self.read(self.admin()?.get_and_wait(path, query, wait).await)
     }
 
     /// All rows of an admin list, from all its pages.
@@ -112,6 +117,11 @@ impl Api {
     /// `POST` to an admin path.
     pub async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
         self.read(self.admin()?.post(path, body).await)
+    }
+
+    /// `DELETE` of an admin path that takes no options.
+    pub async fn delete(&self, path: &[&str]) -> anyhow::Result<Value> {
+        self.read(self.admin()?.delete(path).await)
     }
 
     /// `PATCH` of an admin path.

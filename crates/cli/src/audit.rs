@@ -25,7 +25,7 @@ use tegata_server::authority::{
     place::Files,
 };
 use tegata_store::{
-    audit::{Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier},
+    audit::{Anchored, AuditReport, AuditVerifier, Checkpoint, RawAuditRow},
     audit_event::AuditAct,
 };
 use tegata_token::{
@@ -269,7 +269,7 @@ pub async fn verify(
             return Err(BadUsage(what.to_owned()).into());
         }
         // The server reads the whole audit.
-        api()?.get_and_wait(&["audit", "verify"], 600).await?
+        api()?.get_and_wait(&["audit", "verify"], &(), 600).await?
     };
     out.thing(&response, &["ok", "end", "events", "checkpoints", "pending", "problems"])?;
     if response["ok"] == true {
@@ -325,7 +325,7 @@ fn check_export(
         return Err(anyhow!("{} is not an export; `tegata audit list --all` prints one", at()));
     };
     let key = given.map_or_else(|| key_of(&own_key), Ok)?;
-    let mut verifier = Verifier::new(key.clone(), anchored);
+    let mut verifier = AuditVerifier::new(key.clone(), anchored);
     let mut rows = Vec::new();
     while let Some(line) = next()? {
         match line {

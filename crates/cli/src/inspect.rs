@@ -1,5 +1,5 @@
-//! `tegata token inspect`: finds tokens of this authority, administrators' tokens and
-//! private keys in files of any format, offline. It recognises them by their form, and
+//! `tegata token inspect`: finds tokens of this authority, administrators' and verifiers'
+//! tokens, and private keys in files of any format, offline. It recognises them by their form, and
 //! checks the signatures of tokens if it has the public keys.
 //!
 //! What is found is never printed: a search for leaks must not cause another one.
@@ -52,8 +52,8 @@ const EXAMPLES: &str = "\
 Exit codes: 0 nothing found and everything read, 1 something found or not read, 2 bad
 usage. Columns count bytes.
 
-Finds tokens, administrators' tokens (tga_…) and private keys (JWK, PEM) in text that is
-UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and URLs, or
+Finds tokens, administrators' tokens (tga_…), verifiers' tokens (tgv_…) and private keys
+(JWK, PEM) in text that is UTF-8, UTF-16, quoted-printable, wrapped over lines, escaped as in JSON and URLs, or
 base64; and within gzip, zlib, zstd, tar and zip, up to 5 levels deep and up to 200 times
 the file's size. Other containers, and encrypted ones, are reported as not read.
 
@@ -113,6 +113,7 @@ pub async fn inspect(
 struct Counts {
     tokens: u64,
     admin_tokens: u64,
+    verifier_tokens: u64,
     keys: u64,
     unread: u64,
 }
@@ -124,6 +125,7 @@ impl Counts {
             Event::Found { secret, .. } => match secret {
                 Secret::Token(_) => &mut self.tokens,
                 Secret::AdminToken => &mut self.admin_tokens,
+                Secret::VerifierToken => &mut self.verifier_tokens,
                 Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
                 Secret::Packed(_) => &mut self.unread,
             },
@@ -135,6 +137,7 @@ impl Counts {
         let found = [
             (self.tokens, "token"),
             (self.admin_tokens, "administrator's token"),
+            (self.verifier_tokens, "verifier's token"),
             (self.keys, "private key"),
         ];
         let found = found.into_iter().filter(|(count, _)| *count > 0);
@@ -299,6 +302,11 @@ impl<'a> Found<'a> {
             Secret::AdminToken => other(
                 "admin-token",
                 "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
+            ),
+            Secret::VerifierToken => other(
+                "verifier-token",
+                "verifier's token by its form; create another verifier, then `tegata verifier delete`"
+                    .to_owned(),
             ),
             Secret::PrivateJwk(kty) => {
                 let kty: String = kty.chars().filter(char::is_ascii_alphanumeric).take(8).collect();

@@ -11,6 +11,7 @@ mod audit;
 mod channel;
 mod doctor;
 mod failure;
+mod feed;
 mod files;
 mod group;
 mod inspect;
@@ -22,6 +23,7 @@ mod master_key;
 mod output;
 mod place;
 mod provider;
+mod receipt;
 #[cfg(test)]
 mod reference;
 mod scan;
@@ -30,6 +32,7 @@ mod signing_key;
 mod taking;
 mod token;
 mod variables;
+mod verifier;
 mod warning;
 
 use crate::{api::Remote, output::Output};
@@ -90,9 +93,18 @@ enum Command {
     /// List and verify the audit: who changed what, and when.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Manage verifiers, the credentials of programs that verify tokens.
+    #[command(subcommand)]
+    Verifier(verifier::Verb),
+    /// Show which programs have applied an act that takes something away.
+    #[command(subcommand)]
+    Receipt(receipt::Verb),
     /// List what expires soon, is unused, or is still used after its replacement.
     #[command(subcommand)]
     Warning(warning::Verb),
+    /// Test programs that follow the feed of revocations.
+    #[command(subcommand)]
+    Feed(feed::Verb),
     /// Renew tokens for programs in any language.
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -224,7 +236,12 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Verb::Verify(args)) => audit::verify(api, &out, args).await,
         Command::Audit(audit::Verb::Accept(args)) => audit::accept(&out, args).await,
 
+        Command::Verifier(verb) => verifier::run(&api()?, &out, verb).await,
+        Command::Receipt(receipt::Verb::Show(args)) => receipt::show(&api()?, &out, args).await,
+
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
+
+        Command::Feed(feed::Verb::Conform(args)) => feed::conform(&out, args),
 
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,

@@ -65,8 +65,13 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn get_and_wait(&self, path: &[&str], wait: u16) -> Result<Value, RequestError> {
-        self.send(Method::GET, path, |it| it.timeout(patience(wait))).await
+    pub async fn get_and_wait(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        wait: u16,
+    ) -> Result<Value, RequestError> {
+        self.send(Method::GET, path, |it| it.query(query).timeout(patience(wait))).await
     }
 
     /// All rows of a list, from each of its pages: the members `name`.
@@ -98,6 +103,14 @@ impl AdminClient {
     /// [`RequestError`].
     pub async fn post(&self, path: &[&str], body: &Value) -> Result<Value, RequestError> {
         self.send(Method::POST, path, |it| it.json(body)).await
+    }
+
+    /// `DELETE`, of what takes no options.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn delete(&self, path: &[&str]) -> Result<Value, RequestError> {
+        self.send(Method::DELETE, path, |it| it).await
     }
 
     /// `PATCH`.

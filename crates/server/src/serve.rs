@@ -322,6 +322,7 @@ impl Running {
     /// connections, completes the requests in progress within a few seconds, and stops.
     pub async fn stop(self) {
         self.health.drain();
+        self.authority.drain_feed();
         if !self.stop.is_cancelled() {
             tokio::time::sleep(self.drain_delay).await;
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
-    acts::{RevocationCause, SigningKeyRow, TokenState},
+    acts::{RevocationCause, SigningKeyRow, TokenState, Verifier},
     channel::{Channel, GroupSettings},
 };
 use tegata_token::{
@@ -23,6 +23,8 @@ pub struct State {
     pub channels: Vec<ChannelId>,
     /// The verification rate of each channel that has set one.
     pub verify_rates: Vec<(ChannelId, NonZeroU32)>,
+    /// The verifiers that are not deleted.
+    pub verifiers: Vec<Verifier>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.

@@ -159,7 +159,7 @@ impl From<&Checkpoint> for Anchor {
 /// Verifies the audit from its beginning: it takes each checkpoint with its rows, and
 /// finally the rows after the last one.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct AuditVerifier {
     key: VerifyingKey,
     anchor: Anchored,
     found: bool,
@@ -172,7 +172,7 @@ pub struct Verifier {
     mismatched: Vec<(u64, String)>,
 }
 
-impl Verifier {
+impl AuditVerifier {
     /// A verifier that checks signatures against `key`, and the newest checkpoint against
     /// `anchor`.
     #[must_use]

@@ -20,9 +20,10 @@ pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use taking::*;
 pub use tegata_policy::acts::{
-    By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
-    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
-    TokenState, WrappedKey, audit_event,
+    By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
+    NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RegisterInstance, Registration,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
+    Verifier, VerifierPatch, WrappedKey, audit_event,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -37,9 +38,11 @@ use tegata_policy::{
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey, RevokeTokens},
     denied::Denied,
+    secret::HashedSecret,
 };
 use tegata_token::{
-    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    feed::InstanceId,
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     kind::Kind,
     time::UnixTime,
 };
@@ -88,6 +91,8 @@ pub struct Committed {
     pub position: Position,
     /// The changes that the commit appended, in order.
     pub changes: Vec<Change>,
+    /// The receipts that it began.
+    pub receipts: Vec<ReceiptRow>,
     /// The highest time that the store has written.
     pub written_at: Option<UnixTime>,
 }
@@ -160,7 +165,7 @@ pub trait Store: Send + Sync + 'static {
     /// there is none, the rows after the last checkpoint. At most `most` rows.
     async fn audit_batch(&self, behind: (u64, RowId), most: usize) -> Result<Batch>;
     /// Passes the whole audit to a verifier; returns its report.
-    async fn verify_audit(&self, verifier: audit::Verifier) -> Result<audit::AuditReport>;
+    async fn verify_audit(&self, verifier: audit::AuditVerifier) -> Result<audit::AuditReport>;
     /// The number of the last checkpoint, of some from `from` on, that is older than
     /// `before`.
     async fn audit_expired(&self, from: u64, before: UnixTime) -> Result<Option<u64>>;
@@ -196,6 +201,23 @@ pub trait Store: Send + Sync + 'static {
     async fn holding(&self, id: ChannelId, now: UnixTime) -> Result<Option<Holding>>;
     /// Warnings that are due at `now`, the longest due first.
     async fn due_warnings(&self, most: usize, now: UnixTime) -> Result<Vec<DueWarning>>;
+    /// The serials of those of these stored tokens that are neither revoked nor known to be
+    /// expired, of one provider only, if given.
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>>;
+    /// The newest changes of the log, in order, at most `most`.
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
+    /// Verifiers that are not deleted, newest first.
+    async fn verifiers(&self) -> Result<Vec<Verifier>>;
+    /// The verifiers that have instances, deleted ones included, with these.
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>>;
+    /// The receipt at a position; `None`: the act at that position has none.
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>>;
+    /// The newest receipts that are not complete, at most `most`.
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>>;
     /// Whether acts can be committed now.
     async fn is_writable(&self) -> Result<()>;
     /// Whether the revocation journal can be written now; `false`: the store has no
@@ -261,6 +283,45 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a signing key, or changes the states of signing keys.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
 
+    /// Creates a verifier. [`Error::Taken`] if there is one of this id.
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier>;
+    /// Changes a verifier's settings.
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier>;
+    /// Deletes a verifier. Its instances keep their rows, for receipts.
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()>;
+    /// Removes one or all instances of a verifier, which may be deleted; returns their ids.
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<InstanceId>,
+        by: By,
+    ) -> Result<Vec<InstanceId>>;
+    /// Registers an instance, or renews its row.
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration>;
+    /// Notes that an instance has reported its end.
+    async fn stop_instance(
+        &self,
+        id: VerifierId,
+        instance: InstanceId,
+        now: UnixTime,
+    ) -> Result<()>;
+    /// Drops the rows of instances that were last renewed at these times.
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()>;
+    /// Writes the lists and states of receipts.
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()>;
+
     /// Writes an audit event of something that changed nothing in the store. The caller
     /// limits the rate at which unauthenticated clients can cause one.
     async fn record(&self, event: Event, by: By) -> Result<()>;
@@ -301,6 +362,23 @@ pub trait Store: Send + Sync + 'static {
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
+}
+
+/// A verifier to be created.
+#[derive(Debug, Clone)]
+pub struct NewVerifier {
+    /// A fresh random id.
+    pub id: VerifierId,
+    /// Its display name.
+    pub name: String,
+    /// The only provider whose tokens it may verify; `None`: all.
+    pub provider: Option<ProviderId>,
+    /// The longest staleness that its instances may use, in milliseconds.
+    pub max_staleness: u32,
+    /// Whether its instances may accept tokens by a stale view.
+    pub allow: bool,
+    /// The hash of its token.
+    pub token: HashedSecret,
 }
 
 /// Identifies a stored token.

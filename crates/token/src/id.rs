@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The string does not have the form of the identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BadName(&'static str);
+pub struct BadName(pub(crate) &'static str);
 
 /// Exactly ten decimal digits, as in all of LINE's samples.
 const TEN_DIGITS: u64 = 10_000_000_000;
@@ -93,6 +93,10 @@ ten_digit_id! {
 ten_digit_id! {
     /// The id of a provider, the organisation that owns channels.
     ProviderId, "a provider id is exactly ten digits"
+}
+ten_digit_id! {
+    /// The id of a verifier, a credential of programs that verify tokens.
+    VerifierId, "a verifier id is exactly ten digits"
 }
 
 /// A group: a team or a set of users within a channel that holds its own tokens. 1 to 64
@@ -269,11 +273,15 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let wrong = BadName("a position is two numbers joined by a hyphen");
         let (epoch, number) = text.split_once('-').ok_or(wrong)?;
-        Ok(Self {
-            epoch: epoch.parse().map_err(|_| wrong)?,
-            number: number.parse().map_err(|_| wrong)?,
-        })
+        Ok(Self { epoch: decimal(epoch).ok_or(wrong)?, number: decimal(number).ok_or(wrong)? })
     }
+}
+
+/// The number that `text` spells: decimal digits without a sign or a leading zero, so
+/// that a number has one spelling.
+pub(crate) fn decimal(text: &str) -> Option<u64> {
+    let one_spelling = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| one_spelling)
 }
 
 as_string!(Position);
@@ -298,6 +306,17 @@ mod tests {
         for wrong in ["", "a b", "ä", "a/b", ".", "..", &"x".repeat(65)] {
             assert!(wrong.parse::<Group>().is_err(), "{wrong:?} was taken");
         }
+    }
+
+    #[test]
+    fn a_position_has_one_spelling() {
+        let position = Position { epoch: 1_790_000_000, number: u64::MAX };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        assert_eq!("0-0".parse(), Ok(Position::default()));
+        for wrong in ["1", "-1", "1-", "1--1", "+1-2", "1-+2", "01-2", "1-02", "1-2 ", "1-2-3"] {
+            assert!(wrong.parse::<Position>().is_err(), "{wrong:?} was taken");
+        }
+        assert!("1-18446744073709551616".parse::<Position>().is_err());
     }
 
     #[test]

@@ -9,9 +9,11 @@
 //! ```text
 //! token bytes ──verify::verify(now, &View)──▶ Active | Invalid   (verification)
 //! feed changes ──View::after──▶ View                             (following the feed)
+//! view ──feed──▶ messages of the feed ──feed──▶ view             (over the network)
 //! ```
 
 pub mod claims;
+pub mod feed;
 pub mod id;
 pub mod key;
 pub mod kind;

@@ -53,7 +53,8 @@ pub(super) fn build(spec: &Spec) -> anyhow::Result<Scene> {
 
     let revocations = channel_revocations(spec.revoked / spec.channels)?;
     let channels = if spec.revoked == 0 { 0 } else { spec.channels };
-    let said = (0..channels).map(|n| Ok((id(n)?, revocations.clone())));
+    let provider = ProviderId::from_number(1_000_000_000).context("ten digits")?;
+    let said = (0..channels).map(|n| Ok((provider, id(n)?, revocations.clone())));
     let keys = vec![ViewKey { key: key.public().clone(), state: KeyState::Active }];
     let said = said.collect::<anyhow::Result<Vec<_>>>()?;
     let view = View::from_state(Providers::All, Position::default(), keys, said);

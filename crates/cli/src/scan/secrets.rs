@@ -18,6 +18,8 @@ pub enum Secret<'a> {
     Token(&'a Unverified<'a>),
     /// An administrator's token.
     AdminToken,
+    /// A verifier's token.
+    VerifierToken,
     /// A JWK with a private part, and its `kty`.
     PrivateJwk(&'a str),
     /// A private key as PEM, and its label.
@@ -40,13 +42,21 @@ pub enum Verdict {
 #[derive(Clone, Copy, PartialEq)]
 enum Anchor {
     Token,
-    AdminToken,
+    /// A prefix and 64 digits.
+    Digits(Owner),
     Jwk,
     Pem,
     /// One of the others in base64, this many letters after the start of a quantum.
     Base64(usize),
     /// A container's magic number in base64, and its name.
     Packed(&'static str),
+}
+
+/// Whose a token of a prefix and digits is.
+#[derive(Clone, Copy, PartialEq)]
+enum Owner {
+    Administrator,
+    Verifier,
 }
 
 /// Finds the places where a secret may begin.
@@ -57,8 +67,11 @@ pub struct Finder {
     pub longest: usize,
 }
 
-/// The prefix of an administrator's token, and the number of digits after it.
-const ADMIN_TOKEN: (&str, usize) = ("tga_", 64);
+/// The prefixes of tokens that consist of digits.
+const PREFIXES: [(&str, Owner); 2] = [("tga_", Owner::Administrator), ("tgv_", Owner::Verifier)];
+
+/// The number of digits after such a prefix.
+const DIGITS: usize = 64;
 
 const JWK: &str = "\"kty\"";
 const PEM: (&str, &str) = ("-----BEGIN ", "PRIVATE KEY-----");
@@ -133,14 +146,18 @@ impl Finder {
                 let letters = rest.iter().take(LONGEST).take_while(|it| is_token(**it)).count();
                 Ok(undecided(letters == rest.len() && !last))
             }
-            Anchor::AdminToken => {
+            Anchor::Digits(owner) => {
                 let digits = &text[place.at.end..];
                 let count = digits.iter().take_while(|it| it.is_ascii_hexdigit()).count();
-                if count < ADMIN_TOKEN.1 {
+                if count < DIGITS {
                     return Ok(undecided(count == digits.len() && !last));
                 }
-                report(begin, &Secret::AdminToken)?;
-                Ok(Verdict::Done(place.at.end + ADMIN_TOKEN.1))
+                let secret = match owner {
+                    Owner::Administrator => Secret::AdminToken,
+                    Owner::Verifier => Secret::VerifierToken,
+                };
+                report(begin, &secret)?;
+                Ok(Verdict::Done(place.at.end + DIGITS))
             }
             Anchor::Jwk => jwk(text, begin, last, report),
             Anchor::Pem => pem(text, place.at.clone(), last, report),
@@ -202,7 +219,7 @@ impl Finder {
 fn patterns() -> Vec<(String, Anchor)> {
     let mut patterns: Vec<(String, Anchor)> =
         beginnings().into_iter().map(|it| (it, Anchor::Token)).collect();
-    patterns.push((ADMIN_TOKEN.0.to_owned(), Anchor::AdminToken));
+    patterns.extend(PREFIXES.map(|(prefix, owner)| (prefix.to_owned(), Anchor::Digits(owner))));
     patterns.push((JWK.to_owned(), Anchor::Jwk));
     patterns.push((PEM.1.to_owned(), Anchor::Pem));
     for plain in patterns.clone() {

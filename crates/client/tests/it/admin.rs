@@ -27,7 +27,7 @@ async fn every_request_carries_the_token_and_its_path_query_body_and_key() {
     let admin = admin(&authority);
     let body = json!({ "b": 2 });
     assert_eq!(admin.get(&["channels", "1/2"], &[("limit", 3)]).await.unwrap(), json!({ "a": 1 }));
-    admin.get_and_wait(&["audit", "verify"], 600).await.unwrap();
+    admin.get_and_wait(&["audit", "verify"], &(), 600).await.unwrap();
     admin.post(&["providers"], &body).await.unwrap();
     let members = json!({ "dry_run": true, "reason": "a b", "wait_seconds": 3 });
     let members = members.as_object().unwrap();

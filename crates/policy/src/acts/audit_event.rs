@@ -4,8 +4,10 @@
 //! from one list here, for the store that writes events and for all who read them.
 
 mod recovery;
+mod verifiers;
 
 pub use recovery::{StoreRecovered, StoreRedone};
+pub use verifiers::{InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed};
 
 use crate::{
     channel::{ChannelLimits, GroupSettings, RevokeTokens},
@@ -121,6 +123,14 @@ events! {
     SigningKeyRevoke(SigningKeysRevoked) = "signing-key.revoke",
     /// All signing keys were revoked.
     SigningKeyRevokeAll(SigningKeysRevoked) = "signing-key.revoke-all",
+    /// A verifier was created.
+    VerifierCreate(VerifierCreated) = "verifier.create",
+    /// A verifier's settings were changed.
+    VerifierSet(VerifierChanged) = "verifier.set",
+    /// A verifier was deleted.
+    VerifierDelete(VerifierNamed) = "verifier.delete",
+    /// Instances of a verifier were removed.
+    VerifierRemoveInstances(InstancesRemoved) = "verifier.remove-instances",
     /// The master key was replaced.
     MasterKeyRotate(MasterKeyReplaced) = "master-key.rotate",
     /// The newest checkpoints of the audit are not those that were seen before.

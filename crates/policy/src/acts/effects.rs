@@ -3,9 +3,12 @@
 
 use super::{
     audit_event::AuditEvent,
+    instances::Instance,
     journal::JournalEntry,
+    receipts::ReceiptRow,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
+    verifiers::Verifier,
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -15,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId},
+    feed::InstanceId,
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, SigningKeyId, VerifierId},
     key::{BadKey, KeyState, VerifyingKey},
     time::UnixTime,
     view::{ChannelChange, ChannelRevocations, FeedChange, ViewKey},
@@ -60,6 +64,16 @@ pub enum Change {
         /// Its new offset, in seconds.
         offset: i64,
     },
+    /// A verifier is new or was changed.
+    Verifier {
+        /// The verifier.
+        verifier: Verifier,
+    },
+    /// A verifier was deleted: its token authenticates no request any more.
+    VerifierDeleted {
+        /// Its id.
+        verifier: VerifierId,
+    },
 }
 
 impl Change {
@@ -71,7 +85,10 @@ impl Change {
                 (Some(*provider), Some(*channel))
             }
             Self::Empty { provider } => (*provider, None),
-            Self::SigningKey(_) | Self::Clock { .. } => (None, None),
+            Self::SigningKey(_)
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => (None, None),
         }
     }
 
@@ -89,7 +106,13 @@ impl Change {
                 }
                 _ => None,
             },
-            Self::Empty { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::VerifierDeleted { verifier } => {
+                Some(JournalEntry::VerifierDeleted { verifier: *verifier })
+            }
+            Self::Empty { .. }
+            | Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. } => None,
         }
     }
 
@@ -108,7 +131,11 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Empty { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Empty { .. }
+            | Self::Channel { .. }
+            | Self::Clock { .. }
+            | Self::Verifier { .. }
+            | Self::VerifierDeleted { .. } => None,
         })
     }
 }
@@ -292,6 +319,25 @@ pub enum Write {
         /// By how much.
         by: u64,
     },
+    /// A new verifier.
+    NewVerifier(Box<Verifier>),
+    /// A verifier's settings.
+    VerifierSettings(Box<Verifier>),
+    /// A verifier is deleted at that time.
+    VerifierDeleted(VerifierId, UnixTime),
+    /// An instance of a verifier: new, renewed or stopped.
+    Instance(Box<Instance>),
+    /// An instance's row is dropped.
+    InstanceDropped {
+        /// Its verifier.
+        verifier: VerifierId,
+        /// The instance.
+        instance: InstanceId,
+        /// Only if it was last renewed at this time.
+        renewed_at: Option<UnixTime>,
+    },
+    /// A receipt, new or with its list.
+    Receipt(Box<ReceiptRow>),
     /// Previous secrets that would be accepted after that time are dropped.
     PreviousSecretsDropped {
         /// The time.

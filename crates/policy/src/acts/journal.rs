@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, VerifierId},
     key::KeyState,
     time::UnixTime,
     view::ChannelChange,
@@ -102,6 +102,20 @@ pub enum JournalEntry {
         /// The provider.
         provider: ProviderId,
     },
+    /// A verifier was deleted.
+    VerifierDeleted {
+        /// The verifier.
+        verifier: VerifierId,
+    },
+    /// A verifier's settings were changed.
+    Verifier {
+        /// The verifier.
+        verifier: VerifierId,
+        /// The longest staleness that it may use, in milliseconds.
+        max_staleness: u32,
+        /// Whether it may accept tokens by a stale view.
+        allow: bool,
+    },
 }
 
 impl JournalEntry {
@@ -118,7 +132,9 @@ impl JournalEntry {
             Self::Begins { .. }
             | Self::SigningKey { .. }
             | Self::ProviderRevocation { .. }
-            | Self::ProviderEndDone { .. } => None,
+            | Self::ProviderEndDone { .. }
+            | Self::VerifierDeleted { .. }
+            | Self::Verifier { .. } => None,
         }
     }
 

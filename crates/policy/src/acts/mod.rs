@@ -12,6 +12,7 @@ pub mod audit_event;
 mod channels;
 mod checkpoints;
 mod effects;
+mod instances;
 mod issue;
 mod journal;
 mod keys;
@@ -19,6 +20,7 @@ mod known;
 mod locked;
 mod provider_job;
 mod providers;
+mod receipts;
 mod recovery;
 mod replay;
 mod revoke;
@@ -28,17 +30,22 @@ mod stored;
 mod things;
 mod trim;
 mod upkeep;
+mod verifiers;
 mod warnings;
 
 pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
+pub use instances::{
+    DropInstances, Instance, MOST_INSTANCES, RegisterInstance, Registration, StopInstance,
+};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
+pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -53,6 +60,10 @@ pub use trim::Trim;
 pub use upkeep::{
     Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
     SweptToken, Upkeep, UpkeepRows, UsedAssertion,
+};
+pub use verifiers::{
+    ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
+    TokenHash, Verifier, VerifierPatch,
 };
 pub use warnings::{QueueWarnings, WarningTried};
 
@@ -163,11 +174,27 @@ pub enum ActName {
     RaiseSerials,
     /// [`Recover`]
     Recover,
+    /// [`CreateVerifier`]
+    CreateVerifier,
+    /// [`ChangeVerifier`]
+    ChangeVerifier,
+    /// [`DeleteVerifier`]
+    DeleteVerifier,
+    /// [`RemoveInstances`]
+    RemoveInstances,
+    /// [`RegisterInstance`]
+    RegisterInstance,
+    /// [`StopInstance`]
+    StopInstance,
+    /// [`DropInstances`]
+    DropInstances,
+    /// [`SettleReceipts`]
+    SettleReceipts,
 }
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 38] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -198,6 +225,14 @@ impl ActName {
         Self::Replay,
         Self::RaiseSerials,
         Self::Recover,
+        Self::CreateVerifier,
+        Self::ChangeVerifier,
+        Self::DeleteVerifier,
+        Self::RemoveInstances,
+        Self::RegisterInstance,
+        Self::StopInstance,
+        Self::DropInstances,
+        Self::SettleReceipts,
     ];
 
     /// Whether the act can invalidate a token or a credential that was valid before, so
@@ -217,7 +252,9 @@ impl ActName {
             | Self::BeginProviderRevocation
             | Self::ContinueProviderRevocation
             | Self::Replay
-            | Self::Recover => true,
+            | Self::Recover
+            | Self::ChangeVerifier
+            | Self::DeleteVerifier => true,
             // A used assertion stays valid for at most half an hour, and a store that is
             // recovered has been down for longer.
             Self::TakeAssertion
@@ -237,7 +274,13 @@ impl ActName {
             | Self::Trim
             | Self::SetAuditKey
             | Self::AddCheckpoint
-            | Self::RaiseSerials => false,
+            | Self::RaiseSerials
+            | Self::CreateVerifier
+            | Self::RemoveInstances
+            | Self::RegisterInstance
+            | Self::StopInstance
+            | Self::DropInstances
+            | Self::SettleReceipts => false,
         }
     }
 }

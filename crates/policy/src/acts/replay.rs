@@ -12,6 +12,7 @@ use super::{
     signing::set_state,
     things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
+    verifiers::{ChangeVerifier, DeleteVerifier, VerifierPatch},
 };
 use crate::{channel::Channel, secret::HashedSecret};
 use std::collections::BTreeMap;
@@ -57,6 +58,28 @@ impl Replay {
         Some(BeginProviderRevocation { provider, by })
     }
 
+    /// What a line about a verifier does to it.
+    fn of_verifier(&self, locked: &Locked, now: UnixTime) -> Result<Effects, ActError> {
+        let by = By { actor: String::new(), source: None, reason: None, at: self.at };
+        let done = match &self.line {
+            JournalEntry::VerifierDeleted { verifier } => {
+                DeleteVerifier { id: *verifier, by }.decide(locked, now).map(|(_, it)| it)
+            }
+            JournalEntry::Verifier { verifier, max_staleness, allow } => {
+                let (max_staleness, allow) = (Some(*max_staleness), Some(*allow));
+                let patch = VerifierPatch { name: None, max_staleness, allow };
+                ChangeVerifier { id: *verifier, patch, by }.decide(locked, now).map(|(_, it)| it)
+            }
+            _ => return Ok(Effects::default()),
+        };
+        match done {
+            // The recovery writes one event about all lines.
+            Ok(effects) => Ok(Effects { audit: None, ..effects }),
+            Err(ActError::NotFound(_)) => Ok(Effects::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn done(&self) -> Option<ProviderId> {
         match self.line {
             JournalEntry::ProviderEndDone { provider } => Some(provider),
@@ -75,6 +98,11 @@ impl Act for Replay {
         }
         if let Some(provider) = self.done() {
             return Needs { upkeep: Upkeep::OldestProviderJob(provider), ..Needs::default() };
+        }
+        if let JournalEntry::VerifierDeleted { verifier }
+        | JournalEntry::Verifier { verifier, .. } = &self.line
+        {
+            return Needs { upkeep: Upkeep::Verifier(*verifier), ..Needs::default() };
         }
         match self.line.channel() {
             Some(id) => Needs { tokens: Tokens::WithKeys, revocations: true, ..Needs::channel(id) },
@@ -105,6 +133,8 @@ impl Act for Replay {
                     replayed = of_channel(&self.line, channel, locked, now, &mut effects)?;
                 }
             }
+        } else {
+            effects = self.of_verifier(locked, now)?;
         }
         effects.author = self.author.clone();
         if !effects.is_empty() {
@@ -151,7 +181,9 @@ fn of_channel(
         JournalEntry::Begins { .. }
         | JournalEntry::SigningKey { .. }
         | JournalEntry::ProviderRevocation { .. }
-        | JournalEntry::ProviderEndDone { .. } => {}
+        | JournalEntry::ProviderEndDone { .. }
+        | JournalEntry::VerifierDeleted { .. }
+        | JournalEntry::Verifier { .. } => {}
     }
     Ok(replayed)
 }

@@ -1,11 +1,12 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
-use super::stored::Times;
+use super::{instances::Instance, stored::Times, verifiers::Verifier};
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, ProviderId, Serial},
+    feed::InstanceId,
+    id::{AssertionKeyId, ChannelId, ProviderId, Serial, VerifierId},
     time::UnixTime,
 };
 
@@ -31,6 +32,12 @@ pub enum Upkeep {
     Old(Old),
     /// The last checkpoint of the audit.
     LastCheckpoint,
+    /// A verifier, deleted or not.
+    Verifier(VerifierId),
+    /// A verifier, one of its instances, and how many it has.
+    Instance(VerifierId, InstanceId),
+    /// A verifier, and one or all of its instances.
+    Instances(VerifierId, Option<InstanceId>),
 }
 
 /// Rows that may be old enough to be deleted.
@@ -82,6 +89,14 @@ pub struct UpkeepRows {
     pub events: Vec<i64>,
     /// The last checkpoint of the audit.
     pub checkpoint: Option<Checkpoint>,
+    /// The verifier.
+    pub verifier: Option<Verifier>,
+    /// Whether it is deleted.
+    pub verifier_deleted: bool,
+    /// Its instances that were asked for.
+    pub instances: Vec<Instance>,
+    /// How many instances it has that are not stopped.
+    pub instance_count: usize,
 }
 
 /// An assertion that was used, of a channel that accepts each one once.

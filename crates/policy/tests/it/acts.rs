@@ -326,10 +326,26 @@ fn examples(name: ActName) -> Vec<Example> {
             let of_jobs = crate::upkeep::effects_of_jobs(name);
             vec![Example("some", of_jobs, NOTHING)]
         }
+        ActName::CreateVerifier
+        | ActName::RemoveInstances
+        | ActName::RegisterInstance
+        | ActName::StopInstance
+        | ActName::DropInstances
+        | ActName::SettleReceipts => {
+            vec![Example("some", crate::verifiers::effects_of(name), NOTHING)]
+        }
+        ActName::ChangeVerifier | ActName::DeleteVerifier => {
+            vec![Example("some", crate::verifiers::effects_of(name), NARROWS)]
+        }
         ActName::AdvanceClock => {
             vec![Example("forward", effects(&AdvanceClock { seconds: 5 }, &locked), NOTHING)]
         }
     }
+}
+
+/// The effects of the examples of an act, with their names.
+pub fn effects_of_all(name: ActName) -> Vec<(&'static str, Effects)> {
+    examples(name).into_iter().map(|Example(what, effects, _)| (what, effects)).collect()
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod rules;
 mod signer;
 mod upkeep;
 mod vectors;
+mod verifiers;

@@ -5,11 +5,13 @@ pub mod admin;
 pub mod app;
 mod dev;
 mod faults;
+mod feed;
 // Public for fuzzing only.
 #[doc(hidden)]
 pub mod form;
 pub mod gateway;
 mod header;
+mod introspection;
 pub mod line;
 mod operations;
 pub mod reply;
@@ -47,6 +49,7 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     if shows.public {
         router = router.merge(line::router()).merge(gateway::router()).merge(well_known::router());
+        router = router.merge(feed::router()).merge(introspection::router());
         if app.dev {
             router = router.merge(dev::router());
         }
@@ -59,6 +62,9 @@ pub fn router(app: Arc<App>, shows: Shows) -> Router {
     }
     router.fallback(async || reply::message(StatusCode::NOT_FOUND, "Not found"))
 }
+
+/// The path of the reports of verifiers' uses, whose bodies may be longer than others.
+pub const USAGE: &str = "/feed/usage";
 
 /// The prefix of the administrators' API.
 const ADMIN: &str = "/admin/v1";
@@ -87,7 +93,11 @@ pub fn refuse(path: &str, unread: Unread) -> Response {
         Unread::TooLong => (
             StatusCode::PAYLOAD_TOO_LARGE,
             Code::BodyTooLong,
-            "the body is longer than 65536 bytes",
+            if path == USAGE {
+                "the body is longer than 1048576 bytes"
+            } else {
+                "the body is longer than 65536 bytes"
+            },
         ),
         Unread::TooSlow => (
             StatusCode::REQUEST_TIMEOUT,

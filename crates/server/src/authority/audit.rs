@@ -22,7 +22,7 @@ use std::{
 };
 use tegata_store::{
     AuditHead, By, Error, Event, Old, Page, Result, Store, WrappedKey,
-    audit::{Anchor, Anchored, AuditReport, Checkpoint, Verifier, make_checkpoint},
+    audit::{Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, make_checkpoint},
     audit_event::{AuditCompared, AuditEvent, AuditExpired},
     sqlite::AuditFile,
 };
@@ -253,7 +253,7 @@ impl Audit {
     /// [`Error::Unavailable`].
     pub async fn verify(&self, store: &dyn Store) -> Result<AuditReport> {
         let anchored = || self.file.as_deref().map_or(Anchored::Ignored, anchored);
-        let verifier = Verifier::new(self.key.public().clone(), anchored());
+        let verifier = AuditVerifier::new(self.key.public().clone(), anchored());
         Ok(store.verify_audit(verifier).await?.and_then(&anchored()))
     }
 
@@ -399,7 +399,7 @@ pub fn verify_offline(
         true => Anchored::Ignored,
         false => anchored(&place.audit_anchor()),
     };
-    let report = file.verify(Verifier::new(key.public().clone(), anchored()));
+    let report = file.verify(AuditVerifier::new(key.public().clone(), anchored()));
     Ok((report.and_then(&anchored()), key.public().clone()))
 }
 

@@ -59,6 +59,17 @@ impl Clock {
         UnixTime(self.highest.fetch_max(shown, Relaxed).max(shown))
     }
 
+    /// The same in milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let seconds = self.now().0;
+        let part = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
+        let is_wall = wall() + self.offset.load(Relaxed) == seconds;
+        let whole = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
+        // Ahead of the wall clock, the seconds stand still until it has caught up.
+        whole + if is_wall { u64::from(part) } else { 0 }
+    }
+
     /// Never shows less than `time` from now on, since the store has written it.
     pub fn not_before(&self, time: UnixTime) {
         self.highest.fetch_max(time.0, Relaxed);

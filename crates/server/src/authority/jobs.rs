@@ -54,6 +54,7 @@ pub struct Jobs {
 pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     let checkpointing = tokio::spawn(checkpoint_until(jobs.clone(), stop.clone()));
     let warning = tokio::spawn(warn_until(jobs.clone(), stop.clone()));
+    let settling = tokio::spawn(settle_until(jobs.clone(), stop.clone()));
     // First resumes what a crash interrupted.
     finish(&jobs).await;
     let mut ticks = tokio::time::interval(PERIOD);
@@ -65,7 +66,7 @@ pub async fn run_until(jobs: Arc<Jobs>, stop: CancellationToken) {
         }
     }
     flush(&jobs).await;
-    let _ = tokio::join!(checkpointing, warning);
+    let _ = tokio::join!(checkpointing, warning, settling);
 }
 
 /// A task of its own, since it waits for the operator's webhook: a slow receiver must
@@ -82,6 +83,26 @@ async fn warn_until(jobs: Arc<Jobs>, stop: CancellationToken) {
     tokio::select! {
         () = rounds => {}
         () = stop.cancelled() => {}
+    }
+}
+
+/// The period in which complete receipts are written.
+const SETTLE_PERIOD: Duration = Duration::from_secs(1);
+
+async fn settle_until(jobs: Arc<Jobs>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SETTLE_PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let stopping = tokio::select! {
+            _ = ticks.tick() => false,
+            () = stop.cancelled() => true,
+        };
+        if let Err(error) = jobs.authority.settle_feed().await {
+            tracing::warn!(%error, "receipts were not written; the next run tries again");
+        }
+        if stopping {
+            return;
+        }
     }
 }
 

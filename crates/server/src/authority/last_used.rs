@@ -37,12 +37,16 @@ impl LastUsed {
 
     /// Records the use of a token; a stateless one has no row.
     pub fn note(&self, token: &Claims, now: UnixTime) {
-        if !token.kind.is_stored() {
-            return;
+        if token.kind.is_stored() {
+            self.note_stored(token.channel, token.serial, now);
         }
-        let at = (token.channel.number() ^ token.serial.0.rotate_left(7)) % STRIPES as u64;
+    }
+
+    /// Records the use of a stored token.
+    pub fn note_stored(&self, channel: ChannelId, serial: Serial, now: UnixTime) {
+        let at = (channel.number() ^ serial.0.rotate_left(7)) % STRIPES as u64;
         let mut stamps = lock(&self.tokens[usize::try_from(at).unwrap_or(0)]);
-        stamp(&mut stamps, (token.channel, token.serial), now);
+        stamp(&mut stamps, (channel, serial), now);
     }
 
     /// Records that an assertion was signed with this key.
@@ -84,7 +88,8 @@ impl Default for LastUsed {
 
 fn stamp<K: Hash + Eq>(stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime) {
     if let Some(stamp) = stamps.get_mut(&name) {
-        *stamp = now;
+        // A verifier reports uses late.
+        *stamp = now.max(*stamp);
     } else if stamps.len() < MOST {
         stamps.insert(name, now);
     }

@@ -1,7 +1,12 @@
 //! A server's memory of its store: the view, the channels, the time. Commits alone change
 //! it; it answers no requests.
 
-use crate::authority::{channels::Channels, clock::Clock};
+use crate::authority::{
+    channels::Channels,
+    clock::Clock,
+    feed::{Feed, logged},
+    verifiers::Verifiers,
+};
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
@@ -28,6 +33,9 @@ pub struct Memory {
     pub(super) verify_rates: ArcSwap<HashMap<ChannelId, NonZeroU32>>,
     /// When each retired signing key retired.
     pub(super) retired: ArcSwap<HashMap<SigningKeyId, UnixTime>>,
+    /// The verifiers, by their tokens.
+    pub(super) verifiers: Verifiers,
+    pub(super) feed: Feed,
     pub(super) clock: Clock,
     /// Commits come one at a time; if they ever do not, this prevents a lost update.
     applying: Mutex<()>,
@@ -40,12 +48,15 @@ impl Memory {
     /// An empty memory.
     #[must_use]
     pub fn new() -> Arc<Self> {
+        let clock = Clock::new();
         Arc::new(Self {
+            feed: Feed::new(clock.steady()),
             view: ArcSwap::from_pointee(View::new(Providers::All)),
             channels: Channels::new(CHANNELS),
             verify_rates: ArcSwap::default(),
             retired: ArcSwap::default(),
-            clock: Clock::new(),
+            verifiers: Verifiers::default(),
+            clock,
             applying: Mutex::new(()),
         })
     }
@@ -59,6 +70,9 @@ impl Memory {
                 memory.clock.not_before(time);
             }
             memory.apply(committed.position, &committed.changes);
+            if !committed.receipts.is_empty() {
+                memory.feed.begin_receipts(&committed.receipts, memory.clock.steady());
+            }
         })
     }
 
@@ -66,7 +80,9 @@ impl Memory {
     pub(super) fn fill(&self, state: &State) {
         self.clock.set_offset(state.clock_offset);
         self.clock.not_before(state.written_at);
+        self.feed.fill(state);
         self.view.store(Arc::new(state.view.clone()));
+        self.verifiers.fill(&state.verifiers);
         self.channels.add_known(&state.channels);
         self.verify_rates.store(Arc::new(state.verify_rates.iter().copied().collect()));
         let retired = state
@@ -84,8 +100,13 @@ impl Memory {
             return;
         }
         let _one_at_a_time = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
-        // An invalid public key cannot have been written.
-        let entries: Vec<_> = changes.iter().filter_map(|it| it.entry().ok().flatten()).collect();
+        let before = position.number.saturating_sub(changes.len() as u64);
+        let before = Position { number: before, ..position };
+        let place =
+            |(n, change)| logged(Position { number: before.number + 1 + n, ..position }, change);
+        let logged: Vec<_> = (0..).zip(changes).map(place).collect();
+        let entries: Vec<_> = logged.iter().filter_map(|it| it.change.clone()).collect();
+        self.feed.add(logged);
         self.view.store(Arc::new(self.view.load().after(&entries, position)));
         let mut touched = Vec::new();
         for change in changes {
@@ -96,10 +117,18 @@ impl Memory {
                 Change::SigningKey(key) => self.apply_key(key),
                 Change::Empty { .. } => {}
                 Change::Clock { offset } => self.clock.set_offset(*offset),
+                Change::Verifier { verifier } => self.verifiers.insert(verifier),
+                Change::VerifierDeleted { verifier } => self.verifiers.remove(*verifier),
                 Change::Tokens { .. } => {}
             }
         }
         self.discard(touched);
+        let of_verifiers =
+            |it: &Change| matches!(it, Change::Verifier { .. } | Change::VerifierDeleted { .. });
+        match changes.iter().any(of_verifiers) {
+            true => self.feed.notify_all(),
+            false => self.feed.notify(before, position),
+        }
     }
 
     fn apply_key(&self, key: &SigningKeyRow) {

@@ -10,6 +10,7 @@ pub mod admin_token;
 pub mod audit;
 mod channels;
 pub mod clock;
+pub mod feed;
 pub mod health;
 pub mod jobs;
 pub mod keeping;
@@ -26,7 +27,9 @@ pub mod receipt;
 pub mod record;
 pub mod signing_keys;
 pub mod source;
+mod statement;
 pub mod tokens;
+mod verifiers;
 pub mod warnings;
 
 use crate::{
@@ -127,6 +130,7 @@ impl Authority {
             issuer: issuer.into(),
             rotating: tokio::sync::Mutex::new(()),
         };
+        authority.begin_feed().await?;
         if silent {
             let by = authority.by(Actor::System, None, None);
             authority.add_signing_key(by).await?;

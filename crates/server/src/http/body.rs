@@ -9,6 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Maximum length of a body, in bytes.
 const LONGEST: usize = 64 * 1024;
+/// Maximum length of a report of a verifier's uses.
+const LONGEST_USAGE: usize = tegata_token::feed::LONGEST_USAGE;
 /// Of a body that is too long, this many more bytes are read and dropped, so that a
 /// client that only reads after it has written still gets the response.
 const DRAINED: usize = 1024 * 1024;
@@ -23,7 +25,8 @@ pub(super) async fn read(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let unread = match timeout_at(due, collect(body)).await {
+    let longest = if path == api::USAGE { LONGEST_USAGE } else { LONGEST };
+    let unread = match timeout_at(due, collect(body, longest)).await {
         Ok(Ok(Some(body))) => return Ok(body),
         Ok(Ok(None)) => api::Unread::TooLong,
         Ok(Err(_)) => api::Unread::BrokeOff,
@@ -35,16 +38,19 @@ pub(super) async fn read(
 }
 
 /// `None`: the body is too long.
-async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<Bytes>, B::Error> {
+async fn collect<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    longest: usize,
+) -> Result<Option<Bytes>, B::Error> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         length += data.len();
-        if length > LONGEST {
+        if length > longest {
             rest.clear();
-            if length > LONGEST + DRAINED {
+            if length > longest + DRAINED {
                 return Ok(None);
             }
         } else if first.is_empty() {
@@ -58,5 +64,5 @@ async fn collect<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Option<By
         }
     }
     let whole = if rest.is_empty() { first } else { rest.freeze() };
-    Ok((length <= LONGEST).then_some(whole))
+    Ok((length <= longest).then_some(whole))
 }

@@ -6,6 +6,7 @@
 //! the process (memory, files, time) have the names that Prometheus's own clients use, so
 //! that existing dashboards work.
 
+mod feed;
 mod issues;
 mod process;
 mod shown;
@@ -13,6 +14,7 @@ mod states;
 mod throttled;
 mod verifications;
 
+pub use feed::FeedRequests;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, StoreSizes, Surroundings};
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub internal_errors: Counter,
     /// Requests rejected by a limit.
     pub throttled: Throttled,
+    /// Requests of verifiers.
+    pub feed: FeedRequests,
     /// Connections that are open.
     pub connections: Gauge,
     /// Connections closed because the peer was too slow to send a request.
@@ -117,6 +121,7 @@ impl Metrics {
         let issues = issues::register(registry);
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
+        let feed = FeedRequests::register(registry);
         commits(registry, figures);
         let states = States::register(registry);
         Self {
@@ -127,6 +132,7 @@ impl Metrics {
             revocations,
             internal_errors,
             throttled,
+            feed,
             connections,
             cut_sending: cut("sending"),
             cut_reading: cut("reading"),

@@ -248,3 +248,45 @@ CREATE TABLE provider_revocation (
     source    TEXT,
     reason    TEXT
 );
+
+-- Credentials of programs that verify tokens.
+CREATE TABLE verifier (
+    number         INTEGER PRIMARY KEY,           -- grows; the order of lists
+    id             INTEGER NOT NULL UNIQUE,       -- ten digits; immutable
+    name           TEXT NOT NULL,
+    provider       INTEGER,                       -- NULL: all providers; immutable
+    max_staleness  INTEGER NOT NULL,              -- milliseconds
+    allow          INTEGER NOT NULL,              -- may accept tokens by a stale view
+    token          BLOB NOT NULL UNIQUE,          -- SHA-256; immutable
+    created_at     INTEGER NOT NULL,
+    deleted_at     INTEGER                        -- its instances may have rows for longer
+);
+
+-- Running copies of programs that use a verifier. A row is written before the instance
+-- gets its first answer.
+CREATE TABLE instance (
+    number         INTEGER PRIMARY KEY,
+    verifier       INTEGER NOT NULL,              -- an id of verifier
+    instance       TEXT NOT NULL,                 -- immutable
+    staleness      INTEGER NOT NULL,              -- milliseconds; only grows
+    on_stale       TEXT NOT NULL,                 -- deny, ask, allow; only more lenient
+    registered_at  INTEGER NOT NULL,
+    renewed_at     INTEGER NOT NULL,
+    stopped        INTEGER NOT NULL,              -- it has reported its end
+    UNIQUE (verifier, instance)
+);
+
+-- Which instances have applied an act that takes something away. Kept as long as the
+-- audit.
+CREATE TABLE receipt (
+    epoch         INTEGER NOT NULL,
+    position      INTEGER NOT NULL,               -- of the act's last change
+    at            INTEGER NOT NULL,
+    provider      INTEGER,                        -- NULL: concerns all verifiers
+    effective_at  INTEGER NOT NULL,
+    complete      INTEGER NOT NULL,
+    list          TEXT,                           -- JSON; NULL: not written yet
+    PRIMARY KEY (epoch, position)
+) WITHOUT ROWID;
+CREATE INDEX receipt_open ON receipt (epoch, position) WHERE complete = 0;
+CREATE INDEX receipt_by_time ON receipt (at);

@@ -8,12 +8,15 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
-    stamps, sweep, warnings,
+    stamps, sweep, verifiers, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
 use rusqlite::params;
-use tegata_policy::acts::{Act, Author, Effects, Locked, Needs, NewToken, Tokens, Write};
+use tegata_policy::acts::{
+    Act, Author, Effects, Locked, Needs, NewToken, ReceiptFor, ReceiptRow, Tokens, Write,
+    receipt_of,
+};
 use tegata_token::{
     id::{ChannelId, Group},
     view::ChannelRevocations,
@@ -26,11 +29,22 @@ pub(super) fn run<A: Act>(tx: &mut Tx<'_>, act: &A) -> Result<A::Output> {
     let (output, effects) = act.decide(&locked, tx.now)?;
     // Kept rows are changed in place where nothing else refers to them.
     drop(locked);
-    let done = apply(tx, needs.channel, effects);
+    let about = receipt_of(A::NAME, &effects, tx.now);
+    let done = apply(tx, needs.channel, effects).and_then(|()| receipt(tx, about));
     if done.is_err() {
         tx.memory.recent.clear();
     }
     done.map(|()| output)
+}
+
+/// Writes the receipt of the act whose changes were logged last, if it has one.
+fn receipt(tx: &mut Tx<'_>, about: Option<ReceiptFor>) -> Result<()> {
+    match (about, tx.position()) {
+        (Some(about), Some(position)) => {
+            tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads what an act needs, apart from rows that the writer keeps in memory. Keeps the
@@ -156,7 +170,11 @@ fn write_one(
         Write::ClockOffset(offset) => {
             write(tx, "UPDATE authority SET clock_offset = ?1", [offset]).map(drop)
         }
-        Write::ProviderJob(_) | Write::ProviderJobAt { .. } | Write::ProviderJobDone(_) => {
+        Write::ProviderJobDone(job) => {
+            verifiers::receipt_of_job(tx, *job)?;
+            provider_revocation::apply(tx, changes, it)
+        }
+        Write::ProviderJob(_) | Write::ProviderJobAt { .. } => {
             provider_revocation::apply(tx, changes, it)
         }
         Write::Warning { .. } | Write::WarningTried { .. } | Write::WarningDropped(_) => {
@@ -179,6 +197,12 @@ fn write_one(
                        WHERE previous_until > ?1";
             write(tx, sql, [after.0]).map(drop)
         }
+        Write::NewVerifier(_)
+        | Write::VerifierSettings(_)
+        | Write::VerifierDeleted(..)
+        | Write::Instance(_)
+        | Write::InstanceDropped { .. }
+        | Write::Receipt(_) => verifiers::apply(tx, it),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     AuditHead, Batch, By, Event, Result, WrappedKey,
-    audit::{AuditReport, Checkpoint, RawAuditRow, Verifier},
+    audit::{AuditReport, AuditVerifier, Checkpoint, RawAuditRow},
 };
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -193,7 +193,7 @@ const PART: usize = 2_000;
 
 /// Passes all checkpoints and rows to a verifier, in parts, so that it needs little
 /// memory and does not block the writer.
-pub(super) fn walk(conn: &mut Connection, mut verifier: Verifier) -> AuditReport {
+pub(super) fn walk(conn: &mut Connection, mut verifier: AuditVerifier) -> AuditReport {
     let mut behind = (0, i64::MIN);
     loop {
         match batch(conn, behind, PART) {
@@ -255,7 +255,7 @@ impl AuditFile {
 
     /// Passes the whole audit to a verifier; returns its report.
     #[must_use]
-    pub fn verify(mut self, verifier: Verifier) -> AuditReport {
+    pub fn verify(mut self, verifier: AuditVerifier) -> AuditReport {
         walk(&mut self.0, verifier)
     }
 }

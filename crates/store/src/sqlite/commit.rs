@@ -333,6 +333,7 @@ impl Loop {
         let committed = Committed {
             position: self.memory.head,
             changes: std::mem::take(&mut self.memory.changes),
+            receipts: std::mem::take(&mut self.memory.receipts),
             written_at: self.memory.wrote.then_some(self.memory.written_at),
         };
         if let Some(tell) = self.tell.as_ref().filter(|_| self.memory.wrote) {

@@ -1,7 +1,9 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
+use super::{
+    audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, verifiers, warnings,
+};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
@@ -12,6 +14,7 @@ use tegata_policy::{
     channel::Channel,
 };
 use tegata_token::{
+    feed::InstanceId,
     id::{ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
@@ -77,6 +80,13 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         }
         Upkeep::Old(old) => sweep::old(conn, old, rows)?,
         Upkeep::LastCheckpoint => rows.checkpoint = audit::last_checkpoint(conn)?,
+        Upkeep::Verifier(id) => verifiers::load(conn, *id, None, rows)?,
+        Upkeep::Instance(id, instance) => {
+            verifiers::load(conn, *id, Some(Some(instance.as_str())), rows)?;
+        }
+        Upkeep::Instances(id, instance) => {
+            verifiers::load(conn, *id, Some(instance.as_ref().map(InstanceId::as_str)), rows)?;
+        }
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
     }
     Ok(())

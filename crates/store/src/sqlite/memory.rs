@@ -8,7 +8,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use std::sync::Arc;
-use tegata_policy::acts::StoredKey;
+use tegata_policy::acts::{ReceiptRow, StoredKey};
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
     time::UnixTime,
@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub recent: Recent,
     /// Changes that the batch has appended to the log.
     pub changes: Vec<Change>,
+    /// Receipts that the batch has begun.
+    pub receipts: Vec<ReceiptRow>,
     /// Lines that the batch adds to the revocation journal.
     pub journal: Vec<(Option<Author>, JournalEntry)>,
     /// Whether the revocation journal holds this commit already.
@@ -51,6 +53,7 @@ impl Memory {
             last_revocation,
             recent: Recent::default(),
             changes: Vec::new(),
+            receipts: Vec::new(),
             journal: Vec::new(),
             logged: false,
             drew: None,

@@ -1,7 +1,10 @@
 //! Questions. Each runs on a read-only connection of its own, in parallel to the writer,
 //! and never waits for it.
 
-use super::rows::{self, unavailable};
+use super::{
+    rows::{self, unavailable},
+    verifiers,
+};
 use crate::{
     Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
     TokenName, TokenRow, TokenState, WouldTake,
@@ -39,7 +42,8 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     let view = View::from_state(Providers::All, position, view_keys, revocations);
     let channels = all_ids(&tx).map_err(unavailable)?;
     let verify_rates = verify_rates(&tx).map_err(unavailable)?;
-    Ok(State { view, signing_keys, channels, verify_rates, written_at, clock_offset })
+    let verifiers = verifiers::all(&tx).map_err(unavailable)?;
+    Ok(State { view, signing_keys, channels, verify_rates, verifiers, written_at, clock_offset })
 }
 
 /// The highest time written.
@@ -62,8 +66,10 @@ fn all_ids(conn: &Connection) -> rusqlite::Result<Vec<ChannelId>> {
     query.query_map([], |row| rows::channel_id(row.get(0)?))?.collect()
 }
 
-fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevocations)>> {
-    let sql = "SELECT c.id, c.state, f.revocations FROM channel c
+fn all_facts(
+    conn: &Connection,
+) -> rusqlite::Result<Vec<(ProviderId, ChannelId, ChannelRevocations)>> {
+    let sql = "SELECT c.id, c.provider, c.state, f.revocations FROM channel c
                LEFT JOIN channel_revocations f ON f.channel = c.id
                WHERE f.channel IS NOT NULL OR c.state <> 'active'";
     let mut query = conn.prepare(sql)?;
@@ -75,7 +81,8 @@ fn all_facts(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, ChannelRevoc
             |it| rows::read_revocations(id, &it),
         )?;
         let state = rows::from_word(row.get("state")?)?;
-        Ok((id, ChannelRevocations { state, ..revocations }))
+        let provider = rows::provider_id(row.get("provider")?)?;
+        Ok((provider, id, ChannelRevocations { state, ..revocations }))
     })?;
     found.collect()
 }
@@ -358,4 +365,40 @@ pub(super) fn changes(
         Ok((position, rows::from_json(&change)?))
     })?;
     found.collect::<rusqlite::Result<_>>().map(Some)
+}
+
+pub(super) fn last_changes(
+    conn: &mut Connection,
+    most: usize,
+) -> rusqlite::Result<Vec<(Position, Change)>> {
+    let tx = conn.transaction()?;
+    let epoch = tx.query_row("SELECT epoch FROM authority", [], |row| row.get(0))?;
+    let sql = "SELECT number, change FROM change_log ORDER BY number DESC LIMIT ?1";
+    let mut query = tx.prepare_cached(sql)?;
+    let found = query.query_map([most], |row| {
+        let change: String = row.get("change")?;
+        Ok((Position { epoch, number: row.get("number")? }, rows::from_json(&change)?))
+    })?;
+    let mut changes = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    changes.reverse();
+    Ok(changes)
+}
+
+pub(super) fn live_serials(
+    conn: &Connection,
+    tokens: &[(ChannelId, TokenId)],
+    provider: Option<ProviderId>,
+) -> rusqlite::Result<Vec<(ChannelId, TokenId, Serial)>> {
+    let sql = "SELECT serial FROM token INDEXED BY token_live
+               WHERE channel = ?1 AND id = ?2 AND past = 0
+                 AND (?3 IS NULL OR (SELECT provider FROM channel WHERE id = ?1) = ?3)";
+    let mut query = conn.prepare_cached(sql)?;
+    let provider = provider.map(ProviderId::number);
+    let mut found = Vec::new();
+    for (channel, token) in tokens {
+        let name = (channel.number(), token.0, provider);
+        let serial = query.query_row(name, |row| row.get(0)).optional()?;
+        found.extend(serial.map(|serial| (*channel, *token, Serial(serial))));
+    }
+    Ok(found)
 }

@@ -158,6 +158,12 @@ impl Recent {
             | Write::AuditKey(..)
             | Write::Checkpoint(_)
             | Write::AuditBegunAnew
+            | Write::NewVerifier(_)
+            | Write::VerifierSettings(_)
+            | Write::VerifierDeleted(..)
+            | Write::Instance(_)
+            | Write::InstanceDropped { .. }
+            | Write::Receipt(_)
             | Write::PreviousSecretsDropped { .. } => {}
         }
     }

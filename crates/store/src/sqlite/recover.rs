@@ -14,6 +14,7 @@ use super::{
     guard,
     lock::Lock,
     rows::unavailable,
+    verifiers,
     writer::{Tx, Writer, write},
 };
 use crate::{
@@ -196,7 +197,7 @@ impl Recovering {
             Recover { issued_before: None, clock, successor, lost, audit_key_lost, event, by };
         let act = move |tx: &mut Tx<'_>| {
             // The same backup may have been restored and used before.
-            tx.begin_epoch(seen.max(guard::epoch(&file.path)));
+            tx.begin_epoch(seen.max(guard::epoch(&file.path)), at);
             tx.now = how.clock.unwrap_or(tx.now);
             let done = recover(tx, read.as_deref(), &how, &file)?;
             *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
@@ -246,6 +247,7 @@ fn recover(
         revoked: done.tokens,
         audit_begins_anew: how.audit_key_lost,
     };
+    verifiers::note_lost_instances(tx)?;
     done.old_keys = run(tx, &Recover { issued_before: done.issued_before, event, ..how.clone() })?;
     guard::begin(tx.conn, guard).map_err(unavailable)?;
     tx.drew(guard.fresh.to_vec());

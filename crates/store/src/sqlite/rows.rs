@@ -25,7 +25,7 @@ pub(super) fn unavailable(error: rusqlite::Error) -> Error {
 }
 
 /// A column holds a value that this program never writes.
-fn bad<E: Display>(error: E) -> rusqlite::Error {
+pub(super) fn bad<E: Display>(error: E) -> rusqlite::Error {
     FromSqlError::Other(error.to_string().into()).into()
 }
 

@@ -6,31 +6,36 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, warnings,
+    sweep, verifiers, warnings,
     writer::Tx,
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
-    GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page, Provider,
-    ProviderRevocation, Reissue, Result, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp,
-    State, Store, Taking, TokenFilter, TokenName, TokenRow, WouldTake, WrappedKey,
-    audit::{AuditReport, Checkpoint, Verifier},
+    GroupPatch, GroupRow, Holding, Instance, Issued, NewChannel, NewVerifier, NewWarning, Old,
+    Page, Provider, ProviderRevocation, ReceiptRow, Registration, Reissue, Result, Revoked, RowId,
+    SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow,
+    Verifier, VerifierPatch, WouldTake, WrappedKey,
+    audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, CreateChannel,
-        CreateProvider, Issue, QueueWarnings, Record, RegisterKey, RenameProvider, RewrapKeys,
-        SetAuditKey, SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
+        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, ChangeVerifier,
+        CreateChannel, CreateProvider, CreateVerifier, DeleteVerifier, DropInstances, Issue,
+        QueueWarnings, Record, RegisterInstance, RegisterKey, RemoveInstances, RenameProvider,
+        RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion,
+        Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
 };
 use tegata_token::{
-    id::{ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    feed::InstanceId,
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -152,6 +157,39 @@ impl Store for SqliteStore {
         self.list(move |conn| warnings::due(conn, most, now).map_err(unavailable)).await
     }
 
+    async fn live_serials(
+        &self,
+        tokens: Vec<(ChannelId, TokenId)>,
+        provider: Option<ProviderId>,
+    ) -> Result<Vec<(ChannelId, TokenId, Serial)>> {
+        self.list(move |conn| read::live_serials(conn, &tokens, provider).map_err(unavailable))
+            .await
+    }
+
+    async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>> {
+        self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
+    }
+
+    async fn verifiers(&self) -> Result<Vec<Verifier>> {
+        self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>> {
+        let read = |conn: &mut Connection| {
+            let tx = conn.transaction().map_err(unavailable)?;
+            verifiers::instances(&tx).map_err(unavailable)
+        };
+        self.list(read).await
+    }
+
+    async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
+        self.read(move |conn| verifiers::receipt(conn, at).map_err(unavailable)).await
+    }
+
+    async fn open_receipts(&self, most: usize) -> Result<Vec<ReceiptRow>> {
+        self.list(move |conn| verifiers::open_receipts(conn, most).map_err(unavailable)).await
+    }
+
     async fn is_writable(&self) -> Result<()> {
         self.writer.act(UnixTime(0), |tx| tx.probe()).await.map(drop)
     }
@@ -255,6 +293,63 @@ impl Store for SqliteStore {
         Ok(Revoked { tokens, position, at: now })
     }
 
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier> {
+        let NewVerifier { id, name, provider, max_staleness, allow, token } = new;
+        let at = by.at;
+        let act = CreateVerifier { id, name, provider, max_staleness, allow, token, by };
+        self.run(at, act).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn change_verifier(
+        &self,
+        id: VerifierId,
+        patch: VerifierPatch,
+        by: By,
+    ) -> Result<Verifier> {
+        self.run(by.at, ChangeVerifier { id, patch, by }).await.map(|(verifier, _)| verifier)
+    }
+
+    async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()> {
+        self.run(by.at, DeleteVerifier { id, by }).await.map(drop)
+    }
+
+    async fn remove_instances(
+        &self,
+        id: VerifierId,
+        instance: Option<InstanceId>,
+        by: By,
+    ) -> Result<Vec<InstanceId>> {
+        self.run(by.at, RemoveInstances { id, instance, by }).await.map(|(removed, _)| removed)
+    }
+
+    async fn register_instance(
+        &self,
+        instance: RegisterInstance,
+        now: UnixTime,
+    ) -> Result<Registration> {
+        self.run(now, instance).await.map(|(registered, _)| registered)
+    }
+
+    async fn stop_instance(
+        &self,
+        verifier: VerifierId,
+        instance: InstanceId,
+        now: UnixTime,
+    ) -> Result<()> {
+        self.run(now, StopInstance { verifier, instance }).await.map(drop)
+    }
+
+    async fn drop_instances(
+        &self,
+        instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+    ) -> Result<()> {
+        self.run(UnixTime(0), DropInstances { instances }).await.map(drop)
+    }
+
+    async fn settle_receipts(&self, receipts: Vec<ReceiptRow>, now: UnixTime) -> Result<()> {
+        self.run(now, SettleReceipts { receipts }).await.map(drop)
+    }
+
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.run(by.at, Record { event, by }).await.map(drop)
     }
@@ -279,7 +374,7 @@ impl Store for SqliteStore {
         self.read(move |conn| audit::batch(conn, behind, most).map_err(unavailable)).await
     }
 
-    async fn verify_audit(&self, verifier: Verifier) -> Result<AuditReport> {
+    async fn verify_audit(&self, verifier: AuditVerifier) -> Result<AuditReport> {
         self.readers.ask(For::Walk, |conn| Ok(audit::walk(conn, verifier))).await
     }
 

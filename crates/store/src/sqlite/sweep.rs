@@ -91,6 +91,9 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
             write(tx, "DELETE FROM token WHERE number = ?1", [row]).map(drop)
         }
         Write::AuditDropped { through } => {
+            // A receipt is kept as long as the event of its act.
+            let sql = "DELETE FROM receipt WHERE at <= (SELECT at FROM audit WHERE id = ?1)";
+            write(tx, sql, [through])?;
             write(tx, "DELETE FROM audit WHERE id <= ?1", [through]).map(drop)
         }
         _ => Ok(()),

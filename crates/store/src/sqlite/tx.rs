@@ -1,13 +1,13 @@
 //! What an act works with inside of a transaction of the writer.
 
-use super::{memory::Memory, rows::unavailable};
+use super::{memory::Memory, rows::unavailable, verifiers};
 use crate::{
     Change, Error, Result,
     journal::{Author, Commit, Failed, JournalEntry, RevocationJournal},
 };
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
-use tegata_policy::acts::StoredKey;
+use tegata_policy::acts::{ReceiptRow, StoredKey};
 use tegata_token::{id::Position, time::UnixTime};
 
 /// The transaction of a batch, as one act in it sees it.
@@ -28,6 +28,13 @@ impl Tx<'_> {
     pub fn log(&mut self, changes: Vec<Change>, author: Option<&Author>, lines: Vec<JournalEntry>) {
         self.memory.journal.extend(lines.into_iter().map(|line| (author.cloned(), line)));
         self.memory.changes.extend(changes);
+    }
+
+    /// Begins a receipt.
+    pub fn receipt(&mut self, mut row: ReceiptRow) -> Result<()> {
+        verifiers::begin_receipt(self, &mut row)?;
+        self.memory.receipts.push(row);
+        Ok(())
     }
 
     /// Finds out whether acts can be committed. Writes only after a failed attempt, so
@@ -55,10 +62,12 @@ impl Tx<'_> {
     }
 
     /// Begins a new epoch with an empty log: a later one than the store's own and than
-    /// `seen`.
-    pub fn begin_epoch(&mut self, seen: u64) {
+    /// `seen`, and not below the time `at` in seconds. So two recoveries of copies that know
+    /// nothing of each other begin different epochs.
+    pub fn begin_epoch(&mut self, seen: u64, at: UnixTime) {
         let last = self.memory.head.epoch.max(seen);
-        self.memory.head = Position { epoch: last + 1, number: 0 };
+        let epoch = (last + 1).max(u64::try_from(at.0).unwrap_or(0));
+        self.memory.head = Position { epoch, number: 0 };
     }
 
     /// Drops the batch's lines for the revocation journal, which holds them already.

@@ -9,7 +9,9 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use tegata_store::{
     AuditFilter, Event, Old, RevocationTarget,
-    audit::{Anchor, Anchored, AuditReport, Checkpoint, RawAuditRow, Verifier, make_checkpoint},
+    audit::{
+        Anchor, Anchored, AuditReport, AuditVerifier, Checkpoint, RawAuditRow, make_checkpoint,
+    },
     audit_event::{AuditEvent, AuditExpired},
     sqlite::{AuditFile, Faults},
 };
@@ -55,7 +57,7 @@ async fn no_checkpoint_is_made_without_new_rows(world: &World) -> bool {
 }
 
 fn verify(path: &Path, anchor: &Anchor) -> AuditReport {
-    let verifier = Verifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0));
+    let verifier = AuditVerifier::new(key().public().clone(), Anchored::At(anchor.clone(), 0));
     AuditFile::open(path).unwrap().verify(verifier)
 }
 
@@ -161,7 +163,7 @@ async fn a_chain_recomputed_without_the_key_is_found() {
     let forged = make_checkpoint(None, &rows, (1, 1, NOW), &mine).unwrap();
     drop(world);
     let report = |by: &SigningKey| {
-        let mut verifier = Verifier::new(by.public().clone(), Anchored::Ignored);
+        let mut verifier = AuditVerifier::new(by.public().clone(), Anchored::Ignored);
         verifier.checkpoint(&forged, &rows);
         verifier.report()
     };

@@ -96,7 +96,15 @@ impl Versioned {
 
 /// The revocations of some of the channels. Boxed, so that the entries that a look-up
 /// walks over are small and close together.
-type Shard = HashMap<ChannelId, Box<ChannelRevocations>, BuildHasherDefault<ChannelHasher>>;
+type Shard = HashMap<ChannelId, Box<Channel>, BuildHasherDefault<ChannelHasher>>;
+
+/// A channel with revocations.
+#[derive(Debug, Clone)]
+struct Channel {
+    /// The provider that owns it: the feed shows a channel only to its provider.
+    provider: ProviderId,
+    revocations: ChannelRevocations,
+}
 
 /// Hashes channel ids with one multiplication. The authority draws the ids at random, so
 /// no client can choose ids that collide.
@@ -142,14 +150,15 @@ impl View {
         providers: Providers,
         position: Position,
         keys: Vec<ViewKey>,
-        channels: impl IntoIterator<Item = (ChannelId, ChannelRevocations)>,
+        channels: impl IntoIterator<Item = (ProviderId, ChannelId, ChannelRevocations)>,
     ) -> Self {
         let mut shards = vec![Shard::default(); SHARDS];
-        for (channel, revocations) in channels {
-            shards[shard_of(channel)].insert(channel, Box::new(revocations));
+        for (provider, channel, revocations) in channels {
+            let channel_entry = Box::new(Channel { provider, revocations });
+            shards[shard_of(channel)].insert(channel, channel_entry);
         }
         let versioned = |shard: Shard| {
-            let revocations = shard.values().map(|it| it.count()).sum();
+            let revocations = shard.values().map(|it| it.revocations.count()).sum();
             Versioned::new(Arc::new(shard), revocations)
         };
         Self {
@@ -172,10 +181,12 @@ impl View {
             match entry {
                 // A token of a foreign provider is invalid anyway.
                 FeedChange::Channel { provider, .. } if next.is_foreign(*provider) => {}
-                FeedChange::Channel { channel, change, .. } => {
+                FeedChange::Channel { provider, channel, change } => {
                     let place = &mut Arc::make_mut(&mut next.shards)[shard_of(*channel)];
                     let shard = Arc::make_mut(&mut place.shard);
-                    let revocations = shard.entry(*channel).or_default();
+                    let new = || Channel { provider: *provider, revocations: <_>::default() };
+                    let known = shard.entry(*channel).or_insert_with(|| Box::new(new()));
+                    let revocations = &mut known.revocations;
                     let before = revocations.count();
                     revocations.apply(change);
                     let count = place.revocations + revocations.count() - before;
@@ -220,7 +231,16 @@ impl View {
     /// The revocations of a channel, if there are any.
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<&ChannelRevocations> {
-        self.shards[shard_of(id)].shard.get(&id).map(Box::as_ref)
+        self.shards[shard_of(id)].shard.get(&id).map(|it| &it.revocations)
+    }
+
+    /// The channels that are suspended or deleted or have revocations, in no order, each
+    /// with the provider that owns it.
+    pub fn each_channel(
+        &self,
+    ) -> impl Iterator<Item = (ProviderId, ChannelId, &ChannelRevocations)> {
+        let channels = self.shards.iter().flat_map(|it| it.shard.iter());
+        channels.map(|(id, it)| (it.provider, *id, &it.revocations))
     }
 
     /// Number of channels with revocations.

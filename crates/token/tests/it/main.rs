@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod channel;
+mod feed;
 mod revocations;
+mod vectors;
 mod view;
 mod wire;

@@ -36,7 +36,8 @@ pub fn token(kind: Kind, serial: u64, of: Option<&str>) -> Claims {
 /// The view of a verifier that knows only these revocations.
 pub fn view_of(revocations: &ChannelRevocations) -> View {
     let keys = vec![ViewKey { key: key(), state: KeyState::Active }];
-    View::from_state(Providers::All, Position::default(), keys, [(id(), revocations.clone())])
+    let channel = (ProviderId::from_number(77).unwrap(), id(), revocations.clone());
+    View::from_state(Providers::All, Position::default(), keys, [channel])
 }
 
 /// What a verifier with these revocations finds about a token.

@@ -214,7 +214,12 @@ fn revocations_are_counted_as_they_change_and_when_they_are_read_from_the_store(
     assert_eq!(compacted.revocations(), 1, "the cutoff covers the single revocations");
     let revocations = compacted.channel(id()).unwrap().clone();
     let keys = compacted.keys().to_vec();
-    let anew = View::from_state(Providers::All, Position::default(), keys, [(id(), revocations)]);
+    let anew = View::from_state(
+        Providers::All,
+        Position::default(),
+        keys,
+        [(provider, id(), revocations)],
+    );
     assert_eq!(anew.revocations(), 1);
 }
 

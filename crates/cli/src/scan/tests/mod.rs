@@ -53,6 +53,7 @@ fn met(event: Event<'_>) -> String {
             let what = match secret {
                 Secret::Token(_) => "token".to_owned(),
                 Secret::AdminToken => "admin".to_owned(),
+                Secret::VerifierToken => "verifier".to_owned(),
                 Secret::PrivateJwk(kty) => format!("jwk {kty}"),
                 Secret::PrivatePem(label) => format!("pem {label}"),
                 Secret::Packed(_) => unreachable!("reported as unread"),
@@ -232,6 +233,7 @@ fn secrets_are_found_in_every_encoding_and_however_the_text_is_cut() {
     let jwk = r#"{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}"#;
     let admin = format!("tga_{}", "0123456789abcdef".repeat(4));
     let mut secrets: Vec<_> = KINDS.iter().map(|&kind| (token(kind, Some("a")), "token")).collect();
+    secrets.push((admin.replace("tga_", "tgv_"), "verifier"));
     secrets.push((admin, "admin"));
     secrets.push((jwk.to_owned(), "jwk RSA"));
     for (secret, what) in &secrets {

@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod read;
+mod receipts;
 
 mod administrator;
 mod assertion_keys;
@@ -27,6 +28,7 @@ mod schema;
 mod show;
 mod signing_keys;
 mod tokens;
+mod verifiers;
 mod warnings;
 
 use crate::authority::{Authority, admin_token::TokenSource, warnings::Warning};
@@ -76,6 +78,11 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(revocations::of_all))
         .routes(routes!(signing_keys::list, signing_keys::rotate))
         .routes(routes!(signing_keys::rotate_master_key))
+        .routes(routes!(verifiers::list, verifiers::create))
+        .routes(routes!(verifiers::show, verifiers::change, verifiers::delete))
+        .routes(routes!(verifiers::remove_all))
+        .routes(routes!(verifiers::remove_one))
+        .routes(routes!(receipts::show))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
         .routes(routes!(audit::verify))

@@ -85,6 +85,14 @@ text! {
     SigningKeyId, "AAECAwQFBgc", "^[A-Za-z0-9_-]{11}$"
 }
 text! {
+    /// The id of a verifier: exactly ten digits.
+    VerifierId, "3456789012", "^[0-9]{10}$"
+}
+text! {
+    /// The id of an instance: a running copy of a program that uses a verifier.
+    InstanceId, "AAECAwQFBgcICQoLDA0ODw", "^[A-Za-z0-9_-]{22,64}$"
+}
+text! {
     /// A position in the change log.
     Position, "0-42", "^[0-9]+-[0-9]+$"
 }
@@ -133,6 +141,10 @@ word! {
 word! {
     /// The cause of a revocation.
     RevocationCause, ["requested", "evicted", "reissued"]
+}
+word! {
+    /// What an instance does with a view that is older than its staleness.
+    OnStale, ["deny", "ask", "allow"]
 }
 word! {
     /// The state of a signing key: published but not signing yet (`pending`), signing

@@ -16,6 +16,7 @@ mod revocations;
 mod signing_keys;
 mod taking;
 mod tokens;
+mod verifiers;
 mod warnings;
 
 pub use assertion_keys::UsedKey;
@@ -25,4 +26,5 @@ pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
 pub use taking::{ActOptions, DryRun, Outcome, Taken};
+pub use verifiers::{ListedVerifier, VerifierSettings};
 pub use warnings::FoundWarnings;

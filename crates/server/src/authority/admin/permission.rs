@@ -60,6 +60,18 @@ pub enum Permission {
     ReadAudit,
     /// Read warnings.
     ReadWarnings,
+    /// Read verifiers and their instances.
+    ReadVerifiers,
+    /// Create a verifier.
+    CreateVerifier,
+    /// Change a verifier's settings.
+    ChangeVerifier,
+    /// Delete a verifier.
+    DeleteVerifier,
+    /// Remove instances of a verifier.
+    RemoveInstances,
+    /// Read receipts.
+    ReadReceipts,
 }
 
 /// The table: the roles that have each permission.
@@ -84,7 +96,13 @@ const fn roles(act: Permission) -> &'static [Role] {
         | Permission::ReadSigningKeys
         | Permission::RotateMasterKey
         | Permission::ReadAudit
-        | Permission::ReadWarnings => &[Role::Root],
+        | Permission::ReadWarnings
+        | Permission::ReadVerifiers
+        | Permission::CreateVerifier
+        | Permission::ChangeVerifier
+        | Permission::DeleteVerifier
+        | Permission::RemoveInstances
+        | Permission::ReadReceipts => &[Role::Root],
         // The server sets up a development store by itself.
         Permission::ReadProviders
         | Permission::CreateProvider

@@ -7,7 +7,7 @@ use tegata_policy::channel::Channel;
 use tegata_token::{
     id::{ChannelId, Position, ProviderId},
     time::UnixTime,
-    view::{ChannelChange, FeedChange, Providers, Scope, View},
+    view::{ChannelChange, ChannelRevocations, FeedChange, Providers, Scope, View},
 };
 
 /// A verifier with its own view: 0 and 1 are the replicas, 2 follows all providers, 3
@@ -91,7 +91,7 @@ impl World {
             Providers::Only(verifier.providers.iter().copied().collect()),
             position,
             authority.keys.clone(),
-            own.map(|row| (row.channel.id, row.revocations.clone())),
+            own.map(|row| (row.channel.provider, row.channel.id, row.revocations.clone())),
         );
         self.read_channels(who);
     }
@@ -106,18 +106,17 @@ fn drop_delayed_cutoffs(verifier: &mut Verifier, entry: &FeedChange) {
     };
     let replaced = |scope: &Scope| cutoffs.iter().any(|it| it.from.is_some() && it.scope == *scope);
     let view = &verifier.view;
-    let channels = (0..3).filter_map(|no| ChannelId::from_number(1_000_000_000 + no));
-    let facts_of = |id: ChannelId| {
-        let mut revocations = view.channel(id)?.clone();
+    let facts_of = |(provider, id, revocations): (_, ChannelId, &ChannelRevocations)| {
+        let mut revocations = revocations.clone();
         revocations
             .cutoffs
             .retain(|it| id != *channel || it.from.is_none() || !replaced(&it.scope));
-        Some((id, revocations))
+        (provider, id, revocations)
     };
     verifier.view = View::from_state(
         Providers::Only(verifier.providers.iter().copied().collect()),
         view.position(),
         view.keys().to_vec(),
-        channels.filter_map(facts_of),
+        view.each_channel().map(facts_of),
     );
 }

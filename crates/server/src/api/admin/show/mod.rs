@@ -35,6 +35,7 @@ mod receipts;
 mod revocations;
 mod time;
 mod tokens;
+mod verifiers;
 mod warnings;
 
 pub use audit::*;
@@ -43,4 +44,5 @@ pub use receipts::*;
 pub use revocations::*;
 pub use time::time;
 pub use tokens::*;
+pub use verifiers::*;
 pub use warnings::*;

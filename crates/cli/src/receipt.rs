@@ -1,0 +1,32 @@
+//! `tegata receipt`: which programs have applied an act that takes something away.
+
+use crate::{api::Api, output::Output};
+use clap::{Args, Subcommand};
+use tegata_token::id::Position;
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Show the receipt of the act at a position; exit code 1 while it is pending.
+    Show(Show),
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// The position that the act returned.
+    position: Position,
+    /// Wait up to so many seconds until the receipt is complete.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=60))]
+    wait: u16,
+}
+
+pub async fn show(api: &Api, out: &Output, Show { position, wait }: Show) -> anyhow::Result<()> {
+    let path = ["receipts", &position.to_string()];
+    let query = [("wait_seconds", wait)];
+    let receipt = api.get_and_wait(&path, &query, wait).await?;
+    out.thing(&receipt, &["state", "position", "effective_at"])?;
+    match receipt["state"].as_str() {
+        Some("complete") => Ok(()),
+        _ => Err(anyhow::anyhow!("the receipt is pending")),
+    }
+}

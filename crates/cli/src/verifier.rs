@@ -1,0 +1,188 @@
+//! `tegata verifier`: the credentials of programs that verify tokens.
+
+use crate::{
+    api::{Api, Page},
+    failure::BadUsage,
+    output::Output,
+};
+use clap::{ArgGroup, Args, Subcommand};
+use serde_json::{Map, Value, json};
+use tegata_token::{
+    feed::InstanceId,
+    id::{ProviderId, VerifierId},
+};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Create a verifier; prints its token, once.
+    Create(Create),
+    /// List verifiers, newest first.
+    List(Page),
+    /// Show a verifier and its instances: the running programs that use it.
+    Show(Named),
+    /// Change a verifier's name and limits.
+    Set(Set),
+    /// Delete a verifier; its token is refused from then on.
+    Delete(Named),
+    /// Remove instances that are known to be gone, so that receipts do not wait for them.
+    RemoveInstance(RemoveInstance),
+}
+
+#[derive(Args)]
+#[command(after_help = CREATE_EXAMPLES)]
+pub struct Create {
+    /// The verifier's name.
+    name: String,
+    /// The only provider whose tokens it may verify; without it: all.
+    #[arg(long, value_name = "ID")]
+    provider: Option<ProviderId>,
+    /// Longest time for which a program may use what it knows without an answer of the
+    /// authority, such as `500ms`, `30s` or `5m`.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = milliseconds)]
+    max_staleness: u32,
+    /// Allow programs to accept tokens even when what they know is older. A receipt then
+    /// waits for a program that is cut off until an operator removes it.
+    #[arg(long)]
+    allow: bool,
+}
+
+const CREATE_EXAMPLES: &str = "\
+Replace a verifier's token: create a second verifier, give its token to the programs, wait
+until `tegata verifier show` lists no instance of the first one, and delete that:
+  tegata verifier create gateway-2
+  tegata verifier show ID
+  tegata verifier delete ID";
+
+#[derive(Args)]
+pub struct Named {
+    /// The verifier's id.
+    id: VerifierId,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// The verifier's id.
+    id: VerifierId,
+    /// A new name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Longest time for which a program may use what it knows without an answer of the
+    /// authority, such as `500ms`, `30s` or `5m`.
+    #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
+    max_staleness: Option<u32>,
+    /// Whether programs may accept tokens even when what they know is older.
+    #[arg(long, value_name = "true|false")]
+    allow: Option<bool>,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+pub struct RemoveInstance {
+    /// The verifier's id; it may be deleted.
+    id: VerifierId,
+    /// The instance.
+    #[arg(group = "which", allow_hyphen_values = true)]
+    instance: Option<InstanceId>,
+    /// All instances of the verifier.
+    #[arg(long, group = "which")]
+    all: bool,
+}
+
+/// A duration in milliseconds: a number with a unit; a bare number is seconds.
+fn milliseconds(text: &str) -> Result<u32, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1_000)];
+    let read = units.into_iter().find_map(|(unit, factor)| {
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(factor)
+    });
+    let range = tegata_token::feed::STALENESS;
+    let fits = |ms: &u32| range.contains(&std::time::Duration::from_millis((*ms).into()));
+    read.filter(fits).ok_or_else(|| "give 500ms to 24h, such as `30s`".to_owned())
+}
+
+/// Runs one of the verbs.
+pub async fn run(api: &Api, out: &Output, verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Create(args) => create(api, out, args).await,
+        Verb::List(page) => list(api, out, page).await,
+        Verb::Show(args) => show(api, out, args).await,
+        Verb::Set(args) => set(api, out, args).await,
+        Verb::Delete(args) => delete(api, out, args).await,
+        Verb::RemoveInstance(args) => remove_instance(api, out, args).await,
+    }
+}
+
+async fn create(api: &Api, out: &Output, args: Create) -> anyhow::Result<()> {
+    let mut body = json!({
+        "name": args.name,
+        "max_staleness": args.max_staleness,
+        "allow": args.allow,
+    });
+    if let Some(provider) = args.provider {
+        body["provider_id"] = provider.to_string().into();
+    }
+    let made = api.post(&["verifiers"], &body).await?;
+    out.thing(&made, &["verifier_id", "verifier_token", "name"])
+}
+
+async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
+    let mut response = api.get(&["verifiers"], &page).await?;
+    if !out.is_json() {
+        for verifier in response["verifiers"].as_array_mut().into_iter().flatten() {
+            let count = verifier["instances"].as_array().map_or(0, Vec::len);
+            verifier["instances"] = count.into();
+        }
+    }
+    let columns = ["verifier_id", "name", "provider_id", "max_staleness", "allow", "instances"];
+    out.list(&response, "verifiers", &columns)
+}
+
+async fn show(api: &Api, out: &Output, Named { id }: Named) -> anyhow::Result<()> {
+    let found = api.get(&["verifiers", &id.to_string()], &()).await?;
+    out.thing(&found, &["verifier_id", "name"])
+}
+
+async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
+    let mut changes = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        changes.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    put("name", args.name.map(Value::from));
+    put("max_staleness", args.max_staleness.map(Value::from));
+    put("allow", args.allow.map(Value::from));
+    if changes.is_empty() {
+        let words = "nothing to set; see `tegata verifier set --help`";
+        return Err(BadUsage(words.to_owned()).into());
+    }
+    let changed = api.patch(&["verifiers", &args.id.to_string()], &changes.into()).await?;
+    out.thing(&changed, &["verifier_id", "name"])
+}
+
+async fn delete(api: &Api, out: &Output, Named { id }: Named) -> anyhow::Result<()> {
+    api.delete(&["verifiers", &id.to_string()]).await?;
+    out.done(&format!("verifier {id} is deleted"), &json!({ "deleted": id }))
+}
+
+async fn remove_instance(api: &Api, out: &Output, args: RemoveInstance) -> anyhow::Result<()> {
+    let id = args.id.to_string();
+    let mut path = vec!["verifiers", &id, "instances"];
+    path.extend(args.instance.as_ref().map(InstanceId::as_str));
+    out.thing(&api.delete(&path).await?, &["removed"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_seconds() {
+        for (text, ms) in
+            [("500ms", 500), ("3s", 3_000), ("5m", 300_000), ("24h", 86_400_000), ("60", 60_000)]
+        {
+            assert_eq!(milliseconds(text), Ok(ms), "{text}");
+        }
+        for bad in ["", "499ms", "0", "25h", "1d", "-3s", "3.5s", "s", "999999999h"] {
+            assert!(milliseconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Instances: the running copies of programs that use a verifier. A row is written before
+//! an instance gets its first answer, so that no receipt can omit one that could accept
+//! what the receipt reports.
+
+use super::{
+    Act, ActError, ActName, Decided,
+    effects::{Effects, Write},
+    locked::{Locked, Needs},
+    upkeep::Upkeep,
+};
+use tegata_token::{
+    feed::{InstanceId, OnStale},
+    id::VerifierId,
+    time::UnixTime,
+};
+
+/// The number of instances that a verifier may have.
+pub const MOST_INSTANCES: usize = 1_000;
+
+/// An instance as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its verifier.
+    pub verifier: VerifierId,
+    /// Its id.
+    pub instance: InstanceId,
+    /// The longest staleness that it was ever registered with, in milliseconds.
+    pub staleness: u32,
+    /// The most lenient setting that it was ever registered with.
+    pub on_stale: OnStale,
+    /// When it was registered.
+    pub registered_at: UnixTime,
+    /// When its row was last renewed.
+    pub renewed_at: UnixTime,
+    /// Whether it has reported its end; it cannot be registered again.
+    pub stopped: bool,
+}
+
+/// Registers an instance, or renews its row. The row keeps the longest staleness and the
+/// most lenient setting.
+#[derive(Debug, Clone)]
+pub struct RegisterInstance {
+    /// Its verifier.
+    pub verifier: VerifierId,
+    /// Its id.
+    pub instance: InstanceId,
+    /// Its staleness, in milliseconds.
+    pub staleness: u32,
+    /// What it does with a stale view.
+    pub on_stale: OnStale,
+}
+
+/// The result of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registration {
+    /// The row of the instance.
+    Registered(Instance),
+    /// The staleness exceeds that of its verifier.
+    StalenessTooLong,
+    /// Its verifier may not accept tokens by a stale view.
+    AllowNotPermitted,
+    /// It has reported its end before.
+    Stopped,
+    /// Its verifier has too many instances.
+    TooMany,
+}
+
+impl Act for RegisterInstance {
+    type Output = Registration;
+    const NAME: ActName = ActName::RegisterInstance;
+
+    fn needs(&self) -> Needs {
+        let upkeep = Upkeep::Instance(self.verifier, self.instance.clone());
+        Needs { upkeep, ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Registration> {
+        let upkeep = &locked.upkeep;
+        let verifier = upkeep.verifier.as_ref().filter(|_| !upkeep.verifier_deleted);
+        // The request was authenticated before the verifier was deleted or changed.
+        let verifier = verifier.ok_or(ActError::NotFound("verifier"))?;
+        if self.staleness > verifier.max_staleness {
+            return refused(Registration::StalenessTooLong);
+        }
+        if self.on_stale == OnStale::Allow && !verifier.allow {
+            return refused(Registration::AllowNotPermitted);
+        }
+        let new = match upkeep.instances.first() {
+            Some(old) if old.stopped => return refused(Registration::Stopped),
+            Some(old) => Instance {
+                staleness: old.staleness.max(self.staleness),
+                on_stale: old.on_stale.max(self.on_stale),
+                renewed_at: now,
+                ..old.clone()
+            },
+            None if upkeep.instance_count >= MOST_INSTANCES => {
+                return refused(Registration::TooMany);
+            }
+            None => Instance {
+                verifier: self.verifier,
+                instance: self.instance.clone(),
+                staleness: self.staleness,
+                on_stale: self.on_stale,
+                registered_at: now,
+                renewed_at: now,
+                stopped: false,
+            },
+        };
+        let mut effects = Effects::default();
+        effects.write(Write::Instance(Box::new(new.clone())));
+        Ok((Registration::Registered(new), effects))
+    }
+}
+
+fn refused(why: Registration) -> Decided<Registration> {
+    Ok((why, Effects::default()))
+}
+
+/// Notes that an instance has reported its end. Its row stays until it is dropped, so that
+/// a late request cannot register it again.
+#[derive(Debug, Clone)]
+pub struct StopInstance {
+    /// Its verifier.
+    pub verifier: VerifierId,
+    /// Its id.
+    pub instance: InstanceId,
+}
+
+impl Act for StopInstance {
+    type Output = ();
+    const NAME: ActName = ActName::StopInstance;
+
+    fn needs(&self) -> Needs {
+        let upkeep = Upkeep::Instance(self.verifier, self.instance.clone());
+        Needs { upkeep, ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        let verifier = locked.upkeep.verifier.as_ref();
+        verifier.ok_or(ActError::NotFound("verifier"))?;
+        let stopped = match locked.upkeep.instances.first() {
+            Some(old) if old.stopped => return Ok(((), effects)),
+            Some(old) => Instance { stopped: true, renewed_at: now, ..old.clone() },
+            None => Instance {
+                verifier: self.verifier,
+                instance: self.instance.clone(),
+                staleness: 0,
+                on_stale: OnStale::Deny,
+                registered_at: now,
+                renewed_at: now,
+                stopped: true,
+            },
+        };
+        effects.write(Write::Instance(Box::new(stopped)));
+        Ok(((), effects))
+    }
+}
+
+/// Drops the rows of instances that have not asked for long. Which are is measured by the
+/// process that requests it, on its own steady clock.
+#[derive(Debug, Clone)]
+pub struct DropInstances {
+    /// The verifiers, the instances' ids, and when their rows were last renewed: a row that
+    /// was renewed since then is kept.
+    pub instances: Vec<(VerifierId, InstanceId, UnixTime)>,
+}
+
+impl Act for DropInstances {
+    type Output = ();
+    const NAME: ActName = ActName::DropInstances;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        for (verifier, instance, renewed_at) in &self.instances {
+            effects.write(Write::InstanceDropped {
+                verifier: *verifier,
+                instance: instance.clone(),
+                renewed_at: Some(*renewed_at),
+            });
+        }
+        Ok(((), effects))
+    }
+}

@@ -1,0 +1,106 @@
+//! Receipts: which acts have one, and the rows that hold them.
+
+use super::{
+    Act, ActName, Decided,
+    effects::{Change, Effects, Write},
+    locked::{Locked, Needs},
+    things::RevocationCause,
+};
+use tegata_token::{
+    id::{Position, ProviderId},
+    time::UnixTime,
+    view::{ChannelChange, ChannelState},
+};
+
+/// What the receipt of an act is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptFor {
+    /// The provider whose verifiers must apply the act, beside the unlimited ones; `None`:
+    /// all verifiers.
+    pub provider: Option<ProviderId>,
+    /// When it takes effect.
+    pub effective_at: UnixTime,
+}
+
+/// A receipt as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRow {
+    /// The position of the act's last change.
+    pub position: Position,
+    /// What it is about.
+    pub about: ReceiptFor,
+    /// Whether no instance is left that could accept what the act took away.
+    pub complete: bool,
+    /// The instances and their states, as JSON; `None`: not listed yet.
+    pub list: Option<String>,
+}
+
+/// What the receipt of an act with these effects is about; `None`: it has none. An
+/// eviction takes a token away, too, but is no act of its own. A revocation of a provider's
+/// tokens gets its receipt with its last commit, at the position of its last change.
+#[must_use]
+pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<ReceiptFor> {
+    let about = |provider| Some(ReceiptFor { provider, effective_at: now });
+    let provider = effects.changes.iter().find_map(|it| it.about().0);
+    match act {
+        ActName::Revoke
+        | ActName::ReplaceSecret
+        | ActName::DeletePreviousSecret
+        | ActName::DeleteKey
+        | ActName::DeleteGroup
+        | ActName::DeleteProvider => about(Some(provider?)),
+        ActName::ChangeChannel => about(Some(narrowed(effects)?)),
+        ActName::ChangeSigningKeys => {
+            let is_repeated = matches!(effects.changes[..], [Change::Empty { .. }]);
+            (is_repeated || !effects.journal.is_empty()).then_some(about(None)?)
+        }
+        ActName::Issue => {
+            let effective_at = effects.writes.iter().find_map(|it| replaced_at(it, now))?;
+            Some(ReceiptFor { provider: Some(provider?), effective_at })
+        }
+        _ => None,
+    }
+}
+
+/// The provider of a channel that was suspended or deleted.
+fn narrowed(effects: &Effects) -> Option<ProviderId> {
+    effects.changes.iter().find_map(|it| match it {
+        Change::Tokens { provider, change: ChannelChange::State { state }, .. } => {
+            (*state != ChannelState::Active).then_some(*provider)
+        }
+        _ => None,
+    })
+}
+
+/// When the predecessor of a reissued token stops being valid.
+fn replaced_at(write: &Write, now: UnixTime) -> Option<UnixTime> {
+    match write {
+        Write::TokenRevoked { by: RevocationCause::Reissued, .. } => Some(now),
+        Write::TokenRevokedFrom { at, replaced_by: Some(_), .. } => Some(*at),
+        _ => None,
+    }
+}
+
+/// Writes the lists of receipts, and which of them are complete.
+#[derive(Debug, Clone)]
+pub struct SettleReceipts {
+    /// The receipts.
+    pub receipts: Vec<ReceiptRow>,
+}
+
+impl Act for SettleReceipts {
+    type Output = ();
+    const NAME: ActName = ActName::SettleReceipts;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        for row in &self.receipts {
+            effects.write(Write::Receipt(Box::new(row.clone())));
+        }
+        Ok(((), effects))
+    }
+}

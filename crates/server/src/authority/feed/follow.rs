@@ -1,0 +1,321 @@
+//! The requests of followers.
+
+use super::{
+    Feed,
+    gzip::gzip,
+    instances::{Name, Standing},
+    judge::Fate,
+    snapshots::Taken,
+};
+use crate::authority::{Authority, Error};
+use bytes::Bytes;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tegata_store::{Change, RegisterInstance, Registration, Verifier};
+use tegata_token::{
+    feed::{
+        ChangesQuery, ChangesResponse, FeedQuery, LONGEST_SNAPSHOT, LoggedChange, OnStale,
+        ResponseHead, SnapshotResponse, longest_hold,
+    },
+    id::Position,
+};
+
+/// Why a follower gets no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// The token is not that of a verifier.
+    #[error("the token is not a verifier's")]
+    Unauthorized,
+    /// The instance asks for more than its verifier may, or has reported its end.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The changes after the position are not there: a snapshot is needed.
+    #[error("{0}; take a snapshot")]
+    Gone(String),
+    /// Too many new instances.
+    #[error("{0}")]
+    TooMany(&'static str),
+    /// The answer cannot be known now.
+    #[error("the feed cannot answer: {0}")]
+    Unavailable(String),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            // The verifier was deleted meanwhile.
+            Error::NotFound(_) => Self::Unauthorized,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// How a response is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// Compressed with gzip.
+    Gzip,
+}
+
+/// The body of a response: its parts, one after the other.
+#[derive(Debug)]
+pub struct FeedResponse(pub Vec<Bytes>);
+
+/// Maximum number of new instances per second, of all verifiers.
+pub const NEW_PER_SECOND: u32 = 50;
+
+impl Authority {
+    /// The verifier that this token authenticates.
+    ///
+    /// # Errors
+    /// [`Refused::Unauthorized`].
+    pub fn verifier_of(&self, token: Option<&[u8]>) -> Result<Arc<Verifier>, Refused> {
+        token.and_then(|it| self.memory.verifiers.of_token(it)).ok_or(Refused::Unauthorized)
+    }
+
+    /// Answers a request for a snapshot.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn feed_snapshot(
+        &self,
+        verifier: Arc<Verifier>,
+        query: FeedQuery,
+        encoding: Encoding,
+    ) -> Result<FeedResponse, Refused> {
+        let feed = self.feed();
+        self.register(&verifier, &query).await?;
+        // After the registration: an act whose receipt omits the instance is in the view.
+        let asked = self.clock().steady();
+        let take = || {
+            let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
+            Taken { view: self.view(), read_at, time_ms }
+        };
+        let provider = verifier.provider;
+        let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
+        let written =
+            written.ok_or_else(|| Refused::Unavailable("the snapshot was not written".into()))?;
+        if written.packed.plain.len() > LONGEST_SNAPSHOT {
+            tracing::error!(bytes = written.packed.plain.len(), "the feed's snapshot is too long");
+            return Err(Refused::Unavailable("the snapshot is longer than 256 MiB".into()));
+        }
+        self.still_permits(&verifier, &query)?;
+        let age = self.clock().steady().saturating_duration_since(written.read_at);
+        let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
+        let (before, after) = SnapshotResponse::around(&head);
+        Ok(FeedResponse(match encoding {
+            Encoding::Plain => {
+                vec![
+                    before.into(),
+                    written.packed.plain.clone(),
+                    Bytes::from_static(after.as_bytes()),
+                ]
+            }
+            Encoding::Gzip => vec![written.packed.between(&before, after)],
+        }))
+    }
+
+    /// Answers a request for changes, at the end of its hold at the latest.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn feed_changes(
+        &self,
+        verifier: Arc<Verifier>,
+        query: ChangesQuery,
+        encoding: Encoding,
+    ) -> Result<FeedResponse, Refused> {
+        let feed = self.feed();
+        let name = (verifier.id, query.common.instance.clone());
+        if query.bye {
+            return self.stop_instance(&verifier, &query, name).await;
+        }
+        self.register(&verifier, &query.common).await?;
+        self.note(&name, &query)?;
+        let hold = query.hold.min(longest_hold(query.common.staleness));
+        let end = tokio::time::Instant::now() + hold;
+        let mut news = feed.tail.subscribe(verifier.provider);
+        loop {
+            news.mark_unchanged();
+            let is_over = tokio::time::Instant::now() >= end;
+            if let Some(response) = self.changes_now(&verifier, &query, is_over)? {
+                let text = response.write();
+                return Ok(FeedResponse(vec![match encoding {
+                    Encoding::Plain => text.into(),
+                    Encoding::Gzip => gzip(&text),
+                }]));
+            }
+            tokio::select! {
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(end) => {}
+                () = feed.draining.cancelled() => {
+                    return Err(Refused::Unavailable("the server is stopping".into()));
+                }
+            }
+        }
+    }
+
+    /// Notes what a request for changes says about the view of its instance.
+    fn note(&self, name: &Name, query: &ChangesQuery) -> Result<(), Refused> {
+        let (feed, head) = (self.feed(), self.view().position());
+        let after = query.after;
+        if after.epoch != head.epoch {
+            return Err(Refused::Gone(format!("position {after} is of another epoch")));
+        }
+        if after.number > head.number {
+            // Only a store that went backwards has given out a position beyond its head.
+            self.metrics().feed.beyond_head.inc();
+            tracing::error!(%after, %head, instance = %name.1,
+                "a verifier's position is beyond the end of the log: did the store go backwards? Run `tegata doctor`");
+            return Err(Refused::Gone(format!("position {after} is beyond the end of the log")));
+        }
+        match &query.cannot {
+            Some(reason) => {
+                feed.instances.cannot(name, head, reason.clone());
+                feed.receipts.tell();
+            }
+            None => {
+                if feed.instances.acknowledge(name, after, self.now()) {
+                    feed.receipts.tell();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The response from the view as it is now; `None`: nothing concerns the verifier yet,
+    /// and its hold is not over.
+    fn changes_now(
+        &self,
+        verifier: &Arc<Verifier>,
+        query: &ChangesQuery,
+        is_over: bool,
+    ) -> Result<Option<ChangesResponse>, Refused> {
+        let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
+        let head = self.view().position();
+        // A hold may span a deletion of the verifier.
+        self.still_permits(verifier, &query.common)?;
+        let after = query.after;
+        let found = (after.epoch == head.epoch).then(|| self.feed().tail.after(after, head));
+        let Some(found) = found.flatten() else {
+            return Err(Refused::Gone(format!("the changes after {after} are not held any more")));
+        };
+        let concerns = |it: &Arc<LoggedChange>| it.concerns(verifier.provider);
+        if !is_over && found.through == head && !found.changes.iter().any(concerns) {
+            return Ok(None);
+        }
+        let age = self.clock().steady().saturating_duration_since(read_at);
+        let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
+        let log = found.changes.iter().map(|it| LoggedChange::clone(it));
+        let through = found.through;
+        Ok(Some(ChangesResponse::project(head, after, through, log, verifier.provider)))
+    }
+
+    /// Writes the row of an instance, if it has none or one that says less.
+    async fn register(&self, verifier: &Arc<Verifier>, query: &FeedQuery) -> Result<(), Refused> {
+        permits(verifier, query)?;
+        let feed = self.feed();
+        let now = self.clock().steady();
+        match feed.instances.standing(verifier, query, now) {
+            Standing::Registered => return Ok(()),
+            Standing::Stopped => return Err(stopped()),
+            Standing::New => feed.take_new(now)?,
+            Standing::Due => {}
+        }
+        let row = RegisterInstance {
+            verifier: verifier.id,
+            instance: query.instance.clone(),
+            staleness: u32::try_from(query.staleness.as_millis()).unwrap_or(u32::MAX),
+            on_stale: query.on_stale,
+        };
+        match self.store.register_instance(row, self.now()).await? {
+            Registration::Registered(row) => {
+                feed.instances.registered(row, verifier.clone(), self.clock().steady());
+                Ok(())
+            }
+            Registration::StalenessTooLong => Err(too_long(verifier, query)),
+            Registration::AllowNotPermitted => Err(not_permitted()),
+            Registration::Stopped => Err(stopped()),
+            Registration::TooMany => Err(Refused::TooMany("the verifier has 1,000 instances")),
+        }
+    }
+
+    /// Whether the verifier exists still and may do what the instance asks for.
+    fn still_permits(&self, verifier: &Verifier, query: &FeedQuery) -> Result<(), Refused> {
+        let present = self.memory.verifiers.get(verifier.id).ok_or(Refused::Unauthorized)?;
+        permits(&present, query)
+    }
+
+    /// Removes an instance that has made its last verification.
+    async fn stop_instance(
+        &self,
+        verifier: &Verifier,
+        query: &ChangesQuery,
+        name: Name,
+    ) -> Result<FeedResponse, Refused> {
+        let feed = self.feed();
+        let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
+        self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
+        feed.instances.stopped(&name);
+        feed.receipts.gone(&[name], &Fate::Stopped, &feed.instances);
+        let age = self.clock().steady().saturating_duration_since(read_at);
+        let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
+        let (after, through) = (query.after, query.after);
+        let response = ChangesResponse { head, after, through, changes: Vec::new() };
+        Ok(FeedResponse(vec![response.write().into()]))
+    }
+
+    pub(in crate::authority) fn feed(&self) -> &Feed {
+        &self.memory.feed
+    }
+}
+
+impl Feed {
+    /// Takes a place for a new instance.
+    fn take_new(&self, now: Instant) -> Result<(), Refused> {
+        let words = "too many new instances in one second";
+        self.new_instances.take(now).then_some(()).ok_or(Refused::TooMany(words))
+    }
+
+    /// Takes in the newest changes of the log at the start.
+    pub(super) fn fill_tail(&self, changes: Vec<(Position, Change)>) {
+        let changes = changes.into_iter().map(|(position, it)| logged(position, &it));
+        self.tail.add_before(changes.collect());
+    }
+}
+
+/// A change of the log, as the feed has it. An invalid public key cannot have been written.
+pub fn logged(position: Position, change: &Change) -> LoggedChange {
+    LoggedChange { position, change: change.entry().ok().flatten() }
+}
+
+/// Whether the verifier may do what the instance asks for.
+fn permits(verifier: &Verifier, query: &FeedQuery) -> Result<(), Refused> {
+    if query.staleness > Duration::from_millis(verifier.max_staleness.into()) {
+        return Err(too_long(verifier, query));
+    }
+    if query.on_stale == OnStale::Allow && !verifier.allow {
+        return Err(not_permitted());
+    }
+    Ok(())
+}
+
+fn too_long(verifier: &Verifier, query: &FeedQuery) -> Refused {
+    let (asked, most) = (query.staleness.as_millis(), verifier.max_staleness);
+    Refused::Forbidden(format!(
+        "staleness is {asked} ms, and the verifier's max_staleness is {most} ms"
+    ))
+}
+
+fn not_permitted() -> Refused {
+    Refused::Forbidden("on_stale is allow, which the verifier is not permitted".to_owned())
+}
+
+fn stopped() -> Refused {
+    let words = "this instance has reported its end; a process that starts again draws a new id";
+    Refused::Forbidden(words.to_owned())
+}

@@ -1,0 +1,264 @@
+//! The instances in memory: what each has acknowledged, and when it last asked.
+
+use super::judge::{Fate, Line};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tegata_policy::acts::Instance;
+use tegata_store::Verifier;
+use tegata_token::{
+    feed::{FeedQuery, InstanceId, OnStale},
+    id::{Position, ProviderId, VerifierId},
+    time::UnixTime,
+};
+
+/// The name of an instance.
+pub(super) type Name = (VerifierId, InstanceId);
+
+/// The instances that have a row.
+#[derive(Default)]
+pub struct Instances(Mutex<HashMap<Name, Known>>);
+
+/// What is known of an instance.
+struct Known {
+    row: Instance,
+    verifier: Arc<Verifier>,
+    /// The position that it acknowledged, and when it first did.
+    acknowledged: Option<(Position, UnixTime)>,
+    /// Why it cannot apply what it received, and the end of the log when it reported that.
+    cannot: Option<(Position, String)>,
+    /// When it last asked; at first, when this process learned of it.
+    seen: Instant,
+    /// When its row was last written; `None`: by an earlier process.
+    renewed: Option<Instant>,
+}
+
+/// An instance, as lists show it.
+#[derive(Debug, Clone)]
+pub struct ListedInstance {
+    /// Its row.
+    pub row: Instance,
+    /// The position that it acknowledged, if it has asked since the start.
+    pub position: Option<Position>,
+    /// For how long it has not asked, as far as this process knows.
+    pub silent: Duration,
+    /// The remaining time until it can no longer be fresh without asking.
+    pub lease: Duration,
+    /// Why it cannot apply what it received.
+    pub cannot: Option<String>,
+}
+
+/// A row is renewed at most this often. It is dropped only an hour after the last renewal,
+/// so an instance with a short staleness need not cause a commit for each of its requests.
+const RENEWED: Duration = Duration::from_secs(60);
+
+/// How long the row of an instance that does not ask any more is kept beyond three times its
+/// staleness.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// How an instance is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It must be registered before it gets an answer.
+    New,
+    /// Its row must be renewed, or says less than the request.
+    Due,
+    /// Its row says all.
+    Registered,
+    /// It has reported its end.
+    Stopped,
+}
+
+impl Instances {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns the stored instances at the start.
+    pub fn fill(&self, all: Vec<(Verifier, Vec<Instance>)>, now: Instant) {
+        let mut known = self.lock();
+        for (verifier, instances) in all {
+            let verifier = Arc::new(verifier);
+            for row in instances {
+                let (name, verifier) = ((row.verifier, row.instance.clone()), verifier.clone());
+                known.insert(name, Known::new(row, verifier, now, None));
+            }
+        }
+    }
+
+    /// How an instance is known. Notes that it has asked.
+    pub(super) fn standing(
+        &self,
+        verifier: &Verifier,
+        query: &FeedQuery,
+        now: Instant,
+    ) -> Standing {
+        let mut known = self.lock();
+        let Some(it) = known.get_mut(&(verifier.id, query.instance.clone())) else {
+            return Standing::New;
+        };
+        if it.row.stopped {
+            return Standing::Stopped;
+        }
+        it.seen = now;
+        let least = RENEWED.max(it.staleness());
+        let recent = it.renewed.is_some_and(|at| now.saturating_duration_since(at) <= least);
+        match recent && it.staleness() >= query.staleness && it.row.on_stale >= query.on_stale {
+            true => Standing::Registered,
+            false => Standing::Due,
+        }
+    }
+
+    /// Notes a row that was written.
+    pub(super) fn registered(&self, row: Instance, verifier: Arc<Verifier>, now: Instant) {
+        let mut all = self.lock();
+        let name = (row.verifier, row.instance.clone());
+        match all.get_mut(&name) {
+            Some(known) => {
+                // Two requests may have been written in one order and noted in the other.
+                let staleness = row.staleness.max(known.row.staleness);
+                let on_stale = row.on_stale.max(known.row.on_stale);
+                let stopped = row.stopped || known.row.stopped;
+                known.row = Instance { staleness, on_stale, stopped, ..row };
+                (known.seen, known.renewed, known.verifier) = (now, Some(now), verifier);
+            }
+            None => drop(all.insert(name, Known::new(row, verifier, now, Some(now)))),
+        }
+    }
+
+    /// Notes that an instance has applied everything up to that position.
+    pub(super) fn acknowledge(&self, name: &Name, position: Position, at: UnixTime) -> bool {
+        let mut all = self.lock();
+        let Some(known) = all.get_mut(name) else { return false };
+        known.cannot = None;
+        let is_new = known.acknowledged.is_none_or(|(before, _)| before < position);
+        if is_new {
+            known.acknowledged = Some((position, at));
+        }
+        is_new
+    }
+
+    /// Notes that an instance cannot apply what it received up to `head` at the most.
+    pub(super) fn cannot(&self, name: &Name, head: Position, reason: String) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.cannot = Some((head, reason));
+        }
+    }
+
+    /// Notes that an instance has reported its end.
+    pub(super) fn stopped(&self, name: &Name) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.row.stopped = true;
+        }
+    }
+
+    /// Drops instances.
+    pub fn remove(&self, names: &[Name]) {
+        let mut all = self.lock();
+        names.iter().for_each(|name| drop(all.remove(name)));
+    }
+
+    /// The instances that must apply an act that concerns this provider, or all.
+    pub(super) fn lines(&self, provider: Option<ProviderId>) -> Vec<Line> {
+        let all = self.lock();
+        let concerned = |it: &&Known| {
+            let of = it.verifier.provider;
+            !it.row.stopped && (provider.is_none() || of.is_none() || of == provider)
+        };
+        let mut lines: Vec<_> = all.values().filter(concerned).map(Known::line).collect();
+        lines.sort_unstable_by(|a, b| (&a.name, &a.instance).cmp(&(&b.name, &b.instance)));
+        lines
+    }
+
+    /// Adds to the lines of a receipt at `position` what is known by now. Whether an instance
+    /// has asked is known of those that are in memory alone.
+    pub(super) fn update(&self, lines: &mut [Line], position: Position) {
+        let all = self.lock();
+        for line in lines.iter_mut().filter(|it| {
+            !matches!(it.fate, Fate::Stopped | Fate::Removed { .. } | Fate::Acknowledged { .. })
+        }) {
+            let Some(known) = all.get(&(line.verifier, line.instance.clone())) else { continue };
+            match (&known.acknowledged, &known.cannot) {
+                (Some((acknowledged, at)), _) if *acknowledged >= position => {
+                    line.fate = Fate::Acknowledged { at: *at };
+                }
+                _ if known.row.stopped => line.fate = Fate::Stopped,
+                (_, Some((head, reason))) if *head >= position && line.fate == Fate::Unknown => {
+                    line.fate = Fate::CannotApply { reason: reason.clone() };
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The instances of a verifier, or of all, oldest first.
+    pub fn listed(&self, verifier: Option<VerifierId>, now: Instant) -> Vec<ListedInstance> {
+        let all = self.lock();
+        let wanted =
+            |it: &&Known| !it.row.stopped && verifier.is_none_or(|id| it.row.verifier == id);
+        let mut listed: Vec<_> = all.values().filter(wanted).map(|it| it.listed(now)).collect();
+        listed.sort_unstable_by(|a, b| {
+            (a.row.registered_at, &a.row.instance).cmp(&(b.row.registered_at, &b.row.instance))
+        });
+        listed
+    }
+
+    /// The instances whose rows can be dropped. One that accepts tokens by a stale view is
+    /// never dropped: only its own report or an operator removes it.
+    pub(super) fn gone(&self, now: Instant) -> Vec<(VerifierId, InstanceId, UnixTime)> {
+        let all = self.lock();
+        let gone = all.values().filter(|it| it.is_gone(now)).map(|it| &it.row);
+        gone.map(|row| (row.verifier, row.instance.clone(), row.renewed_at)).collect()
+    }
+
+    /// Forgets the instances whose rows were dropped, unless they have asked again.
+    pub(super) fn forget(&self, now: Instant) {
+        self.lock().retain(|_, it| !it.is_gone(now));
+    }
+}
+
+impl Known {
+    fn new(
+        row: Instance,
+        verifier: Arc<Verifier>,
+        seen: Instant,
+        renewed: Option<Instant>,
+    ) -> Self {
+        Self { row, verifier, acknowledged: None, cannot: None, seen, renewed }
+    }
+
+    /// Whether its row can be dropped.
+    fn is_gone(&self, now: Instant) -> bool {
+        let kept = KEPT + 3 * self.staleness();
+        let is_lenient = self.row.on_stale == OnStale::Allow && !self.row.stopped;
+        !is_lenient && now.saturating_duration_since(self.seen) > kept
+    }
+
+    fn staleness(&self) -> Duration {
+        Duration::from_millis(self.row.staleness.into())
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            verifier: self.row.verifier,
+            name: self.verifier.name.clone(),
+            instance: self.row.instance.clone(),
+            staleness: self.row.staleness,
+            on_stale: self.row.on_stale,
+            fate: Fate::Unknown,
+        }
+    }
+
+    fn listed(&self, now: Instant) -> ListedInstance {
+        let silent = now.saturating_duration_since(self.seen);
+        ListedInstance {
+            row: self.row.clone(),
+            position: self.acknowledged.map(|(position, _)| position),
+            silent,
+            lease: self.line().lease().saturating_sub(silent),
+            cannot: self.cannot.as_ref().map(|(_, reason)| reason.clone()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The feed: how verifiers on other machines learn what was revoked, and how the authority
+//! learns that they have applied it. `docs/feed.md` has the rules for both sides.
+//!
+//! A commit adds its changes to a tail in memory and notifies the followers that they
+//! concern. It takes no lock that a follower holds, and there is no queue per follower: a
+//! waiting follower costs one connection and one row.
+
+mod follow;
+mod gzip;
+mod instances;
+mod judge;
+mod receipts;
+mod snapshots;
+mod tail;
+mod upkeep;
+mod usage;
+
+pub use follow::{Encoding, FeedResponse, Refused, logged};
+pub use instances::ListedInstance;
+pub(super) use receipts::{Judged, OpenReceipt};
+
+use instances::Instances;
+use receipts::Receipts;
+use snapshots::Snapshots;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tail::Tail;
+use tegata_store::{ReceiptRow, State};
+use tegata_token::{feed::LoggedChange, id::Position};
+use tokio_util::sync::CancellationToken;
+
+/// The rate of new instances of all verifiers: at most [`follow::NEW_PER_SECOND`] at once, and
+/// per second.
+#[derive(Default)]
+struct NewInstances(Mutex<Option<Instant>>);
+
+impl NewInstances {
+    /// Takes a place, if there is one.
+    fn take(&self, now: Instant) -> bool {
+        let each = Duration::from_secs(1) / follow::NEW_PER_SECOND;
+        let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = full_at.map_or(now, |at| at.max(now)) + each;
+        let is_free = next <= now + Duration::from_secs(1);
+        if is_free {
+            *full_at = Some(next);
+        }
+        is_free
+    }
+}
+
+/// The state of the feed in memory.
+pub struct Feed {
+    tail: Tail,
+    pub(super) instances: Instances,
+    pub(super) receipts: Receipts,
+    snapshots: Snapshots,
+    new_instances: NewInstances,
+    /// Cancelled when the server is asked to stop: held requests are answered at once.
+    pub(super) draining: CancellationToken,
+}
+
+impl Feed {
+    /// An empty feed of a process that starts `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            tail: Tail::new(),
+            instances: Instances::default(),
+            receipts: Receipts::new(now),
+            snapshots: Snapshots::default(),
+            new_instances: NewInstances::default(),
+            draining: CancellationToken::new(),
+        }
+    }
+
+    /// Adds the changes of a commit, before the view that has them is installed.
+    pub fn add(&self, changes: Vec<LoggedChange>) {
+        changes.into_iter().for_each(|it| self.tail.add(it));
+    }
+
+    /// Begins the receipts of a commit, which this process learns of `now`.
+    pub fn begin_receipts(&self, rows: &[ReceiptRow], now: Instant) {
+        self.receipts.begin(rows, now);
+    }
+
+    /// Notifies the followers that changes after that position concern, after the view that
+    /// has them was installed.
+    pub fn notify(&self, after: Position, through: Position) {
+        self.tail.notify(after, through);
+    }
+
+    /// Notifies every follower: what its verifier may do has changed.
+    pub fn notify_all(&self) {
+        self.tail.notify_all();
+    }
+
+    /// Forgets what is of another store's state.
+    pub fn fill(&self, state: &State) {
+        self.tail.begin_at(state.view.position());
+    }
+}

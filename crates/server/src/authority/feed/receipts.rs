@@ -1,0 +1,206 @@
+//! The receipts that are not complete, in memory.
+
+use super::{
+    instances::{Instances, Name},
+    judge::{Fate, Line},
+};
+use crate::authority::receipt::{InstanceState, Receipt, ReceiptState};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tegata_store::ReceiptRow;
+use tegata_token::id::Position;
+use tokio::sync::watch;
+
+/// Maximum number of receipts in memory. An instance that may use a stale view and is gone
+/// keeps every receipt pending; the oldest of more are read from the store when asked for.
+const MOST: usize = 10_000;
+
+/// The receipts that are not complete.
+pub struct Receipts {
+    /// Begun by commits, not listed yet. Followers never hold this lock.
+    begun: Mutex<Vec<(ReceiptRow, Instant)>>,
+    open: Mutex<Open>,
+    /// Changes when an instance has acknowledged something, or is gone.
+    news: watch::Sender<()>,
+}
+
+struct Open {
+    all: BTreeMap<Position, OpenReceipt>,
+    /// By when this process has learned of every receipt that is not in memory.
+    learned: Instant,
+}
+
+/// A receipt that is not complete, or not written yet.
+#[derive(Clone)]
+pub struct OpenReceipt {
+    row: ReceiptRow,
+    /// When this process learned that the position was committed.
+    learned: Instant,
+    lines: Vec<Line>,
+}
+
+/// What became of a receipt.
+pub struct Judged {
+    /// The receipt.
+    pub receipt: Receipt,
+    /// How long until a lease runs out.
+    pub next: Option<Duration>,
+}
+
+impl OpenReceipt {
+    /// A receipt of the store, whose position this process learned of by `learned`.
+    pub fn new(row: ReceiptRow, learned: Instant, instances: &Instances) -> Self {
+        let stored = row.list.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let lines = stored.unwrap_or_else(|| instances.lines(row.about.provider));
+        Self { row, learned, lines }
+    }
+
+    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
+        if !self.row.complete {
+            instances.update(&mut self.lines, self.row.position);
+        }
+        let since = now.saturating_duration_since(self.learned);
+        let is_complete = self.row.complete || self.lines.iter().all(|line| line.is_settled(since));
+        let left = |it: &Line| it.lease().checked_sub(since).filter(|left| !left.is_zero());
+        let next = self.lines.iter().filter(|it| !it.is_settled(since)).filter_map(left).min();
+        let receipt = Receipt {
+            state: if is_complete { ReceiptState::Complete } else { ReceiptState::Pending },
+            position: self.row.position,
+            effective_at: self.row.about.effective_at,
+            verifiers: self.lines.iter().map(|line| line.shown(since)).collect(),
+        };
+        Judged { receipt, next }
+    }
+
+    /// The row to store, with what is known by now.
+    pub fn row(&self, complete: bool, now: Instant) -> ReceiptRow {
+        let since = now.saturating_duration_since(self.learned);
+        let mut lines = self.lines.clone();
+        for line in &mut lines {
+            // This process has measured it; another one would begin anew.
+            if line.state(since) == InstanceState::LeaseExpired {
+                line.fate = Fate::LeaseExpired;
+            }
+        }
+        let list = serde_json::to_string(&lines).ok();
+        ReceiptRow { complete, list, ..self.row.clone() }
+    }
+}
+
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Receipts {
+    pub fn new(now: Instant) -> Self {
+        let open = Open { all: BTreeMap::new(), learned: now };
+        let news = watch::Sender::new(());
+        Self { begun: Mutex::default(), open: Mutex::new(open), news }
+    }
+
+    /// Begins the receipts of a commit.
+    pub fn begin(&self, rows: &[ReceiptRow], now: Instant) {
+        let pending = rows.iter().filter(|it| !it.complete).map(|it| (it.clone(), now));
+        lock(&self.begun).extend(pending);
+    }
+
+    /// Takes in the receipts that the store knows as not complete.
+    pub fn fill(&self, rows: Vec<ReceiptRow>, instances: &Instances, now: Instant) {
+        let mut open = lock(&self.open);
+        open.learned = now;
+        for row in rows {
+            let position = row.position;
+            open.all.entry(position).or_insert_with(|| OpenReceipt::new(row, now, instances));
+        }
+    }
+
+    /// Lists the receipts that commits have begun.
+    fn list(&self, instances: &Instances) -> MutexGuard<'_, Open> {
+        let mut open = lock(&self.open);
+        let begun = std::mem::take(&mut *lock(&self.begun));
+        for (row, learned) in begun {
+            let receipt = OpenReceipt::new(row, learned, instances);
+            open.all.insert(receipt.row.position, receipt);
+        }
+        open
+    }
+
+    /// The receipt at a position, if it is in memory.
+    pub fn judge(&self, at: Position, instances: &Instances, now: Instant) -> Option<Judged> {
+        let mut open = self.list(instances);
+        open.all.get_mut(&at).map(|it| it.judge(instances, now))
+    }
+
+    /// By when this process had learned of a position that is not in memory.
+    pub fn learned(&self) -> Instant {
+        lock(&self.open).learned
+    }
+
+    /// The rows to store: of the receipts that are complete now, and of the oldest, if there
+    /// are too many.
+    pub fn to_store(&self, instances: &Instances, now: Instant) -> Vec<ReceiptRow> {
+        let mut open = self.list(instances);
+        let mut rows = Vec::new();
+        for it in open.all.values_mut() {
+            if it.judge(instances, now).receipt.state == ReceiptState::Complete {
+                rows.push(it.row(true, now));
+            }
+        }
+        let left = open.all.len() - rows.len();
+        let complete: Vec<_> = rows.iter().map(|it| it.position).collect();
+        let oldest = open.all.iter().filter(|(at, _)| complete.binary_search(at).is_err());
+        let too_many: Vec<_> =
+            oldest.take(left.saturating_sub(MOST)).map(|(_, it)| it.row(false, now)).collect();
+        rows.extend(too_many);
+        rows
+    }
+
+    /// Drops receipts whose rows were stored.
+    pub fn stored(&self, rows: &[ReceiptRow], now: Instant) {
+        let mut open = lock(&self.open);
+        for row in rows {
+            open.all.remove(&row.position);
+            if !row.complete {
+                open.learned = now;
+            }
+        }
+    }
+
+    /// Notes in every open receipt what became of instances.
+    pub(super) fn gone(&self, names: &[Name], fate: &Fate, instances: &Instances) {
+        let mut open = self.list(instances);
+        for receipt in open.all.values_mut() {
+            for line in &mut receipt.lines {
+                let named = |(verifier, instance): &Name| {
+                    line.verifier == *verifier && line.instance == *instance
+                };
+                let known = matches!(line.fate, Fate::Acknowledged { .. } | Fate::LeaseExpired);
+                if !known && names.iter().any(named) {
+                    line.fate = fate.clone();
+                }
+            }
+        }
+        drop(open);
+        self.tell();
+    }
+
+    /// Lets those that wait for a receipt judge it again.
+    pub fn tell(&self) {
+        if self.news.receiver_count() > 0 {
+            self.news.send_replace(());
+        }
+    }
+
+    /// Completes when a receipt may have changed.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// The number of receipts that are not complete, as far as they are in memory.
+    pub fn pending(&self) -> usize {
+        lock(&self.open).all.len() + lock(&self.begun).len()
+    }
+}

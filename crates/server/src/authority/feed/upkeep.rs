@@ -1,0 +1,60 @@
+//! What the feed needs from time to time: receipts are written when they are complete, and
+//! instances that have not asked for long are dropped.
+
+use super::judge::Fate;
+use crate::authority::Authority;
+use tegata_store::Result;
+
+/// Maximum number of receipts that are written in one transaction.
+const AT_ONCE: usize = 100;
+/// Maximum number of receipts that a start reads.
+const READ: usize = 10_000;
+
+impl Authority {
+    /// Reads what an earlier process has left: changes, instances and open receipts.
+    pub(in crate::authority) async fn begin_feed(&self) -> Result<()> {
+        let (feed, now) = (&self.memory.feed, self.clock().steady());
+        let most = usize::try_from(super::tail::SLOTS).unwrap_or(usize::MAX);
+        feed.fill_tail(self.store.last_changes(most).await?);
+        feed.instances.fill(self.store.instances().await?, now);
+        feed.receipts.fill(self.store.open_receipts(READ).await?, &feed.instances, now);
+        Ok(())
+    }
+
+    /// Writes the receipts that are complete, and drops the rows of instances that have not
+    /// asked for long.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn settle_feed(&self) -> Result<()> {
+        let (feed, now) = (&self.memory.feed, self.clock().steady());
+        let rows = feed.receipts.to_store(&feed.instances, now);
+        for rows in rows.chunks(AT_ONCE) {
+            self.store.settle_receipts(rows.to_vec(), self.now()).await?;
+            feed.receipts.stored(rows, now);
+        }
+        let gone = feed.instances.gone(now);
+        if !gone.is_empty() {
+            self.store.drop_instances(gone).await?;
+            feed.instances.forget(now);
+        }
+        Ok(())
+    }
+
+    /// Answers held requests of verifiers, and those that wait for receipts, at once: the
+    /// server stops.
+    pub fn drain_feed(&self) {
+        self.memory.feed.draining.cancel();
+    }
+
+    /// Notes that an operator removed instances.
+    pub(in crate::authority) fn instances_removed(
+        &self,
+        names: &[(tegata_token::id::VerifierId, tegata_token::feed::InstanceId)],
+        by: String,
+    ) {
+        let feed = &self.memory.feed;
+        feed.instances.remove(names);
+        feed.receipts.gone(names, &Fate::Removed { by }, &feed.instances);
+    }
+}

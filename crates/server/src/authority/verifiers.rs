@@ -1,0 +1,90 @@
+//! The verifiers in memory, by the hash of their tokens. Commits alone change them.
+
+use arc_swap::ArcSwap;
+use std::{collections::HashMap, sync::Arc};
+use tegata_policy::{
+    acts::TokenHash,
+    secret::{PlainSecret, sha256},
+};
+use tegata_store::Verifier;
+use tegata_token::id::VerifierId;
+
+/// The verifiers that are not deleted.
+#[derive(Default)]
+pub struct Verifiers(ArcSwap<Known>);
+
+#[derive(Default, Clone)]
+struct Known {
+    /// The hash of a token is as hard to guess as the token, so it may be looked up in a
+    /// table: the time that this takes tells nothing about a token.
+    by_token: HashMap<TokenHash, Arc<Verifier>>,
+    by_id: HashMap<VerifierId, Arc<Verifier>>,
+}
+
+/// What every verifier's token begins with; 64 digits follow. `tegata token inspect` finds
+/// it by them.
+const PREFIX: &str = "tgv_";
+
+/// A new token from random bytes.
+pub fn token(bytes: [u8; 32]) -> PlainSecret {
+    PlainSecret::from_caller(format!("{PREFIX}{}", data_encoding::HEXLOWER.encode(&bytes)))
+}
+
+impl Verifiers {
+    /// Replaces all by those of a store that was opened.
+    pub fn fill(&self, all: &[Verifier]) {
+        let mut known = Known::default();
+        all.iter().for_each(|it| known.insert(it));
+        self.0.store(Arc::new(known));
+    }
+
+    /// Adds or replaces one.
+    pub fn insert(&self, verifier: &Verifier) {
+        let mut known = Known::clone(&self.0.load());
+        known.remove(verifier.id);
+        known.insert(verifier);
+        self.0.store(Arc::new(known));
+    }
+
+    /// Drops one.
+    pub fn remove(&self, id: VerifierId) {
+        let mut known = Known::clone(&self.0.load());
+        known.remove(id);
+        self.0.store(Arc::new(known));
+    }
+
+    /// The verifier that this token authenticates.
+    #[must_use]
+    pub fn of_token(&self, token: &[u8]) -> Option<Arc<Verifier>> {
+        if !token.starts_with(PREFIX.as_bytes()) {
+            return None;
+        }
+        self.0.load().by_token.get(&TokenHash(sha256(&[token]))).cloned()
+    }
+
+    /// The verifier of this id.
+    #[must_use]
+    pub fn get(&self, id: VerifierId) -> Option<Arc<Verifier>> {
+        self.0.load().by_id.get(&id).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Verifier>> {
+        self.0.load().by_id.values().cloned().collect()
+    }
+}
+
+impl Known {
+    fn insert(&mut self, verifier: &Verifier) {
+        let verifier = Arc::new(verifier.clone());
+        self.by_token.insert(verifier.token, verifier.clone());
+        self.by_id.insert(verifier.id, verifier);
+    }
+
+    fn remove(&mut self, id: VerifierId) {
+        if let Some(old) = self.by_id.remove(&id) {
+            self.by_token.remove(&old.token);
+        }
+    }
+}

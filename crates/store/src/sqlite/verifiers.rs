@@ -1,0 +1,239 @@
+//! Rows of verifiers, their instances, and receipts.
+
+use super::{
+    rows::{self, bytes, unavailable},
+    writer::{Tx, insert, write},
+};
+use crate::Result;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tegata_policy::acts::{
+    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, Verifier, Write,
+};
+use tegata_token::{
+    id::{Position, ProviderId, VerifierId},
+    time::UnixTime,
+};
+
+const VERIFIER: &str = "SELECT id, name, provider, max_staleness, allow, token, created_at,
+    deleted_at FROM verifier";
+const INSTANCE: &str = "SELECT verifier, instance, staleness, on_stale, registered_at, renewed_at,
+    stopped FROM instance";
+const RECEIPT: &str = "SELECT epoch, position, provider, effective_at, complete, list FROM receipt";
+
+/// All verifiers, newest first; with the deleted ones that still have instances, if asked.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<Verifier>> {
+    let sql = format!("{VERIFIER} WHERE deleted_at IS NULL ORDER BY number DESC");
+    let mut query = conn.prepare_cached(&sql)?;
+    query.query_map([], verifier)?.collect()
+}
+
+/// All verifiers that have instances, deleted ones included, and these instances.
+pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(Verifier, Vec<Instance>)>> {
+    let sql = format!("{VERIFIER} WHERE id IN (SELECT verifier FROM instance) ORDER BY number");
+    let mut query = conn.prepare_cached(&sql)?;
+    let verifiers = query.query_map([], verifier)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let with = |it: Verifier| Ok((it.clone(), of_verifier(conn, it.id, None)?));
+    verifiers.into_iter().map(with).collect()
+}
+
+fn of_verifier(
+    conn: &Connection,
+    id: VerifierId,
+    instance: Option<&str>,
+) -> rusqlite::Result<Vec<Instance>> {
+    let sql = format!("{INSTANCE} WHERE verifier = ?1 AND (?2 IS NULL OR instance = ?2)");
+    let mut query = conn.prepare_cached(&sql)?;
+    query.query_map((id.number(), instance), row_of_instance)?.collect()
+}
+
+/// Reads a verifier, and those of its instances that are asked for.
+pub(super) fn load(
+    conn: &Connection,
+    id: VerifierId,
+    instance: Option<Option<&str>>,
+    found: &mut UpkeepRows,
+) -> rusqlite::Result<()> {
+    let sql = format!("{VERIFIER} WHERE id = ?1");
+    let read = |row: &Row<'_>| Ok((verifier(row)?, row.get::<_, Option<i64>>("deleted_at")?));
+    if let Some((verifier, deleted)) =
+        conn.prepare_cached(&sql)?.query_row([id.number()], read).optional()?
+    {
+        found.verifier = Some(verifier);
+        found.verifier_deleted = deleted.is_some();
+    }
+    let Some(instance) = instance else { return Ok(()) };
+    found.instances = of_verifier(conn, id, instance)?;
+    if found.instances.is_empty() {
+        let sql = "SELECT count(*) FROM instance WHERE verifier = ?1 AND stopped = 0";
+        found.instance_count =
+            conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?;
+    }
+    Ok(())
+}
+
+fn verifier(row: &Row<'_>) -> rusqlite::Result<Verifier> {
+    Ok(Verifier {
+        id: id_of(row.get("id")?)?,
+        name: row.get("name")?,
+        provider: row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?,
+        max_staleness: row.get("max_staleness")?,
+        allow: row.get("allow")?,
+        token: TokenHash(bytes(row.get("token")?)?),
+        created_at: UnixTime(row.get("created_at")?),
+    })
+}
+
+fn row_of_instance(row: &Row<'_>) -> rusqlite::Result<Instance> {
+    Ok(Instance {
+        verifier: id_of(row.get("verifier")?)?,
+        instance: rows::parsed(row.get("instance")?)?,
+        staleness: row.get("staleness")?,
+        on_stale: rows::from_word(row.get("on_stale")?)?,
+        registered_at: UnixTime(row.get("registered_at")?),
+        renewed_at: UnixTime(row.get("renewed_at")?),
+        stopped: row.get("stopped")?,
+    })
+}
+
+fn id_of(number: u64) -> rusqlite::Result<VerifierId> {
+    VerifierId::from_number(number)
+        .ok_or_else(|| rows::bad("a verifier id of more than ten digits"))
+}
+
+/// The receipt at a position.
+pub(super) fn receipt(conn: &Connection, at: Position) -> rusqlite::Result<Option<ReceiptRow>> {
+    let sql = format!("{RECEIPT} WHERE epoch = ?1 AND position = ?2");
+    conn.prepare_cached(&sql)?.query_row((at.epoch, at.number), row_of_receipt).optional()
+}
+
+/// The newest receipts that are not complete, at most `most`.
+pub(super) fn open_receipts(conn: &Connection, most: usize) -> rusqlite::Result<Vec<ReceiptRow>> {
+    let sql = format!(
+        "{RECEIPT} INDEXED BY receipt_open WHERE complete = 0
+         ORDER BY epoch DESC, position DESC LIMIT ?1"
+    );
+    conn.prepare_cached(&sql)?.query_map([most], row_of_receipt)?.collect()
+}
+
+fn row_of_receipt(row: &Row<'_>) -> rusqlite::Result<ReceiptRow> {
+    let provider = row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?;
+    let effective_at = UnixTime(row.get("effective_at")?);
+    Ok(ReceiptRow {
+        position: Position { epoch: row.get("epoch")?, number: row.get("position")? },
+        about: ReceiptFor { provider, effective_at },
+        complete: row.get("complete")?,
+        list: row.get("list")?,
+    })
+}
+
+/// Writes rows of verifiers, instances and receipts.
+pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
+    match it {
+        Write::NewVerifier(new) => {
+            let sql = "INSERT INTO verifier (id, name, provider, max_staleness, allow, token,
+                           created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let values = params![
+                new.id.number(),
+                new.name,
+                new.provider.map(ProviderId::number),
+                new.max_staleness,
+                new.allow,
+                new.token.0,
+                new.created_at.0,
+            ];
+            insert(tx, sql, values)
+        }
+        Write::VerifierSettings(new) => {
+            let sql = "UPDATE verifier SET name = ?2, max_staleness = ?3, allow = ?4 WHERE id = ?1";
+            write(tx, sql, (new.id.number(), &new.name, new.max_staleness, new.allow)).map(drop)
+        }
+        Write::VerifierDeleted(id, at) => {
+            let sql = "UPDATE verifier SET deleted_at = ?2 WHERE id = ?1";
+            write(tx, sql, (id.number(), at.0)).map(drop)
+        }
+        Write::Instance(new) => {
+            let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale,
+                           registered_at, renewed_at, stopped)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                       ON CONFLICT (verifier, instance) DO UPDATE SET staleness = ?3,
+                           on_stale = ?4, renewed_at = ?6, stopped = ?7";
+            let values = params![
+                new.verifier.number(),
+                new.instance.as_str(),
+                new.staleness,
+                rows::word(new.on_stale),
+                new.registered_at.0,
+                new.renewed_at.0,
+                new.stopped,
+            ];
+            write(tx, sql, values).map(drop)
+        }
+        Write::InstanceDropped { verifier, instance, renewed_at } => {
+            let sql = "DELETE FROM instance WHERE verifier = ?1 AND instance = ?2
+                         AND (?3 IS NULL OR renewed_at = ?3)";
+            let renewed_at = renewed_at.map(|it| it.0);
+            write(tx, sql, (verifier.number(), instance.as_str(), renewed_at)).map(drop)
+        }
+        Write::Receipt(row) => write_receipt(tx, row),
+        _ => Ok(()),
+    }
+}
+
+/// Begins a receipt. Without any instance it is complete at once, with an empty list: one
+/// that is registered later gets a view that has the act.
+pub(super) fn begin_receipt(tx: &Tx<'_>, row: &mut ReceiptRow) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM instance WHERE stopped = 0)";
+    let some = tx.conn.prepare_cached(sql).and_then(|mut it| it.query_row([], |row| row.get(0)));
+    row.complete = !some.map_err(unavailable)?;
+    row.list = row.complete.then(|| "[]".to_owned());
+    write_receipt(tx, row)
+}
+
+/// Writes a receipt, or its list and state. A complete one stays complete.
+pub(super) fn write_receipt(tx: &Tx<'_>, row: &ReceiptRow) -> Result<()> {
+    let sql = "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+               ON CONFLICT (epoch, position) DO UPDATE SET complete = ?6, list = ?7
+                   WHERE complete = 0";
+    let values = params![
+        row.position.epoch,
+        row.position.number,
+        tx.now.0,
+        row.about.provider.map(ProviderId::number),
+        row.about.effective_at.0,
+        row.complete,
+        row.list,
+    ];
+    write(tx, sql, values).map(drop)
+}
+
+/// Writes the receipt of a revocation of a provider's tokens that is complete, at the
+/// position of its last change; without a change it has none.
+pub(super) fn receipt_of_job(tx: &mut Tx<'_>, job: i64) -> Result<()> {
+    let epoch = tx.head().epoch;
+    let sql = "SELECT provider, position FROM provider_revocation WHERE number = ?1";
+    let read = |row: &Row<'_>| Ok((rows::provider_id(row.get(0)?)?, row.get::<_, u64>(1)?));
+    let found = tx.conn.prepare_cached(sql).and_then(|mut it| it.query_row([job], read).optional());
+    let Some((provider, number)) = found.map_err(unavailable)? else { return Ok(()) };
+    if number == 0 {
+        return Ok(());
+    }
+    let about = ReceiptFor { provider: Some(provider), effective_at: tx.now };
+    let position = Position { epoch, number };
+    tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+}
+
+/// The name under which the instances that the store has lost are listed.
+const LOST: &str = "instances_lost_with_the_store";
+
+/// Notes that each verifier may have had instances that an old copy of the store does not
+/// know: receipts list them, under one name, until their longest staleness has passed, or an
+/// operator removes them where stale views may be used.
+pub(super) fn note_lost_instances(tx: &Tx<'_>) -> Result<()> {
+    let sql = "INSERT INTO instance (verifier, instance, staleness, on_stale, registered_at,
+                   renewed_at, stopped)
+               SELECT id, ?1, max_staleness, CASE WHEN allow THEN 'allow' ELSE 'deny' END, ?2, ?2, 0
+               FROM verifier WHERE true
+               ON CONFLICT (verifier, instance) DO UPDATE SET renewed_at = ?2, stopped = 0";
+    write(tx, sql, (LOST, tx.now.0)).map(drop)
+}

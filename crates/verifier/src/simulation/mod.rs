@@ -1,0 +1,55 @@
+//! Random schedules of faults against a follower: responses that are late, lost, repeated
+//! or out of order, processes that stand still, clocks that are set, restores, a log that
+//! is cut at the asked position, restarts.
+//!
+//! The invariants: no follower accepts a revoked token once its receipt is complete, nor
+//! later than its staleness after the revocation; none rejects an active token; what was
+//! invalid stays so; after the faults every follower is fresh again.
+
+mod authority;
+mod check;
+mod random;
+mod subject;
+mod world;
+
+pub use subject::{Answer, OwnFollower, SentRequest, SimulatedResponse, Subject};
+
+/// A fault of the authority that a test plants, to prove that the simulation notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// None.
+    Nothing,
+    /// A request after a position of the future, or of another epoch, is held.
+    HeldFuture,
+    /// A change is deleted at the asked position, and the follower is not sent a 410.
+    DeletedAtPosition,
+}
+
+/// What a schedule contained.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Figures {
+    /// Verifications.
+    pub verified: usize,
+    /// Those that found the token active.
+    pub active: usize,
+    /// Those that found it invalid.
+    pub invalid: usize,
+    /// Those that did not know.
+    pub unknown: usize,
+    /// Receipts that became complete.
+    pub receipts: usize,
+    /// Faults.
+    pub faults: usize,
+}
+
+/// Runs the schedule of a seed against followers that `subject` makes, one per host.
+///
+/// # Errors
+/// The first invariant that was broken, with the last events.
+pub fn run<S: Subject>(
+    seed: u64,
+    planted: Planted,
+    subject: impl FnMut() -> Result<S, String>,
+) -> Result<Figures, String> {
+    world::World::new(seed, planted, subject)?.run()
+}
