@@ -9,7 +9,7 @@ use crate::{
 use anyhow::anyhow;
 use reqwest::Url;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
     admin::{AdminClient, PATIENCE},
@@ -135,6 +135,19 @@ impl Api {
         key: Option<&str>,
     ) -> anyhow::Result<Value> {
         self.read(self.admin()?.post_once(path, body, key).await)
+    }
+
+    /// What the authority knows of a token; `None` if it is not one of its own.
+    pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Option<Value>> {
+        let body = json!({ "access_token": token.reveal() });
+        match self.admin()?.post(&["explain"], &body).await {
+            Err(RequestError::Problem(problem))
+                if problem.code.as_deref() == Some("not-our-token") =>
+            {
+                Ok(None)
+            }
+            response => self.read(response).map(Some),
+        }
     }
 
     /// `PATCH` of an admin path.

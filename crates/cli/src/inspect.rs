@@ -122,7 +122,7 @@ impl Counts {
         let count = match event {
             Event::Unread { .. } => &mut self.unread,
             Event::Found { secret, .. } => match secret {
-                Secret::Token(_) => &mut self.tokens,
+                Secret::Token(..) => &mut self.tokens,
                 Secret::AdminToken => &mut self.admin_tokens,
                 Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
                 Secret::Packed(_) => &mut self.unread,
@@ -150,7 +150,7 @@ impl Counts {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
@@ -165,11 +165,11 @@ fn unread(out: &Output, file: &str, within: Option<&str>, why: &str) -> io::Resu
     Output::line(&line.to_string())
 }
 
-fn named(file: &str, within: Option<&str>) -> String {
+pub fn named(file: &str, within: Option<&str>) -> String {
     within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"))
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
+pub fn open(path: &Path) -> anyhow::Result<File> {
     let wrong = |why: String| BadUsage(format!("cannot read {}: {why}", path.display()));
     if path.is_dir() {
         let why =
@@ -295,7 +295,7 @@ impl<'a> Found<'a> {
             claims: None,
         };
         match secret {
-            Secret::Token(token) => Self::token(spot, token, keys),
+            Secret::Token(token, _) => Self::token(spot, token, keys),
             Secret::AdminToken => other(
                 "admin-token",
                 "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
@@ -401,7 +401,8 @@ mod tests {
                 (Some(vec![key.clone()]), "genuine"),
                 (Some(vec![other.clone()]), "unknown-key"),
             ] {
-                let found = Found::new(spot, &Secret::Token(&parsed), keys.as_deref());
+                let found =
+                    Found::new(spot, &Secret::Token(&parsed, it.as_bytes()), keys.as_deref());
                 assert_eq!(found.signature, Some(signature));
                 assert_eq!(found.claims.is_some(), signature == "genuine");
                 for printed in [found.words(), found.json().to_string()] {

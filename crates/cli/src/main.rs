@@ -9,7 +9,9 @@ mod agent;
 mod api;
 mod audit;
 mod channel;
+mod confirm;
 mod doctor;
+mod explain;
 mod failure;
 mod files;
 mod group;
@@ -190,7 +192,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Token(token::Verb::Verify(args)) => token::verify(&api()?, &out, args).await,
         Command::Token(token::Verb::List(args)) => token::list(&api()?, &out, args).await,
         Command::Token(token::Verb::Show(args)) => token::show(&api()?, &out, args).await,
-        Command::Token(token::Verb::Explain(args)) => token::explain(&api()?, &out, args).await,
+        Command::Token(token::Verb::Explain(args)) => explain::explain(&api()?, &out, args).await,
         Command::Token(token::Verb::Revoke(args)) => token::revoke(&api()?, &out, args).await,
         Command::Token(token::Verb::Reissue(args)) => token::reissue(&api()?, &out, args).await,
 

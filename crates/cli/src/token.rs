@@ -5,6 +5,7 @@
 
 use crate::{
     api::{Api, Page},
+    explain::Explain,
     failure::BadUsage,
     files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
@@ -37,8 +38,8 @@ pub enum Verb {
     List(List),
     /// Show a stored token.
     Show(Show),
-    /// Show what a token is, its state, and the reason for it.
-    Explain(Token),
+    /// Find the tokens in a text, and show whose they are, their state and the reason for it.
+    Explain(Explain),
     /// Revoke tokens: one, or all of a channel, group, kind, key, provider, or everything.
     Revoke(Box<Revoke>),
     /// Give a channel a new long-lived token; prints it, once.
@@ -250,7 +251,7 @@ fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
 
 /// Returns the token that a user names. Part of one is refused: the authority could only
 /// answer that it does not know it.
-fn shown(argument: String) -> anyhow::Result<PlainSecret> {
+pub fn shown(argument: String) -> anyhow::Result<PlainSecret> {
     let token = no_private_key(pasted(argument)?)?;
     match wire::is_cut_short(token.reveal().as_bytes()) {
         true => Err(anyhow!(
@@ -272,8 +273,7 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
         Err(error) => error,
     };
     // LINE's operations do not distinguish all states. An administrator may learn it.
-    let body = json!({ "access_token": token.reveal() });
-    let explained = api.post(&["explain"], &body).await.unwrap_or_default();
+    let explained = api.explain(&token).await.ok().flatten().unwrap_or_default();
     match (explained["state"].as_str(), explained["why"].as_str()) {
         (Some(state), Some(why)) => Err(anyhow!("{error}; state: {state}. {why}")),
         _ => Err(error),
@@ -302,11 +302,6 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
 pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
     let path = ["channels", &args.channel.to_string(), "tokens", &args.token_id.to_string()];
     out.thing(&api.get(&path, &()).await?, &FIRST)
-}
-
-pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let body = json!({ "access_token": shown(token)?.reveal() });
-    out.thing(&api.post(&["explain"], &body).await?, &FIRST)
 }
 
 pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Result<()> {

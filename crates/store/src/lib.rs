@@ -108,6 +108,8 @@ pub trait Store: Send + Sync + 'static {
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
     /// Providers, newest first.
     async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// One provider.
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
     /// Channels, newest first.
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,

@@ -9,6 +9,7 @@ mod book;
 mod certificate;
 mod commands;
 mod doctor;
+mod explaining;
 mod forging;
 mod inspecting;
 mod listing;

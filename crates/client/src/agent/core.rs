@@ -16,12 +16,7 @@ use super::{
     watch::Watch,
     writing::{Writing, Written},
 };
-use crate::{
-    call::Verified,
-    failure::Failure,
-    renewal::Jitter,
-    wanted::Wanted,
-};
+use crate::{call::Verified, failure::Failure, renewal::Jitter, wanted::Wanted};
 use tegata_policy::secret::PlainSecret;
 use tegata_token::{id::Group, time::UnixTime};
 

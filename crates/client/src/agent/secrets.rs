@@ -2,12 +2,7 @@
 //! are read again each time, so a replaced one needs no restart.
 
 use super::config::{Caller, ChannelConfig, Watched};
-use crate::{
-    call::is_b64token,
-    failure::Failure,
-    key::PrivateKey,
-    wanted::Credentials,
-};
+use crate::{call::is_b64token, failure::Failure, key::PrivateKey, wanted::Credentials};
 use std::path::PathBuf;
 use tegata_policy::{jwk::is_private_text, secret::PlainSecret};
 use tegata_system::secret::{self, Form};

@@ -96,6 +96,12 @@ pub(super) fn providers(conn: &Connection, page: Page) -> rusqlite::Result<Vec<(
     found.collect()
 }
 
+pub(super) fn provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<Option<Provider>> {
+    conn.prepare_cached("SELECT id, name, created_at FROM provider WHERE id = ?1")?
+        .query_row([id.number()], rows::provider)
+        .optional()
+}
+
 pub(super) fn has_provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM provider WHERE id = ?1")?.exists([id.number()])
 }

@@ -64,6 +64,10 @@ impl Store for SqliteStore {
         self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
     }
 
+    async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {
+        self.read(move |conn| read::provider(conn, id).map_err(unavailable)).await
+    }
+
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
             if let Some(provider) = filter.provider

@@ -3,6 +3,7 @@
 use super::{
     facade::{Admin, Error, Result},
     permission::Permission,
+    surroundings::Surroundings,
 };
 use tegata_store::{
     AuditFilter, AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState,
@@ -30,6 +31,8 @@ pub struct Explanation {
     pub newer: Option<TokenId>,
     /// The audit event of the act that revoked it, where there is one.
     pub event: Option<AuditRow>,
+    /// Its channel, its provider, and its group with the group's other tokens.
+    pub around: Surroundings,
 }
 
 /// Why a token is valid or not.
@@ -91,12 +94,29 @@ pub enum Why {
 }
 
 impl Why {
+    /// All codes.
+    pub const CODES: [&str; 13] = [
+        "valid",
+        "valid-until-revoked",
+        "valid-for-delay",
+        "expired",
+        "revoked-and-expired",
+        "channel-suspended",
+        "channel-deleted",
+        "signing-key-revoked",
+        "evicted",
+        "reissued",
+        "revoked",
+        "revoked-with-others",
+        "invalid",
+    ];
+
     /// The reason's code, for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Valid { .. } => "valid",
-            Self::ValidUntilRevoked => "valid-for-good",
+            Self::ValidUntilRevoked => "valid-until-revoked",
             Self::ValidForDelay { .. } => "valid-for-delay",
             Self::Expired { .. } => "expired",
             Self::RevokedAndExpired { .. } => "revoked-and-expired",
@@ -171,6 +191,7 @@ impl Admin {
             why: Why::of(&claims, &row, verdict),
             newer: self.newer(&claims, &row).await?,
             event: self.event(&claims, &row, verdict).await?,
+            around: self.around(&claims).await?,
             token: row,
         })
     }

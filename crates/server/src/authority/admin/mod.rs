@@ -14,6 +14,7 @@ pub mod permission;
 mod providers;
 mod revocations;
 mod signing_keys;
+mod surroundings;
 mod tokens;
 mod warnings;
 
@@ -23,4 +24,5 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Outcome, Receipt, Result, Revocation};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
+pub use surroundings::Surroundings;
 pub use warnings::FoundWarnings;

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
-    id::{ChannelId, Group, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -25,6 +25,9 @@ pub struct Token {
     kind: Kind,
     #[schema(required, value_type = Option<schema::Group>)]
     group: Option<Group>,
+    /// The assertion key that it was issued for; null: it was issued otherwise.
+    #[schema(required, value_type = Option<schema::AssertionKeyId>)]
+    assertion_key: Option<AssertionKeyId>,
     /// What LINE calls the key id of a token; only v2.1 tokens have one.
     #[schema(required, value_type = Option<schema::TokenId>)]
     key_id: Option<TokenId>,
@@ -49,6 +52,7 @@ impl From<&TokenRow> for Token {
             token_id: it.id,
             kind: it.kind,
             group: it.group.clone(),
+            assertion_key: it.assertion_key,
             key_id: (it.kind == Kind::V21).then_some(it.id),
             state: it.state,
             issued_at: time(it.issued_at),
@@ -67,15 +71,53 @@ pub struct Explanation {
     pub token: Token,
     #[schema(value_type = schema::ChannelId)]
     pub channel_id: ChannelId,
+    /// Null if the channel was deleted.
+    #[schema(required, value_type = Option<schema::Name>)]
+    pub channel_name: Option<String>,
+    #[schema(required, value_type = Option<schema::ProviderId>)]
+    pub provider_id: Option<ProviderId>,
+    #[schema(required, value_type = Option<schema::Name>)]
+    pub provider_name: Option<String>,
+    /// Whom to contact about the group.
+    #[schema(required)]
+    pub contact: Option<String>,
+    /// The reason for the state, for programs.
+    #[schema(value_type = schema::TokenReason)]
+    pub code: &'static str,
     /// The reason, as a sentence for people.
     #[schema(example = "It is valid until 2026-12-26T09:00:00Z.")]
     pub why: String,
+    /// The actor whose act caused the state, if it is known.
+    #[schema(required, example = "root")]
+    pub revoked_by: Option<String>,
+    /// The reason that the actor gave.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// The other active tokens of its group, newest first, at most 100; for a token without
+    /// a group, those of its channel without one.
+    pub group_tokens: Vec<Token>,
+    /// How many more of them there are.
+    pub group_tokens_more: usize,
 }
 
 impl From<&admin::Explanation> for Explanation {
     fn from(it: &admin::Explanation) -> Self {
-        let why = sentence(it.why) + &behind(it);
-        Self { token: (&it.token).into(), channel_id: it.channel, why }
+        let around = &it.around;
+        let event = it.event.as_ref();
+        Self {
+            token: (&it.token).into(),
+            channel_id: it.channel,
+            channel_name: around.channel.as_ref().map(|it| it.name.clone()),
+            provider_id: around.provider.as_ref().map(|it| it.id),
+            provider_name: around.provider.as_ref().map(|it| it.name.clone()),
+            contact: around.contact(it.token.group.as_ref()).map(str::to_owned),
+            code: it.why.code(),
+            why: sentence(it.why) + &behind(it),
+            revoked_by: event.map(|it| it.actor.clone()),
+            reason: event.and_then(|it| it.detail["reason"].as_str()).map(str::to_owned),
+            group_tokens: around.group_tokens.iter().map(Token::from).collect(),
+            group_tokens_more: around.group_tokens_more,
+        }
     }
 }
 
