@@ -145,6 +145,7 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
     let authority = authority.limited(settings.rates).warned(settings.warn.clone());
+    let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }
 
@@ -192,6 +193,7 @@ fn app(
         authority,
         health,
         dev: settings.dev,
+        log_verifications: settings.log_verifications,
         faults: Default::default(),
         admin_token,
         jobs,

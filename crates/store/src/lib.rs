@@ -19,8 +19,8 @@ pub use act::*;
 pub use audit::{AuditHead, Batch};
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
-    Provider, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
-    TokenState, WrappedKey, audit_event,
+    Provider, RecentUse, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
+    TokenState, TokenUse, USES_KEPT, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -130,6 +130,8 @@ pub trait Store: Send + Sync + 'static {
         name: TokenName,
         now: UnixTime,
     ) -> Result<Option<TokenRow>>;
+    /// The recent uses that are stored of a token, newest first.
+    async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>>;
     /// The ids of the channel's active v2.1 tokens, oldest first; of one group only, if
     /// given.
     async fn live_v21(
@@ -299,6 +301,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records when tokens, assertion keys and channels' secrets were last used. A stored
     /// time never decreases; uses of what does not exist any more are ignored.
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()>;
+    /// Records uses of stored tokens, and drops those before `since`; uses of tokens that do
+    /// not exist any more are ignored.
+    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()>;
     /// Queues warnings, each name only once, and drops those that are out of date.
     /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;

@@ -27,6 +27,7 @@ mod stored;
 mod things;
 mod trim;
 mod upkeep;
+mod uses;
 mod warnings;
 
 pub use channels::{
@@ -54,6 +55,7 @@ pub use upkeep::{
     Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
     SweptToken, Upkeep, UpkeepRows, UsedAssertion,
 };
+pub use uses::{RecentUse, RecordUses, TokenUse, USES_KEPT, USES_PER_TOKEN, UsesOfRow, merged};
 pub use warnings::{QueueWarnings, WarningTried};
 
 use crate::denied::Denied;
@@ -147,6 +149,8 @@ pub enum ActName {
     WarningTried,
     /// [`StampUses`]
     StampUses,
+    /// [`RecordUses`]
+    RecordUses,
     /// [`Trim`]
     Trim,
     /// [`SetAuditKey`]
@@ -163,7 +167,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -186,6 +190,7 @@ impl ActName {
         Self::QueueWarnings,
         Self::WarningTried,
         Self::StampUses,
+        Self::RecordUses,
         Self::Trim,
         Self::SetAuditKey,
         Self::AddCheckpoint,
@@ -225,6 +230,7 @@ impl ActName {
             | Self::QueueWarnings
             | Self::WarningTried
             | Self::StampUses
+            | Self::RecordUses
             | Self::Trim
             | Self::SetAuditKey
             | Self::AddCheckpoint

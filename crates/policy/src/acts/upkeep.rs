@@ -1,6 +1,9 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
-use super::stored::Times;
+use super::{
+    stored::Times,
+    uses::{TokenUse, UsesOfRow},
+};
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub enum Upkeep {
     Warning(i64),
     /// The times of last use of what these uses name.
     Stamps(Arc<[Stamp]>),
+    /// The recent uses that are stored of the tokens in these.
+    Uses(Arc<[TokenUse]>),
     /// Rows that may be old enough to be deleted.
     Old(Old),
     /// The last checkpoint of the audit.
@@ -48,6 +53,13 @@ pub enum Old {
         rows: Vec<i64>,
         /// The time.
         before: UnixTime,
+    },
+    /// Recent uses of tokens whose newest is older than `before`, of at most `most` tokens.
+    Uses {
+        /// The time.
+        before: UnixTime,
+        /// The maximum number.
+        most: usize,
     },
     /// The oldest audit events, at most `most`, of checkpoints below `kept_from`; a
     /// stored checkpoint must have announced that.
@@ -72,6 +84,10 @@ pub struct UpkeepRows {
     pub warnings: Vec<QueuedWarning>,
     /// The uses of what still exists.
     pub stamped: Vec<Stamped>,
+    /// The rows of the tokens whose uses were noted.
+    pub uses: Vec<UsesOfRow>,
+    /// Rows of tokens, and a time that is after their newest use.
+    pub last_uses: Vec<(i64, UnixTime)>,
     /// The oldest changes of the log: their numbers and times, in order.
     pub log: Vec<(u64, UnixTime)>,
     /// The used assertions that expired first.

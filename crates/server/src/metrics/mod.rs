@@ -17,7 +17,7 @@ pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
-pub use verifications::Verifications;
+pub use verifications::{Verifications, reason};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},

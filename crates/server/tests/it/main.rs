@@ -16,6 +16,7 @@ mod listeners;
 mod master_key;
 mod operations;
 mod races;
+mod recent_uses;
 mod seeing;
 mod signing_keys;
 mod start;

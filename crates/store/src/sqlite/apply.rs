@@ -8,7 +8,7 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
-    stamps, sweep, warnings,
+    stamps, sweep, uses, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
@@ -166,6 +166,8 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
             write(tx, sql, [after.0]).map(drop)
         }
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
+        Write::Uses { row, uses: kept } => uses::apply(tx, *row, kept),
+        Write::UsesDropped { row } => uses::delete(tx, *row),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads what an act is decided on. Nothing is decided here: an index may narrow what
 //! is read, but `tegata_policy::acts` decides whether a token is active.
 
-use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, warnings};
+use super::{audit, provider_revocation, recent::ChannelRows, rows, stamps, sweep, uses, warnings};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
@@ -61,6 +61,7 @@ fn upkeep(conn: &Connection, needs: &Upkeep, rows: &mut UpkeepRows) -> rusqlite:
         Upkeep::Old(old) => sweep::old(conn, old, rows)?,
         Upkeep::LastCheckpoint => rows.checkpoint = audit::last_checkpoint(conn)?,
         Upkeep::Stamps(stamps) => rows.stamped = stamps::stamped(conn, stamps)?,
+        Upkeep::Uses(noted) => rows.uses = uses::of_used(conn, noted)?,
     }
     Ok(())
 }

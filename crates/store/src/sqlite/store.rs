@@ -6,15 +6,15 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, warnings,
+    sweep, uses, warnings,
     writer::Tx,
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
     Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page,
-    Provider, ProviderRevocation, Result, RevocationTarget, RevokeTokens, Revoked, RowId,
-    SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
-    WrappedKey,
+    Provider, ProviderRevocation, RecentUse, Result, RevocationTarget, RevokeTokens, Revoked,
+    RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
+    TokenUse, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -25,15 +25,15 @@ use tegata_policy::{
     acts::{
         AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
         CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Issue,
-        QueueWarnings, Record, RegisterKey, ReplaceSecret, Revoke, RewrapKeys, SetAuditKey,
-        SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
+        QueueWarnings, Record, RecordUses, RegisterKey, ReplaceSecret, Revoke, RewrapKeys,
+        SetAuditKey, SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -103,6 +103,12 @@ impl Store for SqliteStore {
         now: UnixTime,
     ) -> Result<Option<TokenRow>> {
         self.read(move |conn| read::token(conn, channel, name, now).map_err(unavailable)).await
+    }
+
+    async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>> {
+        let found =
+            self.read(move |conn| uses::of_token(conn, channel, serial).map_err(unavailable));
+        Ok(found.await?.map_or_else(Vec::new, |(_, uses)| uses))
     }
 
     async fn live_v21(
@@ -341,6 +347,10 @@ impl Store for SqliteStore {
 
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()> {
         self.run(UnixTime(0), StampUses { stamps: stamps.into() }).await.map(drop)
+    }
+
+    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()> {
+        self.run(UnixTime(0), RecordUses { uses: uses.into(), since }).await.map(drop)
     }
 
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {

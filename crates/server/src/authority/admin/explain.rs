@@ -6,7 +6,7 @@ use super::{
     surroundings::Surroundings,
 };
 use tegata_store::{
-    AuditFilter, AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState,
+    AuditFilter, AuditRow, Page, RecentUse, RevocationCause, TokenName, TokenRow, TokenState,
     audit_event::AuditEvent,
 };
 use tegata_token::{
@@ -31,6 +31,8 @@ pub struct Explanation {
     pub newer: Option<TokenId>,
     /// The audit event of the act that revoked it, where there is one.
     pub event: Option<AuditRow>,
+    /// From where it was used lately, newest first.
+    pub recent_uses: Vec<RecentUse>,
     /// Its channel, its provider, and its group with the group's other tokens.
     pub around: Surroundings,
 }
@@ -185,8 +187,13 @@ impl Admin {
             false => None,
         };
         let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| without_row(&claims));
-        let row = in_state_of(row, verdict);
+        let mut row = in_state_of(row, verdict);
+        let recent_uses = match claims.kind.is_stored() {
+            true => self.uses_of(claims.channel, &mut row).await?,
+            false => Vec::new(),
+        };
         Ok(Explanation {
+            recent_uses,
             channel: claims.channel,
             why: Why::of(&claims, &row, verdict),
             newer: self.newer(&claims, &row).await?,

@@ -7,6 +7,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use std::net::IpAddr;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
@@ -64,6 +65,42 @@ impl From<&TokenRow> for Token {
     }
 }
 
+/// Uses of a token from one address within one minute.
+#[derive(Serialize, ToSchema)]
+pub struct RecentUse {
+    /// The address of the client, or of the proxy that asked, unless `--trusted-proxy` names
+    /// the proxy; null: all addresses beyond those that are listed singly.
+    #[schema(required, value_type = Option<String>, example = "192.0.2.1")]
+    source: Option<IpAddr>,
+    /// The start of the minute.
+    #[schema(required, value_type = Option<schema::Time>)]
+    minute: Option<String>,
+    /// How many uses.
+    count: u32,
+}
+
+impl From<&tegata_store::RecentUse> for RecentUse {
+    fn from(it: &tegata_store::RecentUse) -> Self {
+        Self { source: it.source, minute: time(it.minute), count: it.count }
+    }
+}
+
+/// The facts of a token, and from where it was used lately.
+#[derive(Serialize, ToSchema)]
+pub struct WholeToken {
+    #[serde(flatten)]
+    token: Token,
+    /// At most 16 uses of the last week, newest first, for each address and minute. Of a busy
+    /// address older ones are dropped first, so that a rare address stays.
+    recent_uses: Vec<RecentUse>,
+}
+
+impl From<&(TokenRow, Vec<tegata_store::RecentUse>)> for WholeToken {
+    fn from((row, uses): &(TokenRow, Vec<tegata_store::RecentUse>)) -> Self {
+        Self { token: row.into(), recent_uses: uses.iter().map(RecentUse::from).collect() }
+    }
+}
+
 /// The facts of a token, and why it is valid or not.
 #[derive(Serialize, ToSchema)]
 pub struct Explanation {
@@ -93,6 +130,9 @@ pub struct Explanation {
     /// The reason that the actor gave.
     #[schema(required)]
     pub reason: Option<String>,
+    /// From where it was used lately, as `GET …/tokens/{token}` returns it; empty for a
+    /// stateless token.
+    pub recent_uses: Vec<RecentUse>,
     /// The other active tokens of its group, newest first, at most 100; for a token without
     /// a group, those of its channel without one.
     pub group_tokens: Vec<Token>,
@@ -115,6 +155,7 @@ impl From<&admin::Explanation> for Explanation {
             why: sentence(it.why) + &behind(it),
             revoked_by: event.map(|it| it.actor.clone()),
             reason: event.and_then(|it| it.detail["reason"].as_str()).map(str::to_owned),
+            recent_uses: it.recent_uses.iter().map(RecentUse::from).collect(),
             group_tokens: around.group_tokens.iter().map(Token::from).collect(),
             group_tokens_more: around.group_tokens_more,
         }
