@@ -69,6 +69,10 @@ pub struct TokenRow {
     pub replaced_by: Option<Serial>,
     /// The audit event of the act that revoked it, if there is one.
     pub revoked_act: Option<i64>,
+    /// The actor that revoked it; none if it was evicted.
+    pub revoked_by: Option<String>,
+    /// The reason of its revocation, if one was given.
+    pub reason: Option<String>,
 }
 
 /// A group, as lists show it.

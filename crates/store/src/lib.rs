@@ -14,9 +14,11 @@ pub mod figures;
 pub mod file;
 pub mod journal;
 pub mod sqlite;
+mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
+pub use taking::*;
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Issued, LimitsPatch, NewChannel, NewWarning, Old,
     Provider, RecentUse, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
@@ -35,10 +37,9 @@ use tegata_policy::{
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey, RevokeTokens},
     denied::Denied,
-    secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     kind::Kind,
     time::UnixTime,
 };
@@ -140,9 +141,14 @@ pub trait Store: Send + Sync + 'static {
         group: Option<Group>,
         now: UnixTime,
     ) -> Result<Vec<TokenId>>;
-    /// How many stored tokens of these keys were neither revoked singly nor expired at
-    /// `now`: as many as the keys' revocation revokes.
-    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize>;
+    /// The stored tokens of these keys that were neither revoked singly nor expired at
+    /// `now`: those that the keys' revocation revokes. At most `most` rows.
+    async fn signed_by(
+        &self,
+        keys: Vec<SigningKeyId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<WouldTake>;
     /// Audit events, newest first.
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>>;
     /// One audit event.
@@ -220,46 +226,29 @@ pub trait Store: Send + Sync + 'static {
     /// accepts each one once, and writes the row of a new group. Denied if the assertion
     /// was used before, or if the channel has too many groups.
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant>;
+    /// Does an act that takes something away.
+    async fn take(&self, act: Taking) -> Result<Revoked>;
+    /// Decides an act that takes something away without doing it; returns at most `most`
+    /// rows.
+    async fn would_take(&self, act: Taking, most: usize) -> Result<WouldTake>;
+    /// Decides the issue of a long-lived token without doing it: what it would take away.
+    async fn would_reissue(&self, act: Reissue, most: usize) -> Result<WouldTake>;
     /// Revokes tokens.
     async fn revoke(
         &self,
         channel: ChannelId,
         target: RevocationTarget,
-        dry_run: bool,
         by: By,
-    ) -> Result<Revoked>;
+    ) -> Result<Revoked> {
+        self.take(Taking::revoke(channel, target, by)).await
+    }
 
     /// Creates a provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
     /// Creates a channel.
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
-    /// Changes a channel's settings or state; `Deleted` revokes all its tokens
-    /// permanently.
-    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel>;
-    /// Replaces the channel's secret; the previous one is accepted for another
-    /// `keep_previous` seconds. Those of the channel's tokens that `revoke_tokens` names
-    /// are revoked. Returns until when the previous secret is accepted.
-    async fn replace_secret(
-        &self,
-        id: ChannelId,
-        secret: HashedSecret,
-        keep_previous: i64,
-        revoke_tokens: RevokeTokens,
-        by: By,
-    ) -> Result<UnixTime>;
-    /// Deletes the channel's previous secret, which is still accepted.
-    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()>;
     /// Registers an assertion key.
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()>;
-    /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it
-    /// are revoked.
-    async fn delete_key(
-        &self,
-        channel: ChannelId,
-        key: AssertionKeyId,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<Revoked>;
     /// Sets or changes a group's own settings; returns the new settings.
     async fn set_group(
         &self,
@@ -268,8 +257,6 @@ pub trait Store: Send + Sync + 'static {
         patch: GroupPatch,
         by: By,
     ) -> Result<GroupSettings>;
-    /// Deletes a group with its settings and keys, and revokes its tokens.
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked>;
 
     /// Adds a signing key, or changes the states of signing keys.
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
@@ -317,17 +304,6 @@ pub trait Store: Send + Sync + 'static {
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
-}
-
-/// The result of a revocation.
-#[derive(Debug, Clone, Copy)]
-pub struct Revoked {
-    /// How many active stored tokens it revoked (or would have); 1 for a stateless token
-    /// that was named by itself.
-    pub tokens: usize,
-    /// The position of its change; if it logged none, the position of the log's last
-    /// change, which is at or after the change of the act that revoked the tokens before.
-    pub position: Position,
 }
 
 /// Identifies a stored token.

@@ -111,15 +111,16 @@ pub struct ChangeChannel {
     pub by: By,
 }
 
+/// Returns how many active tokens it makes invalid.
 impl Act for ChangeChannel {
-    type Output = Channel;
+    type Output = usize;
     const NAME: ActName = ActName::ChangeChannel;
 
     fn needs(&self) -> Needs {
         Needs { tokens: Tokens::Counted, revocations: true, ..Needs::channel(self.id) }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let old = locked.existing()?;
         let mut effects = Effects::default();
         let mut new = self.patch.applied_to(old);
@@ -142,6 +143,8 @@ impl Act for ChangeChannel {
         if let Some(state) = state {
             if state == ChannelState::Deleted {
                 empty(&mut new, locked, now, &mut effects);
+            } else if state == ChannelState::Suspended {
+                effects.taken = locked.active(now).map(|token| token.row).collect();
             }
             effects.write(Write::StateChangedBy(self.id));
             effects.tokens(&new, &locked.revocations, ChannelChange::State { state });
@@ -154,7 +157,7 @@ impl Act for ChangeChannel {
             None => AuditEvent::ChannelSet(changed),
         };
         effects.audit(&self.by, &new, event);
-        Ok((new, effects))
+        Ok((effects.taken.len(), effects))
     }
 }
 
@@ -191,7 +194,7 @@ pub(super) fn empty(channel: &mut Channel, locked: &Locked, now: UnixTime, effec
     }
 }
 
-/// Replaces a channel's secret; returns until when the previous one is accepted.
+/// Replaces a channel's secret; returns how many stored tokens it revokes.
 #[derive(Debug, Clone)]
 pub struct ReplaceSecret {
     /// The channel.
@@ -207,7 +210,7 @@ pub struct ReplaceSecret {
 }
 
 impl Act for ReplaceSecret {
-    type Output = UnixTime;
+    type Output = usize;
     const NAME: ActName = ActName::ReplaceSecret;
 
     fn needs(&self) -> Needs {
@@ -216,10 +219,9 @@ impl Act for ReplaceSecret {
         Needs { tokens, revocations, ..Needs::channel(self.id) }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<UnixTime> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
-        let until = now.plus(self.keep_previous);
-        let kept = (self.keep_previous > 0).then_some(until);
+        let kept = (self.keep_previous > 0).then_some(now.plus(self.keep_previous));
         let mut effects = Effects::default();
         effects.write(Write::Secret { channel: self.id, hash: self.secret, kept });
         effects.revise(channel);
@@ -234,11 +236,11 @@ impl Act for ReplaceSecret {
             revoked,
         };
         effects.audit(&self.by, channel, AuditEvent::ChannelRotateSecret(replaced));
-        Ok((until, effects))
+        Ok((revoked, effects))
     }
 }
 
-/// Deletes a channel's previous secret, which is still accepted, alone.
+/// Deletes a channel's previous secret, which is still accepted, alone. Revokes no token.
 #[derive(Debug, Clone)]
 pub struct DeletePreviousSecret {
     /// The channel.
@@ -248,14 +250,14 @@ pub struct DeletePreviousSecret {
 }
 
 impl Act for DeletePreviousSecret {
-    type Output = ();
+    type Output = usize;
     const NAME: ActName = ActName::DeletePreviousSecret;
 
     fn needs(&self) -> Needs {
         Needs::channel(self.id)
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<usize> {
         let channel = locked.existing()?;
         let current = channel.secrets.iter().find(|it| it.until.is_none());
         let current = current.filter(|_| channel.previous_secret(now).is_some());
@@ -266,7 +268,7 @@ impl Act for DeletePreviousSecret {
         effects.journal.push(JournalEntry::secret(self.id, current, None));
         let event = AuditEvent::ChannelDeletePreviousSecret(NoDetail {});
         effects.audit(&self.by, channel, event);
-        Ok(((), effects))
+        Ok((0, effects))
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
-    things::{By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
+    things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
     uses::RecentUse,
 };
@@ -37,7 +37,14 @@ pub enum Change {
         #[serde(rename = "what")]
         change: ChannelChange,
     },
-    /// A channel is new or was changed: copies of its snapshot must be discarded.
+    /// A provider was changed, or a revocation of all its tokens began. Nothing in memory
+    /// depends on it; it gives the act a position.
+    Provider {
+        /// The provider.
+        provider: ProviderId,
+    },
+    /// A channel is new or was changed: copies of its snapshot must be discarded. Also
+    /// gives a position to an act on the channel that changed nothing.
     Channel {
         /// The provider that owns it.
         provider: ProviderId,
@@ -56,24 +63,25 @@ pub enum Change {
 }
 
 impl Change {
-    /// The channel that it concerns, and its provider.
+    /// The provider and the channel that it concerns.
     #[must_use]
-    pub fn about(&self) -> Option<(ProviderId, ChannelId)> {
+    pub fn about(&self) -> (Option<ProviderId>, Option<ChannelId>) {
         match self {
             Self::Tokens { provider, channel, .. } | Self::Channel { provider, channel, .. } => {
-                Some((*provider, *channel))
+                (Some(*provider), Some(*channel))
             }
-            Self::SigningKey(_) | Self::Clock { .. } => None,
+            Self::Provider { provider } => (Some(*provider), None),
+            Self::SigningKey(_) | Self::Clock { .. } => (None, None),
         }
     }
 
-    /// Its entry in the journal, if it takes anything away.
+    /// Its entry in the journal, if it takes anything away, with this cause.
     #[must_use]
-    pub fn line(&self) -> Option<JournalEntry> {
+    pub fn line(&self, cause: RevocationCause) -> Option<JournalEntry> {
         match self {
             Self::Tokens { change: ChannelChange::Forget { .. }, .. } => None,
             Self::Tokens { channel, change, .. } => {
-                Some(JournalEntry::Channel { channel: *channel, change: change.clone() })
+                Some(JournalEntry::Channel { channel: *channel, change: change.clone(), cause })
             }
             Self::SigningKey(key) => match key.state {
                 KeyState::Revoked | KeyState::Retired { issued_before: Some(_) } => {
@@ -81,7 +89,7 @@ impl Change {
                 }
                 _ => None,
             },
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Provider { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
         }
     }
 
@@ -100,7 +108,7 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Provider { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
         })
     }
 }
@@ -334,6 +342,11 @@ pub struct Effects {
     pub journal: Vec<JournalEntry>,
     /// The audit event.
     pub audit: Option<AuditRecord>,
+    /// Who did the act and why, for the journal and the rows of revoked tokens.
+    pub author: Option<Author>,
+    /// The rows of the active tokens that it makes invalid, now or after a delay, oldest
+    /// first.
+    pub taken: Vec<i64>,
 }
 
 impl Effects {
@@ -347,12 +360,19 @@ impl Effects {
     }
 
     pub(super) fn write(&mut self, write: Write) {
+        if let Write::TokenRevoked { row, .. } | Write::TokenRevokedFrom { row, .. } = write {
+            self.taken.push(row);
+        }
         self.writes.push(write);
     }
 
     /// Logs a change, and adds its entry to the journal.
     pub(super) fn change(&mut self, change: Change) {
-        self.journal.extend(change.line());
+        self.change_because(change, RevocationCause::Requested);
+    }
+
+    fn change_because(&mut self, change: Change, cause: RevocationCause) {
+        self.journal.extend(change.line(cause));
         self.changes.push(change);
     }
 
@@ -364,10 +384,22 @@ impl Effects {
         revocations: &ChannelRevocations,
         change: ChannelChange,
     ) {
+        self.tokens_because(channel, revocations, change, RevocationCause::Requested);
+    }
+
+    /// As [`Self::tokens`], with another cause in the journal.
+    pub(super) fn tokens_because(
+        &mut self,
+        channel: &Channel,
+        revocations: &ChannelRevocations,
+        change: ChannelChange,
+        cause: RevocationCause,
+    ) {
         let mut revocations = revocations.clone();
         revocations.apply(&change);
         self.write(Write::Revocations(channel.id, revocations));
-        self.change(Change::Tokens { provider: channel.provider, channel: channel.id, change });
+        let change = Change::Tokens { provider: channel.provider, channel: channel.id, change };
+        self.change_because(change, cause);
     }
 
     /// Logs, once, that copies of a channel must be discarded.
@@ -398,6 +430,7 @@ impl Effects {
     }
 
     pub(super) fn audit_of(&mut self, by: &By, event: Event) {
+        self.author = Some(by.into());
         self.audit = Some(AuditRecord { by: by.clone(), event });
     }
 }

@@ -15,7 +15,12 @@ use crate::{
     denied::Denied,
 };
 use std::{borrow::Cow, sync::Arc};
-use tegata_token::{claims::Claims, id::TokenId, key::KeyState, time::UnixTime};
+use tegata_token::{
+    claims::Claims,
+    id::{Position, TokenId},
+    key::KeyState,
+    time::UnixTime,
+};
 
 /// The public address that new tokens name, and its row.
 #[derive(Debug, Clone)]
@@ -53,6 +58,10 @@ pub struct Issued {
     pub again: bool,
     /// How many tokens were evicted.
     pub evicted: usize,
+    /// How many tokens are revoked for it, now or after a delay.
+    pub revoked: usize,
+    /// The position of its last change; the store knows it.
+    pub position: Position,
 }
 
 /// Maximum number of rows that an issue marks as past; since it adds one row, they
@@ -103,16 +112,28 @@ impl Act for Issue {
         }
         let previous_until = make_room(&admit, locked, now, &mut effects);
         if let Some(change) = admit.change(&locked.revocations, &live, now) {
-            effects.tokens(channel, &locked.revocations, change);
+            effects.tokens_because(channel, &locked.revocations, change, cause(&admit));
         }
         if let Some(by) = &self.by {
+            if effects.changes.is_empty() {
+                // The receipt of the act needs a position.
+                effects.touch(channel);
+            }
             let issued = TokenIssued { token_id: self.id, kind: grant.kind() };
             effects.audit(by, channel, AuditEvent::TokenIssue(issued));
         }
         let issuer = self.form.issuer.clone();
         let evicted = if admit.reissue { 0 } else { admit.ends.len() };
-        Ok((Issued { claims, issuer, previous_until, again: false, evicted }, effects))
+        let (revoked, position) = (effects.taken.len(), Position::default());
+        let issued =
+            Issued { claims, issuer, previous_until, again: false, evicted, revoked, position };
+        Ok((issued, effects))
     }
+}
+
+/// Why tokens are revoked for a new one.
+fn cause(admit: &Admit) -> RevocationCause {
+    if admit.reissue { RevocationCause::Reissued } else { RevocationCause::Evicted }
 }
 
 /// Marks the rows of the tokens that are revoked for a new one; returns until when the
@@ -123,7 +144,7 @@ fn make_room(
     now: UnixTime,
     effects: &mut Effects,
 ) -> Option<UnixTime> {
-    let by = if admit.reissue { RevocationCause::Reissued } else { RevocationCause::Evicted };
+    let by = cause(admit);
     for end in &admit.ends {
         if let Some(token) = locked.active_at(end.serial, now) {
             let replaced_by = Some(admit.serial);
@@ -229,5 +250,7 @@ fn issued_before(grant: &Grant, locked: &Locked, now: UnixTime) -> Result<Option
         previous_until: before.previous_until,
         again: true,
         evicted: 0,
+        revoked: 0,
+        position: Position::default(),
     }))
 }

@@ -1,6 +1,6 @@
 //! Entries of the revocation journal: everything that a restored backup would undo.
 
-use super::things::ChannelPatch;
+use super::things::{ChannelPatch, RevocationCause};
 use crate::{
     channel::{ChannelLimits, GroupSettings},
     secret::HashedSecret,
@@ -41,6 +41,8 @@ pub enum JournalEntry {
         channel: ChannelId,
         /// The change, as in the change log.
         change: ChannelChange,
+        /// Why tokens were revoked.
+        cause: RevocationCause,
     },
     /// A signing key was revoked, or limited to tokens issued before a time.
     SigningKey {
@@ -94,12 +96,6 @@ pub enum JournalEntry {
     ProviderRevocation {
         /// The provider.
         provider: ProviderId,
-        /// The actor that requested it.
-        actor: String,
-        /// The client's address, if the request came over the network.
-        source: Option<String>,
-        /// The reason, if one was given.
-        reason: Option<String>,
     },
     /// The oldest revocation of all tokens of a provider is complete.
     ProviderEndDone {

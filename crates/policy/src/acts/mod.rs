@@ -47,8 +47,8 @@ pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
-    By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider, RevocationCause,
-    RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
+    Author, By, ChannelPatch, Event, GroupPatch, LimitsPatch, NewChannel, Provider,
+    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, TokenState, WrappedKey,
 };
 pub use trim::Trim;
 pub use upkeep::{

@@ -5,7 +5,7 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{self, AuditEvent},
-    effects::{Effects, Write},
+    effects::{Change, Effects, Write},
     journal::JournalEntry,
     locked::{Locked, Needs},
     revoke::Revoke,
@@ -47,14 +47,15 @@ impl Act for BeginProviderRevocation {
             provider,
             // Channels that are created from now on are not included.
             through: locked.upkeep.newest_channel,
-            actor: actor.clone(),
-            source: source.clone(),
-            reason: reason.clone(),
+            actor,
+            source,
+            reason,
             revoked: 0,
             position: 0,
             next: None,
         })));
-        effects.journal.push(JournalEntry::ProviderRevocation { provider, actor, source, reason });
+        effects.change(Change::Provider { provider });
+        effects.journal.push(JournalEntry::ProviderRevocation { provider });
         let event = AuditEvent::ProviderRevoke(audit_event::JobNumber { job: number });
         effects.audit_of(&self.by, Event { event, provider: Some(provider), channel: None });
         Ok((number, effects))

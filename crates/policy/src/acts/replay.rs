@@ -10,7 +10,7 @@ use super::{
     provider_job::BeginProviderRevocation,
     revoke::covered,
     signing::set_state,
-    things::{By, ChannelPatch, LimitsPatch, RevocationCause},
+    things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
 };
 use crate::{channel::Channel, secret::HashedSecret};
@@ -28,6 +28,8 @@ use tegata_token::{
 pub struct Replay {
     /// The line.
     pub line: JournalEntry,
+    /// Who did it and why, if the line names one.
+    pub author: Option<Author>,
     /// Its time.
     pub at: UnixTime,
 }
@@ -47,13 +49,12 @@ pub struct Replayed {
 
 impl Replay {
     fn begin(&self) -> Option<BeginProviderRevocation> {
-        let JournalEntry::ProviderRevocation { provider, actor, source, reason } = &self.line
-        else {
-            return None;
+        let JournalEntry::ProviderRevocation { provider } = self.line else { return None };
+        let by = match &self.author {
+            Some(author) => author.at(self.at),
+            None => By { actor: "tegata".to_owned(), source: None, reason: None, at: self.at },
         };
-        let (actor, source, reason) = (actor.clone(), source.clone(), reason.clone());
-        let by = By { actor, source, reason, at: self.at };
-        Some(BeginProviderRevocation { provider: *provider, by })
+        Some(BeginProviderRevocation { provider, by })
     }
 
     fn done(&self) -> Option<ProviderId> {
@@ -105,6 +106,7 @@ impl Act for Replay {
                 }
             }
         }
+        effects.author = self.author.clone();
         if !effects.is_empty() {
             effects.journal = vec![self.line.clone()];
         }
@@ -121,9 +123,9 @@ fn of_channel(
 ) -> Result<Replayed, ActError> {
     let mut replayed = Replayed::default();
     match line {
-        JournalEntry::Channel { change, .. } => {
-            replayed.tokens = tokens(channel, change, locked, now, effects);
-            effects.tokens(channel, &locked.revocations, change.clone());
+        JournalEntry::Channel { change, cause, .. } => {
+            replayed.tokens = tokens(channel, (change, *cause), locked, now, effects);
+            effects.tokens_because(channel, &locked.revocations, change.clone(), *cause);
         }
         JournalEntry::Secret { sha256, previous_until, .. } => {
             let hash = hash(sha256).ok_or(ActError::Conflict("a secret's hash is not one"))?;
@@ -163,7 +165,7 @@ fn settings(channel: &Channel, patch: &ChannelPatch, effects: &mut Effects) {
 /// Marks the rows of the tokens that a change revokes; returns how many.
 fn tokens(
     channel: &Channel,
-    change: &ChannelChange,
+    (change, by): (&ChannelChange, RevocationCause),
     locked: &Locked,
     now: UnixTime,
     effects: &mut Effects,
@@ -205,7 +207,6 @@ fn tokens(
     }
     let revoked = rows.len();
     for (row, from) in rows {
-        let by = RevocationCause::Requested;
         effects.write(match from {
             None => Write::TokenRevoked { row, by, replaced_by: None },
             Some(at) => Write::TokenRevokedFrom { row, at, replaced_by: None },

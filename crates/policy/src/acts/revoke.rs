@@ -58,6 +58,10 @@ impl Act for Revoke {
                 revoke_scope(locked, channel, scope, now, &mut effects)?
             }
         };
+        if effects.changes.is_empty() {
+            // The receipt of the act needs a position.
+            effects.touch(channel);
+        }
         let mut detail = TokensRevoked { revoked, ..TokensRevoked::default() };
         match &self.target {
             RevocationTarget::Stored { serial } => {

@@ -60,7 +60,10 @@ impl Act for ChangeSigningKeys {
             SigningKeyChange::Revoke { key: id, successor } => {
                 let key = locked.keys.iter().map(|it| &it.key).find(|key| key.id == *id);
                 let key = key.ok_or(ActError::NotFound("signing key"))?;
-                if key.state != KeyState::Revoked {
+                if key.state == KeyState::Revoked {
+                    // The receipt of the act needs a position.
+                    effects.change(Change::SigningKey(key.clone()));
+                } else {
                     set_state(key, KeyState::Revoked, now, &mut effects);
                     kids.push(*id);
                 }

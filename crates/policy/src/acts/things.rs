@@ -30,6 +30,35 @@ pub struct By {
     pub at: UnixTime,
 }
 
+/// Who did an act and why, as the rows of revoked tokens and the revocation journal
+/// record it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The actor's name.
+    pub actor: String,
+    /// The client's address, if the request came over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The reason, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&By> for Author {
+    fn from(By { actor, source, reason, .. }: &By) -> Self {
+        Self { actor: actor.clone(), source: source.clone(), reason: reason.clone() }
+    }
+}
+
+impl Author {
+    /// The same at a time, for the audit event.
+    #[must_use]
+    pub fn at(&self, at: UnixTime) -> By {
+        let Self { actor, source, reason } = self.clone();
+        By { actor, source, reason, at }
+    }
+}
+
 /// The organisation that owns channels.
 #[derive(Debug, Clone)]
 pub struct Provider {

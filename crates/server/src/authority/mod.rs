@@ -22,6 +22,7 @@ pub mod place;
 pub mod private_file;
 pub mod random;
 mod rates;
+pub mod receipt;
 pub mod record;
 pub mod signing_keys;
 pub mod source;

@@ -106,7 +106,9 @@ CREATE TABLE signing_key (
     issued_before    INTEGER,                     -- of a retired key: only tokens issued before are valid
     created_at       INTEGER NOT NULL,
     changed_at       INTEGER NOT NULL,
-    key_revoked_act  INTEGER                      -- audit row of the act that revoked it
+    key_revoked_act  INTEGER,                     -- audit row of the act that revoked it
+    key_revoked_by   TEXT,                        -- the actor that revoked it
+    key_reason       TEXT                         -- the reason, if one was given
 );
 
 -- The public addresses under which tokens were issued: part of their wire form.
@@ -139,7 +141,9 @@ CREATE TABLE token (
     replaced_by    INTEGER,                       -- the serial that took its place
     past           INTEGER NOT NULL DEFAULT 0,    -- 1: revoked, or found expired; set once
     last_used_at   INTEGER,
-    revoked_act    INTEGER                        -- audit row of the act that revoked it
+    revoked_act    INTEGER,                       -- audit row of the act that revoked it
+    revoked_by     TEXT,                          -- the actor that revoked it; null if evicted
+    reason         TEXT                           -- the reason, if one was given
 );
 -- A row is in one of these two, so that an issue touches one page of them. The first
 -- lists the active tokens of a channel by itself, however many there have been.

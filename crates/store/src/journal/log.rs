@@ -5,7 +5,7 @@
 //! away, removed or truncated is opened again as at a start, with a line that marks its
 //! beginning.
 
-use super::{Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
+use super::{Author, Commit, Error, JournalEntry, JournalLine, JournalState, LONGEST, whole_part};
 use crate::file::{Owner, open_or_create, sync_folder};
 use std::{
     fs::{File, TryLockError},
@@ -105,7 +105,8 @@ impl RevocationJournal {
             }
             let last_revocation = Some(standing.last_revocation);
             let begins = JournalEntry::Begins { store: standing.store.clone(), last_revocation };
-            let begins = JournalLine { commit: standing.last, at: standing.at, what: begins };
+            let begins =
+                JournalLine { commit: standing.last, at: standing.at, by: None, what: begins };
             let io = |error| Error::Io(self.path.clone(), error);
             let text = begins.to_text().map_err(io)?;
             self.file.write_all_at(text.as_bytes(), self.good).map_err(io)?;
@@ -205,13 +206,13 @@ impl RevocationJournal {
         &mut self,
         commit: Commit,
         at: UnixTime,
-        whats: &[JournalEntry],
+        entries: &[(Option<Author>, JournalEntry)],
     ) -> Result<(), Failed> {
         self.be_in_place(Commit { commit: commit.commit.saturating_sub(1), ..commit }, at)?;
         let io = |error| Error::Io(self.path.clone(), error);
         let mut text = String::new();
-        for what in whats {
-            text.push_str(&JournalLine { commit, at, what: what.clone() }.to_text().map_err(io)?);
+        for (by, what) in entries.iter().cloned() {
+            text.push_str(&JournalLine { commit, at, by, what }.to_text().map_err(io)?);
         }
         self.dirty = true;
         self.file.set_len(self.good).map_err(io)?;

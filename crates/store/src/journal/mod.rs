@@ -22,7 +22,7 @@ mod tests;
 use data_encoding::HEXLOWER;
 pub use log::{Failed, RevocationJournal};
 pub use read::{Reading, Torn, read};
-pub use tegata_policy::acts::{Commit, JournalEntry};
+pub use tegata_policy::acts::{Author, Commit, JournalEntry};
 
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
@@ -37,6 +37,9 @@ pub struct JournalLine {
     pub commit: Commit,
     /// When, in seconds since 1970.
     pub at: UnixTime,
+    /// Who did it and why; absent for an eviction, which no request names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Author>,
     /// What was taken away.
     #[serde(flatten)]
     pub what: JournalEntry,

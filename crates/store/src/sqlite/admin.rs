@@ -6,7 +6,7 @@ use super::{
     rows,
     writer::{Tx, insert, write},
 };
-use crate::{Result, SigningKeyRow};
+use crate::{Result, SigningKeyRow, journal::Author};
 use rusqlite::params;
 use tegata_policy::{
     channel::{Channel, GroupSettings},
@@ -109,7 +109,11 @@ pub(super) fn insert_key(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
 
 /// Writes a key's new state. A revoked key loses its private half, and the current act's
 /// audit event is recorded as the cause.
-pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()> {
+pub(super) fn write_key_state(
+    tx: &mut Tx<'_>,
+    key: &SigningKeyRow,
+    author: Option<&Author>,
+) -> Result<()> {
     let issued_before = match key.state {
         KeyState::Retired { issued_before } => issued_before.map(|it| it.0),
         _ => None,
@@ -117,9 +121,13 @@ pub(super) fn write_key_state(tx: &mut Tx<'_>, key: &SigningKeyRow) -> Result<()
     let act = if key.state == KeyState::Revoked { NEXT_ACT } else { "key_revoked_act" };
     let sql = format!(
         "UPDATE signing_key SET state = ?2, changed_at = ?3, issued_before = coalesce(?4, issued_before),
-             wrapped = ?5, key_revoked_act = {act} WHERE id = ?1"
+             wrapped = ?5, key_revoked_act = {act}, key_revoked_by = ?6, key_reason = ?7
+         WHERE id = ?1"
     );
     let (state, at) = (key.state.name(), key.changed_at.0);
-    write(tx, &sql, params![key.id.0, state, at, issued_before, key.wrapped.0])?;
+    let author = author.filter(|_| act == NEXT_ACT);
+    let (actor, reason) = author.map(|it| (&it.actor, &it.reason)).unzip();
+    let values = params![key.id.0, state, at, issued_before, key.wrapped.0, actor, reason];
+    write(tx, &sql, values)?;
     tx.reread_keys()
 }

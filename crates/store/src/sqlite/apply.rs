@@ -13,7 +13,7 @@ use super::{
 };
 use crate::Result;
 use rusqlite::params;
-use tegata_policy::acts::{Act, Effects, Locked, Needs, NewToken, Tokens, Write};
+use tegata_policy::acts::{Act, Author, Effects, Locked, Needs, NewToken, Tokens, Write};
 use tegata_token::{
     id::{ChannelId, Group},
     view::ChannelRevocations,
@@ -58,12 +58,13 @@ fn lock(tx: &mut Tx<'_>, needs: &Needs) -> rusqlite::Result<Locked> {
 /// the position of the act's last change.
 fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Result<()> {
     tx.memory.recent.check(tx.conn);
+    let author = effects.author.as_ref();
     for it in effects.writes {
-        write_one(tx, effects.changes.len(), &it)?;
+        write_one(tx, (effects.changes.len(), author), &it)?;
         let keys = tx.memory.keys.clone();
         tx.memory.recent.note(tx.conn, &keys, channel, it);
     }
-    tx.log(effects.changes, effects.journal);
+    tx.log(effects.changes, author, effects.journal);
     if let Some(it) = effects.audit {
         audit::write(tx, &it.by, &it.event)?;
     }
@@ -71,17 +72,24 @@ fn apply(tx: &mut Tx<'_>, channel: Option<ChannelId>, effects: Effects) -> Resul
     Ok(())
 }
 
-/// Writes one effect of an act with `changes` changes.
-fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
+/// Writes one effect of an act of `author` with `changes` changes.
+fn write_one(
+    tx: &mut Tx<'_>,
+    (changes, author): (usize, Option<&Author>),
+    it: &Write,
+) -> Result<()> {
     match it {
         Write::Token(token) => insert_token(tx, token).map_err(unavailable),
         Write::TokenRevoked { row, by, replaced_by } => {
-            mark_revoked(tx, *row, *by, *replaced_by).map_err(unavailable)
+            mark_revoked(tx, *row, (*by, author), *replaced_by).map_err(unavailable)
         }
         Write::TokenRevokedFrom { row, at, replaced_by } => {
-            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by)
+            let sql = "UPDATE token SET ends_at = ?2, replaced_by = coalesce(?3, replaced_by),
+                           revoked_by = ?4, reason = ?5
                        WHERE number = ?1";
-            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0))).map(drop)
+            let (actor, reason) = author.map(|it| (&it.actor, it.reason.as_ref())).unzip();
+            write(tx, sql, (row, at.0, replaced_by.map(|it| it.0), actor, reason.flatten()))
+                .map(drop)
         }
         Write::TokenPast { row, revoked } => mark_past(tx, *row, *revoked).map_err(unavailable),
         Write::Serial(id, serial) => set_serial(tx, *id, *serial).map_err(unavailable),
@@ -130,7 +138,7 @@ fn write_one(tx: &mut Tx<'_>, changes: usize, it: &Write) -> Result<()> {
         Write::ScopesForgotten(id) => known::forget(tx, *id),
         Write::Group(id, group, settings) => admin::write_group(tx, *id, group, settings),
         Write::SigningKey(key) => admin::insert_key(tx, key),
-        Write::SigningKeyState(key) => admin::write_key_state(tx, key),
+        Write::SigningKeyState(key) => admin::write_key_state(tx, key, author),
         Write::SigningKeyWrapped(id, wrapped) => {
             let sql = "UPDATE signing_key SET wrapped = ?2 WHERE id = ?1";
             write(tx, sql, params![id.0, wrapped.0])?;

@@ -1,7 +1,7 @@
 //! Reads and writes rows of tokens.
 
 use super::{rows, writer::Tx};
-use crate::RevocationCause;
+use crate::{RevocationCause, journal::Author};
 use tegata_token::{
     id::{ChannelId, Serial},
     time::UnixTime,
@@ -18,17 +18,20 @@ pub(super) fn set_serial(tx: &Tx<'_>, channel: ChannelId, serial: Serial) -> rus
 pub(super) fn mark_revoked(
     tx: &Tx<'_>,
     number: i64,
-    by: RevocationCause,
+    (by, author): (RevocationCause, Option<&Author>),
     replaced_by: Option<Serial>,
 ) -> rusqlite::Result<()> {
     // Requested revocations have an audit event; an issue that evicts a token has none.
     let act = if by == RevocationCause::Requested { super::audit::NEXT_ACT } else { "NULL" };
     let sql = format!(
         "UPDATE token SET past = 1, revoked_at = ?2, cause = ?3, replaced_by = ?4,
-             revoked_act = {act} WHERE number = ?1 AND past = 0"
+             revoked_act = {act}, revoked_by = ?5, reason = ?6 WHERE number = ?1 AND past = 0"
     );
     let replaced_by = replaced_by.map(|serial| serial.0);
-    tx.conn.prepare_cached(&sql)?.execute((number, tx.now.0, rows::word(by), replaced_by)).map(drop)
+    let author = author.filter(|_| by != RevocationCause::Evicted);
+    let (actor, reason) = author.map(|it| (&it.actor, it.reason.as_ref())).unzip();
+    let values = (number, tx.now.0, rows::word(by), replaced_by, actor, reason.flatten());
+    tx.conn.prepare_cached(&sql)?.execute(values).map(drop)
 }
 
 /// Marks the row of an expired token; a scheduled revocation that has taken effect is

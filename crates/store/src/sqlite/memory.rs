@@ -2,7 +2,10 @@
 //! present batch has collected, and the rows of recently used channels.
 
 use super::{recent::Recent, rows};
-use crate::{Change, journal::JournalEntry};
+use crate::{
+    Change,
+    journal::{Author, JournalEntry},
+};
 use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::acts::StoredKey;
@@ -24,7 +27,7 @@ pub(super) struct Memory {
     /// Changes that the batch has appended to the log.
     pub changes: Vec<Change>,
     /// Lines that the batch adds to the revocation journal.
-    pub journal: Vec<JournalEntry>,
+    pub journal: Vec<(Option<Author>, JournalEntry)>,
     /// Whether the revocation journal holds this commit already.
     pub logged: bool,
     /// The start number that the batch drew.
@@ -65,7 +68,7 @@ impl Memory {
         )?;
         for change in &self.changes {
             self.head.number += 1;
-            let (provider, channel) = change.about().unzip();
+            let (provider, channel) = change.about();
             let (provider, channel) =
                 (provider.map(ProviderId::number), channel.map(ChannelId::number));
             let body = rows::json(change);

@@ -36,7 +36,7 @@ mod uses;
 mod warnings;
 mod writer;
 
-use crate::Result;
+use crate::{Issued, Result, Revoked, WouldTake};
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -55,7 +55,7 @@ use rusqlite::Connection;
 use std::{sync::Arc, time::Duration};
 use tegata_policy::acts::{Act, Issuer};
 use tegata_token::{id::Position, time::UnixTime};
-use writer::Writer;
+use writer::{Tx, Writer};
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -94,20 +94,51 @@ impl SqliteStore {
         self.writer.act(at, move |tx| apply::run(tx, &act)).await
     }
 
-    /// Decides an act as [`SqliteStore::run`] does, without its effects.
-    async fn decide<A>(&self, at: UnixTime, act: A) -> Result<(A::Output, Position)>
+    /// Runs an act that takes something away, and returns how many tokens.
+    async fn run_taking<A>(&self, at: UnixTime, act: A) -> Result<Revoked>
     where
-        A: Act<Output: Send> + Send + 'static,
+        A: Act<Output = usize> + Send + 'static,
+    {
+        let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|tokens| (tokens, tx.now));
+        let ((tokens, at), position) = self.writer.act(at, act).await?;
+        Ok(Revoked { tokens, position, at })
+    }
+
+    /// Decides an act as [`SqliteStore::run`] does, without its effects: returns how many
+    /// tokens it would revoke, and the newest `most` of them that are stored.
+    async fn decide<A>(&self, at: UnixTime, act: A, most: usize) -> Result<WouldTake>
+    where
+        A: Act<Output: Taken> + Send + 'static,
     {
         self.read(move |conn| {
             let tx = conn.transaction().map_err(unavailable)?;
-            let (head, written_at) = read::head(&tx).map_err(unavailable)?;
+            let now = at.max(read::written_at(&tx).map_err(unavailable)?);
             let keys = rows::signing_keys(&tx).map_err(unavailable)?.into();
             let locked = load::load(&tx, &keys, &act.needs(), None).map_err(unavailable)?;
-            let (output, _) = act.decide(&locked, at.max(written_at))?;
-            Ok((output, head))
+            let (output, effects) = act.decide(&locked, now)?;
+            let numbers = effects.taken.iter().rev().copied().take(most);
+            let rows = read::rows_of(&tx, numbers, now).map_err(unavailable)?;
+            Ok(WouldTake { tokens: output.tokens(), rows })
         })
         .await
+    }
+}
+
+/// The result of an act that can take tokens away.
+trait Taken: Send {
+    /// How many.
+    fn tokens(&self) -> usize;
+}
+
+impl Taken for usize {
+    fn tokens(&self) -> usize {
+        *self
+    }
+}
+
+impl Taken for Issued {
+    fn tokens(&self) -> usize {
+        self.revoked
     }
 }
 

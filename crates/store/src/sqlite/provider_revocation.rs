@@ -47,10 +47,11 @@ pub(super) fn apply(tx: &Tx<'_>, changes: usize, it: &Write) -> Result<()> {
     match it {
         Write::ProviderJob(new) => {
             let sql = "INSERT INTO provider_revocation
-                           (number, provider, through, actor, source, reason)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+                           (number, provider, through, actor, source, reason, position)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let (provider, by) = (new.provider.number(), (&new.actor, &new.source, &new.reason));
-            write(tx, sql, params![new.number, provider, new.through, by.0, by.1, by.2])
+            let position = tx.position_after(changes).number;
+            write(tx, sql, params![new.number, provider, new.through, by.0, by.1, by.2, position])
         }
         Write::ProviderJobAt { job, done_to, revoked } => {
             let sql = "UPDATE provider_revocation SET done_to = ?2, revoked = ?3, position = ?4

@@ -4,7 +4,7 @@
 use super::rows::{self, unavailable};
 use crate::{
     Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
-    TokenName, TokenRow, TokenState,
+    TokenName, TokenRow, TokenState, WouldTake,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::{collections::BTreeMap, num::NonZeroU32};
@@ -42,12 +42,10 @@ pub(super) fn state(conn: &mut Connection) -> Result<State> {
     Ok(State { view, signing_keys, channels, verify_rates, written_at, clock_offset })
 }
 
-/// The last position of the log, and the highest time written.
-pub(super) fn head(conn: &Connection) -> rusqlite::Result<(Position, UnixTime)> {
-    let sql = "SELECT epoch, position, written_at FROM authority";
-    conn.prepare_cached(sql)?.query_row([], |row| {
-        Ok((Position { epoch: row.get(0)?, number: row.get(1)? }, UnixTime(row.get(2)?)))
-    })
+/// The highest time written.
+pub(super) fn written_at(conn: &Connection) -> rusqlite::Result<UnixTime> {
+    let sql = "SELECT written_at FROM authority";
+    conn.prepare_cached(sql)?.query_row([], |row| row.get(0).map(UnixTime))
 }
 
 fn verify_rates(conn: &Connection) -> rusqlite::Result<Vec<(ChannelId, NonZeroU32)>> {
@@ -168,8 +166,13 @@ fn token_rows(only_living: bool) -> String {
               UNION ALL SELECT * FROM token WHERE channel = :channel AND past = 1)"
         }
     };
+    joined(table)
+}
+
+/// Rows of `table` with the state of the key that signed each.
+fn joined(table: &str) -> String {
     format!(
-        "SELECT t.*, k.key_revoked_act, k.state AS key_state, k.issued_before, k.changed_at AS key_since
+        "SELECT t.*, k.key_revoked_act, k.key_revoked_by, k.key_reason, k.state AS key_state, k.issued_before, k.changed_at AS key_since
          FROM {table} t JOIN signing_key k ON k.number = t.signing_key"
     )
 }
@@ -178,9 +181,14 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
     let key = rows::key_state(&row.get::<_, String>("key_state")?, row.get("issued_before")?)?;
     let times = rows::times(row, (key, UnixTime(row.get("key_since")?)))?;
     let revocation = times.revocation(now);
-    let act =
-        if revocation.is_some_and(|it| it.by_key) { "key_revoked_act" } else { "revoked_act" };
-    let revoked_act = if revocation.is_some() { row.get(act)? } else { None };
+    let act = match revocation {
+        None => (None, None, None),
+        Some(it) if it.by_key => {
+            (row.get("key_revoked_act")?, row.get("key_revoked_by")?, row.get("key_reason")?)
+        }
+        Some(_) => (row.get("revoked_act")?, row.get("revoked_by")?, row.get("reason")?),
+    };
+    let (revoked_act, revoked_by, reason) = act;
     Ok(TokenRow {
         id: rows::token_id(row.get("id")?)?,
         serial: Serial(row.get("serial")?),
@@ -194,7 +202,25 @@ fn token_row(row: &Row<'_>, now: UnixTime) -> rusqlite::Result<TokenRow> {
         revocation: revocation.map(|it| (it.by, it.at)),
         replaced_by: row.get::<_, Option<u64>>("replaced_by")?.map(Serial),
         revoked_act,
+        revoked_by,
+        reason,
     })
+}
+
+/// The rows with these numbers, with their channels, in that order.
+pub(super) fn rows_of(
+    conn: &Connection,
+    numbers: impl Iterator<Item = RowId>,
+    now: UnixTime,
+) -> rusqlite::Result<Vec<(ChannelId, TokenRow)>> {
+    let sql = format!("{} WHERE t.number = ?1", joined("token"));
+    let mut query = conn.prepare_cached(&sql)?;
+    let row = |number| {
+        query.query_row([number], |row| {
+            Ok((rows::channel_id(row.get("channel")?)?, token_row(row, now)?))
+        })
+    };
+    numbers.map(row).collect()
 }
 
 pub(super) fn tokens(
@@ -271,18 +297,20 @@ pub(super) fn live_v21(
     Ok(ids)
 }
 
-/// How many stored tokens a revocation of their keys revokes: those that were active but
-/// for their key, in the state that it had before.
+/// The stored tokens that a revocation of their keys revokes: those that were active but
+/// for their key, in the state that it had before; the newest `most` of them as rows.
 pub(super) fn signed_by(
     conn: &Connection,
     keys: &[SigningKeyId],
+    most: usize,
     now: UnixTime,
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<WouldTake> {
     let limits = "SELECT number, issued_before FROM signing_key WHERE id = ?1";
     let mut limits = conn.prepare_cached(limits)?;
-    let sql = "SELECT * FROM token WHERE signing_key = ?1 AND revoked_at IS NULL";
+    let sql = "SELECT * FROM token WHERE signing_key = ?1 AND revoked_at IS NULL
+               ORDER BY number DESC";
     let mut query = conn.prepare_cached(sql)?;
-    let mut count = 0;
+    let mut would = WouldTake::default();
     for key in keys {
         let found = limits.query_row([key.0], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
         let Some((number, limit)) = found.optional()? else { continue };
@@ -290,10 +318,16 @@ pub(super) fn signed_by(
         let before = KeyState::Retired { issued_before: limit.map(UnixTime) };
         let mut tokens = query.query([number])?;
         while let Some(row) = tokens.next()? {
-            count += usize::from(rows::times(row, (before, now))?.is_active(now));
+            if rows::times(row, (before, now))?.is_active(now) {
+                would.tokens += 1;
+                if would.rows.len() < most {
+                    let number = std::iter::once(row.get("number")?);
+                    would.rows.extend(rows_of(conn, number, now)?);
+                }
+            }
         }
     }
-    Ok(count)
+    Ok(would)
 }
 
 pub(super) fn state_act(conn: &Connection, id: ChannelId) -> rusqlite::Result<Option<RowId>> {

@@ -260,7 +260,8 @@ fn replay(tx: &mut Tx<'_>, lines: &[JournalLine], done: &mut Recovered) -> Resul
     }
     for line in lines {
         tx.now = line.at;
-        let replayed = run(tx, &Replay { line: line.what.clone(), at: line.at })?;
+        let replayed =
+            run(tx, &Replay { line: line.what.clone(), author: line.by.clone(), at: line.at })?;
         done.lines += 1;
         done.tokens += replayed.tokens;
         done.assertion_keys += replayed.assertion_keys;

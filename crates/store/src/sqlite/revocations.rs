@@ -49,5 +49,5 @@ pub(super) fn continue_provider(
     let progress = progress.ok_or(Error::Conflict("no channel may be revoked at once"))?;
     let before = Position { number: progress.position, ..tx.head() };
     let position = tx.position().unwrap_or(before);
-    Ok((Revoked { tokens: progress.revoked, position }, progress.done))
+    Ok((Revoked { tokens: progress.revoked, position, at: tx.now }, progress.done))
 }

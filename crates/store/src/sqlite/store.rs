@@ -10,11 +10,11 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, ChannelPatch, DueWarning,
-    Error, Event, GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page,
-    Provider, ProviderRevocation, RecentUse, Result, RevocationTarget, RevokeTokens, Revoked,
-    RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store, TokenFilter, TokenName, TokenRow,
-    TokenUse, WrappedKey,
+    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
+    GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page, Provider,
+    ProviderRevocation, RecentUse, Reissue, Result, Revoked, RowId, SigningKeyChange,
+    SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow, TokenUse,
+    WouldTake, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
     figures::Figures,
 };
@@ -23,17 +23,15 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeChannel, ChangeSigningKeys,
-        CreateChannel, CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Issue,
-        QueueWarnings, Record, RecordUses, RegisterKey, ReplaceSecret, Revoke, RewrapKeys,
+        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, CreateChannel,
+        CreateProvider, Issue, QueueWarnings, Record, RecordUses, RegisterKey, RewrapKeys,
         SetAuditKey, SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
-    secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::ChannelState,
 };
@@ -123,8 +121,13 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn signed_by(&self, keys: Vec<SigningKeyId>, now: UnixTime) -> Result<usize> {
-        self.list(move |conn| read::signed_by(conn, &keys, now).map_err(unavailable)).await
+    async fn signed_by(
+        &self,
+        keys: Vec<SigningKeyId>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<WouldTake> {
+        self.list(move |conn| read::signed_by(conn, &keys, most, now).map_err(unavailable)).await
     }
 
     async fn audit(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditRow>> {
@@ -184,26 +187,40 @@ impl Store for SqliteStore {
         by: Option<By>,
     ) -> Result<Issued> {
         let form = self.form.clone();
-        self.run(now, Issue { grant, id, form, by }).await.map(|(issued, _)| issued)
+        let (issued, position) = self.run(now, Issue { grant, id, form, by }).await?;
+        Ok(Issued { position, ..issued })
     }
 
     async fn take_assertion(&self, grant: Grant, now: UnixTime) -> Result<Grant> {
         self.run(now, TakeAssertion { grant }).await.map(|(grant, _)| grant)
     }
 
-    async fn revoke(
-        &self,
-        channel: ChannelId,
-        target: RevocationTarget,
-        dry_run: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        let (at, act) = (by.at, Revoke { channel, target, by });
-        match dry_run {
-            true => self.decide(at, act).await,
-            false => self.run(at, act).await,
+    async fn take(&self, act: Taking) -> Result<Revoked> {
+        match act {
+            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
+            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
+            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
+            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
+            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
+            Taking::Group(act) => self.run_taking(act.by.at, act).await,
         }
-        .map(revoked)
+    }
+
+    async fn would_take(&self, act: Taking, most: usize) -> Result<WouldTake> {
+        match act {
+            Taking::Revoke(act) => self.decide(act.by.at, act, most).await,
+            Taking::Channel(act) => self.decide(act.by.at, act, most).await,
+            Taking::Secret(act) => self.decide(act.by.at, act, most).await,
+            Taking::PreviousSecret(act) => self.decide(act.by.at, act, most).await,
+            Taking::AssertionKey(act) => self.decide(act.by.at, act, most).await,
+            Taking::Group(act) => self.decide(act.by.at, act, most).await,
+        }
+    }
+
+    async fn would_reissue(&self, act: Reissue, most: usize) -> Result<WouldTake> {
+        let Reissue { grant, id, by } = act;
+        let (at, form) = (by.at, self.form.clone());
+        self.decide(at, Issue { grant, id, form, by: Some(by) }, most).await
     }
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
@@ -214,39 +231,8 @@ impl Store for SqliteStore {
         self.run(by.at, CreateChannel { new, by }).await.map(|(channel, _)| channel)
     }
 
-    async fn change_channel(&self, id: ChannelId, patch: ChannelPatch, by: By) -> Result<Channel> {
-        self.run(by.at, ChangeChannel { id, patch, by }).await.map(|(channel, _)| channel)
-    }
-
-    async fn replace_secret(
-        &self,
-        id: ChannelId,
-        secret: HashedSecret,
-        keep_previous: i64,
-        revoke_tokens: RevokeTokens,
-        by: By,
-    ) -> Result<UnixTime> {
-        let at = by.at;
-        let act = ReplaceSecret { id, secret, keep_previous, revoke_tokens, by };
-        self.run(at, act).await.map(|(until, _)| until)
-    }
-
-    async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<()> {
-        self.run(by.at, DeletePreviousSecret { id, by }).await.map(drop)
-    }
-
     async fn register_key(&self, channel: ChannelId, key: RegisteredKey, by: By) -> Result<()> {
         self.run(by.at, RegisterKey { channel, key, by }).await.map(drop)
-    }
-
-    async fn delete_key(
-        &self,
-        channel: ChannelId,
-        key: AssertionKeyId,
-        revoke_tokens: bool,
-        by: By,
-    ) -> Result<Revoked> {
-        self.run(by.at, DeleteKey { channel, key, revoke_tokens, by }).await.map(revoked)
     }
 
     async fn set_group(
@@ -261,16 +247,13 @@ impl Store for SqliteStore {
         self.run(at, act).await.map(|(settings, _)| settings)
     }
 
-    async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
-        self.run(by.at, DeleteGroup { channel, group, by }).await.map(revoked)
-    }
-
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked> {
         let (at, act) = (by.at, ChangeSigningKeys { change, by });
         let act = move |tx: &mut Tx<'_>| apply::run(tx, &act).map(|revoked| (revoked, tx.now));
         let ((revoked, now), position) = self.writer.act(at, act).await?;
         // Counted afterwards and beside the writer: there may be millions.
-        Ok(Revoked { tokens: self.signed_by(revoked, now).await?, position })
+        let tokens = self.signed_by(revoked, 0, now).await?.tokens;
+        Ok(Revoked { tokens, position, at: now })
     }
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
@@ -375,8 +358,4 @@ impl Store for SqliteStore {
     async fn advance_clock(&self, seconds: i64) -> Result<i64> {
         self.run(UnixTime(0), AdvanceClock { seconds }).await.map(|(offset, _)| offset)
     }
-}
-
-fn revoked((tokens, position): (usize, Position)) -> Revoked {
-    Revoked { tokens, position }
 }

@@ -3,7 +3,7 @@
 use super::{memory::Memory, rows::unavailable};
 use crate::{
     Change, Error, Result,
-    journal::{Commit, Failed, JournalEntry, RevocationJournal},
+    journal::{Author, Commit, Failed, JournalEntry, RevocationJournal},
 };
 use rusqlite::{Connection, ErrorCode};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub(super) struct Tx<'a> {
 
 impl Tx<'_> {
     /// Appends an act's changes to the log, and its lines to the revocation journal.
-    pub fn log(&mut self, changes: Vec<Change>, lines: Vec<JournalEntry>) {
-        self.memory.journal.extend(lines);
+    pub fn log(&mut self, changes: Vec<Change>, author: Option<&Author>, lines: Vec<JournalEntry>) {
+        self.memory.journal.extend(lines.into_iter().map(|line| (author.cloned(), line)));
         self.memory.changes.extend(changes);
     }
 

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::jwk::AssertionKey;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// An assertion signing key to register.
 #[derive(Deserialize, ToSchema)]
@@ -68,19 +68,14 @@ pub async fn list(
     Ok(show::AssertionKeys::of(&keys, next))
 }
 
+taking_query! {
 /// The parameters of deleting a key.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Deletion {
+pub struct KeyDeletion {
     /// Whether the tokens that were issued for the key are revoked as well.
     #[serde(default)]
     #[param(required = false)]
     revoke_tokens: bool,
-    /// Delete nothing; report how many tokens would be revoked.
-    #[serde(default)]
-    #[param(required = false)]
-    dry_run: bool,
+}
 }
 
 /// Delete a key: no token can be issued for it any more.
@@ -90,18 +85,19 @@ pub struct Deletion {
     params(
         ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("kid" = schema::AssertionKeyId, Path, description = "The key."),
-        Deletion,
+        KeyDeletion,
     ),
     responses(
-        (status = 204, description = "The key is deleted."),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The key is deleted, or the result of a dry run.",
+         body = show::Deleted),
         Problems,
     )
 )]
 pub async fn delete(
     who: Administrator,
     Ids((channel, kid)): Ids<(ChannelId, AssertionKeyId)>,
-    Query(Deletion { revoke_tokens, dry_run }): Query<Deletion>,
+    Query(mut how): Query<KeyDeletion>,
 ) -> Result<Response, Problem> {
-    Ok(show::deleted(who.admin.delete_key(channel, kid, revoke_tokens, dry_run).await?))
+    let options = how.options();
+    Ok(show::deleted(who.admin.delete_key(channel, kid, how.revoke_tokens, &options).await?))
 }

@@ -4,13 +4,10 @@ use crate::api::admin::{
     administrator::Administrator,
     limits::Limits,
     problem::{Problem, Problems},
-    read::{Body, DryRun, Found, Ids, Line, Query, Whole},
+    read::{Body, Deletion, Found, Ids, Line, Query, Whole},
     schema, show,
 };
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::{
@@ -123,9 +120,8 @@ enum Use {
     Suspended,
 }
 
+taking_body! {
 /// Changes to a channel; absent members leave their settings unchanged.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ChannelChange {
     #[schema(value_type = Option<schema::Name>, nullable = false)]
     name: Option<Line<100>>,
@@ -147,6 +143,7 @@ pub struct ChannelChange {
     /// Absent limits stay unchanged; null sets the server's limit.
     #[schema(nullable = false)]
     limits: Option<Limits>,
+}
 }
 
 impl From<ChannelChange> for ChannelPatch {
@@ -174,39 +171,46 @@ impl From<ChannelChange> for ChannelPatch {
     patch, path = "/channels/{channel}", operation_id = "changeChannel", tag = "channels",
     params(("channel" = schema::ChannelId, Path, description = "The channel.")),
     request_body = ChannelChange,
-    responses((status = 200, description = "The channel as it is now.", body = show::WholeChannel),
-              Problems)
+    responses(
+        (status = 200, description = "The channel as it is now; of a dry run, what would become invalid.",
+         body = show::ChannelChanged),
+        Problems,
+    )
 )]
 pub async fn change(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Body(change): Body<ChannelChange>,
-) -> Result<Json<show::WholeChannel>, Problem> {
-    Ok(Json((&who.admin.change_channel(id, change.into()).await?).into()))
+    Body(mut change): Body<ChannelChange>,
+) -> Result<Response, Problem> {
+    let options = change.options();
+    let outcome = who.admin.change_channel(id, change.into(), &options).await?;
+    Ok(show::outcome(StatusCode::OK, outcome, |it, taken| show::ChangedChannel {
+        channel: (&it).into(),
+        taken,
+    }))
 }
 
 /// Delete a channel and revoke all its tokens. This cannot be undone.
 #[utoipa::path(
     delete, path = "/channels/{channel}", operation_id = "deleteChannel", tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "The channel."), DryRun),
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), Deletion),
     responses(
-        (status = 204, description = "The channel is deleted."),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The channel is deleted, or the result of a dry run.",
+         body = show::Deleted),
         Problems,
     )
 )]
 pub async fn delete(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(mut how): Query<Deletion>,
 ) -> Result<Response, Problem> {
-    Ok(show::deleted(who.admin.delete_channel(id, dry_run).await?))
+    Ok(show::deleted(who.admin.delete_channel(id, &how.options()).await?))
 }
 
+taking_body! {
 /// The parameters of replacing a channel's secret.
-#[derive(Deserialize, ToSchema)]
 #[schema(as = SecretReplacement)]
-#[serde(deny_unknown_fields)]
 pub struct Replacement {
     /// For how many seconds the previous secret is still accepted.
     #[serde(default)]
@@ -215,10 +219,7 @@ pub struct Replacement {
     #[serde(default)]
     #[schema(required = false, default = "none", value_type = schema::RevokeTokens)]
     revoke_tokens: RevokeTokens,
-    /// Replace nothing; report how many tokens would be revoked.
-    #[serde(default)]
-    #[schema(required = false, default = false)]
-    dry_run: bool,
+}
 }
 
 /// Give a channel a new secret.
@@ -235,42 +236,32 @@ pub struct Replacement {
 pub async fn replace_secret(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Body(how): Body<Replacement>,
+    Body(mut how): Body<Replacement>,
 ) -> Result<Response, Problem> {
-    let Replacement { keep_previous_seconds, revoke_tokens, dry_run } = how;
-    if dry_run {
-        let found = who.admin.would_replace_secret(id, revoke_tokens).await?;
-        return Ok(Json(show::SecretDryRun::from(found)).into_response());
-    }
-    let keep_previous = keep_previous_seconds.get();
-    let new = who.admin.replace_secret(id, keep_previous, revoke_tokens).await?;
-    let body = show::NewSecret {
+    let (keep, options) = (how.keep_previous_seconds.get(), how.options());
+    let outcome = who.admin.replace_secret(id, keep, how.revoke_tokens, &options).await?;
+    Ok(show::outcome(StatusCode::CREATED, outcome, |new, taken| show::NewSecret {
         channel_secret: new.secret.reveal().to_owned(),
         previous_valid_until: new.previous_until.and_then(show::time),
-    };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+        taken,
+    }))
 }
 
 /// Delete a channel's previous secret, which is still accepted, alone.
 #[utoipa::path(
     delete, path = "/channels/{channel}/secret/previous", operation_id = "deletePreviousSecret",
     tag = "channels",
-    params(("channel" = schema::ChannelId, Path, description = "The channel."), DryRun),
+    params(("channel" = schema::ChannelId, Path, description = "The channel."), Deletion),
     responses(
-        (status = 204, description = "The previous secret is deleted."),
-        (status = 200, description = "The result of a dry run.", body = show::SecretDryRun),
+        (status = 200, description = "The previous secret is deleted, or the result of a dry run.",
+         body = show::DeletedSecret),
         Problems,
     )
 )]
 pub async fn delete_previous_secret(
     who: Administrator,
     Ids(id): Ids<ChannelId>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(mut how): Query<Deletion>,
 ) -> Result<Response, Problem> {
-    if dry_run {
-        let found = who.admin.would_delete_previous_secret(id).await?;
-        return Ok(Json(show::SecretDryRun::from(found)).into_response());
-    }
-    who.admin.delete_previous_secret(id).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(show::deleted(who.admin.delete_previous_secret(id, &how.options()).await?))
 }

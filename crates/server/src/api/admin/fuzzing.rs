@@ -27,8 +27,7 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
         ("change group", of::<groups::GroupChange>(body)),
         ("reissue", of::<tokens::Reissue>(body)),
         ("explain", of::<tokens::TokenToExplain>(body)),
-        ("revoke in a channel", of::<revocations::RevocationInChannel>(body)),
-        ("revoke", of::<revocations::RevocationAnywhere>(body)),
+        ("revoke", of::<revocations::Revocation>(body)),
     ]
 }
 
@@ -42,8 +41,8 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
         ("no query", of::<()>(query)),
         ("a page", of::<Part>(query)),
         ("a search", of::<read::Found>(query)),
-        ("a deletion", of::<read::DryRun>(query)),
-        ("delete assertion key", of::<assertion_keys::Deletion>(query)),
+        ("a deletion", of::<read::Deletion>(query)),
+        ("delete assertion key", of::<assertion_keys::KeyDeletion>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
         ("audit", of::<audit::Wanted>(query)),
         ("warnings", of::<read::PartOf>(query)),

@@ -3,7 +3,7 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, DryRun, Ids, Line, Part, Query, Whole},
+    read::{Body, Deletion, Ids, Line, Part, Query, Whole},
     schema, show,
 };
 use axum::{Json, response::Response};
@@ -83,18 +83,18 @@ pub async fn change(
     params(
         ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("group" = schema::Group, Path, description = "The group."),
-        DryRun,
+        Deletion,
     ),
     responses(
-        (status = 204, description = "The group is deleted."),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The group is deleted, or the result of a dry run.",
+         body = show::Deleted),
         Problems,
     )
 )]
 pub async fn delete(
     who: Administrator,
     Ids((channel, group)): Ids<(ChannelId, Group)>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(mut how): Query<Deletion>,
 ) -> Result<Response, Problem> {
-    Ok(show::deleted(who.admin.delete_group(channel, group, dry_run).await?))
+    Ok(show::deleted(who.admin.delete_group(channel, group, &how.options()).await?))
 }

@@ -8,6 +8,9 @@
 //! errors to statuses and codes in one match. Each call is described where it is handled,
 //! and is routed only if it is described: see [`openapi`].
 
+#[macro_use]
+mod read;
+
 mod administrator;
 mod assertion_keys;
 mod audit;
@@ -19,7 +22,6 @@ mod limits;
 mod openapi;
 pub(super) mod problem;
 mod providers;
-mod read;
 mod revocations;
 mod schema;
 mod show;

@@ -145,6 +145,22 @@ word! {
 }
 
 word! {
+    /// The state of a receipt: `complete` if no instance of a verifier is left that could
+    /// accept what was taken away.
+    ReceiptState, ["pending", "complete"]
+}
+word! {
+    /// Whether an instance of a verifier can still accept what was taken away.
+    /// `acknowledged`: it has applied the position; `waiting`: it may not have;
+    /// `lease-expired`: it has not asked for so long that it treats its own view as stale;
+    /// `may-still-accept`: the same, but it may use a stale view; `cannot-apply`: it
+    /// reported that; `stopped`: it reported its end; `removed`: an operator removed it.
+    InstanceState, [
+        "acknowledged", "waiting", "lease-expired", "may-still-accept", "cannot-apply",
+        "stopped", "removed",
+    ]
+}
+word! {
     /// Which tokens are revoked with a secret: `none`, those issued for a secret of the
     /// channel (`by-secret`), or `all`. Tokens issued for assertion keys stay with
     /// `by-secret`, and so does the long-lived one, which an administrator issues.

@@ -1,19 +1,13 @@
 //! Tokens as an administrator sees them: their facts without the tokens themselves,
 //! except for a new long-lived token, which is shown once.
 
-use crate::{
-    api::admin::{
-        administrator::Administrator,
-        problem::{Problem, Problems},
-        read::{Body, IdempotencyKey, Ids, Limit, Part, Query, Whole},
-        schema, show,
-    },
-    authority::admin::Outcome,
+use crate::api::admin::{
+    administrator::Administrator,
+    problem::{Problem, Problems},
+    read::{Body, IdempotencyKey, Ids, Limit, Part, Query, Whole},
+    schema, show,
 };
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::rules::LONGEST_DELAY;
@@ -24,18 +18,14 @@ use tegata_token::{
 };
 use utoipa::{IntoParams, ToSchema};
 
+taking_body! {
 /// The parameters of issuing a new long-lived token.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Reissue {
     /// For how many seconds the present token stays active.
     #[serde(default)]
     #[schema(value_type = i64, required = false, default = 0, minimum = 0, maximum = 86_400)]
     delay_seconds: Whole<0, LONGEST_DELAY>,
-    /// Issue nothing; report how many tokens would be revoked.
-    #[serde(default)]
-    #[schema(required = false, default = false)]
-    dry_run: bool,
+}
 }
 
 /// Issue a channel's long-lived token anew.
@@ -53,7 +43,7 @@ pub struct Reissue {
     request_body = Option<Reissue>,
     responses(
         (status = 201, description = "The new token.", body = show::NewToken),
-        (status = 200, description = "The result of a dry run.", body = show::Revocation),
+        (status = 200, description = "The result of a dry run.", body = show::DryRun),
         Problems,
     )
 )]
@@ -61,21 +51,17 @@ pub async fn reissue(
     who: Administrator,
     Ids(channel): Ids<ChannelId>,
     IdempotencyKey(idempotency): IdempotencyKey,
-    Body(Reissue { delay_seconds, dry_run }): Body<Reissue>,
+    Body(mut how): Body<Reissue>,
 ) -> Result<Response, Problem> {
-    let delay = delay_seconds.get();
-    match who.admin.reissue(channel, delay, idempotency, dry_run).await? {
-        Outcome::Done(issued) => {
-            let body = show::NewToken {
-                access_token: issued.reveal().to_owned(),
-                token_type: "Bearer",
-                token_id: issued.claims.id,
-                previous_valid_until: issued.previous_until.and_then(show::time),
-            };
-            Ok((StatusCode::CREATED, Json(body)).into_response())
-        }
-        Outcome::DryRun(found) => Ok(show::dry_run(found)),
-    }
+    let (delay, options) = (how.delay_seconds.get(), how.options());
+    let outcome = who.admin.reissue(channel, delay, idempotency, &options).await?;
+    Ok(show::outcome(StatusCode::CREATED, outcome, |issued, taken| show::NewToken {
+        access_token: issued.reveal().to_owned(),
+        token_type: "Bearer",
+        token_id: issued.claims.id,
+        previous_valid_until: issued.previous_until.and_then(show::time),
+        taken,
+    }))
 }
 
 /// Which tokens to list.

@@ -1,12 +1,13 @@
 //! The public keys that a channel's assertions are verified with.
 
 use super::{
-    facade::{Admin, Outcome, Result},
+    facade::{Admin, Result},
     permission::Permission,
+    taking::{ActOptions, Outcome},
 };
 use crate::authority::random;
 use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
-use tegata_store::{Error, RevocationTarget};
+use tegata_store::Taking;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     time::UnixTime,
@@ -20,8 +21,7 @@ impl Admin {
     /// returns its new `kid`.
     ///
     /// # Errors
-    /// [`Error::Conflict`] at the maximum number of keys, [`Error::NotFound`] or
-    /// [`Error::Unavailable`].
+    /// A conflict at the maximum number of keys, or as the store.
     pub async fn register_key(
         &self,
         channel: ChannelId,
@@ -38,7 +38,7 @@ impl Admin {
     /// A channel's assertion keys, newest first.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    /// As the store.
     pub async fn assertion_keys(&self, channel: ChannelId) -> Result<Vec<UsedKey>> {
         self.may(Permission::ReadAssertionKeys)?;
         let held = self.holding(channel).await?;
@@ -53,26 +53,17 @@ impl Admin {
     /// issued for it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    /// As the store.
     pub async fn delete_key(
         &self,
         channel: ChannelId,
         kid: AssertionKeyId,
         revoke_tokens: bool,
-        dry_run: bool,
+        options: &ActOptions,
     ) -> Result<Outcome<()>> {
         self.may(Permission::DeleteAssertionKey)?;
-        if !dry_run {
-            let store = self.authority.store();
-            return match store.delete_key(channel, kid, revoke_tokens, self.by()).await {
-                Ok(_) => Ok(Outcome::Done(())),
-                Err(error) => Err(self.naming(channel, error).await),
-            };
-        }
-        if !self.existing(channel).await?.assertion_keys.iter().any(|key| key.id == kid) {
-            return Err(self.naming(channel, Error::NotFound("assertion key")).await);
-        }
-        let tokens = revoke_tokens.then_some(RevocationTarget::AssertionKey(kid));
-        Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?))
+        let of = self.existing(channel).await?;
+        let act = Taking::assertion_key(channel, kid, revoke_tokens, self.by_of(options));
+        Ok(self.take(&of, act, revoke_tokens, options).await?.map(drop))
     }
 }

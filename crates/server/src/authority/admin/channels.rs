@@ -1,19 +1,22 @@
 //! Channels and their secrets.
 
 use super::{
-    facade::{Admin, Outcome, Result, Revocation},
+    facade::{Admin, Result},
     ids::{no_id, ten_digits},
     permission::Permission,
+    taking::{ActOptions, DryRun, Outcome},
 };
-use crate::authority::{limits::ActiveCooldown, random};
+use crate::authority::{
+    limits::ActiveCooldown,
+    random,
+    receipt::{CommittedAct, Concerns},
+};
 use tegata_policy::{
     channel::{Channel, RevokeTokens},
     rules::ChannelType,
     secret::PlainSecret,
 };
-use tegata_store::{
-    ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RevocationTarget, RowId,
-};
+use tegata_store::{ChannelFilter, ChannelPatch, Error, Holding, NewChannel, Page, RowId, Taking};
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::UnixTime,
@@ -37,14 +40,6 @@ pub struct NewSecret {
     pub secret: PlainSecret,
     /// Until when the previous one is accepted, if at all.
     pub previous_until: Option<UnixTime>,
-}
-
-/// What replacing or deleting a secret would take away.
-pub struct SecretDryRun {
-    /// The tokens.
-    pub revocation: Revocation,
-    /// Whether clients still use the previous secret.
-    pub previous_in_use: bool,
 }
 
 /// A previous secret is in use if it was used within this time, in seconds.
@@ -105,27 +100,40 @@ impl Admin {
         &self,
         id: ChannelId,
         patch: ChannelPatch,
-    ) -> Result<ChannelWithUse> {
+        options: &ActOptions,
+    ) -> Result<Outcome<ChannelWithUse>> {
         self.may(Permission::ChangeChannel)?;
-        if patch != ChannelPatch::default() {
-            self.authority.store().change_channel(id, patch, self.by()).await?;
-        }
-        self.channel(id).await
+        let of = self.existing(id).await?;
+        let suspends =
+            of.state == ChannelState::Active && patch.state == Some(ChannelState::Suspended);
+        let outcome = if patch == ChannelPatch::default() && !options.dry_run {
+            let act = CommittedAct {
+                position: self.authority.view().position(),
+                effective_at: self.authority.now(),
+                concerns: Concerns::Provider(of.provider),
+            };
+            Outcome::Done(act.effective_at, self.taken(0, act, false, options).await?)
+        } else {
+            let act = Taking::channel(id, patch, self.by_of(options));
+            self.take(&of, act, suspends, options).await?
+        };
+        Ok(match outcome {
+            Outcome::Done(_, taken) => Outcome::Done(self.channel(id).await?, taken),
+            Outcome::DryRun(found) => Outcome::DryRun(found),
+        })
     }
 
     /// Deletes a channel and revokes all its tokens. This cannot be undone.
     ///
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unavailable`].
-    pub async fn delete_channel(&self, id: ChannelId, dry_run: bool) -> Result<Outcome<()>> {
+    pub async fn delete_channel(&self, id: ChannelId, options: &ActOptions) -> Result<Outcome<()>> {
         self.may(Permission::DeleteChannel)?;
-        if dry_run {
-            return Ok(Outcome::DryRun(self.would_revoke(id, Some(RevocationTarget::All)).await?));
-        }
+        let of = self.existing(id).await?;
         let deleted =
             ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
-        self.authority.store().change_channel(id, deleted, self.by()).await?;
-        Ok(Outcome::Done(()))
+        let act = Taking::channel(id, deleted, self.by_of(options));
+        Ok(self.take(&of, act, true, options).await?.map(drop))
     }
 
     /// Gives a channel a new secret; the previous one is accepted for `keep_previous`
@@ -138,51 +146,51 @@ impl Admin {
         channel: ChannelId,
         keep_previous: i64,
         revoke_tokens: RevokeTokens,
-    ) -> Result<NewSecret> {
+        options: &ActOptions,
+    ) -> Result<Outcome<NewSecret>> {
         self.may(Permission::ReplaceSecret)?;
+        let of = self.existing(channel).await?;
         let secret = PlainSecret::from_random(random::bytes()?);
-        let (store, hash) = (self.authority.store(), secret.hash());
-        let until = store.replace_secret(channel, hash, keep_previous, revoke_tokens, self.by());
-        let until = until.await?;
-        let previous_until = (keep_previous > 0).then_some(until);
-        Ok(NewSecret { secret, previous_until })
-    }
-
-    /// What replacing a channel's secret would take away.
-    ///
-    /// # Errors
-    /// As [`Self::replace_secret`].
-    pub async fn would_replace_secret(
-        &self,
-        channel: ChannelId,
-        revoke_tokens: RevokeTokens,
-    ) -> Result<SecretDryRun> {
-        self.may(Permission::ReplaceSecret)?;
-        let tokens = RevocationTarget::with_secret(revoke_tokens);
-        let revocation = self.would_revoke(channel, tokens).await?;
-        Ok(SecretDryRun { revocation, previous_in_use: self.previous_in_use(channel).await? })
+        let (hash, by) = (secret.hash(), self.by_of(options));
+        let act = Taking::secret(channel, hash, keep_previous, revoke_tokens, by);
+        let stateless_too = revoke_tokens != RevokeTokens::None;
+        let outcome = self.take(&of, act, stateless_too, options).await?;
+        let outcome = self.with_use_of_previous(channel, outcome).await?;
+        Ok(outcome.map(|at| NewSecret {
+            secret,
+            previous_until: (keep_previous > 0).then_some(at.plus(keep_previous)),
+        }))
     }
 
     /// Deletes a channel's previous secret, which is still accepted, alone.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none, or [`Error::Unavailable`].
-    pub async fn delete_previous_secret(&self, channel: ChannelId) -> Result<()> {
+    pub async fn delete_previous_secret(
+        &self,
+        channel: ChannelId,
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
         self.may(Permission::ReplaceSecret)?;
-        Ok(self.authority.store().delete_previous_secret(channel, self.by()).await?)
+        let of = self.existing(channel).await?;
+        let act = Taking::previous_secret(channel, self.by_of(options));
+        let outcome = self.take(&of, act, false, options).await?.map(drop);
+        self.with_use_of_previous(channel, outcome).await
     }
 
-    /// What deleting a channel's previous secret would take away.
-    ///
-    /// # Errors
-    /// As [`Self::delete_previous_secret`].
-    pub async fn would_delete_previous_secret(&self, channel: ChannelId) -> Result<SecretDryRun> {
-        self.may(Permission::ReplaceSecret)?;
-        if self.existing(channel).await?.previous_secret(self.authority.now()).is_none() {
-            return Err(Error::NotFound("previous secret").into());
-        }
-        let revocation = self.would_revoke(channel, None).await?;
-        Ok(SecretDryRun { revocation, previous_in_use: self.previous_in_use(channel).await? })
+    /// A dry run also finds out whether the previous secret is in use.
+    async fn with_use_of_previous<T>(
+        &self,
+        channel: ChannelId,
+        outcome: Outcome<T>,
+    ) -> Result<Outcome<T>> {
+        Ok(match outcome {
+            Outcome::DryRun(found) => {
+                let previous_in_use = Some(self.previous_in_use(channel).await?);
+                Outcome::DryRun(DryRun { previous_in_use, ..found })
+            }
+            done => done,
+        })
     }
 
     /// Whether the previous secret is still accepted and was used lately.

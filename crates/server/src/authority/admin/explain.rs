@@ -253,7 +253,7 @@ impl Admin {
 }
 
 /// What is known of a token without a row.
-fn without_row(claims: &Claims) -> TokenRow {
+pub(super) fn without_row(claims: &Claims) -> TokenRow {
     TokenRow {
         id: claims.id,
         serial: claims.serial,
@@ -267,6 +267,8 @@ fn without_row(claims: &Claims) -> TokenRow {
         revocation: None,
         replaced_by: None,
         revoked_act: None,
+        revoked_by: None,
+        reason: None,
     }
 }
 

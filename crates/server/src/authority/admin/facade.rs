@@ -1,14 +1,14 @@
 //! [`Admin`] itself: the actor, and what its methods share.
 
-use super::permission::{Permission, permits};
+use super::{
+    permission::{Permission, permits},
+    taking::ActOptions,
+};
 use crate::authority::{Authority, actor::Actor, source::Source};
 use std::sync::Arc;
 use tegata_policy::channel::{Channel, RegisteredKey};
-use tegata_store::{By, Holding, RevocationTarget, Revoked};
-use tegata_token::{
-    id::{ChannelId, Position},
-    kind::Kind,
-};
+use tegata_store::{By, Holding};
+use tegata_token::id::ChannelId;
 
 /// Administration on behalf of one actor.
 #[derive(Clone)]
@@ -52,49 +52,6 @@ pub enum Error {
 /// The result of an administrative request.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The result of a revocation, or of a dry run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revocation {
-    /// The number of active stored tokens that were revoked; 1 for a stateless token that
-    /// was given by its text or id.
-    pub tokens: usize,
-    /// Its position in the change log; for a dry run, the end of the log.
-    pub position: Position,
-    /// Which verifiers have acknowledged it.
-    pub receipt: Receipt,
-    /// Whether the scope includes stateless tokens; they have no rows, so `tokens` does
-    /// not count them.
-    pub stateless_too: bool,
-    /// Whether nothing was changed.
-    pub dry_run: bool,
-}
-
-/// Which verifiers have acknowledged a revocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// Whether all of them have, so that none accepts the tokens any more.
-    pub complete: bool,
-}
-
-/// The result of an act that can be a dry run.
-#[derive(Debug)]
-pub enum Outcome<T> {
-    /// It was done.
-    Done(T),
-    /// It was a dry run.
-    DryRun(Revocation),
-}
-
-impl Revocation {
-    /// The authority is the only verifier so far, and its view changed before its
-    /// response. A dry run changed nothing, so it is never complete.
-    pub(super) fn new(revoked: Revoked, stateless_too: bool, dry_run: bool) -> Self {
-        let receipt = Receipt { complete: !dry_run };
-        let Revoked { tokens, position } = revoked;
-        Self { tokens, position, receipt, stateless_too, dry_run }
-    }
-}
-
 impl Authority {
     /// Administration on behalf of `actor`, from the address `source`.
     #[must_use]
@@ -104,7 +61,7 @@ impl Authority {
 }
 
 impl Admin {
-    /// The same, with a reason for the audit.
+    /// The same, with a reason for the audit of acts that are given none.
     #[must_use]
     pub fn because(self, reason: Option<String>) -> Self {
         Self { reason, ..self }
@@ -126,8 +83,17 @@ impl Admin {
 
     /// The actor and time of an act now, for the audit.
     pub(super) fn by(&self) -> By {
+        self.by_reason(self.reason.clone())
+    }
+
+    /// The same with the reason of these options.
+    pub(super) fn by_of(&self, options: &ActOptions) -> By {
+        self.by_reason(options.reason.clone().or_else(|| self.reason.clone()))
+    }
+
+    fn by_reason(&self, reason: Option<String>) -> By {
         let source = self.source.map(|it| it.to_string());
-        self.authority.by(self.actor, source, self.reason.clone())
+        self.authority.by(self.actor, source, reason)
     }
 
     /// The channel, or the error that it does not exist.
@@ -140,23 +106,6 @@ impl Admin {
     pub(super) async fn holding(&self, id: ChannelId) -> Result<Holding> {
         let holding = self.authority.store().holding(id, self.authority.now()).await?;
         holding.ok_or_else(|| tegata_store::Error::NotFound("channel").into())
-    }
-
-    /// The result of revoking these tokens of a channel; `None` if it would revoke none.
-    pub(super) async fn would_revoke(
-        &self,
-        channel: ChannelId,
-        tokens: Option<RevocationTarget>,
-    ) -> Result<Revocation> {
-        self.existing(channel).await?;
-        let Some(tokens) = tokens else {
-            return Ok(Revocation::new(self.nothing(), false, true));
-        };
-        let stateless_too = covers_stateless(&tokens);
-        match self.authority.store().revoke(channel, tokens, true, self.by()).await {
-            Ok(revoked) => Ok(Revocation::new(revoked, stateless_too, true)),
-            Err(error) => Err(self.naming(channel, error).await),
-        }
     }
 
     /// The error of an act on a channel's group or key. If none has the name, the error
@@ -178,23 +127,6 @@ impl Admin {
             }
         };
         Error::NoSuch { what, names: names.unwrap_or_default() }
-    }
-
-    /// The revocation of no token, at the end of the log.
-    pub(super) fn nothing(&self) -> Revoked {
-        Revoked { tokens: 0, position: self.authority.view().position() }
-    }
-}
-
-/// Whether the scope of a revocation includes stateless tokens.
-pub(super) fn covers_stateless(tokens: &RevocationTarget) -> bool {
-    match tokens {
-        RevocationTarget::Stored { .. } | RevocationTarget::Stateless { .. } => false,
-        RevocationTarget::Kind(kind) => *kind == Kind::Stateless,
-        RevocationTarget::Group(_)
-        | RevocationTarget::AssertionKey(_)
-        | RevocationTarget::BySecret
-        | RevocationTarget::All => true,
     }
 }
 

@@ -2,10 +2,11 @@
 //! or key.
 
 use super::{
-    facade::{Admin, Outcome, Result},
+    facade::{Admin, Result},
     permission::Permission,
+    taking::{ActOptions, Outcome},
 };
-use tegata_store::{Error, GroupPatch, GroupRow, RevocationTarget};
+use tegata_store::{GroupPatch, GroupRow, Taking};
 use tegata_token::id::{ChannelId, Group};
 
 impl Admin {
@@ -47,21 +48,11 @@ impl Admin {
         &self,
         channel: ChannelId,
         group: Group,
-        dry_run: bool,
+        options: &ActOptions,
     ) -> Result<Outcome<()>> {
         self.may(Permission::DeleteGroup)?;
-        if dry_run {
-            self.existing(channel).await?;
-            let groups = self.authority.store().groups(channel, self.authority.now()).await?;
-            if !groups.iter().any(|row| row.group == group) {
-                return Err(self.naming(channel, Error::NotFound("group")).await);
-            }
-            let tokens = Some(RevocationTarget::Group(group));
-            return Ok(Outcome::DryRun(self.would_revoke(channel, tokens).await?));
-        }
-        match self.authority.store().delete_group(channel, group, self.by()).await {
-            Ok(_) => Ok(Outcome::Done(())),
-            Err(error) => Err(self.naming(channel, error).await),
-        }
+        let of = self.existing(channel).await?;
+        let act = Taking::group(channel, group, self.by_of(options));
+        Ok(self.take(&of, act, true, options).await?.map(drop))
     }
 }

@@ -15,14 +15,16 @@ mod providers;
 mod revocations;
 mod signing_keys;
 mod surroundings;
+mod taking;
 mod tokens;
 mod warnings;
 
 pub use assertion_keys::UsedKey;
-pub use channels::{ChannelWithUse, NewSecret, SecretDryRun};
+pub use channels::{ChannelWithUse, NewSecret};
 pub use explain::{Explanation, Why};
-pub use facade::{Admin, Error, Outcome, Receipt, Result, Revocation};
+pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
 pub use surroundings::Surroundings;
+pub use taking::{ActOptions, DryRun, Outcome, Taken};
 pub use warnings::FoundWarnings;

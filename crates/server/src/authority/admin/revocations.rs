@@ -1,13 +1,20 @@
 //! Revoking tokens: one, or all of a scope.
 
 use super::{
-    facade::{Admin, Error, Result, Revocation, covers_stateless},
+    explain::without_row,
+    facade::{Admin, Error, Result},
     permission::Permission,
+    taking::{ActOptions, DryRun, Outcome, ROWS, covers_stateless},
 };
-use crate::authority::{actor::Actor, limits::Operation, tokens::revocation_of};
+use crate::authority::{
+    actor::Actor,
+    limits::Operation,
+    receipt::{CommittedAct, Concerns},
+    tokens::revocation_of,
+};
 use prometheus_client::metrics::counter::Counter;
-use tegata_policy::denied::Denied;
-use tegata_store::{ChannelFilter, Error as StoreError, Page, RevocationTarget, Revoked};
+use tegata_policy::{channel::Channel, denied::Denied};
+use tegata_store::{ChannelFilter, Error as StoreError, Page, RevocationTarget, Revoked, Taking};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
@@ -58,18 +65,18 @@ impl Admin {
         &self,
         channel: ChannelId,
         what: InChannel,
-        dry_run: bool,
-    ) -> Result<Revocation> {
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
         self.may(Permission::RevokeTokens)?;
-        self.existing(channel).await?;
+        let of = self.existing(channel).await?;
         let scopes = &self.authority.metrics().revocations;
-        let (count, tokens) = match what {
+        let (count, target) = match what {
             InChannel::Token(token) => {
                 let claims = self.claims(&token)?;
                 if claims.channel != channel {
                     return Err(Error::OtherChannelsToken);
                 }
-                (&scopes.token, revocation_of(&claims))
+                return self.revoke_one(&of, claims, options).await;
             }
             InChannel::Stored(id) => {
                 let serial = self.stored(channel, id).await?.serial;
@@ -82,56 +89,94 @@ impl Admin {
             }
             InChannel::All => (&scopes.channel, RevocationTarget::All),
         };
-        let stateless_too = covers_stateless(&tokens);
-        match self.authority.store().revoke(channel, tokens, dry_run, self.by()).await {
-            Ok(revoked) => Ok(counted(count, revoked, stateless_too, dry_run)),
-            Err(error) => Err(self.naming(channel, error).await),
+        let stateless_too = covers_stateless(&target);
+        let act = Taking::revoke(channel, target, self.by_of(options));
+        Ok(counted(count, self.take(&of, act, stateless_too, options).await?.map(drop)))
+    }
+
+    /// Revokes one token, which may be stateless and have no row.
+    async fn revoke_one(
+        &self,
+        of: &Channel,
+        claims: Claims,
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
+        let act = Taking::revoke(of.id, revocation_of(&claims), self.by_of(options));
+        let mut outcome = self.take(of, act, false, options).await?.map(drop);
+        if let Outcome::DryRun(found) = &mut outcome
+            && found.tokens > found.rows.len()
+        {
+            let mut row = without_row(&claims);
+            row.state = row.state.in_channel(of.state);
+            found.rows.push((None, row));
         }
+        Ok(counted(&self.authority.metrics().revocations.token, outcome))
     }
 
     /// Revokes tokens over all channels.
     ///
     /// # Errors
     /// [`Error::NotOurToken`], or as the store.
-    pub async fn revoke(&self, what: Anywhere, dry_run: bool) -> Result<Revocation> {
+    pub async fn revoke(&self, what: Anywhere, options: &ActOptions) -> Result<Outcome<()>> {
         self.may(match what {
             Anywhere::Token(_) => Permission::RevokeTokens,
             Anywhere::Provider(_) => Permission::RevokeProvider,
             Anywhere::SigningKey(_) | Anywhere::All => Permission::RevokeSigningKeys,
         })?;
-        let (authority, by) = (&self.authority, self.by());
+        let (authority, by) = (&self.authority, self.by_of(options));
         let scopes = &authority.metrics().revocations;
-        let stateless_too = !matches!(what, Anywhere::Token(_));
-        let (count, revoked) = match what {
+        let (count, outcome) = match what {
             Anywhere::Token(token) => {
                 let claims = self.claims(&token)?;
-                let tokens = revocation_of(&claims);
-                let revoked = authority.store().revoke(claims.channel, tokens, dry_run, by).await?;
-                (&scopes.token, revoked)
+                let of = self.existing(claims.channel).await?;
+                let mut outcome = self.revoke_one(&of, claims, options).await?;
+                if let Outcome::DryRun(found) = &mut outcome {
+                    found.rows.iter_mut().for_each(|(channel, _)| *channel = Some(of.id));
+                }
+                return Ok(outcome);
             }
             Anywhere::Provider(provider) => {
-                let revoked = match dry_run {
-                    true => self.under_provider(provider).await?,
-                    false => authority.revoke_provider(provider, by).await?,
+                let outcome = match options.dry_run {
+                    true => Outcome::DryRun(self.under_provider(provider).await?),
+                    false => {
+                        let revoked = authority.revoke_provider(provider, by).await?;
+                        let concerns = Concerns::Provider(provider);
+                        self.revoked_widely(revoked, concerns, options).await?
+                    }
                 };
-                (&scopes.provider, revoked)
+                (&scopes.provider, outcome)
             }
             Anywhere::SigningKey(key) => {
-                let revoked = match dry_run {
-                    true => self.under_keys(Some(key)).await?,
-                    false => authority.remove_signing_key(Some(key), by).await?,
-                };
-                (&scopes.signing_key, revoked)
+                (&scopes.signing_key, self.revoke_keys(Some(key), options).await?)
             }
-            Anywhere::All => {
-                let revoked = match dry_run {
-                    true => self.under_keys(None).await?,
-                    false => authority.remove_signing_key(None, by).await?,
-                };
-                (&scopes.everything, revoked)
-            }
+            Anywhere::All => (&scopes.everything, self.revoke_keys(None, options).await?),
         };
-        Ok(counted(count, revoked, stateless_too, dry_run))
+        Ok(counted(count, outcome))
+    }
+
+    /// Revokes a signing key, or all of them.
+    async fn revoke_keys(
+        &self,
+        key: Option<SigningKeyId>,
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
+        if options.dry_run {
+            return Ok(Outcome::DryRun(self.under_keys(key).await?));
+        }
+        let revoked = self.authority.remove_signing_key(key, self.by_of(options)).await?;
+        self.revoked_widely(revoked, Concerns::All, options).await
+    }
+
+    /// The result of a revocation that spans channels.
+    async fn revoked_widely(
+        &self,
+        revoked: Revoked,
+        concerns: Concerns,
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
+        let Revoked { tokens, position, at } = revoked;
+        let act = CommittedAct { position, effective_at: at, concerns };
+        Ok(Outcome::Done((), self.taken(tokens, act, true, options).await?))
     }
 
     /// Revokes a token on behalf of its own channel. A token that is not valid any more
@@ -156,7 +201,7 @@ impl Admin {
         let Some(channel) = self.authority.channel(token.channel).await? else { return Ok(()) };
         self.authority.take(operation, &channel)?;
         let store = self.authority.store();
-        match store.revoke(token.channel, revocation_of(token), false, self.by()).await {
+        match store.revoke(token.channel, revocation_of(token), self.by()).await {
             Ok(_) => {
                 self.authority.metrics().revocations.token.inc();
                 Ok(())
@@ -170,7 +215,7 @@ impl Admin {
     }
 
     /// What revoking a signing key, or all of them, would revoke.
-    async fn under_keys(&self, key: Option<SigningKeyId>) -> Result<Revoked> {
+    async fn under_keys(&self, key: Option<SigningKeyId>) -> Result<DryRun> {
         let view = self.authority.view();
         let good = view.keys().iter().filter(|it| it.state != KeyState::Revoked);
         let keys: Vec<SigningKeyId> = good.map(|it| it.key.id()).collect();
@@ -182,20 +227,33 @@ impl Admin {
             Some(_) => return Err(StoreError::NotFound("signing key").into()),
             None => keys,
         };
-        let tokens = self.authority.store().signed_by(keys, self.authority.now()).await?;
-        Ok(Revoked { tokens, position: view.position() })
+        let would = self.authority.store().signed_by(keys, ROWS, self.authority.now()).await?;
+        let mut found = DryRun::of(would, true);
+        for (channel, row) in &mut found.rows {
+            let Some(id) = *channel else { continue };
+            if let Some(of) = self.authority.channel(id).await? {
+                row.state = row.state.in_channel(of.state);
+            }
+        }
+        Ok(found)
     }
 
     /// What revoking all tokens of a provider would revoke.
-    async fn under_provider(&self, provider: ProviderId) -> Result<Revoked> {
+    async fn under_provider(&self, provider: ProviderId) -> Result<DryRun> {
         let store = self.authority.store();
-        let mut sum = self.nothing();
+        let mut sum = DryRun { stateless_too: true, ..DryRun::default() };
         let mut page = Page { before: None, most: CHANNELS };
         loop {
             let channels = store.channels(ChannelFilter::of(provider), page).await?;
             for (_, channel) in &channels {
-                match store.revoke(channel.id, RevocationTarget::All, true, self.by()).await {
-                    Ok(revoked) => sum.tokens += revoked.tokens,
+                let act = Taking::revoke(channel.id, RevocationTarget::All, self.by());
+                match store.would_take(act, ROWS - sum.rows.len()).await {
+                    Ok(would) => {
+                        let found = DryRun::of_channel(channel, would, true);
+                        sum.tokens += found.tokens;
+                        let rows = found.rows.into_iter();
+                        sum.rows.extend(rows.map(|(_, row)| (Some(channel.id), row)));
+                    }
                     // The channel was deleted meanwhile, which revoked all its tokens.
                     Err(StoreError::NotFound(_)) => {}
                     Err(error) => return Err(error.into()),
@@ -209,9 +267,9 @@ impl Admin {
     }
 }
 
-fn counted(count: &Counter, revoked: Revoked, stateless_too: bool, dry_run: bool) -> Revocation {
-    if !dry_run {
+fn counted(count: &Counter, outcome: Outcome<()>) -> Outcome<()> {
+    if let Outcome::Done(..) = outcome {
         count.inc();
     }
-    Revocation::new(revoked, stateless_too, dry_run)
+    outcome
 }

@@ -1,18 +1,22 @@
 //! The facts of tokens, and the long-lived token, which administrators issue.
 
 use super::{
-    facade::{Admin, Outcome, Result, Revocation},
+    facade::{Admin, Result},
     permission::Permission,
+    taking::{ActOptions, DryRun, Outcome, ROWS},
 };
-use crate::{authority::tokens::Token, metrics::NotIssued};
+use crate::{
+    authority::{
+        receipt::{CommittedAct, Concerns},
+        tokens::Token,
+    },
+    metrics::NotIssued,
+};
 use tegata_policy::{
-    admit::{Live, admit},
     authorize::{Credential, IssueRequest},
     denied::Denied,
 };
-use tegata_store::{
-    Error, Page, RecentUse, Revoked, RowId, TokenFilter, TokenName, TokenRow, TokenState,
-};
+use tegata_store::{Error, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,
@@ -93,42 +97,34 @@ impl Admin {
         channel: ChannelId,
         delay: i64,
         idempotency: Option<[u8; 32]>,
-        dry_run: bool,
+        options: &ActOptions,
     ) -> Result<Outcome<Token>> {
         self.may(Permission::ReissueToken)?;
         let credential = Credential::Administrator { delay };
         let request = IssueRequest { kind: Kind::LongLived, credential, group: None, idempotency };
-        if dry_run {
-            return Ok(Outcome::DryRun(self.would_evict(request, channel).await?));
+        let (authority, by) = (&self.authority, self.by_of(options));
+        let of = self.existing(channel).await?;
+        if options.dry_run {
+            let grant = authority.grant(request, channel).await?;
+            // No token gets this id.
+            let act = Reissue { grant, id: TokenId([0; 16]), by };
+            let would = authority.store().would_reissue(act, ROWS).await?;
+            return Ok(Outcome::DryRun(DryRun::of_channel(&of, would, false)));
         }
-        let authority = &self.authority;
         let began = authority.clock().steady();
-        let issued = authority.issue(request, channel, Some(self.by())).await;
+        let issued = authority.issue(request, channel, Some(by)).await;
         let took = authority.clock().steady().duration_since(began);
         let counted = issued.as_ref().map(Token::counted).map_err(not_issued);
         authority.metrics().issues(Kind::LongLived).count(counted, took);
-        Ok(Outcome::Done(issued?))
+        let issued = issued?;
+        let act = CommittedAct {
+            position: issued.position,
+            effective_at: issued.previous_until.unwrap_or(issued.claims.issued_at),
+            concerns: Concerns::Provider(of.provider),
+        };
+        let taken = self.taken(issued.revoked, act, false, options).await?;
+        Ok(Outcome::Done(issued, taken))
     }
-
-    /// What issuing for this request would revoke at once; fails like the issue itself.
-    async fn would_evict(&self, request: IssueRequest, channel: ChannelId) -> Result<Revocation> {
-        let grant = self.authority.grant(request, channel).await?;
-        let now = self.authority.now();
-        let active = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
-        // The token rules allow no channel as many active tokens as that.
-        let page = Page { before: None, most: 1_000 };
-        let rows = self.authority.store().tokens(channel, active, page, now).await?;
-        let live: Vec<Live> = rows.into_iter().map(|(_, row)| live(row)).collect();
-        let next = live.iter().map(|it| it.serial.next()).max().unwrap_or_default();
-        // The request names no group, so no group is created.
-        let admitted = admit(&grant, &live, 0, next, now).map_err(Error::from)?;
-        let revoked = Revoked { tokens: admitted.ends.len(), ..self.nothing() };
-        Ok(Revocation::new(revoked, false, true))
-    }
-}
-
-fn live(row: TokenRow) -> Live {
-    Live { kind: row.kind, serial: row.serial, group: row.group, expires_at: row.expires_at }
 }
 
 fn not_issued(error: &Error) -> NotIssued {

@@ -7,6 +7,8 @@
 
 mod members;
 mod page;
+#[macro_use]
+mod taking;
 mod values;
 
 use crate::api::{
@@ -18,8 +20,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use members::Members;
 pub use page::{Found, Limit, Part, PartOf};
-use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::IntoParams;
+use serde::de::DeserializeOwned;
+pub use taking::{Deletion, Reason, Wait, options};
 pub use values::{Line, Unparsed, Whole};
 
 /// A JSON body.
@@ -103,17 +105,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Ids<T> 
 /// The error for a member with an invalid value.
 pub fn invalid(name: &str, what: &str) -> Problem {
     Problem::new(Code::InvalidMember, format!("`{name}` must be {what}"))
-}
-
-/// The query of a deletion that can be a dry run.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct DryRun {
-    /// Delete nothing; report how many tokens would be revoked.
-    #[serde(default)]
-    #[param(required = false)]
-    pub dry_run: bool,
 }
 
 /// The digest of the request's `Idempotency-Key`, if it has one.

@@ -1,6 +1,6 @@
 //! Providers, channels, their keys and groups, as the API shows them.
 
-use super::time::time;
+use super::{DryRun, Taken, time::time};
 use crate::{
     api::admin::{limits::Limits, schema},
     authority::{
@@ -122,6 +122,24 @@ pub struct WholeChannel {
     cooldowns: Vec<Cooldown>,
 }
 
+/// A channel after a change, and what the change took away.
+#[derive(Serialize, ToSchema)]
+pub struct ChangedChannel {
+    #[serde(flatten)]
+    pub channel: WholeChannel,
+    #[serde(flatten)]
+    pub taken: Taken,
+}
+
+/// The result of changing a channel, or of its dry run.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "describes the two forms of one status")]
+#[serde(untagged)]
+pub enum ChannelChanged {
+    Done(ChangedChannel),
+    Rehearsed(DryRun),
+}
+
 /// A channel secret that is accepted.
 #[derive(Serialize, ToSchema)]
 pub struct Secret {
@@ -188,6 +206,8 @@ pub struct NewSecret {
     /// Until when the previous secret is accepted as well; null if it no longer is.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
+    #[serde(flatten)]
+    pub taken: Taken,
 }
 
 /// A registered assertion signing key.

@@ -31,6 +31,7 @@ macro_rules! page {
 
 mod audit;
 mod channels;
+mod receipts;
 mod revocations;
 mod time;
 mod tokens;
@@ -38,6 +39,7 @@ mod warnings;
 
 pub use audit::*;
 pub use channels::*;
+pub use receipts::*;
 pub use revocations::*;
 pub use time::time;
 pub use tokens::*;

@@ -1,6 +1,6 @@
 //! Tokens, why they are valid or not, and signing keys, as the API shows them.
 
-use super::time::time;
+use super::{Taken, time::time};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Why},
@@ -26,9 +26,6 @@ pub struct Token {
     kind: Kind,
     #[schema(required, value_type = Option<schema::Group>)]
     group: Option<Group>,
-    /// The assertion key that it was issued for; null: it was issued otherwise.
-    #[schema(required, value_type = Option<schema::AssertionKeyId>)]
-    assertion_key: Option<AssertionKeyId>,
     /// What LINE calls the key id of a token; only v2.1 tokens have one.
     #[schema(required, value_type = Option<schema::TokenId>)]
     key_id: Option<TokenId>,
@@ -45,6 +42,15 @@ pub struct Token {
     cause: Option<RevocationCause>,
     #[schema(required, value_type = Option<schema::Time>)]
     revoked_at: Option<String>,
+    /// The assertion key that it was issued for.
+    #[schema(required, value_type = Option<schema::AssertionKeyId>)]
+    assertion_key: Option<AssertionKeyId>,
+    /// The reason of its revocation, if one was given.
+    #[schema(required)]
+    reason: Option<String>,
+    /// The actor that revoked it; null if it was evicted.
+    #[schema(required)]
+    revoked_by: Option<String>,
 }
 
 impl From<&TokenRow> for Token {
@@ -53,7 +59,6 @@ impl From<&TokenRow> for Token {
             token_id: it.id,
             kind: it.kind,
             group: it.group.clone(),
-            assertion_key: it.assertion_key,
             key_id: (it.kind == Kind::V21).then_some(it.id),
             state: it.state,
             issued_at: time(it.issued_at),
@@ -61,6 +66,9 @@ impl From<&TokenRow> for Token {
             last_used_at: it.last_used_at.and_then(time),
             cause: it.revocation.map(|(by, _)| by),
             revoked_at: it.revocation.and_then(|(_, at)| time(at)),
+            assertion_key: it.assertion_key,
+            reason: it.reason.clone(),
+            revoked_by: it.revoked_by.clone(),
         }
     }
 }
@@ -124,12 +132,6 @@ pub struct Explanation {
     /// The reason, as a sentence for people.
     #[schema(example = "It is valid until 2026-12-26T09:00:00Z.")]
     pub why: String,
-    /// The actor whose act caused the state, if it is known.
-    #[schema(required, example = "root")]
-    pub revoked_by: Option<String>,
-    /// The reason that the actor gave.
-    #[schema(required)]
-    pub reason: Option<String>,
     /// From where it was used lately, as `GET …/tokens/{token}` returns it; empty for a
     /// stateless token.
     pub recent_uses: Vec<RecentUse>,
@@ -143,9 +145,15 @@ pub struct Explanation {
 impl From<&admin::Explanation> for Explanation {
     fn from(it: &admin::Explanation) -> Self {
         let around = &it.around;
-        let event = it.event.as_ref();
+        let mut token = Token::from(&it.token);
+        // A token without a row, and one of a suspended channel, has them in the event alone.
+        if let Some(event) = &it.event {
+            let reason = || event.detail["reason"].as_str().map(str::to_owned);
+            token.reason = token.reason.take().or_else(reason);
+            token.revoked_by.get_or_insert_with(|| event.actor.clone());
+        }
         Self {
-            token: (&it.token).into(),
+            token,
             channel_id: it.channel,
             channel_name: around.channel.as_ref().map(|it| it.name.clone()),
             provider_id: around.provider.as_ref().map(|it| it.id),
@@ -153,8 +161,6 @@ impl From<&admin::Explanation> for Explanation {
             contact: around.contact(it.token.group.as_ref()).map(str::to_owned),
             code: it.why.code(),
             why: sentence(it.why) + &behind(it),
-            revoked_by: event.map(|it| it.actor.clone()),
-            reason: event.and_then(|it| it.detail["reason"].as_str()).map(str::to_owned),
             recent_uses: it.recent_uses.iter().map(RecentUse::from).collect(),
             group_tokens: around.group_tokens.iter().map(Token::from).collect(),
             group_tokens_more: around.group_tokens_more,
@@ -232,6 +238,8 @@ pub struct NewToken {
     /// The expiry of the token that it replaces; null if none is active any more.
     #[schema(required, value_type = Option<schema::Time>)]
     pub previous_valid_until: Option<String>,
+    #[serde(flatten)]
+    pub taken: Taken,
 }
 
 /// One of the authority's own keys, which sign all tokens.

@@ -1,0 +1,117 @@
+//! Acts that take something away, and what they take.
+
+use crate::{By, RevokeTokens, TokenRow};
+use tegata_policy::{
+    acts::{
+        ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, ReplaceSecret,
+        RevocationTarget, Revoke,
+    },
+    authorize::Grant,
+    secret::HashedSecret,
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, Position, TokenId},
+    time::UnixTime,
+};
+
+/// An act that takes something away, as one transaction on one channel.
+#[derive(Debug, Clone)]
+pub enum Taking {
+    /// Revokes tokens.
+    Revoke(Revoke),
+    /// Changes a channel; takes tokens away if it suspends or deletes it.
+    Channel(ChangeChannel),
+    /// Replaces a channel's secret.
+    Secret(ReplaceSecret),
+    /// Deletes a channel's previous secret.
+    PreviousSecret(DeletePreviousSecret),
+    /// Deletes an assertion key.
+    AssertionKey(DeleteKey),
+    /// Deletes a group.
+    Group(DeleteGroup),
+}
+
+impl Taking {
+    /// Revokes tokens of a channel.
+    #[must_use]
+    pub fn revoke(channel: ChannelId, target: RevocationTarget, by: By) -> Self {
+        Self::Revoke(Revoke { channel, target, by })
+    }
+
+    /// Changes a channel's settings or state; `Deleted` revokes all its tokens
+    /// permanently.
+    #[must_use]
+    pub fn channel(id: ChannelId, patch: ChannelPatch, by: By) -> Self {
+        Self::Channel(ChangeChannel { id, patch, by })
+    }
+
+    /// Replaces the channel's secret; the previous one is accepted for another
+    /// `keep_previous` seconds. Those of the channel's tokens that `revoke_tokens` names
+    /// are revoked.
+    #[must_use]
+    pub fn secret(
+        id: ChannelId,
+        secret: HashedSecret,
+        keep_previous: i64,
+        revoke_tokens: RevokeTokens,
+        by: By,
+    ) -> Self {
+        Self::Secret(ReplaceSecret { id, secret, keep_previous, revoke_tokens, by })
+    }
+
+    /// Deletes the channel's previous secret, which is still accepted.
+    #[must_use]
+    pub fn previous_secret(id: ChannelId, by: By) -> Self {
+        Self::PreviousSecret(DeletePreviousSecret { id, by })
+    }
+
+    /// Deletes an assertion key; with `revoke_tokens` the tokens that were issued for it
+    /// are revoked.
+    #[must_use]
+    pub fn assertion_key(
+        channel: ChannelId,
+        key: AssertionKeyId,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Self {
+        Self::AssertionKey(DeleteKey { channel, key, revoke_tokens, by })
+    }
+
+    /// Deletes a group with its settings and keys, and revokes its tokens.
+    #[must_use]
+    pub fn group(channel: ChannelId, group: Group, by: By) -> Self {
+        Self::Group(DeleteGroup { channel, group, by })
+    }
+}
+
+/// The issue of a long-lived token, which takes the present one away.
+#[derive(Debug, Clone)]
+pub struct Reissue {
+    /// The grant.
+    pub grant: Grant,
+    /// Fresh random bytes.
+    pub id: TokenId,
+    /// Who requests it.
+    pub by: By,
+}
+
+/// What an act took away.
+#[derive(Debug, Clone, Copy)]
+pub struct Revoked {
+    /// How many active stored tokens it made invalid; 1 for a stateless token that was
+    /// named by itself.
+    pub tokens: usize,
+    /// The position of its last change.
+    pub position: Position,
+    /// Its time.
+    pub at: UnixTime,
+}
+
+/// What an act would take away.
+#[derive(Debug, Clone, Default)]
+pub struct WouldTake {
+    /// As in [`Revoked`].
+    pub tokens: usize,
+    /// The newest of the stored ones, with their channels.
+    pub rows: Vec<(ChannelId, TokenRow)>,
+}
