@@ -160,7 +160,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Provider(provider::Verb::Create(args)) => {
             provider::create(&api()?, &out, args).await
         }
-        Command::Provider(provider::Verb::List(page)) => provider::list(&api()?, &out, page).await,
+        Command::Provider(provider::Verb::List(args)) => provider::list(&api()?, &out, args).await,
 
         Command::Channel(channel::Verb::Create(args)) => channel::create(&api()?, &out, args).await,
         Command::Channel(channel::Verb::List(args)) => channel::list(&api()?, &out, args).await,

@@ -5,6 +5,7 @@ use crate::{
     output::Output,
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 #[derive(Subcommand)]
@@ -12,7 +13,18 @@ pub enum Verb {
     /// Create a provider.
     Create(Create),
     /// List providers, newest first.
-    List(Page),
+    List(List),
+}
+
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Only those whose name or id contains this text.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
 }
 
 #[derive(Args)]
@@ -26,8 +38,8 @@ pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow:
     out.thing(&made, &["provider_id", "name"])
 }
 
-pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
-    let response = api.get(&["providers"], &page).await?;
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let response = api.get(&["providers"], &args).await?;
     out.list(
         &response,
         "providers",

@@ -39,7 +39,7 @@ use tegata_policy::{
     denied::Denied,
 };
 use tegata_token::{
-    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     kind::Kind,
     time::UnixTime,
 };
@@ -107,10 +107,14 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of a channel that requests are authorized against; `None` if it is
     /// deleted.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
-    /// Providers, newest first.
-    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// Providers whose name or id contains `search`, newest first; the case of ASCII letters
+    /// does not matter.
+    async fn providers(&self, search: Option<String>, page: Page)
+    -> Result<Vec<(RowId, Provider)>>;
     /// One provider.
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
+    /// The assertion keys of all channels, newest first.
+    async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>>;
     /// Channels, newest first.
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,
@@ -345,6 +349,16 @@ pub struct ChannelFilter {
     pub provider: Option<ProviderId>,
     /// Only those whose name or id contains this text; the case of ASCII letters does not
     /// matter.
+    pub search: Option<String>,
+}
+
+/// Which assertion keys to list.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only this one.
+    pub id: Option<AssertionKeyId>,
+    /// Only those whose id, group, or channel's id or name contains this text; the case of
+    /// ASCII letters does not matter.
     pub search: Option<String>,
 }
 

@@ -73,6 +73,8 @@ pub struct Revocations {
     pub provider: Counter,
     /// The tokens signed by one signing key.
     pub signing_key: Counter,
+    /// What an actor created.
+    pub created_by: Counter,
     /// All tokens.
     pub everything: Counter,
 }
@@ -172,6 +174,7 @@ fn revocations(registry: &mut Registry) -> Revocations {
         channel: count("channel"),
         provider: count("provider"),
         signing_key: count("signing_key"),
+        created_by: count("created_by"),
         everything: count("everything"),
     }
 }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
-    GroupPatch, GroupRow, Holding, Issued, NewChannel, NewWarning, Old, Page, Provider,
-    ProviderRevocation, RecentUse, Reissue, Result, Revoked, RowId, SigningKeyChange,
+    GroupPatch, GroupRow, Holding, Issued, KeyFilter, KeyRow, NewChannel, NewWarning, Old, Page,
+    Provider, ProviderRevocation, RecentUse, Reissue, Result, Revoked, RowId, SigningKeyChange,
     SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow, TokenUse,
     WouldTake, WrappedKey,
     audit::{AuditReport, Checkpoint, Verifier},
@@ -58,8 +58,17 @@ impl Store for SqliteStore {
         Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
     }
 
-    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>> {
-        self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
+    async fn providers(
+        &self,
+        search: Option<String>,
+        page: Page,
+    ) -> Result<Vec<(RowId, Provider)>> {
+        self.list(move |conn| read::providers(conn, search.as_deref(), page).map_err(unavailable))
+            .await
+    }
+
+    async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>> {
+        self.list(move |conn| read::assertion_keys(conn, &filter, page).map_err(unavailable)).await
     }
 
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {

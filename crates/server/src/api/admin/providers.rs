@@ -3,7 +3,7 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, Line, Part, Query},
+    read::{Body, Found, Line, Query},
     schema, show,
 };
 use axum::Json;
@@ -37,13 +37,14 @@ pub async fn create(
 /// List providers, newest first.
 #[utoipa::path(
     get, path = "/providers", operation_id = "listProviders", tag = "providers",
-    params(Part),
+    params(Found),
     responses((status = 200, description = "A page of providers.", body = show::Providers), Problems)
 )]
 pub async fn list(
     who: Administrator,
-    Query(part): Query<Part>,
+    Query(found): Query<Found>,
 ) -> Result<Json<show::Providers>, Problem> {
-    let (rows, next) = part.split(who.admin.providers(part.page()?).await?);
+    let (search, part) = found.split();
+    let (rows, next) = part.split(who.admin.providers(search, part.page()?).await?);
     Ok(show::Providers::of(&rows, next))
 }
