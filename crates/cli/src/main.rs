@@ -10,6 +10,7 @@ mod api;
 mod audit;
 mod channel;
 mod confirm;
+mod created_by;
 mod doctor;
 mod explain;
 mod failure;

@@ -5,6 +5,7 @@
 
 use crate::{
     api::{Api, Page},
+    created_by::{self, CreatedBy, How},
     explain::Explain,
     failure::BadUsage,
     files::{pasted, read_secret, secret_variable},
@@ -149,6 +150,11 @@ pub struct Revoke {
     #[arg(long, group = "what", conflicts_with = "channel")]
     everything: bool,
     #[command(flatten)]
+    created: CreatedBy,
+    /// Do not ask (with --created-by).
+    #[arg(long, requires = "created_by")]
+    yes: bool,
+    #[command(flatten)]
     options: RevokeOptions,
 }
 
@@ -195,6 +201,7 @@ Examples:
   tegata token revoke - <leaked.txt --reason 'was in a log'
   tegata token revoke --channel 1234567890 --group kitchen --dry-run
   tegata token revoke --channel 1234567890 --all
+  tegata token revoke --created-by administrator --since 2026-11-26T09:00:00Z --dry-run
   tegata token revoke --everything --reason 'the master key was stolen'";
 
 pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
@@ -311,6 +318,11 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
         None => vec!["revocations"],
     };
     let options = args.options;
+    if let Some(body) = args.created.member() {
+        let RevokeOptions { reason, wait, dry_run } = options;
+        return created_by::revoke(api, out, body, How { reason, wait, yes: args.yes, dry_run })
+            .await;
+    }
     // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
         json!({ "access_token": shown(token)?.reveal() })

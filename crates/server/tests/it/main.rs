@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod assertions;
-
 mod connections;
+mod created_by;
 mod gateway;
 mod groups;
 mod http2;
