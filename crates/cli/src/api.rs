@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
-    admin::{AdminClient, PATIENCE},
+    admin::{AdminClient, PATIENCE, Taking},
     call::{Client, ClientAuthentication, With},
     exchange::{Problem, RequestError},
 };
@@ -61,9 +61,6 @@ pub struct Page {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,
 }
-
-/// The query of a deletion that is only rehearsed.
-pub const DRY_RUN: [(&str, bool); 1] = [("dry_run", true)];
 
 impl Remote {
     /// A client of the authority. Opens no connection yet.
@@ -117,26 +114,6 @@ impl Api {
         self.read(self.admin()?.post(path, body).await)
     }
 
-    /// `POST` to an admin path whose response may take up to `wait` seconds longer.
-    pub async fn post_and_wait(
-        &self,
-        path: &[&str],
-        body: &Value,
-        wait: u16,
-    ) -> anyhow::Result<Value> {
-        self.read(self.admin()?.post_and_wait(path, body, wait).await)
-    }
-
-    /// `POST` to an admin path, with an `Idempotency-Key`.
-    pub async fn post_once(
-        &self,
-        path: &[&str],
-        body: &Value,
-        key: Option<&str>,
-    ) -> anyhow::Result<Value> {
-        self.read(self.admin()?.post_once(path, body, key).await)
-    }
-
     /// What the authority knows of a token; `None` if it is not one of its own.
     pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Option<Value>> {
         let body = json!({ "access_token": token.reveal() });
@@ -155,9 +132,9 @@ impl Api {
         self.read(self.admin()?.patch(path, body).await)
     }
 
-    /// `DELETE` of an admin path, with query `query`.
-    pub async fn delete(&self, path: &[&str], query: &impl Serialize) -> anyhow::Result<Value> {
-        self.read(self.admin()?.delete(path, query).await)
+    /// An act that takes something away, or its dry run.
+    pub async fn take(&self, path: &[&str], act: Taking<'_>) -> anyhow::Result<Value> {
+        self.read(self.admin()?.take(path, act).await)
     }
 
     /// Asks for a token on LINE's operation at `path`.

@@ -1,13 +1,15 @@
 //! `tegata channel`: channels, their settings and their secrets.
 
 use crate::{
-    api::{Api, DRY_RUN, Page},
+    api::{Api, Page},
     failure::BadUsage,
     output::Output,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tegata_client::admin::Method;
 use tegata_token::{
     id::{ChannelId, ProviderId},
     time::DAY,
@@ -45,9 +47,10 @@ pub struct Which {
 pub struct Suspend {
     /// The channel's id.
     channel: ChannelId,
-    /// Change nothing; print how many tokens would be suspended.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args)]
@@ -168,18 +171,20 @@ pub struct RotateSecret {
     #[arg(long, value_name = "WHICH", default_value = "none",
           value_parser = ["none", "by-secret", "all"])]
     revoke_tokens: String,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args)]
 pub struct Delete {
     /// The channel's id.
     channel: ChannelId,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 /// The first members in a channel's table.
@@ -211,13 +216,14 @@ pub async fn show(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::
 }
 
 pub async fn suspend(api: &Api, out: &Output, args: Suspend) -> anyhow::Result<()> {
-    if args.dry_run {
-        let id = args.channel.to_string();
-        let body = json!({ "all": true, "dry_run": true });
-        let response = api.post(&["channels", &id, "revocations"], &body).await?;
-        return out.thing(&json!({ "dry_run": true, "would_suspend": response["revoked"] }), &[]);
+    let id = args.channel.to_string();
+    let path = ["channels", id.as_str()];
+    let request = TakingRequest::new(Method::PATCH, &path, json!({ "state": "suspended" }));
+    let request = TakingRequest { counted: "would_suspend", ..request };
+    match args.options.run(api, out, Some(args.confirm), request).await? {
+        Some(response) => out.taken(&response, &FIRST),
+        None => Ok(()),
     }
-    patch(api, out, args.channel, &json!({ "state": "suspended" })).await
 }
 
 pub async fn resume(api: &Api, out: &Output, Which { channel }: Which) -> anyhow::Result<()> {
@@ -244,37 +250,35 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
 }
 
 async fn patch(api: &Api, out: &Output, id: ChannelId, body: &Value) -> anyhow::Result<()> {
-    out.thing(&api.patch(&["channels", &id.to_string()], body).await?, &FIRST)
+    out.taken(&api.patch(&["channels", &id.to_string()], body).await?, &FIRST)
 }
 
 pub async fn rotate_secret(api: &Api, out: &Output, args: RotateSecret) -> anyhow::Result<()> {
     let id = args.channel.to_string();
     let path = ["channels", &id, "secret"];
-    let mut body =
+    let wide = args.revoke_tokens != "none";
+    let body =
         json!({ "keep_previous_seconds": args.keep_previous, "revoke_tokens": args.revoke_tokens });
-    if args.dry_run {
-        body["dry_run"] = true.into();
-        return out.rehearsed(&api.post(&path, &body).await?);
+    let request = TakingRequest::post(&path, body);
+    let confirm = wide.then_some(args.confirm);
+    match args.options.run(api, out, confirm, request).await? {
+        Some(response) => out.taken(&response, &["channel_secret", "previous_valid_until"]),
+        None => Ok(()),
     }
-    out.thing(&api.post(&path, &body).await?, &["channel_secret"])
 }
 
 pub async fn delete_previous_secret(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let id = args.channel.to_string();
     let path = ["channels", &id, "secret", "previous"];
-    if args.dry_run {
-        return out.rehearsed(&api.delete(&path, &DRY_RUN).await?);
-    }
-    api.delete(&path, &()).await?;
-    let done = format!("the previous secret of channel {id} is deleted");
-    out.done(&done, &json!({ "channel_id": id, "deleted": "previous-secret" }))
+    let what = format!("the previous secret of channel {id}");
+    let request = TakingRequest::delete(&path, json!({}));
+    args.options.delete(api, out, args.confirm, (request, &what)).await
 }
 
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let id = args.channel.to_string();
-    if args.dry_run {
-        return out.rehearsed(&api.delete(&["channels", &id], &DRY_RUN).await?);
-    }
-    api.delete(&["channels", &id], &()).await?;
-    out.done(&format!("channel {id} is deleted"), &json!({ "deleted": id }))
+    let path = ["channels", id.as_str()];
+    let request = TakingRequest::delete(&path, json!({}));
+    let what = format!("channel {id}");
+    args.options.delete(api, out, args.confirm, (request, &what)).await
 }

@@ -91,6 +91,7 @@ struct Findings {
 }
 
 pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<()> {
+    let text_on_stdin = args.texts.iter().any(|text| text == "-");
     let mut findings = Findings::search(&args.texts)?;
     if findings.tokens.is_empty() {
         if let Some(text) = findings.short.take() {
@@ -124,7 +125,7 @@ pub async fn explain(api: &Api, out: &Output, args: Explain) -> anyhow::Result<(
         }
     }
     let revoked = match args.revoke {
-        true => args.options.revoke(api, out, &ours, &mut report).await,
+        true => args.options.revoke(api, out, &ours, (&mut report, text_on_stdin)).await,
         false => Ok(()),
     };
     if out.is_json() {

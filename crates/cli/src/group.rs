@@ -2,9 +2,10 @@
 //! token or key of a group creates it.
 
 use crate::{
-    api::{Api, DRY_RUN, Page},
+    api::{Api, Page},
     failure::BadUsage,
     output::Output,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -55,9 +56,10 @@ pub struct Delete {
     channel: ChannelId,
     /// The group's name.
     group: Group,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
@@ -111,10 +113,7 @@ pub async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let (channel, group) = (args.channel.to_string(), args.group);
     let path = ["channels", &channel, "groups", group.as_str()];
-    if args.dry_run {
-        return out.rehearsed(&api.delete(&path, &DRY_RUN).await?);
-    }
-    api.delete(&path, &()).await?;
-    let what = format!("group {group} of channel {channel} is deleted");
-    out.done(&what, &json!({ "deleted": group }))
+    let request = TakingRequest::delete(&path, json!({}));
+    let what = format!("group {group} of channel {channel}");
+    args.options.delete(api, out, args.confirm, (request, &what)).await
 }

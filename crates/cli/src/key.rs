@@ -2,10 +2,11 @@
 //! half never leaves the machine that generated it.
 
 use crate::{
-    api::{Api, DRY_RUN, Page},
+    api::{Api, Page},
     failure::BadUsage,
     files::create_private,
     output::Output,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -130,9 +131,10 @@ pub struct Delete {
     /// Revoke all tokens that were requested with it, too.
     #[arg(long)]
     revoke_tokens: bool,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 pub async fn generate(api: &Api, out: &Output, args: Generate) -> anyhow::Result<()> {
@@ -226,11 +228,7 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
 pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
     let (channel, kid) = (args.channel.to_string(), args.kid.to_string());
     let path = ["channels", &channel, "assertion-keys", &kid];
-    let revoke_tokens = ("revoke_tokens", args.revoke_tokens);
-    if args.dry_run {
-        return out.rehearsed(&api.delete(&path, &[revoke_tokens, DRY_RUN[0]]).await?);
-    }
-    api.delete(&path, &[revoke_tokens]).await?;
-    let what = format!("key {kid} of channel {channel} is deleted");
-    out.done(&what, &json!({ "deleted": kid }))
+    let request = TakingRequest::delete(&path, json!({ "revoke_tokens": args.revoke_tokens }));
+    let what = format!("key {kid} of channel {channel}");
+    args.options.delete(api, out, args.confirm, (request, &what)).await
 }

@@ -31,19 +31,42 @@ impl Output {
         }
     }
 
-    /// Prints the result of a dry run; the table form has members of its own.
-    pub fn rehearsed(&self, response: &Value) -> anyhow::Result<()> {
+    /// Prints the result of an act that took something away, its receipt on one line.
+    pub fn taken(&self, response: &Value, first: &[&str]) -> anyhow::Result<()> {
         if self.form == Form::Json {
             return self.json(response);
         }
-        let mut table = serde_json::json!({ "would_revoke": response["revoked"] });
-        if response["stateless_too"] == true {
-            table["stateless_too"] = true.into();
+        let mut table = response.clone();
+        table["receipt"] = receipt(&response["receipt"]).into();
+        self.text(&members(&table, first))
+    }
+
+    /// The table of a dry run: the tokens that would become invalid, then how many.
+    pub fn rehearsal(response: &Value, counted: &str) -> String {
+        let tokens = response["tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let spans = tokens.iter().any(|it| it.get("channel_id").is_some());
+        let columns: &[&str] = match spans {
+            true => &["channel_id", "token_id", "kind", "group", "contact", "last_used_at"],
+            false => &["token_id", "kind", "group", "contact", "last_used_at"],
+        };
+        let mut counts = serde_json::json!({ counted: response["revoked"] });
+        let mut text = String::new();
+        if let Some(keys) = response["keys"].as_array() {
+            let columns = ["kid", "channel_id", "group", "created_at", "last_used_at"];
+            counts["would_delete_keys"] = keys.len().into();
+            text.push_str(&(table(keys, &columns) + "\n"));
         }
-        if let Some(in_use) = response.get("previous_in_use") {
-            table["previous_in_use"] = in_use.clone();
+        if !tokens.is_empty() {
+            text.push_str(&(table(tokens, columns) + "\n"));
         }
-        self.text(&members(&table, &["would_revoke"]))
+        for name in ["more", "stateless_too", "previous_in_use"] {
+            if let Some(value) = response.get(name).filter(|it| **it != 0) {
+                let shown = if name == "more" { "not_listed" } else { name };
+                counts[shown] = value.clone();
+            }
+        }
+        text.push_str(&members(&counts, &[counted]));
+        text
     }
 
     /// Whether the format is JSON.
@@ -58,13 +81,7 @@ impl Output {
             return self.json(response);
         }
         let rows = response[name].as_array().map_or(&[][..], Vec::as_slice);
-        let head = columns.iter().map(|it| it.replace(['_', '.'], " ").to_uppercase()).collect();
-        let cell = |row: &Value, column: &str| {
-            plain(column.split('.').fold(row, |value, member| &value[member]))
-        };
-        let cells = |row: &Value| columns.iter().map(|column| cell(row, column)).collect();
-        let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
-        self.text(&aligned(&table))?;
+        self.text(&table(rows, columns))?;
         // On stderr, so that programs that read the table's columns do not take it for a row.
         if let Some(next) = response["next"].as_str() {
             eprintln!("there are more: --after {next}");
@@ -97,6 +114,34 @@ impl Output {
     fn json(&self, value: &Value) -> anyhow::Result<()> {
         self.text(&format!("{value:#}\n"))
     }
+}
+
+/// A table of rows: `columns` of each, `outer.inner` for nested members.
+fn table(rows: &[Value], columns: &[&str]) -> String {
+    let head = columns.iter().map(|it| it.replace(['_', '.'], " ").to_uppercase()).collect();
+    let cell = |row: &Value, column: &str| {
+        plain(column.split('.').fold(row, |value, member| &value[member]))
+    };
+    let cells = |row: &Value| columns.iter().map(|column| cell(row, column)).collect();
+    let table: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
+    aligned(&table)
+}
+
+/// A receipt on one line: its state, and the instances of verifiers that are not done.
+fn receipt(receipt: &Value) -> String {
+    let state = receipt["state"].as_str().unwrap_or("-");
+    let verifiers = receipt["verifiers"].as_array().map_or(&[][..], Vec::as_slice);
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut line = format!("{state}, effective at {}", text(&receipt["effective_at"]));
+    if !verifiers.is_empty() {
+        let done = verifiers.iter().filter(|it| it["state"] == "acknowledged").count();
+        line.push_str(&format!(", acknowledged by {done} of {} instances", verifiers.len()));
+    }
+    for it in verifiers.iter().filter(|it| it["state"] != "acknowledged") {
+        let (name, instance) = (text(&it["name"]), text(&it["instance"]));
+        line.push_str(&format!(", {name} {instance}: {}", text(&it["state"])));
+    }
+    line
 }
 
 fn members(thing: &Value, first: &[&str]) -> String {
@@ -189,11 +234,32 @@ mod tests {
 
     #[test]
     fn a_thing_shows_its_members_the_wanted_ones_first_and_absent_ones_as_a_dash() {
-        let thing = json!({ "a": null, "receipt": { "complete": true, "verifiers": [] }, "z": 1 });
-        let shown = members(&thing, &["z"]);
+        let thing = json!({ "a": null, "b": { "c": true, "d": [] }, "z": 1 });
+        assert_eq!(members(&thing, &["z"]), "z    1\na    -\nb.c  true\nb.d  -\n");
+    }
+
+    #[test]
+    fn a_receipt_is_one_line_that_names_the_instances_that_are_not_done() {
+        let complete = json!({ "state": "complete", "effective_at": "today", "verifiers": [] });
+        assert_eq!(receipt(&complete), "complete, effective at today");
+        let instance =
+            |id: &str, state: &str| json!({ "name": "pay", "instance": id, "state": state });
+        let two = json!([instance("a", "acknowledged"), instance("b", "waiting")]);
+        let pending = json!({ "state": "pending", "effective_at": "today", "verifiers": two });
         assert_eq!(
-            shown,
-            "z                  1\na                  -\nreceipt.complete   true\nreceipt.verifiers  -\n"
+            receipt(&pending),
+            "pending, effective at today, acknowledged by 1 of 2 instances, pay b: waiting"
+        );
+    }
+
+    #[test]
+    fn a_dry_run_lists_the_tokens_and_then_counts_them() {
+        let token = json!({ "token_id": "t", "kind": "v2.1", "group": "a", "contact": "me", "last_used_at": null });
+        let found = json!({ "dry_run": true, "revoked": 3, "more": 2, "stateless_too": true, "tokens": [token] });
+        assert_eq!(
+            Output::rehearsal(&found, "would_revoke"),
+            "TOKEN ID  KIND  GROUP  CONTACT  LAST USED AT\nt         v2.1  a      me       -\n\n\
+             would_revoke   3\nnot_listed     2\nstateless_too  true\n"
         );
     }
 }

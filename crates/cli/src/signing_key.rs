@@ -3,7 +3,7 @@
 use crate::{
     api::{Api, Page},
     output::Output,
-    token::RevokeOptions,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -25,7 +25,9 @@ pub struct Revoke {
     #[arg(allow_hyphen_values = true)]
     kid: SigningKeyId,
     #[command(flatten)]
-    options: RevokeOptions,
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
@@ -37,10 +39,10 @@ pub async fn rotate(api: &Api, out: &Output) -> anyhow::Result<()> {
     out.thing(&api.post(&["signing-keys"], &json!({})).await?, &["kid", "state"])
 }
 
-pub async fn revoke(
-    api: &Api,
-    out: &Output,
-    Revoke { kid, options }: Revoke,
-) -> anyhow::Result<()> {
-    options.revoke(api, out, &["revocations"], json!({ "signing_key": kid })).await
+pub async fn revoke(api: &Api, out: &Output, args: Revoke) -> anyhow::Result<()> {
+    let request = TakingRequest::post(&["revocations"], json!({ "signing_key": args.kid }));
+    match args.options.run(api, out, Some(args.confirm), request).await? {
+        Some(response) => out.taken(&response, &["revoked"]),
+        None => Ok(()),
+    }
 }

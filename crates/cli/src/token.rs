@@ -5,17 +5,18 @@
 
 use crate::{
     api::{Api, Page},
-    created_by::{self, CreatedBy, How},
+    created_by::CreatedBy,
     explain::Explain,
     failure::BadUsage,
     files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
     output::Output,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use anyhow::anyhow;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use tegata_client::{
     call::{ClientAuthentication, With, issue_path},
@@ -151,26 +152,10 @@ pub struct Revoke {
     everything: bool,
     #[command(flatten)]
     created: CreatedBy,
-    /// Do not ask (with --created-by).
-    #[arg(long, requires = "created_by")]
-    yes: bool,
     #[command(flatten)]
-    options: RevokeOptions,
-}
-
-/// The options of a revocation.
-#[derive(Args)]
-pub struct RevokeOptions {
-    /// The reason; it is recorded in the audit.
-    #[arg(long)]
-    reason: Option<String>,
-    /// Maximum time to wait until every verifier has acknowledged the revocation.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0,
-          value_parser = clap::value_parser!(u16).range(0..=60))]
-    wait: u16,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args)]
@@ -185,9 +170,8 @@ pub struct Reissue {
     /// A repeated request with the same key returns the same token.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Change nothing; print how many tokens would be revoked.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    options: TakingOptions,
 }
 
 const ISSUE_EXAMPLES: &str = "\
@@ -317,12 +301,10 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
         Some(channel) => vec!["channels", channel, "revocations"],
         None => vec!["revocations"],
     };
-    let options = args.options;
-    if let Some(body) = args.created.member() {
-        let RevokeOptions { reason, wait, dry_run } = options;
-        return created_by::revoke(api, out, body, How { reason, wait, yes: args.yes, dry_run })
-            .await;
-    }
+    let created = args.created.members();
+    let lists_first = created.is_some();
+    // A request for one token names it, so there is nothing more to show.
+    let wide = args.token.is_none() && args.token_id.is_none();
     // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
         json!({ "access_token": shown(token)?.reveal() })
@@ -337,44 +319,24 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     } else if let Some(provider) = args.provider {
         json!({ "provider_id": provider })
     } else {
-        json!({ "all": true })
+        created.unwrap_or_else(|| json!({ "all": true }))
     };
-    options.revoke(api, out, &path, what).await
-}
-
-impl RevokeOptions {
-    /// Requests the revocation of `what`, and prints the result.
-    pub async fn revoke(
-        self,
-        api: &Api,
-        out: &Output,
-        path: &[&str],
-        mut what: Value,
-    ) -> anyhow::Result<()> {
-        if let Some(reason) = self.reason {
-            what["reason"] = reason.into();
-        }
-        if self.wait > 0 {
-            what["wait_seconds"] = self.wait.into();
-        }
-        if self.dry_run {
-            what["dry_run"] = true.into();
-        }
-        let response = api.post_and_wait(path, &what, self.wait).await?;
-        if self.dry_run {
-            return out.rehearsed(&response);
-        }
-        out.thing(&response, &["revoked", "position"])
+    let request = TakingRequest { lists_first, ..TakingRequest::post(&path, what) };
+    let confirm = wide.then_some(args.confirm);
+    match args.options.run(api, out, confirm, request).await? {
+        Some(response) => out.taken(&response, &["revoked"]),
+        None => Ok(()),
     }
 }
 
 pub async fn reissue(api: &Api, out: &Output, args: Reissue) -> anyhow::Result<()> {
-    let path = ["channels", &args.channel.to_string(), "long-lived-token"];
-    let mut body = json!({ "delay_seconds": args.delay });
-    if args.dry_run {
-        body["dry_run"] = true.into();
-        return out.rehearsed(&api.post(&path, &body).await?);
-    }
-    let issued = api.post_once(&path, &body, args.idempotency_key.as_deref()).await?;
-    out.thing(&issued, &["access_token", "token_type", "token_id", "previous_valid_until"])
+    let channel = args.channel.to_string();
+    let path = ["channels", &channel, "long-lived-token"];
+    let request = TakingRequest::post(&path, json!({ "delay_seconds": args.delay }));
+    let key = args.idempotency_key.as_deref();
+    let Some(issued) = args.options.run_once(api, out, None, request, key).await? else {
+        return Ok(());
+    };
+    let first = ["access_token", "token_type", "token_id", "previous_valid_until", "revoked"];
+    out.taken(&issued, &first)
 }

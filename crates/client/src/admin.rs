@@ -5,9 +5,10 @@ use crate::{
     call::{Client, value},
     exchange::{BadAddress, Exchange, RequestError, with_idempotency_key},
 };
-use reqwest::{Method, RequestBuilder};
+pub use reqwest::Method;
+use reqwest::RequestBuilder;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::time::Duration;
 use tegata_policy::secret::PlainSecret;
 use tegata_token::time::UnixTime;
@@ -27,6 +28,20 @@ const LONGEST_RESPONSE: usize = 16 << 20;
 pub struct AdminClient {
     exchange: Exchange,
     token: PlainSecret,
+}
+
+/// An act that takes something away.
+#[derive(Debug, Clone)]
+pub struct Taking<'a> {
+    /// `POST`, `PATCH` or `DELETE`.
+    pub method: Method,
+    /// The members of the body, or the parameters of a `DELETE`, `wait_seconds` included.
+    pub members: &'a Map<String, Value>,
+    /// For how many seconds the response may be delayed.
+    pub wait: u16,
+    /// The `Idempotency-Key`, if there is one: a retry under the same key is answered with
+    /// the same token.
+    pub idempotency_key: Option<&'a str>,
 }
 
 impl AdminClient {
@@ -85,33 +100,6 @@ impl AdminClient {
         self.send(Method::POST, path, |it| it.json(body)).await
     }
 
-    /// `POST` whose response may take up to `wait` seconds longer.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn post_and_wait(
-        &self,
-        path: &[&str],
-        body: &Value,
-        wait: u16,
-    ) -> Result<Value, RequestError> {
-        self.send(Method::POST, path, |it| it.timeout(patience(wait)).json(body)).await
-    }
-
-    /// `POST` with an `Idempotency-Key`, if there is one: a retry under the same key is
-    /// answered with the same token.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn post_once(
-        &self,
-        path: &[&str],
-        body: &Value,
-        key: Option<&str>,
-    ) -> Result<Value, RequestError> {
-        self.send(Method::POST, path, |it| with_idempotency_key(it, key).json(body)).await
-    }
-
     /// `PATCH`.
     ///
     /// # Errors
@@ -120,16 +108,18 @@ impl AdminClient {
         self.send(Method::PATCH, path, |it| it.json(body)).await
     }
 
-    /// `DELETE`, with a query.
+    /// An act that takes something away, or its dry run.
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn delete(
-        &self,
-        path: &[&str],
-        query: &impl Serialize,
-    ) -> Result<Value, RequestError> {
-        self.send(Method::DELETE, path, |it| it.query(query)).await
+    pub async fn take(&self, path: &[&str], act: Taking<'_>) -> Result<Value, RequestError> {
+        let Taking { method, members, wait, idempotency_key } = act;
+        let query = method == Method::DELETE;
+        self.send(method, path, |it| {
+            let it = with_idempotency_key(it.timeout(patience(wait)), idempotency_key);
+            if query { it.query(members) } else { it.json(members) }
+        })
+        .await
     }
 
     /// An empty body of a response reads as null.

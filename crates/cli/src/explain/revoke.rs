@@ -1,10 +1,11 @@
 //! Revokes the tokens that were found.
 
 use super::{FoundToken, shown};
-use crate::{api::Api, confirm, inspect::counted, output::Output};
+use crate::{api::Api, inspect::counted, output::Output, taking::Confirmation};
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value, json};
+use tegata_client::admin::{Method, Taking};
 
 /// How to revoke them.
 #[derive(Args)]
@@ -17,9 +18,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "revoke",
           value_parser = clap::value_parser!(u16).range(0..=60))]
     wait: u16,
-    /// Do not ask.
-    #[arg(long, requires = "revoke")]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
     /// Change nothing; print which tokens would be revoked.
     #[arg(long, requires = "revoke")]
     dry_run: bool,
@@ -35,7 +35,7 @@ impl Options {
         api: &Api,
         out: &Output,
         found: &[FoundToken],
-        report: &mut Value,
+        (report, text_on_stdin): (&mut Value, bool),
     ) -> anyhow::Result<()> {
         let usable: Vec<&FoundToken> = found.iter().filter(|token| token.is_usable()).collect();
         let would: Vec<Value> = usable.iter().map(|token| token.json()).collect();
@@ -48,7 +48,7 @@ impl Options {
             return Ok(());
         }
         let count = counted(usable.len() as u64, "token");
-        confirm::ask(&format!("Revoke {count}?"), self.yes)?;
+        self.confirm.ask(&format!("{count} will be revoked. "), text_on_stdin)?;
         let (mut revoked, mut failed, mut last) = (Vec::new(), Vec::new(), None);
         for (token, it) in usable.iter().zip(&would) {
             let mut done = named(it);
@@ -107,7 +107,14 @@ impl Options {
         if self.wait > 0 {
             body["wait_seconds"] = self.wait.into();
         }
-        api.post_and_wait(&["channels", channel, "revocations"], &body, self.wait).await
+        let members = body.as_object().cloned().unwrap_or_default();
+        let request = Taking {
+            method: Method::POST,
+            members: &members,
+            wait: self.wait,
+            idempotency_key: None,
+        };
+        api.take(&["channels", channel, "revocations"], request).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! while it starts.
 
 use crate::program::{ADMIN_TOKEN, Desk, Home, Server};
+use serde_json::Map;
 use std::{
     net::TcpListener,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 use tegata_client::{
-    admin::AdminClient,
+    admin::{AdminClient, Method, Taking},
     call::{Client, With},
 };
 use tegata_policy::secret::PlainSecret;
@@ -59,7 +60,9 @@ fn delete_channels(url: &str, stop: &AtomicBool) -> usize {
                 let path = ["providers", &provider, "channels"];
                 for channel in admin.rows(&path, "channels").await.unwrap_or_default() {
                     let channel = channel["channel_id"].as_str().unwrap_or_default().to_owned();
-                    let gone = admin.delete(&["channels", &channel], &[("x", ""); 0]).await;
+                    let (method, members) = (Method::DELETE, &Map::new());
+                    let taking = Taking { method, members, wait: 0, idempotency_key: None };
+                    let gone = admin.take(&["channels", &channel], taking).await;
                     deleted += usize::from(gone.is_ok());
                 }
             }

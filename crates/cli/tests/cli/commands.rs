@@ -45,7 +45,8 @@ fn a_token_is_issued_verified_explained_and_revoked() {
     let dry = desk.json(&[&revoke[..], &["--dry-run"]].concat());
     assert_eq!((&dry["revoked"], &dry["dry_run"]), (&json!(1), &json!(true)));
     let dry = desk.run(&[&revoke[..], &["--dry-run"]].concat()).expect(0);
-    assert_eq!(dry, "would_revoke  1\n");
+    let lines: Vec<_> = dry.lines().collect();
+    assert!(lines[1].starts_with(id) && lines[3] == "would_revoke  1", "{dry}");
     desk.run(&["token", "verify", &format!("Bearer {token}")]).expect(0);
     assert_eq!(desk.json(&revoke)["revoked"], 1);
     desk.run(&["token", "verify", token]).expect_error(1, "invalid");
@@ -89,7 +90,7 @@ fn a_generated_key_is_private_and_tokens_are_requested_with_it() {
     let delete = ["key", "delete", "--channel", &channel, &kid, "--revoke-tokens"];
     let dry = desk.json(&[&delete[..], &["--dry-run"]].concat());
     assert_eq!((&dry["dry_run"], &dry["revoked"]), (&json!(true), &json!(1)));
-    assert_eq!(desk.json(&delete), json!({ "deleted": kid }));
+    assert_eq!(desk.json(&delete)["revoked"], 1);
     desk.run(&["token", "verify", token]).expect_error(1, "revoked");
 }
 
@@ -248,7 +249,7 @@ fn channels_and_groups_are_managed_by_noun_and_verb() {
     let dry = desk.json(&[&["group", "delete"], &of[..], &["--dry-run"]].concat());
     assert_eq!((&dry["dry_run"], &dry["revoked"]), (&json!(true), &json!(1)));
     let gone = desk.json(&[&["group", "delete"], &of[..]].concat());
-    assert_eq!(gone, json!({ "deleted": "kitchen" }));
+    assert_eq!(gone["revoked"], 1);
 
     let new = desk.json(&["channel", "rotate-secret", &channel, "--keep-previous", "60"]);
     assert_ne!(new["channel_secret"], json!(secret));
@@ -260,12 +261,12 @@ fn channels_and_groups_are_managed_by_noun_and_verb() {
     let table = desk.run(&by_secret).expect(0);
     assert!(table.contains("previous_in_use  true"), "{table}");
     let delete = ["channel", "delete-previous-secret", &channel];
-    let deleted = json!({ "channel_id": channel, "deleted": "previous-secret" });
-    assert_eq!(desk.json(&delete), deleted);
+    assert_eq!(desk.json(&delete)["receipt"]["state"], "complete");
     desk.run(&delete).expect_error(1, "no such previous secret");
     desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
     desk.run(&["channel", "show", &channel]).expect(0);
-    assert_eq!(desk.json(&["channel", "delete", &channel]), json!({ "deleted": channel }));
+    let done = desk.run(&["channel", "delete", &channel]).expect(0);
+    assert!(done.starts_with(&format!("channel {channel} is deleted\n")), "{done}");
     desk.run(&["channel", "show", &channel]).expect_error(1, "not-found");
 }
 
@@ -441,12 +442,12 @@ fn every_destructive_command_has_a_dry_run() {
     ] {
         let dry = desk.json(&[words, &["--dry-run"]].concat());
         assert_eq!((&dry["dry_run"], &dry["revoked"]), (&json!(true), &json!(1)), "{words:?}");
-        assert!(dry["position"].is_string() && dry["receipt"]["complete"] == false, "{dry}");
+        assert_eq!(dry["tokens"].as_array().map(Vec::len), Some(1), "{dry}");
     }
     let suspend = desk.json(&["channel", "suspend", &channel, "--dry-run"]);
-    assert_eq!(suspend, json!({ "dry_run": true, "would_suspend": 1 }));
+    assert_eq!(suspend["revoked"], 1);
     let table = desk.run(&["channel", "delete", &channel, "--dry-run"]).expect(0);
-    assert_eq!(table, "would_revoke   1\nstateless_too  true\n");
+    assert!(table.ends_with("\n\nwould_revoke   1\nstateless_too  true\n"), "{table}");
     desk.run(&["token", "verify", token]).expect(0);
     let home = Home::new();
     for command in commands(&home) {

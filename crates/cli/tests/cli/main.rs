@@ -25,3 +25,4 @@ mod runbooks;
 mod secrets;
 mod service;
 mod serving;
+mod terminal;

@@ -4,7 +4,7 @@ use super::authority::{Authority, ok, with_status};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use tegata_client::{
-    admin::AdminClient,
+    admin::{AdminClient, Method, Taking},
     exchange::{Problem, RequestError},
 };
 use tegata_policy::secret::PlainSecret;
@@ -29,12 +29,15 @@ async fn every_request_carries_the_token_and_its_path_query_body_and_key() {
     assert_eq!(admin.get(&["channels", "1/2"], &[("limit", 3)]).await.unwrap(), json!({ "a": 1 }));
     admin.get_and_wait(&["audit", "verify"], 600).await.unwrap();
     admin.post(&["providers"], &body).await.unwrap();
-    admin.post_and_wait(&["revocations"], &body, 60).await.unwrap();
-    admin.post_once(&["channels", "1", "long-lived-token"], &body, Some("key/1")).await.unwrap();
-    admin.post_once(&["channels", "1", "long-lived-token"], &body, None).await.unwrap();
+    let members = json!({ "dry_run": true, "reason": "a b", "wait_seconds": 3 });
+    let members = members.as_object().unwrap();
+    let taking = |method, idempotency_key| Taking { method, members, wait: 3, idempotency_key };
+    admin.take(&["revocations"], taking(Method::POST, None)).await.unwrap();
+    let path = ["channels", "1", "long-lived-token"];
+    admin.take(&path, taking(Method::POST, Some("key/1"))).await.unwrap();
     admin.patch(&["channels", "1"], &body).await.unwrap();
-    admin.delete(&["channels", "1"], &[("dry_run", true)]).await.unwrap();
-    admin.delete(&["channels", "1"], &()).await.unwrap();
+    admin.take(&["channels", "1"], taking(Method::PATCH, None)).await.unwrap();
+    admin.take(&["channels", "1"], taking(Method::DELETE, None)).await.unwrap();
     let asked = authority.asked();
     let seen: Vec<_> = asked.iter().map(|it| format!("{} {}", it.line, it.body)).collect();
     assert_eq!(
@@ -43,12 +46,11 @@ async fn every_request_carries_the_token_and_its_path_query_body_and_key() {
             "GET /admin/v1/channels/1%2F2?limit=3 ",
             "GET /admin/v1/audit/verify ",
             r#"POST /admin/v1/providers {"b":2}"#,
-            r#"POST /admin/v1/revocations {"b":2}"#,
-            r#"POST /admin/v1/channels/1/long-lived-token {"b":2}"#,
-            r#"POST /admin/v1/channels/1/long-lived-token {"b":2}"#,
+            r#"POST /admin/v1/revocations {"dry_run":true,"reason":"a b","wait_seconds":3}"#,
+            r#"POST /admin/v1/channels/1/long-lived-token {"dry_run":true,"reason":"a b","wait_seconds":3}"#,
             r#"PATCH /admin/v1/channels/1 {"b":2}"#,
-            "DELETE /admin/v1/channels/1?dry_run=true ",
-            "DELETE /admin/v1/channels/1 ",
+            r#"PATCH /admin/v1/channels/1 {"dry_run":true,"reason":"a b","wait_seconds":3}"#,
+            "DELETE /admin/v1/channels/1?dry_run=true&reason=a+b&wait_seconds=3 ",
         ]
     );
     assert!(asked.iter().all(|it| it.headers["authorization"] == "Bearer canary-token"));

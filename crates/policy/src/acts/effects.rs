@@ -37,11 +37,12 @@ pub enum Change {
         #[serde(rename = "what")]
         change: ChannelChange,
     },
-    /// A provider was changed, or a revocation of all its tokens began. Nothing in memory
-    /// depends on it; it gives the act a position.
-    Provider {
-        /// The provider.
-        provider: ProviderId,
+    /// Nothing that a process has in memory changed: a provider was changed, a revocation
+    /// of all its tokens began, or a signing key was revoked again. The change gives the
+    /// act a position.
+    Empty {
+        /// The provider that the act concerned, if it concerned one.
+        provider: Option<ProviderId>,
     },
     /// A channel is new or was changed: copies of its snapshot must be discarded. Also
     /// gives a position to an act on the channel that changed nothing.
@@ -70,7 +71,7 @@ impl Change {
             Self::Tokens { provider, channel, .. } | Self::Channel { provider, channel, .. } => {
                 (Some(*provider), Some(*channel))
             }
-            Self::Provider { provider } => (Some(*provider), None),
+            Self::Empty { provider } => (*provider, None),
             Self::SigningKey(_) | Self::Clock { .. } => (None, None),
         }
     }
@@ -89,7 +90,7 @@ impl Change {
                 }
                 _ => None,
             },
-            Self::Provider { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Empty { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
         }
     }
 
@@ -108,7 +109,7 @@ impl Change {
                 let key = VerifyingKey::from_bytes(row.public)?;
                 Some(FeedChange::SigningKey(ViewKey { key, state: row.state }))
             }
-            Self::Provider { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
+            Self::Empty { .. } | Self::Channel { .. } | Self::Clock { .. } => None,
         })
     }
 }

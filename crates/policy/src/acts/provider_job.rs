@@ -54,7 +54,7 @@ impl Act for BeginProviderRevocation {
             position: 0,
             next: None,
         })));
-        effects.change(Change::Provider { provider });
+        effects.change(Change::Empty { provider: Some(provider) });
         effects.journal.push(JournalEntry::ProviderRevocation { provider });
         let event = AuditEvent::ProviderRevoke(audit_event::JobNumber { job: number });
         effects.audit_of(&self.by, Event { event, provider: Some(provider), channel: None });

@@ -62,7 +62,7 @@ impl Act for ChangeSigningKeys {
                 let key = key.ok_or(ActError::NotFound("signing key"))?;
                 if key.state == KeyState::Revoked {
                     // The receipt of the act needs a position.
-                    effects.change(Change::SigningKey(key.clone()));
+                    effects.change(Change::Empty { provider: None });
                 } else {
                     set_state(key, KeyState::Revoked, now, &mut effects);
                     kids.push(*id);

@@ -342,8 +342,9 @@ fn a_change_of_a_channel_names_its_provider() {
     for name in ActName::ALL {
         for Example(what, effects, _) in examples(name) {
             for change in &effects.changes {
-                if let Some(about) = change.about() {
-                    assert_eq!(about, (channel().provider, id()), "{name:?}, {what}");
+                if let (provider, Some(about)) = change.about() {
+                    let named = (provider, about);
+                    assert_eq!(named, (Some(channel().provider), id()), "{name:?}, {what}");
                 }
             }
         }

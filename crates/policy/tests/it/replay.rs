@@ -5,7 +5,7 @@ use crate::channel::{NOW, channel, group, id, registered};
 use crate::signer::OWN;
 use tegata_policy::acts::{
     Act, ActName, Change, Effects, JournalEntry, Locked, RaiseSerials, Recover, Replay, Replayed,
-    Write, audit_event::StoreRecovered,
+    RevocationCause, Write, audit_event::StoreRecovered,
 };
 use tegata_policy::channel::{Channel, GroupSettings};
 use tegata_token::{
@@ -22,7 +22,7 @@ fn store() -> Locked {
 }
 
 fn of_channel(change: ChannelChange) -> JournalEntry {
-    JournalEntry::Channel { channel: id(), change }
+    JournalEntry::Channel { channel: id(), change, cause: RevocationCause::Requested }
 }
 
 fn revoked(serial: u64) -> JournalEntry {
@@ -36,7 +36,7 @@ fn cutoff(below: u64) -> Cutoff {
 }
 
 fn replay(line: JournalEntry, locked: &Locked) -> (Replayed, Effects) {
-    Replay { line, at: NOW }.decide(locked, NOW).unwrap()
+    Replay { line, author: None, at: NOW }.decide(locked, NOW).unwrap()
 }
 
 fn recover(clock: bool, issued_before: bool) -> Recover {
@@ -153,7 +153,7 @@ fn a_secret_and_a_key_are_counted_and_a_hash_that_is_none_is_a_conflict() {
     assert_eq!(replay(of("key"), &store()).0.assertion_keys, 1);
     let sha256 = "+1".repeat(32);
     let line = JournalEntry::Secret { channel: id(), sha256, previous_until: None };
-    assert!(Replay { line, at: NOW }.decide(&store(), NOW).is_err());
+    assert!(Replay { line, author: None, at: NOW }.decide(&store(), NOW).is_err());
 }
 
 #[test]

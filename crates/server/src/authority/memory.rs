@@ -94,7 +94,7 @@ impl Memory {
                     touched.push((*channel, *verify_rate));
                 }
                 Change::SigningKey(key) => self.apply_key(key),
-                Change::Provider { .. } => {}
+                Change::Empty { .. } => {}
                 Change::Clock { offset } => self.clock.set_offset(*offset),
                 Change::Tokens { .. } => {}
             }

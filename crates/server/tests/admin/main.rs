@@ -11,6 +11,7 @@ mod openapi;
 mod reading;
 mod revocations;
 mod schema;
+mod taking;
 mod tokens;
 mod warnings;
 mod world;

@@ -2,6 +2,7 @@
 
 use crate::world::{ADMIN_TOKEN, World, expect_problem};
 use serde_json::{Value, json};
+use tegata_client::admin::{Method, Taking};
 use tegata_token::kind::Kind;
 
 #[tokio::test]
@@ -36,7 +37,9 @@ async fn an_idempotency_key_gives_the_same_token_again() {
     let ask = async |key: &str, delay: i64| {
         let (path, body) =
             (["channels", &shop.id, "long-lived-token"], json!({ "delay_seconds": delay }));
-        world.admin.post_once(&path, &body, Some(key)).await
+        let (method, members) = (Method::POST, body.as_object().unwrap());
+        let taking = Taking { method, members, wait: 0, idempotency_key: Some(key) };
+        world.admin.take(&path, taking).await
     };
     let first = ask("one", 0).await.unwrap();
     assert_eq!(ask("one", 0).await.unwrap()["access_token"], first["access_token"]);

@@ -15,8 +15,8 @@ fn standing(last: u64, last_revocation: u64) -> JournalState {
     JournalState { store: STORE.into(), last, last_revocation, at: UnixTime(0), owner: None }
 }
 
-fn removal(key: u8) -> JournalEntry {
-    JournalEntry::SigningKey { key: SigningKeyId([key; 8]), state: KeyState::Revoked }
+fn removal(key: u8) -> (Option<Author>, JournalEntry) {
+    (None, JournalEntry::SigningKey { key: SigningKeyId([key; 8]), state: KeyState::Revoked })
 }
 
 /// A journal whose store made commits 1 to 3, each with a revocation.
@@ -226,7 +226,7 @@ fn lines_of_a_commit_that_a_crash_prevented_are_found() {
     let ahead = |log: &mut RevocationJournal, last| log.ahead_of(at(last)).unwrap().len();
     assert_eq!([ahead(&mut log, 3), ahead(&mut log, 2), ahead(&mut log, 0)], [0, 1, 3]);
     // More than one window holds.
-    let many: Vec<JournalEntry> = (0..3_000).map(|_| removal(4)).collect();
+    let many: Vec<_> = (0..3_000).map(|_| removal(4)).collect();
     log.append(at(4), UnixTime(8), &many).unwrap();
     log.keep();
     assert_eq!([ahead(&mut log, 3), ahead(&mut log, 4)], [3_000, 0]);

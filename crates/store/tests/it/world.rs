@@ -17,14 +17,14 @@ use std::{
 use tegata_policy::{
     assertion::Audience,
     authorize::{Credential, Grant, IssueRequest, authorize},
-    channel::{Channel, RegisteredKey},
+    channel::{Channel, RegisteredKey, RevokeTokens},
     denied::Denied,
     rules::ChannelType,
-    secret::PlainSecret,
+    secret::{HashedSecret, PlainSecret},
 };
 use tegata_store::{
     By, Change, ChannelPatch, Committed, Issued, NewChannel, OnCommit, Page, Result,
-    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, TokenFilter,
+    RevocationTarget, Revoked, RowId, SigningKeyChange, SigningKeyRow, Store, Taking, TokenFilter,
     TokenRow, TokenState, WrappedKey,
 };
 use tegata_token::{
@@ -366,7 +366,8 @@ impl World {
 
     /// Changes a shop.
     pub async fn patch(&self, shop: &Shop, patch: ChannelPatch) -> Channel {
-        self.change_channel(shop.id, patch, by(NOW)).await.unwrap()
+        self.change_channel(shop.id, patch, by(NOW)).await.unwrap();
+        self.channel(shop.id).await.unwrap().expect("the channel is there")
     }
 
     /// All of a shop's rows, oldest first.
@@ -399,6 +400,68 @@ impl World {
     pub async fn row(&self, shop: &Shop, serial: Serial, at: UnixTime) -> TokenRow {
         let name = tegata_store::TokenName::Serial(serial);
         self.token(shop.id, name, at).await.unwrap().expect("the token is there")
+    }
+}
+
+/// The acts that take something away, by their names.
+impl World {
+    /// Revokes tokens, or finds out how many a revocation would revoke.
+    pub async fn revoke(
+        &self,
+        channel: ChannelId,
+        target: RevocationTarget,
+        dry_run: bool,
+        by: By,
+    ) -> Result<Revoked> {
+        let (at, act) = (by.at, Taking::revoke(channel, target, by));
+        if !dry_run {
+            return Store::take(&**self, act).await;
+        }
+        let tokens = self.would_take(act, 0).await?.tokens;
+        Ok(Revoked { tokens, position: self.state().await?.view.position(), at })
+    }
+
+    /// Changes a channel.
+    pub async fn change_channel(
+        &self,
+        id: ChannelId,
+        patch: ChannelPatch,
+        by: By,
+    ) -> Result<Revoked> {
+        Store::take(&**self, Taking::channel(id, patch, by)).await
+    }
+
+    /// Replaces a channel's secret.
+    pub async fn replace_secret(
+        &self,
+        id: ChannelId,
+        secret: HashedSecret,
+        keep_previous: i64,
+        revoke_tokens: RevokeTokens,
+        by: By,
+    ) -> Result<Revoked> {
+        Store::take(&**self, Taking::secret(id, secret, keep_previous, revoke_tokens, by)).await
+    }
+
+    /// Deletes a channel's previous secret.
+    pub async fn delete_previous_secret(&self, id: ChannelId, by: By) -> Result<Revoked> {
+        Store::take(&**self, Taking::previous_secret(id, by)).await
+    }
+
+    /// Deletes an assertion key.
+    pub async fn delete_key(
+        &self,
+        channel: ChannelId,
+        key: AssertionKeyId,
+        revoke_tokens: bool,
+        by: By,
+    ) -> Result<Revoked> {
+        Store::take(&**self, Taking::assertion_key(channel, key, revoke_tokens, by)).await
+    }
+
+    /// Deletes a group.
+    pub async fn delete_group(&self, channel: ChannelId, group: Group, by: By) -> Result<Revoked> {
+        Store::take(&**self, Taking::group(channel, group, by)).await
     }
 }
 

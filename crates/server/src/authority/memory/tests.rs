@@ -16,7 +16,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    Store,
+    Store, Taking,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
@@ -46,6 +46,7 @@ impl Omitted {
             Change::Channel { .. } => self == Self::Channel,
             Change::SigningKey(_) => self == Self::SigningKey,
             Change::Clock { .. } => self == Self::Clock,
+            Change::Empty { .. } => false,
         }
     }
 }
@@ -175,7 +176,7 @@ impl World {
     async fn act(&mut self) {
         let id = self.a_channel();
         let group: Group = "a".parse().unwrap();
-        let patch = |patch: ChannelPatch| self.store.change_channel(id, patch, by());
+        let patch = |patch: ChannelPatch| self.store.take(Taking::channel(id, patch, by()));
         let none = ChannelPatch::default;
         match self.random >> 40 & 31 {
             0 => self.new_channel().await,
@@ -183,17 +184,16 @@ impl World {
             7 | 8 => self.issue(id, Kind::LongLived).await,
             9..=11 => {
                 let serial = Serial(self.below(20));
-                let _ =
-                    self.store.revoke(id, RevocationTarget::Stored { serial }, false, by()).await;
+                let _ = self.store.revoke(id, RevocationTarget::Stored { serial }, by()).await;
             }
             12 => {
                 let token = TokenId(u128::from(self.fresh()).to_be_bytes());
                 let target = RevocationTarget::Stateless { id: token, expires_at: NOW.plus(900) };
-                let _ = self.store.revoke(id, target, false, by()).await;
+                let _ = self.store.revoke(id, target, by()).await;
             }
-            13 => drop(self.store.revoke(id, RevocationTarget::All, false, by()).await),
-            14 => drop(self.store.revoke(id, RevocationTarget::Group(group), false, by()).await),
-            15 => drop(self.store.delete_group(id, group, by()).await),
+            13 => drop(self.store.revoke(id, RevocationTarget::All, by()).await),
+            14 => drop(self.store.revoke(id, RevocationTarget::Group(group), by()).await),
+            15 => drop(self.store.take(Taking::group(id, group, by())).await),
             16 => {
                 let patch = GroupPatch { cap: Some(Some(3)), ..GroupPatch::default() };
                 let _ = self.store.set_group(id, group, patch, by()).await;
@@ -218,13 +218,14 @@ impl World {
             }
             22 => {
                 let hash = secret_of(id).hash();
-                let _ = self.store.replace_secret(id, hash, 60, RevokeTokens::None, by()).await;
+                let _ =
+                    self.store.take(Taking::secret(id, hash, 60, RevokeTokens::None, by())).await;
             }
             23 => self.register(id).await,
             24 => {
                 let Some(channel) = self.store.channel(id).await.unwrap() else { return };
                 if let Some(key) = channel.assertion_keys.first() {
-                    self.store.delete_key(id, key.id, true, by()).await.unwrap();
+                    self.store.take(Taking::assertion_key(id, key.id, true, by())).await.unwrap();
                 }
             }
             25..=27 => self.change_keys().await,

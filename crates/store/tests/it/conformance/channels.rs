@@ -304,9 +304,9 @@ pub async fn settings_survive_reopening(mut world: World) {
     world.set_group(shop.id, group("b"), settings.clone().into(), by(NOW)).await.unwrap();
     let secret = PlainSecret::from_random([3; 16]);
     let at = NOW.plus(5);
-    let until =
+    let replaced =
         world.replace_secret(shop.id, secret.hash(), 60, RevokeTokens::None, by(at)).await.unwrap();
-    assert_eq!(until, at.plus(60));
+    assert_eq!((replaced.tokens, replaced.at), (0, at));
     world
         .patch(
             &shop,
@@ -346,7 +346,7 @@ pub async fn settings_survive_reopening(mut world: World) {
     assert_eq!(keys, [shop.kid, second]);
     assert!(channel.secrets[0].hash.is_of(&secret) && channel.secrets[0].until.is_none());
     assert!(channel.secrets[1].hash.is_of(&shop.secret));
-    assert_eq!(channel.secrets[1].until, Some(until));
+    assert_eq!(channel.secrets[1].until, Some(at.plus(60)));
     assert_eq!(channel.bulk_serial, Serial(1));
     let state = world.state().await.unwrap();
     assert_eq!(state.written_at, at);

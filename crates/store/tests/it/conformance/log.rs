@@ -125,10 +125,9 @@ pub async fn the_commit_is_reported_before_any_act_of_it_is_answered(world: Worl
         let mut answer = tokio::spawn(async move {
             match refused {
                 false => store.create_provider(provider, "P".into(), by(NOW)).await.is_ok(),
-                true => store
-                    .revoke(unknown_channel, RevocationTarget::All, false, by(NOW))
-                    .await
-                    .is_err(),
+                true => {
+                    store.revoke(unknown_channel, RevocationTarget::All, by(NOW)).await.is_err()
+                }
             }
         });
         enters.recv_timeout(Duration::from_secs(20)).unwrap();
