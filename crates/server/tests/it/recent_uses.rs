@@ -63,8 +63,9 @@ async fn uses_are_shown_by_address_and_minute_at_once_and_after_a_restart() {
     verify_from(&world, &token, "192.0.2.66", 401).await;
     let shown = uses(&world, &shop, id).await;
     assert_eq!(short(&shown)[0], ("192.0.2.9", 1), "{shown:?}");
-    let explained = world.admin_client().post(&["explain"], &json!({ "access_token": token }));
-    assert_eq!(explained.await.unwrap()["recent_uses"], Value::Array(shown));
+    let explained =
+        world.admin_client().post(&["explain"], &json!({ "access_token": token })).await;
+    assert_eq!(explained.unwrap()["recent_uses"], Value::Array(shown));
 }
 
 #[tokio::test(flavor = "multi_thread")]
