@@ -221,6 +221,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Audit(audit::Verb::Accept(args)) => audit::accept(&out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
+        Command::Warning(warning::Verb::SendTest) => warning::send_test(&api()?, &out).await,
 
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,

@@ -37,6 +37,7 @@ use crate::{
         keyring::Keyring,
         last_used::LastUsed,
         limits::{Limits, Rates},
+        warnings::webhook::Webhook,
     },
     metrics::{AuthorityState, Metrics},
 };
@@ -71,6 +72,8 @@ pub struct Authority {
     metrics: Arc<Metrics>,
     /// When to warn.
     warn: warnings::Policy,
+    /// Where warnings are sent, if anywhere.
+    webhook: Option<Webhook>,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// Held during a change of signing keys, from creating a key to dropping it.
@@ -116,6 +119,7 @@ impl Authority {
             limits,
             metrics,
             warn: warnings::Policy::default(),
+            webhook: None,
             audit,
             store,
             memory,
@@ -163,6 +167,17 @@ impl Authority {
     #[must_use]
     pub fn warned(self, warn: warnings::Policy) -> Self {
         Self { warn, ..self }
+    }
+
+    /// The same, with warnings sent there.
+    #[must_use]
+    pub fn sending(self, webhook: Option<Webhook>) -> Self {
+        Self { webhook, ..self }
+    }
+
+    /// Where warnings are sent, if anywhere.
+    fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_ref()
     }
 
     /// When to warn.

@@ -12,12 +12,14 @@ mod shown;
 mod states;
 mod throttled;
 mod verifications;
+mod watched;
 
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
 pub use verifications::{Verifications, reason};
+pub use watched::{Deliveries, Watched};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -53,6 +55,9 @@ pub struct Metrics {
     pub cut_sending: Counter,
     /// Connections closed because the peer did not read.
     pub cut_reading: Counter,
+    /// Attempts to deliver warnings.
+    pub deliveries: Deliveries,
+    watched: watched::Gauges,
     states: States,
     process: process::Gauges,
 }
@@ -120,8 +125,12 @@ impl Metrics {
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
         commits(registry, figures);
+        let deliveries = Deliveries::register(registry);
+        let watched = watched::Gauges::register(registry);
         let states = States::register(registry);
         Self {
+            deliveries,
+            watched,
             verifications_jws,
             verifications_opaque,
             verifications_gateway,
@@ -147,6 +156,11 @@ impl Metrics {
             Kind::ShortLived => &self.issues[2],
             Kind::LongLived => &self.issues[3],
         }
+    }
+
+    /// Shows what a search through all channels counted.
+    pub fn watched(&self, found: &Watched) {
+        self.watched.set(found);
     }
 
     /// All metrics in the OpenMetrics text format.

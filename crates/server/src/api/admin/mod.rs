@@ -78,6 +78,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(signing_keys::rotate_master_key))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
+        .routes(routes!(warnings::test))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
 }

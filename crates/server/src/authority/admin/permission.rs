@@ -56,6 +56,8 @@ pub enum Permission {
     ReadAudit,
     /// Read warnings.
     ReadWarnings,
+    /// Send a test warning.
+    TestWarnings,
 }
 
 /// The table: the roles that have each permission.
@@ -78,7 +80,8 @@ const fn roles(act: Permission) -> &'static [Role] {
         | Permission::ReadSigningKeys
         | Permission::RotateMasterKey
         | Permission::ReadAudit
-        | Permission::ReadWarnings => &[Role::Root],
+        | Permission::ReadWarnings
+        | Permission::TestWarnings => &[Role::Root],
         // The server sets up a development store by itself.
         Permission::ReadProviders
         | Permission::CreateProvider
