@@ -181,7 +181,9 @@ impl Api {
             RequestError::Unreadable => {
                 anyhow!("{} does not answer like a tegata server", self.url)
             }
-            RequestError::TooLong(_) => anyhow!("{}: {error}", self.url),
+            RequestError::TooLong(_) | RequestError::Endless(_) => {
+                anyhow!("{}: {error}", self.url)
+            }
         })
     }
 

@@ -10,7 +10,7 @@ use crate::{
     api::Api,
     failure::BadUsage,
     inspect::{counted, named, open},
-    output::Output,
+    output::{Output, note},
     scan::{Event, Limits, Scan, Secret},
     token::shown as pasted,
 };
@@ -191,8 +191,8 @@ impl Findings {
     fn note(&mut self, file: &str, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Unread { within, why } => {
-                let name = shown::plain(&named(file, *within));
-                eprintln!("not read: {name}: {why}; unpack it, and search its content");
+                let name = named(file, *within);
+                note(&format!("not read: {name}: {why}; unpack it, and search its content"));
                 self.unread.push(json!({ "file": file, "within": within, "why": why }));
             }
             Event::Found { within, place, secret } => {

@@ -7,7 +7,7 @@
 use crate::{
     api::Api,
     failure::BadUsage,
-    output::Output,
+    output::{Output, note},
     scan::{Event, Limits, Place, Scan, Secret},
     serve::StoreAddress,
 };
@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::{admin::PATIENCE, exchange::fetch};
+use tegata_policy::text::escaped;
 use tegata_store::sqlite::Look;
 use tegata_system::{file::read_argument, variable};
 use tegata_token::{
@@ -89,11 +90,10 @@ pub async fn inspect(
                 Event::Found { within, place, secret } => {
                     let found =
                         Found::new(Spot { file: &file, within, place }, secret, keys.as_deref());
-                    Output::line(&if out.is_json() {
-                        found.json().to_string()
-                    } else {
-                        found.words()
-                    })
+                    match out.is_json() {
+                        true => Output::json_line(&found.json()),
+                        false => Output::line(&found.words()),
+                    }
                 }
                 Event::Unread { within, why } => unread(out, &file, within, why),
             }
@@ -157,16 +157,18 @@ pub fn counted(count: u64, what: &str) -> String {
 /// Reports a file, or a part of one, that was not read.
 fn unread(out: &Output, file: &str, within: Option<&str>, why: &str) -> io::Result<()> {
     let name = named(file, within);
-    eprintln!("not read: {name}: {why}; unpack it, and inspect its content");
+    note(&format!("not read: {name}: {why}; unpack it, and inspect its content"));
     if !out.is_json() {
         return Ok(());
     }
     let line = json!({ "file": file, "within": within, "not_read": why });
-    Output::line(&line.to_string())
+    Output::json_line(&line)
 }
 
 pub fn named(file: &str, within: Option<&str>) -> String {
-    within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"))
+    let name = within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"));
+    // A line break in it would forge a line.
+    escaped(&name)
 }
 
 pub fn open(path: &Path) -> anyhow::Result<File> {
@@ -194,7 +196,7 @@ async fn keys_of_environment(
         return match keys_from(&api).await {
             Ok(keys) => Ok(Some(keys)),
             Err(error) => {
-                eprintln!("tokens are recognised by their form alone: {error:#}");
+                note(&format!("tokens are recognised by their form alone: {error:#}"));
                 Ok(None)
             }
         };

@@ -229,7 +229,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Token(token::Verb::Inspect(args)) => inspect::inspect(api, &out, args).await,
         Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
         Command::Man { folder } => man::write(command_line(), &folder, &out),
-        Command::Completions { shell } => out.text(&completions(shell)),
+        Command::Completions { shell } => Output::own_text(&completions(shell)),
     }
 }
 

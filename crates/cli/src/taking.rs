@@ -1,7 +1,10 @@
 //! What every command that takes something away has in common: the reason, the dry run,
 //! the confirmation on a terminal and the receipt.
 
-use crate::{api::Api, output::Output};
+use crate::{
+    api::Api,
+    output::{Output, printable},
+};
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Map, Value};
@@ -209,7 +212,7 @@ pub fn ask(what_goes: &str) -> anyhow::Result<()> {
 }
 
 fn ask_on(mut terminal: impl BufRead, what_goes: &str) -> anyhow::Result<()> {
-    eprint!("{what_goes}Type yes to go on: ");
+    eprint!("{}Type yes to go on: ", printable(what_goes));
     stderr().flush()?;
     let mut answer = String::new();
     terminal.read_line(&mut answer)?;

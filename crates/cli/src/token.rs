@@ -10,7 +10,7 @@ use crate::{
     failure::BadUsage,
     files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
-    output::Output,
+    output::{Output, note},
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use anyhow::anyhow;
@@ -22,7 +22,9 @@ use tegata_client::{
     call::{ClientAuthentication, With, issue_path},
     key::{AUDIENCE, PrivateKey},
 };
-use tegata_policy::{jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret};
+use tegata_policy::{
+    jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret, text::escaped,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
@@ -266,7 +268,9 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
     // LINE's operations do not distinguish all states. An administrator may learn it.
     let explained = api.explain(&token).await.ok().flatten().unwrap_or_default();
     match (explained["state"].as_str(), explained["why"].as_str()) {
-        (Some(state), Some(why)) => Err(anyhow!("{error}; state: {state}. {why}")),
+        (Some(state), Some(why)) => {
+            Err(anyhow!("{error}; state: {}. {}", escaped(state), escaped(why)))
+        }
         _ => Err(error),
     }
 }
@@ -282,7 +286,8 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         let groups = api.rows(&["channels", &channel, "groups"], "groups").await?;
         let names: Vec<&str> = groups.iter().filter_map(|it| it["group"].as_str()).collect();
         if !names.contains(&group.as_str()) {
-            eprintln!("note: there is no group {group}; the groups are: {}", names.join(", "));
+            let names = escaped(&names.join(", "));
+            note(&format!("note: there is no group {group}; the groups are: {names}"));
         }
     }
     let columns =

@@ -1,7 +1,12 @@
 //! Revokes the tokens that were found.
 
 use super::{FoundToken, shown};
-use crate::{api::Api, inspect::counted, output::Output, taking::Confirmation};
+use crate::{
+    api::Api,
+    inspect::counted,
+    output::{Output, note, receipt},
+    taking::Confirmation,
+};
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value, json};
@@ -63,7 +68,7 @@ impl Options {
                     revoked.push(done);
                 }
                 Err(error) => {
-                    eprintln!("NOT revoked: {}: {error:#}", shown::line(it));
+                    note(&format!("NOT revoked: {}: {error:#}", shown::line(it)));
                     done["error"] = format!("{error:#}").into();
                     failed.push(done);
                     last = Some(error);
@@ -125,11 +130,7 @@ fn revoked_none(report: &Value) -> bool {
 /// The line for a token that is revoked.
 fn printed(done: &Value) -> String {
     let text = |value: &Value| shown::plain(value.as_str().unwrap_or("-"));
-    let everywhere = match (&done["receipt"]["state"], &done["receipt"]["complete"]) {
-        (Value::String(state), _) => shown::plain(state),
-        (_, Value::Bool(true)) => "complete".to_owned(),
-        _ => "pending".to_owned(),
-    };
+    let everywhere = shown::plain(&receipt(&done["receipt"]));
     format!(
         "revoked {} of channel {}, position {}, receipt {everywhere}",
         text(&done["token_id"]),

@@ -1,6 +1,6 @@
 //! How `token explain` prints what it found.
 
-use crate::inspect::named;
+use crate::{inspect::named, output::note};
 use serde_json::Value;
 use tegata_policy::text::escaped;
 
@@ -15,7 +15,7 @@ pub fn plain(text: &str) -> String {
 /// Where something was found: `FILE:LINE:COLUMN`.
 pub fn place(it: &Value) -> String {
     let file = it["file"].as_str().unwrap_or_default();
-    plain(&format!("{}:{}:{}", named(file, it["within"].as_str()), it["line"], it["column"]))
+    format!("{}:{}:{}", named(file, it["within"].as_str()), it["line"], it["column"])
 }
 
 /// Prints where tokens of other authorities are.
@@ -28,7 +28,8 @@ pub fn foreign(places: &[Value], most: usize) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    eprintln!("not of this authority, though in the form of a token: {}{more}", shown.join(", "));
+    let shown = shown.join(", ");
+    note(&format!("not of this authority, though in the form of a token: {shown}{more}"));
 }
 
 /// A member as text: `-` for none.

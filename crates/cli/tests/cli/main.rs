@@ -11,6 +11,7 @@ mod commands;
 mod doctor;
 mod explaining;
 mod forging;
+mod hostile_server;
 mod inspecting;
 mod listing;
 #[path = "../machine/mod.rs"]
