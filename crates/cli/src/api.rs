@@ -9,7 +9,7 @@ use crate::{
 use anyhow::anyhow;
 use reqwest::Url;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
     admin::{AdminClient, PATIENCE, Taking},
@@ -124,6 +124,19 @@ impl Api {
         self.read(self.admin()?.delete(path).await)
     }
 
+    /// What the authority knows of a token; `None` if it is not one of its own.
+    pub async fn explain(&self, token: &PlainSecret) -> anyhow::Result<Option<Value>> {
+        let body = json!({ "access_token": token.reveal() });
+        match self.admin()?.post(&["explain"], &body).await {
+            Err(RequestError::Problem(problem))
+                if problem.code.as_deref() == Some("not-our-token") =>
+            {
+                Ok(None)
+            }
+            response => self.read(response).map(Some),
+        }
+    }
+
     /// `PATCH` of an admin path.
     pub async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
         self.read(self.admin()?.patch(path, body).await)
@@ -178,7 +191,9 @@ impl Api {
             RequestError::Unreadable => {
                 anyhow!("{} does not answer like a tegata server", self.url)
             }
-            RequestError::TooLong(_) => anyhow!("{}: {error}", self.url),
+            RequestError::TooLong(_) | RequestError::Endless(_) => {
+                anyhow!("{}: {error}", self.url)
+            }
         })
     }
 

@@ -205,8 +205,7 @@ struct Part {
 }
 
 async fn export(api: &Api) -> anyhow::Result<()> {
-    let print =
-        |line: &Line| -> anyhow::Result<()> { Ok(Output::line(&serde_json::to_string(line)?)?) };
+    let print = |line: &Line| -> anyhow::Result<()> { Ok(Output::json_line(line)?) };
     let mut behind = json!({});
     let mut first = true;
     loop {

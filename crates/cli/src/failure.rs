@@ -3,6 +3,7 @@
 //! A command fails with an `anyhow::Error`; two error types have an exit code of
 //! their own.
 
+use crate::output::note;
 use std::{fmt, io, process::ExitCode};
 use tegata_server::{authority::private_file, serve};
 use tegata_system::{secret::UnusableSecret, variable::NotText};
@@ -50,7 +51,7 @@ pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    note(&format!("error: {error:#}"));
     if is_bad_usage(&error) {
         ExitCode::from(2)
     } else if error.downcast_ref::<Unreachable>().is_some() {

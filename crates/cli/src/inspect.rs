@@ -7,7 +7,7 @@
 use crate::{
     api::Api,
     failure::BadUsage,
-    output::Output,
+    output::{Output, note},
     scan::{Event, Limits, Place, Scan, Secret},
     serve::StoreAddress,
 };
@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tegata_client::{admin::PATIENCE, exchange::fetch};
+use tegata_policy::text::escaped;
 use tegata_store::sqlite::Look;
 use tegata_system::{file::read_argument, variable};
 use tegata_token::{
@@ -89,11 +90,10 @@ pub async fn inspect(
                 Event::Found { within, place, secret } => {
                     let found =
                         Found::new(Spot { file: &file, within, place }, secret, keys.as_deref());
-                    Output::line(&if out.is_json() {
-                        found.json().to_string()
-                    } else {
-                        found.words()
-                    })
+                    match out.is_json() {
+                        true => Output::json_line(&found.json()),
+                        false => Output::line(&found.words()),
+                    }
                 }
                 Event::Unread { within, why } => unread(out, &file, within, why),
             }
@@ -123,7 +123,7 @@ impl Counts {
         let count = match event {
             Event::Unread { .. } => &mut self.unread,
             Event::Found { secret, .. } => match secret {
-                Secret::Token(_) => &mut self.tokens,
+                Secret::Token(..) => &mut self.tokens,
                 Secret::AdminToken => &mut self.admin_tokens,
                 Secret::VerifierToken => &mut self.verifier_tokens,
                 Secret::PrivateJwk(_) | Secret::PrivatePem(_) => &mut self.keys,
@@ -153,26 +153,28 @@ impl Counts {
     }
 }
 
-fn counted(count: u64, what: &str) -> String {
+pub fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Reports a file, or a part of one, that was not read.
 fn unread(out: &Output, file: &str, within: Option<&str>, why: &str) -> io::Result<()> {
     let name = named(file, within);
-    eprintln!("not read: {name}: {why}; unpack it, and inspect its content");
+    note(&format!("not read: {name}: {why}; unpack it, and inspect its content"));
     if !out.is_json() {
         return Ok(());
     }
     let line = json!({ "file": file, "within": within, "not_read": why });
-    Output::line(&line.to_string())
+    Output::json_line(&line)
 }
 
-fn named(file: &str, within: Option<&str>) -> String {
-    within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"))
+pub fn named(file: &str, within: Option<&str>) -> String {
+    let name = within.map_or_else(|| file.to_owned(), |within| format!("{file}!{within}"));
+    // A line break in it would forge a line.
+    escaped(&name)
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
+pub fn open(path: &Path) -> anyhow::Result<File> {
     let wrong = |why: String| BadUsage(format!("cannot read {}: {why}", path.display()));
     if path.is_dir() {
         let why =
@@ -197,7 +199,7 @@ async fn keys_of_environment(
         return match keys_from(&api).await {
             Ok(keys) => Ok(Some(keys)),
             Err(error) => {
-                eprintln!("tokens are recognised by their form alone: {error:#}");
+                note(&format!("tokens are recognised by their form alone: {error:#}"));
                 Ok(None)
             }
         };
@@ -298,7 +300,7 @@ impl<'a> Found<'a> {
             claims: None,
         };
         match secret {
-            Secret::Token(token) => Self::token(spot, token, keys),
+            Secret::Token(token, _) => Self::token(spot, token, keys),
             Secret::AdminToken => other(
                 "admin-token",
                 "administrator's token by its form; `tegata admin reset` replaces it".to_owned(),
@@ -409,7 +411,8 @@ mod tests {
                 (Some(vec![key.clone()]), "genuine"),
                 (Some(vec![other.clone()]), "unknown-key"),
             ] {
-                let found = Found::new(spot, &Secret::Token(&parsed), keys.as_deref());
+                let found =
+                    Found::new(spot, &Secret::Token(&parsed, it.as_bytes()), keys.as_deref());
                 assert_eq!(found.signature, Some(signature));
                 assert_eq!(found.claims.is_some(), signature == "genuine");
                 for printed in [found.words(), found.json().to_string()] {

@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -33,7 +34,7 @@ pub enum Verb {
     Assertion(Assertion),
     /// Register the public half of a key pair that you made yourself.
     Register(Register),
-    /// List a channel's registered keys.
+    /// List registered keys: of a channel, or of all channels.
     List(List),
     /// Delete a registered key; no token can be requested with it any more.
     Delete(Delete),
@@ -104,12 +105,18 @@ pub struct Register {
     file: PathBuf,
 }
 
-#[derive(Args)]
+#[derive(Args, Serialize)]
 pub struct List {
-    /// The channel's id.
-    #[arg(long, value_name = "ID")]
-    channel: ChannelId,
+    /// Only the keys of this channel [default: those of all channels].
+    #[arg(long, value_name = "ID", conflicts_with = "search")]
+    #[serde(skip)]
+    channel: Option<ChannelId>,
+    /// Only those whose id, group, or channel's id or name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
     #[command(flatten)]
+    #[serde(flatten)]
     page: Page,
 }
 
@@ -208,8 +215,13 @@ async fn post_key(
     api.post(&["channels", &channel.to_string(), "assertion-keys"], &body).await
 }
 
-pub async fn list(api: &Api, out: &Output, List { channel, page }: List) -> anyhow::Result<()> {
-    let response = api.get(&["channels", &channel.to_string(), "assertion-keys"], &page).await?;
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let Some(channel) = args.channel.map(|id| id.to_string()) else {
+        let response = api.get(&["assertion-keys"], &args).await?;
+        let columns = ["kid", "channel_id", "channel_name", "group", "created_at", "last_used_at"];
+        return out.list(&response, "assertion_keys", &columns);
+    };
+    let response = api.get(&["channels", &channel, "assertion-keys"], &args.page).await?;
     out.list(&response, "assertion_keys", &["kid", "group", "created_at", "last_used_at"])
 }
 

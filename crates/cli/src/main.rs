@@ -9,7 +9,9 @@ mod agent;
 mod api;
 mod audit;
 mod channel;
+mod created_by;
 mod doctor;
+mod explain;
 mod failure;
 mod feed;
 mod files;
@@ -172,7 +174,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Provider(provider::Verb::Create(args)) => {
             provider::create(&api()?, &out, args).await
         }
-        Command::Provider(provider::Verb::List(page)) => provider::list(&api()?, &out, page).await,
+        Command::Provider(provider::Verb::List(args)) => provider::list(&api()?, &out, args).await,
         Command::Provider(provider::Verb::Show(args)) => provider::show(&api()?, &out, args).await,
         Command::Provider(provider::Verb::Set(args)) => provider::set(&api()?, &out, args).await,
         Command::Provider(provider::Verb::Delete(args)) => {
@@ -209,7 +211,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Token(token::Verb::Verify(args)) => token::verify(&api()?, &out, args).await,
         Command::Token(token::Verb::List(args)) => token::list(&api()?, &out, args).await,
         Command::Token(token::Verb::Show(args)) => token::show(&api()?, &out, args).await,
-        Command::Token(token::Verb::Explain(args)) => token::explain(&api()?, &out, args).await,
+        Command::Token(token::Verb::Explain(args)) => explain::explain(&api()?, &out, args).await,
         Command::Token(token::Verb::Revoke(args)) => token::revoke(&api()?, &out, args).await,
         Command::Token(token::Verb::Reissue(args)) => token::reissue(&api()?, &out, args).await,
 
@@ -240,6 +242,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Receipt(receipt::Verb::Show(args)) => receipt::show(&api()?, &out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
+        Command::Warning(warning::Verb::SendTest) => warning::send_test(&api()?, &out).await,
 
         Command::Feed(feed::Verb::Conform(args)) => feed::conform(&out, args),
 
@@ -249,7 +252,7 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Token(token::Verb::Inspect(args)) => inspect::inspect(api, &out, args).await,
         Command::Doctor(args) => doctor::run(&out, *args, remote.admin_token_file).await,
         Command::Man { folder } => man::write(command_line(), &folder, &out),
-        Command::Completions { shell } => out.text(&completions(shell)),
+        Command::Completions { shell } => Output::own_text(&completions(shell)),
     }
 }
 

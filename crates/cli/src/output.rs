@@ -2,9 +2,10 @@
 
 use crate::api::EVERYWHERE;
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::Value;
 use std::io::{Write, stdout};
-use tegata_policy::text::escaped;
+use tegata_policy::text::{escaped, is_plain};
 use unicode_width::UnicodeWidthStr;
 
 /// Output format.
@@ -49,9 +50,16 @@ impl Output {
             true => &["channel_id", "token_id", "kind", "group", "contact", "last_used_at"],
             false => &["token_id", "kind", "group", "contact", "last_used_at"],
         };
-        let mut text =
-            if tokens.is_empty() { String::new() } else { table(tokens, columns) + "\n" };
         let mut counts = serde_json::json!({ counted: response["revoked"] });
+        let mut text = String::new();
+        if let Some(keys) = response["keys"].as_array() {
+            let columns = ["kid", "channel_id", "group", "created_at", "last_used_at"];
+            counts["would_delete_keys"] = keys.len().into();
+            text.push_str(&(table(keys, &columns) + "\n"));
+        }
+        if !tokens.is_empty() {
+            text.push_str(&(table(tokens, columns) + "\n"));
+        }
         for name in ["more", "stateless_too", "previous_in_use"] {
             if let Some(value) = response.get(name).filter(|it| **it != 0) {
                 let shown = if name == "more" { "not_listed" } else { name };
@@ -77,7 +85,7 @@ impl Output {
         self.text(&table(rows, columns))?;
         // On stderr, so that programs that read the table's columns do not take it for a row.
         if let Some(next) = response["next"].as_str() {
-            eprintln!("there are more: --after {next}");
+            note(&format!("there are more: --after {}", escaped(next)));
         }
         Ok(())
     }
@@ -90,22 +98,32 @@ impl Output {
         }
     }
 
-    /// Prints text as it is.
+    /// Prints text; what steers a terminal is escaped.
     pub fn text(&self, text: &str) -> anyhow::Result<()> {
+        write(&printable(text))
+    }
+
+    /// Prints a value of JSON as one line and flushes it.
+    pub fn json_line(value: &impl Serialize) -> std::io::Result<()> {
         let mut out = stdout().lock();
-        out.write_all(text.as_bytes())?;
-        Ok(out.flush()?)
+        writeln!(out, "{}", plain_json(&serde_json::to_string(value)?))?;
+        out.flush()
+    }
+
+    /// Prints a text of the program's own as it is, such as a script.
+    pub fn own_text(text: &str) -> anyhow::Result<()> {
+        write(text)
     }
 
     /// Prints a line and flushes it, for commands that run long.
     pub fn line(text: &str) -> std::io::Result<()> {
         let mut out = stdout().lock();
-        writeln!(out, "{text}")?;
+        writeln!(out, "{}", printable(text))?;
         out.flush()
     }
 
     fn json(&self, value: &Value) -> anyhow::Result<()> {
-        self.text(&format!("{value:#}\n"))
+        write(&(plain_json(&format!("{value:#}")) + "\n"))
     }
 }
 
@@ -121,7 +139,7 @@ fn table(rows: &[Value], columns: &[&str]) -> String {
 }
 
 /// A receipt on one line: its state, and the instances of verifiers that are not done.
-fn receipt(receipt: &Value) -> String {
+pub fn receipt(receipt: &Value) -> String {
     let state = receipt["state"].as_str().unwrap_or("-");
     let verifiers = receipt["verifiers"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -137,12 +155,48 @@ fn receipt(receipt: &Value) -> String {
     line
 }
 
+/// Prints a line on stderr; what steers a terminal is escaped.
+pub fn note(text: &str) {
+    eprintln!("{}", printable(text));
+}
+
+/// A text for a terminal. Line breaks stay; other characters that steer it are escaped.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_plain(letter) || letter == '\n' || letter == '\t' {
+            true => shown.push(letter),
+            false => shown.extend(letter.escape_unicode()),
+        }
+    }
+    shown
+}
+
+/// JSON in which no character steers a terminal. JSON itself escapes only some of them; all
+/// others are within strings, and below U+10000.
+fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match is_plain(letter) || letter == '\n' {
+            true => plain.push(letter),
+            false => plain.push_str(&format!("\\u{:04x}", u32::from(letter))),
+        }
+    }
+    plain
+}
+
+fn write(text: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
 fn members(thing: &Value, first: &[&str]) -> String {
     let mut all = Vec::new();
     flatten("", thing, &mut all);
     let place = |name: &str| first.iter().position(|it| *it == name).unwrap_or(first.len());
     all.sort_by_key(|(name, _)| place(name));
-    let rows: Vec<_> = all.into_iter().map(|(name, text)| vec![name, text]).collect();
+    let rows: Vec<_> = all.into_iter().map(|(name, text)| vec![escaped(&name), text]).collect();
     aligned(&rows)
 }
 
@@ -216,6 +270,19 @@ mod tests {
     #[test]
     fn a_text_that_steers_a_terminal_is_escaped() {
         assert_eq!(plain(&json!("a\u{202e}b\u{1b}[2J")), "a\\u{202e}b\\u{1b}[2J");
+    }
+
+    #[test]
+    fn json_stays_json_with_every_character_that_steers_a_terminal_escaped() {
+        let value = json!({ "a\u{9b}": "\u{1b}[2J\u{202e}\u{7f}\u{feff}\nx 手形 👩‍🍳" });
+        let printed = plain_json(&format!("{value:#}"));
+        assert!(printed.chars().all(|it| is_plain(it) || it == '\n'), "{printed:?}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), value);
+    }
+
+    #[test]
+    fn the_name_of_a_member_is_escaped_too() {
+        assert_eq!(members(&json!({ "a\u{1b}": 1 }), &[]), "a\\u{1b}  1\n");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 use tegata_token::id::ProviderId;
 
@@ -14,7 +15,7 @@ pub enum Verb {
     /// Create a provider.
     Create(Create),
     /// List providers, newest first.
-    List(Page),
+    List(List),
     /// Show a provider.
     Show(Which),
     /// Rename a provider.
@@ -48,6 +49,17 @@ pub struct Delete {
     confirm: Confirmation,
 }
 
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Only those whose name or id contains this text.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
+}
+
 #[derive(Args)]
 pub struct Create {
     /// The provider's name.
@@ -59,8 +71,8 @@ pub async fn create(api: &Api, out: &Output, Create { name }: Create) -> anyhow:
     out.thing(&made, &["provider_id", "name"])
 }
 
-pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
-    let response = api.get(&["providers"], &page).await?;
+pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
+    let response = api.get(&["providers"], &args).await?;
     out.list(
         &response,
         "providers",

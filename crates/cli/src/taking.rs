@@ -1,13 +1,17 @@
 //! What every command that takes something away has in common: the reason, the dry run,
 //! the confirmation on a terminal and the receipt.
 
-use crate::{api::Api, output::Output};
+use crate::{
+    api::Api,
+    output::{Output, printable},
+};
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    io::{BufRead, IsTerminal, Write, stderr, stdin},
+    fs::File,
+    io::{BufRead, BufReader, IsTerminal, Read, Write, stderr, stdin},
 };
 use tegata_client::admin::{Method, Taking};
 
@@ -44,6 +48,8 @@ pub struct TakingRequest<'a> {
     pub members: Map<String, Value>,
     /// The member that a dry run's count is printed under.
     pub counted: &'static str,
+    /// Whether what goes is printed first, also where nothing is asked.
+    pub lists_first: bool,
 }
 
 impl<'a> TakingRequest<'a> {
@@ -63,7 +69,7 @@ impl<'a> TakingRequest<'a> {
             Value::Object(members) => members,
             _ => Map::new(),
         };
-        Self { method, path, members, counted: "would_revoke" }
+        Self { method, path, members, counted: "would_revoke", lists_first: false }
     }
 
     fn taking<'t>(&self, members: &'t Map<String, Value>, wait: u16) -> Taking<'t> {
@@ -142,6 +148,9 @@ impl TakingOptions {
         {
             let found = request.dry_run(api).await?;
             ask(&request.summary(api, &found).await?)?;
+        } else if request.lists_first && !out.is_json() {
+            let found = request.dry_run(api).await?;
+            out.text(&(request.summary(api, &found).await? + "\n"))?;
         }
         if let Some(reason) = self.reason {
             request.members.insert("reason".to_owned(), reason.into());
@@ -176,17 +185,37 @@ impl Confirmation {
     pub fn asks(&self) -> bool {
         !self.yes && stdin().is_terminal() && stderr().is_terminal()
     }
+
+    /// Asks, as [`ask`] does; at the terminal itself if stdin is the text that the command
+    /// reads.
+    pub fn ask(&self, what_goes: &str, text_on_stdin: bool) -> anyhow::Result<()> {
+        if !text_on_stdin {
+            return if self.asks() { ask(what_goes) } else { Ok(()) };
+        }
+        let terminal = File::open("/dev/tty").ok().filter(|_| stderr().is_terminal());
+        match terminal.filter(|_| !self.yes) {
+            Some(terminal) => ask_on(BufReader::new(terminal.take(LONGEST)), what_goes),
+            None => Ok(()),
+        }
+    }
 }
+
+/// The longest answer that is read, in bytes.
+const LONGEST: u64 = 256;
 
 /// Shows what goes, and asks.
 ///
 /// # Errors
 /// The answer is not yes.
 pub fn ask(what_goes: &str) -> anyhow::Result<()> {
-    eprint!("{what_goes}Type yes to go on: ");
+    ask_on(stdin().lock().take(LONGEST), what_goes)
+}
+
+fn ask_on(mut terminal: impl BufRead, what_goes: &str) -> anyhow::Result<()> {
+    eprint!("{}Type yes to go on: ", printable(what_goes));
     stderr().flush()?;
     let mut answer = String::new();
-    stdin().lock().read_line(&mut answer)?;
+    terminal.read_line(&mut answer)?;
     if answer.trim() != "yes" {
         bail!("nothing was changed: the answer was not yes");
     }

@@ -5,10 +5,12 @@
 
 use crate::{
     api::{Api, Page},
+    created_by::CreatedBy,
+    explain::Explain,
     failure::BadUsage,
     files::{pasted, read_secret, secret_variable},
     inspect::Inspect,
-    output::Output,
+    output::{Output, note},
     taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use anyhow::anyhow;
@@ -20,7 +22,9 @@ use tegata_client::{
     call::{ClientAuthentication, With, issue_path},
     key::{AUDIENCE, PrivateKey},
 };
-use tegata_policy::{jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret};
+use tegata_policy::{
+    jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret, text::escaped,
+};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
@@ -38,8 +42,8 @@ pub enum Verb {
     List(List),
     /// Show a stored token.
     Show(Show),
-    /// Show what a token is, its state, and the reason for it.
-    Explain(Token),
+    /// Find the tokens in a text, and show whose they are, their state and the reason for it.
+    Explain(Explain),
     /// Revoke tokens: one, or all of a channel, group, kind, key, provider, or everything.
     Revoke(Box<Revoke>),
     /// Give a channel a new long-lived token; prints it, once.
@@ -149,6 +153,8 @@ pub struct Revoke {
     #[arg(long, group = "what", conflicts_with = "channel")]
     everything: bool,
     #[command(flatten)]
+    created: CreatedBy,
+    #[command(flatten)]
     options: TakingOptions,
     #[command(flatten)]
     confirm: Confirmation,
@@ -181,6 +187,7 @@ Examples:
   tegata token revoke - <leaked.txt --reason 'was in a log'
   tegata token revoke --channel 1234567890 --group kitchen --dry-run
   tegata token revoke --channel 1234567890 --all
+  tegata token revoke --created-by administrator --since 2026-11-26T09:00:00Z --dry-run
   tegata token revoke --everything --reason 'the master key was stolen'";
 
 pub async fn issue(api: &Api, out: &Output, args: Issue) -> anyhow::Result<()> {
@@ -237,7 +244,7 @@ fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
 
 /// Returns the token that a user names. Part of one is refused: the authority could only
 /// answer that it does not know it.
-fn shown(argument: String) -> anyhow::Result<PlainSecret> {
+pub fn shown(argument: String) -> anyhow::Result<PlainSecret> {
     let token = no_private_key(pasted(argument)?)?;
     match wire::is_cut_short(token.reveal().as_bytes()) {
         true => Err(anyhow!(
@@ -259,10 +266,11 @@ pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::
         Err(error) => error,
     };
     // LINE's operations do not distinguish all states. An administrator may learn it.
-    let body = json!({ "access_token": token.reveal() });
-    let explained = api.post(&["explain"], &body).await.unwrap_or_default();
+    let explained = api.explain(&token).await.ok().flatten().unwrap_or_default();
     match (explained["state"].as_str(), explained["why"].as_str()) {
-        (Some(state), Some(why)) => Err(anyhow!("{error}; state: {state}. {why}")),
+        (Some(state), Some(why)) => {
+            Err(anyhow!("{error}; state: {}. {}", escaped(state), escaped(why)))
+        }
         _ => Err(error),
     }
 }
@@ -278,7 +286,8 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         let groups = api.rows(&["channels", &channel, "groups"], "groups").await?;
         let names: Vec<&str> = groups.iter().filter_map(|it| it["group"].as_str()).collect();
         if !names.contains(&group.as_str()) {
-            eprintln!("note: there is no group {group}; the groups are: {}", names.join(", "));
+            let names = escaped(&names.join(", "));
+            note(&format!("note: there is no group {group}; the groups are: {names}"));
         }
     }
     let columns =
@@ -291,17 +300,14 @@ pub async fn show(api: &Api, out: &Output, args: Show) -> anyhow::Result<()> {
     out.thing(&api.get(&path, &()).await?, &FIRST)
 }
 
-pub async fn explain(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let body = json!({ "access_token": shown(token)?.reveal() });
-    out.thing(&api.post(&["explain"], &body).await?, &FIRST)
-}
-
 pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Result<()> {
     let channel = args.channel.map(|it| it.to_string());
     let path = match &channel {
         Some(channel) => vec!["channels", channel, "revocations"],
         None => vec!["revocations"],
     };
+    let created = args.created.members();
+    let lists_first = created.is_some();
     // A request for one token names it, so there is nothing more to show.
     let wide = args.token.is_none() && args.token_id.is_none();
     // clap checked that exactly one of them is given.
@@ -318,9 +324,9 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     } else if let Some(provider) = args.provider {
         json!({ "provider_id": provider })
     } else {
-        json!({ "all": true })
+        created.unwrap_or_else(|| json!({ "all": true }))
     };
-    let request = TakingRequest::post(&path, what);
+    let request = TakingRequest { lists_first, ..TakingRequest::post(&path, what) };
     let confirm = wide.then_some(args.confirm);
     match args.options.run(api, out, confirm, request).await? {
         Some(response) => out.taken(&response, &["revoked"]),

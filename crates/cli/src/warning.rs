@@ -5,14 +5,18 @@ use crate::{
     api::{Api, Page},
     output::Output,
 };
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 use tegata_token::id::ChannelId;
 
 #[derive(Subcommand)]
 pub enum Verb {
     /// List warnings, by channel.
     List(List),
+    /// Send a test warning to the webhook now; exit code 1 if it was not accepted.
+    SendTest,
 }
 
 #[derive(Args, Serialize)]
@@ -31,4 +35,14 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let columns =
         ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
     out.list(&response, "warnings", &columns)
+}
+
+pub async fn send_test(api: &Api, out: &Output) -> anyhow::Result<()> {
+    let sent = api.post(&["warnings", "test"], &json!({})).await?;
+    out.thing(&sent, &["delivered", "host", "status", "error"])?;
+    match (sent["delivered"].as_bool(), sent["status"].as_u64()) {
+        (Some(true), _) => Ok(()),
+        (_, Some(status)) => bail!("the receiver answered {status}, not 2xx; look at its log"),
+        _ => bail!("the receiver did not answer; can the server reach its address?"),
+    }
 }

@@ -22,6 +22,10 @@ const LONGEST_PAGE: &str = "1000";
 /// No response is longer, in bytes; more is not read.
 const LONGEST_RESPONSE: usize = 16 << 20;
 
+/// No list has more pages, and none is longer in bytes; more is not read.
+const MOST_PAGES: usize = 1_000;
+const LONGEST_LIST: usize = 256 << 20;
+
 /// Administers one authority with the administrator's token. A path is given by its
 /// parts, such as `["channels", id]`.
 #[derive(Debug)]
@@ -79,22 +83,25 @@ impl AdminClient {
     /// # Errors
     /// [`RequestError`].
     pub async fn rows(&self, path: &[&str], name: &str) -> Result<Vec<Value>, RequestError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut length) = (Vec::new(), 0);
         let mut after = Value::Null;
-        loop {
+        for _ in 0..MOST_PAGES {
             let query = [("limit", Some(LONGEST_PAGE)), ("after", after.as_str())];
-            let mut page = self.get(path, &query).await?;
+            let (mut page, read) = self.read(Method::GET, path, |it| it.query(&query)).await?;
             match page[name].take() {
                 Value::Array(more) => rows.extend(more),
                 _ => return Err(RequestError::Unreadable),
             }
+            length += read;
             match page["next"].take() {
                 Value::Null => return Ok(rows),
+                _ if length > LONGEST_LIST => break,
                 // The same cursor again would lead to the same page without end.
                 next if next.is_string() && next != after => after = next,
                 _ => return Err(RequestError::Unreadable),
             }
         }
+        Err(RequestError::Endless(MOST_PAGES))
     }
 
     /// `POST`.
@@ -142,16 +149,27 @@ impl AdminClient {
         path: &[&str],
         with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Value, RequestError> {
+        self.read(method, path, with).await.map(|(value, _)| value)
+    }
+
+    /// The same with the length of the body, in bytes.
+    async fn read(
+        &self,
+        method: Method,
+        path: &[&str],
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<(Value, usize), RequestError> {
         let path = ["admin", "v1"].iter().chain(path).copied();
         let request = self.exchange.request(method, path).bearer_auth(self.token.reveal());
         let response = self.exchange.send(with(request), LONGEST_RESPONSE).await?;
         if !response.status.is_success() {
             return Err(response.problem());
         }
-        match response.body.as_slice() {
-            b"" => Ok(Value::Null),
-            body => value(body),
-        }
+        let read = match response.body.as_slice() {
+            b"" => Value::Null,
+            body => value(body)?,
+        };
+        Ok((read, response.body.len()))
     }
 }
 

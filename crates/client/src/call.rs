@@ -361,7 +361,9 @@ impl Client {
         let problem = match error {
             RequestError::Problem(problem) => problem,
             RequestError::NoResponse(why) => return self.unavailable(&why),
-            RequestError::TooLong(_) => return self.unavailable("the response is too long"),
+            RequestError::TooLong(_) | RequestError::Endless(_) => {
+                return self.unavailable("the response is too long");
+            }
             RequestError::Unreadable => {
                 return self.unavailable("the response is not as LINE documents it");
             }

@@ -28,6 +28,9 @@ pub enum RequestError {
     /// The response is longer than any of this operation; the rest is not read.
     #[error("the response is longer than {0} bytes")]
     TooLong(usize),
+    /// A list whose pages do not end; the rest is not read.
+    #[error("the list does not end: it has more than {0} pages, or 256 MiB")]
+    Endless(usize),
     /// The response succeeds, but its body is not what this operation returns.
     #[error("the response is not as this operation documents it")]
     Unreadable,

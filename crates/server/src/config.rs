@@ -53,6 +53,10 @@ pub struct Settings {
     pub audit_retention_days: u32,
     /// Days that the row of a token is kept after its expiry or revocation.
     pub token_retention_days: u32,
+    /// Whether to record from where tokens are used.
+    pub recent_uses: bool,
+    /// Whether to log a line for each verification.
+    pub log_verifications: bool,
     /// When to warn.
     pub warn: warnings::Policy,
     /// Where warnings are sent, if anywhere.
@@ -88,6 +92,8 @@ impl Settings {
             rates: Rates::default(),
             audit_retention_days: KEPT_DAYS,
             token_retention_days: 30,
+            recent_uses: true,
+            log_verifications: false,
             warn: warnings::Policy::default(),
             webhook: None,
             trusted_proxies: TrustedProxies::default(),

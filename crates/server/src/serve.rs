@@ -133,6 +133,7 @@ fn issuer(settings: &Settings, address: SocketAddr) -> String {
 
 /// Opens the store, and starts the authority on it.
 async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
+    let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let (memory, place) = (Memory::new(), &settings.place);
     let fresh = random::bytes().map_err(authority::StartError::from)?;
     let options = Options {
@@ -144,7 +145,9 @@ async fn start(settings: &Settings, issuer: &str) -> Result<Authority, Error> {
     };
     let store = SqliteStore::open(&place.store, options, memory.on_commit())?;
     let authority = Authority::start(Arc::new(store), memory, &place.master_key(), issuer).await?;
-    let authority = authority.limited(settings.rates).warned(settings.warn.clone());
+    let authority =
+        authority.limited(settings.rates).warned(settings.warn.clone()).sending(webhook);
+    let authority = if settings.recent_uses { authority } else { authority.without_recent_uses() };
     Ok(authority.audited(place.audit_anchor(), settings.audit_retention_days).await?)
 }
 
@@ -169,7 +172,6 @@ fn app(
     admin_token: TokenSource,
     tls: Option<&Arc<Tls>>,
 ) -> Result<App, Error> {
-    let webhook = settings.webhook.clone().map(Webhook::new).transpose().map_err(Error::Webhook)?;
     let key_age = i64::from(settings.signing_key_days) * DAY;
     let (store, began) = (settings.place.store.clone(), authority.clock().steady());
     let health = Arc::new(Health::new(store, settings.min_free_disk, key_age, began));
@@ -178,7 +180,7 @@ fn app(
         authority: authority.clone(),
         health: health.clone(),
         admin_token: admin_token.clone(),
-        warnings: Warnings::new(webhook, api::admin::render_warning),
+        warnings: Warnings::new(api::admin::render_warning),
         key_promotion_delay: settings.key_promotion_delay,
         token_retention_days: settings.token_retention_days,
         swept_to: AtomicI64::new(0),
@@ -192,6 +194,7 @@ fn app(
         authority,
         health,
         dev: settings.dev,
+        log_verifications: settings.log_verifications,
         faults: Default::default(),
         admin_token,
         jobs,

@@ -77,6 +77,23 @@ pub struct TokenRow {
     pub reason: Option<String>,
 }
 
+/// An assertion key of any channel, as lists show it.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// Its `kid`.
+    pub id: AssertionKeyId,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// The name of its channel.
+    pub channel_name: String,
+    /// The group that it is bound to.
+    pub group: Option<Group>,
+    /// When it was registered.
+    pub created_at: UnixTime,
+    /// When it was last used, as far as recorded.
+    pub last_used_at: Option<UnixTime>,
+}
+
 /// A group, as lists show it.
 #[derive(Debug, Clone)]
 pub struct GroupRow {

@@ -21,9 +21,9 @@ pub use audit::{AuditHead, Batch};
 pub use taking::*;
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
-    NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RegisterInstance, Registration,
+    NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance, Registration,
     RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
-    Verifier, VerifierPatch, WrappedKey, audit_event,
+    TokenUse, USES_KEPT, Verifier, VerifierPatch, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -42,7 +42,10 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::InstanceId,
-    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
+    id::{
+        AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId,
+        VerifierId,
+    },
     kind::Kind,
     time::UnixTime,
 };
@@ -112,10 +115,14 @@ pub trait Store: Send + Sync + 'static {
     /// The snapshot of a channel that requests are authorized against; `None` if it is
     /// deleted.
     async fn channel(&self, id: ChannelId) -> Result<Option<Channel>>;
-    /// Providers, newest first.
-    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>>;
+    /// Providers whose name or id contains `search`, newest first; the case of ASCII letters
+    /// does not matter.
+    async fn providers(&self, search: Option<String>, page: Page)
+    -> Result<Vec<(RowId, Provider)>>;
     /// One provider.
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>>;
+    /// The assertion keys of all channels, newest first.
+    async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>>;
     /// Channels, newest first.
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>>;
     /// A channel's groups: those with settings, keys or tokens that are active at `now`,
@@ -136,6 +143,8 @@ pub trait Store: Send + Sync + 'static {
         name: TokenName,
         now: UnixTime,
     ) -> Result<Option<TokenRow>>;
+    /// The recent uses that are stored of a token, newest first.
+    async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>>;
     /// The ids of the channel's active v2.1 tokens, oldest first; of one group only, if
     /// given.
     async fn live_v21(
@@ -349,6 +358,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records when tokens, assertion keys and channels' secrets were last used. A stored
     /// time never decreases; uses of what does not exist any more are ignored.
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()>;
+    /// Records uses of stored tokens, and drops those before `since`; uses of tokens that do
+    /// not exist any more are ignored.
+    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()>;
     /// Queues warnings, each name only once, and drops those that are out of date.
     /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
@@ -420,6 +432,16 @@ pub struct ChannelFilter {
     pub provider: Option<ProviderId>,
     /// Only those whose name or id contains this text; the case of ASCII letters does not
     /// matter.
+    pub search: Option<String>,
+}
+
+/// Which assertion keys to list.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only this one.
+    pub id: Option<AssertionKeyId>,
+    /// Only those whose id, group, or channel's id or name contains this text; the case of
+    /// ASCII letters does not matter.
     pub search: Option<String>,
 }
 

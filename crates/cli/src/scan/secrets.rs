@@ -14,8 +14,8 @@ use tegata_token::wire::{LONGEST, Unverified, beginnings, extent};
 
 /// A secret that was found.
 pub enum Secret<'a> {
-    /// A channel access token.
-    Token(&'a Unverified<'a>),
+    /// A channel access token, and its text, decoded.
+    Token(&'a Unverified<'a>, &'a [u8]),
     /// An administrator's token.
     AdminToken,
     /// A verifier's token.
@@ -139,9 +139,11 @@ impl Finder {
             Anchor::Token => {
                 let rest = &text[begin..];
                 let whole = extent(rest).and_then(|length| rest.get(..length));
-                if let Some(token) = whole.and_then(|it| Unverified::parse(it).ok()) {
-                    report(begin, &Secret::Token(&token))?;
-                    return Ok(Verdict::Done(begin + whole.map_or(0, <[u8]>::len)));
+                if let Some(whole) = whole
+                    && let Ok(token) = Unverified::parse(whole)
+                {
+                    report(begin, &Secret::Token(&token, whole))?;
+                    return Ok(Verdict::Done(begin + whole.len()));
                 }
                 let letters = rest.iter().take(LONGEST).take_while(|it| is_token(**it)).count();
                 Ok(undecided(letters == rest.len() && !last))

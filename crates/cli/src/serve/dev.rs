@@ -37,7 +37,7 @@ pub async fn prepare(
     let system = running.authority.admin(Actor::System, None);
     let system = system.because(Some("serve --dev".to_owned()));
     let only_one = Page { before: None, most: 1 };
-    if !system.providers(only_one).await?.is_empty() {
+    if !system.providers(None, only_one).await?.is_empty() {
         words.push_str(
             "this store was prepared before, and its secrets were printed then; for a new \
              secret run `tegata channel rotate-secret`\n",

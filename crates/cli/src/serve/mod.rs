@@ -237,6 +237,8 @@ impl ServeSettings {
             rates,
             audit_retention_days: self.audit_retention_days.get(),
             token_retention_days: self.token_retention_days.get(),
+            recent_uses: self.recent_uses,
+            log_verifications: self.log_verifications,
             warn: warnings::Policy {
                 before: self.warn_before.into_iter().map(seconds).collect(),
                 unused_after: seconds(self.warn_unused_after),

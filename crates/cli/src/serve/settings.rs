@@ -121,6 +121,32 @@ pub struct ServeSettings {
     /// How long the row of a token is kept after its expiry or revocation.
     #[arg(long, env, value_name = "DAYS", default_value = usual().token_retention_days.to_string())]
     pub token_retention_days: NonZeroU32,
+    /// Record from which addresses each stored token was used lately, and how often per
+    /// minute: at most 16 entries per token, kept for a week.
+    #[arg(
+        long,
+        env,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = usual().recent_uses,
+        default_missing_value = "true"
+    )]
+    pub recent_uses: bool,
+    /// Log a line for each verification, with the token's id, kind and group, the result and
+    /// the source.
+    #[arg(
+        long,
+        env,
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = usual().log_verifications,
+        default_missing_value = "true"
+    )]
+    pub log_verifications: bool,
     /// How long before the expiry of a token or a secret to send a warning; a list, longest
     /// first.
     #[arg(

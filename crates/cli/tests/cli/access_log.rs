@@ -60,3 +60,50 @@ fn lines_of_lines_operations_and_of_the_gateway_hold_the_channel() {
         assert!(line["route"].is_string() && line["route"] != "/dev/clock", "{line}");
     }
 }
+
+#[test]
+fn with_the_setting_each_verification_has_a_line_with_its_token_and_result() {
+    let verifications = |more: &[&str]| {
+        let mut desk = Desk::with(&[&["--log-format", "json"], more].concat());
+        let (channel, secret) = desk.channel();
+        let words = ["token", "issue", "--channel", &channel, "--kind", "short-lived"];
+        let words = [&words[..], &["--group", "kitchen", "-o", "json"]].concat();
+        let issued = finish(desk.command(&words).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
+        let issued: Value = serde_json::from_str(&issued).unwrap();
+        let token = issued["access_token"].as_str().unwrap();
+        let explained = desk.json(&["token", "explain", token]);
+        let id = explained["tokens"][0]["token_id"].as_str().unwrap().to_owned();
+        let ask = |token: &str| {
+            let (url, bearer) = (
+                format!("{}/gateway/verify", desk.server.url),
+                format!("Authorization: Bearer {token}"),
+            );
+            finish(Command::new("curl").args(["-sS", "-H", &bearer, &url])).expect(0);
+        };
+        ask(token);
+        desk.run(&["token", "revoke", token]).expect(0);
+        ask(token);
+        ask("nonsense");
+        let log = desk.server.log();
+        assert!(desk.server.stop().success());
+        let log = log.join().unwrap();
+        assert!(!log.contains(&token[token.len() - 20..]), "{log}");
+        let lines = requests(&log).into_iter().filter(|it| it["route"] == "/gateway/verify");
+        (channel, id, lines.collect::<Vec<_>>())
+    };
+    let (channel, id, lines) = verifications(&["--log-verifications"]);
+    let results: Vec<_> = lines.iter().map(|it| it["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["active", "revoked", "malformed"], "{lines:?}");
+    for line in &lines[..2] {
+        for (member, value) in [
+            ("token_id", &*id),
+            ("channel", &*channel),
+            ("kind", "short-lived"),
+            ("group", "kitchen"),
+            ("source", "127.0.0.1"),
+        ] {
+            assert_eq!(line[member], value, "{line}");
+        }
+    }
+    assert_eq!(verifications(&[]).2, [] as [Value; 0], "off unless it is set");
+}

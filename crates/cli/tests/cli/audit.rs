@@ -76,8 +76,10 @@ fn a_revoked_token_is_explained_by_its_cause_its_actor_and_its_successor() {
         let issued: Value = serde_json::from_str(&issued.expect(0)).unwrap();
         issued["access_token"].as_str().unwrap().to_owned()
     };
-    let why =
-        |token: &str| desk.json(&["token", "explain", token])["why"].as_str().unwrap().to_owned();
+    let why = |token: &str| {
+        let explained = desk.json(&["token", "explain", token]);
+        explained["tokens"][0]["why"].as_str().unwrap().to_owned()
+    };
     let (stored, stateless) = (issue("short-lived"), issue("stateless"));
     for token in [&stored, &stateless] {
         desk.json(&["token", "revoke", token, "--reason", "leaked to a log"]);

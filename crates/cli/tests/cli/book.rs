@@ -70,13 +70,47 @@ fn the_first_five_minutes_work_as_they_are_written() {
 #[test]
 fn a_leak_is_answered_as_it_is_written() {
     let desk = Desk::new();
-    let (channel, secret) = desk.channel();
-    let issue = ["token", "issue", "--channel", &channel, "--kind", "short-lived", "-o", "json"];
-    let issued = finish(desk.command(&issue).env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
-    let issued: serde_json::Value = serde_json::from_str(&issued).unwrap();
-    let token = issued["access_token"].as_str().unwrap();
-    run(&desk, &[("TOKEN", token), ("CHANNEL", &channel)], &script("leak.md"));
-    desk.run(&["token", "verify", token]).expect_error(1, "invalid");
+    let (channel, _) = desk.channel();
+    let contact = ["group", "set", "--channel", &channel, "blue", "--contact", "ops@example.com"];
+    desk.run(&contact).expect(0);
+    let key = |group: &str| {
+        let file = format!("{group}.jwk.json");
+        let words = ["key", "generate", "--channel", &channel, "--group", group, "--file", &file];
+        desk.json(&words)["kid"].as_str().unwrap().to_owned()
+    };
+    let issue = |group: &str| {
+        let file = format!("{group}.jwk.json");
+        let words = ["token", "issue", "--kind", "v2.1", "--channel", &channel, "--key", &file];
+        desk.json(&words)["access_token"].as_str().unwrap().to_owned()
+    };
+    let (kid, _) = (key("blue"), key("red"));
+    let (leaked, red) = (issue("blue"), issue("red"));
+    desk.home.file("leaked.txt", &format!("GET /api/orders access_token={leaked}\n"));
+    let setting = [("CHANNEL", &*channel), ("KID", &*kid)];
+    let blocks = fenced("docs/book/src/leak.md", "#", "sh");
+    let (whole_channel, steps) = blocks.split_last().unwrap();
+    let printed: Vec<String> =
+        steps.iter().map(|block| run_as(&desk.command(&[]), &setting, block)).collect();
+    for (step, said) in [
+        (0, "blue"),
+        (0, "ops@example.com"),
+        (0, "shop ("),
+        (1, "revoked "),
+        (2, "  state         revoked"),
+        (2, "in a public repository"),
+        (3, "access_token"),
+        (4, "access_token"),
+    ] {
+        assert!(printed[step].contains(said), "block {step} lacks {said:?}: {}", printed[step]);
+    }
+    assert!(!printed.concat().contains(&leaked), "the token is printed");
+    desk.run(&["token", "verify", &leaked]).expect_error(1, "in a public repository");
+    desk.run(&["token", "verify", &red]).expect(0);
+    let issued = printed[4].lines().find_map(|line| line.strip_prefix("access_token")).unwrap();
+    desk.run(&["token", "verify", issued.trim()]).expect_error(1, "revoked");
+    // The last block is for the whole channel.
+    run(&desk, &setting, whole_channel);
+    desk.run(&["token", "verify", &red]).expect_error(1, "");
 }
 
 /// The headings of a page, as mdbook makes anchors of them.

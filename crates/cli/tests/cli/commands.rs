@@ -24,9 +24,10 @@ fn a_token_is_issued_verified_explained_and_revoked() {
 
     let verified = finish_with(&mut desk.command(&["token", "verify", "-"]), token).expect(0);
     assert!(verified.contains(&channel), "{verified}");
-    let explained = desk.json(&["token", "explain", &format!("Bearer {token}")]);
+    let explained =
+        desk.json(&["token", "explain", &format!("Bearer {token}")])["tokens"][0].take();
     let foreign = desk.run(&["token", "explain", "nonsense"]);
-    foreign.expect_error(1, "the string is not a token of this authority");
+    foreign.expect_error(2, "there is no such file, and it is not a token");
     assert_eq!(
         (&explained["state"], &explained["kind"]),
         (&json!("active"), &json!("short-lived"))

@@ -9,7 +9,9 @@ mod book;
 mod certificate;
 mod commands;
 mod doctor;
+mod explaining;
 mod forging;
+mod hostile_server;
 mod inspecting;
 mod listing;
 #[path = "../machine/mod.rs"]

@@ -8,6 +8,7 @@ use super::{
     receipts::ReceiptRow,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
     upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
+    uses::RecentUse,
     verifiers::Verifier,
 };
 use crate::{
@@ -288,6 +289,18 @@ pub enum Write {
     WarningDropped(i64),
     /// A time of last use.
     Used(StampPlace, UnixTime),
+    /// The recent uses of a token, newest first.
+    Uses {
+        /// Its row.
+        row: i64,
+        /// All that are kept.
+        uses: Vec<RecentUse>,
+    },
+    /// The recent uses of a token are dropped.
+    UsesDropped {
+        /// Its row.
+        row: i64,
+    },
     /// Changes of the log up to this number are dropped.
     LogDropped {
         /// The number of the last of them.

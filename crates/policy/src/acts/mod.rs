@@ -30,6 +30,7 @@ mod stored;
 mod things;
 mod trim;
 mod upkeep;
+mod uses;
 mod verifiers;
 mod warnings;
 
@@ -61,6 +62,7 @@ pub use upkeep::{
     Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
     SweptToken, Upkeep, UpkeepRows, UsedAssertion,
 };
+pub use uses::{RecentUse, RecordUses, TokenUse, USES_KEPT, USES_PER_TOKEN, UsesOfRow, merged};
 pub use verifiers::{
     ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
     TokenHash, Verifier, VerifierPatch,
@@ -162,6 +164,8 @@ pub enum ActName {
     WarningTried,
     /// [`StampUses`]
     StampUses,
+    /// [`RecordUses`]
+    RecordUses,
     /// [`Trim`]
     Trim,
     /// [`SetAuditKey`]
@@ -194,7 +198,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -219,6 +223,7 @@ impl ActName {
         Self::QueueWarnings,
         Self::WarningTried,
         Self::StampUses,
+        Self::RecordUses,
         Self::Trim,
         Self::SetAuditKey,
         Self::AddCheckpoint,
@@ -271,6 +276,7 @@ impl ActName {
             | Self::QueueWarnings
             | Self::WarningTried
             | Self::StampUses
+            | Self::RecordUses
             | Self::Trim
             | Self::SetAuditKey
             | Self::AddCheckpoint

@@ -33,6 +33,7 @@ impl Act for Trim {
         let gone = match &self.old {
             Old::LogAndAssertions { .. } => trim_log(locked, now, &mut effects),
             Old::Tokens { before, .. } => sweep(locked, *before, &mut effects),
+            Old::Uses { before, .. } => drop_uses(locked, *before, &mut effects),
             Old::Audit { kept_from, .. } => expire(locked, *kept_from, &mut effects),
         };
         Ok((gone, effects))
@@ -65,6 +66,15 @@ fn sweep(locked: &Locked, before: UnixTime, effects: &mut Effects) -> usize {
         effects.write(Write::TokenDropped { channel: token.channel, row: token.row });
         gone += 1;
     }
+    gone
+}
+
+/// Drops the recent uses of tokens that were not used since `before`.
+fn drop_uses(locked: &Locked, before: UnixTime, effects: &mut Effects) -> usize {
+    let old = locked.upkeep.last_uses.iter().filter(|(_, after)| *after <= before);
+    let rows: Vec<i64> = old.map(|(row, _)| *row).collect();
+    let gone = rows.len();
+    rows.into_iter().for_each(|row| effects.write(Write::UsesDropped { row }));
     gone
 }
 

@@ -1,6 +1,11 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
-use super::{instances::Instance, stored::Times, verifiers::Verifier};
+use super::{
+    instances::Instance,
+    stored::Times,
+    uses::{TokenUse, UsesOfRow},
+    verifiers::Verifier,
+};
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,6 +33,8 @@ pub enum Upkeep {
     Warning(i64),
     /// The times of last use of what these uses name.
     Stamps(Arc<[Stamp]>),
+    /// The recent uses that are stored of the tokens in these.
+    Uses(Arc<[TokenUse]>),
     /// Rows that may be old enough to be deleted.
     Old(Old),
     /// The last checkpoint of the audit.
@@ -56,6 +63,13 @@ pub enum Old {
         /// The time.
         before: UnixTime,
     },
+    /// Recent uses of tokens whose newest is older than `before`, of at most `most` tokens.
+    Uses {
+        /// The time.
+        before: UnixTime,
+        /// The maximum number.
+        most: usize,
+    },
     /// The oldest audit events, at most `most`, of checkpoints below `kept_from`; a
     /// stored checkpoint must have announced that.
     Audit {
@@ -79,6 +93,10 @@ pub struct UpkeepRows {
     pub warnings: Vec<QueuedWarning>,
     /// The uses of what still exists.
     pub stamped: Vec<Stamped>,
+    /// The rows of the tokens whose uses were noted.
+    pub uses: Vec<UsesOfRow>,
+    /// Rows of tokens, and a time that is after their newest use.
+    pub last_uses: Vec<(i64, UnixTime)>,
     /// The oldest changes of the log: their numbers and times, in order.
     pub log: Vec<(u64, UnixTime)>,
     /// The used assertions that expired first.

@@ -320,6 +320,7 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::QueueWarnings
         | ActName::WarningTried
         | ActName::StampUses
+        | ActName::RecordUses
         | ActName::Trim
         | ActName::SetAuditKey
         | ActName::AddCheckpoint => {

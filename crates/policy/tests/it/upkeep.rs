@@ -5,8 +5,9 @@ use crate::channel::{NOW, channel, id};
 use tegata_policy::acts::{
     Act, ActError, ActName, AddCheckpoint, BeginProviderRevocation, Checkpoint,
     ContinueProviderRevocation, Effects, JournalEntry, Locked, NewWarning, Old, ProviderJob,
-    ProviderProgress, QueueWarnings, QueuedWarning, SetAuditKey, StampPlace, StampUses, Stamped,
-    SweptToken, Trim, UpkeepRows, UsedAssertion, WarningTried, WrappedKey, Write,
+    ProviderProgress, QueueWarnings, QueuedWarning, RecentUse, RecordUses, SetAuditKey, StampPlace,
+    StampUses, Stamped, SweptToken, Trim, USES_KEPT, USES_PER_TOKEN, UpkeepRows, UsedAssertion,
+    UsesOfRow, WarningTried, WrappedKey, Write,
 };
 use tegata_token::{
     id::ChannelId,
@@ -124,6 +125,7 @@ pub fn effects_of_jobs(name: ActName) -> Effects {
             let upkeep = UpkeepRows { log: vec![(1, UnixTime(0))], ..UpkeepRows::default() };
             Trim { old }.decide(&rows(upkeep), NOW).unwrap().1
         }
+        ActName::RecordUses => record(Vec::new(), vec![use_at(1, 0)]).1,
         ActName::SetAuditKey => audit_key().decide(&Locked::default(), NOW).unwrap().1,
         ActName::AddCheckpoint => checkpoint(1, 1).decide(&Locked::default(), NOW).unwrap().1,
         _ => {
@@ -175,6 +177,52 @@ fn a_time_of_last_use_only_increases_and_is_written_once() {
         used(StampPlace::PreviousSecret(id()), Some(3), 2),
     ]);
     assert_eq!(later, [(token, 9), (secret, 0)]);
+}
+
+/// A use from the address with this last number, this many minutes ago.
+fn use_at(source: u8, minutes: i64) -> RecentUse {
+    RecentUse::once(Some([192, 0, 2, source].into()), NOW.plus(-60 * minutes))
+}
+
+/// What is kept of stored and noted uses, and the effects.
+fn record(before: Vec<RecentUse>, noted: Vec<RecentUse>) -> (Vec<RecentUse>, Effects) {
+    let uses = vec![UsesOfRow { row: 1, before, noted }];
+    let locked = rows(UpkeepRows { uses, ..UpkeepRows::default() });
+    let act = RecordUses { uses: [].into(), since: NOW.plus(-USES_KEPT) };
+    let ((), effects) = act.decide(&locked, NOW).unwrap();
+    let [Write::Uses { row: 1, uses }] = &effects.writes[..] else { panic!("{effects:?}") };
+    (uses.clone(), effects)
+}
+
+#[test]
+fn uses_of_one_address_in_one_minute_are_added_and_old_ones_are_dropped() {
+    let old = use_at(9, USES_KEPT / 60 + 1);
+    let (kept, _) = record(vec![use_at(1, 0), old, use_at(1, 5)], vec![use_at(1, 0), use_at(2, 0)]);
+    let twice = RecentUse { count: 2, ..use_at(1, 0) };
+    assert_eq!(kept, [use_at(2, 0), twice, use_at(1, 5)]);
+}
+
+#[test]
+fn a_rare_address_stays_among_the_uses_of_a_busy_one() {
+    let busy: Vec<RecentUse> = (0..100).map(|minutes| use_at(1, minutes)).collect();
+    let (kept, _) = record(vec![use_at(7, 3_000)], busy);
+    assert_eq!(kept.len(), USES_PER_TOKEN);
+    assert_eq!((kept[0], kept[USES_PER_TOKEN - 1]), (use_at(1, 0), use_at(7, 3_000)));
+    // Of many addresses, those that were used last are kept.
+    let many: Vec<RecentUse> = (0..100).map(|it| use_at(it, i64::from(it))).collect();
+    let (kept, _) = record(Vec::new(), many);
+    let newest: Vec<RecentUse> = (0..16).map(|it| use_at(it, i64::from(it))).collect();
+    assert_eq!(kept, newest);
+}
+
+#[test]
+fn uses_of_a_token_are_dropped_a_week_after_the_last_one() {
+    let last_uses = vec![(1, NOW.plus(-USES_KEPT)), (2, NOW.plus(1 - USES_KEPT))];
+    let locked = rows(UpkeepRows { last_uses, ..UpkeepRows::default() });
+    let act = Trim { old: Old::Uses { before: NOW.plus(-USES_KEPT), most: 9 } };
+    let (gone, effects) = act.decide(&locked, NOW).unwrap();
+    assert_eq!(gone, 1);
+    assert!(matches!(effects.writes[..], [Write::UsesDropped { row: 1 }]), "{effects:?}");
 }
 
 fn audit_key() -> SetAuditKey {

@@ -1,13 +1,14 @@
 //! The state that all protocols share: the authority and the counters.
 
-use super::subject;
+use super::subject::{self, VerifiedToken};
 use crate::{
     api::faults::Faults,
-    authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs},
-    metrics::{Metrics, Verifications},
+    authority::{Authority, admin_token::TokenSource, health::Health, jobs::Jobs, source::Source},
+    metrics::{Metrics, Verifications, reason},
 };
 use std::sync::Arc;
 use tegata_token::{
+    claims::Claims,
     time::UnixTime,
     verify::{Active, Invalid},
 };
@@ -22,6 +23,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether the development clock can be moved.
     pub dev: bool,
+    /// Whether a line is logged for each verification.
+    pub log_verifications: bool,
     /// The faults to simulate; only under `--dev` can there be any.
     pub faults: Faults,
     /// The root administrator's token.
@@ -36,12 +39,26 @@ pub struct App {
 pub type CertificateUntil = Box<dyn Fn() -> UnixTime + Send + Sync>;
 
 impl App {
-    /// Verifies a token; some verifications are timed among `counts`.
-    pub(super) fn verify(&self, counts: &Verifications, token: &[u8]) -> Result<Active, Invalid> {
-        let verified =
-            counts.timed(|| self.authority.clock().steady(), || self.authority.verify(token));
+    /// Verifies a token for a client; some verifications are timed among `counts`.
+    pub(super) fn verify(
+        &self,
+        counts: &Verifications,
+        token: &[u8],
+        source: Source,
+    ) -> Result<Active, Invalid> {
+        let verify = || self.authority.verify(token, Some(source));
+        let verified = counts.timed(|| self.authority.clock().steady(), verify);
         if let Ok(active) = &verified {
             subject::set(active.claims.channel);
+        }
+        if self.log_verifications {
+            let result = verified.as_ref().map_or_else(|invalid| reason(*invalid), |_| "active");
+            let claims = match &verified {
+                Ok(active) => Some(Claims::clone(&active.claims)),
+                // A token of ours that is not valid has an id, too.
+                Err(_) => self.authority.read(token).ok(),
+            };
+            subject::set_verified(VerifiedToken { result, claims });
         }
         verified
     }

@@ -6,10 +6,13 @@
 //! intruder.
 
 use super::app::App;
-use crate::api::{
-    form,
-    header::bearer,
-    reply::{self, Reply},
+use crate::{
+    api::{
+        form,
+        header::bearer,
+        reply::{self, Reply},
+    },
+    authority::source::Source,
 };
 use axum::{
     Router,
@@ -28,14 +31,15 @@ use tegata_token::{
 /// `/gateway/verify`, for any method: some proxies use the method of the request that
 /// they ask about.
 pub fn router() -> Router<Arc<App>> {
-    let verify = async |State(app): State<Arc<App>>, RawQuery(query), headers: HeaderMap| {
-        verify(&app, &headers, query.as_deref())
-    };
+    let verify =
+        async |State(app): State<Arc<App>>, RawQuery(query), source: Source, headers: HeaderMap| {
+            verify(&app, source, &headers, query.as_deref())
+        };
     Router::new().route("/gateway/verify", any(verify))
 }
 
 /// Verifies the bearer token in `headers`, and applies the conditions of `query`.
-pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
+pub fn verify(app: &App, source: Source, headers: &HeaderMap, query: Option<&str>) -> Reply {
     const HOW: &str = "Authorization header required. Must follow the scheme, 'Authorization: Bearer <ACCESS TOKEN>'";
     const BAD: &str = "Authentication failed. Confirm that the access token in the authorization header is valid.";
     let wanted = match Wanted::read(query) {
@@ -48,7 +52,7 @@ pub fn verify(app: &App, headers: &HeaderMap, query: Option<&str>) -> Reply {
         return refused(StatusCode::BAD_REQUEST, words);
     }
     let counts = &app.metrics.verifications_gateway;
-    let verified = app.verify(counts, token);
+    let verified = app.verify(counts, token, source);
     if let Ok(active) = &verified
         && !wanted.is_met_by(&active.claims)
     {

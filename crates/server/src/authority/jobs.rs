@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use tegata_store::{
-    Event, Old,
+    Event, Old, USES_KEPT,
     audit_event::{AuditEvent, NoDetail},
 };
 use tegata_token::{
@@ -287,6 +287,10 @@ async fn forget(jobs: &Jobs) -> tegata_store::Result<()> {
     }
     // Until none is left: a busy hour writes more than one transaction deletes.
     while store.trim(Old::LogAndAssertions { most: TRIMMED }, jobs.authority.now()).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    let uses = Old::Uses { before: jobs.authority.now().plus(-USES_KEPT), most: TRIMMED };
+    while store.trim(uses.clone(), UnixTime(0)).await? > 0 {
         tokio::task::yield_now().await;
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! When stored tokens, secrets and assertion keys were last used, collected in memory: a
-//! verification writes nothing, and a job writes the times to the store.
+//! When stored tokens, secrets and assertion keys were last used, and from where tokens
+//! were, collected in memory: a verification writes nothing, and a job writes the times
+//! and the uses to the store.
 
 use std::{
     collections::HashMap,
@@ -7,19 +8,40 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tegata_policy::secret::HashedSecret;
-use tegata_store::Stamp;
+use tegata_store::{RecentUse, Stamp, TokenUse};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial},
     time::UnixTime,
 };
 
-/// The last-used times since they were last taken.
+use super::source::Source;
+
+/// The last-used times and the uses since they were last taken.
 pub struct LastUsed {
-    tokens: [Mutex<HashMap<(ChannelId, Serial), UnixTime>>; STRIPES],
+    tokens: [Mutex<Tokens>; STRIPES],
     keys: Mutex<HashMap<AssertionKeyId, UnixTime>>,
     secrets: Mutex<HashMap<(ChannelId, [u8; 32]), UnixTime>>,
+    /// Whether the uses of tokens are recorded, and not their last time alone.
+    uses: bool,
 }
+
+/// The tokens of one stripe.
+#[derive(Default)]
+struct Tokens {
+    used: HashMap<(ChannelId, Serial), TokenUsed>,
+    /// Apart, since most of the memory is here: see [`MOST_WITH_USES`].
+    uses: Vec<Uses>,
+}
+
+/// The last use of a token, and the place of its uses.
+struct TokenUsed {
+    at: UnixTime,
+    uses: Option<u32>,
+}
+
+/// The uses of one token. The last place holds those from all further addresses.
+type Uses = [Option<RecentUse>; 8];
 
 const STRIPES: usize = 32;
 
@@ -27,26 +49,54 @@ const STRIPES: usize = 32;
 /// not recorded, to bound memory.
 const MOST: usize = 16_384;
 
+/// Maximum number of tokens of a stripe whose uses are recorded until the next flush: in
+/// all, 16 MiB.
+const MOST_WITH_USES: usize = 2_048;
+
 impl LastUsed {
     /// An empty collection.
     #[must_use]
     pub fn new() -> Self {
         let tokens = std::array::from_fn(|_| Mutex::default());
-        Self { tokens, keys: Mutex::default(), secrets: Mutex::default() }
+        Self { tokens, keys: Mutex::default(), secrets: Mutex::default(), uses: true }
+    }
+
+    /// The same, without the uses of tokens.
+    #[must_use]
+    pub fn without_uses(self) -> Self {
+        Self { uses: false, ..self }
     }
 
     /// Records the use of a token; a stateless one has no row.
-    pub fn note(&self, token: &Claims, now: UnixTime) {
+    pub fn note(&self, token: &Claims, source: Option<Source>, now: UnixTime) {
         if token.kind.is_stored() {
-            self.note_stored(token.channel, token.serial, now);
+            let used = RecentUse::once(source.map(|it| it.0), now);
+            self.note_uses(token.channel, token.serial, used, now);
         }
     }
 
-    /// Records the use of a stored token.
-    pub fn note_stored(&self, channel: ChannelId, serial: Serial, now: UnixTime) {
-        let at = (channel.number() ^ serial.0.rotate_left(7)) % STRIPES as u64;
-        let mut stamps = lock(&self.tokens[usize::try_from(at).unwrap_or(0)]);
-        stamp(&mut stamps, (channel, serial), now);
+    /// Records uses of a stored token, the last of them `at` this time.
+    pub fn note_uses(&self, channel: ChannelId, serial: Serial, used: RecentUse, at: UnixTime) {
+        let mut stripe = lock(self.stripe(channel, serial));
+        let Tokens { used: tokens, uses } = &mut *stripe;
+        let full = tokens.len() >= MOST;
+        let token = match tokens.get_mut(&(channel, serial)) {
+            Some(token) => token,
+            None if full => return,
+            None => tokens.entry((channel, serial)).or_insert(TokenUsed { at, uses: None }),
+        };
+        token.at = token.at.max(at);
+        if !self.uses {
+            return;
+        }
+        if token.uses.is_none() && uses.len() < MOST_WITH_USES {
+            token.uses = u32::try_from(uses.len()).ok();
+            uses.push(Uses::default());
+        }
+        let place = token.uses.and_then(|place| usize::try_from(place).ok());
+        if let Some(uses) = place.and_then(|place| uses.get_mut(place)) {
+            add(uses, used);
+        }
     }
 
     /// Records that an assertion was signed with this key.
@@ -64,19 +114,39 @@ impl LastUsed {
         lock(&self.secrets).get(&(channel, secret.to_stored())).copied()
     }
 
-    /// Takes out all times.
-    pub fn take(&self) -> Vec<Stamp> {
+    /// The last use of a stored token and its uses, if they were not taken out since.
+    pub fn token(&self, channel: ChannelId, serial: Serial) -> Option<(UnixTime, Vec<RecentUse>)> {
+        let stripe = lock(self.stripe(channel, serial));
+        let token = stripe.used.get(&(channel, serial))?;
+        let uses = token.uses.and_then(|place| stripe.uses.get(usize::try_from(place).ok()?));
+        Some((token.at, uses.into_iter().flatten().flatten().copied().collect()))
+    }
+
+    /// Takes out all times, and all uses of tokens.
+    pub fn take(&self) -> (Vec<Stamp>, Vec<TokenUse>) {
         let keys = std::mem::take(&mut *lock(&self.keys)).into_iter();
-        let mut all: Vec<_> = keys.map(|(key, at)| Stamp::AssertionKey(key, at)).collect();
+        let mut stamps: Vec<_> = keys.map(|(key, at)| Stamp::AssertionKey(key, at)).collect();
         let secrets = std::mem::take(&mut *lock(&self.secrets)).into_iter();
-        all.extend(secrets.map(|((channel, hash), at)| {
+        stamps.extend(secrets.map(|((channel, hash), at)| {
             Stamp::Secret(channel, HashedSecret::from_stored(hash), at)
         }));
+        let mut uses = Vec::new();
         for stripe in &self.tokens {
-            let stamps = std::mem::take(&mut *lock(stripe)).into_iter();
-            all.extend(stamps.map(|((channel, serial), at)| Stamp::Token(channel, serial, at)));
+            let stripe = std::mem::take(&mut *lock(stripe));
+            for ((channel, serial), token) in stripe.used {
+                stamps.push(Stamp::Token(channel, serial, token.at));
+                let place = token.uses.and_then(|place| usize::try_from(place).ok());
+                let of_token = place.and_then(|place| stripe.uses.get(place));
+                let used = of_token.into_iter().flatten().flatten();
+                uses.extend(used.map(|&used| TokenUse { channel, serial, used }));
+            }
         }
-        all
+        (stamps, uses)
+    }
+
+    fn stripe(&self, channel: ChannelId, serial: Serial) -> &Mutex<Tokens> {
+        let at = (channel.number() ^ serial.0.rotate_left(7)) % STRIPES as u64;
+        &self.tokens[usize::try_from(at).unwrap_or(0)]
     }
 }
 
@@ -84,6 +154,25 @@ impl Default for LastUsed {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Adds uses to those of a token.
+fn add(uses: &mut Uses, used: RecentUse) {
+    let is_same = |it: &&mut RecentUse| it.source == used.source && it.minute == used.minute;
+    if let Some(same) = uses.iter_mut().flatten().find(is_same) {
+        same.count = same.count.saturating_add(used.count);
+        return;
+    }
+    let (others, single) = match uses {
+        [single @ .., others] => (others, single),
+    };
+    if let Some(free) = single.iter_mut().find(|it| it.is_none()) {
+        *free = Some(used);
+        return;
+    }
+    let others = others.get_or_insert(RecentUse { count: 0, source: None, ..used });
+    others.minute = others.minute.max(used.minute);
+    others.count = others.count.saturating_add(used.count);
 }
 
 fn stamp<K: Hash + Eq>(stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime) {
@@ -97,4 +186,45 @@ fn stamp<K: Hash + Eq>(stamps: &mut HashMap<K, UnixTime>, name: K, now: UnixTime
 
 fn lock<T>(stripe: &Mutex<T>) -> MutexGuard<'_, T> {
     stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const NOW: UnixTime = UnixTime(6_000);
+
+    fn noted(from: impl IntoIterator<Item = u8>) -> LastUsed {
+        let all = LastUsed::new();
+        let (channel, serial) = (ChannelId::from_number(1_000_000_000).unwrap(), Serial(1));
+        for last in from {
+            let source = Some(IpAddr::from(Ipv4Addr::new(192, 0, 2, last)));
+            all.note_uses(channel, serial, RecentUse::once(source, NOW), NOW);
+        }
+        all
+    }
+
+    #[test]
+    fn uses_are_counted_by_address_and_minute_and_many_addresses_become_one_entry() {
+        let counts = |all: &LastUsed| {
+            let uses = all.take().1;
+            uses.iter().map(|it| (it.used.source.is_some(), it.used.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&noted([1, 2, 1])), [(true, 2), (true, 1)]);
+        let many = counts(&noted(0..200));
+        assert_eq!(many.len(), 8);
+        assert_eq!(many.iter().map(|(_, count)| count).sum::<u32>(), 200);
+        assert_eq!(many[7], (false, 193));
+    }
+
+    #[test]
+    fn without_uses_only_the_last_time_is_noted() {
+        let all = LastUsed::new().without_uses();
+        let channel = ChannelId::from_number(1_000_000_000).unwrap();
+        all.note_uses(channel, Serial(1), RecentUse::once(None, NOW), NOW);
+        let (stamps, uses) = all.take();
+        assert_eq!((stamps.len(), uses.len()), (1, 0));
+        assert!(all.take().0.is_empty(), "taken out");
+    }
 }

@@ -40,6 +40,7 @@ use crate::{
         keyring::Keyring,
         last_used::LastUsed,
         limits::{Limits, Rates},
+        warnings::webhook::Webhook,
     },
     metrics::{AuthorityState, Metrics},
 };
@@ -48,7 +49,7 @@ use std::{
     sync::Arc,
 };
 use tegata_policy::assertion::Audience;
-use tegata_store::{By, Store};
+use tegata_store::{By, Store, USES_KEPT};
 use tegata_token::{key::KeyState, time::UnixTime, verify::Signatures, view::View};
 
 pub use memory::Memory;
@@ -74,6 +75,8 @@ pub struct Authority {
     metrics: Arc<Metrics>,
     /// When to warn.
     warn: warnings::Policy,
+    /// Where warnings are sent, if anywhere.
+    webhook: Option<Webhook>,
     audience: Arc<Audience>,
     issuer: Arc<str>,
     /// Held during a change of signing keys, from creating a key to dropping it.
@@ -119,6 +122,7 @@ impl Authority {
             limits,
             metrics,
             warn: warnings::Policy::default(),
+            webhook: None,
             audit,
             store,
             memory,
@@ -167,6 +171,17 @@ impl Authority {
     #[must_use]
     pub fn warned(self, warn: warnings::Policy) -> Self {
         Self { warn, ..self }
+    }
+
+    /// The same, with warnings sent there.
+    #[must_use]
+    pub fn sending(self, webhook: Option<Webhook>) -> Self {
+        Self { webhook, ..self }
+    }
+
+    /// Where warnings are sent, if anywhere.
+    fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_ref()
     }
 
     /// When to warn.
@@ -250,14 +265,26 @@ impl Authority {
         By { actor: actor.to_string(), source, reason, at: self.now() }
     }
 
-    /// Writes the last-used times recorded since the last call to the store.
+    /// The same, without recording from where tokens are used.
+    #[must_use]
+    pub fn without_recent_uses(self) -> Self {
+        Self { last_used: self.last_used.without_uses(), ..self }
+    }
+
+    /// Writes the last-used times and the uses of tokens recorded since the last call to the
+    /// store.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]; the stamps are lost then.
+    /// [`Error::Unavailable`]; the times and uses are lost then.
     pub async fn flush_last_used(&self) -> Result<()> {
+        let (stamps, uses) = self.last_used.take();
         // In parts, so that a revocation waits for one part at the most.
-        for stamps in self.last_used.take().chunks(STAMPS_AT_ONCE) {
+        for stamps in stamps.chunks(STAMPS_AT_ONCE) {
             self.store.stamp(stamps.to_vec()).await?;
+        }
+        let since = self.now().plus(-USES_KEPT);
+        for uses in uses.chunks(STAMPS_AT_ONCE) {
+            self.store.record_uses(uses.to_vec(), since).await?;
         }
         Ok(())
     }

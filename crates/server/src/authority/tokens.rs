@@ -3,7 +3,7 @@
 
 use super::Authority;
 use crate::{
-    authority::{limits::Operation, random},
+    authority::{limits::Operation, random, source::Source},
     metrics::IssuedToken,
 };
 use std::{fmt, sync::Arc};
@@ -14,10 +14,13 @@ use tegata_policy::{
     denied::Denied,
     secret::PlainSecret,
 };
-use tegata_store::{By, Error, Result, RevocationTarget, Revoked, RowId, figures::Expected};
+use tegata_store::{
+    By, Error, RecentUse, Result, RevocationTarget, Revoked, RowId, TokenName, USES_KEPT,
+    figures::Expected, merged,
+};
 use tegata_token::{
     claims::Claims,
-    id::{ChannelId, Position, ProviderId, TokenId},
+    id::{ChannelId, Position, ProviderId, Serial, TokenId},
     kind::Kind,
     time::UnixTime,
     verify::{Active, Invalid, verify},
@@ -68,15 +71,50 @@ impl fmt::Debug for Token {
 }
 
 impl Authority {
-    /// Verifies a token. Reads memory alone, and records the use.
+    /// Verifies a token. Reads memory alone, and records the use and from where it came.
     ///
     /// # Errors
     /// The reason why it is not valid.
-    pub fn verify(&self, token: &[u8]) -> std::result::Result<Active, Invalid> {
+    pub fn verify(
+        &self,
+        token: &[u8],
+        source: Option<Source>,
+    ) -> std::result::Result<Active, Invalid> {
         let now = self.now();
         let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
-        self.last_used.note(&active.claims, now);
+        self.last_used.note(&active.claims, source, now);
         Ok(active)
+    }
+
+    /// Records uses of a stored token that a verifier elsewhere accepted; returns whether
+    /// there is such a token. Uses in the future or from before the last week are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn record_use_elsewhere(
+        &self,
+        channel: ChannelId,
+        token: TokenId,
+        used: RecentUse,
+    ) -> Result<bool> {
+        let now = self.now();
+        let Some(row) = self.store.token(channel, TokenName::Id(token), now).await? else {
+            return Ok(false);
+        };
+        if (0..=USES_KEPT).contains(&now.since(used.minute)) {
+            self.last_used.note_uses(channel, row.serial, used, used.minute);
+        }
+        Ok(true)
+    }
+
+    /// The recent uses of a stored token, newest first: those in memory, too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>> {
+        let noted = self.last_used.token(channel, serial).map(|(_, uses)| uses).unwrap_or_default();
+        let stored = self.store.recent_uses(channel, serial).await?;
+        Ok(merged(stored.iter().chain(&noted), self.now().plus(-USES_KEPT)))
     }
 
     /// The claims of a token that one of our keys signed, valid or not.

@@ -5,7 +5,7 @@ use super::{
     trace::{Trace, known_method},
 };
 use crate::{
-    api::{admin, app::App},
+    api::{admin, app::App, subject::VerifiedToken},
     authority::source::Source,
 };
 use http::{StatusCode, Uri, request::Parts};
@@ -25,16 +25,12 @@ pub(super) struct Log {
 impl Log {
     /// `None` if the line is not logged: routine requests are logged at DEBUG only.
     pub fn begin(app: &App, parts: &Parts) -> Option<Self> {
-        let path = parts.uri.path();
-        let routine = matches!(
-            path,
-            "/oauth2/v2.1/verify"
-                | "/v2/oauth/verify"
-                | "/gateway/verify"
-                | "/livez"
-                | "/readyz"
-                | "/metrics"
-        );
+        let routine = match parts.uri.path() {
+            "/oauth2/v2.1/verify" | "/v2/oauth/verify" | "/gateway/verify" => {
+                !app.log_verifications
+            }
+            path => matches!(path, "/livez" | "/readyz" | "/metrics"),
+        };
         let logged = tracing::enabled!(Level::DEBUG) || !routine && tracing::enabled!(Level::INFO);
         logged.then(|| Self {
             method: known_method(&parts.method).unwrap_or("*"),
@@ -54,11 +50,20 @@ impl Log {
         let path = route.is_none().then(|| loggable(self.uri.path()));
         let channel = it.channel.map(display);
         let trace_id = it.trace.id().map(display);
+        let verified = it.verified.as_ref();
+        let result = verified.map(|it| it.result);
+        let claims = verified.and_then(|it| it.claims.as_ref());
+        let token_id = claims.map(|it| display(it.id));
+        let (kind, group) = (
+            claims.map(|it| it.kind.name()),
+            claims.and_then(|it| it.group.as_ref()).map(|it| it.as_str()),
+        );
+        let channel = channel.or_else(|| claims.map(|it| display(it.channel)));
         if self.routine {
             tracing::debug!(method, route, path, channel, status, micros, %source,
                 request_id = %id, trace_id, "request");
         } else {
-            tracing::info!(method, route, path, channel, status, micros, %source,
+            tracing::info!(method, route, path, channel, token_id, kind, group, result, status, micros, %source,
                 request_id = %id, trace_id, "request");
         }
     }
@@ -70,6 +75,7 @@ pub(super) struct Finished<'a> {
     pub source: Source,
     pub route: &'a Route,
     pub channel: Option<ChannelId>,
+    pub verified: Option<VerifiedToken>,
     pub trace: &'a Trace,
     pub status: StatusCode,
 }

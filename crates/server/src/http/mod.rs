@@ -218,7 +218,7 @@ impl Server {
         let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
             self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let (response, channel) = api::subject::during(without_panic(work)).await;
+        let (response, channel, verified) = api::subject::during(without_panic(work)).await;
         let channel = route.channel().or(channel);
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
@@ -228,7 +228,10 @@ impl Server {
         let status = response.status();
         if let Some(log) = log {
             let (route, trace) = (&route, &trace);
-            log.end(&self.app, &Finished { id: &id, source, route, channel, trace, status });
+            log.end(
+                &self.app,
+                &Finished { id: &id, source, route, channel, verified, trace, status },
+            );
         }
         trace.end(&method, &route, channel, status);
         add_headers(&mut response, &id, self.tls.is_some());
@@ -253,14 +256,16 @@ impl Server {
         let (query, headers) = (parts.uri.query(), &parts.headers);
         let routed = match it.route {
             Route::Shortcut(Shortcut::VerifyJws) => {
-                return direct(api::line::verify_jws(&self.app, query));
+                return direct(api::line::verify_jws(&self.app, it.source, query));
             }
             Route::Shortcut(Shortcut::Gateway) => {
-                return direct(api::gateway::verify(&self.app, headers, query));
+                return direct(api::gateway::verify(&self.app, it.source, headers, query));
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
-                    Ok(body) => direct(api::line::verify_opaque(&self.app, headers, &body)),
+                    Ok(body) => {
+                        direct(api::line::verify_opaque(&self.app, it.source, headers, &body))
+                    }
                     Err(refused) => routed_response(refused),
                 };
             }

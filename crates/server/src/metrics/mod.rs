@@ -13,13 +13,15 @@ mod shown;
 mod states;
 mod throttled;
 mod verifications;
+mod watched;
 
 pub use feed::FeedRequests;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
 pub use states::{AuthorityState, FeedState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
-pub use verifications::Verifications;
+pub use verifications::{Verifications, reason};
+pub use watched::{Deliveries, Watched};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -57,6 +59,9 @@ pub struct Metrics {
     pub cut_sending: Counter,
     /// Connections closed because the peer did not read.
     pub cut_reading: Counter,
+    /// Attempts to deliver warnings.
+    pub deliveries: Deliveries,
+    watched: watched::Gauges,
     states: States,
     process: process::Gauges,
 }
@@ -77,6 +82,8 @@ pub struct Revocations {
     pub provider: Counter,
     /// The tokens signed by one signing key.
     pub signing_key: Counter,
+    /// What an actor created.
+    pub created_by: Counter,
     /// All tokens.
     pub everything: Counter,
 }
@@ -123,8 +130,12 @@ impl Metrics {
         let throttled = Throttled::register(registry);
         let feed = FeedRequests::register(registry);
         commits(registry, figures);
+        let deliveries = Deliveries::register(registry);
+        let watched = watched::Gauges::register(registry);
         let states = States::register(registry);
         Self {
+            deliveries,
+            watched,
             verifications_jws,
             verifications_opaque,
             verifications_gateway,
@@ -153,6 +164,11 @@ impl Metrics {
         }
     }
 
+    /// Shows what a search through all channels counted.
+    pub fn watched(&self, found: &Watched) {
+        self.watched.set(found);
+    }
+
     /// All metrics in the OpenMetrics text format.
     #[must_use]
     pub fn text(&self, around: &Surroundings) -> String {
@@ -178,6 +194,7 @@ fn revocations(registry: &mut Registry) -> Revocations {
         channel: count("channel"),
         provider: count("provider"),
         signing_key: count("signing_key"),
+        created_by: count("created_by"),
         everything: count("everything"),
     }
 }

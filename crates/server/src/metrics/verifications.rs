@@ -35,6 +35,12 @@ fn index_of(invalid: Invalid) -> usize {
     }
 }
 
+/// Why a token is not valid, in a word.
+#[must_use]
+pub fn reason(invalid: Invalid) -> &'static str {
+    REASONS[index_of(invalid)]
+}
+
 /// One in this many verifications is timed: reading the clock twice would cost a good
 /// part of one.
 const SAMPLE: u8 = 16;

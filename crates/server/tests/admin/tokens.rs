@@ -89,6 +89,7 @@ async fn tokens_are_listed_by_kind_group_and_state() {
         "token_id",
         "kind",
         "group",
+        "assertion_key",
         "key_id",
         "state",
         "issued_at",
@@ -112,7 +113,7 @@ async fn tokens_are_listed_by_kind_group_and_state() {
     assert_eq!(list("?state=expired").await[0]["kind"], "v2.1");
     assert_eq!(list("?state=active").await.len(), 3);
     let one = world.get(&shop.at(&format!("/tokens/{long_lived}"))).await.expect(200);
-    assert_eq!(one["kind"], "long-lived");
+    assert_eq!((&one["kind"], &one["recent_uses"]), (&json!("long-lived"), &json!([])));
     for wrong in ["?kind=v2", "?state=live", "?group=a%20b"] {
         let refused = world.get(&shop.at(&format!("/tokens{wrong}"))).await;
         refused.expect_problem(400, "invalid-member");

@@ -121,7 +121,10 @@ async fn any_change_of_a_token_makes_it_invalid() {
             }
             let changed = String::from_utf8(changed).unwrap();
             let authority = world.authority();
-            assert!(authority.verify(changed.as_bytes()).is_err(), "{at} of {token}: {changed}");
+            assert!(
+                authority.verify(changed.as_bytes(), None).is_err(),
+                "{at} of {token}: {changed}"
+            );
         }
         assert!(!world.is_good(&format!("{token}A")).await);
     }

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod assertions;
-
 mod connections;
+mod created_by;
 mod gateway;
 mod groups;
 mod http2;
@@ -16,6 +16,7 @@ mod listeners;
 mod master_key;
 mod operations;
 mod races;
+mod recent_uses;
 mod seeing;
 mod signing_keys;
 mod start;

@@ -4,7 +4,7 @@
 use crate::world::{Channel, World};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -200,4 +200,83 @@ async fn a_receiver_that_never_answers_does_not_delay_other_jobs() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the jobs wait for the receiver");
+}
+
+/// The value of a metric, with its labels.
+async fn metric(world: &World, name: &str) -> f64 {
+    let page = world.get("/metrics").await;
+    let text = page.text;
+    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {text}"))[name.len() + 1..].parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_warning_is_delivered_at_once_and_the_receivers_status_is_reported() {
+    let (world, receiver) = world().await;
+    let send = async || world.admin_client().post(&["warnings", "test"], &json!({})).await;
+    let sent = send().await.unwrap();
+    let accepted = json!({ "delivered": true, "host": "127.0.0.1", "status": 204, "error": null });
+    assert_eq!(sent, accepted);
+    assert!(!sent.to_string().contains("of-the-receiver"), "the address may hold a secret");
+    let (headers, body) = receiver.lock().unwrap().accepted[0].clone();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["type"], "test", "{body}");
+    assert!(headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
+
+    receiver.lock().unwrap().down = true;
+    let sent = send().await.unwrap();
+    assert_eq!((&sent["delivered"], &sent["status"]), (&json!(false), &json!(502)), "{sent}");
+
+    let without = World::new().await;
+    let denied = without.admin_client().post(&["warnings", "test"], &json!({})).await;
+    let denied = denied.unwrap_err().to_string();
+    assert!(denied.contains("no webhook is set"), "{denied}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_channels_without_room_open_warnings_and_failed_deliveries() {
+    let (world, receiver) = world().await;
+    let (nearly, full) = (world.channel("nearly").await, world.channel("full").await);
+    for n in 0..27 {
+        world.issue_to(&nearly, Kind::V21, &format!("g{n}")).await;
+    }
+    for n in 0..30 {
+        world.issue_to(&full, Kind::V21, &format!("g{n}")).await;
+    }
+    world.issue(&nearly, Kind::ShortLived).await;
+    world.advance(60).await;
+    for (name, value) in [
+        ("tegata_channels_nearly_full{kind=\"v2.1\"}", 2.0),
+        ("tegata_channels_full{kind=\"v2.1\"}", 1.0),
+        ("tegata_channels_nearly_full{kind=\"short-lived\"}", 0.0),
+        ("tegata_warnings_open{type=\"token.unused\"}", 0.0),
+        ("tegata_webhook_deliveries_total{result=\"failed\"}", 0.0),
+    ] {
+        assert_eq!(metric(&world, name).await, value, "{name}");
+    }
+    receiver.lock().unwrap().down = true;
+    world.advance(8 * DAY).await;
+    let open = metric(&world, "tegata_warnings_open{type=\"token.unused\"}").await;
+    assert_eq!(open, 58.0, "all tokens");
+    let failed = metric(&world, "tegata_webhook_deliveries_total{result=\"failed\"}").await;
+    assert!(failed >= 1.0, "{failed}");
+    receiver.lock().unwrap().down = false;
+    world.advance(3_600).await;
+    let accepted = metric(&world, "tegata_webhook_deliveries_total{result=\"accepted\"}").await;
+    assert!(accepted >= 1.0, "{accepted}");
+    world.advance(40 * DAY).await;
+    for name in
+        ["tegata_channels_full{kind=\"v2.1\"}", "tegata_warnings_open{type=\"token.unused\"}"]
+    {
+        assert_eq!(metric(&world, name).await, 0.0, "{name}: the tokens have expired");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_webhook_open_warnings_are_counted_all_the_same() {
+    let world = World::new().await;
+    let shop = world.channel("shop").await;
+    world.issue_to(&shop, Kind::ShortLived, "blue").await;
+    world.advance(8 * DAY).await;
+    assert_eq!(metric(&world, "tegata_warnings_open{type=\"token.unused\"}").await, 1.0);
 }

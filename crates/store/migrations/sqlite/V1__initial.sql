@@ -155,6 +155,14 @@ CREATE UNIQUE INDEX token_past ON token (channel, serial) WHERE past = 1;
 CREATE UNIQUE INDEX token_by_idempotency ON token (channel, idempotency)
     WHERE idempotency IS NOT NULL;
 
+-- Recent uses of a token, apart from its row, which stays narrow. Written by a job.
+CREATE TABLE token_use (
+    token       INTEGER PRIMARY KEY,              -- a number of token
+    newest_day  INTEGER NOT NULL,                 -- day since 1970 of the newest use
+    uses        TEXT NOT NULL                     -- JSON: [[source, start of the minute, count], ...], newest first
+);
+CREATE INDEX token_use_by_age ON token_use (newest_day);
+
 -- A channel's part of the revocation view: see `ChannelRevocations`.
 CREATE TABLE channel_revocations (
     channel      INTEGER PRIMARY KEY,

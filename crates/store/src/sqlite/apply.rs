@@ -8,7 +8,7 @@ use super::{
     known, load, provider_revocation,
     recent::ChannelRows,
     rows::{self, unavailable},
-    stamps, sweep, verifiers, warnings,
+    stamps, sweep, uses, verifiers, warnings,
     writer::{Tx, insert, write},
 };
 use crate::Result;
@@ -204,6 +204,8 @@ fn write_one(
         | Write::InstanceDropped { .. }
         | Write::Receipt(_) => verifiers::apply(tx, it),
         Write::Used(place, at) => stamps::apply(tx, *place, *at),
+        Write::Uses { row, uses: kept } => uses::apply(tx, *row, kept),
+        Write::UsesDropped { row } => uses::delete(tx, *row),
     }
 }
 

@@ -32,6 +32,7 @@ mod stamps;
 mod store;
 mod sweep;
 mod tx;
+mod uses;
 mod verifiers;
 mod warnings;
 mod writer;

@@ -6,14 +6,14 @@ use super::{
     verifiers,
 };
 use crate::{
-    Change, ChannelFilter, Error, GroupRow, Page, Provider, Result, RowId, State, TokenFilter,
-    TokenName, TokenRow, TokenState, WouldTake,
+    Change, ChannelFilter, Error, GroupRow, KeyFilter, KeyRow, Page, Provider, Result, RowId,
+    State, TokenFilter, TokenName, TokenRow, TokenState, WouldTake,
 };
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::channel::{Channel, ChannelLimits};
 use tegata_token::{
-    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId},
     key::{KeyState, VerifyingKey},
     time::UnixTime,
     view::{ChannelRevocations, Providers, View, ViewKey},
@@ -92,12 +92,51 @@ fn bounds(page: Page) -> (RowId, usize) {
     (page.before.unwrap_or(RowId::MAX), page.most)
 }
 
-pub(super) fn providers(conn: &Connection, page: Page) -> rusqlite::Result<Vec<(RowId, Provider)>> {
+pub(super) fn providers(
+    conn: &Connection,
+    search: Option<&str>,
+    page: Page,
+) -> rusqlite::Result<Vec<(RowId, Provider)>> {
     let sql = "SELECT number, id, name, created_at FROM provider
-               WHERE number < ?1 AND deleted = 0 ORDER BY number DESC LIMIT ?2";
+               WHERE number < ?1 AND deleted = 0
+                 AND (?3 IS NULL OR instr(lower(name), lower(?3)) OR instr(id, ?3))
+               ORDER BY number DESC LIMIT ?2";
+    let (before, most) = bounds(page);
     let mut query = conn.prepare_cached(sql)?;
-    let found =
-        query.query_map(bounds(page), |row| Ok((row.get("number")?, rows::provider(row)?)))?;
+    let found = query
+        .query_map((before, most, search), |row| Ok((row.get("number")?, rows::provider(row)?)))?;
+    found.collect()
+}
+
+pub(super) fn assertion_keys(
+    conn: &Connection,
+    KeyFilter { id, search }: &KeyFilter,
+    page: Page,
+) -> rusqlite::Result<Vec<(RowId, KeyRow)>> {
+    let of_id = if id.is_some() { "k.id = ?1" } else { "?1 IS NULL" };
+    // A UUID is stored as 16 bytes and written in five groups.
+    let sql = format!(
+        "SELECT k.number, k.id, k.channel, k.grp, k.created_at, k.last_used_at, c.name
+         FROM assertion_key k JOIN channel c ON c.id = k.channel
+         WHERE {of_id} AND k.number < ?2
+           AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(lower(k.grp), lower(?4))
+                OR instr(k.channel, ?4)
+                OR instr(lower(hex(k.id)), replace(lower(?4), '-', '')))
+         ORDER BY k.number DESC LIMIT ?3"
+    );
+    let (before, most) = bounds(page);
+    let mut query = conn.prepare_cached(&sql)?;
+    let found = query.query_map((id.map(|id| id.0), before, most, search), |row| {
+        let key = KeyRow {
+            id: AssertionKeyId(rows::bytes(row.get("id")?)?),
+            channel: rows::channel_id(row.get("channel")?)?,
+            channel_name: row.get("name")?,
+            group: rows::group(row.get("grp")?)?,
+            created_at: UnixTime(row.get("created_at")?),
+            last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(UnixTime),
+        };
+        Ok((row.get("number")?, key))
+    })?;
     found.collect()
 }
 

@@ -152,6 +152,8 @@ impl Recent {
             | Write::WarningTried { .. }
             | Write::WarningDropped(_)
             | Write::Used(..)
+            | Write::Uses { .. }
+            | Write::UsesDropped { .. }
             | Write::LogDropped { .. }
             | Write::AssertionsDropped(_)
             | Write::AuditDropped { .. }

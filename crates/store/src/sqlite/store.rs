@@ -6,15 +6,15 @@ use super::{
     readers::For,
     revocations,
     rows::{self, unavailable},
-    sweep, verifiers, warnings,
+    sweep, uses, verifiers, warnings,
     writer::Tx,
 };
 use crate::{
     AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
-    GroupPatch, GroupRow, Holding, Instance, Issued, NewChannel, NewVerifier, NewWarning, Old,
-    Page, Provider, ProviderRevocation, ReceiptRow, Registration, Reissue, Result, Revoked, RowId,
-    SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow,
-    Verifier, VerifierPatch, WouldTake, WrappedKey,
+    GroupPatch, GroupRow, Holding, Instance, Issued, KeyFilter, KeyRow, NewChannel, NewVerifier,
+    NewWarning, Old, Page, Provider, ProviderRevocation, ReceiptRow, RecentUse, Registration,
+    Reissue, Result, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking,
+    TokenFilter, TokenName, TokenRow, TokenUse, Verifier, VerifierPatch, WouldTake, WrappedKey,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
@@ -26,9 +26,9 @@ use tegata_policy::{
     acts::{
         AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, ChangeVerifier,
         CreateChannel, CreateProvider, CreateVerifier, DeleteVerifier, DropInstances, Issue,
-        QueueWarnings, Record, RegisterInstance, RegisterKey, RemoveInstances, RenameProvider,
-        RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance, TakeAssertion,
-        Trim, WarningTried,
+        QueueWarnings, Record, RecordUses, RegisterInstance, RegisterKey, RemoveInstances,
+        RenameProvider, RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance,
+        TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -62,8 +62,17 @@ impl Store for SqliteStore {
         Ok(found.filter(|channel| channel.state != ChannelState::Deleted))
     }
 
-    async fn providers(&self, page: Page) -> Result<Vec<(RowId, Provider)>> {
-        self.list(move |conn| read::providers(conn, page).map_err(unavailable)).await
+    async fn providers(
+        &self,
+        search: Option<String>,
+        page: Page,
+    ) -> Result<Vec<(RowId, Provider)>> {
+        self.list(move |conn| read::providers(conn, search.as_deref(), page).map_err(unavailable))
+            .await
+    }
+
+    async fn assertion_keys(&self, filter: KeyFilter, page: Page) -> Result<Vec<(RowId, KeyRow)>> {
+        self.list(move |conn| read::assertion_keys(conn, &filter, page).map_err(unavailable)).await
     }
 
     async fn provider(&self, id: ProviderId) -> Result<Option<Provider>> {
@@ -105,6 +114,12 @@ impl Store for SqliteStore {
         now: UnixTime,
     ) -> Result<Option<TokenRow>> {
         self.read(move |conn| read::token(conn, channel, name, now).map_err(unavailable)).await
+    }
+
+    async fn recent_uses(&self, channel: ChannelId, serial: Serial) -> Result<Vec<RecentUse>> {
+        let found =
+            self.read(move |conn| uses::of_token(conn, channel, serial).map_err(unavailable));
+        Ok(found.await?.map_or_else(Vec::new, |(_, uses)| uses))
     }
 
     async fn live_v21(
@@ -424,6 +439,10 @@ impl Store for SqliteStore {
 
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()> {
         self.run(UnixTime(0), StampUses { stamps: stamps.into() }).await.map(drop)
+    }
+
+    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()> {
+        self.run(UnixTime(0), RecordUses { uses: uses.into(), since }).await.map(drop)
     }
 
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize> {

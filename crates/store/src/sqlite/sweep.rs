@@ -2,7 +2,7 @@
 //! by `tegata_policy::acts`.
 
 use super::{
-    audit, rows,
+    audit, rows, uses,
     writer::{Tx, write},
 };
 use crate::{Result, RowId};
@@ -56,6 +56,7 @@ pub(super) fn old(conn: &Connection, old: &Old, found: &mut UpkeepRows) -> rusql
             found.assertions = used.collect::<rusqlite::Result<_>>()?;
         }
         Old::Tokens { rows, .. } => found.tokens = tokens(conn, rows)?,
+        Old::Uses { before, most } => found.last_uses = uses::old(conn, *before, *most)?,
         Old::Audit { kept_from, most } => {
             found.checkpoint = audit::last_checkpoint(conn)?;
             found.events = audit::events_below(conn, *kept_from, *most)?;
@@ -88,6 +89,7 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
             write(tx, sql, (channel.number(), fingerprint)).map(drop)
         }),
         Write::TokenDropped { row, .. } => {
+            uses::delete(tx, *row)?;
             write(tx, "DELETE FROM token WHERE number = ?1", [row]).map(drop)
         }
         Write::AuditDropped { through } => {

@@ -51,7 +51,7 @@ fn met(event: Event<'_>) -> String {
     match event {
         Event::Found { within, place: Place { line, column }, secret } => {
             let what = match secret {
-                Secret::Token(_) => "token".to_owned(),
+                Secret::Token(..) => "token".to_owned(),
                 Secret::AdminToken => "admin".to_owned(),
                 Secret::VerifierToken => "verifier".to_owned(),
                 Secret::PrivateJwk(kty) => format!("jwk {kty}"),

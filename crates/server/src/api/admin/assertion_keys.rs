@@ -3,15 +3,16 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, Ids, Part, Query, Unparsed},
+    read::{Body, Ids, Limit, Line, Part, Query, Unparsed},
     schema, show,
 };
 use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
 use tegata_policy::jwk::AssertionKey;
+use tegata_store::KeyFilter;
 use tegata_token::id::{AssertionKeyId, ChannelId, Group};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// An assertion signing key to register.
 #[derive(Deserialize, ToSchema)]
@@ -26,6 +27,42 @@ pub struct New {
     /// The group of the tokens that are issued for it; absent: the channel at large.
     #[schema(value_type = Option<schema::Group>)]
     group: Option<Group>,
+}
+
+/// Which assertion keys to list, and the page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WantedKeys {
+    /// Only the key of this id.
+    #[param(value_type = Option<schema::AssertionKeyId>)]
+    kid: Option<AssertionKeyId>,
+    /// Only those whose id, group, or channel's id or name contains this text.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 100)]
+    search: Option<Line<100>>,
+    /// Continue behind this cursor, which the previous page returned as `next`.
+    #[param(value_type = Option<schema::Cursor>)]
+    after: Option<String>,
+    /// Maximum number of rows.
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 1_000, default = 100)]
+    limit: Option<Limit>,
+}
+
+/// List the keys of all channels, newest first.
+#[utoipa::path(
+    get, path = "/assertion-keys", operation_id = "listAllAssertionKeys", tag = "assertion keys",
+    params(WantedKeys),
+    responses((status = 200, description = "A page of keys.", body = show::KeysOfChannels), Problems)
+)]
+pub async fn list_all(
+    who: Administrator,
+    Query(wanted): Query<WantedKeys>,
+) -> Result<Json<show::KeysOfChannels>, Problem> {
+    let WantedKeys { kid, search, after, limit } = wanted;
+    let (filter, part) =
+        (KeyFilter { id: kid, search: search.map(|it| it.0) }, Part::new(after, limit));
+    let (rows, next) = part.split(who.admin.all_assertion_keys(filter, part.page()?).await?);
+    Ok(show::KeysOfChannels::of(&rows, next))
 }
 
 /// Register the public half of a key.

@@ -3,18 +3,14 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Limit, Line, Part, Query, Whole, invalid},
+    read::{Limit, Line, Part, Query, Whole, invalid, moment, parsed},
     schema, show,
 };
 use axum::Json;
-use jiff::Timestamp;
 use serde::Deserialize;
-use std::{net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 use tegata_store::{AuditFilter, audit_event::AuditAct};
-use tegata_token::{
-    id::{ChannelId, Group, ProviderId, TokenId},
-    time::UnixTime,
-};
+use tegata_token::id::{ChannelId, Group, ProviderId, TokenId};
 use utoipa::IntoParams;
 
 /// Which audit events to list, and the page.
@@ -75,12 +71,6 @@ impl Wanted {
     }
 }
 
-/// The value of a parameter that is written in a form of its own.
-fn parsed<T: FromStr>(name: &str, text: Option<String>, what: &str) -> Result<Option<T>, Problem> {
-    let value = text.map(|it| it.parse()).transpose();
-    value.map_err(|_| invalid(name, what))
-}
-
 /// The act of this name; otherwise the error lists those that share its noun or its verb.
 fn act(name: String) -> Result<AuditAct, Problem> {
     let words = |name: &'_ str| {
@@ -97,14 +87,6 @@ fn act(name: String) -> Result<AuditAct, Problem> {
         let like: Vec<_> = like.iter().map(|act| act.name()).collect();
         invalid("act", &format!("the name of an act; acts like it: {}", like.join(", ")))
     })
-}
-
-/// A time; events have whole seconds, so a fraction counts as the next second.
-fn moment(name: &str, text: Option<String>) -> Result<Option<UnixTime>, Problem> {
-    let what = "a time as RFC 3339 has it, such as 2026-11-26T09:00:00Z";
-    let at: Option<Timestamp> = parsed(name, text, what)?;
-    let up = |at: Timestamp| UnixTime(at.as_second() + i64::from(at.subsec_nanosecond() > 0));
-    Ok(at.map(up))
 }
 
 /// List audit events, newest first.

@@ -44,6 +44,7 @@ pub fn queries(query: &[u8]) -> Vec<(&'static str, Read)> {
         ("a search", of::<read::Found>(query)),
         ("a deletion", of::<read::Deletion>(query)),
         ("delete assertion key", of::<assertion_keys::KeyDeletion>(query)),
+        ("all assertion keys", of::<assertion_keys::WantedKeys>(query)),
         ("tokens", of::<tokens::Wanted>(query)),
         ("audit", of::<audit::Wanted>(query)),
         ("warnings", of::<read::PartOf>(query)),

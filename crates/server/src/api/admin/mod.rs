@@ -68,6 +68,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(channels::delete_previous_secret))
         .routes(routes!(assertion_keys::list, assertion_keys::register))
         .routes(routes!(assertion_keys::delete))
+        .routes(routes!(assertion_keys::list_all))
         .routes(routes!(groups::list))
         .routes(routes!(groups::change, groups::delete))
         .routes(routes!(tokens::reissue))
@@ -85,6 +86,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
         .routes(routes!(receipts::show))
         .routes(routes!(audit::list))
         .routes(routes!(warnings::list))
+        .routes(routes!(warnings::test))
         .routes(routes!(audit::verify))
         .routes(routes!(audit::export))
 }

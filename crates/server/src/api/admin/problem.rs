@@ -36,6 +36,8 @@ pub enum Code {
     Forbidden,
     /// The path, or the object that it names, does not exist.
     NotFound,
+    /// The string is not a token of this authority.
+    NotOurToken,
     /// The path exists but does not support this method.
     MethodNotAllowed,
     /// The body is not of a JSON media type.
@@ -89,7 +91,7 @@ impl Code {
             | Self::InvalidJwk => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NotOurToken => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict
             | Self::KindNotForChannel
@@ -211,9 +213,10 @@ impl From<admin::Error> for Problem {
     fn from(error: admin::Error) -> Self {
         match error {
             admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
-            admin::Error::NotOurToken
-            | admin::Error::OtherChannelsToken
-            | admin::Error::NoSuch { .. } => Self::new(Code::NotFound, error.to_string()),
+            admin::Error::NotOurToken => Self::new(Code::NotOurToken, error.to_string()),
+            admin::Error::OtherChannelsToken | admin::Error::NoSuch { .. } => {
+                Self::new(Code::NotFound, error.to_string())
+            }
             admin::Error::Store(error) => error.into(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, Deletion, Ids, Line, Part, Query},
+    read::{Body, Deletion, Found, Ids, Line, Query},
     schema, show,
 };
 use axum::{Json, response::Response};
@@ -38,14 +38,15 @@ pub async fn create(
 /// List providers, newest first.
 #[utoipa::path(
     get, path = "/providers", operation_id = "listProviders", tag = "providers",
-    params(Part),
+    params(Found),
     responses((status = 200, description = "A page of providers.", body = show::Providers), Problems)
 )]
 pub async fn list(
     who: Administrator,
-    Query(part): Query<Part>,
+    Query(found): Query<Found>,
 ) -> Result<Json<show::Providers>, Problem> {
-    let (rows, next) = part.split(who.admin.providers(part.page()?).await?);
+    let (search, part) = found.split();
+    let (rows, next) = part.split(who.admin.providers(search, part.page()?).await?);
     Ok(show::Providers::of(&rows, next))
 }
 

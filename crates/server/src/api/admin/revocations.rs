@@ -5,20 +5,24 @@ use crate::{
     api::admin::{
         administrator::Administrator,
         problem::{Code, Problem, Problems},
-        read::{Body, Ids, invalid},
+        read::{Body, Ids, Line, invalid, moment, parsed},
         schema, show,
     },
-    authority::admin::{Anywhere, InChannel},
+    authority::admin::{Anywhere, CreatedBy, InChannel},
 };
 use axum::response::Response;
 use http::StatusCode;
+use serde::Deserialize;
+use std::net::IpAddr;
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     kind::Kind,
+    time::UnixTime,
 };
+use utoipa::ToSchema;
 
 taking_body! {
-/// What to revoke: exactly one of the first eight members.
+/// What to revoke: exactly one of the first nine members.
 pub struct Revocation {
     /// The token of this text.
     #[schema(nullable = false)]
@@ -41,6 +45,10 @@ pub struct Revocation {
     /// In any channel: all tokens signed by this key; the key is revoked.
     #[schema(value_type = Option<schema::SigningKeyId>, nullable = false)]
     signing_key: Option<SigningKeyId>,
+    /// In any channel: the assertion keys that an actor registered, with the tokens issued
+    /// for them, and the tokens that the actor had issued. The keys are deleted.
+    #[schema(nullable = false)]
+    created_by: Option<Creator>,
     /// True: all tokens of the channel; in any channel, all tokens of the authority, whose
     /// signing keys are all revoked.
     #[schema(nullable = false)]
@@ -48,11 +56,43 @@ pub struct Revocation {
 }
 }
 
+/// An actor, and when.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Creator {
+    /// The actor, as audit events name it.
+    #[schema(value_type = String, min_length = 1, max_length = 100, example = "administrator")]
+    actor: Line<100>,
+    /// Only by requests from this IP address.
+    #[schema(nullable = false)]
+    source: Option<String>,
+    /// From this time on (RFC 3339).
+    #[schema(example = "2026-11-26T09:00:00Z")]
+    since: String,
+    /// Before this time (RFC 3339).
+    #[schema(nullable = false)]
+    until: Option<String>,
+}
+
+impl Creator {
+    fn filter(self) -> Result<CreatedBy, Problem> {
+        let source: Option<IpAddr> = parsed("source", self.source, "an IP address")?;
+        let since = moment("since", Some(self.since))?;
+        Ok(CreatedBy {
+            actor: self.actor.0,
+            source: source.map(|it| it.to_canonical()),
+            since: since.unwrap_or(UnixTime(0)),
+            until: moment("until", self.until)?,
+        })
+    }
+}
+
 impl Revocation {
     fn in_channel(self) -> Result<InChannel, Problem> {
         let elsewhere = [
             ("provider_id", self.provider_id.is_some()),
             ("signing_key", self.signing_key.is_some()),
+            ("created_by", self.created_by.is_some()),
         ];
         exactly_one(
             [
@@ -79,6 +119,10 @@ impl Revocation {
                 ("access_token", self.access_token.map(Anywhere::Token)),
                 ("provider_id", self.provider_id.map(Anywhere::Provider)),
                 ("signing_key", self.signing_key.map(Anywhere::SigningKey)),
+                (
+                    "created_by",
+                    self.created_by.map(Creator::filter).transpose()?.map(Anywhere::CreatedBy),
+                ),
                 ("all", all(self.all)?.map(|()| Anywhere::All)),
             ],
             &elsewhere,
@@ -145,14 +189,15 @@ pub async fn of_channel(
 
 /// Revoke tokens of any channel.
 ///
-/// Give exactly one of `access_token`, `provider_id`, `signing_key` and `all`. The last
-/// two revoke signing keys.
+/// Give exactly one of `access_token`, `provider_id`, `signing_key`, `created_by` and `all`.
+/// `signing_key` and `all` revoke signing keys; `created_by` deletes assertion keys, and its
+/// responses have `keys`.
 #[utoipa::path(
     post, path = "/revocations", operation_id = "revoke", tag = "revocations",
     request_body = Revocation,
     responses(
-        (status = 201, description = "The tokens are revoked.", body = show::Taken),
-        (status = 200, description = "The result of a dry run.", body = show::DryRun),
+        (status = 201, description = "The tokens are revoked.", body = show::RevokedAnywhere),
+        (status = 200, description = "The result of a dry run.", body = show::DryRunAnywhere),
         Problems,
     )
 )]
@@ -161,6 +206,14 @@ pub async fn of_all(
     Body(mut asked): Body<Revocation>,
 ) -> Result<Response, Problem> {
     let options = asked.options();
-    let outcome = who.admin.revoke(asked.anywhere()?, &options).await?;
-    Ok(show::outcome(StatusCode::CREATED, outcome, |(), taken| taken))
+    match asked.anywhere()? {
+        Anywhere::CreatedBy(what) => {
+            let outcome = who.admin.revoke_created_by(&what, &options).await?;
+            Ok(show::created_by(outcome))
+        }
+        what => {
+            let outcome = who.admin.revoke(what, &options).await?;
+            Ok(show::outcome(StatusCode::CREATED, outcome, |(), taken| taken))
+        }
+    }
 }

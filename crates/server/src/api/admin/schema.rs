@@ -139,6 +139,10 @@ word! {
     TokenState, ["active", "suspended", "expired", "revoked"]
 }
 word! {
+    /// Why a token is in its state.
+    TokenReason, crate::authority::admin::Why::CODES
+}
+word! {
     /// The cause of a revocation.
     RevocationCause, ["requested", "evicted", "reissued"]
 }

@@ -116,13 +116,13 @@ pub async fn list(
         ("channel" = schema::ChannelId, Path, description = "The channel."),
         ("token" = schema::TokenId, Path, description = "The token's id, not the token."),
     ),
-    responses((status = 200, description = "The token's facts.", body = show::Token), Problems)
+    responses((status = 200, description = "The token's facts.", body = show::WholeToken), Problems)
 )]
 pub async fn show(
     who: Administrator,
     Ids((channel, token)): Ids<(ChannelId, TokenId)>,
     Query(()): Query<()>,
-) -> Result<Json<show::Token>, Problem> {
+) -> Result<Json<show::WholeToken>, Problem> {
     Ok(Json((&who.admin.token(channel, token).await?).into()))
 }
 

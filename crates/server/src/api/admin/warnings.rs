@@ -3,7 +3,7 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{PartOf, Query},
+    read::{Body, PartOf, Query},
     show,
 };
 use axum::Json;
@@ -29,4 +29,19 @@ pub async fn list(
     });
     let next = found.next.map(|id| id.to_string());
     Ok(Json(show::Warnings { warnings: shown.collect(), next }))
+}
+
+/// Send a test warning to the webhook now, once.
+///
+/// The response tells whether the receiver accepted it. 409 if there is no webhook.
+#[utoipa::path(
+    post, path = "/warnings/test", operation_id = "testWebhook", tag = "warnings",
+    responses((status = 200, description = "The result of the delivery.", body = show::TestDelivery),
+              Problems)
+)]
+pub async fn test(
+    who: Administrator,
+    Body(()): Body<()>,
+) -> Result<Json<show::TestDelivery>, Problem> {
+    Ok(Json(who.admin.test_webhook().await?.into()))
 }

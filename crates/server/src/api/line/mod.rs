@@ -24,12 +24,13 @@ use std::sync::Arc;
 
 /// The eight paths.
 pub fn router() -> Router<Arc<App>> {
-    let verify_jws = async |State(app): State<Arc<App>>, RawQuery(query): RawQuery| {
-        verify_jws(&app, query.as_deref())
+    let verify_jws = async |State(app): State<Arc<App>>, source: Source, RawQuery(query)| {
+        verify_jws(&app, source, query.as_deref())
     };
-    let verify_opaque = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
-        verify_opaque(&app, &headers, &body)
-    };
+    let verify_opaque =
+        async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {
+            verify_opaque(&app, source, &headers, &body)
+        };
     let issue_v21 =
         async |State(app): State<Arc<App>>, source: Source, headers: HeaderMap, body: Bytes| {
             v21(&app, source, &headers, &body).await

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     api::{app::App, form::Form, reply::Reply},
-    authority::limits::{LimitExceeded, Operation},
+    authority::{
+        limits::{LimitExceeded, Operation},
+        source::Source,
+    },
 };
 use axum::extract::{RawQuery, State};
 use http::HeaderMap;
@@ -20,14 +23,14 @@ use tegata_token::{
 };
 
 /// `GET /oauth2/v2.1/verify`: tokens in JWS form.
-pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
+pub fn verify_jws(app: &App, source: Source, query: Option<&str>) -> Reply {
     let form = match Form::parse(query.unwrap_or_default().as_bytes()) {
         Ok(form) => form,
         Err(bad) => return Wrong::Form(bad).into(),
     };
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let result = match fields::form_of(token) {
-        kind::WireForm::Jws => app.verify(&app.metrics.verifications_jws, token.as_bytes()),
+        kind::WireForm::Jws => app.verify(&app.metrics.verifications_jws, token.as_bytes(), source),
         kind::WireForm::Opaque(_) => Err(Malformed::OtherShape.into()),
     };
     app.metrics.verifications_jws.count(&result);
@@ -38,7 +41,7 @@ pub fn verify_jws(app: &App, query: Option<&str>) -> Reply {
 }
 
 /// `POST /v2/oauth/verify`: opaque tokens.
-pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
+pub fn verify_opaque(app: &App, source: Source, headers: &HeaderMap, body: &[u8]) -> Reply {
     let form = match Form::of_body(headers, body) {
         Ok(form) => form,
         Err(bad) => return Wrong::Form(bad).into(),
@@ -46,7 +49,7 @@ pub fn verify_opaque(app: &App, headers: &HeaderMap, body: &[u8]) -> Reply {
     let Some(token) = form.get("access_token") else { return Wrong::Missing.into() };
     let result = match fields::form_of(token) {
         kind::WireForm::Opaque(_) => {
-            app.verify(&app.metrics.verifications_opaque, token.as_bytes())
+            app.verify(&app.metrics.verifications_opaque, token.as_bytes(), source)
         }
         kind::WireForm::Jws => Err(Malformed::OtherShape.into()),
     };

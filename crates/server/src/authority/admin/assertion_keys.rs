@@ -7,7 +7,7 @@ use super::{
 };
 use crate::authority::random;
 use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};
-use tegata_store::Taking;
+use tegata_store::{KeyFilter, KeyRow, Page, RowId, Taking};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group},
     time::UnixTime,
@@ -47,6 +47,19 @@ impl Admin {
         let mut keys: Vec<UsedKey> = keys.map(|key| (key.clone(), used(key))).collect();
         keys.sort_by_key(|(key, _)| std::cmp::Reverse((key.created_at, key.id)));
         Ok(keys)
+    }
+
+    /// The assertion keys of all channels, newest first.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn all_assertion_keys(
+        &self,
+        filter: KeyFilter,
+        page: Page,
+    ) -> Result<Vec<(RowId, KeyRow)>> {
+        self.may(Permission::ReadAssertionKeys)?;
+        Ok(self.authority.store().assertion_keys(filter, page).await?)
     }
 
     /// Deletes an assertion key; with `revoke_tokens`, revokes the tokens that were

@@ -3,9 +3,10 @@
 use super::{
     facade::{Admin, Error, Result},
     permission::Permission,
+    surroundings::Surroundings,
 };
 use tegata_store::{
-    AuditFilter, AuditRow, Page, RevocationCause, TokenName, TokenRow, TokenState,
+    AuditFilter, AuditRow, Page, RecentUse, RevocationCause, TokenName, TokenRow, TokenState,
     audit_event::AuditEvent,
 };
 use tegata_token::{
@@ -31,6 +32,10 @@ pub struct Explanation {
     pub newer: Option<TokenId>,
     /// The audit event of the act that revoked it, where there is one.
     pub event: Option<AuditRow>,
+    /// From where it was used lately, newest first.
+    pub recent_uses: Vec<RecentUse>,
+    /// Its channel, its provider, and its group with the group's other tokens.
+    pub around: Surroundings,
 }
 
 /// Why a token is valid or not.
@@ -100,12 +105,29 @@ pub enum Why {
 }
 
 impl Why {
+    /// All codes.
+    pub const CODES: [&str; 13] = [
+        "valid",
+        "valid-until-revoked",
+        "valid-for-delay",
+        "expired",
+        "revoked-and-expired",
+        "channel-suspended",
+        "channel-deleted",
+        "signing-key-revoked",
+        "evicted",
+        "reissued",
+        "revoked",
+        "revoked-with-others",
+        "invalid",
+    ];
+
     /// The reason's code, for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Valid { .. } => "valid",
-            Self::ValidUntilRevoked => "valid-for-good",
+            Self::ValidUntilRevoked => "valid-until-revoked",
             Self::ValidForDelay { .. } => "valid-for-delay",
             Self::Expired { .. } => "expired",
             Self::RevokedAndExpired { .. } => "revoked-and-expired",
@@ -180,12 +202,18 @@ impl Admin {
             false => None,
         };
         let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| without_row(&claims));
-        let row = in_state_of(row, verdict);
+        let mut row = in_state_of(row, verdict);
+        let recent_uses = match claims.kind.is_stored() {
+            true => self.uses_of(claims.channel, &mut row).await?,
+            false => Vec::new(),
+        };
         Ok(Explanation {
+            recent_uses,
             channel: claims.channel,
             why: Why::of(&claims, &row, verdict, &view),
             newer: self.newer(&claims, &row).await?,
             event: self.event(&claims, &row, verdict).await?,
+            around: self.around(&claims).await?,
             token: row,
         })
     }

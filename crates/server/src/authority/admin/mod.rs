@@ -6,6 +6,7 @@
 mod assertion_keys;
 mod audit;
 mod channels;
+mod created_by;
 mod explain;
 mod facade;
 mod groups;
@@ -14,6 +15,7 @@ pub mod permission;
 mod providers;
 mod revocations;
 mod signing_keys;
+mod surroundings;
 mod taking;
 mod tokens;
 mod verifiers;
@@ -21,10 +23,12 @@ mod warnings;
 
 pub use assertion_keys::UsedKey;
 pub use channels::{ChannelWithUse, NewSecret};
+pub use created_by::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
+pub use surroundings::Surroundings;
 pub use taking::{ActOptions, DryRun, Outcome, Taken};
 pub use verifiers::{ListedVerifier, VerifierSettings};
 pub use warnings::FoundWarnings;

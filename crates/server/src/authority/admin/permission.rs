@@ -72,6 +72,8 @@ pub enum Permission {
     RemoveInstances,
     /// Read receipts.
     ReadReceipts,
+    /// Send a test warning.
+    TestWarnings,
 }
 
 /// The table: the roles that have each permission.
@@ -102,7 +104,8 @@ const fn roles(act: Permission) -> &'static [Role] {
         | Permission::ChangeVerifier
         | Permission::DeleteVerifier
         | Permission::RemoveInstances
-        | Permission::ReadReceipts => &[Role::Root],
+        | Permission::ReadReceipts
+        | Permission::TestWarnings => &[Role::Root],
         // The server sets up a development store by itself.
         Permission::ReadProviders
         | Permission::CreateProvider

@@ -89,13 +89,17 @@ impl Admin {
         Ok(Outcome::Done((), self.taken(tokens, act, false, options).await?))
     }
 
-    /// Providers, newest first.
+    /// Providers whose name or id contains `search`, newest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn providers(&self, page: Page) -> Result<Vec<(RowId, ListedProvider)>> {
+    pub async fn providers(
+        &self,
+        search: Option<String>,
+        page: Page,
+    ) -> Result<Vec<(RowId, ListedProvider)>> {
         self.may(Permission::ReadProviders)?;
-        let providers = self.authority.store().providers(page).await?;
+        let providers = self.authority.store().providers(search, page).await?;
         let revocations = self.authority.store().provider_revocations().await?;
         let listed = |(row, provider): (RowId, Provider)| {
             let revocation = revocations.iter().find(|it| it.provider == provider.id).copied();

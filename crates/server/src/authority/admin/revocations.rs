@@ -1,6 +1,7 @@
 //! Revoking tokens: one, or all of a scope.
 
 use super::{
+    created_by::CreatedBy,
     explain::without_row,
     facade::{Admin, Error, Result},
     permission::Permission,
@@ -41,7 +42,7 @@ pub enum InChannel {
 }
 
 /// What to revoke anywhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Anywhere {
     /// The token of this text.
     Token(String),
@@ -49,6 +50,8 @@ pub enum Anywhere {
     Provider(ProviderId),
     /// A signing key, and all tokens that it signed.
     SigningKey(SigningKeyId),
+    /// What an actor created.
+    CreatedBy(CreatedBy),
     /// All signing keys, and so all tokens.
     All,
 }
@@ -121,6 +124,7 @@ impl Admin {
         self.may(match what {
             Anywhere::Token(_) => Permission::RevokeTokens,
             Anywhere::Provider(_) => Permission::RevokeProvider,
+            Anywhere::CreatedBy(_) => Permission::RevokeTokens,
             Anywhere::SigningKey(_) | Anywhere::All => Permission::RevokeSigningKeys,
         })?;
         let (authority, by) = (&self.authority, self.by_of(options));
@@ -148,6 +152,9 @@ impl Admin {
             }
             Anywhere::SigningKey(key) => {
                 (&scopes.signing_key, self.revoke_keys(Some(key), options).await?)
+            }
+            Anywhere::CreatedBy(what) => {
+                return Ok(self.revoke_created_by(&what, options).await?.map(drop));
             }
             Anywhere::All => (&scopes.everything, self.revoke_keys(None, options).await?),
         };

@@ -1,7 +1,10 @@
 //! What every act that takes something away has in common: its options, its dry run and
 //! its receipt.
 
-use super::facade::{Admin, Result};
+use super::{
+    created_by::CreatedKey,
+    facade::{Admin, Result},
+};
 use crate::authority::receipt::{CommittedAct, Concerns, Receipt};
 use std::time::Duration;
 use tegata_policy::channel::Channel;
@@ -49,6 +52,8 @@ pub struct DryRun {
     pub stateless_too: bool,
     /// Whether clients still use the previous secret, of an act that takes it away.
     pub previous_in_use: Option<bool>,
+    /// The assertion keys, of an act that takes away what an actor created.
+    pub created_keys: Option<Vec<CreatedKey>>,
     /// The tokens, newest first, at most [`ROWS`]; with their channels if the act spans
     /// channels.
     pub rows: Vec<(Option<ChannelId>, TokenRow)>,
@@ -80,7 +85,7 @@ impl DryRun {
     /// What would be taken from channels of any state.
     pub(super) fn of(would: WouldTake, stateless_too: bool) -> Self {
         let rows = would.rows.into_iter().map(|(channel, row)| (Some(channel), row)).collect();
-        Self { tokens: would.tokens, stateless_too, previous_in_use: None, rows }
+        Self { tokens: would.tokens, stateless_too, rows, ..Self::default() }
     }
 
     /// What would be taken from this channel.

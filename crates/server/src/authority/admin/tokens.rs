@@ -16,7 +16,7 @@ use tegata_policy::{
     authorize::{Credential, IssueRequest},
     denied::Denied,
 };
-use tegata_store::{Error, Page, Reissue, RowId, TokenFilter, TokenName, TokenRow};
+use tegata_store::{Error, Page, RecentUse, Reissue, RowId, TokenFilter, TokenName, TokenRow};
 use tegata_token::{
     id::{ChannelId, TokenId},
     kind::Kind,
@@ -49,17 +49,35 @@ impl Admin {
         Ok(rows)
     }
 
-    /// One stored token.
+    /// One stored token, and its recent uses, newest first.
     ///
     /// # Errors
     /// As [`Self::tokens`].
-    pub async fn token(&self, channel: ChannelId, token: TokenId) -> Result<TokenRow> {
+    pub async fn token(
+        &self,
+        channel: ChannelId,
+        token: TokenId,
+    ) -> Result<(TokenRow, Vec<RecentUse>)> {
         self.may(Permission::ReadTokens)?;
         let mut row = self.stored(channel, token).await?;
         if let Some(of) = self.authority.channel(channel).await? {
             row.state = row.state.in_channel(of.state);
         }
-        Ok(row)
+        let uses = self.uses_of(channel, &mut row).await?;
+        Ok((row, uses))
+    }
+
+    /// The recent uses of a stored token. The last one is noted in its row: the newest are
+    /// in memory until a job writes them.
+    pub(super) async fn uses_of(
+        &self,
+        channel: ChannelId,
+        row: &mut TokenRow,
+    ) -> Result<Vec<RecentUse>> {
+        if let Some((at, _)) = self.authority.last_used.token(channel, row.serial) {
+            row.last_used_at = row.last_used_at.max(Some(at));
+        }
+        Ok(self.authority.recent_uses(channel, row.serial).await?)
     }
 
     /// One stored token, with its state regardless of its channel's.

@@ -4,7 +4,7 @@ use super::{
     facade::{Admin, Result},
     permission::Permission,
 };
-use crate::authority::warnings::{Warning, find};
+use crate::authority::warnings::{Warning, find, webhook::TestDelivery};
 use tegata_store::Holding;
 use tegata_token::id::ChannelId;
 
@@ -64,6 +64,19 @@ impl Admin {
             }
         };
         Ok(FoundWarnings { of_channels, next })
+    }
+
+    /// Sends a test warning to the webhook now.
+    ///
+    /// # Errors
+    /// A conflict if there is no webhook.
+    pub async fn test_webhook(&self) -> Result<TestDelivery> {
+        self.may(Permission::TestWarnings)?;
+        let none = tegata_store::Error::Conflict(
+            "no webhook is set; set one with `webhook_url` (or --webhook-url) and its secret",
+        );
+        let webhook = self.authority.webhook().ok_or(none)?;
+        Ok(webhook.test(self.authority.now()).await)
     }
 
     fn found(&self, holding: Holding) -> (Holding, Vec<Warning>) {

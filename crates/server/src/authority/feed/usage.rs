@@ -3,15 +3,14 @@
 use super::Refused;
 use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
-use tegata_store::Verifier;
+use tegata_store::{RecentUse, Verifier};
 use tegata_token::{
     feed::UsageReport,
     id::Position,
-    time::UnixTime,
     verify::{Active, verify},
 };
 
-/// Maximum number of tokens of a report whose times of last use are recorded.
+/// Maximum number of tokens of a report whose uses are recorded.
 const MOST: usize = 1_000;
 
 impl Authority {
@@ -24,7 +23,7 @@ impl Authority {
         let sees = |it: &Active| verifier.provider.is_none_or(|of| of == it.claims.provider);
         let active = active.filter(sees);
         if let Some(active) = &active {
-            self.last_used.note(&active.claims, now);
+            self.last_used.note(&active.claims, None, now);
         }
         (active.map(Arc::new), view.position())
     }
@@ -40,19 +39,21 @@ impl Authority {
         report: UsageReport,
     ) -> Result<(), Refused> {
         let now = self.now();
-        // The latest minute of each token; a verifier's clock may be wrong, but a use cannot
-        // be in the future.
-        let mut last = HashMap::new();
+        // A verifier's clock may be wrong, but a use cannot be in the future.
+        let mut reported: HashMap<_, Vec<RecentUse>> = HashMap::new();
         for minute in &report.minutes {
+            let at = minute.minute.min(now);
             for it in &minute.uses {
-                let at = last.entry((it.channel, it.token_id)).or_insert(UnixTime(0));
-                *at = minute.minute.min(now).max(*at);
+                let count = u32::try_from(it.count).unwrap_or(u32::MAX);
+                // The instance stands for an address that the use does not know.
+                let used = RecentUse::times(count, it.source.parse().ok(), at);
+                reported.entry((it.channel, it.token_id)).or_default().push(used);
             }
         }
-        let names: Vec<_> = last.keys().copied().take(MOST).collect();
+        let names: Vec<_> = reported.keys().copied().take(MOST).collect();
         for (channel, token, serial) in self.store.live_serials(names, verifier.provider).await? {
-            if let Some(at) = last.get(&(channel, token)) {
-                self.last_used.note_stored(channel, serial, *at);
+            for used in reported.remove(&(channel, token)).unwrap_or_default() {
+                self.last_used.note_uses(channel, serial, used, used.minute);
             }
         }
         Ok(())

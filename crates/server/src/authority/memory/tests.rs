@@ -16,7 +16,7 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    Store, Taking,
+    NewVerifier, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
@@ -37,6 +37,7 @@ enum Omitted {
     Channel,
     SigningKey,
     Clock,
+    Verifier,
 }
 
 impl Omitted {
@@ -46,6 +47,7 @@ impl Omitted {
             Change::Channel { .. } => self == Self::Channel,
             Change::SigningKey(_) => self == Self::SigningKey,
             Change::Clock { .. } => self == Self::Clock,
+            Change::Verifier { .. } | Change::VerifierDeleted { .. } => self == Self::Verifier,
             Change::Empty { .. } => false,
         }
     }
@@ -228,7 +230,8 @@ impl World {
                     self.store.take(Taking::assertion_key(id, key.id, true, by())).await.unwrap();
                 }
             }
-            25..=27 => self.change_keys().await,
+            25 | 26 => self.change_keys().await,
+            27 => self.change_verifiers().await,
             28 => drop(self.store.advance_clock(60).await.unwrap()),
             29 => {
                 let late = NOW.plus(2 * DAY);
@@ -267,6 +270,30 @@ impl World {
             _ => SigningKeyChange::Add(new),
         };
         let _ = self.store.change_signing_keys(change, by()).await;
+    }
+
+    async fn change_verifiers(&mut self) {
+        let existing = self.store.verifiers().await.unwrap();
+        match (self.below(4), existing.first()) {
+            (0, Some(it)) => self.store.delete_verifier(it.id, by()).await.unwrap(),
+            (1, Some(it)) => {
+                let max_staleness = Some(500 + self.below(1_000) as u32);
+                let patch = VerifierPatch { max_staleness, ..VerifierPatch::default() };
+                self.store.change_verifier(it.id, patch, by()).await.unwrap();
+            }
+            _ => {
+                let id = ChannelId::from_number(2_000_000_000 + self.fresh()).unwrap();
+                let new = NewVerifier {
+                    id: id.to_string().parse().unwrap(),
+                    name: "Gateway".into(),
+                    provider: None,
+                    max_staleness: 60_000,
+                    allow: false,
+                    token: secret_of(id).hash(),
+                };
+                self.store.create_verifier(new, by()).await.unwrap();
+            }
+        }
     }
 
     /// The follower reads the log, a few changes at a time.
@@ -321,6 +348,12 @@ impl World {
         }
         compare("the verification rates", **one.verify_rates.load() == **other.verify_rates.load());
         compare("when keys retired", **one.retired.load() == **other.retired.load());
+        for verifier in self.store.verifiers().await.unwrap() {
+            for memory in [one, other] {
+                let known = memory.verifiers.get(verifier.id);
+                compare("a verifier", known.as_deref() == Some(&verifier));
+            }
+        }
         compare("the clock", one.clock.offset() == other.clock.offset());
         let stored = self.store.signing_keys().await.unwrap();
         let known: Vec<_> = stored.iter().filter_map(|it| self.keys.get(&it.id)).collect();
@@ -359,7 +392,8 @@ async fn a_follower_of_the_log_holds_the_same_memory_at_every_position() {
 
 #[tokio::test]
 async fn a_log_that_lacks_a_kind_of_change_is_found() {
-    let sorts = [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock];
+    let sorts =
+        [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock, Omitted::Verifier];
     for omitted in sorts {
         let found = history(1, 250, omitted).await;
         let (act, differences) = found.unwrap_or_else(|| panic!("{omitted:?} was not found"));

@@ -1,20 +1,28 @@
-//! Searches the channels for warnings, and delivers the due ones. It runs only with a
-//! webhook; without one, warnings are only listed.
+//! Searches the channels for warnings and for channels that are nearly full, and delivers
+//! the warnings that are due. Without a webhook, warnings are only counted and listed.
 
 use super::{
     Warning, find,
     webhook::{Delivery, Webhook},
 };
-use crate::authority::Authority;
+use crate::{authority::Authority, metrics::Watched};
 use tegata_store::{Holding, Result};
-use tegata_token::id::ChannelId;
+use tegata_token::{id::ChannelId, kind::Kind};
 use tokio::sync::Mutex;
 
 /// The state of the search and the delivery.
 pub struct Warnings {
-    webhook: Option<Webhook>,
     render: Render,
-    round: Mutex<Option<ChannelId>>,
+    round: Mutex<Round>,
+}
+
+/// A walk through all channels.
+#[derive(Default)]
+struct Round {
+    /// The last channel that was read.
+    through: Option<ChannelId>,
+    /// What was counted since the beginning.
+    counts: Watched,
 }
 
 /// Renders a warning about a channel as the JSON that a webhook receives.
@@ -31,8 +39,8 @@ const DELIVERIES: usize = 100;
 impl Warnings {
     /// A job that has not begun its search.
     #[must_use]
-    pub fn new(webhook: Option<Webhook>, render: Render) -> Self {
-        Self { webhook, render, round: Mutex::new(None) }
+    pub fn new(render: Render) -> Self {
+        Self { render, round: Mutex::default() }
     }
 
     /// Continues the search, and delivers due warnings.
@@ -40,45 +48,63 @@ impl Warnings {
     /// # Errors
     /// [`tegata_store::Error::Unavailable`]; the next run continues.
     pub async fn run(&self, authority: &Authority) -> Result<()> {
-        let Some(webhook) = &self.webhook else { return Ok(()) };
         let mut round = self.round.lock().await;
         for _ in 0..SLICES {
             let now = authority.now();
-            let slice = authority.store().holdings(*round, SLICE, now).await?;
-            let warnings = slice.iter().flat_map(|holding| {
-                let found = find(holding, authority.warning_policy(), now);
-                found.into_iter().map(move |warning| {
+            let slice = authority.store().holdings(round.through, SLICE, now).await?;
+            let mut warnings = Vec::new();
+            for holding in &slice {
+                count_room(holding, &mut round.counts);
+                for warning in find(holding, authority.warning_policy(), now) {
+                    round.counts.warning(warning.kind());
                     let body = (self.render)(&warning, holding);
-                    warning.to_send(holding, body, now)
-                })
-            });
-            let warnings: Vec<_> = warnings.collect();
-            if !warnings.is_empty() {
+                    warnings.push(warning.to_send(holding, body, now));
+                }
+            }
+            if !warnings.is_empty() && authority.webhook().is_some() {
                 authority.store().queue_warnings(warnings, now).await?;
             }
-            *round =
-                slice.last().map(|holding| holding.channel.id).filter(|_| slice.len() == SLICE);
-            if round.is_none() {
+            let last = slice.last().map(|holding| holding.channel.id);
+            round.through = last.filter(|_| slice.len() == SLICE);
+            if round.through.is_none() {
+                authority.metrics().watched(&std::mem::take(&mut round.counts));
                 break;
             }
         }
-        self.deliver(webhook, authority).await
+        match authority.webhook() {
+            Some(webhook) => deliver(webhook, authority).await,
+            None => Ok(()),
+        }
     }
+}
 
-    async fn deliver(&self, webhook: &Webhook, authority: &Authority) -> Result<()> {
-        let now = authority.now();
-        for warning in authority.store().due_warnings(DELIVERIES, now).await? {
-            let done = webhook.deliver(&warning, now).await;
-            let next = match done {
-                Delivery::TryAgain(next) => Some(next),
-                Delivery::Taken | Delivery::GivenUp => None,
-            };
-            authority.store().warning_tried(warning.number, next).await?;
-            // A receiver that is down is not tried with all other warnings as well.
-            if done != Delivery::Taken {
-                break;
-            }
+async fn deliver(webhook: &Webhook, authority: &Authority) -> Result<()> {
+    let now = authority.now();
+    let deliveries = &authority.metrics().deliveries;
+    for warning in authority.store().due_warnings(DELIVERIES, now).await? {
+        let done = webhook.deliver(&warning, now).await;
+        let (next, counter) = match done {
+            Delivery::Taken => (None, &deliveries.accepted),
+            Delivery::TryAgain(next) => (Some(next), &deliveries.failed),
+            Delivery::GivenUp => (None, &deliveries.given_up),
+        };
+        counter.inc();
+        authority.store().warning_tried(warning.number, next).await?;
+        // A receiver that is down is not tried with all other warnings as well.
+        if done != Delivery::Taken {
+            break;
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// Counts whether the channel is full, or nearly, for each kind that several tokens can be
+/// active of.
+fn count_room(holding: &Holding, counts: &mut Watched) {
+    for kind in [Kind::V21, Kind::ShortLived] {
+        let Some(pool) = holding.channel.rules.pool(kind) else { continue };
+        let of_pool = |it: &&tegata_store::TokenRow| pool.kinds.contains(&it.kind);
+        let active = holding.tokens.iter().filter(of_pool).count();
+        counts.room(kind, active, pool.cap.most);
     }
 }

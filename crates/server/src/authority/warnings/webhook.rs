@@ -84,6 +84,25 @@ pub enum Delivery {
     GivenUp,
 }
 
+/// The result of sending a test warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestDelivery {
+    /// The receiver's host.
+    pub host: String,
+    /// The status that it answered with.
+    pub status: Option<u16>,
+    /// Why there is no status.
+    pub error: Option<String>,
+}
+
+impl TestDelivery {
+    /// Whether the receiver accepted it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
 impl Webhook {
     /// Creates the client without opening a connection.
     ///
@@ -94,13 +113,44 @@ impl Webhook {
         Ok(Self { settings, http })
     }
 
+    /// The receiver's host, without the rest of its address, which may contain a secret.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.settings.url.host_str().unwrap_or("?")
+    }
+
+    /// Sends a test warning, once. It is like the others but for its type, `test`.
+    pub async fn test(&self, now: UnixTime) -> TestDelivery {
+        let body = serde_json::json!({
+            "type": "test",
+            "advice": "this tests the delivery of warnings; nothing is to be done",
+        });
+        let sent = self.send(&format!("test/{}", now.0), &body.to_string(), now).await;
+        TestDelivery {
+            host: self.host().to_owned(),
+            status: sent.as_ref().ok().map(StatusCode::as_u16),
+            error: sent.err(),
+        }
+    }
+
     /// Sends one warning; any 2xx counts as accepted.
     pub async fn deliver(&self, warning: &DueWarning, now: UnixTime) -> Delivery {
+        match self.send(&warning.name, &warning.body, now).await {
+            Ok(status) if status.is_success() => return Delivery::Taken,
+            Ok(status) => log_failure(warning, Some(status), "the response was not 2xx"),
+            Err(why) => log_failure(warning, None, &why),
+        }
+        let next = now.plus(pause(warning.attempts));
+        if next < warning.keep_until { Delivery::TryAgain(next) } else { Delivery::GivenUp }
+    }
+
+    /// Posts a warning; the receiver's status, or why there is none.
+    async fn send(&self, name: &str, body: &str, now: UnixTime) -> Result<StatusCode, String> {
         // Retries have the same id, so that a receiver can drop duplicates.
-        let digest = sha256(&[warning.name.as_bytes()]);
+        let digest = sha256(&[name.as_bytes()]);
         let id = format!("msg_{}", HEXLOWER.encode(&digest[..16]));
         let at = Timestamp::from_second(now.0).map(|at| at.to_string()).unwrap_or_default();
-        let body = envelope(&warning.body, &at);
+        let body = envelope(body, &at);
         let sent = self
             .http
             .post(self.settings.url.clone())
@@ -111,15 +161,16 @@ impl Webhook {
             .body(body)
             .send()
             .await;
-        match sent.map(|response| response.status()) {
-            Ok(status) if status.is_success() => return Delivery::Taken,
-            Ok(status) => log_failure(warning, Some(status), "the response was not 2xx"),
-            // Without the address, which may contain a secret.
-            Err(error) => log_failure(warning, None, &error.without_url().to_string()),
-        }
-        let next = now.plus(pause(warning.attempts));
-        if next < warning.keep_until { Delivery::TryAgain(next) } else { Delivery::GivenUp }
+        // Without the address, which may contain a secret. Of the response only the status is
+        // read, however long its body is.
+        sent.map(|response| response.status()).map_err(|error| cause(&error.without_url()))
     }
+}
+
+/// The innermost cause of an error, such as `connection refused`.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn log_failure(warning: &DueWarning, status: Option<StatusCode>, why: &str) {

@@ -6,6 +6,7 @@
 //! reader strict, and [`values`] has the values with bounds.
 
 mod members;
+mod moments;
 mod page;
 #[macro_use]
 mod taking;
@@ -19,6 +20,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::request::Parts;
 use members::Members;
+pub use moments::{moment, parsed};
 pub use page::{Found, Limit, Part, PartOf};
 use serde::de::DeserializeOwned;
 pub use taking::{Deletion, Reason, Wait, options};

@@ -232,6 +232,29 @@ impl From<&UsedKey> for AssertionKey {
     }
 }
 
+/// An assertion signing key of any channel.
+#[derive(Serialize, ToSchema)]
+pub struct KeyOfChannel {
+    #[serde(flatten)]
+    key: AssertionKey,
+    #[schema(value_type = schema::ChannelId)]
+    channel_id: ChannelId,
+    #[schema(value_type = schema::Name)]
+    channel_name: String,
+}
+
+impl From<&tegata_store::KeyRow> for KeyOfChannel {
+    fn from(it: &tegata_store::KeyRow) -> Self {
+        let key = AssertionKey {
+            kid: it.id,
+            group: it.group.clone(),
+            created_at: time(it.created_at),
+            last_used_at: it.last_used_at.and_then(time),
+        };
+        Self { key, channel_id: it.channel, channel_name: it.channel_name.clone() }
+    }
+}
+
 /// The id of a newly registered key.
 #[derive(Serialize, ToSchema)]
 pub struct NewAssertionKey {
@@ -279,5 +302,10 @@ page! { #[doc = "A page of providers."] Providers, providers: Provider }
 page! { #[doc = "A page of channels."] Channels, channels: Channel }
 
 page! { #[doc = "A page of assertion signing keys."] AssertionKeys, assertion_keys: AssertionKey }
+
+page! {
+    #[doc = "A page of the assertion signing keys of all channels."]
+    KeysOfChannels, assertion_keys: KeyOfChannel
+}
 
 page! { #[doc = "A page of groups."] Groups, groups: TokenGroup }

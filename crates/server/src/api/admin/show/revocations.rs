@@ -1,7 +1,7 @@
 //! What an act took away, or would take away: one form for every act that takes something
 //! away.
 
-use super::{Receipt, Token};
+use super::{Receipt, Token, time};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Outcome},
@@ -12,7 +12,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Serialize;
-use tegata_token::id::{ChannelId, Position};
+use tegata_token::id::{AssertionKeyId, ChannelId, Group, Position};
 use utoipa::ToSchema;
 
 /// What an act took away, and which verifiers have applied it.
@@ -95,6 +95,71 @@ pub struct SecretDryRun {
     would: DryRun,
     /// Whether the previous secret is still accepted and was used within the last hour.
     previous_in_use: bool,
+}
+
+/// An assertion key that an actor registered.
+#[derive(Serialize, ToSchema)]
+pub struct CreatedKey {
+    #[schema(value_type = schema::ChannelId)]
+    channel_id: ChannelId,
+    #[schema(value_type = schema::AssertionKeyId)]
+    kid: AssertionKeyId,
+    /// The group that it is bound to.
+    #[schema(required, value_type = Option<schema::Group>)]
+    group: Option<Group>,
+    /// Null if it was deleted before.
+    #[schema(required, value_type = Option<schema::Time>)]
+    created_at: Option<String>,
+    #[schema(required, value_type = Option<schema::Time>)]
+    last_used_at: Option<String>,
+}
+
+impl From<admin::CreatedKey> for CreatedKey {
+    fn from(it: admin::CreatedKey) -> Self {
+        let row = it.row.as_ref();
+        Self {
+            channel_id: it.channel,
+            kid: it.id,
+            group: row.and_then(|row| row.group.clone()),
+            created_at: row.and_then(|row| time(row.created_at)),
+            last_used_at: row.and_then(|row| row.last_used_at).and_then(time),
+        }
+    }
+}
+
+/// What a revocation over channels took away.
+#[derive(Serialize, ToSchema)]
+pub struct RevokedAnywhere {
+    #[serde(flatten)]
+    taken: Taken,
+    /// The assertion keys that were deleted; with `created_by` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<CreatedKey>>,
+}
+
+/// What a revocation over channels would take away. Nothing was changed.
+#[derive(Serialize, ToSchema)]
+pub struct DryRunAnywhere {
+    #[serde(flatten)]
+    would: DryRun,
+    /// The assertion keys that would be deleted; with `created_by` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<CreatedKey>>,
+}
+
+/// The response to revoking what an actor created.
+pub fn created_by(it: Outcome<Vec<admin::CreatedKey>>) -> Response {
+    let keys = |keys: Vec<admin::CreatedKey>| Some(keys.into_iter().map(Into::into).collect());
+    match it {
+        Outcome::Done(found, taken) => {
+            let body = RevokedAnywhere { taken: taken.into(), keys: keys(found) };
+            (StatusCode::CREATED, Json(body)).into_response()
+        }
+        Outcome::DryRun(mut found) => {
+            let keys = keys(found.created_keys.take().unwrap_or_default());
+            Json(DryRunAnywhere { would: found.into(), keys }).into_response()
+        }
+    }
 }
 
 /// The result of a deletion, or of its dry run.

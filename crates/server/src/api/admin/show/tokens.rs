@@ -7,9 +7,10 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
+use std::net::IpAddr;
 use tegata_store::{RevocationCause, SigningKeyRow, TokenRow, TokenState};
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, SigningKeyId, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, SigningKeyId, TokenId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -72,6 +73,42 @@ impl From<&TokenRow> for Token {
     }
 }
 
+/// Uses of a token from one address within one minute.
+#[derive(Serialize, ToSchema)]
+pub struct RecentUse {
+    /// The address of the client, or of the proxy that asked, unless `--trusted-proxy` names
+    /// the proxy; null: all addresses beyond those that are listed singly.
+    #[schema(required, value_type = Option<String>, example = "192.0.2.1")]
+    source: Option<IpAddr>,
+    /// The start of the minute.
+    #[schema(required, value_type = Option<schema::Time>)]
+    minute: Option<String>,
+    /// How many uses.
+    count: u32,
+}
+
+impl From<&tegata_store::RecentUse> for RecentUse {
+    fn from(it: &tegata_store::RecentUse) -> Self {
+        Self { source: it.source, minute: time(it.minute), count: it.count }
+    }
+}
+
+/// The facts of a token, and from where it was used lately.
+#[derive(Serialize, ToSchema)]
+pub struct WholeToken {
+    #[serde(flatten)]
+    token: Token,
+    /// At most 16 uses of the last week, newest first, for each address and minute. Of a busy
+    /// address older ones are dropped first, so that a rare address stays.
+    recent_uses: Vec<RecentUse>,
+}
+
+impl From<&(TokenRow, Vec<tegata_store::RecentUse>)> for WholeToken {
+    fn from((row, uses): &(TokenRow, Vec<tegata_store::RecentUse>)) -> Self {
+        Self { token: row.into(), recent_uses: uses.iter().map(RecentUse::from).collect() }
+    }
+}
+
 /// The facts of a token, and why it is valid or not.
 #[derive(Serialize, ToSchema)]
 pub struct Explanation {
@@ -79,15 +116,55 @@ pub struct Explanation {
     pub token: Token,
     #[schema(value_type = schema::ChannelId)]
     pub channel_id: ChannelId,
+    /// Null if the channel was deleted.
+    #[schema(required, value_type = Option<schema::Name>)]
+    pub channel_name: Option<String>,
+    #[schema(required, value_type = Option<schema::ProviderId>)]
+    pub provider_id: Option<ProviderId>,
+    #[schema(required, value_type = Option<schema::Name>)]
+    pub provider_name: Option<String>,
+    /// Whom to contact about the group.
+    #[schema(required)]
+    pub contact: Option<String>,
+    /// The reason for the state, for programs.
+    #[schema(value_type = schema::TokenReason)]
+    pub code: &'static str,
     /// The reason, as a sentence for people.
     #[schema(example = "It is valid until 2026-12-26T09:00:00Z.")]
     pub why: String,
+    /// From where it was used lately, as `GET …/tokens/{token}` returns it; empty for a
+    /// stateless token.
+    pub recent_uses: Vec<RecentUse>,
+    /// The other active tokens of its group, newest first, at most 100; for a token without
+    /// a group, those of its channel without one.
+    pub group_tokens: Vec<Token>,
+    /// How many more of them there are.
+    pub group_tokens_more: usize,
 }
 
 impl From<&admin::Explanation> for Explanation {
     fn from(it: &admin::Explanation) -> Self {
-        let why = sentence(it.why) + &behind(it);
-        Self { token: (&it.token).into(), channel_id: it.channel, why }
+        let around = &it.around;
+        let mut token = Token::from(&it.token);
+        // A token without a row, and one of a suspended channel, has them in the event alone.
+        if let Some(event) = &it.event {
+            let reason = || event.detail["reason"].as_str().map(str::to_owned);
+            token.reason = token.reason.take().or_else(reason);
+            token.revoked_by.get_or_insert_with(|| event.actor.clone());
+        }
+        Self {
+            token,
+            channel_id: it.channel,
+            channel_name: around.channel.as_ref().map(|it| it.name.clone()),
+            provider_id: around.provider.as_ref().map(|it| it.id),
+            provider_name: around.provider.as_ref().map(|it| it.name.clone()),
+            contact: around.contact(it.token.group.as_ref()).map(str::to_owned),
+            code: it.why.code(),
+            why: sentence(it.why) + &behind(it),
+            recent_uses: it.recent_uses.iter().map(RecentUse::from).collect(),
+            group_tokens: around.group_tokens.iter().map(Token::from).collect(),
+            group_tokens_more: around.group_tokens_more,
+        }
     }
 }
 

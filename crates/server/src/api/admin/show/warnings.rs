@@ -3,7 +3,7 @@
 use super::time::time;
 use crate::{
     api::admin::schema,
-    authority::warnings::{self, Subject},
+    authority::warnings::{self, Subject, webhook},
 };
 use serde::Serialize;
 use tegata_store::Holding;
@@ -98,4 +98,27 @@ pub struct Warnings {
     /// next one.
     #[schema(required, value_type = Option<schema::Cursor>)]
     pub next: Option<String>,
+}
+
+/// The result of sending a test warning.
+#[derive(Serialize, ToSchema)]
+pub struct TestDelivery {
+    /// Whether the receiver accepted it, which any 2xx does.
+    delivered: bool,
+    /// The receiver's host; the rest of the address may contain a secret.
+    #[schema(example = "hooks.example.com")]
+    host: String,
+    /// The status that the receiver answered with.
+    #[schema(required, example = 204)]
+    status: Option<u16>,
+    /// Why it did not answer.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+impl From<webhook::TestDelivery> for TestDelivery {
+    fn from(it: webhook::TestDelivery) -> Self {
+        let delivered = it.is_accepted();
+        Self { delivered, host: it.host, status: it.status, error: it.error }
+    }
 }

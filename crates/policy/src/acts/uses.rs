@@ -1,0 +1,120 @@
+//! Recent uses of stored tokens: from which addresses, in which minutes, and how often.
+
+use super::{
+    Act, ActName, Decided,
+    effects::{Effects, Write},
+    locked::{Locked, Needs},
+    upkeep::Upkeep,
+};
+// Addresses alone: this crate opens no sockets.
+use core::net::IpAddr;
+use std::{collections::BTreeMap, sync::Arc};
+use tegata_token::{
+    id::{ChannelId, Serial},
+    time::{DAY, UnixTime},
+};
+
+/// Maximum number of uses that are kept of a token.
+pub const USES_PER_TOKEN: usize = 16;
+
+/// How long a use is kept, in seconds.
+pub const USES_KEPT: i64 = 7 * DAY;
+
+/// Uses of a token from one address within one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentUse {
+    /// The address; `None` for all addresses beyond those that are listed singly.
+    pub source: Option<IpAddr>,
+    /// The start of the minute.
+    pub minute: UnixTime,
+    /// How many uses.
+    pub count: u32,
+}
+
+impl RecentUse {
+    /// One use.
+    #[must_use]
+    pub fn once(source: Option<IpAddr>, now: UnixTime) -> Self {
+        Self::times(1, source, now)
+    }
+
+    /// Several uses within the minute of `now`.
+    #[must_use]
+    pub fn times(count: u32, source: Option<IpAddr>, now: UnixTime) -> Self {
+        Self { source, minute: UnixTime(now.0 - now.0.rem_euclid(60)), count }
+    }
+}
+
+/// Uses of a stored token that were noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its serial.
+    pub serial: Serial,
+    /// The uses.
+    pub used: RecentUse,
+}
+
+/// The row of a token whose uses were noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsesOfRow {
+    /// The row.
+    pub row: i64,
+    /// The uses that are stored.
+    pub before: Vec<RecentUse>,
+    /// The uses that were noted.
+    pub noted: Vec<RecentUse>,
+}
+
+/// Records uses of stored tokens; those of tokens that do not exist any more are ignored.
+#[derive(Debug, Clone)]
+pub struct RecordUses {
+    /// The uses.
+    pub uses: Arc<[TokenUse]>,
+    /// Stored uses before this time are dropped.
+    pub since: UnixTime,
+}
+
+impl Act for RecordUses {
+    type Output = ();
+    const NAME: ActName = ActName::RecordUses;
+
+    fn needs(&self) -> Needs {
+        Needs { upkeep: Upkeep::Uses(self.uses.clone()), ..Needs::default() }
+    }
+
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        for UsesOfRow { row, before, noted } in &locked.upkeep.uses {
+            let uses = merged(before.iter().chain(noted), self.since);
+            effects.write(Write::Uses { row: *row, uses });
+        }
+        Ok(((), effects))
+    }
+}
+
+/// The uses from `since` on that are kept, newest first. Of too many, the oldest ones are
+/// dropped whose address has a newer one: a rare address stays beside a busy one.
+#[must_use]
+pub fn merged<'a>(
+    uses: impl IntoIterator<Item = &'a RecentUse>,
+    since: UnixTime,
+) -> Vec<RecentUse> {
+    let mut counts = BTreeMap::<(UnixTime, Option<IpAddr>), u32>::new();
+    for used in uses.into_iter().filter(|used| used.minute >= since) {
+        let count = counts.entry((used.minute, used.source)).or_default();
+        *count = count.saturating_add(used.count);
+    }
+    let mut kept: Vec<RecentUse> = counts
+        .into_iter()
+        .rev()
+        .map(|((minute, source), count)| RecentUse { source, minute, count })
+        .collect();
+    while kept.len() > USES_PER_TOKEN {
+        let repeated = |at: &usize| kept[..*at].iter().any(|it| it.source == kept[*at].source);
+        let oldest = (0..kept.len()).rev().find(repeated);
+        kept.remove(oldest.unwrap_or(kept.len() - 1));
+    }
+    kept
+}

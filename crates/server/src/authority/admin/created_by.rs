@@ -1,0 +1,255 @@
+//! What an actor created within a time: tokens and assertion keys, and revoking them.
+//!
+//! The audit records which actor registered a key, and for which administrator a token was
+//! issued. A token that a channel requested by its own credentials has the channel as its
+//! actor, and is found by the time of its issue.
+
+use super::{
+    facade::{Admin, Error, Result},
+    permission::Permission,
+    taking::{ActOptions, DryRun, Outcome, ROWS},
+};
+use crate::authority::{
+    actor::Actor,
+    receipt::{CommittedAct, Concerns},
+};
+use std::net::IpAddr;
+use tegata_store::{
+    AuditFilter, Error as StoreError, KeyFilter, KeyRow, Page, RevocationTarget, Revoked, Taking,
+    TokenFilter, TokenName, TokenState,
+    audit_event::{AuditAct, AuditEvent},
+};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Position, Serial},
+    time::UnixTime,
+};
+
+/// Which tokens and keys: those that an actor created within a time.
+#[derive(Debug, Clone)]
+pub struct CreatedBy {
+    /// The actor, as audit events name it.
+    pub actor: String,
+    /// Only by requests from this address.
+    pub source: Option<IpAddr>,
+    /// From this time on.
+    pub since: UnixTime,
+    /// Before this time.
+    pub until: Option<UnixTime>,
+}
+
+/// An assertion key that the actor registered.
+#[derive(Debug, Clone)]
+pub struct CreatedKey {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its `kid`.
+    pub id: AssertionKeyId,
+    /// Its row; `None` if it was deleted meanwhile.
+    pub row: Option<KeyRow>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    keys: Vec<CreatedKey>,
+    tokens: Vec<(ChannelId, Serial)>,
+}
+
+/// Maximum number of keys and tokens that are handled at once.
+const MOST: usize = 10_000;
+
+/// Number of rows that are read at once.
+const PAGE: usize = 1_000;
+
+const TOO_MANY: Error = Error::Store(StoreError::Conflict(
+    "the actor created more than 10,000 tokens and keys within this time; give a shorter one with \
+     `until`",
+));
+
+impl Admin {
+    /// Deletes the assertion keys that an actor registered within a time, and revokes the
+    /// tokens that were issued for them and those that the actor itself created.
+    ///
+    /// # Errors
+    /// A conflict if there are too many of them, or as the store. What was revoked before
+    /// stays revoked.
+    pub async fn revoke_created_by(
+        &self,
+        what: &CreatedBy,
+        options: &ActOptions,
+    ) -> Result<Outcome<Vec<CreatedKey>>> {
+        self.may(Permission::RevokeTokens)?;
+        self.may(Permission::DeleteAssertionKey)?;
+        self.may(Permission::ReadAudit)?;
+        let found = self.created_by(what).await?;
+        if options.dry_run {
+            let mut sum = DryRun { stateless_too: !found.keys.is_empty(), ..DryRun::default() };
+            for (channel, act) in self.acts(&found, options) {
+                self.rehearse(channel, act, &mut sum).await?;
+            }
+            sum.created_keys = Some(found.keys);
+            return Ok(Outcome::DryRun(sum));
+        }
+        let (mut tokens, mut last) = (0, None);
+        for (_, act) in self.acts(&found, options) {
+            match self.authority.store().take(act).await {
+                Ok(Revoked { tokens: more, position, at }) => {
+                    tokens += more;
+                    last = Some((position, at));
+                }
+                // Deleted, or so long ago that none of its tokens can be active.
+                Err(StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.authority.metrics().revocations.created_by.inc();
+        let (position, effective_at) = last.unwrap_or_else(|| self.end_of_log());
+        let act = CommittedAct { position, effective_at, concerns: Concerns::All };
+        let taken = self.taken(tokens, act, !found.keys.is_empty(), options).await?;
+        Ok(Outcome::Done(found.keys, taken))
+    }
+
+    fn end_of_log(&self) -> (Position, UnixTime) {
+        (self.authority.view().position(), self.authority.now())
+    }
+
+    /// The acts that take away what was found, keys first: then nothing new can be issued
+    /// for them.
+    fn acts(&self, found: &Found, options: &ActOptions) -> Vec<(ChannelId, Taking)> {
+        let by = || self.by_of(options);
+        let keys = found.keys.iter().map(|key| {
+            let act = match key.row {
+                Some(_) => Taking::assertion_key(key.channel, key.id, true, by()),
+                None => {
+                    let target = RevocationTarget::AssertionKey(key.id);
+                    Taking::revoke(key.channel, target, by())
+                }
+            };
+            (key.channel, act)
+        });
+        let tokens = found.tokens.iter().map(|&(channel, serial)| {
+            (channel, Taking::revoke(channel, RevocationTarget::Stored { serial }, by()))
+        });
+        keys.chain(tokens).collect()
+    }
+
+    /// Adds what an act would take away.
+    async fn rehearse(&self, id: ChannelId, act: Taking, sum: &mut DryRun) -> Result<()> {
+        let would = match self.authority.store().would_take(act, ROWS - sum.rows.len()).await {
+            Ok(would) => would,
+            Err(StoreError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(channel) = self.authority.channel(id).await? else { return Ok(()) };
+        let found = DryRun::of_channel(&channel, would, false);
+        sum.tokens += found.tokens;
+        sum.rows.extend(found.rows.into_iter().map(|(_, row)| (Some(id), row)));
+        Ok(())
+    }
+
+    async fn created_by(&self, what: &CreatedBy) -> Result<Found> {
+        let mut found = Found::default();
+        if let Some(channel) = channel_of(&what.actor) {
+            self.issued_for(channel, what, &mut found).await?;
+        }
+        for act in [AuditAct::KeyRegister, AuditAct::TokenIssue] {
+            self.audited(act, what, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// Adds the keys or tokens of the audit events of this act.
+    async fn audited(&self, act: AuditAct, what: &CreatedBy, found: &mut Found) -> Result<()> {
+        let filter = AuditFilter {
+            actor: Some(what.actor.clone()),
+            source: what.source,
+            since: Some(what.since),
+            until: what.until,
+            act: Some(act),
+            ..AuditFilter::default()
+        };
+        let mut page = Page { before: None, most: PAGE };
+        loop {
+            let rows = self.authority.store().audit(filter.clone(), page).await?;
+            for row in &rows {
+                let (Some(channel), Some(event)) =
+                    (row.channel, AuditEvent::read(&row.act, &row.detail))
+                else {
+                    continue;
+                };
+                self.add(channel, &event, found).await?;
+            }
+            match rows.last() {
+                Some(row) if rows.len() == PAGE => page.before = Some(row.id),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn add(&self, channel: ChannelId, event: &AuditEvent, found: &mut Found) -> Result<()> {
+        let store = self.authority.store();
+        match event {
+            AuditEvent::KeyRegister(it) => {
+                let filter = KeyFilter { id: Some(it.kid), search: None };
+                let rows = store.assertion_keys(filter, Page { before: None, most: 1 }).await?;
+                let row = rows.into_iter().next().map(|(_, row)| row);
+                found.keys.push(CreatedKey { channel, id: it.kid, row });
+            }
+            AuditEvent::TokenIssue(it) => {
+                let (name, now) = (TokenName::Id(it.token_id), self.authority.now());
+                let row = store.token(channel, name, now).await?;
+                let row = row.filter(|row| row.state == TokenState::Active);
+                found.tokens.extend(row.map(|row| (channel, row.serial)));
+            }
+            _ => {}
+        }
+        found.within_limits()
+    }
+
+    /// Adds the active stored tokens that a channel requested.
+    async fn issued_for(
+        &self,
+        channel: ChannelId,
+        what: &CreatedBy,
+        found: &mut Found,
+    ) -> Result<()> {
+        if what.source.is_some() {
+            return Err(Error::Store(StoreError::Conflict(
+                "the addresses that a channel requested tokens from are not recorded; leave \
+                 `source` out",
+            )));
+        }
+        let filter = TokenFilter { state: Some(TokenState::Active), ..TokenFilter::default() };
+        let mut page = Page { before: None, most: PAGE };
+        loop {
+            let store = self.authority.store();
+            let rows = store.tokens(channel, filter.clone(), page, self.authority.now()).await?;
+            let within = |at: UnixTime| at >= what.since && what.until.is_none_or(|it| at < it);
+            // Only administrators have long-lived tokens issued.
+            let own = rows.iter().filter(|(_, row)| {
+                row.kind != tegata_token::kind::Kind::LongLived && within(row.issued_at)
+            });
+            found.tokens.extend(own.map(|(_, row)| (channel, row.serial)));
+            found.within_limits()?;
+            match rows.last() {
+                Some((row, _)) if rows.len() == PAGE => page.before = Some(*row),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Found {
+    fn within_limits(&self) -> Result<()> {
+        match self.keys.len() + self.tokens.len() > MOST {
+            true => Err(TOO_MANY),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The channel that an actor's name stands for.
+fn channel_of(actor: &str) -> Option<ChannelId> {
+    let id = actor.strip_prefix("channel ")?.parse().ok()?;
+    (Actor::Channel(id).to_string() == actor).then_some(id)
+}
