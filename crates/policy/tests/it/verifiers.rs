@@ -95,7 +95,7 @@ fn a_verifier_of_a_provider_that_does_not_exist_is_not_created() {
     let (made, effects) = create(Some(channel().provider)).decide(&with(vec![]), NOW).unwrap();
     assert_eq!(made.provider, Some(channel().provider));
     assert!(matches!(&effects.changes[..], [Change::Verifier { verifier }] if *verifier == made));
-    let unknown = Locked { provider: false, ..with(vec![]) };
+    let unknown = Locked { provider: None, ..with(vec![]) };
     let refused = create(Some(channel().provider)).decide(&unknown, NOW);
     assert!(matches!(refused, Err(ActError::NotFound("provider"))));
 }
@@ -157,7 +157,7 @@ fn the_end_of_an_instance_that_is_not_known_is_noted_too() {
 #[test]
 fn a_deletion_and_tighter_settings_are_replayed_and_unknown_verifiers_ignored() {
     let replay = |line: JournalEntry, locked: &Locked| {
-        Replay { line, at: NOW }.decide(locked, NOW).unwrap().1
+        Replay { line, author: None, at: NOW }.decide(locked, NOW).unwrap().1
     };
     let line = JournalEntry::VerifierDeleted { verifier: id() };
     let effects = replay(line.clone(), &with(vec![]));
