@@ -236,6 +236,7 @@ impl Authority {
             jumped: self.clock().jumped_recently(),
             audit_broken: self.audit.is_broken(),
             cooldowns: self.limits.active_cooldowns(self.clock().steady()),
+            feed: self.feed_state(),
         }
     }
 

@@ -67,12 +67,6 @@ impl Verifiers {
     pub fn get(&self, id: VerifierId) -> Option<Arc<Verifier>> {
         self.0.load().by_id.get(&id).cloned()
     }
-
-    /// All of them.
-    #[must_use]
-    pub fn all(&self) -> Vec<Arc<Verifier>> {
-        self.0.load().by_id.values().cloned().collect()
-    }
 }
 
 impl Known {

@@ -17,7 +17,7 @@ mod verifications;
 pub use feed::FeedRequests;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
-pub use states::{AuthorityState, StoreSizes, Surroundings};
+pub use states::{AuthorityState, FeedState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
 pub use verifications::Verifications;
 

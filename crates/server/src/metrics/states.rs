@@ -6,6 +6,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+use std::sync::atomic::AtomicU64;
 use tegata_token::id::Position;
 
 /// The metrics that are states.
@@ -17,6 +18,7 @@ pub(super) struct States {
     jumped: Gauge,
     audit_broken: Gauge,
     cooldowns: Gauge,
+    feed: FeedStates,
     /// Without a certificate it has no value: any number would raise an operator's alert.
     certificate_ends: OnceKnown,
     ready: Family<CheckLabel, Gauge>,
@@ -28,6 +30,14 @@ struct LogStates {
     epoch: Gauge,
     view_channels: Gauge,
     view_revocations: Gauge,
+}
+
+/// The instances of verifiers.
+struct FeedStates {
+    instances: Family<StateLabel, Gauge>,
+    oldest: Gauge<f64, AtomicU64>,
+    held: Gauge,
+    receipts: Gauge,
 }
 
 /// The store's files.
@@ -73,6 +83,28 @@ pub struct AuthorityState {
     pub audit_broken: bool,
     /// The number of active issuance cooldowns.
     pub cooldowns: usize,
+    /// The instances of verifiers.
+    pub feed: FeedState,
+}
+
+/// The instances of verifiers when `/metrics` is requested.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FeedState {
+    /// How many have asked within their leases.
+    pub fresh: usize,
+    /// How many have not, and accept nothing.
+    pub stale: usize,
+    /// How many have not, and may accept tokens by a stale view.
+    pub may_still_accept: usize,
+    /// How many have reported that they cannot apply what they received.
+    pub cannot_apply: usize,
+    /// For how long the one has been silent that has not asked for the longest time, in
+    /// seconds.
+    pub oldest: f64,
+    /// Requests for changes that are held.
+    pub held: usize,
+    /// Receipts that are not complete.
+    pub pending_receipts: usize,
 }
 
 /// The store's size and free space, in bytes.
@@ -84,6 +116,11 @@ pub struct StoreSizes {
     pub wal: u64,
     /// The free space on its disk.
     pub free: u64,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -129,6 +166,35 @@ impl LogStates {
     }
 }
 
+impl FeedStates {
+    fn register(registry: &mut Registry) -> Self {
+        let instances = Family::<StateLabel, Gauge>::default();
+        let help = "Instances of verifiers, by state";
+        registry.register("feed_instances", help, instances.clone());
+        let oldest = Gauge::<f64, AtomicU64>::default();
+        let help = "Time for which the most silent instance of a verifier has not asked";
+        registry.register_with_unit("feed_oldest_instance", help, Unit::Seconds, oldest.clone());
+        let held = gauge(registry, "feed_held_requests", "Requests for changes that are held");
+        let receipts =
+            gauge(registry, "feed_receipts_pending", "Receipts that are not complete or written");
+        Self { instances, oldest, held, receipts }
+    }
+
+    fn read(&self, it: FeedState) {
+        for (state, count) in [
+            ("fresh", it.fresh),
+            ("stale", it.stale),
+            ("may-still-accept", it.may_still_accept),
+            ("cannot-apply", it.cannot_apply),
+        ] {
+            self.instances.get_or_create(&StateLabel { state }).set(whole(count as u64));
+        }
+        self.oldest.set(it.oldest);
+        self.held.set(whole(it.held as u64));
+        self.receipts.set(whole(it.pending_receipts as u64));
+    }
+}
+
 impl RoomStates {
     fn register(registry: &mut Registry) -> Self {
         let mut gauge = |name, help| gauge_of(registry, name, help, Unit::Bytes);
@@ -155,6 +221,7 @@ impl States {
             "cooldowns_active",
             "Active issuance cooldowns, each of one channel, kind and group",
         );
+        let feed = FeedStates::register(registry);
         let jumped = gauge(
             registry,
             "clock_distrusted",
@@ -188,6 +255,7 @@ impl States {
             jumped,
             audit_broken,
             cooldowns,
+            feed,
             certificate_ends,
             ready,
         }
@@ -200,6 +268,7 @@ impl States {
         self.jumped.set(it.jumped.into());
         self.audit_broken.set(it.audit_broken.into());
         self.cooldowns.set(whole(it.cooldowns as u64));
+        self.feed.read(it.feed);
         self.rotation_due.set(around.rotation_due);
         if let Some(ends) = around.certificate_ends {
             self.certificate_ends.set(ends);

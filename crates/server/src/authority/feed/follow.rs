@@ -10,7 +10,10 @@ use super::{
 use crate::authority::{Authority, Error};
 use bytes::Bytes;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tegata_store::{Change, RegisterInstance, Registration, Verifier};
@@ -139,6 +142,7 @@ impl Authority {
         let hold = query.hold.min(longest_hold(query.common.staleness));
         let end = tokio::time::Instant::now() + hold;
         let mut news = feed.tail.subscribe(verifier.provider);
+        let _held = Held::new(&feed.held);
         loop {
             news.mark_unchanged();
             let is_over = tokio::time::Instant::now() >= end;
@@ -269,8 +273,29 @@ impl Authority {
         Ok(FeedResponse(vec![response.write().into()]))
     }
 
+    /// The number of requests for changes that are held.
+    pub fn held_requests(&self) -> usize {
+        self.feed().held.load(Relaxed)
+    }
+
     pub(in crate::authority) fn feed(&self) -> &Feed {
         &self.memory.feed
+    }
+}
+
+/// A request that is held, as it is counted.
+struct Held<'a>(&'a AtomicUsize);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

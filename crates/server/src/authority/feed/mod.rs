@@ -23,7 +23,7 @@ use instances::Instances;
 use receipts::Receipts;
 use snapshots::Snapshots;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 use tail::Tail;
@@ -57,6 +57,8 @@ pub struct Feed {
     pub(super) receipts: Receipts,
     snapshots: Snapshots,
     new_instances: NewInstances,
+    /// Number of requests for changes that are held.
+    held: AtomicUsize,
     /// Cancelled when the server is asked to stop: held requests are answered at once.
     pub(super) draining: CancellationToken,
 }
@@ -70,6 +72,7 @@ impl Feed {
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
             new_instances: NewInstances::default(),
+            held: AtomicUsize::new(0),
             draining: CancellationToken::new(),
         }
     }

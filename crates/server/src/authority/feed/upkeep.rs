@@ -2,8 +2,12 @@
 //! instances that have not asked for long are dropped.
 
 use super::judge::Fate;
-use crate::authority::Authority;
+use crate::{authority::Authority, metrics::FeedState};
 use tegata_store::Result;
+use tegata_token::{
+    feed::{InstanceId, OnStale},
+    id::VerifierId,
+};
 
 /// Maximum number of receipts that are written in one transaction.
 const AT_ONCE: usize = 100;
@@ -41,6 +45,28 @@ impl Authority {
         Ok(())
     }
 
+    /// The state of the instances, for `/metrics`.
+    #[must_use]
+    pub fn feed_state(&self) -> FeedState {
+        let feed = &self.memory.feed;
+        let mut state = FeedState {
+            held: self.held_requests(),
+            pending_receipts: feed.receipts.pending(),
+            ..FeedState::default()
+        };
+        for it in feed.instances.listed(None, self.clock().steady()) {
+            let count = match (it.lease.is_zero(), it.row.on_stale) {
+                (true, OnStale::Allow) => &mut state.may_still_accept,
+                (true, _) => &mut state.stale,
+                (false, _) if it.cannot.is_some() => &mut state.cannot_apply,
+                (false, _) => &mut state.fresh,
+            };
+            *count += 1;
+            state.oldest = state.oldest.max(it.silent.as_secs_f64());
+        }
+        state
+    }
+
     /// Answers held requests of verifiers, and those that wait for receipts, at once: the
     /// server stops.
     pub fn drain_feed(&self) {
@@ -50,7 +76,7 @@ impl Authority {
     /// Notes that an operator removed instances.
     pub(in crate::authority) fn instances_removed(
         &self,
-        names: &[(tegata_token::id::VerifierId, tegata_token::feed::InstanceId)],
+        names: &[(VerifierId, InstanceId)],
         by: String,
     ) {
         let feed = &self.memory.feed;

@@ -1,0 +1,243 @@
+//! What a follower gets: snapshots, changes, bookmarks, and refusals.
+
+use crate::world::World;
+use reqwest::Method;
+use serde_json::json;
+use std::io::Read;
+use tegata_token::feed::{ChangesResponse, SnapshotResponse};
+
+fn settings() -> serde_json::Value {
+    json!({ "name": "gateway" })
+}
+
+#[tokio::test]
+async fn a_follower_takes_a_snapshot_and_then_gets_each_change_once() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let channel = world.channel().await;
+    let follower = world.follower(&verifier, "one");
+    let answer = follower.ask("snapshot", "&seq=7", &[]).await.is(200);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let read = SnapshotResponse::parse(&answer.bytes).unwrap();
+    assert_eq!(read.head.seq.as_deref(), Some("7"));
+    assert!(read.head.age.as_secs() < 10 && read.head.time_ms > 1_700_000_000_000);
+    assert_eq!(read.snapshot.issuer, world.running().authority.issuer());
+    assert_eq!(read.snapshot.view.keys().len(), 1);
+    let position = read.snapshot.view.position().to_string();
+    world.revoke(&channel, 0).await;
+    let answer = follower.changes(&position, 20_000).await.is(200);
+    let read = ChangesResponse::parse(&answer.bytes).unwrap();
+    assert_eq!(read.after.to_string(), position);
+    assert_eq!(read.changes.iter().filter(|it| it.concerns(None)).count(), 1, "{read:?}");
+    let again = follower.changes(&read.through.to_string(), 0).await.is(200);
+    let bookmark = ChangesResponse::parse(&again.bytes).unwrap();
+    assert!(bookmark.changes.is_empty() && bookmark.through == read.through);
+}
+
+#[tokio::test]
+async fn a_change_answers_a_held_request_at_once_and_another_providers_does_not() {
+    let world = World::new().await;
+    let (own, other) = (world.channel().await, world.channel().await);
+    let limited = json!({ "name": "own", "provider_id": own.provider });
+    let verifier = world.verifier(limited).await;
+    let follower = world.follower(&verifier, "own");
+    let position = follower.snapshot().await;
+    let held = follower.changes(&position, 20_000);
+    let act = async {
+        world.holds(1).await;
+        world.revoke(&other, 0).await;
+        world.revoke(&own, 0).await;
+    };
+    let (answer, ()) = tokio::join!(held, act);
+    let read = ChangesResponse::parse(&answer.is(200).bytes).unwrap();
+    assert_eq!(read.changes.len(), 1);
+    assert!(read.changes[0].concerns(Some(own.provider.parse().unwrap())));
+    assert!(!follower.snapshot().await.is_empty());
+    let text = follower.ask("snapshot", "", &[]).await.is(200).json().to_string();
+    assert!(text.contains(&own.id) && !text.contains(&other.id), "{text}");
+}
+
+#[tokio::test]
+async fn a_bookmark_moves_on_at_the_end_of_the_hold_which_staleness_shortens() {
+    let world = World::new().await;
+    let (own, other) = (world.channel().await, world.channel().await);
+    let limited = json!({ "name": "own", "provider_id": own.provider });
+    let verifier = world.verifier(limited).await;
+    let follower = world.follower(&verifier, "own").with(600, "deny");
+    let position = follower.snapshot().await;
+    world.revoke(&other, 0).await;
+    // A third of the staleness, whatever was asked for.
+    let answer = follower.changes(&position, 25_000).await.is(200).json();
+    assert_eq!(answer["changes"], json!([]));
+    assert_ne!(answer["through"], json!(position));
+}
+
+#[tokio::test]
+async fn every_status_of_the_table_is_given_and_none_is_held() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "v", "max_staleness": 5_000 })).await;
+    let follower = world.follower(&verifier, "one").with(5_000, "ask");
+    let position = follower.snapshot().await;
+    let (epoch, number) = position.split_once('-').unwrap();
+    let later: u64 = number.parse::<u64>().unwrap() + 1;
+    follower.changes(&format!("{epoch}-{later}"), 25_000).await.is(410);
+    follower.changes(&format!("9{epoch}-{number}"), 25_000).await.is(410);
+    for missing in ["&hold=0", &format!("&after={position}"), "&after=x&hold=0"] {
+        follower.ask("changes", missing, &[]).await.is(400);
+    }
+    follower.ask("snapshot", "&speaks=1", &[]).await.is(400);
+    let token = format!("Bearer {}", verifier.token);
+    let authorized = [("authorization", &*token)];
+    let query =
+        format!("/feed/snapshot?instance={}&staleness=5000&on_stale=deny", follower.instance);
+    for (more, status) in [("&speaks=2", 426), ("", 400), ("&speaks=1", 200)] {
+        let path = format!("{query}{more}");
+        world.send(Method::GET, &path, &authorized, None).await.is(status);
+    }
+    world.follower(&verifier, "long").with(5_001, "deny").ask("snapshot", "", &[]).await.is(403);
+    world.follower(&verifier, "lenient").with(500, "allow").ask("snapshot", "", &[]).await.is(403);
+    world.follower(&verifier, "short").with(499, "deny").ask("snapshot", "", &[]).await.is(400);
+    let mut stranger = world.follower(&verifier, "one");
+    stranger.token = "tgv_".to_owned() + &"0".repeat(64);
+    let refused = stranger.ask("snapshot", "", &[]).await.is(401);
+    assert!(refused.headers.contains_key("www-authenticate"));
+}
+
+#[tokio::test]
+async fn a_deleted_verifier_gets_no_answer_to_a_request_that_is_held() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    let held = follower.changes(&position, 20_000);
+    let delete = async {
+        world.holds(1).await;
+        let path = format!("/verifiers/{}", verifier.id);
+        world.admin(Method::DELETE, &path, None).await.is(204);
+    };
+    let (answer, ()) = tokio::join!(held, delete);
+    answer.is(401);
+    follower.ask("snapshot", "", &[]).await.is(401);
+}
+
+#[tokio::test]
+async fn a_verifier_that_may_do_less_refuses_a_request_that_is_held() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    let held = follower.changes(&position, 20_000);
+    let change = async {
+        world.holds(1).await;
+        let path = format!("/verifiers/{}", verifier.id);
+        let changes = json!({ "max_staleness": 1_000 });
+        world.admin(Method::PATCH, &path, Some(changes)).await.is(200);
+    };
+    let (answer, ()) = tokio::join!(held, change);
+    answer.is(403);
+}
+
+#[tokio::test]
+async fn gzip_has_the_same_content() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let channel = world.channel().await;
+    world.revoke(&channel, 0).await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    for (path, more) in
+        [("snapshot", "&seq=1".to_owned()), ("changes", format!("&after={position}&hold=0&seq=1"))]
+    {
+        let plain = follower.ask(path, &more, &[]).await.is(200);
+        assert!(!plain.headers.contains_key("content-encoding"));
+        let packed = follower.ask(path, &more, &[("accept-encoding", "gzip")]).await.is(200);
+        assert_eq!(packed.headers["content-encoding"], "gzip");
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&packed.bytes[..]).read_to_end(&mut text).unwrap();
+        let mut unpacked: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let mut plain = plain.json();
+        for answer in [&mut unpacked, &mut plain] {
+            answer["age_ms"].take();
+            answer["time_ms"].take();
+        }
+        assert_eq!(unpacked, plain);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_the_epoch_and_the_changes_that_followers_lack() {
+    let mut world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let channel = world.channel().await;
+    let position = world.follower(&verifier, "one").snapshot().await;
+    world.revoke(&channel, 0).await;
+    world.restart().await;
+    let answer = world.follower(&verifier, "one").changes(&position, 0).await.is(200);
+    let read = ChangesResponse::parse(&answer.bytes).unwrap();
+    assert_eq!(read.changes.iter().filter(|it| it.concerns(None)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_answers_held_requests_with_503() {
+    let mut world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let position = world.follower(&verifier, "one").snapshot().await;
+    let authority = world.running().authority.clone();
+    let follower = world.follower(&verifier, "one");
+    let held = follower.changes(&position, 20_000);
+    let stop = async {
+        world.holds(1).await;
+        authority.drain_feed();
+    };
+    let (answer, ()) = tokio::join!(held, stop);
+    let answer = answer.is(503);
+    assert!(answer.headers.contains_key("retry-after"));
+    world.restart().await;
+}
+
+#[tokio::test]
+async fn new_instances_are_limited_to_fifty_a_second() {
+    let world = World::new().await;
+    let verifier = world.verifier(settings()).await;
+    let mut statuses = Vec::new();
+    for n in 0..200 {
+        let follower = world.follower(&verifier, &format!("i{n}"));
+        statuses.push(follower.ask("snapshot", "", &[]).await.status);
+    }
+    let refused = statuses.iter().filter(|it| **it == 429).count();
+    assert!(statuses[..50].iter().all(|it| *it == 200), "{statuses:?}");
+    assert!(statuses.iter().all(|it| [200, 429].contains(it)) && refused > 0, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_report_of_uses_shows_when_a_token_was_last_used() {
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let token = world.token(&channel).await;
+    let verifier = world.verifier(json!({ "name": "v", "provider_id": channel.provider })).await;
+    let follower = world.follower(&verifier, "one");
+    follower.snapshot().await;
+    let path = format!("/channels/{}/tokens", channel.id);
+    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
+    let row = &listed["tokens"][0];
+    assert!(row["last_used_at"].is_null() && !token.is_empty());
+    let minute = world.running().authority.now().0 / 60 * 60;
+    let uses = json!([
+        { "token_id": row["token_id"], "channel": channel.id, "count": 3, "source": "192.0.2.1" },
+        { "token_id": "AAAAAAAAAAAAAAAAAAAAAA", "channel": "0000000001", "count": 1, "source": "x" },
+    ]);
+    let report = json!({
+        "instance": follower.instance,
+        "minutes": [{ "minute": minute, "uses": uses }],
+    });
+    let token = format!("Bearer {}", verifier.token);
+    let headers = [("authorization", &*token), ("content-type", "application/json")];
+    let send = |body: String| world.send(Method::POST, "/feed/usage", &headers, Some(body));
+    send(report.to_string()).await.is(204);
+    send("{}".to_owned()).await.is(400);
+    let padded = report.to_string() + &" ".repeat(200_000);
+    send(padded).await.is(204);
+    world.running().authority.flush_last_used().await.unwrap();
+    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
+    assert!(listed["tokens"][0]["last_used_at"].is_string(), "{listed:#}");
+}
