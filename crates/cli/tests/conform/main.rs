@@ -1,6 +1,15 @@
-//! `tegata feed conform`: a follower in Python passes, and one with a fault does not.
+//! Followers: `tegata feed conform`, which a follower in Python passes, and one with a fault
+//! does not; and the follower of `tegata-verifier` against a real server.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+#[path = "../process/line.rs"]
+#[expect(dead_code, reason = "shared with tests that need all of it")]
+mod line;
+#[path = "../process/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need all of it")]
+mod process;
+mod real;
 
 use std::process::{Command, Output};
 
