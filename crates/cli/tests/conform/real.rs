@@ -21,7 +21,7 @@ struct World {
 
 async fn world(of_provider: bool) -> World {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(serve(home.path(), &["--store", "store.db"])).await;
+    let server = Server::start(serve(home.path(), &[])).await;
     let provider = provider(&server).await;
     let key = Key::generate();
     let channel = Channel::create(&server, &provider, &key).await;
