@@ -8,13 +8,11 @@ from ed25519 import signed_by
 
 FAULT = sys.argv[1] if len(sys.argv) > 1 else ""
 SPEAKS = {"nothing", "revoked", "cutoff", "state", "forget", "signing-key"}
-
 # ---- tokens
 def unbase(text):
     bytes = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if base64.urlsafe_b64encode(bytes).rstrip(b"=").decode() != text: raise ValueError(text)
     return bytes
-
 def parse(token):
     """The key, the message, the signature and a function for the claims."""
     if token[:4] in ("tgs_", "tgl_"):
@@ -32,9 +30,7 @@ def parse(token):
     if not header.startswith(start) or len(header) != len(start) + 13 or not header.endswith(end): raise ValueError
     claims = json.loads(unbase(payload))
     return header[len(start):-2], token.rsplit(".", 1)[0].encode(), unbase(signature), claims
-
 CACHE = {}
-
 class View:
     def __init__(self, snapshot):
         self.provider, self.keys, self.channels = snapshot["provider"], {}, {}
@@ -78,10 +74,9 @@ class View:
             CACHE[token] = kid, claims
         kid, c = CACHE[token]
         if kid not in self.keys: return "unknown-key"
-        key = self.keys[kid]
+        key, it = self.keys[kid], self.channels.get(c["sub"])
         if self.provider not in (None, c["provider"]) or time >= c["exp"]: return "invalid"
         if key["state"] == "revoked" or c["iat"] >= key.get("issued_before", 1 << 62): return "invalid"
-        it = self.channels.get(c["sub"])
         if not it: return "active"
         stateless = c["kind"] == "stateless"
         single = c["jti"] in it["ids"] if stateless else c["serial"] in it["serials"]
@@ -89,7 +84,6 @@ class View:
                       and (stateless or str(c["serial"]) not in x.get("except", [])) for x in it["cutoffs"])
         if it["state"] == "deleted" or single or covered: return "invalid"
         return "suspended" if it["state"] == "suspended" else "active"
-
 COVERS = {
     "channel": lambda x, c: True,
     "kind": lambda x, c: c["kind"] == x["kind"],

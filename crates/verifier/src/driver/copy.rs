@@ -3,7 +3,7 @@
 
 use crate::{
     clocks::Steady,
-    standing::{Facts, Standing, Use},
+    standing::{Facts, Standing, Use, Withdrawn},
 };
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,10 @@ impl CopyFile {
         let (Some(facts), Some(granted)) = (&standing.facts, standing.granted) else {
             return Ok(());
         };
+        // The copy was deleted before the process said `bye`.
+        if standing.withdrawn == Some(Withdrawn::Stopped) {
+            return Ok(());
+        }
         let provider = facts.provider;
         let snapshot = Snapshot::write(&facts.view, provider, &facts.issuer);
         let body = Body {

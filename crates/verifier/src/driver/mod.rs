@@ -310,16 +310,12 @@ impl Verifier {
     /// for at most `limit`.
     ///
     /// # Errors
-    /// The copy on disk cannot be deleted; the authority is not told, since the next process
+    /// The copy on disk cannot be deleted. Nothing is stopped then, since the next process
     /// could use the copy.
     pub async fn stop(&self, limit: Duration) -> io::Result<()> {
         {
             let _turn = self.0.turn.lock().await;
             if let Some(copy) = &self.0.copy {
-                self.0.current.store(Arc::new(Standing {
-                    withdrawn: Some(Withdrawn::Stopped),
-                    ..Standing::default()
-                }));
                 copy.delete()?;
             }
             self.0.apply(Follower::stop);
@@ -363,21 +359,24 @@ async fn follow(inner: Arc<Inner>) {
     let mut reported = clock::now().steady;
     loop {
         let next = {
+            // No task is between a response and its copy on disk meanwhile.
             let _turn = inner.turn.lock().await;
-            lock(&inner.follower).next(clock::now(), clock::random_unit())
+            let mut follower = lock(&inner.follower);
+            let next = follower.next(clock::now(), clock::random_unit());
+            // The follower gives requests up by the steady clock.
+            awaited.retain(|(id, task)| {
+                let is_awaited = follower.awaits(*id);
+                if !is_awaited {
+                    task.abort();
+                }
+                is_awaited
+            });
+            next
         };
         for request in next.requests {
             let id = request.id;
             awaited.push((id, requests.spawn(send::perform(inner.clone(), request))));
         }
-        // The follower gives requests up by the steady clock.
-        awaited.retain(|(id, task)| {
-            let is_awaited = lock(&inner.follower).awaits(*id);
-            if !is_awaited {
-                task.abort();
-            }
-            is_awaited
-        });
         let now = clock::now().steady;
         if now.since(reported) >= REPORTS {
             reported = now;

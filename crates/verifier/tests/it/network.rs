@@ -177,8 +177,11 @@ async fn a_process_begins_with_the_copy_of_the_last_one() {
     let second = with_copy(&authority, &file).await;
     assert!(second.verify(token(2).as_bytes()).await.is_ok(), "the authority is not there");
     assert!(second.verify(token(1).as_bytes()).await.is_err());
-    second.stop(Duration::ZERO).await.unwrap();
-    assert!(!file.exists(), "the copy is deleted before bye");
+    authority.change(|it| it.status = None);
+    second.stop(10 * SECOND).await.unwrap();
+    assert!(!file.exists(), "the copy is deleted before bye, and not written again");
+    let last = authority.seen().queries.pop().unwrap();
+    assert!(last.contains(&("bye".to_owned(), "1".to_owned())), "{last:?}");
 }
 
 // ---- usage
