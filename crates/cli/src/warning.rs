@@ -7,6 +7,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 use tegata_token::id::ChannelId;
 
 #[derive(Subcommand)]
@@ -30,5 +31,11 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let response = api.get(&["warnings"], &args).await?;
     let columns =
         ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
-    out.list(&response, "warnings", &columns)
+    out.list(&response, "warnings", &columns)?;
+    let silent = response["verifiers"].as_array().is_some_and(|it| !it.is_empty());
+    if silent && !out.is_json() {
+        let columns = ["type", "verifier_id", "instance", "age", "cannot"];
+        out.list(&json!({ "verifiers": response["verifiers"] }), "verifiers", &columns)?;
+    }
+    Ok(())
 }

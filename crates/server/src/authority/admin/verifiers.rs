@@ -127,6 +127,17 @@ impl Admin {
         Ok(names.len())
     }
 
+    /// The instances of verifiers whose leases have run out, or that cannot apply what they
+    /// received.
+    ///
+    /// # Errors
+    /// [`Forbidden`](super::Error::Forbidden).
+    pub fn silent_instances(&self) -> Result<Vec<ListedInstance>> {
+        self.may(Permission::ReadWarnings)?;
+        let all = self.authority.feed().instances.listed(None, self.authority.clock().steady());
+        Ok(all.into_iter().filter(|it| it.lease.is_zero() || it.cannot.is_some()).collect())
+    }
+
     /// The receipt of the act at a position; waits up to `wait` until it is complete.
     ///
     /// # Errors
