@@ -189,6 +189,18 @@ impl AuditEvent {
         }
     }
 
+    /// Whether it reports a recovery that limited the signing keys, and this token was
+    /// issued too late.
+    #[must_use]
+    pub fn limited_signing_keys(&self, token: &Claims) -> bool {
+        match self {
+            Self::StoreRecover(it) => {
+                it.issued_before.is_some_and(|before| before <= token.issued_at)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it reports that this signing key was revoked.
     #[must_use]
     pub fn revoked_signing_key(&self, key: SigningKeyId) -> bool {
