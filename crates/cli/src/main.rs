@@ -11,6 +11,7 @@ mod audit;
 mod channel;
 mod doctor;
 mod failure;
+mod feed;
 mod files;
 mod group;
 mod inspect;
@@ -101,6 +102,9 @@ enum Command {
     /// List what expires soon, is unused, or is still used after its replacement.
     #[command(subcommand)]
     Warning(warning::Verb),
+    /// Test programs that follow the feed of revocations.
+    #[command(subcommand)]
+    Feed(feed::Verb),
     /// Renew tokens for programs in any language.
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -235,6 +239,8 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
         Command::Receipt(receipt::Verb::Show(args)) => receipt::show(&api()?, &out, args).await,
 
         Command::Warning(warning::Verb::List(args)) => warning::list(&api()?, &out, args).await,
+
+        Command::Feed(feed::Verb::Conform(args)) => feed::conform(&out, args),
 
         Command::Agent(agent::Verb::Run(args)) => agent::run(args).await,
         Command::Agent(agent::Verb::Check(args)) => agent::check(&out, args).await,

@@ -9,7 +9,7 @@ use crate::clocks::{Clocks, Steady};
 use std::time::Duration;
 use tegata_token::{
     feed::OnStale,
-    id::Position,
+    id::{Position, ProviderId},
     time::UnixTime,
     verify::{Active, Invalid, Signatures, verify},
     view::View,
@@ -53,8 +53,8 @@ impl Use {
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub view: View,
-    /// Whether the view covers all providers.
-    pub unlimited: bool,
+    /// The only provider that the view covers; `None`: all.
+    pub provider: Option<ProviderId>,
     /// The authority's public address.
     pub issuer: String,
     /// The moment at which the view was of age zero, or later.
@@ -125,6 +125,9 @@ pub enum Stale {
     /// The authority has shown a later position.
     #[error("the authority is at a later position")]
     Behind,
+    /// This process was forked from the one that follows the feed.
+    #[error("this process was forked; it needs a verifier of its own")]
+    Forked,
     /// The view must not be used.
     #[error("the authority rejects this verifier, or it was stopped")]
     Withdrawn,

@@ -57,7 +57,7 @@ impl Follower {
         let before = self.standing.facts.as_ref();
         let (time_ms, time_at) = time(before, &head, clocks.steady);
         let facts = Facts {
-            unlimited: snapshot.provider.is_none(),
+            provider: snapshot.provider,
             view: snapshot.view,
             issuer: snapshot.issuer,
             // A view that replaces another is as old as its own response.
@@ -88,7 +88,7 @@ impl Follower {
         if position.epoch != after.epoch || position < *after {
             return Ok(());
         }
-        if before.unlimited
+        if before.provider.is_none()
             && let Some(first) = response.changes.first()
             && first.position.number != after.number + 1
         {
@@ -100,7 +100,7 @@ impl Follower {
         let newer = before.sent < sent.at.steady;
         let facts = Facts {
             view: before.view.after(new, position.max(response.through)),
-            unlimited: before.unlimited,
+            provider: before.provider,
             issuer: before.issuer.clone(),
             as_of: before.as_of.max(sent.at.steady.minus(response.head.age)),
             sent: before.sent.max(sent.at.steady),

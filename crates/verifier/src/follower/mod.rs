@@ -257,6 +257,12 @@ impl Follower {
         }
     }
 
+    /// Whether the response to a request is still awaited.
+    #[must_use]
+    pub fn awaits(&self, id: u64) -> bool {
+        [&self.main, &self.question].into_iter().flatten().any(|it| it.id == id)
+    }
+
     /// Takes the response to a request. A response to a request that was given up is
     /// ignored.
     pub fn receive(&mut self, id: u64, outcome: &Outcome<'_>, clocks: Clocks, random: f64) {

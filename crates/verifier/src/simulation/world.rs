@@ -288,7 +288,8 @@ impl<S: Subject> World<S> {
 
     /// How long the authority takes from its read to its response.
     fn busy(&mut self) -> Duration {
-        if self.strikes(0.05) { self.random.about(0.5) } else { Duration::ZERO }
+        let mean = self.random.one_of(&[0.1, 0.5, 2.0]);
+        if self.strikes(0.05) { self.random.about(mean) } else { Duration::ZERO }
     }
 
     fn is_cut(&self, host: usize) -> bool {

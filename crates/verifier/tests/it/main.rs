@@ -3,5 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+mod authority;
+mod network;
 mod planted;
+mod rules;
 mod schedules;
+mod vectors;

@@ -44,6 +44,16 @@ const ABSENT: &[(&str, &[&str], &str)] = &[
         &["tegata_store", "tegata_server", "rusqlite", "SELECT "],
         "the client uses the authority by its API only",
     ),
+    (
+        "crates/verifier/src",
+        &["tegata_store", "tegata_server", "tegata_policy", "rusqlite", "axum", "SELECT "],
+        "the verifier is compiled into other programs: it has no database and no web framework",
+    ),
+    (
+        "crates/verifier/src/follower",
+        IMPURE,
+        "the follower is pure: clocks, responses and random numbers are its arguments",
+    ),
     ("crates/cli/src", &["env::var("], VARIABLES),
     ("crates/client/src", &["env::var("], VARIABLES),
     ("crates/server/src", &["env::var("], VARIABLES),

@@ -1,0 +1,28 @@
+//! The clocks of this machine, and randomness.
+
+use crate::clocks::{Clocks, Steady};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Reads both clocks.
+pub(super) fn now() -> Clocks {
+    let nanos = |it: Timespec| it.tv_sec.saturating_mul(1_000_000_000).saturating_add(it.tv_nsec);
+    Clocks {
+        steady: Steady(nanos(clock_gettime(ClockId::Boottime))),
+        wall: nanos(clock_gettime(ClockId::Realtime)),
+    }
+}
+
+/// Random bytes.
+#[expect(clippy::disallowed_methods, reason = "this is the crate's one source of randomness")]
+pub(super) fn random_bytes() -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok().map(|()| bytes)
+}
+
+/// A random number from 0 to below 1. Without random bytes it is a half: retries are less
+/// spread then.
+pub(super) fn random_unit() -> f64 {
+    let bytes = random_bytes().unwrap_or([0x80; 16]);
+    let number = u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    number as f64 / (1_u64 << 32) as f64
+}

@@ -1,0 +1,139 @@
+//! The copy of the view on disk: a process that starts while the authority cannot be
+//! reached verifies with what the last one knew.
+
+use crate::{
+    clocks::Steady,
+    standing::{Facts, Standing, Use, Withdrawn},
+};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tegata_token::feed::{OnStale, Snapshot};
+
+/// A copy, locked for this process.
+#[derive(Debug)]
+pub(super) struct CopyFile {
+    path: PathBuf,
+    /// The authority's address: a copy of another authority is not used.
+    authority: String,
+    boot: String,
+    /// Held as long as the process may use the copy.
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    version: u32,
+    authority: String,
+    boot_id: String,
+    as_of_ns: i64,
+    sent_ns: i64,
+    /// Wall clock minus steady clock.
+    gap_ns: i64,
+    time_ms: u64,
+    time_at_ns: i64,
+    staleness_ms: u64,
+    on_stale: OnStale,
+    snapshot: Box<RawValue>,
+}
+
+const VERSION: u32 = 1;
+
+impl CopyFile {
+    /// Locks the copy at `path`.
+    pub fn lock(path: &Path, authority: &str) -> io::Result<Self> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(lock)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            let problem = format!("another process uses the copy {}: {error}", path.display());
+            io::Error::new(io::ErrorKind::WouldBlock, problem)
+        })?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let (path, authority) = (path.to_owned(), authority.to_owned());
+        Ok(Self { path, authority, boot: boot.trim().to_owned(), _lock: lock })
+    }
+
+    /// What the last process of this boot knew, if it can be used.
+    pub fn read(&self, now: Steady) -> Option<Standing> {
+        let body: Body = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        let is_own = body.version == VERSION
+            && body.boot_id == self.boot
+            && body.authority == self.authority
+            && body.as_of_ns <= now.0
+            && body.time_at_ns <= now.0;
+        if !is_own {
+            return None;
+        }
+        let snapshot = Snapshot::parse(body.snapshot.get().as_bytes()).ok()?;
+        let facts = Facts {
+            provider: snapshot.provider,
+            view: snapshot.view,
+            issuer: snapshot.issuer,
+            as_of: Steady(body.as_of_ns),
+            sent: Steady(body.sent_ns),
+            gap: body.gap_ns,
+            time_ms: body.time_ms,
+            time_at: Steady(body.time_at_ns),
+        };
+        let staleness = Duration::from_millis(body.staleness_ms);
+        let granted = Some(Use { staleness, on_stale: body.on_stale });
+        Some(Standing { facts: Some(facts), granted, withdrawn: None, shown: None })
+    }
+
+    /// Writes what is in force, durably.
+    pub fn write(&self, standing: &Standing) -> io::Result<()> {
+        let (Some(facts), Some(granted)) = (&standing.facts, standing.granted) else {
+            return Ok(());
+        };
+        // The copy was deleted before the process said `bye`.
+        if standing.withdrawn == Some(Withdrawn::Stopped) {
+            return Ok(());
+        }
+        let provider = facts.provider;
+        let snapshot = Snapshot::write(&facts.view, provider, &facts.issuer);
+        let body = Body {
+            version: VERSION,
+            authority: self.authority.clone(),
+            boot_id: self.boot.clone(),
+            as_of_ns: facts.as_of.0,
+            sent_ns: facts.sent.0,
+            gap_ns: facts.gap,
+            time_ms: facts.time_ms,
+            time_at_ns: facts.time_at.0,
+            staleness_ms: granted.staleness.as_millis().try_into().unwrap_or(u64::MAX),
+            on_stale: granted.on_stale,
+            snapshot: RawValue::from_string(snapshot)?,
+        };
+        let mut new = self.path.clone().into_os_string();
+        new.push(".new");
+        let options =
+            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).clone();
+        let mut file = options.open(&new)?;
+        file.write_all(&serde_json::to_vec(&body)?)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(self.folder())?.sync_all()
+    }
+
+    /// Removes the copy, durably.
+    pub fn delete(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        File::open(self.folder())?.sync_all()
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());
+        folder.unwrap_or(Path::new("."))
+    }
+}

@@ -1,0 +1,391 @@
+//! Sends a follower's requests, puts its views in force, and verifies.
+
+mod clock;
+mod copy;
+mod send;
+mod settings;
+
+pub use settings::{Settings, StartError};
+
+use crate::{
+    clocks::Steady,
+    follower::Follower,
+    standing::{Stale, Standing, Use, Verdict, Withdrawn},
+    usage::Usage,
+};
+use arc_swap::ArcSwap;
+use copy::CopyFile;
+use send::Sender;
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tegata_token::{
+    feed::InstanceId,
+    id::Position,
+    time::UnixTime,
+    verify::{Active, Invalid, Signatures, VerifiedClaims},
+};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+/// What a verification waits for its question.
+const QUESTION: Duration = Duration::from_secs(1);
+/// The longest that an introspection response counts.
+const INTROSPECTION: Duration = Duration::from_secs(1);
+/// Number of tokens that are introspected at the same time.
+const INTROSPECTIONS: usize = 64;
+/// The runtime's timers stand still while the machine is suspended, so deadlines are
+/// compared with the steady clock at least this often.
+const SLICE: Duration = Duration::from_millis(500);
+/// Interval of the usage reports.
+const REPORTS: Duration = Duration::from_secs(60);
+
+/// Verifies tokens by a view that follows the authority's feed. Cheap to clone. When the
+/// last clone is dropped, the view is no longer followed; the authority learns of it only
+/// by [`Verifier::stop`].
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>, Arc<Background>);
+
+/// The task that sends the requests.
+struct Background(AbortHandle);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Inner {
+    current: ArcSwap<Standing>,
+    signatures: Signatures,
+    follower: Mutex<Follower>,
+    /// Held from a response until its view is on disk: no request acknowledges it before.
+    turn: tokio::sync::Mutex<()>,
+    copy: Option<CopyFile>,
+    /// Why the copy is not on disk.
+    copy_problem: Mutex<Option<String>>,
+    /// A response was applied.
+    changed: Notify,
+    /// The background task has something to do.
+    kick: Notify,
+    sender: Sender,
+    introspections: Semaphore,
+    usage: Option<Usage>,
+    instance: InstanceId,
+    /// The use of the settings.
+    own_use: Use,
+    process: u32,
+}
+
+/// A token that is active.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Its claims.
+    pub claims: Arc<VerifiedClaims>,
+    /// The first moment at which it is no longer active, as far as is known now.
+    pub until: UnixTime,
+    /// Why the view is stale, which the use allows.
+    pub stale: Option<Stale>,
+}
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It is not active.
+    #[error("the token is not active: {0}")]
+    Invalid(Invalid),
+    /// The authority says that it is not active.
+    #[error("the token is not active")]
+    Inactive,
+    /// It is not known whether it is active.
+    #[error("the state of the token is not known: {0}")]
+    Unknown(Stale),
+}
+
+/// The health of a verifier.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The age of the view; `None` without one.
+    pub age: Option<Duration>,
+    /// Why the verifier's own use cannot rely on the view at this moment.
+    pub stale: Option<Stale>,
+    /// Why the authority rejects the requests.
+    pub rejected: Option<Withdrawn>,
+    /// Why it cannot apply what it received.
+    pub cannot: Option<String>,
+    /// Why the view is not on disk, although it should be.
+    pub copy_problem: Option<String>,
+    /// The position of the view.
+    pub position: Option<Position>,
+    /// Number of signing keys.
+    pub keys: usize,
+    /// Number of channels that are suspended or deleted or have revocations.
+    pub channels: usize,
+    /// Number of revocations.
+    pub revocations: usize,
+    /// Wall clock minus the authority's time, in milliseconds.
+    pub clock_difference_ms: Option<i64>,
+    /// The values in force.
+    pub in_force: Use,
+    /// The instance.
+    pub instance: InstanceId,
+}
+
+impl Verifier {
+    /// Starts to follow the feed of an authority, on the current Tokio runtime.
+    ///
+    /// # Errors
+    /// A setting is wrong, or another process uses the copy. That the authority cannot be
+    /// reached is not an error: until then no token is accepted.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let instance = clock::random_bytes().map(InstanceId::from_random);
+        let instance = instance.ok_or(StartError::NoRandomness)?;
+        let sender = Sender::new(&settings)?;
+        let own_use = settings.wanted;
+        let copy = settings.copy.as_deref();
+        let copy = copy.map(|path| CopyFile::lock(path, settings.authority.as_str()));
+        let copy = copy.transpose().map_err(StartError::Copy)?;
+        let now = clock::now().steady;
+        let follower = match copy.as_ref().and_then(|it| it.read(now)) {
+            Some(known) => Follower::resumed(instance.clone(), own_use, now, known),
+            None => Follower::new(instance.clone(), own_use, now),
+        };
+        let inner = Arc::new(Inner {
+            current: ArcSwap::new(follower.standing()),
+            signatures: Signatures::new(settings.cached_tokens),
+            follower: Mutex::new(follower),
+            turn: tokio::sync::Mutex::new(()),
+            copy,
+            copy_problem: Mutex::new(None),
+            changed: Notify::new(),
+            kick: Notify::new(),
+            sender,
+            introspections: Semaphore::new(INTROSPECTIONS),
+            usage: settings.report_usage.then(Usage::default),
+            instance,
+            own_use,
+            process: std::process::id(),
+        });
+        let task = tokio::spawn(follow(inner.clone()));
+        Ok(Self(inner, Arc::new(Background(task.abort_handle()))))
+    }
+
+    /// Decides about a token by the view alone; `began` is when its verification began.
+    /// Takes no lock, and allocates nothing if the token's signature is known.
+    #[must_use]
+    pub fn decide(&self, token: &[u8], began: Steady, wanted: Use) -> Verdict {
+        let inner = &*self.0;
+        if std::process::id() != inner.process {
+            return Verdict::Unknown(Stale::Forked);
+        }
+        loop {
+            let standing = inner.current.load();
+            let found = standing.consult(token, clock::now(), &inner.signatures);
+            let clocks = clock::now();
+            // The age must be that of the view that was consulted, and that the one in force.
+            if Arc::ptr_eq(&standing, &inner.current.load()) {
+                return standing.conclude(found, began, clocks, wanted);
+            }
+        }
+    }
+
+    /// Verifies a token for the use of the settings.
+    ///
+    /// # Errors
+    /// The token is not active, or its state is not known.
+    pub async fn verify(&self, token: &[u8]) -> Result<Verified, Denied> {
+        self.verify_for(token, self.0.own_use).await
+    }
+
+    /// Verifies a token for a use. A use that is more lenient than those of the settings is
+    /// in force once [`Verifier::add_use`] was answered.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub async fn verify_for(&self, token: &[u8], wanted: Use) -> Result<Verified, Denied> {
+        let began = clock::now().steady;
+        loop {
+            // Created first, so that no response between is missed.
+            let changed = self.0.changed.notified();
+            match self.decide(token, began, wanted) {
+                Verdict::Active { active: Active { claims, until }, stale } => {
+                    return Ok(Verified { claims, until, stale });
+                }
+                Verdict::Invalid(invalid) => return Err(Denied::Invalid(invalid)),
+                Verdict::Unknown(stale) => return Err(Denied::Unknown(stale)),
+                Verdict::Introspect(active, _) => {
+                    return self.introspect(token, active, wanted).await;
+                }
+                Verdict::Question => {}
+            }
+            let waited = clock::now().steady.since(began);
+            let Some(rest) = QUESTION.checked_sub(waited).filter(|it| !it.is_zero()) else {
+                return Err(Denied::Unknown(Stale::Unanswered));
+            };
+            lock(&self.0.follower).want_question();
+            self.0.kick.notify_one();
+            // Either way the token is verified again.
+            let _elapsed = timeout(rest.min(SLICE), changed).await;
+        }
+    }
+
+    /// Counts a use of a token, for the report to the authority.
+    pub fn record_use(&self, verified: &Verified, source: Option<&str>) {
+        let Some(usage) = &self.0.usage else { return };
+        let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
+        let now = UnixTime((time_ms / 1_000).try_into().unwrap_or(0));
+        usage.record(now, verified.claims.id, verified.claims.channel, source);
+    }
+
+    /// Adds a use, which may be more lenient than that of the settings.
+    pub fn add_use(&self, wanted: Use) {
+        lock(&self.0.follower).add_use(wanted);
+    }
+
+    /// The use of the settings.
+    #[must_use]
+    pub fn own_use(&self) -> Use {
+        self.0.own_use
+    }
+
+    async fn introspect(
+        &self,
+        token: &[u8],
+        Active { claims, until }: Active,
+        wanted: Use,
+    ) -> Result<Verified, Denied> {
+        let unknown = |stale| Err(Denied::Unknown(stale));
+        let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
+        let sent = clock::now().steady;
+        let in_force = self.0.current.load().in_force(wanted);
+        let counts = INTROSPECTION.min(in_force.staleness);
+        let answered = timeout(counts, self.0.sender.introspect(token)).await;
+        let Ok(Some(answer)) = answered else { return unknown(Stale::Unanswered) };
+        if let Some(position) = answer.position {
+            self.0.apply(|follower| follower.note_position(position));
+        }
+        // The runtime's timers stand still with the machine.
+        if clock::now().steady.since(sent) > counts {
+            return unknown(Stale::Unanswered);
+        }
+        match answer.active {
+            true => Ok(Verified { claims, until, stale: None }),
+            false => Err(Denied::Inactive),
+        }
+    }
+
+    /// The health at this moment.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let clocks = clock::now();
+        let standing = self.0.current.load_full();
+        let view = standing.view();
+        let difference = |time_ms: u64| {
+            let wall = i128::from(clocks.wall) / 1_000_000 - i128::from(time_ms);
+            wall.try_into().unwrap_or_default()
+        };
+        Health {
+            age: standing.age(clocks.steady),
+            stale: standing.trouble(clocks, self.0.own_use),
+            rejected: standing.withdrawn.clone(),
+            cannot: lock(&self.0.follower).cannot().map(str::to_owned),
+            copy_problem: lock(&self.0.copy_problem).clone(),
+            position: view.map(|it| it.position()),
+            keys: view.map_or(0, |it| it.keys().len()),
+            channels: view.map_or(0, |it| it.channels()),
+            revocations: view.map_or(0, |it| it.revocations()),
+            clock_difference_ms: standing.time_ms(clocks.steady).map(difference),
+            in_force: standing.in_force(self.0.own_use),
+            instance: self.0.instance.clone(),
+        }
+    }
+
+    /// Stops after the process's last verification: every further one is answered as
+    /// unknown, and the authority learns that this instance is gone. Waits for its answer
+    /// for at most `limit`.
+    ///
+    /// # Errors
+    /// The copy on disk cannot be deleted. Nothing is stopped then, since the next process
+    /// could use the copy.
+    pub async fn stop(&self, limit: Duration) -> io::Result<()> {
+        {
+            let _turn = self.0.turn.lock().await;
+            if let Some(copy) = &self.0.copy {
+                copy.delete()?;
+            }
+            self.0.apply(Follower::stop);
+        }
+        self.0.kick.notify_one();
+        let stopped = async {
+            while !lock(&self.0.follower).has_stopped() {
+                let changed = self.0.changed.notified();
+                let _elapsed = timeout(Duration::from_millis(100), changed).await;
+            }
+        };
+        let _elapsed = timeout(limit, stopped).await;
+        self.1.0.abort();
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    /// Changes the follower and puts what it stands on in force.
+    fn apply<T>(&self, change: impl FnOnce(&mut Follower) -> T) -> T {
+        let mut follower = lock(&self.follower);
+        let result = change(&mut follower);
+        let standing = follower.standing();
+        if !Arc::ptr_eq(&standing, &self.current.load()) {
+            self.current.store(standing);
+        }
+        drop(follower);
+        self.changed.notify_waiters();
+        result
+    }
+}
+
+/// Sends the follower's requests until the task is aborted.
+async fn follow(inner: Arc<Inner>) {
+    let mut requests = JoinSet::new();
+    let mut awaited: Vec<(u64, AbortHandle)> = Vec::new();
+    let mut reported = clock::now().steady;
+    loop {
+        let next = {
+            // No task is between a response and its copy on disk meanwhile.
+            let _turn = inner.turn.lock().await;
+            let mut follower = lock(&inner.follower);
+            let next = follower.next(clock::now(), clock::random_unit());
+            // The follower gives requests up by the steady clock.
+            awaited.retain(|(id, task)| {
+                let is_awaited = follower.awaits(*id);
+                if !is_awaited {
+                    task.abort();
+                }
+                is_awaited
+            });
+            next
+        };
+        for request in next.requests {
+            let id = request.id;
+            awaited.push((id, requests.spawn(send::perform(inner.clone(), request))));
+        }
+        let now = clock::now().steady;
+        if now.since(reported) >= REPORTS {
+            reported = now;
+            requests.spawn(send::report(inner.clone()));
+        }
+        tokio::select! {
+            Some(_) = requests.join_next() => {}
+            () = inner.kick.notified() => {}
+            () = sleep(next.wait.clamp(Duration::from_millis(1), SLICE)) => {}
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Requests over HTTP.
+
+use super::{Inner, Settings, StartError, clock, lock};
+use crate::follower::{Outcome, Request};
+use reqwest::{
+    Client, Response, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use tegata_token::{
+    feed::{LONGEST_SNAPSHOT, UsageReport},
+    id::Position,
+    time::UnixTime,
+};
+
+/// Maximum length of a response to an introspection.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+pub(super) struct Sender {
+    http: Client,
+    authority: Url,
+}
+
+/// A response to an introspection (RFC 7662), with the position of the view that it was
+/// made from.
+#[derive(Debug, Deserialize)]
+pub(super) struct Introspection {
+    pub active: bool,
+    #[serde(default)]
+    pub position: Option<Position>,
+}
+
+impl Sender {
+    pub fn new(settings: &Settings) -> Result<Self, StartError> {
+        settings.check()?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, settings.authorization.clone())]);
+        let mut http = tegata_system::http::client_for(&settings.authority)
+            .default_headers(headers)
+            .connect_timeout(Duration::from_secs(5))
+            // A connection that is lost without a sign is noticed.
+            .tcp_keepalive(Duration::from_secs(15));
+        if let Some(certificate) = &settings.certificate {
+            http = http.tls_certs_only([certificate.clone()]);
+        }
+        Ok(Self { http: http.build()?, authority: settings.authority.clone() })
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.authority.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        url
+    }
+
+    async fn get(&self, request: &Request) -> reqwest::Result<Response> {
+        self.http.get(self.url(request.path)).query(&request.query).send().await
+    }
+
+    /// Asks about a token; `None` if there is no answer.
+    pub async fn introspect(&self, token: &[u8]) -> Option<Introspection> {
+        let token = std::str::from_utf8(token).ok()?;
+        let url = self.url("/oauth2/introspect");
+        let response = self.http.post(url).form(&[("token", token)]).send().await.ok()?;
+        if response.status() != 200 {
+            return None;
+        }
+        let body = read(response, LONGEST_ANSWER, |_| {}).await?;
+        serde_json::from_slice(&body).ok()
+    }
+
+    async fn report(&self, report: &UsageReport) -> bool {
+        let request = self.http.post(self.url("/feed/usage")).body(report.write());
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let response = request.timeout(Duration::from_secs(10)).send().await;
+        // What the authority rejects, it would reject again.
+        response.is_ok_and(|it| it.status() == 204 || it.status().is_client_error())
+    }
+}
+
+/// The body of a response, if it arrives and is not longer than `longest`.
+async fn read(
+    mut response: Response,
+    longest: usize,
+    mut progress: impl FnMut(usize),
+) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(bytes)) if body.len() + bytes.len() <= longest => {
+                body.extend_from_slice(&bytes);
+                progress(body.len());
+            }
+            Ok(None) => return Some(body),
+            _ => return None,
+        }
+    }
+}
+
+/// Sends a request and applies its response.
+pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
+    let id = request.id;
+    let received = async {
+        let response = inner.sender.get(&request).await.ok()?;
+        let status = response.status().as_u16();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+        let retry_after = seconds.and_then(|it| it.parse().ok()).map(Duration::from_secs);
+        let progress = |_| lock(&inner.follower).progress(id, clock::now().steady);
+        let body = read(response, LONGEST_SNAPSHOT, progress).await?;
+        Some((status, retry_after, body))
+    };
+    let received = received.await;
+    let turn = inner.turn.lock().await;
+    let outcome = received.as_ref().map_or(Outcome::Failed, |(status, retry_after, body)| {
+        Outcome::Response { status: *status, retry_after: *retry_after, body }
+    });
+    inner.apply(|it| it.receive(id, &outcome, clock::now(), clock::random_unit()));
+    if inner.copy.is_some() {
+        save(&inner).await;
+    }
+    drop(turn);
+}
+
+/// Brings the copy on disk up to date. Until that is done no request acknowledges the view:
+/// an older copy would let the next process accept what was revoked since. A copy that
+/// cannot be written is deleted, and if that fails as well, the view goes stale.
+async fn save(inner: &Arc<Inner>) {
+    loop {
+        let owned = inner.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let standing = lock(&owned.follower).standing();
+            let Some(copy) = &owned.copy else { return Ok(Ok(())) };
+            copy.write(&standing)
+                .map_err(|problem| (copy.delete(), problem))
+                .map_or_else(|(deleted, problem)| deleted.map(|()| Err(problem)), |()| Ok(Ok(())))
+        });
+        let (problem, is_safe) = match written.await {
+            Ok(Ok(Ok(()))) => (None, true),
+            Ok(Ok(Err(problem))) => (Some(problem.to_string()), true),
+            Ok(Err(problem)) => (Some(problem.to_string()), false),
+            Err(problem) => (Some(problem.to_string()), false),
+        };
+        *lock(&inner.copy_problem) = problem;
+        if is_safe {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Reports the uses of the minutes that are over.
+pub(super) async fn report(inner: Arc<Inner>) {
+    let Some(usage) = &inner.usage else { return };
+    let now = inner.current.load().time_ms(clock::now().steady);
+    let Some(seconds) = now.and_then(|it| (it / 1_000).try_into().ok()) else { return };
+    let Some(report) = usage.report(UnixTime(seconds), &inner.instance) else { return };
+    if inner.sender.report(&report).await {
+        usage.arrived(&report);
+    }
+}

@@ -1,0 +1,88 @@
+//! Settings of a verifier.
+
+use crate::standing::Use;
+use reqwest::{
+    Certificate, Url,
+    header::{HeaderValue, InvalidHeaderValue},
+};
+use std::{io, path::PathBuf, time::Duration};
+use tegata_token::feed::{OnStale, STALENESS};
+
+/// Settings of a verifier.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The authority's address.
+    pub authority: Url,
+    /// `Bearer` and the verifier's token.
+    pub(super) authorization: HeaderValue,
+    /// The use that [`super::Verifier::verify`] verifies for.
+    pub wanted: Use,
+    /// The certificate authority of the authority's certificate, if it is not one that the
+    /// machine trusts.
+    pub certificate: Option<Certificate>,
+    /// A file for a copy of the view: a process that starts while the authority cannot be
+    /// reached uses the view of the last one.
+    pub copy: Option<PathBuf>,
+    /// Whether uses are reported, so that the authority knows when a token was last used.
+    pub report_usage: bool,
+    /// Number of tokens whose signature check is cached.
+    pub cached_tokens: usize,
+}
+
+/// Why a verifier cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is not one of a server.
+    #[error("{0} is not the address of an authority; it has the form https://HOST[:PORT]")]
+    Address(Url),
+    /// The token has characters that no token has.
+    #[error("the verifier's token has characters that no token has")]
+    Token(#[from] InvalidHeaderValue),
+    /// The staleness is out of range.
+    #[error("a staleness of {0:?} is out of range; it is 500 ms to 24 h")]
+    Staleness(Duration),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client cannot be built: {0}")]
+    Http(#[from] reqwest::Error),
+    /// The copy cannot be locked.
+    #[error("{0}")]
+    Copy(io::Error),
+    /// The system returned no random bytes.
+    #[error("the system returned no random bytes")]
+    NoRandomness,
+}
+
+impl Settings {
+    /// Settings for the authority at this address with a verifier's token: a staleness of
+    /// 60 s, and `deny`.
+    ///
+    /// # Errors
+    /// The token has characters that no token has.
+    pub fn new(authority: Url, token: &str) -> Result<Self, StartError> {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
+        authorization.set_sensitive(true);
+        let wanted = Use { staleness: Duration::from_secs(60), on_stale: OnStale::Deny };
+        Ok(Self {
+            authority,
+            authorization,
+            wanted,
+            certificate: None,
+            copy: None,
+            report_usage: true,
+            cached_tokens: 10_000,
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), StartError> {
+        let has_server = matches!(self.authority.scheme(), "http" | "https")
+            && self.authority.has_host()
+            && self.authority.query().is_none();
+        if !has_server {
+            return Err(StartError::Address(self.authority.clone()));
+        }
+        match STALENESS.contains(&self.wanted.staleness) {
+            true => Ok(()),
+            false => Err(StartError::Staleness(self.wanted.staleness)),
+        }
+    }
+}

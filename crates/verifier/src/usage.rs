@@ -1,0 +1,88 @@
+//! Which tokens were used, summed up by minute, for reports to the authority.
+
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tegata_token::{
+    feed::{InstanceId, LONGEST_USAGE, TokenUse, UsageMinute, UsageReport},
+    id::{ChannelId, TokenId},
+    time::UnixTime,
+};
+
+/// Maximum number of different tokens and sources per minute.
+const LONGEST_MINUTE: usize = 20_000;
+/// Number of minutes that are kept while the authority does not answer.
+const MINUTES: usize = 5;
+/// A report of a minute has at most this many bytes, so that all of them fit.
+const LONGEST: usize = LONGEST_USAGE / MINUTES - 1_024;
+
+type Uses = HashMap<(TokenId, ChannelId, Option<Arc<str>>), u64>;
+
+#[derive(Debug, Default)]
+struct Minute {
+    uses: Uses,
+    dropped: u64,
+}
+
+/// Uses of tokens that were not reported yet.
+#[derive(Debug, Default)]
+pub struct Usage(Mutex<BTreeMap<i64, Minute>>);
+
+impl Usage {
+    /// Counts a use at `now`; the source is the client's address, if it is known.
+    pub fn record(&self, now: UnixTime, token: TokenId, channel: ChannelId, source: Option<&str>) {
+        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Minute { uses, dropped } = minutes.entry(now.0 - now.0.rem_euclid(60)).or_default();
+        let is_full = uses.len() >= LONGEST_MINUTE;
+        match uses.entry((token, channel, source.map(Arc::from))) {
+            Entry::Occupied(mut it) => *it.get_mut() += 1,
+            Entry::Vacant(_) if is_full => *dropped += 1,
+            Entry::Vacant(it) => {
+                it.insert(1);
+            }
+        }
+        while minutes.len() > MINUTES {
+            minutes.pop_first();
+        }
+    }
+
+    /// The report of the minutes that are over at `now`, if there are any.
+    #[must_use]
+    pub fn report(&self, now: UnixTime, instance: &InstanceId) -> Option<UsageReport> {
+        let minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = minutes.iter().filter(|(minute, _)| **minute + 60 <= now.0);
+        let minutes: Vec<_> = over.map(|(at, it)| it.report(*at, instance)).collect();
+        (!minutes.is_empty()).then(|| UsageReport { instance: instance.clone(), minutes })
+    }
+
+    /// Drops the minutes of a report that has arrived.
+    pub fn arrived(&self, report: &UsageReport) {
+        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        report.minutes.iter().for_each(|it| drop(minutes.remove(&it.minute.0)));
+    }
+}
+
+impl Minute {
+    /// The most used tokens that fit in a report.
+    fn report(&self, at: i64, instance: &InstanceId) -> UsageMinute {
+        let mut all: Vec<_> = self.uses.iter().collect();
+        all.sort_unstable_by(|one, other| other.1.cmp(one.1).then_with(|| one.0.cmp(other.0)));
+        let mut minute =
+            UsageMinute { minute: UnixTime(at), uses: Vec::new(), dropped: self.dropped };
+        let mut length = 0;
+        for ((token_id, channel, source), count) in all {
+            let source = source.as_deref().unwrap_or(instance.as_str()).to_owned();
+            // The names, marks and numbers of an entry have less than 120 bytes; a source
+            // has a few characters that JSON escapes, at worst.
+            length += 120 + source.len() * 2;
+            if length > LONGEST {
+                minute.dropped += count;
+                continue;
+            }
+            let (token_id, channel, count) = (*token_id, *channel, *count);
+            minute.uses.push(TokenUse { token_id, channel, count, source });
+        }
+        minute
+    }
+}

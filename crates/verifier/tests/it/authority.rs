@@ -1,0 +1,213 @@
+//! A small authority over HTTP, with the projection that servers use.
+
+use axum::{
+    Router,
+    extract::{RawForm, RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tegata_token::{
+    claims::Claims,
+    feed::{
+        ChangesQuery, ChangesResponse, FeedQuery, LoggedChange, ResponseHead, Snapshot,
+        SnapshotResponse, UsageReport, longest_hold,
+    },
+    id::{ChannelId, Position, ProviderId, Serial, TokenId},
+    key::{KeyState, SigningKey},
+    kind::Kind,
+    time::UnixTime,
+    view::{FeedChange, Providers, View, ViewKey},
+    wire,
+};
+use tokio::sync::watch;
+
+const NOW: i64 = 1_790_000_000;
+
+pub struct Authority {
+    pub url: String,
+    state: Arc<Shared>,
+}
+
+struct Shared {
+    view: watch::Sender<View>,
+    log: Mutex<Vec<LoggedChange>>,
+    seen: Mutex<Seen>,
+}
+
+/// What the authority does, and what it was asked.
+#[derive(Default, Clone)]
+pub struct Seen {
+    pub queries: Vec<Vec<(String, String)>>,
+    pub reports: Vec<UsageReport>,
+    pub introspected: usize,
+    /// Every request for the feed gets this status.
+    pub status: Option<u16>,
+    /// Introspection calls tokens active.
+    pub active: bool,
+}
+
+impl Authority {
+    pub async fn start() -> Self {
+        let (view, _) = watch::channel(View::new(Providers::All));
+        let state = Arc::new(Shared { view, log: Mutex::default(), seen: Mutex::default() });
+        let app = Router::new()
+            .route("/feed/snapshot", get(snapshot))
+            .route("/feed/changes", get(changes))
+            .route("/feed/usage", post(usage))
+            .route("/oauth2/introspect", post(introspect))
+            .with_state(state.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let it = Self { url, state };
+        let key = ViewKey { key: key().public().clone(), state: KeyState::Active };
+        it.append(FeedChange::SigningKey(key));
+        it
+    }
+
+    pub fn append(&self, change: FeedChange) {
+        self.state.view.send_modify(|view| {
+            let position = Position { epoch: 1, number: view.position().number + 1 };
+            *view = view.after([&change], position);
+            let change = Some(change);
+            self.state.log.lock().unwrap().push(LoggedChange { position, change });
+        });
+    }
+
+    pub fn seen(&self) -> Seen {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.state.seen.lock().unwrap());
+    }
+
+    /// The positions that were acknowledged.
+    pub fn acknowledged(&self) -> Vec<String> {
+        let all = self.seen().queries;
+        let mut all: Vec<String> = all
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| name == "after")
+            .map(|(_, position)| position)
+            .collect();
+        all.dedup();
+        all
+    }
+}
+
+pub fn key() -> SigningKey {
+    SigningKey::from_seed(&[1; 32]).unwrap()
+}
+
+pub fn provider() -> ProviderId {
+    ProviderId::from_number(7).unwrap()
+}
+
+pub fn channel() -> ChannelId {
+    ChannelId::from_number(1_234_567_890).unwrap()
+}
+
+/// A token with this serial.
+pub fn token(serial: u64) -> String {
+    let claims = Claims {
+        id: TokenId(u128::from(serial).to_be_bytes()),
+        kind: Kind::V21,
+        provider: provider(),
+        channel: channel(),
+        group: None,
+        assertion_key: None,
+        serial: Serial(serial),
+        issued_at: UnixTime(NOW),
+        expires_at: UnixTime(NOW + 3_600),
+        key: key().public().id(),
+    };
+    wire::write(&claims, "https://tokens.example", &key())
+}
+
+impl Shared {
+    /// The parameters of a request, unless it is rejected.
+    fn begin(
+        &self,
+        headers: &HeaderMap,
+        query: Option<String>,
+    ) -> Result<Vec<(String, String)>, StatusCode> {
+        let url = reqwest::Url::parse(&format!("http://x/?{}", query.unwrap_or_default())).unwrap();
+        let pairs: Vec<_> =
+            url.query_pairs().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut seen = self.seen.lock().unwrap();
+        seen.queries.push(pairs.clone());
+        if headers["authorization"] != "Bearer canary-verifier-token" {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        match seen.status {
+            Some(status) => Err(StatusCode::from_u16(status).unwrap()),
+            None => Ok(pairs),
+        }
+    }
+}
+
+fn head(seq: Option<String>) -> ResponseHead {
+    let time_ms = (NOW * 1_000).unsigned_abs();
+    ResponseHead { seq, age: Duration::ZERO, time_ms }
+}
+
+type Answer = Result<Response, StatusCode>;
+
+async fn snapshot(
+    State(it): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pairs = it.begin(&headers, query)?;
+    let query = FeedQuery::parse(pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())));
+    let query = query.map_err(|_| StatusCode::BAD_REQUEST)?;
+    let (before, after) = SnapshotResponse::around(&head(query.seq));
+    let snapshot = Snapshot::write(&it.view.borrow(), None, "https://tokens.example");
+    Ok(format!("{before}{snapshot}{after}").into_response())
+}
+
+async fn changes(
+    State(it): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pairs = it.begin(&headers, query)?;
+    let query = ChangesQuery::parse(pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())));
+    let query = query.map_err(|_| StatusCode::BAD_REQUEST)?;
+    let hold = query.hold.min(longest_hold(query.common.staleness));
+    let mut view = it.view.subscribe();
+    let later = view.wait_for(|view| view.position() > query.after);
+    drop(tokio::time::timeout(hold, later).await);
+    let through = view.borrow().position();
+    let log = it.log.lock().unwrap().clone();
+    let log = log.into_iter().filter(|it| it.position > query.after);
+    let head = head(query.common.seq);
+    Ok(ChangesResponse::project(head, query.after, through, log, None).write().into_response())
+}
+
+async fn usage(State(it): State<Arc<Shared>>, body: String) -> StatusCode {
+    it.seen.lock().unwrap().reports.push(UsageReport::parse(body.as_bytes()).unwrap());
+    StatusCode::NO_CONTENT
+}
+
+async fn introspect(
+    State(it): State<Arc<Shared>>,
+    headers: HeaderMap,
+    RawForm(form): RawForm,
+) -> Answer {
+    assert!(form.starts_with(b"token=ey"));
+    if headers["authorization"] != "Bearer canary-verifier-token" {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    let mut seen = it.seen.lock().unwrap();
+    seen.introspected += 1;
+    let position = it.view.borrow().position();
+    Ok(axum::Json(json!({ "active": seen.active, "position": position })).into_response())
+}

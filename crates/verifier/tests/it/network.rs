@@ -1,0 +1,256 @@
+//! The follower's requests over a network, and the layer.
+
+use crate::authority::{Authority, channel, provider, token};
+use axum::{Extension, Router, body::Body, http::Request, routing::get};
+use std::{path::Path, time::Duration};
+use tegata_token::{
+    feed::OnStale,
+    id::Serial,
+    kind::Kind,
+    time::UnixTime,
+    verify::Invalid,
+    view::{ChannelChange, ChannelState, FeedChange, RevokedToken, SingleRevocation},
+};
+use tegata_verifier::{
+    Denied, Settings, Verified, Verifier,
+    layer::VerifyLayer,
+    standing::{Stale, Use},
+};
+use tower::ServiceExt;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings(authority: &Authority, on_stale: OnStale) -> Settings {
+    let url = authority.url.parse().unwrap();
+    let mut settings = Settings::new(url, "canary-verifier-token").unwrap();
+    settings.wanted = Use { staleness: SECOND, on_stale };
+    settings
+}
+
+/// Waits until something is so, for at most ten seconds.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..1_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
+
+async fn started(authority: &Authority, on_stale: OnStale) -> Verifier {
+    let verifier = Verifier::start(settings(authority, on_stale)).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    verifier
+}
+
+fn of_channel(change: ChannelChange) -> FeedChange {
+    FeedChange::Channel { provider: provider(), channel: channel(), change }
+}
+
+fn revoke(serial: u64) -> FeedChange {
+    let token = RevokedToken::Stored { kind: Kind::V21, serial: Serial(serial) };
+    let until = UnixTime(1_790_003_600);
+    of_channel(ChannelChange::Revoked { tokens: vec![SingleRevocation { token, until }] })
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_the_verifier_and_is_acknowledged() {
+    let authority = Authority::start().await;
+    let verifier = started(&authority, OnStale::Deny).await;
+    let (revoked, other) = (token(1), token(2));
+    assert!(verifier.verify(revoked.as_bytes()).await.is_ok());
+    authority.append(revoke(1));
+    until("revoked", async || verifier.verify(revoked.as_bytes()).await.is_err()).await;
+    let denied = verifier.verify(revoked.as_bytes()).await.unwrap_err();
+    assert!(matches!(denied, Denied::Invalid(Invalid::Revoked(_))), "{denied}");
+    assert!(verifier.verify(other.as_bytes()).await.is_ok());
+    until("acknowledged", async || authority.acknowledged().contains(&"1-2".to_owned())).await;
+    let health = verifier.health();
+    assert_eq!((health.revocations, health.channels, health.keys), (1, 1, 1));
+    assert_eq!(health.position.unwrap().to_string(), "1-2");
+    assert!(!format!("{:?}", settings(&authority, OnStale::Deny)).contains("canary"));
+}
+
+#[tokio::test]
+async fn a_verifier_without_its_authority_is_stale_and_fresh_again_with_it() {
+    let authority = Authority::start().await;
+    let verifier = started(&authority, OnStale::Deny).await;
+    authority.change(|it| it.status = Some(503));
+    until("stale", async || verifier.health().stale.is_some()).await;
+    let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
+    assert!(matches!(denied, Denied::Unknown(Stale::Age { .. })), "{denied}");
+    authority.change(|it| it.status = None);
+    until("fresh", async || verifier.verify(token(1).as_bytes()).await.is_ok()).await;
+    authority.change(|it| it.status = Some(401));
+    until("rejected", async || verifier.health().rejected.is_some()).await;
+    let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
+    assert_eq!(denied, Denied::Unknown(Stale::Withdrawn));
+}
+
+#[tokio::test]
+async fn a_stale_view_leads_to_introspection_or_is_allowed() {
+    let authority = Authority::start().await;
+    let asks = started(&authority, OnStale::Ask).await;
+    let allows = started(&authority, OnStale::Allow).await;
+    authority.change(|it| (it.status, it.active) = (Some(503), true));
+    until("stale", async || [&asks, &allows].into_iter().all(|it| it.health().stale.is_some()))
+        .await;
+    let seen = authority.seen().introspected;
+    assert!(asks.verify(token(1).as_bytes()).await.is_ok());
+    assert_eq!(authority.seen().introspected, seen + 1);
+    let allowed = allows.verify(token(1).as_bytes()).await.unwrap();
+    assert!(allowed.stale.is_some(), "it says that the view is stale");
+    authority.change(|it| it.active = false);
+    assert_eq!(asks.verify(token(1).as_bytes()).await.unwrap_err(), Denied::Inactive);
+}
+
+#[tokio::test]
+async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
+    let authority = Authority::start().await;
+    let mut settings = settings(&authority, OnStale::Deny);
+    settings.wanted.staleness = 30 * SECOND;
+    let verifier = Verifier::start(settings).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    authority.append(of_channel(ChannelChange::State { state: ChannelState::Suspended }));
+    let token = token(1);
+    until("suspended", async || verifier.verify(token.as_bytes()).await.is_err()).await;
+    until("an age of a second", async || verifier.health().age.unwrap() > SECOND).await;
+    let before = authority.seen().queries.len();
+    let denied = verifier.verify(token.as_bytes()).await.unwrap_err();
+    assert_eq!(denied, Denied::Invalid(Invalid::Suspended));
+    let asked = &authority.seen().queries[before..];
+    let is_question = |it: &&Vec<_>| it.contains(&("hold".to_owned(), "0".to_owned()));
+    assert_eq!(asked.iter().filter(is_question).count(), 1);
+    // What cannot be learned is not known.
+    until("an age of a second", async || verifier.health().age.unwrap() > SECOND).await;
+    authority.change(|it| it.status = Some(503));
+    let denied = verifier.verify(token.as_bytes()).await.unwrap_err();
+    assert_eq!(denied, Denied::Unknown(Stale::Unanswered));
+}
+
+#[tokio::test]
+async fn a_verifier_that_stops_says_bye_and_knows_nothing_more() {
+    let authority = Authority::start().await;
+    let verifier = started(&authority, OnStale::Allow).await;
+    verifier.stop(10 * SECOND).await.unwrap();
+    let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
+    assert_eq!(denied, Denied::Unknown(Stale::Withdrawn));
+    let last = authority.seen().queries.pop().unwrap();
+    assert!(last.contains(&("bye".to_owned(), "1".to_owned())), "{last:?}");
+}
+
+// ---- the copy on disk
+
+/// A verifier with a copy, once no other one holds its lock.
+async fn with_copy(authority: &Authority, file: &Path) -> Verifier {
+    let mut settings = settings(authority, OnStale::Deny);
+    settings.copy = Some(file.to_owned());
+    settings.wanted.staleness = 30 * SECOND;
+    let mut started = None;
+    until("the lock", async || {
+        started = Verifier::start(settings.clone()).ok();
+        started.is_some()
+    })
+    .await;
+    started.unwrap()
+}
+
+#[tokio::test]
+async fn a_process_begins_with_the_copy_of_the_last_one() {
+    let authority = Authority::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("copy");
+    let first = with_copy(&authority, &file).await;
+    until("fresh", async || first.health().stale.is_none()).await;
+    authority.append(revoke(1));
+    until("acknowledged", async || authority.acknowledged().contains(&"1-2".to_owned())).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(r#""position":"1-2""#), "it is on disk before it is acknowledged");
+    assert!(!text.contains("canary"));
+    let mut second = settings(&authority, OnStale::Deny);
+    second.copy = Some(file.clone());
+    let error = Verifier::start(second).err().unwrap();
+    assert!(error.to_string().contains("another process uses the copy"), "{error}");
+    drop(first);
+    authority.change(|it| it.status = Some(503));
+    let second = with_copy(&authority, &file).await;
+    assert!(second.verify(token(2).as_bytes()).await.is_ok(), "the authority is not there");
+    assert!(second.verify(token(1).as_bytes()).await.is_err());
+    authority.change(|it| it.status = None);
+    second.stop(10 * SECOND).await.unwrap();
+    assert!(!file.exists(), "the copy is deleted before bye, and not written again");
+    let last = authority.seen().queries.pop().unwrap();
+    assert!(last.contains(&("bye".to_owned(), "1".to_owned())), "{last:?}");
+}
+
+// ---- usage
+
+#[tokio::test]
+async fn uses_are_summed_up_by_minute_and_the_most_used_are_reported() {
+    let usage = tegata_verifier::usage::Usage::default();
+    let instance = tegata_token::feed::InstanceId::from_random([3; 16]);
+    let id = |number: u128| tegata_token::id::TokenId(number.to_be_bytes());
+    let at = |seconds: i64| UnixTime(1_790_000_040 + seconds);
+    for _ in 0..3 {
+        usage.record(at(5), id(1), channel(), Some("192.0.2.1"));
+    }
+    usage.record(at(59), id(1), channel(), None);
+    assert_eq!(usage.report(at(59), &instance), None, "the minute is not over");
+    for number in 0..30_000 {
+        usage.record(at(61), id(number), channel(), None);
+    }
+    let report = usage.report(at(120), &instance).unwrap();
+    let [first, second] = &report.minutes[..] else { panic!() };
+    let counts: Vec<_> = first.uses.iter().map(|it| (it.count, it.source.as_str())).collect();
+    assert_eq!(counts, [(3, "192.0.2.1"), (1, instance.as_str())]);
+    assert_eq!(second.uses.len() as u64 + second.dropped, 30_000);
+    assert!(second.dropped > 0);
+    let text = report.write();
+    assert_eq!(tegata_token::feed::UsageReport::parse(text.as_bytes()), Ok(report.clone()));
+    usage.arrived(&report);
+    assert_eq!(usage.report(at(120), &instance), None);
+}
+
+// ---- the layer
+
+#[tokio::test]
+async fn the_layer_puts_the_claims_into_the_request_and_rejects_all_others() {
+    let authority = Authority::start().await;
+    let verifier = started(&authority, OnStale::Deny).await;
+    let handler =
+        async |Extension(verified): Extension<Verified>| verified.claims.channel.to_string();
+    let layer = VerifyLayer::new(verifier.clone()).kind(Kind::V21);
+    let narrow = layer.clone().group("team".parse().unwrap());
+    let app = Router::new().route("/", get(handler)).layer(layer);
+    let narrow = Router::new().route("/", get(handler)).layer(narrow);
+    let call = async |app: &Router, values: &[&str]| {
+        let mut request = Request::builder().uri("/");
+        for value in values {
+            request = request.header("authorization", *value);
+        }
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let header = |name| response.headers().get(name).map(|it| it.to_str().unwrap().to_owned());
+        let (status, challenge) = (response.status().as_u16(), header("www-authenticate"));
+        let retry = header("retry-after");
+        let body = axum::body::to_bytes(response.into_body(), 9_999).await.unwrap();
+        (status, challenge.or(retry), String::from_utf8(body.to_vec()).unwrap())
+    };
+    let good = format!("Bearer {}", token(1));
+    assert_eq!(call(&app, &[&good]).await, (200, None, "1234567890".to_owned()));
+    for bad in [vec![], vec!["Basic abc"], vec!["Bearer abc"], vec![&*good, &*good]] {
+        let (status, challenge, body) = call(&app, &bad).await;
+        assert_eq!(status, 401, "{bad:?}");
+        assert_eq!(challenge.as_deref(), Some(r#"Bearer error="invalid_token""#));
+        assert!(body.starts_with(r#"{"message":""#), "{body}");
+    }
+    assert_eq!(call(&app, &[&format!("Bearer {}", "x".repeat(8_193))]).await.0, 400);
+    assert_eq!(call(&narrow, &[&good]).await.0, 403);
+    authority.append(revoke(1));
+    until("401", async || call(&app, &[&good]).await.0 == 401).await;
+    authority.change(|it| it.status = Some(503));
+    let other = format!("Bearer {}", token(2));
+    until("503", async || call(&app, &[&other]).await.0 == 503).await;
+    assert_eq!(call(&app, &[&other]).await.1.as_deref(), Some("1"));
+    assert_eq!(call(&app, &[&good]).await.0, 401, "what is revoked stays so");
+}

@@ -1,0 +1,504 @@
+//! The single rules of `docs/feed.md`, those above all that few random schedules touch.
+
+use std::time::Duration;
+use tegata_token::{
+    feed::{ChangesResponse, LoggedChange, OnStale, ResponseHead, Snapshot, SnapshotResponse},
+    id::{ChannelId, Position, ProviderId},
+    key::{KeyState, SigningKey},
+    kind::Kind,
+    time::UnixTime,
+    verify::Signatures,
+    view::{ChannelChange, ChannelState, FeedChange, Providers, View, ViewKey},
+    wire,
+};
+use tegata_verifier::{
+    clocks::{Clocks, Steady},
+    follower::{Follower, Outcome, Request},
+    standing::{Stale, Use, Verdict, Withdrawn},
+};
+
+const TIME_MS: u64 = 1_790_000_000_000;
+
+/// The clocks after this many milliseconds.
+pub fn at(ms: i64) -> Clocks {
+    let steady = Steady(1_000_000_000_000 + ms * 1_000_000);
+    Clocks { steady, wall: 1_790_000_000_000_000_000 + steady.0 }
+}
+
+/// Both clocks after this many milliseconds, the wall clock set by some more.
+fn set_by(ms: i64, more: i64) -> Clocks {
+    Clocks { wall: at(ms).wall + more * 1_000_000, ..at(ms) }
+}
+
+fn ask(staleness: Duration, on_stale: OnStale) -> Use {
+    Use { staleness, on_stale }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn strict() -> Use {
+    ask(3 * SECOND, OnStale::Deny)
+}
+
+fn position(epoch: u64, number: u64) -> Position {
+    Position { epoch, number }
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32]).unwrap()
+}
+
+fn channel() -> ChannelId {
+    ChannelId::from_number(1_234_567_890).unwrap()
+}
+
+fn provider() -> ProviderId {
+    ProviderId::from_number(7).unwrap()
+}
+
+fn token(seed: u8) -> String {
+    let key = key(seed);
+    let claims = tegata_token::claims::Claims {
+        id: tegata_token::id::TokenId([1; 16]),
+        kind: Kind::V21,
+        provider: provider(),
+        channel: channel(),
+        group: None,
+        assertion_key: None,
+        serial: tegata_token::id::Serial(1),
+        issued_at: UnixTime(1_790_000_000),
+        expires_at: UnixTime(1_790_003_600),
+        key: key.public().id(),
+    };
+    wire::write(&claims, "https://tokens.example", &key)
+}
+
+fn state(state: ChannelState) -> FeedChange {
+    let change = ChannelChange::State { state };
+    FeedChange::Channel { provider: provider(), channel: channel(), change }
+}
+
+fn view(position: Position, changes: &[FeedChange]) -> View {
+    let key = ViewKey { key: key(1).public().clone(), state: KeyState::Active };
+    let changes = [vec![FeedChange::SigningKey(key)], changes.to_vec()].concat();
+    View::new(Providers::All).after(&changes, position)
+}
+
+fn head(request: &Request, age_ms: u64) -> ResponseHead {
+    let seq = Some(request.id.to_string());
+    ResponseHead { seq, age: Duration::from_millis(age_ms), time_ms: TIME_MS }
+}
+
+fn snapshot(request: &Request, age_ms: u64, view: &View) -> String {
+    assert_eq!(request.path, "/feed/snapshot");
+    let (before, after) = SnapshotResponse::around(&head(request, age_ms));
+    format!("{before}{}{after}", Snapshot::write(view, None, "https://tokens.example"))
+}
+
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    request.query.iter().find(|it| it.0 == name).map(|it| it.1.clone())
+}
+
+/// The response to a request, up to `through`.
+fn changes(request: &Request, through: u64, changes: Vec<(u64, FeedChange)>) -> String {
+    let after: Position = parameter(request, "after").unwrap().parse().unwrap();
+    let logged = |(number, change)| LoggedChange {
+        position: Position { number, ..after },
+        change: Some(change),
+    };
+    let through = Position { number: through, ..after };
+    let changes = changes.into_iter().map(logged).collect();
+    ChangesResponse { head: head(request, 0), after, through, changes }.write()
+}
+
+struct Tested {
+    follower: Follower,
+    signatures: Signatures,
+}
+
+impl Tested {
+    fn new(wanted: Use) -> Self {
+        let follower = Follower::new("i".repeat(22).parse().unwrap(), wanted, at(0).steady);
+        Self { follower, signatures: Signatures::new(16) }
+    }
+
+    /// A follower with a view at position 1-5, asked for at 0 ms.
+    fn with_view(wanted: Use) -> Self {
+        let mut it = Self::new(wanted);
+        let request = it.only(at(0));
+        it.respond(&request, at(0), 200, &snapshot(&request, 0, &view(position(1, 5), &[])));
+        it
+    }
+
+    fn requests(&mut self, clocks: Clocks) -> Vec<Request> {
+        self.follower.next(clocks, 0.5).requests
+    }
+
+    /// The only request that is sent now.
+    fn only(&mut self, clocks: Clocks) -> Request {
+        let mut all = self.requests(clocks);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    fn respond(&mut self, request: &Request, clocks: Clocks, status: u16, body: &str) {
+        let body = body.as_bytes();
+        let outcome = Outcome::Response { status, retry_after: None, body };
+        self.follower.receive(request.id, &outcome, clocks, 0.5);
+    }
+
+    fn verify(&mut self, began: i64, clocks: Clocks, wanted: Use, token: &str) -> Verdict {
+        let standing = self.follower.standing();
+        let found = standing.consult(token.as_bytes(), clocks, &self.signatures);
+        standing.conclude(found, at(began).steady, clocks, wanted)
+    }
+
+    /// Why the view is stale, if the token of the key 1 is not active.
+    fn stale(&mut self, clocks: Clocks, wanted: Use) -> Option<Stale> {
+        match self.verify(0, clocks, wanted, &token(1)) {
+            Verdict::Active { stale: None, .. } => None,
+            Verdict::Unknown(stale) => Some(stale),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.follower.standing().view().unwrap().position().number
+    }
+}
+
+// ---- age and clocks
+
+#[test]
+fn the_age_counts_from_the_request_and_includes_the_age_of_the_response() {
+    let mut it = Tested::new(strict());
+    let request = it.only(at(0));
+    it.respond(&request, at(900), 200, &snapshot(&request, 600, &view(position(1, 5), &[])));
+    assert_eq!(it.stale(at(2_400), strict()), None);
+    let age = Duration::from_millis(3_001);
+    let stale = Stale::Age { age, staleness: 3 * SECOND };
+    assert_eq!(it.stale(at(2_401), strict()), Some(stale));
+}
+
+#[test]
+fn a_clock_that_was_set_makes_the_view_stale_until_a_later_request_is_answered() {
+    for more in [100, -100] {
+        let mut it = Tested::with_view(strict());
+        let before = it.only(at(10));
+        assert_eq!(it.stale(set_by(20, more / 2), strict()), None);
+        assert_eq!(it.stale(set_by(20, more), strict()), Some(Stale::Clocks));
+        let clocks = set_by(30, more);
+        it.respond(&before, clocks, 200, &changes(&before, 6, vec![]));
+        assert_eq!(it.stale(clocks, strict()), Some(Stale::Clocks), "it was asked for before");
+        let after = it.only(set_by(2_000, more));
+        it.respond(&after, set_by(2_001, more), 200, &changes(&after, 6, vec![]));
+        assert_eq!(it.stale(set_by(2_001, more), strict()), None);
+    }
+}
+
+#[test]
+fn only_a_response_that_was_applied_makes_the_view_younger() {
+    for (status, body) in [
+        (200, "{}"),
+        (
+            200,
+            r#"{"feed":1,"seq":"other","after":"1-5","through":"1-6","age_ms":0,"time_ms":1,"changes":[]}"#,
+        ),
+        (410, ""),
+        (503, ""),
+        (500, ""),
+        (302, ""),
+    ] {
+        let mut it = Tested::with_view(strict());
+        let request = it.only(at(2_000));
+        it.respond(&request, at(2_001), status, body);
+        assert!(it.stale(at(3_001), strict()).is_some(), "{status} {body}");
+    }
+}
+
+#[test]
+fn a_rejected_request_makes_the_view_stale_at_once_also_for_a_lenient_use() {
+    let lenient = ask(3 * SECOND, OnStale::Allow);
+    for status in [400, 401, 403, 426] {
+        let mut it = Tested::with_view(lenient);
+        let request = it.only(at(10));
+        it.respond(&request, at(11), status, "no such verifier");
+        assert_eq!(it.stale(at(12), lenient), Some(Stale::Withdrawn), "{status}");
+        let standing = it.follower.standing();
+        drop(standing);
+        let again = it.only(at(3_000));
+        it.respond(&again, at(3_001), 200, &changes(&again, 5, vec![]));
+        assert_eq!(it.stale(at(3_001), lenient), None);
+    }
+}
+
+// ---- snapshots and changes
+
+#[test]
+fn a_snapshot_below_the_view_or_of_an_earlier_epoch_is_discarded_and_asked_for_again() {
+    for (known, older) in [((2, 5), (2, 4)), ((2, 5), (1, 900))] {
+        let mut it = Tested::new(strict());
+        let request = it.only(at(0));
+        let first = view(position(known.0, known.1), &[state(ChannelState::Deleted)]);
+        it.respond(&request, at(1), 200, &snapshot(&request, 0, &first));
+        let poll = it.only(at(2));
+        it.respond(&poll, at(3), 410, "");
+        let request = it.only(at(1_000));
+        let body = snapshot(&request, 0, &view(position(older.0, older.1), &[]));
+        it.respond(&request, at(1_001), 200, &body);
+        assert_eq!(it.number(), 5);
+        assert!(matches!(it.verify(0, at(1_002), strict(), &token(1)), Verdict::Invalid(_)));
+        assert_eq!(it.only(at(3_000)).path, "/feed/snapshot");
+    }
+}
+
+#[test]
+fn a_snapshot_replaces_the_view_and_is_not_merged() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1));
+    let suspend = vec![(6, state(ChannelState::Suspended))];
+    it.respond(&poll, at(2), 200, &changes(&poll, 6, suspend));
+    assert!(!matches!(it.verify(0, at(3), strict(), &token(1)), Verdict::Active { .. }));
+    let poll = it.only(at(3));
+    it.respond(&poll, at(4), 410, "");
+    let request = it.only(at(1_000));
+    it.respond(&request, at(1_001), 200, &snapshot(&request, 0, &view(position(1, 9), &[])));
+    assert_eq!(it.stale(at(1_002), strict()), None);
+}
+
+#[test]
+fn a_change_at_or_below_the_views_position_is_ignored() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1));
+    it.follower.want_question();
+    let question = it.only(at(2));
+    let all = |request: &Request| {
+        let suspend = vec![(6, state(ChannelState::Suspended)), (7, state(ChannelState::Active))];
+        changes(request, 7, suspend)
+    };
+    it.respond(&question, at(3), 200, &all(&question));
+    // The poll was answered earlier, and arrives later.
+    let suspend = vec![(6, state(ChannelState::Suspended))];
+    it.respond(&poll, at(4), 200, &changes(&poll, 6, suspend));
+    assert_eq!(it.number(), 7);
+    assert_eq!(it.stale(at(5), strict()), None);
+}
+
+#[test]
+fn a_change_that_cannot_be_applied_leads_to_a_snapshot_and_then_to_a_report() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1));
+    let unknown = changes(&poll, 6, vec![(6, state(ChannelState::Active))])
+        .replace(r#""type":"state""#, r#""type":"merge""#);
+    it.respond(&poll, at(2), 200, &unknown);
+    assert_eq!(it.follower.cannot(), Some("does not speak the type `merge` of `change`"));
+    let request = it.only(at(1_000));
+    let body = snapshot(&request, 0, &view(position(1, 6), &[]));
+    it.respond(&request, at(1_001), 200, &body.replace("ed25519", "ml-dsa"));
+    let report = it.only(at(2_000));
+    let reason = "does not speak the type `ml-dsa` of `keys`".to_owned();
+    assert_eq!(parameter(&report, "cannot"), Some(reason));
+    assert_eq!(parameter(&report, "after").as_deref(), Some("1-5"), "it acknowledges nothing");
+    it.respond(&report, at(2_001), 200, &unknown);
+    let request = it.only(at(4_000));
+    it.respond(&request, at(4_001), 200, &snapshot(&request, 0, &view(position(1, 6), &[])));
+    assert_eq!((it.follower.cannot(), it.number()), (None, 6));
+}
+
+#[test]
+fn a_gap_before_the_first_change_leads_to_a_snapshot() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1));
+    it.respond(&poll, at(2), 200, &changes(&poll, 8, vec![(7, state(ChannelState::Active))]));
+    assert_eq!((it.number(), &*it.only(at(1_000)).path), (5, "/feed/snapshot"));
+}
+
+#[test]
+fn three_responses_that_are_empty_and_early_lead_to_a_snapshot() {
+    let mut it = Tested::with_view(strict());
+    for number in 6..9 {
+        let poll = it.only(at(i64::try_from(number).unwrap() * 1_000));
+        assert_eq!(poll.path, "/feed/changes");
+        let soon = at(i64::try_from(number).unwrap() * 1_000 + 10);
+        it.respond(&poll, soon, 200, &changes(&poll, number, vec![]));
+    }
+    assert_eq!(it.only(at(20_000)).path, "/feed/snapshot");
+}
+
+// ---- requests
+
+#[test]
+fn a_poll_that_is_not_answered_ends_by_the_followers_own_clock() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(0));
+    assert_eq!(parameter(&poll, "hold").as_deref(), Some("1000"), "a third of the staleness");
+    // The hold, and a third of the staleness.
+    assert!(it.requests(at(1_999)).is_empty());
+    assert!(it.requests(at(2_000)).is_empty(), "and then a random pause");
+    let next = it.only(at(2_500));
+    it.respond(&poll, at(2_501), 200, &changes(&poll, 6, vec![]));
+    assert_eq!(it.number(), 5, "it was given up");
+    it.respond(&next, at(2_502), 200, &changes(&next, 6, vec![]));
+    assert_eq!(it.number(), 6);
+}
+
+#[test]
+fn a_snapshot_may_take_as_long_as_bytes_arrive() {
+    let mut it = Tested::new(strict());
+    let request = it.only(at(0));
+    it.follower.progress(request.id, at(9_000).steady);
+    assert!(it.requests(at(18_999)).is_empty());
+    assert!(it.follower.awaits(request.id));
+    assert!(it.requests(at(19_000)).is_empty());
+    assert!(!it.follower.awaits(request.id));
+}
+
+#[test]
+fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
+    for (random, wait) in [(0.0, 0), (0.25, 250), (0.999, 999)] {
+        let mut it = Tested::with_view(strict());
+        let poll = it.only(at(0));
+        let outcome = Outcome::Failed;
+        it.follower.receive(poll.id, &outcome, at(10), random);
+        if wait > 0 {
+            assert!(it.requests(at(10 + wait - 1)).is_empty());
+        }
+        assert_eq!(it.requests(at(10 + wait)).len(), 1);
+    }
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(0));
+    let retry_after = Some(4 * SECOND);
+    let outcome = Outcome::Response { status: 503, retry_after, body: b"" };
+    it.follower.receive(poll.id, &outcome, at(10), 0.5);
+    assert!(it.requests(at(4_509)).is_empty(), "not before the given time");
+    assert_eq!(it.requests(at(4_510)).len(), 1);
+}
+
+#[test]
+fn a_more_lenient_use_is_in_force_only_after_a_request_that_carried_it_is_answered() {
+    let mut it = Tested::with_view(strict());
+    let lenient = ask(60 * SECOND, OnStale::Allow);
+    let before = it.only(at(1));
+    it.follower.add_use(lenient);
+    it.respond(&before, at(2), 200, &changes(&before, 6, vec![]));
+    let Some(Stale::Age { staleness, .. }) = it.stale(at(3_500), lenient) else { panic!() };
+    assert_eq!(staleness, 3 * SECOND);
+    let after = it.only(at(4_000));
+    assert_eq!(parameter(&after, "staleness").as_deref(), Some("60000"));
+    assert_eq!(parameter(&after, "on_stale").as_deref(), Some("allow"));
+    it.respond(&after, at(4_001), 200, &changes(&after, 6, vec![]));
+    assert_eq!(it.stale(at(50_000), lenient), None);
+    let verdict = it.verify(0, at(65_000), lenient, &token(1));
+    assert!(matches!(verdict, Verdict::Active { stale: Some(Stale::Age { .. }), .. }));
+    assert!(it.stale(at(50_000), strict()).is_some(), "a strict use stays strict");
+}
+
+#[test]
+fn an_unknown_key_is_asked_about_once_more_and_at_most_once_a_second() {
+    let mut it = Tested::with_view(strict());
+    let _poll = it.only(at(0));
+    assert!(matches!(it.verify(100, at(100), strict(), &token(2)), Verdict::Question));
+    it.follower.want_question();
+    let question = it.only(at(101));
+    assert_eq!(parameter(&question, "hold").as_deref(), Some("0"));
+    it.respond(&question, at(102), 200, &changes(&question, 5, vec![]));
+    let known = it.verify(100, at(103), strict(), &token(2));
+    assert!(matches!(known, Verdict::Invalid(_)), "{known:?}");
+    assert!(matches!(it.verify(102, at(103), strict(), &token(2)), Verdict::Question));
+    it.follower.want_question();
+    assert!(it.requests(at(1_100)).is_empty(), "at most once a second");
+    let question = it.only(at(1_101));
+    let new = ViewKey { key: key(2).public().clone(), state: KeyState::Active };
+    let body = changes(&question, 6, vec![(6, FeedChange::SigningKey(new))]);
+    it.respond(&question, at(1_102), 200, &body);
+    let known = it.verify(102, at(1_103), strict(), &token(2));
+    assert!(matches!(known, Verdict::Active { .. }), "{known:?}");
+}
+
+#[test]
+fn a_suspended_channel_needs_no_question_for_a_second() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(0));
+    let suspend = vec![(6, state(ChannelState::Suspended))];
+    it.respond(&poll, at(1), 200, &changes(&poll, 6, suspend));
+    assert!(matches!(it.verify(500, at(999), strict(), &token(1)), Verdict::Invalid(_)));
+    assert!(matches!(it.verify(500, at(1_000), strict(), &token(1)), Verdict::Question));
+    assert!(it.stale(at(3_001), strict()).is_some(), "nothing is known of a stale view");
+}
+
+#[test]
+fn a_position_that_introspection_has_shown_makes_an_earlier_view_stale() {
+    let mut it = Tested::with_view(strict());
+    it.follower.note_position(position(1, 6));
+    it.follower.note_position(position(1, 4));
+    assert_eq!(it.stale(at(1), strict()), Some(Stale::Behind));
+    let poll = it.only(at(1));
+    it.respond(&poll, at(2), 200, &changes(&poll, 6, vec![]));
+    assert_eq!(it.stale(at(3), strict()), None);
+}
+
+#[test]
+fn a_stale_view_leads_to_an_introspection_if_the_use_asks() {
+    let asks = ask(3 * SECOND, OnStale::Ask);
+    let mut it = Tested::with_view(asks);
+    assert!(matches!(it.verify(0, at(1), asks, &token(1)), Verdict::Active { .. }));
+    let verdict = it.verify(0, at(3_001), asks, &token(1));
+    assert!(matches!(verdict, Verdict::Introspect(_, Stale::Age { .. })), "{verdict:?}");
+}
+
+#[test]
+fn what_a_stale_view_calls_revoked_is_invalid_and_not_unknown() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(0));
+    let delete = vec![(6, state(ChannelState::Deleted))];
+    it.respond(&poll, at(1), 200, &changes(&poll, 6, delete));
+    assert!(matches!(it.verify(0, at(900_000), strict(), &token(1)), Verdict::Invalid(_)));
+}
+
+// ---- the end, and a copy
+
+#[test]
+fn a_follower_that_says_bye_is_stale_before_it_does() {
+    let mut it = Tested::with_view(ask(3 * SECOND, OnStale::Allow));
+    let poll = it.only(at(1));
+    it.follower.stop();
+    let standing = it.follower.standing();
+    assert!(standing.trouble(at(2), strict()) == Some(Stale::Withdrawn));
+    let bye = it.only(at(2));
+    assert_eq!(parameter(&bye, "bye").as_deref(), Some("1"));
+    it.respond(&poll, at(3), 200, &changes(&poll, 6, vec![]));
+    assert_eq!(it.follower.standing().trouble(at(3), strict()), Some(Stale::Withdrawn));
+    it.respond(&bye, at(4), 503, "");
+    assert!(!it.follower.has_stopped());
+    let again = it.only(at(2_000));
+    it.respond(&again, at(2_001), 200, "{}");
+    assert!(it.follower.has_stopped() && it.requests(at(60_000)).is_empty());
+    let _ = Withdrawn::Stopped;
+}
+
+#[test]
+fn a_follower_that_resumes_uses_the_stricter_values_until_the_first_response() {
+    let before = Tested::with_view(ask(10 * SECOND, OnStale::Deny));
+    let copy = (*before.follower.standing()).clone();
+    let lenient = ask(60 * SECOND, OnStale::Allow);
+    let instance = "j".repeat(22).parse().unwrap();
+    let follower = Follower::resumed(instance, lenient, at(5_000).steady, copy);
+    let mut it = Tested { follower, signatures: Signatures::new(16) };
+    assert_eq!(it.stale(at(10_000), lenient), None);
+    assert!(it.stale(at(10_001), lenient).is_some());
+    let poll = it.only(at(10_001));
+    assert_eq!(parameter(&poll, "after").as_deref(), Some("1-5"));
+    it.respond(&poll, at(10_002), 200, &changes(&poll, 6, vec![]));
+    assert_eq!(it.stale(at(60_000), lenient), None);
+}
+
+#[test]
+fn the_time_for_expiry_never_goes_back() {
+    let mut it = Tested::with_view(ask(7_200 * SECOND, OnStale::Deny));
+    let late = at(3_599_000);
+    assert!(matches!(it.verify(0, late, strict(), &token(1)), Verdict::Unknown(_)));
+    let poll = it.only(late);
+    // The authority's clock was set back by an hour.
+    it.respond(&poll, at(3_600_000), 200, &changes(&poll, 6, vec![]));
+    assert!(matches!(it.verify(0, at(3_600_001), strict(), &token(1)), Verdict::Invalid(_)));
+}
