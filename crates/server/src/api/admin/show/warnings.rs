@@ -1,6 +1,6 @@
 //! Warnings, as lists show them and webhooks send them.
 
-use super::time::time;
+use super::{VerifierWarning, time::time};
 use crate::{
     api::admin::schema,
     authority::warnings::{self, Subject},
