@@ -11,7 +11,7 @@ use tegata_server::{
     config::Settings,
 };
 use tegata_store::{
-    Instance, SigningKeyRow, Verifier,
+    Instance, SigningKeyRow, VerifierRow,
     sqlite::{Look, LookError, Looked, OpenError},
 };
 use tegata_token::{
@@ -63,7 +63,7 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
 }
 
 /// Reports instances of verifiers that do not follow any more.
-fn verifiers(found: &mut Findings, all: &[(Verifier, Vec<Instance>)], now: UnixTime) {
+fn verifiers(found: &mut Findings, all: &[(VerifierRow, Vec<Instance>)], now: UnixTime) {
     const CHECK: &str = "verifiers";
     let mut following = 0;
     for (verifier, instances) in all {

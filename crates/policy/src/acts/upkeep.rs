@@ -1,6 +1,9 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
-use super::{instances::Instance, stored::Times, verifiers::Verifier};
+use super::{
+    followers::{Instance, VerifierRow},
+    stored::Times,
+};
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -90,7 +93,7 @@ pub struct UpkeepRows {
     /// The last checkpoint of the audit.
     pub checkpoint: Option<Checkpoint>,
     /// The verifier.
-    pub verifier: Option<Verifier>,
+    pub verifier: Option<VerifierRow>,
     /// Whether it is deleted.
     pub verifier_deleted: bool,
     /// Its instances that were asked for.

@@ -3,7 +3,7 @@
 //! there is any.
 
 use super::{OpenError, connect::migrations::migrations, guard, rows, verifiers};
-use crate::{Instance, SigningKeyRow, Verifier};
+use crate::{Instance, SigningKeyRow, VerifierRow};
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
 use tegata_token::time::UnixTime;
@@ -25,7 +25,7 @@ pub struct StoreState {
     /// All signing keys, revoked ones included.
     pub signing_keys: Vec<SigningKeyRow>,
     /// The verifiers that have instances, deleted ones included, with these.
-    pub instances: Vec<(Verifier, Vec<Instance>)>,
+    pub instances: Vec<(VerifierRow, Vec<Instance>)>,
 }
 
 /// SQLite's error for a file that cannot be read as a store.

@@ -14,11 +14,10 @@ use crate::{
     GroupPatch, GroupRow, Holding, Instance, Issued, NewChannel, NewVerifier, NewWarning, Old,
     Page, Provider, ProviderRevocation, ReceiptRow, Registration, Reissue, Result, Revoked, RowId,
     SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking, TokenFilter, TokenName, TokenRow,
-    Verifier, VerifierPatch, WouldTake, WrappedKey,
+    VerifierPatch, VerifierRow, WouldTake, WrappedKey,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
-
 use async_trait::async_trait;
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -170,11 +169,11 @@ impl Store for SqliteStore {
         self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
     }
 
-    async fn verifiers(&self) -> Result<Vec<Verifier>> {
+    async fn verifiers(&self) -> Result<Vec<VerifierRow>> {
         self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
     }
 
-    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>> {
+    async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>> {
         let read = |conn: &mut Connection| {
             let tx = conn.transaction().map_err(unavailable)?;
             verifiers::instances(&tx).map_err(unavailable)
@@ -293,7 +292,7 @@ impl Store for SqliteStore {
         Ok(Revoked { tokens, position, at: now })
     }
 
-    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier> {
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<VerifierRow> {
         let NewVerifier { id, name, provider, max_staleness, allow, token } = new;
         let at = by.at;
         let act = CreateVerifier { id, name, provider, max_staleness, allow, token, by };
@@ -305,7 +304,7 @@ impl Store for SqliteStore {
         id: VerifierId,
         patch: VerifierPatch,
         by: By,
-    ) -> Result<Verifier> {
+    ) -> Result<VerifierRow> {
         self.run(by.at, ChangeVerifier { id, patch, by }).await.map(|(verifier, _)| verifier)
     }
 

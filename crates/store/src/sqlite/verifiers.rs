@@ -7,7 +7,7 @@ use super::{
 use crate::Result;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tegata_policy::acts::{
-    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, Verifier, Write,
+    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, VerifierRow, Write,
 };
 use tegata_token::{
     id::{Position, ProviderId, VerifierId},
@@ -21,18 +21,18 @@ const INSTANCE: &str = "SELECT verifier, instance, staleness, on_stale, register
 const RECEIPT: &str = "SELECT epoch, position, provider, effective_at, complete, list FROM receipt";
 
 /// All verifiers, newest first; with the deleted ones that still have instances, if asked.
-pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<Verifier>> {
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<VerifierRow>> {
     let sql = format!("{VERIFIER} WHERE deleted_at IS NULL ORDER BY number DESC");
     let mut query = conn.prepare_cached(&sql)?;
     query.query_map([], verifier)?.collect()
 }
 
 /// All verifiers that have instances, deleted ones included, and these instances.
-pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(Verifier, Vec<Instance>)>> {
+pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(VerifierRow, Vec<Instance>)>> {
     let sql = format!("{VERIFIER} WHERE id IN (SELECT verifier FROM instance) ORDER BY number");
     let mut query = conn.prepare_cached(&sql)?;
     let verifiers = query.query_map([], verifier)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let with = |it: Verifier| Ok((it.clone(), of_verifier(conn, it.id, None)?));
+    let with = |it: VerifierRow| Ok((it.clone(), of_verifier(conn, it.id, None)?));
     verifiers.into_iter().map(with).collect()
 }
 
@@ -71,8 +71,8 @@ pub(super) fn load(
     Ok(())
 }
 
-fn verifier(row: &Row<'_>) -> rusqlite::Result<Verifier> {
-    Ok(Verifier {
+fn verifier(row: &Row<'_>) -> rusqlite::Result<VerifierRow> {
+    Ok(VerifierRow {
         id: id_of(row.get("id")?)?,
         name: row.get("name")?,
         provider: row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tegata_policy::acts::Instance;
-use tegata_store::Verifier;
+use tegata_store::VerifierRow;
 use tegata_token::{
     feed::{FeedQuery, InstanceId, OnStale},
     id::{Position, ProviderId, VerifierId},
@@ -24,7 +24,7 @@ pub struct Instances(Mutex<HashMap<Name, Known>>);
 /// What is known of an instance.
 struct Known {
     row: Instance,
-    verifier: Arc<Verifier>,
+    verifier: Arc<VerifierRow>,
     /// The position that it acknowledged, and when it first did.
     acknowledged: Option<(Position, UnixTime)>,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
@@ -77,7 +77,7 @@ impl Instances {
     }
 
     /// Learns the stored instances at the start.
-    pub fn fill(&self, all: Vec<(Verifier, Vec<Instance>)>, now: Instant) {
+    pub fn fill(&self, all: Vec<(VerifierRow, Vec<Instance>)>, now: Instant) {
         let mut known = self.lock();
         for (verifier, instances) in all {
             let verifier = Arc::new(verifier);
@@ -91,7 +91,7 @@ impl Instances {
     /// How an instance is known. Notes that it has asked.
     pub(super) fn standing(
         &self,
-        verifier: &Verifier,
+        verifier: &VerifierRow,
         query: &FeedQuery,
         now: Instant,
     ) -> Standing {
@@ -112,7 +112,7 @@ impl Instances {
     }
 
     /// Notes a row that was written.
-    pub(super) fn registered(&self, row: Instance, verifier: Arc<Verifier>, now: Instant) {
+    pub(super) fn registered(&self, row: Instance, verifier: Arc<VerifierRow>, now: Instant) {
         let mut all = self.lock();
         let name = (row.verifier, row.instance.clone());
         match all.get_mut(&name) {
@@ -222,7 +222,7 @@ impl Instances {
 impl Known {
     fn new(
         row: Instance,
-        verifier: Arc<Verifier>,
+        verifier: Arc<VerifierRow>,
         seen: Instant,
         renewed: Option<Instant>,
     ) -> Self {

@@ -35,7 +35,7 @@ struct Open {
 
 /// A receipt that is not complete, or not written yet.
 #[derive(Clone)]
-pub struct OpenReceipt {
+pub(super) struct OpenReceipt {
     row: ReceiptRow,
     /// When this process learned that the position was committed.
     learned: Instant,
@@ -43,7 +43,7 @@ pub struct OpenReceipt {
 }
 
 /// What became of a receipt.
-pub struct Judged {
+pub(super) struct Judged {
     /// The receipt.
     pub receipt: Receipt,
     /// How long until a lease runs out.
@@ -129,7 +129,12 @@ impl Receipts {
     }
 
     /// The receipt at a position, if it is in memory.
-    pub fn judge(&self, at: Position, instances: &Instances, now: Instant) -> Option<Judged> {
+    pub(super) fn judge(
+        &self,
+        at: Position,
+        instances: &Instances,
+        now: Instant,
+    ) -> Option<Judged> {
         let mut open = self.list(instances);
         open.all.get_mut(&at).map(|it| it.judge(instances, now))
     }

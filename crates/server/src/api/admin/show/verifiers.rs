@@ -78,7 +78,7 @@ pub struct RemovedInstances {
 }
 
 impl NewVerifier {
-    pub fn new(verifier: tegata_store::Verifier, token: &str) -> Self {
+    pub fn new(verifier: tegata_store::VerifierRow, token: &str) -> Self {
         let verifier = &ListedVerifier { verifier, instances: Vec::new() };
         Self { verifier_token: token.to_owned(), verifier: verifier.into() }
     }
