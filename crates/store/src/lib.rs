@@ -312,7 +312,7 @@ pub trait Store: Send + Sync + 'static {
         id: VerifierId,
         instance: InstanceId,
         now: UnixTime,
-    ) -> Result<()>;
+    ) -> Result<Instance>;
     /// Drops the rows of instances that were last renewed at these times.
     async fn drop_instances(
         &self,

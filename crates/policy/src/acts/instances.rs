@@ -109,7 +109,7 @@ pub struct StopInstance {
 }
 
 impl Act for StopInstance {
-    type Output = ();
+    type Output = Instance;
     const NAME: ActName = ActName::StopInstance;
 
     fn needs(&self) -> Needs {
@@ -117,12 +117,12 @@ impl Act for StopInstance {
         Needs { upkeep, ..Needs::default() }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Instance> {
         let mut effects = Effects::default();
         let verifier = locked.upkeep.verifier.as_ref();
         verifier.ok_or(ActError::NotFound("verifier"))?;
         let stopped = match locked.upkeep.instances.first() {
-            Some(old) if old.stopped => return Ok(((), effects)),
+            Some(old) if old.stopped => return Ok((old.clone(), effects)),
             Some(old) => Instance { stopped: true, renewed_at: now, ..old.clone() },
             None => Instance {
                 verifier: self.verifier,
@@ -134,8 +134,8 @@ impl Act for StopInstance {
                 stopped: true,
             },
         };
-        effects.write(Write::Instance(Box::new(stopped)));
-        Ok(((), effects))
+        effects.write(Write::Instance(Box::new(stopped.clone())));
+        Ok((stopped, effects))
     }
 }
 

@@ -67,6 +67,12 @@ impl Verifiers {
     pub fn get(&self, id: VerifierId) -> Option<Arc<VerifierRow>> {
         self.0.load().by_id.get(&id).cloned()
     }
+
+    /// All of them.
+    #[cfg(test)]
+    pub fn all(&self) -> Vec<Arc<VerifierRow>> {
+        self.0.load().by_id.values().cloned().collect()
+    }
 }
 
 impl Known {

@@ -334,8 +334,8 @@ impl Store for SqliteStore {
         verifier: VerifierId,
         instance: InstanceId,
         now: UnixTime,
-    ) -> Result<()> {
-        self.run(now, StopInstance { verifier, instance }).await.map(drop)
+    ) -> Result<Instance> {
+        self.run(now, StopInstance { verifier, instance }).await.map(|(stopped, _)| stopped)
     }
 
     async fn drop_instances(

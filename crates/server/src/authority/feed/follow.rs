@@ -135,7 +135,7 @@ impl Authority {
         let feed = self.feed();
         let name = (verifier.id, query.common.instance.clone());
         if query.bye {
-            return self.stop_instance(&verifier, &query, name).await;
+            return self.stop_instance(verifier, &query, name).await;
         }
         self.register(&verifier, &query.common).await?;
         self.note(&name, &query)?;
@@ -147,6 +147,7 @@ impl Authority {
             news.mark_unchanged();
             let is_over = tokio::time::Instant::now() >= end;
             if let Some(response) = self.changes_now(&verifier, &query, is_over)? {
+                feed.instances.answered(&name, self.clock().steady());
                 let text = response.write();
                 return Ok(FeedResponse(vec![match encoding {
                     Encoding::Plain => text.into(),
@@ -261,14 +262,20 @@ impl Authority {
     /// Removes an instance that has made its last verification.
     async fn stop_instance(
         &self,
-        verifier: &VerifierRow,
+        verifier: Arc<VerifierRow>,
         query: &ChangesQuery,
         name: Name,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
         let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-        self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
-        feed.instances.stopped(&name);
+        match feed.instances.standing(&verifier, &query.common, read_at) {
+            Standing::Stopped => return Err(stopped()),
+            // Its row takes a place, like one of an instance that is registered.
+            Standing::New => feed.take_new(read_at)?,
+            Standing::Registered | Standing::Due => {}
+        }
+        let row = self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
+        feed.instances.registered(row, verifier, self.clock().steady());
         feed.receipts.gone(&[name], &Fate::Stopped, &feed.instances);
         let age = self.clock().steady().saturating_duration_since(read_at);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };

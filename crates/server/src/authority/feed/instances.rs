@@ -29,7 +29,8 @@ struct Known {
     acknowledged: Option<(Position, UnixTime)>,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
     cannot: Option<(Position, String)>,
-    /// When it last asked; at first, when this process learned of it.
+    /// When it last asked, or when its last answer was read; at first, when this process
+    /// learned of it.
     seen: Instant,
     /// When its row was last written; `None`: by an earlier process.
     renewed: Option<Instant>,
@@ -128,6 +129,13 @@ impl Instances {
         }
     }
 
+    /// Notes that an instance got an answer that was read at `read_at`.
+    pub(super) fn answered(&self, name: &Name, read_at: Instant) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.seen = known.seen.max(read_at);
+        }
+    }
+
     /// Notes that an instance has applied everything up to that position.
     pub(super) fn acknowledge(&self, name: &Name, position: Position, at: UnixTime) -> bool {
         let mut all = self.lock();
@@ -144,13 +152,6 @@ impl Instances {
     pub(super) fn cannot(&self, name: &Name, head: Position, reason: String) {
         if let Some(known) = self.lock().get_mut(name) {
             known.cannot = Some((head, reason));
-        }
-    }
-
-    /// Notes that an instance has reported its end.
-    pub(super) fn stopped(&self, name: &Name) {
-        if let Some(known) = self.lock().get_mut(name) {
-            known.row.stopped = true;
         }
     }
 

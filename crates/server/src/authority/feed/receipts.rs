@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// Maximum number of receipts in memory. An instance that may use a stale view and is gone
 /// keeps every receipt pending; the oldest of more are read from the store when asked for.
-const MOST: usize = 10_000;
+const MOST: usize = 2_000;
 
 /// The receipts that are not complete.
 pub struct Receipts {
@@ -58,12 +58,19 @@ impl OpenReceipt {
         Self { row, learned, lines }
     }
 
-    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
-        if !self.row.complete {
-            instances.update(&mut self.lines, self.row.position);
+    /// Whether no instance is left that could accept, by what is known now.
+    fn is_complete(&mut self, instances: &Instances, now: Instant) -> bool {
+        if self.row.complete {
+            return true;
         }
+        instances.update(&mut self.lines, self.row.position);
         let since = now.saturating_duration_since(self.learned);
-        let is_complete = self.row.complete || self.lines.iter().all(|line| line.is_settled(since));
+        self.lines.iter().all(|line| line.is_settled(since))
+    }
+
+    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
+        let is_complete = self.is_complete(instances, now);
+        let since = now.saturating_duration_since(self.learned);
         let left = |it: &Line| it.lease().checked_sub(since).filter(|left| !left.is_zero());
         let next = self.lines.iter().filter(|it| !it.is_settled(since)).filter_map(left).min();
         let receipt = Receipt {
@@ -150,7 +157,7 @@ impl Receipts {
         let mut open = self.list(instances);
         let mut rows = Vec::new();
         for it in open.all.values_mut() {
-            if it.judge(instances, now).receipt.state == ReceiptState::Complete {
+            if it.is_complete(instances, now) {
                 rows.push(it.row(true, now));
             }
         }

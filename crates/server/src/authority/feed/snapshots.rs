@@ -28,7 +28,10 @@ pub struct WrittenSnapshot {
 
 /// The last snapshot of each provider, and of all.
 #[derive(Default)]
-pub struct Snapshots(Mutex<HashMap<Option<ProviderId>, Arc<AsyncMutex<Option<WrittenSnapshot>>>>>);
+pub struct Snapshots(Mutex<HashMap<Option<ProviderId>, Slot>>);
+
+/// The last snapshot, and the lock of the request that writes the next.
+type Slot = Arc<AsyncMutex<Option<WrittenSnapshot>>>;
 
 /// A view, and the moment before it was taken.
 pub struct ViewRead {

@@ -16,11 +16,11 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    Store, Taking,
+    NewVerifier, Store, Taking, VerifierPatch,
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
-    id::{AssertionKeyId, Group, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, Group, ProviderId, Serial, TokenId, VerifierId},
     key::SigningKey,
     kind::Kind,
     time::DAY,
@@ -37,6 +37,7 @@ enum Omitted {
     Channel,
     SigningKey,
     Clock,
+    Verifier,
 }
 
 impl Omitted {
@@ -46,6 +47,7 @@ impl Omitted {
             Change::Channel { .. } => self == Self::Channel,
             Change::SigningKey(_) => self == Self::SigningKey,
             Change::Clock { .. } => self == Self::Clock,
+            Change::Verifier { .. } | Change::VerifierDeleted { .. } => self == Self::Verifier,
             Change::Empty { .. } => false,
         }
     }
@@ -173,12 +175,31 @@ impl World {
     }
 
     /// One act; an act that the store denies changes nothing, which is fine here.
+    /// Creates a verifier, and changes or deletes one of those that there are.
+    async fn change_verifiers(&mut self) {
+        let number = self.fresh();
+        let id = VerifierId::from_number(2_000_000_000 + number).unwrap();
+        let token = PlainSecret::from_caller(format!("verifier {number}")).hash();
+        let (name, max_staleness) = ("gateway".to_owned(), 60_000);
+        let new = NewVerifier { id, name, provider: None, max_staleness, allow: false, token };
+        self.store.create_verifier(new, by()).await.unwrap();
+        let all = self.store.verifiers().await.unwrap();
+        let old = all[usize::try_from(self.below(all.len() as u64)).unwrap()].id;
+        if number % 2 == 0 {
+            self.store.delete_verifier(old, by()).await.unwrap();
+        } else {
+            let patch = VerifierPatch { allow: Some(true), ..VerifierPatch::default() };
+            self.store.change_verifier(old, patch, by()).await.unwrap();
+        }
+    }
+
     async fn act(&mut self) {
         let id = self.a_channel();
         let group: Group = "a".parse().unwrap();
         let patch = |patch: ChannelPatch| self.store.take(Taking::channel(id, patch, by()));
         let none = ChannelPatch::default;
         match self.random >> 40 & 31 {
+            0 if self.random >> 50 & 1 == 0 => self.change_verifiers().await,
             0 => self.new_channel().await,
             1..=6 => self.issue(id, Kind::ShortLived).await,
             7 | 8 => self.issue(id, Kind::LongLived).await,
@@ -229,6 +250,7 @@ impl World {
                 }
             }
             25..=27 => self.change_keys().await,
+            28 if self.random >> 50 & 1 == 0 => self.change_verifiers().await,
             28 => drop(self.store.advance_clock(60).await.unwrap()),
             29 => {
                 let late = NOW.plus(2 * DAY);
@@ -321,7 +343,15 @@ impl World {
         }
         compare("the verification rates", **one.verify_rates.load() == **other.verify_rates.load());
         compare("when keys retired", **one.retired.load() == **other.retired.load());
+        let verifiers = |it: &Memory| {
+            let mut all = it.verifiers.all();
+            all.sort_by_key(|it| it.id);
+            all
+        };
+        compare("the verifiers", verifiers(one) == verifiers(other));
         compare("the clock", one.clock.offset() == other.clock.offset());
+        let stored_verifiers = self.store.verifiers().await.unwrap();
+        compare("the stored verifiers", verifiers(one).len() == stored_verifiers.len());
         let stored = self.store.signing_keys().await.unwrap();
         let known: Vec<_> = stored.iter().filter_map(|it| self.keys.get(&it.id)).collect();
         compare("the signing keys", known == stored.iter().collect::<Vec<_>>());
@@ -359,7 +389,8 @@ async fn a_follower_of_the_log_holds_the_same_memory_at_every_position() {
 
 #[tokio::test]
 async fn a_log_that_lacks_a_kind_of_change_is_found() {
-    let sorts = [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock];
+    let sorts =
+        [Omitted::Tokens, Omitted::Channel, Omitted::SigningKey, Omitted::Clock, Omitted::Verifier];
     for omitted in sorts {
         let found = history(1, 250, omitted).await;
         let (act, differences) = found.unwrap_or_else(|| panic!("{omitted:?} was not found"));
