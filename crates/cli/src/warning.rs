@@ -34,7 +34,13 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
     let response = api.get(&["warnings"], &args).await?;
     let columns =
         ["type", "channel_id", "group", "kind", "token_id", "kid", "expires_at", "contact"];
-    out.list(&response, "warnings", &columns)
+    out.list(&response, "warnings", &columns)?;
+    let silent = response["verifiers"].as_array().is_some_and(|it| !it.is_empty());
+    if silent && !out.is_json() {
+        let columns = ["type", "verifier_id", "instance", "age", "cannot"];
+        out.list(&json!({ "verifiers": response["verifiers"] }), "verifiers", &columns)?;
+    }
+    Ok(())
 }
 
 pub async fn send_test(api: &Api, out: &Output) -> anyhow::Result<()> {

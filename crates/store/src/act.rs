@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 use tegata_policy::{
-    acts::{RevocationCause, SigningKeyRow, TokenState, Verifier},
+    acts::{RevocationCause, SigningKeyRow, TokenState, VerifierRow},
     channel::{Channel, GroupSettings},
+    secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, TokenId, VerifierId},
     kind::Kind,
     time::UnixTime,
     view::View,
@@ -24,7 +25,7 @@ pub struct State {
     /// The verification rate of each channel that has set one.
     pub verify_rates: Vec<(ChannelId, NonZeroU32)>,
     /// The verifiers that are not deleted.
-    pub verifiers: Vec<Verifier>,
+    pub verifiers: Vec<VerifierRow>,
     /// The highest time that the store has written.
     pub written_at: UnixTime,
     /// How far the development clock was moved, in seconds.
@@ -156,4 +157,21 @@ pub struct DueWarning {
     pub attempts: u32,
     /// From then on it is out of date.
     pub keep_until: UnixTime,
+}
+
+/// A verifier to be created.
+#[derive(Debug, Clone)]
+pub struct NewVerifier {
+    /// A fresh random id.
+    pub id: VerifierId,
+    /// Its display name.
+    pub name: String,
+    /// The only provider whose tokens it may verify; `None`: all.
+    pub provider: Option<ProviderId>,
+    /// The longest staleness that its instances may use, in milliseconds.
+    pub max_staleness: u32,
+    /// Whether its instances may accept tokens by a stale view.
+    pub allow: bool,
+    /// The hash of its token.
+    pub token: HashedSecret,
 }

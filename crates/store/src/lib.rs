@@ -23,7 +23,7 @@ pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
     NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance, Registration,
     RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
-    TokenUse, USES_KEPT, Verifier, VerifierPatch, WrappedKey, audit_event, merged,
+    TokenUse, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -38,7 +38,6 @@ use tegata_policy::{
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey, RevokeTokens},
     denied::Denied,
-    secret::HashedSecret,
 };
 use tegata_token::{
     feed::InstanceId,
@@ -220,9 +219,9 @@ pub trait Store: Send + Sync + 'static {
     /// The newest changes of the log, in order, at most `most`.
     async fn last_changes(&self, most: usize) -> Result<Vec<(Position, Change)>>;
     /// Verifiers that are not deleted, newest first.
-    async fn verifiers(&self) -> Result<Vec<Verifier>>;
+    async fn verifiers(&self) -> Result<Vec<VerifierRow>>;
     /// The verifiers that have instances, deleted ones included, with these.
-    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>>;
+    async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>>;
     /// The receipt at a position; `None`: the act at that position has none.
     async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>>;
     /// The newest receipts that are not complete, at most `most`.
@@ -293,14 +292,14 @@ pub trait Store: Send + Sync + 'static {
     async fn change_signing_keys(&self, change: SigningKeyChange, by: By) -> Result<Revoked>;
 
     /// Creates a verifier. [`Error::Taken`] if there is one of this id.
-    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier>;
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<VerifierRow>;
     /// Changes a verifier's settings.
     async fn change_verifier(
         &self,
         id: VerifierId,
         patch: VerifierPatch,
         by: By,
-    ) -> Result<Verifier>;
+    ) -> Result<VerifierRow>;
     /// Deletes a verifier. Its instances keep their rows, for receipts.
     async fn delete_verifier(&self, id: VerifierId, by: By) -> Result<()>;
     /// Removes one or all instances of a verifier, which may be deleted; returns their ids.
@@ -322,7 +321,7 @@ pub trait Store: Send + Sync + 'static {
         id: VerifierId,
         instance: InstanceId,
         now: UnixTime,
-    ) -> Result<()>;
+    ) -> Result<Instance>;
     /// Drops the rows of instances that were last renewed at these times.
     async fn drop_instances(
         &self,
@@ -374,23 +373,6 @@ pub trait Store: Send + Sync + 'static {
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
-}
-
-/// A verifier to be created.
-#[derive(Debug, Clone)]
-pub struct NewVerifier {
-    /// A fresh random id.
-    pub id: VerifierId,
-    /// Its display name.
-    pub name: String,
-    /// The only provider whose tokens it may verify; `None`: all.
-    pub provider: Option<ProviderId>,
-    /// The longest staleness that its instances may use, in milliseconds.
-    pub max_staleness: u32,
-    /// Whether its instances may accept tokens by a stale view.
-    pub allow: bool,
-    /// The hash of its token.
-    pub token: HashedSecret,
 }
 
 /// Identifies a stored token.

@@ -11,10 +11,11 @@ use tegata_server::{
     config::Settings,
 };
 use tegata_store::{
-    SigningKeyRow,
+    Instance, SigningKeyRow, VerifierRow,
     sqlite::{Look, LookError, Looked, OpenError},
 };
 use tegata_token::{
+    feed::OnStale,
     key::{KeyState, SigningKey},
     time::{DAY, UnixTime},
 };
@@ -56,6 +57,40 @@ pub fn look(found: &mut Findings, settings: &Settings, running: bool) {
     clock(found, now, looked.written_at);
     keys(found, settings, &looked.signing_keys, now, holder.is_some());
     audit(found, settings);
+    if holder.is_some() {
+        verifiers(found, &looked.instances, now);
+    }
+}
+
+/// Reports instances of verifiers that do not follow any more.
+fn verifiers(found: &mut Findings, all: &[(VerifierRow, Vec<Instance>)], now: UnixTime) {
+    const CHECK: &str = "verifiers";
+    let mut following = 0;
+    for (verifier, instances) in all {
+        for it in instances.iter().filter(|it| !it.stopped) {
+            let silent = now.since(it.renewed_at);
+            // A row is renewed when it is older than this, or with the next request.
+            let due = i64::from(it.staleness / 1_000).max(60);
+            if silent <= 2 * due + 60 {
+                following += 1;
+                continue;
+            }
+            let what = format!("{} of {} has not asked for {silent} s", it.instance, verifier.name);
+            match it.on_stale {
+                OnStale::Allow => found.wrong(
+                    CHECK,
+                    what + " and may still accept revoked tokens",
+                    "see docs/book/src/runbooks/verifier-gone.md",
+                ),
+                OnStale::Deny | OnStale::Ask => {
+                    found.warning(CHECK, what, "see docs/book/src/runbooks/verifier-behind.md")
+                }
+            }
+        }
+    }
+    if following > 0 {
+        found.ok(CHECK, format!("{following} instances follow the feed"));
+    }
 }
 
 /// Checks the audit against its checkpoints and its anchor.

@@ -3,9 +3,11 @@
 //! An event is stored as the act's name and its detail as a JSON object; both come
 //! from one list here, for the store that writes events and for all who read them.
 
+mod limits;
 mod recovery;
 mod verifiers;
 
+pub use limits::{CooldownBegan, SecretThrottled};
 pub use recovery::{StoreRecovered, StoreRedone};
 pub use verifiers::{InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed};
 
@@ -392,26 +394,6 @@ pub struct AuditCompared {
 pub struct AuditExpired {
     /// Events of checkpoints before this one.
     pub checkpoints_before: u64,
-}
-
-/// A cooldown of issuing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CooldownBegan {
-    /// The kind that is not issued.
-    pub kind: Kind,
-    /// `group`, `no-group` or `other-groups`.
-    pub whose: String,
-    /// The group, if it is one.
-    pub group: Option<Group>,
-    /// For how long.
-    pub seconds: u64,
-}
-
-/// A source of wrong secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretThrottled {
-    /// For how long wrong secrets from it are rejected.
-    pub seconds: u64,
 }
 
 #[cfg(test)]

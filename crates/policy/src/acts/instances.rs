@@ -5,6 +5,7 @@
 use super::{
     Act, ActError, ActName, Decided,
     effects::{Effects, Write},
+    followers::Instance,
     locked::{Locked, Needs},
     upkeep::Upkeep,
 };
@@ -16,25 +17,6 @@ use tegata_token::{
 
 /// The number of instances that a verifier may have.
 pub const MOST_INSTANCES: usize = 1_000;
-
-/// An instance as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
-    /// Its verifier.
-    pub verifier: VerifierId,
-    /// Its id.
-    pub instance: InstanceId,
-    /// The longest staleness that it was ever registered with, in milliseconds.
-    pub staleness: u32,
-    /// The most lenient setting that it was ever registered with.
-    pub on_stale: OnStale,
-    /// When it was registered.
-    pub registered_at: UnixTime,
-    /// When its row was last renewed.
-    pub renewed_at: UnixTime,
-    /// Whether it has reported its end; it cannot be registered again.
-    pub stopped: bool,
-}
 
 /// Registers an instance, or renews its row. The row keeps the longest staleness and the
 /// most lenient setting.
@@ -127,7 +109,7 @@ pub struct StopInstance {
 }
 
 impl Act for StopInstance {
-    type Output = ();
+    type Output = Instance;
     const NAME: ActName = ActName::StopInstance;
 
     fn needs(&self) -> Needs {
@@ -135,12 +117,12 @@ impl Act for StopInstance {
         Needs { upkeep, ..Needs::default() }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<()> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Instance> {
         let mut effects = Effects::default();
         let verifier = locked.upkeep.verifier.as_ref();
         verifier.ok_or(ActError::NotFound("verifier"))?;
         let stopped = match locked.upkeep.instances.first() {
-            Some(old) if old.stopped => return Ok(((), effects)),
+            Some(old) if old.stopped => return Ok((old.clone(), effects)),
             Some(old) => Instance { stopped: true, renewed_at: now, ..old.clone() },
             None => Instance {
                 verifier: self.verifier,
@@ -152,8 +134,8 @@ impl Act for StopInstance {
                 stopped: true,
             },
         };
-        effects.write(Write::Instance(Box::new(stopped)));
-        Ok(((), effects))
+        effects.write(Write::Instance(Box::new(stopped.clone())));
+        Ok((stopped, effects))
     }
 }
 

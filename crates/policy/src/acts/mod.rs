@@ -9,9 +9,11 @@
 //! the same decision without writing its effects.
 
 pub mod audit_event;
+mod change;
 mod channels;
 mod checkpoints;
 mod effects;
+mod followers;
 mod instances;
 mod issue;
 mod journal;
@@ -34,19 +36,19 @@ mod uses;
 mod verifiers;
 mod warnings;
 
+pub use change::Change;
 pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
-pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
-pub use instances::{
-    DropInstances, Instance, MOST_INSTANCES, RegisterInstance, Registration, StopInstance,
-};
+pub use effects::{AuditRecord, Effects, NewToken, Write};
+pub use followers::{Instance, ReceiptFor, ReceiptRow, TokenHash, VerifierPatch, VerifierRow};
+pub use instances::{DropInstances, MOST_INSTANCES, RegisterInstance, Registration, StopInstance};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
 pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
 pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
-pub use receipts::{ReceiptFor, ReceiptRow, SettleReceipts, receipt_of};
+pub use receipts::{SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -65,7 +67,6 @@ pub use upkeep::{
 pub use uses::{RecentUse, RecordUses, TokenUse, USES_KEPT, USES_PER_TOKEN, UsesOfRow, merged};
 pub use verifiers::{
     ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
-    TokenHash, Verifier, VerifierPatch,
 };
 pub use warnings::{QueueWarnings, WarningTried};
 

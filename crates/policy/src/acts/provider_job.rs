@@ -5,7 +5,8 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{self, AuditEvent},
-    effects::{Change, Effects, Write},
+    change::Change,
+    effects::{Effects, Write},
     journal::JournalEntry,
     locked::{Locked, Needs},
     revoke::Revoke,

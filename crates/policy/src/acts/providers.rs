@@ -3,7 +3,8 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, Named},
-    effects::{Change, Effects, Write},
+    change::Change,
+    effects::{Effects, Write},
     locked::{Locked, Needs},
     things::{By, Event, Provider},
 };

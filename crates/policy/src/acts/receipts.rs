@@ -2,38 +2,17 @@
 
 use super::{
     Act, ActName, Decided,
-    effects::{Change, Effects, Write},
+    change::Change,
+    effects::{Effects, Write},
+    followers::{ReceiptFor, ReceiptRow},
     locked::{Locked, Needs},
     things::RevocationCause,
 };
 use tegata_token::{
-    id::{Position, ProviderId},
+    id::ProviderId,
     time::UnixTime,
     view::{ChannelChange, ChannelState},
 };
-
-/// What the receipt of an act is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReceiptFor {
-    /// The provider whose verifiers must apply the act, beside the unlimited ones; `None`:
-    /// all verifiers.
-    pub provider: Option<ProviderId>,
-    /// When it takes effect.
-    pub effective_at: UnixTime,
-}
-
-/// A receipt as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiptRow {
-    /// The position of the act's last change.
-    pub position: Position,
-    /// What it is about.
-    pub about: ReceiptFor,
-    /// Whether no instance is left that could accept what the act took away.
-    pub complete: bool,
-    /// The instances and their states, as JSON; `None`: not listed yet.
-    pub list: Option<String>,
-}
 
 /// What the receipt of an act with these effects is about; `None`: it has none. An
 /// eviction takes a token away, too, but is no act of its own. A revocation of a provider's

@@ -4,6 +4,7 @@ use super::{
     Act, ActError, ActName, Decided,
     channels::empty,
     effects::{Effects, Write},
+    followers::VerifierPatch,
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
@@ -12,7 +13,7 @@ use super::{
     signing::set_state,
     things::{Author, By, ChannelPatch, LimitsPatch, RevocationCause},
     upkeep::Upkeep,
-    verifiers::{ChangeVerifier, DeleteVerifier, VerifierPatch},
+    verifiers::{ChangeVerifier, DeleteVerifier},
 };
 use crate::{channel::Channel, secret::HashedSecret};
 use std::collections::BTreeMap;

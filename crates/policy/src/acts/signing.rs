@@ -3,7 +3,8 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, MasterKeyReplaced, SigningKeyNamed, SigningKeysRevoked},
-    effects::{Change, Effects, Write},
+    change::Change,
+    effects::{Effects, Write},
     locked::{Locked, Needs},
     things::{By, Event, SigningKeyChange, SigningKeyRow, WrappedKey},
 };

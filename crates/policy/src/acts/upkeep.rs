@@ -1,10 +1,9 @@
 //! Rows beside those of a channel, for the acts of background jobs.
 
 use super::{
-    instances::Instance,
+    followers::{Instance, VerifierRow},
     stored::Times,
     uses::{TokenUse, UsesOfRow},
-    verifiers::Verifier,
 };
 use crate::secret::HashedSecret;
 use serde::{Deserialize, Serialize};
@@ -108,7 +107,7 @@ pub struct UpkeepRows {
     /// The last checkpoint of the audit.
     pub checkpoint: Option<Checkpoint>,
     /// The verifier.
-    pub verifier: Option<Verifier>,
+    pub verifier: Option<VerifierRow>,
     /// Whether it is deleted.
     pub verifier_deleted: bool,
     /// Its instances that were asked for.

@@ -4,15 +4,15 @@
 use super::{
     Act, ActError, ActName, Decided,
     audit_event::{AuditEvent, InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed},
-    effects::{Change, Effects, Write},
+    change::Change,
+    effects::{Effects, Write},
+    followers::{VerifierPatch, VerifierRow},
     journal::JournalEntry,
     locked::{Locked, Needs},
     things::{By, Event},
     upkeep::Upkeep,
 };
 use crate::secret::HashedSecret;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use tegata_token::{
     feed::InstanceId,
     id::{ProviderId, VerifierId},
@@ -21,66 +21,6 @@ use tegata_token::{
 
 /// The staleness that a verifier may use if none is set, in milliseconds.
 pub const DEFAULT_MAX_STALENESS: u32 = 60_000;
-
-/// A credential of programs that verify tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verifier {
-    /// Its id.
-    pub id: VerifierId,
-    /// Its display name.
-    pub name: String,
-    /// The only provider whose tokens it may verify; `None`: all.
-    pub provider: Option<ProviderId>,
-    /// The longest staleness that its instances may use, in milliseconds.
-    pub max_staleness: u32,
-    /// Whether its instances may accept tokens by a stale view.
-    pub allow: bool,
-    /// The hash of its token.
-    pub token: TokenHash,
-    /// When it was created.
-    pub created_at: UnixTime,
-}
-
-/// The SHA-256 of a verifier's token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash(pub [u8; 32]);
-
-impl From<HashedSecret> for TokenHash {
-    fn from(hash: HashedSecret) -> Self {
-        Self(hash.to_stored())
-    }
-}
-
-impl Serialize for TokenHash {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        super::things::WrappedKey(self.0.to_vec()).serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for TokenHash {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bytes = super::things::WrappedKey::deserialize(from)?.0;
-        let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("not 32 bytes"))?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash")
-    }
-}
-
-/// Changes of a verifier; `None` leaves a setting unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VerifierPatch {
-    /// A new name.
-    pub name: Option<String>,
-    /// The longest staleness, in milliseconds.
-    pub max_staleness: Option<u32>,
-    /// Whether stale views may be used.
-    pub allow: Option<bool>,
-}
 
 /// Creates a verifier.
 #[derive(Debug, Clone)]
@@ -102,18 +42,18 @@ pub struct CreateVerifier {
 }
 
 impl Act for CreateVerifier {
-    type Output = Verifier;
+    type Output = VerifierRow;
     const NAME: ActName = ActName::CreateVerifier;
 
     fn needs(&self) -> Needs {
         Needs { provider: self.provider, ..Needs::default() }
     }
 
-    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Verifier> {
+    fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<VerifierRow> {
         if self.provider.is_some() && locked.provider.is_none() {
             return Err(ActError::NotFound("provider"));
         }
-        let new = Verifier {
+        let new = VerifierRow {
             id: self.id,
             name: self.name.clone(),
             provider: self.provider,
@@ -148,17 +88,17 @@ pub struct ChangeVerifier {
 }
 
 impl Act for ChangeVerifier {
-    type Output = Verifier;
+    type Output = VerifierRow;
     const NAME: ActName = ActName::ChangeVerifier;
 
     fn needs(&self) -> Needs {
         needs(self.id)
     }
 
-    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<Verifier> {
+    fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<VerifierRow> {
         let old = existing(locked)?;
         let VerifierPatch { name, max_staleness, allow } = self.patch.clone();
-        let new = Verifier {
+        let new = VerifierRow {
             name: name.unwrap_or_else(|| old.name.clone()),
             max_staleness: max_staleness.unwrap_or(old.max_staleness),
             allow: allow.unwrap_or(old.allow),
@@ -167,7 +107,7 @@ impl Act for ChangeVerifier {
         let mut effects = Effects::default();
         effects.write(Write::VerifierSettings(Box::new(new.clone())));
         effects.change(Change::Verifier { verifier: new.clone() });
-        let Verifier { id: verifier, max_staleness, allow, .. } = new;
+        let VerifierRow { id: verifier, max_staleness, allow, .. } = new;
         effects.journal.push(JournalEntry::Verifier { verifier, max_staleness, allow });
         let VerifierPatch { name, max_staleness, allow } = self.patch.clone();
         let changed = VerifierChanged { verifier: new.id, name, max_staleness, allow };
@@ -252,12 +192,12 @@ fn needs(id: VerifierId) -> Needs {
 }
 
 /// The verifier, unless it is deleted.
-fn existing(locked: &Locked) -> Result<&Verifier, ActError> {
+fn existing(locked: &Locked) -> Result<&VerifierRow, ActError> {
     let upkeep = &locked.upkeep;
     let found = upkeep.verifier.as_ref().filter(|_| !upkeep.verifier_deleted);
     found.ok_or(ActError::NotFound("verifier"))
 }
 
-fn event(verifier: &Verifier, event: AuditEvent) -> Event {
+fn event(verifier: &VerifierRow, event: AuditEvent) -> Event {
     Event { event, provider: verifier.provider, channel: None }
 }

@@ -6,7 +6,7 @@ use tegata_policy::acts::{
     Act, ActError, ActName, Change, ChangeVerifier, CreateVerifier, DeleteVerifier, DropInstances,
     Effects, Instance, JournalEntry, Locked, MOST_INSTANCES, ReceiptFor, ReceiptRow,
     RegisterInstance, Registration, RemoveInstances, Replay, SettleReceipts, StopInstance,
-    UpkeepRows, Verifier, VerifierPatch, Write, receipt_of,
+    UpkeepRows, VerifierPatch, VerifierRow, Write, receipt_of,
 };
 use tegata_token::feed::OnStale;
 use tegata_token::id::{Position, ProviderId, VerifierId};
@@ -16,8 +16,8 @@ fn id() -> VerifierId {
     VerifierId::from_number(5_000_000_001).unwrap()
 }
 
-fn verifier() -> Verifier {
-    Verifier {
+fn verifier() -> VerifierRow {
+    VerifierRow {
         id: id(),
         name: "gateway".into(),
         provider: None,

@@ -40,7 +40,7 @@ struct Introspection {
     token: Option<ActiveToken>,
 }
 
-/// What is told of an active token.
+/// The facts of an active token.
 #[derive(Serialize)]
 struct ActiveToken {
     client_id: ChannelId,

@@ -6,7 +6,7 @@ use tegata_policy::{
     acts::TokenHash,
     secret::{PlainSecret, sha256},
 };
-use tegata_store::Verifier;
+use tegata_store::VerifierRow;
 use tegata_token::id::VerifierId;
 
 /// The verifiers that are not deleted.
@@ -17,8 +17,8 @@ pub struct Verifiers(ArcSwap<Known>);
 struct Known {
     /// The hash of a token is as hard to guess as the token, so it may be looked up in a
     /// table: the time that this takes tells nothing about a token.
-    by_token: HashMap<TokenHash, Arc<Verifier>>,
-    by_id: HashMap<VerifierId, Arc<Verifier>>,
+    by_token: HashMap<TokenHash, Arc<VerifierRow>>,
+    by_id: HashMap<VerifierId, Arc<VerifierRow>>,
 }
 
 /// What every verifier's token begins with; 64 digits follow. `tegata token inspect` finds
@@ -32,14 +32,14 @@ pub fn token(bytes: [u8; 32]) -> PlainSecret {
 
 impl Verifiers {
     /// Replaces all by those of a store that was opened.
-    pub fn fill(&self, all: &[Verifier]) {
+    pub fn fill(&self, all: &[VerifierRow]) {
         let mut known = Known::default();
         all.iter().for_each(|it| known.insert(it));
         self.0.store(Arc::new(known));
     }
 
     /// Adds or replaces one.
-    pub fn insert(&self, verifier: &Verifier) {
+    pub fn insert(&self, verifier: &VerifierRow) {
         let mut known = Known::clone(&self.0.load());
         known.remove(verifier.id);
         known.insert(verifier);
@@ -55,7 +55,7 @@ impl Verifiers {
 
     /// The verifier that this token authenticates.
     #[must_use]
-    pub fn of_token(&self, token: &[u8]) -> Option<Arc<Verifier>> {
+    pub fn of_token(&self, token: &[u8]) -> Option<Arc<VerifierRow>> {
         if !token.starts_with(PREFIX.as_bytes()) {
             return None;
         }
@@ -64,13 +64,19 @@ impl Verifiers {
 
     /// The verifier of this id.
     #[must_use]
-    pub fn get(&self, id: VerifierId) -> Option<Arc<Verifier>> {
+    pub fn get(&self, id: VerifierId) -> Option<Arc<VerifierRow>> {
         self.0.load().by_id.get(&id).cloned()
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub fn all(&self) -> Vec<Arc<VerifierRow>> {
+        self.0.load().by_id.values().cloned().collect()
     }
 }
 
 impl Known {
-    fn insert(&mut self, verifier: &Verifier) {
+    fn insert(&mut self, verifier: &VerifierRow) {
         let verifier = Arc::new(verifier.clone());
         self.by_token.insert(verifier.token, verifier.clone());
         self.by_id.insert(verifier.id, verifier);

@@ -73,6 +73,8 @@ async fn an_instance_that_uses_a_stale_view_keeps_the_receipt_pending_until_it_i
     let revoked = world.revoke(&channel, 1).await;
     assert_eq!(revoked["receipt"]["state"], "pending");
     are(&revoked["receipt"], &[("one", "may-still-accept")]);
+    let warnings = world.admin(Method::GET, "/warnings", None).await.is(200).json();
+    assert_eq!(warnings["verifiers"][0]["type"], "verifier.may-still-accept", "{warnings}");
     let path = format!("/verifiers/{}/instances/{:_<22}", verifier.id, "one");
     let removed = world.admin(Method::DELETE, &path, None).await.is(200).json();
     assert_eq!(removed, json!({ "removed": 1 }));

@@ -41,7 +41,8 @@ pub(super) fn run<A: Act>(tx: &mut Tx<'_>, act: &A) -> Result<A::Output> {
 fn receipt(tx: &mut Tx<'_>, about: Option<ReceiptFor>) -> Result<()> {
     match (about, tx.position()) {
         (Some(about), Some(position)) => {
-            tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+            let row = ReceiptRow { position, about, complete: false, list: None };
+            verifiers::begin_receipt(tx, row)
         }
         _ => Ok(()),
     }

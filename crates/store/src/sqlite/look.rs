@@ -2,8 +2,8 @@
 //! nothing, and changes nothing but the readers' slots in SQLite's shared memory, if
 //! there is any.
 
-use super::{OpenError, connect::migrations::migrations, guard, rows};
-use crate::SigningKeyRow;
+use super::{OpenError, connect::migrations::migrations, guard, rows, verifiers};
+use crate::{Instance, SigningKeyRow, VerifierRow};
 use rusqlite::{Connection, OpenFlags};
 use std::{path::Path, time::Duration};
 use tegata_token::time::UnixTime;
@@ -24,6 +24,8 @@ pub struct StoreState {
     pub clock_offset: i64,
     /// All signing keys, revoked ones included.
     pub signing_keys: Vec<SigningKeyRow>,
+    /// The verifiers that have instances, deleted ones included, with these.
+    pub instances: Vec<(VerifierRow, Vec<Instance>)>,
 }
 
 /// SQLite's error for a file that cannot be read as a store.
@@ -72,7 +74,8 @@ impl Look {
             .query_row(sql, [], |row| Ok((row.get(0)?, UnixTime(row.get(1)?), row.get(2)?)))?;
         let keys = rows::signing_keys(&self.conn)?;
         let signing_keys = keys.into_iter().map(|it| it.key).collect();
-        Ok(StoreState { dev, written_at, clock_offset, signing_keys })
+        let instances = verifiers::instances(&self.conn)?;
+        Ok(StoreState { dev, written_at, clock_offset, signing_keys, instances })
     }
 
     /// Verifies that it, the store at `store`, continues from the state that the rollback

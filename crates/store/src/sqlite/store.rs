@@ -14,11 +14,10 @@ use crate::{
     GroupPatch, GroupRow, Holding, Instance, Issued, KeyFilter, KeyRow, NewChannel, NewVerifier,
     NewWarning, Old, Page, Provider, ProviderRevocation, ReceiptRow, RecentUse, Registration,
     Reissue, Result, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking,
-    TokenFilter, TokenName, TokenRow, TokenUse, Verifier, VerifierPatch, WouldTake, WrappedKey,
+    TokenFilter, TokenName, TokenRow, TokenUse, VerifierPatch, VerifierRow, WouldTake, WrappedKey,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
-
 use async_trait::async_trait;
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -185,11 +184,11 @@ impl Store for SqliteStore {
         self.list(move |conn| read::last_changes(conn, most).map_err(unavailable)).await
     }
 
-    async fn verifiers(&self) -> Result<Vec<Verifier>> {
+    async fn verifiers(&self) -> Result<Vec<VerifierRow>> {
         self.list(|conn| verifiers::all(conn).map_err(unavailable)).await
     }
 
-    async fn instances(&self) -> Result<Vec<(Verifier, Vec<Instance>)>> {
+    async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>> {
         let read = |conn: &mut Connection| {
             let tx = conn.transaction().map_err(unavailable)?;
             verifiers::instances(&tx).map_err(unavailable)
@@ -308,7 +307,7 @@ impl Store for SqliteStore {
         Ok(Revoked { tokens, position, at: now })
     }
 
-    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<Verifier> {
+    async fn create_verifier(&self, new: NewVerifier, by: By) -> Result<VerifierRow> {
         let NewVerifier { id, name, provider, max_staleness, allow, token } = new;
         let at = by.at;
         let act = CreateVerifier { id, name, provider, max_staleness, allow, token, by };
@@ -320,7 +319,7 @@ impl Store for SqliteStore {
         id: VerifierId,
         patch: VerifierPatch,
         by: By,
-    ) -> Result<Verifier> {
+    ) -> Result<VerifierRow> {
         self.run(by.at, ChangeVerifier { id, patch, by }).await.map(|(verifier, _)| verifier)
     }
 
@@ -350,8 +349,8 @@ impl Store for SqliteStore {
         verifier: VerifierId,
         instance: InstanceId,
         now: UnixTime,
-    ) -> Result<()> {
-        self.run(now, StopInstance { verifier, instance }).await.map(drop)
+    ) -> Result<Instance> {
+        self.run(now, StopInstance { verifier, instance }).await.map(|(stopped, _)| stopped)
     }
 
     async fn drop_instances(

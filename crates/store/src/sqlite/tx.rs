@@ -1,6 +1,6 @@
 //! What an act works with inside of a transaction of the writer.
 
-use super::{memory::Memory, rows::unavailable, verifiers};
+use super::{memory::Memory, rows::unavailable};
 use crate::{
     Change, Error, Result,
     journal::{Author, Commit, Failed, JournalEntry, RevocationJournal},
@@ -30,11 +30,9 @@ impl Tx<'_> {
         self.memory.changes.extend(changes);
     }
 
-    /// Begins a receipt.
-    pub fn receipt(&mut self, mut row: ReceiptRow) -> Result<()> {
-        verifiers::begin_receipt(self, &mut row)?;
+    /// Reports a receipt that the batch has begun.
+    pub fn began_receipt(&mut self, row: ReceiptRow) {
         self.memory.receipts.push(row);
-        Ok(())
     }
 
     /// Finds out whether acts can be committed. Writes only after a failed attempt, so

@@ -7,7 +7,7 @@ use super::{
 use crate::Result;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tegata_policy::acts::{
-    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, Verifier, Write,
+    Instance, ReceiptFor, ReceiptRow, TokenHash, UpkeepRows, VerifierRow, Write,
 };
 use tegata_token::{
     id::{Position, ProviderId, VerifierId},
@@ -21,18 +21,18 @@ const INSTANCE: &str = "SELECT verifier, instance, staleness, on_stale, register
 const RECEIPT: &str = "SELECT epoch, position, provider, effective_at, complete, list FROM receipt";
 
 /// All verifiers, newest first; with the deleted ones that still have instances, if asked.
-pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<Verifier>> {
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<VerifierRow>> {
     let sql = format!("{VERIFIER} WHERE deleted_at IS NULL ORDER BY number DESC");
     let mut query = conn.prepare_cached(&sql)?;
     query.query_map([], verifier)?.collect()
 }
 
 /// All verifiers that have instances, deleted ones included, and these instances.
-pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(Verifier, Vec<Instance>)>> {
+pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(VerifierRow, Vec<Instance>)>> {
     let sql = format!("{VERIFIER} WHERE id IN (SELECT verifier FROM instance) ORDER BY number");
     let mut query = conn.prepare_cached(&sql)?;
     let verifiers = query.query_map([], verifier)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    let with = |it: Verifier| Ok((it.clone(), of_verifier(conn, it.id, None)?));
+    let with = |it: VerifierRow| Ok((it.clone(), of_verifier(conn, it.id, None)?));
     verifiers.into_iter().map(with).collect()
 }
 
@@ -71,8 +71,8 @@ pub(super) fn load(
     Ok(())
 }
 
-fn verifier(row: &Row<'_>) -> rusqlite::Result<Verifier> {
-    Ok(Verifier {
+fn verifier(row: &Row<'_>) -> rusqlite::Result<VerifierRow> {
+    Ok(VerifierRow {
         id: id_of(row.get("id")?)?,
         name: row.get("name")?,
         provider: row.get::<_, Option<u64>>("provider")?.map(rows::provider_id).transpose()?,
@@ -181,16 +181,18 @@ pub(super) fn apply(tx: &Tx<'_>, it: &Write) -> Result<()> {
 
 /// Begins a receipt. Without any instance it is complete at once, with an empty list: one
 /// that is registered later gets a view that has the act.
-pub(super) fn begin_receipt(tx: &Tx<'_>, row: &mut ReceiptRow) -> Result<()> {
+pub(super) fn begin_receipt(tx: &mut Tx<'_>, mut row: ReceiptRow) -> Result<()> {
     let sql = "SELECT EXISTS (SELECT 1 FROM instance WHERE stopped = 0)";
     let some = tx.conn.prepare_cached(sql).and_then(|mut it| it.query_row([], |row| row.get(0)));
     row.complete = !some.map_err(unavailable)?;
     row.list = row.complete.then(|| "[]".to_owned());
-    write_receipt(tx, row)
+    write_receipt(tx, &row)?;
+    tx.began_receipt(row);
+    Ok(())
 }
 
 /// Writes a receipt, or its list and state. A complete one stays complete.
-pub(super) fn write_receipt(tx: &Tx<'_>, row: &ReceiptRow) -> Result<()> {
+fn write_receipt(tx: &Tx<'_>, row: &ReceiptRow) -> Result<()> {
     let sql = "INSERT INTO receipt (epoch, position, at, provider, effective_at, complete, list)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                ON CONFLICT (epoch, position) DO UPDATE SET complete = ?6, list = ?7
@@ -220,7 +222,7 @@ pub(super) fn receipt_of_job(tx: &mut Tx<'_>, job: i64) -> Result<()> {
     }
     let about = ReceiptFor { provider: Some(provider), effective_at: tx.now };
     let position = Position { epoch, number };
-    tx.receipt(ReceiptRow { position, about, complete: false, list: None })
+    begin_receipt(tx, ReceiptRow { position, about, complete: false, list: None })
 }
 
 /// The name under which the instances that the store has lost are listed.

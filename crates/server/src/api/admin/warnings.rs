@@ -20,6 +20,7 @@ pub async fn list(
     Query(part): Query<PartOf>,
 ) -> Result<Json<show::Warnings>, Problem> {
     let (channel, part) = part.split();
+    let is_first = channel.is_none() && part.after::<String>()?.is_none();
     let found = match channel {
         Some(channel) => who.admin.warnings_of(channel).await?,
         None => who.admin.warnings(part.after()?, part.limit()).await?,
@@ -28,7 +29,9 @@ pub async fn list(
         warnings.iter().map(|warning| show::Warning::of(warning, holding))
     });
     let next = found.next.map(|id| id.to_string());
-    Ok(Json(show::Warnings { warnings: shown.collect(), next }))
+    let silent = if is_first { who.admin.silent_instances()? } else { Vec::new() };
+    let verifiers = silent.iter().map(show::VerifierWarning::from).collect();
+    Ok(Json(show::Warnings { warnings: shown.collect(), verifiers, next }))
 }
 
 /// Send a test warning to the webhook now, once.

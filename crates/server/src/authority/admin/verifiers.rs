@@ -8,7 +8,7 @@ use super::{
 use crate::authority::{feed::ListedInstance, random, receipt::Receipt, verifiers};
 use std::time::Duration;
 use tegata_policy::secret::PlainSecret;
-use tegata_store::{Error, NewVerifier, Verifier, VerifierPatch};
+use tegata_store::{Error, NewVerifier, VerifierPatch, VerifierRow};
 use tegata_token::{
     feed::InstanceId,
     id::{Position, ProviderId, VerifierId},
@@ -18,7 +18,7 @@ use tegata_token::{
 #[derive(Debug, Clone)]
 pub struct ListedVerifier {
     /// The verifier.
-    pub verifier: Verifier,
+    pub verifier: VerifierRow,
     /// Its instances, oldest first.
     pub instances: Vec<ListedInstance>,
 }
@@ -44,7 +44,7 @@ impl Admin {
     pub async fn create_verifier(
         &self,
         settings: VerifierSettings,
-    ) -> Result<(Verifier, PlainSecret)> {
+    ) -> Result<(VerifierRow, PlainSecret)> {
         self.may(Permission::CreateVerifier)?;
         let token = verifiers::token(random::bytes()?);
         let VerifierSettings { name, provider, max_staleness, allow } = settings;
@@ -78,7 +78,7 @@ impl Admin {
         Ok(found.ok_or(Error::NotFound("verifier"))?)
     }
 
-    fn with_instances(&self, verifier: Verifier) -> ListedVerifier {
+    fn with_instances(&self, verifier: VerifierRow) -> ListedVerifier {
         let now = self.authority.clock().steady();
         let instances = self.authority.feed().instances.listed(Some(verifier.id), now);
         ListedVerifier { verifier, instances }
@@ -125,6 +125,17 @@ impl Admin {
         let names: Vec<_> = removed.into_iter().map(|it| (id, it)).collect();
         self.authority.instances_removed(&names, actor);
         Ok(names.len())
+    }
+
+    /// The instances of verifiers whose leases have run out, or that cannot apply what they
+    /// received.
+    ///
+    /// # Errors
+    /// [`Forbidden`](super::Error::Forbidden).
+    pub fn silent_instances(&self) -> Result<Vec<ListedInstance>> {
+        self.may(Permission::ReadWarnings)?;
+        let all = self.authority.feed().instances.listed(None, self.authority.clock().steady());
+        Ok(all.into_iter().filter(|it| it.lease.is_zero() || it.cannot.is_some()).collect())
     }
 
     /// The receipt of the act at a position; waits up to `wait` until it is complete.

@@ -5,7 +5,7 @@ use super::{
     gzip::gzip,
     instances::{Name, Standing},
     judge::Fate,
-    snapshots::Taken,
+    snapshots::ViewRead,
 };
 use crate::authority::{Authority, Error};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tegata_store::{Change, RegisterInstance, Registration, Verifier};
+use tegata_store::{Change, RegisterInstance, Registration, VerifierRow};
 use tegata_token::{
     feed::{
         ChangesQuery, ChangesResponse, FeedQuery, LONGEST_SNAPSHOT, LoggedChange, OnStale,
@@ -76,7 +76,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Refused::Unauthorized`].
-    pub fn verifier_of(&self, token: Option<&[u8]>) -> Result<Arc<Verifier>, Refused> {
+    pub fn verifier_of(&self, token: Option<&[u8]>) -> Result<Arc<VerifierRow>, Refused> {
         token.and_then(|it| self.memory.verifiers.of_token(it)).ok_or(Refused::Unauthorized)
     }
 
@@ -86,7 +86,7 @@ impl Authority {
     /// [`Refused`].
     pub async fn feed_snapshot(
         &self,
-        verifier: Arc<Verifier>,
+        verifier: Arc<VerifierRow>,
         query: FeedQuery,
         encoding: Encoding,
     ) -> Result<FeedResponse, Refused> {
@@ -96,7 +96,7 @@ impl Authority {
         let asked = self.clock().steady();
         let take = || {
             let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-            Taken { view: self.view(), read_at, time_ms }
+            ViewRead { view: self.view(), read_at, time_ms }
         };
         let provider = verifier.provider;
         let written = feed.snapshots.get(provider, &self.issuer, asked, take).await;
@@ -128,14 +128,14 @@ impl Authority {
     /// [`Refused`].
     pub async fn feed_changes(
         &self,
-        verifier: Arc<Verifier>,
+        verifier: Arc<VerifierRow>,
         query: ChangesQuery,
         encoding: Encoding,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
         let name = (verifier.id, query.common.instance.clone());
         if query.bye {
-            return self.stop_instance(&verifier, &query, name).await;
+            return self.stop_instance(verifier, &query, name).await;
         }
         self.register(&verifier, &query.common).await?;
         self.note(&name, &query)?;
@@ -147,6 +147,7 @@ impl Authority {
             news.mark_unchanged();
             let is_over = tokio::time::Instant::now() >= end;
             if let Some(response) = self.changes_now(&verifier, &query, is_over)? {
+                feed.instances.answered(&name, self.clock().steady());
                 let text = response.write();
                 return Ok(FeedResponse(vec![match encoding {
                     Encoding::Plain => text.into(),
@@ -195,7 +196,7 @@ impl Authority {
     /// and its hold is not over.
     fn changes_now(
         &self,
-        verifier: &Arc<Verifier>,
+        verifier: &Arc<VerifierRow>,
         query: &ChangesQuery,
         is_over: bool,
     ) -> Result<Option<ChangesResponse>, Refused> {
@@ -220,7 +221,11 @@ impl Authority {
     }
 
     /// Writes the row of an instance, if it has none or one that says less.
-    async fn register(&self, verifier: &Arc<Verifier>, query: &FeedQuery) -> Result<(), Refused> {
+    async fn register(
+        &self,
+        verifier: &Arc<VerifierRow>,
+        query: &FeedQuery,
+    ) -> Result<(), Refused> {
         permits(verifier, query)?;
         let feed = self.feed();
         let now = self.clock().steady();
@@ -249,7 +254,7 @@ impl Authority {
     }
 
     /// Whether the verifier exists still and may do what the instance asks for.
-    fn still_permits(&self, verifier: &Verifier, query: &FeedQuery) -> Result<(), Refused> {
+    fn still_permits(&self, verifier: &VerifierRow, query: &FeedQuery) -> Result<(), Refused> {
         let present = self.memory.verifiers.get(verifier.id).ok_or(Refused::Unauthorized)?;
         permits(&present, query)
     }
@@ -257,14 +262,20 @@ impl Authority {
     /// Removes an instance that has made its last verification.
     async fn stop_instance(
         &self,
-        verifier: &Verifier,
+        verifier: Arc<VerifierRow>,
         query: &ChangesQuery,
         name: Name,
     ) -> Result<FeedResponse, Refused> {
         let feed = self.feed();
         let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
-        self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
-        feed.instances.stopped(&name);
+        match feed.instances.standing(&verifier, &query.common, read_at) {
+            Standing::Stopped => return Err(stopped()),
+            // Its row takes a place, like one of an instance that is registered.
+            Standing::New => feed.take_new(read_at)?,
+            Standing::Registered | Standing::Due => {}
+        }
+        let row = self.store.stop_instance(verifier.id, name.1.clone(), self.now()).await?;
+        feed.instances.registered(row, verifier, self.clock().steady());
         feed.receipts.gone(&[name], &Fate::Stopped, &feed.instances);
         let age = self.clock().steady().saturating_duration_since(read_at);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
@@ -319,7 +330,7 @@ pub fn logged(position: Position, change: &Change) -> LoggedChange {
 }
 
 /// Whether the verifier may do what the instance asks for.
-fn permits(verifier: &Verifier, query: &FeedQuery) -> Result<(), Refused> {
+fn permits(verifier: &VerifierRow, query: &FeedQuery) -> Result<(), Refused> {
     if query.staleness > Duration::from_millis(verifier.max_staleness.into()) {
         return Err(too_long(verifier, query));
     }
@@ -329,7 +340,7 @@ fn permits(verifier: &Verifier, query: &FeedQuery) -> Result<(), Refused> {
     Ok(())
 }
 
-fn too_long(verifier: &Verifier, query: &FeedQuery) -> Refused {
+fn too_long(verifier: &VerifierRow, query: &FeedQuery) -> Refused {
     let (asked, most) = (query.staleness.as_millis(), verifier.max_staleness);
     Refused::Forbidden(format!(
         "staleness is {asked} ms, and the verifier's max_staleness is {most} ms"

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tegata_policy::acts::Instance;
-use tegata_store::Verifier;
+use tegata_store::VerifierRow;
 use tegata_token::{
     feed::{FeedQuery, InstanceId, OnStale},
     id::{Position, ProviderId, VerifierId},
@@ -24,12 +24,13 @@ pub struct Instances(Mutex<HashMap<Name, Known>>);
 /// What is known of an instance.
 struct Known {
     row: Instance,
-    verifier: Arc<Verifier>,
+    verifier: Arc<VerifierRow>,
     /// The position that it acknowledged, and when it first did.
     acknowledged: Option<(Position, UnixTime)>,
     /// Why it cannot apply what it received, and the end of the log when it reported that.
     cannot: Option<(Position, String)>,
-    /// When it last asked; at first, when this process learned of it.
+    /// When it last asked, or when its last answer was read; at first, when this process
+    /// learned of it.
     seen: Instant,
     /// When its row was last written; `None`: by an earlier process.
     renewed: Option<Instant>,
@@ -77,7 +78,7 @@ impl Instances {
     }
 
     /// Learns the stored instances at the start.
-    pub fn fill(&self, all: Vec<(Verifier, Vec<Instance>)>, now: Instant) {
+    pub fn fill(&self, all: Vec<(VerifierRow, Vec<Instance>)>, now: Instant) {
         let mut known = self.lock();
         for (verifier, instances) in all {
             let verifier = Arc::new(verifier);
@@ -91,7 +92,7 @@ impl Instances {
     /// How an instance is known. Notes that it has asked.
     pub(super) fn standing(
         &self,
-        verifier: &Verifier,
+        verifier: &VerifierRow,
         query: &FeedQuery,
         now: Instant,
     ) -> Standing {
@@ -112,7 +113,7 @@ impl Instances {
     }
 
     /// Notes a row that was written.
-    pub(super) fn registered(&self, row: Instance, verifier: Arc<Verifier>, now: Instant) {
+    pub(super) fn registered(&self, row: Instance, verifier: Arc<VerifierRow>, now: Instant) {
         let mut all = self.lock();
         let name = (row.verifier, row.instance.clone());
         match all.get_mut(&name) {
@@ -125,6 +126,13 @@ impl Instances {
                 (known.seen, known.renewed, known.verifier) = (now, Some(now), verifier);
             }
             None => drop(all.insert(name, Known::new(row, verifier, now, Some(now)))),
+        }
+    }
+
+    /// Notes that an instance got an answer that was read at `read_at`.
+    pub(super) fn answered(&self, name: &Name, read_at: Instant) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.seen = known.seen.max(read_at);
         }
     }
 
@@ -144,13 +152,6 @@ impl Instances {
     pub(super) fn cannot(&self, name: &Name, head: Position, reason: String) {
         if let Some(known) = self.lock().get_mut(name) {
             known.cannot = Some((head, reason));
-        }
-    }
-
-    /// Notes that an instance has reported its end.
-    pub(super) fn stopped(&self, name: &Name) {
-        if let Some(known) = self.lock().get_mut(name) {
-            known.row.stopped = true;
         }
     }
 
@@ -222,7 +223,7 @@ impl Instances {
 impl Known {
     fn new(
         row: Instance,
-        verifier: Arc<Verifier>,
+        verifier: Arc<VerifierRow>,
         seen: Instant,
         renewed: Option<Instant>,
     ) -> Self {

@@ -14,10 +14,10 @@ mod snapshots;
 mod tail;
 mod upkeep;
 mod usage;
+mod waiting;
 
 pub use follow::{Encoding, FeedResponse, Refused, logged};
 pub use instances::ListedInstance;
-pub(super) use receipts::{Judged, OpenReceipt};
 
 use instances::Instances;
 use receipts::Receipts;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// Maximum number of receipts in memory. An instance that may use a stale view and is gone
 /// keeps every receipt pending; the oldest of more are read from the store when asked for.
-const MOST: usize = 10_000;
+const MOST: usize = 2_000;
 
 /// The receipts that are not complete.
 pub struct Receipts {
@@ -35,7 +35,7 @@ struct Open {
 
 /// A receipt that is not complete, or not written yet.
 #[derive(Clone)]
-pub struct OpenReceipt {
+pub(super) struct OpenReceipt {
     row: ReceiptRow,
     /// When this process learned that the position was committed.
     learned: Instant,
@@ -43,7 +43,7 @@ pub struct OpenReceipt {
 }
 
 /// What became of a receipt.
-pub struct Judged {
+pub(super) struct Judged {
     /// The receipt.
     pub receipt: Receipt,
     /// How long until a lease runs out.
@@ -58,12 +58,19 @@ impl OpenReceipt {
         Self { row, learned, lines }
     }
 
-    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
-        if !self.row.complete {
-            instances.update(&mut self.lines, self.row.position);
+    /// Whether no instance is left that could accept, by what is known now.
+    fn is_complete(&mut self, instances: &Instances, now: Instant) -> bool {
+        if self.row.complete {
+            return true;
         }
+        instances.update(&mut self.lines, self.row.position);
         let since = now.saturating_duration_since(self.learned);
-        let is_complete = self.row.complete || self.lines.iter().all(|line| line.is_settled(since));
+        self.lines.iter().all(|line| line.is_settled(since))
+    }
+
+    pub fn judge(&mut self, instances: &Instances, now: Instant) -> Judged {
+        let is_complete = self.is_complete(instances, now);
+        let since = now.saturating_duration_since(self.learned);
         let left = |it: &Line| it.lease().checked_sub(since).filter(|left| !left.is_zero());
         let next = self.lines.iter().filter(|it| !it.is_settled(since)).filter_map(left).min();
         let receipt = Receipt {
@@ -129,7 +136,12 @@ impl Receipts {
     }
 
     /// The receipt at a position, if it is in memory.
-    pub fn judge(&self, at: Position, instances: &Instances, now: Instant) -> Option<Judged> {
+    pub(super) fn judge(
+        &self,
+        at: Position,
+        instances: &Instances,
+        now: Instant,
+    ) -> Option<Judged> {
         let mut open = self.list(instances);
         open.all.get_mut(&at).map(|it| it.judge(instances, now))
     }
@@ -145,7 +157,7 @@ impl Receipts {
         let mut open = self.list(instances);
         let mut rows = Vec::new();
         for it in open.all.values_mut() {
-            if it.judge(instances, now).receipt.state == ReceiptState::Complete {
+            if it.is_complete(instances, now) {
                 rows.push(it.row(true, now));
             }
         }

@@ -16,7 +16,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 /// A snapshot, and what is known of the read that it was made from.
 #[derive(Clone)]
-pub struct Written {
+pub struct WrittenSnapshot {
     /// The snapshot.
     pub packed: Arc<Packed>,
     /// Before its view was taken.
@@ -28,10 +28,13 @@ pub struct Written {
 
 /// The last snapshot of each provider, and of all.
 #[derive(Default)]
-pub struct Snapshots(Mutex<HashMap<Option<ProviderId>, Arc<AsyncMutex<Option<Written>>>>>);
+pub struct Snapshots(Mutex<HashMap<Option<ProviderId>, Slot>>);
+
+/// The last snapshot, and the lock of the request that writes the next.
+type Slot = Arc<AsyncMutex<Option<WrittenSnapshot>>>;
 
 /// A view, and the moment before it was taken.
-pub struct Taken {
+pub struct ViewRead {
     pub view: Arc<View>,
     pub read_at: Instant,
     pub time_ms: u64,
@@ -46,8 +49,8 @@ impl Snapshots {
         provider: Option<ProviderId>,
         issuer: &Arc<str>,
         asked: Instant,
-        take: impl FnOnce() -> Taken,
-    ) -> Option<Written> {
+        take: impl FnOnce() -> ViewRead,
+    ) -> Option<WrittenSnapshot> {
         let slot = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(provider).or_default().clone()
@@ -56,7 +59,7 @@ impl Snapshots {
         if let Some(last) = last.as_ref().filter(|it| it.read_at >= asked) {
             return Some(last.clone());
         }
-        let Taken { view, read_at, time_ms } = take();
+        let ViewRead { view, read_at, time_ms } = take();
         let position = view.position();
         if let Some(last) = last.as_mut().filter(|it| it.position == position) {
             // Nothing has changed since: what was written is as new as the view.
@@ -71,7 +74,7 @@ impl Snapshots {
         });
         // A panic in there was reported as it happened.
         let packed = write.await.ok()?;
-        let written = Written { packed, read_at, time_ms, position };
+        let written = WrittenSnapshot { packed, read_at, time_ms, position };
         *last = Some(written.clone());
         Some(written)
     }

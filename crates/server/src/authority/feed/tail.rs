@@ -23,7 +23,7 @@ pub(super) const SLOTS: u64 = 16_384;
 /// Maximum number of changes that one response scans.
 const SCANNED: u64 = 4_096;
 
-/// What wakes the followers of one provider, or of all (`None`).
+/// How the followers of one provider, or of all (`None`), are notified.
 type Audiences = HashMap<Option<ProviderId>, watch::Sender<()>>;
 
 pub(super) struct Tail {

@@ -12,7 +12,7 @@ use tegata_token::{
 /// Maximum number of receipts that are written in one transaction.
 const AT_ONCE: usize = 100;
 /// Maximum number of receipts that a start reads.
-const READ: usize = 10_000;
+const READ: usize = 2_000;
 
 impl Authority {
     /// Reads what an earlier process has left: changes, instances and open receipts.

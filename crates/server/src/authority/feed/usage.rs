@@ -3,7 +3,7 @@
 use super::Refused;
 use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
-use tegata_store::{RecentUse, Verifier};
+use tegata_store::{RecentUse, VerifierRow};
 use tegata_token::{
     feed::UsageReport,
     id::Position,
@@ -16,7 +16,11 @@ const MOST: usize = 1_000;
 impl Authority {
     /// Verifies a token for a verifier; `None`: it is not active, or of a provider that the
     /// verifier must learn nothing of. Also returns the position of the view that was used.
-    pub fn introspect(&self, verifier: &Verifier, token: &[u8]) -> (Option<Arc<Active>>, Position) {
+    pub fn introspect(
+        &self,
+        verifier: &VerifierRow,
+        token: &[u8],
+    ) -> (Option<Arc<Active>>, Position) {
         let view = self.view();
         let now = self.now();
         let active = verify(token, now, &view, &self.signatures).ok();
@@ -35,7 +39,7 @@ impl Authority {
     /// [`Refused::Unavailable`].
     pub async fn feed_usage(
         &self,
-        verifier: &Verifier,
+        verifier: &VerifierRow,
         report: UsageReport,
     ) -> Result<(), Refused> {
         let now = self.now();

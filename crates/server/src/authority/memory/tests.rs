@@ -20,7 +20,7 @@ use tegata_store::{
     sqlite::{Options, SqliteStore},
 };
 use tegata_token::{
-    id::{AssertionKeyId, Group, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, Group, ProviderId, Serial, TokenId, VerifierId},
     key::SigningKey,
     kind::Kind,
     time::DAY,
@@ -175,12 +175,31 @@ impl World {
     }
 
     /// One act; an act that the store denies changes nothing, which is fine here.
+    /// Creates a verifier, and changes or deletes one of those that there are.
+    async fn change_verifiers(&mut self) {
+        let number = self.fresh();
+        let id = VerifierId::from_number(2_000_000_000 + number).unwrap();
+        let token = PlainSecret::from_caller(format!("verifier {number}")).hash();
+        let (name, max_staleness) = ("gateway".to_owned(), 60_000);
+        let new = NewVerifier { id, name, provider: None, max_staleness, allow: false, token };
+        self.store.create_verifier(new, by()).await.unwrap();
+        let all = self.store.verifiers().await.unwrap();
+        let old = all[usize::try_from(self.below(all.len() as u64)).unwrap()].id;
+        if number % 2 == 0 {
+            self.store.delete_verifier(old, by()).await.unwrap();
+        } else {
+            let patch = VerifierPatch { allow: Some(true), ..VerifierPatch::default() };
+            self.store.change_verifier(old, patch, by()).await.unwrap();
+        }
+    }
+
     async fn act(&mut self) {
         let id = self.a_channel();
         let group: Group = "a".parse().unwrap();
         let patch = |patch: ChannelPatch| self.store.take(Taking::channel(id, patch, by()));
         let none = ChannelPatch::default;
         match self.random >> 40 & 31 {
+            0 if self.random >> 50 & 1 == 0 => self.change_verifiers().await,
             0 => self.new_channel().await,
             1..=6 => self.issue(id, Kind::ShortLived).await,
             7 | 8 => self.issue(id, Kind::LongLived).await,
@@ -230,8 +249,8 @@ impl World {
                     self.store.take(Taking::assertion_key(id, key.id, true, by())).await.unwrap();
                 }
             }
-            25 | 26 => self.change_keys().await,
-            27 => self.change_verifiers().await,
+            25..=27 => self.change_keys().await,
+            28 if self.random >> 50 & 1 == 0 => self.change_verifiers().await,
             28 => drop(self.store.advance_clock(60).await.unwrap()),
             29 => {
                 let late = NOW.plus(2 * DAY);
@@ -270,30 +289,6 @@ impl World {
             _ => SigningKeyChange::Add(new),
         };
         let _ = self.store.change_signing_keys(change, by()).await;
-    }
-
-    async fn change_verifiers(&mut self) {
-        let existing = self.store.verifiers().await.unwrap();
-        match (self.below(4), existing.first()) {
-            (0, Some(it)) => self.store.delete_verifier(it.id, by()).await.unwrap(),
-            (1, Some(it)) => {
-                let max_staleness = Some(500 + self.below(1_000) as u32);
-                let patch = VerifierPatch { max_staleness, ..VerifierPatch::default() };
-                self.store.change_verifier(it.id, patch, by()).await.unwrap();
-            }
-            _ => {
-                let id = ChannelId::from_number(2_000_000_000 + self.fresh()).unwrap();
-                let new = NewVerifier {
-                    id: id.to_string().parse().unwrap(),
-                    name: "Gateway".into(),
-                    provider: None,
-                    max_staleness: 60_000,
-                    allow: false,
-                    token: secret_of(id).hash(),
-                };
-                self.store.create_verifier(new, by()).await.unwrap();
-            }
-        }
     }
 
     /// The follower reads the log, a few changes at a time.
@@ -348,13 +343,15 @@ impl World {
         }
         compare("the verification rates", **one.verify_rates.load() == **other.verify_rates.load());
         compare("when keys retired", **one.retired.load() == **other.retired.load());
-        for verifier in self.store.verifiers().await.unwrap() {
-            for memory in [one, other] {
-                let known = memory.verifiers.get(verifier.id);
-                compare("a verifier", known.as_deref() == Some(&verifier));
-            }
-        }
+        let verifiers = |it: &Memory| {
+            let mut all = it.verifiers.all();
+            all.sort_by_key(|it| it.id);
+            all
+        };
+        compare("the verifiers", verifiers(one) == verifiers(other));
         compare("the clock", one.clock.offset() == other.clock.offset());
+        let stored_verifiers = self.store.verifiers().await.unwrap();
+        compare("the stored verifiers", verifiers(one).len() == stored_verifiers.len());
         let stored = self.store.signing_keys().await.unwrap();
         let known: Vec<_> = stored.iter().filter_map(|it| self.keys.get(&it.id)).collect();
         compare("the signing keys", known == stored.iter().collect::<Vec<_>>());

@@ -78,7 +78,7 @@ pub struct RemovedInstances {
 }
 
 impl NewVerifier {
-    pub fn new(verifier: tegata_store::Verifier, token: &str) -> Self {
+    pub fn new(verifier: tegata_store::VerifierRow, token: &str) -> Self {
         let verifier = &ListedVerifier { verifier, instances: Vec::new() };
         Self { verifier_token: token.to_owned(), verifier: verifier.into() }
     }
@@ -111,5 +111,42 @@ impl From<&ListedInstance> for Instance {
             cannot: it.cannot.clone(),
             registered_at: time(it.row.registered_at),
         }
+    }
+}
+
+/// An instance of a verifier that does not follow any more.
+#[derive(Serialize, ToSchema)]
+pub struct VerifierWarning {
+    /// The type: `verifier.behind`, or `verifier.may-still-accept` if it may accept tokens by
+    /// a stale view.
+    #[schema(example = "verifier.behind")]
+    r#type: &'static str,
+    #[schema(value_type = schema::VerifierId)]
+    verifier_id: VerifierId,
+    instance: String,
+    /// Milliseconds since it last asked, or since the server started.
+    age: u64,
+    /// Why it cannot apply what it received.
+    #[schema(required)]
+    cannot: Option<String>,
+    /// What to do.
+    advice: &'static str,
+}
+
+impl From<&ListedInstance> for VerifierWarning {
+    fn from(it: &ListedInstance) -> Self {
+        let (r#type, advice) = match it.row.on_stale {
+            OnStale::Allow => (
+                "verifier.may-still-accept",
+                "restore its connection; or stop its program, and then remove the instance",
+            ),
+            OnStale::Deny | OnStale::Ask => (
+                "verifier.behind",
+                "restore its connection, unless its program has stopped: it accepts nothing",
+            ),
+        };
+        let shown = Instance::from(it);
+        let (verifier_id, instance) = (it.row.verifier, shown.instance);
+        Self { r#type, verifier_id, instance, age: shown.age, cannot: shown.cannot, advice }
     }
 }

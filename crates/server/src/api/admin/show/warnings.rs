@@ -1,6 +1,6 @@
 //! Warnings, as lists show them and webhooks send them.
 
-use super::time::time;
+use super::{VerifierWarning, time::time};
 use crate::{
     api::admin::schema,
     authority::warnings::{self, Subject, webhook},
@@ -94,6 +94,9 @@ impl Warning {
 #[derive(Serialize, ToSchema)]
 pub struct Warnings {
     pub warnings: Vec<Warning>,
+    /// Instances of verifiers that do not follow any more: on the first page of all channels'
+    /// warnings.
+    pub verifiers: Vec<VerifierWarning>,
     /// The cursor of the next page; null on the last one. A page can be empty and have a
     /// next one.
     #[schema(required, value_type = Option<schema::Cursor>)]

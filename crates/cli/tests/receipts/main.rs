@@ -1,0 +1,208 @@
+//! Receipts with followers in processes of their own: some freeze, some are cut off, some
+//! are killed, and the authority is killed under them. After a complete receipt none accepts.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../process/mod.rs"]
+mod process;
+mod proxy;
+
+use process::{Server, http::Request, serve};
+use proxy::Proxy;
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The staleness of all followers, in milliseconds.
+const STALENESS: u32 = 2_000;
+
+/// Followers in one process; dropping it kills it.
+struct Followers {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Followers {
+    fn start(address: &str, token: &str, count: usize) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/receipts/follower.py");
+        let mut python = Command::new("python3");
+        let (staleness, count) = (STALENESS.to_string(), count.to_string());
+        python.args([script, address, token, &staleness, &count]);
+        let mut process =
+            python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start python3");
+        let input = process.stdin.take().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        Self { process, input, output }
+    }
+
+    fn ask(&mut self, question: &str) -> usize {
+        writeln!(self.input, "{question}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    /// How many would accept a token of this channel.
+    fn accepts(&mut self, channel: &str) -> usize {
+        self.ask(&format!("accepts {channel}"))
+    }
+
+    /// Waits until so many accept tokens of this channel.
+    fn until_accepting(&mut self, channel: &str, count: usize) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while self.accepts(channel) < count {
+            assert!(Instant::now() < patience, "the followers do not become fresh");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+}
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct World {
+    server: Server,
+    folder: tempfile::TempDir,
+    token: String,
+    verifier: String,
+    provider: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(serve(folder.path(), &[])).await;
+        let new = json!({ "name": "gateway", "max_staleness": STALENESS });
+        let made = server.create("/verifiers", new).await;
+        let provider = server.create("/providers", json!({ "name": "provider" })).await;
+        let text = |it: &Value| it.as_str().unwrap().to_owned();
+        let (token, verifier) = (text(&made["verifier_token"]), text(&made["verifier_id"]));
+        Self { server, folder, token, verifier, provider: text(&provider["provider_id"]) }
+    }
+
+    async fn channel(&self) -> String {
+        let path = format!("/providers/{}/channels", self.provider);
+        let new = json!({ "name": "channel", "type": "messaging-api" });
+        let made = self.server.create(&path, new).await;
+        made["channel_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn revoke(&self, channel: &str, wait: u64) -> Value {
+        let body = json!({ "all": true, "wait_seconds": wait });
+        self.server.create(&format!("/channels/{channel}/revocations"), body).await
+    }
+
+    async fn receipt(&self, position: &Value, wait: u64) -> Value {
+        let path = format!("/receipts/{}?wait_seconds={wait}", position.as_str().unwrap());
+        let response = self.server.ask(&Request::admin("GET", &path, None)).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()
+    }
+
+    async fn instances(&self) -> usize {
+        let path = format!("/verifiers/{}", self.verifier);
+        let shown = self.server.ask(&Request::admin("GET", &path, None)).await.json();
+        shown["instances"].as_array().unwrap().len()
+    }
+
+    fn address(&self) -> String {
+        self.server.address().to_string()
+    }
+}
+
+/// How many instances of a receipt are in each of these states.
+#[track_caller]
+fn states<const N: usize>(receipt: &Value, names: [&str; N]) -> [usize; N] {
+    let lines = receipt["verifiers"].as_array().unwrap();
+    names.map(|name| lines.iter().filter(|it| it["state"] == name).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_complete_receipt_no_process_accepts() {
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let mut all: Vec<_> =
+        (0..3).map(|_| Followers::start(&world.address(), &world.token, 1)).collect();
+    all.iter_mut().for_each(|it| it.until_accepting(&channel, 1));
+    let revoked = world.revoke(&channel, 30).await;
+    assert_eq!(revoked["receipt"]["state"], "complete", "{revoked:#}");
+    assert_eq!(states(&revoked["receipt"], ["acknowledged"]), [3]);
+    assert!(all.iter_mut().all(|it| it.accepts(&channel) == 0));
+    assert!(all.iter_mut().all(|it| it.ask("fresh") == 1), "they know it, and are not stale");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_a_cut_off_and_a_killed_process_are_named_until_their_leases_run_out() {
+    let world = World::new().await;
+    let channel = world.channel().await;
+    let proxy = Proxy::to(world.server.address()).await;
+    let start = |address: &str| Followers::start(address, &world.token, 1);
+    let (mut well, mut frozen) = (start(&world.address()), start(&world.address()));
+    let (mut killed, mut cut_off) = (start(&world.address()), start(&proxy.address().to_string()));
+    for it in [&mut well, &mut frozen, &mut killed, &mut cut_off] {
+        it.until_accepting(&channel, 1);
+    }
+    frozen.signal(rustix::process::Signal::STOP);
+    killed.signal(rustix::process::Signal::KILL);
+    proxy.swallow(true);
+    let began = Instant::now();
+    let revoked = world.revoke(&channel, 0).await;
+    assert_eq!(revoked["receipt"]["state"], "pending");
+    assert!(states(&revoked["receipt"], ["waiting"])[0] >= 3, "{revoked:#}");
+    assert_eq!(cut_off.accepts(&channel), 1, "it does not know yet");
+    let receipt = world.receipt(&revoked["position"], 30).await;
+    assert_eq!(receipt["state"], "complete", "{receipt:#}");
+    assert_eq!(states(&receipt, ["acknowledged", "lease-expired"]), [1, 3], "{receipt:#}");
+    assert!(began.elapsed() >= Duration::from_millis(2_300), "{:?}", began.elapsed());
+    frozen.signal(rustix::process::Signal::CONT);
+    for it in [&mut well, &mut frozen, &mut cut_off] {
+        assert_eq!(it.accepts(&channel), 0);
+    }
+    proxy.swallow(false);
+    let other = world.channel().await;
+    cut_off.until_accepting(&other, 1);
+    assert_eq!(cut_off.accepts(&channel), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_authority_loses_no_receipt_and_its_followers_go_on() {
+    const FOLLOWERS: usize = 100;
+    let mut world = World::new().await;
+    let (before, after) = (world.channel().await, world.channel().await);
+    let proxy = Proxy::to(world.server.address()).await;
+    let mut followers = Followers::start(&proxy.address().to_string(), &world.token, FOLLOWERS);
+    followers.until_accepting(&before, FOLLOWERS);
+    assert_eq!(world.instances().await, FOLLOWERS);
+    // Nothing reaches the followers from here on, so the receipt stays pending.
+    proxy.swallow(true);
+    let revoked = world.revoke(&before, 0).await;
+    assert_eq!(revoked["receipt"]["state"], "pending");
+    world.server.process.kill().unwrap();
+    world.server.process.wait().unwrap();
+    world.server = Server::start(serve(world.folder.path(), &[])).await;
+    let receipt = world.receipt(&revoked["position"], 0).await;
+    assert_eq!(receipt["verifiers"].as_array().unwrap().len(), FOLLOWERS, "{receipt:#}");
+    proxy.point_at(world.server.address());
+    proxy.swallow(false);
+    let receipt = world.receipt(&revoked["position"], 60).await;
+    assert_eq!(receipt["state"], "complete", "{receipt:#}");
+    assert_eq!(followers.accepts(&before), 0);
+    followers.until_accepting(&after, FOLLOWERS);
+    let revoked = world.revoke(&after, 30).await;
+    assert_eq!(states(&revoked["receipt"], ["acknowledged"]), [FOLLOWERS], "{revoked:#}");
+    assert_eq!(followers.accepts(&after), 0);
+    assert_eq!(world.instances().await, FOLLOWERS, "none was registered twice");
+}

@@ -1,0 +1,94 @@
+//! Receipts of acts: the only place that makes one for a caller, and waits for it.
+
+use super::receipts::{Judged, OpenReceipt};
+use crate::authority::{
+    Authority,
+    receipt::{CommittedAct, Concerns, Receipt, ReceiptState},
+};
+use std::time::Duration;
+use tegata_store::{ReceiptFor, ReceiptRow, Result};
+use tegata_token::id::Position;
+
+impl Authority {
+    /// The receipt of an act; waits up to `wait` until it is complete.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn receipt(&self, act: CommittedAct, wait: Duration) -> Result<Receipt> {
+        let CommittedAct { position, effective_at, concerns } = act;
+        let provider = match concerns {
+            Concerns::Provider(provider) => Some(provider),
+            Concerns::All => None,
+        };
+        match self.receipt_at(position, wait).await? {
+            Some(receipt) => Ok(receipt),
+            None => {
+                // The act found everything done, without a change of its own.
+                let about = ReceiptFor { provider, effective_at };
+                let row = ReceiptRow { position, about, complete: false, list: None };
+                self.wait_for(row, wait).await
+            }
+        }
+    }
+
+    /// The receipt of the act at a position, once it is complete, or after `wait`; `None` if
+    /// the act has none.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tegata_store::Error::Unavailable).
+    pub async fn receipt_at(&self, at: Position, wait: Duration) -> Result<Option<Receipt>> {
+        let feed = self.feed();
+        if feed.receipts.judge(at, &feed.instances, self.clock().steady()).is_none() {
+            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
+            return self.wait_for(row, wait).await.map(Some);
+        }
+        let judge = || feed.receipts.judge(at, &feed.instances, self.clock().steady());
+        let Some(receipt) = self.watch(judge, wait).await else {
+            // It was completed and written meanwhile.
+            let Some(row) = self.store().receipt(at).await? else { return Ok(None) };
+            return self.wait_for(row, Duration::ZERO).await.map(Some);
+        };
+        Ok(Some(receipt))
+    }
+
+    /// Waits for a receipt that is not in memory.
+    async fn wait_for(&self, row: ReceiptRow, wait: Duration) -> Result<Receipt> {
+        let (feed, learned) = (self.feed(), self.feed().receipts.learned());
+        let unknown = Receipt {
+            state: ReceiptState::Pending,
+            position: row.position,
+            effective_at: row.about.effective_at,
+            verifiers: Vec::new(),
+        };
+        let mut open = OpenReceipt::new(row, learned, &feed.instances);
+        let judge = move || Some(open.judge(&feed.instances, self.clock().steady()));
+        Ok(self.watch(judge, wait).await.unwrap_or(unknown))
+    }
+
+    /// Judges a receipt until it is complete, the time is over, or the server stops; `None`
+    /// if it is not there any more.
+    async fn watch(
+        &self,
+        mut judge: impl FnMut() -> Option<Judged>,
+        wait: Duration,
+    ) -> Option<Receipt> {
+        let feed = self.feed();
+        let end = tokio::time::Instant::now() + wait;
+        let mut news = feed.receipts.news();
+        loop {
+            news.mark_unchanged();
+            let Judged { receipt, next } = judge()?;
+            let now = tokio::time::Instant::now();
+            let is_over = now >= end || feed.draining.is_cancelled();
+            if receipt.state == ReceiptState::Complete || is_over {
+                return Some(receipt);
+            }
+            let until = next.map_or(end, |it| end.min(now + it));
+            tokio::select! {
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+                () = feed.draining.cancelled() => {}
+            }
+        }
+    }
+}
