@@ -16,20 +16,23 @@ pub enum Verb {
 
 #[derive(Args)]
 pub struct Reset {
+    /// The reason; the running server records it in the audit.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     #[command(flatten)]
     place: Where,
 }
 
 pub async fn reset(
     out: &Output,
-    Reset { place }: Reset,
+    Reset { reason, place }: Reset,
     flag: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     let (place, named) = place.find_token()?;
     // The rule of `serve`, without the variable, which may hold a client's token.
     let file = flag.or(named).unwrap_or_else(|| place.admin_token());
     let file = std::path::absolute(file)?;
-    let taken = admin_token::reset(&place.store, &file).await?;
+    let taken = admin_token::reset(&place.store, &file, reason.as_deref()).await?;
     let process = match taken {
         Taken::Running(process) => Some(process),
         Taken::NextStart => None,
@@ -39,8 +42,8 @@ pub async fn reset(
     match taken {
         Taken::Running(_) => eprintln!("the server now accepts this token and rejects the old one"),
         Taken::NextStart => eprintln!(
-            "no server runs on this store; the next one uses this token, unless it is started \
-             with TEGATA_ADMIN_TOKEN or --admin-token-file"
+            "no server runs on this store, so the audit does not record this; the next one uses \
+             this token, unless it is started with TEGATA_ADMIN_TOKEN or --admin-token-file"
         ),
     }
     eprintln!(

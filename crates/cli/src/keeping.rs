@@ -5,7 +5,7 @@ use crate::{failure::BadUsage, output::Output, place::Where};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{io::IsTerminal, path::PathBuf};
-use tegata_server::authority::keeping;
+use tegata_server::authority::{keeping, master_key::PreviousKey};
 use tegata_store::sqlite::{self, Recovery};
 use tegata_token::time::UnixTime;
 
@@ -60,6 +60,7 @@ pub struct Migrate {
 
 pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()> {
     let (place, _) = place.find_existing()?;
+    let previous = PreviousKey::of(&place.master_key());
     let copied =
         with_progress("copying", |progress| sqlite::backup(&place.store, &file, progress))?;
     let result = json!({
@@ -72,6 +73,13 @@ pub fn backup(out: &Output, Backup { file, place }: Backup) -> anyhow::Result<()
         "its signing keys are encrypted with {}; keep a copy of that file apart from the backup",
         key.display()
     );
+    if let Some(removed) = previous.map(PreviousKey::remove).transpose()?.flatten() {
+        eprintln!(
+            "removed {}, the master key before the last rotation; only backups from before that \
+             rotation need it",
+            removed.display()
+        );
+    }
     Ok(())
 }
 

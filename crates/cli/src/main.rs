@@ -162,6 +162,11 @@ async fn run(Cli { remote, output: out, command }: Cli) -> anyhow::Result<()> {
             provider::create(&api()?, &out, args).await
         }
         Command::Provider(provider::Verb::List(args)) => provider::list(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Show(args)) => provider::show(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Set(args)) => provider::set(&api()?, &out, args).await,
+        Command::Provider(provider::Verb::Delete(args)) => {
+            provider::delete(&api()?, &out, args).await
+        }
 
         Command::Channel(channel::Verb::Create(args)) => channel::create(&api()?, &out, args).await,
         Command::Channel(channel::Verb::List(args)) => channel::list(&api()?, &out, args).await,

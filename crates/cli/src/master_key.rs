@@ -1,11 +1,16 @@
 //! `tegata master-key`: the key that encrypts the signing keys.
 
-use crate::{api::Api, output::Output, place::Where};
+use crate::{
+    api::Api,
+    output::Output,
+    place::Where,
+    taking::{Confirmation, ask},
+};
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::Path;
-use tegata_server::authority::keeping;
+use tegata_server::authority::{keeping, master_key::previous};
 use tegata_store::sqlite::{Look, OpenError};
 use tegata_token::key::KeyState;
 
@@ -19,15 +24,27 @@ pub enum Verb {
 #[derive(Args)]
 pub struct Rotate {
     #[command(flatten)]
+    confirm: Confirmation,
+    #[command(flatten)]
     place: Where,
 }
 
 pub async fn rotate(
     api: impl FnOnce() -> anyhow::Result<Api>,
     out: &Output,
-    Rotate { place }: Rotate,
+    Rotate { confirm, place }: Rotate,
 ) -> anyhow::Result<()> {
     let (place, _) = place.find_existing()?;
+    let key = place.master_key();
+    let previous = previous(&key);
+    if confirm.asks() {
+        ask(&format!(
+            "replaces the master key in {} by a new one; the old one, which decrypts the backups \
+             made so far, is kept in {} until the next backup or rotation\n",
+            key.display(),
+            previous.display()
+        ))?;
+    }
     let result = match keeping::rotate_master_key(&place).await {
         Ok(rewrapped) => json!({ "rewrapped": rewrapped }),
         Err(keeping::Error::Open(OpenError::Locked(store))) => {
@@ -42,8 +59,12 @@ pub async fn rotate(
     };
     out.thing(&result, &["rewrapped"])?;
     eprintln!(
-        "the new key is in the master key's file; keep a copy apart from the backups. Signing \
-         keys in earlier backups are encrypted with the old one: make a new backup"
+        "the new key is in {}; keep a copy apart from the backups. Signing keys in earlier \
+         backups are encrypted with the old one, which is kept in {} until the next `tegata \
+         backup` or rotation: make a new backup now, and keep a copy of the old key with the \
+         earlier ones",
+        key.display(),
+        previous.display()
     );
     Ok(())
 }

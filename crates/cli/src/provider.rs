@@ -3,10 +3,12 @@
 use crate::{
     api::{Api, Page},
     output::Output,
+    taking::{Confirmation, TakingOptions, TakingRequest},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
+use tegata_token::id::ProviderId;
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -14,6 +16,12 @@ pub enum Verb {
     Create(Create),
     /// List providers, newest first.
     List(List),
+    /// Show a provider.
+    Show(Which),
+    /// Rename a provider.
+    Set(Set),
+    /// Delete a provider whose channels are all deleted; this cannot be undone.
+    Delete(Delete),
 }
 
 #[derive(Args, Serialize)]
@@ -25,6 +33,31 @@ pub struct List {
     #[command(flatten)]
     #[serde(flatten)]
     page: Page,
+}
+
+#[derive(Args)]
+pub struct Which {
+    /// The provider's id.
+    provider: ProviderId,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// The provider's id.
+    provider: ProviderId,
+    /// The provider's new name.
+    #[arg(long)]
+    name: String,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// The provider's id.
+    provider: ProviderId,
+    #[command(flatten)]
+    options: TakingOptions,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args)]
@@ -45,4 +78,21 @@ pub async fn list(api: &Api, out: &Output, args: List) -> anyhow::Result<()> {
         "providers",
         &["provider_id", "name", "created_at", "revocation.channels_left"],
     )
+}
+
+pub async fn show(api: &Api, out: &Output, Which { provider }: Which) -> anyhow::Result<()> {
+    out.thing(&api.get(&["providers", &provider.to_string()], &()).await?, &["provider_id", "name"])
+}
+
+pub async fn set(api: &Api, out: &Output, Set { provider, name }: Set) -> anyhow::Result<()> {
+    let path = ["providers", &provider.to_string()];
+    out.thing(&api.patch(&path, &json!({ "name": name })).await?, &["provider_id", "name"])
+}
+
+pub async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let id = args.provider.to_string();
+    let path = ["providers", id.as_str()];
+    let request = TakingRequest::delete(&path, json!({}));
+    let what = format!("provider {id}");
+    args.options.delete(api, out, args.confirm, (request, &what)).await
 }

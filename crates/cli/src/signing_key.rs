@@ -32,7 +32,11 @@ pub struct Revoke {
 
 pub async fn list(api: &Api, out: &Output, page: Page) -> anyhow::Result<()> {
     let response = api.get(&["signing-keys"], &page).await?;
-    out.list(&response, "signing_keys", &["kid", "state", "created_at", "changed_at"])
+    out.list(
+        &response,
+        "signing_keys",
+        &["kid", "state", "issued_before", "created_at", "changed_at"],
+    )
 }
 
 pub async fn rotate(api: &Api, out: &Output) -> anyhow::Result<()> {

@@ -66,6 +66,11 @@ pub enum Denied {
         "too many single stateless tokens of this channel were revoked in a short time; revoke a group, the kind or the whole channel instead"
     )]
     TooManyStatelessRevocations,
+    /// The provider still has channels.
+    #[error(
+        "the provider has {0} channels that are not deleted; delete each of them first (`tegata channel list --provider ID` lists them)"
+    )]
+    ProviderHasChannels(usize),
     /// A rate limit or a cooldown of the channel applies.
     #[error("too many requests of this channel; try again in {seconds} s")]
     LimitExceeded {

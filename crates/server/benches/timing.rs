@@ -17,7 +17,13 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_server::{
-    authority::{Authority, actor::Actor, admin::InChannel, admin_token::AdminToken, random},
+    authority::{
+        Authority,
+        actor::Actor,
+        admin::{ActOptions, InChannel},
+        admin_token::AdminToken,
+        random,
+    },
     config::Settings,
     serve::serve,
 };
@@ -81,7 +87,7 @@ impl Scene {
         };
         let token = authority.issue(request, channel.id, None).await.expect("a token");
         let one = InChannel::Token(token.reveal().to_owned());
-        admin.revoke_in_channel(channel.id, one, false).await.expect("revoked");
+        admin.revoke_in_channel(channel.id, one, &ActOptions::default()).await.expect("revoked");
         let token = token.reveal();
         let number = (channel.id.number() + 1) % 10_000_000_000;
         Self {

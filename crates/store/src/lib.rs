@@ -249,6 +249,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Creates a provider.
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider>;
+    /// Renames a provider.
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()>;
     /// Creates a channel.
     async fn create_channel(&self, channel: NewChannel, by: By) -> Result<Channel>;
     /// Registers an assertion key.

@@ -3,18 +3,18 @@
 use crate::{By, RevokeTokens, TokenRow};
 use tegata_policy::{
     acts::{
-        ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, ReplaceSecret,
-        RevocationTarget, Revoke,
+        ChangeChannel, ChannelPatch, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider,
+        ReplaceSecret, RevocationTarget, Revoke,
     },
     authorize::Grant,
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Group, Position, TokenId},
+    id::{AssertionKeyId, ChannelId, Group, Position, ProviderId, TokenId},
     time::UnixTime,
 };
 
-/// An act that takes something away, as one transaction on one channel.
+/// An act that takes something away, as one transaction on a channel or a provider.
 #[derive(Debug, Clone)]
 pub enum Taking {
     /// Revokes tokens.
@@ -29,6 +29,8 @@ pub enum Taking {
     AssertionKey(DeleteKey),
     /// Deletes a group.
     Group(DeleteGroup),
+    /// Deletes a provider.
+    Provider(DeleteProvider),
 }
 
 impl Taking {
@@ -75,6 +77,12 @@ impl Taking {
         by: By,
     ) -> Self {
         Self::AssertionKey(DeleteKey { channel, key, revoke_tokens, by })
+    }
+
+    /// Deletes a provider, which must have no channels.
+    #[must_use]
+    pub fn provider(id: ProviderId, by: By) -> Self {
+        Self::Provider(DeleteProvider { id, by })
     }
 
     /// Deletes a group with its settings and keys, and revokes its tokens.

@@ -216,14 +216,25 @@ fn keys(
         key.is_some_and(|key| key.public().to_bytes() == row.public)
     };
     let good: Vec<_> = rows.iter().filter(|row| row.state != KeyState::Revoked).collect();
-    if let Some(row) = good.iter().copied().find(|row| !decrypts(row)) {
+    // A recovery with another master key drops the private halves of the old keys, which
+    // sign no more.
+    let kept = |row: &&SigningKeyRow| {
+        !(row.wrapped.0.is_empty() && matches!(row.state, KeyState::Retired { .. }))
+    };
+    let private: Vec<_> = good.iter().copied().filter(kept).collect();
+    if let Some(row) = private.iter().copied().find(|row| !decrypts(row)) {
         let what = format!("{} does not decrypt the signing key {}", file.display(), row.id);
         let next_step = "restore the master key that encrypted this store's keys, or name it with \
                     --master-key-file";
         found.wrong(CHECK, what, next_step);
         return;
     }
-    found.ok(CHECK, format!("the master key decrypts all {} signing keys", good.len()));
+    let without = match good.len() - private.len() {
+        0 => String::new(),
+        count => format!("; {count} retired ones have no private half and verify only"),
+    };
+    let what = format!("the master key decrypts all {} signing keys{without}", private.len());
+    found.ok(CHECK, what);
     let delay = i64::try_from(settings.key_promotion_delay.as_secs()).unwrap_or(i64::MAX);
     for row in good {
         match row.state {

@@ -22,6 +22,7 @@ mod program;
 mod proxies;
 mod refusals;
 mod reset;
+mod restoring;
 mod runbooks;
 mod secrets;
 mod service;

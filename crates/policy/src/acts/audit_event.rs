@@ -81,6 +81,10 @@ macro_rules! events {
 events! {
     /// A provider was created.
     ProviderCreate(Named) = "provider.create",
+    /// A provider was renamed.
+    ProviderSet(Named) = "provider.set",
+    /// A provider was deleted.
+    ProviderDelete(Named) = "provider.delete",
     /// Revoking all tokens of a provider was begun.
     ProviderRevoke(JobNumber) = "provider.revoke",
     /// A channel was created.
@@ -171,6 +175,18 @@ impl AuditEvent {
             Self::ChannelRotateSecret(it) => it.revoke_tokens.scope().is_some_and(|scope| {
                 scope.covers(token.kind, token.group.as_ref(), token.assertion_key)
             }),
+            _ => false,
+        }
+    }
+
+    /// Whether it reports a recovery that limited the signing keys, and this token was
+    /// issued too late.
+    #[must_use]
+    pub fn limited_signing_keys(&self, token: &Claims) -> bool {
+        match self {
+            Self::StoreRecover(it) => {
+                it.issued_before.is_some_and(|before| before <= token.issued_at)
+            }
             _ => false,
         }
     }

@@ -1,14 +1,14 @@
-//! Providers and channels: created, changed, suspended, deleted; their secrets.
+//! Channels: created, changed, suspended, deleted; their secrets.
 
 use super::{
     Act, ActError, ActName, Decided,
-    audit_event::{AuditEvent, ChannelChanged, Named, NewChannelNamed, NoDetail, SecretReplaced},
+    audit_event::{AuditEvent, ChannelChanged, NewChannelNamed, NoDetail, SecretReplaced},
     effects::{Effects, Write},
     journal::JournalEntry,
     known::delete_key,
     locked::{Locked, Needs, Tokens},
     revoke::revoke_scope,
-    things::{By, ChannelPatch, Event, LimitsPatch, NewChannel, Provider, RevocationCause},
+    things::{By, ChannelPatch, LimitsPatch, NewChannel, RevocationCause},
 };
 use crate::{
     channel::{Channel, GroupRule, RevokeTokens, Secret},
@@ -16,39 +16,10 @@ use crate::{
     secret::HashedSecret,
 };
 use tegata_token::{
-    id::{ChannelId, ProviderId, Serial},
+    id::{ChannelId, Serial},
     time::UnixTime,
     view::{ChannelChange, ChannelState},
 };
-
-/// Creates a provider.
-#[derive(Debug, Clone)]
-pub struct CreateProvider {
-    /// A fresh random id.
-    pub id: ProviderId,
-    /// Its display name.
-    pub name: String,
-    /// Who requests it.
-    pub by: By,
-}
-
-impl Act for CreateProvider {
-    type Output = Provider;
-    const NAME: ActName = ActName::CreateProvider;
-
-    fn needs(&self) -> Needs {
-        Needs::default()
-    }
-
-    fn decide(&self, _: &Locked, now: UnixTime) -> Decided<Provider> {
-        let provider = Provider { id: self.id, name: self.name.clone(), created_at: now };
-        let mut effects = Effects::default();
-        effects.write(Write::Provider(provider.clone()));
-        let event = AuditEvent::ProviderCreate(Named { name: self.name.clone() });
-        effects.audit_of(&self.by, Event { event, provider: Some(self.id), channel: None });
-        Ok((provider, effects))
-    }
-}
 
 /// Creates a channel.
 #[derive(Debug, Clone)]
@@ -68,7 +39,7 @@ impl Act for CreateChannel {
     }
 
     fn decide(&self, locked: &Locked, now: UnixTime) -> Decided<Channel> {
-        if !locked.provider {
+        if locked.provider.is_none() {
             return Err(ActError::NotFound("provider"));
         }
         let new = &self.new;

@@ -164,6 +164,10 @@ pub enum Write {
     },
     /// A new provider.
     Provider(Provider),
+    /// A provider's new name.
+    ProviderName(ProviderId, String),
+    /// A provider is deleted.
+    ProviderDeleted(ProviderId),
     /// A new channel.
     NewChannel(Box<Channel>),
     /// A channel's name, state, rules and limits.

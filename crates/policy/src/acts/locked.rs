@@ -38,8 +38,10 @@ pub struct Needs {
     pub named: Option<Serial>,
     /// The scope whose group or assertion key is looked up among the remembered ones.
     pub scope: Option<Scope>,
-    /// The provider whose existence is tested.
+    /// The provider that is read.
     pub provider: Option<ProviderId>,
+    /// Whether that provider's channels are counted.
+    pub count_channels: bool,
     /// Whether the public half of the audit's key is read.
     pub audit_key: bool,
     /// Whether the offset of the development clock is read.
@@ -69,6 +71,15 @@ impl Needs {
     }
 }
 
+/// A provider as acts need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedProvider {
+    /// Its name.
+    pub name: String,
+    /// How many channels it has that are not deleted; counted only for acts that need it.
+    pub channels: usize,
+}
+
 /// What was read. What an act did not need is empty.
 #[derive(Debug, Clone, Default)]
 pub struct Locked {
@@ -88,8 +99,8 @@ pub struct Locked {
     pub named: Option<TokenId>,
     /// What is remembered of the scope's group or assertion key.
     pub remembered: Remembered,
-    /// Whether the provider exists.
-    pub provider: bool,
+    /// The provider, if it exists and is not deleted.
+    pub provider: Option<LockedProvider>,
     /// The signing keys, oldest first.
     pub keys: Arc<[StoredKey]>,
     /// The audit key's public half.

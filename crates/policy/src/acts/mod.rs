@@ -18,6 +18,7 @@ mod keys;
 mod known;
 mod locked;
 mod provider_job;
+mod providers;
 mod recovery;
 mod replay;
 mod revoke;
@@ -30,16 +31,15 @@ mod upkeep;
 mod uses;
 mod warnings;
 
-pub use channels::{
-    ChangeChannel, CreateChannel, CreateProvider, DeletePreviousSecret, ReplaceSecret,
-};
+pub use channels::{ChangeChannel, CreateChannel, DeletePreviousSecret, ReplaceSecret};
 pub use checkpoints::{AddCheckpoint, SetAuditKey};
 pub use effects::{AuditRecord, Change, Effects, NewToken, Write};
 pub use issue::{Issue, Issued, Issuer, TakeAssertion};
 pub use journal::{Commit, JournalEntry};
 pub use keys::{DeleteGroup, DeleteKey, RegisterKey, SetGroup};
-pub use locked::{Before, Count, Locked, Needs, Remembered, StoredKey, Tokens};
+pub use locked::{Before, Count, Locked, LockedProvider, Needs, Remembered, StoredKey, Tokens};
 pub use provider_job::{BeginProviderRevocation, ContinueProviderRevocation, ProviderProgress};
+pub use providers::{CreateProvider, DeleteProvider, RenameProvider};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
@@ -115,6 +115,10 @@ pub enum ActName {
     Forget,
     /// [`CreateProvider`]
     CreateProvider,
+    /// [`RenameProvider`]
+    RenameProvider,
+    /// [`DeleteProvider`]
+    DeleteProvider,
     /// [`CreateChannel`]
     CreateChannel,
     /// [`ChangeChannel`]
@@ -167,12 +171,14 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
         Self::Forget,
         Self::CreateProvider,
+        Self::RenameProvider,
+        Self::DeleteProvider,
         Self::CreateChannel,
         Self::ChangeChannel,
         Self::ReplaceSecret,
@@ -222,6 +228,9 @@ impl ActName {
             Self::TakeAssertion
             | Self::Forget
             | Self::CreateProvider
+            | Self::RenameProvider
+            // Only a provider without channels is deleted.
+            | Self::DeleteProvider
             | Self::CreateChannel
             | Self::RegisterKey
             | Self::RewrapKeys

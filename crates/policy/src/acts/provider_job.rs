@@ -36,7 +36,7 @@ impl Act for BeginProviderRevocation {
     }
 
     fn decide(&self, locked: &Locked, _: UnixTime) -> Decided<i64> {
-        if !locked.provider {
+        if locked.provider.is_none() {
             return Err(ActError::NotFound("provider"));
         }
         let By { actor, source, reason, .. } = self.by.clone();

@@ -7,10 +7,11 @@ use tegata_policy::{
     acts::{
         Act, ActName, AdvanceClock, Before, BeginProviderRevocation, By, ChangeChannel,
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
-        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, Effects, Event, Forget,
-        GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked, NewChannel, Record,
-        RegisterKey, ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup,
-        SigningKeyChange, SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
+        CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
+        Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
+        LockedProvider, NewChannel, Record, RegisterKey, RenameProvider, ReplaceSecret,
+        RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange, SigningKeyRow, StoredKey,
+        StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
@@ -67,7 +68,7 @@ pub fn locked(channel: Channel, tokens: Vec<StoredToken>) -> Locked {
         channel: Some(Arc::new(channel)),
         tokens: tokens.into(),
         keys: Arc::new([StoredKey { row: 1, key }]),
-        provider: true,
+        provider: Some(LockedProvider { name: "P".into(), channels: 0 }),
         ..Locked::default()
     }
 }
@@ -277,6 +278,14 @@ fn examples(name: ActName) -> Vec<Example> {
             let id = ProviderId::from_number(78).unwrap();
             let act = CreateProvider { id, name: "New".into(), by: by() };
             vec![Example("new", effects(&act, &locked), NOTHING)]
+        }
+        ActName::RenameProvider => {
+            let act = RenameProvider { id: channel().provider, name: "New".into(), by: by() };
+            vec![Example("other name", effects(&act, &locked), NOTHING)]
+        }
+        ActName::DeleteProvider => {
+            let act = DeleteProvider { id: channel().provider, by: by() };
+            vec![Example("empty", effects(&act, &locked), NOTHING)]
         }
         ActName::CreateChannel => {
             let new = NewChannel {

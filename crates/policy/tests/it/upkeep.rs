@@ -45,7 +45,7 @@ fn a_revocation_of_a_provider_concerns_the_channels_that_exist_when_it_begins() 
     let [Write::ProviderJob(new)] = &effects.writes[..] else { panic!("{effects:?}") };
     assert_eq!((new.number, new.through, new.provider), (4, 12, provider));
     assert!(matches!(effects.journal[..], [JournalEntry::ProviderRevocation { .. }]));
-    let unknown = Locked { provider: false, ..two_tokens() };
+    let unknown = Locked { provider: None, ..two_tokens() };
     assert!(matches!(act.decide(&unknown, NOW), Err(ActError::NotFound("provider"))));
 }
 

@@ -154,7 +154,7 @@ impl TokenSource {
     /// That of `write`; the next call tries again.
     pub async fn record_reset<E>(
         &self,
-        write: impl AsyncFnOnce() -> Result<(), E>,
+        write: impl AsyncFnOnce(Option<String>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Self::File(file) = self else { return Ok(()) };
         // An error is logged.
@@ -167,9 +167,10 @@ impl TokenSource {
         if replaced == 0 {
             return Ok(());
         }
-        let written = write().await;
+        let written = write(file.reason()).await;
         if written.is_ok() {
             file.replaced.fetch_sub(replaced, Release);
+            reset::forget_reason(&file.path);
         }
         // The token is in force, whether the audit has the event or not.
         file.note(file.known.lock().unwrap_or_else(PoisonError::into_inner).1.as_ref());
@@ -211,6 +212,14 @@ impl From<AdminToken> for TokenSource {
 }
 
 impl TokenFile {
+    /// The reason that was given for the token in force.
+    fn reason(&self) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let fingerprint = known.1.as_ref().map(|it| it.fingerprint.clone())?;
+        drop(known);
+        reset::reason(&self.path, &fingerprint)
+    }
+
     fn current(&self) -> Result<AdminToken, Unusable> {
         let stamp = stamp(&self.path);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -322,7 +331,7 @@ mod tests {
         assert_eq!(source.is(&old), Ok(true));
         let recorded = async |result: Result<(), ()>| {
             let mut called = false;
-            let write = async || {
+            let write = async |_| {
                 called = true;
                 result
             };
@@ -330,7 +339,7 @@ mod tests {
             called
         };
         assert!(!recorded(Ok(())).await);
-        replace(&path, &path).unwrap();
+        replace(&path, &path, None).unwrap();
         assert!(recorded(Err(())).await, "noticed without a request");
         assert!(recorded(Ok(())).await, "tried again");
         assert!(!recorded(Ok(())).await, "recorded once");
@@ -348,7 +357,7 @@ mod tests {
         assert_eq!(source.is(&old), Err(Unusable));
         private_file::create(&path, "short").unwrap();
         assert_eq!(source.is(&old), Err(Unusable));
-        replace(&path, &path).unwrap();
+        replace(&path, &path, None).unwrap();
         assert_eq!(source.is(&token_in(&path)), Ok(true));
     }
 }

@@ -120,9 +120,9 @@ async fn checkpoint(jobs: &Jobs) -> tegata_store::Result<()> {
 /// Records a reset of the administrator's token in the audit; the reset changes the file,
 /// without a request to the server.
 pub async fn record_reset(authority: &Authority, token: &TokenSource) {
-    let write = async || {
+    let write = async |reason| {
         let event = Event::of(AuditEvent::AdminReset(NoDetail {}));
-        authority.store().record(event, authority.by(Actor::Operator, None, None)).await
+        authority.store().record(event, authority.by(Actor::Operator, None, reason)).await
     };
     if let Err(error) = token.record_reset(write).await {
         tracing::warn!(%error, "the audit event for the new administrator's token could not be written");

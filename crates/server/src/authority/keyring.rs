@@ -2,7 +2,7 @@
 //! commit that changed that.
 
 use crate::authority::{
-    master_key::{self, MasterKey},
+    master_key::{self, MasterKey, previous},
     private_file, random,
 };
 use arc_swap::ArcSwap;
@@ -78,6 +78,8 @@ impl Keyring {
         self.resolve_rotation(path, store).await?;
         let rows = store.state().await?.signing_keys;
         let new = MasterKey::prepare(path).map_err(|error| not_replaced(&error))?;
+        // Backups from before are encrypted with the old key.
+        private_file::copy(path, &previous(path)).map_err(|error| not_replaced(&error))?;
         let old = self.master.load_full();
         let mut wrapped = Vec::new();
         for row in rows.iter().filter(|row| !row.wrapped.0.is_empty()) {

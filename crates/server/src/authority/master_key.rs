@@ -8,7 +8,8 @@ use crate::authority::{private_file, random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use std::{
-    fmt,
+    fmt, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 use tegata_store::{SigningKeyRow, WrappedKey};
@@ -44,6 +45,48 @@ pub enum Error {
     /// The machine has no random bytes.
     #[error("the system returned no random bytes for a master key")]
     NoRandomness,
+}
+
+/// The file that holds the key before the last rotation, beside the one at `path`.
+#[must_use]
+pub fn previous(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".previous");
+    name.into()
+}
+
+/// The key before the last rotation, as it was found before a backup.
+#[derive(Debug)]
+pub struct PreviousKey {
+    path: PathBuf,
+    stamp: (u64, i64, i64),
+}
+
+impl PreviousKey {
+    /// The one beside the master key at `path`; `None` if there is none.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let path = previous(path);
+        Some(Self { stamp: Self::stamp(&path)?, path })
+    }
+
+    /// Removes the file after a complete backup, which only the present key decrypts.
+    /// Returns its path; `None` if a rotation during the backup replaced it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(self) -> io::Result<Option<PathBuf>> {
+        if Self::stamp(&self.path) != Some(self.stamp) {
+            return Ok(None);
+        }
+        std::fs::remove_file(&self.path)?;
+        Ok(Some(self.path))
+    }
+
+    fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
+        let it = std::fs::metadata(path).ok()?;
+        Some((it.ino(), it.mtime(), it.mtime_nsec()))
+    }
 }
 
 impl MasterKey {

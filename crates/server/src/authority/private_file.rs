@@ -63,6 +63,18 @@ pub fn replace(path: &Path, text: &str, store: &Path) -> Result<(), Error> {
     replaced.map_err(|error| Error::Io { path: path.to_owned(), error })
 }
 
+/// Copies the file at `path` to `to`, which is replaced atomically and readable by its
+/// owner alone.
+///
+/// # Errors
+/// [`Error`]; the file at `to` is unchanged then.
+pub fn copy(path: &Path, to: &Path) -> Result<(), Error> {
+    match read(path)? {
+        Some(text) => replace(to, &text, path),
+        None => Ok(()),
+    }
+}
+
 /// The path of the file that waits to replace the one at `path`.
 ///
 /// # Errors

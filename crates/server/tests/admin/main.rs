@@ -8,6 +8,7 @@ mod channels;
 mod facade;
 mod keys;
 mod openapi;
+mod providers;
 mod reading;
 mod revocations;
 mod schema;

@@ -151,8 +151,14 @@ fn joined(parts: &'static Value) -> Map<String, Value> {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for part in parts.as_array().unwrap() {
         let part = resolved(part);
-        properties.extend(part["properties"].as_object().unwrap().clone());
-        required.extend(part["required"].as_array().unwrap().clone());
+        let inherited = part.get("allOf").map(joined);
+        for of in inherited.iter().chain(part.as_object()) {
+            properties.extend(
+                of.get("properties").and_then(Value::as_object).cloned().unwrap_or_default(),
+            );
+            required
+                .extend(of.get("required").and_then(Value::as_array).cloned().unwrap_or_default());
+        }
     }
     [("properties".to_owned(), properties.into()), ("required".to_owned(), required.into())]
         .into_iter()

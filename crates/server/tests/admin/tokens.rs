@@ -97,6 +97,9 @@ async fn tokens_are_listed_by_kind_group_and_state() {
         "last_used_at",
         "cause",
         "revoked_at",
+        "assertion_key",
+        "reason",
+        "revoked_by",
     ];
     expected.sort_unstable();
     assert_eq!(names, expected);

@@ -2,6 +2,7 @@
 
 use crate::world::{World, by_assertion, sign, sign_text};
 use serde_json::{Value, json};
+use tegata_server::authority::admin::ActOptions;
 use tegata_token::kind::Kind;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +125,7 @@ async fn a_key_that_the_channel_does_not_have_is_404() {
         world.post("/oauth2/v3/token", &fields).await.is(404, unknown);
         world.key_ids(&assertion).await.is(404, unknown);
     }
-    world.admin().delete_key(shop.id, shop.kid, false, false).await.unwrap();
+    world.admin().delete_key(shop.id, shop.kid, false, &ActOptions::default()).await.unwrap();
     world.v21(&shop, &[]).await.is(404, unknown);
 }
 

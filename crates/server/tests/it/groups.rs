@@ -4,7 +4,7 @@
 use crate::world::{Channel, World, by_assertion};
 use serde_json::json;
 use tegata_policy::channel::GroupSettings;
-use tegata_server::authority::admin::InChannel;
+use tegata_server::authority::admin::{ActOptions, InChannel, Outcome};
 use tegata_token::kind::Kind;
 
 const FULL: &str = r#"{"message":"The maximum number of access tokens has already been issued"}"#;
@@ -85,7 +85,11 @@ async fn a_channel_has_at_most_a_hundred_groups_and_deleting_one_makes_room() {
     let refused = v21("one-more").await;
     assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")));
     v21("k5").await.token();
-    world.admin().delete_group(shop.id, "k99".parse().unwrap(), false).await.unwrap();
+    world
+        .admin()
+        .delete_group(shop.id, "k99".parse().unwrap(), &ActOptions::default())
+        .await
+        .unwrap();
     v21("one-more").await.token();
 }
 
@@ -101,8 +105,9 @@ async fn revoking_a_group_revokes_all_its_kinds_and_nothing_else() {
     let others =
         [world.issue(&shop, Kind::V21).await, world.issue_to(&shop, Kind::Stateless, "b").await];
     let group = InChannel::Group("a".parse().unwrap());
-    let revoked = world.admin().revoke_in_channel(shop.id, group, false).await.unwrap();
-    assert_eq!(revoked.tokens, 2);
+    let options = ActOptions::default();
+    let revoked = world.admin().revoke_in_channel(shop.id, group, &options).await.unwrap();
+    assert!(matches!(revoked, Outcome::Done((), taken) if taken.tokens == 2));
     assert!(!world.is_good(&v21).await);
     assert!(!world.is_good(&stateless).await);
     assert!(!world.is_good(&short).await);

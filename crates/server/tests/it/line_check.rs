@@ -4,7 +4,7 @@ use crate::world::{HttpResponse, World};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use tegata_client::call::With;
-use tegata_server::authority::admin::Outcome;
+use tegata_server::authority::admin::{ActOptions, Outcome};
 use tegata_token::kind::Kind;
 
 const NOT_JWS: &str =
@@ -60,10 +60,11 @@ async fn a_long_lived_token_expires_in_a_century_which_no_i32_holds() {
 }
 
 async fn long_lived(world: &World, shop: &crate::world::Channel, delay: i64) -> String {
-    let issued = match world.admin().reissue(shop.id, delay, None, false).await.unwrap() {
-        Outcome::Done(issued) => issued,
-        Outcome::DryRun(_) => panic!("it was no dry run"),
-    };
+    let issued =
+        match world.admin().reissue(shop.id, delay, None, &ActOptions::default()).await.unwrap() {
+            Outcome::Done(issued, _) => issued,
+            Outcome::DryRun(_) => panic!("it was no dry run"),
+        };
     assert_eq!(issued.reveal().len(), 172);
     issued.reveal().to_owned()
 }

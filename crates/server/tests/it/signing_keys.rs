@@ -3,7 +3,7 @@
 use crate::world::{Channel, World};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::Value;
-use tegata_server::authority::admin::Anywhere;
+use tegata_server::authority::admin::{ActOptions, Anywhere, Outcome};
 use tegata_token::kind::Kind;
 
 async fn jwks(world: &World) -> JwkSet {
@@ -65,8 +65,9 @@ async fn a_revoked_keys_tokens_are_invalid_and_the_successor_signs_at_once() {
     let stolen = world.issue(&shop, Kind::V21).await;
     let short = world.issue(&shop, Kind::ShortLived).await;
     let key = key_of(&stolen).parse().unwrap();
-    let revoked = world.admin().revoke(Anywhere::SigningKey(key), false).await.unwrap();
-    assert_eq!(revoked.tokens, 2);
+    let options = ActOptions::default();
+    let revoked = world.admin().revoke(Anywhere::SigningKey(key), &options).await.unwrap();
+    assert!(matches!(revoked, Outcome::Done((), taken) if taken.tokens == 2));
     let check = async |world: &World| {
         assert!(!world.is_good(&stolen).await);
         assert!(!world.is_good(&short).await);
@@ -89,7 +90,7 @@ async fn revoking_all_keys_revokes_every_token() {
         before.extend(three(&world, channel).await);
     }
     world.rotate_signing_keys().await;
-    world.admin().revoke(Anywhere::All, false).await.unwrap();
+    world.admin().revoke(Anywhere::All, &ActOptions::default()).await.unwrap();
     for token in &before {
         assert_eq!(world.gateway(token, "").await.status, 401);
     }

@@ -18,7 +18,11 @@ use tegata_policy::{
     channel::RevokeTokens, jwk::AssertionKey, rules::ChannelType, secret::PlainSecret,
 };
 use tegata_server::{
-    authority::{Authority, actor::Actor, admin::Admin},
+    authority::{
+        Authority,
+        actor::Actor,
+        admin::{ActOptions, Admin, Outcome},
+    },
     config::Settings,
     serve::{Running, serve},
 };
@@ -145,12 +149,12 @@ impl World {
     }
 
     pub async fn change(&self, channel: &Channel, patch: ChannelPatch) {
-        self.admin().change_channel(channel.id, patch).await.unwrap();
+        self.admin().change_channel(channel.id, patch, &ActOptions::default()).await.unwrap();
     }
 
     pub async fn set_state(&self, channel: &Channel, state: ChannelState) {
         if state == ChannelState::Deleted {
-            self.admin().delete_channel(channel.id, false).await.unwrap();
+            self.admin().delete_channel(channel.id, &ActOptions::default()).await.unwrap();
             return;
         }
         self.change(channel, ChannelPatch { state: Some(state), ..Default::default() }).await;
@@ -158,7 +162,12 @@ impl World {
 
     /// Gives the channel a new secret; the previous one is accepted for `keep` seconds.
     pub async fn replace_secret(&self, channel: ChannelId, keep: i64) -> PlainSecret {
-        self.admin().replace_secret(channel, keep, RevokeTokens::None).await.unwrap().secret
+        let options = ActOptions::default();
+        let done = self.admin().replace_secret(channel, keep, RevokeTokens::None, &options).await;
+        match done.unwrap() {
+            Outcome::Done(new, _) => new.secret,
+            Outcome::DryRun(_) => panic!("it was no dry run"),
+        }
     }
 
     /// Adds a signing key; its `kid`.

@@ -22,7 +22,8 @@ CREATE TABLE provider (
     number      INTEGER PRIMARY KEY,              -- grows; the order of lists
     id          INTEGER NOT NULL UNIQUE,          -- ten digits; immutable
     name        TEXT NOT NULL,
-    created_at  INTEGER NOT NULL
+    created_at  INTEGER NOT NULL,
+    deleted     INTEGER NOT NULL DEFAULT 0        -- 1: final; deleted channels still name it
 );
 
 CREATE TABLE channel (

@@ -112,6 +112,12 @@ fn write_one(
             let sql = "INSERT INTO provider (id, name, created_at) VALUES (?1, ?2, ?3)";
             insert(tx, sql, (new.id.number(), &new.name, new.created_at.0))
         }
+        Write::ProviderName(id, name) => {
+            write(tx, "UPDATE provider SET name = ?2 WHERE id = ?1", (id.number(), name)).map(drop)
+        }
+        Write::ProviderDeleted(id) => {
+            write(tx, "UPDATE provider SET deleted = 1 WHERE id = ?1", [id.number()]).map(drop)
+        }
         Write::NewChannel(channel) => admin::insert_channel(tx, channel),
         Write::Settings(channel) => admin::write_settings(tx, channel),
         Write::StateChangedBy(id) => {

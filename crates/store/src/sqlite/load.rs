@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 use tegata_policy::{
     acts::{
-        Before, Count, Locked, Needs, StoredKey, StoredToken, Times, Tokens, Upkeep, UpkeepRows,
+        Before, Count, Locked, LockedProvider, Needs, StoredKey, StoredToken, Times, Tokens,
+        Upkeep, UpkeepRows,
     },
     channel::Channel,
 };
 use tegata_token::{
-    id::{ChannelId, Serial, SigningKeyId, TokenId},
+    id::{ChannelId, ProviderId, Serial, SigningKeyId, TokenId},
     time::UnixTime,
     view::{ChannelRevocations, ChannelState},
 };
@@ -29,8 +30,7 @@ pub(super) fn load(
         channel(conn, id, needs, kept, &mut locked)?;
     }
     if let Some(id) = needs.provider {
-        let sql = "SELECT 1 FROM provider WHERE id = ?1";
-        locked.provider = conn.prepare_cached(sql)?.exists([id.number()])?;
+        locked.provider = provider(conn, id, needs.count_channels)?;
     }
     if needs.audit_key {
         locked.audit_key = super::audit::key(conn)?.map(|(public, _)| public);
@@ -41,6 +41,23 @@ pub(super) fn load(
     }
     upkeep(conn, &needs.upkeep, &mut locked.upkeep)?;
     Ok(locked)
+}
+
+/// Reads a provider, and counts its channels.
+fn provider(
+    conn: &Connection,
+    id: ProviderId,
+    count: bool,
+) -> rusqlite::Result<Option<LockedProvider>> {
+    let sql = "SELECT name FROM provider WHERE id = ?1 AND deleted = 0";
+    let name = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0)).optional()?;
+    let Some(name) = name else { return Ok(None) };
+    let mut channels = 0;
+    if count {
+        let sql = "SELECT count(*) FROM channel WHERE provider = ?1 AND state <> 'deleted'";
+        channels = conn.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?;
+    }
+    Ok(Some(LockedProvider { name, channels }))
 }
 
 /// Reads the rows beside those of a channel.

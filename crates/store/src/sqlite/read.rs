@@ -91,7 +91,7 @@ pub(super) fn providers(
     page: Page,
 ) -> rusqlite::Result<Vec<(RowId, Provider)>> {
     let sql = "SELECT number, id, name, created_at FROM provider
-               WHERE number < ?1
+               WHERE number < ?1 AND deleted = 0
                  AND (?3 IS NULL OR instr(lower(name), lower(?3)) OR instr(id, ?3))
                ORDER BY number DESC LIMIT ?2";
     let (before, most) = bounds(page);
@@ -111,7 +111,7 @@ pub(super) fn assertion_keys(
     let sql = format!(
         "SELECT k.number, k.id, k.channel, k.grp, k.created_at, k.last_used_at, c.name
          FROM assertion_key k JOIN channel c ON c.id = k.channel
-         WHERE {of_id} AND k.number < ?2
+         WHERE {of_id} AND k.number < ?2 AND c.state <> 'deleted'
            AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(lower(k.grp), lower(?4))
                 OR instr(k.channel, ?4)
                 OR instr(lower(hex(k.id)), replace(lower(?4), '-', '')))
@@ -134,13 +134,8 @@ pub(super) fn assertion_keys(
 }
 
 pub(super) fn provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<Option<Provider>> {
-    conn.prepare_cached("SELECT id, name, created_at FROM provider WHERE id = ?1")?
-        .query_row([id.number()], rows::provider)
-        .optional()
-}
-
-pub(super) fn has_provider(conn: &Connection, id: ProviderId) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM provider WHERE id = ?1")?.exists([id.number()])
+    let sql = "SELECT id, name, created_at FROM provider WHERE id = ?1 AND deleted = 0";
+    conn.prepare_cached(sql)?.query_row([id.number()], rows::provider).optional()
 }
 
 pub(super) fn channels(

@@ -132,6 +132,8 @@ impl Recent {
             Write::BulkSerial(..)
             | Write::AssertionUsed { .. }
             | Write::Provider(_)
+            | Write::ProviderName(..)
+            | Write::ProviderDeleted(_)
             | Write::Settings(_)
             | Write::StateChangedBy(_)
             | Write::Secret { .. }

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use tegata_policy::{
     acts::{
         AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, CreateChannel,
-        CreateProvider, Issue, QueueWarnings, Record, RecordUses, RegisterKey, RewrapKeys,
-        SetAuditKey, SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
+        CreateProvider, Issue, QueueWarnings, Record, RecordUses, RegisterKey, RenameProvider,
+        RewrapKeys, SetAuditKey, SetGroup, StampUses, TakeAssertion, Trim, WarningTried,
     },
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
@@ -78,7 +78,7 @@ impl Store for SqliteStore {
     async fn channels(&self, filter: ChannelFilter, page: Page) -> Result<Vec<(RowId, Channel)>> {
         self.list(move |conn| {
             if let Some(provider) = filter.provider
-                && !read::has_provider(conn, provider).map_err(unavailable)?
+                && read::provider(conn, provider).map_err(unavailable)?.is_none()
             {
                 return Err(Error::NotFound("provider"));
             }
@@ -212,6 +212,7 @@ impl Store for SqliteStore {
             Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
             Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
             Taking::Group(act) => self.run_taking(act.by.at, act).await,
+            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
         }
     }
 
@@ -223,6 +224,7 @@ impl Store for SqliteStore {
             Taking::PreviousSecret(act) => self.decide(act.by.at, act, most).await,
             Taking::AssertionKey(act) => self.decide(act.by.at, act, most).await,
             Taking::Group(act) => self.decide(act.by.at, act, most).await,
+            Taking::Provider(act) => self.decide(act.by.at, act, most).await,
         }
     }
 
@@ -234,6 +236,10 @@ impl Store for SqliteStore {
 
     async fn create_provider(&self, id: ProviderId, name: String, by: By) -> Result<Provider> {
         self.run(by.at, CreateProvider { id, name, by }).await.map(|(provider, _)| provider)
+    }
+
+    async fn rename_provider(&self, id: ProviderId, name: String, by: By) -> Result<()> {
+        self.run(by.at, RenameProvider { id, name, by }).await.map(drop)
     }
 
     async fn create_channel(&self, new: NewChannel, by: By) -> Result<Channel> {

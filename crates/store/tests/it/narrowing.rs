@@ -91,7 +91,10 @@ pub const ALL: [Act; 27] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 14] = [
+pub const OTHERS: [&str; 17] = [
+    "rename_provider",
+    "would_take",
+    "would_reissue",
     "create_provider",
     "create_channel",
     "register_key",
@@ -116,15 +119,15 @@ impl Act {
             RevokeOne | RevokeOneOfMany | RevokeStateless | RevokeGroup | RevokeKind
             | RevokeAssertionKey | RevokeAll => "revoke",
             Evict | Reissue | ReissueWithDelay => "issue",
-            Suspend | DeleteChannel | TightenRules | TightenLimits => "change_channel",
+            Suspend | DeleteChannel | TightenRules | TightenLimits => "take",
             ReplaceSecret
             | ReplaceSecretAndRevoke
             | ReplaceSecretAndRevokeBySecret
-            | ReplaceSecretWithOverlap => "replace_secret",
-            DeletePreviousSecret => "delete_previous_secret",
-            DeleteKey | DeleteKeyAndRevoke => "delete_key",
+            | ReplaceSecretWithOverlap => "take",
+            DeletePreviousSecret => "take",
+            DeleteKey | DeleteKeyAndRevoke => "take",
             SetGroup => "set_group",
-            DeleteGroup => "delete_group",
+            DeleteGroup => "take",
             RemoveSigningKey | RemoveAllSigningKeys => "change_signing_keys",
             BeginProviderRevocation => "begin_provider_revocation",
             FinishProviderRevocation => "continue_provider_revocation",

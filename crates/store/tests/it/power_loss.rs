@@ -150,7 +150,7 @@ async fn client(world: Arc<World>, round: Arc<Round>, shop: Shop, seed: u64) {
                 let patch = ChannelPatch { group_cap: cap, ..ChannelPatch::default() };
                 let channel = world.patch(&shop, patch).await;
                 let mut known = known();
-                known.revisions.push((shop.id, channel.revision));
+                known.revisions.push((shop.id, channel.unwrap().revision));
                 known.audited += 1;
             }
             _ => {

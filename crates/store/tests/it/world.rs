@@ -364,10 +364,10 @@ impl World {
         self.revoke(shop.id, target, false, by(at)).await.unwrap()
     }
 
-    /// Changes a shop.
-    pub async fn patch(&self, shop: &Shop, patch: ChannelPatch) -> Channel {
+    /// Changes a shop; returns it as it is now, unless it is deleted.
+    pub async fn patch(&self, shop: &Shop, patch: ChannelPatch) -> Option<Channel> {
         self.change_channel(shop.id, patch, by(NOW)).await.unwrap();
-        self.channel(shop.id).await.unwrap().expect("the channel is there")
+        self.channel(shop.id).await.unwrap()
     }
 
     /// All of a shop's rows, oldest first.

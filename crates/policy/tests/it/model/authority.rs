@@ -311,6 +311,10 @@ impl Authority {
             Err(ActError::NotFound("channel")) => return None,
             Err(denied) => panic!("{denied}"),
         };
+        if effects.changes.iter().all(|it| it.entry().unwrap().is_none()) {
+            // It revoked nothing; its change only gives it a position.
+            return None;
+        }
         if self.fault == Fault::AtMostForBelow {
             lower(&mut effects, &locked.revocations);
         }

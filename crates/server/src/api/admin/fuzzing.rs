@@ -20,6 +20,7 @@ pub fn bodies(body: &[u8]) -> Vec<(&'static str, Read)> {
     vec![
         ("no members", of::<()>(body)),
         ("create provider", of::<providers::New>(body)),
+        ("change provider", of::<providers::ProviderChange>(body)),
         ("create channel", of::<channels::New>(body)),
         ("change channel", of::<channels::ChannelChange>(body)),
         ("replace secret", of::<channels::Replacement>(body)),

@@ -58,6 +58,7 @@ fn routes() -> OpenApiRouter<Arc<Gate>> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(describe))
         .routes(routes!(providers::list, providers::create))
+        .routes(routes!(providers::show, providers::change, providers::delete))
         .routes(routes!(channels::list, channels::create))
         .routes(routes!(channels::list_all))
         .routes(routes!(channels::show, channels::change, channels::delete))

@@ -253,9 +253,10 @@ impl From<Denied> for Problem {
                 Code::KindNotForChannel
             }
             Denied::Full(_) | Denied::GroupFull(_) | Denied::TooManyGroups => Code::Full,
-            Denied::DelayUnderLegacyRules | Denied::OtherGroupsKey | Denied::AssertionUsed => {
-                Code::Conflict
-            }
+            Denied::DelayUnderLegacyRules
+            | Denied::OtherGroupsKey
+            | Denied::AssertionUsed
+            | Denied::ProviderHasChannels(_) => Code::Conflict,
             Denied::DelayOutOfRange | Denied::Assertion(_) | Denied::WrongSecret => {
                 Code::InvalidMember
             }

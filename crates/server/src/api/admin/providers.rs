@@ -3,12 +3,13 @@
 use crate::api::admin::{
     administrator::Administrator,
     problem::{Problem, Problems},
-    read::{Body, Found, Line, Query},
+    read::{Body, Deletion, Found, Ids, Line, Query},
     schema, show,
 };
-use axum::Json;
+use axum::{Json, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
+use tegata_token::id::ProviderId;
 use utoipa::ToSchema;
 
 /// A provider to create.
@@ -47,4 +48,63 @@ pub async fn list(
     let (search, part) = found.split();
     let (rows, next) = part.split(who.admin.providers(search, part.page()?).await?);
     Ok(show::Providers::of(&rows, next))
+}
+
+/// Show a provider.
+#[utoipa::path(
+    get, path = "/providers/{provider}", operation_id = "showProvider", tag = "providers",
+    params(("provider" = schema::ProviderId, Path, description = "The provider.")),
+    responses((status = 200, description = "The provider.", body = show::Provider), Problems)
+)]
+pub async fn show(
+    who: Administrator,
+    Ids(id): Ids<ProviderId>,
+    Query(()): Query<()>,
+) -> Result<Json<show::Provider>, Problem> {
+    Ok(Json((&who.admin.provider(id).await?).into()))
+}
+
+/// Changes to a provider; absent members leave it unchanged.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderChange {
+    #[schema(value_type = Option<schema::Name>, nullable = false)]
+    name: Option<Line<100>>,
+}
+
+/// Rename a provider.
+#[utoipa::path(
+    patch, path = "/providers/{provider}", operation_id = "changeProvider", tag = "providers",
+    params(("provider" = schema::ProviderId, Path, description = "The provider.")),
+    request_body = ProviderChange,
+    responses((status = 200, description = "The provider as it is now.", body = show::Provider),
+              Problems)
+)]
+pub async fn change(
+    who: Administrator,
+    Ids(id): Ids<ProviderId>,
+    Body(change): Body<ProviderChange>,
+) -> Result<Json<show::Provider>, Problem> {
+    let name = change.name.map(|it| it.0);
+    Ok(Json((&who.admin.change_provider(id, name).await?).into()))
+}
+
+/// Delete a provider whose channels are all deleted.
+///
+/// A provider with channels is 409.
+#[utoipa::path(
+    delete, path = "/providers/{provider}", operation_id = "deleteProvider", tag = "providers",
+    params(("provider" = schema::ProviderId, Path, description = "The provider."), Deletion),
+    responses(
+        (status = 200, description = "The provider is deleted, or the result of a dry run.",
+         body = show::Deleted),
+        Problems,
+    )
+)]
+pub async fn delete(
+    who: Administrator,
+    Ids(id): Ids<ProviderId>,
+    Query(mut how): Query<Deletion>,
+) -> Result<Response, Problem> {
+    Ok(show::deleted(who.admin.delete_provider(id, &how.options()).await?))
 }

@@ -188,6 +188,7 @@ fn refused(denied: Denied, presented: Presented) -> Reply {
             | Denied::TooManyGroups
             | Denied::DelayOutOfRange
             | Denied::DelayUnderLegacyRules
+            | Denied::ProviderHasChannels(_)
             | Denied::NotFound,
             _,
         ) => oauth("invalid_request", &denied.to_string()),

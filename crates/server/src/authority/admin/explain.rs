@@ -12,10 +12,11 @@ use tegata_store::{
 use tegata_token::{
     claims::Claims,
     id::{ChannelId, SigningKeyId, TokenId},
+    key::KeyState,
     kind::Kind,
     time::UnixTime,
     verify::{self, Invalid},
-    view::{ChannelState, RevokedBy},
+    view::{ChannelState, RevokedBy, View},
 };
 
 /// What a token is, and why it is valid or not.
@@ -71,6 +72,14 @@ pub enum Why {
         /// The key.
         key: SigningKeyId,
     },
+    /// The signing key that signed it is limited to tokens issued before a time, since the
+    /// store was recovered.
+    SigningKeyLimited {
+        /// The key.
+        key: SigningKeyId,
+        /// Only tokens issued before are valid.
+        issued_before: UnixTime,
+    },
     /// A newer token took its place under a cap.
     Evicted {
         /// When.
@@ -125,6 +134,7 @@ impl Why {
             Self::ChannelSuspended => "channel-suspended",
             Self::ChannelDeleted => "channel-deleted",
             Self::SigningKeyRevoked { .. } => "signing-key-revoked",
+            Self::SigningKeyLimited { .. } => "signing-key-limited",
             Self::Evicted { .. } => "evicted",
             Self::Reissued { .. } => "reissued",
             Self::Revoked { .. } => "revoked",
@@ -133,7 +143,8 @@ impl Why {
         }
     }
 
-    fn of(claims: &Claims, row: &TokenRow, verdict: Verdict) -> Self {
+    fn of(claims: &Claims, row: &TokenRow, verdict: Verdict, view: &View) -> Self {
+        let limit = view.key(claims.key).map(|it| it.state);
         match (verdict, row.revocation) {
             (Ok(until), _) if until < claims.expires_at => Self::ValidForDelay { until },
             (Ok(_), _) if claims.kind == Kind::LongLived => Self::ValidUntilRevoked,
@@ -141,9 +152,12 @@ impl Why {
             (Err(Invalid::Expired), Some((_, at))) => Self::RevokedAndExpired { at },
             (Err(Invalid::Expired), None) => Self::Expired { at: claims.expires_at },
             (Err(Invalid::Suspended), _) => Self::ChannelSuspended,
-            (Err(Invalid::Revoked(RevokedBy::SigningKey)), _) => {
-                Self::SigningKeyRevoked { key: claims.key }
-            }
+            (Err(Invalid::Revoked(RevokedBy::SigningKey)), _) => match limit {
+                Some(KeyState::Retired { issued_before: Some(issued_before) }) => {
+                    Self::SigningKeyLimited { key: claims.key, issued_before }
+                }
+                _ => Self::SigningKeyRevoked { key: claims.key },
+            },
             (Err(Invalid::Revoked(RevokedBy::Channel)), _) => Self::ChannelDeleted,
             (Err(Invalid::Revoked(_)), Some((RevocationCause::Evicted, at))) => {
                 Self::Evicted { at }
@@ -178,7 +192,8 @@ impl Admin {
         self.may(Permission::ReadTokens)?;
         let claims = self.claims(token)?;
         let now = self.authority.now();
-        let verdict = verify::verify_claims(&claims, now, &self.authority.view());
+        let view = self.authority.view();
+        let verdict = verify::verify_claims(&claims, now, &view);
         let row = match claims.kind.is_stored() {
             true => {
                 let name = TokenName::Serial(claims.serial);
@@ -195,7 +210,7 @@ impl Admin {
         Ok(Explanation {
             recent_uses,
             channel: claims.channel,
-            why: Why::of(&claims, &row, verdict),
+            why: Why::of(&claims, &row, verdict, &view),
             newer: self.newer(&claims, &row).await?,
             event: self.event(&claims, &row, verdict).await?,
             around: self.around(&claims).await?,
@@ -239,7 +254,9 @@ impl Admin {
             (Some(act), _) => Ok(store.audit_row(act).await?),
             (None, Err(Invalid::Revoked(RevokedBy::SigningKey))) => {
                 let rows = store.audit(AuditFilter::default(), newest).await?;
-                Ok(first(rows, &|event: &AuditEvent| event.revoked_signing_key(claims.key)))
+                Ok(first(rows, &|event: &AuditEvent| {
+                    event.revoked_signing_key(claims.key) || event.limited_signing_keys(claims)
+                }))
             }
             (None, Err(Invalid::Revoked(_))) if row.revocation.is_none() => {
                 let mut rows = store.audit(AuditFilter::of(claims.channel), newest).await?;

@@ -10,6 +10,10 @@ pub enum Permission {
     ReadProviders,
     /// Create a provider.
     CreateProvider,
+    /// Rename a provider.
+    ChangeProvider,
+    /// Delete a provider.
+    DeleteProvider,
     /// Read channels and what belongs to them.
     ReadChannels,
     /// Create a channel.
@@ -63,7 +67,9 @@ pub enum Permission {
 /// The table: the roles that have each permission.
 const fn roles(act: Permission) -> &'static [Role] {
     match act {
-        Permission::ReadChannels
+        Permission::ChangeProvider
+        | Permission::DeleteProvider
+        | Permission::ReadChannels
         | Permission::ChangeChannel
         | Permission::DeleteChannel
         | Permission::ReplaceSecret

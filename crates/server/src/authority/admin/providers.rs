@@ -4,8 +4,10 @@ use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
     permission::Permission,
+    taking::{ActOptions, DryRun, Outcome, ROWS},
 };
-use tegata_store::{Error, Page, Provider, ProviderRevocation, RowId};
+use crate::authority::receipt::{CommittedAct, Concerns};
+use tegata_store::{Error, Page, Provider, ProviderRevocation, Revoked, RowId, Taking};
 use tegata_token::id::ProviderId;
 
 /// A provider as lists show it.
@@ -31,6 +33,60 @@ impl Admin {
                 done => return Ok(done?),
             }
         }
+    }
+
+    /// One provider.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unavailable`].
+    pub async fn provider(&self, id: ProviderId) -> Result<ListedProvider> {
+        self.may(Permission::ReadProviders)?;
+        let provider = self.existing_provider(id).await?;
+        let revocations = self.authority.store().provider_revocations().await?;
+        let revocation = revocations.into_iter().find(|it| it.provider == id);
+        Ok(ListedProvider { provider, revocation })
+    }
+
+    async fn existing_provider(&self, id: ProviderId) -> Result<Provider> {
+        let provider = self.authority.store().provider(id).await?;
+        provider.ok_or_else(|| Error::NotFound("provider").into())
+    }
+
+    /// Renames a provider; without a name nothing changes.
+    ///
+    /// # Errors
+    /// As [`Self::provider`].
+    pub async fn change_provider(
+        &self,
+        id: ProviderId,
+        name: Option<String>,
+    ) -> Result<ListedProvider> {
+        self.may(Permission::ChangeProvider)?;
+        if let Some(name) = name {
+            self.authority.store().rename_provider(id, name, self.by()).await?;
+        }
+        self.provider(id).await
+    }
+
+    /// Deletes a provider whose channels are all deleted.
+    ///
+    /// # Errors
+    /// [`Denied::ProviderHasChannels`](tegata_policy::denied::Denied), or as
+    /// [`Self::provider`].
+    pub async fn delete_provider(
+        &self,
+        id: ProviderId,
+        options: &ActOptions,
+    ) -> Result<Outcome<()>> {
+        self.may(Permission::DeleteProvider)?;
+        let (store, act) = (self.authority.store(), Taking::provider(id, self.by_of(options)));
+        if options.dry_run {
+            return Ok(Outcome::DryRun(DryRun::of(store.would_take(act, ROWS).await?, false)));
+        }
+        let Revoked { tokens, position, at } = store.take(act).await?;
+        let concerns = Concerns::Provider(id);
+        let act = CommittedAct { position, effective_at: at, concerns };
+        Ok(Outcome::Done((), self.taken(tokens, act, false, options).await?))
     }
 
     /// Providers whose name or id contains `search`, newest first.

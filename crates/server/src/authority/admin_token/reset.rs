@@ -10,17 +10,51 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tegata_policy::text::{is_plain, is_visible};
 use tegata_store::sqlite::OpenError;
 
 /// Writes a new token into the file at `path`, for the server on `store`, and returns its
-/// [fingerprint](record::fingerprint). The old token is not accepted any more.
+/// [fingerprint](record::fingerprint). The old token is not accepted any more. The server
+/// finds the reason beside it.
 ///
 /// # Errors
 /// [`AdminTokenError`]; the old token is still in force then.
-pub fn replace(path: &Path, store: &Path) -> Result<String, AdminTokenError> {
+pub fn replace(path: &Path, store: &Path, reason: Option<&str>) -> Result<String, AdminTokenError> {
     let token = fresh()?;
+    let fingerprint = record::fingerprint(&token);
+    if let Some(reason) = reason {
+        let text = format!("{fingerprint} {reason}");
+        private_file::replace(&reason_file(path), &text, store)?;
+    }
     private_file::replace(path, &token, store)?;
-    Ok(record::fingerprint(&token))
+    Ok(fingerprint)
+}
+
+/// The file in which a reset of the token at `path` leaves its reason for the server,
+/// which writes the audit event.
+fn reason_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".reason");
+    name.into()
+}
+
+/// The reason that was left with the token of this fingerprint.
+pub(super) fn reason(path: &Path, fingerprint: &str) -> Option<String> {
+    let text = private_file::read(&reason_file(path)).ok().flatten()?;
+    let (of, reason) = text.split_once(' ')?;
+    (of == fingerprint && is_reason(reason)).then(|| reason.to_owned())
+}
+
+/// Removes the reason once it is recorded, or if no server records it.
+pub(super) fn forget_reason(path: &Path) {
+    // There may be none.
+    let _ = std::fs::remove_file(reason_file(path));
+}
+
+/// Whether a text may be the reason of an act: 1 to 500 characters that show something,
+/// without those that control a terminal.
+fn is_reason(text: &str) -> bool {
+    text.chars().count() <= 500 && is_visible(text) && text.chars().all(is_plain)
 }
 
 /// When a new token takes effect.
@@ -71,6 +105,12 @@ pub enum ResetError {
          administrator's token from; restart it, and run this again"
     )]
     NoRecord(PathBuf),
+    /// The reason cannot be recorded.
+    #[error(
+        "nothing was changed: the reason must be 1 to 500 characters that show something, without \
+         characters that control a terminal or the direction of writing"
+    )]
+    Reason,
     /// The server did not confirm that it read the new token.
     #[error(
         "{file} holds a new token, but the server that uses {store} (process {process}) did not \
@@ -96,7 +136,10 @@ const CONFIRMED_WITHIN: u64 = 15;
 ///
 /// # Errors
 /// [`ResetError`].
-pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
+pub async fn reset(store: &Path, file: &Path, reason: Option<&str>) -> Result<Taken, ResetError> {
+    if reason.is_some_and(|it| !is_reason(it)) {
+        return Err(ResetError::Reason);
+    }
     // Held until the end, so that no server starts meanwhile.
     let unused = tegata_store::sqlite::claim(store)?;
     let at = record::path(store);
@@ -111,8 +154,9 @@ pub async fn reset(store: &Path, file: &Path) -> Result<Taken, ResetError> {
         None if unused.is_none() => return Err(ResetError::NoRecord(store.to_owned())),
         _ => {}
     }
-    let new = replace(file, store)?;
+    let new = replace(file, store, reason)?;
     if unused.is_some() {
+        forget_reason(file);
         return Ok(Taken::NextStart);
     }
     for _ in 0..CONFIRMED_WITHIN * 20 {

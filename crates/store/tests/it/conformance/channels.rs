@@ -202,7 +202,8 @@ pub async fn a_commit_that_changes_a_snapshot_reports_its_channel(world: World) 
     world.revoke(id, RevocationTarget::All, true, by(NOW)).await.unwrap();
     assert_eq!(commits(), before, "a dry run commits nothing");
     after!(world.ask(&shop, Ask::new(Kind::LongLived)), discarded: nothing);
-    after!(world.revoke(id, RevocationTarget::Stored { serial: Serial(1) }, false, by(NOW)), discarded: nothing);
+    // It does not exist: an act without effects writes an empty change of its channel.
+    after!(world.revoke(id, RevocationTarget::Stored { serial: Serial(9) }, false, by(NOW)), discarded: [id]);
 }
 
 pub async fn a_group_counts_while_it_has_tokens_keys_or_settings(world: World) {
@@ -276,9 +277,7 @@ pub async fn a_deleted_channel_is_deleted_with_its_credentials_and_tokens(world:
     let mine = world.ask(&shop, Ask::new(Kind::V21)).await.unwrap().claims;
     let theirs = world.ask(&other, Ask::new(Kind::V21)).await.unwrap().claims;
     let delete = ChannelPatch { state: Some(ChannelState::Deleted), ..ChannelPatch::default() };
-    let deleted = world.patch(&shop, delete.clone()).await;
-    assert_eq!(deleted.state, ChannelState::Deleted);
-    assert!(deleted.assertion_keys.is_empty());
+    assert!(world.patch(&shop, delete.clone()).await.is_none());
 
     assert!(world.channel(shop.id).await.unwrap().is_none());
     let listed = world.channels(ChannelFilter::of(world.provider), ALL).await.unwrap();

@@ -124,6 +124,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
     use tegata_token::id::Group;
 
     #[derive(Debug, Deserialize)]

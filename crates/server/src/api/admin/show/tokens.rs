@@ -190,6 +190,11 @@ fn sentence(why: Why) -> String {
         Why::SigningKeyRevoked { key } => {
             format!("The signing key {key} that signed it was revoked.")
         }
+        Why::SigningKeyLimited { key, issued_before } => format!(
+            "The store was recovered from an older copy, and of the tokens that the signing key \
+             {key} signed, only those issued before {} are valid.",
+            at(issued_before)
+        ),
         Why::Evicted { at: then } => format!(
             "It was evicted at {}: it was the oldest token when a newer one reached the cap.",
             at(then)
@@ -212,6 +217,14 @@ fn behind(it: &admin::Explanation) -> String {
         words.push_str(&format!(" The newer token is {newer}."));
     }
     if let Some(event) = &it.event {
+        if let Some(actor) = it.token.revoked_by.as_ref().filter(|actor| **actor != event.actor) {
+            // The act itself is in the revocation journal, and not in this store's audit.
+            words.push_str(&format!(" It was revoked by {actor}"));
+            if let Some(reason) = &it.token.reason {
+                words.push_str(&format!(", \u{201c}{reason}\u{201d}"));
+            }
+            words.push_str(", and again when the store was recovered.");
+        }
         words.push_str(&format!(" By {}", event.actor));
         if let Some(source) = &event.source {
             words.push_str(&format!(" from {source}"));
