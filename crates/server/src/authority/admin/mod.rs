@@ -6,6 +6,7 @@
 mod assertion_keys;
 mod audit;
 mod channels;
+mod created;
 mod created_by;
 mod explain;
 mod facade;
@@ -22,7 +23,7 @@ mod warnings;
 
 pub use assertion_keys::UsedKey;
 pub use channels::{ChannelWithUse, NewSecret};
-pub use created_by::{CreatedBy, CreatedKey};
+pub use created::{CreatedBy, CreatedKey};
 pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
