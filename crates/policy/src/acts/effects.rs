@@ -5,8 +5,7 @@ use super::{
     audit_event::AuditEvent,
     journal::JournalEntry,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
-    uses::RecentUse,
+    upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},

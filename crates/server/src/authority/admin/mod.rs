@@ -16,8 +16,8 @@ pub mod permission;
 mod providers;
 mod revocations;
 mod signing_keys;
-mod surroundings;
 mod taking;
+mod token_context;
 mod tokens;
 mod warnings;
 
@@ -28,6 +28,6 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
-pub use surroundings::Surroundings;
 pub use taking::{ActOptions, DryRun, Outcome, Taken};
+pub use token_context::TokenContext;
 pub use warnings::FoundWarnings;
