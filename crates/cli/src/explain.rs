@@ -9,10 +9,11 @@ mod shown;
 use crate::{
     api::Api,
     failure::BadUsage,
+    files::pasted_token,
     inspect::{counted, named, open},
-    output::{Output, note},
+    output::Output,
     scan::{Event, Limits, Scan, Secret},
-    token::shown as pasted,
+    terminal::note,
 };
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -284,7 +285,7 @@ impl Findings {
 
 /// An error that says more, if the text is a part of a token or a private key.
 fn not_a_part(text: &str) -> anyhow::Result<()> {
-    match pasted(text.to_owned()) {
+    match pasted_token(text.to_owned()) {
         Err(error) if !error.is::<UnusableSecret>() => Err(error),
         _ => Ok(()),
     }

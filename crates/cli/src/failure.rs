@@ -3,7 +3,7 @@
 //! A command fails with an `anyhow::Error`; two error types have an exit code of
 //! their own.
 
-use crate::output::note;
+use crate::terminal::note;
 use std::{fmt, io, process::ExitCode};
 use tegata_server::{authority::private_file, serve};
 use tegata_system::{secret::UnusableSecret, variable::NotText};

@@ -1,14 +1,16 @@
 //! Secrets in files and on stdin. A secret's file is readable by its owner only and
 //! replaces no other file; no secret is a command-line argument.
 
-use anyhow::Context;
+use crate::failure::BadUsage;
+use anyhow::{Context, anyhow};
 use std::{fs::File, path::Path};
-use tegata_policy::secret::PlainSecret;
+use tegata_policy::{jwk::is_private_text, secret::PlainSecret};
 use tegata_store::file::{Owner, create};
 use tegata_system::{
     secret::{self, Form},
     variable,
 };
+use tegata_token::wire;
 use zeroize::Zeroizing;
 
 /// Creates a file that only its owner can read (0600). The owner is the user, or the
@@ -47,12 +49,35 @@ pub fn secret_variable(name: &str) -> anyhow::Result<Option<PlainSecret>> {
 }
 
 /// Returns the token that a user copied into the argument, or to stdin if the argument is `-`.
-pub fn pasted(argument: String) -> anyhow::Result<PlainSecret> {
+fn pasted(argument: String) -> anyhow::Result<PlainSecret> {
     let text = match argument == "-" {
         true => secret::on_stdin(Form::Pasted)?,
         false => secret::as_argument(argument, Form::Pasted, "the token")?,
     };
     Ok(plain(text))
+}
+
+/// Refuses a private key, which must not be sent to the authority.
+pub fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
+    if is_private_text(text.reveal()) {
+        let advice = "this is a private key; nothing was sent. Name a key's file with --key FILE";
+        return Err(BadUsage(advice.to_owned()).into());
+    }
+    Ok(text)
+}
+
+/// Returns the token that a user names. Part of one is refused: the authority could only
+/// answer that it does not know it.
+pub fn pasted_token(argument: String) -> anyhow::Result<PlainSecret> {
+    let token = no_private_key(pasted(argument)?)?;
+    match wire::is_cut_short(token.reveal().as_bytes()) {
+        true => Err(anyhow!(
+            "the token is cut short: it begins like a token of this authority, but its end is \
+             missing after {} characters; copy all of it",
+            token.reveal().len()
+        )),
+        false => Ok(token),
+    }
 }
 
 fn plain(text: Zeroizing<String>) -> PlainSecret {

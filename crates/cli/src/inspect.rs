@@ -7,9 +7,10 @@
 use crate::{
     api::Api,
     failure::BadUsage,
-    output::{Output, note},
+    output::Output,
     scan::{Event, Limits, Place, Scan, Secret},
     serve::StoreAddress,
+    terminal::note,
 };
 use anyhow::anyhow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

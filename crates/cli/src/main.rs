@@ -32,6 +32,7 @@ mod scan;
 mod serve;
 mod signing_key;
 mod taking;
+mod terminal;
 mod token;
 mod variables;
 mod verifier;

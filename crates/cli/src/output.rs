@@ -1,6 +1,9 @@
 //! What a command prints: plain aligned text for people, or the API's own JSON.
 
-use crate::api::EVERYWHERE;
+use crate::{
+    api::EVERYWHERE,
+    terminal::{note, printable},
+};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
@@ -153,23 +156,6 @@ pub fn receipt(receipt: &Value) -> String {
         line.push_str(&format!(", {name} {instance}: {}", text(&it["state"])));
     }
     line
-}
-
-/// Prints a line on stderr; what steers a terminal is escaped.
-pub fn note(text: &str) {
-    eprintln!("{}", printable(text));
-}
-
-/// A text for a terminal. Line breaks stay; other characters that steer it are escaped.
-pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match is_plain(letter) || letter == '\n' || letter == '\t' {
-            true => shown.push(letter),
-            false => shown.extend(letter.escape_unicode()),
-        }
-    }
-    shown
 }
 
 /// JSON in which no character steers a terminal. JSON itself escapes only some of them; all

@@ -24,6 +24,17 @@ pub enum Verb {
     Delete(Delete),
 }
 
+#[derive(Args, Serialize)]
+pub struct List {
+    /// Only those whose name or id contains this text.
+    #[arg(long, value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    page: Page,
+}
+
 #[derive(Args)]
 pub struct Which {
     /// The provider's id.
@@ -47,17 +58,6 @@ pub struct Delete {
     options: TakingOptions,
     #[command(flatten)]
     confirm: Confirmation,
-}
-
-#[derive(Args, Serialize)]
-pub struct List {
-    /// Only those whose name or id contains this text.
-    #[arg(long, value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    search: Option<String>,
-    #[command(flatten)]
-    #[serde(flatten)]
-    page: Page,
 }
 
 #[derive(Args)]

@@ -1,10 +1,7 @@
 //! What every command that takes something away has in common: the reason, the dry run,
 //! the confirmation on a terminal and the receipt.
 
-use crate::{
-    api::Api,
-    output::{Output, printable},
-};
+use crate::{api::Api, output::Output, terminal::printable};
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Map, Value};

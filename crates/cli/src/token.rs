@@ -8,10 +8,11 @@ use crate::{
     created_by::CreatedBy,
     explain::Explain,
     failure::BadUsage,
-    files::{pasted, read_secret, secret_variable},
+    files::{no_private_key, pasted_token, read_secret, secret_variable},
     inspect::Inspect,
-    output::{Output, note},
+    output::Output,
     taking::{Confirmation, TakingOptions, TakingRequest},
+    terminal::note,
 };
 use anyhow::anyhow;
 use clap::{ArgGroup, Args, Subcommand};
@@ -22,14 +23,11 @@ use tegata_client::{
     call::{ClientAuthentication, With, issue_path},
     key::{AUDIENCE, PrivateKey},
 };
-use tegata_policy::{
-    jwk::is_private_text, rules::LONGEST_DELAY, secret::PlainSecret, text::escaped,
-};
+use tegata_policy::{rules::LONGEST_DELAY, secret::PlainSecret, text::escaped};
 use tegata_token::{
     id::{AssertionKeyId, ChannelId, Group, ProviderId, TokenId},
     kind::Kind,
     time::DAY,
-    wire,
 };
 
 #[derive(Subcommand)]
@@ -233,31 +231,8 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<PlainSecret> {
     no_private_key(secret.ok_or_else(missing)?)
 }
 
-/// Refuses a private key, which must not be sent to the authority.
-fn no_private_key(text: PlainSecret) -> anyhow::Result<PlainSecret> {
-    if is_private_text(text.reveal()) {
-        let advice = "this is a private key; nothing was sent. Name a key's file with --key FILE";
-        return Err(BadUsage(advice.to_owned()).into());
-    }
-    Ok(text)
-}
-
-/// Returns the token that a user names. Part of one is refused: the authority could only
-/// answer that it does not know it.
-pub fn shown(argument: String) -> anyhow::Result<PlainSecret> {
-    let token = no_private_key(pasted(argument)?)?;
-    match wire::is_cut_short(token.reveal().as_bytes()) {
-        true => Err(anyhow!(
-            "the token is cut short: it begins like a token of this authority, but its end is \
-             missing after {} characters; copy all of it",
-            token.reveal().len()
-        )),
-        false => Ok(token),
-    }
-}
-
 pub async fn verify(api: &Api, out: &Output, Token { token }: Token) -> anyhow::Result<()> {
-    let token = shown(token)?;
+    let token = pasted_token(token)?;
     let error = match api.verify(&token).await {
         Ok(mut facts) => {
             facts["state"] = "active".into();
@@ -312,7 +287,7 @@ pub async fn revoke(api: &Api, out: &Output, args: Box<Revoke>) -> anyhow::Resul
     let wide = args.token.is_none() && args.token_id.is_none();
     // clap checked that exactly one of them is given.
     let what = if let Some(token) = args.token {
-        json!({ "access_token": shown(token)?.reveal() })
+        json!({ "access_token": pasted_token(token)?.reveal() })
     } else if let Some(id) = args.token_id {
         json!({ "token_id": id })
     } else if let Some(group) = args.group {

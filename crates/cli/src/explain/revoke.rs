@@ -4,8 +4,9 @@ use super::{FoundToken, shown};
 use crate::{
     api::Api,
     inspect::counted,
-    output::{Output, note, receipt},
+    output::{Output, receipt},
     taking::Confirmation,
+    terminal::note,
 };
 use anyhow::anyhow;
 use clap::Args;

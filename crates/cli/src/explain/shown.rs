@@ -1,6 +1,6 @@
 //! How `token explain` prints what it found.
 
-use crate::{inspect::named, output::note};
+use crate::{inspect::named, terminal::note};
 use serde_json::Value;
 use tegata_policy::text::escaped;
 

@@ -7,8 +7,7 @@ use super::{
     followers::{Instance, ReceiptRow, VerifierRow},
     journal::JournalEntry,
     things::{Author, By, Event, Provider, RevocationCause, SigningKeyRow, WrappedKey},
-    upkeep::{Checkpoint, NewWarning, ProviderJob, StampPlace},
-    uses::RecentUse,
+    upkeep::{Checkpoint, NewWarning, ProviderJob, RecentUse, StampPlace},
 };
 use crate::{
     channel::{Channel, GroupSettings, RegisteredKey},

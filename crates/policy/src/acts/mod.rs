@@ -61,10 +61,10 @@ pub use things::{
 };
 pub use trim::Trim;
 pub use upkeep::{
-    Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, Stamp, StampPlace, Stamped,
-    SweptToken, Upkeep, UpkeepRows, UsedAssertion,
+    Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, RecentUse, Stamp, StampPlace, Stamped,
+    SweptToken, TokenUse, Upkeep, UpkeepRows, UsedAssertion, UsesOfRow,
 };
-pub use uses::{RecentUse, RecordUses, TokenUse, USES_KEPT, USES_PER_TOKEN, UsesOfRow, merged};
+pub use uses::{RecordUses, USES_KEPT, USES_PER_TOKEN, merged};
 pub use verifiers::{
     ChangeVerifier, CreateVerifier, DEFAULT_MAX_STALENESS, DeleteVerifier, RemoveInstances,
 };

@@ -4,68 +4,18 @@ use super::{
     Act, ActName, Decided,
     effects::{Effects, Write},
     locked::{Locked, Needs},
-    upkeep::Upkeep,
+    upkeep::{RecentUse, TokenUse, Upkeep, UsesOfRow},
 };
 // Addresses alone: this crate opens no sockets.
 use core::net::IpAddr;
 use std::{collections::BTreeMap, sync::Arc};
-use tegata_token::{
-    id::{ChannelId, Serial},
-    time::{DAY, UnixTime},
-};
+use tegata_token::time::{DAY, UnixTime};
 
 /// Maximum number of uses that are kept of a token.
 pub const USES_PER_TOKEN: usize = 16;
 
 /// How long a use is kept, in seconds.
 pub const USES_KEPT: i64 = 7 * DAY;
-
-/// Uses of a token from one address within one minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecentUse {
-    /// The address; `None` for all addresses beyond those that are listed singly.
-    pub source: Option<IpAddr>,
-    /// The start of the minute.
-    pub minute: UnixTime,
-    /// How many uses.
-    pub count: u32,
-}
-
-impl RecentUse {
-    /// One use.
-    #[must_use]
-    pub fn once(source: Option<IpAddr>, now: UnixTime) -> Self {
-        Self::times(1, source, now)
-    }
-
-    /// Several uses within the minute of `now`.
-    #[must_use]
-    pub fn times(count: u32, source: Option<IpAddr>, now: UnixTime) -> Self {
-        Self { source, minute: UnixTime(now.0 - now.0.rem_euclid(60)), count }
-    }
-}
-
-/// Uses of a stored token that were noted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenUse {
-    /// Its channel.
-    pub channel: ChannelId,
-    /// Its serial.
-    pub serial: Serial,
-    /// The uses.
-    pub used: RecentUse,
-}
-
-/// The row of a token whose uses were noted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsesOfRow {
-    /// The row.
-    pub row: i64,
-    /// The uses that are stored.
-    pub before: Vec<RecentUse>,
-    /// The uses that were noted.
-    pub noted: Vec<RecentUse>,
-}
 
 /// Records uses of stored tokens; those of tokens that do not exist any more are ignored.
 #[derive(Debug, Clone)]

@@ -9,19 +9,19 @@
 mod feed;
 mod issues;
 mod process;
+mod search;
 mod shown;
 mod states;
 mod throttled;
 mod verifications;
-mod watched;
 
 pub use feed::FeedRequests;
 pub use issues::{IssuedToken, Issues, NotIssued};
 pub use process::Process;
+pub use search::{Deliveries, SearchCounts};
 pub use states::{AuthorityState, FeedState, StoreSizes, Surroundings};
 pub use throttled::Throttled;
 pub use verifications::{Verifications, reason};
-pub use watched::{Deliveries, Watched};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -61,7 +61,7 @@ pub struct Metrics {
     pub cut_reading: Counter,
     /// Attempts to deliver warnings.
     pub deliveries: Deliveries,
-    watched: watched::Gauges,
+    search: search::Gauges,
     states: States,
     process: process::Gauges,
 }
@@ -131,11 +131,11 @@ impl Metrics {
         let feed = FeedRequests::register(registry);
         commits(registry, figures);
         let deliveries = Deliveries::register(registry);
-        let watched = watched::Gauges::register(registry);
+        let search = search::Gauges::register(registry);
         let states = States::register(registry);
         Self {
             deliveries,
-            watched,
+            search,
             verifications_jws,
             verifications_opaque,
             verifications_gateway,
@@ -165,8 +165,8 @@ impl Metrics {
     }
 
     /// Shows what a search through all channels counted.
-    pub fn watched(&self, found: &Watched) {
-        self.watched.set(found);
+    pub fn searched(&self, found: &SearchCounts) {
+        self.search.set(found);
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -170,7 +170,7 @@ async fn a_token_of_another_channel_is_left_alone() {
     assert_eq!(world.post("/revocations", one).await.expect(201)["revoked"], 1);
     assert_eq!(world.state(&token).await, "revoked");
     let nonsense = json!({ "access_token": "nonsense" });
-    world.post("/revocations", nonsense).await.expect_problem(404, "not-found");
+    world.post("/revocations", nonsense).await.expect_problem(404, "not-our-token");
 }
 
 #[tokio::test]

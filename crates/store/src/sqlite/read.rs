@@ -118,7 +118,7 @@ pub(super) fn assertion_keys(
     let sql = format!(
         "SELECT k.number, k.id, k.channel, k.grp, k.created_at, k.last_used_at, c.name
          FROM assertion_key k JOIN channel c ON c.id = k.channel
-         WHERE {of_id} AND k.number < ?2
+         WHERE {of_id} AND k.number < ?2 AND c.state <> 'deleted'
            AND (?4 IS NULL OR instr(lower(c.name), lower(?4)) OR instr(lower(k.grp), lower(?4))
                 OR instr(k.channel, ?4)
                 OR instr(lower(hex(k.id)), replace(lower(?4), '-', '')))

@@ -5,6 +5,7 @@
 //! actor, and is found by the time of its issue.
 
 use super::{
+    created::{CreatedBy, CreatedKey},
     facade::{Admin, Error, Result},
     permission::Permission,
     taking::{ActOptions, DryRun, Outcome, ROWS},
@@ -13,40 +14,16 @@ use crate::authority::{
     actor::Actor,
     receipt::{CommittedAct, Concerns},
 };
-use std::net::IpAddr;
 use tegata_store::{
-    AuditFilter, Error as StoreError, KeyFilter, KeyRow, Page, RevocationTarget, Revoked, Taking,
+    AuditFilter, Error as StoreError, KeyFilter, Page, RevocationTarget, Revoked, Taking,
     TokenFilter, TokenName, TokenState,
     audit_event::{AuditAct, AuditEvent},
 };
 use tegata_token::{
-    id::{AssertionKeyId, ChannelId, Position, Serial},
+    id::{ChannelId, Position, Serial},
+    kind::Kind,
     time::UnixTime,
 };
-
-/// Which tokens and keys: those that an actor created within a time.
-#[derive(Debug, Clone)]
-pub struct CreatedBy {
-    /// The actor, as audit events name it.
-    pub actor: String,
-    /// Only by requests from this address.
-    pub source: Option<IpAddr>,
-    /// From this time on.
-    pub since: UnixTime,
-    /// Before this time.
-    pub until: Option<UnixTime>,
-}
-
-/// An assertion key that the actor registered.
-#[derive(Debug, Clone)]
-pub struct CreatedKey {
-    /// Its channel.
-    pub channel: ChannelId,
-    /// Its `kid`.
-    pub id: AssertionKeyId,
-    /// Its row; `None` if it was deleted meanwhile.
-    pub row: Option<KeyRow>,
-}
 
 /// What was found.
 #[derive(Default)]
@@ -226,9 +203,8 @@ impl Admin {
             let rows = store.tokens(channel, filter.clone(), page, self.authority.now()).await?;
             let within = |at: UnixTime| at >= what.since && what.until.is_none_or(|it| at < it);
             // Only administrators have long-lived tokens issued.
-            let own = rows.iter().filter(|(_, row)| {
-                row.kind != tegata_token::kind::Kind::LongLived && within(row.issued_at)
-            });
+            let own =
+                rows.iter().filter(|(_, row)| row.kind != Kind::LongLived && within(row.issued_at));
             found.tokens.extend(own.map(|(_, row)| (channel, row.serial)));
             found.within_limits()?;
             match rows.last() {

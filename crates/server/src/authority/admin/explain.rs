@@ -3,7 +3,7 @@
 use super::{
     facade::{Admin, Error, Result},
     permission::Permission,
-    surroundings::Surroundings,
+    token_context::TokenContext,
 };
 use tegata_store::{
     AuditFilter, AuditRow, Page, RecentUse, RevocationCause, TokenName, TokenRow, TokenState,
@@ -35,7 +35,7 @@ pub struct Explanation {
     /// From where it was used lately, newest first.
     pub recent_uses: Vec<RecentUse>,
     /// Its channel, its provider, and its group with the group's other tokens.
-    pub around: Surroundings,
+    pub around: TokenContext,
 }
 
 /// Why a token is valid or not.

@@ -1,7 +1,7 @@
 //! Revoking tokens: one, or all of a scope.
 
 use super::{
-    created_by::CreatedBy,
+    created::CreatedBy,
     explain::without_row,
     facade::{Admin, Error, Result},
     permission::Permission,

@@ -2,7 +2,7 @@
 //! its receipt.
 
 use super::{
-    created_by::CreatedKey,
+    created::CreatedKey,
     facade::{Admin, Result},
 };
 use crate::authority::receipt::{CommittedAct, Concerns, Receipt};

@@ -5,7 +5,7 @@ use super::{
     Warning, find,
     webhook::{Delivery, Webhook},
 };
-use crate::{authority::Authority, metrics::Watched};
+use crate::{authority::Authority, metrics::SearchCounts};
 use tegata_store::{Holding, Result};
 use tegata_token::{id::ChannelId, kind::Kind};
 use tokio::sync::Mutex;
@@ -22,7 +22,7 @@ struct Round {
     /// The last channel that was read.
     through: Option<ChannelId>,
     /// What was counted since the beginning.
-    counts: Watched,
+    counts: SearchCounts,
 }
 
 /// Renders a warning about a channel as the JSON that a webhook receives.
@@ -67,7 +67,7 @@ impl Warnings {
             let last = slice.last().map(|holding| holding.channel.id);
             round.through = last.filter(|_| slice.len() == SLICE);
             if round.through.is_none() {
-                authority.metrics().watched(&std::mem::take(&mut round.counts));
+                authority.metrics().searched(&std::mem::take(&mut round.counts));
                 break;
             }
         }
@@ -100,7 +100,7 @@ async fn deliver(webhook: &Webhook, authority: &Authority) -> Result<()> {
 
 /// Counts whether the channel is full, or nearly, for each kind that several tokens can be
 /// active of.
-fn count_room(holding: &Holding, counts: &mut Watched) {
+fn count_room(holding: &Holding, counts: &mut SearchCounts) {
     for kind in [Kind::V21, Kind::ShortLived] {
         let Some(pool) = holding.channel.rules.pool(kind) else { continue };
         let of_pool = |it: &&tegata_store::TokenRow| pool.kinds.contains(&it.kind);

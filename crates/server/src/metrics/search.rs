@@ -11,7 +11,7 @@ use tegata_token::kind::Kind;
 
 /// What a search through all channels counted.
 #[derive(Debug, Default)]
-pub struct Watched {
+pub struct SearchCounts {
     full: BTreeMap<&'static str, i64>,
     nearly_full: BTreeMap<&'static str, i64>,
     warnings: BTreeMap<&'static str, i64>,
@@ -29,7 +29,7 @@ pub const TYPES: [&str; 5] = [
     "assertion-key.unused",
 ];
 
-impl Watched {
+impl SearchCounts {
     /// Counts a channel that has so many active tokens of a kind, under this cap.
     pub fn room(&mut self, kind: Kind, active: usize, cap: usize) {
         if active >= cap {
@@ -100,11 +100,11 @@ impl Gauges {
         let warnings = Family::<TypeLabel, Gauge>::default();
         registry.register("warnings_open", "Open warnings, by type", warnings.clone());
         let gauges = Self { full, nearly_full, warnings };
-        gauges.set(&Watched::default());
+        gauges.set(&SearchCounts::default());
         gauges
     }
 
-    pub(super) fn set(&self, found: &Watched) {
+    pub(super) fn set(&self, found: &SearchCounts) {
         let of = |counts: &BTreeMap<_, i64>, name| counts.get(name).copied().unwrap_or(0);
         for kind in KINDS.map(Kind::name) {
             self.full.get_or_create(&KindLabel { kind }).set(of(&found.full, kind));

@@ -12,7 +12,7 @@ use tegata_token::{
 
 /// What belongs to a token. A channel that was deleted has none of it.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct TokenContext {
     /// The channel.
     pub channel: Option<Arc<Channel>>,
     /// The provider that owns the channel.
@@ -31,7 +31,7 @@ const OTHERS: usize = 100;
 /// tokens as that.
 const ROWS: usize = 1_000;
 
-impl Surroundings {
+impl TokenContext {
     /// Whom to contact about the group.
     #[must_use]
     pub fn contact(&self, group: Option<&Group>) -> Option<&str> {
@@ -41,9 +41,9 @@ impl Surroundings {
 
 impl Admin {
     /// What belongs to a token with these claims.
-    pub(super) async fn around(&self, claims: &Claims) -> Result<Surroundings> {
+    pub(super) async fn around(&self, claims: &Claims) -> Result<TokenContext> {
         let Some(channel) = self.authority.channel(claims.channel).await? else {
-            return Ok(Surroundings::default());
+            return Ok(TokenContext::default());
         };
         let mut others = self.active_tokens(claims.channel, claims.group.as_ref()).await?;
         others.retain(|row| row.id != claims.id);
@@ -53,7 +53,7 @@ impl Admin {
         let group_tokens_more = others.len().saturating_sub(OTHERS);
         others.truncate(OTHERS);
         let provider = self.authority.store().provider(channel.provider).await?;
-        Ok(Surroundings {
+        Ok(TokenContext {
             channel: Some(channel),
             provider,
             group_tokens: others,

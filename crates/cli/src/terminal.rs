@@ -1,0 +1,30 @@
+//! Text for a terminal, whatever a server or a file gave: nothing in it steers the terminal.
+
+use tegata_policy::text::is_plain;
+
+/// Prints a line on stderr; what steers a terminal is escaped.
+pub fn note(text: &str) {
+    eprintln!("{}", printable(text));
+}
+
+/// A text for a terminal. Line breaks stay; other characters that steer it are escaped.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_plain(letter) || letter == '\n' || letter == '\t' {
+            true => shown.push(letter),
+            false => shown.extend(letter.escape_unicode()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_stay_and_what_steers_a_terminal_is_escaped() {
+        assert_eq!(printable("a\tb\n手形\u{1b}[2J\u{9b}"), "a\tb\n手形\\u{1b}[2J\\u{9b}");
+    }
+}
