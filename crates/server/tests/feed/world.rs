@@ -14,7 +14,7 @@ pub struct World {
     settings: Settings,
     http: reqwest::Client,
     admin_token: String,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 pub struct Response {
@@ -66,7 +66,7 @@ impl World {
         let http = client_for(&address).build().unwrap();
         let file = running.admin_token_file.as_ref().unwrap();
         let admin_token = std::fs::read_to_string(file).unwrap().trim().to_owned();
-        Self { running: Some(running), settings, http, admin_token, folder }
+        Self { running: Some(running), settings, http, admin_token, _folder: folder }
     }
 
     pub fn running(&self) -> &Running {
