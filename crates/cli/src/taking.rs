@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, IsTerminal, Read, Write, stderr, stdin},
 };
-use tegata_client::admin::{Method, Taking};
+use tegata_client::admin::{Method, TakingCall};
 
 /// The options of a command that takes something away.
 #[derive(Args)]
@@ -69,8 +69,8 @@ impl<'a> TakingRequest<'a> {
         Self { method, path, members, counted: "would_revoke", lists_first: false }
     }
 
-    fn taking<'t>(&self, members: &'t Map<String, Value>, wait: u16) -> Taking<'t> {
-        Taking { method: self.method.clone(), members, wait, idempotency_key: None }
+    fn taking<'t>(&self, members: &'t Map<String, Value>, wait: u16) -> TakingCall<'t> {
+        TakingCall { method: self.method.clone(), members, wait, idempotency_key: None }
     }
 
     async fn dry_run(&self, api: &Api) -> anyhow::Result<Value> {
@@ -155,7 +155,7 @@ impl TakingOptions {
         if self.wait > 0 {
             request.members.insert("wait_seconds".to_owned(), self.wait.into());
         }
-        let taking = Taking { idempotency_key, ..request.taking(&request.members, self.wait) };
+        let taking = TakingCall { idempotency_key, ..request.taking(&request.members, self.wait) };
         Ok(Some(api.take(request.path, taking).await?))
     }
 

@@ -11,7 +11,7 @@ use crate::{
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value, json};
-use tegata_client::admin::{Method, Taking};
+use tegata_client::admin::{Method, TakingCall};
 
 /// How to revoke them.
 #[derive(Args)]
@@ -114,7 +114,7 @@ impl Options {
             body["wait_seconds"] = self.wait.into();
         }
         let members = body.as_object().cloned().unwrap_or_default();
-        let request = Taking {
+        let request = TakingCall {
             method: Method::POST,
             members: &members,
             wait: self.wait,

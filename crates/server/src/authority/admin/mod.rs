@@ -28,6 +28,6 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
-pub use taking::{ActOptions, DryRun, Outcome, Taken};
+pub use taking::{ActOptions, DryRun, Outcome, TakenAway};
 pub use token_context::TokenContext;
 pub use warnings::FoundWarnings;
