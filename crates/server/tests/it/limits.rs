@@ -312,7 +312,7 @@ async fn a_reset_of_the_administrators_token_under_a_running_server_is_in_the_au
     let file = world.running().admin_token_file.clone().unwrap();
     world.advance(60).await;
     assert_eq!(acts(&world).await, []);
-    tegata_server::authority::admin_token::replace(&file, &file).unwrap();
+    tegata_server::authority::admin_token::replace(&file, &file, None).unwrap();
     world.advance(60).await;
     world.advance(60).await;
     assert_eq!(acts(&world).await, [("admin.reset".to_owned(), None)]);
