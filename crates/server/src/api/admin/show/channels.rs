@@ -1,6 +1,6 @@
 //! Providers, channels, their keys and groups, as the API shows them.
 
-use super::{DryRun, Taken, time::time};
+use super::{revocations::DryRun, taken::Taken, time::time};
 use crate::{
     api::admin::{limits::Limits, schema},
     authority::{

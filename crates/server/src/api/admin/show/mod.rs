@@ -33,14 +33,15 @@ mod audit;
 mod channels;
 mod receipts;
 mod revocations;
+mod taken;
 mod time;
 mod tokens;
 mod warnings;
 
 pub use audit::*;
 pub use channels::*;
-pub use receipts::*;
 pub use revocations::*;
+pub use taken::*;
 pub use time::time;
 pub use tokens::*;
 pub use warnings::*;
