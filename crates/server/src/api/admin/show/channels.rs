@@ -136,7 +136,7 @@ pub struct ChangedChannel {
 #[expect(dead_code, reason = "describes the two forms of one status")]
 #[serde(untagged)]
 pub enum ChannelChanged {
-    Done(ChangedChannel),
+    Done(Box<ChangedChannel>),
     Rehearsed(DryRun),
 }
 
