@@ -2,8 +2,9 @@
 
 use super::{
     facade::{Admin, Result},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, Outcome},
+    taking::Outcome,
 };
 use crate::authority::random;
 use tegata_policy::{channel::RegisteredKey, jwk::AssertionKey};

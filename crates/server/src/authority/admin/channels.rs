@@ -3,8 +3,9 @@
 use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, DryRun, Outcome},
+    taking::{DryRun, Outcome},
 };
 use crate::authority::{
     limits::ActiveCooldown,

@@ -1,8 +1,8 @@
 //! [`Admin`] itself: the actor, and what its methods share.
 
 use super::{
+    options::ActOptions,
     permission::{Permission, permits},
-    taking::ActOptions,
 };
 use crate::authority::{Authority, actor::Actor, source::Source};
 use std::sync::Arc;

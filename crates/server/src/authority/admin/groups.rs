@@ -3,8 +3,9 @@
 
 use super::{
     facade::{Admin, Result},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, Outcome},
+    taking::Outcome,
 };
 use tegata_store::{GroupPatch, GroupRow, Taking};
 use tegata_token::id::{ChannelId, Group};

@@ -3,8 +3,9 @@
 use super::{
     facade::{Admin, Result},
     ids::{no_id, ten_digits},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, DryRun, Outcome, ROWS},
+    taking::{DryRun, Outcome, ROWS},
 };
 use crate::authority::receipt::{CommittedAct, Concerns};
 use tegata_store::{Error, Page, Provider, ProviderRevocation, Revoked, RowId, Taking};

@@ -4,8 +4,9 @@ use super::{
     created::CreatedBy,
     explain::without_row,
     facade::{Admin, Error, Result},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, DryRun, Outcome, ROWS, covers_stateless},
+    taking::{DryRun, Outcome, ROWS, covers_stateless},
 };
 use crate::authority::{
     actor::Actor,

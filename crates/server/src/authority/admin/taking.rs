@@ -1,34 +1,14 @@
-//! What every act that takes something away has in common: its options, its dry run and
-//! its receipt.
+//! What every act that takes something away has in common: its dry run and its receipt.
 
 use super::{
     created::CreatedKey,
     facade::{Admin, Result},
+    options::ActOptions,
 };
 use crate::authority::receipt::{CommittedAct, Concerns, Receipt};
-use std::time::Duration;
 use tegata_policy::channel::Channel;
 use tegata_store::{RevocationTarget, Taking, TokenRow, WouldTake};
 use tegata_token::{id::ChannelId, kind::Kind, time::UnixTime};
-
-/// How an act that takes something away is done.
-#[derive(Debug, Clone, Default)]
-pub struct ActOptions {
-    /// The reason, for the audit, the rows of the tokens and the revocation journal.
-    pub reason: Option<String>,
-    /// For how long to wait until every verifier has acknowledged it.
-    pub wait: Duration,
-    /// Whether to do nothing, and to find out what it would take away.
-    pub dry_run: bool,
-}
-
-impl ActOptions {
-    /// The options of a dry run.
-    #[must_use]
-    pub fn rehearsal() -> Self {
-        Self { dry_run: true, ..Self::default() }
-    }
-}
 
 /// What an act took away.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use super::{
     facade::{Admin, Result},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, DryRun, Outcome, ROWS},
+    taking::{DryRun, Outcome, ROWS},
 };
 use crate::{
     authority::{

@@ -1,6 +1,6 @@
 //! Providers, channels, their keys and groups, as the API shows them.
 
-use super::{DryRun, Taken, time::time};
+use super::{revocations::DryRun, taken::Taken, time::time};
 use crate::{
     api::admin::{limits::Limits, schema},
     authority::{
@@ -136,7 +136,7 @@ pub struct ChangedChannel {
 #[expect(dead_code, reason = "describes the two forms of one status")]
 #[serde(untagged)]
 pub enum ChannelChanged {
-    Done(ChangedChannel),
+    Done(Box<ChangedChannel>),
     Rehearsed(DryRun),
 }
 

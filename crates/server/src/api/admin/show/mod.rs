@@ -33,6 +33,7 @@ mod audit;
 mod channels;
 mod receipts;
 mod revocations;
+mod taken;
 mod time;
 mod tokens;
 mod verifiers;
@@ -40,8 +41,8 @@ mod warnings;
 
 pub use audit::*;
 pub use channels::*;
-pub use receipts::*;
 pub use revocations::*;
+pub use taken::*;
 pub use time::time;
 pub use tokens::*;
 pub use verifiers::*;

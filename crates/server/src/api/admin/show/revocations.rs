@@ -1,7 +1,7 @@
-//! What an act took away, or would take away: one form for every act that takes something
-//! away.
+//! The response to an act that takes something away, or to its dry run: one form for every
+//! such act.
 
-use super::{Receipt, Token, time};
+use super::{taken::Taken, time, tokens::Token};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Outcome},
@@ -12,35 +12,8 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Serialize;
-use tegata_token::id::{AssertionKeyId, ChannelId, Group, Position};
+use tegata_token::id::{AssertionKeyId, ChannelId, Group};
 use utoipa::ToSchema;
-
-/// What an act took away, and which verifiers have applied it.
-#[derive(Serialize, ToSchema)]
-pub struct Taken {
-    /// The number of active stored tokens that became invalid; 1 for a stateless token
-    /// that was given by its text.
-    revoked: usize,
-    /// True if the scope includes stateless tokens, else absent. They have no rows, so
-    /// they cannot be counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stateless_too: Option<bool>,
-    /// The position of the act in the change log.
-    #[schema(value_type = schema::Position)]
-    position: Position,
-    receipt: Receipt,
-}
-
-impl From<admin::TakenAway> for Taken {
-    fn from(it: admin::TakenAway) -> Self {
-        Self {
-            revoked: it.tokens,
-            stateless_too: it.stateless_too.then_some(true),
-            position: it.receipt.position,
-            receipt: it.receipt.into(),
-        }
-    }
-}
 
 /// What an act would take away. Nothing was changed.
 #[derive(Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! Tokens, why they are valid or not, and signing keys, as the API shows them.
 
-use super::{Taken, time::time};
+use super::{taken::Taken, time::time};
 use crate::{
     api::admin::schema,
     authority::admin::{self, Why},
