@@ -7,7 +7,6 @@
 #[expect(dead_code, reason = "shared with tests that need all of it")]
 mod line;
 #[path = "../process/mod.rs"]
-#[expect(dead_code, reason = "shared with tests that need all of it")]
 mod process;
 mod real;
 
