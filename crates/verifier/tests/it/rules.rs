@@ -181,6 +181,20 @@ fn the_age_counts_from_the_request_and_includes_the_age_of_the_response() {
 }
 
 #[test]
+fn the_age_of_changes_counts_as_well_and_never_makes_the_view_older() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1_000));
+    let old = changes(&poll, 6, vec![]).replace(r#""age_ms":0"#, r#""age_ms":600"#);
+    it.respond(&poll, at(1_900), 200, &old);
+    assert_eq!(it.stale(at(3_400), strict()), None);
+    assert!(it.stale(at(3_401), strict()).is_some());
+    let poll = it.only(at(3_000));
+    let older = changes(&poll, 7, vec![]).replace(r#""age_ms":0"#, r#""age_ms":2900"#);
+    it.respond(&poll, at(3_001), 200, &older);
+    assert_eq!(it.stale(at(3_400), strict()), None);
+}
+
+#[test]
 fn a_clock_that_was_set_makes_the_view_stale_until_a_later_request_is_answered() {
     for more in [100, -100] {
         let mut it = Tested::with_view(strict());
