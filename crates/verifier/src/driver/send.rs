@@ -1,7 +1,7 @@
 //! Requests over HTTP.
 
-use super::{Inner, Settings, StartError, clock, lock};
-use crate::follower::{Outcome, Request};
+use super::{FollowSettings, Inner, VerifierStartError, clock, lock};
+use crate::follower::{Received, Request};
 use reqwest::{
     Client, Response, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
@@ -32,7 +32,7 @@ pub(super) struct Introspection {
 }
 
 impl Sender {
-    pub fn new(settings: &Settings) -> Result<Self, StartError> {
+    pub fn new(settings: &FollowSettings) -> Result<Self, VerifierStartError> {
         settings.check()?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, settings.authorization.clone())]);
         let mut http = tegata_system::http::client_for(&settings.authority)
@@ -111,8 +111,8 @@ pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
     };
     let received = received.await;
     let turn = inner.turn.lock().await;
-    let outcome = received.as_ref().map_or(Outcome::Failed, |(status, retry_after, body)| {
-        Outcome::Response { status: *status, retry_after: *retry_after, body }
+    let outcome = received.as_ref().map_or(Received::Failed, |(status, retry_after, body)| {
+        Received::Response { status: *status, retry_after: *retry_after, body }
     });
     inner.apply(|it| it.receive(id, &outcome, clock::now(), clock::random_unit()));
     if inner.copy.is_some() {

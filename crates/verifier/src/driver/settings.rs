@@ -10,7 +10,7 @@ use tegata_token::feed::{OnStale, STALENESS};
 
 /// Settings of a verifier.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct FollowSettings {
     /// The authority's address.
     pub authority: Url,
     /// `Bearer` and the verifier's token.
@@ -32,7 +32,7 @@ pub struct Settings {
 
 /// Why a verifier cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum VerifierStartError {
     /// The address is not one of a server.
     #[error("{0} is not the address of an authority; it has the form https://HOST[:PORT]")]
     Address(Url),
@@ -53,13 +53,13 @@ pub enum StartError {
     NoRandomness,
 }
 
-impl Settings {
+impl FollowSettings {
     /// Settings for the authority at this address with a verifier's token: a staleness of
     /// 60 s, and `deny`.
     ///
     /// # Errors
     /// The token has characters that no token has.
-    pub fn new(authority: Url, token: &str) -> Result<Self, StartError> {
+    pub fn new(authority: Url, token: &str) -> Result<Self, VerifierStartError> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
         authorization.set_sensitive(true);
         let wanted = Use { staleness: Duration::from_secs(60), on_stale: OnStale::Deny };
@@ -74,16 +74,16 @@ impl Settings {
         })
     }
 
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(super) fn check(&self) -> Result<(), VerifierStartError> {
         let has_server = matches!(self.authority.scheme(), "http" | "https")
             && self.authority.has_host()
             && self.authority.query().is_none();
         if !has_server {
-            return Err(StartError::Address(self.authority.clone()));
+            return Err(VerifierStartError::Address(self.authority.clone()));
         }
         match STALENESS.contains(&self.wanted.staleness) {
             true => Ok(()),
-            false => Err(StartError::Staleness(self.wanted.staleness)),
+            false => Err(VerifierStartError::Staleness(self.wanted.staleness)),
         }
     }
 }

@@ -13,7 +13,7 @@ use tegata_token::{
 };
 use tegata_verifier::{
     clocks::{Clocks, Steady},
-    follower::{Follower, Outcome, Request},
+    follower::{Follower, Received, Request},
     standing::{Stale, Use, Verdict},
 };
 
@@ -143,7 +143,7 @@ impl Tested {
 
     fn respond(&mut self, request: &Request, clocks: Clocks, status: u16, body: &str) {
         let body = body.as_bytes();
-        let outcome = Outcome::Response { status, retry_after: None, body };
+        let outcome = Received::Response { status, retry_after: None, body };
         self.follower.receive(request.id, &outcome, clocks, 0.5);
     }
 
@@ -370,7 +370,7 @@ fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
     for (random, wait) in [(0.0, 0), (0.25, 250), (0.999, 999)] {
         let mut it = Tested::with_view(strict());
         let poll = it.only(at(0));
-        let outcome = Outcome::Failed;
+        let outcome = Received::Failed;
         it.follower.receive(poll.id, &outcome, at(10), random);
         if wait > 0 {
             assert!(it.requests(at(10 + wait - 1)).is_empty());
@@ -380,7 +380,7 @@ fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
     let mut it = Tested::with_view(strict());
     let poll = it.only(at(0));
     let retry_after = Some(4 * SECOND);
-    let outcome = Outcome::Response { status: 503, retry_after, body: b"" };
+    let outcome = Received::Response { status: 503, retry_after, body: b"" };
     it.follower.receive(poll.id, &outcome, at(10), 0.5);
     assert!(it.requests(at(4_509)).is_empty(), "not before the given time");
     assert_eq!(it.requests(at(4_510)).len(), 1);
