@@ -19,15 +19,17 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
-use tegata_verifier::{Settings, Verified, Verifier, layer::VerifyLayer, standing::Use};
+use tegata_verifier::{
+    FollowSettings, TokenVerifier, VerifiedToken, layer::VerifyLayer, standing::Use,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = env::var("TEGATA_URL")?.parse()?;
-    let mut settings = Settings::new(url, &env::var("TEGATA_VERIFIER_TOKEN")?)?;
+    let mut settings = FollowSettings::new(url, &env::var("TEGATA_VERIFIER_TOKEN")?)?;
     // Ten seconds after a revocation at the latest, its token is not accepted any more.
     settings.wanted = Use { staleness: Duration::from_secs(10), ..settings.wanted };
-    let verifier = Verifier::start(settings)?;
+    let verifier = TokenVerifier::start(settings)?;
 
     let guarded = Router::new()
         .route("/v2/bot/info", get(info))
@@ -46,19 +48,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// `GET /v2/bot/info`.
-async fn info(Extension(token): Extension<Verified>) -> Json<Value> {
+async fn info(Extension(token): Extension<VerifiedToken>) -> Json<Value> {
     Json(json!({ "userId": format!("U{}", token.claims.channel), "displayName": "Tiny" }))
 }
 
 /// `POST /v2/bot/message/broadcast`.
-async fn broadcast(Extension(token): Extension<Verified>, Json(body): Json<Value>) -> Json<Value> {
+async fn broadcast(
+    Extension(token): Extension<VerifiedToken>,
+    Json(body): Json<Value>,
+) -> Json<Value> {
     let messages = body["messages"].as_array().map_or(0, Vec::len);
     println!("channel {} broadcasts {messages} messages", token.claims.channel);
     Json(json!({}))
 }
 
 /// Ready as long as the view may be relied on.
-async fn health(State(verifier): State<Verifier>) -> (StatusCode, String) {
+async fn health(State(verifier): State<TokenVerifier>) -> (StatusCode, String) {
     let health = verifier.health();
     match health.stale {
         None => (StatusCode::OK, format!("age {:?}\n", health.age.unwrap_or_default())),

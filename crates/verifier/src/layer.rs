@@ -1,11 +1,11 @@
 //! A `tower` layer that verifies the bearer token of each request.
 //!
-//! The inner service finds the token's claims as a [`Verified`] in the request's
+//! The inner service finds the token's claims as a [`VerifiedToken`] in the request's
 //! extensions. All other requests are answered with 401, 403 or 503, as by the authority's
 //! own `/gateway/verify`.
 
 use crate::{
-    driver::{Denied, Verified, Verifier},
+    driver::{NotAccepted, TokenVerifier, VerifiedToken},
     standing::Use,
 };
 use http::{
@@ -29,7 +29,7 @@ use tower::{Layer, Service};
 /// Verifies the bearer token of each request.
 #[derive(Clone)]
 pub struct VerifyLayer {
-    verifier: Verifier,
+    verifier: TokenVerifier,
     wanted: Use,
     conditions: Arc<Conditions>,
     source: fn(&Extensions) -> Option<IpAddr>,
@@ -46,7 +46,7 @@ struct Conditions {
 impl VerifyLayer {
     /// A layer that lets all active tokens through.
     #[must_use]
-    pub fn new(verifier: Verifier) -> Self {
+    pub fn new(verifier: TokenVerifier) -> Self {
         let wanted = verifier.own_use();
         Self { verifier, wanted, conditions: Arc::default(), source: |_| None }
     }
@@ -88,7 +88,11 @@ impl VerifyLayer {
     }
 
     /// Verifies the token of a request.
-    async fn verify(&self, token: &[u8], source: Option<IpAddr>) -> Result<Verified, Rejection> {
+    async fn verify(
+        &self,
+        token: &[u8],
+        source: Option<IpAddr>,
+    ) -> Result<VerifiedToken, Rejection> {
         if token.len() > LONGEST {
             return Err(Rejection::TooLong);
         }
@@ -102,7 +106,7 @@ impl VerifyLayer {
 }
 
 impl Conditions {
-    fn are_met_by(&self, Verified { claims, .. }: &Verified) -> bool {
+    fn are_met_by(&self, VerifiedToken { claims, .. }: &VerifiedToken) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&claims.kind))
             && (self.channels.is_empty() || self.channels.contains(&claims.channel))
             && (self.groups.is_empty()
@@ -119,11 +123,11 @@ enum Rejection {
     Unknown,
 }
 
-impl From<Denied> for Rejection {
-    fn from(denied: Denied) -> Self {
+impl From<NotAccepted> for Rejection {
+    fn from(denied: NotAccepted) -> Self {
         match denied {
-            Denied::Invalid(_) | Denied::Inactive => Self::Invalid,
-            Denied::Unknown(_) => Self::Unknown,
+            NotAccepted::Invalid(_) | NotAccepted::Inactive => Self::Invalid,
+            NotAccepted::Unknown(_) => Self::Unknown,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - [`follower`] is the follower as a pure state machine: clocks, responses and random
 //!   numbers are its arguments.
 //! - [`standing`] decides about one token: by the view, its age and what the use allows.
-//! - [`Verifier`] sends the follower's requests, and verifies.
+//! - [`TokenVerifier`] sends the follower's requests, and verifies.
 //! - `layer`, with the feature `tower`, verifies the bearer token of each request.
 //! - `simulation`, with the feature of that name, tests any follower.
 
@@ -20,4 +20,6 @@ pub mod simulation;
 pub mod standing;
 pub mod usage;
 
-pub use driver::{Denied, Health, Settings, StartError, Verified, Verifier};
+pub use driver::{
+    FollowSettings, NotAccepted, TokenVerifier, VerifiedToken, VerifierHealth, VerifierStartError,
+};

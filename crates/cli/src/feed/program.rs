@@ -15,7 +15,7 @@ use std::{
 use tegata_token::feed::InstanceId;
 use tegata_verifier::{
     clocks::{Clocks, Steady},
-    simulation::{Answer, SentRequest, SimulatedResponse, Subject},
+    simulation::{Answer, SentRequest, SimulatedResponse, TestedFollower},
     standing::Use,
 };
 
@@ -125,7 +125,7 @@ fn ms(nanos: i64) -> f64 {
     nanos as f64 / 1_000_000.0
 }
 
-impl Subject for Program {
+impl TestedFollower for Program {
     fn start(&mut self, instance: InstanceId, wanted: Use, clocks: Clocks) -> Result<(), String> {
         let request = json!({
             "type": "start",

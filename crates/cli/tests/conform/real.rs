@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::{process::Command, time::Duration};
-use tegata_verifier::{Denied, Settings, Verifier, standing::Stale};
+use tegata_verifier::{FollowSettings, NotAccepted, TokenVerifier, standing::Stale};
 
 const STALENESS: Duration = Duration::from_secs(1);
 
@@ -35,11 +35,11 @@ async fn world(of_provider: bool) -> World {
 }
 
 impl World {
-    async fn verifier(&self) -> Verifier {
+    async fn verifier(&self) -> TokenVerifier {
         let url = format!("http://{}", self.server.address()).parse().unwrap();
-        let mut settings = Settings::new(url, &self.verifier_token).unwrap();
+        let mut settings = FollowSettings::new(url, &self.verifier_token).unwrap();
         settings.wanted.staleness = STALENESS;
-        let verifier = Verifier::start(settings).unwrap();
+        let verifier = TokenVerifier::start(settings).unwrap();
         until("fresh", async || verifier.health().stale.is_none()).await;
         verifier
     }
@@ -102,7 +102,7 @@ async fn a_revocation_with_a_complete_receipt_is_in_force_at_the_verifier() {
         assert_eq!(states[0]["instance"], verifier.health().instance.as_str());
         assert!(verifier.verify(tokens[0].as_bytes()).await.is_ok());
         let denied = verifier.verify(tokens[1].as_bytes()).await.unwrap_err();
-        assert!(matches!(denied, Denied::Invalid(_)), "{denied}");
+        assert!(matches!(denied, NotAccepted::Invalid(_)), "{denied}");
         let path = format!("/channels/{}", world.channel.id);
         world.act("PATCH", &path, &json!({ "state": "suspended" })).await;
         let denied = verifier.verify(tokens[0].as_bytes()).await.unwrap_err();
@@ -133,7 +133,7 @@ async fn a_server_that_stands_still_makes_the_verifier_stale_and_a_new_key_is_le
     signal("-STOP");
     until("stale", async || verifier.health().stale.is_some()).await;
     let denied = verifier.verify(tokens[0].as_bytes()).await.unwrap_err();
-    assert!(matches!(denied, Denied::Unknown(Stale::Age { .. })), "{denied}");
+    assert!(matches!(denied, NotAccepted::Unknown(Stale::Age { .. })), "{denied}");
     signal("-CONT");
     until("fresh", async || verifier.verify(tokens[0].as_bytes()).await.is_ok()).await;
     // A new key is active at once only if the active one is revoked.

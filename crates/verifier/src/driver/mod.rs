@@ -5,7 +5,7 @@ mod copy;
 mod send;
 mod settings;
 
-pub use settings::{Settings, StartError};
+pub use settings::{FollowSettings, VerifierStartError};
 
 use crate::{
     clocks::Steady,
@@ -42,14 +42,11 @@ const INTROSPECTIONS: usize = 64;
 /// The runtime's timers stand still while the machine is suspended, so deadlines are
 /// compared with the steady clock at least this often.
 const SLICE: Duration = Duration::from_millis(500);
-/// Interval of the usage reports.
-const REPORTS: Duration = Duration::from_secs(60);
-
 /// Verifies tokens by a view that follows the authority's feed. Cheap to clone. When the
 /// last clone is dropped, the view is no longer followed; the authority learns of it only
-/// by [`Verifier::stop`].
+/// by [`TokenVerifier::stop`].
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>, Arc<Background>);
+pub struct TokenVerifier(Arc<Inner>, Arc<Background>);
 
 /// The task that sends the requests.
 struct Background(AbortHandle);
@@ -75,7 +72,8 @@ struct Inner {
     kick: Notify,
     sender: Sender,
     introspections: Semaphore,
-    usage: Option<Usage>,
+    /// The uses, and how often they are reported.
+    usage: Option<(Duration, Usage)>,
     instance: InstanceId,
     /// The use of the settings.
     own_use: Use,
@@ -84,7 +82,7 @@ struct Inner {
 
 /// A token that is active.
 #[derive(Debug, Clone)]
-pub struct Verified {
+pub struct VerifiedToken {
     /// Its claims.
     pub claims: Arc<VerifiedClaims>,
     /// The first moment at which it is no longer active, as far as is known now.
@@ -95,7 +93,7 @@ pub struct Verified {
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum NotAccepted {
     /// It is not active.
     #[error("the token is not active: {0}")]
     Invalid(Invalid),
@@ -109,7 +107,7 @@ pub enum Denied {
 
 /// The health of a verifier.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub struct VerifierHealth {
     /// The age of the view; `None` without one.
     pub age: Option<Duration>,
     /// Why the verifier's own use cannot rely on the view at this moment.
@@ -136,20 +134,20 @@ pub struct Health {
     pub instance: InstanceId,
 }
 
-impl Verifier {
+impl TokenVerifier {
     /// Starts to follow the feed of an authority, on the current Tokio runtime.
     ///
     /// # Errors
     /// A setting is wrong, or another process uses the copy. That the authority cannot be
     /// reached is not an error: until then no token is accepted.
-    pub fn start(settings: Settings) -> Result<Self, StartError> {
+    pub fn start(settings: FollowSettings) -> Result<Self, VerifierStartError> {
         let instance = clock::random_bytes().map(InstanceId::from_random);
-        let instance = instance.ok_or(StartError::NoRandomness)?;
+        let instance = instance.ok_or(VerifierStartError::NoRandomness)?;
         let sender = Sender::new(&settings)?;
         let own_use = settings.wanted;
         let copy = settings.copy.as_deref();
         let copy = copy.map(|path| CopyFile::lock(path, settings.authority.as_str()));
-        let copy = copy.transpose().map_err(StartError::Copy)?;
+        let copy = copy.transpose().map_err(VerifierStartError::Copy)?;
         let now = clock::now().steady;
         let follower = match copy.as_ref().and_then(|it| it.read(now)) {
             Some(known) => Follower::resumed(instance.clone(), own_use, now, known),
@@ -166,7 +164,7 @@ impl Verifier {
             kick: Notify::new(),
             sender,
             introspections: Semaphore::new(INTROSPECTIONS),
-            usage: settings.report_usage.then(Usage::default),
+            usage: settings.usage_interval.map(|interval| (interval, Usage::default())),
             instance,
             own_use,
             process: std::process::id(),
@@ -198,26 +196,30 @@ impl Verifier {
     ///
     /// # Errors
     /// The token is not active, or its state is not known.
-    pub async fn verify(&self, token: &[u8]) -> Result<Verified, Denied> {
+    pub async fn verify(&self, token: &[u8]) -> Result<VerifiedToken, NotAccepted> {
         self.verify_for(token, self.0.own_use).await
     }
 
     /// Verifies a token for a use. A use that is more lenient than those of the settings is
-    /// in force once [`Verifier::add_use`] was answered.
+    /// in force once [`TokenVerifier::add_use`] was answered.
     ///
     /// # Errors
-    /// As [`Verifier::verify`].
-    pub async fn verify_for(&self, token: &[u8], wanted: Use) -> Result<Verified, Denied> {
+    /// As [`TokenVerifier::verify`].
+    pub async fn verify_for(
+        &self,
+        token: &[u8],
+        wanted: Use,
+    ) -> Result<VerifiedToken, NotAccepted> {
         let began = clock::now().steady;
         loop {
             // Created first, so that no response between is missed.
             let changed = self.0.changed.notified();
             match self.decide(token, began, wanted) {
                 Verdict::Active { active: Active { claims, until }, stale } => {
-                    return Ok(Verified { claims, until, stale });
+                    return Ok(VerifiedToken { claims, until, stale });
                 }
-                Verdict::Invalid(invalid) => return Err(Denied::Invalid(invalid)),
-                Verdict::Unknown(stale) => return Err(Denied::Unknown(stale)),
+                Verdict::Invalid(invalid) => return Err(NotAccepted::Invalid(invalid)),
+                Verdict::Unknown(stale) => return Err(NotAccepted::Unknown(stale)),
                 Verdict::Introspect(active, _) => {
                     return self.introspect(token, active, wanted).await;
                 }
@@ -225,7 +227,7 @@ impl Verifier {
             }
             let waited = clock::now().steady.since(began);
             let Some(rest) = QUESTION.checked_sub(waited).filter(|it| !it.is_zero()) else {
-                return Err(Denied::Unknown(Stale::Unanswered));
+                return Err(NotAccepted::Unknown(Stale::Unanswered));
             };
             lock(&self.0.follower).want_question();
             self.0.kick.notify_one();
@@ -235,8 +237,8 @@ impl Verifier {
     }
 
     /// Counts a use of a token, for the report to the authority.
-    pub fn record_use(&self, verified: &Verified, source: Option<&str>) {
-        let Some(usage) = &self.0.usage else { return };
+    pub fn record_use(&self, verified: &VerifiedToken, source: Option<&str>) {
+        let Some((_, usage)) = &self.0.usage else { return };
         let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
         let now = UnixTime((time_ms / 1_000).try_into().unwrap_or(0));
         usage.record(now, verified.claims.id, verified.claims.channel, source);
@@ -258,8 +260,8 @@ impl Verifier {
         token: &[u8],
         Active { claims, until }: Active,
         wanted: Use,
-    ) -> Result<Verified, Denied> {
-        let unknown = |stale| Err(Denied::Unknown(stale));
+    ) -> Result<VerifiedToken, NotAccepted> {
+        let unknown = |stale| Err(NotAccepted::Unknown(stale));
         let Ok(_permit) = self.0.introspections.try_acquire() else { return unknown(Stale::Busy) };
         let sent = clock::now().steady;
         let in_force = self.0.current.load().in_force(wanted);
@@ -274,14 +276,14 @@ impl Verifier {
             return unknown(Stale::Unanswered);
         }
         match answer.active {
-            true => Ok(Verified { claims, until, stale: None }),
-            false => Err(Denied::Inactive),
+            true => Ok(VerifiedToken { claims, until, stale: None }),
+            false => Err(NotAccepted::Inactive),
         }
     }
 
     /// The health at this moment.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> VerifierHealth {
         let clocks = clock::now();
         let standing = self.0.current.load_full();
         let view = standing.view();
@@ -289,7 +291,7 @@ impl Verifier {
             let wall = i128::from(clocks.wall) / 1_000_000 - i128::from(time_ms);
             wall.try_into().unwrap_or_default()
         };
-        Health {
+        VerifierHealth {
             age: standing.age(clocks.steady),
             stale: standing.trouble(clocks, self.0.own_use),
             rejected: standing.withdrawn.clone(),
@@ -378,7 +380,7 @@ async fn follow(inner: Arc<Inner>) {
             awaited.push((id, requests.spawn(send::perform(inner.clone(), request))));
         }
         let now = clock::now().steady;
-        if now.since(reported) >= REPORTS {
+        if inner.usage.as_ref().is_some_and(|(interval, _)| now.since(reported) >= *interval) {
             reported = now;
             requests.spawn(send::report(inner.clone()));
         }

@@ -1,7 +1,7 @@
 //! Requests over HTTP.
 
-use super::{Inner, Settings, StartError, clock, lock};
-use crate::follower::{Outcome, Request};
+use super::{FollowSettings, Inner, VerifierStartError, clock, lock};
+use crate::follower::{Received, Request};
 use reqwest::{
     Client, Response, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
@@ -32,7 +32,7 @@ pub(super) struct Introspection {
 }
 
 impl Sender {
-    pub fn new(settings: &Settings) -> Result<Self, StartError> {
+    pub fn new(settings: &FollowSettings) -> Result<Self, VerifierStartError> {
         settings.check()?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, settings.authorization.clone())]);
         let mut http = tegata_system::http::client_for(&settings.authority)
@@ -111,8 +111,8 @@ pub(super) async fn perform(inner: Arc<Inner>, request: Request) {
     };
     let received = received.await;
     let turn = inner.turn.lock().await;
-    let outcome = received.as_ref().map_or(Outcome::Failed, |(status, retry_after, body)| {
-        Outcome::Response { status: *status, retry_after: *retry_after, body }
+    let outcome = received.as_ref().map_or(Received::Failed, |(status, retry_after, body)| {
+        Received::Response { status: *status, retry_after: *retry_after, body }
     });
     inner.apply(|it| it.receive(id, &outcome, clock::now(), clock::random_unit()));
     if inner.copy.is_some() {
@@ -150,7 +150,7 @@ async fn save(inner: &Arc<Inner>) {
 
 /// Reports the uses of the minutes that are over.
 pub(super) async fn report(inner: Arc<Inner>) {
-    let Some(usage) = &inner.usage else { return };
+    let Some((_, usage)) = &inner.usage else { return };
     let now = inner.current.load().time_ms(clock::now().steady);
     let Some(seconds) = now.and_then(|it| (it / 1_000).try_into().ok()) else { return };
     let Some(report) = usage.report(UnixTime(seconds), &inner.instance) else { return };

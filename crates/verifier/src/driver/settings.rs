@@ -10,7 +10,7 @@ use tegata_token::feed::{OnStale, STALENESS};
 
 /// Settings of a verifier.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct FollowSettings {
     /// The authority's address.
     pub authority: Url,
     /// `Bearer` and the verifier's token.
@@ -23,15 +23,16 @@ pub struct Settings {
     /// A file for a copy of the view: a process that starts while the authority cannot be
     /// reached uses the view of the last one.
     pub copy: Option<PathBuf>,
-    /// Whether uses are reported, so that the authority knows when a token was last used.
-    pub report_usage: bool,
+    /// Interval of the reports of uses, from which the authority knows when a token was last
+    /// used; `None`: uses are not reported.
+    pub usage_interval: Option<Duration>,
     /// Number of tokens whose signature check is cached.
     pub cached_tokens: usize,
 }
 
 /// Why a verifier cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum VerifierStartError {
     /// The address is not one of a server.
     #[error("{0} is not the address of an authority; it has the form https://HOST[:PORT]")]
     Address(Url),
@@ -52,13 +53,13 @@ pub enum StartError {
     NoRandomness,
 }
 
-impl Settings {
+impl FollowSettings {
     /// Settings for the authority at this address with a verifier's token: a staleness of
     /// 60 s, and `deny`.
     ///
     /// # Errors
     /// The token has characters that no token has.
-    pub fn new(authority: Url, token: &str) -> Result<Self, StartError> {
+    pub fn new(authority: Url, token: &str) -> Result<Self, VerifierStartError> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
         authorization.set_sensitive(true);
         let wanted = Use { staleness: Duration::from_secs(60), on_stale: OnStale::Deny };
@@ -68,21 +69,21 @@ impl Settings {
             wanted,
             certificate: None,
             copy: None,
-            report_usage: true,
+            usage_interval: Some(Duration::from_secs(60)),
             cached_tokens: 10_000,
         })
     }
 
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(super) fn check(&self) -> Result<(), VerifierStartError> {
         let has_server = matches!(self.authority.scheme(), "http" | "https")
             && self.authority.has_host()
             && self.authority.query().is_none();
         if !has_server {
-            return Err(StartError::Address(self.authority.clone()));
+            return Err(VerifierStartError::Address(self.authority.clone()));
         }
         match STALENESS.contains(&self.wanted.staleness) {
             true => Ok(()),
-            false => Err(StartError::Staleness(self.wanted.staleness)),
+            false => Err(VerifierStartError::Staleness(self.wanted.staleness)),
         }
     }
 }

@@ -5,7 +5,7 @@
 mod apply;
 mod request;
 
-pub use request::{Next, Outcome, Request};
+pub use request::{NextRequests, Received, Request};
 
 use crate::{
     clocks::{Clocks, Steady},
@@ -156,7 +156,7 @@ impl Follower {
 
     /// The requests to send now, and how long to wait until the next call. `random` is from
     /// 0 to below 1.
-    pub fn next(&mut self, clocks: Clocks, random: f64) -> Next {
+    pub fn next(&mut self, clocks: Clocks, random: f64) -> NextRequests {
         let now = clocks.steady;
         if self.main.as_ref().is_some_and(|it| it.deadline <= now) {
             self.main = None;
@@ -177,7 +177,7 @@ impl Follower {
             let asked = Asked::Changes { after, hold, cannot: None, bye: false };
             requests.push(self.send(asked, clocks));
         }
-        Next { requests, wait: self.wait(now) }
+        NextRequests { requests, wait: self.wait(now) }
     }
 
     fn main_request(&self) -> Asked {
@@ -265,7 +265,7 @@ impl Follower {
 
     /// Takes the response to a request. A response to a request that was given up is
     /// ignored.
-    pub fn receive(&mut self, id: u64, outcome: &Outcome<'_>, clocks: Clocks, random: f64) {
+    pub fn receive(&mut self, id: u64, outcome: &Received<'_>, clocks: Clocks, random: f64) {
         let is = |sent: &mut Sent| sent.id == id;
         if let Some(sent) = self.main.take_if(is) {
             self.not_before = clocks.steady;
@@ -278,15 +278,15 @@ impl Follower {
     fn received(
         &mut self,
         sent: &Sent,
-        outcome: &Outcome<'_>,
+        outcome: &Received<'_>,
         clocks: Clocks,
         random: f64,
         is_main: bool,
     ) {
         let now = clocks.steady;
         let (status, retry_after, body) = match outcome {
-            Outcome::Response { status, retry_after, body } => (*status, *retry_after, *body),
-            Outcome::Failed => (0, None, &[][..]),
+            Received::Response { status, retry_after, body } => (*status, *retry_after, *body),
+            Received::Failed => (0, None, &[][..]),
         };
         if sent.asked.is_bye() {
             // An instance that the server has removed is gone as well.

@@ -12,7 +12,7 @@ use tegata_token::{
 
 /// What a follower does next.
 #[derive(Debug)]
-pub struct Next {
+pub struct NextRequests {
     /// The requests to send now.
     pub requests: Vec<Request>,
     /// The time until the next call, if nothing comes back before.
@@ -32,7 +32,7 @@ pub struct Request {
 
 /// What came back.
 #[derive(Debug, Clone)]
-pub enum Outcome<'a> {
+pub enum Received<'a> {
     /// A response.
     Response {
         /// Its status.

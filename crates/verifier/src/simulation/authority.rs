@@ -65,6 +65,15 @@ struct Receipt {
     waiting: BTreeSet<String>,
 }
 
+/// Where a response goes.
+#[derive(Debug, Clone)]
+pub(super) struct ReturnAddress {
+    pub host: usize,
+    pub process: u64,
+    pub id: String,
+    pub seq: Option<String>,
+}
+
 /// A held request.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -72,7 +81,7 @@ pub(super) struct Held {
     pub provider: Option<ProviderId>,
     pub until: Moment,
     /// Whom to answer.
-    pub to: super::world::ReturnAddress,
+    pub to: ReturnAddress,
 }
 
 /// What the authority answers.

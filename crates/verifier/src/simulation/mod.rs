@@ -12,7 +12,7 @@ mod random;
 mod subject;
 mod world;
 
-pub use subject::{Answer, OwnFollower, SentRequest, SimulatedResponse, Subject};
+pub use subject::{Answer, OwnFollower, SentRequest, SimulatedResponse, TestedFollower};
 
 /// A fault of the authority that a test plants, to prove that the simulation notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Planted {
 
 /// What a schedule contained.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Figures {
+pub struct ScheduleFigures {
     /// Verifications.
     pub verified: usize,
     /// Those that found the token active.
@@ -46,10 +46,10 @@ pub struct Figures {
 ///
 /// # Errors
 /// The first invariant that was broken, with the last events.
-pub fn run<S: Subject>(
+pub fn run<S: TestedFollower>(
     seed: u64,
     planted: Planted,
     subject: impl FnMut() -> Result<S, String>,
-) -> Result<Figures, String> {
+) -> Result<ScheduleFigures, String> {
     world::World::new(seed, planted, subject)?.run()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     clocks::{Clocks, Steady},
-    follower::{Follower, Outcome},
+    follower::{Follower, Received},
     standing::{Use, Verdict},
 };
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub struct SimulatedResponse {
 }
 
 /// A follower under test. An error means that it does not follow the protocol of the test.
-pub trait Subject {
+pub trait TestedFollower {
     /// Starts a new process in place of the last one.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl OwnFollower {
     }
 }
 
-impl Subject for OwnFollower {
+impl TestedFollower for OwnFollower {
     fn start(&mut self, instance: InstanceId, wanted: Use, clocks: Clocks) -> Result<(), String> {
         self.follower = Some((Follower::new(instance, wanted, clocks.steady), wanted));
         Ok(())
@@ -177,7 +177,7 @@ impl Subject for OwnFollower {
         clocks: Clocks,
         random: f64,
     ) -> Result<(), String> {
-        let outcome = response.map_or(Outcome::Failed, |it| Outcome::Response {
+        let outcome = response.map_or(Received::Failed, |it| Received::Response {
             status: it.status,
             retry_after: it.retry_after,
             body: it.body.as_bytes(),

@@ -12,7 +12,7 @@ use tegata_token::{
     view::{ChannelChange, ChannelState, FeedChange, RevokedToken, SingleRevocation},
 };
 use tegata_verifier::{
-    Denied, Settings, Verified, Verifier,
+    FollowSettings, NotAccepted, TokenVerifier, VerifiedToken,
     layer::VerifyLayer,
     standing::{Stale, Use},
 };
@@ -20,9 +20,9 @@ use tower::ServiceExt;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(authority: &Authority, on_stale: OnStale) -> Settings {
+fn settings(authority: &Authority, on_stale: OnStale) -> FollowSettings {
     let url = authority.url.parse().unwrap();
-    let mut settings = Settings::new(url, "canary-verifier-token").unwrap();
+    let mut settings = FollowSettings::new(url, "canary-verifier-token").unwrap();
     settings.wanted = Use { staleness: SECOND, on_stale };
     settings
 }
@@ -38,8 +38,8 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     panic!("not within ten seconds: {what}");
 }
 
-async fn started(authority: &Authority, on_stale: OnStale) -> Verifier {
-    let verifier = Verifier::start(settings(authority, on_stale)).unwrap();
+async fn started(authority: &Authority, on_stale: OnStale) -> TokenVerifier {
+    let verifier = TokenVerifier::start(settings(authority, on_stale)).unwrap();
     until("fresh", async || verifier.health().stale.is_none()).await;
     verifier
 }
@@ -63,7 +63,7 @@ async fn a_revocation_reaches_the_verifier_and_is_acknowledged() {
     authority.append(revoke(1));
     until("revoked", async || verifier.verify(revoked.as_bytes()).await.is_err()).await;
     let denied = verifier.verify(revoked.as_bytes()).await.unwrap_err();
-    assert!(matches!(denied, Denied::Invalid(Invalid::Revoked(_))), "{denied}");
+    assert!(matches!(denied, NotAccepted::Invalid(Invalid::Revoked(_))), "{denied}");
     assert!(verifier.verify(other.as_bytes()).await.is_ok());
     until("acknowledged", async || authority.acknowledged().contains(&"1-2".to_owned())).await;
     let health = verifier.health();
@@ -79,13 +79,13 @@ async fn a_verifier_without_its_authority_is_stale_and_fresh_again_with_it() {
     authority.change(|it| it.status = Some(503));
     until("stale", async || verifier.health().stale.is_some()).await;
     let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
-    assert!(matches!(denied, Denied::Unknown(Stale::Age { .. })), "{denied}");
+    assert!(matches!(denied, NotAccepted::Unknown(Stale::Age { .. })), "{denied}");
     authority.change(|it| it.status = None);
     until("fresh", async || verifier.verify(token(1).as_bytes()).await.is_ok()).await;
     authority.change(|it| it.status = Some(401));
     until("rejected", async || verifier.health().rejected.is_some()).await;
     let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
-    assert_eq!(denied, Denied::Unknown(Stale::Withdrawn));
+    assert_eq!(denied, NotAccepted::Unknown(Stale::Withdrawn));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_stale_view_leads_to_introspection_or_is_allowed() {
     let allowed = allows.verify(token(1).as_bytes()).await.unwrap();
     assert!(allowed.stale.is_some(), "it says that the view is stale");
     authority.change(|it| it.active = false);
-    assert_eq!(asks.verify(token(1).as_bytes()).await.unwrap_err(), Denied::Inactive);
+    assert_eq!(asks.verify(token(1).as_bytes()).await.unwrap_err(), NotAccepted::Inactive);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
     let authority = Authority::start().await;
     let mut settings = settings(&authority, OnStale::Deny);
     settings.wanted.staleness = 30 * SECOND;
-    let verifier = Verifier::start(settings).unwrap();
+    let verifier = TokenVerifier::start(settings).unwrap();
     until("fresh", async || verifier.health().stale.is_none()).await;
     authority.append(of_channel(ChannelChange::State { state: ChannelState::Suspended }));
     let token = token(1);
@@ -118,7 +118,7 @@ async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
     until("an age of a second", async || verifier.health().age.unwrap() > SECOND).await;
     let before = authority.seen().queries.len();
     let denied = verifier.verify(token.as_bytes()).await.unwrap_err();
-    assert_eq!(denied, Denied::Invalid(Invalid::Suspended));
+    assert_eq!(denied, NotAccepted::Invalid(Invalid::Suspended));
     let asked = &authority.seen().queries[before..];
     let is_question = |it: &&Vec<_>| it.contains(&("hold".to_owned(), "0".to_owned()));
     assert_eq!(asked.iter().filter(is_question).count(), 1);
@@ -126,7 +126,7 @@ async fn a_suspended_channel_is_asked_about_before_its_token_is_rejected() {
     until("an age of a second", async || verifier.health().age.unwrap() > SECOND).await;
     authority.change(|it| it.status = Some(503));
     let denied = verifier.verify(token.as_bytes()).await.unwrap_err();
-    assert_eq!(denied, Denied::Unknown(Stale::Unanswered));
+    assert_eq!(denied, NotAccepted::Unknown(Stale::Unanswered));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_verifier_that_stops_says_bye_and_knows_nothing_more() {
     let verifier = started(&authority, OnStale::Allow).await;
     verifier.stop(10 * SECOND).await.unwrap();
     let denied = verifier.verify(token(1).as_bytes()).await.unwrap_err();
-    assert_eq!(denied, Denied::Unknown(Stale::Withdrawn));
+    assert_eq!(denied, NotAccepted::Unknown(Stale::Withdrawn));
     let last = authority.seen().queries.pop().unwrap();
     assert!(last.contains(&("bye".to_owned(), "1".to_owned())), "{last:?}");
 }
@@ -143,13 +143,13 @@ async fn a_verifier_that_stops_says_bye_and_knows_nothing_more() {
 // ---- the copy on disk
 
 /// A verifier with a copy, once no other one holds its lock.
-async fn with_copy(authority: &Authority, file: &Path) -> Verifier {
+async fn with_copy(authority: &Authority, file: &Path) -> TokenVerifier {
     let mut settings = settings(authority, OnStale::Deny);
     settings.copy = Some(file.to_owned());
     settings.wanted.staleness = 30 * SECOND;
     let mut started = None;
     until("the lock", async || {
-        started = Verifier::start(settings.clone()).ok();
+        started = TokenVerifier::start(settings.clone()).ok();
         started.is_some()
     })
     .await;
@@ -170,7 +170,7 @@ async fn a_process_begins_with_the_copy_of_the_last_one() {
     assert!(!text.contains("canary"));
     let mut second = settings(&authority, OnStale::Deny);
     second.copy = Some(file.clone());
-    let error = Verifier::start(second).err().unwrap();
+    let error = TokenVerifier::start(second).err().unwrap();
     assert!(error.to_string().contains("another process uses the copy"), "{error}");
     drop(first);
     authority.change(|it| it.status = Some(503));
@@ -185,6 +185,23 @@ async fn a_process_begins_with_the_copy_of_the_last_one() {
 }
 
 // ---- usage
+
+#[tokio::test]
+async fn uses_reach_the_authority_once_their_minute_is_over() {
+    let authority = Authority::start().await;
+    let mut settings = settings(&authority, OnStale::Deny);
+    settings.usage_interval = Some(Duration::from_millis(100));
+    let verifier = TokenVerifier::start(settings).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
+    verifier.record_use(&verified, Some("192.0.2.1"));
+    authority.change(|it| it.later = 60);
+    until("a report", async || !authority.seen().reports.is_empty()).await;
+    let report = authority.seen().reports.remove(0);
+    assert_eq!(report.instance, verifier.health().instance);
+    let use_ = &report.minutes[0].uses[0];
+    assert_eq!((use_.token_id, use_.count, &*use_.source), (verified.claims.id, 1, "192.0.2.1"));
+}
 
 #[tokio::test]
 async fn uses_are_summed_up_by_minute_and_the_most_used_are_reported() {
@@ -219,7 +236,7 @@ async fn the_layer_puts_the_claims_into_the_request_and_rejects_all_others() {
     let authority = Authority::start().await;
     let verifier = started(&authority, OnStale::Deny).await;
     let handler =
-        async |Extension(verified): Extension<Verified>| verified.claims.channel.to_string();
+        async |Extension(verified): Extension<VerifiedToken>| verified.claims.channel.to_string();
     let layer = VerifyLayer::new(verifier.clone()).kind(Kind::V21);
     let narrow = layer.clone().group("team".parse().unwrap());
     let app = Router::new().route("/", get(handler)).layer(layer);

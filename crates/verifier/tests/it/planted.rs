@@ -5,7 +5,7 @@ use std::time::Duration;
 use tegata_token::feed::{ChangesResponse, InstanceId, Snapshot};
 use tegata_verifier::{
     clocks::{Clocks, Steady},
-    simulation::{Answer, OwnFollower, SentRequest, SimulatedResponse, Subject},
+    simulation::{Answer, OwnFollower, SentRequest, SimulatedResponse, TestedFollower},
     standing::Use,
 };
 
@@ -65,7 +65,7 @@ impl Faulty {
     }
 }
 
-impl Subject for Faulty {
+impl TestedFollower for Faulty {
     fn start(&mut self, instance: InstanceId, wanted: Use, clocks: Clocks) -> Result<(), String> {
         (self.early, self.late) = (Vec::new(), Vec::new());
         self.inner.start(instance, wanted, clocks)

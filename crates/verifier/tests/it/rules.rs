@@ -13,7 +13,7 @@ use tegata_token::{
 };
 use tegata_verifier::{
     clocks::{Clocks, Steady},
-    follower::{Follower, Outcome, Request},
+    follower::{Follower, Received, Request},
     standing::{Stale, Use, Verdict},
 };
 
@@ -143,7 +143,7 @@ impl Tested {
 
     fn respond(&mut self, request: &Request, clocks: Clocks, status: u16, body: &str) {
         let body = body.as_bytes();
-        let outcome = Outcome::Response { status, retry_after: None, body };
+        let outcome = Received::Response { status, retry_after: None, body };
         self.follower.receive(request.id, &outcome, clocks, 0.5);
     }
 
@@ -178,6 +178,20 @@ fn the_age_counts_from_the_request_and_includes_the_age_of_the_response() {
     let age = Duration::from_millis(3_001);
     let stale = Stale::Age { age, staleness: 3 * SECOND };
     assert_eq!(it.stale(at(2_401), strict()), Some(stale));
+}
+
+#[test]
+fn the_age_of_changes_counts_as_well_and_never_makes_the_view_older() {
+    let mut it = Tested::with_view(strict());
+    let poll = it.only(at(1_000));
+    let old = changes(&poll, 6, vec![]).replace(r#""age_ms":0"#, r#""age_ms":600"#);
+    it.respond(&poll, at(1_900), 200, &old);
+    assert_eq!(it.stale(at(3_400), strict()), None);
+    assert!(it.stale(at(3_401), strict()).is_some());
+    let poll = it.only(at(3_000));
+    let older = changes(&poll, 7, vec![]).replace(r#""age_ms":0"#, r#""age_ms":2900"#);
+    it.respond(&poll, at(3_001), 200, &older);
+    assert_eq!(it.stale(at(3_400), strict()), None);
 }
 
 #[test]
@@ -356,7 +370,7 @@ fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
     for (random, wait) in [(0.0, 0), (0.25, 250), (0.999, 999)] {
         let mut it = Tested::with_view(strict());
         let poll = it.only(at(0));
-        let outcome = Outcome::Failed;
+        let outcome = Received::Failed;
         it.follower.receive(poll.id, &outcome, at(10), random);
         if wait > 0 {
             assert!(it.requests(at(10 + wait - 1)).is_empty());
@@ -366,7 +380,7 @@ fn a_retry_waits_for_a_random_part_of_the_longest_pause_also_the_first_one() {
     let mut it = Tested::with_view(strict());
     let poll = it.only(at(0));
     let retry_after = Some(4 * SECOND);
-    let outcome = Outcome::Response { status: 503, retry_after, body: b"" };
+    let outcome = Received::Response { status: 503, retry_after, body: b"" };
     it.follower.receive(poll.id, &outcome, at(10), 0.5);
     assert!(it.requests(at(4_509)).is_empty(), "not before the given time");
     assert_eq!(it.requests(at(4_510)).len(), 1);

@@ -3,7 +3,7 @@
 
 use crate::planted::{Fault, Faulty};
 use std::env;
-use tegata_verifier::simulation::{Figures, OwnFollower, Planted, run};
+use tegata_verifier::simulation::{OwnFollower, Planted, ScheduleFigures, run};
 
 /// Schedules in which a planted fault must show.
 const WITHIN: u64 = 50;
@@ -15,7 +15,7 @@ fn first_seed() -> u64 {
 #[test]
 fn no_schedule_of_faults_breaks_an_invariant() {
     let count = if env::var_os("TEGATA_LONG").is_some() { 1_000 } else { 200 };
-    let mut all = Figures::default();
+    let mut all = ScheduleFigures::default();
     for seed in first_seed()..first_seed() + count {
         match run(seed, Planted::Nothing, || Ok(OwnFollower::default())) {
             Ok(it) => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{fs, path::PathBuf, time::Duration};
 use tegata_token::feed::{OnStale, ResponseHead, Snapshot, SnapshotResponse};
 use tegata_verifier::{
-    follower::{Follower, Outcome},
+    follower::{Follower, Received},
     simulation::Answer,
     standing::Use,
 };
@@ -29,7 +29,7 @@ fn follower(snapshot: &Value, time: i64) -> Follower {
     };
     let (before, after) = SnapshotResponse::around(&head);
     let body = format!("{before}{snapshot}{after}");
-    let outcome = Outcome::Response { status: 200, retry_after: None, body: body.as_bytes() };
+    let outcome = Received::Response { status: 200, retry_after: None, body: body.as_bytes() };
     follower.receive(request.id, &outcome, at(0), 0.0);
     follower
 }
@@ -67,7 +67,7 @@ fn a_follower_reaches_the_views_of_the_vectors() {
             response["seq"] = request.id.to_string().into();
             let body = response.to_string();
             let outcome =
-                Outcome::Response { status: 200, retry_after: None, body: body.as_bytes() };
+                Received::Response { status: 200, retry_after: None, body: body.as_bytes() };
             // An early response without changes is followed by a pause.
             follower.receive(request.id, &outcome, at(0), 0.0);
         }
