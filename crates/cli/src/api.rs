@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{path::PathBuf, sync::OnceLock};
 use tegata_client::{
-    admin::{AdminClient, PATIENCE, Taking},
+    admin::{AdminClient, PATIENCE, TakingCall},
     call::{Client, ClientAuthentication, With},
     exchange::{Problem, RequestError},
 };
@@ -130,7 +130,7 @@ impl Api {
     }
 
     /// An act that takes something away, or its dry run.
-    pub async fn take(&self, path: &[&str], act: Taking<'_>) -> anyhow::Result<Value> {
+    pub async fn take(&self, path: &[&str], act: TakingCall<'_>) -> anyhow::Result<Value> {
         self.read(self.admin()?.take(path, act).await)
     }
 

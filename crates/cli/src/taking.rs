@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, IsTerminal, Write, stderr, stdin},
 };
-use tegata_client::admin::{Method, Taking};
+use tegata_client::admin::{Method, TakingCall};
 
 /// The options of a command that takes something away.
 #[derive(Args)]
@@ -66,8 +66,8 @@ impl<'a> TakingRequest<'a> {
         Self { method, path, members, counted: "would_revoke" }
     }
 
-    fn taking<'t>(&self, members: &'t Map<String, Value>, wait: u16) -> Taking<'t> {
-        Taking { method: self.method.clone(), members, wait, idempotency_key: None }
+    fn taking<'t>(&self, members: &'t Map<String, Value>, wait: u16) -> TakingCall<'t> {
+        TakingCall { method: self.method.clone(), members, wait, idempotency_key: None }
     }
 
     async fn dry_run(&self, api: &Api) -> anyhow::Result<Value> {
@@ -149,7 +149,7 @@ impl TakingOptions {
         if self.wait > 0 {
             request.members.insert("wait_seconds".to_owned(), self.wait.into());
         }
-        let taking = Taking { idempotency_key, ..request.taking(&request.members, self.wait) };
+        let taking = TakingCall { idempotency_key, ..request.taking(&request.members, self.wait) };
         Ok(Some(api.take(request.path, taking).await?))
     }
 

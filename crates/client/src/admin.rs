@@ -32,7 +32,7 @@ pub struct AdminClient {
 
 /// An act that takes something away.
 #[derive(Debug, Clone)]
-pub struct Taking<'a> {
+pub struct TakingCall<'a> {
     /// `POST`, `PATCH` or `DELETE`.
     pub method: Method,
     /// The members of the body, or the parameters of a `DELETE`, `wait_seconds` included.
@@ -125,8 +125,8 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`RequestError`].
-    pub async fn take(&self, path: &[&str], act: Taking<'_>) -> Result<Value, RequestError> {
-        let Taking { method, members, wait, idempotency_key } = act;
+    pub async fn take(&self, path: &[&str], act: TakingCall<'_>) -> Result<Value, RequestError> {
+        let TakingCall { method, members, wait, idempotency_key } = act;
         let query = method == Method::DELETE;
         self.send(method, path, |it| {
             let it = with_idempotency_key(it.timeout(patience(wait)), idempotency_key);

@@ -3,7 +3,7 @@
 //! The messages state what is wrong and how to proceed. They know no protocol: each API
 //! of the server maps the list to its own errors in one match.
 
-use crate::assertion::BadAssertion;
+use crate::{assertion::BadAssertion, rules::MAX_SCOPE_REVOCATIONS};
 use tegata_token::kind::Kind;
 
 /// Why a request is denied.
@@ -66,6 +66,11 @@ pub enum Denied {
         "too many single stateless tokens of this channel were revoked in a short time; revoke a group, the kind or the whole channel instead"
     )]
     TooManyStatelessRevocations,
+    /// The channel has reached its maximum of revoked groups and assertion keys.
+    #[error(
+        "the tokens of {MAX_SCOPE_REVOCATIONS} groups and assertion keys of this channel were revoked and may not have expired yet; revoke all tokens of the channel (`tegata token revoke --channel ID --all`), which replaces these revocations by one"
+    )]
+    TooManyScopeRevocations,
     /// The provider still has channels.
     #[error(
         "the provider has {0} channels that are not deleted; delete each of them first (`tegata channel list --provider ID` lists them)"

@@ -149,6 +149,11 @@ pub const ASSERTION_KEYS: usize = 2;
 /// that a group, a kind or a key must be revoked instead.
 pub const MAX_STATELESS_REVOCATIONS: usize = 1_000;
 
+/// Maximum number of groups and assertion keys whose tokens are revoked in a channel's
+/// view; beyond that the whole channel must be revoked, which replaces them all by one
+/// cutoff.
+pub const MAX_SCOPE_REVOCATIONS: usize = 1_000;
+
 /// The token rules by which a channel's tokens are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

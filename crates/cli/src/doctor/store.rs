@@ -5,7 +5,7 @@ use rustix::fs::statvfs;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 use tegata_server::{
     authority::{
-        audit::{OfflineError, verify_offline},
+        audit::{OfflineError, begins_anew, verify_offline},
         master_key::MasterKey,
     },
     config::Settings,
@@ -106,6 +106,11 @@ fn audit(found: &mut Findings, settings: &Settings) {
                 format!("does not match its checkpoints or its anchor: {first}"),
                 next_step,
             );
+        }
+        Err(OfflineError::Nothing(_)) if begins_anew(&settings.place) => {
+            let what = "begins anew: a recovery with another master key dropped its key, and the \
+                        next start makes a new one";
+            found.ok(CHECK, what);
         }
         // `keys` reports this.
         Err(OfflineError::MasterKey(_) | OfflineError::Foreign(_)) => {}

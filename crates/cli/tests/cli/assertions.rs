@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 use tegata_client::{
-    admin::{AdminClient, Method, Taking},
+    admin::{AdminClient, Method, TakingCall},
     call::{Client, With},
 };
 use tegata_policy::secret::PlainSecret;
@@ -61,7 +61,7 @@ fn delete_channels(url: &str, stop: &AtomicBool) -> usize {
                 for channel in admin.rows(&path, "channels").await.unwrap_or_default() {
                     let channel = channel["channel_id"].as_str().unwrap_or_default().to_owned();
                     let (method, members) = (Method::DELETE, &Map::new());
-                    let taking = Taking { method, members, wait: 0, idempotency_key: None };
+                    let taking = TakingCall { method, members, wait: 0, idempotency_key: None };
                     let gone = admin.take(&["channels", &channel], taking).await;
                     deleted += usize::from(gone.is_ok());
                 }

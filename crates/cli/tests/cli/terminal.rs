@@ -99,17 +99,18 @@ fn a_dry_run_lists_the_tokens_with_the_contact_of_their_groups() {
         let mut command = desk.command(&[&issue[..], group].concat());
         finish(command.env("TEGATA_CHANNEL_SECRET", &secret)).expect(0);
     }
-    for words in [
-        &["channel", "delete", &channel][..],
-        &["token", "revoke", "--everything"],
-        &["channel", "suspend", &channel],
-    ] {
+    let everything = desk.run(&["token", "revoke", "--everything", "--dry-run"]).expect(0);
+    assert!(everything.starts_with("CHANNEL ID  TOKEN ID "), "{everything}");
+    assert!(everything.contains(&format!("{channel}  ")), "{everything}");
+    assert!(everything.contains("kitchen  chef@example"), "{everything}");
+    for words in [&["channel", "delete", &channel][..], &["channel", "suspend", &channel]] {
         let table = desk.run(&[words, &["--dry-run"]].concat()).expect(0);
         let lines: Vec<&str> = table.lines().collect();
         let head = lines[0].split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(head.ends_with("TOKEN ID KIND GROUP CONTACT LAST USED AT"), "{table}");
         assert!(lines[1].ends_with("short-lived  -        -             -"), "{table}");
         assert!(lines[2].contains("kitchen  chef@example"), "{table}");
+        assert!(lines[3].is_empty(), "{table}");
         assert!(lines[4].starts_with("would_") && lines[4].ends_with(" 2"), "{table}");
     }
 }

@@ -4,7 +4,7 @@ use super::authority::{Authority, ok, with_status};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use tegata_client::{
-    admin::{AdminClient, Method, Taking},
+    admin::{AdminClient, Method, TakingCall},
     exchange::{Problem, RequestError},
 };
 use tegata_policy::secret::PlainSecret;
@@ -31,7 +31,7 @@ async fn every_request_carries_the_token_and_its_path_query_body_and_key() {
     admin.post(&["providers"], &body).await.unwrap();
     let members = json!({ "dry_run": true, "reason": "a b", "wait_seconds": 3 });
     let members = members.as_object().unwrap();
-    let taking = |method, idempotency_key| Taking { method, members, wait: 3, idempotency_key };
+    let taking = |method, idempotency_key| TakingCall { method, members, wait: 3, idempotency_key };
     admin.take(&["revocations"], taking(Method::POST, None)).await.unwrap();
     let path = ["channels", "1", "long-lived-token"];
     admin.take(&path, taking(Method::POST, Some("key/1"))).await.unwrap();

@@ -13,7 +13,7 @@ use crate::{
     admit::{Live, revoke_singly},
     channel::Channel,
     denied::Denied,
-    rules::MAX_STATELESS_REVOCATIONS,
+    rules::{MAX_SCOPE_REVOCATIONS, MAX_STATELESS_REVOCATIONS},
 };
 use tegata_token::{
     id::{ChannelId, Serial, TokenId},
@@ -171,6 +171,18 @@ pub fn covered<'a>(
         .filter(|token| scope.covers(token.kind, token.group.as_ref(), token.assertion_key))
 }
 
+/// Denies a further group or assertion key if the channel has the maximum of cutoffs of
+/// such scopes: each further one writes them all. Groups and keys are created and deleted
+/// without end, and each can be revoked.
+fn check_room_for(revocations: &ChannelRevocations, scope: &Scope) -> Result<(), ActError> {
+    let named = |it: &Scope| matches!(it, Scope::Group { .. } | Scope::AssertionKey { .. });
+    let others = revocations.cutoffs.iter().filter(|it| named(&it.scope) && it.scope != *scope);
+    match named(scope) && others.count() >= MAX_SCOPE_REVOCATIONS {
+        true => Err(Denied::TooManyScopeRevocations.into()),
+        false => Ok(()),
+    }
+}
+
 /// Revokes a scope: takes a serial, sets a cutoff below it, and marks the rows; returns
 /// how many stored tokens it revokes.
 pub(super) fn revoke_scope(
@@ -180,6 +192,7 @@ pub(super) fn revoke_scope(
     now: UnixTime,
     effects: &mut Effects,
 ) -> Result<usize, ActError> {
+    check_room_for(&locked.revocations, &scope)?;
     let mut revoked = 0;
     for token in covered(locked, &scope, now) {
         effects.write(Write::TokenRevoked {

@@ -15,6 +15,7 @@ mod replay;
 #[path = "../../../token/tests/it/revocations.rs"]
 mod revocations;
 mod rules;
+mod scopes;
 mod signer;
 mod upkeep;
 mod vectors;

@@ -403,6 +403,18 @@ pub fn verify_offline(
     Ok((report.and_then(&anchored()), key.public().clone()))
 }
 
+/// Whether a recovery dropped the audit's key and checkpoints, so that the next start makes
+/// new ones: the anchor, outside of the database, confirms that the store's present epoch
+/// has no checkpoint.
+#[must_use]
+pub fn begins_anew(place: &Files) -> bool {
+    let Ok(Some(seen)) = read_seen(&place.audit_anchor()) else { return false };
+    let head = AuditFile::open(&place.store).and_then(|mut file| file.head());
+    head.is_ok_and(|head| {
+        head.last.is_none() && seen.newest.number == 0 && seen.newest.epoch == head.epoch
+    })
+}
+
 /// An event that waits for a checkpoint for longer than this, in seconds, indicates a
 /// fault.
 pub const LAG: i64 = 60;

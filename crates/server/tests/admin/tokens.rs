@@ -2,7 +2,7 @@
 
 use crate::world::{ADMIN_TOKEN, World, expect_problem};
 use serde_json::{Value, json};
-use tegata_client::admin::{Method, Taking};
+use tegata_client::admin::{Method, TakingCall};
 use tegata_token::kind::Kind;
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn an_idempotency_key_gives_the_same_token_again() {
         let (path, body) =
             (["channels", &shop.id, "long-lived-token"], json!({ "delay_seconds": delay }));
         let (method, members) = (Method::POST, body.as_object().unwrap());
-        let taking = Taking { method, members, wait: 0, idempotency_key: Some(key) };
+        let taking = TakingCall { method, members, wait: 0, idempotency_key: Some(key) };
         world.admin.take(&path, taking).await
     };
     let first = ask("one", 0).await.unwrap();

@@ -113,6 +113,17 @@ impl Cutoff {
         Self { scope, below, from, except: BTreeSet::new(), until }
     }
 
+    /// Whether it revokes the whole channel at once, and so everything that a cutoff of
+    /// part of it does, for as long.
+    fn implies(&self, other: &Self) -> bool {
+        self.scope == Scope::Channel
+            && other.scope != Scope::Channel
+            && self.from.is_none()
+            && self.except.is_empty()
+            && other.below <= self.below
+            && other.until <= self.until
+    }
+
     fn covers(&self, token: &Claims) -> bool {
         token.serial < self.below
             && self.scope.covers(token.kind, token.group.as_ref(), token.assertion_key)
@@ -244,6 +255,10 @@ impl ChannelRevocations {
     /// the tokens that both spare; a delayed cutoff is dropped if another of its scope
     /// revokes at least as much, as early.
     fn add_cutoff(&mut self, mut new: Cutoff) {
+        if self.cutoffs.iter().any(|old| old.implies(&new)) {
+            return;
+        }
+        self.cutoffs.retain(|old| !new.implies(old));
         self.cutoffs.retain(|old| {
             if old.scope != new.scope {
                 return true;

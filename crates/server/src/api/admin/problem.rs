@@ -253,7 +253,8 @@ impl From<Denied> for Problem {
             Denied::DelayUnderLegacyRules
             | Denied::OtherGroupsKey
             | Denied::AssertionUsed
-            | Denied::ProviderHasChannels(_) => Code::Conflict,
+            | Denied::ProviderHasChannels(_)
+            | Denied::TooManyScopeRevocations => Code::Conflict,
             Denied::DelayOutOfRange | Denied::Assertion(_) | Denied::WrongSecret => {
                 Code::InvalidMember
             }

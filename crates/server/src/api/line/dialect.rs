@@ -189,6 +189,7 @@ fn refused(denied: Denied, presented: Presented) -> Reply {
             | Denied::DelayOutOfRange
             | Denied::DelayUnderLegacyRules
             | Denied::ProviderHasChannels(_)
+            | Denied::TooManyScopeRevocations
             | Denied::NotFound,
             _,
         ) => oauth("invalid_request", &denied.to_string()),

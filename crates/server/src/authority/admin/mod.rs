@@ -25,6 +25,6 @@ pub use explain::{Explanation, Why};
 pub use facade::{Admin, Error, Result};
 pub use providers::ListedProvider;
 pub use revocations::{Anywhere, InChannel};
-pub use taking::{ActOptions, DryRun, Outcome, Taken};
+pub use taking::{ActOptions, DryRun, Outcome, TakenAway};
 pub use verifiers::{ListedVerifier, VerifierSettings};
 pub use warnings::FoundWarnings;

@@ -29,7 +29,7 @@ impl ActOptions {
 
 /// What an act took away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakenAway {
     /// The number of active stored tokens that it made invalid; 1 for a stateless token
     /// that was given by its text.
     pub tokens: usize,
@@ -43,9 +43,9 @@ pub struct Taken {
 /// What an act would take away.
 #[derive(Debug, Clone, Default)]
 pub struct DryRun {
-    /// As in [`Taken`].
+    /// As in [`TakenAway`].
     pub tokens: usize,
-    /// As in [`Taken`].
+    /// As in [`TakenAway`].
     pub stateless_too: bool,
     /// Whether clients still use the previous secret, of an act that takes it away.
     pub previous_in_use: Option<bool>,
@@ -58,7 +58,7 @@ pub struct DryRun {
 #[derive(Debug)]
 pub enum Outcome<T> {
     /// It was done.
-    Done(T, Taken),
+    Done(T, TakenAway),
     /// It was a dry run.
     DryRun(DryRun),
 }
@@ -127,9 +127,9 @@ impl Admin {
         act: CommittedAct,
         stateless_too: bool,
         options: &ActOptions,
-    ) -> Result<Taken> {
+    ) -> Result<TakenAway> {
         let receipt = self.authority.receipt(act, options.wait).await?;
-        Ok(Taken { tokens, stateless_too, receipt })
+        Ok(TakenAway { tokens, stateless_too, receipt })
     }
 
     /// The result of an act on a channel, whose error lists the names that exist.

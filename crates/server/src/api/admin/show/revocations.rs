@@ -31,8 +31,8 @@ pub struct Taken {
     receipt: Receipt,
 }
 
-impl From<admin::Taken> for Taken {
-    fn from(it: admin::Taken) -> Self {
+impl From<admin::TakenAway> for Taken {
+    fn from(it: admin::TakenAway) -> Self {
         Self {
             revoked: it.tokens,
             stateless_too: it.stateless_too.then_some(true),
