@@ -5,6 +5,7 @@
 mod admin;
 mod assertion;
 mod config;
+mod feed;
 mod form;
 mod forwarded;
 mod json;
@@ -22,6 +23,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("assertion", assertion::any),
     ("assertion-signed", assertion::signed),
     ("config", config::file),
+    ("feed-message", feed::message),
     ("form", form::any),
     ("forwarded-for", forwarded::any),
     ("journal-line", revocation::line),

@@ -1,6 +1,14 @@
-//! `tegata feed conform`: a follower in Python passes, and one with a fault does not.
+//! Followers: `tegata feed conform`, which a follower in Python passes, and one with a fault
+//! does not; and the follower of `tegata-verifier` against a real server.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+#[path = "../process/line.rs"]
+#[expect(dead_code, reason = "shared with tests that need all of it")]
+mod line;
+#[path = "../process/mod.rs"]
+mod process;
+mod real;
 
 use std::process::{Command, Output};
 
@@ -16,7 +24,7 @@ fn conform(arguments: &[&str], schedules: &str) -> Output {
 fn a_follower_in_two_hundred_lines_of_python_conforms() {
     let lines = std::fs::read_to_string(FOLLOWER).unwrap().lines().count();
     assert!(lines <= 200, "{lines} lines");
-    let schedules = if std::env::var_os("TEGATA_LONG").is_some() { "200" } else { "20" };
+    let schedules = if std::env::var_os("TEGATA_LONG").is_some() { "200" } else { "8" };
     let output = conform(&[], schedules);
     let (out, error) = (output.stdout, output.stderr);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&error));

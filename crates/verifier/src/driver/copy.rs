@@ -137,3 +137,35 @@ impl CopyFile {
         folder.unwrap_or(Path::new("."))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tegata_token::view::{Providers, View};
+
+    #[test]
+    fn no_copy_is_written_once_the_process_has_said_bye() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = CopyFile::lock(&folder.path().join("copy"), "http://a/").unwrap();
+        let at = Steady(5);
+        let facts = Facts {
+            view: View::new(Providers::All),
+            provider: None,
+            issuer: String::new(),
+            as_of: at,
+            sent: at,
+            gap: 0,
+            time_ms: 7,
+            time_at: at,
+        };
+        let granted = Some(Use { staleness: Duration::from_secs(1), on_stale: OnStale::Ask });
+        let mut standing = Standing { facts: Some(facts), granted, ..Standing::default() };
+        copy.write(&standing).unwrap();
+        assert_eq!(copy.read(at).unwrap().granted, granted);
+        assert!(copy.read(Steady(4)).is_none(), "of a later moment: another boot");
+        copy.delete().unwrap();
+        standing.withdrawn = Some(Withdrawn::Stopped);
+        copy.write(&standing).unwrap();
+        assert!(copy.read(at).is_none());
+    }
+}

@@ -42,9 +42,6 @@ const INTROSPECTIONS: usize = 64;
 /// The runtime's timers stand still while the machine is suspended, so deadlines are
 /// compared with the steady clock at least this often.
 const SLICE: Duration = Duration::from_millis(500);
-/// Interval of the usage reports.
-const REPORTS: Duration = Duration::from_secs(60);
-
 /// Verifies tokens by a view that follows the authority's feed. Cheap to clone. When the
 /// last clone is dropped, the view is no longer followed; the authority learns of it only
 /// by [`Verifier::stop`].
@@ -75,7 +72,8 @@ struct Inner {
     kick: Notify,
     sender: Sender,
     introspections: Semaphore,
-    usage: Option<Usage>,
+    /// The uses, and how often they are reported.
+    usage: Option<(Duration, Usage)>,
     instance: InstanceId,
     /// The use of the settings.
     own_use: Use,
@@ -166,7 +164,7 @@ impl Verifier {
             kick: Notify::new(),
             sender,
             introspections: Semaphore::new(INTROSPECTIONS),
-            usage: settings.report_usage.then(Usage::default),
+            usage: settings.usage_interval.map(|interval| (interval, Usage::default())),
             instance,
             own_use,
             process: std::process::id(),
@@ -236,7 +234,7 @@ impl Verifier {
 
     /// Counts a use of a token, for the report to the authority.
     pub fn record_use(&self, verified: &Verified, source: Option<&str>) {
-        let Some(usage) = &self.0.usage else { return };
+        let Some((_, usage)) = &self.0.usage else { return };
         let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
         let now = UnixTime((time_ms / 1_000).try_into().unwrap_or(0));
         usage.record(now, verified.claims.id, verified.claims.channel, source);
@@ -378,7 +376,7 @@ async fn follow(inner: Arc<Inner>) {
             awaited.push((id, requests.spawn(send::perform(inner.clone(), request))));
         }
         let now = clock::now().steady;
-        if now.since(reported) >= REPORTS {
+        if inner.usage.as_ref().is_some_and(|(interval, _)| now.since(reported) >= *interval) {
             reported = now;
             requests.spawn(send::report(inner.clone()));
         }

@@ -150,7 +150,7 @@ async fn save(inner: &Arc<Inner>) {
 
 /// Reports the uses of the minutes that are over.
 pub(super) async fn report(inner: Arc<Inner>) {
-    let Some(usage) = &inner.usage else { return };
+    let Some((_, usage)) = &inner.usage else { return };
     let now = inner.current.load().time_ms(clock::now().steady);
     let Some(seconds) = now.and_then(|it| (it / 1_000).try_into().ok()) else { return };
     let Some(report) = usage.report(UnixTime(seconds), &inner.instance) else { return };

@@ -23,8 +23,9 @@ pub struct Settings {
     /// A file for a copy of the view: a process that starts while the authority cannot be
     /// reached uses the view of the last one.
     pub copy: Option<PathBuf>,
-    /// Whether uses are reported, so that the authority knows when a token was last used.
-    pub report_usage: bool,
+    /// Interval of the reports of uses, from which the authority knows when a token was last
+    /// used; `None`: uses are not reported.
+    pub usage_interval: Option<Duration>,
     /// Number of tokens whose signature check is cached.
     pub cached_tokens: usize,
 }
@@ -68,7 +69,7 @@ impl Settings {
             wanted,
             certificate: None,
             copy: None,
-            report_usage: true,
+            usage_interval: Some(Duration::from_secs(60)),
             cached_tokens: 10_000,
         })
     }

@@ -50,6 +50,8 @@ pub struct Seen {
     pub status: Option<u16>,
     /// Introspection calls tokens active.
     pub active: bool,
+    /// The authority's clock is ahead by so many seconds.
+    pub later: u64,
 }
 
 impl Authority {
@@ -153,8 +155,8 @@ impl Shared {
     }
 }
 
-fn head(seq: Option<String>) -> ResponseHead {
-    let time_ms = (NOW * 1_000).unsigned_abs();
+fn head(it: &Shared, seq: Option<String>) -> ResponseHead {
+    let time_ms = 1_000 * (NOW.unsigned_abs() + it.seen.lock().unwrap().later);
     ResponseHead { seq, age: Duration::ZERO, time_ms }
 }
 
@@ -168,7 +170,7 @@ async fn snapshot(
     let pairs = it.begin(&headers, query)?;
     let query = FeedQuery::parse(pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())));
     let query = query.map_err(|_| StatusCode::BAD_REQUEST)?;
-    let (before, after) = SnapshotResponse::around(&head(query.seq));
+    let (before, after) = SnapshotResponse::around(&head(&it, query.seq));
     let snapshot = Snapshot::write(&it.view.borrow(), None, "https://tokens.example");
     Ok(format!("{before}{snapshot}{after}").into_response())
 }
@@ -188,7 +190,7 @@ async fn changes(
     let through = view.borrow().position();
     let log = it.log.lock().unwrap().clone();
     let log = log.into_iter().filter(|it| it.position > query.after);
-    let head = head(query.common.seq);
+    let head = head(&it, query.common.seq);
     Ok(ChangesResponse::project(head, query.after, through, log, None).write().into_response())
 }
 

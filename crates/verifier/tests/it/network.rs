@@ -187,6 +187,23 @@ async fn a_process_begins_with_the_copy_of_the_last_one() {
 // ---- usage
 
 #[tokio::test]
+async fn uses_reach_the_authority_once_their_minute_is_over() {
+    let authority = Authority::start().await;
+    let mut settings = settings(&authority, OnStale::Deny);
+    settings.usage_interval = Some(Duration::from_millis(100));
+    let verifier = Verifier::start(settings).unwrap();
+    until("fresh", async || verifier.health().stale.is_none()).await;
+    let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
+    verifier.record_use(&verified, Some("192.0.2.1"));
+    authority.change(|it| it.later = 60);
+    until("a report", async || !authority.seen().reports.is_empty()).await;
+    let report = authority.seen().reports.remove(0);
+    assert_eq!(report.instance, verifier.health().instance);
+    let use_ = &report.minutes[0].uses[0];
+    assert_eq!((use_.token_id, use_.count, &*use_.source), (verified.claims.id, 1, "192.0.2.1"));
+}
+
+#[tokio::test]
 async fn uses_are_summed_up_by_minute_and_the_most_used_are_reported() {
     let usage = tegata_verifier::usage::Usage::default();
     let instance = tegata_token::feed::InstanceId::from_random([3; 16]);
