@@ -207,3 +207,30 @@ async fn a_killed_authority_loses_no_receipt_and_its_followers_go_on() {
     assert_eq!(followers.accepts(&after), 0);
     assert_eq!(world.instances().await, FOLLOWERS, "none was registered twice");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_recovery_receipts_name_the_instances_that_the_store_may_have_lost() {
+    const LOST: &str = "instances_lost_with_the_store";
+    let mut world = World::new().await;
+    let lenient = json!({ "name": "lenient", "max_staleness": 500, "allow": true });
+    let lenient = world.server.create("/verifiers", lenient).await;
+    world.server.process.kill().unwrap();
+    world.server.process.wait().unwrap();
+    let words = ["recover", "--revoke-everything", "--store", "sqlite:tegata.db"];
+    let mut recover = Command::new(env!("CARGO_BIN_EXE_tegata"));
+    let recovered = recover.args(words).current_dir(world.folder.path()).output().unwrap();
+    assert!(recovered.status.success(), "{}", String::from_utf8_lossy(&recovered.stderr));
+    world.server = Server::start(serve(world.folder.path(), &[])).await;
+    let channel = world.channel().await;
+    let revoked = world.revoke(&channel, 3).await;
+    assert_eq!(revoked["receipt"]["state"], "pending", "{revoked:#}");
+    let receipt = &revoked["receipt"];
+    assert_eq!(states(receipt, ["lease-expired", "may-still-accept"]), [1, 1], "{receipt:#}");
+    assert!(receipt["verifiers"].as_array().unwrap().iter().all(|it| it["instance"] == LOST));
+    let id = lenient["verifier_id"].as_str().unwrap();
+    let path = format!("/verifiers/{id}/instances/{LOST}");
+    let removed = world.server.ask(&Request::admin("DELETE", &path, None)).await;
+    assert_eq!(removed.status, 200, "{}", removed.text());
+    let receipt = world.receipt(&revoked["position"], 0).await;
+    assert_eq!(receipt["state"], "complete", "{receipt:#}");
+}

@@ -149,6 +149,9 @@ fn sample(path: &str) -> String {
         ("{kid}", "536e453c-aa93-4449-8e90-add2608783c6"),
         ("{group}", "kitchen"),
         ("{token}", "AAECAwQFBgcICQoLDA0ODw"),
+        ("{position}", "1-1"),
+        ("{verifier}", "3456789012"),
+        ("{instance}", "AAECAwQFBgcICQoLDA0ODw"),
     ];
     let path = ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id));
     assert!(!path.contains('{'), "give {path} a sample of its id here");

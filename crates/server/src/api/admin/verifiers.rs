@@ -108,6 +108,7 @@ pub async fn list(
 pub async fn show(
     who: Administrator,
     Ids(id): Ids<VerifierId>,
+    Query(()): Query<()>,
 ) -> Result<Json<show::Verifier>, Problem> {
     Ok(Json((&who.admin.verifier(id).await?).into()))
 }
@@ -143,7 +144,11 @@ pub async fn change(
     params(("verifier" = schema::VerifierId, Path, description = "The verifier.")),
     responses((status = 204, description = "The verifier is deleted."), Problems)
 )]
-pub async fn delete(who: Administrator, Ids(id): Ids<VerifierId>) -> Result<StatusCode, Problem> {
+pub async fn delete(
+    who: Administrator,
+    Ids(id): Ids<VerifierId>,
+    Query(()): Query<()>,
+) -> Result<StatusCode, Problem> {
     who.admin.delete_verifier(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -163,6 +168,7 @@ pub async fn delete(who: Administrator, Ids(id): Ids<VerifierId>) -> Result<Stat
 pub async fn remove_all(
     who: Administrator,
     Ids(id): Ids<VerifierId>,
+    Query(()): Query<()>,
 ) -> Result<Json<show::RemovedInstances>, Problem> {
     let removed = who.admin.remove_instances(id, None).await?;
     Ok(Json(show::RemovedInstances { removed }))
@@ -186,6 +192,7 @@ pub async fn remove_all(
 pub async fn remove_one(
     who: Administrator,
     Ids((id, instance)): Ids<(VerifierId, InstanceId)>,
+    Query(()): Query<()>,
 ) -> Result<Json<show::RemovedInstances>, Problem> {
     let removed = who.admin.remove_instances(id, Some(instance)).await?;
     Ok(Json(show::RemovedInstances { removed }))

@@ -185,7 +185,7 @@ impl World {
         self.store.create_verifier(new, by()).await.unwrap();
         let all = self.store.verifiers().await.unwrap();
         let old = all[usize::try_from(self.below(all.len() as u64)).unwrap()].id;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             self.store.delete_verifier(old, by()).await.unwrap();
         } else {
             let patch = VerifierPatch { allow: Some(true), ..VerifierPatch::default() };
