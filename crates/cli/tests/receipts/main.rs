@@ -1,6 +1,10 @@
 //! Receipts with followers in processes of their own: some freeze, some are cut off, some
 //! are killed, and the authority is killed under them. After a complete receipt none accepts.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real processes and waits are measured in real time"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../process/mod.rs"]

@@ -1,6 +1,10 @@
 //! The feed over HTTP, with a real server: what followers get, who waits for them, and what
 //! their receipts say.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real processes and waits are measured in real time"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod following;

@@ -7,8 +7,9 @@
 use super::{
     created::{CreatedBy, CreatedKey},
     facade::{Admin, Error, Result},
+    options::ActOptions,
     permission::Permission,
-    taking::{ActOptions, DryRun, Outcome, ROWS},
+    taking::{DryRun, Outcome, ROWS},
 };
 use crate::authority::{
     actor::Actor,

@@ -41,6 +41,7 @@ mod warnings;
 
 pub use audit::*;
 pub use channels::*;
+pub use receipts::Receipt;
 pub use revocations::*;
 pub use taken::*;
 pub use time::time;
