@@ -12,18 +12,20 @@ mod act;
 pub mod audit;
 pub mod figures;
 pub mod file;
+mod filter;
 pub mod journal;
 pub mod sqlite;
 mod taking;
 
 pub use act::*;
 pub use audit::{AuditHead, Batch};
+pub use filter::*;
 pub use taking::*;
 pub use tegata_policy::acts::{
     By, Change, ChannelPatch, Event, GroupPatch, Instance, Issued, LimitsPatch, NewChannel,
-    NewWarning, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance, Registration,
-    RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp, TokenState,
-    TokenUse, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
+    NewWarning, NotedUse, Old, Provider, ReceiptFor, ReceiptRow, RecentUse, RegisterInstance,
+    Registration, RevocationCause, RevocationTarget, SigningKeyChange, SigningKeyRow, Stamp,
+    TokenState, USES_KEPT, VerifierPatch, VerifierRow, WrappedKey, audit_event, merged,
 };
 
 /// The tracing target of spans that are exported to the operator's collector. No other
@@ -32,7 +34,7 @@ pub const TRACES: &str = "tegata::traces";
 
 use async_trait::async_trait;
 use figures::Figures;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 use tegata_policy::{
     acts::ActError,
     authorize::Grant,
@@ -41,11 +43,7 @@ use tegata_policy::{
 };
 use tegata_token::{
     feed::InstanceId,
-    id::{
-        AssertionKeyId, ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId,
-        VerifierId,
-    },
-    kind::Kind,
+    id::{ChannelId, Group, Position, ProviderId, Serial, SigningKeyId, TokenId, VerifierId},
     time::UnixTime,
 };
 
@@ -359,7 +357,7 @@ pub trait Store: Send + Sync + 'static {
     async fn stamp(&self, stamps: Vec<Stamp>) -> Result<()>;
     /// Records uses of stored tokens, and drops those before `since`; uses of tokens that do
     /// not exist any more are ignored.
-    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()>;
+    async fn record_uses(&self, uses: Vec<NotedUse>, since: UnixTime) -> Result<()>;
     /// Queues warnings, each name only once, and drops those that are out of date.
     /// Returns how many are new.
     async fn queue_warnings(&self, warnings: Vec<NewWarning>, now: UnixTime) -> Result<usize>;
@@ -373,95 +371,4 @@ pub trait Store: Send + Sync + 'static {
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize>;
     /// Moves the development clock forward; returns its new offset, in seconds.
     async fn advance_clock(&self, seconds: i64) -> Result<i64>;
-}
-
-/// Identifies a stored token.
-#[derive(Debug, Clone, Copy)]
-pub enum TokenName {
-    /// By its id.
-    Id(TokenId),
-    /// By its serial.
-    Serial(Serial),
-}
-
-/// A row's number in a list; the cursor of the next page.
-pub type RowId = i64;
-
-/// A page of a list.
-#[derive(Debug, Clone, Copy)]
-pub struct Page {
-    /// Only rows before this one.
-    pub before: Option<RowId>,
-    /// Maximum number of rows.
-    pub most: usize,
-}
-
-/// Which tokens to list.
-#[derive(Debug, Clone, Default)]
-pub struct TokenFilter {
-    /// Only of this kind.
-    pub kind: Option<Kind>,
-    /// Only of this group.
-    pub group: Option<Group>,
-    /// Only in this state.
-    pub state: Option<TokenState>,
-}
-
-/// Which channels to list.
-#[derive(Debug, Clone, Default)]
-pub struct ChannelFilter {
-    /// Only of this provider, which must exist.
-    pub provider: Option<ProviderId>,
-    /// Only those whose name or id contains this text; the case of ASCII letters does not
-    /// matter.
-    pub search: Option<String>,
-}
-
-/// Which assertion keys to list.
-#[derive(Debug, Clone, Default)]
-pub struct KeyFilter {
-    /// Only this one.
-    pub id: Option<AssertionKeyId>,
-    /// Only those whose id, group, or channel's id or name contains this text; the case of
-    /// ASCII letters does not matter.
-    pub search: Option<String>,
-}
-
-impl ChannelFilter {
-    /// The channels of one provider.
-    #[must_use]
-    pub fn of(provider: ProviderId) -> Self {
-        Self { provider: Some(provider), search: None }
-    }
-}
-
-/// Which audit events to list: those that fit all that is given.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// Only of this channel.
-    pub channel: Option<ChannelId>,
-    /// Only of this provider and its channels.
-    pub provider: Option<ProviderId>,
-    /// Only acts on a group of this name.
-    pub group: Option<Group>,
-    /// Only acts on this token alone.
-    pub token: Option<TokenId>,
-    /// Only of this actor.
-    pub actor: Option<String>,
-    /// Only this act.
-    pub act: Option<audit_event::AuditAct>,
-    /// Only from this address.
-    pub source: Option<IpAddr>,
-    /// Only from this time on.
-    pub since: Option<UnixTime>,
-    /// Only before this time.
-    pub until: Option<UnixTime>,
-}
-
-impl AuditFilter {
-    /// The events of one channel.
-    #[must_use]
-    pub fn of(channel: ChannelId) -> Self {
-        Self { channel: Some(channel), ..Self::default() }
-    }
 }

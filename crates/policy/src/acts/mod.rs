@@ -61,8 +61,8 @@ pub use things::{
 };
 pub use trim::Trim;
 pub use upkeep::{
-    Checkpoint, NewWarning, Old, ProviderJob, QueuedWarning, RecentUse, Stamp, StampPlace, Stamped,
-    SweptToken, TokenUse, Upkeep, UpkeepRows, UsedAssertion, UsesOfRow,
+    Checkpoint, NewWarning, NotedUse, Old, ProviderJob, QueuedWarning, RecentUse, Stamp,
+    StampPlace, Stamped, SweptToken, Upkeep, UpkeepRows, UsedAssertion, UsesOfRow,
 };
 pub use uses::{RecordUses, USES_KEPT, USES_PER_TOKEN, merged};
 pub use verifiers::{

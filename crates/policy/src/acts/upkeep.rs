@@ -34,7 +34,7 @@ pub enum Upkeep {
     /// The times of last use of what these uses name.
     Stamps(Arc<[Stamp]>),
     /// The recent uses that are stored of the tokens in these.
-    Uses(Arc<[TokenUse]>),
+    Uses(Arc<[NotedUse]>),
     /// Rows that may be old enough to be deleted.
     Old(Old),
     /// The last checkpoint of the audit.
@@ -274,7 +274,7 @@ impl RecentUse {
 
 /// Uses of a stored token that were noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenUse {
+pub struct NotedUse {
     /// Its channel.
     pub channel: ChannelId,
     /// Its serial.

@@ -4,7 +4,7 @@ use super::{
     Act, ActName, Decided,
     effects::{Effects, Write},
     locked::{Locked, Needs},
-    upkeep::{RecentUse, TokenUse, Upkeep, UsesOfRow},
+    upkeep::{NotedUse, RecentUse, Upkeep, UsesOfRow},
 };
 // Addresses alone: this crate opens no sockets.
 use core::net::IpAddr;
@@ -21,7 +21,7 @@ pub const USES_KEPT: i64 = 7 * DAY;
 #[derive(Debug, Clone)]
 pub struct RecordUses {
     /// The uses.
-    pub uses: Arc<[TokenUse]>,
+    pub uses: Arc<[NotedUse]>,
     /// Stored uses before this time are dropped.
     pub since: UnixTime,
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tegata_policy::secret::HashedSecret;
-use tegata_store::{RecentUse, Stamp, TokenUse};
+use tegata_store::{NotedUse, RecentUse, Stamp};
 use tegata_token::{
     claims::Claims,
     id::{AssertionKeyId, ChannelId, Serial},
@@ -123,7 +123,7 @@ impl LastUsed {
     }
 
     /// Takes out all times, and all uses of tokens.
-    pub fn take(&self) -> (Vec<Stamp>, Vec<TokenUse>) {
+    pub fn take(&self) -> (Vec<Stamp>, Vec<NotedUse>) {
         let keys = std::mem::take(&mut *lock(&self.keys)).into_iter();
         let mut stamps: Vec<_> = keys.map(|(key, at)| Stamp::AssertionKey(key, at)).collect();
         let secrets = std::mem::take(&mut *lock(&self.secrets)).into_iter();
@@ -138,7 +138,7 @@ impl LastUsed {
                 let place = token.uses.and_then(|place| usize::try_from(place).ok());
                 let of_token = place.and_then(|place| stripe.uses.get(place));
                 let used = of_token.into_iter().flatten().flatten();
-                uses.extend(used.map(|&used| TokenUse { channel, serial, used }));
+                uses.extend(used.map(|&used| NotedUse { channel, serial, used }));
             }
         }
         (stamps, uses)

@@ -37,7 +37,7 @@ mod verifiers;
 mod warnings;
 mod writer;
 
-use crate::{Issued, Result, Revoked, WouldTake};
+use crate::{Issued, Result, Revoked, Taking, WouldTake};
 pub use audit::AuditFile;
 pub use backup::{Copied, Progress, backup, migrate, restore};
 pub use connect::Faults;
@@ -93,6 +93,19 @@ impl SqliteStore {
         A: Act<Output: Send> + Send + 'static,
     {
         self.writer.act(at, move |tx| apply::run(tx, &act)).await
+    }
+
+    /// Runs any act that takes something away.
+    async fn run_any(&self, act: Taking) -> Result<Revoked> {
+        match act {
+            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
+            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
+            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
+            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
+            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
+            Taking::Group(act) => self.run_taking(act.by.at, act).await,
+            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
+        }
     }
 
     /// Runs an act that takes something away, and returns how many tokens.

@@ -10,11 +10,9 @@ use super::{
     writer::Tx,
 };
 use crate::{
-    AuditFilter, AuditHead, AuditRow, Batch, By, Change, ChannelFilter, DueWarning, Error, Event,
-    GroupPatch, GroupRow, Holding, Instance, Issued, KeyFilter, KeyRow, NewChannel, NewVerifier,
-    NewWarning, Old, Page, Provider, ProviderRevocation, ReceiptRow, RecentUse, Registration,
-    Reissue, Result, Revoked, RowId, SigningKeyChange, SigningKeyRow, Stamp, State, Store, Taking,
-    TokenFilter, TokenName, TokenRow, TokenUse, VerifierPatch, VerifierRow, WouldTake, WrappedKey,
+    AuditFilter, AuditHead, AuditRow, Batch, ChannelFilter, DueWarning, Error, GroupRow, Holding,
+    KeyFilter, KeyRow, NewVerifier, Page, ProviderRevocation, Reissue, Result, Revoked, RowId,
+    State, Store, Taking, TokenFilter, TokenName, TokenRow, WouldTake,
     audit::{AuditReport, AuditVerifier, Checkpoint},
     figures::Figures,
 };
@@ -22,13 +20,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
-    acts::{
-        AddCheckpoint, AdvanceClock, BeginProviderRevocation, ChangeSigningKeys, ChangeVerifier,
-        CreateChannel, CreateProvider, CreateVerifier, DeleteVerifier, DropInstances, Issue,
-        QueueWarnings, Record, RecordUses, RegisterInstance, RegisterKey, RemoveInstances,
-        RenameProvider, RewrapKeys, SetAuditKey, SetGroup, SettleReceipts, StampUses, StopInstance,
-        TakeAssertion, Trim, WarningTried,
-    },
+    acts::*,
     authorize::Grant,
     channel::{Channel, GroupSettings, RegisteredKey},
 };
@@ -241,15 +233,7 @@ impl Store for SqliteStore {
     }
 
     async fn take(&self, act: Taking) -> Result<Revoked> {
-        match act {
-            Taking::Revoke(act) => self.run_taking(act.by.at, act).await,
-            Taking::Channel(act) => self.run_taking(act.by.at, act).await,
-            Taking::Secret(act) => self.run_taking(act.by.at, act).await,
-            Taking::PreviousSecret(act) => self.run_taking(act.by.at, act).await,
-            Taking::AssertionKey(act) => self.run_taking(act.by.at, act).await,
-            Taking::Group(act) => self.run_taking(act.by.at, act).await,
-            Taking::Provider(act) => self.run_taking(act.by.at, act).await,
-        }
+        self.run_any(act).await
     }
 
     async fn would_take(&self, act: Taking, most: usize) -> Result<WouldTake> {
@@ -440,7 +424,7 @@ impl Store for SqliteStore {
         self.run(UnixTime(0), StampUses { stamps: stamps.into() }).await.map(drop)
     }
 
-    async fn record_uses(&self, uses: Vec<TokenUse>, since: UnixTime) -> Result<()> {
+    async fn record_uses(&self, uses: Vec<NotedUse>, since: UnixTime) -> Result<()> {
         self.run(UnixTime(0), RecordUses { uses: uses.into(), since }).await.map(drop)
     }
 
@@ -453,10 +437,8 @@ impl Store for SqliteStore {
     }
 
     async fn forget(&self, channels: usize, now: UnixTime) -> Result<usize> {
-        self.writer
-            .act(now, move |tx| revocations::forget(tx, channels))
-            .await
-            .map(|(gone, _)| gone)
+        let act = move |tx: &mut Tx<'_>| revocations::forget(tx, channels);
+        self.writer.act(now, act).await.map(|(gone, _)| gone)
     }
 
     async fn trim(&self, old: Old, now: UnixTime) -> Result<usize> {

@@ -4,7 +4,7 @@ use super::writer::{Tx, write};
 use crate::Result;
 use rusqlite::{Connection, OptionalExtension};
 use std::{collections::BTreeMap, net::IpAddr};
-use tegata_policy::acts::{RecentUse, TokenUse, UsesOfRow};
+use tegata_policy::acts::{NotedUse, RecentUse, UsesOfRow};
 use tegata_token::{
     id::{ChannelId, Serial},
     time::{DAY, UnixTime},
@@ -14,7 +14,7 @@ use tegata_token::{
 type Stored = (Option<IpAddr>, i64, u32);
 
 /// Reads the uses that are stored of the tokens that were used.
-pub(super) fn of_used(conn: &Connection, uses: &[TokenUse]) -> rusqlite::Result<Vec<UsesOfRow>> {
+pub(super) fn of_used(conn: &Connection, uses: &[NotedUse]) -> rusqlite::Result<Vec<UsesOfRow>> {
     let mut tokens = BTreeMap::<(ChannelId, Serial), Vec<RecentUse>>::new();
     for it in uses {
         tokens.entry((it.channel, it.serial)).or_default().push(it.used);

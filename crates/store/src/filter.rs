@@ -1,0 +1,100 @@
+//! Which rows a list holds.
+
+use std::net::IpAddr;
+use tegata_policy::acts::{TokenState, audit_event};
+use tegata_token::{
+    id::{AssertionKeyId, ChannelId, Group, ProviderId, Serial, TokenId},
+    kind::Kind,
+    time::UnixTime,
+};
+
+/// Identifies a stored token.
+#[derive(Debug, Clone, Copy)]
+pub enum TokenName {
+    /// By its id.
+    Id(TokenId),
+    /// By its serial.
+    Serial(Serial),
+}
+
+/// A row's number in a list; the cursor of the next page.
+pub type RowId = i64;
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Only rows before this one.
+    pub before: Option<RowId>,
+    /// Maximum number of rows.
+    pub most: usize,
+}
+
+/// Which tokens to list.
+#[derive(Debug, Clone, Default)]
+pub struct TokenFilter {
+    /// Only of this kind.
+    pub kind: Option<Kind>,
+    /// Only of this group.
+    pub group: Option<Group>,
+    /// Only in this state.
+    pub state: Option<TokenState>,
+}
+
+/// Which channels to list.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelFilter {
+    /// Only of this provider, which must exist.
+    pub provider: Option<ProviderId>,
+    /// Only those whose name or id contains this text; the case of ASCII letters does not
+    /// matter.
+    pub search: Option<String>,
+}
+
+/// Which assertion keys to list.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only this one.
+    pub id: Option<AssertionKeyId>,
+    /// Only those whose id, group, or channel's id or name contains this text; the case of
+    /// ASCII letters does not matter.
+    pub search: Option<String>,
+}
+
+impl ChannelFilter {
+    /// The channels of one provider.
+    #[must_use]
+    pub fn of(provider: ProviderId) -> Self {
+        Self { provider: Some(provider), search: None }
+    }
+}
+
+/// Which audit events to list: those that fit all that is given.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only of this channel.
+    pub channel: Option<ChannelId>,
+    /// Only of this provider and its channels.
+    pub provider: Option<ProviderId>,
+    /// Only acts on a group of this name.
+    pub group: Option<Group>,
+    /// Only acts on this token alone.
+    pub token: Option<TokenId>,
+    /// Only of this actor.
+    pub actor: Option<String>,
+    /// Only this act.
+    pub act: Option<audit_event::AuditAct>,
+    /// Only from this address.
+    pub source: Option<IpAddr>,
+    /// Only from this time on.
+    pub since: Option<UnixTime>,
+    /// Only before this time.
+    pub until: Option<UnixTime>,
+}
+
+impl AuditFilter {
+    /// The events of one channel.
+    #[must_use]
+    pub fn of(channel: ChannelId) -> Self {
+        Self { channel: Some(channel), ..Self::default() }
+    }
+}
