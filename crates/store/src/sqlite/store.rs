@@ -277,8 +277,7 @@ impl Store for SqliteStore {
         patch: GroupPatch,
         by: By,
     ) -> Result<GroupSettings> {
-        let at = by.at;
-        let act = SetGroup { channel, group, patch, by };
+        let (at, act) = (by.at, SetGroup { channel, group, patch, by });
         self.run(at, act).await.map(|(settings, _)| settings)
     }
 
