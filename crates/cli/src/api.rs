@@ -53,7 +53,7 @@ fn url(text: &str) -> Result<Url, &'static str> {
 #[derive(clap::Args, Serialize)]
 pub struct Page {
     /// Go on behind this cursor, which the page before gave.
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// At most so many rows.

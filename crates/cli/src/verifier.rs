@@ -4,6 +4,7 @@ use crate::{
     api::{Api, Page},
     failure::BadUsage,
     output::Output,
+    taking::Confirmation,
 };
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -23,7 +24,7 @@ pub enum Verb {
     /// Change a verifier's name and limits.
     Set(Set),
     /// Delete a verifier; its token is refused from then on.
-    Delete(Named),
+    Delete(Delete),
     /// Remove instances that are known to be gone, so that receipts do not wait for them.
     RemoveInstance(RemoveInstance),
 }
@@ -57,6 +58,17 @@ until `tegata verifier show` lists no instance of the first one, and delete that
 pub struct Named {
     /// The verifier's id.
     id: VerifierId,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// The verifier's id.
+    id: VerifierId,
+    /// Change nothing; show the verifier and the programs that use it.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    confirm: Confirmation,
 }
 
 #[derive(Args)]
@@ -158,8 +170,23 @@ async fn set(api: &Api, out: &Output, args: Set) -> anyhow::Result<()> {
     out.thing(&changed, &["verifier_id", "name"])
 }
 
-async fn delete(api: &Api, out: &Output, Named { id }: Named) -> anyhow::Result<()> {
-    api.delete(&["verifiers", &id.to_string()]).await?;
+async fn delete(api: &Api, out: &Output, args: Delete) -> anyhow::Result<()> {
+    let id = args.id.to_string();
+    let path = ["verifiers", &id];
+    if args.dry_run || args.confirm.asks() {
+        let found = api.get(&path, &()).await?;
+        let instances = found["instances"].as_array().map_or(0, Vec::len);
+        if args.dry_run {
+            let gone = json!({
+                "dry_run": true, "verifier_id": id, "name": found["name"], "instances": instances,
+            });
+            return out.thing(&gone, &["verifier_id", "name", "instances"]);
+        }
+        let name = found["name"].as_str().unwrap_or_default();
+        args.confirm
+            .ask(&format!("verifier {id} ({name}), used by {instances} programs\n"), false)?;
+    }
+    api.delete(&path).await?;
     out.done(&format!("verifier {id} is deleted"), &json!({ "deleted": id }))
 }
 

@@ -474,7 +474,10 @@ fn each_list_takes_a_cursor() {
         let words = [list, &["--channel", &channel, "--limit", "5"]].concat();
         assert_eq!(desk.json(&words)["next"], json!(null));
     }
-    desk.run(&["audit", "list", "--after", "nowhere"]).expect_error(1, "invalid-member");
+    // A cursor can begin with a hyphen.
+    for wrong in ["nowhere", "-nowhere"] {
+        desk.run(&["audit", "list", "--after", wrong]).expect_error(1, "invalid-member");
+    }
 }
 
 #[test]

@@ -47,7 +47,8 @@ impl Place {
         let issued = finish(command.env("TEGATA_CHANNEL_SECRET", secret)).expect(0);
         let issued: Value = serde_json::from_str(&issued).unwrap();
         let token = issued["access_token"].as_str().unwrap().to_owned();
-        let id = self.json(&["token", "explain", &token])["token_id"].as_str().unwrap().to_owned();
+        let explained = self.json(&["token", "explain", &token]);
+        let id = explained["tokens"][0]["token_id"].as_str().unwrap().to_owned();
         (token, id)
     }
 
@@ -134,7 +135,10 @@ fn after_a_restore_by_the_book_doctor_is_clean_and_revocations_keep_their_cause(
         said(&first_id),
         [json!("revoked"), json!("reissued"), json!("administrator"), json!("yearly")]
     );
-    let why = place.json(&["token", "explain", &leaked.0])["why"].as_str().unwrap().to_owned();
+    let why = place.json(&["token", "explain", &leaked.0])["tokens"][0]["why"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(why.contains("administrator") && why.contains("was in a log"), "{why}");
 
     // The key is limited, and not revoked; and the explanation says since when.
@@ -142,7 +146,7 @@ fn after_a_restore_by_the_book_doctor_is_clean_and_revocations_keep_their_cause(
     let old = keys["signing_keys"].as_array().unwrap().iter().find(|it| it["kid"] == kept).unwrap();
     let before = old["issued_before"].as_str().unwrap();
     assert_eq!(old["state"], "retired");
-    let lost = place.json(&["token", "explain", &newest.0]);
+    let lost = place.json(&["token", "explain", &newest.0])["tokens"][0].take();
     let why = lost["why"].as_str().unwrap();
     assert!(why.contains(before) && why.contains("recovered"), "{why}");
     assert!(!why.contains("was revoked"), "{why}");

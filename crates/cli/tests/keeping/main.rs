@@ -256,7 +256,7 @@ async fn an_older_state_comes_back(back: Back) {
     home.tegata(&[&recover[..], &["--dry-run"]].concat());
     home.refused();
     let done = home.tegata(&recover);
-    assert_eq!(done["epoch"], 2);
+    assert!(done["epoch"].as_u64() > Some(1), "{done}");
 
     let server = home.start().await;
     for (way, token) in &scene.ended {

@@ -92,7 +92,8 @@ async fn a_backup_that_is_restored_twice_begins_another_epoch_each_time() {
             goes_on(&home, &shop, &token).await;
         }
     }
-    assert_eq!(lives, [Some(2), Some(3), Some(4)]);
+    assert!(lives.windows(2).all(|two| two[0] < two[1]), "{lives:?}");
+    assert!(lives[0] > Some(1), "{lives:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

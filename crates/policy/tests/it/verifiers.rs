@@ -184,7 +184,8 @@ fn every_act_that_revokes_for_an_operator_has_a_receipt_and_an_eviction_has_none
             | ActName::ReplaceSecret
             | ActName::DeletePreviousSecret
             | ActName::DeleteKey
-            | ActName::DeleteGroup => (every, provider),
+            | ActName::DeleteGroup
+            | ActName::DeleteProvider => (every, provider),
             ActName::ChangeChannel => (vec!["suspended", "deleted"], provider),
             ActName::ChangeSigningKeys => (vec!["revoked", "all removed"], None),
             ActName::Issue => (vec!["a reissue"], provider),

@@ -9,10 +9,12 @@ use tegata_policy::{
     rules::{TokenRules, WhenFull},
     secret::PlainSecret,
 };
-use tegata_store::{ChannelPatch, LimitsPatch, RevocationTarget, SigningKeyChange};
+use tegata_store::{
+    ChannelPatch, LimitsPatch, NewVerifier, RevocationTarget, SigningKeyChange, VerifierPatch,
+};
 use tegata_token::{
     claims::Claims,
-    id::{AssertionKeyId, ProviderId, Serial, TokenId},
+    id::{AssertionKeyId, ProviderId, Serial, TokenId, VerifierId},
     key::KeyState,
     kind::Kind,
     time::UnixTime,
@@ -55,12 +57,14 @@ pub enum Act {
     RemoveAllSigningKeys,
     BeginProviderRevocation,
     FinishProviderRevocation,
+    TightenVerifier,
+    DeleteVerifier,
 }
 
 use Act::*;
 
 /// All of them.
-pub const ALL: [Act; 27] = [
+pub const ALL: [Act; 29] = [
     RevokeOne,
     RevokeOneOfMany,
     RevokeStateless,
@@ -88,10 +92,20 @@ pub const ALL: [Act; 27] = [
     RemoveAllSigningKeys,
     BeginProviderRevocation,
     FinishProviderRevocation,
+    TightenVerifier,
+    DeleteVerifier,
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 17] = [
+pub const OTHERS: [&str; 24] = [
+    "create_verifier",
+    // Instances are lost with the store, and receipts say so.
+    "register_instance",
+    "stop_instance",
+    "remove_instances",
+    "drop_instances",
+    "settle_receipts",
+    "record_uses",
     "rename_provider",
     "would_take",
     "would_reissue",
@@ -131,6 +145,8 @@ impl Act {
             RemoveSigningKey | RemoveAllSigningKeys => "change_signing_keys",
             BeginProviderRevocation => "begin_provider_revocation",
             FinishProviderRevocation => "continue_provider_revocation",
+            TightenVerifier => "change_verifier",
+            DeleteVerifier => "delete_verifier",
         }
     }
 }
@@ -178,6 +194,15 @@ impl Scene {
         let (short_lived, one_of_many) = (tokens[1].serial, last.serial);
         let stateless = tokens[3].clone();
         tokens.push(last);
+        let new = NewVerifier {
+            id: verifier(),
+            name: "Gateway".into(),
+            provider: None,
+            max_staleness: 60_000,
+            allow: true,
+            token: PlainSecret::from_caller("a verifier's".to_owned()).hash(),
+        };
+        world.create_verifier(new, by(NOW)).await.unwrap();
         // A recovery considers the last seconds before a backup lost.
         let provider = ProviderId::from_number(9).unwrap();
         world.create_provider(provider, "Later".into(), by(NOW.plus(60))).await.unwrap();
@@ -264,6 +289,12 @@ impl Scene {
                 world.begin_provider_revocation(world.provider, by(at)).await.unwrap();
             }
             FinishProviderRevocation => finish_provider_revocations(world).await,
+            TightenVerifier => {
+                let (max_staleness, allow) = (Some(500), Some(false));
+                let patch = VerifierPatch { name: None, max_staleness, allow };
+                world.change_verifier(verifier(), patch, by(at)).await.unwrap();
+            }
+            DeleteVerifier => world.delete_verifier(verifier(), by(at)).await.unwrap(),
         }
     }
 
@@ -286,6 +317,7 @@ impl Scene {
             let counts = Channel { revision: 0, bulk_serial: Serial(0), ..channel };
             revocations.push(format!("{counts:?} {hashes:?}"));
         }
+        revocations.push(format!("{:?}", world.verifiers().await.unwrap()));
         let under_way = world.provider_revocations().await.unwrap();
         let providers = under_way.iter().map(|it| it.provider);
         revocations.push(format!("{:?}", Vec::from_iter(providers)));
@@ -314,6 +346,11 @@ impl Scene {
             }
         }
     }
+}
+
+/// The one verifier.
+fn verifier() -> VerifierId {
+    VerifierId::from_number(1_000_000_007).unwrap()
 }
 
 /// Every setting of a channel that can be narrowed; a new setting does not compile here.
