@@ -261,6 +261,9 @@ impl Findings {
                 Some("admin-token") => {
                     "an administrator's token by its form; `tegata admin reset` replaces it"
                 }
+                Some("verifier-token") => {
+                    "a verifier's token by its form; create another verifier, then `tegata verifier delete`"
+                }
                 Some("packed") => "an archive in base64, not searched",
                 _ => "a private key; `tegata key list` shows what is registered",
             };

@@ -57,8 +57,15 @@ impl Output {
         let mut text = String::new();
         if let Some(keys) = response["keys"].as_array() {
             let columns = ["kid", "channel_id", "group", "created_at", "last_used_at"];
-            counts["would_delete_keys"] = keys.len().into();
-            text.push_str(&(table(keys, &columns) + "\n"));
+            let present = |key: &&Value| !key["created_at"].is_null();
+            let there: Vec<_> = keys.iter().filter(present).cloned().collect();
+            counts["would_delete_keys"] = there.len().into();
+            if there.len() < keys.len() {
+                counts["keys_deleted_before"] = (keys.len() - there.len()).into();
+            }
+            if !there.is_empty() {
+                text.push_str(&(table(&there, &columns) + "\n"));
+            }
         }
         if !tokens.is_empty() {
             text.push_str(&(table(tokens, columns) + "\n"));

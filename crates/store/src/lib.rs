@@ -331,6 +331,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes an audit event of something that changed nothing in the store. The caller
     /// limits the rate at which unauthenticated clients can cause one.
     async fn record(&self, event: Event, by: By) -> Result<()>;
+    /// Writes an audit event of acts on several channels that came before it; the receipt at
+    /// the position that it returns covers them all.
+    async fn record_for_all(&self, event: Event, by: By) -> Result<Position>;
 
     /// Replaces the wrapped private halves of all keys that have one, because the master
     /// key is being replaced.

@@ -1,5 +1,5 @@
-"""Verification of Ed25519 signatures (RFC 8032, section 6), for the follower beside it: where a
-library is at hand, that is the better choice."""
+"""Verification of Ed25519 signatures (RFC 8032, section 6), for the follower in this folder.
+Programs should use a library."""
 import hashlib
 
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493

@@ -3,10 +3,12 @@
 //! An event is stored as the act's name and its detail as a JSON object; both come
 //! from one list here, for the store that writes events and for all who read them.
 
+mod created_by;
 mod limits;
 mod recovery;
 mod verifiers;
 
+pub use created_by::CreatedByRevoked;
 pub use limits::{CooldownBegan, SecretThrottled};
 pub use recovery::{StoreRecovered, StoreRedone};
 pub use verifiers::{InstancesRemoved, VerifierChanged, VerifierCreated, VerifierNamed};
@@ -117,6 +119,8 @@ events! {
     TokenIssue(TokenIssued) = "token.issue",
     /// Tokens of a channel were revoked.
     TokenRevoke(TokensRevoked) = "token.revoke",
+    /// What an actor had created was revoked, over all channels.
+    TokenRevokeCreatedBy(CreatedByRevoked) = "token.revoke-created-by",
     /// A signing key was added.
     SigningKeyRotate(SigningKeyNamed) = "signing-key.rotate",
     /// The pending signing key became the active one.

@@ -92,7 +92,7 @@ pub struct Instance {
 /// What the receipt of an act is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiptFor {
-    /// The provider whose verifiers must apply the act, beside the unlimited ones; `None`:
+    /// The provider whose verifiers must apply the act, as must the unlimited ones; `None`:
     /// all verifiers.
     pub provider: Option<ProviderId>,
     /// When it takes effect.

@@ -52,7 +52,7 @@ pub use receipts::{SettleReceipts, receipt_of};
 pub use recovery::Recover;
 pub use replay::{RaiseSerials, Replay, Replayed};
 pub use revoke::{Forget, REVOCATIONS_KEPT, Revoke, covered};
-pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RewrapKeys};
+pub use signing::{AdvanceClock, ChangeSigningKeys, Record, RecordForAll, RewrapKeys};
 pub use stamps::StampUses;
 pub use stored::{StoredToken, Times, TokenRevocation};
 pub use things::{
@@ -153,6 +153,8 @@ pub enum ActName {
     RewrapKeys,
     /// [`Record`]
     Record,
+    /// [`RecordForAll`]
+    RecordForAll,
     /// [`AdvanceClock`]
     AdvanceClock,
     /// [`BeginProviderRevocation`]
@@ -199,7 +201,7 @@ pub enum ActName {
 
 impl ActName {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Issue,
         Self::TakeAssertion,
         Self::Revoke,
@@ -218,6 +220,7 @@ impl ActName {
         Self::ChangeSigningKeys,
         Self::RewrapKeys,
         Self::Record,
+        Self::RecordForAll,
         Self::AdvanceClock,
         Self::BeginProviderRevocation,
         Self::ContinueProviderRevocation,
@@ -273,6 +276,7 @@ impl ActName {
             | Self::RegisterKey
             | Self::RewrapKeys
             | Self::Record
+            | Self::RecordForAll
             | Self::AdvanceClock
             | Self::QueueWarnings
             | Self::WarningTried

@@ -37,6 +37,7 @@ pub fn receipt_of(act: ActName, effects: &Effects, now: UnixTime) -> Option<Rece
             let effective_at = effects.writes.iter().find_map(|it| replaced_at(it, now))?;
             Some(ReceiptFor { provider: Some(provider?), effective_at })
         }
+        ActName::RecordForAll => about(None),
         _ => None,
     }
 }

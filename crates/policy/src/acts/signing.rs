@@ -189,6 +189,32 @@ impl Act for Record {
     }
 }
 
+/// Records an event of acts on several channels that came before it. Its change concerns
+/// every verifier, so that the receipt at its position covers what those acts took away.
+#[derive(Debug, Clone)]
+pub struct RecordForAll {
+    /// What happened.
+    pub event: Event,
+    /// Who did it.
+    pub by: By,
+}
+
+impl Act for RecordForAll {
+    type Output = ();
+    const NAME: ActName = ActName::RecordForAll;
+
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn decide(&self, _: &Locked, _: UnixTime) -> Decided<()> {
+        let mut effects = Effects::default();
+        effects.change(Change::Empty { provider: None });
+        effects.audit_of(&self.by, self.event.clone());
+        Ok(((), effects))
+    }
+}
+
 /// Moves the development clock forward; returns its new offset, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct AdvanceClock {

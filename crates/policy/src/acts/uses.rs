@@ -45,7 +45,7 @@ impl Act for RecordUses {
 }
 
 /// The uses from `since` on that are kept, newest first. Of too many, the oldest ones are
-/// dropped whose address has a newer one: a rare address stays beside a busy one.
+/// dropped whose address has a newer one: a rare address is kept although another is busy.
 #[must_use]
 pub fn merged<'a>(
     uses: impl IntoIterator<Item = &'a RecentUse>,

@@ -9,9 +9,9 @@ use tegata_policy::{
         ChangeSigningKeys, ChannelPatch, ContinueProviderRevocation, Count, CreateChannel,
         CreateProvider, DeleteGroup, DeleteKey, DeletePreviousSecret, DeleteProvider, Effects,
         Event, Forget, GroupPatch, Issue, Issuer, JournalEntry, LimitsPatch, Locked,
-        LockedProvider, NewChannel, Record, RegisterKey, RenameProvider, ReplaceSecret,
-        RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange, SigningKeyRow, StoredKey,
-        StoredToken, TakeAssertion, Times, WrappedKey,
+        LockedProvider, NewChannel, Record, RecordForAll, RegisterKey, RenameProvider,
+        ReplaceSecret, RevocationTarget, Revoke, RewrapKeys, SetGroup, SigningKeyChange,
+        SigningKeyRow, StoredKey, StoredToken, TakeAssertion, Times, WrappedKey,
         audit_event::{AuditEvent, NoDetail},
     },
     authorize::Grant,
@@ -309,6 +309,10 @@ fn examples(name: ActName) -> Vec<Example> {
         ActName::Record => {
             let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
             vec![Example("an event", effects(&Record { event, by: by() }, &locked), NOTHING)]
+        }
+        ActName::RecordForAll => {
+            let event = Event::of(AuditEvent::AdminTokenThrottle(NoDetail {}));
+            vec![Example("an event", effects(&RecordForAll { event, by: by() }, &locked), NOTHING)]
         }
         ActName::BeginProviderRevocation | ActName::ContinueProviderRevocation => {
             of_provider_jobs(name)

@@ -28,16 +28,16 @@ pub fn router() -> Router<Arc<App>> {
     let snapshot =
         async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
             let answer = snapshot(&app, &headers, query.as_deref().unwrap_or("")).await;
-            respond(&app, "snapshot", answer, &headers)
+            respond(&app, "snapshot", answer)
         };
     let changes =
         async |State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap| {
             let answer = changes(&app, &headers, query.as_deref().unwrap_or("")).await;
-            respond(&app, "changes", answer, &headers)
+            respond(&app, "changes", answer)
         };
     let usage = async |State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes| {
         let answer = usage(&app, &headers, &body).await;
-        respond(&app, "usage", answer, &headers)
+        respond(&app, "usage", answer)
     };
     Router::new()
         .route("/feed/snapshot", get(snapshot))
@@ -64,27 +64,28 @@ impl From<BadParameter> for Failure {
     }
 }
 
-type Answer = Result<FeedResponse, Failure>;
+/// A response; `None` has no body.
+type Answer = Result<Option<FeedResponse>, Failure>;
 
 async fn snapshot(app: &App, headers: &HeaderMap, query: &str) -> Answer {
     let verifier = app.authority.verifier_of(bearer(headers))?;
     let pairs = pairs(query)?;
     let query = FeedQuery::parse(borrowed(&pairs))?;
-    Ok(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?)
+    Ok(Some(app.authority.feed_snapshot(verifier, query, encoding(headers)).await?))
 }
 
 async fn changes(app: &App, headers: &HeaderMap, query: &str) -> Answer {
     let verifier = app.authority.verifier_of(bearer(headers))?;
     let pairs = pairs(query)?;
     let query = ChangesQuery::parse(borrowed(&pairs))?;
-    Ok(app.authority.feed_changes(verifier, query, encoding(headers)).await?)
+    Ok(Some(app.authority.feed_changes(verifier, query, encoding(headers)).await?))
 }
 
 async fn usage(app: &App, headers: &HeaderMap, body: &[u8]) -> Answer {
     let verifier = app.authority.verifier_of(bearer(headers))?;
     let report = UsageReport::parse(body).map_err(|why| Failure::Malformed(why.to_string()))?;
     app.authority.feed_usage(&verifier, report).await?;
-    Ok(FeedResponse(Vec::new()))
+    Ok(None)
 }
 
 fn pairs(query: &str) -> Result<Vec<form::Pair<'_>>, Failure> {
@@ -111,10 +112,10 @@ fn encoding(headers: &HeaderMap) -> Encoding {
     if offers.any(accepts) { Encoding::Gzip } else { Encoding::Plain }
 }
 
-fn respond(app: &App, operation: &'static str, answer: Answer, headers: &HeaderMap) -> Response {
+fn respond(app: &App, operation: &'static str, answer: Answer) -> Response {
     let response = match answer {
-        Ok(FeedResponse(parts)) if parts.is_empty() => StatusCode::NO_CONTENT.into_response(),
-        Ok(FeedResponse(parts)) => whole(parts, encoding(headers)),
+        Ok(None) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Some(FeedResponse { parts, encoding })) => whole(parts, encoding),
         Err(failure) => refused(failure),
     };
     app.metrics.feed.count(operation, response.status().as_u16());

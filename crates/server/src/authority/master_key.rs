@@ -47,7 +47,7 @@ pub enum Error {
     NoRandomness,
 }
 
-/// The file that holds the key before the last rotation, beside the one at `path`.
+/// The file that holds the key before the last rotation, for the master key at `path`.
 #[must_use]
 pub fn previous(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -63,7 +63,7 @@ pub struct PreviousKey {
 }
 
 impl PreviousKey {
-    /// The one beside the master key at `path`; `None` if there is none.
+    /// That of the master key at `path`; `None` if there is none.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let path = previous(path);

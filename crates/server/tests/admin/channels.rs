@@ -104,6 +104,9 @@ async fn a_deleted_channel_is_deleted_with_its_tokens() {
     let world = World::new().await;
     let shop = world.channel().await;
     let token = world.short_lived(&shop, None).await;
+    let leaked = world.short_lived(&shop, None).await;
+    let revoke = json!({ "access_token": leaked, "reason": "in a log" });
+    world.post(&shop.at("/revocations"), revoke).await.expect(201);
     assert_eq!(world.delete(&shop.at("")).await.expect(200)["revoked"], 1);
     world.get(&shop.at("")).await.expect_problem(404, "not-found");
     world.delete(&shop.at("")).await.expect_problem(404, "not-found");
@@ -113,6 +116,10 @@ async fn a_deleted_channel_is_deleted_with_its_tokens() {
     assert_eq!(explained["state"], "revoked");
     let why = explained["why"].as_str().unwrap();
     assert!(why.starts_with("Its channel was deleted. By administrator from 192.0.2.7"), "{why}");
+    // The act that revoked a token first stays its explanation.
+    let explained = world.explain(&leaked).await;
+    assert_eq!((&explained["code"], &explained["reason"]), (&json!("revoked"), &json!("in a log")));
+    assert!(explained["why"].as_str().unwrap().contains("token.revoke"), "{explained}");
 }
 
 #[tokio::test]

@@ -162,6 +162,11 @@ async fn gzip_has_the_same_content() {
         }
         assert_eq!(unpacked, plain);
     }
+    let bye = format!("&after={position}&hold=0&bye=1");
+    let packed = follower.ask("changes", &bye, &[("accept-encoding", "gzip")]).await.is(200);
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&packed.bytes[..]).read_to_end(&mut text).unwrap();
+    assert_eq!(ChangesResponse::parse(&text).unwrap().through.to_string(), position);
 }
 
 #[tokio::test]
@@ -239,4 +244,20 @@ async fn a_report_of_uses_shows_when_a_token_was_last_used() {
     world.running().authority.flush_last_used().await.unwrap();
     let listed = world.admin(Method::GET, &path, None).await.is(200).json();
     assert!(listed["tokens"][0]["last_used_at"].is_string(), "{listed:#}");
+
+    // A verifier of another provider reports nothing of this one's tokens.
+    let other = world.channel().await;
+    world.token(&other).await;
+    let path = format!("/channels/{}/tokens", other.id);
+    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
+    let id = &listed["tokens"][0]["token_id"];
+    let uses = json!([{ "token_id": id, "channel": other.id, "count": 1, "source": "x" }]);
+    let report = json!({
+        "instance": follower.instance,
+        "minutes": [{ "minute": minute, "uses": uses }],
+    });
+    send(report.to_string()).await.is(204);
+    world.running().authority.flush_last_used().await.unwrap();
+    let listed = world.admin(Method::GET, &path, None).await.is(200).json();
+    assert!(listed["tokens"][0]["last_used_at"].is_null(), "{listed:#}");
 }

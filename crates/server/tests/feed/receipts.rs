@@ -201,6 +201,91 @@ async fn the_instances_of_a_deleted_verifier_stay_in_receipts() {
 }
 
 #[tokio::test]
+async fn an_instance_of_a_deleted_verifier_is_waited_for_after_a_restart_too() {
+    let mut world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let channel = world.channel().await;
+    world.follower(&verifier, "one").snapshot().await;
+    let before = world.revoke(&channel, 0).await;
+    world.admin(Method::DELETE, &format!("/verifiers/{}", verifier.id), None).await.is(204);
+    world.restart().await;
+    are(&world.receipt(&before["position"], 0).await, &[("one", "waiting")]);
+    are(&world.revoke(&channel, 0).await["receipt"], &[("one", "waiting")]);
+}
+
+#[tokio::test]
+async fn a_lenient_instance_of_a_deleted_verifier_may_still_accept() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "lenient", "allow": true })).await;
+    let channel = world.channel().await;
+    world.follower(&verifier, "one").with(500, "allow").snapshot().await;
+    world.admin(Method::DELETE, &format!("/verifiers/{}", verifier.id), None).await.is(204);
+    let revoked = world.revoke(&channel, 1).await;
+    are(&revoked["receipt"], &[("one", "may-still-accept")]);
+    assert_eq!(revoked["receipt"]["state"], "pending");
+}
+
+#[tokio::test]
+async fn an_instance_of_one_verifier_says_nothing_for_that_of_another_with_its_name() {
+    let world = World::new().await;
+    let (a, b) = (
+        world.verifier(json!({ "name": "a" })).await,
+        world.verifier(json!({ "name": "b" })).await,
+    );
+    let channel = world.channel().await;
+    let (of_a, of_b) = (world.follower(&a, "same"), world.follower(&b, "same"));
+    let position = of_a.snapshot().await;
+    of_b.snapshot().await;
+    let revoked = world.revoke(&channel, 0).await;
+    of_b.catch_up(&position).await;
+    let states = [("same", "acknowledged"), ("same", "waiting")];
+    are(&world.receipt(&revoked["position"], 0).await, &states);
+    let bye = format!("&after={position}&hold=0&bye=1");
+    of_b.ask("changes", &bye, &[]).await.is(200);
+    of_a.snapshot().await;
+    are(&world.revoke(&channel, 0).await["receipt"], &[("same", "waiting")]);
+}
+
+#[tokio::test]
+async fn a_position_that_was_never_given_out_acknowledges_nothing() {
+    let world = World::new().await;
+    let verifier = world.verifier(json!({ "name": "gateway" })).await;
+    let channel = world.channel().await;
+    let follower = world.follower(&verifier, "one");
+    let position = follower.snapshot().await;
+    follower.changes(&position, 0).await.is(200);
+    let revoked = world.revoke(&channel, 0).await;
+    let (epoch, head) = revoked["position"].as_str().unwrap().split_once('-').unwrap();
+    follower.changes(&format!("{epoch}-18446744073709551615"), 0).await.is(410);
+    follower.changes(&format!("9{epoch}-{head}"), 0).await.is(410);
+    let cannot = format!("&after={epoch}-{head}&hold=0&cannot=full");
+    follower.ask("changes", &cannot, &[]).await.is(200);
+    are(&world.receipt(&revoked["position"], 0).await, &[("one", "cannot-apply")]);
+}
+
+#[tokio::test]
+async fn a_revocation_over_providers_waits_for_the_verifiers_of_each() {
+    let world = World::new().await;
+    let since = jiff::Timestamp::from_second(world.running().authority.now().0).unwrap();
+    let (first, second) = (world.channel().await, world.channel().await);
+    for channel in [&first, &second] {
+        let path = format!("/channels/{}/long-lived-token", channel.id);
+        world.admin(Method::POST, &path, Some(json!({}))).await.is(201);
+    }
+    for (name, channel) in [("one", &first), ("two", &second)] {
+        let settings = json!({ "name": name, "provider_id": channel.provider });
+        world.follower(&world.verifier(settings).await, name).snapshot().await;
+    }
+    let what = json!({ "actor": "administrator", "since": since.to_string() });
+    let body = Some(json!({ "created_by": what }));
+    let revoked = world.admin(Method::POST, "/revocations", body).await.is(201).json();
+    assert_eq!(revoked["revoked"], 2, "{revoked:#}");
+    are(&revoked["receipt"], &[("one", "waiting"), ("two", "waiting")]);
+    let again = world.receipt(&revoked["position"], 0).await;
+    are(&again, &[("one", "waiting"), ("two", "waiting")]);
+}
+
+#[tokio::test]
 async fn a_stop_answers_those_that_wait_for_a_receipt_as_pending() {
     let world = World::new().await;
     let verifier = world.verifier(json!({ "name": "gateway" })).await;

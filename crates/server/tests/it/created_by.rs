@@ -77,10 +77,23 @@ async fn source_and_end_of_the_time_narrow_what_is_revoked() {
     let shop = world.channel("shop").await;
     let (since, token) = (world.now() - 60, world.issue(&shop, Kind::V21).await);
     world.advance(3_600).await;
-    let elsewhere = json!({ "created_by": { "source": "192.0.2.1" } });
-    assert_eq!(kids(&revoke(&world, since, elsewhere).await), [] as [String; 0]);
-    let before = json!({ "created_by": { "until": time(since) } });
-    assert_eq!(kids(&revoke(&world, since - 3_600, before).await), [] as [String; 0]);
+    let of = |more: Value| {
+        let mut created_by = json!({ "actor": "administrator", "since": time(since - 3_600) });
+        created_by.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        json!({ "created_by": created_by })
+    };
+    let head = world.running().authority.view().position();
+    for nothing in [
+        json!({ "source": "192.0.2.1" }),
+        json!({ "until": time(since) }),
+        json!({ "actor": "Administrator" }),
+        json!({ "actor": "channel 1234567890" }),
+    ] {
+        let denied = world.admin_client().post(&["revocations"], &of(nothing)).await;
+        let denied = denied.unwrap_err().to_string();
+        assert!(denied.contains("the audit shows how actors are named"), "{denied}");
+    }
+    assert_eq!(world.running().authority.view().position(), head, "nothing is written");
     assert!(world.is_good(&token).await);
     let here = json!({ "created_by": { "until": time(world.now()) }, "dry_run": true });
     assert_eq!(kids(&revoke(&world, since, here).await).len(), 1);

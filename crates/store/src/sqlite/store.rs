@@ -17,7 +17,6 @@ use crate::{
     figures::Figures,
 };
 use async_trait::async_trait;
-use rusqlite::Connection;
 use std::sync::Arc;
 use tegata_policy::{
     acts::*,
@@ -181,11 +180,7 @@ impl Store for SqliteStore {
     }
 
     async fn instances(&self) -> Result<Vec<(VerifierRow, Vec<Instance>)>> {
-        let read = |conn: &mut Connection| {
-            let tx = conn.transaction().map_err(unavailable)?;
-            verifiers::instances(&tx).map_err(unavailable)
-        };
-        self.list(read).await
+        self.list(|conn| verifiers::instances(conn).map_err(unavailable)).await
     }
 
     async fn receipt(&self, at: Position) -> Result<Option<ReceiptRow>> {
@@ -349,6 +344,10 @@ impl Store for SqliteStore {
 
     async fn record(&self, event: Event, by: By) -> Result<()> {
         self.run(by.at, Record { event, by }).await.map(drop)
+    }
+
+    async fn record_for_all(&self, event: Event, by: By) -> Result<Position> {
+        self.run(by.at, RecordForAll { event, by }).await.map(|((), position)| position)
     }
 
     async fn rewrap(&self, keys: Vec<(SigningKeyId, WrappedKey)>, by: By) -> Result<()> {

@@ -29,6 +29,8 @@ pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<VerifierRow>> {
 
 /// All verifiers that have instances, deleted ones included, and these instances.
 pub(super) fn instances(conn: &Connection) -> rusqlite::Result<Vec<(VerifierRow, Vec<Instance>)>> {
+    // One snapshot of all rows.
+    let conn = &conn.unchecked_transaction()?;
     let sql = format!("{VERIFIER} WHERE id IN (SELECT verifier FROM instance) ORDER BY number");
     let mut query = conn.prepare_cached(&sql)?;
     let verifiers = query.query_map([], verifier)?.collect::<rusqlite::Result<Vec<_>>>()?;

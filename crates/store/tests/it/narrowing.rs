@@ -97,7 +97,7 @@ pub const ALL: [Act; 29] = [
 ];
 
 /// Acts of a store that narrow nothing, or nothing that a rollback can restore.
-pub const OTHERS: [&str; 24] = [
+pub const OTHERS: [&str; 25] = [
     "create_verifier",
     // Instances are lost with the store, and receipts say so.
     "register_instance",
@@ -115,6 +115,8 @@ pub const OTHERS: [&str; 24] = [
     // A used assertion is valid for at most half an hour: see decision 8.
     "take_assertion",
     "record",
+    // The acts that it reports have lines of their own.
+    "record_for_all",
     "rewrap",
     "set_audit_key",
     "add_checkpoint",

@@ -214,9 +214,9 @@ impl From<admin::Error> for Problem {
         match error {
             admin::Error::Forbidden { .. } => Self::new(Code::Forbidden, error.to_string()),
             admin::Error::NotOurToken => Self::new(Code::NotOurToken, error.to_string()),
-            admin::Error::OtherChannelsToken | admin::Error::NoSuch { .. } => {
-                Self::new(Code::NotFound, error.to_string())
-            }
+            admin::Error::OtherChannelsToken
+            | admin::Error::NothingCreated(_)
+            | admin::Error::NoSuch { .. } => Self::new(Code::NotFound, error.to_string()),
             admin::Error::Store(error) => error.into(),
         }
     }

@@ -82,6 +82,7 @@ async fn revoke(
             admin::Error::Forbidden { .. }
             | admin::Error::NotOurToken
             | admin::Error::OtherChannelsToken
+            | admin::Error::NothingCreated(_)
             | admin::Error::NoSuch { .. },
         ) => Ok(Reply::default()),
     }

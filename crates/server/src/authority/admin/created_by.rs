@@ -16,12 +16,12 @@ use crate::authority::{
     receipt::{CommittedAct, Concerns},
 };
 use tegata_store::{
-    AuditFilter, Error as StoreError, KeyFilter, Page, RevocationTarget, Revoked, Taking,
+    AuditFilter, Error as StoreError, Event, KeyFilter, Page, RevocationTarget, Taking,
     TokenFilter, TokenName, TokenState,
-    audit_event::{AuditAct, AuditEvent},
+    audit_event::{AuditAct, AuditEvent, CreatedByRevoked},
 };
 use tegata_token::{
-    id::{ChannelId, Position, Serial},
+    id::{ChannelId, Serial},
     kind::Kind,
     time::UnixTime,
 };
@@ -49,7 +49,7 @@ impl Admin {
     /// tokens that were issued for them and those that the actor itself created.
     ///
     /// # Errors
-    /// A conflict if there are too many of them, or as the store. What was revoked before
+    /// [`Error::NothingCreated`], a conflict if there are too many of them, or as the store. What was revoked before
     /// stays revoked.
     pub async fn revoke_created_by(
         &self,
@@ -68,27 +68,31 @@ impl Admin {
             sum.created_keys = Some(found.keys);
             return Ok(Outcome::DryRun(sum));
         }
-        let (mut tokens, mut last) = (0, None);
+        let mut tokens = 0;
         for (_, act) in self.acts(&found, options) {
             match self.authority.store().take(act).await {
-                Ok(Revoked { tokens: more, position, at }) => {
-                    tokens += more;
-                    last = Some((position, at));
-                }
+                Ok(revoked) => tokens += revoked.tokens,
                 // Deleted, or so long ago that none of its tokens can be active.
                 Err(StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         self.authority.metrics().revocations.created_by.inc();
-        let (position, effective_at) = last.unwrap_or_else(|| self.end_of_log());
+        let event = AuditEvent::TokenRevokeCreatedBy(CreatedByRevoked {
+            created_by: what.actor.clone(),
+            created_from: what.source,
+            since: what.since,
+            until: what.until,
+            keys: found.keys.iter().filter(|it| it.row.is_some()).count(),
+            revoked: tokens,
+        });
+        // The channels can be of several providers, and the last act concerns one of them.
+        let (event, by) = (Event::of(event), self.by_of(options));
+        let position = self.authority.store().record_for_all(event, by).await?;
+        let effective_at = self.authority.now();
         let act = CommittedAct { position, effective_at, concerns: Concerns::All };
         let taken = self.taken(tokens, act, !found.keys.is_empty(), options).await?;
         Ok(Outcome::Done(found.keys, taken))
-    }
-
-    fn end_of_log(&self) -> (Position, UnixTime) {
-        (self.authority.view().position(), self.authority.now())
     }
 
     /// The acts that take away what was found, keys first: then nothing new can be issued
@@ -133,7 +137,11 @@ impl Admin {
         for act in [AuditAct::KeyRegister, AuditAct::TokenIssue] {
             self.audited(act, what, &mut found).await?;
         }
-        Ok(found)
+        // A mistyped actor must not look like success.
+        match found.keys.is_empty() && found.tokens.is_empty() {
+            true => Err(Error::NothingCreated(what.actor.clone())),
+            false => Ok(found),
+        }
     }
 
     /// Adds the keys or tokens of the audit events of this act.

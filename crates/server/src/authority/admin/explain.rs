@@ -106,7 +106,7 @@ pub enum Why {
 
 impl Why {
     /// All codes.
-    pub const CODES: [&str; 13] = [
+    pub const CODES: [&str; 14] = [
         "valid",
         "valid-until-revoked",
         "valid-for-delay",
@@ -115,6 +115,7 @@ impl Why {
         "channel-suspended",
         "channel-deleted",
         "signing-key-revoked",
+        "signing-key-limited",
         "evicted",
         "reissued",
         "revoked",
@@ -202,6 +203,7 @@ impl Admin {
             false => None,
         };
         let row = row.filter(|row| row.id == claims.id).unwrap_or_else(|| without_row(&claims));
+        let verdict = self.first_cause(&claims, &row, verdict).await?;
         let mut row = in_state_of(row, verdict);
         let recent_uses = match claims.kind.is_stored() {
             true => self.uses_of(claims.channel, &mut row).await?,
@@ -216,6 +218,24 @@ impl Admin {
             around: self.around(&claims).await?,
             token: row,
         })
+    }
+
+    /// The verdict by the act that revoked the token first: the deletion of its channel
+    /// covers tokens that were revoked before it.
+    async fn first_cause(
+        &self,
+        claims: &Claims,
+        row: &TokenRow,
+        verdict: Verdict,
+    ) -> Result<Verdict> {
+        let (Err(Invalid::Revoked(RevokedBy::Channel)), Some(act)) = (verdict, row.revoked_act)
+        else {
+            return Ok(verdict);
+        };
+        let deletion = self.authority.store().state_act(claims.channel).await?;
+        let by =
+            if deletion == Some(act) { RevokedBy::Channel } else { RevokedBy::SingleRevocation };
+        Ok(Err(Invalid::Revoked(by)))
     }
 
     /// The claims of a token that this authority signed.

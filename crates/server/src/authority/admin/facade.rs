@@ -36,6 +36,12 @@ pub enum Error {
     /// The token belongs to another channel than the one named.
     #[error("the token belongs to another channel")]
     OtherChannelsToken,
+    /// The actor created nothing within the time.
+    #[error(
+        "{0:?} created no assertion key, and no token that is active, in this time; the audit \
+         shows how actors are named"
+    )]
+    NothingCreated(String),
     /// The channel has no group or assertion key of this name.
     #[error("no such {what}; {there}", there = there(names))]
     NoSuch {

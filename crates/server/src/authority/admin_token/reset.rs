@@ -15,7 +15,7 @@ use tegata_store::sqlite::OpenError;
 
 /// Writes a new token into the file at `path`, for the server on `store`, and returns its
 /// [fingerprint](record::fingerprint). The old token is not accepted any more. The server
-/// finds the reason beside it.
+/// reads the reason from a file in the same folder.
 ///
 /// # Errors
 /// [`AdminTokenError`]; the old token is still in force then.

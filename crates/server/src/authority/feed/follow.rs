@@ -64,9 +64,25 @@ pub enum Encoding {
     Gzip,
 }
 
-/// The body of a response: its parts, one after the other.
+/// The body of a response.
 #[derive(Debug)]
-pub struct FeedResponse(pub Vec<Bytes>);
+pub struct FeedResponse {
+    /// Its parts, one after the other.
+    pub parts: Vec<Bytes>,
+    /// How they are encoded.
+    pub encoding: Encoding,
+}
+
+impl FeedResponse {
+    fn of(changes: &ChangesResponse, encoding: Encoding) -> Self {
+        let text = changes.write();
+        let part = match encoding {
+            Encoding::Plain => text.into(),
+            Encoding::Gzip => gzip(&text),
+        };
+        Self { parts: vec![part], encoding }
+    }
+}
 
 /// Maximum number of new instances per second, of all verifiers.
 pub const NEW_PER_SECOND: u32 = 50;
@@ -110,7 +126,7 @@ impl Authority {
         let age = self.clock().steady().saturating_duration_since(written.read_at);
         let head = ResponseHead { seq: query.seq, age, time_ms: written.time_ms };
         let (before, after) = SnapshotResponse::around(&head);
-        Ok(FeedResponse(match encoding {
+        let parts = match encoding {
             Encoding::Plain => {
                 vec![
                     before.into(),
@@ -119,7 +135,8 @@ impl Authority {
                 ]
             }
             Encoding::Gzip => vec![written.packed.between(&before, after)],
-        }))
+        };
+        Ok(FeedResponse { parts, encoding })
     }
 
     /// Answers a request for changes, at the end of its hold at the latest.
@@ -135,7 +152,8 @@ impl Authority {
         let feed = self.feed();
         let name = (verifier.id, query.common.instance.clone());
         if query.bye {
-            return self.stop_instance(verifier, &query, name).await;
+            let response = self.stop_instance(verifier, &query, name).await?;
+            return Ok(FeedResponse::of(&response, encoding));
         }
         self.register(&verifier, &query.common).await?;
         self.note(&name, &query)?;
@@ -148,11 +166,7 @@ impl Authority {
             let is_over = tokio::time::Instant::now() >= end;
             if let Some(response) = self.changes_now(&verifier, &query, is_over)? {
                 feed.instances.answered(&name, self.clock().steady());
-                let text = response.write();
-                return Ok(FeedResponse(vec![match encoding {
-                    Encoding::Plain => text.into(),
-                    Encoding::Gzip => gzip(&text),
-                }]));
+                return Ok(FeedResponse::of(&response, encoding));
             }
             tokio::select! {
                 _ = news.changed() => {}
@@ -174,8 +188,10 @@ impl Authority {
         if after.number > head.number {
             // Only a store that went backwards has given out a position beyond its head.
             self.metrics().feed.beyond_head.inc();
-            tracing::error!(%after, %head, instance = %name.1,
-                "a verifier's position is beyond the end of the log: did the store go backwards? Run `tegata doctor`");
+            if feed.reports_beyond_head(self.clock().steady()) {
+                tracing::error!(%after, %head, instance = %name.1,
+                    "a verifier's position is beyond the end of the log: did the store go backwards? Run `tegata doctor`");
+            }
             return Err(Refused::Gone(format!("position {after} is beyond the end of the log")));
         }
         match &query.cannot {
@@ -265,7 +281,7 @@ impl Authority {
         verifier: Arc<VerifierRow>,
         query: &ChangesQuery,
         name: Name,
-    ) -> Result<FeedResponse, Refused> {
+    ) -> Result<ChangesResponse, Refused> {
         let feed = self.feed();
         let (read_at, time_ms) = (self.clock().steady(), self.clock().now_ms());
         match feed.instances.standing(&verifier, &query.common, read_at) {
@@ -280,8 +296,7 @@ impl Authority {
         let age = self.clock().steady().saturating_duration_since(read_at);
         let head = ResponseHead { seq: query.common.seq.clone(), age, time_ms };
         let (after, through) = (query.after, query.after);
-        let response = ChangesResponse { head, after, through, changes: Vec::new() };
-        Ok(FeedResponse(vec![response.write().into()]))
+        Ok(ChangesResponse { head, after, through, changes: Vec::new() })
     }
 
     /// The number of requests for changes that are held.

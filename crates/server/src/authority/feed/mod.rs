@@ -57,6 +57,8 @@ pub struct Feed {
     pub(super) receipts: Receipts,
     snapshots: Snapshots,
     new_instances: NewInstances,
+    /// When a position beyond the end of the log was last reported in the server's log.
+    beyond_head: Mutex<Option<Instant>>,
     /// Number of requests for changes that are held.
     held: AtomicUsize,
     /// Cancelled when the server is asked to stop: held requests are answered at once.
@@ -72,6 +74,7 @@ impl Feed {
             receipts: Receipts::new(now),
             snapshots: Snapshots::default(),
             new_instances: NewInstances::default(),
+            beyond_head: Mutex::default(),
             held: AtomicUsize::new(0),
             draining: CancellationToken::new(),
         }
@@ -96,6 +99,17 @@ impl Feed {
     /// Notifies every follower: what its verifier may do has changed.
     pub fn notify_all(&self) {
         self.tail.notify_all();
+    }
+
+    /// Whether to report a position beyond the end of the log: once a minute, since each
+    /// request of each verifier can have one.
+    fn reports_beyond_head(&self, now: Instant) -> bool {
+        let mut last = self.beyond_head.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| now.saturating_duration_since(at).as_secs() >= 60);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
     }
 
     /// Forgets what is of another store's state.
