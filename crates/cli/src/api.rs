@@ -7,6 +7,7 @@ use crate::{
     files::admin_token,
 };
 use anyhow::anyhow;
+use jiff::Timestamp;
 use reqwest::Url;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -47,6 +48,11 @@ pub struct Remote {
 fn url(text: &str) -> Result<Url, &'static str> {
     let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or("write it as an address, such as http://127.0.0.1:8080")
+}
+
+/// A moment as users write it.
+pub fn time(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse().map_err(|_| "write it as a date and a time in UTC, such as 2026-11-26T09:00:00Z")
 }
 
 /// Which page of a list.
@@ -165,7 +171,7 @@ impl Api {
     /// The authority's time, by which it verifies assertions; this machine's if the authority
     /// names none.
     pub async fn now(&self) -> UnixTime {
-        let machine = || UnixTime(jiff::Timestamp::now().as_second());
+        let machine = || UnixTime(Timestamp::now().as_second());
         self.line.authority_time().await.unwrap_or_else(machine)
     }
 

@@ -1,7 +1,7 @@
 //! `tegata audit`: who changed what, when, and from where.
 
 use crate::{
-    api::{Api, Page},
+    api::{Api, Page, time},
     failure::BadUsage,
     output::Output,
     place::{Where, check_exists},
@@ -137,11 +137,11 @@ struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<IpAddr>,
     /// Only events from this time on, such as 2026-11-26T09:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     /// Only events before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
 }
@@ -169,7 +169,17 @@ const COLUMNS: [&str; 7] = ["id", "at", "actor", "act", "object", "source", "rea
 /// What an event concerns, from the widest to the narrowest.
 fn object(event: &Value) -> String {
     let detail = &event["detail"];
-    let narrow = ["group", "assertion_key", "kid", "kids", "kind", "serial", "token_id"];
+    let narrow = [
+        "verifier",
+        "created_by",
+        "group",
+        "assertion_key",
+        "kid",
+        "kids",
+        "kind",
+        "serial",
+        "token_id",
+    ];
     let wide = match &event["channel_id"] {
         Value::Null => ("provider", &event["provider_id"]),
         channel => ("channel", channel),

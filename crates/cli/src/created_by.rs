@@ -1,5 +1,6 @@
 //! `tegata token revoke --created-by`: which actor, and when.
 
+use crate::api::time;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -24,10 +25,10 @@ pub struct CreatedBy {
     #[arg(long, value_name = "ADDRESS", requires = "created_by")]
     source: Option<IpAddr>,
     /// With --created-by: from this time on, such as 2026-11-26T09:00:00Z.
-    #[arg(long, value_name = "TIME", requires = "created_by")]
+    #[arg(long, value_name = "TIME", requires = "created_by", value_parser = time)]
     since: Option<Timestamp>,
     /// With --created-by: before this time.
-    #[arg(long, value_name = "TIME", requires = "created_by")]
+    #[arg(long, value_name = "TIME", requires = "created_by", value_parser = time)]
     until: Option<Timestamp>,
 }
 

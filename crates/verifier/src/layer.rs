@@ -100,7 +100,7 @@ impl VerifyLayer {
         if !self.conditions.are_met_by(&verified) {
             return Err(Rejection::Conditions);
         }
-        self.verifier.record_use(&verified, source.map(|it| it.to_string()).as_deref());
+        self.verifier.record_use(&verified, source);
         Ok(verified)
     }
 }

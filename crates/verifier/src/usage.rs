@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
 };
 use tegata_token::{
     feed::{InstanceId, LONGEST_USAGE, TokenUse, UsageMinute, UsageReport},
@@ -17,7 +18,7 @@ const MINUTES: usize = 5;
 /// A report of a minute has at most this many bytes, so that all of them fit.
 const LONGEST: usize = LONGEST_USAGE / MINUTES - 1_024;
 
-type Uses = HashMap<(TokenId, ChannelId, Option<Arc<str>>), u64>;
+type Uses = HashMap<(TokenId, ChannelId, Option<IpAddr>), u64>;
 
 #[derive(Debug, Default)]
 struct Minute {
@@ -31,11 +32,17 @@ pub struct Usage(Mutex<BTreeMap<i64, Minute>>);
 
 impl Usage {
     /// Counts a use at `now`; the source is the client's address, if it is known.
-    pub fn record(&self, now: UnixTime, token: TokenId, channel: ChannelId, source: Option<&str>) {
+    pub fn record(
+        &self,
+        now: UnixTime,
+        token: TokenId,
+        channel: ChannelId,
+        source: Option<IpAddr>,
+    ) {
         let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Minute { uses, dropped } = minutes.entry(now.0 - now.0.rem_euclid(60)).or_default();
         let is_full = uses.len() >= LONGEST_MINUTE;
-        match uses.entry((token, channel, source.map(Arc::from))) {
+        match uses.entry((token, channel, source)) {
             Entry::Occupied(mut it) => *it.get_mut() += 1,
             Entry::Vacant(_) if is_full => *dropped += 1,
             Entry::Vacant(it) => {
@@ -72,10 +79,9 @@ impl Minute {
             UsageMinute { minute: UnixTime(at), uses: Vec::new(), dropped: self.dropped };
         let mut length = 0;
         for ((token_id, channel, source), count) in all {
-            let source = source.as_deref().unwrap_or(instance.as_str()).to_owned();
-            // The names, marks and numbers of an entry have less than 120 bytes; a source
-            // has a few characters that JSON escapes, at worst.
-            length += 120 + source.len() * 2;
+            let source = source.map_or_else(|| instance.to_string(), |it| it.to_string());
+            // The names, marks and numbers of an entry have less than 120 bytes.
+            length += 120 + source.len();
             if length > LONGEST {
                 minute.dropped += count;
                 continue;

@@ -474,6 +474,13 @@ fn each_list_takes_a_cursor() {
         let words = [list, &["--channel", &channel, "--limit", "5"]].concat();
         assert_eq!(desk.json(&words)["next"], json!(null));
     }
+    for words in [&["audit", "list"][..], &["token", "revoke", "--created-by", "administrator"]] {
+        let wrong = [words, &["--since", "yesterday"]].concat();
+        desk.run(&wrong).expect_error(2, "such as 2026-11-26T09:00:00Z");
+    }
+    let id = desk.json(&["verifier", "create", "gateway"])["verifier_id"].take();
+    let events = desk.run(&["audit", "list", "--act", "verifier.create"]).expect(0);
+    assert!(events.contains(&format!("verifier {}", id.as_str().unwrap())), "{events}");
     // A cursor can begin with a hyphen.
     for wrong in ["nowhere", "-nowhere"] {
         desk.run(&["audit", "list", "--after", wrong]).expect_error(1, "invalid-member");

@@ -165,4 +165,6 @@ fn what_is_not_read_is_named_and_a_text_without_tokens_is_an_error() {
     let stdin = |text: &str| finish_with(&mut desk.command(&["token", "explain", "-"]), text);
     stdin("nothing\nat all\n").expect_error(1, "no token of this authority");
     stdin(&leak.stored[..40]).expect_error(1, "cut short");
+    let done = stdin(&format!("token=tgv_{}\n", "0f".repeat(32)));
+    assert!(done.out.contains("a verifier's token"), "{}", done.out);
 }

@@ -15,8 +15,8 @@ use tegata_policy::{
     secret::PlainSecret,
 };
 use tegata_store::{
-    By, Error, RecentUse, Result, RevocationTarget, Revoked, RowId, TokenName, USES_KEPT,
-    figures::Expected, merged,
+    By, Error, RecentUse, Result, RevocationTarget, Revoked, RowId, USES_KEPT, figures::Expected,
+    merged,
 };
 use tegata_token::{
     claims::Claims,
@@ -84,27 +84,6 @@ impl Authority {
         let active = verify(token, now, &self.memory.view.load(), &self.signatures)?;
         self.last_used.note(&active.claims, source, now);
         Ok(active)
-    }
-
-    /// Records uses of a stored token that a verifier elsewhere accepted; returns whether
-    /// there is such a token. Uses in the future or from before the last week are dropped.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn record_use_elsewhere(
-        &self,
-        channel: ChannelId,
-        token: TokenId,
-        used: RecentUse,
-    ) -> Result<bool> {
-        let now = self.now();
-        let Some(row) = self.store.token(channel, TokenName::Id(token), now).await? else {
-            return Ok(false);
-        };
-        if (0..=USES_KEPT).contains(&now.since(used.minute)) {
-            self.last_used.note_uses(channel, row.serial, used, used.minute);
-        }
-        Ok(true)
     }
 
     /// The recent uses of a stored token, newest first: those in memory, too.

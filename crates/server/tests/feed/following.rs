@@ -245,6 +245,13 @@ async fn a_report_of_uses_shows_when_a_token_was_last_used() {
     let listed = world.admin(Method::GET, &path, None).await.is(200).json();
     assert!(listed["tokens"][0]["last_used_at"].is_string(), "{listed:#}");
 
+    // The report was sent twice.
+    let path = format!("{path}/{}", row["token_id"].as_str().unwrap());
+    let shown = world.admin(Method::GET, &path, None).await.is(200).json();
+    let uses = shown["recent_uses"].as_array().unwrap();
+    let counts: Vec<_> = uses.iter().map(|it| (&it["source"], &it["count"])).collect();
+    assert_eq!(counts, [(&json!("192.0.2.1"), &json!(3))], "{shown:#}");
+
     // A verifier of another provider reports nothing of this one's tokens.
     let other = world.channel().await;
     world.token(&other).await;

@@ -3,8 +3,7 @@
 use crate::world::{Channel, World};
 use serde_json::{Value, json};
 use tegata_server::http::proxies::TrustedProxies;
-use tegata_store::RecentUse;
-use tegata_token::{id::TokenId, kind::Kind, time::UnixTime};
+use tegata_token::{id::TokenId, kind::Kind};
 
 /// A world whose requests come from the addresses that they name.
 async fn behind_a_proxy() -> World {
@@ -99,25 +98,4 @@ async fn without_the_setting_no_address_is_recorded() {
     world.advance(60).await;
     assert!(uses(&world, &shop, id).await.is_empty());
     assert!(world.admin().token(shop.id, id).await.unwrap().0.last_used_at.is_some());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn uses_that_a_verifier_reports_are_added_to_the_servers_own() {
-    let world = behind_a_proxy().await;
-    let shop = world.channel("shop").await;
-    let (token, id) = token_of(&world, &shop).await;
-    verify_from(&world, &token, "192.0.2.1", 200).await;
-    let now = UnixTime(world.now());
-    let report = async |minutes: i64, id| {
-        let source = Some("192.0.2.1".parse().unwrap());
-        let used = RecentUse::times(5, source, now.plus(-60 * minutes));
-        world.authority().record_use_elsewhere(shop.id, id, used).await.unwrap()
-    };
-    assert!(report(0, id).await);
-    assert!(report(-120, id).await, "in the future: dropped");
-    assert!(report(20_000, id).await, "two weeks ago: dropped");
-    assert!(!report(0, TokenId([9; 16])).await, "no such token");
-    let shown = uses(&world, &shop, id).await;
-    let sum: u64 = short(&shown).iter().map(|(_, count)| count).sum();
-    assert_eq!(sum, 6, "{shown:?}");
 }

@@ -18,6 +18,7 @@ use copy::CopyFile;
 use send::Sender;
 use std::{
     io,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -237,7 +238,7 @@ impl TokenVerifier {
     }
 
     /// Counts a use of a token, for the report to the authority.
-    pub fn record_use(&self, verified: &VerifiedToken, source: Option<&str>) {
+    pub fn record_use(&self, verified: &VerifiedToken, source: Option<IpAddr>) {
         let Some((_, usage)) = &self.0.usage else { return };
         let time_ms = self.0.current.load().time_ms(clock::now().steady).unwrap_or_default();
         let now = UnixTime((time_ms / 1_000).try_into().unwrap_or(0));

@@ -194,7 +194,7 @@ async fn uses_reach_the_authority_once_their_minute_is_over() {
     let verifier = TokenVerifier::start(settings).unwrap();
     until("fresh", async || verifier.health().stale.is_none()).await;
     let verified = verifier.verify(token(1).as_bytes()).await.unwrap();
-    verifier.record_use(&verified, Some("192.0.2.1"));
+    verifier.record_use(&verified, Some("192.0.2.1".parse().unwrap()));
     authority.change(|it| it.later = 60);
     until("a report", async || !authority.seen().reports.is_empty()).await;
     let report = authority.seen().reports.remove(0);
@@ -210,7 +210,7 @@ async fn uses_are_summed_up_by_minute_and_the_most_used_are_reported() {
     let id = |number: u128| tegata_token::id::TokenId(number.to_be_bytes());
     let at = |seconds: i64| UnixTime(1_790_000_040 + seconds);
     for _ in 0..3 {
-        usage.record(at(5), id(1), channel(), Some("192.0.2.1"));
+        usage.record(at(5), id(1), channel(), Some("192.0.2.1".parse().unwrap()));
     }
     usage.record(at(59), id(1), channel(), None);
     assert_eq!(usage.report(at(59), &instance), None, "the minute is not over");

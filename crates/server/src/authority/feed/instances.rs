@@ -34,6 +34,8 @@ struct Known {
     seen: Instant,
     /// When its row was last written; `None`: by an earlier process.
     renewed: Option<Instant>,
+    /// The newest minute whose uses it has reported.
+    reported: UnixTime,
 }
 
 /// An instance, as lists show it.
@@ -155,6 +157,16 @@ impl Instances {
         }
     }
 
+    /// The newest minute whose uses an instance had reported before this report, whose
+    /// newest is `newest`; `None` if it is not registered.
+    pub(super) fn report(&self, name: &Name, newest: UnixTime) -> Option<UnixTime> {
+        let mut all = self.lock();
+        let known = all.get_mut(name)?;
+        let before = known.reported;
+        known.reported = before.max(newest);
+        Some(before)
+    }
+
     /// Drops instances.
     pub fn remove(&self, names: &[Name]) {
         let mut all = self.lock();
@@ -227,7 +239,8 @@ impl Known {
         seen: Instant,
         renewed: Option<Instant>,
     ) -> Self {
-        Self { row, verifier, acknowledged: None, cannot: None, seen, renewed }
+        let reported = UnixTime(i64::MIN);
+        Self { row, verifier, acknowledged: None, cannot: None, seen, renewed, reported }
     }
 
     /// Whether its row can be dropped.

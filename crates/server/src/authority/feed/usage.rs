@@ -5,7 +5,7 @@ use crate::authority::Authority;
 use std::{collections::HashMap, sync::Arc};
 use tegata_store::{RecentUse, VerifierRow};
 use tegata_token::{
-    feed::UsageReport,
+    feed::{UsageMinute, UsageReport},
     id::Position,
     verify::{Active, verify},
 };
@@ -43,9 +43,14 @@ impl Authority {
         report: UsageReport,
     ) -> Result<(), Refused> {
         let now = self.now();
+        let Some(newest) = report.minutes.iter().map(|it| it.minute).max() else { return Ok(()) };
+        let name = (verifier.id, report.instance.clone());
+        let before = self.feed().instances.report(&name, newest);
+        // A minute that is sent again, since the response was lost, counts once.
+        let is_new = |minute: &&UsageMinute| before.is_none_or(|before| minute.minute > before);
         // A verifier's clock may be wrong, but a use cannot be in the future.
         let mut reported: HashMap<_, Vec<RecentUse>> = HashMap::new();
-        for minute in &report.minutes {
+        for minute in report.minutes.iter().filter(is_new) {
             let at = minute.minute.min(now);
             for it in &minute.uses {
                 let count = u32::try_from(it.count).unwrap_or(u32::MAX);
