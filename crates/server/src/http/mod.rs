@@ -259,7 +259,7 @@ impl Server {
                 return direct(api::line::verify_jws(&self.app, it.source, query));
             }
             Route::Shortcut(Shortcut::Gateway) => {
-                return direct(api::gateway::verify(&self.app, it.source, headers, query));
+                return direct(api::gateway::verify(&self.app, it.source, headers, query).await);
             }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {

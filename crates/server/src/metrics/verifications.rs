@@ -12,7 +12,8 @@ use tegata_token::verify::{Active, Invalid};
 
 /// The results of verifications.
 pub struct Verifications {
-    active: Counter,
+    /// Active tokens.
+    pub active: Counter,
     invalid: [Counter; REASONS.len()],
     /// Valid tokens that the gateway's own conditions did not let through.
     pub denied: Counter,
@@ -49,9 +50,16 @@ impl Verifications {
     /// Counts a verification.
     pub fn count(&self, verified: &Result<Active, Invalid>) {
         match verified {
-            Ok(_) => self.active.inc(),
-            Err(invalid) => self.invalid[index_of(*invalid)].inc(),
-        };
+            Ok(_) => {
+                self.active.inc();
+            }
+            Err(invalid) => self.count_invalid(*invalid),
+        }
+    }
+
+    /// Counts a token that is not active.
+    pub fn count_invalid(&self, invalid: Invalid) {
+        self.invalid[index_of(invalid)].inc();
     }
 
     /// Runs a verification, and times one in sixteen of them by `clock`.
