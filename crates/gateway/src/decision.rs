@@ -29,6 +29,8 @@ pub struct ActiveToken {
     pub claims: Arc<VerifiedClaims>,
     /// Seconds until it is no longer active, as far as is known now.
     pub expires_in: i64,
+    /// Whether it is only known to have been active at an earlier time.
+    pub is_stale: bool,
 }
 
 /// Why a token is not known to be active.

@@ -25,10 +25,7 @@ use std::{
 };
 use tegata_store::sqlite::{OpenError, Options, RollbackGuardFile, SqliteStore};
 use tegata_token::time::DAY;
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A running server.
@@ -241,7 +238,7 @@ impl Listeners {
                 return Ok(*bound);
             }
             let listen = |error| Error::Listen { address, error };
-            let listener = queue_at(address).map_err(listen)?;
+            let listener = http::listen_at(address).map_err(listen)?;
             let bound = listener.local_addr().map_err(listen)?;
             let mut shows = Shows::default();
             show(&mut shows);
@@ -284,19 +281,6 @@ impl Listeners {
         tasks.close();
         tasks
     }
-}
-
-/// Maximum number of connections that wait in the kernel to be accepted; the kernel may
-/// allow fewer. A client that finds the queue full retries a second later.
-const QUEUE: u32 = 4096;
-
-fn queue_at(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A new process need not wait until the system has dropped the last one's
-    // connections.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(QUEUE)
 }
 
 impl Running {

@@ -40,7 +40,7 @@ impl Verify for OwnMemory<'_> {
         match self.app.verify(self.counts, token, Source(source)) {
             Ok(active) => {
                 let expires_in = active.until.since(self.app.authority.now());
-                Ok(ActiveToken { claims: active.claims, expires_in })
+                Ok(ActiveToken { claims: active.claims, expires_in, is_stale: false })
             }
             Err(invalid) => {
                 self.counts.count_invalid(invalid);

@@ -14,14 +14,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::{
     future::Future,
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
     sync::{Notify, Semaphore},
     time::{Instant, sleep, timeout},
 };
@@ -87,6 +87,23 @@ pub struct ConnectionTerms {
     pub idle: Duration,
     /// The certificate, if TLS is used.
     pub tls: Option<Arc<Tls>>,
+}
+
+/// Maximum number of connections that wait in the kernel to be accepted; the kernel may
+/// allow fewer. A client that finds the queue full retries a second later.
+const QUEUE: u32 = 4096;
+
+/// Listens on an address.
+///
+/// # Errors
+/// The system's.
+pub fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A new process need not wait until the system has dropped the last one's
+    // connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 pub(super) struct Listener<H> {

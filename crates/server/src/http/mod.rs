@@ -8,7 +8,7 @@
 
 pub mod body;
 mod connection;
-pub(crate) mod descriptors;
+pub mod descriptors;
 mod frames;
 mod listener;
 mod log;
@@ -21,8 +21,8 @@ pub mod traces;
 mod wire;
 
 pub use listener::{
-    ConnectionTerms, Handler, ResponseBody, ServerResponse, Socket, direct, routed_response,
-    serve_with,
+    ConnectionTerms, Handler, ResponseBody, ServerResponse, Socket, direct, listen_at,
+    routed_response, serve_with,
 };
 pub use tls::{BadCertificate, CertificateValidity, SELF_SIGNED_CA, Tls, TlsFiles};
 

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -68,6 +68,14 @@ impl TrustedProxies {
     #[must_use]
     pub fn new(networks: Vec<Network>) -> Self {
         Self(networks)
+    }
+
+    /// All proxies on this machine.
+    #[must_use]
+    pub fn loopback() -> Self {
+        const V4: IpNet = IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+        let networks = [V4, IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))];
+        Self(networks.map(Network).to_vec())
     }
 
     /// Whether there are none.
