@@ -36,6 +36,8 @@ pub struct Running {
     pub admin_address: SocketAddr,
     /// The address of `/metrics`.
     pub metrics_address: SocketAddr,
+    /// The address of Envoy's ext_authz, if it is served.
+    pub ext_authz_address: Option<SocketAddr>,
     /// The authority that it serves.
     pub authority: Arc<Authority>,
     /// The file that holds the administrator's token, if none was set.
@@ -100,8 +102,8 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
     let (admin_token, admin_token_file) = admin_token(&settings)?;
     let administered = admin_token.was_used();
     let app = Arc::new(app(&settings, authority.clone(), admin_token, tls.as_ref())?);
-    let (address, admin_address, metrics_address) =
-        (listeners.public, listeners.admin, listeners.metrics);
+    let (address, admin_address, metrics_address, ext_authz_address) =
+        (listeners.public, listeners.admin, listeners.metrics, listeners.ext_authz);
     let stop = CancellationToken::new();
     let listening = listeners.accept(&settings, &app, tls.as_ref(), &stop);
     let health = app.health.clone();
@@ -110,6 +112,7 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
         address,
         admin_address,
         metrics_address,
+        ext_authz_address,
         authority,
         admin_token_file,
         administered,
@@ -222,6 +225,7 @@ struct Listeners {
     public: SocketAddr,
     admin: SocketAddr,
     metrics: SocketAddr,
+    ext_authz: Option<SocketAddr>,
 }
 
 impl Listeners {
@@ -250,8 +254,12 @@ impl Listeners {
         let admin = bind(admin, |shows| shows.admin = true).await?;
         let metrics = settings.metrics_listen.unwrap_or(public);
         let metrics = bind(metrics, |shows| shows.metrics = true).await?;
+        let ext_authz = match settings.ext_authz_listen {
+            Some(address) => Some(bind(address, |shows| shows.ext_authz = true).await?),
+            None => None,
+        };
         let all = all.into_iter().map(|(_, listener, shows)| (listener, shows)).collect();
-        Ok(Self { all, public, admin, metrics })
+        Ok(Self { all, public, admin, metrics, ext_authz })
     }
 
     /// Accepts connections on all listeners until `stop`, and watches the certificate.

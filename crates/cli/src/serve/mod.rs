@@ -111,7 +111,8 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         metrics = %running.metrics_address,
         "serving"
     );
-    for address in [running.address, running.admin_address, running.metrics_address] {
+    let addresses = [running.address, running.admin_address, running.metrics_address];
+    for address in addresses.into_iter().chain(running.ext_authz_address) {
         if in_the_open && !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
@@ -223,6 +224,7 @@ impl ServeSettings {
             listen: self.listen,
             admin_listen: self.admin_listen,
             metrics_listen: self.metrics_listen,
+            ext_authz_listen: self.ext_authz_listen,
             tls,
             place,
             public_url: self.public_url,
@@ -311,6 +313,9 @@ fn first_steps(running: &Running) -> String {
         "LINE's operations are at {url}, the admin API at {admin}/admin/v1\n\
          metrics are at {metrics}/metrics; ready when {url}/readyz answers 200\n"
     );
+    if let Some(address) = running.ext_authz_address {
+        words.push_str(&format!("ext_authz over gRPC is at {address}\n"));
+    }
     match &running.admin_token_file {
         Some(file) => {
             // Absolute, so that the line works in any folder.

@@ -1,15 +1,16 @@
 //! The requests that `verify-proxy` answers.
 
 use super::{metrics::ProxyMetrics, settings};
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
-use tegata_gateway::{ActiveToken, NotActive, Verify, forward_auth};
+use tegata_gateway::{ActiveToken, NotActive, Verify, ext_authz, forward_auth};
 use tegata_server::{
-    api::reply,
+    api::{self, reply},
     http::{
         Handler, ServerResponse, body, direct, proxies::TrustedProxies, respond_with,
         routed_response,
@@ -17,7 +18,8 @@ use tegata_server::{
     metrics::{ConnectionCounts, reason},
 };
 use tegata_verifier::{NotAccepted, TokenVerifier};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 /// What a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,11 @@ impl Proxy {
         incoming: Incoming,
         peer: IpAddr,
         due: Instant,
+        id: Uuid,
     ) -> ServerResponse {
+        if self.serves == Serves::ExtAuthz {
+            return self.ext_authz(Request::from_parts(parts, incoming), peer, due, id).await;
+        }
         let path = parts.uri.path();
         if path == forward_auth::PATH {
             // Read first, so that the connection can be used again.
@@ -63,6 +69,22 @@ impl Proxy {
             return direct(forward_auth::respond(&verifier, &parts.headers, query, source).await);
         }
         direct(self.operations(&parts.method, path))
+    }
+
+    async fn ext_authz(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        due: Instant,
+        id: Uuid,
+    ) -> ServerResponse {
+        let verifier = ByFeed { proxy: self, api: "ext_authz" };
+        let is_peer_trusted = self.trusted.trusts(peer);
+        let call = ext_authz::Call { peer, is_peer_trusted, request_id: &id.to_string() };
+        match timeout_at(due, ext_authz::respond(&verifier, request, call)).await {
+            Ok(response) => routed_response(response.map(Body::new)),
+            Err(_) => routed_response(api::refuse(ext_authz::PATH, api::Unread::TooSlow)),
+        }
     }
 
     fn operations(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -109,7 +131,7 @@ impl Handler for Proxy {
         due: Instant,
     ) -> ServerResponse {
         respond_with(request, |parts, incoming, id| async move {
-            let response = self.work(parts, incoming, peer, due).await;
+            let response = self.work(parts, incoming, peer, due, id).await;
             tracing::debug!(request_id = %id, status = response.status().as_u16(), "request");
             response
         })

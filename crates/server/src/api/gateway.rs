@@ -1,15 +1,18 @@
-//! Forward authentication by the authority's own memory: see `tegata_gateway`.
+//! Forward authentication, and Envoy's ext_authz, by the authority's own memory: see
+//! `tegata_gateway`.
 
-use super::app::App;
+use super::{app::App, subject};
 use crate::{api::reply::Reply, authority::source::Source, metrics::Verifications};
 use axum::{
     Router,
+    body::Body,
     extract::{RawQuery, State},
     routing::any,
 };
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
 use std::{net::IpAddr, sync::Arc};
-use tegata_gateway::{ActiveToken, NotActive, Verify, forward_auth};
+use tegata_gateway::{ActiveToken, NotActive, Verify, ext_authz, forward_auth};
 
 /// `/gateway/verify`, for any method: some proxies use the method of the request that
 /// they ask about.
@@ -29,6 +32,16 @@ pub async fn verify(app: &App, source: Source, headers: &HeaderMap, query: Optio
     forward_auth::respond(&verifier, headers, query, source.0).await
 }
 
+/// A gRPC request of Envoy's about a client's request.
+pub async fn ext_authz(
+    app: &App,
+    request: Request<Incoming>,
+    call: ext_authz::Call<'_>,
+) -> Response<Body> {
+    let verifier = OwnMemory { app, counts: &app.metrics.verifications_ext_authz };
+    ext_authz::respond(&verifier, request, call).await.map(Body::new)
+}
+
 /// Verifies by the authority's memory.
 struct OwnMemory<'a> {
     app: &'a App,
@@ -37,6 +50,7 @@ struct OwnMemory<'a> {
 
 impl Verify for OwnMemory<'_> {
     async fn verify(&self, token: &[u8], source: IpAddr) -> Result<ActiveToken, NotActive> {
+        subject::set_source(Source(source));
         match self.app.verify(self.counts, token, Source(source)) {
             Ok(active) => {
                 let expires_in = active.until.since(self.app.authority.now());

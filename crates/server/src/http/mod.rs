@@ -32,7 +32,9 @@ use crate::{
     authority::{random, source::Source},
 };
 use axum::Router;
-use http::{HeaderName, HeaderValue, Request, StatusCode, Version, header, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version, header, request::Parts,
+};
 use hyper::body::Incoming;
 use log::{Finished, Log};
 use proxies::TrustedProxies;
@@ -46,8 +48,12 @@ use std::{
     task::Poll,
     time::{Duration, UNIX_EPOCH},
 };
+use tegata_gateway::ext_authz;
 use tegata_token::time::UnixTime;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use trace::Trace;
@@ -105,12 +111,13 @@ impl Handler for Server {
         let trace = Trace::begin(&parts, &id);
         let (method, path) = (parts.method.clone(), parts.uri.path());
         let admin = api::is_admin(path);
-        let shortcut = if self.shows.public { Shortcut::of_request(&method, path) } else { None };
+        let shortcut = Shortcut::of_request(self.shows, &method, path);
         let route = shortcut.map_or_else(|| Route::Routed(Arc::default()), Route::Shortcut);
         let work =
-            self.work(parts, body, Arrival { id, source, due, route: &route, trace: &trace });
-        let (response, channel, verified) = api::subject::during(without_panic(work)).await;
-        let channel = route.channel().or(channel);
+            self.work(parts, body, Arrival { id, peer, source, due, route: &route, trace: &trace });
+        let (response, subject) = api::subject::during(without_panic(work)).await;
+        let channel = route.channel().or(subject.channel);
+        let (source, verified) = (subject.source.unwrap_or(source), subject.verified);
         let mut response = response.unwrap_or_else(|Panicked| {
             self.app.metrics.internal_errors.inc();
             tracing::error!(request_id = %id, route = route.template(), "a request failed with an internal error");
@@ -157,6 +164,12 @@ impl Server {
             Route::Shortcut(Shortcut::Gateway) => {
                 return direct(api::gateway::verify(&self.app, it.source, headers, query).await);
             }
+            Route::Shortcut(Shortcut::ExtAuthz) => {
+                let work = self.ext_authz(Request::from_parts(parts, body), &it);
+                let late = || api::refuse(ext_authz::PATH, api::Unread::TooSlow);
+                let response = timeout_at(it.due, work).await.unwrap_or_else(|_| late());
+                return routed_response(response);
+            }
             Route::Shortcut(Shortcut::VerifyOpaque) => {
                 return match body::read(body, it.due, parts.uri.path()).await {
                     Ok(body) => {
@@ -188,9 +201,25 @@ impl Server {
     }
 }
 
+impl Server {
+    async fn ext_authz(
+        &self,
+        request: Request<Incoming>,
+        it: &Arrival<'_>,
+    ) -> Response<axum::body::Body> {
+        let call = ext_authz::Call {
+            peer: it.peer,
+            is_peer_trusted: self.trusted_proxies.trusts(it.peer),
+            request_id: &it.id.to_string(),
+        };
+        api::gateway::ext_authz(&self.app, request, call).await
+    }
+}
+
 /// What the server knows about a request before it is handled.
 struct Arrival<'a> {
     id: Uuid,
+    peer: IpAddr,
     source: Source,
     due: Instant,
     route: &'a Route,

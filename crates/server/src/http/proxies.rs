@@ -95,7 +95,10 @@ impl TrustedProxies {
         Source(self.forwarded_for(headers).unwrap_or(peer))
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether a peer may say which client a request came from.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|Network(network)| network.contains(&address))
     }
 

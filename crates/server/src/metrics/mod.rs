@@ -46,6 +46,8 @@ pub struct Metrics {
     pub verifications_opaque: Verifications,
     /// Verifications of `/gateway/verify`.
     pub verifications_gateway: Verifications,
+    /// Verifications of Envoy's ext_authz.
+    pub verifications_ext_authz: Verifications,
     issues: [Issues; RULES.len()],
     /// Revocations, by target.
     pub revocations: Revocations,
@@ -112,8 +114,12 @@ impl Metrics {
             internal_errors.clone(),
         );
         let connections = ConnectionCounts::register(registry);
-        let [verifications_jws, verifications_opaque, verifications_gateway] =
-            verifications::register(registry);
+        let [
+            verifications_jws,
+            verifications_opaque,
+            verifications_gateway,
+            verifications_ext_authz,
+        ] = verifications::register(registry);
         let issues = issues::register(registry);
         let revocations = revocations(registry);
         let throttled = Throttled::register(registry);
@@ -128,6 +134,7 @@ impl Metrics {
             verifications_jws,
             verifications_opaque,
             verifications_gateway,
+            verifications_ext_authz,
             issues,
             revocations,
             internal_errors,

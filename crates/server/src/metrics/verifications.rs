@@ -94,7 +94,7 @@ struct ApiLabel {
 const TIMES: &[u64] = &doubling::<16>(250);
 
 /// The counters of each API, registered.
-pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
+pub(super) fn register(registry: &mut Registry) -> [Verifications; 4] {
     let counts = Family::<VerificationLabels, Counter>::default();
     registry.register("verifications", "Tokens verified, by API and result", counts.clone());
     let seconds = Family::<ApiLabel, Durations, _>::new_with_constructor(
@@ -106,12 +106,16 @@ pub(super) fn register(registry: &mut Registry) -> [Verifications; 3] {
         Unit::Seconds,
         seconds.clone(),
     );
-    ["line-v2.1", "line-v2", "gateway"].map(|api| {
+    ["line-v2.1", "line-v2", "gateway", "ext_authz"].map(|api| {
         let count = |result| counts.get_or_create_owned(&VerificationLabels { api, result });
         Verifications {
             active: count("active"),
             invalid: REASONS.map(count),
-            denied: if api == "gateway" { count("denied") } else { Counter::default() },
+            denied: if matches!(api, "gateway" | "ext_authz") {
+                count("denied")
+            } else {
+                Counter::default()
+            },
             seconds: seconds.get_or_create_owned(&ApiLabel { api }),
         }
     })
