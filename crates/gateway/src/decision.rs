@@ -7,6 +7,9 @@ use tegata_token::{verify::VerifiedClaims, wire::LONGEST};
 
 /// Something that verifies tokens: the authority, or a follower of its feed.
 pub trait Verify: Sync {
+    /// Takes note of the client whose request is decided about.
+    fn note_client(&self, _address: IpAddr) {}
+
     /// Verifies a token that came from this address, and counts the result unless the token
     /// is active.
     fn verify(
@@ -124,6 +127,7 @@ pub async fn decide(
     token: Option<&[u8]>,
     source: IpAddr,
 ) -> Result<ActiveToken, Refusal> {
+    verifier.note_client(source);
     let conditions = conditions.map_err(|BadConditions| Refusal::Conditions)?;
     let token = token.ok_or(Refusal::NoToken)?;
     if token.len() > LONGEST {

@@ -314,7 +314,7 @@ fn first_steps(running: &Running) -> String {
          metrics are at {metrics}/metrics; ready when {url}/readyz answers 200\n"
     );
     if let Some(address) = running.ext_authz_address {
-        words.push_str(&format!("ext_authz over gRPC is at {address}\n"));
+        words.push_str(&format!("ext_authz over gRPC at {address}\n"));
     }
     match &running.admin_token_file {
         Some(file) => {

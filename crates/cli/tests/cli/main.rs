@@ -28,3 +28,4 @@ mod secrets;
 mod service;
 mod serving;
 mod terminal;
+mod verify_proxy;

@@ -49,8 +49,11 @@ struct OwnMemory<'a> {
 }
 
 impl Verify for OwnMemory<'_> {
+    fn note_client(&self, address: IpAddr) {
+        subject::set_source(Source(address));
+    }
+
     async fn verify(&self, token: &[u8], source: IpAddr) -> Result<ActiveToken, NotActive> {
-        subject::set_source(Source(source));
         match self.app.verify(self.counts, token, Source(source)) {
             Ok(active) => {
                 let expires_in = active.until.since(self.app.authority.now());
