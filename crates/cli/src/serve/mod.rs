@@ -126,6 +126,9 @@ async fn run_logged(given: ServeSettings, admin_token_file: Option<PathBuf>) -> 
         tracing::warn!("serving with --dev: every user of this machine can move the clock");
     }
     let mut words = format!("listening on {}\n", url_of(&running, running.address));
+    if let Some(address) = running.ext_authz_address {
+        words.push_str(&format!("ext_authz over gRPC at {address}\n"));
+    }
     if dev {
         // The server serves already, so an administrator may delete the channel meanwhile.
         let prepared = dev::prepare(&running, token.text.as_ref(), &home).await;
@@ -313,9 +316,6 @@ fn first_steps(running: &Running) -> String {
         "LINE's operations are at {url}, the admin API at {admin}/admin/v1\n\
          metrics are at {metrics}/metrics; ready when {url}/readyz answers 200\n"
     );
-    if let Some(address) = running.ext_authz_address {
-        words.push_str(&format!("ext_authz over gRPC at {address}\n"));
-    }
     match &running.admin_token_file {
         Some(file) => {
             // Absolute, so that the line works in any folder.

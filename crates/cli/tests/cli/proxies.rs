@@ -8,15 +8,17 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// The addresses in the book's blocks, which the tests replace by their own.
 const TEGATA: &str = "127.0.0.1:8080";
@@ -66,6 +68,8 @@ pub struct World {
     pub edits: Vec<(String, String)>,
     /// The verifying proxy, if it answers in place of the authority.
     gate: Option<Server>,
+    /// The folder of its socket.
+    folder: Option<TempDir>,
     at: SocketAddr,
 }
 
@@ -76,23 +80,23 @@ impl World {
         let mut desk = Desk::with(&words);
         let ext_authz = ext_authz(&mut desk.server);
         let edits = vec![(EXT_AUTHZ.to_owned(), ext_authz)];
-        Self { desk, api: api(), edits, gate: None, at: free_address() }
+        Self { desk, api: api(), edits, gate: None, folder: None, at: free_address() }
     }
 
     /// One whose proxies ask the verifying proxy.
     pub fn beside() -> Self {
         let mut world = Self::new();
         let verifier = verify_proxy::verifier(&world.desk, &[]);
-        let start = |listen: &str| {
-            let words = ["--listen", listen, "--ext-authz-listen", "127.0.0.1:0"];
-            let words = [&words[..], &["--max-staleness", "5s"]].concat();
-            let gate = verify_proxy::start(&world.desk, &verifier, &words);
-            verify_proxy::until_ready_is(&gate, 200);
-            gate
-        };
-        let socket = world.desk.home.path("verify.sock");
-        // One process has one address for proxies: HAProxy and Traefik get one of their own.
-        let mut gate = start(&format!("unix:{}", socket.display()));
+        // nginx's workers are of another user, who may not enter the test's own folder.
+        let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir();
+        let folder = folder.unwrap();
+        let socket = folder.path().join("verify.sock");
+        let listen = format!("unix:{}", socket.display());
+        let words = ["--listen", &listen, "--ext-authz-listen", "127.0.0.1:0"];
+        let words = [&words[..], &["--max-staleness", "5s"]].concat();
+        let mut gate = verify_proxy::start_with("0000", &world.desk, &verifier, &words);
+        verify_proxy::until_ready_is(&gate, 200);
+        world.folder = Some(folder);
         world.edits = vec![
             (SOCKET.to_owned(), socket.to_str().unwrap().to_owned()),
             (EXT_AUTHZ.to_owned(), ext_authz(&mut gate)),
@@ -421,7 +425,7 @@ fn guards_beside(world: World, proxy: &Running) {
     assert_eq!(revoked["receipt"]["state"], "complete", "{revoked}");
     let (status, said) = ask(&["-H", &bearer]);
     assert_eq!(status, 401, "{said}");
-    let World { desk, gate, api: _api, .. } = world;
+    let World { desk, gate, api: _api, folder: _folder, .. } = world;
     assert!(!desk.server.crash().success());
     let (status, said) = ask(&["-H", &other]);
     assert_eq!(status, 200, "the authority is not needed: {said}");
