@@ -29,3 +29,4 @@ mod service;
 mod serving;
 mod terminal;
 mod verify_proxy;
+mod verify_proxy_unit;
