@@ -27,7 +27,7 @@ const CONNECTIONS: usize = 10_000;
 const IDLE: Duration = Duration::from_secs(75);
 /// How long the authority has to answer that this instance is gone.
 const BYE: Duration = Duration::from_millis(1_500);
-/// How often the log is told whether the view became stale or fresh.
+/// How often the view is checked for a line in the log.
 const WATCH: Duration = Duration::from_secs(1);
 
 /// Serves until a signal stops it.

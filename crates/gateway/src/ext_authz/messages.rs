@@ -19,7 +19,7 @@ pub struct AttributeContext {
     #[prost(message, optional, tag = "1")]
     pub source: Option<Peer>,
     #[prost(message, optional, tag = "4")]
-    pub request: Option<Request>,
+    pub request: Option<RequestAttributes>,
     /// What the configuration of Envoy's route says.
     #[prost(map = "string, string", tag = "10")]
     pub context_extensions: HashMap<String, String>,
@@ -44,7 +44,7 @@ pub struct SocketAddress {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Request {
+pub struct RequestAttributes {
     #[prost(message, optional, tag = "2")]
     pub http: Option<HttpRequest>,
 }

@@ -7,7 +7,7 @@ use tegata_gateway::ext_authz::{
     messages::{
         Address, AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse,
         HeaderAppendAction, HeaderMap, HeaderValue, HeaderValueOption, HttpRequest, HttpResponse,
-        OkHttpResponse, Peer, Request, SocketAddress,
+        OkHttpResponse, Peer, RequestAttributes, SocketAddress,
     },
 };
 use tegata_server::http::proxies::TrustedProxies;
@@ -27,7 +27,7 @@ async fn world() -> World {
 fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> CheckRequest {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let http = Some(HttpRequest { headers: headers.collect(), header_map: None });
-    let request = Some(Request { http });
+    let request = Some(RequestAttributes { http });
     CheckRequest { attributes: Some(AttributeContext { request, ..Default::default() }) }
 }
 
